@@ -1,0 +1,1 @@
+"""Keeps PostgreSQL databases healthy with nobody watching."""

@@ -1,0 +1,1 @@
+"""Frozen observations of a database: the only view of the catalog that planners have."""

@@ -1,0 +1,162 @@
+"""What was observed. Frozen, free of the database, cheap to make by the ten thousand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from maintenance.names import QualifiedName
+
+DEFAULT_BOUND = "DEFAULT"
+"""The bound that `pg_get_expr` shows for a default partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One server as one session met it.
+
+    Attributes:
+        version: as libpq reports it, 180004 for 18.4.
+        database: the database's own name, which a policy's name need not equal.
+        role: who we are there.
+        clock_skew_s: seconds by which the server's clock is ahead of ours.
+    """
+
+    version: int
+    database: str
+    role: str
+    is_superuser: bool
+    in_recovery: bool
+    encoding: str
+    clock_skew_s: float
+
+    @property
+    def major(self) -> int:
+        """The major version, such as 18."""
+        return self.version // 10000
+
+    @property
+    def version_text(self) -> str:
+        """The version as people write it, such as 18.4."""
+        return f"{self.major}.{self.version % 10000}"
+
+
+class Column(NamedTuple):
+    """A column and its type as `format_type` names it, without length or precision."""
+
+    name: str
+    type: str
+
+
+class Grant(NamedTuple):
+    """One privilege on a table, or on one of its columns. Grantee None is PUBLIC."""
+
+    grantee: str | None
+    privilege: str
+    grantable: bool
+    column: str | None = None
+
+
+class Partition(NamedTuple):
+    """One child of a partitioned parent.
+
+    `bound` is the text of `pg_get_expr` in a session whose TimeZone is UTC, or None where
+    somebody's ACCESS EXCLUSIVE lock kept us from reading it. `pages` (8 kB blocks) and `rows`
+    are the catalog's estimates; rows is -1 before the first ANALYZE or VACUUM.
+    """
+
+    oid: int
+    relation: QualifiedName
+    kind: str
+    detach_pending: bool
+    pages: int
+    rows: float
+    bound: str | None
+
+    @property
+    def is_default(self) -> bool:
+        """Whether this is the parent's DEFAULT partition."""
+        return self.bound == DEFAULT_BOUND
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """What a new partition must get from its parent beyond its columns.
+
+    Attributes:
+        replica_identity: `d` default, `n` nothing, `f` full, `i` index.
+        owner_lacks: privileges an owner has by default and this one was revoked.
+        default_grantees: roles that ALTER DEFAULT PRIVILEGES would give rights on a table
+            that we create; None is PUBLIC.
+    """
+
+    owner: str
+    replica_identity: str = "d"
+    row_security: bool = False
+    force_row_security: bool = False
+    tablespace: str | None = None
+    grants: tuple[Grant, ...] = ()
+    owner_lacks: tuple[str, ...] = ()
+    default_grantees: tuple[str | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A relation that a policy names.
+
+    Attributes:
+        kind: pg_class.relkind: `r` table, `p` partitioned table, `m` materialized view, …
+        key_strategy: `r` RANGE, `l` LIST, `h` HASH; None unless partitioned.
+        key_columns: the partition key; None stands for an expression.
+        manageable: whether we have the rights of the owner.
+        creatable: whether we and the owner may create tables in its schema.
+        foreign_keys: tables it points to or that point to it.
+        partitions: direct children, in no order.
+        default_has_rows: None without a default partition, or where we may not look.
+    """
+
+    oid: int
+    relation: QualifiedName
+    kind: str
+    columns: tuple[Column, ...]
+    properties: Properties
+    key_strategy: str | None = None
+    key_columns: tuple[str | None, ...] = ()
+    manageable: bool = True
+    creatable: bool = True
+    foreign_keys: tuple[QualifiedName, ...] = ()
+    partitions: tuple[Partition, ...] = ()
+    default_has_rows: bool | None = None
+
+    @property
+    def is_partitioned(self) -> bool:
+        """Whether it is a partitioned parent."""
+        return self.kind == "p"
+
+    @property
+    def default(self) -> Partition | None:
+        """The DEFAULT partition, if one is attached."""
+        return next((p for p in self.partitions if p.is_default), None)
+
+    def column(self, name: str) -> Column | None:
+        """Find a column by its exact name."""
+        return next((c for c in self.columns if c.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One look at one database.
+
+    Attributes:
+        tables: those of the asked-for relations that exist.
+        missing: the others, each with the names that come near it.
+        blind: relations we could not look into, with the reason.
+        taken: for names that planners asked about, the kind of what bears them already.
+    """
+
+    server: Server
+    tables: Mapping[QualifiedName, Table] = field(default_factory=dict[QualifiedName, Table])
+    missing: Mapping[QualifiedName, tuple[str, ...]] = field(
+        default_factory=dict[QualifiedName, tuple[str, ...]]
+    )
+    blind: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
+    taken: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])

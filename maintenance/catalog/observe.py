@@ -1,0 +1,210 @@
+"""Reading the catalog: a few set-based queries, each short, read-only and capped in time."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Generator, Iterable
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import Any
+
+import psycopg
+
+from maintenance import names
+from maintenance.catalog.models import (
+    Column,
+    Grant,
+    Partition,
+    Properties,
+    Server,
+    Snapshot,
+    Table,
+)
+from maintenance.names import QualifiedName
+from maintenance.server.session import Connection, explain, fetch, milliseconds, run_sql
+
+PAUSES_S = (0.15, 0.3, 0.6)
+"""After a look that met somebody's ACCESS EXCLUSIVE lock, so long until the next one."""
+
+
+def identify(connection: Connection) -> Server:
+    """Ask a server who it is; one round trip."""
+    before = datetime.now(UTC)
+    (row,) = fetch(connection, "catalog", "identify")
+    ours = before + (datetime.now(UTC) - before) / 2
+    return Server(
+        version=connection.info.server_version,
+        database=row.database,
+        role=row.role,
+        is_superuser=row.is_superuser,
+        in_recovery=row.in_recovery,
+        encoding=row.encoding,
+        clock_skew_s=(row.server_now - ours).total_seconds(),
+    )
+
+
+def observe(
+    connection: Connection,
+    relations: Collection[QualifiedName],
+    *,
+    time_cap: timedelta,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Snapshot:
+    """Look at the named relations and their partitions.
+
+    A table that stays behind somebody's ACCESS EXCLUSIVE lock for all of the looks is left
+    out of what may be planned and named in `blind`; the others are not held up by it.
+
+    Raises:
+        MaintenanceError: the server refused a query, or a query outlasted the cap.
+    """
+    server = identify(connection)
+    tables = _settled(connection, relations, time_cap, sleep)
+    return Snapshot(
+        server=server,
+        tables={table.relation: table for table in tables},
+        missing=_missing(connection, set(relations) - {table.relation for table in tables}),
+        blind=_unreadable(tables),
+    )
+
+
+def look_up(
+    connection: Connection, snapshot: Snapshot, wanted: Collection[QualifiedName]
+) -> Snapshot:
+    """Add to a snapshot which of the wanted names are taken, and by what kind of relation."""
+    if not wanted:
+        return snapshot
+    rows = fetch(connection, "catalog", "list_names", _pairs(wanted))
+    return replace(snapshot, taken={QualifiedName(r.schema, r.name): r.kind for r in rows})
+
+
+def _settled(
+    connection: Connection,
+    relations: Collection[QualifiedName],
+    time_cap: timedelta,
+    sleep: Callable[[float], None],
+) -> list[Table]:
+    """Look until nothing is in the way, or the looks are used up."""
+    for pause in PAUSES_S:
+        with suppress(psycopg.errors.LockNotAvailable):
+            tables = _look(connection, relations, time_cap)
+            if not _unreadable(tables):
+                return tables
+        sleep(pause)
+    try:
+        return _look(connection, relations, time_cap)
+    except psycopg.errors.LockNotAvailable as exc:
+        raise explain(exc, "observing the catalog") from exc
+
+
+def _look(
+    connection: Connection, relations: Collection[QualifiedName], time_cap: timedelta
+) -> list[Table]:
+    with _brief(connection, time_cap):
+        return _tables(connection, relations)
+
+
+@contextmanager
+def _brief(connection: Connection, time_cap: timedelta) -> Generator[None]:
+    """One short read-only transaction that waits for no lock worth mentioning."""
+    run_sql(
+        connection,
+        "BEGIN READ ONLY; SET LOCAL lock_timeout = '50ms';"
+        f" SET LOCAL statement_timeout = {milliseconds(time_cap)}",
+    )
+    try:
+        yield
+        run_sql(connection, "COMMIT")
+    except psycopg.errors.LockNotAvailable:
+        run_sql(connection, "ROLLBACK")
+        raise
+    except psycopg.Error as exc:
+        if not connection.broken:
+            run_sql(connection, "ROLLBACK")
+        raise explain(exc, "observing the catalog") from exc
+
+
+def _tables(connection: Connection, relations: Collection[QualifiedName]) -> list[Table]:
+    rows = fetch(connection, "catalog", "list_tables", _pairs(relations))
+    children = _partitions(connection, [row.oid for row in rows if row.kind == "p"])
+    tables = [_table(row, tuple(children[row.oid])) for row in rows]
+    occupied = _occupied_defaults(connection, tables)
+    return [
+        replace(t, default_has_rows=occupied[t.oid]) if t.oid in occupied else t for t in tables
+    ]
+
+
+def _partitions(connection: Connection, parents: list[int]) -> dict[int, list[Partition]]:
+    children: dict[int, list[Partition]] = defaultdict(list)
+    if parents:
+        for row in fetch(connection, "catalog", "list_partitions", {"parents": parents}):
+            parent, oid, schema, name, *rest = row
+            children[parent].append(Partition(oid, QualifiedName(schema, name), *rest))
+    return children
+
+
+def _table(row: Any, partitions: tuple[Partition, ...]) -> Table:
+    return Table(
+        oid=row.oid,
+        relation=QualifiedName(row.schema, row.name),
+        kind=row.kind,
+        columns=tuple(Column(*column) for column in row.columns or ()),
+        properties=Properties(
+            owner=row.owner,
+            replica_identity=row.replica_identity,
+            row_security=row.row_security,
+            force_row_security=row.force_row_security,
+            tablespace=row.tablespace,
+            grants=tuple(Grant(*g) for g in chain(row.grants or [], row.column_grants or [])),
+            owner_lacks=tuple(row.owner_lacks or ()),
+            default_grantees=tuple(row.default_grantees or ()),
+        ),
+        key_strategy=row.key_strategy,
+        key_columns=tuple(row.key_columns or ()),
+        manageable=row.manageable,
+        creatable=row.creatable,
+        foreign_keys=tuple(QualifiedName(*name) for name in row.foreign_keys or ()),
+        partitions=partitions,
+    )
+
+
+def _occupied_defaults(connection: Connection, tables: Iterable[Table]) -> dict[int, bool]:
+    """Look into all default partitions that we may read, in one statement."""
+    looks = [
+        f"SELECT {t.oid}::oid, CASE WHEN pg_catalog.has_table_privilege({d.oid}, 'SELECT')"
+        f" THEN EXISTS (SELECT FROM {d.relation}) END"
+        for t in tables
+        if (d := t.default) is not None
+    ]
+    if not looks:
+        return {}
+    rows = connection.execute(" UNION ALL ".join(looks).encode()).fetchall()
+    return dict(rows)
+
+
+def _unreadable(tables: Iterable[Table]) -> dict[QualifiedName, str]:
+    blind: dict[QualifiedName, str] = {}
+    for table in tables:
+        for child in table.partitions:
+            if child.bound is None:
+                blind[table.relation] = f"{child.relation} is locked in ACCESS EXCLUSIVE mode"
+    return blind
+
+
+def _missing(
+    connection: Connection, absent: Collection[QualifiedName]
+) -> dict[QualifiedName, tuple[str, ...]]:
+    if not absent:
+        return {}
+    rows = fetch(connection, "catalog", "list_near_names")
+    known = {r.name: str(QualifiedName(r.schema, r.name)) for r in rows}
+    return {
+        relation: tuple(known[name] for name in names.near(relation.name, known))
+        for relation in absent
+    }
+
+
+def _pairs(relations: Iterable[QualifiedName]) -> dict[str, list[str]]:
+    ordered = sorted(relations)
+    return {"schemas": [r.schema for r in ordered], "names": [r.name for r in ordered]}

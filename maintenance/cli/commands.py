@@ -1,0 +1,263 @@
+"""The commands. Standard output is the answer; progress and errors go to standard error."""
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from maintenance import maintain
+from maintenance.cli.answers import answers
+from maintenance.cli.render import (
+    Render,
+    error_console,
+    render_applied,
+    render_check,
+    render_plan,
+    render_status,
+)
+from maintenance.engine.subject import Request
+from maintenance.errors import MaintenanceError, UsageError
+from maintenance.maintain import Report
+from maintenance.names import QualifiedName, parse_name
+from maintenance.partitions.inventory import inventory
+from maintenance.policy import Policy, json_schema, load_policies, policy_paths
+
+CLOCK_OVERRIDE = "MAINTENANCE_ALLOW_CLOCK_OVERRIDE"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("maintenance"))
+def cli() -> None:
+    """Keeps PostgreSQL databases healthy with nobody watching."""
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's is one message, never a traceback."""
+    cli()
+
+
+def _policy_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what every command takes, and turn our errors into messages and exit codes."""
+
+    @click.option(
+        "--policy",
+        "policies",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        help="Policy file or folder; repeatable. Default: MAINTENANCE_POLICIES, else policies/.",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except MaintenanceError as exc:
+            error_console.print_error(exc)
+            raise SystemExit(exc.exit_code) from exc
+
+    return wrapped
+
+
+def _only(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if value else ()
+
+
+def _moment(
+    _context: click.Context, _option: click.Parameter, value: str | None
+) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError as exc:
+        raise click.BadParameter(
+            f"{value!r} is no ISO 8601 time such as 2026-11-20T00:00Z"
+        ) from exc
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _table(
+    _context: click.Context, _option: click.Parameter, value: str | None
+) -> QualifiedName | None:
+    try:
+        return parse_name(value) if value is not None else None
+    except ValueError as exc:
+        raise click.BadParameter(str(exc)) from exc
+
+
+_ONLY = click.option("--only", callback=_only, help="Subjects, separated by commas.")
+_NOW = click.option("--now", callback=_moment, help="Count from this ISO 8601 moment.")
+
+
+@cli.command()
+@_policy_options
+@click.option("--schema", is_flag=True, help="Print the policy's JSON Schema for editors.")
+def check(policies: tuple[Path, ...], as_json: bool, schema: bool) -> None:
+    """Read the policy, connect, report what does not fit; change nothing."""
+    if schema:
+        click.echo(json.dumps(json_schema(), indent=2))
+        return
+    _answer(policies, as_json, maintain.check, _check_json, render_check)
+
+
+@cli.command()
+@_policy_options
+@_ONLY
+@_NOW
+def plan(
+    policies: tuple[Path, ...], as_json: bool, only: tuple[str, ...], now: datetime | None
+) -> None:
+    """Dry run: show actions with their SQL and locks, and findings; change nothing."""
+
+    def work(policy: Policy) -> Report:
+        return maintain.plan(policy, now=now, only=only)
+
+    _answer(policies, as_json, work, _plan_json, render_plan)
+
+
+@cli.command()
+@_policy_options
+@_ONLY
+@_NOW
+@click.option("--table", callback=_table, help="Only this table.")
+@click.option("--period", "periods", multiple=True, help="This period, such as 2025-03.")
+def apply(
+    policies: tuple[Path, ...],
+    as_json: bool,
+    only: tuple[str, ...],
+    now: datetime | None,
+    table: QualifiedName | None,
+    periods: tuple[str, ...],
+) -> None:
+    """Do what plan shows, and report what stands afterwards."""
+    if now is not None and os.environ.get(CLOCK_OVERRIDE) != "1":
+        raise UsageError(
+            "apply --now: refused, the horizon would be counted from a moment that is not now",
+            hint=f"for tests only: set {CLOCK_OVERRIDE}=1",
+        )
+    if periods and table is None:
+        raise UsageError("--period without --table", hint="name the table that is to have it")
+
+    def work(policy: Policy) -> Report:
+        return maintain.apply(
+            policy,
+            now=now,
+            only=only,
+            request=Request(table, periods),
+            progress=error_console.print_progress,
+        )
+
+    _answer(policies, as_json, work, _applied_json, render_applied)
+
+
+@cli.command()
+@_policy_options
+def status(policies: tuple[Path, ...], as_json: bool) -> None:
+    """Show findings, horizons and the newest runs; change nothing."""
+    _answer(policies, as_json, maintain.status, _status_json, render_status)
+
+
+@cli.command()
+@click.option("--once", is_flag=True, help="Run the main job, show what it did, and stop.")
+@click.option("--port", default=3000, show_default=True, help="Where the Dagster UI is served.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".demo"),
+    show_default=True,
+    help="Folder for the servers' data; delete it to begin anew.",
+)
+def demo(once: bool, port: int, data: Path) -> None:
+    """Start PostgreSQL, sample data and Dagster here, and run the main job."""
+    from maintenance.demo.main import run_demo  # noqa: PLC0415 - loads the demo's servers
+
+    try:
+        run_demo(data=data, once=once, port=port)
+    except MaintenanceError as exc:
+        error_console.print_error(exc)
+        raise SystemExit(exc.exit_code) from exc
+
+
+def _answer(
+    policies: tuple[Path, ...],
+    as_json: bool,
+    work: Callable[[Policy], Report],
+    to_json: Callable[[Policy, Report], dict[str, Any]],
+    render: Render,
+) -> None:
+    """Do the work for each policy, print every answer, exit with the highest code."""
+    loaded = load_policies(policy_paths(policies, os.environ))
+    given = list(answers(loaded, work))
+    if as_json:
+        documents = [answer.as_json(to_json) for answer in given]
+        click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
+    for answer in given:
+        if answer.error is not None:
+            error_console.print_error(answer.error)
+        elif not as_json:
+            answer.render(render)
+    raise SystemExit(max(answer.exit_code for answer in given))
+
+
+def _head(policy: Policy, report: Report) -> dict[str, Any]:
+    return {"database": policy.database.name, "now": report.now.isoformat()}
+
+
+def _findings(report: Report) -> list[dict[str, Any]]:
+    return [finding.as_json() for finding in report.findings]
+
+
+def _check_json(policy: Policy, report: Report) -> dict[str, Any]:
+    assert report.snapshot is not None, "check has looked"
+    server = report.snapshot.server
+    return {
+        **_head(policy, report),
+        "policy": str(policy.path),
+        "server": {
+            "version": server.version_text,
+            "database": server.database,
+            "role": server.role,
+            "is_superuser": server.is_superuser,
+            "in_recovery": server.in_recovery,
+        },
+        "findings": _findings(report),
+    }
+
+
+def _plan_json(policy: Policy, report: Report) -> dict[str, Any]:
+    actions = [action.as_json() for action in report.plan.actions]
+    return {**_head(policy, report), "actions": actions, "findings": _findings(report)}
+
+
+def _applied_json(policy: Policy, report: Report) -> dict[str, Any]:
+    results = [result.as_json() for result in report.results]
+    return {**_head(policy, report), "actions": results, "findings": _findings(report)}
+
+
+def _status_json(policy: Policy, report: Report) -> dict[str, Any]:
+    assert report.snapshot is not None, "status has looked"
+    stock = inventory(policy, report.snapshot, report.now)
+    return {
+        **_head(policy, report),
+        "partitions": [table.as_json() for table in stock],
+        "findings": _findings(report),
+        "runs": [
+            {
+                "id": str(run.id),
+                "command": run.command,
+                "started_at": run.started_at.isoformat(),
+                "ended_at": run.ended_at.isoformat() if run.ended_at else None,
+                "outcome": run.outcome,
+                "error": run.error,
+                "actions": run.n_actions,
+                "failed": run.n_failed,
+            }
+            for run in report.runs
+        ],
+    }

@@ -1,0 +1,175 @@
+"""Showing reports to a person at a terminal."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from maintenance.engine.actions import Action
+from maintenance.engine.findings import Finding, Severity
+from maintenance.engine.runner import Outcome, Result
+from maintenance.errors import MaintenanceError
+from maintenance.maintain import Report
+from maintenance.partitions.inventory import TableInventory, inventory
+from maintenance.policy import Policy
+from maintenance.sizes import readable_size
+
+Render = Callable[[Policy, Report], None]
+
+_out = Console(highlight=False)
+_SEVERITY_STYLE = {Severity.ERROR: "bold red", Severity.WARN: "yellow", Severity.INFO: "cyan"}
+_OUTCOME_STYLE = {
+    Outcome.DONE: "green",
+    Outcome.SKIPPED: "yellow",
+    Outcome.FAILED: "bold red",
+    Outcome.REFUSED: "bold red",
+}
+
+
+class ErrorConsole:
+    """Standard error: progress, and errors with what to do next."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def print_error(self, error: MaintenanceError) -> None:
+        """Show one error and its hint."""
+        self._console.print(f"[bold red]error:[/] {escape(str(error))}")
+        if error.hint:
+            self._console.print(f"  {escape(error.hint)}")
+
+    def print_progress(self, line: str) -> None:
+        """Show one line of progress."""
+        self._console.print(Text(line, style="dim"))
+
+
+error_console = ErrorConsole()
+
+
+def render_check(policy: Policy, report: Report) -> None:
+    """Show who answered and what does not fit."""
+    _title(policy, report)
+    if report.snapshot is not None:
+        server = report.snapshot.server
+        _out.print(
+            f"PostgreSQL {server.version_text}, database {escape(server.database)},"
+            f" role {escape(server.role)}{' (superuser)' if server.is_superuser else ''}"
+        )
+    _findings(report.findings, none="the database fits the policy")
+
+
+def render_plan(policy: Policy, report: Report) -> None:
+    """Show what would be done, statement by statement, and what stands."""
+    _title(policy, report)
+    for action in report.plan.actions:
+        _action(action)
+    if not report.plan.actions:
+        _out.print("nothing to do", style="green")
+    _findings(report.findings)
+
+
+def render_applied(policy: Policy, report: Report) -> None:
+    """Show what was done and what stands now."""
+    _title(policy, report)
+    if report.results:
+        _out.print(_results(report.results))
+    else:
+        _out.print("nothing to do", style="green")
+    _findings(report.findings)
+
+
+def render_status(policy: Policy, report: Report) -> None:
+    """Show horizons, findings and the newest runs."""
+    _title(policy, report)
+    if report.snapshot is not None:
+        _out.print(horizons(inventory(policy, report.snapshot, report.now)))
+    _findings(report.findings)
+    if report.runs:
+        _out.print(_runs(report))
+
+
+def horizons(stock: Iterable[TableInventory]) -> Table:
+    """Make the table of partitioned tables with how far ahead they are."""
+    shown = _table("table", "interval", "ahead", "horizon", "partitions", "rows", "size")
+    for line in stock:
+        short = line.ahead < line.premake
+        ahead = Text(f"{line.ahead} of {line.premake}", style="bold red" if short else "green")
+        shown.add_row(
+            escape(line.table),
+            line.interval,
+            ahead,
+            line.horizon,
+            str(len(line.partitions)),
+            f"~{line.n_rows:,}",
+            readable_size(line.size_bytes),
+        )
+    return shown
+
+
+def _title(policy: Policy, report: Report) -> None:
+    _out.rule(f"[bold]{policy.database.name}[/]  {report.now:%Y-%m-%d %H:%M} UTC", align="left")
+
+
+def _action(action: Action) -> None:
+    kind = f"[bold]{action.kind}[/] {escape(action.object)}"
+    _out.print(f"{kind}  [dim]{escape(action.reason)}[/]", soft_wrap=True)
+    for statement in action.sql:
+        _out.print(Text(f"    {statement};", style="cyan"), soft_wrap=True)
+    locks = ", ".join(f"{lock.mode} on {lock.object}" for lock in action.locks)
+    _out.print(Text(f"    locks: {locks or 'none'}", style="dim"), soft_wrap=True)
+
+
+def _results(results: Iterable[Result]) -> Table:
+    shown = _table("action", "object", "outcome", "tries", "ms", "why, or what went wrong")
+    shown.columns[1].no_wrap = True
+    for result in results:
+        action = result.action
+        shown.add_row(
+            action.kind.value,
+            escape(action.object if result.outcome is not Outcome.REFUSED else str(action.table)),
+            Text(result.outcome.value, style=_OUTCOME_STYLE[result.outcome]),
+            str(result.attempts),
+            f"{result.duration_ms:.1f}",
+            escape(result.error or action.reason),
+        )
+    return shown
+
+
+def _findings(findings: Iterable[Finding], none: str = "no findings") -> None:
+    worst_first = sorted(findings, key=lambda f: list(_SEVERITY_STYLE).index(f.severity))
+    for finding in worst_first:
+        style = _SEVERITY_STYLE[finding.severity]
+        _out.print(
+            f"[{style}]{finding.severity}[/] {finding.kind}: {escape(finding.message)}",
+            soft_wrap=True,
+        )
+    if not worst_first:
+        _out.print(none, style="green")
+
+
+def _runs(report: Report) -> Table:
+    shown = _table("run", "started", "took", "outcome", "actions", "failed")
+    for run in report.runs:
+        shown.add_row(
+            run.command,
+            f"{run.started_at:%Y-%m-%d %H:%M:%S}",
+            _took(run.started_at, run.ended_at),
+            run.outcome or "not finished",
+            str(run.n_actions),
+            str(run.n_failed),
+        )
+    return shown
+
+
+def _took(started_at: datetime, ended_at: datetime | None) -> str:
+    return f"{(ended_at - started_at).total_seconds():.1f} s" if ended_at else ""
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

@@ -1,0 +1,1 @@
+"""DDL recipes that several subjects share. Pure: they return finished SQL."""

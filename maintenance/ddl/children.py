@@ -1,0 +1,116 @@
+"""Building a partition like its parent, and attaching it without blocking anybody.
+
+`CREATE TABLE … PARTITION OF` locks the parent in ACCESS EXCLUSIVE mode and gives the child
+the creator's owner and no grants. `CREATE TABLE (LIKE …)` followed by `ATTACH PARTITION` takes
+SHARE UPDATE EXCLUSIVE on the parent, and we carry over what LIKE leaves behind.
+Source: PostgreSQL manual, CREATE TABLE and ALTER TABLE.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from maintenance.catalog.models import Grant, Properties, Table
+from maintenance.engine.actions import Lock, LockMode, Step
+from maintenance.names import QualifiedName, literal, quote
+
+
+def create_and_attach(
+    parent: Table, child: QualifiedName, lower: str, upper: str, *, role: str
+) -> Step:
+    """Return the one transaction that makes a partition for `[lower, upper)`.
+
+    Args:
+        parent: the partitioned table as observed.
+        child: the new partition's name.
+        lower: bound as SQL text, see `keys.KeyCodec.literal`.
+        upper: likewise.
+        role: who we are, to know whether the owner must be set.
+    """
+    attach = (
+        f"ALTER TABLE {parent.relation} ATTACH PARTITION {child}"
+        f" FOR VALUES FROM ({lower}) TO ({upper})"
+    )
+    return Step(
+        prepare=tuple(_build(parent, child, role)),
+        statements=(attach, *_index_identity(parent, child)),
+        locks=tuple(attach_locks(parent)),
+    )
+
+
+def attach_locks(parent: Table) -> Iterator[Lock]:
+    """Yield the locks of ATTACH PARTITION in the order of taking."""
+    yield Lock(str(parent.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
+    if parent.default is not None:
+        yield Lock(str(parent.default.relation), LockMode.ACCESS_EXCLUSIVE)
+    for other in sorted(parent.foreign_keys):
+        yield Lock(str(other), LockMode.SHARE_ROW_EXCLUSIVE)
+
+
+def _build(parent: Table, child: QualifiedName, role: str) -> Iterator[str]:
+    properties = parent.properties
+    tablespace = f" TABLESPACE {quote(properties.tablespace)}" if properties.tablespace else ""
+    # 18 refuses to attach a table that has an identity of its own.
+    yield (
+        f"CREATE TABLE {child} (LIKE {parent.relation} INCLUDING ALL EXCLUDING IDENTITY)"
+        f"{tablespace}"
+    )
+    if properties.owner != role:
+        yield f"ALTER TABLE {child} OWNER TO {quote(properties.owner)}"
+    yield from _privileges(child, properties)
+    if properties.row_security:
+        yield f"ALTER TABLE {child} ENABLE ROW LEVEL SECURITY"
+    if properties.force_row_security:
+        yield f"ALTER TABLE {child} FORCE ROW LEVEL SECURITY"
+    identity = _PLAIN_IDENTITIES.get(properties.replica_identity)
+    if identity is not None:
+        yield f"ALTER TABLE {child} REPLICA IDENTITY {identity}"
+
+
+_PLAIN_IDENTITIES = {"n": "NOTHING", "f": "FULL"}
+
+
+def _privileges(child: QualifiedName, properties: Properties) -> Iterator[str]:
+    """Make the child's privileges those of its parent, whatever the defaults would give."""
+    for grantee in sorted(properties.default_grantees, key=_role):
+        yield f"REVOKE ALL ON TABLE {child} FROM {_role(grantee)}"
+    if properties.owner_lacks:
+        lacking = ", ".join(properties.owner_lacks)
+        yield f"REVOKE {lacking} ON TABLE {child} FROM {quote(properties.owner)}"
+    yield from _grants(child, properties.grants)
+
+
+def _grants(child: QualifiedName, grants: Iterable[Grant]) -> Iterator[str]:
+    def to_whom(grant: Grant) -> tuple[str, bool]:
+        return _role(grant.grantee), grant.grantable
+
+    for (role, grantable), group in groupby(sorted(grants, key=to_whom), key=to_whom):
+        listed = ", ".join(sorted(_privilege(grant) for grant in group))
+        option = " WITH GRANT OPTION" if grantable else ""
+        yield f"GRANT {listed} ON TABLE {child} TO {role}{option}"
+
+
+def _privilege(grant: Grant) -> str:
+    return grant.privilege if grant.column is None else f"{grant.privilege} ({quote(grant.column)})"
+
+
+def _role(grantee: str | None) -> str:
+    return "PUBLIC" if grantee is None else quote(grantee)
+
+
+def _index_identity(parent: Table, child: QualifiedName) -> Iterator[str]:
+    """Replica identity by an index: the child's counterpart has a name only the server knows."""
+    if parent.properties.replica_identity != "i":
+        return
+    child_text, parent_text = literal(str(child)), literal(str(parent.relation))
+    yield f"""DO $$
+DECLARE counterpart text;
+BEGIN
+  SELECT pg_catalog.quote_ident(c.relname) INTO STRICT counterpart
+    FROM pg_catalog.pg_index p
+    JOIN pg_catalog.pg_inherits h ON h.inhparent = p.indexrelid
+    JOIN pg_catalog.pg_index i ON i.indexrelid = h.inhrelid
+    JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+   WHERE p.indrelid = {parent_text}::pg_catalog.regclass AND p.indisreplident
+     AND i.indrelid = {child_text}::pg_catalog.regclass;
+  EXECUTE 'ALTER TABLE ' || {child_text} || ' REPLICA IDENTITY USING INDEX ' || counterpart;
+END $$"""

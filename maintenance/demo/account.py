@@ -1,0 +1,123 @@
+"""The account a server runs as. PostgreSQL refuses to run as root."""
+
+import hashlib
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from maintenance.errors import MaintenanceError
+
+NAME = "pgserver"
+"""The system user made when we run as root."""
+
+_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user of this machine that servers run as."""
+
+    uid: int
+    gid: int
+
+    def can_enter(self, path: Path) -> bool:
+        """Tell whether the account may enter a folder, or run a program, at this path."""
+        # Asked of the system: modes alone would miss access lists and mount options.
+        done = subprocess.run(
+            ["test", "-x", str(path)], check=False, user=self.uid, group=self.gid, extra_groups=[]
+        )
+        return done.returncode == 0
+
+    def own(self, *paths: Path) -> None:
+        """Give files or folders to the account, without what lies below them."""
+        for path in paths:
+            os.chown(path, self.uid, self.gid, follow_symlinks=False)
+
+    def stand_in(self, path: Path) -> Path:
+        """Return the place that stands for a path the account can't reach.
+
+        It lies in a folder of the account's own (mode 0700) below /var/tmp, and is the same
+        for the same path each time.
+
+        Raises:
+            MaintenanceError: that folder belongs to somebody else.
+        """
+        base = Path("/var/tmp") / f"maintenance-{self.uid}"  # noqa: S108 - owner checked below
+        base.mkdir(mode=0o700, exist_ok=True)
+        found = base.lstat()
+        if base.is_symlink() or found.st_uid not in (0, self.uid):
+            raise MaintenanceError(
+                f"folder {base}: found owner {found.st_uid}, wanted {self.uid}",
+                hint="somebody else made it: look at it, then remove it",
+            )
+        self.own(base)
+        digest = hashlib.sha256(str(path).encode()).hexdigest()[:10]
+        return base / f"{path.name}-{digest}"
+
+
+def server_account() -> Account | None:
+    """Return the account servers run as: `None`, our own, unless we are root.
+
+    Root gets the system user `pgserver`, made on first use.
+
+    Raises:
+        MaintenanceError: we are root, and there is no such user and no `useradd`.
+    """
+    if os.geteuid() != 0:
+        return None
+    for _ in range(_TRIES):
+        try:
+            entry = pwd.getpwnam(NAME)
+            return Account(entry.pw_uid, entry.pw_gid)
+        except KeyError:
+            _add_user()
+    raise MaintenanceError(
+        f"system user {NAME}: found none and could not add it, wanted one to run PostgreSQL as",
+        hint=f"run as an ordinary user, or add it: useradd --system {NAME}",
+    )
+
+
+def _add_user() -> None:
+    command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", NAME]
+    try:
+        done = subprocess.run(command, check=False, capture_output=True)
+    except FileNotFoundError:
+        return
+    if done.returncode:  # another process adds it, or holds the lock of /etc/passwd
+        time.sleep(0.1)
+
+
+def reachable_programs(binaries: Path, account: Account | None) -> Path:
+    """Return the programs' folder, or a copy of it that the account can reach.
+
+    The copy takes the whole install tree along (`bin`, `lib`, `share`, and the libraries a
+    wheel keeps beside its package) and stays, one for each build of the programs.
+    """
+    if account is None or account.can_enter(binaries / "postgres"):
+        return binaries
+    server = (binaries / "postgres").stat()
+    copy = account.stand_in(Path(f"programs-{server.st_size}-{server.st_mtime_ns}"))
+    if not copy.exists():
+        _copy_install(binaries.parent, copy)
+    return copy / binaries.parent.parent.name / binaries.parent.name / binaries.name
+
+
+def _copy_install(install: Path, copy: Path) -> None:
+    package = install.parent
+    making = Path(tempfile.mkdtemp(prefix="making-", dir=copy.parent))
+    shutil.copytree(install, making / package.name / install.name, symlinks=True)
+    # Where the wheel builders auditwheel and delocate put shared libraries.
+    for libraries in (package.with_name(f"{package.name}.libs"), package / ".dylibs"):
+        if libraries.exists():
+            target = making / libraries.relative_to(package.parent)
+            shutil.copytree(libraries, target, symlinks=True)
+    subprocess.run(["chmod", "-R", "a+rX", str(making)], check=True)
+    try:
+        making.rename(copy)
+    except OSError:  # another process was first
+        shutil.rmtree(making)

@@ -1,0 +1,226 @@
+"""A real PostgreSQL server under our control, on loopback only."""
+
+import contextlib
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote as url_quote
+
+import psycopg
+
+from maintenance.demo import keeper, ports
+from maintenance.demo.account import reachable_programs, server_account
+from maintenance.demo.cluster import SUPERUSER, Cluster, kept
+from maintenance.demo.programs import embedded_binaries, major_of, system_binaries
+from maintenance.errors import MaintenanceError
+from maintenance.names import quote
+
+__all__ = ["PostgresServer", "embedded_binaries", "system_binaries"]
+
+_PAUSES_S = (0, 0.1, 0.2, 0.5, 1)
+"""Before each try to start: a port can be taken between our look and the server's bind, and the
+backends of a server that was killed hold its memory for a moment."""
+
+_POLL_S = 0.02
+
+
+@dataclass
+class PostgresServer:
+    """A cluster in a folder, and the server on it while started.
+
+    The server listens on 127.0.0.1 alone, without a socket, and asks for a generated password
+    (SCRAM): under `trust` every local user could be its superuser, and run programs as us. It
+    ends when this process does, however that ends.
+
+    As root the server runs as the system user `pgserver`. Programs or data below a folder that
+    user can't enter are replaced by stand-ins below /var/tmp/maintenance-<uid> (mode 0700), and
+    `binaries` and `data` then name those.
+
+    Attributes:
+        binaries: the folder of PostgreSQL's programs.
+        data: the folder for the cluster; made by `create`, must be missing or empty until then.
+        port: wanted; 0, and a taken one, stand for any free one. After `start` the real one.
+        fsync: off is fast, and loses nothing when processes are killed, only when the machine is.
+        settings: more server settings, by name.
+        start_timeout_s: how long crash recovery may take.
+    """
+
+    binaries: Path
+    data: Path
+    port: int = 0
+    fsync: bool = True
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    start_timeout_s: float = 60.0
+    _run: "subprocess.Popen[bytes] | None" = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not (self.binaries / "initdb").exists():
+            raise MaintenanceError(f"folder {self.binaries}: found no initdb, wanted PostgreSQL's")
+        account = server_account()
+        self.binaries = reachable_programs(self.binaries.absolute(), account)
+        self.data = self.data.absolute()
+        self.data.parent.mkdir(parents=True, exist_ok=True)
+        if account and not account.can_enter(self.data.parent):
+            self.data = account.stand_in(self.data)
+        self._cluster = Cluster(self.data, account)
+
+    @property
+    def major(self) -> int:
+        """The PostgreSQL version of the cluster."""
+        return self._cluster.major
+
+    @property
+    def pid(self) -> int:
+        """The postmaster's.
+
+        Raises:
+            MaintenanceError: the server does not run.
+        """
+        lines = self._cluster.pid_file()
+        if not lines:
+            raise MaintenanceError(f"server on {self.data}: found none running, wanted its pid")
+        return int(lines[0])
+
+    @property
+    def log(self) -> Path:
+        """The file with all the server said."""
+        return self._cluster.log
+
+    def is_running(self) -> bool:
+        """Tell whether the server we started has not ended."""
+        return self._run is not None and self._run.poll() is None
+
+    def create(self) -> None:
+        """Make the cluster, unless it is there. What a killed run left half-made is removed.
+
+        Raises:
+            MaintenanceError: the folder is in use, holds other files or another version.
+        """
+        self._cluster.claim()
+        if not self._cluster.exists():
+            self._cluster.make(self.binaries / "initdb", fsync=self.fsync)
+        programs = major_of(self.binaries)
+        if programs != self.major:
+            raise MaintenanceError(
+                f"data folder {self.data}: found PostgreSQL {self.major}, wanted {programs}",
+                hint=f"start it with the programs of {self.major}, or name another folder",
+            )
+
+    def start(self) -> None:
+        """Start the server and wait until it takes connections; nothing if it runs.
+
+        A server left on the folder by a killed process is stopped first.
+
+        Raises:
+            MaintenanceError: it does not start; the message ends with what its log says.
+        """
+        if self.is_running():
+            return
+        self._end()
+        self.create()
+        self._cluster.end_leftover(keeper.PATIENCE_S)
+        for pause_s in _PAUSES_S:
+            time.sleep(pause_s)
+            if not self.port or ports.is_taken(self.port):
+                self.port = ports.free_port()
+            if self._launch():
+                return
+        self._cluster.release()
+        raise MaintenanceError(f"server on {self.data} does not start: {self._last_words()}")
+
+    def stop(self, *, immediate: bool = False) -> None:
+        """Stop the server and wait; nothing if it does not run.
+
+        Args:
+            immediate: without a checkpoint, as a crash; else fast, and immediate if fast
+                takes longer than `keeper.PATIENCE_S`.
+        """
+        self._end(immediate=immediate)
+        self._cluster.release()
+
+    def remove(self) -> None:
+        """Stop the server and delete its folder."""
+        self.stop(immediate=True)
+        shutil.rmtree(self.data, ignore_errors=True)
+        self.data.with_name(f"{self.data.name}.lock").unlink(missing_ok=True)
+
+    def url(self, database: str = SUPERUSER) -> str:
+        """Return the superuser's connection URL, password included: not for messages."""
+        password = self._cluster.password
+        server = f"{SUPERUSER}:{password}@{ports.LOOPBACK}:{self.port}"
+        return f"postgresql://{server}/{url_quote(database, safe='')}"
+
+    def create_database(self, name: str) -> bool:
+        """Make an empty database, unless it is there.
+
+        Returns:
+            Whether it was made now.
+        """
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            known = "SELECT FROM pg_catalog.pg_database WHERE datname = %s"
+            if connection.execute(known, [name]).fetchone() is not None:
+                return False
+            connection.execute(f"CREATE DATABASE {quote(name)}".encode())
+            return True
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _launch(self) -> bool:
+        before = self._cluster.pid_file()
+        with self.log.open("ab") as log:
+            self._run = kept(self._command(), self._cluster.account, log.fileno())
+        if self._becomes_ready(self._run, before):
+            return True
+        self._end()
+        return False
+
+    def _becomes_ready(self, run: "subprocess.Popen[bytes]", before: list[str]) -> bool:
+        """Wait as pg_ctl does: line 8 of the pid file says so, once it is not the old file."""
+        deadline = time.monotonic() + self.start_timeout_s
+        while run.poll() is None and time.monotonic() < deadline:
+            lines = self._cluster.pid_file()
+            if lines != before and lines[7:] and lines[7].strip() == "ready":
+                return True
+            time.sleep(_POLL_S)
+        return False
+
+    def _command(self) -> list[str]:
+        settings = {
+            "listen_addresses": ports.LOOPBACK,
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "fsync": "on" if self.fsync else "off",
+            **self.settings,
+        }
+        program = [str(self.binaries / "postgres"), "-D", str(self._cluster.files)]
+        return program + [
+            part for name, value in settings.items() for part in ("-c", f"{name}={value}")
+        ]
+
+    def _end(self, *, immediate: bool = False) -> None:
+        run, self._run = self._run, None
+        if run is None:
+            return
+        assert run.stdin
+        with contextlib.suppress(BrokenPipeError), run.stdin as pipe:
+            pipe.write(keeper.AT_ONCE if immediate else b"")
+        run.wait()
+
+    def _last_words(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()
+        return "\n".join(lines[-5:])

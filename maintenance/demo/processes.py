@@ -1,0 +1,53 @@
+"""Processes that are not our children: what runs under a pid, and ending it."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+_POLL_S = 0.02
+
+
+def command_line(pid: int) -> str:
+    """Return the command line of a process; empty if there is none, or it has ended."""
+    if Path("/proc/self").exists():
+        try:
+            text = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            return ""
+        return text.replace("\0", " ").strip()
+    command = ["ps", "-o", "command=", "-p", str(pid)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    text = done.stdout.strip()
+    return "" if text == "<defunct>" else text
+
+
+def runs(pid: int, mark: str) -> bool:
+    """Tell whether a process runs whose command line holds a mark, so that a reused pid is none."""
+    return pid > 0 and mark in command_line(pid)
+
+
+def end(pid: int, mark: str, *signals: signal.Signals, patience_s: float) -> bool:
+    """End a process that is no child of ours, by one signal after the other.
+
+    Args:
+        pid: the process.
+        mark: what its command line must hold for it to be the one meant.
+        signals: the gentlest first.
+        patience_s: how long to wait after each.
+
+    Returns:
+        Whether it is gone.
+    """
+    for number in signals:
+        if not runs(pid, mark):
+            break
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            break
+        deadline = time.monotonic() + patience_s
+        while runs(pid, mark) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+    return not runs(pid, mark)

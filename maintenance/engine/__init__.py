@@ -1,0 +1,1 @@
+"""Actions, findings and plans; carrying them out safely; the protocol of a subject."""

@@ -1,0 +1,113 @@
+"""Actions: what is to be done, as finished SQL with the locks it takes."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, NamedTuple
+
+
+class ActionKind(StrEnum):
+    """Every kind of action."""
+
+    CREATE_PARTITION = "create_partition"
+    CREATE_DEFAULT = "create_default"
+
+
+class LockMode(StrEnum):
+    """Table lock modes, in the server's words (PostgreSQL manual, 13.3.1)."""
+
+    SHARE_UPDATE_EXCLUSIVE = "SHARE UPDATE EXCLUSIVE"
+    SHARE_ROW_EXCLUSIVE = "SHARE ROW EXCLUSIVE"
+    ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"
+
+    @property
+    def blocks_writers(self) -> bool:
+        """Whether holding it, or queueing for it, stops INSERT, UPDATE and DELETE."""
+        return self is not LockMode.SHARE_UPDATE_EXCLUSIVE
+
+
+class Lock(NamedTuple):
+    """A lock that a step takes, on a table named as PostgreSQL quotes it."""
+
+    object: str
+    mode: LockMode
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One transaction.
+
+    Attributes:
+        prepare: statements that block nobody, run first.
+        statements: statements under the blocking locks, sent with COMMIT in one message, so
+            that a client which dies or freezes can't leave those locks held.
+        locks: every lock it takes; those that block no writer are waited for patiently before
+            anything else, the others are taken by `statements` within the lock timeout.
+    """
+
+    statements: tuple[str, ...]
+    prepare: tuple[str, ...] = ()
+    locks: tuple[Lock, ...] = ()
+
+    @property
+    def sql(self) -> tuple[str, ...]:
+        """All its statements in order."""
+        return self.prepare + self.statements
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something to do to one object.
+
+    Attributes:
+        object: the qualified name, as PostgreSQL quotes it, of what is made or changed.
+        table: the table that a policy names and that this serves.
+        period: key of the period it is about, such as `2026-12`.
+        reason: why, with found and wanted.
+        after: ids of actions that must be done before.
+        refused: why it must not be done; such an action was asked for and is only reported.
+    """
+
+    kind: ActionKind
+    object: str
+    steps: tuple[Step, ...]
+    reason: str
+    table: str | None = None
+    period: str | None = None
+    destructive: bool = False
+    after: tuple[str, ...] = ()
+    preconditions: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    refused: str | None = None
+
+    @cached_property
+    def id(self) -> str:
+        """A hash that stays the same as long as the same is to be done to the same object."""
+        content = "\0".join((self.kind, self.object, *self.sql))
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    @property
+    def sql(self) -> tuple[str, ...]:
+        """Every statement, in order."""
+        return tuple(statement for step in self.steps for statement in step.sql)
+
+    @property
+    def locks(self) -> tuple[Lock, ...]:
+        """Every lock taken, each once, in the order of taking."""
+        return tuple(dict.fromkeys(lock for step in self.steps for lock in step.locks))
+
+    def as_json(self) -> dict[str, Any]:
+        """The action as the command line prints it."""
+        return {
+            "id": self.id,
+            "kind": self.kind.value,
+            "object": self.object,
+            "table": self.table,
+            "period": self.period,
+            "sql": list(self.sql),
+            "locks": [{"object": lock.object, "mode": lock.mode.value} for lock in self.locks],
+            "reason": self.reason,
+            "destructive": self.destructive,
+            "after": list(self.after),
+        }

@@ -1,0 +1,80 @@
+"""Findings: what the owner should know."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Severity(StrEnum):
+    """Error means the promised state can't be reached, or writes will fail."""
+
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+
+
+class FindingKind(StrEnum):
+    """Every kind of finding; each has its entry in docs/runbook.md."""
+
+    NO_SUCH_TABLE = "no_such_table"
+    NO_SUCH_COLUMN = "no_such_column"
+    NOT_PARTITIONED = "not_partitioned"
+    PARTITION_KEY_MISMATCH = "partition_key_mismatch"
+    PARTITION_NAME_TAKEN = "partition_name_taken"
+    PARTITION_HORIZON_SHORT = "partition_horizon_short"
+    PARTITION_GAP = "partition_gap"
+    PARTITION_OVERLAP = "partition_overlap"
+    PARTITION_PROPERTY_DRIFT = "partition_property_drift"
+    DEFAULT_PARTITION_ROWS = "default_partition_rows"
+    DETACH_PENDING = "detach_pending"
+    CLOCK_SKEW = "clock_skew"
+    PRIVILEGE_MISSING = "privilege_missing"
+    MONITOR_BLIND = "monitor_blind"
+    LOCK_NOT_ACQUIRED = "lock_not_acquired"
+
+
+FITNESS = frozenset(
+    {
+        FindingKind.NO_SUCH_TABLE,
+        FindingKind.NO_SUCH_COLUMN,
+        FindingKind.NOT_PARTITIONED,
+        FindingKind.PARTITION_KEY_MISMATCH,
+        FindingKind.PRIVILEGE_MISSING,
+        FindingKind.MONITOR_BLIND,
+        FindingKind.CLOCK_SKEW,
+    }
+)
+"""The kinds that say whether a policy can be carried out at all: what `check` reports."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing the owner should know about one object.
+
+    Attributes:
+        object: the qualified name as PostgreSQL quotes it, or the database's policy name.
+        message: one sentence: object, found, wanted, what to do next.
+        value: what was measured, beside `threshold`; both may be None.
+        data: further facts, JSON-ready.
+    """
+
+    kind: FindingKind
+    severity: Severity
+    object: str
+    message: str
+    value: float | str | None = None
+    threshold: float | str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def as_json(self) -> dict[str, Any]:
+        """The finding as the command line prints it."""
+        return {
+            "kind": self.kind.value,
+            "severity": self.severity.value,
+            "object": self.object,
+            "message": self.message,
+            "value": self.value,
+            "threshold": self.threshold,
+            "data": dict(self.data),
+        }

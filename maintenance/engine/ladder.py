@@ -1,0 +1,137 @@
+"""Taking locks without making the application wait: short tries, jittered pauses, a deadline.
+
+A lock that blocks writers is waited for at most `lock_timeout`, because everybody who comes
+later queues behind the waiting request. A lock that blocks no writer may be waited for
+patiently, and has to be: autovacuum gives way only after a second.
+Source: PostgreSQL manual, 13.3 Explicit Locking.
+"""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import psycopg
+
+from maintenance.engine.actions import Lock, Step
+from maintenance.errors import LockNotAcquiredError, MaintenanceError
+from maintenance.server.session import (
+    Connection,
+    explain,
+    fetch,
+    milliseconds,
+    rollback_quietly,
+    run_sql,
+)
+
+MAX_PAUSE_S = 2.0
+MAX_SLOW_TRIES = 10
+"""A step that holds blocking locks may not take long; so often it is given another chance."""
+
+Progress = Callable[[str], None]
+"""Takes one line for a person to read."""
+
+
+def silent(_line: str) -> None:
+    """Show no progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The limits of lock waits, and the clock and dice that tests replace."""
+
+    lock_timeout: timedelta
+    patient_lock_timeout: timedelta
+    give_up_after: timedelta
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    dice: Callable[[], float] = field(default=random.random)
+
+    def run(self, connection: Connection, step: Step, progress: Progress = silent) -> int:
+        """Carry out one step, trying again while locks are busy.
+
+        Returns:
+            The number of attempts it took.
+
+        Raises:
+            LockNotAcquiredError: the deadline passed; names who holds the locks.
+            MaintenanceError: the server refused for a reason that waiting does not mend.
+        """
+        message = self.transaction(step)
+        deadline = self.clock() + self.give_up_after.total_seconds()
+        slow_tries = 0
+        attempt = 1
+        while True:
+            try:
+                run_sql(connection, message)
+                return attempt
+            except psycopg.Error as exc:
+                rollback_quietly(connection)
+                error = explain(exc, step.statements[-1])
+                slow_tries += exc.sqlstate == psycopg.errors.QueryCanceled.sqlstate
+                if not error.retryable or slow_tries >= MAX_SLOW_TRIES:
+                    raise error from exc
+                if self.clock() >= deadline:
+                    raise self._given_up(connection, step.locks, attempt) from exc
+            if attempt == 1:
+                progress(f"waiting for a lock: {_holders(connection, step.locks)}")
+            self.sleep(self._pause(attempt))
+            attempt += 1
+
+    def transaction(self, step: Step) -> str:
+        """Return one transaction as one message, so that a dead client can't hold its locks."""
+        patient = milliseconds(self.patient_lock_timeout)
+        short = milliseconds(self.lock_timeout)
+        whole = milliseconds(self.give_up_after)
+        harmless = [lock for lock in step.locks if not lock.mode.blocks_writers]
+        blocking = len(harmless) < len(step.locks)
+        # One statement may queue for several locks; together they share one lock timeout.
+        limit = short + short // 5 if blocking else whole
+        parts = [
+            "BEGIN",
+            f"SET LOCAL lock_timeout = {patient}",
+            f"SET LOCAL statement_timeout = {whole}",
+            *(f"LOCK TABLE ONLY {lock.object} IN {lock.mode} MODE" for lock in harmless),
+            f"SET LOCAL lock_timeout = {short}",
+            *step.prepare,
+            f"SET LOCAL statement_timeout = {limit}",
+            *step.statements,
+            "COMMIT",
+        ]
+        return ";\n".join(parts)
+
+    def _pause(self, attempt: int) -> float:
+        longest = min(MAX_PAUSE_S, self.lock_timeout.total_seconds() * 2.0**attempt)
+        return longest * (0.5 + 0.5 * self.dice())
+
+    def _given_up(
+        self, connection: Connection, locks: Sequence[Lock], attempts: int
+    ) -> MaintenanceError:
+        wanted = ", ".join(f"{lock.mode} on {lock.object}" for lock in locks)
+        return LockNotAcquiredError(
+            f"{wanted}: not acquired in {attempts} attempts over {self.give_up_after};"
+            f" {_holders(connection, locks)}",
+            hint="end or wait for that session; the next run tries again",
+        )
+
+
+def _holders(connection: Connection, locks: Sequence[Lock]) -> str:
+    """Name the sessions in the way, oldest transaction first."""
+    try:
+        rows = fetch(
+            connection,
+            "catalog",
+            "list_lock_holders",
+            {"relations": [lock.object for lock in locks]},
+        )
+    except psycopg.Error:
+        return "its holder could not be read"
+    if not rows:
+        return "its holder is gone by now"
+    return "; ".join(
+        f"pid {r.pid} ({r.role or 'system'}, {r.application or r.state or 'no application name'})"
+        f" holds {r.mode} on {r.relation}"
+        + (f" since {r.age_s:.1f} s" if r.age_s is not None else "")
+        for r in rows
+    )

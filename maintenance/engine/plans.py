@@ -1,0 +1,35 @@
+"""A plan: actions and findings, in an order that depends on nothing but their content."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from maintenance.engine.actions import Action
+from maintenance.engine.findings import Finding, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done, in order, and what the owner should know."""
+
+    actions: tuple[Action, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Hold the promise of one finding for a kind and an object."""
+        seen = {(finding.kind, finding.object) for finding in self.findings}
+        if len(seen) != len(self.findings):
+            raise ValueError("two findings of one kind on one object")
+
+    @property
+    def has_error(self) -> bool:
+        """Whether a finding of severity error stands."""
+        return any(finding.severity is Severity.ERROR for finding in self.findings)
+
+
+def join(plans: Iterable[Plan]) -> Plan:
+    """Put the plans of several subjects or tables one after the other."""
+    ordered = list(plans)
+    return Plan(
+        actions=tuple(action for plan in ordered for action in plan.actions),
+        findings=tuple(finding for plan in ordered for finding in plan.findings),
+    )

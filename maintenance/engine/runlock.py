@@ -1,0 +1,67 @@
+"""One run at a time on one database: a session advisory lock, polled for politely."""
+
+import hashlib
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from maintenance.engine.ladder import Progress
+from maintenance.errors import LockNotAcquiredError
+from maintenance.server.session import Connection, fetch
+
+RUN_LOCK = int.from_bytes(hashlib.sha256(b"maintenance run").digest()[:7])
+"""The advisory lock's key, the same in every database (locks are per database anyway)."""
+
+_POLL_S = 0.2
+
+
+@contextmanager
+def exclusive_run(
+    connection: Connection,
+    give_up_after: timedelta,
+    progress: Progress,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Generator[None]:
+    """Hold the run lock of the connected database for the length of a block.
+
+    Polled instead of waited for: a session that waits inside a statement holds a snapshot,
+    which keeps VACUUM from cleaning and stops every concurrent index build.
+
+    Raises:
+        LockNotAcquiredError: another run held it until the deadline; names that run.
+    """
+    deadline = clock() + give_up_after.total_seconds()
+    announced = False
+    while not _take(connection):
+        holder = _holder(connection)
+        if clock() >= deadline:
+            raise LockNotAcquiredError(
+                f"another run is at work on this database: {holder}",
+                hint=f"it did not finish within {give_up_after}; wait for it or end it",
+            )
+        if not announced:
+            progress(f"waiting for another run to finish: {holder}")
+            announced = True
+        sleep(_POLL_S)
+    try:
+        yield
+    finally:
+        if not connection.closed and not connection.broken:
+            connection.execute("SELECT pg_catalog.pg_advisory_unlock(%s)", (RUN_LOCK,))
+
+
+def _take(connection: Connection) -> bool:
+    (row,) = fetch(connection, "server", "try_run_lock", {"key": RUN_LOCK})
+    return row.taken
+
+
+def _holder(connection: Connection) -> str:
+    rows = fetch(connection, "server", "find_run_lock_holder", {"key": RUN_LOCK})
+    if not rows:
+        return "gone by now"
+    (row,) = rows
+    since = f" since {row.since:%Y-%m-%d %H:%M:%S} UTC" if row.since is not None else ""
+    return f"pid {row.pid} ({row.role}, {row.application}){since}"

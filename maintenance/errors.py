@@ -1,0 +1,93 @@
+"""The errors of every layer: what was found, what was wanted, what to do next."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+RETRYABLE_SQLSTATES = frozenset(
+    {
+        "40001",  # serialization_failure
+        "40P01",  # deadlock_detected
+        "55P03",  # lock_not_available
+        "57014",  # query_canceled: our own statement_timeout on a step that may not take long
+    }
+)
+"""Server errors after which the same work may succeed unchanged.
+
+An unknown code is never in here. Source: PostgreSQL manual, appendix A.
+"""
+
+
+class MaintenanceError(Exception):
+    """Something the operator must know, in one line.
+
+    Attributes:
+        hint: what to do next; empty when the message says it all.
+        retryable: whether the same call may succeed later without anybody acting.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "", retryable: bool = False) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.retryable = retryable
+
+
+class UsageError(MaintenanceError):
+    """The call is wrong, as far as that can be told without a server."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault of a policy file, or of a file it names.
+
+    `line` and `column` count from 1; 0 when the fault belongs to the file as a whole.
+    `key` is the dotted path of the setting, such as `partitions[0].premake`.
+    """
+
+    file: str
+    line: int
+    column: int
+    key: str
+    found: str
+    wanted: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        key = f" {self.key}:" if self.key else ""
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{where}:{key} found {self.found}, wanted {self.wanted}{hint}"
+
+
+class PolicyError(UsageError):
+    """A policy that can't be used; carries every problem found, not only the first."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+class UnreachableError(MaintenanceError):
+    """The server can't be reached, or refuses us altogether."""
+
+    exit_code = 3
+
+
+class PrivilegeError(MaintenanceError):
+    """The role lacks a right; the hint is the GRANT to run."""
+
+
+class LockNotAcquiredError(MaintenanceError):
+    """A lock stayed busy until the deadline; names who holds it."""
+
+
+class EffectError(MaintenanceError):
+    """A statement succeeded and yet the catalog does not show its effect."""
+
+
+def is_retryable(sqlstate: str | None) -> bool:
+    """Tell whether work that failed with this SQLSTATE may be tried again unchanged."""
+    return sqlstate in RETRYABLE_SQLSTATES

@@ -1,0 +1,127 @@
+"""SQL names: folding, quoting and fitting into 63 bytes, as the server does them."""
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import NamedTuple
+
+MAX_NAME_BYTES = 63
+"""The server cuts longer identifiers (NAMEDATALEN - 1)."""
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
+_PART = re.compile(
+    r"""[ \t\n\r\f\v]*(?:"((?:[^"\0]|"")+)"|([A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*))"""
+    r"[ \t\n\r\f\v]*",
+    re.ASCII,
+)
+"""An identifier as the server's lexer reads it, where every non-ASCII character is a letter."""
+
+
+class QualifiedName(NamedTuple):
+    """A relation's exact schema and name, unquoted. `str()` gives it as PostgreSQL quotes it."""
+
+    schema: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{quote(self.schema)}.{quote(self.name)}"
+
+
+@cache
+def _quoted_keywords() -> frozenset[str]:
+    from pglast import keywords  # noqa: PLC0415 - a tenth of a second, needed late or never
+
+    return frozenset(
+        keywords.RESERVED_KEYWORDS | keywords.COL_NAME_KEYWORDS | keywords.TYPE_FUNC_NAME_KEYWORDS
+    )
+
+
+@cache
+def quote(identifier: str) -> str:
+    """Quote an identifier as the server's `quote_ident` does; the only quoting function.
+
+    Raises:
+        ValueError: the identifier is empty or holds a NUL, which no server name can.
+    """
+    if not identifier or "\0" in identifier:
+        raise ValueError(f"not a PostgreSQL name: {identifier!r}")
+    if _PLAIN.match(identifier) and identifier not in _quoted_keywords():
+        return identifier
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Quote a string constant for finished SQL, under any `standard_conforming_strings`.
+
+    Only for statements that take no parameters (DDL); values elsewhere are parameters.
+    """
+    quoted = "'" + text.replace("'", "''") + "'"
+    return " E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
+
+
+def parse_name(text: str, default_schema: str = "public") -> QualifiedName:
+    """Read a SQL name: folded to lower case unless quoted, `default_schema` if none is given.
+
+    Raises:
+        ValueError: the text is not one or two identifiers joined by a dot.
+    """
+    parts: list[str] = []
+    position = 0
+    while True:
+        match = _PART.match(text, position)
+        if match is None:
+            raise ValueError(f"not a SQL name: {text!r}")
+        quoted, plain = match.groups()
+        part: str = quoted.replace('""', '"') if quoted is not None else _fold(plain)
+        if len(part.encode()) > MAX_NAME_BYTES:
+            raise ValueError(f"longer than {MAX_NAME_BYTES} bytes: {part!r}")
+        parts.append(part)
+        position = match.end()
+        if position == len(text):
+            break
+        if text[position] != ".":
+            raise ValueError(f"not a SQL name: {text!r}")
+        position += 1
+    if len(parts) > 2:  # noqa: PLR2004 - schema and name
+        raise ValueError(f"more than schema and name: {text!r}")
+    return QualifiedName(*parts) if len(parts) == 2 else QualifiedName(default_schema, parts[0])  # noqa: PLR2004
+
+
+def _fold(identifier: str) -> str:
+    # The server folds ASCII only in multi-byte encodings.
+    return "".join(c.lower() if c.isascii() else c for c in identifier)
+
+
+def cut(identifier: str, max_bytes: int = MAX_NAME_BYTES) -> str:
+    """Cut to a number of UTF-8 bytes without splitting a character."""
+    return identifier.encode()[:max_bytes].decode(errors="ignore")
+
+
+def near(wanted: str, known: Iterable[str], n: int = 3) -> list[str]:
+    """Return known names close to a wanted one, best first; case never counts."""
+    by_key: dict[str, str] = {}
+    for name in known:
+        by_key.setdefault(_loose(name), name)
+    matches = difflib.get_close_matches(_loose(wanted), by_key, n=n, cutoff=0.6)
+    return [by_key[match] for match in matches]
+
+
+def _loose(name: str) -> str:
+    """snake_case and camelCase spellings of one name compare equal."""
+    return name.replace("_", "").lower()
+
+
+def slug(name: QualifiedName) -> str:
+    """Return a Dagster key part for a relation: `[A-Za-z0-9_]`, unique for each name.
+
+    The schema stands in front unless it is `public`; a short hash stands behind wherever
+    anything had to be altered, so that `a.b` and `a_b` differ.
+    """
+    text = name.name if name.schema == "public" else ".".join(name)
+    safe = re.sub(r"[^A-Za-z0-9_]", "_", text)
+    if safe == text:
+        return safe
+    digest = hashlib.sha256("\0".join(name).encode()).hexdigest()[:6]
+    return f"{safe}_{digest}"

@@ -1,0 +1,60 @@
+"""From policies to Dagster definitions, without any server."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+
+from maintenance.errors import PolicyError
+from maintenance.orchestration.jobs import monthly, nightly
+from maintenance.orchestration.partition_assets import inventory_asset, partitions_asset
+from maintenance.orchestration.resources import Maintainer
+from maintenance.policy import Policy, load_policies
+
+
+def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
+    """Build the definitions of all policies; a broken one shows itself and spoils no other.
+
+    Args:
+        paths: policy files or folders.
+        now: the moment from which a partition set without `start` counts; the clock's if None.
+
+    Raises:
+        UsageError: a path does not exist or holds no policy.
+    """
+    moment = now or datetime.now(UTC)
+    policies = load_policies(paths)
+    return dg.Definitions.merge(
+        dg.Definitions(
+            assets=[broken_policy(error) for error in policies.broken],
+            resources={"maintainer": Maintainer()},
+        ),
+        *(definitions_of(policy, moment) for policy in policies.loaded),
+    )
+
+
+def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
+    """Build the assets, jobs and schedules of one database."""
+    ranged = [partitions_asset(policy, section, now) for section in policy.partitions or ()]
+    whole = [inventory_asset(policy)] if policy.partitions else []
+    schedules = [*monthly(policy), *([nightly(policy, whole)] if whole else [])]
+    return dg.Definitions(assets=[*ranged, *whole], schedules=schedules)
+
+
+def broken_policy(error: PolicyError) -> dg.AssetsDefinition:
+    """Make an asset that tells in the UI what is wrong with a policy file."""
+    file = error.problems[0].file
+    stem = re.sub(r"[^A-Za-z0-9_]", "_", Path(file).stem)
+
+    @dg.asset(
+        key=dg.AssetKey([stem, "broken_policy"]),
+        group_name="broken_policies",
+        description=f"**{file} can't be used.** Mend it and reload the code location.\n\n"
+        + "\n".join(f"- {problem}" for problem in error.problems),
+    )
+    def show() -> None:
+        raise dg.Failure(description=str(error), allow_retries=False)
+
+    return show

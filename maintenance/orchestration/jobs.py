@@ -1,0 +1,76 @@
+"""Jobs and schedules. A schedule never relies on the tick before it: every run looks anew."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import (
+    UnresolvedAssetJobDefinition,  # define_asset_job returns it; Dagster exports no name for it
+)
+
+from maintenance.names import slug
+from maintenance.orchestration.partition_assets import partitions_key
+from maintenance.orchestration.partition_sets import range_tags
+from maintenance.policy import PartitionPolicy, Policy
+
+MAX_RUNTIME_S = 4 * 3600
+"""After this a run whose processes died is ended, and gives its pool slot back."""
+
+
+def nightly(policy: Policy, assets: Sequence[dg.AssetsDefinition]) -> dg.ScheduleDefinition:
+    """Schedule everything that has no partition set, with its job `<db>_nightly`."""
+    name = f"{policy.database.name}_nightly"
+    job = _job(
+        name,
+        [key for asset in assets for key in asset.keys],
+        "Looks at everything and repairs what is missing.",
+    )
+    return dg.ScheduleDefinition(
+        name=name,
+        job=job,
+        cron_schedule=policy.schedules.nightly,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Every night at {policy.schedules.nightly} UTC.",
+    )
+
+
+def monthly(policy: Policy) -> list[dg.ScheduleDefinition]:
+    """Schedule one run a table over all periods from the current one to the horizon.
+
+    A Dagster job has one partition set, so every table has a job of its own. The first is
+    `<db>_monthly_partitions`, the others bear their table's name behind.
+    """
+    base = f"{policy.database.name}_monthly_partitions"
+    sections = policy.partitions or ()
+    names = [base, *(f"{base}_{slug(section.table)}" for section in sections[1:])]
+    return [_monthly(policy, *pair) for pair in zip(sections, names, strict=False)]
+
+
+def _monthly(policy: Policy, section: PartitionPolicy, name: str) -> dg.ScheduleDefinition:
+    job = _job(
+        name, [partitions_key(policy, section)], f"Partitions of {section.table}, to the horizon."
+    )
+
+    @dg.schedule(
+        name=name,
+        job=job,
+        cron_schedule=policy.schedules.monthly,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"The current period and the next {section.premake} of {section.table}.",
+    )
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        return dg.RunRequest(tags=range_tags(section, context.scheduled_execution_time))
+
+    return tick
+
+
+def _job(name: str, keys: Sequence[dg.AssetKey], description: str) -> UnresolvedAssetJobDefinition:
+    return dg.define_asset_job(
+        name,
+        selection=dg.AssetSelection.assets(*keys),
+        # Steps share one process: a second one costs two seconds of imports.
+        executor_def=dg.in_process_executor,
+        tags={"dagster/max_runtime": str(MAX_RUNTIME_S)},
+        description=description,
+    )

@@ -1,0 +1,118 @@
+"""The assets of partitioned tables: a period each, and the inventory that tells the truth."""
+
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from maintenance.engine.runner import Outcome
+from maintenance.engine.subject import Request
+from maintenance.maintain import Report
+from maintenance.names import slug
+from maintenance.orchestration.checks import check_results, check_specs
+from maintenance.orchestration.metadata import inventory_metadata, period_metadata
+from maintenance.orchestration.partition_sets import partition_set
+from maintenance.orchestration.resources import Maintainer, fail_if_undone
+from maintenance.partitions import PARTITIONS
+from maintenance.policy import PartitionPolicy, Policy
+
+GROUP = "partitions"
+
+
+def partitions_key(policy: Policy, section: PartitionPolicy) -> dg.AssetKey:
+    """Return the key of a table's partitions: `<db>/partitions/<table>`."""
+    return dg.AssetKey([policy.database.name, "partitions", slug(section.table)])
+
+
+def partitions_asset(
+    policy: Policy, section: PartitionPolicy, now: datetime
+) -> dg.AssetsDefinition:
+    """Make the asset whose materialization ensures that the physical partitions exist."""
+
+    @dg.asset(
+        key=partitions_key(policy, section),
+        group_name=GROUP,
+        partitions_def=partition_set(section, now),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=f"{policy.database.name}_ddl",
+        kinds={"postgres", "table"},
+        tags={"database": policy.database.name},
+        metadata={"dagster/table_name": str(section.table), "key": section.column},
+        description=(
+            f"Partitions of `{section.table}`, one for each period of {section.interval.value},"
+            f" {section.premake} ahead of now. Materializing a period makes sure that its"
+            " partition exists; one that exists is left alone.\n\n"
+            "**When red:** the run's last error says which lock was busy or what stands in the"
+            " way; nothing is half made, so run it again once that is mended."
+        ),
+    )
+    def ensure_partitions(context: dg.AssetExecutionContext, maintainer: Maintainer) -> None:
+        keys = tuple(context.partition_keys)
+        report = maintainer.apply(context, policy, PARTITIONS.name, Request(section.table, keys))
+        present = period_metadata(policy, section, report)
+        for key in present.keys() & set(keys):
+            context.add_asset_metadata(present[key], partition_key=key)
+        fail_if_undone(report)
+        fail_if_absent(report, set(keys) - present.keys())
+
+    return ensure_partitions
+
+
+def inventory_asset(policy: Policy) -> dg.AssetsDefinition:
+    """Make the asset that shows what the catalog holds, and repairs what is missing."""
+    key = dg.AssetKey([policy.database.name, "partition_inventory"])
+    kinds = PARTITIONS.finding_kinds
+
+    @dg.asset(
+        key=key,
+        group_name=GROUP,
+        check_specs=check_specs(key, kinds),
+        pool=f"{policy.database.name}_ddl",
+        kinds={"postgres"},
+        tags={"database": policy.database.name},
+        description=(
+            "Every partition as the catalog has it, not as past runs left it green. Missing"
+            " periods up to the horizon are created on the way.\n\n"
+            "**When red:** open the failed check; its text names table, value and threshold, and"
+            " what to do."
+        ),
+    )
+    def partition_inventory(
+        context: dg.AssetExecutionContext, maintainer: Maintainer
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
+        report = maintainer.apply(context, policy, PARTITIONS.name)
+        for event in repaired(policy, report):
+            context.log_event(event)
+        yield from check_results(key, kinds, report.findings)
+        fail_if_undone(report)
+        yield dg.MaterializeResult(asset_key=key, metadata=inventory_metadata(policy, report))
+
+    return partition_inventory
+
+
+def repaired(policy: Policy, report: Report) -> Iterator[dg.AssetMaterialization]:
+    """Yield a materialization for every period that the run created, on its table's asset."""
+    sections = {str(section.table): section for section in policy.partitions or ()}
+    for result in report.results:
+        if result.outcome is Outcome.DONE and result.action.table in sections:
+            yield dg.AssetMaterialization(
+                asset_key=partitions_key(policy, sections[result.action.table]),
+                partition=result.action.period,
+                description=result.action.reason,
+                metadata={"state": "created", "partition": result.action.object},
+            )
+
+
+def fail_if_absent(report: Report, keys: Collection[str]) -> None:
+    """Fail for periods without a partition although no action failed: the table is unfit.
+
+    Raises:
+        dagster.Failure: with the findings that say why.
+    """
+    if keys:
+        reasons = "\n".join(finding.message for finding in report.findings)
+        raise dg.Failure(
+            description=f"no partition holds {', '.join(sorted(keys))}\n{reasons}",
+            allow_retries=False,
+        )

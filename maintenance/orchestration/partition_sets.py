@@ -1,0 +1,57 @@
+"""Dagster's partition sets, reaching as far as the premake horizon of the policy.
+
+Everything is in UTC: a key only names a period, its bounds follow the policy's time zone.
+"""
+
+from datetime import UTC, date, datetime
+
+import dagster as dg
+
+from maintenance.partitions.plan import kept_since
+from maintenance.periods import Interval, period_at
+from maintenance.policy import PartitionPolicy
+
+_CRONS = {
+    Interval.DAY: "0 0 * * *",
+    Interval.WEEK: "0 0 * * 1",
+    Interval.MONTH: "0 0 1 * *",
+    Interval.QUARTER: "0 0 1 */3 *",
+    Interval.YEAR: "0 0 1 1 *",
+}
+
+
+def partition_set(policy: PartitionPolicy, now: datetime) -> dg.TimeWindowPartitionsDefinition:
+    """Return the periods of a table: from its start, or the oldest kept, to the horizon."""
+    start = first_day(policy, now)
+    return dg.TimeWindowPartitionsDefinition(
+        start=datetime(start.year, start.month, start.day, tzinfo=UTC),
+        fmt=policy.interval.key_format,
+        cron_schedule=_CRONS[policy.interval],
+        timezone="UTC",
+        # 1 adds the period that holds now, which Dagster counts as not yet complete
+        end_offset=1 + policy.premake,
+    )
+
+
+def first_day(policy: PartitionPolicy, now: datetime) -> date:
+    """Return the first day of the set: `start`, else the oldest kept, else this January."""
+    if policy.start is not None:
+        return policy.start.start
+    floor = kept_since(policy, now)
+    if floor is not None:
+        return floor.start
+    january = now.astimezone(policy.time_zone).date().replace(month=1, day=1)
+    if policy.interval is Interval.WEEK:
+        return period_at(
+            datetime(january.year, 1, 4, tzinfo=UTC), policy.interval, policy.time_zone
+        ).start
+    return january
+
+
+def range_tags(policy: PartitionPolicy, now: datetime) -> dict[str, str]:
+    """Return the tags of one run over the current period up to the horizon."""
+    current = period_at(now, policy.interval, policy.time_zone)
+    return {
+        "dagster/asset_partition_range_start": current.key,
+        "dagster/asset_partition_range_end": current.shift(policy.premake).key,
+    }

@@ -1,0 +1,57 @@
+"""The resource through which assets act on databases."""
+
+import dagster as dg
+
+from maintenance import maintain
+from maintenance.engine.runner import Outcome
+from maintenance.engine.subject import EVERYTHING, Request
+from maintenance.errors import MaintenanceError
+from maintenance.maintain import Report
+from maintenance.policy import Policy
+
+
+class Maintainer(dg.ConfigurableResource[None]):
+    """Runs subjects on a database and tells its progress to the run's log."""
+
+    def apply(
+        self,
+        context: dg.AssetExecutionContext,
+        policy: Policy,
+        subject: str,
+        request: Request = EVERYTHING,
+    ) -> Report:
+        """Carry out one subject of a policy.
+
+        Raises:
+            dagster.Failure: the server can't be reached, or what only a person can mend.
+        """
+        try:
+            return maintain.apply(
+                policy, only=[subject], request=request, progress=context.log.info
+            )
+        except MaintenanceError as exc:
+            raise dg.Failure(
+                description=f"{exc}\n{exc.hint}" if exc.hint else str(exc),
+                allow_retries=exc.retryable,
+            ) from exc
+
+
+def fail_if_undone(report: Report) -> None:
+    """Fail the run where an action could not be done; success never means a lock was busy.
+
+    Raises:
+        dagster.Failure: names every action that failed or was refused, with the reason.
+    """
+    undone = [
+        f"{result.action.kind} {result.action.table} {result.action.period or ''}"
+        f" {result.outcome}: {result.error}"
+        for result in report.results
+        if result.outcome is not Outcome.DONE
+    ]
+    if undone:
+        raise dg.Failure(description="\n".join(undone), allow_retries=False)
+    if report.snapshot is None:
+        raise dg.Failure(
+            description="\n".join(finding.message for finding in report.findings),
+            allow_retries=False,
+        )

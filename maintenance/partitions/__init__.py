@@ -1,0 +1,54 @@
+"""Partitions: a partitioned table's months are always there, ahead of time and without gaps."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from maintenance.catalog.models import Snapshot
+from maintenance.engine.findings import FindingKind
+from maintenance.engine.plans import Plan
+from maintenance.engine.subject import Request
+from maintenance.names import QualifiedName
+from maintenance.partitions import plan as planner
+from maintenance.policy import Policy
+
+
+class Partitions:
+    """The subject `partitions`."""
+
+    name = "partitions"
+    finding_kinds = frozenset(
+        {
+            FindingKind.NO_SUCH_TABLE,
+            FindingKind.NO_SUCH_COLUMN,
+            FindingKind.NOT_PARTITIONED,
+            FindingKind.PARTITION_KEY_MISMATCH,
+            FindingKind.PARTITION_NAME_TAKEN,
+            FindingKind.PARTITION_HORIZON_SHORT,
+            FindingKind.PARTITION_GAP,
+            FindingKind.PARTITION_OVERLAP,
+            FindingKind.PARTITION_PROPERTY_DRIFT,
+            FindingKind.DEFAULT_PARTITION_ROWS,
+            FindingKind.DETACH_PENDING,
+            FindingKind.PRIVILEGE_MISSING,
+            FindingKind.MONITOR_BLIND,
+            FindingKind.LOCK_NOT_ACQUIRED,
+            FindingKind.CLOCK_SKEW,
+        }
+    )
+
+    def relations(self, policy: Policy) -> Collection[QualifiedName]:
+        """The partitioned tables of the policy."""
+        return [section.table for section in policy.partitions or ()]
+
+    def names_wanted(
+        self, policy: Policy, snapshot: Snapshot, now: datetime, request: Request
+    ) -> Collection[QualifiedName]:
+        """The names of partitions about to be created."""
+        return planner.names_wanted(policy, snapshot, now, request)
+
+    def plan(self, policy: Policy, snapshot: Snapshot, now: datetime, request: Request) -> Plan:
+        """Create what is missing between the start and the horizon."""
+        return planner.plan(policy, snapshot, now, request)
+
+
+PARTITIONS = Partitions()

@@ -1,0 +1,83 @@
+"""Which stretches of time have a partition, by the bounds in the catalog, never by names."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import NamedTuple
+
+from maintenance.catalog.models import Partition
+from maintenance.keys import KeyCodec
+
+_RANGE = re.compile(
+    r"FOR VALUES FROM \((?P<lower>'[^']*'|[A-Z]+)\) TO \((?P<upper>'[^']*'|[A-Z]+)\)\Z"
+)
+
+
+class Span(NamedTuple):
+    """A partition's half-open range of time, in UTC."""
+
+    lower: datetime
+    upper: datetime
+    partition: Partition
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The ranges of a table's partitions, sorted; ranges of one parent never overlap."""
+
+    spans: Sequence[Span]
+
+    @property
+    def exact(self) -> frozenset[tuple[datetime, datetime]]:
+        """The (lower, upper) of every partition."""
+        return frozenset((span.lower, span.upper) for span in self.spans)
+
+    def overlapping(self, lower: datetime, upper: datetime) -> list[Span]:
+        """Return the partitions that hold part of `[lower, upper)`, in order of time."""
+        first = bisect_right(self.spans, lower, key=lambda span: span.upper)
+        found: list[Span] = []
+        for span in self.spans[first:]:
+            if span.lower >= upper:
+                break
+            found.append(span)
+        return found
+
+    def covers(self, lower: datetime, upper: datetime) -> bool:
+        """Whether every moment of `[lower, upper)` has a partition."""
+        for span in self.overlapping(lower, upper):
+            if span.lower > lower:
+                return False
+            lower = span.upper
+        return lower >= upper
+
+
+def coverage_of(partitions: Iterable[Partition], codec: KeyCodec) -> Coverage:
+    """Read the bounds of a table's partitions; the default partition has none.
+
+    Raises:
+        ValueError: a bound is not of this key.
+    """
+    read = _bound_reader(codec)
+    spans = [
+        Span(*read(partition.bound), partition)
+        for partition in partitions
+        if partition.bound is not None and not partition.is_default
+    ]
+    spans.sort(key=lambda span: span.lower)
+    return Coverage(spans)
+
+
+@cache
+def _bound_reader(codec: KeyCodec) -> Callable[[str], tuple[datetime, datetime]]:
+    # Months recur in every table of a database, so one reading serves a hundred partitions.
+    @cache
+    def read(bound: str) -> tuple[datetime, datetime]:
+        match = _RANGE.match(bound)
+        if match is None:
+            raise ValueError(f"not a range of one column: {bound}")
+        return codec.moment(match["lower"]), codec.moment(match["upper"])
+
+    return read

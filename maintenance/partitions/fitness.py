@@ -1,0 +1,137 @@
+"""Whether a table is what its policy says, as far as partitioning it goes."""
+
+from collections.abc import Iterator
+
+from maintenance import names
+from maintenance.catalog.models import Column, Snapshot, Table
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.keys import TYPES, KeyCodec
+from maintenance.names import quote
+from maintenance.policy import PartitionPolicy
+
+_KINDS = {
+    "r": "an unpartitioned table",
+    "v": "a view",
+    "m": "a materialized view",
+    "f": "a foreign table",
+    "S": "a sequence",
+    "i": "an index",
+}
+_STRATEGIES = {"l": "LIST", "h": "HASH"}
+
+
+def codec_of(policy: PartitionPolicy, column: Column) -> KeyCodec:
+    """Return how bounds of the policy's key are written and read."""
+    return KeyCodec(policy.encoding, column.type, policy.time_zone)
+
+
+def unfit(policy: PartitionPolicy, snapshot: Snapshot) -> Finding | None:
+    """Return the first reason why the policy can't be carried out on its table, if any."""
+    table = snapshot.tables.get(policy.table)
+    if table is None:
+        return _absent(policy, snapshot)
+    reasons = _reasons(policy, table, snapshot)
+    return next(reasons, None)
+
+
+def _reasons(policy: PartitionPolicy, table: Table, snapshot: Snapshot) -> Iterator[Finding]:
+    if policy.table in snapshot.blind:
+        yield _finding(
+            policy,
+            FindingKind.MONITOR_BLIND,
+            f"its partitions can't be read: {snapshot.blind[policy.table]};"
+            " nothing is planned for it until they can",
+            severity=Severity.WARN,
+        )
+    if not table.is_partitioned:
+        yield _finding(
+            policy,
+            FindingKind.NOT_PARTITIONED,
+            f"found {_KINDS.get(table.kind, 'something else')},"
+            f" wanted a table partitioned by RANGE ({quote(policy.column)})",
+        )
+    yield from _key_reasons(policy, table)
+    if any(child.kind == "p" for child in table.partitions):
+        yield _finding(
+            policy,
+            FindingKind.PARTITION_PROPERTY_DRIFT,
+            "its partitions are partitioned themselves, and a plain one would differ from them;"
+            " create the next ones by hand",
+        )
+    yield from _privilege_reasons(policy, table, snapshot.server.role)
+
+
+def _key_reasons(policy: PartitionPolicy, table: Table) -> Iterator[Finding]:
+    column = table.column(policy.column)
+    if column is None:
+        near = names.near(policy.column, [c.name for c in table.columns])
+        yield _finding(
+            policy,
+            FindingKind.NO_SUCH_COLUMN,
+            f"has no column {quote(policy.column)}{_did_you_mean(near)}",
+            data={"near": near},
+        )
+        return
+    if table.key_strategy != "r" or table.key_columns != (policy.column,):
+        yield _finding(
+            policy,
+            FindingKind.PARTITION_KEY_MISMATCH,
+            f"is partitioned by {_key_text(table)}, wanted RANGE ({quote(policy.column)})",
+        )
+    if column.type not in TYPES[policy.encoding]:
+        wanted = ", ".join(sorted(TYPES[policy.encoding]))
+        yield _finding(
+            policy,
+            FindingKind.PARTITION_KEY_MISMATCH,
+            f"its key {quote(column.name)} is of type {column.type}, wanted {wanted}"
+            f" for encoding {policy.encoding.value}",
+        )
+
+
+def _privilege_reasons(policy: PartitionPolicy, table: Table, role: str) -> Iterator[Finding]:
+    owner = quote(table.properties.owner)
+    if not table.manageable:
+        yield _finding(
+            policy,
+            FindingKind.PRIVILEGE_MISSING,
+            f"is owned by {owner}, and {quote(role)} is no member of that role:"
+            f" GRANT {owner} TO {quote(role)}",
+        )
+    if not table.creatable:
+        schema = quote(table.relation.schema)
+        yield _finding(
+            policy,
+            FindingKind.PRIVILEGE_MISSING,
+            f"no partition can be created beside it:"
+            f" GRANT CREATE ON SCHEMA {schema} TO {quote(role)}, {owner}",
+        )
+
+
+def _absent(policy: PartitionPolicy, snapshot: Snapshot) -> Finding:
+    near = list(snapshot.missing.get(policy.table, ()))
+    return _finding(
+        policy,
+        FindingKind.NO_SUCH_TABLE,
+        f"no such table in database {snapshot.server.database}{_did_you_mean(near)}",
+        data={"near": near},
+    )
+
+
+def _key_text(table: Table) -> str:
+    columns = ", ".join(quote(c) if c is not None else "an expression" for c in table.key_columns)
+    return f"{_STRATEGIES.get(table.key_strategy or '', 'RANGE')} ({columns})"
+
+
+def _did_you_mean(near: list[str]) -> str:
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _finding(
+    policy: PartitionPolicy,
+    kind: FindingKind,
+    text: str,
+    *,
+    severity: Severity = Severity.ERROR,
+    data: dict[str, object] | None = None,
+) -> Finding:
+    return Finding(kind, severity, str(policy.table), f"{policy.table}: {text}", data=data or {})

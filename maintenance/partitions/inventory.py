@@ -1,0 +1,125 @@
+"""The truth about a table's partitions, for people to look at."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from maintenance.catalog.models import Partition, Snapshot
+from maintenance.keys import FUTURE, PAST
+from maintenance.partitions.coverage import Span
+from maintenance.partitions.fitness import unfit
+from maintenance.partitions.plan import Outlook, look
+from maintenance.periods import period_at
+from maintenance.policy import PartitionPolicy, Policy
+
+PAGE_BYTES = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionFacts:
+    """One partition. Size and rows are the catalog's estimates; rows None before any ANALYZE.
+
+    `period` is the key of the period whose bounds it has exactly, if any. `lower` and `upper`
+    are None for the default partition and where a bound is open.
+    """
+
+    name: str
+    period: str | None
+    lower: datetime | None
+    upper: datetime | None
+    size_bytes: int
+    n_rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TableInventory:
+    """All partitions of one table, oldest first, the default one last."""
+
+    table: str
+    interval: str
+    ahead: int
+    premake: int
+    current: str
+    horizon: str
+    partitions: tuple[PartitionFacts, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """The heap sizes together."""
+        return sum(partition.size_bytes for partition in self.partitions)
+
+    @property
+    def n_rows(self) -> int:
+        """The estimated rows together, as far as known."""
+        return sum(partition.n_rows or 0 for partition in self.partitions)
+
+    def as_json(self) -> dict[str, Any]:
+        """The table's line of `status --json`."""
+        bounded = [p for p in self.partitions if p.lower is not None or p.upper is not None]
+        return {
+            "table": self.table,
+            "interval": self.interval,
+            "ahead": self.ahead,
+            "premake": self.premake,
+            "current": self.current,
+            "horizon": self.horizon,
+            "partitions": len(self.partitions),
+            "first": bounded[0].name if bounded else None,
+            "last": bounded[-1].name if bounded else None,
+            "size_bytes": self.size_bytes,
+            "rows": self.n_rows,
+        }
+
+
+def inventory(policy: Policy, snapshot: Snapshot, now: datetime) -> tuple[TableInventory, ...]:
+    """Take stock of every partitioned table of a policy that is fit; the others are findings."""
+    return tuple(_take_stock(policy, snapshot, now))
+
+
+def _take_stock(policy: Policy, snapshot: Snapshot, now: datetime) -> Iterator[TableInventory]:
+    for section in policy.partitions or ():
+        if unfit(section, snapshot) is not None:
+            continue
+        outlook = look(section, snapshot.tables[section.table], now)
+        default = outlook.table.default
+        yield TableInventory(
+            table=str(section.table),
+            interval=section.interval.value,
+            ahead=outlook.ahead,
+            premake=section.premake,
+            current=outlook.current.key,
+            horizon=outlook.horizon.key,
+            partitions=(
+                *(_facts(outlook, span) for span in outlook.coverage.spans),
+                *((_unbounded(default),) if default is not None else ()),
+            ),
+        )
+
+
+def _facts(outlook: Outlook, span: Span) -> PartitionFacts:
+    return PartitionFacts(
+        name=str(span.partition.relation),
+        period=_period_key(outlook.policy, span),
+        lower=None if span.lower == PAST else span.lower,
+        upper=None if span.upper == FUTURE else span.upper,
+        size_bytes=max(span.partition.pages, 0) * PAGE_BYTES,
+        n_rows=_rows(span.partition),
+    )
+
+
+def _unbounded(default: Partition) -> PartitionFacts:
+    return PartitionFacts(
+        str(default.relation), None, None, None, max(default.pages, 0) * PAGE_BYTES, _rows(default)
+    )
+
+
+def _period_key(policy: PartitionPolicy, span: Span) -> str | None:
+    if PAST in span or FUTURE in span:
+        return None
+    period = period_at(span.lower, policy.interval, policy.time_zone)
+    return period.key if period.bounds(policy.time_zone) == (span.lower, span.upper) else None
+
+
+def _rows(partition: Partition) -> int | None:
+    return round(partition.rows) if partition.rows >= 0 else None

@@ -1,0 +1,72 @@
+"""What the owner of a database wants: policy files, as frozen models."""
+
+from maintenance.policy.alerts import (
+    AlertsPolicy,
+    AppriseSink,
+    LogSink,
+    RedisStreamSink,
+    Sink,
+    WebhookSink,
+)
+from maintenance.policy.database import (
+    DatabasePolicy,
+    LocksPolicy,
+    ObservePolicy,
+    RedisPolicy,
+    SchedulesPolicy,
+    StorePolicy,
+)
+from maintenance.policy.health import (
+    BloatPolicy,
+    IndexesPolicy,
+    ParallelPolicy,
+    StatisticsPolicy,
+    WorkloadPolicy,
+)
+from maintenance.policy.loading import (
+    BrokenPolicyError,
+    Policies,
+    load_policies,
+    load_policy,
+    policy_paths,
+)
+from maintenance.policy.matviews import Activity, MatviewPolicy, StaleAnalyticsPolicy
+from maintenance.policy.models import Policy
+from maintenance.policy.partitions import Archive, ConvertWhen, PartitionPolicy, RetentionPolicy
+from maintenance.policy.references import Url
+from maintenance.policy.schema import json_schema
+
+__all__ = [
+    "Activity",
+    "AlertsPolicy",
+    "AppriseSink",
+    "Archive",
+    "BloatPolicy",
+    "BrokenPolicyError",
+    "ConvertWhen",
+    "DatabasePolicy",
+    "IndexesPolicy",
+    "LocksPolicy",
+    "LogSink",
+    "MatviewPolicy",
+    "ObservePolicy",
+    "ParallelPolicy",
+    "PartitionPolicy",
+    "Policies",
+    "Policy",
+    "RedisPolicy",
+    "RedisStreamSink",
+    "RetentionPolicy",
+    "SchedulesPolicy",
+    "Sink",
+    "StaleAnalyticsPolicy",
+    "StatisticsPolicy",
+    "StorePolicy",
+    "Url",
+    "WebhookSink",
+    "WorkloadPolicy",
+    "json_schema",
+    "load_policies",
+    "load_policy",
+    "policy_paths",
+]

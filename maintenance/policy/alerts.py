@@ -1,0 +1,72 @@
+"""Whom findings are told, and when."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from maintenance.policy.references import AnyUrl, HttpUrl, Secret, at
+from maintenance.policy.section import Section, as_written, refused
+from maintenance.policy.units import Duration
+from maintenance.policy.values import Text
+
+
+class LogSink(Section):
+    """The log."""
+
+    type: Literal["log"] = "log"
+    """Which sink this is."""
+
+
+class RedisStreamSink(Section):
+    """A stream on the policy's Redis server."""
+
+    type: Literal["redis_stream"]
+    """Which sink this is."""
+    stream: Text = "maintenance:alerts"
+    """Its key."""
+
+
+class AppriseSink(Section):
+    """Slack, PagerDuty, mail and others through Apprise."""
+
+    type: Literal["apprise"]
+    """Which sink this is."""
+    url: Annotated[AnyUrl, at("alerts.sinks.url")]
+    """Apprise's url of the service."""
+
+
+class WebhookSink(Section):
+    """A JSON body by POST, signed if there is a secret."""
+
+    type: Literal["webhook"]
+    """Which sink this is."""
+    url: Annotated[HttpUrl, at("alerts.sinks.url")]
+    """Where to."""
+    secret: Annotated[Secret | None, at("alerts.sinks.secret")] = None
+    """Key of the HMAC-SHA256 signature."""
+
+
+Sink = Annotated[LogSink | RedisStreamSink | AppriseSink | WebhookSink, Field(discriminator="type")]
+
+
+class AlertsPolicy(Section):
+    """Whom findings are told, and when."""
+
+    for_: Duration = as_written("0 minutes", alias="for")
+    """How long a finding stands before it is raised."""
+    ping: Annotated[HttpUrl | None, at("alerts.ping")] = None
+    """A dead man's switch, called each round."""
+    sinks: Annotated[tuple[Sink, ...], Field(strict=False)] = (LogSink(),)
+    """Where alerts go."""
+    repeat_after: Duration = as_written("24 hours")
+    """When a standing alert is told again."""
+    runbook: Text = "docs/runbook.md#{kind}"
+    """The page of a finding's kind."""
+
+    @field_validator("runbook")
+    @classmethod
+    def _check_runbook(cls, template: str) -> str:
+        if re.search(r"[{}]", template.replace("{kind}", "")):
+            raise refused("a link with no placeholder but {kind}")
+        return template

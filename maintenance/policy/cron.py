@@ -1,0 +1,70 @@
+"""Cron schedules: five fields, refused when they are malformed or never come."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_WEEKDAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
+_DAYS_IN_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_PART = re.compile(
+    r"(?:(?P<all>\*)|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d+))?", re.ASCII
+)
+
+
+class _Field(NamedTuple):
+    name: str
+    least: int
+    most: int
+    names: dict[str, int]
+
+
+_FIELDS = (
+    _Field("minute", 0, 59, {}),
+    _Field("hour", 0, 23, {}),
+    _Field("day", 1, 31, {}),
+    _Field("month", 1, 12, {name: n for n, name in enumerate(_MONTHS, start=1)}),
+    _Field("weekday", 0, 7, {name: n for n, name in enumerate(_WEEKDAYS)}),
+)
+
+
+def check_cron(text: str) -> str:
+    """Return a schedule with single spaces between its fields.
+
+    Raises:
+        ValueError: not five fields, a field out of its range, or a day that never comes.
+    """
+    fields = text.split()
+    if len(fields) != len(_FIELDS):
+        raise ValueError("five fields: minute hour day month weekday")
+    values = [set(_read(field, rule)) for field, rule in zip(fields, _FIELDS, strict=True)]
+    days, months, weekday = values[2], values[3], fields[4]
+    if weekday.startswith("*") and min(days) > max(_DAYS_IN_MONTH[n - 1] for n in months):
+        raise ValueError("a day that comes in one of its months")
+    return " ".join(fields)
+
+
+def _read(field: str, rule: _Field) -> Iterator[int]:
+    for part in field.split(","):
+        match = _PART.fullmatch(part)
+        if match is None:
+            raise ValueError(f"a {rule.name} like 5, 1-5, 1,3 or */2")
+        yield from _range(match, rule)
+
+
+def _range(match: re.Match[str], rule: _Field) -> range:
+    step = int(match["step"] or 1)
+    first, last = rule.least, rule.most
+    if not match["all"]:
+        first = _number(match["first"], rule)
+        last = _number(match["last"], rule) if match["last"] else first
+    if first > last or not 1 <= step <= rule.most or (match["step"] and first == last):
+        raise ValueError(f"a {rule.name} range that rises, with a step of 1 to {rule.most}")
+    return range(first, last + 1, step)
+
+
+def _number(text: str, rule: _Field) -> int:
+    value = rule.names.get(text.lower(), int(text) if text.isdigit() else -1)
+    if not rule.least <= value <= rule.most:
+        raise ValueError(f"a {rule.name} from {rule.least} to {rule.most}")
+    return value

@@ -1,0 +1,160 @@
+"""Policy files: found, read, checked; a broken one never unloads the others."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from maintenance.errors import PolicyError, Problem, UsageError
+from maintenance.policy.composing import line_and_column
+from maintenance.policy.document import Document, read_document
+from maintenance.policy.models import Policy
+from maintenance.policy.problems import problems_of
+
+_SMALLEST = "a policy; the smallest is database: with name: and url:"
+
+
+class BrokenPolicyError(PolicyError):
+    """A policy file that can't be used.
+
+    Attributes:
+        path: the file, as it was named.
+    """
+
+    def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
+        super().__init__(problems)
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What a number of files gave.
+
+    Attributes:
+        loaded: the policies, in the order of the files.
+        broken: an error a file that gave none.
+    """
+
+    loaded: tuple[Policy, ...]
+    broken: tuple[BrokenPolicyError, ...]
+
+
+def policy_paths(explicit: Sequence[Path], environ: Mapping[str, str]) -> list[Path]:
+    """Return where policies are: as told, else MAINTENANCE_POLICIES, else `policies/`."""
+    if explicit:
+        return list(explicit)
+    listed = environ.get("MAINTENANCE_POLICIES", "").split(os.pathsep)
+    return [Path(path) for path in listed if path] or [Path("policies")]
+
+
+def load_policy(path: Path) -> Policy:
+    """Read one policy file.
+
+    Raises:
+        PolicyError: it can't be used; carries every problem, in the order of lines.
+    """
+    policy, _ = _load(path)
+    return policy
+
+
+def load_policies(paths: Sequence[Path]) -> Policies:
+    """Read policy files, and the *.yaml and *.yml files of folders.
+
+    Raises:
+        UsageError: a path does not exist, or a folder has no policy.
+    """
+    loaded: dict[str, Policy] = {}
+    broken: list[BrokenPolicyError] = []
+    for path in _files(paths):
+        try:
+            policy, document = _load(path)
+            _refuse_second(policy, document, loaded)
+        except BrokenPolicyError as error:
+            broken.append(error)
+        else:
+            loaded[policy.database.name] = policy
+    return Policies(tuple(loaded.values()), tuple(broken))
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    """Return the files of all paths, each once."""
+    files = [file for path in paths for file in _files_at(path)]
+    return list({file.resolve(): file for file in reversed(files)}.values())[::-1]
+
+
+def _files_at(path: Path) -> Iterator[Path]:
+    if not path.exists():
+        hint = "name a file or folder with --policy or MAINTENANCE_POLICIES"
+        raise UsageError(f"{path}: found nothing, wanted a policy file or a folder", hint=hint)
+    if not path.is_dir():
+        yield path
+        return
+    files = [file for file in path.iterdir() if _is_policy(file)]
+    if not files:
+        raise UsageError(f"{path}: found no *.yaml or *.yml, wanted a policy")
+    yield from sorted(files)
+
+
+def _is_policy(file: Path) -> bool:
+    return file.suffix in (".yaml", ".yml") and not file.name.startswith(".") and file.is_file()
+
+
+def _refuse_second(policy: Policy, document: Document, loaded: Mapping[str, Policy]) -> None:
+    if first := loaded.get(policy.database.name):
+        key, _, node = document.find(("database", "name"))
+        wanted = "a name no other policy has"
+        problem = document.problem(node, key, wanted, f"{first.path} has it too")
+        raise BrokenPolicyError(policy.path, [problem])
+
+
+def _load(path: Path) -> tuple[Policy, Document]:
+    document = read_document(_text(path), str(path))
+    if document.root is None:
+        problem = Problem(str(path), 0, 0, "", "an empty file", _SMALLEST)
+        raise BrokenPolicyError(path, document.problems or [problem])
+    try:
+        policy = _validate(path, document)
+    except ValidationError as error:
+        problems = document.problems + problems_of(error, document)
+        raise BrokenPolicyError(path, sorted(problems, key=_place)) from None
+    if document.problems:
+        raise BrokenPolicyError(path, sorted(document.problems, key=_place))
+    return policy, document
+
+
+def _validate(path: Path, document: Document) -> Policy:
+    context = {"path": path, "folder": path.parent.absolute(), "hash": ""}
+    with suppress(ValidationError):  # raised again below, together with the missing files
+        # Paths count as they are written, so that the hash is the same on every machine.
+        context["hash"] = Policy.model_validate(document.data).hash
+    return Policy.model_validate(document.data, context=context)
+
+
+def _place(problem: Problem) -> tuple[int, int]:
+    return problem.line, problem.column
+
+
+def _text(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        found = "a folder" if path.is_dir() else "something that is no file"
+        raise BrokenPolicyError(path, [Problem(str(path), 0, 0, "", found, "a policy file")])
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        found = (error.strerror or "an error").lower()
+        problem = Problem(str(path), 0, 0, "", found, "a policy file that can be read")
+        raise BrokenPolicyError(path, [problem]) from error
+    return _decoded(path, raw)
+
+
+def _decoded(path: Path, raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, column = line_and_column(raw[: error.start].decode("utf-8-sig"))
+        found = f"the byte 0x{raw[error.start]:02X}"
+        problem = Problem(str(path), line, column, "", found, "UTF-8 text")
+        raise BrokenPolicyError(path, [problem]) from error

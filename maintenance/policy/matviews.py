@@ -1,0 +1,62 @@
+"""What the owner wants of materialized views and of tables that hold computed rows."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from maintenance.policy.paths import SqlFile
+from maintenance.policy.section import Section, as_written
+from maintenance.policy.units import Duration
+from maintenance.policy.values import ColumnName, Cron, TableName, Text
+
+Columns = Annotated[tuple[ColumnName, ...], Field(strict=False)]
+KeyColumns = Annotated[tuple[ColumnName, ...], Field(strict=False, min_length=1)]
+
+
+class MatviewPolicy(Section):
+    """One materialized view."""
+
+    name: TableName
+    """The view."""
+    definition: SqlFile | None = None
+    """Its SQL; without it an existing view is only refreshed."""
+    depends_on: Annotated[tuple[TableName, ...], Field(strict=False)] = ()
+    """Relations it reads that its SQL can't show."""
+    unique_index: Columns = ()
+    """Columns whose values are unique, which a concurrent refresh needs."""
+    refresh: Cron | None = None
+    """When it is refreshed, in UTC; else with the nightly run."""
+    mode: Literal["auto", "concurrently", "plain"] = "auto"
+    """Plain blocks readers of the view."""
+    max_age: Duration = as_written("24 hours")
+    """Older content is a finding."""
+    invalidates: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    """Redis key patterns to delete after a refresh that changed rows."""
+
+
+class Activity(Section):
+    """What makes a computed row out of date."""
+
+    table: TableName
+    """Where something happens."""
+    key: KeyColumns
+    """Its columns that match the computed row's key."""
+    at: ColumnName
+    """When it happened."""
+
+
+class StaleAnalyticsPolicy(Section):
+    """One table of computed rows."""
+
+    table: TableName
+    """The table."""
+    calculated_at: ColumnName
+    """When a row was computed."""
+    key: KeyColumns
+    """What a row is computed for."""
+    max_age: Duration = as_written("24 hours")
+    """Older rows are stale, if something happened since."""
+    activity: Activity | None = None
+    """Without it, age alone makes a row stale."""
+    recalculate: SqlFile | None = None
+    """An idempotent upsert of the rows whose keys are in %(keys)s."""

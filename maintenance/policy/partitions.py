@@ -1,0 +1,169 @@
+"""What the owner wants of a partitioned table."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from maintenance.keys import Encoding
+from maintenance.periods import Interval, Period
+from maintenance.policy.paths import ArchiveUrl
+from maintenance.policy.section import Fault, Section, as_written, refused
+from maintenance.policy.templates import colliding, default_template, faults, render
+from maintenance.policy.units import KeepSpan, Size, Span, whole
+from maintenance.policy.values import (
+    ColumnName,
+    EncodingName,
+    IntervalName,
+    PeriodKey,
+    TableName,
+    Text,
+    ZoneName,
+    read_period,
+)
+
+_FIRST_IDENTIFIER_YEAR = 1970
+_NO_PREMAKE = "with 0 the next interval would be missing at its first second"
+
+
+class Archive(Section):
+    """Where the rows of a period go before it is dropped."""
+
+    url: ArchiveUrl
+    """A path, or any fsspec url."""
+    format: Literal["copy", "parquet"] = "copy"
+    """PostgreSQL's own COPY text, compressed, or Parquet."""
+
+
+class RetentionPolicy(Section):
+    """When a period may go, and how."""
+
+    keep: KeepSpan
+    """A period goes when it ended longer ago than this."""
+    action: Literal["keep", "detach", "drop", "archive_then_drop"] = "keep"
+    """What happens to it then."""
+    archive: Archive | None = Field(default=None, validate_default=True)
+    """Needed by archive_then_drop."""
+    grace: Span = as_written("0 days")
+    """How long it stays detached before it is dropped."""
+    max_per_run: Annotated[int, whole(1)] = 3
+    """A fuse: a bigger need is a finding, not a bigger run."""
+    hold: Annotated[tuple[PeriodKey, ...], Field(strict=False)] = ()
+    """Periods under legal hold, never touched."""
+
+    @field_validator("archive", mode="after")
+    @classmethod
+    def _need_archive(cls, archive: Archive | None, info: ValidationInfo) -> Archive | None:
+        if archive is None and info.data.get("action") == "archive_then_drop":
+            wanted = "the place where archive_then_drop puts rows, such as {url: ./archive}"
+            raise refused(wanted, found="nothing")
+        return archive
+
+
+class ConvertWhen(Section):
+    """From when on an unpartitioned table is worth converting."""
+
+    larger_than: Size = as_written("10 GB")
+    """Size of the table with its indexes and TOAST."""
+
+
+def _default_name(data: dict[str, Any]) -> str:
+    return default_template(data["interval"])
+
+
+class PartitionPolicy(Section):
+    """One partitioned table."""
+
+    table: TableName
+    """The parent."""
+    column: ColumnName
+    """The key column of its partitions."""
+    encoding: EncodingName = Encoding.NATIVE
+    """How the column holds time."""
+    interval: IntervalName = Interval.MONTH
+    """How long one partition is."""
+    time_zone: ZoneName = as_written("UTC")
+    """Boundaries are calendar boundaries in this zone."""
+    premake: Annotated[int, whole(1, 1000, _NO_PREMAKE)] = 3
+    """Whole intervals that must exist beyond the current one."""
+    start: PeriodKey | None = None
+    """The first interval that must exist; else the earlier of now and the oldest partition."""
+    name: Text = Field(default_factory=_default_name)
+    """How partitions are named, of {table}, {yyyy}, {mm} and {dd}."""
+    default: Literal["none", "ensure"] = "none"
+    """Whether a DEFAULT partition is made if absent."""
+    convert: Literal["never", "online"] = "never"
+    """Whether an unpartitioned table is turned into this."""
+    convert_when: ConvertWhen = ConvertWhen()
+    """From when on it is."""
+    retention: RetentionPolicy | None = None
+    """When a period may go; without it, never."""
+
+    def child_name(self, period: Period) -> str:
+        """Return the name of the partition that holds a period, within 63 bytes."""
+        return render(self.name, self.table.name, period.start)
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _read_start(cls, value: object, info: ValidationInfo) -> object:
+        interval = info.data.get("interval")
+        if value is None or interval is None:
+            return None
+        period = read_period(value, interval)
+        return _not_before_identifiers(period, info.data.get("encoding"))
+
+    @field_validator("retention", mode="before")
+    @classmethod
+    def _read_hold(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, dict):
+            return value
+        section = cast("dict[str, object]", value)
+        hold, interval = section.get("hold"), info.data.get("interval")
+        if not isinstance(hold, list | tuple):
+            return section
+        if interval is None:  # a bad interval is a problem of its own
+            return section | {"hold": ()}
+        listed = cast("Sequence[object]", hold)
+        return section | {"hold": [read_period(item, interval) for item in listed]}
+
+    @field_validator("name", mode="after")
+    @classmethod
+    def _check_name(cls, template: str, info: ValidationInfo) -> str:
+        for fault in faults(template, info.data.get("interval", Interval.YEAR)):
+            raise refused(f"a template with {fault}")
+        return template
+
+
+def _not_before_identifiers(
+    period: Period | PydanticCustomError, encoding: Encoding | None
+) -> Period | PydanticCustomError:
+    counts_up = encoding in (Encoding.UUIDV7, Encoding.ULID)
+    if isinstance(period, Period) and counts_up and period.start.year < _FIRST_IDENTIFIER_YEAR:
+        return refused("1970 or later, where the time in a uuidv7 or ulid begins")
+    return period
+
+
+def collisions(tables: Sequence[PartitionPolicy]) -> list[Fault]:
+    """Return the tables whose partitions' names collide with another's, by list position."""
+    schemas = sorted({policy.table.schema for policy in tables})
+    return [fault for schema in schemas for fault in _collisions_in(schema, tables)]
+
+
+def _collisions_in(schema: str, tables: Sequence[PartitionPolicy]) -> list[Fault]:
+    indexes = [index for index, policy in enumerate(tables) if policy.table.schema == schema]
+    named = [(tables[index].name, tables[index].table.name) for index in indexes]
+    pairs = [(indexes[later], indexes[earlier]) for later, earlier in colliding(named)]
+    return [
+        _collision(later, tables[later], tables[earlier])
+        for later, earlier in pairs
+        if tables[later].table != tables[earlier].table
+    ]
+
+
+def _collision(index: int, later: PartitionPolicy, earlier: PartitionPolicy) -> Fault:
+    return (index, "name"), refused(
+        f"partition names of {later.table} that differ from those of {earlier.table}",
+        "change one of the two templates; only the first 63 bytes count",
+        found=later.name,
+    )

@@ -1,0 +1,79 @@
+"""Paths in a policy, relative to the file they are written in."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import PlainSerializer, ValidationInfo, WithJsonSchema
+from pydantic.functional_validators import PlainValidator
+
+from maintenance.names import near
+from maintenance.policy.section import refused
+
+
+def _folder(info: ValidationInfo) -> Path | None:
+    """Return the policy file's folder; None where a section is read apart from any file."""
+    context: dict[str, Any] = info.context or {}
+    return context.get("folder")
+
+
+def _existing(
+    kind: str, exists: Callable[[Path], bool]
+) -> Callable[[object, ValidationInfo], Path]:
+    def read(value: object, info: ValidationInfo) -> Path:
+        if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+            raise refused(f"the path of {kind}")
+        folder = _folder(info)
+        if folder is None:
+            return Path(value)
+        path = (folder / value).resolve()
+        if not exists(path):
+            raise refused(f"the path of {kind}", _where(path))
+        return path
+
+    return read
+
+
+def _where(path: Path) -> str:
+    siblings = [file.name for file in path.parent.glob("*")] if path.parent.is_dir() else []
+    guesses = near(path.name, sorted(siblings), n=1)
+    guess = f"; did you mean {guesses[0]}?" if guesses and guesses[0] != path.name else ""
+    return f"looked for {path}{guess}"
+
+
+SqlFile = Annotated[
+    Path,
+    PlainValidator(_existing("an existing SQL file", Path.is_file)),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "description": "a SQL file, relative to this file"}),
+]
+"""A file that exists, absolute once the policy is loaded."""
+
+SqlFolder = Annotated[
+    Path,
+    PlainValidator(_existing("an existing folder", Path.is_dir)),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "description": "a folder, relative to this file"}),
+]
+"""A folder that exists, absolute once the policy is loaded."""
+
+
+def _read_archive_url(value: object, info: ValidationInfo) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise refused("a path, or a url that fsspec knows, such as s3://bucket/archive")
+    folder = _folder(info)
+    return value if folder is None or "://" in value else str((folder / value).resolve())
+
+
+ArchiveUrl = Annotated[
+    str,
+    PlainValidator(_read_archive_url),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "description": "a path relative to this file, or any fsspec url",
+            "examples": ["./archive", "s3://bucket/archive"],
+        }
+    ),
+]
+"""Where archives go: an absolute path once the policy is loaded, or a url as it is written."""

@@ -1,0 +1,81 @@
+"""Turns what pydantic refuses into problems with a line, a column and plain words."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from maintenance.errors import Problem
+from maintenance.policy.composing import shown
+from maintenance.policy.document import Document
+from maintenance.policy.models import Policy
+from maintenance.policy.section import Section, did_you_mean, keys_of, sections_in
+
+_WANTED: Mapping[str, str] = {
+    "bool_type": "true or false",
+    "model_type": "a mapping of keys and values",
+    "model_attributes_type": "a mapping of keys and values",
+    "tuple_type": "a list",
+    "too_short": "a list of at least one",
+}
+_BELOW: Mapping[str, tuple[str]] = {
+    "union_tag_not_found": ("type",),
+    "union_tag_invalid": ("type",),
+}
+"""Where a fault that pydantic puts on the whole really lies."""
+
+_CONSEQUENCES = frozenset({"default_factory_not_called"})
+"""Faults that another fault's removal removes."""
+
+
+def problems_of(error: ValidationError, document: Document) -> list[Problem]:
+    """Return one problem for each fault, at the place of the key or value that has it."""
+    details = error.errors(include_url=False, include_input=False)
+    return [_problem(each, document) for each in details if each["type"] not in _CONSEQUENCES]
+
+
+def _problem(detail: ErrorDetails, document: Document) -> Problem:
+    place = (*detail["loc"], *_BELOW.get(detail["type"], ()))
+    key, key_node, node = document.find(place)
+    if detail["type"] == "extra_forbidden":
+        return _unknown_key(place, document)
+    if detail["type"] in ("missing", "union_tag_not_found"):
+        wanted = "this key, which has no default"
+        return document.problem(key_node, key, wanted, found="nothing")
+    wanted, hint, found = _words(detail, str(getattr(node, "value", "")))
+    return document.problem(node, key, wanted, hint, found or shown(node))
+
+
+def _unknown_key(place: tuple[str | int, ...], document: Document) -> Problem:
+    key, key_node, _ = document.find(place)
+    known = _known_keys(place)
+    hint = did_you_mean(str(place[-1]), known) or f"known here: {', '.join(known)}"
+    return document.problem(key_node, key, "a known key", hint)
+
+
+def _known_keys(place: tuple[str | int, ...]) -> list[str]:
+    """Return the keys of the section that holds a place; a sink's type is a step, too."""
+    sections: list[type[Section]] = [Policy]
+    for step in place[:-1]:
+        fields = [keys_of(section).get(str(step)) for section in sections]
+        below = [inner for field in fields if field for inner in sections_in(field.annotation)]
+        tagged = [section for section in sections if _has_tag(section, step)]
+        sections = below or tagged or sections
+    return list(dict.fromkeys(key for section in sections for key in keys_of(section)))
+
+
+def _has_tag(section: type[Section], step: str | int) -> bool:
+    field = keys_of(section).get("type")
+    return field is not None and str(step) in str(field.annotation)
+
+
+def _words(detail: ErrorDetails, value: str) -> tuple[str, str, str]:
+    context: dict[str, Any] = detail.get("ctx", {})
+    if detail["type"] == "refused":
+        return context["wanted"], context["hint"], context["found"]
+    if detail["type"] in ("literal_error", "union_tag_invalid"):
+        choices = re.findall(r"'([^']*)'", context.get("expected") or context["expected_tags"])
+        return f"one of {', '.join(choices)}", did_you_mean(value, choices), ""
+    return _WANTED.get(detail["type"], detail["msg"]), "", ""

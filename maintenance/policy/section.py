@@ -1,0 +1,131 @@
+"""What every section of a policy has in common, and how a value in it is refused."""
+
+from collections.abc import Iterable
+from typing import Any, cast, get_args
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
+
+from maintenance.names import near
+
+Location = tuple[str | int, ...]
+"""Where a value stands below a section: keys and list positions."""
+
+Fault = tuple[Location, PydanticCustomError]
+"""A value that is refused, and where it stands."""
+
+
+def refused(wanted: str, hint: str = "", *, found: str = "") -> PydanticCustomError:
+    """Return the error that refuses a value.
+
+    Args:
+        wanted: what should stand there instead, in plain words.
+        hint: what to do next.
+        found: shown instead of the value as written, where that is secret or not the fault.
+    """
+    context = {"wanted": wanted, "hint": hint, "found": found}
+    return PydanticCustomError("refused", "{wanted}", context)
+
+
+def did_you_mean(value: str, known: Iterable[str]) -> str:
+    """Return the hint that names what is nearest to a value, if anything is near."""
+    guesses = near(value, known, n=1)
+    return f"did you mean {guesses[0]}?" if guesses else ""
+
+
+def raise_faults(section: str, faults: Iterable[Fault]) -> None:
+    """Raise all faults that values of a section have together, each at its own place.
+
+    Raises:
+        ValidationError: there is at least one.
+    """
+    details = [InitErrorDetails(type=error, loc=place, input=None) for place, error in faults]
+    if details:
+        raise ValidationError.from_exception_data(section, details)
+
+
+def as_written(text: str, alias: str | None = None) -> Any:
+    """Return a field whose default is given as the file would write it, such as `50 ms`."""
+    return Field(default=text, validate_default=True, alias=alias)
+
+
+class Section(BaseModel):
+    """A mapping of a policy: frozen, strict, with no key it does not know.
+
+    An empty section means all its defaults.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_empty_sections(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        written = cast("dict[str, Any]", data)
+        empty = {key: _empty(field) for key, field in keys_of(cls).items() if _may_be_empty(field)}
+        return {
+            key: empty[key] if value is None and key in empty else value
+            for key, value in written.items()
+        }
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Let editors accept an empty section, as the loader does."""
+        described = handler.resolve_ref_schema(handler(schema))
+        for key, field in keys_of(cls).items():
+            described_key = described["properties"][key]
+            if _may_be_empty(field) and not field.is_required() and "anyOf" not in described_key:
+                described["properties"][key] = _or_null(described_key)
+        return described
+
+
+def keys_of(section: type[Section]) -> dict[str, FieldInfo]:
+    """Return the keys of a section as the file writes them, with their fields."""
+    return {field.alias or name: field for name, field in section.model_fields.items()}
+
+
+def sections_in(annotation: Any) -> list[type[Section]]:
+    """Return the sections that a type is made of: `tuple[Matview, ...]` gives Matview."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    return [section for part in get_args(annotation) for section in sections_in(part)]
+
+
+def _has_list(annotation: Any) -> bool:
+    parts = get_args(annotation)
+    return getattr(annotation, "__origin__", None) is tuple or any(map(_has_list, parts))
+
+
+def _may_be_empty(field: FieldInfo) -> bool:
+    return _has_list(field.annotation) or bool(sections_in(field.annotation))
+
+
+def _empty(field: FieldInfo) -> Any:
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
+    if default is not None:
+        return default
+    return [] if _has_list(field.annotation) else {}
+
+
+def _or_null(schema: JsonSchemaValue) -> JsonSchemaValue:
+    about = {key: schema.pop(key) for key in ("description", "default", "title") if key in schema}
+    return {"anyOf": [schema, {"type": "null"}], **about}

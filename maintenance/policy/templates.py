@@ -1,0 +1,83 @@
+"""Names of partitions: templates such as `{table}_{yyyy}_{mm}`, within 63 bytes."""
+
+import re
+from collections.abc import Sequence
+from datetime import date
+
+from maintenance.names import MAX_NAME_BYTES, cut
+from maintenance.periods import Interval
+
+_DATE_FIELDS = {
+    Interval.YEAR: ("{yyyy}",),
+    Interval.QUARTER: ("{yyyy}", "{mm}"),
+    Interval.MONTH: ("{yyyy}", "{mm}"),
+    Interval.WEEK: ("{yyyy}", "{mm}", "{dd}"),
+    Interval.DAY: ("{yyyy}", "{mm}", "{dd}"),
+}
+"""What a name must hold so that no two periods share it."""
+
+_PLACEHOLDER = re.compile(r"\{(\w*)\}")
+_KNOWN = ("{table}", "{yyyy}", "{mm}", "{dd}")
+
+_ANY_DIGIT = "\0"
+
+
+def default_template(interval: Interval) -> str:
+    """Return the template that names the partitions of an interval."""
+    return "_".join(("{table}", *_DATE_FIELDS[interval]))
+
+
+def render(template: str, table: str, start: date) -> str:
+    """Name the partition of a table that begins on a day.
+
+    The table's part is cut at a character, so that the whole fits 63 bytes and the date
+    always stays.
+    """
+    return _fill(template, table, f"{start.year:04d}", f"{start.month:02d}", f"{start.day:02d}")
+
+
+def faults(template: str, interval: Interval) -> list[str]:
+    """Return what a template of that interval should have instead, in plain words."""
+    placeholders = [match[0] for match in _PLACEHOLDER.finditer(template)]
+    missing = [field for field in _DATE_FIELDS[interval] if field not in placeholders]
+    found: list[str] = []
+    if set(placeholders) - set(_KNOWN) or re.search(r"[{}]", _PLACEHOLDER.sub("", template)):
+        found.append(f"no placeholders but {', '.join(_KNOWN)}")
+    if missing:
+        found.append(f"{' and '.join(missing)}, without which two periods share a name")
+    if len(_fill(template, "", "0000", "00", "00").encode()) > MAX_NAME_BYTES:
+        found.append(f"at most {MAX_NAME_BYTES} bytes without the table's name")
+    return found
+
+
+def colliding(tables: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:
+    """Return the pairs of (template, table) that can give two partitions one name.
+
+    Compares every digit of a date with any digit, which is a little more than can happen.
+
+    Returns:
+        Pairs of indexes, the later one first.
+    """
+    shapes = [_fill(template, table, *_ANY_DATE) for template, table in tables]
+    alike: dict[str, list[int]] = {}
+    pairs: list[tuple[int, int]] = []
+    for later, shape in enumerate(shapes):
+        group = alike.setdefault(re.sub(rf"[0-9{_ANY_DIGIT}]", _ANY_DIGIT, shape), [])
+        pairs += [(later, earlier) for earlier in group if _overlap(shape, shapes[earlier])]
+        group.append(later)
+    return pairs
+
+
+_ANY_DATE = (_ANY_DIGIT * 4, _ANY_DIGIT * 2, _ANY_DIGIT * 2)
+
+
+def _overlap(one: str, other: str) -> bool:
+    return all(a == b or _ANY_DIGIT in (a, b) for a, b in zip(one, other, strict=True))
+
+
+def _fill(template: str, table: str, yyyy: str, mm: str, dd: str) -> str:
+    dated = template.replace("{yyyy}", yyyy).replace("{mm}", mm).replace("{dd}", dd)
+    n_tables = dated.count("{table}")
+    fixed = dated.replace("{table}", "")
+    room = max(0, MAX_NAME_BYTES - len(fixed.encode())) // max(1, n_tables)
+    return dated.replace("{table}", cut(table, room))

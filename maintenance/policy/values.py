@@ -1,0 +1,182 @@
+"""Names, zones, schedules and periods as a policy writes them."""
+
+import re
+from collections.abc import Callable
+from datetime import date, datetime
+from enum import Enum
+from functools import cache
+from typing import Annotated
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic_core import PydanticCustomError
+
+from maintenance.keys import Encoding
+from maintenance.names import MAX_NAME_BYTES, QualifiedName, parse_name
+from maintenance.periods import Interval, Period, parse_period
+from maintenance.policy.cron import check_cron
+from maintenance.policy.section import did_you_mean, refused
+from maintenance.policy.units import Written, text_schema
+
+
+def _text(value: object, wanted: str) -> str:
+    if isinstance(value, str) and value and "\0" not in value:
+        return value
+    is_number = isinstance(value, int | float | date)
+    raise refused(wanted, "in quotes, if it is meant as text" if is_number else "")
+
+
+def matching(pattern: str, wanted: str, *examples: str) -> Written:
+    """Describe a text that matches a pattern as a whole."""
+    compiled = re.compile(pattern)
+
+    def read(value: object) -> str:
+        text = _text(value, wanted)
+        if compiled.fullmatch(text) is None:
+            raise refused(wanted)
+        return text
+
+    return Written(read, text_schema(wanted, *examples, pattern=f"^({pattern})$"))
+
+
+def _read_name(value: object) -> QualifiedName:
+    wanted = 'a SQL name, such as orders, sales.orders or "Sales"."Order Log"'
+    text = _text(value, wanted)
+    try:
+        return parse_name(text)
+    except ValueError as error:
+        raise refused(wanted, str(error).partition(":")[0]) from error
+
+
+TableName = Annotated[
+    QualifiedName,
+    Written(_read_name, text_schema("a SQL name, folded unless quoted", "public.orders")),
+]
+"""A relation, in schema public if none is written."""
+
+
+def _read_column(value: object) -> str:
+    text = _text(value, "a column's exact name")
+    if len(text.encode()) > MAX_NAME_BYTES:
+        raise refused(f"a column's exact name, of at most {MAX_NAME_BYTES} bytes")
+    return text
+
+
+ColumnName = Annotated[
+    str, Written(_read_column, text_schema("a column's exact name", "created_at", "createdAt"))
+]
+"""A column as the catalog spells it; quotes would be part of it."""
+
+DatabaseName = Annotated[
+    str, matching("[a-z][a-z0-9_]*", "lower case letters, digits and _, a letter first", "shop")
+]
+"""Names the database in asset keys, paths and messages."""
+
+_IDENTIFIER = r'("([^"]|"")+"|[A-Za-z_$][\w$]*)'
+SearchPath = Annotated[
+    str,
+    matching(
+        rf"\s*{_IDENTIFIER}(\s*,\s*{_IDENTIFIER})*\s*", "schemas with commas between", "app, public"
+    ),
+]
+"""Schemas, in the order the server looks for a name."""
+
+Text = Annotated[str, Written(lambda value: _text(value, "a text"), {"type": "string"})]
+"""A text that is not empty."""
+
+
+def _choice(choices: type[Enum]) -> Callable[[object], Enum]:
+    values = [member.value for member in choices]
+
+    def read(value: object) -> Enum:
+        if value in values:
+            return choices(value)
+        raise refused(f"one of {', '.join(values)}", did_you_mean(str(value), values))
+
+    return read
+
+
+IntervalName = Annotated[
+    Interval,
+    Written(_choice(Interval), {"enum": [interval.value for interval in Interval]}),
+]
+"""How long one partition is."""
+
+EncodingName = Annotated[
+    Encoding,
+    Written(_choice(Encoding), {"enum": [encoding.value for encoding in Encoding]}),
+]
+"""How the key column holds time."""
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones()) - {"localtime"}
+
+
+def _read_zone(value: object) -> ZoneInfo:
+    wanted = "an IANA time zone, such as UTC or Europe/Berlin"
+    text = _text(value, wanted)
+    if text == "UTC" or text in _zones():
+        return ZoneInfo(text)
+    raise refused(wanted, did_you_mean(text, sorted(_zones())))
+
+
+ZoneName = Annotated[ZoneInfo, Written(_read_zone, text_schema("an IANA time zone", "UTC"))]
+"""The calendar that boundaries follow."""
+
+
+def _read_cron(value: object) -> str:
+    wanted = 'a cron schedule, such as "0 2 * * *"'
+    try:
+        return check_cron(_text(value, wanted))
+    except PydanticCustomError:
+        raise
+    except ValueError as error:
+        raise refused(wanted, f"wanted {error}") from error
+
+
+Cron = Annotated[
+    str, Written(_read_cron, text_schema("a cron schedule of five fields, in UTC", "0 2 * * *"))
+]
+"""When something is due, in UTC."""
+
+
+def read_period(value: object, interval: Interval) -> Period | PydanticCustomError:
+    """Read a period as YAML gives it: text, a date, or the number of a year.
+
+    Returns:
+        The period, or the error that refuses it where it stands.
+    """
+    if isinstance(value, Period):
+        return value
+    is_date = isinstance(value, date) and not isinstance(value, datetime)
+    is_year = isinstance(value, int) and not isinstance(value, bool)
+    text = f"{value:04d}" if is_year else str(value) if is_date else value
+    wanted = f"the first day of a period of {interval.value}, as YYYY, YYYY-MM or YYYY-MM-DD"
+    if not isinstance(text, str):
+        return refused(wanted)
+    try:
+        return parse_period(text, interval)
+    except ValueError as error:
+        return refused(wanted, str(error))
+
+
+def _period_or_refusal(value: object) -> Period:
+    """Take what `read_period` gave: only the table's own section knows the interval."""
+    if isinstance(value, PydanticCustomError):
+        raise value
+    raise refused("a period of the table's interval")
+
+
+PeriodKey = Annotated[
+    Period,
+    Written(
+        _period_or_refusal,
+        {
+            "type": ["string", "integer"],
+            "description": "a period by its first day: YYYY, YYYY-MM or YYYY-MM-DD",
+            "examples": ["2024-03", "2024", "2024-03-04"],
+        },
+    ),
+]
+"""A period, by its first day."""

@@ -1,0 +1,206 @@
+"""Opening sessions whose settings we know, and running SQL in them.
+
+A session's meaning must not depend on what a role, a database or a server has configured:
+bare-date bounds follow TimeZone, names follow search_path, deparsed names follow
+quote_all_identifiers. So every setting that we lean on is pinned at connect.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import TupleRow, namedtuple_row
+
+from maintenance.errors import MaintenanceError, UnreachableError, UsageError, is_retryable
+from maintenance.server.sqlfiles import load_statement
+
+Connection = psycopg.Connection[TupleRow]
+
+CONNECT_TIMEOUT_S = 10
+
+_PRISMA_ONLY = frozenset(
+    {
+        "connection_limit",
+        "pool_timeout",
+        "pgbouncer",
+        "schema",
+        "socket_timeout",
+        "statement_cache_size",
+        "sslaccept",
+        "sslidentity",
+    }
+)
+
+_PINNED = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "search_path": "",
+    "quote_all_identifiers": "off",
+    "standard_conforming_strings": "on",
+    "client_min_messages": "warning",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    # compiling a catalog query takes longer than running it
+    "jit": "off",
+    # a killed client's backend, and its locks, go away within a second
+    "client_connection_check_interval": "1000",
+    # the session that keeps two runs apart idles while the others work
+    "idle_session_timeout": "0",
+    "idle_in_transaction_session_timeout": "60000",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """The two limits of a statement; zero means none."""
+
+    lock: timedelta
+    statement: timedelta
+
+
+def connect(url: str, *, application: str, timeouts: Timeouts) -> Connection:
+    """Open an autocommit session with pinned settings.
+
+    Args:
+        url: a PostgreSQL URL or key-value string; parameters that only Prisma knows are dropped.
+        application: what `pg_stat_activity` shows, so that an operator sees who we are.
+        timeouts: defaults for statements that set nothing of their own.
+
+    Raises:
+        UsageError: the url is no connection string.
+        UnreachableError: nobody answers there, or the server refuses us.
+    """
+    parameters = read_url(url)
+    parameters.setdefault("connect_timeout", str(CONNECT_TIMEOUT_S))
+    try:
+        connection = psycopg.connect(
+            "", **parameters, autocommit=True, prepare_threshold=None, application_name=application
+        )
+    except psycopg.OperationalError as exc:
+        raise UnreachableError(
+            f"{describe(parameters)}: {_first_line(exc)}", hint=_connect_hint(exc)
+        ) from exc
+    pin(connection, {**_PINNED, **_as_settings(timeouts)})
+    return connection
+
+
+def read_url(url: str) -> dict[str, Any]:
+    """Split a connection string into libpq parameters.
+
+    Raises:
+        UsageError: it is none; the message never repeats it, since it may hold a password.
+    """
+    try:
+        return {
+            key: value for key, value in conninfo_to_dict(_without_prisma(url)).items() if value
+        }
+    except (psycopg.ProgrammingError, ValueError) as exc:
+        raise UsageError(
+            "the database url is not a PostgreSQL connection string",
+            hint="wanted postgresql://user:password@host:5432/database",
+        ) from exc
+
+
+def describe(parameters: Mapping[str, Any]) -> str:
+    """Name a server for messages: host, port, database and role, never a password."""
+    host = parameters.get("host") or parameters.get("hostaddr") or "local socket"
+    port = parameters.get("port", 5432)
+    return (
+        f"{host}:{port}/{parameters.get('dbname', '')} as {parameters.get('user', 'default role')}"
+    )
+
+
+def pin(connection: Connection, settings: Mapping[str, str]) -> None:
+    """Set session settings in one round trip."""
+    connection.execute(
+        "SELECT pg_catalog.set_config(s.key, s.value, false)"
+        " FROM ROWS FROM (pg_catalog.unnest(%s::text[]), pg_catalog.unnest(%s::text[]))"
+        " AS s (key, value)",
+        (list(settings), list(settings.values())),
+    )
+
+
+def fetch(
+    connection: Connection, folder: str, name: str, parameters: Mapping[str, Any] | None = None
+) -> list[Any]:
+    """Run one file of the SQL library; rows are named tuples with the header's columns."""
+    statement = load_statement(folder, name, connection.info.server_version)
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        return cursor.execute(statement, parameters or None).fetchall()
+
+
+def run_sql(connection: Connection, text: str) -> None:
+    """Run finished SQL, one or several statements in one message, no parameters.
+
+    One message means that the server goes through all of it whether or not the client lives.
+    """
+    connection.execute(text.encode())
+
+
+def rollback_quietly(connection: Connection) -> None:
+    """Leave a failed transaction; a connection that is gone has left it already."""
+    if not connection.closed and not connection.broken:
+        connection.execute("ROLLBACK")
+
+
+def explain(exc: psycopg.Error, doing: str) -> MaintenanceError:
+    """Turn a server error into one of ours, classified by SQLSTATE, never by its text."""
+    diagnostic = exc.diag
+    text = diagnostic.message_primary or _first_line(exc)
+    parts = [f"{doing}: {text}"]
+    if diagnostic.message_detail:
+        parts.append(diagnostic.message_detail)
+    code = f" [{exc.sqlstate}]" if exc.sqlstate else ""
+    error = UnreachableError if _connection_lost(exc) else MaintenanceError
+    return error(
+        " ".join(parts) + code,
+        hint=diagnostic.message_hint or "",
+        retryable=is_retryable(exc.sqlstate),
+    )
+
+
+def milliseconds(span: timedelta) -> int:
+    """A timeout as the server takes it; what is above zero stays above zero."""
+    return max(1, round(span.total_seconds() * 1000)) if span else 0
+
+
+def _as_settings(timeouts: Timeouts) -> dict[str, str]:
+    return {
+        "lock_timeout": str(milliseconds(timeouts.lock)),
+        "statement_timeout": str(milliseconds(timeouts.statement)),
+    }
+
+
+def _connection_lost(exc: psycopg.Error) -> bool:
+    return exc.sqlstate is None or exc.sqlstate[:2] == "08" or exc.sqlstate in ("57P01", "57P02")
+
+
+def _without_prisma(url: str) -> str:
+    if "://" not in url:
+        return url
+    parts = urlsplit(url)
+    kept = [
+        (k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if k not in _PRISMA_ONLY
+    ]
+    return urlunsplit(parts._replace(query=urlencode(kept, quote_via=quote)))
+
+
+def _first_line(exc: BaseException) -> str:
+    return next(
+        (line.strip() for line in str(exc).splitlines() if line.strip()), type(exc).__name__
+    )
+
+
+def _connect_hint(exc: psycopg.OperationalError) -> str:
+    state = exc.sqlstate
+    if state is not None and state.startswith("28"):
+        return "the server refuses this role: look at the password and at pg_hba.conf"
+    if state == "3D000":
+        return "create the database, or correct its name in the url"
+    return "is the server running, and are host and port of the url right?"

@@ -1,0 +1,53 @@
+"""The library of SQL files: one statement a file, the newest variant that fits the server."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+from maintenance.errors import MaintenanceError
+
+_VARIANT = re.compile(r"(?P<name>\w+?)(?:\.pg(?P<major>\d+))?\.sql\Z")
+_SINCE = re.compile(r"^-- since: (?P<major>\d+)$", re.MULTILINE)
+
+
+@cache
+def data_root() -> Path:
+    """The folder that holds `sql/`: inside an installed package, else the checkout's top."""
+    packaged = Path(__file__).parents[1] / "_data"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2]
+
+
+@cache
+def load_statement(folder: str, name: str, server_version: int) -> bytes:
+    """Return the newest variant of `sql/<folder>/<name>.sql` that the server can run.
+
+    Args:
+        folder: a folder of the library, such as `catalog`.
+        name: the statement's name, which its file bears.
+        server_version: as libpq reports it, 150020 for 15.20.
+
+    Raises:
+        MaintenanceError: no such statement, or none that this old a server can run.
+    """
+    major = server_version // 10000
+    variants = {since: path for since, path in _variants(folder, name) if since <= major}
+    if not variants:
+        raise MaintenanceError(f"sql/{folder}/{name}: no variant for PostgreSQL {major}")
+    return variants[max(variants)].read_bytes()
+
+
+def _variants(folder: str, name: str) -> list[tuple[int, Path]]:
+    found: list[tuple[int, Path]] = []
+    for path in (data_root() / "sql" / folder).glob(f"{name}*.sql"):
+        match = _VARIANT.match(path.name)
+        if match is not None and match["name"] == name:
+            found.append((int(match["major"] or since(path.read_text())), path))
+    return found
+
+
+def since(text: str) -> int:
+    """Read the major version that a file's header asks for."""
+    match = _SINCE.search(text)
+    if match is None:
+        raise MaintenanceError(f"SQL file without a '-- since:' line: {text[:60]!r}")
+    return int(match["major"])

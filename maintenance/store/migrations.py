@@ -1,0 +1,88 @@
+"""Bringing the store's schema up to date, in numbered steps, each applied once."""
+
+from pathlib import Path
+
+import psycopg
+
+from maintenance.errors import MaintenanceError, PrivilegeError
+from maintenance.server.session import Connection, explain, rollback_quietly, run_sql
+from maintenance.server.sqlfiles import data_root
+
+_MIGRATION_LOCK = 0x6D61696E74_0001
+
+
+def migrate(connection: Connection) -> None:
+    """Apply the migrations that the store lacks, all or none.
+
+    Raises:
+        PrivilegeError: the role may not create the schema; the hint is the GRANT.
+        MaintenanceError: the store was made by a newer version of this software.
+    """
+    steps = _steps()
+    applied = _applied(connection)
+    if applied == len(steps):
+        return
+    if applied > len(steps):
+        raise MaintenanceError(
+            f"the store is at migration {applied}, this version knows {len(steps)}",
+            hint="upgrade this installation of maintenance",
+        )
+    try:
+        _apply(connection, steps)
+    except psycopg.Error as exc:
+        rollback_quietly(connection)
+        if isinstance(exc, psycopg.errors.InsufficientPrivilege):
+            raise PrivilegeError(
+                "the store's schema maintenance can't be created",
+                hint=f"{missing_right(connection)}; or name another database in store.url",
+            ) from exc
+        raise explain(exc, "creating the store") from exc
+
+
+def is_ready(connection: Connection) -> bool:
+    """Whether the store exists in the shape this version works with; changes nothing."""
+    return _applied(connection) == len(_steps())
+
+
+def _steps() -> list[Path]:
+    return sorted((data_root() / "sql" / "store").glob("[0-9][0-9][0-9][0-9]_*.sql"))
+
+
+def _applied(connection: Connection) -> int:
+    known = connection.execute(
+        "SELECT pg_catalog.to_regclass('maintenance.migration') IS NOT NULL"
+    ).fetchone()
+    if not known or not known[0]:
+        return 0
+    row = connection.execute("SELECT count(*) FROM maintenance.migration").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _apply(connection: Connection, steps: list[Path]) -> None:
+    run_sql(connection, "BEGIN")
+    connection.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
+    if not _applied(connection):
+        run_sql(
+            connection,
+            "CREATE SCHEMA IF NOT EXISTS maintenance;"
+            " CREATE TABLE IF NOT EXISTS maintenance.migration (name text PRIMARY KEY,"
+            " applied_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp())",
+        )
+    for step in steps[_applied(connection) :]:
+        run_sql(connection, step.read_text())
+        connection.execute("INSERT INTO maintenance.migration (name) VALUES (%s)", (step.stem,))
+    run_sql(connection, "COMMIT")
+
+
+def missing_right(connection: Connection) -> str | None:
+    """Return the GRANT without which the store can't be made; None if it can, or stands."""
+    row = connection.execute(
+        "SELECT pg_catalog.quote_ident(pg_catalog.current_database()),"
+        " pg_catalog.quote_ident(current_user),"
+        " pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')"
+        " OR EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'maintenance'"
+        " AND pg_catalog.has_schema_privilege(oid, 'CREATE'))"
+    ).fetchone()
+    assert row is not None, "SELECT without FROM returns one row"
+    database, role, granted = row
+    return None if granted else f"GRANT CREATE ON DATABASE {database} TO {role}"

@@ -1,0 +1,71 @@
+-- list_tables: one row for each of the named relations that exists
+-- since: 14
+-- params: schemas text[], names text[] (pairs)
+-- columns: oid oid, schema text, name text, kind text, owner text, manageable bool, creatable bool, columns jsonb, key_strategy text, key_columns jsonb, replica_identity text, row_security bool, force_row_security bool, tablespace text, grants jsonb, column_grants jsonb, owner_lacks jsonb, default_grantees jsonb, foreign_keys jsonb
+-- locks: none
+-- source: PostgreSQL manual, 53 System Catalogs
+SELECT
+  c.oid,
+  n.nspname::text AS schema,
+  c.relname::text AS name,
+  c.relkind::text AS kind,
+  pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
+  pg_catalog.pg_has_role(c.relowner, 'USAGE') AS manageable,
+  (pg_catalog.has_schema_privilege(n.oid, 'CREATE')
+   AND pg_catalog.has_schema_privilege(c.relowner, n.oid, 'CREATE')) AS creatable,
+  (SELECT pg_catalog.jsonb_agg(
+            pg_catalog.jsonb_build_array(a.attname, pg_catalog.format_type(a.atttypid, NULL))
+            ORDER BY a.attnum)
+     FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+  p.partstrat::text AS key_strategy,
+  -- a key that is an expression has attribute number 0 and shows as null
+  (SELECT pg_catalog.jsonb_agg(a.attname ORDER BY k.place)
+     FROM pg_catalog.unnest(p.partattrs::int2[]) WITH ORDINALITY AS k (attnum, place)
+     LEFT JOIN pg_catalog.pg_attribute a
+            ON a.attrelid = c.oid AND a.attnum = k.attnum AND k.attnum <> 0) AS key_columns,
+  c.relreplident::text AS replica_identity,
+  c.relrowsecurity AS row_security,
+  c.relforcerowsecurity AS force_row_security,
+  (SELECT t.spcname::text FROM pg_catalog.pg_tablespace t WHERE t.oid = c.reltablespace) AS tablespace,
+  (SELECT pg_catalog.jsonb_agg(
+            pg_catalog.jsonb_build_array(r.rolname, g.privilege_type, g.is_grantable)
+            ORDER BY r.rolname, g.privilege_type)
+     FROM pg_catalog.aclexplode(c.relacl) g
+     LEFT JOIN pg_catalog.pg_roles r ON r.oid = g.grantee
+    WHERE g.grantee <> c.relowner) AS grants,
+  (SELECT pg_catalog.jsonb_agg(
+            pg_catalog.jsonb_build_array(r.rolname, g.privilege_type, g.is_grantable, a.attname)
+            ORDER BY r.rolname, g.privilege_type, a.attname)
+     FROM pg_catalog.pg_attribute a
+    CROSS JOIN LATERAL pg_catalog.aclexplode(a.attacl) g
+     LEFT JOIN pg_catalog.pg_roles r ON r.oid = g.grantee
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS column_grants,
+  (SELECT pg_catalog.jsonb_agg(d.privilege_type ORDER BY d.privilege_type)
+     FROM pg_catalog.aclexplode(pg_catalog.acldefault('r', c.relowner)) d
+    WHERE c.relacl IS NOT NULL
+      AND d.grantee = c.relowner
+      AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) g
+                       WHERE g.grantee = c.relowner AND g.privilege_type = d.privilege_type)
+  ) AS owner_lacks,
+  -- what ALTER DEFAULT PRIVILEGES would add to a table that we create in this schema
+  (SELECT pg_catalog.jsonb_agg(DISTINCT r.rolname)
+     FROM pg_catalog.pg_default_acl d
+    CROSS JOIN LATERAL pg_catalog.aclexplode(d.defaclacl) g
+     LEFT JOIN pg_catalog.pg_roles r ON r.oid = g.grantee
+    WHERE d.defaclobjtype = 'r'
+      AND d.defaclrole = (SELECT u.oid FROM pg_catalog.pg_roles u WHERE u.rolname = current_user)
+      AND d.defaclnamespace IN (0, n.oid)
+      AND g.grantee NOT IN (d.defaclrole, c.relowner)) AS default_grantees,
+  -- both directions: ATTACH locks the tables this one points to and those that point to it
+  (SELECT pg_catalog.jsonb_agg(DISTINCT pg_catalog.jsonb_build_array(fn.nspname, fc.relname))
+     FROM pg_catalog.pg_constraint f
+     JOIN pg_catalog.pg_class fc
+       ON fc.oid = CASE WHEN f.conrelid = c.oid THEN f.confrelid ELSE f.conrelid END
+     JOIN pg_catalog.pg_namespace fn ON fn.oid = fc.relnamespace
+    WHERE f.contype = 'f' AND f.conparentid = 0 AND fc.oid <> c.oid
+      AND (f.conrelid = c.oid OR f.confrelid = c.oid)) AS foreign_keys
+FROM ROWS FROM (pg_catalog.unnest(%(schemas)s::text[]), pg_catalog.unnest(%(names)s::text[])) AS w (schema, name)
+JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema
+JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.name
+LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid

@@ -1,0 +1,17 @@
+-- find_run_lock_holder: who holds the lock that keeps two runs apart
+-- since: 14
+-- params: key int8
+-- columns: pid int4, role text, application text, since timestamptz
+-- locks: none
+-- source: PostgreSQL manual, 54.12 pg_locks (a bigint key shows as classid, objid, objsubid 1)
+SELECT l.pid, a.usename::text AS role, a.application_name AS application, a.backend_start AS since
+FROM pg_catalog.pg_locks l
+LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory'
+  AND l.granted
+  AND l.objsubid = 1
+  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
+                     WHERE d.datname = pg_catalog.current_database())
+  AND l.classid = (%(key)s::int8 >> 32)::int8::oid
+  AND l.objid = (%(key)s::int8 & 4294967295)::int8::oid
+LIMIT 1

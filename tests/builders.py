@@ -1,0 +1,131 @@
+"""What tests build of the real thing: databases and roles on the servers of `conftest.py`."""
+
+import contextlib
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote as url_quote
+
+import psycopg
+
+from maintenance.demo.postgres import PostgresServer
+from maintenance.names import quote
+
+ROOT = Path(__file__).resolve().parent.parent
+SQL = ROOT / "sql"
+
+type_of_relation = {"v": "VIEW", "m": "MATERIALIZED VIEW", "S": "SEQUENCE"}
+_numbers = itertools.count(1)
+
+
+def unique(prefix: str) -> str:
+    """A name no other database or role of this process has."""
+    return f"{prefix}_{next(_numbers)}"
+
+
+@dataclass(frozen=True)
+class Role:
+    """A login role that is no superuser."""
+
+    name: str
+    password: str = field(repr=False)
+
+
+@dataclass
+class Database:
+    """A database of one test. Connections made with `connect` are closed with it."""
+
+    name: str
+    server: PostgresServer
+    _open: list[psycopg.Connection[Any]] = field(default_factory=list[Any], repr=False)
+
+    @property
+    def url(self) -> str:
+        """The superuser's."""
+        return self.server.url(self.name)
+
+    def url_of(self, role: Role) -> str:
+        host = f"127.0.0.1:{self.server.port}"
+        return f"postgresql://{role.name}:{role.password}@{host}/{url_quote(self.name)}"
+
+    def connect(
+        self, role: Role | None = None, *, autocommit: bool = True, **parameters: Any
+    ) -> psycopg.Connection[Any]:
+        """A new session, the superuser's unless a role is given; libpq parameters by name."""
+        url = self.url_of(role) if role else self.url
+        connection = psycopg.connect(url, autocommit=autocommit, **parameters)
+        self._open.append(connection)
+        return connection
+
+    def execute(
+        self, sql: str, parameters: Sequence[Any] | None = None, role: Role | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Run one statement in a session of its own; its rows, none if it returns none."""
+        url = self.url_of(role) if role else self.url
+        with psycopg.connect(url, autocommit=True) as connection:
+            cursor = connection.execute(sql.encode(), parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def give_to(self, role: Role) -> None:
+        """Make a role the owner of the database and of every relation in `public`."""
+        self.execute(f"ALTER DATABASE {quote(self.name)} OWNER TO {quote(role.name)}")
+        relations = self.execute(
+            """
+            SELECT relname, relkind FROM pg_catalog.pg_class
+            WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S')
+              AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d  -- a serial's goes with it
+                              WHERE d.objid = pg_class.oid AND d.deptype IN ('a', 'i')
+                                AND d.classid = 'pg_class'::regclass AND relkind = 'S')
+            """
+        )
+        for name, kind in relations:
+            noun = type_of_relation.get(kind, "TABLE")
+            self.execute(f"ALTER {noun} public.{quote(name)} OWNER TO {quote(role.name)}")
+
+    def close(self) -> None:
+        for connection in self._open:
+            with contextlib.suppress(psycopg.Error):
+                connection.close()
+
+
+def make_database(server: PostgresServer, template: str = "template1") -> Database:
+    """Clone a template."""
+    database = Database(unique("test"), server)
+    in_maintenance_database(
+        server, f"CREATE DATABASE {quote(database.name)} TEMPLATE {quote(template)}"
+    )
+    return database
+
+
+def drop_database(database: Database) -> None:
+    """Drop it with whatever sessions it has left."""
+    database.close()
+    in_maintenance_database(
+        database.server, f"DROP DATABASE IF EXISTS {quote(database.name)} WITH (FORCE)"
+    )
+
+
+def make_template(server: PostgresServer, system: str) -> str:
+    """Make a template with `sql/systems/<system>/schema.sql` loaded, unless it is there."""
+    name = f"template_{system}"
+    if server.create_database(name):
+        script = (SQL / "systems" / system / "schema.sql").read_bytes()
+        with psycopg.connect(server.url(name), autocommit=True) as connection:
+            connection.execute(script)
+    return name
+
+
+def make_role(server: PostgresServer, prefix: str) -> Role:
+    """Make a login role without any privilege. It goes with the server, not with the test."""
+    role = Role(unique(prefix), "secret")
+    in_maintenance_database(
+        server, f"CREATE ROLE {quote(role.name)} LOGIN PASSWORD '{role.password}'"
+    )
+    return role
+
+
+def in_maintenance_database(server: PostgresServer, sql: str) -> None:
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(sql.encode())

@@ -1,0 +1,156 @@
+"""Real servers for every test: one for each major version, made when the first test asks.
+
+Each pytest-xdist worker has servers of its own. That costs a worker 0.5 to 1.3 s a version
+once, needs no locks between workers, and keeps what is shared inside one server (sessions,
+roles, old snapshots, a crash) inside one worker.
+"""
+
+import operator
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from maintenance.demo.postgres import PostgresServer, embedded_binaries, system_binaries
+from maintenance.demo.programs import version_of
+from maintenance.errors import MaintenanceError
+from tests.builders import Database, Role, drop_database, make_database, make_role, make_template
+
+MAJORS = (18, 16, 15)
+EMBEDDED = (18, 16)
+SETTINGS = {"max_prepared_transactions": "10", "wal_level": "logical", "max_connections": "60"}
+
+
+@cache
+def _binaries(major: int) -> Path | None:
+    """The programs of a version; `None` where this machine lacks them."""
+    if major not in EMBEDDED:
+        return system_binaries().get(major)
+    try:
+        return embedded_binaries(major)
+    except MaintenanceError:
+        return None
+
+
+@dataclass
+class Servers:
+    """The running servers by major version, started on first use, under one folder."""
+
+    folder: Path
+    running: dict[int, PostgresServer] = field(default_factory=dict[int, PostgresServer])
+
+    def get(self, major: int) -> PostgresServer:
+        """The server of a version, running. Where it is not installed: skipped, failed in CI."""
+        binaries = _binaries(major)
+        if binaries is None:
+            missing = f"PostgreSQL {major} is not installed"
+            pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+        if major not in self.running:
+            self.running[major] = PostgresServer(
+                binaries, self.folder / str(major), fsync=False, settings=_settings(major)
+            )
+        self.running[major].start()  # also after a test that stopped or crashed it
+        return self.running[major]
+
+
+def _settings(major: int) -> dict[str, str]:
+    # Debian's package has the contrib modules, the embedded ones have none.
+    if major in EMBEDDED:
+        return SETTINGS
+    return SETTINGS | {"shared_preload_libraries": "pg_stat_statements"}
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    # Not pytest's own folder: as root, the server's account could not enter it.
+    with tempfile.TemporaryDirectory(prefix="maintenance-tests-") as folder:
+        Path(folder).chmod(0o711)
+        servers = Servers(Path(folder))
+        yield servers
+        for server in servers.running.values():
+            server.remove()
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest, servers: Servers) -> PostgresServer:
+    """A server of each version in turn, or of those that `@pytest.mark.pg(">= 16")` admits."""
+    return servers.get(request.param)
+
+
+@pytest.fixture
+def server18(servers: Servers) -> PostgresServer:
+    """The newest server, for tests that need only one."""
+    return servers.get(18)
+
+
+@pytest.fixture
+def database(server: PostgresServer) -> Iterator[Database]:
+    """An empty database of this test's own."""
+    yield from _database(server, "template1")
+
+
+@pytest.fixture
+def learning_platform_database(server: PostgresServer) -> Iterator[Database]:
+    """The tables of sql/systems/learning_platform, without rows and partitions."""
+    yield from _database(server, make_template(server, "learning_platform"))
+
+
+@pytest.fixture
+def proposals_database(server: PostgresServer) -> Iterator[Database]:
+    """The tables of sql/systems/proposals, without rows and partitions."""
+    yield from _database(server, make_template(server, "proposals"))
+
+
+def _database(server: PostgresServer, template: str) -> Iterator[Database]:
+    database = make_database(server, template)
+    yield database
+    server.start()
+    drop_database(database)
+
+
+@pytest.fixture
+def limited_role(server: PostgresServer) -> Role:
+    """A login role that owns nothing and has been granted nothing."""
+    return make_role(server, "limited")
+
+
+@pytest.fixture
+def owner_role(server: PostgresServer) -> Role:
+    """A login role that is no superuser; `database.give_to(owner_role)` makes it the owner."""
+    return make_role(server, "owner")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "server" in metafunc.fixturenames:
+        specs = [mark.args[0] for mark in metafunc.definition.iter_markers("pg")]
+        majors = [major for major in MAJORS if all(admits(spec, major) for spec in specs)]
+        ids = [f"pg{major}" for major in majors]
+        metafunc.parametrize("server", majors, indirect=True, ids=ids)
+
+
+_COMPARISONS: dict[str, Callable[[int, int], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+
+
+def admits(spec: str, major: int) -> bool:
+    """Tell whether a version fits a marker such as `>= 16`."""
+    match = re.fullmatch(r"\s*(>=|<=|==|>|<)\s*(\d+)\s*", spec)
+    if match is None:
+        raise pytest.UsageError(f"pg marker: found {spec!r}, wanted such as '>= 16'")
+    return _COMPARISONS[match[1]](major, int(match[2]))
+
+
+def pytest_report_header() -> str:
+    found = {major: _binaries(major) for major in MAJORS}
+    versions = [version_of(path) if path else f"no {major}" for major, path in found.items()]
+    return f"PostgreSQL: {', '.join(versions)}"
