@@ -8,7 +8,6 @@ roles, old snapshots, a crash) inside one worker.
 import operator
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,11 +18,24 @@ import pytest
 from maintenance.demo.postgres import PostgresServer, embedded_binaries, system_binaries
 from maintenance.demo.programs import version_of
 from maintenance.errors import MaintenanceError
-from tests.builders import Database, Role, drop_database, make_database, make_role, make_template
+from tests.builders import (
+    Database,
+    Role,
+    drop_database,
+    make_database,
+    make_role,
+    make_template,
+    server_folder,
+)
 
 MAJORS = (18, 16, 15)
 EMBEDDED = (18, 16)
-SETTINGS = {"max_prepared_transactions": "10", "wal_level": "logical", "max_connections": "60"}
+SETTINGS = {
+    "max_connections": "60",
+    "max_prepared_transactions": "10",
+    "max_wal_size": "256MB",
+    "wal_level": "logical",
+}
 
 
 @cache
@@ -67,10 +79,8 @@ def _settings(major: int) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
-    # Not pytest's own folder: as root, the server's account could not enter it.
-    with tempfile.TemporaryDirectory(prefix="maintenance-tests-") as folder:
-        Path(folder).chmod(0o711)
-        servers = Servers(Path(folder))
+    with server_folder() as folder:
+        servers = Servers(folder)
         yield servers
         for server in servers.running.values():
             server.remove()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from maintenance.errors import MaintenanceError
 
 SUPERUSER = "postgres"
 ENVIRONMENT = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C", "TZ": "UTC"}
-"""All a server inherits: no PGDATA or PGOPTIONS of the caller's."""
+"""All a PostgreSQL server inherits: no PGDATA or PGOPTIONS of the caller's."""
 
 
 @dataclass
@@ -158,13 +159,19 @@ class Cluster:
             raise MaintenanceError(f"server on {self.home}: process {pid} did not end")
 
 
-def kept(command: list[str], account: Account | None, output: int) -> "subprocess.Popen[bytes]":
+def kept(
+    command: Sequence[str],
+    account: Account | None,
+    output: int,
+    environment: Mapping[str, str] = ENVIRONMENT,
+) -> "subprocess.Popen[bytes]":
     """Start a program that ends when we do (see `keeper`).
 
     Args:
         command: the program and its arguments.
         account: who runs it; `None` for ourselves.
         output: where its output and errors go: a descriptor, or `subprocess.PIPE`.
+        environment: all it inherits.
     """
     uid, gid = (account.uid, account.gid) if account else (None, None)
     return subprocess.Popen(
@@ -172,7 +179,7 @@ def kept(command: list[str], account: Account | None, output: int) -> "subproces
         stdin=subprocess.PIPE,
         stdout=output,
         stderr=subprocess.STDOUT,
-        env=ENVIRONMENT,
+        env=environment,
         start_new_session=True,  # Ctrl-C is for us, who end it in order
     )
 

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 PATIENCE_S = 20.0
@@ -24,7 +25,7 @@ AT_ONCE = b"at once"
 """Written to the pipe before it is closed: begin with SIGQUIT."""
 
 
-def command(uid: int | None, gid: int | None, program: list[str]) -> list[str]:
+def command(uid: int | None, gid: int | None, program: Sequence[str]) -> list[str]:
     """Return the command that runs a program under a keeper, as another user if one is given."""
     owner = "-" if uid is None else f"{uid}:{gid}"
     return [sys.executable, "-I", "-S", str(Path(__file__).resolve()), owner, *program]
@@ -42,7 +43,10 @@ def _main(owner: str, *program: str) -> int:
 
     signal.signal(signal.SIGTERM, forward)
     threading.Thread(target=_end_with_asker, args=[child], daemon=True).start()
-    return child.wait()
+    code = child.wait()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.killpg(0, signal.SIGTERM)  # what the program had started; we lead the group
+    return code
 
 
 def _end_with_asker(child: "subprocess.Popen[bytes]") -> None:

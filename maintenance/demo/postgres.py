@@ -95,6 +95,14 @@ class PostgresServer:
         """Tell whether the server we started has not ended."""
         return self._run is not None and self._run.poll() is None
 
+    def claim(self) -> None:
+        """Keep every other process of ours from the folder until `stop`, or our death.
+
+        Raises:
+            MaintenanceError: another process has it.
+        """
+        self._cluster.claim()
+
     def create(self) -> None:
         """Make the cluster, unless it is there. What a killed run left half-made is removed.
 

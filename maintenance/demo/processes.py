@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 _POLL_S = 0.02
@@ -26,6 +27,17 @@ def command_line(pid: int) -> str:
 def runs(pid: int, mark: str) -> bool:
     """Tell whether a process runs whose command line holds a mark, so that a reused pid is none."""
     return pid > 0 and mark in command_line(pid)
+
+
+def find(mark: str) -> Iterator[int]:
+    """Yield the pids of all processes whose command lines hold a mark."""
+    if Path("/proc/self").exists():
+        pids = (int(each.name) for each in Path("/proc").glob("[0-9]*"))
+        yield from (pid for pid in pids if runs(pid, mark))
+        return
+    command = ["ps", "-axww", "-o", "pid=,command="]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    yield from (int(line.split()[0]) for line in done.stdout.splitlines() if mark in line)
 
 
 def end(pid: int, mark: str, *signals: signal.Signals, patience_s: float) -> bool:

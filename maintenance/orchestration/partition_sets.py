@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
-from maintenance.partitions.plan import kept_since
-from maintenance.periods import Interval, period_at
+from maintenance.partitions.window import current_period, horizon, kept_since
+from maintenance.periods import Interval, period_of
 from maintenance.policy import PartitionPolicy
 
 _CRONS = {
@@ -41,17 +41,12 @@ def first_day(policy: PartitionPolicy, now: datetime) -> date:
     if floor is not None:
         return floor.start
     january = now.astimezone(policy.time_zone).date().replace(month=1, day=1)
-    if policy.interval is Interval.WEEK:
-        return period_at(
-            datetime(january.year, 1, 4, tzinfo=UTC), policy.interval, policy.time_zone
-        ).start
-    return january
+    return period_of(january, policy.interval).start
 
 
 def range_tags(policy: PartitionPolicy, now: datetime) -> dict[str, str]:
     """Return the tags of one run over the current period up to the horizon."""
-    current = period_at(now, policy.interval, policy.time_zone)
     return {
-        "dagster/asset_partition_range_start": current.key,
-        "dagster/asset_partition_range_end": current.shift(policy.premake).key,
+        "dagster/asset_partition_range_start": current_period(policy, now).key,
+        "dagster/asset_partition_range_end": horizon(policy, now).key,
     }

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from maintenance import names
-from maintenance.catalog.models import Column, Snapshot, Table
+from maintenance.catalog.models import Snapshot, Table
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.keys import TYPES, KeyCodec
+from maintenance.keys import TYPES
 from maintenance.names import quote
 from maintenance.policy import PartitionPolicy
 
@@ -18,11 +18,6 @@ _KINDS = {
     "i": "an index",
 }
 _STRATEGIES = {"l": "LIST", "h": "HASH"}
-
-
-def codec_of(policy: PartitionPolicy, column: Column) -> KeyCodec:
-    """Return how bounds of the policy's key are written and read."""
-    return KeyCodec(policy.encoding, column.type, policy.time_zone)
 
 
 def unfit(policy: PartitionPolicy, snapshot: Snapshot) -> Finding | None:

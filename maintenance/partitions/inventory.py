@@ -9,7 +9,7 @@ from maintenance.catalog.models import Partition, Snapshot
 from maintenance.keys import FUTURE, PAST
 from maintenance.partitions.coverage import Span
 from maintenance.partitions.fitness import unfit
-from maintenance.partitions.plan import Outlook, look
+from maintenance.partitions.outlook import Outlook, look
 from maintenance.periods import period_at
 from maintenance.policy import PartitionPolicy, Policy
 

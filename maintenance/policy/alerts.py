@@ -1,9 +1,10 @@
 """Whom findings are told, and when."""
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, cast
 
-from pydantic import Field, field_validator
+from pydantic import Discriminator, Field, Tag, field_validator
 
 from maintenance.policy.references import AnyUrl, HttpUrl, Secret, at
 from maintenance.policy.section import Section, as_written, refused
@@ -47,7 +48,23 @@ class WebhookSink(Section):
     """Key of the HMAC-SHA256 signature."""
 
 
-Sink = Annotated[LogSink | RedisStreamSink | AppriseSink | WebhookSink, Field(discriminator="type")]
+def _type_of(sink: object) -> str | None:
+    """Return the type a sink is written with; None if it has none."""
+    if not isinstance(sink, Mapping):
+        return str(getattr(sink, "type", "log"))  # what is no mapping, no sink takes
+    kind = cast("Mapping[str, object]", sink).get("type")
+    # Not the text of a list: aliases can make it longer than memory.
+    return kind if kind is None or isinstance(kind, str) else ""
+
+
+Sink = Annotated[
+    Annotated[LogSink, Tag("log")]
+    | Annotated[RedisStreamSink, Tag("redis_stream")]
+    | Annotated[AppriseSink, Tag("apprise")]
+    | Annotated[WebhookSink, Tag("webhook")],
+    Discriminator(_type_of),
+]
+"""Where alerts go."""
 
 
 class AlertsPolicy(Section):

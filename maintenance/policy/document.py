@@ -100,7 +100,10 @@ class Document:
         try:
             return cast("object", SafeConstructor().construct_object(node))  # pyright: ignore[reportUnknownMemberType]
         except (ValueError, KeyError, AttributeError, OverflowError):
-            self._report(node, key, f"a {node.tag.removeprefix(_YAML)} that exists")
+            is_date = node.tag == f"{_YAML}timestamp"
+            self._report(
+                node, key, "a date that exists" if is_date else "a number that can be read"
+            )
             return None
 
     def _read_keys(self, node: yaml.MappingNode, key: str) -> Entries:

@@ -112,7 +112,7 @@ def _refuse_second(policy: Policy, document: Document, loaded: Mapping[str, Poli
 
 def _load(path: Path) -> tuple[Policy, Document]:
     document = read_document(_text(path), str(path))
-    if document.root is None:
+    if document.data is None:
         problem = Problem(str(path), 0, 0, "", "an empty file", _SMALLEST)
         raise BrokenPolicyError(path, document.problems or [problem])
     try:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
@@ -44,7 +45,7 @@ def _problem(detail: ErrorDetails, document: Document) -> Problem:
     if detail["type"] in ("missing", "union_tag_not_found"):
         wanted = "this key, which has no default"
         return document.problem(key_node, key, wanted, found="nothing")
-    wanted, hint, found = _words(detail, str(getattr(node, "value", "")))
+    wanted, hint, found = _words(detail, node)
     return document.problem(node, key, wanted, hint, found or shown(node))
 
 
@@ -71,11 +72,13 @@ def _has_tag(section: type[Section], step: str | int) -> bool:
     return field is not None and str(step) in str(field.annotation)
 
 
-def _words(detail: ErrorDetails, value: str) -> tuple[str, str, str]:
+def _words(detail: ErrorDetails, node: yaml.Node) -> tuple[str, str, str]:
     context: dict[str, Any] = detail.get("ctx", {})
     if detail["type"] == "refused":
         return context["wanted"], context["hint"], context["found"]
     if detail["type"] in ("literal_error", "union_tag_invalid"):
         choices = re.findall(r"'([^']*)'", context.get("expected") or context["expected_tags"])
-        return f"one of {', '.join(choices)}", did_you_mean(value, choices), ""
+        # Not the text of a list: aliases can make it longer than memory.
+        text = node.value if isinstance(node, yaml.ScalarNode) else ""
+        return f"one of {', '.join(choices)}", did_you_mean(text, choices), ""
     return _WANTED.get(detail["type"], detail["msg"]), "", ""

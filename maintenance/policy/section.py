@@ -89,12 +89,15 @@ class Section(BaseModel):
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Let editors accept an empty section, as the loader does."""
+        """Describe every key, and let editors accept an empty section as the loader does."""
         described = handler.resolve_ref_schema(handler(schema))
+        keys = described["properties"]
         for key, field in keys_of(cls).items():
-            described_key = described["properties"][key]
-            if _may_be_empty(field) and not field.is_required() and "anyOf" not in described_key:
-                described["properties"][key] = _or_null(described_key)
+            if _may_be_empty(field) and not field.is_required() and "anyOf" not in keys[key]:
+                keys[key] = _or_null(keys[key])
+            if isinstance(field.default, Section):
+                keys[key]["default"] = {}
+            keys[key]["description"] = field.description
         return described
 
 
@@ -127,5 +130,5 @@ def _empty(field: FieldInfo) -> Any:
 
 
 def _or_null(schema: JsonSchemaValue) -> JsonSchemaValue:
-    about = {key: schema.pop(key) for key in ("description", "default", "title") if key in schema}
+    about = {key: schema.pop(key) for key in ("default", "title") if key in schema}
     return {"anyOf": [schema, {"type": "null"}], **about}

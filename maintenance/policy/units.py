@@ -99,10 +99,9 @@ def _amounts(value: object, units: Mapping[str, Any], wanted: str) -> list[tuple
 def _unit_hint(value: object, unknown: list[str], units: Mapping[str, Any]) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return "write the unit behind the number"
-    hint = did_you_mean(unknown[0], [*units, *_SPAN_UNITS]) if unknown else ""
-    if any(unit in hint for unit in _SPAN_UNITS if unit not in units):
-        return "a month or a year has no fixed length; write days"
-    return hint
+    if units is _DURATION_UNITS and set(unknown) & set(_SPAN_UNITS):
+        return "months and years differ in length; write days"
+    return did_you_mean(unknown[0], units) if unknown else ""
 
 
 def _read_duration(value: object, least: timedelta, most: timedelta, wanted: str) -> timedelta:

@@ -90,7 +90,8 @@ def _choice(choices: type[Enum]) -> Callable[[object], Enum]:
     def read(value: object) -> Enum:
         if value in values:
             return choices(value)
-        raise refused(f"one of {', '.join(values)}", did_you_mean(str(value), values))
+        hint = did_you_mean(value, values) if isinstance(value, str) else ""
+        raise refused(f"one of {', '.join(values)}", hint)
 
     return read
 

@@ -56,6 +56,10 @@ _PINNED = {
 }
 
 
+# libpq hands out no SQLSTATE for a refused connection, so one hint serves all causes.
+_CONNECT_HINT = "is it running there, and do host, port, database, role and password fit?"
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """The two limits of a statement; zero means none."""
@@ -84,7 +88,7 @@ def connect(url: str, *, application: str, timeouts: Timeouts) -> Connection:
         )
     except psycopg.OperationalError as exc:
         raise UnreachableError(
-            f"{describe(parameters)}: {_first_line(exc)}", hint=_connect_hint(exc)
+            f"{describe(parameters)}: {_first_line(exc)}", hint=_CONNECT_HINT
         ) from exc
     pin(connection, {**_PINNED, **_as_settings(timeouts)})
     return connection
@@ -195,12 +199,3 @@ def _first_line(exc: BaseException) -> str:
     return next(
         (line.strip() for line in str(exc).splitlines() if line.strip()), type(exc).__name__
     )
-
-
-def _connect_hint(exc: psycopg.OperationalError) -> str:
-    state = exc.sqlstate
-    if state is not None and state.startswith("28"):
-        return "the server refuses this role: look at the password and at pg_hba.conf"
-    if state == "3D000":
-        return "create the database, or correct its name in the url"
-    return "is the server running, and are host and port of the url right?"

@@ -5,7 +5,6 @@ import pwd
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,16 +15,15 @@ import pytest
 from maintenance.demo import ports, processes
 from maintenance.demo.postgres import PostgresServer, embedded_binaries
 from maintenance.errors import MaintenanceError
-from tests.builders import Database, Role
+from tests.builders import Database, Role, server_folder
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another account")
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="maintenance-tests-") as name:
-        Path(name).chmod(0o711)
-        yield Path(name)
+    with server_folder() as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -39,9 +37,8 @@ def fresh(folder: Path) -> Iterator[PostgresServer]:
 @pytest.fixture(scope="module")
 def made() -> Iterator[Path]:
     """A cluster to copy: initdb takes most of the time of these tests."""
-    with tempfile.TemporaryDirectory(prefix="maintenance-tests-") as name:
-        Path(name).chmod(0o711)
-        server = PostgresServer(embedded_binaries(), Path(name) / "data", fsync=False)
+    with server_folder() as folder:
+        server = PostgresServer(embedded_binaries(), folder / "data", fsync=False)
         server.create()
         server.stop()
         yield server.data

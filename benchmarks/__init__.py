@@ -1,0 +1,1 @@
+"""What our work costs, each time beside its peer: same run, same server, same tables."""

@@ -1,0 +1,41 @@
+"""Run benchmarks: all that are quick enough, or those that are named."""
+
+import click
+from rich.console import Console
+
+from benchmarks.create_partitions import CreatePartitions
+from benchmarks.linearity import Linearity
+from benchmarks.nothing_to_do import NothingToDo
+from benchmarks.outcomes import Benchmark, Outcome
+from benchmarks.report import show, write
+from benchmarks.servers import fresh_server, version_of
+from benchmarks.writer_stall import WriterStall
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "nothing_to_do": NothingToDo(),
+    "create_partitions": CreatePartitions(),
+    "writer_stall": WriterStall(),
+}
+LONG: dict[str, Benchmark] = {"linearity": Linearity()}
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice([*BENCHMARKS, *LONG]))
+@click.option("--long", is_flag=True, help="Also those that take many minutes.")
+def main(names: tuple[str, ...], long: bool) -> None:
+    """Measure our work beside its peers, and hold it against the targets."""
+    console = Console()
+    known = BENCHMARKS | LONG
+    chosen = names or (known if long else BENCHMARKS)
+    outcomes: dict[str, Outcome] = {}
+    with fresh_server() as server:
+        version = version_of(server)
+        for name in chosen:
+            console.print(f"\n[bold]{name}[/] on PostgreSQL {version} …")
+            outcomes[name] = known[name].run(server)
+            show(outcomes[name], console)
+    console.print(f"\nwritten to {write(outcomes, version)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""A year of partitions made ahead: with our care, by pg_partman, and with no care at all."""
+
+import tempfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks import partman
+from benchmarks.outcomes import OURS, PEER, Outcome, Target, ratio
+from benchmarks.servers import fresh_database, session
+from benchmarks.tables import URL_VARIABLE, Shape, build, n_partitions, write_policy
+from benchmarks.timing import Contender, interleave, seconds
+from maintenance import maintain
+from maintenance.demo.postgres import PostgresServer
+from maintenance.engine.actions import Action
+from maintenance.policy import Policy
+
+BARE = "the same DDL and commits, bare"
+MAX_OVER_BARE = 1.3
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePartitions:
+    """12 months ahead for 100 tables that have the current one; a clone for each try."""
+
+    n_tables: int = 100
+    premake: int = 12
+    rounds: int = 5
+
+    def run(self, server: PostgresServer) -> Outcome:
+        shape = Shape(self.n_tables, behind=0, ahead=0)
+        has_peer = partman.is_available(server)
+        with tempfile.TemporaryDirectory() as folder, fresh_database(server) as template:
+            policy = write_policy(Path(folder) / "policy.yaml", shape.tables, self.premake)
+            with session(template.url) as connection:
+                build(connection, shape)
+                if has_peer:
+                    partman.register(connection, shape.tables, self.premake)
+            contenders = {
+                OURS: self._checked(partial(_ours, policy)),
+                BARE: self._checked(partial(_bare, policy)),
+                PEER: self._checked(_peer) if has_peer else None,
+            }
+            samples = interleave(contenders, self.rounds, template.clone)
+        targets = [Target("maintenance over bare", ratio(samples, OURS, BARE), MAX_OVER_BARE)]
+        if has_peer:
+            targets.append(Target("maintenance over pg_partman", ratio(samples, OURS, PEER), 1.0))
+        n_made = self.n_tables * self.premake
+        what = f"{n_made:,} partitions made over {self.n_tables} tables"
+        return Outcome(what, "s", samples, targets)
+
+    def _checked(self, contender: Contender) -> Contender:
+        def run(url: str) -> float:
+            took = contender(url)
+            made, wanted = n_partitions(url), self.n_tables * (1 + self.premake)
+            assert made == wanted, f"{made} partitions, wanted {wanted}"
+            return took
+
+        return run
+
+
+def _ours(policy: Policy, url: str) -> float:
+    return seconds(lambda: maintain.apply(policy, environ={URL_VARIABLE: url}))
+
+
+def _bare(policy: Policy, url: str) -> float:
+    actions = maintain.plan(policy, environ={URL_VARIABLE: url}).plan.actions
+
+    def work() -> None:
+        with session(url) as connection:
+            for action in actions:
+                connection.execute(_transactions(action))
+
+    return seconds(work)
+
+
+def _transactions(action: Action) -> bytes:
+    """Return an action's statements and commits, without lock timeouts."""
+    transactions = [("BEGIN", *step.sql, "COMMIT") for step in action.steps]
+    return ";\n".join(statement for each in transactions for statement in each).encode()
+
+
+def _peer(url: str) -> float:
+    return seconds(lambda: partman.run_by_table(url))

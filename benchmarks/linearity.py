@@ -1,0 +1,73 @@
+"""A hundred thousand partitions: whether time grows with them alone, and how much memory."""
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from benchmarks.command import run_plan
+from benchmarks.nothing_to_do import PREMAKE
+from benchmarks.outcomes import Outcome, Target
+from benchmarks.servers import fresh_database, session
+from benchmarks.tables import Shape, build, write_policy
+from benchmarks.timing import Contender, interleave
+from maintenance.demo.postgres import PostgresServer
+from maintenance.policy import Policy
+
+MAX_GROWTH = 1.2
+MAX_PEAK_MB = 500.0
+
+
+@dataclass(frozen=True, slots=True)
+class Linearity:
+    """`maintenance plan` for one, for a tenth and for all of 910 tables of 110 months."""
+
+    n_tables: int = 910
+    n_months: int = 110
+    rounds: int = 3
+
+    def run(self, server: PostgresServer) -> Outcome:
+        shape = Shape(self.n_tables, behind=self.n_months - PREMAKE - 2, ahead=PREMAKE + 1)
+        sizes = (1, self.n_tables // 10, self.n_tables)
+        peaks_mb: list[float] = []
+        with tempfile.TemporaryDirectory() as folder, fresh_database(server) as database:
+            with session(database.url) as connection:
+                build(connection, shape)
+                connection.execute("VACUUM ANALYZE")
+            contenders = {
+                f"maintenance plan for {n:,} tables": _planning(
+                    write_policy(Path(folder) / f"{n}.yaml", shape.tables[:n], PREMAKE),
+                    peaks_mb,
+                )
+                for n in sizes
+            }
+            samples = interleave(contenders, self.rounds, lambda: nullcontext(database))
+        growth = _growth(sizes, [median(values) for values in samples.values()])
+        return Outcome(
+            f"nothing to do, in a database of {shape.n_partitions:,} partitions",
+            "s",
+            samples,
+            (
+                Target("cost of one more table, late over early", growth, MAX_GROWTH),
+                Target("peak memory, MB", max(peaks_mb), MAX_PEAK_MB),
+            ),
+        )
+
+
+def _planning(policy: Policy, peaks_mb: list[float]) -> Contender:
+    def plan(url: str) -> float:
+        cost = run_plan(policy, url)
+        peaks_mb.append(cost.peak_mb)
+        return cost.seconds
+
+    return plan
+
+
+def _growth(sizes: Sequence[int], medians: Sequence[float]) -> float:
+    """Compare what one more table costs early and late, without what a process costs to start."""
+    (one, tenth, whole), (at_one, at_tenth, at_whole) = sizes, medians
+    early = (at_tenth - at_one) / (tenth - one)
+    late = (at_whole - at_tenth) / (whole - tenth)
+    return late / early

@@ -1,0 +1,83 @@
+"""Everything is there already: what it costs to find that out."""
+
+import tempfile
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+from benchmarks import partman
+from benchmarks.command import run_plan
+from benchmarks.outcomes import OURS, PEER, Outcome, Target
+from benchmarks.servers import fresh_database, session
+from benchmarks.tables import Shape, build, write_policy
+from benchmarks.timing import Contender, interleave, seconds
+from maintenance.catalog.observe import look_up, observe
+from maintenance.demo.postgres import PostgresServer
+from maintenance.engine.plans import Plan
+from maintenance.engine.subject import EVERYTHING
+from maintenance.partitions import PARTITIONS
+from maintenance.policy import Policy
+from maintenance.server.session import Connection, Timeouts, connect
+
+PREMAKE = 4
+LIMIT_S = 0.25
+COMMAND = "maintenance plan, its whole process"
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToDo:
+    """110 months of 100 tables, with indexes and TOAST; a new session for each look."""
+
+    n_tables: int = 100
+    n_months: int = 110
+    rounds: int = 9
+
+    def run(self, server: PostgresServer) -> Outcome:
+        shape = Shape(self.n_tables, behind=self.n_months - PREMAKE - 2, ahead=PREMAKE + 1)
+        has_peer = partman.is_available(server)
+        with tempfile.TemporaryDirectory() as folder, fresh_database(server) as database:
+            policy = write_policy(Path(folder) / "policy.yaml", shape.tables, PREMAKE)
+            with session(database.url) as connection:
+                build(connection, shape)
+                if has_peer:
+                    partman.register(connection, shape.tables, PREMAKE)
+                connection.execute("VACUUM ANALYZE")
+            contenders: dict[str, Contender | None] = {
+                OURS: lambda url: observe_and_plan(policy, url),
+                PEER: _peer if has_peer else None,
+                COMMAND: lambda url: run_plan(policy, url).seconds,
+            }
+            samples = interleave(contenders, self.rounds, lambda: nullcontext(database))
+        return Outcome(
+            f"nothing to do for {self.n_tables} tables, {shape.n_partitions:,} months",
+            "s",
+            samples,
+            (Target("maintenance after connect, s", median(samples[OURS]), LIMIT_S),),
+        )
+
+
+def observe_and_plan(policy: Policy, url: str) -> float:
+    """Time what `maintain.plan` does once it is connected; it must find nothing to do."""
+    timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
+    connection = connect(url, application="benchmark", timeouts=timeouts)
+    try:
+        return seconds(lambda: _look(connection, policy))
+    finally:
+        connection.close()
+
+
+def _look(connection: Connection, policy: Policy) -> None:
+    now = datetime.now(UTC)
+    relations = PARTITIONS.relations(policy)
+    snapshot = observe(connection, relations, time_cap=policy.observe.time_cap)
+    names = PARTITIONS.names_wanted(policy, snapshot, now, EVERYTHING)
+    snapshot = look_up(connection, snapshot, names)
+    plan = PARTITIONS.plan(policy, snapshot, now, EVERYTHING)
+    assert plan == Plan(), plan
+
+
+def _peer(url: str) -> float:
+    with session(url) as connection:
+        return seconds(lambda: connection.execute("SELECT partman.run_maintenance()"))

@@ -1,0 +1,96 @@
+"""Partitioned tables that both contenders can maintain, and the policy that names them."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+
+from benchmarks.servers import session
+from maintenance.periods import Interval, Period, period_at, periods_between
+from maintenance.policy import Policy, load_policy
+
+URL_VARIABLE = "BENCHMARK_URL"
+UTC_ZONE = ZoneInfo("UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """So many tables alike, each with monthly partitions around the current one.
+
+    Attributes:
+        n_tables: how many tables.
+        behind: partitions before the current month's.
+        ahead: partitions after it.
+    """
+
+    n_tables: int
+    behind: int
+    ahead: int
+
+    @property
+    def tables(self) -> Sequence[str]:
+        return [f"public.events_{number:04}" for number in range(1, self.n_tables + 1)]
+
+    @property
+    def n_partitions(self) -> int:
+        return self.n_tables * (self.behind + 1 + self.ahead)
+
+    def months(self, now: datetime) -> Iterator[Period]:
+        current = period_at(now, Interval.MONTH, UTC_ZONE)
+        return periods_between(current.shift(-self.behind), current.shift(self.ahead))
+
+
+def build(connection: psycopg.Connection[Any], shape: Shape) -> None:
+    """Create the tables, with a row of this month in each: pg_partman counts from the data."""
+    connection.execute("SET TimeZone = 'UTC'")
+    months = list(shape.months(datetime.now(UTC)))
+    for table in shape.tables:
+        connection.execute("\n".join(_script(table, months)).encode())
+
+
+def n_partitions(url: str) -> int:
+    """Count the partitions of a database's tables."""
+    with session(url) as connection:
+        counted = "SELECT count(*) FROM pg_catalog.pg_class WHERE relispartition AND relkind = 'r'"
+        row = connection.execute(counted).fetchone()
+    assert row is not None, "count(*) returns a row"
+    return int(row[0])
+
+
+def write_policy(path: Path, tables: Sequence[str], premake: int) -> Policy:
+    """Write a policy that keeps so many months ahead, and load it."""
+    sections = [
+        # pg_partman's names, so that either could go on with the other's partitions
+        {"table": table, "column": "at", "premake": premake, "name": "{table}_p{yyyy}_{mm}"}
+        for table in tables
+    ]
+    content = {
+        "database": {"name": "benchmark", "url": {"env": URL_VARIABLE}},
+        "partitions": sections,
+    }
+    path.write_text(json.dumps(content))  # JSON is YAML
+    return load_policy(path)
+
+
+def _script(table: str, months: Sequence[Period]) -> Iterator[str]:
+    yield f"""
+        CREATE TABLE {table} (
+          id bigint GENERATED ALWAYS AS IDENTITY,
+          at timestamptz NOT NULL DEFAULT now(),
+          user_id bigint NOT NULL,
+          kind text NOT NULL,
+          payload jsonb,
+          PRIMARY KEY (id, at)
+        ) PARTITION BY RANGE (at);
+        CREATE INDEX ON {table} (user_id, at);"""
+    for month in months:
+        yield (
+            f"CREATE TABLE {table}_p{month.start:%Y_%m} PARTITION OF {table}"
+            f" FOR VALUES FROM ('{month.start}') TO ('{month.end}');"
+        )
+    yield f"INSERT INTO {table} (user_id, kind) VALUES (1, 'first');"

@@ -1,0 +1,94 @@
+"""How long a writer waits at worst while partitions are made beside a long analytic read."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks import partman
+from benchmarks.outcomes import OURS, PEER, Outcome, Target
+from benchmarks.servers import fresh_database, session
+from benchmarks.tables import URL_VARIABLE, Shape, build, n_partitions, write_policy
+from benchmarks.timing import interleave
+from benchmarks.writers import reading, writing
+from maintenance import maintain
+from maintenance.demo.postgres import PostgresServer
+from maintenance.policy import Policy
+
+IDLE = "nobody else at work"
+PEER_DROPPING = "pg_partman, creating and dropping"
+LIMIT_MS = 40.0
+WARM_UP_S = 1
+
+Work = Callable[[str], None]
+"""Takes a database's url."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriterStall:
+    """24 months made for a table with 24, without a default partition; a clone for each try."""
+
+    n_writers: int = 2
+    read_s: int = 10
+    premake: int = 24
+    rounds: int = 3
+
+    def run(self, server: PostgresServer) -> Outcome:
+        shape = Shape(1, behind=self.premake - 1, ahead=0)
+        (table,) = shape.tables
+        has_peer = partman.is_available(server)
+        with tempfile.TemporaryDirectory() as folder, fresh_database(server) as template:
+            policy = write_policy(Path(folder) / "policy.yaml", shape.tables, self.premake)
+            with session(template.url) as connection:
+                build(connection, shape)
+                if has_peer:
+                    partman.register(connection, shape.tables, self.premake)
+
+            works: dict[str, Work | None] = {
+                IDLE: lambda _url: None,
+                OURS: self._checked(partial(_ours, policy)),
+                PEER: self._checked(partman.run) if has_peer else None,
+                PEER_DROPPING: self._checked(_create_and_drop) if has_peer else None,
+            }
+            contenders = {
+                name: partial(self._worst_ms, server, table, work) if work else None
+                for name, work in works.items()
+            }
+            samples = interleave(contenders, self.rounds, template.clone)
+        return Outcome(
+            f"slowest insert of {self.n_writers} writers, {self.premake} months made"
+            f" beside a {self.read_s} s read",
+            "ms",
+            samples,
+            (Target("worst insert beside maintenance, ms", max(samples[OURS]), LIMIT_MS),),
+        )
+
+    def _worst_ms(self, server: PostgresServer, table: str, work: Work, url: str) -> float:
+        duration_s = WARM_UP_S + self.read_s + 1
+        with writing(
+            server, url, table, n_writers=self.n_writers, duration_s=duration_s
+        ) as inserts:
+            time.sleep(WARM_UP_S)
+            began = time.time()
+            with reading(url, table, self.read_s):
+                work(url)
+        return max(insert.took_ms for insert in inserts if insert.ended_at > began)
+
+    def _checked(self, work: Work) -> Work:
+        def run(url: str) -> None:
+            work(url)
+            assert n_partitions(url) > self.premake, "no partition was made"
+
+        return run
+
+
+def _ours(policy: Policy, url: str) -> None:
+    maintain.apply(policy, environ={URL_VARIABLE: url})
+
+
+def _create_and_drop(url: str) -> None:
+    with session(url) as connection:
+        connection.execute("UPDATE partman.part_config SET retention = '12 months'")
+    partman.run(url)

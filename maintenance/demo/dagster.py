@@ -1,0 +1,124 @@
+"""Dagster's three processes: the code server, the webserver, and the daemon that runs jobs."""
+
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from maintenance.demo import ports
+from maintenance.demo.services import Service
+from maintenance.demo.webserver import Webserver
+from maintenance.server.sqlfiles import data_root
+
+LOCATION = "maintenance"
+"""The code location's name. Schedules belong to it, so it is that of workspace.yaml."""
+
+_WORKSPACE = """\
+# Made at each start: where the code server listens.
+load_from:
+  - grpc_server: {{host: {host}, port: {port}, location_name: {location}}}
+"""
+
+
+@dataclass
+class Dagster:
+    """An instance folder (DAGSTER_HOME) and the processes that serve it.
+
+    A code server of its own beside webserver and daemon is the fewest processes that can
+    serve the UI and run jobs: `dagster dev` starts five.
+
+    Attributes:
+        home: the instance folder, absolute.
+        port: where the UI is served, on loopback.
+    """
+
+    home: Path
+    port: int
+    _started_at: float = field(default=0.0, init=False)
+    _environment: Mapping[str, str] = field(default_factory=dict[str, str], init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.webserver = Webserver(f"http://{ports.LOOPBACK}:{self.port}", LOCATION)
+        self._code_port = ports.free_port()
+        workspace = f"--workspace={self._workspace}"
+        self._code = self._service(
+            "code server",
+            *("dagster", "api", "grpc", "--host", ports.LOOPBACK, "--port", str(self._code_port)),
+            *("--module-name", "maintenance.definitions", "--location-name", LOCATION),
+            # It makes Dagster's tables before it serves: the two below would get in each
+            # other's way, for Dagster creates them outside a transaction.
+            "--inject-env-vars-from-instance",
+            f"--working-directory={self.home}",
+        )
+        self._ui = self._service(
+            "webserver",
+            *("dagster_webserver", "--host", ports.LOOPBACK, "--port", str(self.port), workspace),
+        )
+        self._daemon = self._service("daemon", "dagster._daemon", "run", workspace)
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the processes' logs."""
+        return self.home / "processes"
+
+    def end_leftovers(self) -> None:
+        """End what a killed run left behind.
+
+        Raises:
+            MaintenanceError: a process would not end.
+        """
+        for service in (self._daemon, self._ui, self._code):
+            service.end_leftover()
+
+    def start(self, environment: Mapping[str, str]) -> None:
+        """Write the instance folder and start the code server, which takes seconds to load.
+
+        Args:
+            environment: all that the processes inherit, beside DAGSTER_HOME.
+        """
+        self.logs.mkdir(parents=True, exist_ok=True)
+        shutil.copy(data_root() / "dagster.yaml", self.home)
+        self._workspace.write_text(
+            _WORKSPACE.format(host=ports.LOOPBACK, port=self._code_port, location=LOCATION)
+        )
+        self._environment = {**environment, "DAGSTER_HOME": str(self.home)}
+        self._started_at = time.time()
+        self._code.start(self._environment)
+
+    def serve(self) -> None:
+        """Start webserver and daemon, and wait until the UI answers and jobs can run.
+
+        Raises:
+            MaintenanceError: one of the processes ended, or the definitions do not load.
+        """
+        self._code.wait_until(lambda: ports.is_taken(self._code_port))
+        self._ui.start(self._environment)
+        self._daemon.start(self._environment)
+        self._ui.wait_until(self.webserver.is_ready)
+        self._daemon.wait_until(lambda: self.webserver.daemons_beat_since(self._started_at))
+
+    def check_alive(self) -> None:
+        """Make sure that none of the processes has ended.
+
+        Raises:
+            MaintenanceError: one has; with the end of its log.
+        """
+        for service in (self._code, self._ui, self._daemon):
+            service.check_alive()
+
+    def stop(self) -> None:
+        """Stop the processes: those that ask first, the code server when nobody asks it."""
+        for service in (self._daemon, self._ui):
+            service.ask_to_stop()
+        for service in (self._daemon, self._ui, self._code):
+            service.stop()
+
+    @property
+    def _workspace(self) -> Path:
+        return self.home / "workspace.yaml"
+
+    def _service(self, name: str, *arguments: str) -> Service:
+        log = self.logs / f"{name.replace(' ', '-')}.log"
+        return Service(name, [sys.executable, "-m", *arguments], log)

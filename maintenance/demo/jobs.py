@@ -1,0 +1,162 @@
+"""The main job of the demo: launched through Dagster, awaited, and read back from its log."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from maintenance.demo.webserver import Answer, Webserver
+from maintenance.errors import MaintenanceError
+
+PASSES = ("monthly_partitions", "nightly")
+"""Jobs whose names hold the first make partitions; those of the second look at the result."""
+
+_DEADLINE_S = 600.0
+_POLL_S = 0.25
+_ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One period of a table, as Dagster's log has it. None: the log does not tell."""
+
+    database: str
+    table: str
+    period: str
+    state: str
+    n_rows: int | None
+    size_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The result of one asset check; `message` says what was found."""
+
+    asset: str
+    name: str
+    passed: bool
+    is_error: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the runs of the main job logged, by table and period."""
+
+    partitions: tuple[Partition, ...]
+    checks: tuple[Check, ...]
+
+    @property
+    def n_errors(self) -> int:
+        """How many checks failed at severity error."""
+        return sum(check.is_error and not check.passed for check in self.checks)
+
+
+def run_main_job(
+    webserver: Webserver,
+    databases: tuple[str, ...],
+    *,
+    check_alive: Callable[[], None],
+    progress: Callable[[str], None],
+) -> Outcome:
+    """Run what the monthly and nightly schedules run, over all periods to the horizon.
+
+    Args:
+        webserver: of the Dagster that runs it.
+        databases: whose jobs are run, side by side.
+        check_alive: raises once a process that is needed has ended.
+        progress: told what runs.
+
+    Raises:
+        MaintenanceError: a run failed, with the errors of its log; or did not end in time.
+    """
+    jobs = webserver.jobs()
+    events: list[Answer] = []
+    for name in PASSES:
+        chosen = [job for job in jobs if job.startswith(tuple(f"{db}_{name}" for db in databases))]
+        runs = {webserver.launch(job, _whole_range(jobs[job])): job for job in chosen}
+        _await(webserver, runs, check_alive, progress)
+        for run in runs:
+            events += webserver.events(run)
+    found = {(row.database, row.table, row.period): row for row in _partitions(events)}
+    return Outcome(tuple(found[key] for key in sorted(found)), tuple(_checks(events)))
+
+
+def _whole_range(keys: list[str]) -> dict[str, str]:
+    if not keys:
+        return {}
+    return {
+        "dagster/asset_partition_range_start": keys[0],
+        "dagster/asset_partition_range_end": keys[-1],
+    }
+
+
+def _await(
+    webserver: Webserver,
+    runs: Mapping[str, str],
+    check_alive: Callable[[], None],
+    progress: Callable[[str], None],
+) -> None:
+    deadline = time.monotonic() + _DEADLINE_S
+    while open_runs := _open(webserver, runs):
+        progress(", ".join(f"{runs[run]} {status.lower()}" for run, status in open_runs.items()))
+        check_alive()
+        if time.monotonic() > deadline:
+            raise MaintenanceError(f"found no end after {_DEADLINE_S:.0f} s: {', '.join(runs)}")
+        time.sleep(_POLL_S)
+
+
+def _open(webserver: Webserver, runs: Mapping[str, str]) -> dict[str, str]:
+    """Return the statuses of the runs that have not ended; the first failed one raises."""
+    statuses = webserver.statuses(runs)
+    for run, status in statuses.items():
+        if status in _ENDED - {"SUCCESS"}:
+            said = "\n".join(_errors(webserver.events(run)))
+            raise MaintenanceError(
+                f"job {runs[run]}: {status.lower()}\n{said}",
+                hint=f"its log: {webserver.url}/runs/{run}",
+            )
+    return {run: status for run, status in statuses.items() if status not in _ENDED}
+
+
+def _errors(events: Iterator[Answer]) -> Iterator[str]:
+    for event in events:
+        if event["__typename"] == "ExecutionStepFailureEvent":
+            yield f"{event['stepKey']}: {event['error']['message'].strip()}"
+        if event["__typename"] == "RunFailureEvent":
+            yield (event["error"] or event)["message"].strip()
+
+
+def _partitions(events: list[Answer]) -> Iterator[Partition]:
+    for event in events:
+        if event["__typename"] != "MaterializationEvent" or event["partition"] is None:
+            continue
+        path = event["assetKey"]["path"]
+        facts = {
+            entry["label"]: entry.get("text") or entry.get("intRepr")
+            for entry in event["metadataEntries"]
+        }
+        yield Partition(
+            database=path[0],
+            table=path[-1],
+            period=event["partition"],
+            state=facts.get("state") or "",
+            n_rows=_number(facts.get("dagster/partition_row_count")),
+            size_bytes=_number(facts.get("size_bytes")),
+        )
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None else None
+
+
+def _checks(events: list[Answer]) -> Iterator[Check]:
+    for event in events:
+        if event["__typename"] == "AssetCheckEvaluationEvent":
+            evaluation = event["evaluation"]
+            yield Check(
+                asset="/".join(evaluation["assetKey"]["path"]),
+                name=evaluation["checkName"],
+                passed=evaluation["success"],
+                is_error=evaluation["severity"] == "ERROR",
+                message=evaluation["description"] or "",
+            )

@@ -1,0 +1,172 @@
+"""The demo from start to end: PostgreSQL, rows, Dagster, the main job, and the UI to look at."""
+
+import os
+import shlex
+import signal
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from maintenance.demo import ports, storage, systems
+from maintenance.demo.dagster import Dagster
+from maintenance.demo.jobs import run_main_job
+from maintenance.demo.postgres import PostgresServer, embedded_binaries
+from maintenance.demo.programs import version_of
+from maintenance.demo.report import show, step, tell
+from maintenance.demo.systems import System
+from maintenance.errors import MaintenanceError, UsageError
+from maintenance.server.sqlfiles import data_root
+
+_INHERITED = ("MALLOC_ARENA_MAX", "MALLOC_TRIM_THRESHOLD_", "HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "TMPDIR", "USER")
+"""All that Dagster's processes inherit: no variable that leads to a database or a pager of the
+caller's, since a policy may name any."""
+
+_POLL_S = 1.0
+
+# What a crash of the machine takes with it are the last rows of a demo.
+_SETTINGS = {"synchronous_commit": "off"}
+
+_WHAT_TO_SEE = """
+[bold]{url}[/]
+  /asset-groups                                   the assets and how they hang together
+  /assets/learning_platform/partition_inventory   every partition, with rows and size
+  /automation                                     the schedules that keep all of it so
+
+In another terminal: [bold]. {variables}[/] and then [bold]maintenance status[/]
+Ctrl-C stops everything.
+"""
+
+
+def run_demo(*, data: Path, once: bool, port: int) -> None:
+    """Start everything, run the main job through Dagster, show what it did, and serve the UI.
+
+    Whatever was started ends with this process, however that ends. Ctrl-C and SIGTERM stop it
+    in order; a second one kills.
+
+    Args:
+        data: the folder for everything that is kept; made if it is missing.
+        once: stop when the main job is done, instead of serving the UI.
+        port: where the UI is served, on loopback.
+
+    Raises:
+        UsageError: the folder is in use by another demo, or the port by anybody.
+        MaintenanceError: something did not start, a run failed, or a check found an error.
+    """
+    # Set, not only kept: a shell starts background jobs with SIGINT ignored, which programs
+    # started from here would inherit.
+    _on_signal(signal.default_int_handler)
+    try:
+        with ExitStack() as started:
+            try:
+                _run(started, data.absolute(), once=once, port=port)
+            finally:
+                _on_signal(signal.SIG_DFL)
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None
+
+
+def _run(started: ExitStack, data: Path, *, once: bool, port: int) -> None:
+    policies = systems.load(data_root() / "policies")
+    _make_folder(data)
+    server = PostgresServer(embedded_binaries(), data / "postgres", settings=_SETTINGS)
+    dagster = Dagster(data / "dagster", port)
+    started.callback(server.stop)
+    _claim(server, data)
+    dagster.end_leftovers()
+    _refuse_taken(port)
+    with step(f"PostgreSQL {version_of(server.binaries)}"):
+        server.start()
+        storage.make(server)
+        made = [systems.create(server, policy) for policy in policies]
+    started.callback(dagster.stop)
+    dagster.start(_environment(server, made))
+    with step("Sample data and two years of partitions") as detail:
+        _prepare(made, detail)
+    with step(f"Dagster at {dagster.webserver.url}"):
+        dagster.serve()
+        storage.mark_complete(server)
+        dagster.webserver.cancel_all()
+    with step("The main job, through Dagster") as detail:
+        outcome = run_main_job(
+            dagster.webserver, systems.NAMES, check_alive=dagster.check_alive, progress=detail
+        )
+    show(outcome)
+    if not once:
+        _serve(data, server, dagster, made)
+    elif outcome.n_errors:
+        raise MaintenanceError(f"{outcome.n_errors} checks found errors")
+
+
+def _on_signal(handler: "Callable[[int, FrameType | None], Any] | signal.Handlers") -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
+def _make_folder(data: Path) -> None:
+    ours = data / "dagster"
+    try:
+        if data.exists() and not ours.exists() and any(data.iterdir()):
+            raise UsageError(
+                f"data folder {data}: found other files, wanted a folder of ours or a new one",
+                hint="choose another: --data",
+            )
+        ours.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        message = f"data folder {data}: {(exc.strerror or 'an error').lower()}"
+        raise UsageError(message, hint="choose another: --data") from exc
+
+
+def _claim(server: PostgresServer, data: Path) -> None:
+    try:
+        server.claim()
+    except MaintenanceError as exc:
+        raise UsageError(
+            f"data folder {data}: {exc}",
+            hint="it is served already; for a second demo, choose --data and --port",
+        ) from exc
+
+
+def _refuse_taken(port: int) -> None:
+    if not 0 < port < 2**16:
+        raise UsageError(f"--port {port}: wanted a port, 1 to 65535")
+    if holder := ports.holder(port):
+        raise UsageError(
+            f"port {port}: found in use by {holder}, wanted it for the Dagster UI",
+            hint="choose another: --port",
+        )
+
+
+def _environment(server: PostgresServer, made: Iterable[System]) -> dict[str, str]:
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return inherited | storage.environment(server) | systems.environment(made)
+
+
+def _prepare(made: Iterable[System], detail: Callable[[str], None]) -> None:
+    now = datetime.now(UTC)
+    for system in made:
+        detail(system.name)
+        system.prepare(now)
+
+
+def _serve(data: Path, server: PostgresServer, dagster: Dagster, made: Iterable[System]) -> None:
+    variables = data / "environment"
+    _write_exports(variables, systems.environment(made))
+    tell(_WHAT_TO_SEE.format(url=dagster.webserver.url, variables=variables))
+    with suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(_POLL_S)
+            dagster.check_alive()
+            if not server.is_running():
+                raise MaintenanceError("PostgreSQL: found ended", hint=f"its log: {server.log}")
+    tell("Stopping. Ctrl-C again kills.")
+
+
+def _write_exports(path: Path, variables: Mapping[str, str]) -> None:
+    path.touch(mode=0o600)
+    path.write_text(
+        "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+    )

@@ -1,0 +1,119 @@
+"""Programs that serve as long as this process lives: started, awaited, ended."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from maintenance.demo import processes
+from maintenance.demo.cluster import kept
+from maintenance.errors import MaintenanceError
+
+_PATIENCE_S = 5.0
+_POLL_S = 0.05
+_LAST_LINES = 8
+
+
+@dataclass
+class Service:
+    """One program, its log, and beside it the id of its process group, while it runs.
+
+    Attributes:
+        name: what messages call it.
+        command: the program and its arguments; the last is no other process's, so that what a
+            killed run left behind is known by it.
+        log: what it writes, of the newest start alone.
+    """
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    _run: "subprocess.Popen[bytes] | None" = field(default=None, init=False, repr=False)
+
+    def start(self, environment: Mapping[str, str]) -> None:
+        """Start it with all it inherits; `wait_until` tells when it is of use."""
+        with self.log.open("wb") as log:
+            self._run = kept(list(self.command), None, log.fileno(), environment)
+        self._group_file.write_text(str(self._run.pid))
+
+    def wait_until(self, ready: Callable[[], bool], limit_s: float = 60.0) -> None:
+        """Wait until it is of use.
+
+        Raises:
+            MaintenanceError: it ended, or was not ready in time; with the end of its log.
+        """
+        deadline = time.monotonic() + limit_s
+        while not ready():
+            self.check_alive()
+            if time.monotonic() > deadline:
+                raise self._error(f"found not ready after {limit_s:.0f} s, wanted an answer")
+            time.sleep(_POLL_S)
+
+    def check_alive(self) -> None:
+        """Make sure it has not ended.
+
+        Raises:
+            MaintenanceError: it has; with the end of its log.
+        """
+        if self._run is None or self._run.poll() is not None:
+            raise self._error("found ended, wanted running")
+
+    def ask_to_stop(self) -> None:
+        """Begin to stop it; `stop` waits for the end."""
+        if self._run is not None and self._run.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._run.stdin.close()
+
+    def stop(self) -> None:
+        """Stop it and wait; nothing if it does not run."""
+        self.ask_to_stop()
+        run, self._run = self._run, None
+        if run is not None:
+            run.wait()
+            self._group_file.unlink(missing_ok=True)
+
+    def end_leftover(self) -> None:
+        """End what a killed run left of it, with all the processes it had started.
+
+        Raises:
+            MaintenanceError: it would not end.
+        """
+        if not self._group_file.exists():
+            return
+        group = int(self._group_file.read_text() or 0)
+        if not self._end_group(group):
+            raise MaintenanceError(f"{self.name} of an earlier run: group {group} did not end")
+        self._group_file.unlink()
+
+    def _end_group(self, group: int) -> bool:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            deadline = time.monotonic() + _PATIENCE_S
+            if self._is_ours(group):
+                os.killpg(group, number)
+            while self._is_ours(group) and time.monotonic() < deadline:
+                time.sleep(_POLL_S)
+        return not self._is_ours(group)
+
+    def _is_ours(self, group: int) -> bool:
+        """Tell whether a process of the group runs our command, so that a reused id is none."""
+        return any(_group_of(pid) == group for pid in processes.find(self.command[-1]))
+
+    @property
+    def _group_file(self) -> Path:
+        return self.log.with_suffix(".group")
+
+    def _error(self, what: str) -> MaintenanceError:
+        lines = self.log.read_text(errors="replace").strip().splitlines()[-_LAST_LINES:]
+        said = "\n".join(["; its log ends with", *lines]) if lines else "; its log is empty"
+        return MaintenanceError(f"{self.name}: {what}{said}", hint=f"all of it: {self.log}")
+
+
+def _group_of(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0

@@ -1,0 +1,136 @@
+"""The example systems of the demo: their databases, history and rows."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import psycopg
+
+from maintenance import maintain
+from maintenance.demo.data import Connection, fill_learning_platform, fill_proposals, first_month
+from maintenance.demo.postgres import PostgresServer
+from maintenance.engine.subject import Request
+from maintenance.errors import MaintenanceError, UsageError
+from maintenance.partitions.window import current_period, kept_since
+from maintenance.periods import Period, periods_between
+from maintenance.policy import PartitionPolicy, Policy, load_policy
+from maintenance.server.session import explain
+from maintenance.server.sqlfiles import data_root
+
+MONTHS = 24
+"""How far back the rows go where the policy names no start."""
+
+_FILLS: Mapping[str, Callable[..., int]] = {
+    "learning_platform": partial(fill_learning_platform, events=150_000),
+    "proposals": partial(fill_proposals, audit_rows=30_000),
+}
+NAMES = tuple(_FILLS)
+
+
+@dataclass(frozen=True)
+class System:
+    """One example system: its policy, and where its database is.
+
+    Attributes:
+        policy: its policy file, read.
+        url: the superuser's connection URL.
+    """
+
+    policy: Policy
+    url: str = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """That of the database, the policy file and the folder of sql/systems."""
+        return self.policy.database.name
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variable through which the policy finds the database."""
+        return {self.policy.database.url.label: self.url}
+
+    def prepare(self, now: datetime) -> int:
+        """Make tables, the partitions of past months and rows, as far as they are missing.
+
+        Each step is one transaction or may be repeated: a killed run is taken up where it was.
+
+        Returns:
+            The number of rows written; 0 where there were some.
+
+        Raises:
+            MaintenanceError: a partition could not be made, or the server refused a statement.
+        """
+        try:
+            with psycopg.connect(self.url, autocommit=True) as connection:
+                _load_schema(connection, data_root() / "sql/systems" / self.name / "schema.sql")
+                sections = self.policy.partitions or ()
+                months = min(self._make_past(section, now) for section in sections)
+                return _fill(connection, self.name, now, months)
+        except psycopg.Error as exc:
+            raise explain(exc, f"database {self.name}") from exc
+
+    def _make_past(self, section: PartitionPolicy, now: datetime) -> int:
+        """Make the partitions up to now, and count their months; the main job makes the others."""
+        past = _past(section, now)
+        request = Request(section.table, tuple(period.key for period in past))
+        report = maintain.apply(self.policy, environ=self.environment, now=now, request=request)
+        if not report.ok:
+            raise MaintenanceError("\n".join(finding.message for finding in report.findings))
+        first = past[0].start
+        return (now.year - first.year) * 12 + now.month - first.month + 1
+
+
+def load(folder: Path) -> list[Policy]:
+    """Read the policies of the example systems.
+
+    Raises:
+        UsageError: a policy can't be used, or names its database other than by a variable.
+    """
+    policies = [load_policy(folder / f"{name}.yaml") for name in NAMES]
+    for policy in policies:
+        if policy.database.url.env is None:
+            raise UsageError(
+                f"{policy.path}: database.url: found a literal, wanted {{env: VARIABLE}}",
+                hint="the demo works on databases of its own alone",
+            )
+    return policies
+
+
+def create(server: PostgresServer, policy: Policy) -> System:
+    """Make a system's database, unless it is there; `prepare` fills it."""
+    server.create_database(policy.database.name)
+    return System(policy, server.url(policy.database.name))
+
+
+def environment(systems: Iterable[System]) -> dict[str, str]:
+    """Return the variables by which policies and databases are found."""
+    variables: dict[str, str] = {}
+    paths: list[str] = []
+    for system in systems:
+        variables |= system.environment
+        paths.append(str(system.policy.path))
+    return variables | {"MAINTENANCE_POLICIES": os.pathsep.join(paths)}
+
+
+def _past(section: PartitionPolicy, now: datetime) -> list[Period]:
+    start = section.start or first_month(now, MONTHS)
+    floor = kept_since(section, now)
+    first = max(start, floor) if floor is not None else start
+    return list(periods_between(first, current_period(section, now)))
+
+
+def _load_schema(connection: Connection, schema: Path) -> None:
+    loaded = "SELECT FROM pg_catalog.pg_tables WHERE schemaname = 'public' LIMIT 1"
+    if connection.execute(loaded).fetchone() is None:
+        connection.execute(schema.read_bytes())  # several statements sent as one: all or none
+
+
+def _fill(connection: Connection, name: str, now: datetime, months: int) -> int:
+    with connection.transaction():
+        n_rows = _FILLS[name](connection, now=now, months=months)
+        if n_rows:
+            connection.execute("ANALYZE")  # so that row counts show at once
+        return n_rows

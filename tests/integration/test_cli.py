@@ -1,0 +1,220 @@
+"""The command line as its users meet it: JSON alone on standard output, messages, exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from maintenance.cli import cli
+from tests.builders import Database
+from tests.policies import CREATE_EVENTS, EVENTS, write_policy
+
+
+@pytest.fixture
+def file(database: Database, tmp_path: Path) -> Path:
+    database.execute(CREATE_EVENTS)
+    return write_policy(tmp_path, database.url, EVENTS)
+
+
+def call(*arguments: object, **environ: str) -> Result:
+    return CliRunner().invoke(cli, [str(a) for a in arguments], env=environ)
+
+
+def answer(*arguments: object, exits: int, **environ: str) -> Any:
+    result = call(*arguments, "--json", **environ)
+    assert result.exit_code == exits, result.output
+    return json.loads(result.stdout)
+
+
+def test_plan_prints_actions_with_sql_and_locks(file: Path) -> None:
+    document = answer("plan", "--policy", file, "--now", "2026-11-20T00:00:00Z", exits=1)
+    assert document["database"] == "app"
+    assert document["now"] == "2026-11-20T00:00:00+00:00"
+    first = document["actions"][0]
+    assert first["kind"] == "create_partition"
+    assert first["object"] == "public.events_2026_11"
+    assert first["period"] == "2026-11"
+    assert first["locks"] == [{"object": "public.events", "mode": "SHARE UPDATE EXCLUSIVE"}]
+    assert [statement.split()[0] for statement in first["sql"]] == ["CREATE", "ALTER"]
+    assert not first["destructive"]
+    (finding,) = document["findings"]
+    assert finding.keys() == {
+        "kind", "severity", "object", "message", "value", "threshold", "data",
+    }  # fmt: skip
+
+
+def test_plan_ids_are_stable_between_calls(file: Path) -> None:
+    ids = [
+        [a["id"] for a in answer("plan", "--policy", file, exits=1)["actions"]] for _ in range(2)
+    ]
+    assert ids[0] == ids[1]
+    assert len(set(ids[0])) == 4
+
+
+def test_apply_then_plan_is_empty_and_exits_zero(file: Path) -> None:
+    done = answer("apply", "--policy", file, exits=0)
+    assert {a["outcome"] for a in done["actions"]} == {"done"}
+    assert all(a["duration_ms"] > 0 and a["attempts"] == 1 for a in done["actions"])
+    assert done["findings"] == []
+    planned = answer("plan", "--policy", file, exits=0)
+    assert (planned["actions"], planned["findings"]) == ([], [])
+
+
+def test_apply_makes_an_asked_period(file: Path) -> None:
+    answer("apply", "--policy", file, exits=0)
+    done = answer(
+        "apply", "--policy", file, "--table", "public.events", "--period", "2025-03", exits=0
+    )
+    assert [(a["object"], a["outcome"]) for a in done["actions"]] == [
+        ("public.events_2025_03", "done")
+    ]
+
+
+def test_apply_refuses_a_period_beyond_the_horizon(file: Path) -> None:
+    done = answer("apply", "--policy", file, "--table", "events", "--period", "2099-01", exits=1)
+    assert done["actions"][0]["outcome"] == "refused"
+    assert "beyond the horizon" in done["actions"][0]["error"]
+
+
+def test_apply_now_needs_leave(file: Path) -> None:
+    result = call("apply", "--policy", file, "--now", "2030-01-01T00:00:00Z")
+    assert result.exit_code == 2
+    assert "MAINTENANCE_ALLOW_CLOCK_OVERRIDE=1" in result.stderr
+    allowed = {"MAINTENANCE_ALLOW_CLOCK_OVERRIDE": "1"}
+    done = answer("apply", "--policy", file, "--now", "2030-01-01T00:00:00Z", exits=0, **allowed)
+    assert done["actions"][0]["period"] == "2030-01"
+
+
+def test_status_shows_horizons_and_runs(file: Path) -> None:
+    answer("apply", "--policy", file, exits=0)
+    document = answer("status", "--policy", file, exits=0)
+    (table,) = document["partitions"]
+    assert (table["table"], table["ahead"], table["premake"]) == ("public.events", 3, 3)
+    assert [(run["command"], run["outcome"]) for run in document["runs"]] == [("apply", "done")]
+
+
+def test_check_tells_the_server_and_that_the_policy_fits(database: Database, file: Path) -> None:
+    document = answer("check", "--policy", file, exits=0)
+    assert document["server"]["version"].startswith(str(database.server.major))
+    assert document["findings"] == []
+
+
+def test_schema_needs_no_policy_and_no_server() -> None:
+    document = json.loads(call("check", "--schema", MAINTENANCE_POLICIES="/no/such/folder").stdout)
+    assert document["type"] == "object"
+    assert "partitions" in document["properties"]
+
+
+@pytest.mark.parametrize("command", ["check", "plan", "apply", "status"])
+def test_people_get_text_without_a_traceback(file: Path, command: str) -> None:
+    result = call(command, "--policy", file)
+    assert result.exit_code in (0, 1)
+    assert "app" in result.stdout
+    assert "Traceback" not in result.output
+
+
+# One clear message each: 2 what the file shows, 3 no server, 1 what only the catalog shows
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"premak": 3}, ["premak", "did you mean premake"]),
+        ({"premake": "three"}, ["premake", "three"]),
+        ({"premake": 0}, ["premake", "1"]),
+        ({"premake": 10_000}, ["premake", "1000"]),
+        ({"interval": "1 fortnight"}, ["interval", "1 fortnight"]),
+        ({"name": "{table}_x"}, ["name", "{table}_x"]),
+    ],
+)
+def test_fault_of_the_file_exits_2_and_touches_nothing(
+    tmp_path: Path, change: dict[str, Any], words: list[str]
+) -> None:
+    file = write_policy(tmp_path, "postgresql://127.0.0.1:9/x", {**EVENTS, **change})
+    result = call("apply", "--policy", file)
+    assert result.exit_code == 2
+    assert all(word in result.stderr for word in [*words, "app.yaml:"])
+    assert "Traceback" not in result.output
+    document = answer("apply", "--policy", file, exits=2)
+    assert document["error"]["problems"][0]["line"] > 0
+
+
+def test_names_that_collide_after_63_bytes_exit_2(tmp_path: Path) -> None:
+    tables = [{**EVENTS, "table": "t" * 60 + end} for end in ("ax", "ay")]
+    result = call("plan", "--policy", write_policy(tmp_path, "postgresql://h/x", *tables))
+    assert result.exit_code == 2
+    assert "63 bytes" in result.stderr
+
+
+def test_duplicate_key_exits_2_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "twice.yaml"
+    file.write_text("database:\n  name: a\n  url: postgresql://h/x\n  name: b\n")
+    result = call("plan", "--policy", file)
+    assert result.exit_code == 2
+    assert "twice.yaml:4:3" in result.stderr
+
+
+def test_missing_variable_exits_2_and_names_it(tmp_path: Path) -> None:
+    file = tmp_path / "app.yaml"
+    file.write_text("database: {name: app, url: {env: NO_SUCH_URL}}\n")
+    result = call("plan", "--policy", file)
+    assert result.exit_code == 2
+    assert "NO_SUCH_URL" in result.stderr
+
+
+def test_missing_policy_file_exits_2(tmp_path: Path) -> None:
+    assert call("plan", "--policy", tmp_path / "none.yaml").exit_code == 2
+
+
+def test_unknown_subject_exits_2_and_lists_them(file: Path) -> None:
+    result = call("plan", "--policy", file, "--only", "partition")
+    assert result.exit_code == 2
+    assert "partitions" in result.stderr
+
+
+def test_unreachable_server_exits_3_and_hides_the_password(tmp_path: Path) -> None:
+    file = write_policy(tmp_path, "postgresql://u:geheim@127.0.0.1:9/db", EVENTS)
+    result = call("plan", "--policy", file)
+    assert result.exit_code == 3
+    assert "127.0.0.1:9/db" in result.stderr
+    assert "geheim" not in result.output
+
+
+def test_table_that_is_not_partitioned_exits_1(database: Database, tmp_path: Path) -> None:
+    database.execute("CREATE TABLE public.events (at timestamptz)")
+    file = write_policy(tmp_path, database.url, EVENTS)
+    document = answer("apply", "--policy", file, exits=1)
+    assert [f["kind"] for f in document["findings"]] == ["not_partitioned"]
+    assert document["actions"] == []
+
+
+def test_one_broken_policy_never_stops_the_others(file: Path, database: Database) -> None:
+    (file.parent / "broken.yaml").write_text("database: {}\n")
+    documents = answer("apply", "--policy", file.parent, exits=2)
+    assert sorted("error" in document for document in documents) == [False, True]
+    made = database.execute("SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r'")
+    assert len(made) == 4
+
+
+def test_folder_comes_from_the_environment(file: Path) -> None:
+    document = answer("plan", exits=1, MAINTENANCE_POLICIES=str(file.parent))
+    assert document["database"] == "app"
+
+
+def test_installed_command_keeps_progress_off_standard_output(file: Path) -> None:
+    command = Path(sys.executable).with_name("maintenance")
+    done = subprocess.run(
+        [command, "apply", "--policy", file, "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={k: v for k, v in os.environ.items() if not k.startswith("MAINTENANCE")},
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["actions"]) == 4
+    assert "create_partition" in done.stderr

@@ -1,0 +1,529 @@
+"""Policy files: what loads, and what each message says."""
+
+import os
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from maintenance.errors import PolicyError, Problem, UsageError
+from maintenance.keys import Encoding
+from maintenance.names import QualifiedName
+from maintenance.periods import CalendarSpan, Interval, Period
+from maintenance.policy import (
+    AppriseSink,
+    LogSink,
+    Policy,
+    RedisStreamSink,
+    WebhookSink,
+    load_policies,
+    load_policy,
+    policy_paths,
+)
+
+EXAMPLE = Path(__file__).with_name("test_policy_example.yaml")
+SQL_FILES = (
+    "sql/systems/learning_platform/matviews/mv_course_performance.sql",
+    "sql/systems/learning_platform/indexes.sql",
+    "sql/systems/lms/recalculate_course_analytics.sql",
+)
+DATABASE = "database: {name: shop, url: {env: SHOP_URL}}\n"
+
+
+def write(folder: Path, text: str, name: str = "shop.yaml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def problems(folder: Path, text: str) -> list[Problem]:
+    with pytest.raises(PolicyError) as caught:
+        load_policy(write(folder, text))
+    return list(caught.value.problems)
+
+
+def problem(folder: Path, text: str) -> Problem:
+    (only,) = problems(folder, text)
+    return only
+
+
+def places(found: list[Problem]) -> list[tuple[int, int, str]]:
+    return [(each.line, each.column, each.key) for each in found]
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Policy:
+    for file in SQL_FILES:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    (tmp_path / "sql/systems/learning_platform/queries").mkdir()
+    (tmp_path / "policies").mkdir()
+    return load_policy(write(tmp_path / "policies", EXAMPLE.read_text(encoding="utf-8")))
+
+
+def test_example_loads_with_every_key(example: Policy, tmp_path: Path) -> None:
+    (table,) = example.partitions
+    assert table.table == QualifiedName("public", "analytics_events")
+    assert (table.encoding, table.interval) == (Encoding.NATIVE, Interval.MONTH)
+    assert table.time_zone.key == "UTC"
+    assert table.start == Period(date(2024, 1, 1), Interval.MONTH)
+    assert table.convert_when.larger_than == 10 * 1024**3
+    assert table.retention is not None
+    assert table.retention.keep == CalendarSpan(24, 0)
+    assert table.retention.hold == (Period(date(2024, 3, 1), Interval.MONTH),)
+    assert table.retention.archive is not None
+    assert table.retention.archive.url == str(tmp_path / "policies/archive")
+
+
+def test_example_finds_its_sql_files(example: Policy, tmp_path: Path) -> None:
+    assert example.indexes is not None
+    named = [
+        example.matviews[0].definition,
+        example.indexes.declared,
+        example.stale_analytics[0].recalculate,
+    ]
+    assert named == [tmp_path / file for file in SQL_FILES]
+
+
+def test_example_differs_from_the_defaults_only_where_it_is_an_example(
+    example: Policy, tmp_path: Path
+) -> None:
+    sections = "statistics:\nbloat:\nworkload:\nindexes:\n"
+    smallest = load_policy(write(tmp_path, DATABASE + sections))
+    for section in ("locks", "statistics", "parallel", "bloat", "workload", "schedules", "observe"):
+        assert getattr(example, section) == getattr(smallest, section)
+    assert example.indexes is not None
+    assert smallest.indexes is not None
+    assert example.indexes.unused == smallest.indexes.unused
+    assert example.indexes.preflight == smallest.indexes.preflight
+    assert example.alerts.repeat_after == smallest.alerts.repeat_after
+    assert example.store.keep == smallest.store.keep
+
+
+def test_example_names_its_sinks(example: Policy) -> None:
+    stream, apprise, webhook = example.alerts.sinks
+    assert stream == RedisStreamSink(type="redis_stream", stream="maintenance:alerts")
+    assert isinstance(apprise, AppriseSink)
+    assert isinstance(webhook, WebhookSink)
+    assert webhook.secret is not None
+    assert webhook.secret.label == "ALERT_WEBHOOK_SECRET"
+
+
+def test_smallest_policy_acts_on_nothing(tmp_path: Path) -> None:
+    policy = load_policy(
+        write(tmp_path, "database:\n  name: shop\n  url: postgresql://localhost/shop\n")
+    )
+    assert (policy.partitions, policy.matviews, policy.stale_analytics) == ((), (), ())
+    assert (policy.statistics, policy.indexes, policy.bloat, policy.workload) == (None,) * 4
+    assert policy.alerts.sinks == (LogSink(),)
+    assert policy.store.url is None
+    assert policy.locks.lock_timeout == timedelta(milliseconds=50)
+    assert policy.sections == {"database"}
+
+
+def test_empty_section_means_all_its_defaults(tmp_path: Path) -> None:
+    empty = "partitions:\nstatistics:\nindexes: {unused: }\nalerts: {sinks: }\nlocks:\nstore:\n"
+    policy = load_policy(write(tmp_path, DATABASE + empty))
+    assert policy.partitions == ()
+    assert policy.statistics is not None
+    assert policy.statistics.changed_rows == 50
+    assert policy.indexes is not None
+    assert policy.indexes.unused.window == timedelta(days=35)
+    assert policy.alerts.sinks == (LogSink(),)
+    assert {"partitions", "statistics", "locks"} <= policy.sections
+
+
+def test_empty_section_without_defaults_says_what_is_missing(tmp_path: Path) -> None:
+    found = problem(tmp_path, DATABASE + "redis:\n")
+    assert (found.line, found.key, found.found) == (2, "redis.url", "nothing")
+
+
+def test_unknown_key_names_its_near_miss(tmp_path: Path) -> None:
+    found = problem(tmp_path, DATABASE + "partitons: []\n")
+    assert (found.line, found.column, found.key) == (2, 1, "partitons")
+    assert found.hint == "did you mean partitions?"
+
+
+def test_unknown_nested_key_names_its_near_miss(tmp_path: Path) -> None:
+    text = DATABASE + "partitions:\n  - table: a\n    column: at\n    premak: 3\n"
+    found = problem(tmp_path, text)
+    assert (found.line, found.column, found.key) == (5, 5, "partitions[0].premak")
+    assert found.hint == "did you mean premake?"
+
+
+def test_unknown_key_of_a_sink_knows_the_sinks_keys(tmp_path: Path) -> None:
+    text = DATABASE + "alerts: {sinks: [{type: webhook, url: {env: A}, secrt: x}]}\n"
+    found = problem(tmp_path, text)
+    assert found.key == "alerts.sinks[0].secrt"
+    assert found.hint == "did you mean secret?"
+
+
+def test_unknown_key_like_nothing_lists_what_is_known(tmp_path: Path) -> None:
+    found = problem(tmp_path, DATABASE + "redis: {url: {env: R}, zzz: 1}\n")
+    assert found.hint == "known here: url"
+
+
+def test_unknown_sink_names_its_near_miss(tmp_path: Path) -> None:
+    found = problem(tmp_path, DATABASE + "alerts:\n  sinks: [{type: webook}]\n")
+    assert (found.line, found.column, found.key) == (3, 18, "alerts.sinks[0].type")
+    assert found.wanted == "one of log, redis_stream, apprise, webhook"
+    assert found.hint == "did you mean webhook?"
+
+
+def test_sink_without_type_is_told_at_the_sink(tmp_path: Path) -> None:
+    found = problem(tmp_path, DATABASE + "alerts:\n  sinks:\n    - stream: x\n")
+    assert (found.line, found.column, found.key) == (4, 7, "alerts.sinks[0].type")
+
+
+def test_choice_names_its_near_miss(tmp_path: Path) -> None:
+    found = problem(tmp_path, DATABASE + "bloat: {reindex: concurently}\n")
+    assert (found.found, found.wanted) == ("concurently", "one of report, concurrently")
+    assert found.hint == "did you mean concurrently?"
+
+
+def test_missing_key_is_told_at_its_mapping(tmp_path: Path) -> None:
+    found = problem(tmp_path, DATABASE + "partitions:\n  - table: a\n")
+    assert (found.line, found.column, found.key) == (3, 5, "partitions[0].column")
+    assert found.found == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("written", "found", "wanted"),
+    [
+        ("premake: true", "true", "a whole number from 1 to 1000"),
+        ('premake: "3"', '"3"', "a whole number from 1 to 1000"),
+        ("premake: 3.0", "3.0", "a whole number from 1 to 1000"),
+        ("premake: 10000", "10000", "a whole number from 1 to 1000"),
+        ("premake:", "nothing", "a whole number from 1 to 1000"),
+        ("premake: [1]", "a list of 1", "a whole number from 1 to 1000"),
+        ("retention: [1, 2]", "a list of 2", "a mapping of keys and values"),
+        ("interval: 1 month s", "1 month s", "one of 1 day, 1 week, 1 month, 3 months, 1 year"),
+        ("convert: yes", "yes", "one of never, online"),
+        ("time_zone: Europe/Belrin", "Europe/Belrin", "an IANA time zone, such as UTC or"),
+    ],
+)
+def test_wrong_value_is_shown_as_written(
+    tmp_path: Path, written: str, found: str, wanted: str
+) -> None:
+    text = f"{DATABASE}partitions:\n  - table: a\n    column: at\n    {written}\n"
+    told = problem(tmp_path, text)
+    assert told.line == 5
+    assert told.found == found
+    assert told.wanted.startswith(wanted)
+
+
+def test_premake_zero_says_why(tmp_path: Path) -> None:
+    told = problem(tmp_path, DATABASE + "partitions: [{table: a, column: at, premake: 0}]\n")
+    assert told.hint == "with 0 the next interval would be missing at its first second"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("matviews: {name: a}\n", "a list"),
+        ("locks: 50 ms\n", "a mapping of keys and values"),
+        ("indexes: {allow_drop: 1}\n", "true or false"),
+        ("workload: {connections: .nan}\n", "a number from 0 to 1"),
+        ("workload: {connections: true}\n", "a number from 0 to 1"),
+        ("parallel: {matviews: 0}\n", "a whole number from 1 to 32"),
+        ("matviews: [{name: a, unique_index: id}]\n", "a list"),
+        ("matviews: [{name: a, unique_index: [1]}]\n", "a column's exact name"),
+        ("alerts: {runbook: 'x#{knd}'}\n", "a link with no placeholder but {kind}"),
+        ("alerts: {sinks: [{type: redis_stream}]}\n", "a redis section with its url"),
+    ],
+)
+def test_wrong_type_says_what_is_wanted(tmp_path: Path, text: str, wanted: str) -> None:
+    told = problem(tmp_path, DATABASE + text)
+    assert told.line == 2
+    assert told.wanted.startswith(wanted)
+
+
+def test_empty_list_of_key_columns_is_refused(tmp_path: Path) -> None:
+    text = "stale_analytics: [{table: a, calculated_at: at, key: []}]\n"
+    assert problem(tmp_path, DATABASE + text).wanted == "a list of at least one"
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_lines(tmp_path: Path) -> None:
+    text = (
+        "workload:\n  connections: 7\n  connections: 8\n"
+        "database: {name: Shop}\n"
+        "bloat: {min_size: 3}\n"
+        "indexes: {declared: missing.sql}\n"
+        "surprise: 1\n"
+    )
+    assert places(problems(tmp_path, text)) == [
+        (2, 16, "workload.connections"),
+        (3, 3, "workload.connections"),
+        (4, 11, "database.url"),
+        (4, 18, "database.name"),
+        (5, 19, "bloat.min_size"),
+        (6, 21, "indexes.declared"),
+        (7, 1, "surprise"),
+    ]
+
+
+def test_message_has_file_place_key_found_and_wanted(tmp_path: Path) -> None:
+    told = problem(tmp_path, DATABASE + "bloat: {min_size: 3}\n")
+    assert str(told) == (
+        f"{tmp_path}/shop.yaml:2:19: bloat.min_size: found 3, "
+        "wanted a size, such as 10 MB or 5 GB (write the unit behind the number)"
+    )
+
+
+def test_repeated_key_is_told_with_its_first(tmp_path: Path) -> None:
+    text = DATABASE + "locks:\n  lock_timeout: 1 s\n  lock_timeout: 2 s\n"
+    told = problem(tmp_path, text)
+    assert (told.line, told.column, told.key) == (4, 3, "locks.lock_timeout")
+    assert told.wanted == "each key once"
+    assert told.hint == "first in line 3; remove one"
+
+
+def test_merge_keys_and_anchors_are_read(tmp_path: Path) -> None:
+    text = (
+        "partitions:\n"
+        "  - &events {table: events, column: at, premake: 5}\n"
+        "  - {<<: *events, table: clicks}\n"
+        "  - {<<: [{table: views, premake: 7}, *events]}\n"
+    )
+    policy = load_policy(write(tmp_path, DATABASE + text))
+    read = [(table.table.name, table.column, table.premake) for table in policy.partitions]
+    assert read == [("events", "at", 5), ("clicks", "at", 5), ("views", "at", 7)]
+
+
+def test_wrong_merged_value_is_told_where_it_is_written(tmp_path: Path) -> None:
+    text = (
+        "partitions:\n"
+        "  - &events {table: a, column: at, premake: 0}\n"
+        "  - {<<: *events, table: b, premake: 1}\n"
+        "  - {<<: *events, table: c}\n"
+    )
+    assert places(problems(tmp_path, DATABASE + text)) == [
+        (3, 45, "partitions[0].premake"),
+        (3, 45, "partitions[2].premake"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["locks: &a {x: *a}\n", "locks: &a [*a]\n", "locks: &a {<<: *a}\n"]
+)
+def test_alias_inside_of_itself_is_a_problem(tmp_path: Path, text: str) -> None:
+    told = problems(tmp_path, DATABASE + text)
+    assert "an alias inside of what it stands for" in [each.found for each in told]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "redis: *a39",
+        "redis: {url: *a39}",
+        "bloat: {reindex: *a39}",
+        "bloat: {min_size: *a39}",
+        "bloat: {table_fraction: *a39}",
+        "alerts: {sinks: *a39}",
+        "alerts: {sinks: [{type: *a39}]}",
+        "indexes: {declared: *a39}",
+        "matviews: [{name: *a39}]",
+        "matviews: [{name: a, depends_on: *a39}]",
+        "matviews: [{name: a, refresh: *a39}]",
+        "partitions: [{table: a, column: b, interval: *a39}]",
+        "partitions: [{table: a, column: b, start: *a39}]",
+        "partitions: [{table: a, column: b, time_zone: *a39}]",
+        "partitions: [{table: a, column: b, retention: {keep: 1 day, hold: *a39}}]",
+    ],
+)
+def test_alias_bomb_is_refused_where_it_is_used(tmp_path: Path, target: str) -> None:
+    levels = [f"  - &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40)]
+    text = f"{DATABASE}locks:\n  - &a0 [lol]\n{''.join(levels)}{target}\n"
+    told = problems(tmp_path, text)
+    assert (told[0].key, told[0].found) == ("locks", "a list of 40")
+    assert len(told) >= 2
+
+
+def test_number_of_a_million_digits_is_a_problem(tmp_path: Path) -> None:
+    told = problems(tmp_path, f"{DATABASE}parallel: {{matviews: {'9' * 1_000_000}}}\n")
+    assert told[0].wanted == "a number that can be read"
+    assert len(told[0].found) < 100
+
+
+@pytest.mark.parametrize("opening", ["[", "{a: ", "- "])
+def test_very_deep_nesting_is_a_problem(tmp_path: Path, opening: str) -> None:
+    told = problem(tmp_path, f"{DATABASE}locks:\n  {opening * 20_000}\n")
+    assert told.line == 3
+    assert told.found == "very deep nesting"
+
+
+def test_tab_is_told_with_its_place(tmp_path: Path) -> None:
+    told = problem(tmp_path, DATABASE + "locks:\n\tlock_timeout: 1 s\n")
+    assert (told.line, told.column, told.wanted) == (3, 1, "YAML")
+    assert told.hint == "indent with spaces"
+
+
+def test_syntax_error_is_told_with_its_place(tmp_path: Path) -> None:
+    told = problem(tmp_path, DATABASE + "locks: {lock_timeout: 1 s\nbloat: 1\n")
+    assert (told.line, told.wanted) == (3, "YAML")
+
+
+def test_second_document_is_a_problem(tmp_path: Path) -> None:
+    assert problem(tmp_path, f"{DATABASE}---\n{DATABASE}").line == 2
+
+
+def test_control_character_is_told_with_its_place(tmp_path: Path) -> None:
+    told = problem(tmp_path, DATABASE + "locks: \x07\n")
+    assert (told.line, told.column, told.found) == (2, 8, "the character U+0007")
+
+
+@pytest.mark.parametrize("tag", ["!secret x", "!!python/name:os.system", "!!binary aGk="])
+def test_yaml_tag_is_refused(tmp_path: Path, tag: str) -> None:
+    told = problems(tmp_path, f"{DATABASE}locks: {tag}\n")
+    assert "a YAML tag" in [each.found for each in told]
+
+
+def test_key_that_is_no_name_is_refused(tmp_path: Path) -> None:
+    told = problem(tmp_path, DATABASE + "? [a, b]\n: 1\n")
+    assert (told.line, told.wanted) == (2, "a name for a key")
+
+
+def test_date_that_does_not_exist_is_told(tmp_path: Path) -> None:
+    told = problems(tmp_path, DATABASE + "locks: {lock_timeout: 2024-02-31}\n")
+    assert "a date that exists" in [each.wanted for each in told]
+
+
+def test_byte_order_mark_is_read_over(tmp_path: Path) -> None:
+    assert load_policy(write(tmp_path, "\ufeff" + DATABASE)).database.name == "shop"
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# only\n# comments\n", "---\n"])
+def test_empty_file_is_told_what_the_smallest_policy_is(tmp_path: Path, text: str) -> None:
+    told = problem(tmp_path, text)
+    assert told.found == "an empty file"
+    assert "name: and url:" in told.wanted
+
+
+@pytest.mark.parametrize("text", ["- a\n", "just text\n", "42\n"])
+def test_file_that_is_no_mapping_is_told(tmp_path: Path, text: str) -> None:
+    assert problem(tmp_path, text).wanted == "a mapping of keys and values"
+
+
+def test_file_that_is_not_utf8_is_told_with_the_byte(tmp_path: Path) -> None:
+    path = tmp_path / "shop.yaml"
+    path.write_bytes(DATABASE.encode() + b"# caf\xe9\n")
+    with pytest.raises(PolicyError) as caught:
+        load_policy(path)
+    (told,) = caught.value.problems
+    assert (told.line, told.column, told.found) == (2, 6, "the byte 0xE9")
+
+
+def test_folder_and_missing_file_are_problems(tmp_path: Path) -> None:
+    for path, found in (
+        (tmp_path, "a folder"),
+        (tmp_path / "no.yaml", "no such file or directory"),
+    ):
+        with pytest.raises(PolicyError) as caught:
+            load_policy(path)
+        assert caught.value.problems[0].found == found
+
+
+def test_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "shop.yaml")
+    with pytest.raises(PolicyError, match="something that is no file"):
+        load_policy(tmp_path / "shop.yaml")
+
+
+def test_missing_sql_file_is_told_with_its_near_miss(tmp_path: Path) -> None:
+    (tmp_path / "indexes.sql").touch()
+    told = problem(tmp_path, DATABASE + "indexes: {declared: index.sql}\n")
+    assert told.wanted == "the path of an existing SQL file"
+    assert told.hint == f"looked for {tmp_path / 'index.sql'}; did you mean indexes.sql?"
+
+
+def test_same_table_twice_is_told_at_the_second(tmp_path: Path) -> None:
+    text = "partitions:\n  - {table: a, column: at}\n  - {table: public.A, column: at}\n"
+    told = problem(tmp_path, DATABASE + text)
+    assert (told.line, told.key) == (4, "partitions[1].table")
+    assert told.hint == "also at partitions[0].table"
+
+
+def test_same_view_twice_is_told_beside_other_problems(tmp_path: Path) -> None:
+    text = "locks: 3\nmatviews: [{name: a}, {name: a}]\n"
+    assert [key for _, _, key in places(problems(tmp_path, DATABASE + text))] == [
+        "locks",
+        "matviews[1].name",
+    ]
+
+
+def test_paths_are_explicit_then_environment_then_policies(tmp_path: Path) -> None:
+    listed = {"MAINTENANCE_POLICIES": os.pathsep.join(["a", "", "b.yaml"])}
+    assert policy_paths([tmp_path], listed) == [tmp_path]
+    assert policy_paths([], listed) == [Path("a"), Path("b.yaml")]
+    assert policy_paths([], {"MAINTENANCE_POLICIES": ""}) == [Path("policies")]
+
+
+def test_broken_policy_leaves_the_others_loaded(tmp_path: Path) -> None:
+    write(tmp_path, "database: {name: A}\n", "a.yaml")
+    write(tmp_path, DATABASE, "b.yml")
+    write(tmp_path, "no policy", "notes.txt")
+    write(tmp_path, "", ".#b.yaml")
+    policies = load_policies([tmp_path])
+    assert [policy.path.name for policy in policies.loaded] == ["b.yml"]
+    assert [error.path.name for error in policies.broken] == ["a.yaml"]
+    assert len(policies.broken[0].problems) == 2
+
+
+def test_second_policy_of_a_database_is_broken(tmp_path: Path) -> None:
+    write(tmp_path, DATABASE, "a.yaml")
+    write(tmp_path, DATABASE, "b.yaml")
+    policies = load_policies([tmp_path])
+    assert [policy.path.name for policy in policies.loaded] == ["a.yaml"]
+    (told,) = policies.broken[0].problems
+    assert (told.line, told.column, told.key) == (1, 18, "database.name")
+    assert told.hint == f"{tmp_path}/a.yaml has it too"
+
+
+def test_file_named_twice_is_loaded_once(tmp_path: Path) -> None:
+    path = write(tmp_path, DATABASE)
+    policies = load_policies([path, tmp_path])
+    assert (len(policies.loaded), policies.broken) == (1, ())
+
+
+def test_missing_path_and_empty_folder_are_wrong_calls(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "no.yaml"):
+        with pytest.raises(UsageError, match=str(path)):
+            load_policies([path])
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        "bloat: {min_size: 20 MB}\nlocks:   {lock_timeout: 1 s}\n",
+        "# a comment\nlocks:\n  lock_timeout: 1000 ms\nbloat:\n  min_size: '20480 kB'\n",
+        "locks: {lock_timeout: 1 second, give_up_after: 10 minutes}\nbloat: {min_size: 20 MB}\n",
+    ],
+)
+def test_hash_is_the_same_for_the_same_meaning(tmp_path: Path, same: str) -> None:
+    text = "locks: {lock_timeout: 1 s}\nbloat: {min_size: 20 MB}\n"
+    (tmp_path / "elsewhere").mkdir()
+    one = load_policy(write(tmp_path, DATABASE + text))
+    other = load_policy(write(tmp_path / "elsewhere", same + DATABASE, "other.yaml"))
+    assert one.hash == other.hash
+    assert len(one.hash) == 64
+
+
+@pytest.mark.parametrize("other", ["locks: {lock_timeout: 2 s}\n", "bloat:\n", "statistics: {}\n"])
+def test_hash_differs_for_another_meaning(tmp_path: Path, other: str) -> None:
+    one = load_policy(write(tmp_path, DATABASE))
+    assert one.hash != load_policy(write(tmp_path, DATABASE + other)).hash
+
+
+def test_hash_does_not_depend_on_where_the_file_lies(tmp_path: Path) -> None:
+    hashes: set[str] = set()
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        (folder / "indexes.sql").touch()
+        hashes.add(load_policy(write(folder, DATABASE + "indexes: {declared: indexes.sql}")).hash)
+    assert len(hashes) == 1
+
+
+def test_policy_is_frozen(tmp_path: Path) -> None:
+    policy = load_policy(write(tmp_path, DATABASE))
+    with pytest.raises(ValueError, match="frozen"):
+        policy.bloat = None  # pyright: ignore[reportAttributeAccessIssue]

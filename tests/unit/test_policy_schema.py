@@ -1,0 +1,162 @@
+"""The JSON schema: editors accept what the loader accepts, and refuse what it refuses."""
+
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from maintenance.policy import json_schema
+
+EXAMPLE = Path(__file__).with_name("test_policy_example.yaml")
+SMALLEST: dict[str, Any] = {"database": {"name": "shop", "url": {"env": "SHOP_URL"}}}
+SCHEMA = json_schema()
+TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str, date),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "object": (dict,),
+    "array": (list,),
+    "null": (type(None),),
+}
+KNOWN = set(
+    [
+        "$schema",
+        "$defs",
+        "$ref",
+        "title",
+        "description",
+        "examples",
+        "default",
+        "discriminator",
+        "type",
+        "properties",
+        "required",
+        "additionalProperties",
+        "items",
+        "enum",
+        "const",
+        "pattern",
+        "anyOf",
+        "oneOf",
+        "minimum",
+        "maximum",
+        "minItems",
+        "minLength",
+    ]
+)
+
+
+def is_type(value: Any, names: str | list[str]) -> bool:
+    listed = [names] if isinstance(names, str) else names
+    if isinstance(value, bool):
+        return "boolean" in listed
+    return any(isinstance(value, TYPES[name]) for name in listed)
+
+
+def faults(value: Any, schema: dict[str, Any], path: str = "") -> list[str]:
+    """Check a value by the words of draft 2020-12 that the schema uses."""
+    assert set(schema) <= KNOWN, set(schema) - KNOWN
+    if "$ref" in schema:
+        return faults(value, SCHEMA["$defs"][schema["$ref"].removeprefix("#/$defs/")], path)
+    if branches := schema.get("anyOf") or schema.get("oneOf"):
+        n_fitting = sum(not faults(value, branch, path) for branch in branches)
+        return [] if n_fitting == 1 or (n_fitting and "anyOf" in schema) else [f"{path}: no branch"]
+    if not is_type(value, schema.get("type", list(TYPES))):
+        return [f"{path}: not {schema['type']}"]
+    checks = {
+        "enum": lambda rule: value in rule,
+        "const": lambda rule: value == rule,
+        "pattern": lambda rule: re.search(rule, value) is not None,
+        "minimum": lambda rule: value >= rule,
+        "maximum": lambda rule: value <= rule,
+        "minItems": lambda rule: len(value) >= rule,
+        "minLength": lambda rule: len(value) >= rule,
+        "required": lambda rule: set(rule) <= set(value),
+    }
+    wrong = [
+        f"{path}: {word}"
+        for word, check in checks.items()
+        if word in schema and not check(schema[word])
+    ]
+    if isinstance(value, dict):
+        wrong += of_mapping(value, schema, path)
+    if isinstance(value, list):
+        wrong += [fault for item in value for fault in faults(item, schema["items"], f"{path}[]")]
+    return wrong
+
+
+def of_mapping(value: dict[str, Any], schema: dict[str, Any], path: str) -> list[str]:
+    assert schema["additionalProperties"] is False
+    known = schema["properties"]
+    wrong = [f"{path}.{key}: unknown" for key in value if key not in known]
+    return wrong + [
+        fault
+        for key, item in value.items()
+        if key in known
+        for fault in faults(item, known[key], f"{path}.{key}")
+    ]
+
+
+def test_schema_takes_the_example() -> None:
+    assert faults(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8")), SCHEMA) == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"statistics": None, "partitions": None, "indexes": {"unused": None}, "alerts": None},
+        {"redis": {"url": "redis://localhost"}},
+        {"partitions": [{"table": "a", "column": "b", "start": 2024}]},
+    ],
+)
+def test_schema_takes_what_the_loader_takes(more: dict[str, Any]) -> None:
+    assert faults(SMALLEST | more, SCHEMA) == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"partitons": []},
+        {"database": {"name": "Shop", "url": "postgresql://localhost/shop"}},
+        {"database": {"name": "shop", "url": {"evn": "A"}}},
+        {"database": {"name": "shop"}},
+        {"locks": {"lock_timeout": 50}},
+        {"locks": {"lock_timeout": "3 mnths"}},
+        {"bloat": {"min_size": "10 mb", "table_fraction": 0.5}},
+        {"bloat": {"table_fraction": 2}},
+        {"partitions": [{"table": "a", "column": "b", "premake": 0}]},
+        {"partitions": [{"table": "a", "column": "b", "interval": "2 months"}]},
+        {"alerts": {"sinks": [{"type": "pager"}]}},
+    ],
+)
+def test_schema_refuses_what_the_loader_refuses(more: dict[str, Any]) -> None:
+    assert faults(SMALLEST | more, SCHEMA)
+
+
+def test_every_default_fits_its_own_schema() -> None:
+    defaults = [
+        (key, described["default"], described)
+        for section in (SCHEMA, *SCHEMA["$defs"].values())
+        for key, described in section["properties"].items()
+        if "default" in described
+    ]
+    assert len(defaults) > 50
+    assert [fault for key, value, schema in defaults for fault in faults(value, schema, key)] == []
+
+
+def test_every_key_is_described() -> None:
+    undescribed = [
+        f"{section['title']}.{key}"
+        for section in (SCHEMA, *SCHEMA["$defs"].values())
+        for key, described in section["properties"].items()
+        if not described.get("description")
+    ]
+    assert undescribed == []
+
+
+def test_schema_names_its_draft() -> None:
+    assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"

@@ -1,0 +1,139 @@
+"""Names of partitions: what a template must hold, how it is cut, when two collide."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maintenance.errors import PolicyError
+from maintenance.periods import Interval, Period, period_of
+from maintenance.policy import PartitionPolicy, load_policy
+from maintenance.policy.templates import default_template, faults, render
+
+NOVEMBER = Period(date(2026, 11, 1), Interval.MONTH)
+
+
+def table(**settings: object) -> PartitionPolicy:
+    return PartitionPolicy.model_validate({"table": "events", "column": "at", **settings})
+
+
+def messages(folder: Path, *tables: str) -> list[str]:
+    path = folder / "shop.yaml"
+    listed = "".join(f"  - {{column: at, {each}}}\n" for each in tables)
+    path.write_text(f"database: {{name: shop, url: {{env: A}}}}\npartitions:\n{listed}")
+    try:
+        load_policy(path)
+    except PolicyError as error:
+        return [str(each) for each in error.problems]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("interval", "name"),
+    [
+        ("1 year", "events_2024"),
+        ("3 months", "events_2024_01"),
+        ("1 month", "events_2024_01"),
+        ("1 week", "events_2024_01_01"),
+        ("1 day", "events_2024_01_01"),
+    ],
+)
+def test_default_name_follows_the_interval(interval: str, name: str) -> None:
+    assert table(interval=interval).child_name(Period(date(2024, 1, 1), Interval(interval))) == name
+
+
+def test_own_template_is_rendered() -> None:
+    policy = table(table='"Sales"."Order Log"', name="p{yyyy}{mm} of {table}")
+    assert policy.child_name(NOVEMBER) == "p202611 of Order Log"
+
+
+def test_long_name_keeps_its_suffix() -> None:
+    name = table(table="e" * 63).child_name(NOVEMBER)
+    assert name == "e" * 55 + "_2026_11"
+
+
+def test_cut_never_splits_a_character() -> None:
+    name = table(table="é" * 31).child_name(NOVEMBER)
+    assert name == "é" * 27 + "_2026_11"
+    assert len(name.encode()) == 62
+
+
+@given(st.text(min_size=1), st.sampled_from(Interval), st.dates(date(1, 1, 8), date(9998, 1, 1)))
+def test_names_of_neighbours_differ_and_fit(name: str, interval: Interval, day: date) -> None:
+    name = name.replace("\0", "x").encode(errors="ignore").decode()
+    template = default_template(interval)
+    period = period_of(day, interval)
+    names = {render(template, name, each.start) for each in (period, period.shift(1))}
+    assert len(names) == 2
+    assert all(len(each.encode()) <= 63 for each in names)
+
+
+def test_table_named_like_a_placeholder_is_not_filled_in() -> None:
+    assert render("{table}_{yyyy}_{mm}", "{mm}{table}", date(2026, 11, 1)) == "{mm}{table}_2026_11"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{table}_{yyyy}_{q}",
+        "{table}_{yyyy}_{mm",
+        "{}_{yyyy}_{mm}",
+        "{table!r}{yyyy}{mm}",
+        "{{x}}{mm}",
+    ],
+)
+def test_unknown_placeholder_is_refused(template: str) -> None:
+    assert faults(template, Interval.MONTH)[0].startswith("no placeholders but")
+
+
+@pytest.mark.parametrize(
+    ("interval", "template", "missing"),
+    [
+        (Interval.YEAR, "{table}", "{yyyy}"),
+        (Interval.MONTH, "{table}_{yyyy}", "{mm}"),
+        (Interval.QUARTER, "{table}_{mm}", "{yyyy}"),
+        (Interval.WEEK, "{table}_{yyyy}_{mm}", "{dd}"),
+        (Interval.DAY, "{table}_{dd}", "{yyyy} and {mm}"),
+    ],
+)
+def test_template_tells_any_two_periods_apart(
+    interval: Interval, template: str, missing: str
+) -> None:
+    assert faults(template, interval) == [f"{missing}, without which two periods share a name"]
+
+
+def test_fixed_text_fits_63_bytes() -> None:
+    assert faults("x" * 56 + "{yyyy}{mm}{table}", Interval.MONTH) == []
+    assert faults("x" * 58 + "{yyyy}{mm}", Interval.MONTH) == [
+        "at most 63 bytes without the table's name"
+    ]
+    assert faults("é" * 29 + "{yyyy}{mm}", Interval.MONTH)
+
+
+def test_same_names_after_the_cut_are_refused_with_both_tables(tmp_path: Path) -> None:
+    (message,) = messages(tmp_path, f"table: {'e' * 56}_a", f"table: {'e' * 56}_b")
+    assert "shop.yaml:4:5: partitions[1].name:" in message
+    assert f"public.{'e' * 56}_a" in message
+    assert f"public.{'e' * 56}_b" in message
+
+
+def test_same_names_by_template_are_refused(tmp_path: Path) -> None:
+    name = 'name: "p_{yyyy}_{mm}"'
+    (message,) = messages(tmp_path, f"table: a, {name}", f"table: b, {name}")
+    assert "names of public.b that differ from those of public.a" in message
+
+
+def test_table_whose_own_name_looks_like_a_date_may_collide(tmp_path: Path) -> None:
+    daily = 'table: e, interval: 1 day, name: "{table}_{yyyy}_{mm}_{dd}"'
+    yearly = 'table: e_2024_01, interval: 1 year, name: "e_{yyyy}_01_05"'
+    assert len(messages(tmp_path, daily, yearly)) == 1
+
+
+def test_same_names_in_other_schemas_are_fine(tmp_path: Path) -> None:
+    assert messages(tmp_path, "table: a.events", "table: b.events", "table: events") == []
+
+
+def test_tables_of_other_lengths_are_fine(tmp_path: Path) -> None:
+    assert messages(tmp_path, "table: events", "table: events_2024", "table: event") == []

@@ -1,0 +1,332 @@
+"""Single values: units, schedules, names, periods and how each is refused."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any
+
+import pytest
+from dagster._utils.schedules import cron_string_iterator, is_valid_cron_string
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from maintenance.names import QualifiedName
+from maintenance.periods import CalendarSpan, Interval, Period
+from maintenance.policy.cron import check_cron
+from maintenance.policy.partitions import PartitionPolicy
+from maintenance.policy.units import Duration, KeepSpan, Share, Size, Span, Timeout, number, whole
+from maintenance.policy.values import ColumnName, SearchPath, TableName, ZoneName
+
+
+def read(kind: Any, value: object) -> Any:
+    return TypeAdapter[Any](kind).validate_python(value)
+
+
+def refusal(kind: Any, value: object) -> dict[str, str]:
+    with pytest.raises(ValidationError) as caught:
+        read(kind, value)
+    return caught.value.errors()[0]["ctx"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
+
+
+def table(**settings: object) -> PartitionPolicy:
+    return PartitionPolicy.model_validate({"table": "events", "column": "at", **settings})
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("50 ms", timedelta(milliseconds=50)),
+        ("50ms", timedelta(milliseconds=50)),
+        ("0.5 seconds", timedelta(milliseconds=500)),
+        ("3 s", timedelta(seconds=3)),
+        ("15 minutes", timedelta(minutes=15)),
+        ("1 hour 30 min", timedelta(minutes=90)),
+        ("35 days", timedelta(days=35)),
+        ("2 weeks", timedelta(weeks=2)),
+        ("0 minutes", timedelta(0)),
+    ],
+)
+def test_duration_is_a_number_and_a_unit(text: str, length: timedelta) -> None:
+    assert read(Duration, text) == length
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("3 minuts", "did you mean minutes?"),
+        ("3 Days", "did you mean days?"),
+        ("3 months", "months and years differ in length; write days"),
+        ("-3 days", ""),
+        ("", ""),
+        ("soon", ""),
+        ("3 days ago 5", ""),
+        ("٣ days", ""),
+        ("999999999 weeks", ""),
+        (50, "write the unit behind the number"),
+        (True, ""),
+        (None, ""),
+        ([], ""),
+    ],
+)
+def test_duration_refuses_the_rest(text: object, hint: str) -> None:
+    assert refusal(Duration, text)["hint"] == hint
+
+
+@pytest.mark.parametrize("text", ["0 ms", "0.5 ms", "25 hours"])
+def test_timeout_is_never_zero_which_would_mean_no_limit(text: str) -> None:
+    assert refusal(Timeout, text)["wanted"] == "a duration from 1 ms to 1 day"
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [("1 MB", 1 << 20), ("1.5 kB", 1536), ("10 GB", 10 << 30), ("2 TB", 2 << 40), ("0 B", 0)],
+)
+def test_size_is_counted_in_powers_of_1024(text: str, size_bytes: int) -> None:
+    assert read(Size, text) == size_bytes
+
+
+@pytest.mark.parametrize("text", ["1", 1, "1 gb", "1 GB 1 MB", "GB", "-1 GB", "1 GiB"])
+def test_size_refuses_the_rest(text: object) -> None:
+    assert refusal(Size, text)["wanted"] == "a size, such as 10 MB or 5 GB"
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("24 months", CalendarSpan(24, 0)),
+        ("1 year", CalendarSpan(12, 0)),
+        ("1 year 6 months 3 days", CalendarSpan(18, 3)),
+        ("2 weeks", CalendarSpan(0, 14)),
+    ],
+)
+def test_span_is_counted_on_the_calendar(text: str, span: CalendarSpan) -> None:
+    assert read(KeepSpan, text) == span
+
+
+@given(st.integers(0, 6000), st.integers(0, 100_000))
+def test_span_reads_what_it_shows(months: int, days: int) -> None:
+    assert read(Span, str(CalendarSpan(months, days))) == CalendarSpan(months, days)
+
+
+def test_keeping_nothing_is_refused_with_how_to_keep_for_ever() -> None:
+    assert refusal(KeepSpan, "0 days")["hint"] == "leave the retention section out to keep for ever"
+    assert read(Span, "0 days") == CalendarSpan(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("3 mnths", "did you mean months?"),
+        ("1.5 months", "whole numbers only"),
+        ("1001 years", "1000 years at the most"),
+        ("4 hours", ""),
+        (24, "write the unit behind the number"),
+    ],
+)
+def test_span_refuses_the_rest(text: object, hint: str) -> None:
+    assert refusal(Span, text)["hint"] == hint
+
+
+def test_numbers_have_limits() -> None:
+    assert read(Share, 1) == 1.0
+    assert refusal(Annotated[int, whole(1)], 0)["wanted"] == "a whole number of at least 1"
+    assert refusal(Annotated[float, number(1)], 0.5)["wanted"] == "a number of at least 1"
+    assert refusal(Annotated[float, number(1)], float("inf"))["wanted"] == "a number of at least 1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0 2 * * *",
+        "*/15 * * * *",
+        "0 1 20 * *",
+        "0 4 * * 0",
+        "0 4 * * sun,Wed",
+        "5-50/5 1,3 * jan *",
+    ],
+)
+def test_cron_of_five_fields_is_taken(text: str) -> None:
+    assert check_cron(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0 2 * *",
+        "0 2 * * * *",
+        "60 * * * *",
+        "* 24 * * *",
+        "* * 0 * *",
+        "* * * 13 *",
+        "* * * * 8",
+        "5-1 * * * *",
+        "*/0 * * * *",
+        "*/60 * * * *",
+        "5/15 * * * *",
+        "1,,2 * * * *",
+        "@daily",
+        "0 0 L * *",
+        "0 0 30 2 *",
+        "0 0 31 4,6,9,11 *",
+        "٣ * * * *",
+        "0 2 * * monday",
+    ],
+)
+def test_cron_that_is_malformed_or_never_comes_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"field|range|from|like|day"):
+        check_cron(text)
+
+
+_FIELD = st.one_of(
+    st.just("*"), st.from_regex(r"(\d{1,2}|\*)(-\d{1,2})?(/\d{1,2})?(,\d)?", fullmatch=True)
+)
+
+
+@given(st.lists(_FIELD, min_size=5, max_size=5).map(" ".join))
+def test_cron_that_is_taken_is_one_dagster_runs(text: str) -> None:
+    try:
+        cron = check_cron(text)
+    except ValueError:
+        return
+    assert is_valid_cron_string(cron)
+    start = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
+    assert next(cron_string_iterator(start, cron, "UTC"))
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Orders", QualifiedName("public", "orders")),
+        ('"Sales"."Order Log"', QualifiedName("Sales", "Order Log")),
+        ('"a""b.c"', QualifiedName("public", 'a"b.c')),
+        ("Größe", QualifiedName("public", "größe")),
+        ('sales."; DROP TABLE x; --"', QualifiedName("sales", "; DROP TABLE x; --")),
+    ],
+)
+def test_table_is_a_sql_name(text: str, name: QualifiedName) -> None:
+    assert read(TableName, text) == name
+
+
+@pytest.mark.parametrize("text", ["", "a b", "a.b.c", "1a", '"a', 'a"b', "a;", "ü" * 32, '"\0"', 3])
+def test_table_refuses_what_is_no_sql_name(text: object) -> None:
+    assert refusal(TableName, text)["wanted"].startswith("a SQL name")
+
+
+def test_number_where_text_is_due_is_to_be_quoted() -> None:
+    assert refusal(ColumnName, 2024)["hint"] == "in quotes, if it is meant as text"
+
+
+def test_column_fits_63_bytes() -> None:
+    assert read(ColumnName, "ü" * 31) == "ü" * 31
+    assert refusal(ColumnName, "ü" * 32)["wanted"].endswith("63 bytes")
+
+
+@pytest.mark.parametrize("text", ["public", "app, public", '"$user", "My Schema",x'])
+def test_search_path_is_a_list_of_schemas(text: str) -> None:
+    assert read(SearchPath, text) == text
+
+
+@pytest.mark.parametrize("text", ["", "a,", "a b", "public; DROP TABLE x", '"a'])
+def test_search_path_refuses_the_rest(text: str) -> None:
+    assert refusal(SearchPath, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("europe/berlin", "did you mean Europe/Berlin?"),
+        ("Europe", ""),
+        ("localtime", ""),
+        ("../../etc/passwd", ""),
+        ("/etc/passwd", ""),
+    ],
+)
+def test_zone_is_an_iana_name(text: str, hint: str) -> None:
+    refused = refusal(ZoneName, text)
+    assert refused["wanted"].startswith("an IANA time zone")
+    assert hint in refused["hint"]
+
+
+@pytest.mark.parametrize(
+    ("interval", "written", "start"),
+    [
+        ("1 month", "2024-03", date(2024, 3, 1)),
+        ("1 month", 2024, date(2024, 1, 1)),
+        ("1 month", date(2024, 3, 1), date(2024, 3, 1)),
+        ("1 year", 2024, date(2024, 1, 1)),
+        ("1 year", date(2024, 1, 1), date(2024, 1, 1)),
+        ("3 months", "2024-04", date(2024, 4, 1)),
+        ("1 week", date(2024, 3, 4), date(2024, 3, 4)),
+        ("1 day", "2024-02-29", date(2024, 2, 29)),
+    ],
+)
+def test_period_is_read_by_the_interval(interval: str, written: object, start: date) -> None:
+    policy = table(
+        interval=interval, start=written, retention={"keep": "1 year", "hold": [written]}
+    )
+    assert policy.retention is not None
+    assert policy.retention.hold == (policy.start,) == (Period(start, Interval(interval)),)
+
+
+@pytest.mark.parametrize(
+    ("interval", "written"),
+    [
+        ("1 month", "2024-03-02"),
+        ("1 month", "2024-13"),
+        ("1 month", "2024-3"),
+        ("1 month", 202403),
+        ("1 month", 0),
+        ("1 month", True),
+        ("1 month", 2024.5),
+        ("1 month", datetime(2024, 3, 1)),  # noqa: DTZ001 - as YAML gives it
+        ("1 month", None),
+        ("1 month", ["2024-03"]),
+        ("1 year", "2024-02"),
+        ("3 months", "2024-02"),
+        ("1 week", date(2024, 3, 5)),
+    ],
+)
+def test_period_that_is_no_start_is_refused_where_it_stands(interval: str, written: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        table(interval=interval, retention={"keep": "1 year", "hold": [written]})
+    (error,) = caught.value.errors()
+    assert error["loc"] == ("retention", "hold", 0)
+
+
+def test_week_that_begins_on_another_day_is_told_its_monday() -> None:
+    with pytest.raises(ValidationError) as caught:
+        table(interval="1 week", start="2024-03-06")
+    assert "2024-03-04" in caught.value.errors()[0]["ctx"]["hint"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
+
+
+def test_bad_interval_is_the_only_problem_of_its_periods() -> None:
+    with pytest.raises(ValidationError) as caught:
+        table(interval="2 months", start="2024-02", retention={"keep": "1 year", "hold": ["x"]})
+    assert [error["loc"] for error in caught.value.errors()] in (
+        [("interval",)],
+        [("interval",), ("name",)],  # the name's default needs the interval
+    )
+
+
+def test_start_before_1970_needs_an_encoding_that_can_hold_it() -> None:
+    assert table(encoding="epoch_ms", start=1969).start
+    for encoding in ("uuidv7", "ulid"):
+        with pytest.raises(ValidationError, match="1970 or later"):
+            table(encoding=encoding, start=1969)
+
+
+def test_archive_then_drop_needs_an_archive() -> None:
+    with pytest.raises(ValidationError) as caught:
+        table(retention={"keep": "1 year", "action": "archive_then_drop"})
+    assert caught.value.errors()[0]["loc"] == ("retention", "archive")
+
+
+@pytest.mark.parametrize("action", ["keep", "detach", "drop"])
+def test_archive_beside_an_action_that_never_archives_is_allowed(action: str) -> None:
+    section = {"keep": "1 year", "action": action, "archive": {"url": "memory://a"}}
+    assert table(retention=section).retention
+
+
+def test_section_reads_itself_again() -> None:
+    policy = table(start="2024-01", retention={"keep": "1 year", "hold": ["2024-03"]})
+    assert PartitionPolicy.model_validate(dict(policy)) == policy
