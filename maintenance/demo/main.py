@@ -21,7 +21,7 @@ from maintenance.demo.systems import System
 from maintenance.errors import MaintenanceError, UsageError
 from maintenance.server.sqlfiles import data_root
 
-_INHERITED = ("MALLOC_ARENA_MAX", "MALLOC_TRIM_THRESHOLD_", "HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "TMPDIR", "USER")
+_INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "TMPDIR", "USER")
 """All that Dagster's processes inherit: no variable that leads to a database or a pager of the
 caller's, since a policy may name any."""
 

@@ -1,9 +1,10 @@
 """The JSON schema: editors accept what the loader accepts, and refuse what it refuses."""
 
 import re
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -22,32 +23,19 @@ TYPES: dict[str, tuple[type, ...]] = {
     "array": (list,),
     "null": (type(None),),
 }
-KNOWN = set(
-    [
-        "$schema",
-        "$defs",
-        "$ref",
-        "title",
-        "description",
-        "examples",
-        "default",
-        "discriminator",
-        "type",
-        "properties",
-        "required",
-        "additionalProperties",
-        "items",
-        "enum",
-        "const",
-        "pattern",
-        "anyOf",
-        "oneOf",
-        "minimum",
-        "maximum",
-        "minItems",
-        "minLength",
-    ]
-)
+CHECKS: dict[str, Callable[[Any, Any], bool]] = {
+    "enum": lambda value, rule: value in rule,
+    "const": lambda value, rule: value == rule,
+    "pattern": lambda value, rule: re.search(rule, value) is not None,
+    "minimum": lambda value, rule: value >= rule,
+    "maximum": lambda value, rule: value <= rule,
+    "minItems": lambda value, rule: len(value) >= rule,
+    "minLength": lambda value, rule: len(value) >= rule,
+    "required": lambda value, rule: set(rule) <= set(value),
+}
+SHAPE = "$ref type properties additionalProperties items anyOf oneOf"
+ABOUT = "$schema $defs title description examples default"
+KNOWN = {*SHAPE.split(), *ABOUT.split(), *CHECKS}
 
 
 def is_type(value: Any, names: str | list[str]) -> bool:
@@ -67,25 +55,16 @@ def faults(value: Any, schema: dict[str, Any], path: str = "") -> list[str]:
         return [] if n_fitting == 1 or (n_fitting and "anyOf" in schema) else [f"{path}: no branch"]
     if not is_type(value, schema.get("type", list(TYPES))):
         return [f"{path}: not {schema['type']}"]
-    checks = {
-        "enum": lambda rule: value in rule,
-        "const": lambda rule: value == rule,
-        "pattern": lambda rule: re.search(rule, value) is not None,
-        "minimum": lambda rule: value >= rule,
-        "maximum": lambda rule: value <= rule,
-        "minItems": lambda rule: len(value) >= rule,
-        "minLength": lambda rule: len(value) >= rule,
-        "required": lambda rule: set(rule) <= set(value),
-    }
-    wrong = [
-        f"{path}: {word}"
-        for word, check in checks.items()
-        if word in schema and not check(schema[word])
-    ]
+    rules = [(word, check, schema[word]) for word, check in CHECKS.items() if word in schema]
+    wrong = [f"{path}: {word}" for word, check, rule in rules if not check(value, rule)]
     if isinstance(value, dict):
-        wrong += of_mapping(value, schema, path)
+        wrong += of_mapping(cast("dict[str, Any]", value), schema, path)
     if isinstance(value, list):
-        wrong += [fault for item in value for fault in faults(item, schema["items"], f"{path}[]")]
+        wrong += [
+            fault
+            for item in cast("list[Any]", value)
+            for fault in faults(item, schema["items"], f"{path}[]")
+        ]
     return wrong
 
 

@@ -1,0 +1,35 @@
+"""The documents say what is true."""
+
+import re
+from pathlib import Path
+
+from maintenance.cli import cli
+from maintenance.engine.findings import FindingKind
+
+ROOT = Path(__file__).parents[2]
+DOCS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+
+
+def test_every_kind_of_finding_has_its_runbook_entry_and_no_other() -> None:
+    entries = re.findall(r"^## (\w+)$", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
+    assert sorted(entries) == sorted(kind.value for kind in FindingKind)
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    dead = [
+        f"{doc.name}: {target}"
+        for doc in DOCS
+        for target in re.findall(r"\]\(([^)#:]+)\)", doc.read_text())
+        if not (doc.parent / target).exists()
+    ]
+    assert dead == []
+
+
+def test_every_command_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in cli.commands if f"maintenance {name}" not in readme] == []
+
+
+def test_decisions_are_numbered_without_gaps() -> None:
+    numbers = sorted(int(path.name[:4]) for path in ROOT.glob("docs/decisions/*.md"))
+    assert numbers == list(range(1, len(numbers) + 1))

@@ -1,0 +1,139 @@
+"""Partition keys: every encoding reads the bounds it writes, and those of others."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maintenance.keys import FUTURE, PAST, TYPES, Encoding, KeyCodec
+from maintenance.periods import midnight
+
+TIMESTAMPTZ = "timestamp with time zone"
+TIMESTAMP = "timestamp without time zone"
+ZONES = ("UTC", "Europe/Berlin", "America/Sao_Paulo", "America/Havana", "Asia/Kathmandu")
+CODECS = [
+    KeyCodec(encoding, type_, ZoneInfo(zone))
+    for encoding, types in TYPES.items()
+    for type_ in sorted(types)
+    for zone in ZONES
+]
+NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def codec(encoding: Encoding, type_: str, zone: str = "UTC") -> KeyCodec:
+    return KeyCodec(encoding, type_, ZoneInfo(zone))
+
+
+@given(st.sampled_from(CODECS), st.dates(date(1970, 1, 2), date(9998, 12, 31)))
+def test_bound_reads_as_the_moment_it_was_written_for(key: KeyCodec, day: date) -> None:
+    moment = midnight(day, key.zone)
+    assert key.moment(key.literal(moment)) == moment
+
+
+@given(
+    st.sampled_from([key for key in CODECS if key.type in (TIMESTAMPTZ, "bigint")]),
+    st.dates(date(2, 1, 1), date(1969, 12, 31)),
+)
+def test_bound_before_1970_reads_as_written(key: KeyCodec, day: date) -> None:
+    moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    assert key.moment(key.literal(moment)) == moment
+
+
+@pytest.mark.parametrize(
+    ("key", "literal"),
+    [
+        (codec(Encoding.NATIVE, TIMESTAMPTZ, "Europe/Berlin"), "'2026-11-01 00:00:00+00'"),
+        (codec(Encoding.NATIVE, TIMESTAMP, "Europe/Berlin"), "'2026-11-01 01:00:00'"),
+        (codec(Encoding.NATIVE, "date", "Europe/Berlin"), "'2026-11-01'"),
+        (codec(Encoding.EPOCH_S, "bigint"), "'1793491200'"),
+        (codec(Encoding.EPOCH_MS, "bigint"), "'1793491200000'"),
+        (codec(Encoding.EPOCH_US, "bigint"), "'1793491200000000'"),
+        (codec(Encoding.UUIDV7, "uuid"), "'01a1494e-e400-0000-0000-000000000000'"),
+        (codec(Encoding.ULID, "text"), "'01M54MXS00'"),
+    ],
+)
+def test_bound_as_it_is_written(key: KeyCodec, literal: str) -> None:
+    assert key.literal(NOVEMBER) == literal
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("MINVALUE", PAST),
+        ("MAXVALUE", FUTURE),
+        ("'-infinity'", PAST),
+        ("'infinity'", FUTURE),
+        ("'0044-03-15 00:00:00+00 BC'", PAST),
+        ("'10000-01-01 00:00:00+00'", FUTURE),
+        ("'294276-12-31 23:59:59.999999+00'", FUTURE),
+        ("'2026-11-01 00:00:00.5+00'", NOVEMBER + timedelta(seconds=0.5)),
+        ("'0999-01-01 00:00:00+00'", datetime(999, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_bound_of_others_is_read(text: str, moment: datetime) -> None:
+    assert codec(Encoding.NATIVE, TIMESTAMPTZ).moment(text) == moment
+
+
+def test_bound_at_the_end_of_the_calendar_is_unbounded() -> None:
+    west = codec(Encoding.NATIVE, TIMESTAMP, "America/New_York")
+    east = codec(Encoding.NATIVE, TIMESTAMP, "Asia/Tokyo")
+    assert west.moment("'9999-12-31 23:59:59'") == FUTURE
+    assert east.moment("'0001-01-01 00:00:00'") == PAST
+
+
+def test_year_below_1000_is_written_with_four_digits() -> None:
+    moment = datetime(999, 1, 1, tzinfo=UTC)
+    assert codec(Encoding.NATIVE, TIMESTAMPTZ).literal(moment) == "'0999-01-01 00:00:00+00'"
+    assert codec(Encoding.NATIVE, "date").literal(moment) == "'0999-01-01'"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "type_"), [(Encoding.UUIDV7, "uuid"), (Encoding.ULID, "text")]
+)
+def test_identifiers_hold_no_moment_before_1970(encoding: Encoding, type_: str) -> None:
+    with pytest.raises(ValueError, match="begins with 1970"):
+        codec(encoding, type_).literal(datetime(1969, 12, 31, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "type_", "text", "moment"),
+    [
+        (Encoding.EPOCH_S, "integer", "0", datetime(1970, 1, 1, tzinfo=UTC)),
+        (Encoding.EPOCH_S, "bigint", "'-86400'", datetime(1969, 12, 31, tzinfo=UTC)),
+        (Encoding.EPOCH_MS, "bigint", "'9223372036854775807'", FUTURE),
+        (Encoding.EPOCH_MS, "bigint", "'-9223372036854775808'", PAST),
+        (Encoding.UUIDV7, "uuid", "'ffffffff-ffff-ffff-ffff-ffffffffffff'", FUTURE),
+        (Encoding.UUIDV7, "uuid", "'01a1494e-e400-7abc-8def-0123456789ab'", NOVEMBER),
+        (Encoding.ULID, "text", "'01M54MXS00ABCDEFGHJKMNPQRS'", NOVEMBER),
+        (Encoding.ULID, "text", "'01m54mxs00'", NOVEMBER),
+        (Encoding.ULID, "text", "'ZZZZZZZZZZ'", FUTURE),
+    ],
+)
+def test_encoded_bound_of_others_is_read(
+    encoding: Encoding, type_: str, text: str, moment: datetime
+) -> None:
+    assert codec(encoding, type_).moment(text) == moment
+
+
+@pytest.mark.parametrize(
+    ("encoding", "type_", "text"),
+    [
+        (Encoding.NATIVE, "date", "'soon'"),
+        (Encoding.NATIVE, TIMESTAMPTZ, "'2026-11-01 00:00:00+02'"),
+        (Encoding.NATIVE, TIMESTAMP, "'2026-02-30 00:00:00'"),
+        (Encoding.EPOCH_S, "bigint", "'x'"),
+        (Encoding.UUIDV7, "uuid", "'x'"),
+        (Encoding.ULID, "text", "'01M5U'"),
+    ],
+)
+def test_what_is_no_bound_is_refused(encoding: Encoding, type_: str, text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        codec(encoding, type_).moment(text)
+
+
+def test_identifier_bounds_sort_before_every_identifier_of_their_time() -> None:
+    bound = codec(Encoding.UUIDV7, "uuid").literal(NOVEMBER)
+    assert bound < "'01a1494e-e400-7000-8000-000000000000'"
+    assert codec(Encoding.ULID, "text").literal(NOVEMBER).strip("'") < "01M54MXS000000000000000000"
