@@ -16,7 +16,7 @@ from benchmarks.timing import Contender, interleave, seconds
 from maintenance.catalog.observe import look_up, observe
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine.plans import Plan
-from maintenance.engine.subject import EVERYTHING
+from maintenance.engine.requests import EVERYTHING
 from maintenance.partitions import PARTITIONS
 from maintenance.policy import Policy
 from maintenance.server.session import Connection, Timeouts, connect

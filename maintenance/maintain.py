@@ -17,9 +17,10 @@ from maintenance.engine import runner
 from maintenance.engine.findings import FITNESS, Finding, FindingKind, Severity
 from maintenance.engine.ladder import Ladder, Progress, silent
 from maintenance.engine.plans import Plan, join
+from maintenance.engine.requests import EVERYTHING, Request
 from maintenance.engine.runlock import exclusive_run
 from maintenance.engine.runner import Outcome, Result
-from maintenance.engine.subject import EVERYTHING, Request, Subject
+from maintenance.engine.subject import Subject
 from maintenance.errors import (
     EffectError,
     LockNotAcquiredError,
@@ -169,7 +170,13 @@ def _apply(
         with exclusive_run(connection, locks.give_up_after, progress):
             snapshot, planned = _look(connection, policy, subjects, now, request)
             results = runner.run(
-                connection, planned.actions, ladder=ladder, journal=journal, progress=progress
+                connection,
+                planned.actions,
+                executors={k: e for subject in subjects for k, e in subject.executors.items()},
+                policy=policy,
+                ladder=ladder,
+                journal=journal,
+                progress=progress,
             )
             if not results:
                 return Report(name, now, planned, planned.findings, snapshot)

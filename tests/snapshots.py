@@ -9,7 +9,7 @@ import yaml
 
 from maintenance.catalog.models import Column, Partition, Properties, Server, Snapshot, Table
 from maintenance.engine.plans import Plan
-from maintenance.engine.subject import EVERYTHING, Request
+from maintenance.engine.requests import EVERYTHING, Request
 from maintenance.names import QualifiedName
 from maintenance.partitions.plan import plan
 from maintenance.policy import Policy

@@ -21,7 +21,7 @@ from maintenance.cli.render import (
     render_plan,
     render_status,
 )
-from maintenance.engine.subject import Request
+from maintenance.engine.requests import Request
 from maintenance.errors import MaintenanceError, UsageError
 from maintenance.maintain import Report
 from maintenance.names import QualifiedName, parse_name

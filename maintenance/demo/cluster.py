@@ -164,6 +164,7 @@ def kept(
     account: Account | None,
     output: int,
     environment: Mapping[str, str] = ENVIRONMENT,
+    patience_s: float = keeper.PATIENCE_S,
 ) -> "subprocess.Popen[bytes]":
     """Start a program that ends when we do (see `keeper`).
 
@@ -172,10 +173,11 @@ def kept(
         account: who runs it; `None` for ourselves.
         output: where its output and errors go: a descriptor, or `subprocess.PIPE`.
         environment: all it inherits.
+        patience_s: how long it may take to end by itself.
     """
     uid, gid = (account.uid, account.gid) if account else (None, None)
     return subprocess.Popen(
-        keeper.command(uid, gid, command),
+        keeper.command(uid, gid, command, patience_s),
         stdin=subprocess.PIPE,
         stdout=output,
         stderr=subprocess.STDOUT,

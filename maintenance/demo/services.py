@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,18 +14,21 @@ from maintenance.demo.cluster import kept
 from maintenance.errors import MaintenanceError
 
 _PATIENCE_S = 5.0
+"""How long a program may take to end by itself. Dagster's have nothing to lose that their
+database would not keep."""
+
 _POLL_S = 0.05
 _LAST_LINES = 8
 
 
 @dataclass
 class Service:
-    """One program, its log, and beside it the id of its process group, while it runs.
+    """One program, its log, and beside it the id of its session, while it runs.
 
     Attributes:
         name: what messages call it.
-        command: the program and its arguments; the last is no other process's, so that what a
-            killed run left behind is known by it.
+        command: the program and its arguments; the last names the data folder, by which what a
+            killed run left behind is known for ours.
         log: what it writes, of the newest start alone.
     """
 
@@ -37,8 +40,8 @@ class Service:
     def start(self, environment: Mapping[str, str]) -> None:
         """Start it with all it inherits; `wait_until` tells when it is of use."""
         with self.log.open("wb") as log:
-            self._run = kept(list(self.command), None, log.fileno(), environment)
-        self._group_file.write_text(str(self._run.pid))
+            self._run = kept(list(self.command), None, log.fileno(), environment, _PATIENCE_S)
+        self._session_file.write_text(str(self._run.pid))
 
     def wait_until(self, ready: Callable[[], bool], limit_s: float = 60.0) -> None:
         """Wait until it is of use.
@@ -74,46 +77,41 @@ class Service:
         run, self._run = self._run, None
         if run is not None:
             run.wait()
-            self._group_file.unlink(missing_ok=True)
+            self._session_file.unlink(missing_ok=True)
 
     def end_leftover(self) -> None:
         """End what a killed run left of it, with all the processes it had started.
 
+        At once: its database went with that run, so there is nothing it could still do.
+
         Raises:
             MaintenanceError: it would not end.
         """
-        if not self._group_file.exists():
+        if not self._session_file.exists():
             return
-        group = int(self._group_file.read_text() or 0)
-        if not self._end_group(group):
-            raise MaintenanceError(f"{self.name} of an earlier run: group {group} did not end")
-        self._group_file.unlink()
+        session = int(self._session_file.read_text() or 0)
+        deadline = time.monotonic() + _PATIENCE_S
+        while members := list(self._members(session)):
+            if time.monotonic() > deadline:
+                raise MaintenanceError(f"{self.name} of an earlier run: {members} did not end")
+            for pid in members:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(os.getpgid(pid), signal.SIGKILL)
+            time.sleep(_POLL_S)
+        self._session_file.unlink()
 
-    def _end_group(self, group: int) -> bool:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            deadline = time.monotonic() + _PATIENCE_S
-            if self._is_ours(group):
-                os.killpg(group, number)
-            while self._is_ours(group) and time.monotonic() < deadline:
-                time.sleep(_POLL_S)
-        return not self._is_ours(group)
-
-    def _is_ours(self, group: int) -> bool:
-        """Tell whether a process of the group runs our command, so that a reused id is none."""
-        return any(_group_of(pid) == group for pid in processes.find(self.command[-1]))
+    def _members(self, session: int) -> Iterator[int]:
+        """Yield the processes of the session that run our command: a reused id has none."""
+        for pid in processes.find(self.command[-1]):
+            with contextlib.suppress(ProcessLookupError):
+                if os.getsid(pid) == session:
+                    yield pid
 
     @property
-    def _group_file(self) -> Path:
-        return self.log.with_suffix(".group")
+    def _session_file(self) -> Path:
+        return self.log.with_suffix(".session")
 
     def _error(self, what: str) -> MaintenanceError:
         lines = self.log.read_text(errors="replace").strip().splitlines()[-_LAST_LINES:]
         said = "\n".join(["; its log ends with", *lines]) if lines else "; its log is empty"
         return MaintenanceError(f"{self.name}: {what}{said}", hint=f"all of it: {self.log}")
-
-
-def _group_of(pid: int) -> int:
-    try:
-        return os.getpgid(pid)
-    except ProcessLookupError:
-        return 0

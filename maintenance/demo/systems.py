@@ -12,7 +12,7 @@ import psycopg
 from maintenance import maintain
 from maintenance.demo.data import Connection, fill_learning_platform, fill_proposals, first_month
 from maintenance.demo.postgres import PostgresServer
-from maintenance.engine.subject import Request
+from maintenance.engine.requests import Request
 from maintenance.errors import MaintenanceError, UsageError
 from maintenance.partitions.window import current_period, kept_since
 from maintenance.periods import Period, periods_between

@@ -12,7 +12,16 @@ class ActionKind(StrEnum):
     """Every kind of action."""
 
     CREATE_PARTITION = "create_partition"
+    ATTACH_PARTITION = "attach_partition"
     CREATE_DEFAULT = "create_default"
+    DRAIN_DEFAULT = "drain_default"
+    SWAP_DEFAULT = "swap_default"
+    REPAIR_PARTITION = "repair_partition"
+    FINALIZE_DETACH = "finalize_detach"
+    ARCHIVE_PARTITION = "archive_partition"
+    DETACH_PARTITION = "detach_partition"
+    DROP_PARTITION = "drop_partition"
+    RESTORE_PARTITION = "restore_partition"
 
 
 class LockMode(StrEnum):
@@ -45,11 +54,14 @@ class Step:
             that a client which dies or freezes can't leave those locks held.
         locks: every lock it takes; those that block no writer are waited for patiently before
             anything else, the others are taken by `statements` within the lock timeout.
+        concurrent: the one statement makes its own transactions (`… CONCURRENTLY`), so it is
+            sent alone; what an interrupted one leaves behind is its executor's to mend.
     """
 
     statements: tuple[str, ...]
     prepare: tuple[str, ...] = ()
     locks: tuple[Lock, ...] = ()
+    concurrent: bool = False
 
     @property
     def sql(self) -> tuple[str, ...]:
@@ -67,6 +79,7 @@ class Action:
         period: key of the period it is about, such as `2026-12`.
         reason: why, with found and wanted.
         after: ids of actions that must be done before.
+        preconditions: what was observed and must still be so, JSON-ready: OIDs, bounds, …
         refused: why it must not be done; such an action was asked for and is only reported.
     """
 
@@ -110,4 +123,5 @@ class Action:
             "reason": self.reason,
             "destructive": self.destructive,
             "after": list(self.after),
+            "preconditions": dict(self.preconditions),
         }

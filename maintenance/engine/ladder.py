@@ -58,13 +58,12 @@ class Ladder:
             LockNotAcquiredError: the deadline passed; names who holds the locks.
             MaintenanceError: the server refused for a reason that waiting does not mend.
         """
-        message = self.transaction(step)
         deadline = self.clock() + self.give_up_after.total_seconds()
         slow_tries = 0
         attempt = 1
         while True:
             try:
-                run_sql(connection, message)
+                self.attempt(connection, step)
                 return attempt
             except psycopg.Error as exc:
                 rollback_quietly(connection)
@@ -78,6 +77,20 @@ class Ladder:
                 progress(f"waiting for a lock: {_holders(connection, step.locks)}")
             self.sleep(self._pause(attempt))
             attempt += 1
+
+    def attempt(self, connection: Connection, step: Step) -> None:
+        """Carry out one step once.
+
+        Raises:
+            psycopg.Error: as the server raised it, with the transaction left open if there is one.
+        """
+        if step.concurrent:
+            # Waits for older transactions are lock waits too; while we wait, writers may queue.
+            run_sql(connection, f"SET lock_timeout = {milliseconds(self.lock_timeout)}")
+            run_sql(connection, "SET statement_timeout = 0")
+            run_sql(connection, step.statements[0])
+        else:
+            run_sql(connection, self.transaction(step))
 
     def transaction(self, step: Step) -> str:
         """Return one transaction as one message, so that a dead client can't hold its locks."""

@@ -1,14 +1,16 @@
 """Carrying out a plan: intent journaled, steps run under the ladder, outcome journaled."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from maintenance.engine.actions import Action
+from maintenance.engine.actions import Action, ActionKind
 from maintenance.engine.ladder import Ladder, Progress
+from maintenance.engine.workbench import Executor, Workbench, run_steps
 from maintenance.errors import MaintenanceError, UnreachableError
+from maintenance.policy import Policy
 from maintenance.server.session import Connection
 from maintenance.store import Journal
 
@@ -50,19 +52,31 @@ def run(
     connection: Connection,
     actions: Sequence[Action],
     *,
+    executors: Mapping[ActionKind, Executor],
+    policy: Policy,
     ladder: Ladder,
     journal: Journal,
     progress: Progress,
 ) -> list[Result]:
     """Carry out actions in order; one that fails stops only those that wait for it.
 
+    A kind without an executor of its own is carried out by running its steps.
+
     Raises:
         UnreachableError: the connection is gone; what was done so far is in the journal.
     """
     journal.intend([_record(action, place) for place, action in enumerate(actions)])
     results: list[Result] = []
+
+    def perform(action: Action) -> Result:
+        # The intent of something that can't be undone stands next to all outcomes before it.
+        if action.destructive:
+            journal.flush()
+        bench = Workbench(connection, policy, ladder, progress, str(journal.run_id))
+        return _perform(bench, action, executors.get(action.kind, run_steps))
+
     try:
-        for result in _each(connection, actions, ladder, progress):
+        for result in _each(actions, perform):
             results.append(result)
             progress(_line(result, len(results), len(actions)))
             journal.conclude(_conclusion(result))
@@ -71,9 +85,7 @@ def run(
     return results
 
 
-def _each(
-    connection: Connection, actions: Sequence[Action], ladder: Ladder, progress: Progress
-) -> Iterator[Result]:
+def _each(actions: Sequence[Action], perform: Callable[[Action], Result]) -> Iterator[Result]:
     undone: set[str] = set()
     for action in actions:
         if action.refused is not None:
@@ -81,24 +93,27 @@ def _each(
         elif undone.intersection(action.after):
             result = Result(action, Outcome.SKIPPED, error="waits for an action that failed")
         else:
-            result = _perform(connection, action, ladder, progress)
+            result = perform(action)
         if result.outcome is not Outcome.DONE:
             undone.add(action.id)
         yield result
 
 
-def _perform(connection: Connection, action: Action, ladder: Ladder, progress: Progress) -> Result:
+def _perform(bench: Workbench, action: Action, execute: Executor) -> Result:
     began = time.perf_counter()
-    attempts = 0
+
+    def took_ms() -> float:
+        return (time.perf_counter() - began) * 1000
+
     try:
-        for step in action.steps:
-            attempts = max(attempts, ladder.run(connection, step, progress))
+        detail = execute(bench, action)
     except UnreachableError:
         raise
     except MaintenanceError as exc:
-        took = (time.perf_counter() - began) * 1000
-        return Result(action, Outcome.FAILED, attempts, took, error=_text(exc), cause=exc)
-    return Result(action, Outcome.DONE, attempts, (time.perf_counter() - began) * 1000)
+        return Result(
+            action, Outcome.FAILED, bench.attempts, took_ms(), error=_text(exc), cause=exc
+        )
+    return Result(action, Outcome.DONE, bench.attempts, took_ms(), detail=dict(detail))
 
 
 def _text(exc: MaintenanceError) -> str:

@@ -1,37 +1,17 @@
-"""The protocol by which `maintain` knows a subject, and what a run is asked to do."""
+"""The protocol by which `maintain` knows a subject."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Protocol
 
 from maintenance.catalog.models import Snapshot
+from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.plans import Plan
+from maintenance.engine.requests import Request
+from maintenance.engine.workbench import Executor
 from maintenance.names import QualifiedName
 from maintenance.policy import Policy
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What one run was asked for beyond what the policy says anyway.
-
-    Attributes:
-        table: only this table; None means all.
-        periods: keys of periods that must exist, those outside the policy's window included;
-            empty means the policy's window.
-    """
-
-    table: QualifiedName | None = None
-    periods: tuple[str, ...] = ()
-
-    def concerns(self, table: QualifiedName) -> bool:
-        """Whether a table is within what was asked for."""
-        return self.table is None or self.table == table
-
-
-EVERYTHING = Request()
-"""What the policy says, on all of its tables."""
 
 
 class Subject(Protocol):
@@ -45,6 +25,11 @@ class Subject(Protocol):
     @property
     def finding_kinds(self) -> frozenset[FindingKind]:
         """Every kind of finding it can produce, general ones of a run included."""
+        ...
+
+    @property
+    def executors(self) -> Mapping[ActionKind, Executor]:
+        """Who carries out its actions; a kind that is not here is nothing but its steps."""
         ...
 
     def relations(self, policy: Policy) -> Collection[QualifiedName]:

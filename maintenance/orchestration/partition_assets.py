@@ -6,8 +6,8 @@ from typing import Any
 
 import dagster as dg
 
+from maintenance.engine.requests import Request
 from maintenance.engine.runner import Outcome
-from maintenance.engine.subject import Request
 from maintenance.maintain import Report
 from maintenance.names import slug
 from maintenance.orchestration.checks import check_results, check_specs

@@ -3,8 +3,8 @@
 import dagster as dg
 
 from maintenance import maintain
+from maintenance.engine.requests import EVERYTHING, Request
 from maintenance.engine.runner import Outcome
-from maintenance.engine.subject import EVERYTHING, Request
 from maintenance.errors import MaintenanceError
 from maintenance.maintain import Report
 from maintenance.policy import Policy

@@ -1,12 +1,14 @@
 """Partitions: a partitioned table's months are always there, ahead of time and without gaps."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from maintenance.catalog.models import Snapshot
+from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.plans import Plan
-from maintenance.engine.subject import Request
+from maintenance.engine.requests import Request
+from maintenance.engine.workbench import Executor
 from maintenance.names import QualifiedName
 from maintenance.partitions import plan as planner
 from maintenance.policy import Policy
@@ -16,6 +18,7 @@ class Partitions:
     """The subject `partitions`."""
 
     name = "partitions"
+    executors: Mapping[ActionKind, Executor] = {}
     finding_kinds = frozenset(
         {
             FindingKind.NO_SUCH_TABLE,

@@ -8,7 +8,7 @@ from maintenance.ddl.children import create_and_attach
 from maintenance.engine.actions import Action, ActionKind
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plans import Plan, join
-from maintenance.engine.subject import Request
+from maintenance.engine.requests import Request
 from maintenance.names import QualifiedName
 from maintenance.partitions.findings import findings_of
 from maintenance.partitions.fitness import unfit

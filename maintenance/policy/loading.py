@@ -1,6 +1,7 @@
 """Policy files: found, read, checked; a broken one never unloads the others."""
 
 import os
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -81,7 +82,11 @@ def load_policies(paths: Sequence[Path]) -> Policies:
 
 def _files(paths: Sequence[Path]) -> list[Path]:
     """Return the files of all paths, each once."""
-    files = [file for path in paths for file in _files_at(path)]
+    try:
+        files = [file for path in paths for file in _files_at(path)]
+    except OSError as error:
+        found = (error.strerror or "an error").lower()
+        raise UsageError(f"{error.filename}: found {found}, wanted policies") from error
     return list({file.resolve(): file for file in reversed(files)}.values())[::-1]
 
 
@@ -138,23 +143,23 @@ def _place(problem: Problem) -> tuple[int, int]:
 
 
 def _text(path: Path) -> str:
-    if path.exists() and not path.is_file():
-        found = "a folder" if path.is_dir() else "something that is no file"
-        raise BrokenPolicyError(path, [Problem(str(path), 0, 0, "", found, "a policy file")])
     try:
+        if path.exists() and not path.is_file():
+            found = "a folder" if path.is_dir() else "something that is no file"
+            raise BrokenPolicyError(path, [Problem(str(path), 0, 0, "", found, "a policy file")])
         raw = path.read_bytes()
     except OSError as error:
         found = (error.strerror or "an error").lower()
         problem = Problem(str(path), 0, 0, "", found, "a policy file that can be read")
         raise BrokenPolicyError(path, [problem]) from error
-    return _decoded(path, raw)
+    return _decoded(path, raw.removeprefix(BOM_UTF8))
 
 
 def _decoded(path: Path, raw: bytes) -> str:
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode()
     except UnicodeDecodeError as error:
-        line, column = line_and_column(raw[: error.start].decode("utf-8-sig"))
+        line, column = line_and_column(raw[: error.start].decode())
         found = f"the byte 0x{raw[error.start]:02X}"
         problem = Problem(str(path), line, column, "", found, "UTF-8 text")
         raise BrokenPolicyError(path, [problem]) from error

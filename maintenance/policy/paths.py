@@ -1,6 +1,7 @@
 """Paths in a policy, relative to the file they are written in."""
 
 from collections.abc import Callable
+from os.path import normpath
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,8 +27,12 @@ def _existing(
         folder = _folder(info)
         if folder is None:
             return Path(value)
-        path = (folder / value).resolve()
-        if not exists(path):
+        try:
+            path = (folder / value).resolve()
+            found = exists(path)
+        except (OSError, RuntimeError) as error:  # a name too long, a loop of links
+            raise refused(f"the path of {kind}") from error
+        if not found:
             raise refused(f"the path of {kind}", _where(path))
         return path
 
@@ -62,7 +67,7 @@ def _read_archive_url(value: object, info: ValidationInfo) -> str:
     if not isinstance(value, str) or not value or "\0" in value:
         raise refused("a path, or a url that fsspec knows, such as s3://bucket/archive")
     folder = _folder(info)
-    return value if folder is None or "://" in value else str((folder / value).resolve())
+    return value if folder is None or "://" in value else normpath(folder / value)
 
 
 ArchiveUrl = Annotated[

@@ -1,6 +1,7 @@
 """What every section of a policy has in common, and how a value in it is refused."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, cast, get_args
 
 from pydantic import (
@@ -78,8 +79,7 @@ class Section(BaseModel):
     def _fill_empty_sections(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        written = cast("dict[str, Any]", data)
-        empty = {key: _empty(field) for key, field in keys_of(cls).items() if _may_be_empty(field)}
+        written, empty = cast("dict[str, Any]", data), _empty_values(cls)
         return {
             key: empty[key] if value is None and key in empty else value
             for key, value in written.items()
@@ -120,6 +120,12 @@ def _has_list(annotation: Any) -> bool:
 
 def _may_be_empty(field: FieldInfo) -> bool:
     return _has_list(field.annotation) or bool(sections_in(field.annotation))
+
+
+@cache
+def _empty_values(section: type[Section]) -> dict[str, Any]:
+    """Return what an empty value means, for the keys that may have one."""
+    return {key: _empty(field) for key, field in keys_of(section).items() if _may_be_empty(field)}
 
 
 def _empty(field: FieldInfo) -> Any:

@@ -9,9 +9,9 @@ import pytest
 from maintenance import maintain
 from maintenance.demo.postgres import PostgresServer, embedded_binaries
 from maintenance.engine.findings import FindingKind
+from maintenance.engine.requests import Request
 from maintenance.engine.runlock import RUN_LOCK
 from maintenance.engine.runner import Outcome
-from maintenance.engine.subject import Request
 from maintenance.errors import UnreachableError, UsageError
 from maintenance.names import QualifiedName, parse_name
 from maintenance.periods import Interval, period_of

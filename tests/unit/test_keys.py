@@ -50,8 +50,8 @@ def test_bound_before_1970_reads_as_written(key: KeyCodec, day: date) -> None:
         (codec(Encoding.EPOCH_S, "bigint"), "'1793491200'"),
         (codec(Encoding.EPOCH_MS, "bigint"), "'1793491200000'"),
         (codec(Encoding.EPOCH_US, "bigint"), "'1793491200000000'"),
-        (codec(Encoding.UUIDV7, "uuid"), "'01a1494e-e400-0000-0000-000000000000'"),
-        (codec(Encoding.ULID, "text"), "'01M54MXS00'"),
+        (codec(Encoding.UUIDV7, "uuid"), "'01a19467-e800-0000-0000-000000000000'"),
+        (codec(Encoding.ULID, "text"), "'01M6A6FT00'"),
     ],
 )
 def test_bound_as_it_is_written(key: KeyCodec, literal: str) -> None:
@@ -105,9 +105,9 @@ def test_identifiers_hold_no_moment_before_1970(encoding: Encoding, type_: str) 
         (Encoding.EPOCH_MS, "bigint", "'9223372036854775807'", FUTURE),
         (Encoding.EPOCH_MS, "bigint", "'-9223372036854775808'", PAST),
         (Encoding.UUIDV7, "uuid", "'ffffffff-ffff-ffff-ffff-ffffffffffff'", FUTURE),
-        (Encoding.UUIDV7, "uuid", "'01a1494e-e400-7abc-8def-0123456789ab'", NOVEMBER),
-        (Encoding.ULID, "text", "'01M54MXS00ABCDEFGHJKMNPQRS'", NOVEMBER),
-        (Encoding.ULID, "text", "'01m54mxs00'", NOVEMBER),
+        (Encoding.UUIDV7, "uuid", "'01a19467-e800-7abc-8def-0123456789ab'", NOVEMBER),
+        (Encoding.ULID, "text", "'01M6A6FT00ABCDEFGHJKMNPQRS'", NOVEMBER),
+        (Encoding.ULID, "text", "'01m6a6ft00'", NOVEMBER),
         (Encoding.ULID, "text", "'ZZZZZZZZZZ'", FUTURE),
     ],
 )
@@ -133,7 +133,15 @@ def test_what_is_no_bound_is_refused(encoding: Encoding, type_: str, text: str) 
         codec(encoding, type_).moment(text)
 
 
+def test_published_identifiers_are_read() -> None:
+    """The examples of RFC 9562, appendix A.6, and of the ULID specification."""
+    uuid = codec(Encoding.UUIDV7, "uuid").moment("'017f22e2-79b0-7cc3-98c4-dc0c0c07398f'")
+    ulid = codec(Encoding.ULID, "text").moment("'01ARZ3NDEKTSV4RRFFQ69G5FAV'")
+    assert uuid == datetime(2022, 2, 22, 19, 22, 22, tzinfo=UTC)
+    assert ulid == datetime(2016, 7, 30, 23, 54, 10, 259_000, tzinfo=UTC)
+
+
 def test_identifier_bounds_sort_before_every_identifier_of_their_time() -> None:
     bound = codec(Encoding.UUIDV7, "uuid").literal(NOVEMBER)
-    assert bound < "'01a1494e-e400-7000-8000-000000000000'"
-    assert codec(Encoding.ULID, "text").literal(NOVEMBER).strip("'") < "01M54MXS000000000000000000"
+    assert bound < "'01a19467-e800-7000-8000-000000000000'"
+    assert codec(Encoding.ULID, "text").literal(NOVEMBER).strip("'") < "01M6A6FT000000000000000000"

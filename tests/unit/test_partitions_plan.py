@@ -9,7 +9,7 @@ from maintenance.catalog.models import Partition, Snapshot
 from maintenance.engine.actions import Action
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plans import Plan
-from maintenance.engine.subject import Request
+from maintenance.engine.requests import Request
 from maintenance.names import QualifiedName
 from maintenance.partitions.plan import names_wanted
 from maintenance.partitions.window import refusal

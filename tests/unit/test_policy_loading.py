@@ -1,6 +1,7 @@
 """Policy files: what loads, and what each message says."""
 
 import os
+from codecs import BOM_UTF8
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -139,8 +140,8 @@ def test_empty_section_without_defaults_says_what_is_missing(tmp_path: Path) -> 
 
 
 def test_unknown_key_names_its_near_miss(tmp_path: Path) -> None:
-    found = problem(tmp_path, DATABASE + "partitons: []\n")
-    assert (found.line, found.column, found.key) == (2, 1, "partitons")
+    found = problem(tmp_path, DATABASE + "partition: []\n")
+    assert (found.line, found.column, found.key) == (2, 1, "partition")
     assert found.hint == "did you mean partitions?"
 
 
@@ -176,8 +177,8 @@ def test_sink_without_type_is_told_at_the_sink(tmp_path: Path) -> None:
 
 
 def test_choice_names_its_near_miss(tmp_path: Path) -> None:
-    found = problem(tmp_path, DATABASE + "bloat: {reindex: concurently}\n")
-    assert (found.found, found.wanted) == ("concurently", "one of report, concurrently")
+    found = problem(tmp_path, DATABASE + "bloat: {reindex: concurrent}\n")
+    assert (found.found, found.wanted) == ("concurrent", "one of report, concurrently")
     assert found.hint == "did you mean concurrently?"
 
 
@@ -406,11 +407,11 @@ def test_file_that_is_no_mapping_is_told(tmp_path: Path, text: str) -> None:
 
 def test_file_that_is_not_utf8_is_told_with_the_byte(tmp_path: Path) -> None:
     path = tmp_path / "shop.yaml"
-    path.write_bytes(DATABASE.encode() + b"# caf\xe9\n")
+    path.write_bytes(BOM_UTF8 + DATABASE.encode() + b"# \xfcber\n")
     with pytest.raises(PolicyError) as caught:
         load_policy(path)
     (told,) = caught.value.problems
-    assert (told.line, told.column, told.found) == (2, 6, "the byte 0xE9")
+    assert (told.line, told.column, told.found) == (2, 3, "the byte 0xFC")
 
 
 def test_folder_and_missing_file_are_problems(tmp_path: Path) -> None:
@@ -434,6 +435,29 @@ def test_missing_sql_file_is_told_with_its_near_miss(tmp_path: Path) -> None:
     told = problem(tmp_path, DATABASE + "indexes: {declared: index.sql}\n")
     assert told.wanted == "the path of an existing SQL file"
     assert told.hint == f"looked for {tmp_path / 'index.sql'}; did you mean indexes.sql?"
+
+
+def test_path_that_can_be_no_file_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "loop.sql").symlink_to("loop.sql")
+    for path in ("x" * 300, "loop.sql", "''", "3"):
+        told = problem(tmp_path, f"{DATABASE}indexes: {{declared: {path}}}\n")
+        assert told.wanted == "the path of an existing SQL file"
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/a", "memory://a", "file://./a", "/mnt/a"])
+def test_archive_url_stays_as_written(tmp_path: Path, url: str) -> None:
+    table = f'{{table: a, column: at, retention: {{keep: 1 year, archive: {{url: "{url}"}}}}}}'
+    (read,) = load_policy(write(tmp_path, f"{DATABASE}partitions: [{table}]\n")).partitions
+    assert read.retention is not None
+    assert read.retention.archive is not None
+    assert read.retention.archive.url == url
+
+
+def test_name_of_a_path_that_is_too_long_is_a_wrong_call(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="found file name too long"):
+        load_policies([tmp_path / ("x" * 300)])
+    with pytest.raises(PolicyError, match="found file name too long"):
+        load_policy(tmp_path / ("x" * 300))
 
 
 def test_same_table_twice_is_told_at_the_second(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_schema_takes_what_the_loader_takes(more: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        {"partitons": []},
+        {"partition": []},
         {"database": {"name": "Shop", "url": "postgresql://localhost/shop"}},
         {"database": {"name": "shop", "url": {"evn": "A"}}},
         {"database": {"name": "shop"}},

@@ -52,7 +52,7 @@ def test_duration_is_a_number_and_a_unit(text: str, length: timedelta) -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("3 minuts", "did you mean minutes?"),
+        ("3 minuta", "did you mean minute?"),
         ("3 Days", "did you mean days?"),
         ("3 months", "months and years differ in length; write days"),
         ("-3 days", ""),

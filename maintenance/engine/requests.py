@@ -1,0 +1,27 @@
+"""What one run is asked for beyond its policy."""
+
+from dataclasses import dataclass
+
+from maintenance.names import QualifiedName
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one run was asked for beyond what the policy says anyway.
+
+    Attributes:
+        table: only this table; None means all.
+        periods: keys of periods that must exist, those outside the policy's window included;
+            empty means the policy's window.
+    """
+
+    table: QualifiedName | None = None
+    periods: tuple[str, ...] = ()
+
+    def concerns(self, table: QualifiedName) -> bool:
+        """Whether a table is within what was asked for."""
+        return self.table is None or self.table == table
+
+
+EVERYTHING = Request()
+"""What the policy says, on all of its tables."""

@@ -1,0 +1,46 @@
+"""What an executor works with: the session, the limits, the policy, and somebody to tell."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from maintenance.engine.actions import Action, Step
+from maintenance.engine.ladder import Ladder, Progress
+from maintenance.policy import Policy
+from maintenance.server.session import Connection
+
+
+@dataclass(slots=True)
+class Workbench:
+    """The means by which one action is carried out.
+
+    Attributes:
+        attempts: the most that any of its steps took.
+    """
+
+    connection: Connection
+    policy: Policy
+    ladder: Ladder
+    progress: Progress
+    run_id: str
+    attempts: int = field(default=0)
+
+    def run(self, step: Step) -> None:
+        """Carry out one step under the ladder.
+
+        Raises:
+            MaintenanceError: see `Ladder.run`.
+        """
+        taken = self.ladder.run(self.connection, step, self.progress)
+        self.attempts = max(self.attempts, taken)
+
+
+Executor = Callable[[Workbench, Action], Mapping[str, Any]]
+"""Carries out an action; returns its detail (rows, bytes, urls), JSON-ready."""
+
+
+def run_steps(bench: Workbench, action: Action) -> Mapping[str, Any]:
+    """Carry out an action that is nothing but its steps."""
+    for step in action.steps:
+        bench.run(step)
+    return {}
