@@ -9,12 +9,14 @@ from benchmarks.nothing_to_do import NothingToDo
 from benchmarks.outcomes import Benchmark, Outcome
 from benchmarks.report import show, write
 from benchmarks.servers import fresh_server, version_of
+from benchmarks.tick_to_finish import TickToFinish
 from benchmarks.writer_stall import WriterStall
 
 BENCHMARKS: dict[str, Benchmark] = {
     "nothing_to_do": NothingToDo(),
     "create_partitions": CreatePartitions(),
     "writer_stall": WriterStall(),
+    "tick_to_finish": TickToFinish(),
 }
 LONG: dict[str, Benchmark] = {"linearity": Linearity()}
 

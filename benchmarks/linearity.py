@@ -11,7 +11,7 @@ from benchmarks.command import run_plan
 from benchmarks.nothing_to_do import PREMAKE
 from benchmarks.outcomes import Outcome, Target
 from benchmarks.servers import fresh_database, session
-from benchmarks.tables import Shape, build, write_policy
+from benchmarks.tables import Shape, build, settle, write_policy
 from benchmarks.timing import Contender, interleave
 from maintenance.demo.postgres import PostgresServer
 from maintenance.policy import Policy
@@ -35,7 +35,7 @@ class Linearity:
         with tempfile.TemporaryDirectory() as folder, fresh_database(server) as database:
             with session(database.url) as connection:
                 build(connection, shape)
-                connection.execute("VACUUM ANALYZE")
+                settle(connection)
             contenders = {
                 f"maintenance plan for {n:,} tables": _planning(
                     write_policy(Path(folder) / f"{n}.yaml", shape.tables[:n], PREMAKE),

@@ -11,7 +11,7 @@ from benchmarks import partman
 from benchmarks.command import run_plan
 from benchmarks.outcomes import OURS, PEER, Outcome, Target
 from benchmarks.servers import fresh_database, session
-from benchmarks.tables import Shape, build, write_policy
+from benchmarks.tables import Shape, build, settle, write_policy
 from benchmarks.timing import Contender, interleave, seconds
 from maintenance.catalog.observe import look_up, observe
 from maintenance.demo.postgres import PostgresServer
@@ -43,7 +43,7 @@ class NothingToDo:
                 build(connection, shape)
                 if has_peer:
                     partman.register(connection, shape.tables, PREMAKE)
-                connection.execute("VACUUM ANALYZE")
+                settle(connection)
             contenders: dict[str, Contender | None] = {
                 OURS: lambda url: observe_and_plan(policy, url),
                 PEER: _peer if has_peer else None,

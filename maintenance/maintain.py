@@ -14,6 +14,7 @@ import psycopg
 from maintenance.catalog.models import Server, Snapshot
 from maintenance.catalog.observe import identify, look_up, observe
 from maintenance.engine import runner
+from maintenance.engine.actions import UNSEEN
 from maintenance.engine.findings import FITNESS, Finding, FindingKind, Severity
 from maintenance.engine.ladder import Ladder, Progress, silent
 from maintenance.engine.plans import Plan, join
@@ -248,7 +249,8 @@ def _no_store(policy: Policy, grant: str) -> Finding:
 
 def _verified(results: Sequence[Result], again: Plan) -> Iterator[Result]:
     """Call done only what the catalog shows: what a second plan asks for again has failed."""
-    still_wanted = {(action.kind, action.object) for action in again.actions}
+    seen = (action for action in again.actions if action.kind not in UNSEEN)
+    still_wanted = {(action.kind, action.object) for action in seen}
     for result in results:
         action = result.action
         if result.outcome is Outcome.DONE and (action.kind, action.object) in still_wanted:

@@ -2,5 +2,6 @@
 
 from maintenance.engine.subject import Subject
 from maintenance.partitions import PARTITIONS
+from maintenance.retention import RETENTION
 
-SUBJECTS: tuple[Subject, ...] = (PARTITIONS,)
+SUBJECTS: tuple[Subject, ...] = (PARTITIONS, RETENTION)

@@ -79,6 +79,17 @@ class Partition(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class MarkedTable:
+    """A table whose comment bears a mark of ours, see `ddl.marks`."""
+
+    oid: int
+    relation: QualifiedName
+    comment: str
+    attached: bool
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
 class Properties:
     """What a new partition must get from its parent beyond its columns.
 
@@ -110,6 +121,7 @@ class Table:
         manageable: whether we have the rights of the owner.
         creatable: whether we and the owner may create tables in its schema.
         foreign_keys: tables it points to or that point to it.
+        referenced_by: those of them that point to it.
         partitions: direct children, in no order.
         default_has_rows: None without a default partition, or where we may not look.
     """
@@ -124,6 +136,7 @@ class Table:
     manageable: bool = True
     creatable: bool = True
     foreign_keys: tuple[QualifiedName, ...] = ()
+    referenced_by: tuple[QualifiedName, ...] = ()
     partitions: tuple[Partition, ...] = ()
     default_has_rows: bool | None = None
 
@@ -150,6 +163,7 @@ class Snapshot:
         tables: those of the asked-for relations that exist.
         missing: the others, each with the names that come near it.
         blind: relations we could not look into, with the reason.
+        marked: tables with a mark of ours in the schemas of the asked-for relations.
         taken: for names that planners asked about, the kind of what bears them already.
     """
 
@@ -159,4 +173,5 @@ class Snapshot:
         default_factory=dict[QualifiedName, tuple[str, ...]]
     )
     blind: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
+    marked: tuple[MarkedTable, ...] = ()
     taken: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])

@@ -15,6 +15,7 @@ from maintenance import names
 from maintenance.catalog.models import (
     Column,
     Grant,
+    MarkedTable,
     Partition,
     Properties,
     Server,
@@ -66,6 +67,7 @@ def observe(
         tables={table.relation: table for table in tables},
         missing=_missing(connection, set(relations) - {table.relation for table in tables}),
         blind=_unreadable(tables),
+        marked=_marked(connection, relations),
     )
 
 
@@ -165,6 +167,7 @@ def _table(row: Any, partitions: tuple[Partition, ...]) -> Table:
         manageable=row.manageable,
         creatable=row.creatable,
         foreign_keys=tuple(QualifiedName(*name) for name in row.foreign_keys or ()),
+        referenced_by=tuple(QualifiedName(*name) for name in row.referenced_by or ()),
         partitions=partitions,
     )
 
@@ -190,6 +193,17 @@ def _unreadable(tables: Iterable[Table]) -> dict[QualifiedName, str]:
             if child.bound is None:
                 blind[table.relation] = f"{child.relation} is locked in ACCESS EXCLUSIVE mode"
     return blind
+
+
+def _marked(
+    connection: Connection, relations: Collection[QualifiedName]
+) -> tuple[MarkedTable, ...]:
+    schemas = sorted({relation.schema for relation in relations})
+    rows = fetch(connection, "catalog", "list_marked_tables", {"schemas": schemas})
+    return tuple(
+        MarkedTable(r.oid, QualifiedName(r.schema, r.name), r.comment, r.attached, r.pages)
+        for r in rows
+    )
 
 
 def _missing(

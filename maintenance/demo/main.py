@@ -11,14 +11,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from maintenance.demo import ports, storage, systems
+from rich.markup import escape
+
+from maintenance.demo import preflight, storage, systems
 from maintenance.demo.dagster import Dagster
 from maintenance.demo.jobs import run_main_job
 from maintenance.demo.postgres import PostgresServer, embedded_binaries
 from maintenance.demo.programs import version_of
 from maintenance.demo.report import show, step, tell
 from maintenance.demo.systems import System
-from maintenance.errors import MaintenanceError, UsageError
+from maintenance.errors import MaintenanceError
 from maintenance.server.sqlfiles import data_root
 
 _INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "TMPDIR", "USER")
@@ -30,6 +32,7 @@ _POLL_S = 1.0
 # What a crash of the machine takes with it are the last rows of a demo.
 _SETTINGS = {"synchronous_commit": "off"}
 
+_STOPPING = "Stopping. Ctrl-C again kills."
 _WHAT_TO_SEE = """
 [bold]{url}[/]
   /asset-groups                                   the assets and how they hang together
@@ -63,6 +66,9 @@ def run_demo(*, data: Path, once: bool, port: int) -> None:
         with ExitStack() as started:
             try:
                 _run(started, data.absolute(), once=once, port=port)
+            except KeyboardInterrupt:
+                tell(_STOPPING)
+                raise
             finally:
                 _on_signal(signal.SIG_DFL)
     except KeyboardInterrupt:
@@ -71,13 +77,13 @@ def run_demo(*, data: Path, once: bool, port: int) -> None:
 
 def _run(started: ExitStack, data: Path, *, once: bool, port: int) -> None:
     policies = systems.load(data_root() / "policies")
-    _make_folder(data)
+    preflight.make_folder(data)
     server = PostgresServer(embedded_binaries(), data / "postgres", settings=_SETTINGS)
     dagster = Dagster(data / "dagster", port)
     started.callback(server.stop)
-    _claim(server, data)
+    preflight.claim(server, data)
     dagster.end_leftovers()
-    _refuse_taken(port)
+    preflight.refuse_taken(port)
     with step(f"PostgreSQL {version_of(server.binaries)}"):
         server.start()
         storage.make(server)
@@ -106,40 +112,6 @@ def _on_signal(handler: "Callable[[int, FrameType | None], Any] | signal.Handler
         signal.signal(number, handler)
 
 
-def _make_folder(data: Path) -> None:
-    ours = data / "dagster"
-    try:
-        if data.exists() and not ours.exists() and any(data.iterdir()):
-            raise UsageError(
-                f"data folder {data}: found other files, wanted a folder of ours or a new one",
-                hint="choose another: --data",
-            )
-        ours.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        message = f"data folder {data}: {(exc.strerror or 'an error').lower()}"
-        raise UsageError(message, hint="choose another: --data") from exc
-
-
-def _claim(server: PostgresServer, data: Path) -> None:
-    try:
-        server.claim()
-    except MaintenanceError as exc:
-        raise UsageError(
-            f"data folder {data}: {exc}",
-            hint="it is served already; for a second demo, choose --data and --port",
-        ) from exc
-
-
-def _refuse_taken(port: int) -> None:
-    if not 0 < port < 2**16:
-        raise UsageError(f"--port {port}: wanted a port, 1 to 65535")
-    if holder := ports.holder(port):
-        raise UsageError(
-            f"port {port}: found in use by {holder}, wanted it for the Dagster UI",
-            hint="choose another: --port",
-        )
-
-
 def _environment(server: PostgresServer, made: Iterable[System]) -> dict[str, str]:
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     return inherited | storage.environment(server) | systems.environment(made)
@@ -155,14 +127,14 @@ def _prepare(made: Iterable[System], detail: Callable[[str], None]) -> None:
 def _serve(data: Path, server: PostgresServer, dagster: Dagster, made: Iterable[System]) -> None:
     variables = data / "environment"
     _write_exports(variables, systems.environment(made))
-    tell(_WHAT_TO_SEE.format(url=dagster.webserver.url, variables=variables))
+    tell(_WHAT_TO_SEE.format(url=dagster.webserver.url, variables=escape(str(variables))))
     with suppress(KeyboardInterrupt):
         while True:
             time.sleep(_POLL_S)
             dagster.check_alive()
             if not server.is_running():
                 raise MaintenanceError("PostgreSQL: found ended", hint=f"its log: {server.log}")
-    tell("Stopping. Ctrl-C again kills.")
+    tell(_STOPPING)
 
 
 def _write_exports(path: Path, variables: Mapping[str, str]) -> None:

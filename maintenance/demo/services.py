@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rich.text import Text
+
 from maintenance.demo import processes
 from maintenance.demo.cluster import kept
 from maintenance.errors import MaintenanceError
@@ -112,6 +114,6 @@ class Service:
         return self.log.with_suffix(".session")
 
     def _error(self, what: str) -> MaintenanceError:
-        lines = self.log.read_text(errors="replace").strip().splitlines()[-_LAST_LINES:]
-        said = "\n".join(["; its log ends with", *lines]) if lines else "; its log is empty"
-        return MaintenanceError(f"{self.name}: {what}{said}", hint=f"all of it: {self.log}")
+        text = Text.from_ansi(self.log.read_text(errors="replace").strip()).plain
+        lines = "\n".join(text.splitlines()[-_LAST_LINES:])
+        return MaintenanceError(f"{self.name}: {what}\n{lines}", hint=f"its log: {self.log}")

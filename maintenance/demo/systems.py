@@ -14,7 +14,7 @@ from maintenance.demo.data import Connection, fill_learning_platform, fill_propo
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine.requests import Request
 from maintenance.errors import MaintenanceError, UsageError
-from maintenance.partitions.window import current_period, kept_since
+from maintenance.partitioning.window import current_period, kept_since
 from maintenance.periods import Period, periods_between
 from maintenance.policy import PartitionPolicy, Policy, load_policy
 from maintenance.server.session import explain

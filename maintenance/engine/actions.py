@@ -24,6 +24,10 @@ class ActionKind(StrEnum):
     RESTORE_PARTITION = "restore_partition"
 
 
+UNSEEN = frozenset({ActionKind.ARCHIVE_PARTITION})
+"""Kinds whose effect the catalog does not show; their executors prove it themselves."""
+
+
 class LockMode(StrEnum):
     """Table lock modes, in the server's words (PostgreSQL manual, 13.3.1)."""
 

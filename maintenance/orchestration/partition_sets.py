@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
-from maintenance.partitions.window import current_period, horizon, kept_since
+from maintenance.partitioning.window import current_period, horizon, kept_since
 from maintenance.periods import Interval, period_of
 from maintenance.policy import PartitionPolicy
 

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.partitioning.window import Slot
 from maintenance.partitions.outlook import Outlook
-from maintenance.partitions.window import Slot
 
 SHOWN = 5
 """How many objects a message names before it only counts the others."""

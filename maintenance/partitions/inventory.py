@@ -7,8 +7,8 @@ from typing import Any
 
 from maintenance.catalog.models import Partition, Snapshot
 from maintenance.keys import FUTURE, PAST
-from maintenance.partitions.coverage import Span
-from maintenance.partitions.fitness import unfit
+from maintenance.partitioning.coverage import Span
+from maintenance.partitioning.fitness import unfit
 from maintenance.partitions.outlook import Outlook, look
 from maintenance.periods import period_at
 from maintenance.policy import PartitionPolicy, Policy

@@ -8,8 +8,8 @@ from functools import cached_property
 from maintenance.catalog.models import Table
 from maintenance.keys import KeyCodec
 from maintenance.names import QualifiedName
-from maintenance.partitions.coverage import Coverage, Span, coverage_of
-from maintenance.partitions.window import (
+from maintenance.partitioning.coverage import Coverage, Span, coverage_of
+from maintenance.partitioning.window import (
     Slot,
     asked_slots,
     current_period,

@@ -10,10 +10,10 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plans import Plan, join
 from maintenance.engine.requests import Request
 from maintenance.names import QualifiedName
+from maintenance.partitioning.fitness import unfit
+from maintenance.partitioning.window import Slot, refusal
 from maintenance.partitions.findings import findings_of
-from maintenance.partitions.fitness import unfit
 from maintenance.partitions.outlook import Outlook, look
-from maintenance.partitions.window import Slot, refusal
 from maintenance.policy import PartitionPolicy, Policy
 
 

@@ -43,6 +43,8 @@ _PINNED = {
     "search_path": "",
     "quote_all_identifiers": "off",
     "standard_conforming_strings": "on",
+    # finished SQL is sent as UTF-8
+    "client_encoding": "UTF8",
     "client_min_messages": "warning",
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
@@ -54,7 +56,8 @@ _PINNED = {
     "idle_session_timeout": "0",
     "idle_in_transaction_session_timeout": "60000",
 }
-
+_VERSION_17 = 170000
+_PINNED_FROM_17 = {"transaction_timeout": "0"}
 
 # libpq hands out no SQLSTATE for a refused connection, so one hint serves all causes.
 _CONNECT_HINT = "is it running there, and do host, port, database, role and password fit?"
@@ -82,15 +85,15 @@ def connect(url: str, *, application: str, timeouts: Timeouts) -> Connection:
     """
     parameters = read_url(url)
     parameters.setdefault("connect_timeout", str(CONNECT_TIMEOUT_S))
+    parameters["application_name"] = application
     try:
-        connection = psycopg.connect(
-            "", **parameters, autocommit=True, prepare_threshold=None, application_name=application
-        )
+        connection = psycopg.connect("", **parameters, autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as exc:
         raise UnreachableError(
             f"{describe(parameters)}: {_first_line(exc)}", hint=_CONNECT_HINT
         ) from exc
-    pin(connection, {**_PINNED, **_as_settings(timeouts)})
+    newer = _PINNED_FROM_17 if connection.info.server_version >= _VERSION_17 else {}
+    pin(connection, {**_PINNED, **newer, **_as_settings(timeouts)})
     return connection
 
 
@@ -121,10 +124,13 @@ def describe(parameters: Mapping[str, Any]) -> str:
 
 
 def pin(connection: Connection, settings: Mapping[str, str]) -> None:
-    """Set session settings in one round trip."""
+    """Set session settings in one round trip.
+
+    Even its types are qualified: it runs under the search_path that it replaces.
+    """
     connection.execute(
-        "SELECT pg_catalog.set_config(s.key, s.value, false)"
-        " FROM ROWS FROM (pg_catalog.unnest(%s::text[]), pg_catalog.unnest(%s::text[]))"
+        "SELECT pg_catalog.set_config(s.key, s.value, false) FROM ROWS FROM"
+        " (pg_catalog.unnest(%s::pg_catalog.text[]), pg_catalog.unnest(%s::pg_catalog.text[]))"
         " AS s (key, value)",
         (list(settings), list(settings.values())),
     )

@@ -29,16 +29,25 @@ def load_statement(folder: str, name: str, server_version: int) -> bytes:
     Raises:
         MaintenanceError: no such statement, or none that this old a server can run.
     """
-    major = server_version // 10000
+    folder_path = data_root() / "sql" / folder
+    return newest_variant(folder_path, name, server_version // 10000).read_bytes()
+
+
+def newest_variant(folder: Path, name: str, major: int) -> Path:
+    """Choose among `<name>.sql` and its `<name>.pgNN.sql` the newest that a server can run.
+
+    Raises:
+        MaintenanceError: no such statement, or none that this old a server can run.
+    """
     variants = {since: path for since, path in _variants(folder, name) if since <= major}
     if not variants:
-        raise MaintenanceError(f"sql/{folder}/{name}: no variant for PostgreSQL {major}")
-    return variants[max(variants)].read_bytes()
+        raise MaintenanceError(f"sql/{folder.name}/{name}: no variant for PostgreSQL {major}")
+    return variants[max(variants)]
 
 
-def _variants(folder: str, name: str) -> list[tuple[int, Path]]:
+def _variants(folder: Path, name: str) -> list[tuple[int, Path]]:
     found: list[tuple[int, Path]] = []
-    for path in (data_root() / "sql" / folder).glob(f"{name}*.sql"):
+    for path in folder.glob(f"{name}*.sql"):
         match = _VARIANT.match(path.name)
         if match is not None and match["name"] == name:
             found.append((int(match["major"] or since(path.read_text())), path))

@@ -10,6 +10,6 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND NOT c.relispartition
   AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-  AND n.nspname NOT LIKE 'pg\_t%%'
+  AND n.nspname NOT LIKE 'pg\_t%'
 ORDER BY 1, 2
 LIMIT 10000

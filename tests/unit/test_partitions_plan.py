@@ -12,7 +12,7 @@ from maintenance.engine.plans import Plan
 from maintenance.engine.requests import Request
 from maintenance.names import QualifiedName
 from maintenance.partitions.plan import names_wanted
-from maintenance.partitions.window import refusal
+from maintenance.partitioning.window import refusal
 from tests.snapshots import (
     EVENTS,
     NOW,

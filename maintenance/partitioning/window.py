@@ -7,7 +7,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from maintenance.keys import PAST
-from maintenance.partitions.coverage import Coverage
+from maintenance.partitioning.coverage import Coverage
 from maintenance.periods import Period, parse_period, period_at, period_of, periods_between
 from maintenance.policy import PartitionPolicy
 
@@ -72,7 +72,9 @@ def asked_slots(policy: PartitionPolicy, keys: Sequence[str], now: datetime) -> 
 @lru_cache(maxsize=1024)
 def slots(first: Period, last: Period, zone: ZoneInfo) -> tuple[Slot, ...]:
     """Return the slots from first to last, both included."""
-    return tuple(_slot(period, zone) for period in periods_between(first, last))
+    found = (_slot(period, zone) for period in periods_between(first, last))
+    # A zone that moved across the date line has a day without a moment (Apia, 2011-12-30).
+    return tuple(slot for slot in found if slot.lower < slot.upper)
 
 
 def _slot(period: Period, zone: ZoneInfo) -> Slot:

@@ -1,0 +1,1 @@
+"""Archives of partitions: written, proven by reading back, restored."""

@@ -1,0 +1,65 @@
+"""Detaching a partition without making the application wait.
+
+`DETACH … CONCURRENTLY` takes SHARE UPDATE EXCLUSIVE on the parent; PostgreSQL refuses it where a
+default partition exists. The plain form takes ACCESS EXCLUSIVE on the parent, in short tries.
+Source: PostgreSQL manual, ALTER TABLE … DETACH PARTITION.
+"""
+
+from collections.abc import Iterator
+
+from maintenance.catalog.models import Partition, Table
+from maintenance.ddl.guards import still_attached
+from maintenance.engine.actions import Lock, LockMode, Step
+from maintenance.names import QualifiedName
+
+
+def detach(parent: Table, child: Partition, mark: str) -> tuple[Step, ...]:
+    """Return the steps that detach a partition, after a check that it is still the observed one.
+
+    Args:
+        parent: the partitioned table as observed.
+        child: the partition; its bound was readable.
+        mark: the statement that marks the detached table, see `marks.set_comment`.
+    """
+    assert child.bound is not None, "unreadable tables are not planned for"
+    guard = still_attached(child.relation, child.oid, parent.relation, child.bound)
+    statement = f"ALTER TABLE {parent.relation} DETACH PARTITION {child.relation}"
+    if parent.default is not None or parent.referenced_by:
+        return (Step(statements=(guard, mark, statement), locks=tuple(_plain_locks(parent))),)
+    own = Lock(str(child.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
+    return (
+        Step(statements=(guard, mark), locks=(own,)),
+        Step(
+            statements=(f"{statement} CONCURRENTLY",),
+            locks=tuple(_concurrent_locks(parent)),
+            concurrent=True,
+        ),
+    )
+
+
+def finalize(parent: QualifiedName, child: QualifiedName) -> Step:
+    """Return the step that ends an interrupted `DETACH … CONCURRENTLY`."""
+    return Step(
+        statements=(f"ALTER TABLE {parent} DETACH PARTITION {child} FINALIZE",),
+        locks=(
+            Lock(str(parent), LockMode.SHARE_UPDATE_EXCLUSIVE),
+            Lock(str(child), LockMode.ACCESS_EXCLUSIVE),
+        ),
+    )
+
+
+def _plain_locks(parent: Table) -> Iterator[Lock]:
+    yield Lock(str(parent.relation), LockMode.ACCESS_EXCLUSIVE)
+    if parent.default is not None:
+        yield Lock(str(parent.default.relation), LockMode.ACCESS_EXCLUSIVE)
+    yield from _foreign_locks(parent)
+
+
+def _concurrent_locks(parent: Table) -> Iterator[Lock]:
+    yield Lock(str(parent.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
+    yield from _foreign_locks(parent)
+
+
+def _foreign_locks(parent: Table) -> Iterator[Lock]:
+    for other in sorted(parent.foreign_keys):
+        yield Lock(str(other), LockMode.SHARE_ROW_EXCLUSIVE)

@@ -1,0 +1,38 @@
+"""Guards: statements that fail unless what was observed is still so, run under the lock."""
+
+from maintenance.names import QualifiedName, literal
+
+CHANGED = "55000"
+"""SQLSTATE object_not_in_prerequisite_state, which no retry mends."""
+
+
+def still_attached(child: QualifiedName, oid: int, parent: QualifiedName, bound: str) -> str:
+    """Return a statement that fails unless this very table is that parent's partition still."""
+    observed = f"""(
+    SELECT pg_catalog.pg_get_expr(c.relpartbound, c.oid)
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
+     WHERE c.oid = {oid} AND c.oid = pg_catalog.to_regclass({literal(str(child))})
+       AND i.inhparent = pg_catalog.to_regclass({literal(str(parent))}))"""
+    return _require(
+        f"{observed} IS NOT DISTINCT FROM {literal(bound)}",
+        f"{child} is no longer the partition of {parent} {bound}",
+    )
+
+
+def still_detached(table: QualifiedName, oid: int) -> str:
+    """Return a statement that fails unless this very table exists and is nobody's partition."""
+    return _require(
+        "EXISTS (SELECT FROM pg_catalog.pg_class c WHERE NOT c.relispartition"
+        f" AND c.oid = {oid} AND c.oid = pg_catalog.to_regclass({literal(str(table))}))",
+        f"{table} is not the detached table that was observed",
+    )
+
+
+def _require(condition: str, otherwise: str) -> str:
+    message = literal(otherwise.replace("%", "%%"))
+    body = (
+        f"BEGIN IF NOT ({condition}) THEN"
+        f" RAISE EXCEPTION {message} USING ERRCODE = '{CHANGED}',"
+        " HINT = 'plan again: the catalog has changed since'; END IF; END"
+    )
+    return f"DO {literal(body)}"

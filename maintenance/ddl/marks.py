@@ -1,0 +1,42 @@
+"""Marks: one line of a table's comment that tells where it comes from.
+
+A mark travels with the table through dumps and restores, is seen by everybody who looks at it
+in psql, and outlives the store. A comment of the owner's own keeps its other lines.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from maintenance.names import QualifiedName, literal
+
+PREFIX = "maintenance: "
+
+DETACHED_FROM = "detached_from"
+"""Mark of a table that was a partition: the parent, beside its `bound` and the moment `at`."""
+
+HOLD_UNTIL = "hold_until"
+"""Mark of a partition that retention leaves alone until that day (ISO 8601)."""
+
+
+def marked(comment: str | None, facts: Mapping[str, Any]) -> str:
+    """Return a comment whose mark says these facts, and whose other lines are kept."""
+    lines = [line for line in (comment or "").splitlines() if not line.startswith(PREFIX)]
+    return "\n".join([*lines, PREFIX + json.dumps(facts, sort_keys=True, ensure_ascii=False)])
+
+
+def read_mark(comment: str | None) -> dict[str, Any]:
+    """Return the facts of a comment's mark; nothing where it has none that can be read."""
+    for line in (comment or "").splitlines():
+        if line.startswith(PREFIX):
+            try:
+                facts = json.loads(line.removeprefix(PREFIX))
+            except ValueError:
+                return {}
+            return cast("dict[str, Any]", facts) if isinstance(facts, dict) else {}
+    return {}
+
+
+def set_comment(table: QualifiedName, comment: str) -> str:
+    """Return the statement that sets a table's comment; it takes SHARE UPDATE EXCLUSIVE on it."""
+    return f"COMMENT ON TABLE {table} IS {literal(comment)}"

@@ -1,0 +1,1 @@
+"""What several subjects know of a partitioned table: bounds as time, fitness, its window."""

@@ -1,0 +1,54 @@
+"""Retention: expired partitions are archived, detached and dropped, each step with its proof."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from maintenance.catalog.models import Snapshot
+from maintenance.engine.actions import ActionKind
+from maintenance.engine.findings import FindingKind
+from maintenance.engine.plans import Plan
+from maintenance.engine.requests import Request
+from maintenance.engine.workbench import Executor
+from maintenance.names import QualifiedName
+from maintenance.policy import Policy
+from maintenance.retention import plan as planner
+from maintenance.retention.apply import detach, drop
+
+
+class Retention:
+    """The subject `retention`."""
+
+    name = "retention"
+    executors: Mapping[ActionKind, Executor] = {
+        ActionKind.DETACH_PARTITION: detach,
+        ActionKind.DROP_PARTITION: drop,
+    }
+    finding_kinds = frozenset(
+        {
+            FindingKind.RETENTION_DUE,
+            FindingKind.RETENTION_HELD,
+            FindingKind.RETENTION_FUSE,
+            FindingKind.ARCHIVE_UNVERIFIED,
+            FindingKind.STRANDED_TABLE,
+            FindingKind.LOCK_NOT_ACQUIRED,
+            FindingKind.CLOCK_SKEW,
+        }
+    )
+
+    def relations(self, policy: Policy) -> Collection[QualifiedName]:
+        """The partitioned tables of the policy."""
+        return [section.table for section in policy.partitions]
+
+    def names_wanted(
+        self, policy: Policy, snapshot: Snapshot, now: datetime, request: Request
+    ) -> Collection[QualifiedName]:
+        """Nothing new is named."""
+        del policy, snapshot, now, request
+        return ()
+
+    def plan(self, policy: Policy, snapshot: Snapshot, now: datetime, request: Request) -> Plan:
+        """Retire what has expired, at most `max_per_run` partitions a table."""
+        return planner.plan(policy, snapshot, now, request)
+
+
+RETENTION = Retention()

@@ -1,0 +1,71 @@
+"""Carrying out retention: what interrupts a detach is mended, and no drop is without its proof."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import psycopg
+
+from maintenance.ddl.detach import finalize
+from maintenance.engine.actions import Action, Lock, LockMode, Step
+from maintenance.engine.workbench import Workbench, run_steps
+from maintenance.names import QualifiedName, parse_name, quote
+from maintenance.server.session import explain, fetch
+
+
+def detach(bench: Workbench, action: Action) -> Mapping[str, Any]:
+    """Detach a partition; an interrupted concurrent detach is ended in short tries."""
+    *before, last = action.steps
+    for step in before:
+        bench.run(step)
+    if last.concurrent:
+        _detach_concurrently(bench, action, last)
+    else:
+        bench.run(last)
+    return {}
+
+
+def _detach_concurrently(bench: Workbench, action: Action, step: Step) -> None:
+    """Try once, and finish what is left pending.
+
+    The statement waits for every transaction that has used the parent, and an outbound foreign
+    key makes writers of the other table queue behind that wait. So the wait is cut short, which
+    leaves the detach pending, and FINALIZE is tried again until those transactions are gone.
+    """
+    try:
+        bench.ladder.attempt(bench.connection, step)
+    except psycopg.Error as exc:
+        error = explain(exc, step.statements[0])
+        if not error.retryable:
+            raise error from exc
+        if not _pending(bench, action):
+            bench.run(step)
+            return
+        bench.progress(f"{action.object}: waiting for older transactions to end")
+        bench.run(finalize(parse_name(str(action.table)), parse_name(action.object)))
+
+
+def _pending(bench: Workbench, action: Action) -> bool:
+    parameters = {"child": action.preconditions["oid"]}
+    return bool(fetch(bench.connection, "retention", "find_pending_detach", parameters))
+
+
+def drop(bench: Workbench, action: Action) -> Mapping[str, Any]:
+    """Drop a detached table, after its outbound foreign keys, each in a transaction of its own.
+
+    DROP TABLE locks every table that its keys point to, all at once and in ACCESS EXCLUSIVE mode.
+    """
+    for step in _outbound_keys(bench, action):
+        bench.run(step)
+    return run_steps(bench, action)
+
+
+def _outbound_keys(bench: Workbench, action: Action) -> Iterator[Step]:
+    parameters = {"child": action.preconditions["oid"]}
+    for key in fetch(bench.connection, "retention", "list_outbound_keys", parameters):
+        drop_key = f"ALTER TABLE {action.object} DROP CONSTRAINT {quote(key.name)}"
+        referenced = str(QualifiedName(key.schema, key.referenced))
+        locks = (
+            Lock(action.object, LockMode.ACCESS_EXCLUSIVE),
+            Lock(referenced, LockMode.ACCESS_EXCLUSIVE),
+        )
+        yield Step(statements=(drop_key,), locks=locks)

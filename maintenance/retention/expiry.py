@@ -1,0 +1,148 @@
+"""Which partitions have expired, by the catalog's upper bound; unknown means keep."""
+
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from maintenance.catalog.models import MarkedTable, Snapshot, Table
+from maintenance.ddl.marks import DETACHED_FROM, HOLD_UNTIL, read_mark
+from maintenance.keys import KeyCodec
+from maintenance.names import QualifiedName
+from maintenance.partitioning.coverage import Span, coverage_of
+from maintenance.periods import period_at
+from maintenance.policy import PartitionPolicy, RetentionPolicy
+
+_FIRST = datetime(2, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """A partition past its retention.
+
+    Attributes:
+        held: why it must stay all the same, if so.
+    """
+
+    span: Span
+    held: str | None
+
+    @property
+    def bound(self) -> str:
+        """Its range, as `pg_get_expr` shows it."""
+        assert self.span.partition.bound is not None, "unreadable partitions have no span"
+        return self.span.partition.bound
+
+    @property
+    def relation(self) -> QualifiedName:
+        """The partition's name."""
+        return self.span.partition.relation
+
+
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """A table that this software detached, and what its mark says of it.
+
+    Attributes:
+        bound: the range it held, as `pg_get_expr` showed it.
+        period: the key under which its archive lies.
+        at: when it was detached.
+    """
+
+    table: MarkedTable
+    bound: str
+    period: str
+    at: datetime
+
+
+def cutoff(retention: RetentionPolicy, policy: PartitionPolicy, now: datetime) -> datetime:
+    """Return the moment up to which everything has expired, by the zone's calendar."""
+    local = now.astimezone(policy.time_zone)
+    day = retention.keep.before(local.date())
+    return datetime.combine(day, local.timetz()).astimezone(UTC)
+
+
+def expired(
+    policy: PartitionPolicy, retention: RetentionPolicy, snapshot: Snapshot, now: datetime
+) -> list[Expired]:
+    """Return the expired partitions of a table, oldest first, held ones among them.
+
+    Raises:
+        ValueError: a bound is not of this key.
+    """
+    table = snapshot.tables[policy.table]
+    spans = coverage_of(table.partitions, _codec(policy, table)).spans
+    limit = cutoff(retention, policy, now)
+    comments = {marked.oid: marked.comment for marked in snapshot.marked}
+    return [
+        Expired(span, _held(policy, retention, span, comments.get(span.partition.oid), now))
+        for span in spans
+        if span.upper <= limit and not span.partition.detach_pending
+    ]
+
+
+def detached(
+    policy: PartitionPolicy, snapshot: Snapshot, pending: Container[int]
+) -> Iterator[Detached]:
+    """Yield the tables that this software has detached from a parent, oldest first.
+
+    Args:
+        policy: the parent's.
+        snapshot: where marked tables were observed.
+        pending: OIDs of partitions half detached, which count as detached.
+    """
+    found: list[Detached] = []
+    for table in snapshot.marked:
+        mark = read_mark(table.comment)
+        attached = table.attached and table.oid not in pending
+        if attached or mark.get(DETACHED_FROM) != str(policy.table):
+            continue
+        try:
+            at = datetime.fromisoformat(str(mark["at"]))
+        except (KeyError, ValueError):
+            continue
+        bound, period = str(mark.get("bound", "")), str(mark.get("period", ""))
+        found.append(Detached(table, bound, period, at))
+    yield from sorted(found, key=lambda d: (d.at, d.table.relation))
+
+
+def label(policy: PartitionPolicy, span: Span) -> str:
+    """Return the key under which a partition is archived: its period's, else its own name."""
+    period = period_at(max(span.lower, _FIRST), policy.interval, policy.time_zone)
+    exact = period.bounds(policy.time_zone) == (span.lower, span.upper)
+    return period.key if exact else span.partition.relation.name
+
+
+def grace_over(
+    policy: PartitionPolicy, retention: RetentionPolicy, at: datetime, now: datetime
+) -> bool:
+    """Whether a table detached at a moment has been kept for the grace."""
+    local = now.astimezone(policy.time_zone)
+    day = retention.grace.before(local.date())
+    return at <= datetime.combine(day, local.timetz())
+
+
+def _held(
+    policy: PartitionPolicy,
+    retention: RetentionPolicy,
+    span: Span,
+    comment: str | None,
+    now: datetime,
+) -> str | None:
+    for period in retention.hold:
+        lower, upper = period.bounds(policy.time_zone)
+        if lower < span.upper and span.lower < upper:
+            return f"the policy holds {period}"
+    until = read_mark(comment).get(HOLD_UNTIL)
+    if until is None:
+        return None
+    try:
+        day = date.fromisoformat(str(until)[:10])
+    except ValueError:
+        return f"its mark holds it until {until}, which is no date"
+    return f"restored, held until {day}" if now.date() < day else None
+
+
+def _codec(policy: PartitionPolicy, table: Table) -> KeyCodec:
+    column = table.column(policy.column)
+    assert column is not None, "fitness was checked"
+    return KeyCodec(policy.encoding, column.type, policy.time_zone)

@@ -1,0 +1,109 @@
+"""The demo as a newcomer starts it: a process, its output, and what it leaves."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from maintenance.demo import ports, processes
+
+MAINTENANCE = Path(sys.executable).with_name("maintenance")
+SERVING = "Ctrl-C stops everything."
+
+
+class Line(NamedTuple):
+    """One line of the table of partitions."""
+
+    database: str
+    table: str
+    period: str
+    state: str
+    rows: str
+    size: str
+
+
+@dataclass
+class Demo:
+    """A `maintenance demo` process on a data folder; its output goes to files beside that."""
+
+    data: Path
+    port: int = field(default_factory=ports.free_port)
+    command: Path = MAINTENANCE
+    _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def stdout(self) -> str:
+        return self.data.with_suffix(".out").read_text()
+
+    @property
+    def stderr(self) -> str:
+        return self.data.with_suffix(".err").read_text()
+
+    @property
+    def table(self) -> list[Line]:
+        rows = [re.split(r"\s+", line.strip()) for line in self.stdout.splitlines()]
+        return [_line(row) for row in rows if row[0] in ("learning_platform", "proposals")]
+
+    def start(self, *options: str, environment: Mapping[str, str] = os.environ) -> None:
+        arguments = ["demo", "--data", str(self.data), "--port", str(self.port), *options]
+        with (
+            self.data.with_suffix(".out").open("wb") as out,
+            self.data.with_suffix(".err").open("wb") as err,
+        ):
+            command = [str(self.command), *arguments]
+            self._process = subprocess.Popen(command, stdout=out, stderr=err, env=environment)
+
+    def run(self, *options: str) -> int:
+        """Start it and wait for its end; its exit code."""
+        self.start(*options)
+        return self.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        assert self._process
+        return self._process.wait(timeout=240)
+
+    def wait_for(self, text: str) -> None:
+        """Wait until it has said something on standard error."""
+        assert self._process
+        process = self._process
+        wait_until(lambda: text in self.stderr or process.poll() is not None)
+        assert text in self.stderr, self.stderr
+
+    def leftovers(self) -> list[str]:
+        """The command lines of all processes that name the data folder, itself left out."""
+        own = self._process.pid if self._process else 0
+        pids = [pid for pid in processes.find(str(self.data)) if pid not in (own, os.getpid())]
+        return [processes.command_line(pid) for pid in pids]
+
+    def close(self) -> None:
+        if self._process and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        wait_until(lambda: not self.leftovers())
+
+
+def wait_until(condition: Callable[[], bool], limit_s: float = 120.0) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+
+
+def _line(row: list[str]) -> Line:
+    """States of several words, such as `33 existed`, and sizes with their unit are one field."""
+    database, table, period, *state, rows, number, unit = row
+    return Line(database, table, period, " ".join(state), rows, f"{number} {unit}")

@@ -1,0 +1,182 @@
+"""The demo: from nothing to a green UI, never twice on a folder, gone without a trace."""
+
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from maintenance.demo import ports, processes
+from maintenance.demo.postgres import PostgresServer, embedded_binaries
+from tests.builders import unique
+from tests.e2e.demos import MAINTENANCE, SERVING, Demo, wait_until
+
+pytestmark = pytest.mark.xdist_group("demo")  # the worker that has the demo that serves
+
+
+@pytest.fixture
+def demo(folder: Path) -> Iterator[Demo]:
+    """A demo of this test's own, not started."""
+    demo = Demo(folder / unique("demo"))
+    yield demo
+    demo.close()
+
+
+@pytest.fixture(scope="module")
+def killed(folder: Path) -> Iterator[Demo]:
+    """A demo whose first start was killed while the main job ran, and that then ran once."""
+    demo = Demo(folder / "killed")
+    demo.start()
+    demo.wait_for("Dagster at")
+    demo.send(signal.SIGKILL)
+    demo.wait()
+    assert demo.run("--once") == 0, demo.stderr
+    yield demo
+    demo.close()
+
+
+def test_main_job_creates_the_months_ahead(served: Demo) -> None:
+    created = [line for line in served.table if line.state == "created"]
+    assert [line.table for line in created] == ["analytics_events"] * 3 + ["audit_logs"] * 3
+
+
+def test_table_shows_rows_and_size_of_past_months(served: Demo) -> None:
+    events, *_ = (line for line in served.table if line.table == "analytics_events")
+    assert events.state.endswith("existed")
+    assert int(events.rows.replace(",", "")) > 100_000
+    assert events.size.endswith(" MB")
+
+
+def test_all_checks_pass(served: Demo) -> None:
+    assert served.stdout.splitlines()[-1].endswith("checks passed")
+
+
+def test_progress_goes_to_standard_error_alone(served: Demo) -> None:
+    assert "PostgreSQL 18" in served.stderr
+    assert "PostgreSQL" not in served.stdout
+    assert served.url in served.stderr
+
+
+def test_password_is_shown_nowhere(served: Demo) -> None:
+    password = (served.data / "postgres" / "password").read_text().strip()
+    logs = [path.read_text() for path in (served.data / "dagster" / "processes").glob("*.log")]
+    assert len(logs) == 3
+    assert not any(password in text for text in [served.stdout, served.stderr, *logs])
+    assert not list(processes.find(password))
+
+
+def test_written_variables_lead_the_command_line_to_the_demo(served: Demo) -> None:
+    variables = served.data / "environment"
+    assert variables.stat().st_mode & 0o777 == 0o600
+    script = f'. "{variables}" && "{MAINTENANCE}" status'
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert "3 of 3" in done.stdout
+
+
+def test_second_demo_on_the_folder_is_refused_and_the_first_undisturbed(served: Demo) -> None:
+    done = _demo("--data", str(served.data), "--port", str(ports.free_port()))
+    assert done.returncode == 2
+    assert "found in use by process" in done.stderr
+    assert ports.is_taken(served.port)
+
+
+def test_taken_port_is_refused_before_anything_is_started(demo: Demo) -> None:
+    with socket.create_server(("127.0.0.1", demo.port)):
+        assert demo.run() == 2
+    assert f"port {demo.port}: found in use by process" in demo.stderr
+    assert "--port" in demo.stderr
+    assert not (demo.data / "postgres").exists()
+
+
+def test_impossible_port_is_refused(demo: Demo) -> None:
+    demo.port = 70_000
+    assert demo.run() == 2
+    assert "wanted a port, 1 to 65535" in demo.stderr
+
+
+def test_folder_with_other_files_is_left_alone(demo: Demo) -> None:
+    demo.data.mkdir()
+    (demo.data / "thesis.txt").write_text("mine")
+    assert demo.run() == 2
+    assert "found other files" in demo.stderr
+    assert [each.name for each in demo.data.iterdir()] == ["thesis.txt"]
+
+
+def test_folder_that_cannot_be_made_is_one_clear_line(demo: Demo) -> None:
+    demo.data.write_text("a file")
+    demo.data /= "below"
+    done = _demo("--data", str(demo.data))
+    assert done.returncode == 2
+    assert "not a directory" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_killed_demo_starts_again_as_if_nothing_had_been(killed: Demo) -> None:
+    assert {line.database for line in killed.table} == {"learning_platform", "proposals"}
+    assert "checks passed" in killed.stdout
+
+
+def test_once_leaves_no_process(killed: Demo) -> None:
+    assert killed.leftovers() == []
+
+
+def test_second_start_writes_no_row_twice_and_stops_quietly(killed: Demo) -> None:
+    rows = [line.rows for line in killed.table]
+    killed.start()
+    killed.wait_for(SERVING)
+    assert [line.rows for line in killed.table] == rows
+    killed.send(signal.SIGTERM)
+    assert killed.wait() == 0
+    assert killed.stderr.endswith("Stopping. Ctrl-C again kills.\n")
+    assert killed.leftovers() == []
+
+
+def test_failed_run_shows_its_error_and_exits_1(killed: Demo) -> None:
+    month = f"audit_logs_{killed.table[-1].period.replace('-', '_')}"
+    _execute(killed, "proposals", f"DROP TABLE {month}", f"CREATE TABLE {month} (n int)")
+    assert killed.run("--once") == 1
+    assert "job proposals_monthly_partitions: failure" in killed.stderr
+    assert month in killed.stderr
+    assert "Traceback" not in killed.stderr
+    assert killed.leftovers() == []
+    _execute(killed, "proposals", f"DROP TABLE {month}")
+
+
+def test_half_made_database_of_dagster_is_made_anew(killed: Demo) -> None:
+    _execute(killed, "dagster", "COMMENT ON DATABASE dagster IS NULL", "DROP TABLE event_logs")
+    assert killed.run("--once") == 0, killed.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_while_starting_stops_everything(demo: Demo, number: signal.Signals) -> None:
+    demo.start()
+    demo.wait_for("PostgreSQL 18")
+    demo.send(number)
+    assert demo.wait() == 130
+    assert demo.leftovers() == []
+
+
+def test_second_signal_kills_and_nothing_lingers(demo: Demo) -> None:
+    demo.start()
+    demo.wait_for("PostgreSQL 18")
+    demo.send(signal.SIGINT)
+    demo.wait_for("Ctrl-C again kills")
+    demo.send(signal.SIGINT)
+    assert demo.wait() == -signal.SIGINT
+    wait_until(lambda: not demo.leftovers())
+
+
+def _demo(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [str(MAINTENANCE), "demo", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def _execute(demo: Demo, database: str, *statements: str) -> None:
+    """Run statements on a demo's server while the demo does not run."""
+    server = PostgresServer(embedded_binaries(), demo.data / "postgres")
+    with server, psycopg.connect(server.url(database), autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())

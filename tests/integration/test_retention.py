@@ -1,0 +1,211 @@
+"""Retention on real servers: what goes, what stays, and who waits for whom."""
+
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maintenance import maintain
+from maintenance.ddl.marks import marked, set_comment
+from maintenance.engine import runner
+from maintenance.engine.findings import FindingKind
+from maintenance.engine.requests import Request
+from maintenance.engine.runner import Outcome
+from maintenance.maintain import Report
+from maintenance.names import QualifiedName
+from maintenance.periods import Interval, period_of
+from maintenance.policy import Policy
+from tests.builders import Database
+from tests.integration.test_writers import writing
+from tests.policies import CREATE_EVENTS, EVENTS, make_policy
+
+TABLE = QualifiedName("public", "events")
+
+
+def month(offset: int = 0) -> str:
+    return period_of(datetime.now(UTC).date(), Interval.MONTH).shift(offset).key
+
+
+def child(offset: int = 0) -> str:
+    return f"events_{month(offset).replace('-', '_')}"
+
+
+def policy_of(database: Database, folder: Path, **retention: Any) -> Policy:
+    section = {"keep": "2 months", "action": "drop", **retention}
+    return make_policy(folder, database.url, {**EVENTS, "retention": section}, name="app")
+
+
+@pytest.fixture
+def filled(database: Database, tmp_path: Path) -> Database:
+    """Events of the five past months and this one, a row in each."""
+    database.execute(CREATE_EVENTS)
+    keeping = make_policy(tmp_path, database.url, EVENTS, name="filling")
+    asked = tuple(month(-n) for n in range(6))
+    maintain.apply(keeping, request=Request(TABLE, asked))
+    maintain.apply(keeping)
+    for n in range(6):
+        database.execute(f"INSERT INTO public.events VALUES ({n}, '{month(-n)}-02')")
+    return database
+
+
+def relations(database: Database) -> set[str]:
+    rows = database.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        " AND relkind = 'r' AND relname LIKE 'events%'"
+    )
+    return {name for (name,) in rows}
+
+
+def retire(policy: Policy) -> Report:
+    return maintain.apply(policy, only=["retention"])
+
+
+def test_expired_months_go_and_the_others_stay(filled: Database, tmp_path: Path) -> None:
+    policy = policy_of(filled, tmp_path)
+    report = retire(policy)
+    assert report.ok
+    gone = {result.action.object for result in report.results}
+    assert gone == {f"public.{child(-n)}" for n in (5, 4, 3)}
+    assert relations(filled) == {child(n) for n in range(-2, 4)}
+    assert filled.execute("SELECT id FROM public.events ORDER BY id") == [(0,), (1,), (2,)]
+    assert retire(policy).plan.actions == ()
+
+
+def test_partitions_and_retention_agree_in_one_run(filled: Database, tmp_path: Path) -> None:
+    policy = policy_of(filled, tmp_path)
+    assert maintain.apply(policy).ok
+    assert maintain.plan(policy).plan.actions == ()
+
+
+def test_with_a_default_partition_the_detach_is_short_and_plain(
+    filled: Database, tmp_path: Path
+) -> None:
+    filled.execute("CREATE TABLE public.events_rest PARTITION OF public.events DEFAULT")
+    report = retire(policy_of(filled, tmp_path))
+    assert report.ok
+    assert not any("CONCURRENTLY" in sql for r in report.results for sql in r.action.sql)
+    assert child(-5) not in relations(filled)
+
+
+def test_detach_marks_the_table_with_its_origin(filled: Database, tmp_path: Path) -> None:
+    assert retire(policy_of(filled, tmp_path, action="detach")).ok
+    ((comment,),) = filled.execute(f"SELECT obj_description('public.{child(-5)}'::regclass)")
+    assert '"detached_from": "public.events"' in comment
+    assert filled.execute(f"SELECT id FROM public.{child(-5)}") == [(5,)]
+
+
+def test_grace_keeps_the_table_and_a_later_run_drops_it(filled: Database, tmp_path: Path) -> None:
+    policy = policy_of(filled, tmp_path, grace="7 days", max_per_run=9)
+    assert retire(policy).ok
+    assert child(-5) in relations(filled)
+    assert filled.execute("SELECT count(*) FROM public.events") == [(3,)]
+    for n in (5, 4, 3):
+        mark = {"detached_from": "public.events", "period": month(-n), "at": "2020-01-01T00:00Z"}
+        filled.execute(set_comment(QualifiedName("public", child(-n)), marked(None, mark)))
+    report = retire(policy)
+    assert {r.action.kind.value for r in report.results} == {"drop_partition"}
+    assert relations(filled) == {child(n) for n in range(-2, 4)}
+
+
+def test_open_reader_delays_the_detach_and_no_writer(filled: Database, tmp_path: Path) -> None:
+    filled.execute("CREATE SEQUENCE public.ids START 1000")
+    reader = filled.connect(autocommit=False)
+    reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    reader.execute("SELECT count(*) FROM public.events")
+    threading.Timer(1.5, reader.rollback).start()
+    lines: list[str] = []
+    policy = policy_of(filled, tmp_path, max_per_run=9)
+    with writing(filled) as writers:
+        report = maintain.apply(policy, only=["retention"], progress=lines.append)
+    assert report.ok
+    assert writers.errors == []
+    assert any("older transactions" in line for line in lines)
+    assert relations(filled) == {child(n) for n in range(-2, 4)}
+    assert filled.execute("SELECT count(*) FROM public.events WHERE id >= 1000") == [
+        (sum(writers.written),)
+    ]
+
+
+def test_reader_that_never_ends_leaves_a_pending_detach_the_next_run_finishes(
+    filled: Database, tmp_path: Path
+) -> None:
+    retention = {"keep": "2 months", "action": "drop", "max_per_run": 1}
+    locks = {"give_up_after": "500 ms"}
+    policy = make_policy(tmp_path, filled.url, {**EVENTS, "retention": retention}, locks=locks)
+    reader = filled.connect(autocommit=False, application_name="a long report")
+    reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    reader.execute("SELECT count(*) FROM public.events")
+    report = retire(policy)
+    assert [r.outcome for r in report.results] == [Outcome.FAILED, Outcome.SKIPPED]
+    assert not report.ok
+    pending = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhdetachpending"
+    assert filled.execute(pending) == [(child(-5),)]
+    reader.rollback()
+    report = retire(policy)
+    assert report.ok
+    assert filled.execute(pending) == []
+    assert child(-5) not in relations(filled)
+
+
+def test_tables_foreign_keys_point_to_are_locked_one_at_a_time(
+    filled: Database, tmp_path: Path
+) -> None:
+    filled.execute("CREATE TABLE public.users (id bigint PRIMARY KEY)")
+    filled.execute("INSERT INTO public.users SELECT generate_series(0, 9)")
+    filled.execute("ALTER TABLE public.events ADD FOREIGN KEY (id) REFERENCES public.users")
+    assert retire(policy_of(filled, tmp_path)).ok
+    assert child(-5) not in relations(filled)
+
+
+def test_table_that_others_point_to_is_kept(filled: Database, tmp_path: Path) -> None:
+    filled.execute(
+        "CREATE TABLE public.notes (id bigint, at timestamptz,"
+        " FOREIGN KEY (id, at) REFERENCES public.events)"
+    )
+    report = retire(policy_of(filled, tmp_path))
+    assert report.results == ()
+    assert any("public.notes" in finding.message for finding in report.findings)
+
+
+def test_partition_replaced_after_planning_is_not_touched(filled: Database, tmp_path: Path) -> None:
+    policy = policy_of(filled, tmp_path, max_per_run=1)
+    whole = runner.run
+
+    def swapped(*args: Any, **kwargs: Any) -> Any:
+        filled.execute(f"DROP TABLE public.{child(-5)}")
+        filled.execute(
+            f"CREATE TABLE public.{child(-5)} PARTITION OF public.events"
+            f" FOR VALUES FROM ('{month(-5)}-01 00:00+00') TO ('{month(-4)}-01 00:00+00')"
+        )
+        filled.execute(f"INSERT INTO public.events VALUES (55, '{month(-5)}-03')")
+        return whole(*args, **kwargs)
+
+    runner.run = swapped
+    try:
+        report = retire(policy)
+    finally:
+        runner.run = whole
+    assert [r.outcome for r in report.results] == [Outcome.FAILED, Outcome.SKIPPED]
+    assert "55000" in str(report.results[0].error)
+    assert filled.execute("SELECT id FROM public.events WHERE id = 55") == [(55,)]
+
+
+def test_view_on_a_partition_stops_its_drop_and_nothing_is_cascaded(
+    filled: Database, tmp_path: Path
+) -> None:
+    filled.execute(f"CREATE VIEW public.report AS SELECT * FROM public.{child(-5)}")
+    report = retire(policy_of(filled, tmp_path, max_per_run=1))
+    assert report.results[-1].outcome is Outcome.FAILED
+    assert "2BP01" in str(report.results[-1].error)
+    assert filled.execute("SELECT id FROM public.report") == [(5,)]
+
+
+def test_fuse_limits_a_run_and_says_so(filled: Database, tmp_path: Path) -> None:
+    policy = policy_of(filled, tmp_path, max_per_run=1)
+    planned = maintain.plan(policy, only=["retention"])
+    assert FindingKind.RETENTION_FUSE in {finding.kind for finding in planned.findings}
+    retire(policy)
+    assert child(-5) not in relations(filled)
+    assert child(-4) in relations(filled)

@@ -1,0 +1,360 @@
+"""The SQL library: every file says what it is, and each server agrees."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from pglast import ast, parse_sql
+from pglast.visitors import Visitor
+
+from maintenance.demo.postgres import PostgresServer
+from maintenance.engine.runlock import RUN_LOCK
+from maintenance.errors import MaintenanceError
+from maintenance.server.session import fetch, pin
+from maintenance.server.sqlfiles import load_statement, newest_variant
+from tests.builders import ROOT, SQL, Database
+from tests.policies import CREATE_EVENTS
+from tests.sessions import session
+
+KEYS = ["since", "params", "columns", "locks", "source"]
+PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+
+Fields = dict[str, str]
+"""Names with their types, in order."""
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of the library."""
+
+    path: Path
+
+    @property
+    def folder(self) -> str:
+        return self.path.parent.name
+
+    @property
+    def name(self) -> str:
+        return self.path.name.split(".")[0]
+
+    @property
+    def text(self) -> str:
+        return self.path.read_text()
+
+    @property
+    def header(self) -> Fields:
+        lines = self.text.splitlines()[: len(KEYS) + 1]
+        assert all(line.startswith("-- ") or line == "-- params:" for line in lines), lines
+        return {key: value.strip() for key, _, value in (x[3:].partition(":") for x in lines)}
+
+    def fields(self, key: str) -> Fields:
+        listed = re.sub(r"\([^)]*\)", "", self.header[key])
+        pairs = [entry.split(maxsplit=1) for entry in listed.split(",") if entry.strip()]
+        return {name: type_.strip() for name, type_ in pairs}
+
+    @property
+    def numbered(self) -> str:
+        """The statement with `$1` for its first parameter, as the server takes it."""
+        places = list(self.fields("params"))
+        if not places:
+            return self.text
+        text = PLACEHOLDER.sub(lambda match: f"${places.index(match[1]) + 1}", self.text)
+        return text.replace("%%", "%")
+
+
+def library() -> Iterator[File]:
+    """Every statement, migrations and the owners' schemas left out."""
+    for path in sorted(SQL.rglob("*.sql")):
+        inside = path.relative_to(SQL)
+        if inside.parts[0] != "systems" and not re.match(r"\d{4}_", path.name):
+            yield File(path)
+
+
+FILES = list(library())
+every_file = pytest.mark.parametrize("file", FILES, ids=lambda f: f"{f.folder}/{f.path.name}")
+
+
+@every_file
+def test_header_says_all_that_is_asked(file: File) -> None:
+    assert list(file.header) == [file.name, *KEYS]
+    assert file.header[file.name], "what it is about"
+    assert file.header["locks"]
+    assert file.header["source"]
+
+
+@every_file
+def test_since_is_a_served_version_and_that_of_the_variant(file: File) -> None:
+    since = int(file.header["since"])
+    variant = re.search(r"\.pg(\d+)\.sql$", file.path.name)
+    assert 14 <= since <= 18
+    assert variant is None or int(variant[1]) == since
+
+
+@every_file
+def test_header_names_the_parameters_that_the_statement_takes(file: File) -> None:
+    assert set(PLACEHOLDER.findall(file.text)) == set(file.fields("params"))
+    assert file.fields("params") or "%%" not in file.text, "no parameters, so no % is doubled"
+
+
+@every_file
+def test_file_holds_one_statement(file: File) -> None:
+    assert len(parse_sql(file.numbered)) == 1
+
+
+class References(Visitor):
+    """Collects the names that a session's search_path would decide about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.relations: list[str] = []
+        self.functions: list[str] = []
+        self.defined: set[str] = set()
+
+    def visit_CommonTableExpr(self, _ancestors: Any, node: ast.CommonTableExpr) -> None:  # noqa: N802 - pglast's
+        self.defined.add(str(node.ctename))
+
+    def visit_RangeVar(self, _ancestors: Any, node: ast.RangeVar) -> None:  # noqa: N802 - pglast's
+        self.relations.append(".".join(filter(None, (node.schemaname, node.relname))))
+
+    def visit_FuncCall(self, _ancestors: Any, node: ast.FuncCall) -> None:  # noqa: N802 - pglast's
+        self.functions.append(".".join(part.sval for part in node.funcname or ()))
+
+
+@cache
+def references(file: File) -> References:
+    found = References()
+    found(parse_sql(file.numbered))
+    return found
+
+
+@every_file
+def test_every_relation_and_function_is_qualified(file: File) -> None:
+    found = references(file)
+    named = {*found.functions, *(set(found.relations) - found.defined)}
+    assert {name for name in named if "." not in name} == set()
+
+
+# On servers
+
+
+def newest(server: PostgresServer) -> list[File]:
+    """The files that this server is given."""
+    chosen = {
+        (f.folder, f.name): File(newest_variant(f.path.parent, f.name, server.major))
+        for f in FILES
+        if int(f.header["since"]) <= server.major
+    }
+    return list(chosen.values())
+
+
+def test_every_file_prepares_and_describes_the_columns_of_its_header(
+    server: PostgresServer,
+) -> None:
+    with session(server.url()) as connection:
+        for file in newest(server):
+            parameters = [_oid(connection, t) for t in file.fields("params").values()]
+            prepared = connection.pgconn.prepare(b"", file.numbered.encode(), parameters)
+            assert prepared.status == psycopg.pq.ExecStatus.COMMAND_OK, (
+                f"{file.name}: {prepared.error_message.decode()}"
+            )
+            described = connection.pgconn.describe_prepared(b"")
+            columns = {
+                (described.fname(n) or b"").decode(): described.ftype(n)
+                for n in range(described.nfields)
+            }
+            header = {n: _oid(connection, t) for n, t in file.fields("columns").items()}
+            assert list(columns.items()) == list(header.items()), file.name
+
+
+def _oid(
+    connection: psycopg.Connection[Any], name: str, catalog: str = "pg_catalog.regtype"
+) -> int:
+    question = f"SELECT %s::{catalog}::pg_catalog.oid"
+    row = connection.execute(question.encode(), [name]).fetchone()
+    assert row
+    return int(row[0])
+
+
+SAMPLES: dict[str, Any] = {
+    "relations": ["public.events"],
+    "schemas": ["public"],
+    "names": ["events"],
+    "key": RUN_LOCK,
+}
+"""Parameters that make an answer; one that is not listed is NULL."""
+
+SHADOW_FUNCTIONS = """
+DO $$ DECLARE f record; BEGIN
+  FOR f IN SELECT proname, array_to_string(ARRAY(SELECT format_type(t, NULL)
+                                                  FROM unnest(proargtypes) t), ', ') AS arguments
+             FROM pg_proc
+            WHERE pronamespace = 'pg_catalog'::regnamespace AND proname = ANY ({names})
+              AND prokind = 'f' AND provariadic = 0
+              AND NOT proargtypes::oid[] && ARRAY['"any"'::regtype, 'internal'::regtype]::oid[]
+  LOOP
+    EXECUTE format('CREATE FUNCTION evil.%I(%s) RETURNS int LANGUAGE plpgsql'
+      ' AS ''BEGIN RAISE EXCEPTION ''''shadowed''''; END''', f.proname, f.arguments);
+  END LOOP;
+END $$
+"""
+
+SHADOW_OPERATORS = """
+CREATE FUNCTION evil.never(oid, oid) RETURNS bool LANGUAGE sql AS 'SELECT false';
+CREATE FUNCTION evil.never(name, text) RETURNS bool LANGUAGE sql AS 'SELECT false';
+CREATE OPERATOR evil.= (FUNCTION = evil.never, LEFTARG = oid, RIGHTARG = oid);
+CREATE OPERATOR evil.= (FUNCTION = evil.never, LEFTARG = name, RIGHTARG = text);
+CREATE OPERATOR evil.~~ (FUNCTION = evil.never, LEFTARG = name, RIGHTARG = text);
+CREATE DOMAIN evil.text AS pg_catalog.text CHECK (false);
+CREATE DOMAIN evil.oid AS pg_catalog.oid CHECK (false);
+"""
+
+
+def shadow(database: Database, *, operators: bool) -> None:
+    """Make a schema in which what the library uses means something else."""
+    used = [references(file) for file in FILES]
+    functions = sorted({f.split(".")[-1] for refs in used for f in refs.functions})
+    relations = {r for refs in used for r in refs.relations if r.startswith("pg_catalog.")}
+    database.execute("CREATE SCHEMA evil")
+    database.execute(SHADOW_FUNCTIONS.replace("{names}", f"'{{{','.join(functions)}}}'"))
+    for relation in sorted(relations):
+        database.execute(f"CREATE TABLE evil.{relation.split('.')[1]} ()")
+    if operators:
+        with database.connect() as connection:
+            connection.execute(SHADOW_OPERATORS.encode())
+
+
+def answers(connection: psycopg.Connection[Any], server: PostgresServer) -> dict[str, Any]:
+    """What every file answers, without the columns that time changes."""
+    (parent,) = connection.execute(
+        "SELECT 'public.events'::pg_catalog.regclass::pg_catalog.oid"
+    ).fetchone() or (0,)
+    samples = {**SAMPLES, "parents": [parent]}
+    found: dict[str, Any] = {}
+    for file in newest(server):
+        columns = file.fields("columns")
+        steady = [n for n, type_ in enumerate(columns.values()) if type_ not in CHANGING]
+        parameters = {name: samples.get(name) for name in file.fields("params")}
+        rows = fetch(connection, file.folder, file.name, parameters)
+        found[f"{file.folder}/{file.name}"] = [tuple(row[n] for n in steady) for row in rows]
+    return found
+
+
+CHANGING = ("timestamptz", "float8")
+
+
+@pytest.fixture
+def events(database: Database) -> Database:
+    database.execute(CREATE_EVENTS)
+    database.execute("CREATE TABLE public.events_all PARTITION OF public.events DEFAULT")
+    holder = database.connect(autocommit=False)
+    holder.execute("LOCK TABLE public.events IN SHARE MODE")
+    holder.execute("SELECT pg_advisory_lock(%s)", [RUN_LOCK])
+    return database
+
+
+def test_shadowed_functions_and_tables_change_no_answer(
+    events: Database, server: PostgresServer
+) -> None:
+    shadow(events, operators=False)
+    with session(events.url) as connection:
+        wanted = answers(connection, server)
+        pin(connection, {"search_path": "evil, pg_catalog"})
+        assert answers(connection, server) == wanted
+    assert sum(map(bool, wanted.values())) > len(wanted) / 2, "most had something to answer"
+
+
+def test_search_path_of_a_hostile_database_changes_no_answer(
+    events: Database, server: PostgresServer
+) -> None:
+    with session(events.url) as connection:
+        wanted = answers(connection, server)
+    shadow(events, operators=True)
+    events.execute(f"ALTER DATABASE {events.name} SET search_path = evil, pg_catalog")
+    with session(events.url) as connection:
+        found = answers(connection, server)
+    near, known = found.pop("catalog/list_near_names"), wanted.pop("catalog/list_near_names")
+    assert found == wanted
+    assert [row for row in near if row[0] != "evil"] == known
+
+
+# Variants
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, since in (("ask.sql", 15), ("ask.pg17.sql", 17), ("ask_more.sql", 14)):
+        (tmp_path / name).write_text(f"-- {name}\n-- since: {since}\nSELECT 1")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("major", "file"),
+    [(15, "ask.sql"), (16, "ask.sql"), (17, "ask.pg17.sql"), (18, "ask.pg17.sql")],
+)
+def test_newest_variant_that_fits_is_taken(folder: Path, major: int, file: str) -> None:
+    assert newest_variant(folder, "ask", major).name == file
+
+
+def test_no_fitting_variant_is_an_error(folder: Path) -> None:
+    with pytest.raises(MaintenanceError, match=r"/ask: no variant for PostgreSQL 14"):
+        newest_variant(folder, "ask", 14)
+
+
+def test_unknown_statement_is_an_error() -> None:
+    with pytest.raises(MaintenanceError, match="sql/catalog/guess: no variant"):
+        load_statement("catalog", "guess", 180004)
+
+
+# Installed
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the wheel holds."""
+    uv = shutil.which("uv")
+    if uv is None:
+        pytest.fail("no uv") if os.environ.get("CI") == "true" else pytest.skip("no uv")
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [uv, "build", "--wheel", "--quiet", "--out-dir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def test_wheel_carries_sql_policies_and_dagster_files(installed: Path) -> None:
+    data = installed / "maintenance" / "_data"
+    for name in ("sql", "policies", "dagster.yaml", "workspace.yaml"):
+        original = ROOT / name
+        files = [p for p in original.rglob("*") if p.is_file()] if original.is_dir() else [original]
+        for path in files:
+            copy = data / path.relative_to(ROOT)
+            assert copy.read_bytes() == path.read_bytes()
+
+
+def test_installed_copy_reads_its_own_sql(installed: Path, tmp_path: Path) -> None:
+    script = """
+from maintenance.server.sqlfiles import data_root, load_statement
+load_statement("catalog", "identify", 180004)
+print(data_root())
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.strip() == str(installed / "maintenance" / "_data")
