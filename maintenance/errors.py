@@ -88,6 +88,10 @@ class EffectError(MaintenanceError):
     """A statement succeeded and yet the catalog does not show its effect."""
 
 
+class ArchiveError(MaintenanceError):
+    """An archive can't be written, is not what it claims to be, or can't be restored."""
+
+
 def is_retryable(sqlstate: str | None) -> bool:
     """Tell whether work that failed with this SQLSTATE may be tried again unchanged."""
     return sqlstate in RETRYABLE_SQLSTATES

@@ -19,6 +19,7 @@ from maintenance.engine.findings import FITNESS, Finding, FindingKind, Severity
 from maintenance.engine.ladder import Ladder, Progress, silent
 from maintenance.engine.plans import Plan, join
 from maintenance.engine.requests import EVERYTHING, Request
+from maintenance.engine.reviewed import ReviewedPlan, admit
 from maintenance.engine.runlock import exclusive_run
 from maintenance.engine.runner import Outcome, Result
 from maintenance.engine.subject import Subject
@@ -116,11 +117,13 @@ def apply(
     now: datetime | None = None,
     only: Collection[str] = (),
     request: Request = EVERYTHING,
+    reviewed: ReviewedPlan | None = None,
     progress: Progress = silent,
 ) -> Report:
     """Observe, plan, carry out, observe again; everything is recorded in the store.
 
     An action counts as done only when a second look at the catalog no longer asks for it.
+    With a reviewed plan exactly its actions are carried out, or all are refused.
 
     Raises:
         UsageError, UnreachableError, MaintenanceError: as `plan`; a store that can't be made too.
@@ -136,7 +139,9 @@ def apply(
         journal = Journal(store, policy.database.name)
         journal.begin("apply", policy.hash)
         with _recorded_failure(journal):
-            report = _apply(connection, journal, policy, subjects, moment, request, progress)
+            report = _apply(
+                connection, journal, policy, subjects, moment, request, reviewed, progress
+            )
         journal.end(
             "done" if report.ok else "failed", [finding.as_json() for finding in report.findings]
         )
@@ -162,6 +167,7 @@ def _apply(
     subjects: Sequence[Subject],
     now: datetime,
     request: Request,
+    reviewed: ReviewedPlan | None,
     progress: Progress,
 ) -> Report:
     locks = policy.locks
@@ -170,6 +176,8 @@ def _apply(
     try:
         with exclusive_run(connection, locks.give_up_after, progress):
             snapshot, planned = _look(connection, policy, subjects, now, request)
+            if reviewed is not None:
+                planned = admit(reviewed, policy.hash, planned)
             results = runner.run(
                 connection,
                 planned.actions,

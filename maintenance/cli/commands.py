@@ -22,6 +22,7 @@ from maintenance.cli.render import (
     render_status,
 )
 from maintenance.engine.requests import Request
+from maintenance.engine.reviewed import ReviewedPlan, read_reviewed
 from maintenance.errors import MaintenanceError, UsageError
 from maintenance.maintain import Report
 from maintenance.names import QualifiedName, parse_name
@@ -91,6 +92,7 @@ def _table(
         raise click.BadParameter(str(exc)) from exc
 
 
+_FILE = click.Path(path_type=Path, dir_okay=False)
 _ONLY = click.option("--only", callback=_only, help="Subjects, separated by commas.")
 _NOW = click.option("--now", callback=_moment, help="Count from this ISO 8601 moment.")
 
@@ -110,13 +112,21 @@ def check(policies: tuple[Path, ...], as_json: bool, schema: bool) -> None:
 @_policy_options
 @_ONLY
 @_NOW
+@click.option("--out", type=_FILE, help="Save the plan, to be reviewed and applied later.")
 def plan(
-    policies: tuple[Path, ...], as_json: bool, only: tuple[str, ...], now: datetime | None
+    policies: tuple[Path, ...],
+    as_json: bool,
+    only: tuple[str, ...],
+    now: datetime | None,
+    out: Path | None,
 ) -> None:
     """Dry run: show actions with their SQL and locks, and findings; change nothing."""
 
     def work(policy: Policy) -> Report:
-        return maintain.plan(policy, now=now, only=only)
+        report = maintain.plan(policy, now=now, only=only)
+        if out is not None:
+            _save(out, policy, report, only)
+        return report
 
     _answer(policies, as_json, work, _plan_json, render_plan)
 
@@ -127,6 +137,7 @@ def plan(
 @_NOW
 @click.option("--table", callback=_table, help="Only this table.")
 @click.option("--period", "periods", multiple=True, help="This period, such as 2025-03.")
+@click.option("--plan", "plan_file", type=_FILE, help="Exactly what this saved plan says.")
 def apply(
     policies: tuple[Path, ...],
     as_json: bool,
@@ -134,6 +145,7 @@ def apply(
     now: datetime | None,
     table: QualifiedName | None,
     periods: tuple[str, ...],
+    plan_file: Path | None,
 ) -> None:
     """Do what plan shows, and report what stands afterwards."""
     if now is not None and os.environ.get(CLOCK_OVERRIDE) != "1":
@@ -144,12 +156,20 @@ def apply(
     if periods and table is None:
         raise UsageError("--period without --table", hint="name the table that is to have it")
 
+    reviewed = _reviewed(plan_file, only, table) if plan_file is not None else None
+
     def work(policy: Policy) -> Report:
+        if reviewed is not None and reviewed.database != policy.database.name:
+            raise UsageError(
+                f"{plan_file}: a plan for {reviewed.database}, found {policy.database.name}",
+                hint="name that database's policy with --policy",
+            )
         return maintain.apply(
             policy,
             now=now,
-            only=only,
+            only=reviewed.only if reviewed is not None else only,
             request=Request(table, periods),
+            reviewed=reviewed,
             progress=error_console.print_progress,
         )
 
@@ -182,6 +202,24 @@ def demo(once: bool, port: int, data: Path) -> None:
     except MaintenanceError as exc:
         error_console.print_error(exc)
         raise SystemExit(exc.exit_code) from exc
+
+
+def _save(out: Path, policy: Policy, report: Report, only: tuple[str, ...]) -> None:
+    actions = tuple(action.as_json() for action in report.plan.actions)
+    document = ReviewedPlan(policy.database.name, policy.hash, only, actions).as_json()
+    try:
+        out.write_text(json.dumps(document, indent=2) + "\n")
+    except OSError as exc:
+        raise UsageError(f"{out}: {exc.strerror}, wanted a file to write") from exc
+
+
+def _reviewed(file: Path, only: tuple[str, ...], table: QualifiedName | None) -> ReviewedPlan:
+    if only or table is not None:
+        raise UsageError("--plan says all: leave out --only, --table and --period")
+    try:
+        return read_reviewed(file.read_text(), str(file))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UsageError(f"{file}: can't be read, wanted a saved plan") from exc
 
 
 def _answer(

@@ -40,3 +40,19 @@ def read_mark(comment: str | None) -> dict[str, Any]:
 def set_comment(table: QualifiedName, comment: str) -> str:
     """Return the statement that sets a table's comment; it takes SHARE UPDATE EXCLUSIVE on it."""
     return f"COMMENT ON TABLE {table} IS {literal(comment)}"
+
+
+NOW = "{now}"
+"""Stands in a mark for the moment at which `stamp` is run."""
+
+
+def stamp(table: QualifiedName, comment: str) -> str:
+    """Return the statement that sets a comment and fills in `NOW` by the server's clock.
+
+    The text of a plan stays the same from one planning to the next, and so does its id.
+    """
+    moment = "pg_catalog.to_char(pg_catalog.clock_timestamp(), 'YYYY-MM-DD\"T\"HH24:MI:SSOF:00')"
+    filled = f"pg_catalog.replace({literal(comment)}, '{NOW}', {moment})"
+    command = literal(f"COMMENT ON TABLE {table} IS ")
+    body = f"BEGIN EXECUTE {command} || pg_catalog.quote_literal({filled}); END"
+    return f"DO {literal(body)}"

@@ -40,6 +40,28 @@ class LockMode(StrEnum):
         """Whether holding it, or queueing for it, stops INSERT, UPDATE and DELETE."""
         return self is not LockMode.SHARE_UPDATE_EXCLUSIVE
 
+    @property
+    def conflicts(self) -> tuple[str, ...]:
+        """The held modes that stand in its way, as `pg_locks` names them (table 13.2)."""
+        return _HELD_MODES[_HELD_MODES.index(_WEAKEST_CONFLICT[self]) :]
+
+
+_HELD_MODES = (
+    "AccessShareLock",
+    "RowShareLock",
+    "RowExclusiveLock",
+    "ShareUpdateExclusiveLock",
+    "ShareLock",
+    "ShareRowExclusiveLock",
+    "ExclusiveLock",
+    "AccessExclusiveLock",
+)
+_WEAKEST_CONFLICT = {
+    LockMode.SHARE_UPDATE_EXCLUSIVE: "ShareUpdateExclusiveLock",
+    LockMode.SHARE_ROW_EXCLUSIVE: "RowExclusiveLock",
+    LockMode.ACCESS_EXCLUSIVE: "AccessShareLock",
+}
+
 
 class Lock(NamedTuple):
     """A lock that a step takes, on a table named as PostgreSQL quotes it."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 
@@ -26,6 +27,7 @@ from maintenance.server.session import (
 )
 
 MAX_PAUSE_S = 2.0
+_MAX_DOUBLINGS = 16
 MAX_SLOW_TRIES = 10
 """A step that holds blocking locks may not take long; so often it is given another chance."""
 
@@ -71,11 +73,12 @@ class Ladder:
                 slow_tries += exc.sqlstate == psycopg.errors.QueryCanceled.sqlstate
                 if not error.retryable or slow_tries >= MAX_SLOW_TRIES:
                     raise error from exc
-                if self.clock() >= deadline:
+                now = self.clock()
+                if now >= deadline:
                     raise self._given_up(connection, step.locks, attempt) from exc
             if attempt == 1:
                 progress(f"waiting for a lock: {_holders(connection, step.locks)}")
-            self.sleep(self._pause(attempt))
+            self.sleep(min(self._pause(attempt), deadline - now))
             attempt += 1
 
     def attempt(self, connection: Connection, step: Step) -> None:
@@ -115,7 +118,8 @@ class Ladder:
         return ";\n".join(parts)
 
     def _pause(self, attempt: int) -> float:
-        longest = min(MAX_PAUSE_S, self.lock_timeout.total_seconds() * 2.0**attempt)
+        doublings = min(attempt, _MAX_DOUBLINGS)
+        longest = min(MAX_PAUSE_S, self.lock_timeout.total_seconds() * 2**doublings)
         return longest * (0.5 + 0.5 * self.dice())
 
     def _given_up(
@@ -131,20 +135,17 @@ class Ladder:
 
 def _holders(connection: Connection, locks: Sequence[Lock]) -> str:
     """Name the sessions in the way, oldest transaction first."""
+    pairs = [(lock.object, mode) for lock in locks for mode in lock.mode.conflicts]
+    parameters = {"relations": [name for name, _ in pairs], "modes": [mode for _, mode in pairs]}
     try:
-        rows = fetch(
-            connection,
-            "catalog",
-            "list_lock_holders",
-            {"relations": [lock.object for lock in locks]},
-        )
+        rows = fetch(connection, "catalog", "list_lock_holders", parameters)
     except psycopg.Error:
         return "its holder could not be read"
-    if not rows:
-        return "its holder is gone by now"
-    return "; ".join(
-        f"pid {r.pid} ({r.role or 'system'}, {r.application or r.state or 'no application name'})"
-        f" holds {r.mode} on {r.relation}"
-        + (f" since {r.age_s:.1f} s" if r.age_s is not None else "")
-        for r in rows
-    )
+    return "; ".join(_holder(row) for row in rows) or "its holder is gone by now"
+
+
+def _holder(row: Any) -> str:
+    who = f"pid {row.pid}" if row.gid is None else f"prepared transaction {row.gid}"
+    what = row.application or row.state or "no application name"
+    since = f" since {row.age_s:.1f} s" if row.age_s is not None else ""
+    return f"{who} ({row.role or 'system'}, {what}) holds {row.mode} on {row.relation}{since}"

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from maintenance.catalog.models import Snapshot, Table
 from maintenance.ddl.detach import detach, finalize
 from maintenance.ddl.guards import still_detached
-from maintenance.ddl.marks import DETACHED_FROM, marked, set_comment
+from maintenance.ddl.marks import DETACHED_FROM, NOW, marked, stamp
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plans import Plan, join
@@ -128,10 +128,10 @@ def _retire(case: Case, item: Expired) -> Iterator[Action]:
             DETACHED_FROM: case.name,
             "bound": item.bound,
             "period": period,
-            "at": case.now.isoformat(timespec="seconds"),
+            "at": NOW,
         },
     )
-    steps = detach(case.table, child, set_comment(child.relation, mark))
+    steps = detach(case.table, child, stamp(child.relation, mark))
     detachment = _action(
         case, ActionKind.DETACH_PARTITION, child.relation, period, facts, steps, after
     )

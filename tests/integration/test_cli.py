@@ -218,3 +218,49 @@ def test_installed_command_keeps_progress_off_standard_output(file: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)["actions"]) == 4
     assert "create_partition" in done.stderr
+
+
+# Reviewed plans
+
+
+def test_reviewed_plan_is_carried_out_exactly(file: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "plan.json"
+    planned = answer("plan", "--policy", file, "--out", saved, exits=1)
+    assert json.loads(saved.read_text())["policy_hash"]
+    done = answer("apply", "--policy", file, "--plan", saved, exits=0)
+    assert [a["id"] for a in done["actions"]] == [a["id"] for a in planned["actions"]]
+
+
+def refused(file: Path, saved: Path) -> str:
+    done = answer("apply", "--policy", file, "--plan", saved, exits=1)
+    assert {action["outcome"] for action in done["actions"]} == {"refused"}
+    return str(done["actions"][0]["error"])
+
+
+def test_reviewed_plan_is_refused_whole_when_the_catalog_changed(
+    database: Database, file: Path, tmp_path: Path
+) -> None:
+    saved = tmp_path / "plan.json"
+    planned = answer("plan", "--policy", file, "--out", saved, exits=1)
+    database.execute("".join(planned["actions"][0]["sql"][:1]))
+    assert "no longer planned so" in refused(file, saved)
+    assert database.execute("SELECT relname FROM pg_class WHERE relispartition") == []
+
+
+def test_reviewed_plan_is_refused_when_the_policy_changed(
+    database: Database, file: Path, tmp_path: Path
+) -> None:
+    saved = tmp_path / "plan.json"
+    answer("plan", "--policy", file, "--out", saved, exits=1)
+    write_policy(tmp_path, database.url, {**EVENTS, "premake": 4})
+    assert "the policy has changed" in refused(file, saved)
+    assert database.execute("SELECT relname FROM pg_class WHERE relispartition") == []
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', "\0"])
+def test_file_that_is_no_saved_plan_exits_2(file: Path, tmp_path: Path, text: str) -> None:
+    saved = tmp_path / "plan.json"
+    saved.write_text(text)
+    result = call("apply", "--policy", file, "--plan", saved)
+    assert result.exit_code == 2
+    assert "plan.json" in result.stderr

@@ -187,6 +187,7 @@ def _oid(
 
 SAMPLES: dict[str, Any] = {
     "relations": ["public.events"],
+    "modes": ["ShareLock"],
     "schemas": ["public"],
     "names": ["events"],
     "key": RUN_LOCK,

@@ -1,0 +1,188 @@
+"""The content of a table as a stream of COPY text that is lossless and the same every time.
+
+Text is lossless for every type under the settings below, outlives major versions, and needs no
+knowledge of types here. A sequential scan that always begins at the first block gives rows of an
+untouched table in the same order, so one hash over the stream proves that nothing changed.
+Source: PostgreSQL manual, COPY, and what pg_dump sets.
+"""
+
+import hashlib
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from maintenance.archives.description import Description, describe
+from maintenance.archives.pace import Pace
+from maintenance.archives.tables import TableId
+from maintenance.engine.ladder import Progress, silent
+from maintenance.errors import ArchiveError
+from maintenance.names import quote
+from maintenance.server.session import Connection, explain, rollback_quietly, run_sql
+
+LOSSLESS = {
+    "bytea_output": "'hex'",
+    "DateStyle": "'ISO, YMD'",
+    "extra_float_digits": "3",
+    "IntervalStyle": "'postgres'",
+    "lc_monetary": "'C'",
+    "search_path": "''",
+    "TimeZone": "'UTC'",
+    "xmloption": "'content'",
+}
+"""Settings under which a value's text is the same everywhere, and reads back as the same value."""
+
+_READING = {
+    # rows that a policy hides are an error, never left out
+    "row_security": "off",
+    # the order of rows is that of the table
+    "synchronize_seqscans": "off",
+    "max_parallel_workers_per_gather": "0",
+    "enable_indexscan": "off",
+    "enable_indexonlyscan": "off",
+    "enable_bitmapscan": "off",
+    "statement_timeout": "0",
+    "lock_timeout": "'60s'",
+}
+
+CHUNK_BYTES = 2**18
+"""Small enough that the server fills its socket while we compress."""
+
+Take = Callable[[bytes], None]
+
+
+class Digest(NamedTuple):
+    """How many rows a table has, and the SHA-256 of its COPY text in hex."""
+
+    n_rows: int
+    sha256: str
+
+
+class Tally:
+    """Counts and hashes COPY text as it passes."""
+
+    def __init__(self) -> None:
+        self.n_rows = 0
+        self.n_bytes = 0
+        self._hash = hashlib.sha256()
+
+    def take(self, data: bytes) -> None:
+        """Count one piece."""
+        # In every server encoding a line feed byte ends a row; those inside values are escaped.
+        self.n_rows += data.count(b"\n")
+        self.n_bytes += len(data)
+        self._hash.update(data)
+
+    @property
+    def digest(self) -> Digest:
+        """What has passed so far."""
+        return Digest(self.n_rows, self._hash.hexdigest())
+
+
+def content_digest(
+    connection: Connection,
+    table: TableId,
+    columns: Sequence[str] | None = None,
+    *,
+    progress: Progress = silent,
+) -> Digest:
+    """Hash what an archive of a table would hold, without writing anything.
+
+    Inside a transaction of the caller's it sees what that sees, under the locks it holds, and
+    leaves its settings as they were; otherwise it makes a transaction of its own.
+
+    Args:
+        columns: these in this order, as `Manifest.stored_columns`; by default all but generated.
+
+    Raises:
+        ArchiveError: the table is gone, or is another one by now.
+        MaintenanceError: the server refused.
+    """
+    tally = Tally()
+    with consistent(connection, table) as description:
+        pace = Pace(str(table.relation), progress, description.n_rows_estimated)
+        copy_out(connection, description, columns, lambda d: (tally.take(d), pace.show(tally)))
+    return tally.digest
+
+
+@contextmanager
+def consistent(connection: Connection, table: TableId) -> Generator[Description]:
+    """Look at one table in one snapshot, under the settings that make its text lossless.
+
+    Raises:
+        ArchiveError: the table is gone, or is another one by now.
+        MaintenanceError: the server refused.
+    """
+    nested = connection.info.transaction_status == TransactionStatus.INTRANS
+    settings = [f"SET LOCAL {key} = {value}" for key, value in (LOSSLESS | _READING).items()]
+    begin = (
+        "SAVEPOINT content" if nested else "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+    )
+    end = "ROLLBACK TO content; RELEASE content" if nested else "COMMIT"
+    try:
+        # The lock comes before the snapshot: what is observed is the table that is read.
+        run_sql(connection, "; ".join([begin, *settings]))
+        run_sql(connection, f"LOCK TABLE {table.relation} IN ACCESS SHARE MODE")
+        description = describe(connection, table)
+        yield description
+        run_sql(connection, end)
+    except psycopg.Error as exc:
+        if not nested:
+            rollback_quietly(connection)
+        raise explain(exc, f"reading {table.relation}") from exc
+    except BaseException:
+        if not nested:
+            rollback_quietly(connection)
+        raise
+
+
+def copy_out(
+    connection: Connection, description: Description, columns: Sequence[str] | None, take: Take
+) -> int:
+    """Stream a table's rows in pieces of about `CHUNK_BYTES`.
+
+    Returns:
+        The number of rows that the server says it sent.
+    """
+    statement = copy_statement(description, columns)
+    pieces: list[bytes | bytearray | memoryview] = []
+    size = 0
+    with connection.cursor() as cursor:
+        with cursor.copy(statement.encode()) as copy:
+            for data in copy:
+                pieces.append(data)
+                size += len(data)
+                if size >= CHUNK_BYTES:
+                    take(b"".join(pieces))
+                    pieces.clear()
+                    size = 0
+        if pieces:
+            take(b"".join(pieces))
+        return cursor.rowcount
+
+
+def copy_statement(description: Description, columns: Sequence[str] | None = None) -> str:
+    """Return the COPY that streams a table, in the encoding of its database."""
+    listed = ", ".join(quote(name) for name in columns or description.stored_columns)
+    relation = description.relation
+    # COPY reads only plain tables by name; a tree of partitions goes through a query.
+    if description.kind == "r":
+        source = f"{relation} ({listed})" if listed else str(relation)
+    else:
+        source = f"(SELECT {listed} FROM {relation})"
+    return f"COPY {source} TO STDOUT (ENCODING '{description.encoding}')"
+
+
+def refuse_difference(table: str, wanted: Digest, found: Digest, where: str) -> None:
+    """Compare two digests of what should be the same.
+
+    Raises:
+        ArchiveError: they differ.
+    """
+    if wanted != found:
+        raise ArchiveError(
+            f"{table}: {where}: found {found.n_rows} rows with sha256 {found.sha256[:12]}…,"
+            f" wanted {wanted.n_rows} with {wanted.sha256[:12]}…"
+        )

@@ -1,0 +1,181 @@
+"""The manifest of an archive: what was archived, and the proof of it."""
+
+from datetime import datetime
+from importlib.metadata import version
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, ValidationError
+
+from maintenance.archives.place import ArchivePlace
+from maintenance.errors import ArchiveError
+from maintenance.names import QualifiedName, parse_name
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+"""Raised when an older version of this software could misread what is written."""
+
+
+def _read_name(value: object) -> QualifiedName:
+    if isinstance(value, QualifiedName):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("wanted a SQL name")  # noqa: TRY004 - pydantic collects ValueErrors
+    return parse_name(value)
+
+
+Name = Annotated[QualifiedName, PlainValidator(_read_name), PlainSerializer(str)]
+"""A qualified name, in JSON as PostgreSQL quotes it."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Column(_Section):
+    """A column. Expressions are SQL text; `type` has its length or precision."""
+
+    name: str
+    type: str
+    collation: str | None = None
+    not_null: bool = False
+    identity: str | None = None
+    generated: str | None = None
+    default: str | None = None
+
+
+class Constraint(_Section):
+    """A constraint: kind `p`, `u`, `x`, `c` or `f`, as in pg_constraint.contype."""
+
+    name: str
+    kind: str
+    definition: str
+
+
+class Index(_Section):
+    """An index that stands behind no constraint."""
+
+    name: str
+    definition: str
+
+
+class Content(_Section):
+    """What was archived, independent of how it is stored.
+
+    Attributes:
+        sha256: of the COPY text, before compression; see `content.content_digest`.
+        n_bytes: of the COPY text.
+        key_min: smallest partition key as text, in UTC; None without rows or key.
+        key_max: the largest.
+    """
+
+    n_rows: int
+    n_bytes: int
+    sha256: str
+    key_min: str | None = None
+    key_max: str | None = None
+
+
+class Data(_Section):
+    """The object that holds the rows.
+
+    Attributes:
+        sha256: of the object as it is stored.
+        encoding: of its text, as PostgreSQL names it.
+    """
+
+    name: str
+    format: Literal["copy", "parquet"]
+    compression: str
+    encoding: str
+    size_bytes: int
+    sha256: str
+
+
+class Manifest(_Section):
+    """Everything that is known of one archived partition.
+
+    Attributes:
+        period: the key of its period, such as `2024-01`.
+        bound: as pg_get_expr showed it under TimeZone UTC.
+        lower: the bound as a moment; None where it is open.
+        key: the column of the partition key.
+        columns: all of them; generated ones are not among the data.
+        schema_sql: creates a standalone table with the same columns, checks, keys and indexes.
+        policy_hash: of the policy under which it was archived.
+        run_id: of the run that did it.
+    """
+
+    format: int = FORMAT
+    database: str
+    table: Name
+    partition: Name
+    period: str
+    bound: str
+    lower: datetime | None
+    upper: datetime | None
+    key: str | None
+    columns: tuple[Column, ...]
+    constraints: tuple[Constraint, ...]
+    indexes: tuple[Index, ...]
+    schema_sql: str
+    content: Content
+    data: Data
+    server_version: str
+    software: str = f"maintenance {version('maintenance')}"
+    policy_hash: str
+    run_id: str
+    written_at: datetime
+
+    @property
+    def n_rows(self) -> int:
+        """Rows archived."""
+        return self.content.n_rows
+
+    @property
+    def stored_columns(self) -> tuple[str, ...]:
+        """The columns whose values are among the data, in their order."""
+        return tuple(column.name for column in self.columns if column.generated is None)
+
+    def to_json(self) -> bytes:
+        """The bytes of `manifest.json`."""
+        return self.model_dump_json(indent=2).encode() + b"\n"
+
+
+class _Head(BaseModel):
+    format: int
+
+
+def parse_manifest(place: ArchivePlace, text: bytes) -> Manifest:
+    """Read the bytes of `manifest.json`.
+
+    Raises:
+        ArchiveError: truncated or damaged, of a newer format, or of another archive.
+    """
+    try:
+        found = _Head.model_validate_json(text).format
+        if found > FORMAT:
+            raise ArchiveError(
+                f"archive {place}: its format is {found}, this version reads up to {FORMAT}",
+                hint="use the version of maintenance that wrote it, or a newer one",
+            )
+        manifest = Manifest.model_validate_json(text)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ArchiveError(
+            f"archive {place}: {MANIFEST} is truncated or damaged:"
+            f" {f'{where}: ' if where else ''}{first['msg']}",
+            hint="while the partition exists, remove the file and archive again",
+        ) from exc
+    _check_identity(place, manifest)
+    return manifest
+
+
+def _check_identity(place: ArchivePlace, manifest: Manifest) -> None:
+    found = (manifest.database, manifest.table, manifest.period)
+    if found != (place.database, place.table, place.period):
+        raise ArchiveError(
+            f"archive {place}: it holds {manifest.period} of {manifest.table}"
+            f" of database {manifest.database}",
+            hint="two archives share a folder, or one was moved by hand",
+        )
