@@ -89,7 +89,11 @@ class EffectError(MaintenanceError):
 
 
 class ArchiveError(MaintenanceError):
-    """An archive can't be written, is not what it claims to be, or can't be restored."""
+    """An archive can't be written, read or restored."""
+
+
+class DamagedArchiveError(ArchiveError):
+    """An archive is not what was written; archiving again replaces it."""
 
 
 def is_retryable(sqlstate: str | None) -> bool:

@@ -6,15 +6,14 @@ untouched table in the same order, so one hash over the stream proves that nothi
 Source: PostgreSQL manual, COPY, and what pg_dump sets.
 """
 
-import hashlib
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
 from maintenance.archives.description import Description, describe
+from maintenance.archives.digest import Digest, Tally
 from maintenance.archives.pace import Pace
 from maintenance.archives.tables import TableId
 from maintenance.engine.ladder import Progress, silent
@@ -53,34 +52,6 @@ CHUNK_BYTES = 2**18
 Take = Callable[[bytes], None]
 
 
-class Digest(NamedTuple):
-    """How many rows a table has, and the SHA-256 of its COPY text in hex."""
-
-    n_rows: int
-    sha256: str
-
-
-class Tally:
-    """Counts and hashes COPY text as it passes."""
-
-    def __init__(self) -> None:
-        self.n_rows = 0
-        self.n_bytes = 0
-        self._hash = hashlib.sha256()
-
-    def take(self, data: bytes) -> None:
-        """Count one piece."""
-        # In every server encoding a line feed byte ends a row; those inside values are escaped.
-        self.n_rows += data.count(b"\n")
-        self.n_bytes += len(data)
-        self._hash.update(data)
-
-    @property
-    def digest(self) -> Digest:
-        """What has passed so far."""
-        return Digest(self.n_rows, self._hash.hexdigest())
-
-
 def content_digest(
     connection: Connection,
     table: TableId,
@@ -91,20 +62,16 @@ def content_digest(
     """Hash what an archive of a table would hold, without writing anything.
 
     Inside a transaction of the caller's it sees what that sees, under the locks it holds, and
-    leaves its settings as they were; otherwise it makes a transaction of its own.
-
-    Args:
-        columns: these in this order, as `Manifest.stored_columns`; by default all but generated.
+    leaves its settings as they were; otherwise it makes a transaction of its own. The columns
+    are those of `Manifest.stored_columns`, in that order; by default all but generated ones.
 
     Raises:
         ArchiveError: the table is gone, or is another one by now.
         MaintenanceError: the server refused.
     """
-    tally = Tally()
     with consistent(connection, table) as description:
-        pace = Pace(str(table.relation), progress, description.n_rows_estimated)
-        copy_out(connection, description, columns, lambda d: (tally.take(d), pace.show(tally)))
-    return tally.digest
+        pace = Pace(f"reading {table.relation}", progress, description.n_rows_estimated)
+        return copy_out(connection, description, columns, pace).digest
 
 
 @contextmanager
@@ -117,9 +84,7 @@ def consistent(connection: Connection, table: TableId) -> Generator[Description]
     """
     nested = connection.info.transaction_status == TransactionStatus.INTRANS
     settings = [f"SET LOCAL {key} = {value}" for key, value in (LOSSLESS | _READING).items()]
-    begin = (
-        "SAVEPOINT content" if nested else "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-    )
+    begin = "SAVEPOINT content" if nested else "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
     end = "ROLLBACK TO content; RELEASE content" if nested else "COMMIT"
     try:
         # The lock comes before the snapshot: what is observed is the table that is read.
@@ -139,21 +104,42 @@ def consistent(connection: Connection, table: TableId) -> Generator[Description]
 
 
 def copy_out(
-    connection: Connection, description: Description, columns: Sequence[str] | None, take: Take
-) -> int:
-    """Stream a table's rows in pieces of about `CHUNK_BYTES`.
+    connection: Connection,
+    description: Description,
+    columns: Sequence[str] | None,
+    pace: Pace,
+    take: Take | None = None,
+) -> Tally:
+    """Stream a table's rows in pieces of about `CHUNK_BYTES`, counted, each given to `take`.
 
-    Returns:
-        The number of rows that the server says it sent.
+    Raises:
+        ArchiveError: the server sent other than it says.
     """
-    statement = copy_statement(description, columns)
+    tally = Tally()
+
+    def pass_on(text: bytes) -> None:
+        tally.take(text)
+        if take is not None:
+            take(text)
+        pace.show(tally)
+
+    n_sent = _stream(connection, copy_statement(description, columns), pass_on)
+    if n_sent != tally.n_rows:
+        raise ArchiveError(
+            f"{description.relation}: the server sent {n_sent} rows, {tally.n_rows} arrived"
+        )
+    return tally
+
+
+def _stream(connection: Connection, statement: str, take: Take) -> int:
+    """Run a COPY TO STDOUT; return the number of rows that the server says it sent."""
     pieces: list[bytes | bytearray | memoryview] = []
     size = 0
     with connection.cursor() as cursor:
         with cursor.copy(statement.encode()) as copy:
-            for data in copy:
-                pieces.append(data)
-                size += len(data)
+            for row in copy:
+                pieces.append(row)
+                size += len(row)
                 if size >= CHUNK_BYTES:
                     take(b"".join(pieces))
                     pieces.clear()
@@ -173,16 +159,3 @@ def copy_statement(description: Description, columns: Sequence[str] | None = Non
     else:
         source = f"(SELECT {listed} FROM {relation})"
     return f"COPY {source} TO STDOUT (ENCODING '{description.encoding}')"
-
-
-def refuse_difference(table: str, wanted: Digest, found: Digest, where: str) -> None:
-    """Compare two digests of what should be the same.
-
-    Raises:
-        ArchiveError: they differ.
-    """
-    if wanted != found:
-        raise ArchiveError(
-            f"{table}: {where}: found {found.n_rows} rows with sha256 {found.sha256[:12]}…,"
-            f" wanted {wanted.n_rows} with {wanted.sha256[:12]}…"
-        )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from maintenance.archives.manifest import Column, Constraint, Index
 from maintenance.archives.tables import TableId
@@ -11,6 +12,30 @@ from maintenance.server.session import Connection, fetch
 
 ARCHIVED_KINDS = ("r", "p")
 _INDEX_BACKED = ("p", "u", "x")
+
+
+class Definition(Protocol):
+    """What both a description and a manifest tell of a table."""
+
+    @property
+    def partition(self) -> QualifiedName:
+        """The archived table, by which its indexes' definitions name it."""
+        ...
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All columns, in order."""
+        ...
+
+    @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """All constraints but those of not null."""
+        ...
+
+    @property
+    def indexes(self) -> tuple[Index, ...]:
+        """The valid indexes that stand behind no constraint."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +55,11 @@ class Description:
     constraints: tuple[Constraint, ...]
     indexes: tuple[Index, ...]
     n_rows_estimated: float | None
+
+    @property
+    def partition(self) -> QualifiedName:
+        """The table itself."""
+        return self.relation
 
     @property
     def stored_columns(self) -> tuple[str, ...]:
@@ -65,13 +95,13 @@ def describe(connection: Connection, table: TableId) -> Description:
     )
 
 
-def create_standalone(
-    source: QualifiedName,
-    into: QualifiedName,
-    columns: tuple[Column, ...],
-    constraints: tuple[Constraint, ...],
-    indexes: tuple[Index, ...],
-) -> Iterator[str]:
+def estimate_size(connection: Connection, relation: QualifiedName) -> int:
+    """Return about how many bytes a table and its TOAST take; 0 if nobody knows."""
+    rows = fetch(connection, "archives", "estimate_table", {"relation": str(relation)})
+    return rows[0].size_bytes if rows else 0
+
+
+def create_standalone(source: Definition, into: QualifiedName) -> Iterator[str]:
     """Yield the statements that make a table like an archived one, for reading what was.
 
     Nothing is left that other objects must exist for, types and functions of generated columns
@@ -79,11 +109,11 @@ def create_standalone(
     the server's choice, since the original's may be taken.
 
     Args:
-        source: the archived table, by which its indexes' definitions name it.
+        source: the archived table, or its manifest.
         into: the new table.
     """
-    yield f"CREATE TABLE {into} ({', '.join(map(_column, columns))})"
-    for constraint in constraints:
+    yield f"CREATE TABLE {into} ({', '.join(map(_column, source.columns))})"
+    for constraint in source.constraints:
         if constraint.kind == "c":
             name = f"CONSTRAINT {quote(constraint.name)} "
         elif constraint.kind in _INDEX_BACKED:
@@ -91,8 +121,8 @@ def create_standalone(
         else:
             continue
         yield f"ALTER TABLE {into} ADD {name}{constraint.definition}"
-    for index in indexes:
-        yield _index(source, into, index)
+    for index in source.indexes:
+        yield _index(source.partition, into, index)
 
 
 def _column(column: Column) -> str:

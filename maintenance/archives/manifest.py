@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, ValidationError
 
+from maintenance.archives.digest import Digest
 from maintenance.archives.place import ArchivePlace
-from maintenance.errors import ArchiveError
+from maintenance.errors import ArchiveError, DamagedArchiveError
 from maintenance.names import QualifiedName, parse_name
 
 MANIFEST = "manifest.json"
@@ -62,7 +63,7 @@ class Content(_Section):
     """What was archived, independent of how it is stored.
 
     Attributes:
-        sha256: of the COPY text, before compression; see `content.content_digest`.
+        sha256: of the COPY text, before compression; see `content_digest`.
         n_bytes: of the COPY text.
         key_min: smallest partition key as text, in UTC; None without rows or key.
         key_max: the largest.
@@ -132,6 +133,11 @@ class Manifest(_Section):
         return self.content.n_rows
 
     @property
+    def digest(self) -> Digest:
+        """What `content_digest` of the same table returns while nothing changed."""
+        return Digest(self.content.n_rows, self.content.sha256)
+
+    @property
     def stored_columns(self) -> tuple[str, ...]:
         """The columns whose values are among the data, in their order."""
         return tuple(column.name for column in self.columns if column.generated is None)
@@ -149,7 +155,8 @@ def parse_manifest(place: ArchivePlace, text: bytes) -> Manifest:
     """Read the bytes of `manifest.json`.
 
     Raises:
-        ArchiveError: truncated or damaged, of a newer format, or of another archive.
+        DamagedArchiveError: truncated or damaged.
+        ArchiveError: of a newer format, or of another archive.
     """
     try:
         found = _Head.model_validate_json(text).format
@@ -162,7 +169,7 @@ def parse_manifest(place: ArchivePlace, text: bytes) -> Manifest:
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ArchiveError(
+        raise DamagedArchiveError(
             f"archive {place}: {MANIFEST} is truncated or damaged:"
             f" {f'{where}: ' if where else ''}{first['msg']}",
             hint="while the partition exists, remove the file and archive again",

@@ -1,23 +1,25 @@
-"""Writing archives: streamed, read back, and only then called an archive by its manifest."""
+"""Writing archives: streamed, read back, and only then made one by the manifest."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from maintenance.archives import formats
-from maintenance.archives.content import Digest, consistent, content_digest
-from maintenance.archives.description import Description, create_standalone
-from maintenance.archives.folder import Folder
-from maintenance.archives.formats import Format
-from maintenance.archives.manifest import MANIFEST, Content, Data, Manifest
+from maintenance.archives.content import consistent, copy_out
+from maintenance.archives.description import Description, create_standalone, estimate_size
+from maintenance.archives.digest import Digest, refuse_difference
+from maintenance.archives.folder import Folder, Write
+from maintenance.archives.formats import OBJECTS, Format, encoder
+from maintenance.archives.manifest import MANIFEST, Column, Content, Data, Manifest
+from maintenance.archives.pace import Pace
 from maintenance.archives.place import ArchivePlace
 from maintenance.archives.reading import read_back, read_manifest, verify_archive
 from maintenance.archives.tables import TableId
 from maintenance.engine.ladder import Progress, silent
-from maintenance.errors import ArchiveError
+from maintenance.errors import ArchiveError, DamagedArchiveError
 from maintenance.names import quote
-from maintenance.server.session import Connection, fetch
+from maintenance.server.session import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +48,206 @@ class Archived(NamedTuple):
 
     manifest: Manifest
     reused: bool
+
+
+class _Export(NamedTuple):
+    """What went into one object."""
+
+    description: Description
+    content: Content
+    data: Data
+
+
+def write_archive(
+    connection: Connection,
+    table: TableId,
+    place: ArchivePlace,
+    facts: Facts,
+    *,
+    format_: Format = "copy",
+    progress: Progress = silent,
+) -> Archived:
+    """Archive one table, and prove it by reading everything back.
+
+    The rows are those of one snapshot. Without the manifest, which is written last, there is no
+    archive; an interrupted call leaves at most an object without one, which the next replaces.
+    A standing archive with the same content is verified and kept; with other content it stays
+    valid until the new one is.
+
+    Args:
+        connection: an autocommit session of `server.session.connect`, in no transaction.
+        table: a plain table, or one that is itself partitioned; attached or not.
+        place: where it goes.
+        facts: what the manifest says beyond what the table shows.
+        format_: how the rows are stored.
+        progress: told rows, bytes and share, a few times a second at most.
+
+    Raises:
+        ArchiveError: the table is gone or holds what the format can't, the store fails, what was
+            read back differs, or a newer version's archive is in the way.
+        MaintenanceError: the server refused.
+    """
+    folder = Folder(place)
+    standing = _standing(place)
+    if (
+        standing is not None
+        and standing.data.format == format_
+        and _holds_all(connection, table, place, standing, progress)
+    ):
+        return Archived(standing, reused=True)
+    taken = standing.data.name if standing is not None else None
+    name = next(name for name in OBJECTS[format_] if name != taken)
+    export = _export(connection, table, folder, name, facts.key, format_, progress)
+    try:
+        _prove(folder, export, progress)
+    except BaseException:
+        folder.remove(name)
+        raise
+    manifest = _manifest(connection, place, facts, export)
+    with folder.creating(MANIFEST) as write:
+        write(manifest.to_json())
+    if taken is not None:
+        folder.remove(taken)
+    return Archived(manifest, reused=False)
+
+
+def _standing(place: ArchivePlace) -> Manifest | None:
+    try:
+        return read_manifest(place)
+    except DamagedArchiveError:
+        return None
+
+
+def _holds_all(
+    connection: Connection,
+    table: TableId,
+    place: ArchivePlace,
+    manifest: Manifest,
+    progress: Progress,
+) -> bool:
+    """Tell whether a standing archive is whole, and holds what the table holds now."""
+    with consistent(connection, table) as description:
+        if _shape(description.columns) != _shape(manifest.columns):
+            return False
+        pace = Pace(f"reading {table.relation}", progress, description.n_rows_estimated)
+        digest = copy_out(connection, description, None, pace).digest
+    if digest != manifest.digest:
+        return False
+    try:
+        verify_archive(place, manifest, progress=progress)
+    except DamagedArchiveError:
+        return False
+    return True
+
+
+def _shape(columns: Sequence[Column]) -> list[tuple[str, str, bool]]:
+    return [(column.name, column.type, column.generated is None) for column in columns]
+
+
+def _export(
+    connection: Connection,
+    table: TableId,
+    folder: Folder,
+    name: str,
+    key: str | None,
+    format_: Format,
+    progress: Progress,
+) -> _Export:
+    """Stream one table into one object; the transaction ends before the upload is completed."""
+    expected_bytes = estimate_size(connection, table.relation)
+    with folder.creating(name, expected_bytes) as write:
+        stored = _Stored(write)
+        with consistent(connection, table) as description:
+            encode = encoder(format_, description.columns, stored.write)
+            pace = Pace(f"archiving {table.relation}", progress, description.n_rows_estimated)
+            tally = copy_out(connection, description, None, pace, encode.take)
+            least, greatest = _key_range(connection, description, key)
+        encode.finish()
+    return _Export(
+        description,
+        Content(
+            n_rows=tally.n_rows,
+            n_bytes=tally.n_bytes,
+            sha256=tally.digest.sha256,
+            key_min=least,
+            key_max=greatest,
+        ),
+        Data(
+            name=name,
+            format=format_,
+            compression=encode.compression,
+            encoding=description.encoding,
+            size_bytes=stored.n_bytes,
+            sha256=stored.sha256,
+        ),
+    )
+
+
+class _Stored:
+    """Counts and hashes what is written into an object."""
+
+    def __init__(self, write: Write) -> None:
+        self.n_bytes = 0
+        self._write = write
+        self._hash = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    def write(self, data: bytes) -> None:
+        self._write(data)
+        self.n_bytes += len(data)
+        self._hash.update(data)
+
+
+def _key_range(
+    connection: Connection, description: Description, key: str | None
+) -> tuple[str | None, str | None]:
+    if key is None:
+        return None, None
+    column = next((c for c in description.columns if c.name == key), None)
+    if column is None:
+        raise ArchiveError(f"{description.relation}: has no column {quote(key)}")
+    # uuid has no min() before 18; its text sorts alike.
+    value = f'{quote(key)}::text COLLATE "C"' if column.type == "uuid" else quote(key)
+    row = connection.execute(
+        f"SELECT min({value})::text, max({value})::text FROM {description.relation}".encode()
+    ).fetchone()
+    assert row is not None, "an aggregate returns one row"
+    return row[0], row[1]
+
+
+def _prove(folder: Folder, export: _Export, progress: Progress) -> None:
+    content = export.content
+    pace = Pace(f"verifying {export.description.relation}", progress, content.n_rows)
+    found = read_back(folder, export.data, export.description.columns, pace)
+    wanted = Digest(content.n_rows, content.sha256)
+    refuse_difference(f"archive {folder.place}", wanted, found, "what was written and read back")
+
+
+def _manifest(
+    connection: Connection, place: ArchivePlace, facts: Facts, export: _Export
+) -> Manifest:
+    description = export.description
+    statements = create_standalone(description, description.relation)
+    return Manifest(
+        database=place.database,
+        table=place.table,
+        partition=description.relation,
+        period=place.period,
+        bound=facts.bound,
+        lower=facts.lower,
+        upper=facts.upper,
+        key=facts.key,
+        columns=description.columns,
+        constraints=description.constraints,
+        indexes=description.indexes,
+        schema_sql="".join(f"{statement};\n" for statement in statements),
+        content=export.content,
+        data=export.data,
+        server_version=connection.info.parameter_status("server_version") or "",
+        policy_hash=facts.policy_hash,
+        run_id=facts.run_id,
+        written_at=datetime.now(UTC),
+    )

@@ -110,6 +110,13 @@ class Properties:
     default_grantees: tuple[str | None, ...] = ()
 
 
+class Child(NamedTuple):
+    """A partition with the properties that it shares with its parent, or should."""
+
+    relation: QualifiedName
+    properties: Properties
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A relation that a policy names.
@@ -123,6 +130,7 @@ class Table:
         foreign_keys: tables it points to or that point to it.
         referenced_by: those of them that point to it.
         partitions: direct children, in no order.
+        drifted: partitions whose properties may differ from the table's, at most a few hundred.
         default_has_rows: None without a default partition, or where we may not look.
     """
 
@@ -138,6 +146,7 @@ class Table:
     foreign_keys: tuple[QualifiedName, ...] = ()
     referenced_by: tuple[QualifiedName, ...] = ()
     partitions: tuple[Partition, ...] = ()
+    drifted: tuple[Child, ...] = ()
     default_has_rows: bool | None = None
 
     @property

@@ -13,6 +13,7 @@ import psycopg
 
 from maintenance import names
 from maintenance.catalog.models import (
+    Child,
     Column,
     Grant,
     MarkedTable,
@@ -24,6 +25,9 @@ from maintenance.catalog.models import (
 )
 from maintenance.names import QualifiedName
 from maintenance.server.session import Connection, explain, fetch, milliseconds, run_sql
+
+MOST_DRIFTED = 200
+"""How many partitions that differ from their parents one look describes."""
 
 PAUSES_S = (0.15, 0.3, 0.6)
 """After a look that met somebody's ACCESS EXCLUSIVE lock, so long until the next one."""
@@ -131,6 +135,8 @@ def _tables(connection: Connection, relations: Collection[QualifiedName]) -> lis
     rows = fetch(connection, "catalog", "list_tables", _pairs(relations))
     children = _partitions(connection, [row.oid for row in rows if row.kind == "p"])
     tables = [_table(row, tuple(children[row.oid])) for row in rows]
+    drifted = _drifted(connection, [row.oid for row in rows if row.kind == "p"])
+    tables = [replace(t, drifted=tuple(drifted[t.oid])) if t.oid in drifted else t for t in tables]
     occupied = _occupied_defaults(connection, tables)
     return [
         replace(t, default_has_rows=occupied[t.oid]) if t.oid in occupied else t for t in tables
@@ -144,6 +150,19 @@ def _partitions(connection: Connection, parents: list[int]) -> dict[int, list[Pa
             parent, oid, schema, name, *rest = row
             children[parent].append(Partition(oid, QualifiedName(schema, name), *rest))
     return children
+
+
+def _drifted(connection: Connection, parents: list[int]) -> dict[int, list[Child]]:
+    """Look closer at partitions that may differ from their parents; usually there are none."""
+    parameters = {"parents": parents, "most": MOST_DRIFTED}
+    found = fetch(connection, "catalog", "list_drifted_partitions", parameters) if parents else []
+    parent_of = {QualifiedName(row.schema, row.name): row.parent for row in found}
+    drifted: dict[int, list[Child]] = defaultdict(list)
+    if parent_of:
+        for row in fetch(connection, "catalog", "list_tables", _pairs(parent_of)):
+            child = _table(row, ())
+            drifted[parent_of[child.relation]].append(Child(child.relation, child.properties))
+    return drifted
 
 
 def _table(row: Any, partitions: tuple[Partition, ...]) -> Table:

@@ -46,6 +46,38 @@ def attach_locks(parent: Table) -> Iterator[Lock]:
         yield Lock(str(other), LockMode.SHARE_ROW_EXCLUSIVE)
 
 
+def change_properties(
+    child: QualifiedName, actual: Properties, wanted: Properties
+) -> Iterator[Step]:
+    """Yield the steps that give a partition what it lacks of its parent's properties.
+
+    Each that locks the partition is a transaction of its own: writers of it wait for one only.
+    """
+    lock = (Lock(str(child), LockMode.ACCESS_EXCLUSIVE),)
+    if actual.owner != wanted.owner:
+        statement = f"ALTER TABLE {child} OWNER TO {quote(wanted.owner)}"
+        yield Step(statements=(statement,), locks=lock)
+    lacking = [grant for grant in wanted.grants if grant not in actual.grants]
+    if lacking:
+        yield Step(statements=tuple(_grants(child, lacking)))
+    for clause, is_on, should_be in (
+        ("ROW LEVEL SECURITY", actual.row_security, wanted.row_security),
+        ("FORCE ROW LEVEL SECURITY", actual.force_row_security, wanted.force_row_security),
+    ):
+        if is_on != should_be:
+            yield Step(statements=(_row_security(child, clause, on=should_be),), locks=lock)
+    identity = _PLAIN_IDENTITIES.get(wanted.replica_identity)
+    if actual.replica_identity != wanted.replica_identity and identity is not None:
+        statement = f"ALTER TABLE {child} REPLICA IDENTITY {identity}"
+        yield Step(statements=(statement,), locks=lock)
+
+
+def _row_security(child: QualifiedName, clause: str, *, on: bool) -> str:
+    if clause.startswith("FORCE"):
+        return f"ALTER TABLE {child} {clause if on else 'NO ' + clause}"
+    return f"ALTER TABLE {child} {'ENABLE' if on else 'DISABLE'} {clause}"
+
+
 def _build(parent: Table, child: QualifiedName, role: str) -> Iterator[str]:
     properties = parent.properties
     tablespace = f" TABLESPACE {quote(properties.tablespace)}" if properties.tablespace else ""
@@ -61,12 +93,12 @@ def _build(parent: Table, child: QualifiedName, role: str) -> Iterator[str]:
         yield f"ALTER TABLE {child} ENABLE ROW LEVEL SECURITY"
     if properties.force_row_security:
         yield f"ALTER TABLE {child} FORCE ROW LEVEL SECURITY"
-    identity = _PLAIN_IDENTITIES.get(properties.replica_identity)
-    if identity is not None:
+    if properties.replica_identity in ("n", "f"):
+        identity = _PLAIN_IDENTITIES[properties.replica_identity]
         yield f"ALTER TABLE {child} REPLICA IDENTITY {identity}"
 
 
-_PLAIN_IDENTITIES = {"n": "NOTHING", "f": "FULL"}
+_PLAIN_IDENTITIES = {"d": "DEFAULT", "n": "NOTHING", "f": "FULL"}
 
 
 def _privileges(child: QualifiedName, properties: Properties) -> Iterator[str]:

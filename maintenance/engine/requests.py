@@ -13,10 +13,12 @@ class Request:
         table: only this table; None means all.
         periods: keys of periods that must exist, those outside the policy's window included;
             empty means the policy's window.
+        max_per_run: another fuse of retention than the policy's; None leaves the policy's.
     """
 
     table: QualifiedName | None = None
     periods: tuple[str, ...] = ()
+    max_per_run: int | None = None
 
     def concerns(self, table: QualifiedName) -> bool:
         """Whether a table is within what was asked for."""

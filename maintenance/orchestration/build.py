@@ -8,9 +8,10 @@ from pathlib import Path
 import dagster as dg
 
 from maintenance.errors import PolicyError
-from maintenance.orchestration.jobs import monthly, nightly
+from maintenance.orchestration.jobs import monthly, nightly, retention
 from maintenance.orchestration.partition_assets import inventory_asset, partitions_asset
 from maintenance.orchestration.resources import Maintainer
+from maintenance.orchestration.retention_assets import retention_asset
 from maintenance.policy import Policy, load_policies
 
 
@@ -37,10 +38,14 @@ def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
 
 def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     """Build the assets, jobs and schedules of one database."""
-    ranged = [partitions_asset(policy, section, now) for section in policy.partitions or ()]
+    ranged = [partitions_asset(policy, section, now) for section in policy.partitions]
     whole = [inventory_asset(policy)] if policy.partitions else []
     schedules = [*monthly(policy), *([nightly(policy, whole)] if whole else [])]
-    return dg.Definitions(assets=[*ranged, *whole], schedules=schedules)
+    retiring = any(section.retention is not None for section in policy.partitions)
+    if retiring:
+        schedules.append(retention(policy))
+    assets = [*ranged, *whole, *([retention_asset(policy)] if retiring else [])]
+    return dg.Definitions(assets=assets, schedules=schedules)
 
 
 def broken_policy(error: PolicyError) -> dg.AssetsDefinition:

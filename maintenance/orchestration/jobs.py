@@ -10,6 +10,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 from maintenance.names import slug
 from maintenance.orchestration.partition_assets import partitions_key
 from maintenance.orchestration.partition_sets import range_tags
+from maintenance.orchestration.retention_assets import Mode, retention_key, run_config
 from maintenance.policy import PartitionPolicy, Policy
 
 MAX_RUNTIME_S = 4 * 3600
@@ -41,9 +42,24 @@ def monthly(policy: Policy) -> list[dg.ScheduleDefinition]:
     `<db>_monthly_partitions`, the others bear their table's name behind.
     """
     base = f"{policy.database.name}_monthly_partitions"
-    sections = policy.partitions or ()
+    sections = policy.partitions
     names = [base, *(f"{base}_{slug(section.table)}" for section in sections[1:])]
     return [_monthly(policy, *pair) for pair in zip(sections, names, strict=False)]
+
+
+def retention(policy: Policy) -> dg.ScheduleDefinition:
+    """Schedule the retention of all tables, with its job `<db>_retention`, to be carried out."""
+    name = f"{policy.database.name}_retention"
+    job = _job(name, [retention_key(policy)], "Retires expired partitions; by hand, shows a plan.")
+    return dg.ScheduleDefinition(
+        name=name,
+        job=job,
+        run_config=run_config(policy, Mode.APPLY),
+        cron_schedule=policy.schedules.retention,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Carries out what has expired, at {policy.schedules.retention} UTC.",
+    )
 
 
 def _monthly(policy: Policy, section: PartitionPolicy, name: str) -> dg.ScheduleDefinition:

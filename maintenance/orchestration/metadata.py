@@ -39,11 +39,31 @@ def inventory_metadata(policy: Policy, report: Report) -> Metadata:
         metadata["periods_ahead"] = min(table.ahead for table in stock)
     done = [result for result in report.results if result.outcome is Outcome.DONE]
     metadata["created"] = len(done)
-    for section in policy.partitions or ():
+    for section in policy.partitions:
         metadata |= _table(slug(section.table), str(section.table), stock)
     if done:
         sql = ";\n".join(statement for result in done for statement in result.action.sql)
         metadata["executed_sql"] = dg.MetadataValue.md(f"```sql\n{sql};\n```")
+    return metadata
+
+
+def actions_metadata(report: Report) -> Metadata:
+    """Return what was done, or would be where nothing was: a table, and the SQL of it."""
+    actions = report.plan.actions
+    metadata: Metadata = {"actions": len(actions), "findings": len(report.findings)}
+    if not actions:
+        return metadata
+    results = {result.action.id: result for result in report.results}
+    lines = ["| action | object | period | outcome | why |", "|---|---|---|---|---|"]
+    for action in actions:
+        result = results.get(action.id)
+        outcome = result.outcome.value if result else "planned"
+        why = (result.error if result else None) or action.reason
+        period = action.period or ""
+        lines.append(f"| {action.kind} | `{action.object}` | {period} | {outcome} | {why} |")
+    sql = ";\n".join(statement for action in actions for statement in action.sql)
+    metadata["what"] = dg.MetadataValue.md("\n".join(lines))
+    metadata["sql"] = dg.MetadataValue.md(f"```sql\n{sql};\n```")
     return metadata
 
 

@@ -93,7 +93,7 @@ def inventory_asset(policy: Policy) -> dg.AssetsDefinition:
 
 def repaired(policy: Policy, report: Report) -> Iterator[dg.AssetMaterialization]:
     """Yield a materialization for every period that the run created, on its table's asset."""
-    sections = {str(section.table): section for section in policy.partitions or ()}
+    sections = {str(section.table): section for section in policy.partitions}
     for result in report.results:
         if result.outcome is Outcome.DONE and result.action.table in sections:
             yield dg.AssetMaterialization(

@@ -1,5 +1,8 @@
 """The resource through which assets act on databases."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 import dagster as dg
 
 from maintenance import maintain
@@ -25,15 +28,37 @@ class Maintainer(dg.ConfigurableResource[None]):
         Raises:
             dagster.Failure: the server can't be reached, or what only a person can mend.
         """
-        try:
+        with _as_failure():
             return maintain.apply(
                 policy, only=[subject], request=request, progress=context.log.info
             )
-        except MaintenanceError as exc:
-            raise dg.Failure(
-                description=f"{exc}\n{exc.hint}" if exc.hint else str(exc),
-                allow_retries=exc.retryable,
-            ) from exc
+
+    def plan(
+        self,
+        context: dg.AssetExecutionContext,
+        policy: Policy,
+        subject: str,
+        request: Request = EVERYTHING,
+    ) -> Report:
+        """Show what one subject of a policy would do; change nothing.
+
+        Raises:
+            dagster.Failure: as `apply`.
+        """
+        context.log.info("planning %s of %s; nothing is changed", subject, policy.database.name)
+        with _as_failure():
+            return maintain.plan(policy, only=[subject], request=request)
+
+
+@contextmanager
+def _as_failure() -> Generator[None]:
+    try:
+        yield
+    except MaintenanceError as exc:
+        raise dg.Failure(
+            description=f"{exc}\n{exc.hint}" if exc.hint else str(exc),
+            allow_retries=exc.retryable,
+        ) from exc
 
 
 def fail_if_undone(report: Report) -> None:

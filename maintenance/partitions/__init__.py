@@ -41,7 +41,7 @@ class Partitions:
 
     def relations(self, policy: Policy) -> Collection[QualifiedName]:
         """The partitioned tables of the policy."""
-        return [section.table for section in policy.partitions or ()]
+        return [section.table for section in policy.partitions]
 
     def names_wanted(
         self, policy: Policy, snapshot: Snapshot, now: datetime, request: Request

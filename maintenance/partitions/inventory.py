@@ -78,7 +78,7 @@ def inventory(policy: Policy, snapshot: Snapshot, now: datetime) -> tuple[TableI
 
 
 def _take_stock(policy: Policy, snapshot: Snapshot, now: datetime) -> Iterator[TableInventory]:
-    for section in policy.partitions or ():
+    for section in policy.partitions:
         if unfit(section, snapshot) is not None:
             continue
         outlook = look(section, snapshot.tables[section.table], now)

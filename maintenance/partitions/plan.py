@@ -12,6 +12,7 @@ from maintenance.engine.requests import Request
 from maintenance.names import QualifiedName
 from maintenance.partitioning.fitness import unfit
 from maintenance.partitioning.window import Slot, refusal
+from maintenance.partitions.audit import drift_finding, drifts, repairs
 from maintenance.partitions.findings import findings_of
 from maintenance.partitions.outlook import Outlook, look
 from maintenance.policy import PartitionPolicy, Policy
@@ -45,7 +46,7 @@ def names_wanted(
 def _outlooks(
     policy: Policy, snapshot: Snapshot, now: datetime, request: Request
 ) -> Iterator[Outlook | Finding]:
-    for section in policy.partitions or ():
+    for section in policy.partitions:
         if request.concerns(section.table):
             yield unfit(section, snapshot) or _look(section, snapshot, now, request.periods)
 
@@ -65,12 +66,14 @@ def _look(
 def _plan_table(outlook: Outlook, snapshot: Snapshot, request: Request) -> Plan:
     taken = [slot for slot in outlook.missing if outlook.child(slot) in snapshot.taken]
     free = [slot for slot in outlook.missing if slot not in taken]
+    drifted = drifts(outlook.table)
     return Plan(
         actions=(
             *_refused(outlook, request.periods),
             *(_create(outlook, slot, snapshot.server.role) for slot in free),
+            *(() if request.periods else repairs(outlook.table, drifted)),
         ),
-        findings=tuple(findings_of(outlook, taken)),
+        findings=(*findings_of(outlook, taken), *drift_finding(outlook.table, drifted)),
     )
 
 

@@ -55,7 +55,7 @@ def plan(policy: Policy, snapshot: Snapshot, now: datetime, request: Request) ->
     is not known. A table that is unfit is another subject's finding, and is left alone too.
     """
     return join(
-        _plan_table(policy, section, snapshot, now)
+        _plan_table(section, snapshot, now, request.max_per_run)
         for section in policy.partitions
         if request.concerns(section.table) and not request.periods
         if unfit(section, snapshot) is None
@@ -63,13 +63,15 @@ def plan(policy: Policy, snapshot: Snapshot, now: datetime, request: Request) ->
 
 
 def _plan_table(
-    policy: Policy, section: PartitionPolicy, snapshot: Snapshot, now: datetime
+    section: PartitionPolicy, snapshot: Snapshot, now: datetime, fuse: int | None
 ) -> Plan:
     table = snapshot.tables[section.table]
     pending = tuple(_pending(table))
     retention = section.retention
     if retention is None or retention.action == "keep":
         return Plan(actions=pending)
+    if fuse is not None:
+        retention = retention.model_copy(update={"max_per_run": fuse})
     comments = {marked.oid: marked.comment for marked in snapshot.marked}
     case = Case(section, retention, table, comments, now)
     due = expired(section, retention, snapshot, now)
@@ -85,7 +87,6 @@ def _plan_table(
         *(action for item in going for action in _retire(case, item)),
     ]
     findings = _findings(case, due, n_wanted=len(free) + len(left), n_going=len(going) + len(left))
-    del policy
     return Plan(actions=(*pending, *actions), findings=tuple(findings))
 
 

@@ -11,8 +11,10 @@ SELECT
   c.relkind::text AS kind,
   pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
   pg_catalog.pg_has_role(c.relowner, 'USAGE') AS manageable,
+  -- giving a table to its owner asks for that role's right too, unless a superuser gives it
   (pg_catalog.has_schema_privilege(n.oid, 'CREATE')
-   AND pg_catalog.has_schema_privilege(c.relowner, n.oid, 'CREATE')) AS creatable,
+   AND (pg_catalog.has_schema_privilege(c.relowner, n.oid, 'CREATE')
+        OR (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = current_user))) AS creatable,
   (SELECT pg_catalog.jsonb_agg(
             pg_catalog.jsonb_build_array(a.attname, pg_catalog.format_type(a.atttypid, NULL))
             ORDER BY a.attnum)

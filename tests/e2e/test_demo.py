@@ -145,11 +145,6 @@ def test_failed_run_shows_its_error_and_exits_1(killed: Demo) -> None:
     _execute(killed, "proposals", f"DROP TABLE {month}")
 
 
-def test_half_made_database_of_dagster_is_made_anew(killed: Demo) -> None:
-    _execute(killed, "dagster", "COMMENT ON DATABASE dagster IS NULL", "DROP TABLE event_logs")
-    assert killed.run("--once") == 0, killed.stderr
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_while_starting_stops_everything(demo: Demo, number: signal.Signals) -> None:
     demo.start()

@@ -1,0 +1,43 @@
+# Everything a developer does; `make` lists it. The environment is made when it is missing or
+# outdated, with uv or without.
+
+BIN := .venv/bin
+DATA ?= .demo
+PORT ?= 3000
+
+.DEFAULT_GOAL := help
+.PHONY: help environment run demo test check lint type bench proof
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+environment: ## Make .venv, if it is missing or outdated
+	@scripts/environment
+
+demo: environment ## PostgreSQL, sample data and Dagster, here; ONCE=1 stops after the main job
+	@$(BIN)/maintenance demo --data $(DATA) --port $(PORT) $(if $(ONCE),--once)
+
+run: environment ## Dagster on your own policies; set MAINTENANCE_POLICIES and DAGSTER_PG_*
+	@mkdir -p .dagster && cp dagster.yaml .dagster/
+	DAGSTER_HOME=$(CURDIR)/.dagster $(BIN)/dagster dev --workspace workspace.yaml --port $(PORT)
+
+test: environment ## The suite, on real servers; ARGS="-k partition" picks
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow" $(ARGS)
+
+proof: environment ## The long proofs
+	$(BIN)/pytest -m slow $(ARGS)
+
+check: lint type ## Everything but tests: format, lint, types, layers, spelling, locks
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+	scripts/requirements --check
+
+lint: environment ## Format and lint
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+
+type: environment ## Types
+	$(BIN)/pyright
+
+bench: environment ## Speed, beside the rivals, in one run
+	$(BIN)/python -m benchmarks $(ARGS)

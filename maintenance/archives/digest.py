@@ -1,0 +1,47 @@
+"""Counting and hashing COPY text."""
+
+import hashlib
+from typing import NamedTuple
+
+from maintenance.errors import DamagedArchiveError
+
+
+class Digest(NamedTuple):
+    """How many rows a table has, and the SHA-256 of its COPY text in hex."""
+
+    n_rows: int
+    sha256: str
+
+
+class Tally:
+    """Counts and hashes COPY text as it passes."""
+
+    def __init__(self) -> None:
+        self.n_rows = 0
+        self.n_bytes = 0
+        self._hash = hashlib.sha256()
+
+    def take(self, text: bytes) -> None:
+        """Count one piece."""
+        # In every server encoding a line feed byte ends a row; those inside values are escaped.
+        self.n_rows += text.count(b"\n")
+        self.n_bytes += len(text)
+        self._hash.update(text)
+
+    @property
+    def digest(self) -> Digest:
+        """What has passed so far."""
+        return Digest(self.n_rows, self._hash.hexdigest())
+
+
+def refuse_difference(what: str, wanted: Digest, found: Digest, where: str) -> None:
+    """Compare two digests of what should be the same.
+
+    Raises:
+        DamagedArchiveError: they differ.
+    """
+    if wanted != found:
+        raise DamagedArchiveError(
+            f"{what}: {where}: found {found.n_rows} rows with sha256 {found.sha256[:12]}…,"
+            f" wanted {wanted.n_rows} rows with {wanted.sha256[:12]}…"
+        )

@@ -1,0 +1,132 @@
+"""Formats: how COPY text is stored, and had back byte for byte.
+
+Whatever the format, what goes in and comes out is the COPY text of `content`, so one hash proves
+every archive, and one way restores it.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Literal, Protocol
+
+import zstandard
+
+from maintenance.archives.folder import Folder, Write
+from maintenance.archives.manifest import Column, Data
+from maintenance.errors import DamagedArchiveError
+
+Format = Literal["copy", "parquet"]
+
+OBJECTS: dict[Format, tuple[str, str]] = {
+    "copy": ("data.copy.zst", "data-2.copy.zst"),
+    "parquet": ("data.parquet", "data-2.parquet"),
+}
+"""Two names each: what replaces a standing archive is written beside it."""
+
+ZSTD_LEVEL = 3
+
+
+class Encoder(Protocol):
+    """Takes COPY text in pieces and writes it in its format."""
+
+    compression: str
+
+    def take(self, text: bytes) -> None:
+        """Store one piece."""
+        ...
+
+    def finish(self) -> None:
+        """Store what is held back."""
+        ...
+
+
+class CopyEncoder:
+    """COPY text as it is, in one Zstandard frame with a checksum."""
+
+    compression = "zstd"
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True)
+        self._frame = compressor.compressobj()
+
+    def take(self, text: bytes) -> None:
+        """Compress one piece."""
+        self._put(self._frame.compress(text))
+
+    def finish(self) -> None:
+        """End the frame."""
+        self._put(self._frame.flush())
+
+    def _put(self, data: bytes) -> None:
+        if data:
+            self._write(data)
+
+
+def encoder(format_: Format, columns: Sequence[Column], write: Write) -> Encoder:
+    """Return what stores COPY text of these columns.
+
+    Raises:
+        ArchiveError: the format can't hold a column's type, or needs a package that is missing.
+    """
+    if format_ == "copy":
+        return CopyEncoder(write)
+    from maintenance.archives.parquet import ParquetEncoder  # noqa: PLC0415 - an optional package
+
+    return ParquetEncoder(columns, write)
+
+
+def texts(folder: Folder, data: Data, columns: Sequence[Column]) -> Iterator[bytes]:
+    """Yield the COPY text of an archive in pieces.
+
+    Raises:
+        DamagedArchiveError: the object is missing, damaged, or not the one that was written.
+    """
+    if data.format == "copy":
+        yield from _decompressed(folder, data)
+        return
+    from maintenance.archives.parquet import read_texts  # noqa: PLC0415 - an optional package
+
+    for _ in _stored(folder, data):  # Parquet is read by jumps, so the hash takes its own pass
+        pass
+    yield from read_texts(folder, data.name, columns)
+
+
+def _decompressed(folder: Folder, data: Data) -> Iterator[bytes]:
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    for piece in _stored(folder, data):
+        try:
+            text = frame.decompress(piece)
+        except zstandard.ZstdError as exc:
+            raise DamagedArchiveError(
+                f"archive {folder.place}: {data.name} is damaged: {exc}"
+            ) from exc
+        if text:
+            yield text
+
+
+def _stored(folder: Folder, data: Data) -> Iterator[bytes]:
+    """Yield an object's bytes; at the end they were those that the manifest tells of."""
+    check_size(folder, data)
+    hashed = hashlib.sha256()
+    for piece in folder.chunks(data.name):
+        hashed.update(piece)
+        yield piece
+    if hashed.hexdigest() != data.sha256:
+        raise DamagedArchiveError(
+            f"archive {folder.place}: {data.name} is damaged: its sha256 is"
+            f" {hashed.hexdigest()[:12]}…, wanted {data.sha256[:12]}…"
+        )
+
+
+def check_size(folder: Folder, data: Data) -> None:
+    """Look whether an object is there, with the size that its manifest tells.
+
+    Raises:
+        DamagedArchiveError: it is not.
+    """
+    size = folder.size_of(data.name)
+    if size != data.size_bytes:
+        found = "is missing" if size is None else f"has {size} bytes"
+        raise DamagedArchiveError(
+            f"archive {folder.place}: {data.name} {found}, wanted {data.size_bytes} bytes"
+        )

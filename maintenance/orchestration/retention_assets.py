@@ -1,0 +1,78 @@
+"""The retention asset: shows its plan when launched by hand, acts when the schedule runs it."""
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+import dagster as dg
+
+from maintenance.engine.requests import Request
+from maintenance.orchestration.checks import check_results, check_specs
+from maintenance.orchestration.metadata import actions_metadata
+from maintenance.orchestration.resources import Maintainer, fail_if_undone
+from maintenance.policy import Policy
+from maintenance.retention import RETENTION
+
+GROUP = "partitions"
+
+
+class Mode(Enum):
+    """Whether retention is shown or done."""
+
+    PLAN = "plan"
+    APPLY = "apply"
+
+
+class RetentionConfig(dg.Config):
+    """What to do, for runs launched by hand.
+
+    Attributes:
+        mode: plan shows what would be done; apply does it.
+        max_per_run: another fuse than the policy's; 0 leaves the policy's.
+    """
+
+    mode: Mode = Mode.PLAN
+    max_per_run: int = 0
+
+
+def retention_key(policy: Policy) -> dg.AssetKey:
+    """Return the key `<db>/retention`."""
+    return dg.AssetKey([policy.database.name, "retention"])
+
+
+def run_config(policy: Policy, mode: Mode) -> dg.RunConfig:
+    """Return the configuration of a run of the retention asset."""
+    return dg.RunConfig(ops={f"{policy.database.name}__retention": RetentionConfig(mode=mode)})
+
+
+def retention_asset(policy: Policy) -> dg.AssetsDefinition:
+    """Make the asset that retires expired partitions."""
+    key = retention_key(policy)
+    kinds = RETENTION.finding_kinds
+
+    @dg.asset(
+        key=key,
+        group_name=GROUP,
+        check_specs=check_specs(key, kinds),
+        pool=f"{policy.database.name}_ddl",
+        kinds={"postgres"},
+        tags={"database": policy.database.name},
+        description=(
+            "Expired partitions are archived, detached and dropped, as the policy says. Launched"
+            " by hand it only shows the plan; set `mode: APPLY` to carry it out.\n\n"
+            "**When red:** the failed check or the run's last error names the partition and what"
+            " stands in the way; nothing is dropped without its proof."
+        ),
+    )
+    def retention(
+        context: dg.AssetExecutionContext, config: RetentionConfig, maintainer: Maintainer
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
+        request = Request(max_per_run=config.max_per_run or None)
+        act = maintainer.apply if config.mode is Mode.APPLY else maintainer.plan
+        report = act(context, policy, RETENTION.name, request)
+        yield from check_results(key, kinds, report.findings)
+        fail_if_undone(report)
+        metadata = {"mode": config.mode.value, **actions_metadata(report)}
+        yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+
+    return retention

@@ -1,0 +1,98 @@
+"""Partitions held against their parent: what differs, and what of it is safely put right.
+
+Rights that a partition lacks are granted, its owner, row security and replica identity are set
+to the parent's. Rights that it has beyond its parent's are only reported: somebody gave them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from maintenance.catalog.models import Child, Grant, Properties, Table
+from maintenance.ddl.children import change_properties
+from maintenance.engine.actions import Action, ActionKind
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.names import QualifiedName
+
+SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One partition that differs from its parent.
+
+    Attributes:
+        lacks: in words, what it has otherwise; mended by `repairs`.
+        beyond: rights that only the partition gives.
+    """
+
+    child: QualifiedName
+    lacks: tuple[str, ...]
+    beyond: tuple[str, ...]
+
+
+def drifts(table: Table) -> list[Drift]:
+    """Compare the partitions that may have drifted with their parent, exactly."""
+    found = [_compare(table.properties, child) for child in table.drifted]
+    return [drift for drift in found if drift.lacks or drift.beyond]
+
+
+def repairs(table: Table, found: Sequence[Drift]) -> Iterator[Action]:
+    """Yield one action for each partition of which something can be put right."""
+    properties = {child.relation: child.properties for child in table.drifted}
+    for drift in found:
+        if drift.lacks:
+            steps = change_properties(drift.child, properties[drift.child], table.properties)
+            yield Action(
+                kind=ActionKind.REPAIR_PARTITION,
+                object=str(drift.child),
+                table=str(table.relation),
+                steps=tuple(steps),
+                reason=f"differs from its parent: {', '.join(drift.lacks)}",
+            )
+
+
+def drift_finding(table: Table, found: Sequence[Drift]) -> Iterator[Finding]:
+    """Yield the finding that names the partitions which differ, if any do."""
+    if not found:
+        return
+    mendable = [drift for drift in found if drift.lacks]
+    name = str(table.relation)
+    shown = [f"{d.child} ({', '.join(d.lacks + d.beyond)})" for d in found[:SHOWN]]
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    yield Finding(
+        FindingKind.PARTITION_PROPERTY_DRIFT,
+        Severity.WARN if mendable else Severity.INFO,
+        name,
+        f"{name}: {len(found)} partitions differ from it: {'; '.join(shown)}{more}",
+        value=len(found),
+        threshold=0,
+        data={"partitions": [str(drift.child) for drift in found]},
+    )
+
+
+def _compare(wanted: Properties, child: Child) -> Drift:
+    actual = child.properties
+    lacks: list[str] = []
+    if actual.owner != wanted.owner:
+        lacks.append(f"owner {actual.owner}, wanted {wanted.owner}")
+    lacks += [f"lacks {_words(grant)}" for grant in wanted.grants if grant not in actual.grants]
+    if (actual.row_security, actual.force_row_security) != (
+        wanted.row_security,
+        wanted.force_row_security,
+    ):
+        lacks.append("row security")
+    if actual.replica_identity != wanted.replica_identity:
+        lacks.append("replica identity")
+    # A parent's rights cover a partition read through it; its owner needs none of its own.
+    beyond = [
+        f"also {_words(grant)}"
+        for grant in actual.grants
+        if grant not in wanted.grants and grant.grantee != wanted.owner
+    ]
+    return Drift(child.relation, tuple(lacks), tuple(beyond))
+
+
+def _words(grant: Grant) -> str:
+    column = f" ({grant.column})" if grant.column else ""
+    option = " with grant option" if grant.grantable else ""
+    return f"{grant.privilege}{column} for {grant.grantee or 'PUBLIC'}{option}"

@@ -1,0 +1,78 @@
+"""The Dagster UI of the demo, in a real browser."""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.e2e.demos import Demo
+
+pytestmark = pytest.mark.xdist_group("demo")
+
+CHROMIUM = Path("/usr/bin/chromium")
+PATIENCE_MS = 60_000
+SIZE = (1400, 900)
+MIDDLE = (960, 450)
+
+Shoot = Callable[[str], None]
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    if not CHROMIUM.exists():
+        missing = f"{CHROMIUM} is not installed"
+        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+    with sync_playwright() as playwright:
+        # Chromium's sandbox does not work as root.
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
+        page.set_default_timeout(PATIENCE_MS)
+        expect.set_options(timeout=PATIENCE_MS)
+        yield page
+        browser.close()
+
+
+@pytest.fixture
+def shoot(page: Page) -> Shoot:
+    """Saves a picture of the page, by name, in the folder that $SCREENSHOTS names, if any."""
+
+    def shoot(name: str) -> None:
+        if folder := os.environ.get("SCREENSHOTS"):
+            page.screenshot(path=Path(folder) / f"{name}.png")
+
+    return shoot
+
+
+def test_asset_graph_is_green(served: Demo, page: Page, shoot: Shoot) -> None:
+    page.goto(f"{served.url}/asset-groups")
+    expect(page.get_by_text("analytics_events", exact=True).first).to_be_visible()
+    expect(page.get_by_text("audit_logs", exact=True).first).to_be_visible()
+    expect(page.get_by_text("100% filled")).to_have_count(2)
+    expect(page.get_by_text("Materialized", exact=True)).to_have_count(2)
+    expect(page.get_by_text(re.compile("failed|missing", re.IGNORECASE))).to_have_count(0)
+    page.mouse.move(*MIDDLE)
+    page.mouse.wheel(0, 500)  # so that all four fit
+    shoot("lineage")
+
+
+def test_inventory_shows_horizon_and_checks(served: Demo, page: Page, shoot: Shoot) -> None:
+    page.goto(f"{served.url}/assets/learning_platform/partition_inventory")
+    expect(page.get_by_text("Latest check results")).to_be_visible()
+    expect(page.get_by_text("periods_ahead")).to_be_visible()
+    expect(page.get_by_text("3 of 3")).to_be_visible()
+    shoot("partition_inventory")
+
+
+def test_every_partition_is_materialized(served: Demo, page: Page) -> None:
+    page.goto(f"{served.url}/assets/learning_platform/partitions/analytics_events?view=partitions")
+    expect(page.get_by_text("Missing (0)")).to_be_visible()
+    expect(page.get_by_text("Failed (0)")).to_be_visible()
+
+
+def test_all_schedules_are_on(served: Demo, page: Page) -> None:
+    page.goto(f"{served.url}/automation")
+    expect(page.get_by_text("learning_platform_nightly")).to_be_visible()
+    expect(page.locator("input:checked")).to_have_count(4)
