@@ -13,6 +13,12 @@ import click
 
 from maintenance import maintain
 from maintenance.cli.answers import answers
+from maintenance.cli.documents import (
+    applied_document,
+    check_document,
+    plan_document,
+    status_document,
+)
 from maintenance.cli.render import (
     Render,
     error_console,
@@ -26,7 +32,6 @@ from maintenance.engine.reviewed import ReviewedPlan, read_reviewed
 from maintenance.errors import MaintenanceError, UsageError
 from maintenance.maintain import Report
 from maintenance.names import QualifiedName, parse_name
-from maintenance.partitions.inventory import inventory
 from maintenance.policy import Policy, json_schema, load_policies, policy_paths
 
 CLOCK_OVERRIDE = "MAINTENANCE_ALLOW_CLOCK_OVERRIDE"
@@ -105,7 +110,7 @@ def check(policies: tuple[Path, ...], as_json: bool, schema: bool) -> None:
     if schema:
         click.echo(json.dumps(json_schema(), indent=2))
         return
-    _answer(policies, as_json, maintain.check, _check_json, render_check)
+    _answer(policies, as_json, maintain.check, check_document, render_check)
 
 
 @cli.command()
@@ -128,7 +133,7 @@ def plan(
             _save(out, policy, report, only)
         return report
 
-    _answer(policies, as_json, work, _plan_json, render_plan)
+    _answer(policies, as_json, work, plan_document, render_plan)
 
 
 @cli.command()
@@ -173,14 +178,14 @@ def apply(
             progress=error_console.print_progress,
         )
 
-    _answer(policies, as_json, work, _applied_json, render_applied)
+    _answer(policies, as_json, work, applied_document, render_applied)
 
 
 @cli.command()
 @_policy_options
 def status(policies: tuple[Path, ...], as_json: bool) -> None:
     """Show findings, horizons and the newest runs; change nothing."""
-    _answer(policies, as_json, maintain.status, _status_json, render_status)
+    _answer(policies, as_json, maintain.status, status_document, render_status)
 
 
 @cli.command()
@@ -241,61 +246,3 @@ def _answer(
         elif not as_json:
             answer.render(render)
     raise SystemExit(max(answer.exit_code for answer in given))
-
-
-def _head(policy: Policy, report: Report) -> dict[str, Any]:
-    return {"database": policy.database.name, "now": report.now.isoformat()}
-
-
-def _findings(report: Report) -> list[dict[str, Any]]:
-    return [finding.as_json() for finding in report.findings]
-
-
-def _check_json(policy: Policy, report: Report) -> dict[str, Any]:
-    assert report.snapshot is not None, "check has looked"
-    server = report.snapshot.server
-    return {
-        **_head(policy, report),
-        "policy": str(policy.path),
-        "server": {
-            "version": server.version_text,
-            "database": server.database,
-            "role": server.role,
-            "is_superuser": server.is_superuser,
-            "in_recovery": server.in_recovery,
-        },
-        "findings": _findings(report),
-    }
-
-
-def _plan_json(policy: Policy, report: Report) -> dict[str, Any]:
-    actions = [action.as_json() for action in report.plan.actions]
-    return {**_head(policy, report), "actions": actions, "findings": _findings(report)}
-
-
-def _applied_json(policy: Policy, report: Report) -> dict[str, Any]:
-    results = [result.as_json() for result in report.results]
-    return {**_head(policy, report), "actions": results, "findings": _findings(report)}
-
-
-def _status_json(policy: Policy, report: Report) -> dict[str, Any]:
-    assert report.snapshot is not None, "status has looked"
-    stock = inventory(policy, report.snapshot, report.now)
-    return {
-        **_head(policy, report),
-        "partitions": [table.as_json() for table in stock],
-        "findings": _findings(report),
-        "runs": [
-            {
-                "id": str(run.id),
-                "command": run.command,
-                "started_at": run.started_at.isoformat(),
-                "ended_at": run.ended_at.isoformat() if run.ended_at else None,
-                "outcome": run.outcome,
-                "error": run.error,
-                "actions": run.n_actions,
-                "failed": run.n_failed,
-            }
-            for run in report.runs
-        ],
-    }

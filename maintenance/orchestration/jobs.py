@@ -9,7 +9,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 
 from maintenance.names import slug
 from maintenance.orchestration.partition_assets import partitions_key
-from maintenance.orchestration.partition_sets import range_tags
+from maintenance.orchestration.partition_sets import keys_ahead, range_tags
 from maintenance.orchestration.retention_assets import Mode, retention_key, run_config
 from maintenance.policy import PartitionPolicy, Policy
 
@@ -75,8 +75,11 @@ def _monthly(policy: Policy, section: PartitionPolicy, name: str) -> dg.Schedule
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=f"The current period and the next {section.premake} of {section.table}.",
     )
-    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        return dg.RunRequest(tags=range_tags(section, context.scheduled_execution_time))
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        keys = keys_ahead(section, context.scheduled_execution_time)
+        if not keys:
+            return dg.SkipReason(f"{section.table} starts with {section.start}, beyond the horizon")
+        return dg.RunRequest(tags=range_tags(keys))
 
     return tick
 

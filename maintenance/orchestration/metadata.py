@@ -1,5 +1,6 @@
 """Reports as metadata: tables people can read, numbers with stable keys that the UI plots."""
 
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -7,6 +8,7 @@ import dagster as dg
 from maintenance.engine.runner import Outcome
 from maintenance.maintain import Report
 from maintenance.names import slug
+from maintenance.orchestration.pictures import timeline
 from maintenance.partitions.inventory import PartitionFacts, TableInventory, inventory
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.sizes import readable_size
@@ -40,7 +42,7 @@ def inventory_metadata(policy: Policy, report: Report) -> Metadata:
     done = [result for result in report.results if result.outcome is Outcome.DONE]
     metadata["created"] = len(done)
     for section in policy.partitions:
-        metadata |= _table(slug(section.table), str(section.table), stock)
+        metadata |= _table(slug(section.table), str(section.table), stock, report.now)
     if done:
         sql = ";\n".join(statement for result in done for statement in result.action.sql)
         metadata["executed_sql"] = dg.MetadataValue.md(f"```sql\n{sql};\n```")
@@ -89,7 +91,7 @@ def _period(facts: PartitionFacts, *, created: bool) -> Metadata:
     return metadata
 
 
-def _table(key: str, name: str, stock: tuple[TableInventory, ...]) -> Metadata:
+def _table(key: str, name: str, stock: tuple[TableInventory, ...], now: datetime) -> Metadata:
     found = [table for table in stock if table.table == name]
     if not found:
         return {}
@@ -100,6 +102,7 @@ def _table(key: str, name: str, stock: tuple[TableInventory, ...]) -> Metadata:
         f"{key}_rows": table.n_rows,
         f"{key}_megabytes": round(table.size_bytes / 2**20, 1),
         key: dg.MetadataValue.md(_partitions(table)),
+        f"{key}_timeline": timeline(table, now),
     }
 
 

@@ -3,6 +3,7 @@
 Everything is in UTC: a key only names a period, its bounds follow the policy's time zone.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 import dagster as dg
@@ -44,9 +45,20 @@ def first_day(policy: PartitionPolicy, now: datetime) -> date:
     return period_of(january, policy.interval).start
 
 
-def range_tags(policy: PartitionPolicy, now: datetime) -> dict[str, str]:
-    """Return the tags of one run over the current period up to the horizon."""
+def keys_ahead(policy: PartitionPolicy, now: datetime) -> list[str]:
+    """Return the keys from the current period to the horizon, as far as the set has them.
+
+    The set counts in UTC and the policy in its own zone, so that for some hours of a day one
+    is a period ahead of the other. None where the policy's `start` is yet to come.
+    """
+    first, last = current_period(policy, now), horizon(policy, now)
+    known = partition_set(policy, now).get_partition_keys(current_time=now)
+    return [key for key in known if first.key <= key <= last.key]
+
+
+def range_tags(keys: Sequence[str]) -> dict[str, str]:
+    """Return the tags that make one run out of several keys that follow each other."""
     return {
-        "dagster/asset_partition_range_start": current_period(policy, now).key,
-        "dagster/asset_partition_range_end": horizon(policy, now).key,
+        "dagster/asset_partition_range_start": keys[0],
+        "dagster/asset_partition_range_end": keys[-1],
     }

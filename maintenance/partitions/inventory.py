@@ -8,6 +8,7 @@ from typing import Any
 from maintenance.catalog.models import Partition, Snapshot
 from maintenance.keys import FUTURE, PAST
 from maintenance.partitioning.coverage import Span
+from maintenance.partitioning.expiry import expired
 from maintenance.partitioning.fitness import unfit
 from maintenance.partitions.outlook import Outlook, look
 from maintenance.periods import period_at
@@ -21,7 +22,8 @@ class PartitionFacts:
     """One partition. Size and rows are the catalog's estimates; rows None before any ANALYZE.
 
     `period` is the key of the period whose bounds it has exactly, if any. `lower` and `upper`
-    are None for the default partition and where a bound is open.
+    are None for the default partition and where a bound is open. `retention` is `expired` or
+    `held` where it is one of them.
     """
 
     name: str
@@ -30,6 +32,7 @@ class PartitionFacts:
     upper: datetime | None
     size_bytes: int
     n_rows: int | None
+    retention: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ def _take_stock(policy: Policy, snapshot: Snapshot, now: datetime) -> Iterator[T
             continue
         outlook = look(section, snapshot.tables[section.table], now)
         default = outlook.table.default
+        fates = _fates(section, snapshot, now)
         yield TableInventory(
             table=str(section.table),
             interval=section.interval.value,
@@ -91,13 +95,26 @@ def _take_stock(policy: Policy, snapshot: Snapshot, now: datetime) -> Iterator[T
             current=outlook.current.key,
             horizon=outlook.horizon.key,
             partitions=(
-                *(_facts(outlook, span) for span in outlook.coverage.spans),
+                *(
+                    _facts(outlook, span, fates.get(span.partition.oid))
+                    for span in outlook.coverage.spans
+                ),
                 *((_unbounded(default),) if default is not None else ()),
             ),
         )
 
 
-def _facts(outlook: Outlook, span: Span) -> PartitionFacts:
+def _fates(policy: PartitionPolicy, snapshot: Snapshot, now: datetime) -> dict[int, str]:
+    """Return by OID what retention means for the partitions that it concerns."""
+    if policy.retention is None or policy.retention.action == "keep":
+        return {}
+    return {
+        item.span.partition.oid: "held" if item.held else "expired"
+        for item in expired(policy, policy.retention, snapshot, now)
+    }
+
+
+def _facts(outlook: Outlook, span: Span, fate: str | None) -> PartitionFacts:
     return PartitionFacts(
         name=str(span.partition.relation),
         period=_period_key(outlook.policy, span),
@@ -105,6 +122,7 @@ def _facts(outlook: Outlook, span: Span) -> PartitionFacts:
         upper=None if span.upper == FUTURE else span.upper,
         size_bytes=max(span.partition.pages, 0) * PAGE_BYTES,
         n_rows=_rows(span.partition),
+        retention=fate,
     )
 
 

@@ -13,9 +13,10 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plans import Plan, join
 from maintenance.engine.requests import Request
 from maintenance.names import QualifiedName
+from maintenance.partitioning.expiry import Detached, Expired, detached, expired, grace_over, label
 from maintenance.partitioning.fitness import unfit
 from maintenance.policy import PartitionPolicy, Policy, RetentionPolicy
-from maintenance.retention.expiry import Detached, Expired, detached, expired, grace_over, label
+from maintenance.sizes import readable_size
 
 Facts = dict[str, object]
 
@@ -87,7 +88,9 @@ def _plan_table(
         *(action for item in going for action in _retire(case, item)),
     ]
     findings = _findings(case, due, n_wanted=len(free) + len(left), n_going=len(going) + len(left))
-    return Plan(actions=(*pending, *actions), findings=tuple(findings))
+    return Plan(
+        actions=(*pending, *actions), findings=(*findings, *_stranded(case, snapshot, ended))
+    )
 
 
 def _pending(table: Table) -> Iterator[Action]:
@@ -229,6 +232,22 @@ def _findings(
             f" the others wait for later runs",
             value=n_wanted,
             threshold=case.retention.max_per_run,
+        )
+
+
+def _stranded(case: Case, snapshot: Snapshot, ended: Mapping[int, str]) -> Iterator[Finding]:
+    """Report tables that this software detached and will not drop."""
+    if case.drops:
+        return
+    for item in detached(case.policy, snapshot, ended):
+        name = str(item.table.relation)
+        yield Finding(
+            FindingKind.STRANDED_TABLE,
+            Severity.INFO,
+            name,
+            f"{name}: detached from {case.name} on {item.at:%Y-%m-%d}, held"
+            f" {readable_size(item.table.pages * 8192)}; archive it, drop it or attach it again",
+            value=(case.now - item.at).days,
         )
 
 

@@ -1,0 +1,71 @@
+"""Reports as the JSON documents of the command line."""
+
+from typing import Any
+
+from maintenance.maintain import Report
+from maintenance.partitions.inventory import inventory
+from maintenance.policy import Policy
+from maintenance.store import RecentRun
+
+
+def check_document(policy: Policy, report: Report) -> dict[str, Any]:
+    """The answer of `check`."""
+    assert report.snapshot is not None, "check has looked"
+    server = report.snapshot.server
+    return {
+        **_head(policy, report),
+        "policy": str(policy.path),
+        "server": {
+            "version": server.version_text,
+            "database": server.database,
+            "role": server.role,
+            "is_superuser": server.is_superuser,
+            "in_recovery": server.in_recovery,
+        },
+        "findings": _findings(report),
+    }
+
+
+def plan_document(policy: Policy, report: Report) -> dict[str, Any]:
+    """The answer of `plan`: actions as planned, and findings."""
+    actions = [action.as_json() for action in report.plan.actions]
+    return {**_head(policy, report), "actions": actions, "findings": _findings(report)}
+
+
+def applied_document(policy: Policy, report: Report) -> dict[str, Any]:
+    """The answer of `apply`: actions with their outcomes, and what stands now."""
+    results = [result.as_json() for result in report.results]
+    return {**_head(policy, report), "actions": results, "findings": _findings(report)}
+
+
+def status_document(policy: Policy, report: Report) -> dict[str, Any]:
+    """The answer of `status`."""
+    assert report.snapshot is not None, "status has looked"
+    stock = inventory(policy, report.snapshot, report.now)
+    return {
+        **_head(policy, report),
+        "partitions": [table.as_json() for table in stock],
+        "findings": _findings(report),
+        "runs": [_run(run) for run in report.runs],
+    }
+
+
+def _head(policy: Policy, report: Report) -> dict[str, Any]:
+    return {"database": policy.database.name, "now": report.now.isoformat()}
+
+
+def _findings(report: Report) -> list[dict[str, Any]]:
+    return [finding.as_json() for finding in report.findings]
+
+
+def _run(run: RecentRun) -> dict[str, Any]:
+    return {
+        "id": str(run.id),
+        "command": run.command,
+        "started_at": run.started_at.isoformat(),
+        "ended_at": run.ended_at.isoformat() if run.ended_at else None,
+        "outcome": run.outcome,
+        "error": run.error,
+        "actions": run.n_actions,
+        "failed": run.n_failed,
+    }

@@ -1,0 +1,237 @@
+"""What Dagster is given: from the policies alone, one broken policy spoiling no other."""
+
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from maintenance.orchestration.build import build
+from maintenance.orchestration.partition_assets import GROUP
+from maintenance.partitions import PARTITIONS
+from tests.builders import ROOT
+from tests.policies import EVENTS, write_policy
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+URL = "postgresql://nobody@127.0.0.1:9/nowhere"
+
+
+def keys(definitions: dg.Definitions) -> set[str]:
+    return {spec.key.to_user_string() for spec in definitions.resolve_all_asset_specs()}
+
+
+def specs(definitions: dg.Definitions) -> dict[str, dg.AssetSpec]:
+    return {s.key.to_user_string(): s for s in definitions.resolve_all_asset_specs()}
+
+
+def jobs(definitions: dg.Definitions) -> set[str]:
+    repository = definitions.get_repository_def()
+    return {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
+
+
+def schedules(definitions: dg.Definitions) -> dict[str, dg.ScheduleDefinition]:
+    repository = definitions.get_repository_def()
+    return {schedule.name: schedule for schedule in repository.schedule_defs}
+
+
+def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> None:
+    definitions = build([ROOT / "policies"], NOW)
+    assert keys(definitions) == {
+        "learning_platform/partitions/analytics_events",
+        "learning_platform/partition_inventory",
+        "proposals/partitions/audit_logs",
+        "proposals/partition_inventory",
+    }
+    names = {
+        "learning_platform_monthly_partitions",
+        "learning_platform_nightly",
+        "proposals_monthly_partitions",
+        "proposals_nightly",
+    }
+    assert jobs(definitions) == names
+    assert {n: s.cron_schedule for n, s in schedules(definitions).items()} == {
+        name: "0 2 * * *" if name.endswith("nightly") else "0 1 20 * *" for name in names
+    }
+
+
+def test_definitions_load_without_server_and_environment() -> None:
+    script = "from maintenance.definitions import defs; defs.get_repository_def()"
+    environment = {"PATH": os.environ["PATH"]}
+    command = [sys.executable, "-c", script]
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.fixture
+def definitions(tmp_path: Path) -> dg.Definitions:
+    write_policy(
+        tmp_path,
+        URL,
+        EVENTS,
+        {"table": "audit.log", "column": "at", "interval": "1 day"},
+        schedules={"nightly": "5 4 * * *", "monthly": "6 5 21 * *"},
+    )
+    return build([tmp_path], NOW)
+
+
+def test_assets_are_grouped_tagged_and_described(definitions: dg.Definitions) -> None:
+    found = specs(definitions)
+    assert set(found) == {
+        "app/partitions/events",
+        "app/partitions/audit_log_5a7ea3",
+        "app/partition_inventory",
+    }
+    for spec in found.values():
+        assert spec.group_name == GROUP
+        assert spec.tags["database"] == "app"
+        assert "**When red:**" in (spec.description or "")
+        assert "postgres" in spec.kinds
+    assert found["app/partitions/events"].metadata["dagster/table_name"] == "public.events"
+
+
+def test_every_asset_waits_for_the_pool_of_its_database(definitions: dg.Definitions) -> None:
+    assets = definitions.resolve_asset_graph().assets_defs
+    assert {pool for asset in assets for pool in asset.op.pools} == {"app_ddl"}
+
+
+def test_table_assets_are_backfilled_in_one_run(definitions: dg.Definitions) -> None:
+    found = definitions.resolve_asset_graph()
+    policies = {key.to_user_string(): found.get(key).backfill_policy for key in found.get_all_asset_keys()}
+    assert policies.pop("app/partition_inventory") is None
+    assert set(policies.values()) == {dg.BackfillPolicy.single_run()}
+
+
+def test_inventory_has_a_check_for_every_finding(definitions: dg.Definitions) -> None:
+    checks = definitions.resolve_asset_graph().asset_check_keys
+    assert {check.name for check in checks} == {kind.value for kind in PARTITIONS.finding_kinds}
+    assert {check.asset_key.to_user_string() for check in checks} == {"app/partition_inventory"}
+
+
+def test_each_table_has_a_monthly_job_and_a_database_one_nightly(
+    definitions: dg.Definitions,
+) -> None:
+    assert {name: s.cron_schedule for name, s in schedules(definitions).items()} == {
+        "app_nightly": "5 4 * * *",
+        "app_monthly_partitions": "6 5 21 * *",
+        "app_monthly_partitions_audit_log_5a7ea3": "6 5 21 * *",
+    }
+    assert jobs(definitions) == set(schedules(definitions))
+
+
+def test_schedules_run_from_the_start_and_in_utc(definitions: dg.Definitions) -> None:
+    for schedule in schedules(definitions).values():
+        assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+        assert schedule.execution_timezone == "UTC"
+
+
+def test_jobs_give_up_a_lost_run_after_four_hours(definitions: dg.Definitions) -> None:
+    for name in jobs(definitions):
+        assert definitions.resolve_job_def(name).tags["dagster/max_runtime"] == "14400"
+
+
+def test_policy_without_partitions_gives_nothing_and_does_no_harm(tmp_path: Path) -> None:
+    write_policy(tmp_path, URL)
+    definitions = build([tmp_path], NOW)
+    assert keys(definitions) == set()
+    assert jobs(definitions) == set()
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        ["public.a_b", "a.b", '"a.b"', '"a b"', '"a-b"', '"A_B"'],
+        ["events", '"Events"', "app.events", '"app.events"', '"app events"'],
+        ['"таблица"', '"табличк"', '"🐘"', '"ключ"."таблица"', '""""', "\"'\"", '"%"'],
+        ['"select"', '"x/y"', '"x,y"', '"x=y"', '"[x]"', f'"{"é" * 31}"'],
+    ],
+)
+def test_hostile_table_names_give_distinct_valid_keys(tmp_path: Path, tables: list[str]) -> None:
+    sections = [{**EVENTS, "table": t, "name": f"p{n}_{{yyyy}}_{{mm}}"} for n, t in enumerate(tables)]
+    write_policy(tmp_path, URL, *sections)
+    definitions = build([tmp_path], NOW)
+    made = keys(definitions)
+    assert len(made) == len(tables) + 1
+    assert all(re.fullmatch(r"[A-Za-z0-9_/]+", key) for key in made)
+    assert len({key.lower() for key in made}) >= len(made) - 1, "folded by file systems only"
+    assert len(jobs(definitions)) == len(tables) + 1
+
+
+# Broken policies
+
+
+def test_broken_policy_shows_itself_and_unloads_no_other(tmp_path: Path) -> None:
+    write_policy(tmp_path, URL, EVENTS)
+    (tmp_path / "broken.yaml").write_text("database: {name: broken, url: 7}\nparitions: []\n")
+    definitions = build([tmp_path], NOW)
+    assert keys(definitions) == {
+        "app/partitions/events",
+        "app/partition_inventory",
+        "broken/broken_policy",
+    }
+    description = specs(definitions)["broken/broken_policy"].description or ""
+    assert "broken.yaml:2:1" in description
+    assert "paritions" in description
+
+
+def test_materializing_a_broken_policy_tells_what_is_wrong(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    (tmp_path / "broken.yaml").write_text("database: {name: broken}\n")
+    definitions = build([tmp_path / "broken.yaml"], NOW)
+    (asset,) = definitions.resolve_asset_graph().assets_defs
+    result = dg.materialize([asset], instance=instance, raise_on_error=False)
+    (failure,) = result.get_step_failure_events()
+    assert failure.step_failure_data.user_failure_data is not None
+    assert "database.url" in (failure.step_failure_data.user_failure_data.description or "")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a-b.yaml", "a_b.yaml", "a b.yaml"],
+        ["one/app.yaml", "two/app.yaml"],
+        ["app.yaml", "app.yml"],
+        ["1.yaml", "ключ.yaml", "табл.yaml"],
+    ],
+)
+def test_broken_policies_of_like_names_spoil_nothing(tmp_path: Path, names: list[str]) -> None:
+    good = tmp_path / "good"
+    good.mkdir()
+    write_policy(good, URL, EVENTS)
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("nothing: here\n")
+    definitions = build([good, *(tmp_path / name for name in names)], NOW)
+    assert len(keys(definitions)) == 2 + len(names)
+    assert jobs(definitions) == {"app_nightly", "app_monthly_partitions"}
+
+
+def test_second_policy_of_a_name_is_broken_and_the_first_stays(tmp_path: Path) -> None:
+    write_policy(tmp_path, URL, EVENTS)
+    (tmp_path / "second.yaml").write_text((tmp_path / "app.yaml").read_text())
+    assert keys(build([tmp_path], NOW)) == {
+        "app/partitions/events",
+        "app/partition_inventory",
+        "second/broken_policy",
+    }
+
+
+def test_no_secret_of_a_policy_reaches_the_definitions(tmp_path: Path) -> None:
+    write_policy(tmp_path, "postgresql://app:geheim@127.0.0.1:9/app", EVENTS)
+    (tmp_path / "broken.yaml").write_text(
+        "database: {name: broken, url: 'postgresql://app:geheim@host/app', port: 1}\n"
+    )
+    shown: list[Any] = [
+        (spec.description, spec.metadata, spec.tags)
+        for spec in specs(build([tmp_path], NOW)).values()
+    ]
+    assert "geheim" not in str(shown)
