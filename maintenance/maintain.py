@@ -24,6 +24,7 @@ from maintenance.engine.runlock import exclusive_run
 from maintenance.engine.runner import Outcome, Result
 from maintenance.engine.subject import Subject
 from maintenance.errors import (
+    ArchiveError,
     EffectError,
     LockNotAcquiredError,
     MaintenanceError,
@@ -34,6 +35,12 @@ from maintenance.policy import Policy
 from maintenance.server.session import Connection, Timeouts, connect, explain
 from maintenance.store import Journal, RecentRun, is_ready, migrate, missing_right, recent_runs
 from maintenance.subjects import SUBJECTS
+
+_FAILURES: Mapping[type[MaintenanceError], FindingKind] = {
+    LockNotAcquiredError: FindingKind.LOCK_NOT_ACQUIRED,
+    ArchiveError: FindingKind.ARCHIVE_UNVERIFIED,
+}
+"""Failures of actions that are findings of their own."""
 
 MAX_CLOCK_SKEW = timedelta(minutes=1)
 
@@ -270,11 +277,10 @@ def _verified(results: Sequence[Result], again: Plan) -> Iterator[Result]:
 
 def _failures(results: Sequence[Result]) -> Iterator[Finding]:
     for result in results:
-        if isinstance(result.cause, LockNotAcquiredError):
+        kind = next((k for cause, k in _FAILURES.items() if isinstance(result.cause, cause)), None)
+        if kind is not None:
             name = result.action.object
-            yield Finding(
-                FindingKind.LOCK_NOT_ACQUIRED, Severity.ERROR, name, f"{name}: {result.error}"
-            )
+            yield Finding(kind, Severity.ERROR, name, f"{name}: {result.error}")
 
 
 def _selected(only: Collection[str]) -> list[Subject]:

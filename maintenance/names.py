@@ -120,8 +120,13 @@ def slug(name: QualifiedName) -> str:
     anything had to be altered, so that `a.b` and `a_b` differ.
     """
     text = name.name if name.schema == "public" else ".".join(name)
+    return text_slug(text, "\0".join(name))
+
+
+def text_slug(text: str, identity: str = "") -> str:
+    """Return a Dagster key part for a text, with a hash of its identity where it is altered."""
     safe = re.sub(r"[^A-Za-z0-9_]", "_", text)
     if safe == text:
         return safe
-    digest = hashlib.sha256("\0".join(name).encode()).hexdigest()[:6]
+    digest = hashlib.sha256((identity or text).encode()).hexdigest()[:6]
     return f"{safe}_{digest}"

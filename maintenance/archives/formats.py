@@ -6,13 +6,15 @@ every archive, and one way restores it.
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from importlib import import_module
+from types import ModuleType
 from typing import Literal, Protocol
 
 import zstandard
 
 from maintenance.archives.folder import Folder, Write
 from maintenance.archives.manifest import Column, Data
-from maintenance.errors import DamagedArchiveError
+from maintenance.errors import ArchiveError, DamagedArchiveError
 
 Format = Literal["copy", "parquet"]
 
@@ -62,17 +64,15 @@ class CopyEncoder:
             self._write(data)
 
 
-def encoder(format_: Format, columns: Sequence[Column], write: Write) -> Encoder:
-    """Return what stores COPY text of these columns.
+def encoder(format_: Format, columns: Sequence[Column], encoding: str, write: Write) -> Encoder:
+    """Return what stores COPY text of these columns, in the encoding of their database.
 
     Raises:
         ArchiveError: the format can't hold a column's type, or needs a package that is missing.
     """
     if format_ == "copy":
         return CopyEncoder(write)
-    from maintenance.archives.parquet import ParquetEncoder  # noqa: PLC0415 - an optional package
-
-    return ParquetEncoder(columns, write)
+    return _parquet().ParquetEncoder(columns, encoding, write)
 
 
 def texts(folder: Folder, data: Data, columns: Sequence[Column]) -> Iterator[bytes]:
@@ -84,11 +84,19 @@ def texts(folder: Folder, data: Data, columns: Sequence[Column]) -> Iterator[byt
     if data.format == "copy":
         yield from _decompressed(folder, data)
         return
-    from maintenance.archives.parquet import read_texts  # noqa: PLC0415 - an optional package
-
     for _ in _stored(folder, data):  # Parquet is read by jumps, so the hash takes its own pass
         pass
-    yield from read_texts(folder, data.name, columns)
+    yield from _parquet().read_texts(folder, data.name, columns)
+
+
+def _parquet() -> ModuleType:
+    try:
+        return import_module("maintenance.archives.parquet")
+    except ImportError as exc:
+        raise ArchiveError(
+            f"format parquet needs a package that is not installed: {exc.name}",
+            hint="install maintenance[parquet]",
+        ) from exc
 
 
 def _decompressed(folder: Folder, data: Data) -> Iterator[bytes]:

@@ -158,7 +158,7 @@ def _export(
     with folder.creating(name, expected_bytes) as write:
         stored = _Stored(write)
         with consistent(connection, table) as description:
-            encode = encoder(format_, description.columns, stored.write)
+            encode = encoder(format_, description.columns, description.encoding, stored.write)
             pace = Pace(f"archiving {table.relation}", progress, description.n_rows_estimated)
             tally = copy_out(connection, description, None, pace, encode.take)
             least, greatest = _key_range(connection, description, key)

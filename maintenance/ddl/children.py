@@ -26,15 +26,22 @@ def create_and_attach(
         upper: likewise.
         role: who we are, to know whether the owner must be set.
     """
-    attach = (
-        f"ALTER TABLE {parent.relation} ATTACH PARTITION {child}"
-        f" FOR VALUES FROM ({lower}) TO ({upper})"
-    )
     return Step(
-        prepare=tuple(_build(parent, child, role)),
-        statements=(attach, *_index_identity(parent, child)),
+        prepare=build_like(parent, child, role=role),
+        statements=attach(parent, child, f"FOR VALUES FROM ({lower}) TO ({upper})"),
         locks=tuple(attach_locks(parent)),
     )
+
+
+def build_like(parent: Table, child: QualifiedName, *, role: str) -> tuple[str, ...]:
+    """Return the statements that make an unattached table like a partition of the parent."""
+    return tuple(_build(parent, child, role))
+
+
+def attach(parent: Table, child: QualifiedName, bound: str) -> tuple[str, ...]:
+    """Return the statements that make a table a partition, for a bound such as `FOR VALUES …`."""
+    statement = f"ALTER TABLE {parent.relation} ATTACH PARTITION {child} {bound}"
+    return (statement, *_index_identity(parent, child))
 
 
 def attach_locks(parent: Table) -> Iterator[Lock]:

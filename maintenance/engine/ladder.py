@@ -8,7 +8,8 @@ Source: PostgreSQL manual, 13.3 Explicit Locking.
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -60,12 +61,42 @@ class Ladder:
             LockNotAcquiredError: the deadline passed; names who holds the locks.
             MaintenanceError: the server refused for a reason that waiting does not mend.
         """
+        return self._climb(connection, step, progress, lambda: self.attempt(connection, step))
+
+    @contextmanager
+    def holding(
+        self, connection: Connection, step: Step, progress: Progress = silent
+    ) -> Generator[None]:
+        """Carry out one step, and keep its transaction and locks for the length of a block.
+
+        Only for locks on tables that no application uses any more: a client that freezes in the
+        block keeps them.
+
+        Raises:
+            LockNotAcquiredError, MaintenanceError: as `run`.
+        """
+        message = self.transaction(step, "SET LOCAL statement_timeout = 0")
+        self._climb(connection, step, progress, lambda: run_sql(connection, message))
+        try:
+            yield
+            run_sql(connection, "COMMIT")
+        except BaseException:
+            rollback_quietly(connection)
+            raise
+
+    def _climb(
+        self,
+        connection: Connection,
+        step: Step,
+        progress: Progress,
+        attempt_once: Callable[[], None],
+    ) -> int:
         deadline = self.clock() + self.give_up_after.total_seconds()
         slow_tries = 0
         attempt = 1
         while True:
             try:
-                self.attempt(connection, step)
+                attempt_once()
                 return attempt
             except psycopg.Error as exc:
                 rollback_quietly(connection)
@@ -95,7 +126,7 @@ class Ladder:
         else:
             run_sql(connection, self.transaction(step))
 
-    def transaction(self, step: Step) -> str:
+    def transaction(self, step: Step, end: str = "COMMIT") -> str:
         """Return one transaction as one message, so that a dead client can't hold its locks."""
         patient = milliseconds(self.patient_lock_timeout)
         short = milliseconds(self.lock_timeout)
@@ -113,7 +144,7 @@ class Ladder:
             *step.prepare,
             f"SET LOCAL statement_timeout = {limit}",
             *step.statements,
-            "COMMIT",
+            end,
         ]
         return ";\n".join(parts)
 

@@ -1,18 +1,17 @@
 """From policies to Dagster definitions, without any server."""
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 
-from maintenance.errors import PolicyError
+from maintenance.names import text_slug
 from maintenance.orchestration.jobs import monthly, nightly, retention
 from maintenance.orchestration.partition_assets import inventory_asset, partitions_asset
 from maintenance.orchestration.resources import Maintainer
 from maintenance.orchestration.retention_assets import retention_asset
-from maintenance.policy import Policy, load_policies
+from maintenance.policy import BrokenPolicyError, Policy, load_policies
 
 
 def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
@@ -29,7 +28,7 @@ def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
     policies = load_policies(paths)
     return dg.Definitions.merge(
         dg.Definitions(
-            assets=[broken_policy(error) for error in policies.broken],
+            assets=[broken_policy(*pair) for pair in _named(policies.broken).items()],
             resources={"maintainer": Maintainer()},
         ),
         *(definitions_of(policy, moment) for policy in policies.loaded),
@@ -48,15 +47,22 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     return dg.Definitions(assets=assets, schedules=schedules)
 
 
-def broken_policy(error: PolicyError) -> dg.AssetsDefinition:
+def _named(errors: Sequence[BrokenPolicyError]) -> dict[str, BrokenPolicyError]:
+    """Name broken policies by their files; two of one name would unload everything."""
+    named: dict[str, BrokenPolicyError] = {}
+    for error in errors:
+        name = text_slug(error.path.stem)
+        named[name if name not in named else text_slug(str(error.path))] = error
+    return named
+
+
+def broken_policy(name: str, error: BrokenPolicyError) -> dg.AssetsDefinition:
     """Make an asset that tells in the UI what is wrong with a policy file."""
-    file = error.problems[0].file
-    stem = re.sub(r"[^A-Za-z0-9_]", "_", Path(file).stem)
 
     @dg.asset(
-        key=dg.AssetKey([stem, "broken_policy"]),
+        key=dg.AssetKey([name, "broken_policy"]),
         group_name="broken_policies",
-        description=f"**{file} can't be used.** Mend it and reload the code location.\n\n"
+        description=f"**{error.path} can't be used.** Mend it and reload the code location.\n\n"
         + "\n".join(f"- {problem}" for problem in error.problems),
     )
     def show() -> None:

@@ -8,8 +8,9 @@ from datetime import datetime
 from functools import cache
 from typing import NamedTuple
 
-from maintenance.catalog.models import Partition
+from maintenance.catalog.models import Partition, Table
 from maintenance.keys import KeyCodec
+from maintenance.policy import PartitionPolicy
 
 _RANGE = re.compile(
     r"FOR VALUES FROM \((?P<lower>'[^']*'|[A-Z]+)\) TO \((?P<upper>'[^']*'|[A-Z]+)\)\Z"
@@ -52,6 +53,22 @@ class Coverage:
                 return False
             lower = span.upper
         return lower >= upper
+
+
+def codec_of(policy: PartitionPolicy, table: Table) -> KeyCodec:
+    """Return how bounds of a fit table are written and read."""
+    column = table.column(policy.column)
+    assert column is not None, "fitness was checked"
+    return KeyCodec(policy.encoding, column.type, policy.time_zone)
+
+
+def read_bound(bound: str, codec: KeyCodec) -> tuple[datetime, datetime]:
+    """Read a range as `pg_get_expr` shows it.
+
+    Raises:
+        ValueError: it is not of this key.
+    """
+    return _bound_reader(codec)(bound)
 
 
 def coverage_of(partitions: Iterable[Partition], codec: KeyCodec) -> Coverage:

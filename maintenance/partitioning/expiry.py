@@ -4,11 +4,10 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from maintenance.catalog.models import MarkedTable, Snapshot, Table
+from maintenance.catalog.models import MarkedTable, Snapshot
 from maintenance.ddl.marks import DETACHED_FROM, HOLD_UNTIL, read_mark
-from maintenance.keys import KeyCodec
 from maintenance.names import QualifiedName
-from maintenance.partitioning.coverage import Span, coverage_of
+from maintenance.partitioning.coverage import Span, codec_of, coverage_of
 from maintenance.periods import period_at
 from maintenance.policy import PartitionPolicy, RetentionPolicy
 
@@ -70,7 +69,7 @@ def expired(
         ValueError: a bound is not of this key.
     """
     table = snapshot.tables[policy.table]
-    spans = coverage_of(table.partitions, _codec(policy, table)).spans
+    spans = coverage_of(table.partitions, codec_of(policy, table)).spans
     limit = cutoff(retention, policy, now)
     comments = {marked.oid: marked.comment for marked in snapshot.marked}
     return [
@@ -140,9 +139,3 @@ def _held(
     except ValueError:
         return f"its mark holds it until {until}, which is no date"
     return f"restored, held until {day}" if now.date() < day else None
-
-
-def _codec(policy: PartitionPolicy, table: Table) -> KeyCodec:
-    column = table.column(policy.column)
-    assert column is not None, "fitness was checked"
-    return KeyCodec(policy.encoding, column.type, policy.time_zone)

@@ -8,7 +8,7 @@ from functools import cached_property
 from maintenance.catalog.models import Table
 from maintenance.keys import KeyCodec
 from maintenance.names import QualifiedName
-from maintenance.partitioning.coverage import Coverage, Span, coverage_of
+from maintenance.partitioning.coverage import Coverage, Span, codec_of, coverage_of
 from maintenance.partitioning.window import (
     Slot,
     asked_slots,
@@ -88,7 +88,7 @@ def look(
     Raises:
         ValueError: a bound that is not of this key.
     """
-    codec = _codec(policy, table)
+    codec = codec_of(policy, table)
     coverage = coverage_of(table.partitions, codec)
     if asked:
         wanted = asked_slots(policy, asked, now)
@@ -107,9 +107,3 @@ def look(
         missing=tuple(slot for slot, spans in held if not spans),
         overlapped=tuple((slot, spans) for slot, spans in held if spans),
     )
-
-
-def _codec(policy: PartitionPolicy, table: Table) -> KeyCodec:
-    column = table.column(policy.column)
-    assert column is not None, "fitness was checked"
-    return KeyCodec(policy.encoding, column.type, policy.time_zone)

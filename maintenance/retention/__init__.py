@@ -13,6 +13,7 @@ from maintenance.names import QualifiedName
 from maintenance.policy import Policy
 from maintenance.retention import plan as planner
 from maintenance.retention.apply import detach, drop
+from maintenance.retention.archive import archive
 
 
 class Retention:
@@ -20,6 +21,7 @@ class Retention:
 
     name = "retention"
     executors: Mapping[ActionKind, Executor] = {
+        ActionKind.ARCHIVE_PARTITION: archive,
         ActionKind.DETACH_PARTITION: detach,
         ActionKind.DROP_PARTITION: drop,
     }

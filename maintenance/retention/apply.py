@@ -1,15 +1,22 @@
 """Carrying out retention: what interrupts a detach is mended, and no drop is without its proof."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 
+from maintenance.archives import content_digest
 from maintenance.ddl.detach import finalize
 from maintenance.engine.actions import Action, Lock, LockMode, Step
 from maintenance.engine.workbench import Workbench, run_steps
+from maintenance.errors import DamagedArchiveError
 from maintenance.names import QualifiedName, parse_name, quote
-from maintenance.server.session import explain, fetch
+from maintenance.retention.archive import place_of, proven_manifest, table_of, write
+from maintenance.server.session import explain, fetch, run_sql
+
+ARCHIVINGS = 3
+"""How often a table that changed after its archive is archived anew before we give up."""
 
 
 def detach(bench: Workbench, action: Action) -> Mapping[str, Any]:
@@ -53,10 +60,14 @@ def drop(bench: Workbench, action: Action) -> Mapping[str, Any]:
     """Drop a detached table, after its outbound foreign keys, each in a transaction of its own.
 
     DROP TABLE locks every table that its keys point to, all at once and in ACCESS EXCLUSIVE mode.
+    Where an archive is asked for, the table goes only while it is locked and holds exactly what
+    the archive holds.
     """
     for step in _outbound_keys(bench, action):
         bench.run(step)
-    return run_steps(bench, action)
+    if not action.preconditions["archived"]:
+        return run_steps(bench, action)
+    return _drop_proven(bench, action)
 
 
 def _outbound_keys(bench: Workbench, action: Action) -> Iterator[Step]:
@@ -69,3 +80,23 @@ def _outbound_keys(bench: Workbench, action: Action) -> Iterator[Step]:
             Lock(referenced, LockMode.ACCESS_EXCLUSIVE),
         )
         yield Step(statements=(drop_key,), locks=locks)
+
+
+def _drop_proven(bench: Workbench, action: Action) -> Mapping[str, Any]:
+    (step,) = action.steps
+    guard, drop_table = step.statements
+    table = table_of(action)
+    for _ in range(ARCHIVINGS):
+        manifest = proven_manifest(bench, action)
+        with bench.ladder.holding(bench.connection, replace(step, statements=(guard,))):
+            columns = manifest.stored_columns
+            found = content_digest(bench.connection, table, columns, progress=bench.progress)
+            if found == manifest.digest:
+                run_sql(bench.connection, drop_table)
+                return {"rows": manifest.n_rows, "archive": str(place_of(bench, action))}
+        bench.progress(f"{action.object}: was written to after its archive; archiving it again")
+        write(bench, action)
+    raise DamagedArchiveError(
+        f"{action.object}: changes faster than it is archived; it stays",
+        hint="find who writes to this table, which is no longer a partition",
+    )

@@ -12,8 +12,17 @@ from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plans import Plan, join
 from maintenance.engine.requests import Request
+from maintenance.keys import FUTURE, PAST
 from maintenance.names import QualifiedName
-from maintenance.partitioning.expiry import Detached, Expired, detached, expired, grace_over, label
+from maintenance.partitioning.coverage import codec_of, coverage_of, read_bound
+from maintenance.partitioning.expiry import (
+    Detached,
+    Expired,
+    detached,
+    expired,
+    grace_over,
+    label,
+)
 from maintenance.partitioning.fitness import unfit
 from maintenance.policy import PartitionPolicy, Policy, RetentionPolicy
 from maintenance.sizes import readable_size
@@ -55,11 +64,34 @@ def plan(policy: Policy, snapshot: Snapshot, now: datetime, request: Request) ->
     A server whose clock differs from ours by more than a minute is left alone: what has expired
     is not known. A table that is unfit is another subject's finding, and is left alone too.
     """
-    return join(
-        _plan_table(section, snapshot, now, request.max_per_run)
+    fit = [
+        section
         for section in policy.partitions
-        if request.concerns(section.table) and not request.periods
-        if unfit(section, snapshot) is None
+        if request.concerns(section.table) and unfit(section, snapshot) is None
+    ]
+    if request.periods:
+        return join(_archive_asked(section, snapshot, now, request.periods) for section in fit)
+    return join(_plan_table(section, snapshot, now, request.max_per_run) for section in fit)
+
+
+def _archive_asked(
+    section: PartitionPolicy, snapshot: Snapshot, now: datetime, keys: Sequence[str]
+) -> Plan:
+    """Archive the periods that somebody asks for; nothing is retired."""
+    retention = section.retention
+    if retention is None or retention.archive is None:
+        return Plan()
+    table = snapshot.tables[section.table]
+    case = Case(section, retention, table, {}, now)
+    spans = coverage_of(table.partitions, codec_of(section, table)).spans
+    return Plan(
+        actions=tuple(
+            _archive(
+                case, span.partition.relation, span.partition.oid, str(span.partition.bound), key
+            )
+            for span in spans
+            if (key := label(section, span)) in keys
+        )
     )
 
 
@@ -118,12 +150,10 @@ def _retire(case: Case, item: Expired) -> Iterator[Action]:
     """Yield what takes one partition from attached to gone, as far as this run may go."""
     child = item.span.partition
     period = label(case.policy, item.span)
-    facts: Facts = {"oid": child.oid, "bound": item.bound}
+    facts = _facts(case, child.oid, item.bound)
     after: tuple[str, ...] = ()
     if case.archives:
-        archive = _action(
-            case, ActionKind.ARCHIVE_PARTITION, child.relation, period, facts, _copy(child.relation)
-        )
+        archive = _archive(case, child.relation, child.oid, item.bound, period)
         yield archive
         after = (archive.id,)
     mark = marked(
@@ -161,12 +191,30 @@ def _drop(
 ) -> Action:
     lock = Lock(str(relation), LockMode.ACCESS_EXCLUSIVE)
     step = Step(statements=(still_detached(relation, oid), f"DROP TABLE {relation}"), locks=(lock,))
-    facts: Facts = {"oid": oid, "bound": bound, "archived": case.archives}
+    facts = _facts(case, oid, bound) | {"archived": case.archives}
     return _action(case, ActionKind.DROP_PARTITION, relation, period, facts, (step,), after)
 
 
-def _copy(relation: QualifiedName) -> tuple[Step, ...]:
-    return (Step(statements=(f"COPY {relation} TO STDOUT",)),)
+def _facts(case: Case, oid: int, bound: str) -> Facts:
+    """Return what must still be so of a table, and what its archive will say of it."""
+    try:
+        lower, upper = read_bound(bound, codec_of(case.policy, case.table))
+    except ValueError:
+        lower, upper = PAST, FUTURE
+    return {
+        "oid": oid,
+        "bound": bound,
+        "key": case.policy.column,
+        "lower": lower.isoformat() if lower > PAST else None,
+        "upper": upper.isoformat() if upper < FUTURE else None,
+    }
+
+
+def _archive(case: Case, relation: QualifiedName, oid: int, bound: str, period: str) -> Action:
+    step = Step(statements=(f"COPY {relation} TO STDOUT",))
+    facts = _facts(case, oid, bound)
+    kind = ActionKind.ARCHIVE_PARTITION
+    return _action(case, kind, relation, period, facts, (step,))
 
 
 def _action(

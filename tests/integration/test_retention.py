@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from maintenance import maintain
-from maintenance.ddl.marks import marked, set_comment
+from maintenance.ddl.marks import marked, read_mark, set_comment
 from maintenance.engine import runner
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.requests import Request
@@ -209,3 +209,80 @@ def test_fuse_limits_a_run_and_says_so(filled: Database, tmp_path: Path) -> None
     retire(policy)
     assert child(-5) not in relations(filled)
     assert child(-4) in relations(filled)
+
+
+# Archived before they go
+
+
+def archiving(database: Database, folder: Path, **retention: Any) -> Policy:
+    url = str(folder / "archive")
+    section = {"action": "archive_then_drop", "archive": {"url": url}, "max_per_run": 9}
+    return policy_of(database, folder, **(section | retention))
+
+
+def manifests(folder: Path) -> set[str]:
+    return {path.parent.name for path in folder.glob("archive/**/manifest.json")}
+
+
+def test_expired_months_are_archived_proven_and_dropped(filled: Database, tmp_path: Path) -> None:
+    report = retire(archiving(filled, tmp_path))
+    assert report.ok
+    assert manifests(tmp_path) == {month(-n) for n in (5, 4, 3)}
+    assert relations(filled) == {child(n) for n in range(-2, 4)}
+    details = [r.detail for r in report.results if r.action.kind.value == "archive_partition"]
+    assert [(d["rows"], d["verified"]) for d in details] == [(1, True)] * 3
+
+
+def test_without_its_archive_nothing_is_detached(filled: Database, tmp_path: Path) -> None:
+    (tmp_path / "archive").write_text("a file where the folder should be")
+    report = retire(archiving(filled, tmp_path, max_per_run=1))
+    assert [r.outcome for r in report.results] == [
+        Outcome.FAILED,
+        Outcome.SKIPPED,
+        Outcome.SKIPPED,
+    ]
+    assert FindingKind.ARCHIVE_UNVERIFIED in {finding.kind for finding in report.findings}
+    assert filled.execute("SELECT count(*) FROM public.events") == [(6,)]
+
+
+def test_row_written_after_the_archive_is_archived_before_the_drop(
+    filled: Database, tmp_path: Path
+) -> None:
+    policy = archiving(filled, tmp_path, grace="1 day")
+    assert retire(policy).ok
+    filled.execute(f"INSERT INTO public.{child(-5)} VALUES (77, '{month(-5)}-09')")
+    ((comment,),) = filled.execute(f"SELECT obj_description('public.{child(-5)}'::regclass)")
+    mark = {**read_mark(comment), "at": "2020-01-01T00:00:00+00:00"}
+    filled.execute(set_comment(QualifiedName("public", child(-5)), marked(None, mark)))
+    lines: list[str] = []
+    report = maintain.apply(policy, only=["retention"], progress=lines.append)
+    assert report.ok
+    assert any("archiving it again" in line for line in lines)
+    (dropped,) = report.results
+    assert dropped.detail["rows"] == 2
+    assert child(-5) not in relations(filled)
+
+
+def test_damaged_archive_keeps_the_table(filled: Database, tmp_path: Path) -> None:
+    policy = archiving(filled, tmp_path, grace="1 day")
+    assert retire(policy).ok
+    ((comment,),) = filled.execute(f"SELECT obj_description('public.{child(-5)}'::regclass)")
+    mark = {**read_mark(comment), "at": "2020-01-01T00:00:00+00:00"}
+    filled.execute(set_comment(QualifiedName("public", child(-5)), marked(None, mark)))
+    (part,) = tmp_path.glob(f"archive/**/{month(-5)}/data*")
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    part.write_bytes(content)
+    report = retire(policy)
+    assert [r.outcome for r in report.results] == [Outcome.FAILED]
+    assert FindingKind.ARCHIVE_UNVERIFIED in {finding.kind for finding in report.findings}
+    assert filled.execute(f"SELECT id FROM public.{child(-5)}") == [(5,)]
+
+
+def test_asked_period_is_archived_and_stays(filled: Database, tmp_path: Path) -> None:
+    policy = archiving(filled, tmp_path)
+    request = Request(TABLE, (month(-1),))
+    report = maintain.apply(policy, only=["retention"], request=request)
+    assert report.ok
+    assert manifests(tmp_path) == {month(-1)}
+    assert filled.execute("SELECT count(*) FROM public.events") == [(6,)]

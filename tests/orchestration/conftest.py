@@ -1,10 +1,11 @@
-"""A Dagster instance for each test, in a folder of its own."""
+"""A Dagster instance for each test, in a folder of its own, in memory if there is plenty."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import dagster as dg
 import pytest
+
+from tests.builders import server_folder
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -14,8 +15,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    folder = tmp_path / "dagster"
-    folder.mkdir()
-    with dg.DagsterInstance.local_temp(str(folder)) as instance:
+def instance() -> Iterator[dg.DagsterInstance]:
+    with server_folder() as folder, dg.DagsterInstance.local_temp(str(folder)) as instance:
         yield instance

@@ -1,0 +1,160 @@
+"""Attaching a restored table so that nothing is scanned while the parent is locked.
+
+What ATTACH would have to prove under its locks is proven before, on tables where it blocks
+nobody: a CHECK for the bounds, validated foreign keys, and a CHECK by which the default partition
+has no row of the range.
+Source: PostgreSQL manual, ALTER TABLE … ATTACH PARTITION.
+"""
+
+import re
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+from maintenance.catalog.models import Table
+from maintenance.ddl.children import attach, attach_locks
+from maintenance.engine.actions import Lock, LockMode, Step
+from maintenance.engine.ladder import Ladder, Progress
+from maintenance.errors import ArchiveError, MaintenanceError
+from maintenance.names import QualifiedName, quote
+from maintenance.server.session import Connection, fetch
+
+BOUNDS_CHECK = "maintenance_restored_bounds"
+AWAY_CHECK = "maintenance_restoring_away"
+"""On the default partition, while a restore is under way."""
+
+_BOUND = re.compile(r"FOR VALUES FROM \(('[^']*'|MINVALUE)\) TO \(('[^']*'|MAXVALUE)\)\Z")
+
+
+class _Range(NamedTuple):
+    """A bound as conditions on its column; None where it is open."""
+
+    column: str
+    lower: str | None
+    upper: str | None
+
+    @property
+    def inside(self) -> str:
+        parts = [f"{self.column} IS NOT NULL"]
+        if self.lower is not None:
+            parts.append(f"{self.column} >= {self.lower}")
+        if self.upper is not None:
+            parts.append(f"{self.column} < {self.upper}")
+        return " AND ".join(parts)
+
+    @property
+    def outside(self) -> str:
+        parts = [f"{self.column} IS NULL"]
+        if self.lower is not None:
+            parts.append(f"{self.column} < {self.lower}")
+        if self.upper is not None:
+            parts.append(f"{self.column} >= {self.upper}")
+        return " OR ".join(parts)
+
+
+def attach_restored(
+    connection: Connection,
+    ladder: Ladder,
+    parent: Table,
+    child: QualifiedName,
+    bound: str,
+    mark: str,
+    progress: Progress,
+) -> None:
+    """Attach a loaded table under its bound.
+
+    Args:
+        connection: in no transaction.
+        ladder: the limits of lock waits.
+        parent: as observed.
+        child: the loaded table, which nobody else uses.
+        bound: as its manifest has it.
+        mark: the statement that marks the partition, run together with the attachment.
+        progress: told what locks are waited for.
+
+    Raises:
+        ArchiveError: the bound is no range of one column.
+        MaintenanceError: rows violate a foreign key now, the default partition holds rows of
+            the range, another partition overlaps it, or a lock stayed busy.
+    """
+    range_ = _read_range(parent, bound)
+    ladder.run(connection, _check_bounds(child, range_), progress)
+    keys = list(_build_keys(connection, ladder, parent, child, progress))
+    with _default_kept_away(connection, ladder, parent, range_, progress) as undo:
+        statements = (
+            *attach(parent, child, bound),
+            f"ALTER TABLE {child} DROP CONSTRAINT {BOUNDS_CHECK}",
+            *undo,
+            mark,
+        )
+        locks = (*attach_locks(parent), *keys)
+        ladder.run(connection, Step(statements=statements, locks=locks), progress)
+
+
+def _read_range(parent: Table, bound: str) -> _Range:
+    match = _BOUND.match(bound)
+    column = parent.key_columns[0] if len(parent.key_columns) == 1 else None
+    if match is None or column is None:
+        raise ArchiveError(
+            f"{parent.relation}: found bound {bound!r}, wanted a range of one column",
+            hint="restore it as a table of its own (--as)",
+        )
+    lower, upper = (None if text.endswith("VALUE") else text for text in match.groups())
+    return _Range(quote(column), lower, upper)
+
+
+def _check_bounds(child: QualifiedName, range_: _Range) -> Step:
+    statement = f"ALTER TABLE {child} ADD CONSTRAINT {BOUNDS_CHECK} CHECK ({range_.inside})"
+    return Step(statements=(statement,))
+
+
+def _build_keys(
+    connection: Connection,
+    ladder: Ladder,
+    parent: Table,
+    child: QualifiedName,
+    progress: Progress,
+) -> Iterator[Lock]:
+    """Give the child the parent's foreign keys, validated; yield the locks ATTACH then takes."""
+    rows = fetch(connection, "archives", "list_foreign_keys", {"relation": str(parent.relation)})
+    for key in rows:
+        if key.definition.endswith(("NOT VALID", "NOT ENFORCED")):
+            continue  # ATTACH has nothing to prove
+        referenced = str(QualifiedName(key.schema, key.referenced))
+        name = quote(key.name)
+        add = f"ALTER TABLE {child} ADD CONSTRAINT {name} {key.definition} NOT VALID"
+        lock = Lock(referenced, LockMode.SHARE_ROW_EXCLUSIVE)
+        ladder.run(connection, Step(statements=(add,), locks=(lock,)), progress)
+        validate = f"ALTER TABLE {child} VALIDATE CONSTRAINT {name}"
+        ladder.run(connection, Step(statements=(validate,)), progress)
+        yield Lock(referenced, LockMode.ACCESS_EXCLUSIVE)
+
+
+@contextmanager
+def _default_kept_away(
+    connection: Connection, ladder: Ladder, parent: Table, range_: _Range, progress: Progress
+) -> Generator[tuple[str, ...]]:
+    """Prove that the default partition has no row of the range, for as long as the block.
+
+    The CHECK refuses such rows while it stands; a restored period is past, so none should come.
+
+    Yields:
+        The statements that take the CHECK away together with the attachment.
+    """
+    if parent.default is None:
+        yield ()
+        return
+    default = parent.default.relation
+    alone = (Lock(str(default), LockMode.ACCESS_EXCLUSIVE),)
+    drop = f"ALTER TABLE {default} DROP CONSTRAINT IF EXISTS {AWAY_CHECK}"
+    add = f"ALTER TABLE {default} ADD CONSTRAINT {AWAY_CHECK} CHECK ({range_.outside}) NOT VALID"
+    validate = f"ALTER TABLE {default} VALIDATE CONSTRAINT {AWAY_CHECK}"
+    shared = (Lock(str(default), LockMode.SHARE_UPDATE_EXCLUSIVE),)
+    ladder.run(connection, Step(statements=(drop, add), locks=alone), progress)
+    try:
+        ladder.run(connection, Step(statements=(validate,), locks=shared), progress)
+        yield (drop,)
+    except BaseException:
+        with suppress(MaintenanceError):  # the first error is the one to tell
+            ladder.run(connection, Step(statements=(drop,), locks=alone), progress)
+        raise

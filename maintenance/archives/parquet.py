@@ -1,0 +1,114 @@
+"""Parquet as a format of archives: anybody can query it, and it gives back the same COPY text."""
+
+import io
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import Any
+
+from maintenance.archives.arrow import codec_of, escape, pa, pc, to_arrow, unescape
+from maintenance.archives.folder import Folder, Write
+from maintenance.archives.manifest import Column
+from maintenance.errors import ArchiveError, DamagedArchiveError
+
+pq: Any = import_module("pyarrow.parquet")
+
+ROW_GROUP_BYTES = 8 * 2**20
+"""Of COPY text; one group is in memory at a time, several times over."""
+BATCH_ROWS = 65_536
+
+
+class ParquetEncoder:
+    """Takes COPY text in pieces and writes one Parquet file, row group by row group."""
+
+    compression = "zstd"
+
+    def __init__(self, columns: Sequence[Column], encoding: str, write: Write) -> None:
+        if encoding != "UTF8":
+            raise ArchiveError(
+                f"Parquet holds UTF-8 text, and the database's encoding is {encoding}",
+                hint="archive this table with format: copy",
+            )
+        self._columns = _stored(columns)
+        self._codecs = [codec_of(column) for column in self._columns]
+        self._pending = bytearray()
+        self._schema = pa.schema(
+            [
+                pa.field(column.name, codec.type, nullable=not column.not_null)
+                for column, codec in zip(self._columns, self._codecs, strict=True)
+            ]
+        )
+        self._sink = pa.PythonFile(_Sink(write), mode="w")
+        self._file = pq.ParquetWriter(self._sink, self._schema, compression=self.compression)
+
+    def take(self, text: bytes) -> None:
+        """Store one piece, together with what came before once it makes a row group."""
+        self._pending += text
+        if len(self._pending) >= ROW_GROUP_BYTES:
+            self._write_group(self._pending.rfind(b"\n") + 1)
+
+    def finish(self) -> None:
+        """Store the rest, and the file's footer."""
+        if self._pending:
+            self._write_group(len(self._pending))
+        self._file.close()
+
+    def _write_group(self, end: int) -> None:
+        text = self._pending[:end].decode()
+        del self._pending[:end]
+        lines = pc.split_pattern(pa.array([text.removesuffix("\n")]), "\n").flatten()
+        fields = pc.split_pattern(lines, "\t")
+        arrays = [
+            to_arrow(column, codec, unescape(pc.list_element(fields, place)))
+            for place, (column, codec) in enumerate(zip(self._columns, self._codecs, strict=True))
+        ]
+        self._file.write_table(pa.table(arrays, schema=self._schema))
+
+
+def read_texts(folder: Folder, name: str, columns: Sequence[Column]) -> Iterator[bytes]:
+    """Yield the COPY text of a Parquet file in pieces.
+
+    Raises:
+        DamagedArchiveError: it is no Parquet file, or one of other columns.
+    """
+    stored = _stored(columns)
+    codecs = [codec_of(column) for column in stored]
+    with folder.open(name) as source:
+        try:
+            file = pq.ParquetFile(source)
+            for batch in file.iter_batches(BATCH_ROWS, columns=[c.name for c in stored]):
+                fields = [
+                    escape(codec.render(array))
+                    for codec, array in zip(codecs, batch.columns, strict=True)
+                ]
+                lines = pc.binary_join_element_wise(*fields, "\t")
+                yield "\n".join([*lines.to_pylist(), ""]).encode()
+        except (pa.ArrowException, ValueError) as exc:
+            raise DamagedArchiveError(f"archive {folder.place}: {name}: {exc}") from exc
+
+
+def _stored(columns: Sequence[Column]) -> list[Column]:
+    stored = [column for column in columns if column.generated is None]
+    if not stored:
+        raise ArchiveError("a table without columns can't be stored as Parquet")
+    return stored
+
+
+class _Sink(io.RawIOBase):
+    """The file that Arrow writes to: it only ever appends."""
+
+    def __init__(self, write: Write) -> None:
+        super().__init__()
+        self._write = write
+        self._position = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def write(self, data: Any) -> int:
+        piece = bytes(data)
+        self._write(piece)
+        self._position += len(piece)
+        return len(piece)

@@ -1,0 +1,169 @@
+"""Bringing an archived period back: found by policy or url, verified, attached or standalone.
+
+It needs the archive and the database, and nothing of the store.
+"""
+
+import os
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from maintenance.archives.manifest import Manifest
+from maintenance.archives.place import ArchivePlace
+from maintenance.archives.reading import list_archives, read_manifest
+from maintenance.archives.restoring import Restored, Restorer
+from maintenance.catalog.models import Table
+from maintenance.catalog.observe import observe
+from maintenance.engine.ladder import Ladder, Progress, silent
+from maintenance.engine.runlock import exclusive_run
+from maintenance.errors import ArchiveError, UnreachableError, UsageError
+from maintenance.keys import FUTURE, PAST, KeyCodec
+from maintenance.names import QualifiedName
+from maintenance.partitioning.coverage import coverage_of
+from maintenance.policy import PartitionPolicy, Policy
+from maintenance.server.session import Connection, Timeouts, connect, explain
+
+DEFAULT_HOLD = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreReport:
+    """What a restore brought back, and from where."""
+
+    database: str
+    place: ArchivePlace
+    manifest: Manifest
+    restored: Restored
+    hold_until: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as the command line prints it."""
+        return {
+            "database": self.database,
+            "table": str(self.place.table),
+            "period": self.place.period,
+            "archive": str(self.place),
+            "object": str(self.restored.relation),
+            "rows": self.restored.n_rows,
+            "sha256": self.manifest.content.sha256,
+            "attached": self.restored.attached,
+            "added_columns": list(self.restored.added),
+            "hold_until": self.hold_until,
+        }
+
+
+def restore_period(
+    policy: Policy,
+    table: QualifiedName,
+    period: str,
+    *,
+    into: QualifiedName | None = None,
+    hold: timedelta = DEFAULT_HOLD,
+    url: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+    now: datetime | None = None,
+    progress: Progress = silent,
+) -> RestoreReport:
+    """Restore one archived period, and verify every row of it.
+
+    Args:
+        policy: names the database and where its archives are.
+        table: the partitioned table that was archived.
+        period: the key under which the archive lies, such as `2024-01`.
+        into: a table of its own; by default it goes back under its parent, or under its old name
+            where the parent is gone.
+        hold: how long retention leaves it alone once it is attached.
+        url: where archives are, instead of what the policy says.
+        environ: where `{env: …}` references of the policy are resolved.
+        now: the moment from which the hold counts, aware; the clock's if None.
+        progress: told rows, bytes and share, and what locks are waited for.
+
+    Raises:
+        UsageError: the policy names no archive of the table, and no url is given.
+        UnreachableError: the server can't be reached, or is a standby.
+        ArchiveError: there is no such archive, it is damaged, it does not fit the table, or a
+            partition holds its range already.
+        MaintenanceError: the server refused, or a lock stayed busy.
+    """
+    place = ArchivePlace(url or _archive_url(policy, table), policy.database.name, table, period)
+    manifest = _manifest(place)
+    until = ((now or datetime.now(UTC)) + hold).date()
+    with _session(policy, environ) as connection:
+        snapshot = observe(connection, [table], time_cap=policy.observe.time_cap)
+        if snapshot.server.in_recovery:
+            raise UnreachableError(
+                f"database {snapshot.server.database} is a standby, wanted the primary"
+            )
+        parent = snapshot.tables.get(table)
+        locks = policy.locks
+        ladder = Ladder(locks.lock_timeout, locks.patient_lock_timeout, locks.give_up_after)
+        restorer = Restorer(connection, ladder, snapshot.server.role, progress)
+        with exclusive_run(connection, locks.give_up_after, progress):
+            if into is not None or parent is None:
+                restored = restorer.standalone(place, manifest, into or manifest.partition)
+            else:
+                _refuse_present(policy, parent, manifest)
+                restored = restorer.attached(place, manifest, parent, until)
+    held = until.isoformat() if restored.attached else None
+    return RestoreReport(policy.database.name, place, manifest, restored, held)
+
+
+def _archive_url(policy: Policy, table: QualifiedName) -> str:
+    section = _section(policy, table)
+    retention = section.retention if section is not None else None
+    if retention is None or retention.archive is None:
+        raise UsageError(
+            f"{table}: policy {policy.database.name} names no archive of this table",
+            hint="say where its archives are: --from URL",
+        )
+    return retention.archive.url
+
+
+def _section(policy: Policy, table: QualifiedName) -> PartitionPolicy | None:
+    return next((section for section in policy.partitions if section.table == table), None)
+
+
+def _manifest(place: ArchivePlace) -> Manifest:
+    manifest = read_manifest(place)
+    if manifest is None:
+        known = [period for period, _ in list_archives(place.url, place.database, place.table)]
+        listed = ", ".join(known) or "none"
+        raise ArchiveError(
+            f"archive {place}: there is none", hint=f"archived periods of this table: {listed}"
+        )
+    return manifest
+
+
+def _refuse_present(policy: Policy, parent: Table, manifest: Manifest) -> None:
+    """Look before the work whether a partition holds part of the range; ATTACH would refuse."""
+    section = _section(policy, parent.relation)
+    column = parent.column(section.column) if section is not None else None
+    present = [p.relation for p in parent.partitions if p.bound == manifest.bound]
+    if section is not None and column is not None:
+        codec = KeyCodec(section.encoding, column.type, section.time_zone)
+        lower, upper = manifest.lower or PAST, manifest.upper or FUTURE
+        spans = coverage_of(parent.partitions, codec).overlapping(lower, upper)
+        present = [span.partition.relation for span in spans]
+    if present:
+        raise ArchiveError(
+            f"{parent.relation}: {present[0]} holds {manifest.period} or a part of it already",
+            hint="restore it as a table of its own (--as), and compare",
+        )
+
+
+@contextmanager
+def _session(policy: Policy, environ: Mapping[str, str]) -> Generator[Connection]:
+    url = policy.database.url.resolve(environ)
+    timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
+    application = f"maintenance restore {policy.database.name}"
+    connection = connect(url, application=application, timeouts=timeouts)
+    try:
+        yield connection
+    except psycopg.Error as exc:
+        raise explain(exc, application) from exc
+    finally:
+        connection.close()

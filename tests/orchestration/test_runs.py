@@ -1,0 +1,264 @@
+"""Runs on a real server: what is marked, what is red, and what a failure says."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from maintenance.engine.runlock import RUN_LOCK
+from maintenance.orchestration.build import build
+from maintenance.periods import Interval, period_of
+from tests.builders import Database
+from tests.policies import CREATE_EVENTS, EVENTS, write_policy
+
+pytestmark = pytest.mark.pg("== 18")
+
+MONTHLY, NIGHTLY = "app_monthly_partitions", "app_nightly"
+INVENTORY_KEY = dg.AssetKey(["app", "partition_inventory"])
+EVENTS_KEY = dg.AssetKey(["app", "partitions", "events"])
+CHILDREN = "SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r' ORDER BY 1"
+
+
+def month(offset: int = 0) -> str:
+    return period_of(datetime.now(UTC).date(), Interval.MONTH).shift(offset).key
+
+
+def child(offset: int = 0) -> str:
+    return f"events_{month(offset).replace('-', '_')}"
+
+
+@pytest.fixture
+def events(database: Database) -> Database:
+    database.execute(CREATE_EVENTS)
+    return database
+
+
+class Dagster:
+    """Definitions of one policy, and an instance to run them on."""
+
+    def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
+        self.folder = folder
+        self.instance = instance
+
+    def policy(self, url: str, *tables: dict[str, Any], **sections: Any) -> None:
+        write_policy(self.folder, url, *(tables or (EVENTS,)), **sections)
+
+    def run(
+        self, job: str, first: str | None = None, last: str | None = None
+    ) -> dg.ExecuteInProcessResult:
+        """Run a job; of a partitioned one, the periods from first to last in one run."""
+        tags = {
+            "dagster/asset_partition_range_start": first,
+            "dagster/asset_partition_range_end": last or first,
+        }
+        return (
+            build([self.folder])
+            .resolve_job_def(job)
+            .execute_in_process(
+                instance=self.instance,
+                raise_on_error=False,
+                tags={name: value for name, value in tags.items() if value},
+            )
+        )
+
+    def marked(self) -> set[str]:
+        """The keys of the events table that Dagster shows as materialized."""
+        return set(self.instance.get_materialized_partitions(EVENTS_KEY))
+
+    def newest(self, key: str) -> dict[str, Any]:
+        """Metadata of a key's newest materialization."""
+        wanted = dg.AssetRecordsFilter(EVENTS_KEY, asset_partitions=[key])
+        (record,) = self.instance.fetch_materializations(wanted, limit=1).records
+        assert record.asset_materialization
+        return {n: v.value for n, v in record.asset_materialization.metadata.items()}
+
+
+@pytest.fixture
+def dagster(tmp_path: Path, instance: dg.DagsterInstance) -> Dagster:
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    return Dagster(folder, instance)
+
+
+def said(result: dg.ExecuteInProcessResult) -> str:
+    """The headline of the only failed step."""
+    assert not result.success
+    (failure,) = result.get_step_failure_events()
+    assert failure.step_failure_data.user_failure_data
+    return failure.step_failure_data.user_failure_data.description or ""
+
+
+def checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    return {each.check_name: each for each in result.get_asset_check_evaluations()}
+
+
+def red(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckSeverity]:
+    return {name: check.severity for name, check in checks(result).items() if not check.passed}
+
+
+# Partitions
+
+
+def test_backfill_of_two_years_is_one_run(events: Database, dagster: Dagster) -> None:
+    dagster.policy(events.url, {**EVENTS, "start": month(-23)})
+    assert dagster.run(MONTHLY, month(-23), month(0)).success
+    assert [row[0] for row in events.execute(CHILDREN)] == [child(n) for n in range(-23, 1)]
+    assert dagster.marked() == {month(n) for n in range(-23, 1)}
+    assert dagster.instance.get_runs_count() == 1
+
+
+def test_period_shows_bounds_and_whether_it_was_made_now(
+    events: Database, dagster: Dagster
+) -> None:
+    dagster.policy(events.url)
+    assert dagster.run(MONTHLY, month()).success
+    made = dagster.newest(month())
+    assert (made["state"], made["partition"]) == ("created", f"public.{child()}")
+    assert datetime.fromtimestamp(made["lower"], UTC).strftime("%Y-%m-%d") == f"{month()}-01"
+    assert datetime.fromtimestamp(made["upper"], UTC).strftime("%Y-%m-%d") == f"{month(1)}-01"
+    assert dagster.run(MONTHLY, month()).success
+    assert dagster.newest(month())["state"] == "existed"
+
+
+def test_expired_key_fails_with_the_reason_and_marks_nothing(
+    events: Database, dagster: Dagster
+) -> None:
+    retention = {"keep": "2 months", "action": "detach"}
+    dagster.policy(events.url, {**EVENTS, "start": "2020-01", "retention": retention})
+    headline = said(dagster.run(MONTHLY, "2020-01"))
+    assert f"2020-01 has expired: retention keeps {month(-2)} and later" in headline
+    assert dagster.marked() == set()
+    assert events.execute(CHILDREN) == []
+
+
+def test_range_that_begins_with_an_expired_key_makes_the_others_and_fails(
+    events: Database, dagster: Dagster
+) -> None:
+    retention = {"keep": "2 months", "action": "detach"}
+    dagster.policy(events.url, {**EVENTS, "start": "2020-01", "retention": retention})
+    headline = said(dagster.run(MONTHLY, month(-3), month(0)))
+    assert f"{month(-3)} has expired" in headline
+    assert [row[0] for row in events.execute(CHILDREN)] == [child(n) for n in range(-2, 1)]
+    assert dagster.run(MONTHLY, month(-2), month(0)).success
+
+
+def test_table_that_is_missing_fails_its_job_with_the_near_name(
+    events: Database, dagster: Dagster
+) -> None:
+    dagster.policy(events.url, {"table": "public.evnets", "column": "at"})
+    headline = said(dagster.run(MONTHLY, month()))
+    assert "did you mean public.events?" in headline
+
+
+# Inventory and checks
+
+
+def test_inventory_repairs_a_dropped_month_and_marks_its_key(
+    events: Database, dagster: Dagster
+) -> None:
+    dagster.policy(events.url)
+    assert dagster.run(NIGHTLY).success
+    assert dagster.marked() == {month(n) for n in range(4)}
+    events.execute(f"DROP TABLE public.{child(2)}")
+    result = dagster.run(NIGHTLY)
+    assert result.success
+    assert events.execute(f"SELECT to_regclass('public.{child(2)}')") != [(None,)]
+    repaired = [e for e in result.all_events if e.is_step_materialization and e.partition]
+    assert [event.partition for event in repaired] == [month(2)]
+    assert dagster.newest(month(2))["state"] == "created"
+
+
+def test_nothing_wrong_is_all_green(events: Database, dagster: Dagster) -> None:
+    dagster.policy(events.url)
+    result = dagster.run(NIGHTLY)
+    assert red(result) == {}
+    assert {check.description for check in checks(result).values()} == {"nothing of this kind"}
+
+
+def test_findings_are_red_where_they_stand_with_value_and_threshold(
+    events: Database, dagster: Dagster
+) -> None:
+    events.execute("CREATE TABLE public.plain (at timestamptz)")
+    events.execute("CREATE TABLE public.keyed (at timestamptz) PARTITION BY LIST (at)")
+    events.execute("CREATE TABLE public.wide (at timestamptz) PARTITION BY RANGE (at)")
+    events.execute(
+        f"CREATE TABLE public.half PARTITION OF public.wide"
+        f" FOR VALUES FROM ('{month(1)}-10') TO ('{month(2)}-01')"
+    )
+    events.execute(f"CREATE VIEW public.{child(1)} AS SELECT 1 AS x")
+    named = [{"table": t, "column": "at"} for t in ("gone", "plain", "keyed", "wide")]
+    dagster.policy(events.url, EVENTS, *named)
+    result = dagster.run(NIGHTLY)
+    error, warn = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+    assert red(result) == {
+        "no_such_table": error,
+        "not_partitioned": error,
+        "partition_key_mismatch": error,
+        "partition_name_taken": error,
+        "partition_overlap": error,
+        "partition_horizon_short": warn,
+    }
+    found = checks(result)
+    assert "public.gone: no such table" in (found["no_such_table"].description or "")
+    assert "found an unpartitioned table" in (found["not_partitioned"].description or "")
+    short = found["partition_horizon_short"]
+    assert short.metadata["public.events"].value == "value 0, threshold 3"
+    assert short.metadata["public.wide"].value == "value 0, threshold 3"
+    assert short.metadata["objects"].value == 2
+    assert (short.description or "").count("0 of 3 partitions ahead exist") == 2
+
+
+def test_action_that_fails_fails_the_run_and_still_shows_the_checks(
+    events: Database, dagster: Dagster
+) -> None:
+    events.execute("CREATE TABLE public.rest PARTITION OF public.events DEFAULT")
+    events.execute("INSERT INTO public.events VALUES (1, now())")
+    dagster.policy(events.url)
+    result = dagster.run(NIGHTLY)
+    assert f"create_partition public.events {month()} failed" in said(result)
+    assert "default_partition_rows" in red(result)
+    assert dagster.marked() == {month(n) for n in range(1, 4)}
+
+
+def test_inventory_shows_numbers_to_plot_and_the_sql_it_ran(
+    events: Database, dagster: Dagster
+) -> None:
+    dagster.policy(events.url)
+    result = dagster.run(NIGHTLY)
+    marked = result.asset_materializations_for_node("app__partition_inventory")
+    (shown,) = [event for event in marked if event.asset_key == INVENTORY_KEY]
+    assert shown.metadata["periods_ahead"].value == 3
+    assert shown.metadata["created"].value == 4
+    assert "ATTACH PARTITION" in str(shown.metadata["executed_sql"].value)
+
+
+# What goes wrong
+
+
+def test_database_that_is_down_fails_with_one_clear_line(dagster: Dagster) -> None:
+    dagster.policy("postgresql://app:geheim@127.0.0.1:9/shop")
+    for result in (dagster.run(NIGHTLY), dagster.run(MONTHLY, month())):
+        headline = said(result)
+        assert headline.startswith("127.0.0.1:9/shop as app: ")
+        assert "is it running there" in headline
+        assert "Traceback" not in headline
+        assert "geheim" not in "".join(str(event) for event in result.all_events)
+
+
+def test_missing_variable_is_named(dagster: Dagster) -> None:
+    write_policy(
+        dagster.folder, "unused", EVENTS, database={"name": "app", "url": {"env": "NO_URL"}}
+    )
+    assert "NO_URL" in said(dagster.run(NIGHTLY))
+
+
+def test_another_run_at_work_fails_the_run_and_is_named(events: Database, dagster: Dagster) -> None:
+    holder = events.connect(application_name="somebody at work")
+    holder.execute("SELECT pg_advisory_lock(%s)", [RUN_LOCK])
+    dagster.policy(events.url, locks={"give_up_after": "300 ms"})
+    result = dagster.run(NIGHTLY)
+    assert "somebody at work" in said(result)
+    assert red(result) == {"lock_not_acquired": dg.AssetCheckSeverity.ERROR}
+    assert "somebody at work" in said(dagster.run(MONTHLY, month()))
