@@ -54,8 +54,12 @@ class Outcome:
 
 
 def ratio(samples: Mapping[str, Sequence[float]], over: str, under: str) -> float:
-    """Return how many times as much one contender needs as another, by their medians."""
-    return median(samples[over]) / median(samples[under])
+    """Return how many times as much one contender needs as another in the same round.
+
+    The median over rounds: neighbours in time share what else the machine was doing.
+    """
+    rounds = zip(samples[over], samples[under], strict=True)
+    return median(one / other for one, other in rounds)
 
 
 class Benchmark(Protocol):

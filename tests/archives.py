@@ -5,6 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from maintenance.archives import ArchivePlace, Facts, TableId
 from maintenance.engine.ladder import Ladder
 from maintenance.names import QualifiedName
@@ -134,3 +136,12 @@ def a_ladder() -> Ladder:
         patient_lock_timeout=timedelta(seconds=3),
         give_up_after=timedelta(seconds=5),
     )
+
+
+def values_for(database: Database) -> dict[str, Sequence[str | None]]:
+    """The types that a server knows: xml is an option of its build."""
+    try:
+        database.execute("SELECT '<a/>'::xml")
+    except psycopg.errors.FeatureNotSupported:
+        return {type_: values for type_, values in VALUES.items() if type_ != "xml"}
+    return VALUES

@@ -7,8 +7,11 @@ from urllib.parse import quote as percent_encode
 
 from maintenance.names import QualifiedName
 
-MAX_SEGMENT_CHARS = 120
-"""Longer names keep their beginning and a hash: file systems end names at 255 bytes."""
+MAX_NAME_CHARS = 120
+"""Of a schema or table; longer ones keep their beginning and a hash.
+
+File systems end a name at 255 bytes, and 63 bytes may be 189 percent-encoded.
+"""
 
 _USER_INFO = re.compile(r"(?<=://)[^/@]*@")
 
@@ -41,17 +44,21 @@ class ArchivePlace:
 
 def table_segments(database: str, table: QualifiedName) -> tuple[str, str]:
     """Return the folders that hold the archives of one table."""
-    return segment(database), f"{segment(table.schema)}.{segment(table.name)}"
+    return segment(database), f"{_short(table.schema)}.{_short(table.name)}"
 
 
 def segment(name: str) -> str:
     """Return a name as one path segment, different for different names."""
     # A dot inside a name is encoded too: it separates schema and table, and `..` is no folder.
-    encoded = percent_encode(name, safe="").replace(".", "%2E")
-    if len(encoded) <= MAX_SEGMENT_CHARS:
+    return percent_encode(name, safe="").replace(".", "%2E")
+
+
+def _short(name: str) -> str:
+    encoded = segment(name)
+    if len(encoded) <= MAX_NAME_CHARS:
         return encoded
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]
-    return f"{encoded[: MAX_SEGMENT_CHARS - 17]}~{digest}"
+    return f"{encoded[: MAX_NAME_CHARS - 17]}~{digest}"
 
 
 def shown(url: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from maintenance.names import text_slug
+from maintenance.orchestration.archive_assets import archives_asset
 from maintenance.orchestration.jobs import monthly, nightly, retention
 from maintenance.orchestration.partition_assets import inventory_asset, partitions_asset
 from maintenance.orchestration.resources import Maintainer
@@ -38,6 +39,11 @@ def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
 def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     """Build the assets, jobs and schedules of one database."""
     ranged = [partitions_asset(policy, section, now) for section in policy.partitions]
+    ranged += [
+        archives_asset(policy, section, section.retention.archive, now)
+        for section in policy.partitions
+        if section.retention is not None and section.retention.archive is not None
+    ]
     whole = [inventory_asset(policy)] if policy.partitions else []
     schedules = [*monthly(policy), *([nightly(policy, whole)] if whole else [])]
     retiring = any(section.retention is not None for section in policy.partitions)

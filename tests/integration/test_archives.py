@@ -32,11 +32,11 @@ from tests.archives import (
     EVENTS,
     FILL_EVENTS,
     MONTH,
-    VALUES,
     a_ladder,
     a_place,
     identify,
     the_facts,
+    values_for,
 )
 from tests.builders import ROOT, Database, Role
 from tests.sessions import session
@@ -75,13 +75,13 @@ def test_every_type_comes_back_as_it_was(
     database: Database, connection: Connection, tmp_path: Path
 ) -> None:
     database.execute(CREATE_TYPES)
-    names = [f"c{number}" for number, _ in enumerate(VALUES)]
-    columns = ", ".join(f"{name} {type_}" for name, type_ in zip(names, VALUES, strict=True))
+    values = values_for(database)
+    columns = ", ".join(f"c{number} {type_}" for number, type_ in enumerate(values))
     database.execute(f"CREATE TABLE public.types ({columns})")
     with database.connect(options="-c lc_monetary=C") as writer:
-        for number in range(max(map(len, VALUES.values()))):
-            row = [values[number % len(values)] for values in VALUES.values()]
-            casts = ", ".join(f"%s::{type_}" for type_ in VALUES)
+        for number in range(max(map(len, values.values()))):
+            row = [each[number % len(each)] for each in values.values()]
+            casts = ", ".join(f"%s::{type_}" for type_ in values)
             writer.execute(f"INSERT INTO public.types SELECT {casts}".encode(), row)
     table = identify(database, QualifiedName("public", "types"))
     archived = archive(connection, table, a_place(tmp_path)).manifest

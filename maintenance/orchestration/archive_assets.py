@@ -1,0 +1,82 @@
+"""The archives of a table, a period each."""
+
+from datetime import datetime
+
+import dagster as dg
+
+from maintenance.archives import Manifest, list_archives
+from maintenance.engine.requests import Request
+from maintenance.engine.runner import Outcome
+from maintenance.errors import ArchiveError
+from maintenance.names import slug
+from maintenance.orchestration.metadata import Metadata
+from maintenance.orchestration.partition_assets import GROUP, partitions_key
+from maintenance.orchestration.partition_sets import partition_set
+from maintenance.orchestration.resources import Maintainer, fail_if_undone
+from maintenance.policy import Archive, PartitionPolicy, Policy
+from maintenance.retention import RETENTION
+from maintenance.sizes import readable_size
+
+
+def archives_asset(
+    policy: Policy, section: PartitionPolicy, archive: Archive, now: datetime
+) -> dg.AssetsDefinition:
+    """Make the asset whose materialization archives periods, and proves it by reading back.
+
+    A period whose partition is gone already shows the archive that an earlier run has proven.
+    """
+
+    @dg.asset(
+        key=dg.AssetKey([policy.database.name, "archives", slug(section.table)]),
+        deps=[partitions_key(policy, section)],
+        group_name=GROUP,
+        partitions_def=partition_set(section, now),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=f"{policy.database.name}_work",
+        kinds={"postgres", archive.format},
+        tags={"database": policy.database.name},
+        metadata={"dagster/table_name": str(section.table)},
+        description=(
+            f"Archives of `{section.table}`. Materializing a period writes its rows, reads them"
+            " back and compares; the partition stays. One archived already is verified again.\n\n"
+            "**When red:** the run's last error says what the storage or the table refused;"
+            " nothing that looks finished is left behind."
+        ),
+    )
+    def archives(context: dg.AssetExecutionContext, maintainer: Maintainer) -> None:
+        keys = tuple(context.partition_keys)
+        report = maintainer.apply(context, policy, RETENTION.name, Request(section.table, keys))
+        present = _manifests(policy, section, archive)
+        proven = {r.action.period for r in report.results if r.outcome is Outcome.DONE}
+        for key in present.keys() & set(keys):
+            metadata = _metadata(present[key]) | {"verified": key in proven}
+            context.add_asset_metadata(metadata, partition_key=key)
+        fail_if_undone(report)
+        absent = sorted(set(keys) - present.keys())
+        if absent:
+            raise dg.Failure(
+                description=f"no partition and no archive of {', '.join(absent)}",
+                allow_retries=False,
+            )
+
+    return archives
+
+
+def _manifests(policy: Policy, section: PartitionPolicy, archive: Archive) -> dict[str, Manifest]:
+    try:
+        found = list_archives(archive.url, policy.database.name, section.table)
+    except ArchiveError as exc:
+        raise dg.Failure(description=str(exc), allow_retries=True) from exc
+    return {period: manifest for period, manifest in found if isinstance(manifest, Manifest)}
+
+
+def _metadata(manifest: Manifest) -> Metadata:
+    data, content = manifest.data, manifest.content
+    return {
+        "dagster/partition_row_count": content.n_rows,
+        "size_bytes": data.size_bytes,
+        "size": readable_size(data.size_bytes),
+        "format": data.format,
+        "sha256": content.sha256,
+        "written_at": dg.MetadataValue.timestamp(manifest.written_at),
+    }
