@@ -1,5 +1,8 @@
 """Sizes as people read them."""
 
+PAGE_BYTES = 8192
+"""A block of a table, in every build of PostgreSQL one is likely to meet."""
+
 _UNITS = ("B", "kB", "MB", "GB")
 _KILO = 1024
 

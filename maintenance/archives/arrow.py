@@ -194,6 +194,17 @@ def _temporal(type_: Any) -> Codec:
     return Codec(type_, _cast(type_), render)
 
 
+def _time() -> Codec:
+    type_ = pa.time64("us")
+    on_a_day = _temporal(pa.timestamp("us"))
+
+    def parse(texts: Array) -> Array:
+        dated = pc.binary_join_element_wise(pa.scalar("1970-01-01"), texts, " ")
+        return pc.cast(on_a_day.parse(dated), type_)
+
+    return Codec(type_, parse, _temporal(type_).render)
+
+
 def _moment() -> Codec:
     local = _temporal(pa.timestamp("us"))
 
@@ -229,7 +240,7 @@ _CODECS: dict[str, Callable[[], Codec]] = {
     "real": lambda: _float("real"),
     "double precision": lambda: _float("double precision"),
     "date": lambda: _plain(pa.date32()),
-    "time without time zone": lambda: _temporal(pa.time64("us")),
+    "time without time zone": _time,
     "timestamp without time zone": lambda: _temporal(pa.timestamp("us")),
     "timestamp with time zone": _moment,
     "bytea": _bytes,

@@ -5,7 +5,8 @@ every archive, and one way restores it.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 from typing import Literal, Protocol
@@ -40,6 +41,10 @@ class Encoder(Protocol):
         """Store what is held back."""
         ...
 
+    def abandon(self) -> None:
+        """Write nothing any more."""
+        ...
+
 
 class CopyEncoder:
     """COPY text as it is, in one Zstandard frame with a checksum."""
@@ -59,20 +64,36 @@ class CopyEncoder:
         """End the frame."""
         self._put(self._frame.flush())
 
+    def abandon(self) -> None:
+        """Write nothing any more."""
+
     def _put(self, data: bytes) -> None:
         if data:
             self._write(data)
 
 
-def encoder(format_: Format, columns: Sequence[Column], encoding: str, write: Write) -> Encoder:
-    """Return what stores COPY text of these columns, in the encoding of their database.
+@contextmanager
+def encoding(
+    format_: Format, columns: Sequence[Column], charset: str, write: Write
+) -> Generator[Encoder]:
+    """Store the COPY text of a block, in the character set of its database.
 
     Raises:
         ArchiveError: the format can't hold a column's type, or needs a package that is missing.
     """
+    encoder = _encoder(format_, columns, charset, write)
+    try:
+        yield encoder
+        encoder.finish()
+    except BaseException:
+        encoder.abandon()
+        raise
+
+
+def _encoder(format_: Format, columns: Sequence[Column], charset: str, write: Write) -> Encoder:
     if format_ == "copy":
         return CopyEncoder(write)
-    return _parquet().ParquetEncoder(columns, encoding, write)
+    return _parquet().ParquetEncoder(columns, charset, write)
 
 
 def texts(folder: Folder, data: Data, columns: Sequence[Column]) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -22,10 +23,10 @@ class ParquetEncoder:
 
     compression = "zstd"
 
-    def __init__(self, columns: Sequence[Column], encoding: str, write: Write) -> None:
-        if encoding != "UTF8":
+    def __init__(self, columns: Sequence[Column], charset: str, write: Write) -> None:
+        if charset != "UTF8":
             raise ArchiveError(
-                f"Parquet holds UTF-8 text, and the database's encoding is {encoding}",
+                f"Parquet holds UTF-8 text, and the database's encoding is {charset}",
                 hint="archive this table with format: copy",
             )
         self._columns = _stored(columns)
@@ -37,8 +38,9 @@ class ParquetEncoder:
                 for column, codec in zip(self._columns, self._codecs, strict=True)
             ]
         )
-        self._sink = pa.PythonFile(_Sink(write), mode="w")
-        self._file = pq.ParquetWriter(self._sink, self._schema, compression=self.compression)
+        self._sink = _Sink(write)
+        where = pa.PythonFile(self._sink, mode="w")
+        self._file = pq.ParquetWriter(where, self._schema, compression=self.compression)
 
     def take(self, text: bytes) -> None:
         """Store one piece, together with what came before once it makes a row group."""
@@ -51,6 +53,12 @@ class ParquetEncoder:
         if self._pending:
             self._write_group(len(self._pending))
         self._file.close()
+
+    def abandon(self) -> None:
+        """Let Arrow close its file, which would write a footer, without writing anything."""
+        self._sink.abandoned = True
+        with suppress(pa.ArrowException):
+            self._file.close()
 
     def _write_group(self, end: int) -> None:
         text = self._pending[:end].decode()
@@ -98,6 +106,7 @@ class _Sink(io.RawIOBase):
 
     def __init__(self, write: Write) -> None:
         super().__init__()
+        self.abandoned = False
         self._write = write
         self._position = 0
 
@@ -109,6 +118,7 @@ class _Sink(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         piece = bytes(data)
-        self._write(piece)
+        if not self.abandoned:
+            self._write(piece)
         self._position += len(piece)
         return len(piece)

@@ -10,7 +10,7 @@ from maintenance.archives.content import consistent, copy_out
 from maintenance.archives.description import Description, create_standalone, estimate_size
 from maintenance.archives.digest import Digest, refuse_difference
 from maintenance.archives.folder import Folder, Write
-from maintenance.archives.formats import OBJECTS, Format, encoder
+from maintenance.archives.formats import OBJECTS, Format, encoding
 from maintenance.archives.manifest import MANIFEST, Column, Content, Data, Manifest
 from maintenance.archives.pace import Pace
 from maintenance.archives.place import ArchivePlace
@@ -158,11 +158,12 @@ def _export(
     with folder.creating(name, expected_bytes) as write:
         stored = _Stored(write)
         with consistent(connection, table) as description:
-            encode = encoder(format_, description.columns, description.encoding, stored.write)
             pace = Pace(f"archiving {table.relation}", progress, description.n_rows_estimated)
-            tally = copy_out(connection, description, None, pace, encode.take)
+            with encoding(
+                format_, description.columns, description.encoding, stored.write
+            ) as encoder:
+                tally = copy_out(connection, description, None, pace, encoder.take)
             least, greatest = _key_range(connection, description, key)
-        encode.finish()
     return _Export(
         description,
         Content(
@@ -175,7 +176,7 @@ def _export(
         Data(
             name=name,
             format=format_,
-            compression=encode.compression,
+            compression=encoder.compression,
             encoding=description.encoding,
             size_bytes=stored.n_bytes,
             sha256=stored.sha256,

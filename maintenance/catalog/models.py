@@ -117,6 +117,53 @@ class Child(NamedTuple):
     properties: Properties
 
 
+class Buckets(NamedTuple):
+    """A question: how many rows of a table's default partition lie between which bounds.
+
+    Attributes:
+        relation: the partitioned table.
+        bounds: values of its key as SQL text, ascending.
+    """
+
+    relation: QualifiedName
+    bounds: tuple[str, ...]
+
+
+class Bucket(NamedTuple):
+    """Rows of a default partition that lie between two neighbouring bounds.
+
+    Attributes:
+        place: the number of bounds that are not above these rows: 0 is below all of them;
+            None holds the rows whose key is null.
+        first: their least key as text; None where the key is null.
+        last: their greatest.
+    """
+
+    place: int | None
+    n_rows: int
+    first: str | None
+    last: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultRows:
+    """What a default partition holds.
+
+    Attributes:
+        is_exact: False where counting took too long, and the numbers come from a sample: a
+            bucket that is not in it may hold a few rows all the same.
+        buckets: those with rows, in the order of their place; nulls last.
+    """
+
+    is_exact: bool
+    buckets: tuple[Bucket, ...]
+
+    @property
+    def n_rows(self) -> int:
+        """All of them together."""
+        return sum(bucket.n_rows for bucket in self.buckets)
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A relation that a policy names.
@@ -132,6 +179,8 @@ class Table:
         partitions: direct children, in no order.
         drifted: partitions whose properties may differ from the table's, at most a few hundred.
         default_has_rows: None without a default partition, or where we may not look.
+        default_rows: what it holds, where it has rows and a planner asked.
+        default_checks: names of CHECKs on it that are ours, left by a run that was killed.
     """
 
     oid: int
@@ -148,6 +197,8 @@ class Table:
     partitions: tuple[Partition, ...] = ()
     drifted: tuple[Child, ...] = ()
     default_has_rows: bool | None = None
+    default_rows: DefaultRows | None = None
+    default_checks: tuple[str, ...] = ()
 
     @property
     def is_partitioned(self) -> bool:

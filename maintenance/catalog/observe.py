@@ -12,7 +12,9 @@ from typing import Any
 import psycopg
 
 from maintenance import names
+from maintenance.catalog.counting import count_default
 from maintenance.catalog.models import (
+    Buckets,
     Child,
     Column,
     Grant,
@@ -76,13 +78,36 @@ def observe(
 
 
 def look_up(
-    connection: Connection, snapshot: Snapshot, wanted: Collection[QualifiedName]
+    connection: Connection, snapshot: Snapshot, wanted: Collection[QualifiedName | Buckets]
 ) -> Snapshot:
-    """Add to a snapshot which of the wanted names are taken, and by what kind of relation."""
-    if not wanted:
-        return snapshot
-    rows = fetch(connection, "catalog", "list_names", _pairs(wanted))
-    return replace(snapshot, taken={QualifiedName(r.schema, r.name): r.kind for r in rows})
+    """Add to a snapshot what planners ask about once they have seen it.
+
+    Args:
+        connection: the session that took the snapshot.
+        snapshot: to be added to.
+        wanted: names, to learn which of them are taken and by what kind of relation; buckets, to
+            learn how many rows of a default partition each holds.
+    """
+    named = [question for question in wanted if isinstance(question, QualifiedName)]
+    if named:
+        rows = fetch(connection, "catalog", "list_names", _pairs(named))
+        taken = {QualifiedName(r.schema, r.name): r.kind for r in rows}
+        snapshot = replace(snapshot, taken=taken)
+    for question in wanted:
+        if isinstance(question, Buckets):
+            snapshot = _counted(connection, snapshot, question)
+    return snapshot
+
+
+def _counted(connection: Connection, snapshot: Snapshot, question: Buckets) -> Snapshot:
+    table = snapshot.tables[question.relation]
+    try:
+        rows = count_default(connection, table, question.bounds)
+    except psycopg.errors.LockNotAvailable:
+        reason = f"its default partition {table.default} is locked in ACCESS EXCLUSIVE mode"
+        return replace(snapshot, blind={**snapshot.blind, table.relation: reason})
+    counted = replace(table, default_rows=rows)
+    return replace(snapshot, tables={**snapshot.tables, table.relation: counted})
 
 
 def _settled(
@@ -187,6 +212,7 @@ def _table(row: Any, partitions: tuple[Partition, ...]) -> Table:
         creatable=row.creatable,
         foreign_keys=tuple(QualifiedName(*name) for name in row.foreign_keys or ()),
         referenced_by=tuple(QualifiedName(*name) for name in row.referenced_by or ()),
+        default_checks=tuple(row.default_checks or ()),
         partitions=partitions,
     )
 

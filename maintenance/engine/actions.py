@@ -17,6 +17,7 @@ class ActionKind(StrEnum):
     DRAIN_DEFAULT = "drain_default"
     SWAP_DEFAULT = "swap_default"
     REPAIR_PARTITION = "repair_partition"
+    REMOVE_LEFTOVERS = "remove_leftovers"
     FINALIZE_DETACH = "finalize_detach"
     ARCHIVE_PARTITION = "archive_partition"
     DETACH_PARTITION = "detach_partition"

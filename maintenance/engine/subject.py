@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from maintenance.catalog.models import Snapshot
+from maintenance.catalog.models import Buckets, Snapshot
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.plans import Plan
@@ -38,8 +38,8 @@ class Subject(Protocol):
 
     def names_wanted(
         self, policy: Policy, snapshot: Snapshot, now: datetime, request: Request
-    ) -> Collection[QualifiedName]:
-        """Names it is about to give, to be looked up before it plans."""
+    ) -> Collection[QualifiedName | Buckets]:
+        """What is to be looked up before it plans: names it is about to give, rows to count."""
         ...
 
     def plan(self, policy: Policy, snapshot: Snapshot, now: datetime, request: Request) -> Plan:

@@ -4,7 +4,7 @@ from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from maintenance.catalog.models import MarkedTable, Snapshot
+from maintenance.catalog.models import MarkedTable, Partition, Snapshot
 from maintenance.ddl.marks import DETACHED_FROM, HOLD_UNTIL, read_mark
 from maintenance.names import QualifiedName
 from maintenance.partitioning.coverage import Span, codec_of, coverage_of
@@ -75,7 +75,7 @@ def expired(
     return [
         Expired(span, _held(policy, retention, span, comments.get(span.partition.oid), now))
         for span in spans
-        if span.upper <= limit and not span.partition.detach_pending
+        if span.upper <= limit and _can_go(span.partition)
     ]
 
 
@@ -118,6 +118,11 @@ def grace_over(
     local = now.astimezone(policy.time_zone)
     day = retention.grace.before(local.date())
     return at <= datetime.combine(day, local.timetz())
+
+
+def _can_go(partition: Partition) -> bool:
+    # A foreign table is somebody else's; a half detached one is ended first.
+    return partition.kind in ("r", "p") and not partition.detach_pending
 
 
 def _held(

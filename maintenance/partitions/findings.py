@@ -1,9 +1,10 @@
 """What the owner should know about one table's partitions."""
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.names import QualifiedName
 from maintenance.partitioning.window import Slot
 from maintenance.partitions.outlook import Outlook
 
@@ -11,24 +12,30 @@ SHOWN = 5
 """How many objects a message names before it only counts the others."""
 
 
-def findings_of(outlook: Outlook, name_taken: Collection[Slot]) -> Iterator[Finding]:
-    """Yield what stands, at most one finding of a kind.
+class TakenName(NamedTuple):
+    """The name of a partition to be made that something else bears.
 
-    Args:
-        outlook: the table held against its policy.
-        name_taken: missing slots whose partition's name something else bears.
+    `period` is its key, or `default`.
     """
+
+    child: QualifiedName
+    period: str
+
+
+def findings_of(outlook: Outlook, names_taken: Iterable[TakenName]) -> Iterator[Finding]:
+    """Yield what stands, at most one finding of a kind."""
     if outlook.first_uncovered is not None:
         yield _horizon_short(outlook, outlook.first_uncovered)
-    gaps = [slot for slot in outlook.missing if slot.period < outlook.current]
+    occupied = outlook.occupied
+    missing = [slot for slot in outlook.missing if slot.period < outlook.current]
+    gaps = [slot for slot in missing if slot not in occupied]
     if gaps:
         yield _gap(outlook, gaps)
     if outlook.overlapped:
         yield _overlap(outlook)
-    if name_taken:
-        yield _name_taken(outlook, name_taken)
-    if outlook.table.default_has_rows:
-        yield _default_rows(outlook)
+    taken = list(names_taken)
+    if taken:
+        yield _name_taken(outlook, taken)
     pending = [str(p.relation) for p in outlook.table.partitions if p.detach_pending]
     if pending:
         yield _detach_pending(outlook, pending)
@@ -57,11 +64,13 @@ def _horizon_short(outlook: Outlook, first: Slot) -> Finding:
 
 def _gap(outlook: Outlook, gaps: Sequence[Slot]) -> Finding:
     keys = _keys(gaps)
+    has_default = outlook.table.default is not None
+    impact = "fall into the default partition" if has_default else "are refused"
     return _finding(
         outlook,
         FindingKind.PARTITION_GAP,
         Severity.WARN,
-        f"no partition holds {_listed(keys)}; rows of that time are refused",
+        f"no partition holds {_listed(keys)}; rows of that time {impact}",
         value=len(keys),
         threshold=0,
         data={"periods": keys},
@@ -93,8 +102,8 @@ def _overlap(outlook: Outlook) -> Finding:
     )
 
 
-def _name_taken(outlook: Outlook, slots: Collection[Slot]) -> Finding:
-    children = [str(outlook.child(slot)) for slot in slots]
+def _name_taken(outlook: Outlook, taken: Sequence[TakenName]) -> Finding:
+    children = [str(name.child) for name in taken]
     return _finding(
         outlook,
         FindingKind.PARTITION_NAME_TAKEN,
@@ -103,20 +112,7 @@ def _name_taken(outlook: Outlook, slots: Collection[Slot]) -> Finding:
         " rename it, attach it, or change the policy's name template",
         value=len(children),
         threshold=0,
-        data={"names": children, "periods": _keys(slots)},
-    )
-
-
-def _default_rows(outlook: Outlook) -> Finding:
-    assert outlook.table.default is not None, "it has rows"
-    default = str(outlook.table.default.relation)
-    return _finding(
-        outlook,
-        FindingKind.DEFAULT_PARTITION_ROWS,
-        Severity.WARN,
-        f"its default partition {default} holds rows; no partition can be created for the"
-        " periods they belong to until they are moved",
-        data={"default": default},
+        data={"names": children, "periods": [name.period for name in taken]},
     )
 
 

@@ -13,8 +13,7 @@ from maintenance.partitioning.fitness import unfit
 from maintenance.partitions.outlook import Outlook, look
 from maintenance.periods import period_at
 from maintenance.policy import PartitionPolicy, Policy
-
-PAGE_BYTES = 8192
+from maintenance.sizes import PAGE_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from maintenance.partitioning.window import (
     horizon,
     slots,
 )
+from maintenance.partitions.holding import FEW_PAGES, Holding, holding_of
 from maintenance.periods import Period
 from maintenance.policy import PartitionPolicy
 
@@ -27,6 +28,8 @@ class Outlook:
 
     Attributes:
         now: the moment from which the horizon counts.
+        window: every period from the first that is wanted, or the current one, to the horizon.
+        holding: what the default partition holds, where it has rows and they were counted.
         missing: wanted periods of which no partition holds any part.
         overlapped: wanted periods that partitions of other bounds hold, wholly or in part.
     """
@@ -36,6 +39,8 @@ class Outlook:
     codec: KeyCodec
     coverage: Coverage
     now: datetime
+    window: tuple[Slot, ...]
+    holding: Holding | None
     missing: tuple[Slot, ...]
     overlapped: tuple[tuple[Slot, list[Span]], ...]
 
@@ -69,6 +74,29 @@ class Outlook:
         ahead = slots(self.current.shift(1), self.horizon, self.policy.time_zone)
         return sum(slot.period < first.period for slot in ahead)
 
+    @cached_property
+    def uncovered(self) -> tuple[Slot, ...]:
+        """The slots of the window of which no partition holds any part."""
+        overlapping = self.coverage.overlapping
+        return tuple(slot for slot in self.window if not overlapping(slot.lower, slot.upper))
+
+    @property
+    def default_is_small(self) -> bool:
+        """Whether the default partition is looked through while a lock may be held."""
+        default = self.table.default
+        if default is None or not self.table.default_has_rows:
+            return True
+        return self.holding is not None and self.holding.is_small and default.pages <= FEW_PAGES
+
+    @property
+    def occupied(self) -> tuple[Slot, ...]:
+        """The slots of the window with rows in the default partition."""
+        return tuple(held.slot for held in self.holding.held) if self.holding else ()
+
+    def between(self, first: Slot, last: Slot) -> tuple[Slot, ...]:
+        """Return the slots of the window from one to another, both included."""
+        return tuple(slot for slot in self.window if first.period <= slot.period <= last.period)
+
     def child(self, slot: Slot) -> QualifiedName:
         """Return the name of a slot's partition, in the parent's schema."""
         return QualifiedName(self.table.relation.schema, self.policy.child_name(slot.period))
@@ -90,11 +118,13 @@ def look(
     """
     codec = codec_of(policy, table)
     coverage = coverage_of(table.partitions, codec)
+    first, last = first_period(policy, coverage, now), horizon(policy, now)
+    wanted = slots(first, last, policy.time_zone)
     if asked:
         wanted = asked_slots(policy, asked, now)
-    else:
-        first = first_period(policy, coverage, now)
-        wanted = slots(first, horizon(policy, now), policy.time_zone)
+        first = min([first, *(slot.period for slot in wanted)])
+    window = slots(min(first, current_period(policy, now)), last, policy.time_zone)
+    rows = table.default_rows
     exact = coverage.exact
     inexact = [slot for slot in wanted if (slot.lower, slot.upper) not in exact]
     held = [(slot, coverage.overlapping(slot.lower, slot.upper)) for slot in inexact]
@@ -104,6 +134,8 @@ def look(
         codec=codec,
         coverage=coverage,
         now=now,
+        window=window,
+        holding=holding_of(rows, codec, window) if rows is not None else None,
         missing=tuple(slot for slot, spans in held if not spans),
         overlapped=tuple((slot, spans) for slot, spans in held if spans),
     )

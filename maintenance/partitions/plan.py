@@ -1,10 +1,9 @@
 """Planning partitions: premake by the clock, gaps filled, nothing below what retention keeps."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import datetime
 
-from maintenance.catalog.models import Snapshot
-from maintenance.ddl.children import create_and_attach
+from maintenance.catalog.models import Buckets, Snapshot
 from maintenance.engine.actions import Action, ActionKind
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plans import Plan, join
@@ -13,8 +12,14 @@ from maintenance.names import QualifiedName
 from maintenance.partitioning.fitness import unfit
 from maintenance.partitioning.window import Slot, refusal
 from maintenance.partitions.audit import drift_finding, drifts, repairs
-from maintenance.partitions.findings import findings_of
+from maintenance.partitions.default import create_default, default_name, interim_name
+from maintenance.partitions.default_findings import default_finding
+from maintenance.partitions.filling import fill
+from maintenance.partitions.findings import TakenName, findings_of
+from maintenance.partitions.holding import buckets_of
+from maintenance.partitions.leftovers import remove_leftovers
 from maintenance.partitions.outlook import Outlook, look
+from maintenance.partitions.remedy import Drain, Remedy, Stuck, Swap, remedy_of
 from maintenance.policy import PartitionPolicy, Policy
 
 
@@ -33,14 +38,25 @@ def plan(policy: Policy, snapshot: Snapshot, now: datetime, request: Request) ->
 
 def names_wanted(
     policy: Policy, snapshot: Snapshot, now: datetime, request: Request
-) -> frozenset[QualifiedName]:
-    """Return the names of the partitions that are about to be created."""
+) -> frozenset[QualifiedName | Buckets]:
+    """Return the names about to be given, and what to count in default partitions with rows."""
     return frozenset(
-        outlook.child(slot)
+        question
         for outlook in _outlooks(policy, snapshot, now, request)
         if isinstance(outlook, Outlook)
-        for slot in outlook.missing
+        for question in _questions(outlook)
     )
+
+
+def _questions(outlook: Outlook) -> Iterator[QualifiedName | Buckets]:
+    table = outlook.table
+    yield from map(outlook.child, outlook.missing)
+    if _lacks_default(outlook):
+        yield default_name(table.relation)
+    if table.default is not None and table.default_has_rows:
+        yield from map(outlook.child, outlook.uncovered)
+        yield interim_name(table.default.relation)
+        yield buckets_of(table, outlook.codec, outlook.window)
 
 
 def _outlooks(
@@ -64,30 +80,59 @@ def _look(
 
 
 def _plan_table(outlook: Outlook, snapshot: Snapshot, request: Request) -> Plan:
-    taken = [slot for slot in outlook.missing if outlook.child(slot) in snapshot.taken]
-    free = [slot for slot in outlook.missing if slot not in taken]
+    role, taken = snapshot.server.role, snapshot.taken
+    named = [slot for slot in outlook.missing if outlook.child(slot) in taken]
+    free = [slot for slot in outlook.missing if slot not in named]
+    remedy = _remedy(outlook, taken, request)
     drifted = drifts(outlook.table)
     return Plan(
         actions=(
             *_refused(outlook, request.periods),
-            *(_create(outlook, slot, snapshot.server.role) for slot in free),
+            *remove_leftovers(outlook),
             *(() if request.periods else repairs(outlook.table, drifted)),
+            *fill(outlook, free, remedy, role),
+            *(() if request.periods else _default(outlook, taken, role)),
         ),
-        findings=(*findings_of(outlook, taken), *drift_finding(outlook.table, drifted)),
+        findings=(
+            *findings_of(outlook, _names_taken(outlook, named, taken)),
+            *default_finding(outlook, remedy),
+            *drift_finding(outlook.table, drifted),
+        ),
     )
 
 
-def _create(outlook: Outlook, slot: Slot, role: str) -> Action:
-    child = outlook.child(slot)
-    lower, upper = (outlook.codec.literal(bound) for bound in (slot.lower, slot.upper))
-    return Action(
-        kind=ActionKind.CREATE_PARTITION,
-        object=str(child),
-        table=outlook.name,
-        period=slot.period.key,
-        reason=_reason(outlook, slot),
-        steps=(create_and_attach(outlook.table, child, lower, upper, role=role),),
-    )
+def _remedy(outlook: Outlook, taken: Container[QualifiedName], request: Request) -> Remedy:
+    """Choose what is done about a filled default partition, if anybody asked for its periods."""
+    default = outlook.table.default
+    if default is None or outlook.holding is None:
+        return None
+    remedy = remedy_of(outlook, [s for s in outlook.uncovered if outlook.child(s) in taken])
+    if not isinstance(remedy, Swap | Drain):
+        return remedy
+    if interim_name(default.relation) in taken:
+        return Stuck(f"the name {interim_name(default.relation)} is taken")
+    asked = not request.periods or set(outlook.missing).intersection(remedy.slots)
+    return remedy if asked else None
+
+
+def _default(outlook: Outlook, taken: Container[QualifiedName], role: str) -> Iterator[Action]:
+    """Yield the default partition last: until then no creation has to lock one."""
+    if _lacks_default(outlook) and default_name(outlook.table.relation) not in taken:
+        yield create_default(outlook.table, role)
+
+
+def _lacks_default(outlook: Outlook) -> bool:
+    return outlook.policy.default == "ensure" and outlook.table.default is None
+
+
+def _names_taken(
+    outlook: Outlook, slots: Iterable[Slot], taken: Container[QualifiedName]
+) -> Iterator[TakenName]:
+    for slot in slots:
+        yield TakenName(outlook.child(slot), slot.period.key)
+    default = default_name(outlook.table.relation)
+    if _lacks_default(outlook) and default in taken:
+        yield TakenName(default, "default")
 
 
 def _refused(outlook: Outlook, keys: Sequence[str]) -> Iterator[Action]:
@@ -103,12 +148,3 @@ def _refused(outlook: Outlook, keys: Sequence[str]) -> Iterator[Action]:
                 steps=(),
                 refused=reason,
             )
-
-
-def _reason(outlook: Outlook, slot: Slot) -> str:
-    if slot.period > outlook.current:
-        premake = outlook.policy.premake
-        return f"horizon: {outlook.ahead} of {premake} ahead exist, wanted {outlook.horizon}"
-    if slot.period == outlook.current:
-        return f"now: the current period {slot.period} has no partition"
-    return f"gap: no partition holds {slot.period}"

@@ -1,7 +1,7 @@
 -- list_tables: one row for each of the named relations that exists
 -- since: 14
 -- params: schemas text[], names text[] (pairs)
--- columns: oid oid, schema text, name text, kind text, owner text, manageable bool, creatable bool, columns jsonb, key_strategy text, key_columns jsonb, replica_identity text, row_security bool, force_row_security bool, tablespace text, grants jsonb, column_grants jsonb, owner_lacks jsonb, default_grantees jsonb, foreign_keys jsonb, referenced_by jsonb
+-- columns: oid oid, schema text, name text, kind text, owner text, manageable bool, creatable bool, columns jsonb, key_strategy text, key_columns jsonb, replica_identity text, row_security bool, force_row_security bool, tablespace text, grants jsonb, column_grants jsonb, owner_lacks jsonb, default_grantees jsonb, foreign_keys jsonb, referenced_by jsonb, default_checks jsonb
 -- locks: none
 -- source: PostgreSQL manual, 53 System Catalogs
 SELECT
@@ -71,7 +71,12 @@ SELECT
      FROM pg_catalog.pg_constraint f
      JOIN pg_catalog.pg_class fc ON fc.oid = f.conrelid
      JOIN pg_catalog.pg_namespace fn ON fn.oid = fc.relnamespace
-    WHERE f.contype = 'f' AND f.conparentid = 0 AND f.confrelid = c.oid) AS referenced_by
+    WHERE f.contype = 'f' AND f.conparentid = 0 AND f.confrelid = c.oid) AS referenced_by,
+  -- on the default partition, left by a run that was killed: see partitions/checks.py
+  (SELECT pg_catalog.jsonb_agg(k.conname ORDER BY k.conname)
+     FROM pg_catalog.pg_constraint k
+    WHERE k.conrelid = p.partdefid AND p.partdefid <> 0 AND k.contype = 'c'
+      AND pg_catalog.starts_with(k.conname::text, 'maintenance_')) AS default_checks
 FROM ROWS FROM (pg_catalog.unnest(%(schemas)s::text[]), pg_catalog.unnest(%(names)s::text[])) AS w (schema, name)
 JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema
 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.name

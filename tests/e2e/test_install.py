@@ -48,7 +48,7 @@ def _checkout(folder: Path) -> Path:
 
 
 def _make(checkout: Path, *arguments: str, path: str) -> "subprocess.CompletedProcess[str]":
-    environment = {"HOME": os.environ["HOME"], "PATH": path}
+    environment = os.environ | {"PATH": path}
     command = [shutil.which("make") or "make", *arguments]
     return subprocess.run(
         command, cwd=checkout, env=environment, capture_output=True, text=True, check=False

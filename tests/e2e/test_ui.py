@@ -41,7 +41,7 @@ def shoot(page: Page) -> Shoot:
 
     def shoot(name: str) -> None:
         if folder := os.environ.get("SCREENSHOTS"):
-            page.screenshot(path=Path(folder) / f"{name}.png")
+            page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
 
     return shoot
 
@@ -53,8 +53,7 @@ def test_asset_graph_is_green(served: Demo, page: Page, shoot: Shoot) -> None:
     expect(page.get_by_text("100% filled")).to_have_count(2)
     expect(page.get_by_text("Materialized", exact=True)).to_have_count(2)
     expect(page.get_by_text(re.compile("failed|missing", re.IGNORECASE))).to_have_count(0)
-    page.mouse.move(*MIDDLE)
-    page.mouse.wheel(0, 500)  # so that all four fit
+    _zoom_out(page)
     shoot("lineage")
 
 
@@ -63,7 +62,17 @@ def test_inventory_shows_horizon_and_checks(served: Demo, page: Page, shoot: Sho
     expect(page.get_by_text("Latest check results")).to_be_visible()
     expect(page.get_by_text("periods_ahead")).to_be_visible()
     expect(page.get_by_text("3 of 3")).to_be_visible()
+    for title in ("Hide navigation", "Status", "Description"):  # so that the numbers fit
+        page.get_by_text(title, exact=True).first.click()
     shoot("partition_inventory")
+
+
+def test_timeline_is_a_picture(served: Demo, page: Page, shoot: Shoot) -> None:
+    page.goto(f"{served.url}/assets/learning_platform/partition_inventory")
+    line = page.get_by_role("row").filter(has_text="analytics_events_timeline")
+    line.get_by_text("[Show Markdown]").click()
+    expect(page.get_by_role("dialog").get_by_role("img").last).to_be_visible()
+    shoot("partition_timeline")
 
 
 def test_every_partition_is_materialized(served: Demo, page: Page) -> None:
@@ -76,3 +85,11 @@ def test_all_schedules_are_on(served: Demo, page: Page) -> None:
     page.goto(f"{served.url}/automation")
     expect(page.get_by_text("learning_platform_nightly")).to_be_visible()
     expect(page.locator("input:checked")).to_have_count(4)
+
+
+def _zoom_out(page: Page) -> None:
+    """Make room for the whole graph, as a person does: with the wheel while Ctrl is held."""
+    page.mouse.move(*MIDDLE)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, 90)
+    page.keyboard.up("Control")

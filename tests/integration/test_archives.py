@@ -32,6 +32,7 @@ from tests.archives import (
     EVENTS,
     FILL_EVENTS,
     MONTH,
+    VALUES,
     a_ladder,
     a_place,
     identify,
@@ -621,3 +622,87 @@ def _folder(place: ArchivePlace) -> Path:
 def _names(place: ArchivePlace) -> set[str]:
     folder = _folder(place)
     return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+
+# Parquet.
+
+EXACT_TYPES = (
+    *("boolean", "smallint", "integer", "bigint", "real", "double precision", "numeric(10,2)"),
+    *("text", "character varying(20)", "character(5)", "bytea", "uuid", "json", "jsonb"),
+    *("inet", "cidr", "macaddr", "name"),
+)
+
+
+def test_parquet_gives_back_every_type_it_takes(
+    database: Database, connection: Connection, tmp_path: Path
+) -> None:
+    columns = ", ".join(f"c{number} {type_}" for number, type_ in enumerate(EXACT_TYPES))
+    database.execute(
+        f"CREATE TABLE public.types ({columns}, day date, at timestamp, tz timestamptz(3), t time,"
+        ' "Ge""n" int GENERATED ALWAYS AS (c2) STORED)'
+    )
+    for number in range(9):
+        row = [VALUES[type_][number % len(VALUES[type_])] for type_ in EXACT_TYPES]
+        casts = ", ".join(f"%s::{type_}" for type_ in EXACT_TYPES)
+        more = "'2024-02-29', '2024-02-29 10:11:12.13', '1969-12-31 23:59:59.999', '01:02:03.4'"
+        database.execute(f"INSERT INTO public.types SELECT {casts}, {more}", row)
+    table = identify(database, QualifiedName("public", "types"))
+    place = a_place(tmp_path)
+    copied = archive(connection, table, a_place(tmp_path / "copy")).manifest
+    manifest = archive(connection, table, place, format_="parquet").manifest
+    assert manifest.digest == copied.digest
+    restorer(connection).standalone(place, manifest, COPY)
+    assert rows(database, COPY) == rows(database, table.relation)
+
+
+def test_parquet_can_be_queried(
+    database: Database, connection: Connection, events: TableId, tmp_path: Path
+) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    database.execute("ALTER TABLE public.events DROP amount CASCADE")
+    place = a_place(tmp_path)
+    manifest = archive(connection, events, place, format_="parquet").manifest
+    found = pq.read_table(_folder(place) / manifest.data.name)
+    assert found.num_rows == 2000
+    assert found.column_names == ["id", "at", "kind"]
+    assert str(found.schema.field("at").type) == "timestamp[us, tz=UTC]"
+    assert found["id"].to_pylist()[:2] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("ALTER TABLE public.events ADD n numeric", r"column n: type numeric can't"),
+        ("ALTER TABLE public.events ADD s int[]", r"column s: type integer\[\] can't"),
+        (
+            "ALTER TABLE public.events ADD d date; UPDATE public.events SET d = 'infinity'"
+            " WHERE id = 9",
+            r"column d: value 'infinity' of type date can't",
+        ),
+    ],
+)
+def test_parquet_refuses_what_it_can_not_hold(
+    database: Database,
+    connection: Connection,
+    events: TableId,
+    tmp_path: Path,
+    change: str,
+    message: str,
+) -> None:
+    database.execute("ALTER TABLE public.events DROP amount CASCADE")
+    database.execute(change)
+    with pytest.raises(ArchiveError, match=message):
+        archive(connection, events, a_place(tmp_path), format_="parquet")
+    assert _names(a_place(tmp_path)) == set()
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_change_of_format_writes_anew(
+    database: Database, connection: Connection, events: TableId, tmp_path: Path
+) -> None:
+    database.execute("ALTER TABLE public.events DROP amount CASCADE")
+    place = a_place(tmp_path)
+    archive(connection, events, place)
+    made = archive(connection, events, place, format_="parquet")
+    assert not made.reused
+    assert _names(place) == {"manifest.json", "data.parquet"}

@@ -1,5 +1,6 @@
 """Sessions whose settings we know, and the facts about locks that the product stands on."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from maintenance.engine.actions import LockMode
 from maintenance.errors import UnreachableError
 from maintenance.server.session import Timeouts, explain, run_sql
 from tests.builders import Database, Role
@@ -184,6 +186,23 @@ def test_message_goes_on_to_commit_when_its_client_freezes_or_dies(
 
 
 # Locks
+
+
+def test_lock_modes_conflict_as_we_say(database: Database) -> None:
+    database.execute("CREATE TABLE public.t ()")
+    holder, other = (database.connect(autocommit=False) for _ in range(2))
+    for held in LockMode.ACCESS_EXCLUSIVE.conflicts:
+        words = re.sub(r"(?<!^)([A-Z])", r" \1", held.removesuffix("Lock")).upper()
+        holder.execute(f"LOCK TABLE public.t IN {words} MODE".encode())
+        for mode in LockMode:
+            try:
+                other.execute(f"LOCK TABLE public.t IN {mode} MODE NOWAIT".encode())
+                refused = False
+            except psycopg.errors.LockNotAvailable:
+                refused = True
+            other.rollback()
+            assert refused == (held in mode.conflicts), (held, mode)
+        holder.rollback()
 
 
 PARENT = "CREATE TABLE public.p (id int, at timestamptz NOT NULL) PARTITION BY RANGE (at)"

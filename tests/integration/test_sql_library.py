@@ -186,6 +186,7 @@ def _oid(
 
 
 SAMPLES: dict[str, Any] = {
+    "relation": "public.events",
     "relations": ["public.events"],
     "modes": ["ShareLock"],
     "schemas": ["public"],
@@ -256,6 +257,8 @@ CHANGING = ("timestamptz", "float8")
 @pytest.fixture
 def events(database: Database) -> Database:
     database.execute(CREATE_EVENTS)
+    database.execute("CREATE TABLE public.users (id bigint PRIMARY KEY)")
+    database.execute("ALTER TABLE public.events ADD FOREIGN KEY (id) REFERENCES public.users")
     database.execute("CREATE TABLE public.events_all PARTITION OF public.events DEFAULT")
     holder = database.connect(autocommit=False)
     holder.execute("LOCK TABLE public.events IN SHARE MODE")

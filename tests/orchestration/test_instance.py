@@ -64,7 +64,7 @@ def test_settings_of_the_file_are_those_that_count(shipped: dg.DagsterInstance) 
     assert not shipped.nux_enabled
 
 
-def test_no_password_stands_in_the_file(shipped: dg.DagsterInstance) -> None:
+def test_no_password_stands_in_the_file() -> None:
     storage = yaml.safe_load((ROOT / "dagster.yaml").read_text())["storage"]
     settings = storage["postgres"]["postgres_db"]
     assert settings.pop("scheme") == "postgresql+psycopg2"

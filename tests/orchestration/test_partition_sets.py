@@ -19,7 +19,7 @@ RETENTION = {"keep": "3 months", "action": "detach"}
 
 
 def a_section(**changes: Any) -> PartitionPolicy:
-    (section,) = a_policy(changes).partitions or ()
+    (section,) = a_policy(changes).partitions
     return section
 
 
@@ -122,7 +122,8 @@ def tick(folder: Path, **changes: Any) -> dg.RunRequest | dg.SkipReason:
     data = schedule.evaluate_tick(context)
     if data.skip_message:
         return dg.SkipReason(data.skip_message)
-    (request,) = data.run_requests or ()
+    assert data.run_requests is not None
+    (request,) = data.run_requests
     return request
 
 

@@ -1,0 +1,77 @@
+"""Counting what a default partition holds: one pass, exact while that is quick, else a sample."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import psycopg
+
+from maintenance.catalog.models import Bucket, DefaultRows, Table
+from maintenance.names import quote
+from maintenance.server.session import Connection, explain
+
+SAMPLED_PAGES = 2_000
+"""How many blocks (8 kB) are read where reading all of them outlasts the time cap."""
+
+_AS_TEXT = frozenset({"uuid", "text", "character varying", "character"})
+"""Types whose text sorts as they do; before 18 there is no min(uuid)."""
+
+
+def count_default(connection: Connection, table: Table, bounds: Sequence[str]) -> DefaultRows:
+    """Count the rows of a table's default partition by where their keys lie.
+
+    Every query is capped by the session's statement timeout.
+
+    Args:
+        connection: a session in autocommit, so that no snapshot outlives the query.
+        table: partitioned by one column, with a default partition that we may read.
+        bounds: values of the key as SQL text, ascending; at least one.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: somebody's ACCESS EXCLUSIVE lock is in the way.
+        MaintenanceError: the server refused for another reason.
+    """
+    try:
+        with suppress(psycopg.errors.QueryCanceled):
+            return DefaultRows(is_exact=True, buckets=_count(connection, table, bounds, 100.0))
+        share = _share(connection, table)
+        return DefaultRows(share >= 100, _count(connection, table, bounds, share))
+    except psycopg.errors.LockNotAvailable:
+        raise
+    except psycopg.Error as exc:
+        raise explain(exc, f"counting the default partition of {table.relation}") from exc
+
+
+def _count(
+    connection: Connection, table: Table, bounds: Sequence[str], share: float
+) -> tuple[Bucket, ...]:
+    """Count in one pass over a share, in per cent, of the blocks."""
+    rows = connection.execute(_statement(table, bounds, share).encode()).fetchall()
+    return tuple(
+        Bucket(place, round(n * 100 / share), first, last) for place, n, first, last in rows
+    )
+
+
+def _statement(table: Table, bounds: Sequence[str], share: float) -> str:
+    assert table.default is not None, "somebody saw rows in it"
+    column = table.column(table.key_columns[0] or "")
+    assert column is not None, "fitness was checked"
+    key = quote(column.name)
+    text = f'({key}::text COLLATE "C")' if column.type in _AS_TEXT else key
+    # As a cast, `character` would mean one character only.
+    type_ = "bpchar" if column.type == "character" else column.type
+    sample = "" if share >= 100 else f" TABLESAMPLE SYSTEM ({share})"
+    return (
+        f"SELECT pg_catalog.width_bucket({key}, ARRAY[{', '.join(bounds)}]::{type_}[]) AS place,"
+        f" count(*), min({text})::text, max({text})::text"
+        f" FROM ONLY {table.default.relation}{sample} GROUP BY place ORDER BY place NULLS LAST"
+    )
+
+
+def _share(connection: Connection, table: Table) -> float:
+    """Return what share of the blocks makes the sample, in per cent."""
+    assert table.default is not None, "somebody saw rows in it"
+    row = connection.execute(
+        "SELECT pg_catalog.pg_relation_size(%s::oid) / 8192", (table.default.oid,)
+    ).fetchone()
+    pages = row[0] if row and row[0] else 1
+    return min(100.0, 100 * SAMPLED_PAGES / pages)

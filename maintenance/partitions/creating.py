@@ -1,0 +1,59 @@
+"""Creating the partition of one period, beside a default partition that holds other rows too."""
+
+from maintenance.ddl.children import create_and_attach
+from maintenance.engine.actions import Action, ActionKind, Step
+from maintenance.partitioning.window import Slot
+from maintenance.partitions.checks import drop, excluding
+from maintenance.partitions.outlook import Outlook
+
+
+def create(outlook: Outlook, slot: Slot, role: str, *, after: tuple[str, ...] = ()) -> Action:
+    """Plan the partition of a period that has none, and none of whose rows exists elsewhere."""
+    return _action(outlook, slot, (_attach(outlook, slot, role),), after)
+
+
+def create_beside(
+    outlook: Outlook, slot: Slot, role: str, *, after: tuple[str, ...] = ()
+) -> Action:
+    """Plan the same where a default partition has rows that ATTACH would look through.
+
+    A CHECK spares it that look. It refuses rows of the period until the partition is there, so
+    this is for periods that neither hold now nor have rows in the default partition.
+    """
+    default = outlook.table.default
+    assert default is not None, "it has rows"
+    check = excluding(default.relation, outlook.policy.column, outlook.codec, slot, slot)
+    last = _attach(outlook, slot, role)
+    statements = (*last.statements, drop(default.relation, check.name))
+    last = Step(statements=statements, prepare=last.prepare, locks=last.locks)
+    return _action(outlook, slot, (check.add, check.validate, last), after)
+
+
+def _attach(outlook: Outlook, slot: Slot, role: str) -> Step:
+    lower, upper = (outlook.codec.literal(bound) for bound in (slot.lower, slot.upper))
+    return create_and_attach(outlook.table, outlook.child(slot), lower, upper, role=role)
+
+
+def _action(
+    outlook: Outlook, slot: Slot, steps: tuple[Step, ...], after: tuple[str, ...]
+) -> Action:
+    default = outlook.table.default
+    return Action(
+        kind=ActionKind.CREATE_PARTITION,
+        object=str(outlook.child(slot)),
+        table=outlook.name,
+        period=slot.period.key,
+        reason=_reason(outlook, slot),
+        steps=steps,
+        after=after,
+        preconditions={"default_oid": default.oid} if default and len(steps) > 1 else {},
+    )
+
+
+def _reason(outlook: Outlook, slot: Slot) -> str:
+    if slot.period > outlook.current:
+        premake = outlook.policy.premake
+        return f"horizon: {outlook.ahead} of {premake} ahead exist, wanted {outlook.horizon}"
+    if slot.period == outlook.current:
+        return f"now: the current period {slot.period} has no partition"
+    return f"gap: no partition holds {slot.period}"

@@ -1,0 +1,48 @@
+"""The default partition: its name, and making one where the policy wants it."""
+
+from maintenance.catalog.models import Table
+from maintenance.ddl.children import attach, attach_locks, build_like
+from maintenance.engine.actions import Action, ActionKind, Step
+from maintenance.names import MAX_NAME_BYTES, QualifiedName, cut
+from maintenance.partitioning.window import Slot
+
+_SUFFIX = "_default"
+_INTERIM_SUFFIX = "_new"
+
+
+def default_name(parent: QualifiedName) -> QualifiedName:
+    """Return the name of a parent's default partition that we make: `<table>_default`."""
+    return QualifiedName(parent.schema, _with_suffix(parent.name, _SUFFIX))
+
+
+def interim_name(default: QualifiedName) -> QualifiedName:
+    """Return the name that a default partition bears until it takes the place of another."""
+    return QualifiedName(default.schema, _with_suffix(default.name, _INTERIM_SUFFIX))
+
+
+def wide_name(parent: QualifiedName, first: Slot, last: Slot) -> QualifiedName:
+    """Return the name of a partition that holds several periods: `<table>_<first>_to_<last>`."""
+    keys = (slot.period.key.replace("-", "_") for slot in (first, last))
+    return QualifiedName(parent.schema, _with_suffix(parent.name, f"_{'_to_'.join(keys)}"))
+
+
+def create_default(table: Table, role: str) -> Action:
+    """Plan a default partition for a table that has none."""
+    default = default_name(table.relation)
+    return Action(
+        kind=ActionKind.CREATE_DEFAULT,
+        object=str(default),
+        table=str(table.relation),
+        reason="the policy wants a default partition, and there is none",
+        steps=(
+            Step(
+                prepare=build_like(table, default, role=role),
+                statements=attach(table, default, "DEFAULT"),
+                locks=tuple(attach_locks(table)),
+            ),
+        ),
+    )
+
+
+def _with_suffix(name: str, suffix: str) -> str:
+    return cut(name, MAX_NAME_BYTES - len(suffix.encode())) + suffix

@@ -1,0 +1,76 @@
+"""One table under retention, and the tables that it concerns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from maintenance.catalog.models import Snapshot, Table
+from maintenance.names import QualifiedName
+from maintenance.partitioning.expiry import Detached, Expired, label
+from maintenance.policy import PartitionPolicy, RetentionPolicy
+
+
+class Target(NamedTuple):
+    """A partition, or a table that was one.
+
+    `bound` is its range as `pg_get_expr` shows it, `period` the key under which it is archived.
+    """
+
+    oid: int
+    relation: QualifiedName
+    bound: str
+    period: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One table whose policy has a retention.
+
+    Attributes:
+        comments: of marked tables, by OID.
+    """
+
+    policy: PartitionPolicy
+    retention: RetentionPolicy
+    table: Table
+    comments: Mapping[int, str]
+    now: datetime
+
+    @property
+    def name(self) -> str:
+        """The table's name as PostgreSQL quotes it."""
+        return str(self.table.relation)
+
+    @property
+    def drops(self) -> bool:
+        """Whether tables are dropped in the end."""
+        return self.retention.action in ("drop", "archive_then_drop")
+
+    @property
+    def archives(self) -> bool:
+        """Whether they are archived before."""
+        return self.retention.action == "archive_then_drop"
+
+    @property
+    def drops_at_once(self) -> bool:
+        """Whether the run that detaches a table drops it too."""
+        return self.drops and not any(self.retention.grace)
+
+    def attached(self, item: Expired) -> Target:
+        """Return an expired partition as a target."""
+        partition = item.span.partition
+        return Target(partition.oid, item.relation, item.bound, label(self.policy, item.span))
+
+
+def detached_target(item: Detached) -> Target:
+    """Return a table that an earlier run detached as a target."""
+    return Target(item.table.oid, item.table.relation, item.bound, item.period)
+
+
+def case_of(
+    policy: PartitionPolicy, retention: RetentionPolicy, snapshot: Snapshot, now: datetime
+) -> Case:
+    """Return the case of one table."""
+    comments = {table.oid: table.comment for table in snapshot.marked}
+    return Case(policy, retention, snapshot.tables[policy.table], comments, now)

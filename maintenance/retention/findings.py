@@ -1,0 +1,74 @@
+"""What the owner should know about a table's retention."""
+
+from collections.abc import Iterator, Sequence
+
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.partitioning.expiry import Detached, Expired
+from maintenance.retention.case import Case
+from maintenance.sizes import PAGE_BYTES, readable_size
+
+
+def due_findings(case: Case, due: Sequence[Expired]) -> Iterator[Finding]:
+    """Yield what has expired: to go, held, or kept by what points to the table."""
+    held = [item for item in due if item.held is not None]
+    if held:
+        reasons = ", ".join(f"{item.relation} ({item.held})" for item in held)
+        text = f"expired and held: {reasons}"
+        yield _finding(case, FindingKind.RETENTION_HELD, Severity.INFO, text, len(held))
+    free = [item for item in due if item.held is None]
+    if not free:
+        return
+    severity = Severity.INFO
+    text = f"{len(free)} partitions have expired, the oldest is {free[0].relation}"
+    if case.table.referenced_by:
+        others = ", ".join(str(name) for name in case.table.referenced_by)
+        severity = Severity.WARN
+        text = (
+            f"{len(free)} partitions have expired and must stay: foreign keys of {others} point"
+            " to this table; drop those keys, or give this table no retention"
+        )
+    yield _finding(case, FindingKind.RETENTION_DUE, severity, text, len(free))
+
+
+def fuse_finding(case: Case, n_due: int) -> Iterator[Finding]:
+    """Yield a warning where more is due than one run may retire."""
+    most = case.retention.max_per_run
+    if n_due > most:
+        text = f"{n_due} partitions are due and max_per_run is {most}; the others wait for later"
+        yield _finding(case, FindingKind.RETENTION_FUSE, Severity.WARN, f"{text} runs", n_due, most)
+
+
+def clocks_differ(case: Case, due: Sequence[Expired]) -> Iterator[Finding]:
+    """Yield a warning where nothing is retired because the time is not known."""
+    if due:
+        text = (
+            f"{len(due)} partitions look expired and stay: the server's clock and ours differ by"
+            " more than a minute"
+        )
+        yield _finding(case, FindingKind.RETENTION_DUE, Severity.WARN, text, len(due))
+
+
+def stranded(case: Case, tables: Sequence[Detached]) -> Iterator[Finding]:
+    """Yield the tables that this software detached and will not drop."""
+    for item in tables:
+        name = str(item.table.relation)
+        size = readable_size(item.table.pages * PAGE_BYTES)
+        yield Finding(
+            FindingKind.STRANDED_TABLE,
+            Severity.INFO,
+            name,
+            f"{name}: detached from {case.name} on {item.at:%Y-%m-%d}, {size}; archive it, drop it"
+            " or attach it again",
+            value=(case.now - item.at).days,
+        )
+
+
+def _finding(
+    case: Case,
+    kind: FindingKind,
+    severity: Severity,
+    text: str,
+    value: float,
+    threshold: float = 0,
+) -> Finding:
+    return Finding(kind, severity, case.name, f"{case.name}: {text}", value, threshold)

@@ -1,0 +1,423 @@
+"""Restoring archived periods: back under their parent or apart, every row proven."""
+
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maintenance.archives import ArchivePlace, Manifest, write_archive
+from maintenance.ddl.marks import HOLD_UNTIL, read_mark
+from maintenance.errors import ArchiveError, DamagedArchiveError, MaintenanceError, UsageError
+from maintenance.names import QualifiedName
+from maintenance.policy import Policy
+from maintenance.restore import RestoreReport, restore_period
+from tests.archives import CREATE_EVENTS, EVENTS, FILL_EVENTS, MONTH, identify, the_facts
+from tests.builders import ROOT, Database, Role
+from tests.policies import EVENTS as SECTION
+from tests.policies import make_policy
+from tests.sessions import session
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+COMMENT = "SELECT obj_description('public.events_2024_01'::regclass)"
+CHILDREN = """
+SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) FROM pg_class c
+JOIN pg_inherits i ON i.inhrelid = c.oid WHERE i.inhparent = 'public.events'::regclass ORDER BY 1
+"""
+
+
+@pytest.fixture
+def policy(database: Database, tmp_path: Path) -> Policy:
+    database.execute(CREATE_EVENTS)
+    database.execute(FILL_EVENTS)
+    retention = {
+        "keep": "12 months",
+        "action": "archive_then_drop",
+        "archive": {"url": str(tmp_path / "archive")},
+    }
+    return make_policy(tmp_path, database.url, {**SECTION, "retention": retention})
+
+
+def place_of(policy: Policy) -> ArchivePlace:
+    section = policy.partitions[0]
+    assert section.retention is not None
+    assert section.retention.archive is not None
+    return ArchivePlace(section.retention.archive.url, "app", EVENTS, "2024-01")
+
+
+def archive(database: Database, policy: Policy) -> Manifest:
+    facts = the_facts(
+        lower=datetime(2024, 1, 1, tzinfo=UTC), upper=datetime(2024, 2, 1, tzinfo=UTC)
+    )
+    with session(database.url) as connection:
+        table = identify(database)
+        return write_archive(connection, table, place_of(policy), facts).manifest
+
+
+def archive_and_drop(database: Database, policy: Policy) -> Manifest:
+    manifest = archive(database, policy)
+    database.execute("DROP TABLE public.events_2024_01")
+    return manifest
+
+
+def restore(policy: Policy, **options: Any) -> RestoreReport:
+    return restore_period(policy, EVENTS, "2024-01", now=NOW, **options)
+
+
+def rows(database: Database, relation: object = "public.events") -> list[tuple[Any, ...]]:
+    return database.execute(f"SELECT id, at, kind, amount, doubled FROM {relation} ORDER BY id")
+
+
+def test_period_returns_under_its_parent_and_is_held(database: Database, policy: Policy) -> None:
+    before = rows(database)
+    archive_and_drop(database, policy)
+    assert rows(database) == []
+    lines: list[str] = []
+    report = restore(policy, hold=timedelta(days=30), progress=lines.append)
+    assert rows(database) == before
+    assert report.restored.attached
+    ((comment,),) = database.execute(COMMENT)
+    assert read_mark(comment)[HOLD_UNTIL] == "2026-12-20"
+    assert set(read_mark(comment)) == {"restored", HOLD_UNTIL}
+    ((name, bound),) = children(database)
+    assert (name, bound.count("2024-0")) == ("events_2024_01", 2)
+    assert report.as_json()["rows"] == 2000
+    assert "hold_until" in report.as_json()
+
+
+def children(database: Database) -> list[tuple[Any, ...]]:
+    with database.connect(options="-c TimeZone=UTC") as connection:
+        return connection.execute(CHILDREN.encode()).fetchall()
+
+
+def test_restored_partition_is_like_its_siblings(
+    database: Database, policy: Policy, owner_role: Role, limited_role: Role
+) -> None:
+    archive_and_drop(database, policy)
+    for statement in (
+        f"ALTER TABLE public.events OWNER TO {owner_role.name}",
+        f"GRANT CREATE ON SCHEMA public TO {owner_role.name}",
+        f"GRANT SELECT ON public.events TO {limited_role.name}",
+        "CREATE INDEX ON public.events (amount)",
+        "CREATE TABLE public.events_2024_02 PARTITION OF public.events"
+        " FOR VALUES FROM ('2024-02-01 00:00:00+00') TO ('2024-03-01 00:00:00+00')",
+    ):
+        database.execute(statement)
+    restore(policy)
+    (row,) = database.execute(
+        "SELECT pg_get_userbyid(relowner)::text, has_table_privilege(%s, oid, 'SELECT'),"
+        " (SELECT count(*) FROM pg_index WHERE indrelid = c.oid AND indisvalid),"
+        " (SELECT array_agg(conname::text ORDER BY conname) FROM pg_constraint"
+        "   WHERE conrelid = c.oid AND contype IN ('c', 'p'))"
+        " FROM pg_class c WHERE oid = 'public.events_2024_01'::regclass",
+        [limited_role.name],
+    )
+    assert row == (owner_role.name, True, 3, ["events_2024_01_pkey", "positive"])
+    made = database.execute(
+        "SELECT count(*) FROM pg_index i JOIN pg_inherits h"
+        " ON h.inhrelid = i.indexrelid WHERE i.indrelid = 'public.events_2024_01'::regclass"
+    )
+    assert made == [(3,)]
+
+
+def test_period_returns_as_a_table_of_its_own(database: Database, policy: Policy) -> None:
+    archive(database, policy)
+    into = QualifiedName("public", "old events")
+    report = restore(policy, into=into)
+    assert rows(database, into) == rows(database)
+    assert not report.restored.attached
+    assert report.hold_until is None
+    assert len(children(database)) == 1
+
+
+def test_where_the_parent_is_gone_the_old_name_stands_alone(
+    database: Database, policy: Policy
+) -> None:
+    before = rows(database)
+    archive(database, policy)
+    database.execute("DROP TABLE public.events")
+    assert restore(policy).restored.relation == MONTH
+    assert rows(database, MONTH) == before
+
+
+def test_url_by_hand_needs_no_archive_in_the_policy(
+    database: Database, policy: Policy, tmp_path: Path
+) -> None:
+    archive_and_drop(database, policy)
+    bare = make_policy(tmp_path, database.url, name="app")
+    with pytest.raises(UsageError, match="names no archive"):
+        restore(bare)
+    assert restore(bare, url=place_of(policy).url).restored.attached
+
+
+def test_unknown_period_names_those_there_are(database: Database, policy: Policy) -> None:
+    archive(database, policy)
+    with pytest.raises(ArchiveError) as caught:
+        restore_period(policy, EVENTS, "2023-12")
+    assert "2024-01" in caught.value.hint
+
+
+def test_period_that_is_there_already_is_refused_before_any_work(
+    database: Database, policy: Policy
+) -> None:
+    archive_and_drop(database, policy)
+    database.execute(
+        "CREATE TABLE public.other PARTITION OF public.events"
+        " FOR VALUES FROM ('2024-01-15 00:00:00+00') TO ('2024-03-01 00:00:00+00')"
+    )
+    with pytest.raises(ArchiveError, match=r"public\.other holds 2024-01 or a part of it"):
+        restore(policy)
+    assert database.execute("SELECT to_regclass('public.events_2024_01')") == [(None,)]
+
+
+def test_name_that_is_taken_is_left_alone(database: Database, policy: Policy) -> None:
+    archive_and_drop(database, policy)
+    database.execute("CREATE TABLE public.events_2024_01 AS SELECT 1 AS mine")
+    with pytest.raises(ArchiveError, match="the name is taken"):
+        restore(policy)
+    assert database.execute("SELECT mine FROM public.events_2024_01") == [(1,)]
+
+
+# A schema that changed.
+
+
+def test_new_columns_get_their_defaults(database: Database, policy: Policy) -> None:
+    archive_and_drop(database, policy)
+    database.execute("ALTER TABLE public.events ADD extra text, ADD score int NOT NULL DEFAULT 5")
+    report = restore(policy)
+    assert report.restored.added == ("extra", "score")
+    assert database.execute("SELECT DISTINCT extra, score FROM public.events") == [(None, 5)]
+
+
+def test_columns_in_another_order_find_their_place(database: Database, policy: Policy) -> None:
+    before = rows(database)
+    archive_and_drop(database, policy)
+    database.execute("ALTER TABLE public.events DROP doubled, DROP amount")
+    database.execute(
+        "ALTER TABLE public.events ADD doubled numeric GENERATED ALWAYS AS (id * 0) STORED,"
+        " ADD amount numeric"
+    )
+    restore(policy)
+    assert [row[:4] for row in rows(database)] == [row[:4] for row in before]
+
+
+def test_every_difference_is_named_and_nothing_is_made(database: Database, policy: Policy) -> None:
+    archive_and_drop(database, policy)
+    database.execute(
+        "ALTER TABLE public.events DROP COLUMN doubled, ALTER amount TYPE numeric(12,2),"
+        ' ADD "must Have" int NOT NULL'
+    )
+    database.execute("DROP INDEX public.events_kind_idx")
+    database.execute("ALTER TABLE public.events DROP kind")
+    with pytest.raises(ArchiveError) as caught:
+        restore(policy)
+    for part in (
+        "amount was numeric and is numeric(12,2)",
+        "kind text is missing",
+        "doubled numeric is missing",
+        '"must Have" integer was added, not null and without a default',
+    ):
+        assert part in str(caught.value)
+    assert database.execute("SELECT to_regclass('public.events_2024_01')") == [(None,)]
+    assert restore(policy, into=QualifiedName("public", "apart")).restored.n_rows == 2000
+
+
+# Damage and interruption.
+
+
+def test_damaged_archive_restores_nothing(database: Database, policy: Policy) -> None:
+    manifest = archive_and_drop(database, policy)
+    place = place_of(policy)
+    path = Path(place.url).joinpath(*place.segments, manifest.data.name)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DamagedArchiveError):
+        restore(policy)
+    assert rows(database) == []
+
+
+STAGES = ("COPY", "half of COPY", "ADD CONSTRAINT", "VALIDATE", "ANALYZE", "ATTACH")
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from maintenance.policy import load_policy
+from maintenance.names import QualifiedName
+from maintenance.restore import restore_period
+from maintenance.engine.ladder import Ladder
+from maintenance.archives import restoring
+from maintenance.archives.pace import Pace
+
+policy, stage = sys.argv[1:]
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+attempt, load = Ladder.attempt, restoring.load
+def attempting(self, connection, step):
+    if any(stage in statement for statement in step.statements):
+        die()
+    attempt(self, connection, step)
+def loading(*arguments):
+    if stage == "COPY":
+        die()
+    load(*arguments)
+def show(self, counted):
+    if stage == "half of COPY" and self._what.startswith("restoring"):
+        die()
+Ladder.attempt, restoring.load, Pace.show = attempting, loading, show
+restore_period(load_policy(Path(policy)), QualifiedName("public", "events"), "2024-01")
+"""
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_restore_is_replaced_by_the_next(
+    database: Database, policy: Policy, stage: str
+) -> None:
+    add_keys_and_default(database)
+    before = rows(database)
+    archive_and_drop(database, policy)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(policy.path), stage],
+        cwd=ROOT,
+        check=False,
+        timeout=60,
+        capture_output=True,
+    )
+    assert killed.returncode == -9, killed.stderr
+    assert len(rows(database)) == 2
+    ((comment,),) = database.execute(COMMENT)
+    assert "restoring" in read_mark(comment)
+    _wait_for_leftover_sessions(database)
+    restore(policy)
+    assert rows(database) == before
+    left = "SELECT conname FROM pg_constraint WHERE conname LIKE 'maintenance%'"
+    assert database.execute(left) == []
+
+
+def _wait_for_leftover_sessions(database: Database) -> None:
+    others = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'maintenance restore app'"
+    )
+    for _ in range(100):
+        if database.execute(others) == [(0,)]:
+            return
+        time.sleep(0.05)
+
+
+# Locks.
+
+
+def add_keys_and_default(database: Database) -> None:
+    for statement in (
+        "CREATE TABLE public.kinds (kind text PRIMARY KEY)",
+        "INSERT INTO public.kinds SELECT DISTINCT kind FROM public.events",
+        "ALTER TABLE public.events ADD CONSTRAINT of_kind FOREIGN KEY (kind)"
+        " REFERENCES public.kinds ON DELETE CASCADE",
+        "CREATE TABLE public.events_rest PARTITION OF public.events DEFAULT",
+        "INSERT INTO public.events (id, at, kind) VALUES (9, '2020-01-01', 'x'), (8, now(), 'x')",
+    ):
+        database.execute(statement)
+
+
+def test_attach_scans_nothing_under_its_locks(
+    database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_keys_and_default(database)
+    before = rows(database)
+    archive_and_drop(database, policy)
+    seen: list[str] = []
+    original = restore_period.__globals__["connect"]
+
+    def listening(*args: Any, **kwargs: Any) -> Any:
+        connection = original(*args, **kwargs)
+        connection.execute("SET client_min_messages = debug1")
+        connection.add_notice_handler(lambda d: seen.append(d.message_primary or ""))
+        return connection
+
+    monkeypatch.setitem(restore_period.__globals__, "connect", listening)
+    restore(policy)
+    assert rows(database) == before
+    implied = [line for line in seen if "is implied by existing constraints" in line]
+    assert any('for table "events_2024_01"' in line for line in implied)
+    assert any('default partition "events_rest"' in line for line in implied)
+    assert not any(
+        "verifying" in line and "events_2024_01" in line for line in _after(seen, implied)
+    )
+    (key,) = database.execute(
+        "SELECT convalidated, conparentid <> 0 FROM pg_constraint"
+        " WHERE conrelid = 'public.events_2024_01'::regclass AND contype = 'f'"
+    )
+    assert key == (True, True)
+
+
+def _after(seen: list[str], implied: list[str]) -> list[str]:
+    return seen[seen.index(implied[0]) :]
+
+
+def test_rows_of_the_period_in_the_default_partition_are_an_error(
+    database: Database, policy: Policy
+) -> None:
+    add_keys_and_default(database)
+    archive_and_drop(database, policy)
+    database.execute("INSERT INTO public.events (id, at, kind) VALUES (7, '2024-01-05', 'x')")
+    with pytest.raises(MaintenanceError, match="maintenance_restoring_away"):
+        restore(policy)
+    left = "SELECT conname FROM pg_constraint WHERE conname LIKE 'maintenance_restoring%'"
+    assert database.execute(left) == []
+    database.execute("DELETE FROM public.events WHERE id = 7")
+    assert restore(policy).restored.attached
+
+
+def test_rows_whose_referenced_row_is_gone_are_an_error(database: Database, policy: Policy) -> None:
+    add_keys_and_default(database)
+    archive_and_drop(database, policy)
+    database.execute("DELETE FROM public.kinds WHERE kind = 'click'")
+    with pytest.raises(MaintenanceError, match="violates foreign key constraint"):
+        restore(policy)
+    assert restore(policy, into=QualifiedName("public", "apart")).restored.n_rows == 2000
+
+
+def test_open_reader_only_delays_the_attachment(database: Database, policy: Policy) -> None:
+    add_keys_and_default(database)
+    archive_and_drop(database, policy)
+    reader = database.connect(autocommit=False)
+    reader.execute("SELECT count(*) FROM public.events, public.kinds")
+    end = threading.Timer(1.0, reader.commit)
+    end.start()
+    lines: list[str] = []
+    with database.connect(options="-c lock_timeout=200ms") as writer:
+        work = threading.Thread(target=restore, args=(policy,), kwargs={"progress": lines.append})
+        work.start()
+        while work.is_alive():
+            writer.execute("INSERT INTO public.events (id, at, kind) VALUES (6, now(), 'x')")
+    work.join()
+    end.join()
+    assert any("waiting for a lock" in line for line in lines)
+    assert len(children(database)) == 2
+
+
+def test_epoch_key_returns(database: Database, tmp_path: Path) -> None:
+    database.execute(
+        "CREATE TABLE public.events (ms bigint NOT NULL) PARTITION BY RANGE (ms);"
+        "CREATE TABLE public.events_2024_01 PARTITION OF public.events"
+        " FOR VALUES FROM (1704067200000) TO (1706745600000);"
+        "INSERT INTO public.events VALUES (1704067200000)"
+    )
+    ((bound,),) = database.execute(
+        "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'events_2024_01'"
+    )
+    section = {"table": "public.events", "column": "ms", "encoding": "epoch_ms"}
+    policy = make_policy(tmp_path, database.url, section)
+    place = ArchivePlace(str(tmp_path), "app", EVENTS, "2024-01")
+    with session(database.url) as connection:
+        facts = the_facts(key="ms", bound=bound, lower=datetime(2024, 1, 1, tzinfo=UTC))
+        write_archive(connection, identify(database), place, facts)
+    database.execute("DROP TABLE public.events_2024_01")
+    assert restore(policy, url=str(tmp_path)).restored.attached
+    assert database.execute("SELECT ms FROM public.events") == [(1704067200000,)]
