@@ -66,6 +66,7 @@ def inventory_asset(policy: Policy) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=key,
+        deps=[partitions_key(policy, section) for section in policy.partitions],
         group_name=GROUP,
         check_specs=check_specs(key, kinds),
         pool=f"{policy.database.name}_ddl",

@@ -52,6 +52,7 @@ def retention_asset(policy: Policy) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=key,
+        deps=[dg.AssetKey([policy.database.name, "partition_inventory"])],
         group_name=GROUP,
         check_specs=check_specs(key, kinds),
         pool=f"{policy.database.name}_ddl",
