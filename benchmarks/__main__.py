@@ -1,5 +1,9 @@
 """Run benchmarks: all that are quick enough, or those that are named."""
 
+import signal
+import sys
+from types import FrameType
+
 import click
 from rich.console import Console
 
@@ -26,6 +30,8 @@ LONG: dict[str, Benchmark] = {"linearity": Linearity()}
 @click.option("--long", is_flag=True, help="Also those that take many minutes.")
 def main(names: tuple[str, ...], long: bool) -> None:
     """Measure our work beside its peers, and hold it against the targets."""
+    # As Ctrl-C does: the server's folder goes, which may hold gigabytes.
+    signal.signal(signal.SIGTERM, _leave)
     console = Console()
     known = BENCHMARKS | LONG
     chosen = names or (known if long else BENCHMARKS)
@@ -37,6 +43,10 @@ def main(names: tuple[str, ...], long: bool) -> None:
             outcomes[name] = known[name].run(server)
             show(outcomes[name], console)
     console.print(f"\nwritten to {write(outcomes, version)}")
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -53,21 +53,29 @@ Take = Callable[[bytes], None]
 
 
 def content_digest(
-    connection: Connection,
-    table: TableId,
-    columns: Sequence[str] | None = None,
-    *,
-    progress: Progress = silent,
+    connection: Connection, table: TableId, *, progress: Progress = silent
 ) -> Digest:
-    """Hash what an archive of a table would hold, without writing anything.
+    """Hash what an archive of a table would hold now, without writing anything.
 
     Inside a transaction of the caller's it sees what that sees, under the locks it holds, and
-    leaves its settings as they were; otherwise it makes a transaction of its own. The columns
-    are those of `Manifest.stored_columns`, in that order; by default all but generated ones.
+    leaves its settings as they were; otherwise it makes a transaction of its own.
 
     Raises:
         ArchiveError: the table is gone, or is another one by now.
         MaintenanceError: the server refused.
+    """
+    return digest_columns(connection, table, None, progress)
+
+
+def digest_columns(
+    connection: Connection, table: TableId, columns: Sequence[str] | None, progress: Progress
+) -> Digest:
+    """Hash some columns of a table, in the order given; None means all but generated ones.
+
+    Not what proves that a table may go: a column added since its archive would be left out.
+
+    Raises:
+        ArchiveError, MaintenanceError: as `content_digest`.
     """
     with consistent(connection, table) as description:
         pace = Pace(f"reading {table.relation}", progress, description.n_rows_estimated)

@@ -2,7 +2,7 @@
 
 import psycopg
 
-from maintenance.archives.content import LOSSLESS, content_digest
+from maintenance.archives.content import LOSSLESS, digest_columns
 from maintenance.archives.digest import refuse_difference
 from maintenance.archives.folder import Folder
 from maintenance.archives.manifest import Manifest
@@ -64,5 +64,5 @@ def _copy_in(
 
 
 def _prove(connection: Connection, table: TableId, manifest: Manifest, progress: Progress) -> None:
-    found = content_digest(connection, table, manifest.stored_columns, progress=progress)
+    found = digest_columns(connection, table, manifest.stored_columns, progress)
     refuse_difference(str(table.relation), manifest.digest, found, "after restoring")

@@ -13,9 +13,9 @@ from maintenance.errors import ArchiveError, DamagedArchiveError
 
 pq: Any = import_module("pyarrow.parquet")
 
-ROW_GROUP_BYTES = 8 * 2**20
+ROW_GROUP_BYTES = 4 * 2**20
 """Of COPY text; one group is in memory at a time, several times over."""
-BATCH_ROWS = 65_536
+BATCH_ROWS = 8_192
 
 
 class ParquetEncoder:

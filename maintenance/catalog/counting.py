@@ -12,6 +12,9 @@ from maintenance.server.session import Connection, explain
 SAMPLED_PAGES = 2_000
 """How many blocks (8 kB) are read where reading all of them outlasts the time cap."""
 
+WHOLE = 100.0
+"""Per cent of the blocks, as TABLESAMPLE takes it."""
+
 _AS_TEXT = frozenset({"uuid", "text", "character varying", "character"})
 """Types whose text sorts as they do; before 18 there is no min(uuid)."""
 
@@ -32,9 +35,9 @@ def count_default(connection: Connection, table: Table, bounds: Sequence[str]) -
     """
     try:
         with suppress(psycopg.errors.QueryCanceled):
-            return DefaultRows(is_exact=True, buckets=_count(connection, table, bounds, 100.0))
+            return DefaultRows(is_exact=True, buckets=_count(connection, table, bounds, WHOLE))
         share = _share(connection, table)
-        return DefaultRows(share >= 100, _count(connection, table, bounds, share))
+        return DefaultRows(share >= WHOLE, _count(connection, table, bounds, share))
     except psycopg.errors.LockNotAvailable:
         raise
     except psycopg.Error as exc:
@@ -47,7 +50,7 @@ def _count(
     """Count in one pass over a share, in per cent, of the blocks."""
     rows = connection.execute(_statement(table, bounds, share).encode()).fetchall()
     return tuple(
-        Bucket(place, round(n * 100 / share), first, last) for place, n, first, last in rows
+        Bucket(place, round(n * WHOLE / share), first, last) for place, n, first, last in rows
     )
 
 
@@ -59,7 +62,7 @@ def _statement(table: Table, bounds: Sequence[str], share: float) -> str:
     text = f'({key}::text COLLATE "C")' if column.type in _AS_TEXT else key
     # As a cast, `character` would mean one character only.
     type_ = "bpchar" if column.type == "character" else column.type
-    sample = "" if share >= 100 else f" TABLESAMPLE SYSTEM ({share})"
+    sample = "" if share >= WHOLE else f" TABLESAMPLE SYSTEM ({share})"
     return (
         f"SELECT pg_catalog.width_bucket({key}, ARRAY[{', '.join(bounds)}]::{type_}[]) AS place,"
         f" count(*), min({text})::text, max({text})::text"
@@ -74,4 +77,4 @@ def _share(connection: Connection, table: Table) -> float:
         "SELECT pg_catalog.pg_relation_size(%s::oid) / 8192", (table.default.oid,)
     ).fetchone()
     pages = row[0] if row and row[0] else 1
-    return min(100.0, 100 * SAMPLED_PAGES / pages)
+    return min(WHOLE, WHOLE * SAMPLED_PAGES / pages)

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from maintenance.errors import MaintenanceError, PolicyError
+from maintenance.errors import MaintenanceError, PolicyError, UsageError
 from maintenance.maintain import Report
+from maintenance.names import QualifiedName
 from maintenance.policy import Policies, Policy
 
 
@@ -49,6 +50,27 @@ def answers(policies: Policies, work: Callable[[Policy], Report]) -> Iterator[An
             yield Answer(policy, report=work(policy))
         except MaintenanceError as exc:
             yield Answer(policy, error=exc)
+
+
+def policy_of(policies: Policies, table: QualifiedName) -> Policy:
+    """Return the one policy that names a partitioned table, or the only one there is.
+
+    Raises:
+        PolicyError: a policy is broken, and might be the one that is meant.
+        UsageError: none or several name the table.
+    """
+    naming = [p for p in policies.loaded if any(s.table == table for s in p.partitions)]
+    if len(naming) == 1:
+        return naming[0]
+    if policies.broken:
+        raise policies.broken[0]
+    if not naming and len(policies.loaded) == 1:
+        return policies.loaded[0]
+    found = ", ".join(policy.database.name for policy in naming) or "none"
+    raise UsageError(
+        f"{table}: policies that name this table: {found}; wanted one",
+        hint="name the policy file with --policy",
+    )
 
 
 def error_json(error: MaintenanceError) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from maintenance import maintain
-from maintenance.cli.answers import answers
+from maintenance.cli.answers import answers, policy_of
 from maintenance.cli.documents import (
     applied_document,
     check_document,
@@ -25,6 +25,7 @@ from maintenance.cli.render import (
     render_applied,
     render_check,
     render_plan,
+    render_restored,
     render_status,
 )
 from maintenance.engine.requests import Request
@@ -32,7 +33,14 @@ from maintenance.engine.reviewed import ReviewedPlan, read_reviewed
 from maintenance.errors import MaintenanceError, UsageError
 from maintenance.maintain import Report
 from maintenance.names import QualifiedName, parse_name
-from maintenance.policy import Policy, json_schema, load_policies, policy_paths
+from maintenance.policy import (
+    Policy,
+    json_schema,
+    load_policies,
+    policy_paths,
+    read_duration,
+)
+from maintenance.restore import restore_period
 
 CLOCK_OVERRIDE = "MAINTENANCE_ALLOW_CLOCK_OVERRIDE"
 
@@ -93,6 +101,13 @@ def _table(
 ) -> QualifiedName | None:
     try:
         return parse_name(value) if value is not None else None
+    except ValueError as exc:
+        raise click.BadParameter(str(exc)) from exc
+
+
+def _duration(_context: click.Context, _option: click.Parameter, value: str) -> timedelta:
+    try:
+        return read_duration(value)
     except ValueError as exc:
         raise click.BadParameter(str(exc)) from exc
 
@@ -186,6 +201,45 @@ def apply(
 def status(policies: tuple[Path, ...], as_json: bool) -> None:
     """Show findings, horizons and the newest runs; change nothing."""
     _answer(policies, as_json, maintain.status, status_document, render_status)
+
+
+@cli.command()
+@_policy_options
+@click.option("--table", callback=_table, required=True, help="The partitioned table.")
+@click.option("--period", required=True, help="The archived period, such as 2024-01.")
+@click.option("--as", "into", callback=_table, help="Restore into a table of its own.")
+@click.option(
+    "--hold",
+    callback=_duration,
+    default="30 days",
+    show_default=True,
+    help="How long retention leaves the restored period alone.",
+)
+@click.option("--from", "url", help="Where the archives are; default: the policy's archive url.")
+def restore(
+    policies: tuple[Path, ...],
+    as_json: bool,
+    table: QualifiedName,
+    period: str,
+    into: QualifiedName | None,
+    hold: timedelta,
+    url: str | None,
+) -> None:
+    """Bring an archived period back, verified: attached, or as a table of its own."""
+    policy = policy_of(load_policies(policy_paths(policies, os.environ)), table)
+    report = restore_period(
+        policy,
+        table,
+        period,
+        into=into,
+        hold=hold,
+        url=url,
+        progress=error_console.print_progress,
+    )
+    if as_json:
+        click.echo(json.dumps(report.as_json(), indent=2))
+    else:
+        render_restored(report)
 
 
 @cli.command()

@@ -15,6 +15,7 @@ from maintenance.errors import MaintenanceError
 from maintenance.maintain import Report
 from maintenance.partitions.inventory import TableInventory, inventory
 from maintenance.policy import Policy
+from maintenance.restore import RestoreReport
 from maintenance.sizes import readable_size
 
 Render = Callable[[Policy, Report], None]
@@ -89,6 +90,20 @@ def render_status(policy: Policy, report: Report) -> None:
     _findings(report.findings)
     if report.runs:
         _out.print(_runs(report))
+
+
+def render_restored(report: RestoreReport) -> None:
+    """Show what came back, and from where."""
+    restored = report.restored
+    _out.print(
+        f"[green]restored[/] {escape(str(restored.relation))}: {restored.n_rows:,} rows, verified,"
+        f" from {escape(str(report.place))}",
+        soft_wrap=True,
+    )
+    if restored.attached:
+        _out.print(f"attached to {escape(str(report.place.table))}, held until {report.hold_until}")
+    for column in restored.added:
+        _out.print(f"column {escape(column)} is newer than the archive and has its default")
 
 
 def horizons(stock: Iterable[TableInventory]) -> Table:

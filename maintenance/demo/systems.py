@@ -15,6 +15,7 @@ from maintenance.demo.postgres import PostgresServer
 from maintenance.engine.requests import Request
 from maintenance.errors import MaintenanceError, UsageError
 from maintenance.partitioning.window import current_period, kept_since
+from maintenance.partitions import PARTITIONS
 from maintenance.periods import Period, periods_between
 from maintenance.policy import PartitionPolicy, Policy, load_policy
 from maintenance.server.session import explain
@@ -66,9 +67,8 @@ class System:
         try:
             with psycopg.connect(self.url, autocommit=True) as connection:
                 _load_schema(connection, data_root() / "sql/systems" / self.name / "schema.sql")
-                sections = self.policy.partitions or ()
-                months = min(self._make_past(section, now) for section in sections)
-                return _fill(connection, self.name, now, months)
+                months = [self._make_past(part, now) for part in self.policy.partitions or ()]
+                return _fill(connection, self.name, now, min(months, default=MONTHS))
         except psycopg.Error as exc:
             raise explain(exc, f"database {self.name}") from exc
 
@@ -76,7 +76,13 @@ class System:
         """Make the partitions up to now, and count their months; the main job makes the others."""
         past = _past(section, now)
         request = Request(section.table, tuple(period.key for period in past))
-        report = maintain.apply(self.policy, environ=self.environment, now=now, request=request)
+        report = maintain.apply(
+            self.policy,
+            environ=self.environment,
+            now=now,
+            only=[PARTITIONS.name],
+            request=request,
+        )
         if not report.ok:
             raise MaintenanceError("\n".join(finding.message for finding in report.findings))
         first = past[0].start

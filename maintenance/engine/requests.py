@@ -12,12 +12,14 @@ class Request:
     Attributes:
         table: only this table; None means all.
         periods: keys of periods that must exist, those outside the policy's window included;
-            empty means the policy's window.
+            empty means the policy's window. Nothing is retired by such a run.
+        archives: keys of periods that must be archived; nothing is retired by such a run.
         max_per_run: another fuse of retention than the policy's; None leaves the policy's.
     """
 
     table: QualifiedName | None = None
     periods: tuple[str, ...] = ()
+    archives: tuple[str, ...] = ()
     max_per_run: int | None = None
 
     def concerns(self, table: QualifiedName) -> bool:

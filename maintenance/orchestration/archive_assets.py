@@ -45,7 +45,9 @@ def archives_asset(
     )
     def archives(context: dg.AssetExecutionContext, maintainer: Maintainer) -> None:
         keys = tuple(context.partition_keys)
-        report = maintainer.apply(context, policy, RETENTION.name, Request(section.table, keys))
+        report = maintainer.apply(
+            context, policy, RETENTION.name, Request(section.table, archives=keys)
+        )
         present = _manifests(policy, section, archive)
         proven = {r.action.period for r in report.results if r.outcome is Outcome.DONE}
         for key in present.keys() & set(keys):

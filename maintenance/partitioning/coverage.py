@@ -13,7 +13,7 @@ from maintenance.keys import KeyCodec
 from maintenance.policy import PartitionPolicy
 
 _RANGE = re.compile(
-    r"FOR VALUES FROM \((?P<lower>'[^']*'|[A-Z]+)\) TO \((?P<upper>'[^']*'|[A-Z]+)\)\Z"
+    r"FOR VALUES FROM \((?P<lower>'[^']*'|[A-Z]+|\d+)\) TO \((?P<upper>'[^']*'|[A-Z]+|\d+)\)\Z"
 )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from maintenance.catalog.models import Snapshot
+from maintenance.catalog.models import Buckets, Snapshot
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.plans import Plan
@@ -11,6 +11,7 @@ from maintenance.engine.requests import Request
 from maintenance.engine.workbench import Executor
 from maintenance.names import QualifiedName
 from maintenance.partitions import plan as planner
+from maintenance.partitions.guarded import run_guarded, swap_default
 from maintenance.policy import Policy
 
 
@@ -18,7 +19,10 @@ class Partitions:
     """The subject `partitions`."""
 
     name = "partitions"
-    executors: Mapping[ActionKind, Executor] = {}
+    executors: Mapping[ActionKind, Executor] = {
+        ActionKind.CREATE_PARTITION: run_guarded,
+        ActionKind.SWAP_DEFAULT: swap_default,
+    }
     finding_kinds = frozenset(
         {
             FindingKind.NO_SUCH_TABLE,
@@ -45,8 +49,8 @@ class Partitions:
 
     def names_wanted(
         self, policy: Policy, snapshot: Snapshot, now: datetime, request: Request
-    ) -> Collection[QualifiedName]:
-        """The names of partitions about to be created."""
+    ) -> Collection[QualifiedName | Buckets]:
+        """The names of partitions about to be created, and what to count in filled defaults."""
         return planner.names_wanted(policy, snapshot, now, request)
 
     def plan(self, policy: Policy, snapshot: Snapshot, now: datetime, request: Request) -> Plan:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from maintenance.engine.actions import Action
 from maintenance.partitioning.window import Slot
 from maintenance.partitions.creating import create, create_beside
+from maintenance.partitions.draining import drain
 from maintenance.partitions.outlook import Outlook
 from maintenance.partitions.remedy import Drain, Remedy, Swap
 from maintenance.partitions.swapping import swap
@@ -36,7 +37,7 @@ def fill(outlook: Outlook, free: Sequence[Slot], remedy: Remedy, role: str) -> I
 def _remedy(outlook: Outlook, remedy: Swap | Drain, role: str, after: tuple[str, ...]) -> Action:
     if isinstance(remedy, Swap):
         return swap(outlook, remedy.slots, role, after)
-    raise NotImplementedError
+    return drain(outlook, remedy.slots, after)
 
 
 def _create(

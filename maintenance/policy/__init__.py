@@ -35,6 +35,7 @@ from maintenance.policy.models import Policy
 from maintenance.policy.partitions import Archive, ConvertWhen, PartitionPolicy, RetentionPolicy
 from maintenance.policy.references import Url
 from maintenance.policy.schema import json_schema
+from maintenance.policy.units import read_duration
 
 __all__ = [
     "Activity",
@@ -69,4 +70,5 @@ __all__ = [
     "load_policies",
     "load_policy",
     "policy_paths",
+    "read_duration",
 ]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from maintenance.periods import CalendarSpan
 from maintenance.policy.section import did_you_mean, refused
@@ -104,12 +104,28 @@ def _unit_hint(value: object, unknown: list[str], units: Mapping[str, Any]) -> s
     return did_you_mean(unknown[0], units) if unknown else ""
 
 
+_LONGEST = timedelta(days=36_500)
+_DURATION_WANTED = "a duration, such as 10 minutes or 35 days"
+
+
 def _read_duration(value: object, least: timedelta, most: timedelta, wanted: str) -> timedelta:
     amounts = _amounts(value, _DURATION_UNITS, wanted)
     length_ms = sum(number * _DURATION_UNITS[unit] for number, unit in amounts)
     if not least <= (length := timedelta(milliseconds=min(float(length_ms), 1e14))) <= most:
         raise refused(wanted)
     return length
+
+
+def read_duration(text: str) -> timedelta:
+    """Read a duration such as `30 days` outside a policy.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return _read_duration(text, timedelta(0), _LONGEST, _DURATION_WANTED)
+    except PydanticCustomError as exc:
+        raise ValueError(f"{text!r} is no duration, wanted such as 10 minutes or 35 days") from exc
 
 
 def _duration(least: timedelta, most: timedelta, wanted: str) -> Written:
@@ -124,7 +140,7 @@ def _duration(least: timedelta, most: timedelta, wanted: str) -> Written:
 
 Duration = Annotated[
     timedelta,
-    _duration(timedelta(0), timedelta(days=36_500), "a duration, such as 10 minutes or 35 days"),
+    _duration(timedelta(0), _LONGEST, _DURATION_WANTED),
 ]
 """A length of time; a day has 24 hours."""
 

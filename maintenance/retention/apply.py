@@ -89,8 +89,7 @@ def _drop_proven(bench: Workbench, action: Action) -> Mapping[str, Any]:
     for _ in range(ARCHIVINGS):
         manifest = proven_manifest(bench, action)
         with bench.ladder.holding(bench.connection, replace(step, statements=(guard,))):
-            columns = manifest.stored_columns
-            found = content_digest(bench.connection, table, columns, progress=bench.progress)
+            found = content_digest(bench.connection, table, progress=bench.progress)
             if found == manifest.digest:
                 run_sql(bench.connection, drop_table)
                 return {"rows": manifest.n_rows, "archive": str(place_of(bench, action))}

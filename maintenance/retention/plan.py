@@ -28,8 +28,8 @@ def plan(policy: Policy, snapshot: Snapshot, now: datetime, request: Request) ->
         for section in policy.partitions
         if request.concerns(section.table) and unfit(section, snapshot) is None
     ]
-    if request.periods:
-        return join(_archive_asked(section, snapshot, now, request.periods) for section in fit)
+    if request.periods or request.archives:
+        return join(_archive_asked(section, snapshot, now, request.archives) for section in fit)
     return join(_plan_table(section, snapshot, now, request.max_per_run) for section in fit)
 
 

@@ -30,12 +30,19 @@ class Line(NamedTuple):
 
 @dataclass
 class Demo:
-    """A `maintenance demo` process on a data folder; its output goes to files beside that."""
+    """A `maintenance demo` process on a data folder; its output goes to files beside that.
+
+    `log` is their name without ending, where it is not the data folder's.
+    """
 
     data: Path
     port: int = field(default_factory=ports.free_port)
     command: Path = MAINTENANCE
+    log: Path = Path()
     _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.log = self.log if self.log.name else self.data
 
     @property
     def url(self) -> str:
@@ -43,11 +50,11 @@ class Demo:
 
     @property
     def stdout(self) -> str:
-        return self.data.with_suffix(".out").read_text()
+        return self.log.with_suffix(".out").read_text()
 
     @property
     def stderr(self) -> str:
-        return self.data.with_suffix(".err").read_text()
+        return self.log.with_suffix(".err").read_text()
 
     @property
     def table(self) -> list[Line]:
@@ -57,8 +64,8 @@ class Demo:
     def start(self, *options: str, environment: Mapping[str, str] = os.environ) -> None:
         arguments = ["demo", "--data", str(self.data), "--port", str(self.port), *options]
         with (
-            self.data.with_suffix(".out").open("wb") as out,
-            self.data.with_suffix(".err").open("wb") as err,
+            self.log.with_suffix(".out").open("wb") as out,
+            self.log.with_suffix(".err").open("wb") as err,
         ):
             command = [str(self.command), *arguments]
             self._process = subprocess.Popen(command, stdout=out, stderr=err, env=environment)

@@ -4,23 +4,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.builders import ROOT, server_folder, unique
+from tests.builders import ROOT, unique
 from tests.e2e.demos import Demo
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.xdist_group("install")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 PYTHON = f"python3.{sys.version_info.minor}"
-
-
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    with server_folder() as folder:
-        yield folder
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,16 @@
-"""The Dagster UI of the demo, in a real browser."""
+"""A demo that serves: what it tells, what it keeps to itself, and its UI in a real browser."""
 
 import os
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.e2e.demos import Demo
-
-pytestmark = pytest.mark.xdist_group("demo")
+from maintenance.demo import ports, processes
+from tests.e2e.demos import MAINTENANCE, SERVING, Demo
 
 CHROMIUM = Path("/usr/bin/chromium")
 PATIENCE_MS = 60_000
@@ -18,6 +18,20 @@ SIZE = (1400, 900)
 MIDDLE = (960, 450)
 
 Shoot = Callable[[str], None]
+
+
+@pytest.fixture(scope="module")
+def served(folder: Path) -> Iterator[Demo]:
+    """Started where variables lead to somebody's real database."""
+    demo = Demo(folder / "served")
+    real = "postgresql://somebody@192.0.2.1/real"
+    environment = {"LEARNING_PLATFORM_URL": real, "PROPOSALS_URL": real, "PGPORT": "1"}
+    demo.start(environment=os.environ | environment)
+    try:
+        demo.wait_for(SERVING)
+        yield demo
+    finally:
+        demo.close()
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +58,51 @@ def shoot(page: Page) -> Shoot:
             page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
 
     return shoot
+
+
+def test_main_job_creates_the_months_ahead(served: Demo) -> None:
+    created = [line for line in served.table if line.state == "created"]
+    assert [line.table for line in created] == ["analytics_events"] * 3 + ["audit_logs"] * 3
+
+
+def test_table_shows_rows_and_size_of_past_months(served: Demo) -> None:
+    events, *_ = (line for line in served.table if line.table == "analytics_events")
+    assert events.state.endswith("existed")
+    assert int(events.rows.replace(",", "")) > 100_000
+    assert events.size.endswith(" MB")
+
+
+def test_all_checks_pass(served: Demo) -> None:
+    assert served.stdout.splitlines()[-1].endswith("checks passed")
+
+
+def test_progress_goes_to_standard_error_alone(served: Demo) -> None:
+    assert "PostgreSQL 18" in served.stderr
+    assert "PostgreSQL" not in served.stdout
+    assert served.url in served.stderr
+
+
+def test_password_is_shown_nowhere(served: Demo) -> None:
+    password = (served.data / "postgres" / "password").read_text().strip()
+    logs = [path.read_text() for path in (served.data / "dagster" / "processes").glob("*.log")]
+    assert len(logs) == 3
+    assert not any(password in text for text in [served.stdout, served.stderr, *logs])
+    assert not list(processes.find(password))
+
+
+def test_written_variables_lead_the_command_line_to_the_demo(served: Demo) -> None:
+    variables = served.data / "environment"
+    assert variables.stat().st_mode & 0o777 == 0o600
+    script = f'. "{variables}" && "{MAINTENANCE}" status'
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert "3 of 3" in done.stdout
+
+
+def test_second_demo_on_the_folder_is_refused_and_the_first_undisturbed(served: Demo) -> None:
+    second = Demo(served.data, log=served.data.with_name("second"))
+    assert second.run() == 2
+    assert "found in use by process" in second.stderr
+    assert ports.is_taken(served.port)
 
 
 def test_asset_graph_is_green(served: Demo, page: Page, shoot: Shoot) -> None:

@@ -29,7 +29,7 @@ from tests.archives import (
 from tests.builders import Database
 from tests.sessions import session
 
-pytest.importorskip("s3fs")
+s3fs: Any = pytest.importorskip("s3fs")
 moto: Any = pytest.importorskip("moto.server")
 
 SECRET = "wJalrXUtnFEMI"
@@ -49,8 +49,6 @@ def endpoint() -> Iterator[str]:
 @pytest.fixture
 def store(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A bucket, reached as operators set it up: by the environment."""
-    import s3fs  # noqa: PLC0415 # pyright: ignore
-
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
@@ -157,6 +155,7 @@ def test_store_that_refuses_is_told_without_secrets(
 def fill_with_noise(database: Database) -> None:
     """Rows that do not compress."""
     database.execute(
+        "DROP INDEX public.events_kind_idx;"
         "INSERT INTO public.events (id, at, kind)"
         " SELECT g, '2024-01-02', string_agg(md5(random()::text), '')"
         " FROM generate_series(10000, 12000) g, generate_series(1, 500) GROUP BY g"

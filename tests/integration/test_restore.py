@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from maintenance.archives import ArchivePlace, Manifest, write_archive
@@ -334,10 +335,13 @@ def test_attach_scans_nothing_under_its_locks(
     seen: list[str] = []
     original = restore_period.__globals__["connect"]
 
+    def hear(notice: psycopg.errors.Diagnostic) -> None:
+        seen.append(notice.message_primary or "")
+
     def listening(*args: Any, **kwargs: Any) -> Any:
         connection = original(*args, **kwargs)
         connection.execute("SET client_min_messages = debug1")
-        connection.add_notice_handler(lambda d: seen.append(d.message_primary or ""))
+        connection.add_notice_handler(hear)
         return connection
 
     monkeypatch.setitem(restore_period.__globals__, "connect", listening)

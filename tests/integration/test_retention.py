@@ -1,13 +1,16 @@
 """Retention on real servers: what goes, what stays, and who waits for whom."""
 
+import json
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from maintenance import maintain
+from maintenance.cli import cli
 from maintenance.ddl.marks import marked, read_mark, set_comment
 from maintenance.engine import runner
 from maintenance.engine.findings import FindingKind
@@ -281,8 +284,55 @@ def test_damaged_archive_keeps_the_table(filled: Database, tmp_path: Path) -> No
 
 def test_asked_period_is_archived_and_stays(filled: Database, tmp_path: Path) -> None:
     policy = archiving(filled, tmp_path)
-    request = Request(TABLE, (month(-1),))
+    request = Request(TABLE, archives=(month(-1),))
     report = maintain.apply(policy, only=["retention"], request=request)
     assert report.ok
     assert manifests(tmp_path) == {month(-1)}
     assert filled.execute("SELECT count(*) FROM public.events") == [(6,)]
+
+
+def test_asking_for_a_period_retires_and_archives_nothing(filled: Database, tmp_path: Path) -> None:
+    policy = archiving(filled, tmp_path)
+    report = maintain.apply(policy, request=Request(TABLE, (month(-1),)))
+    assert report.results == ()
+    assert manifests(tmp_path) == set()
+    assert filled.execute("SELECT count(*) FROM public.events") == [(6,)]
+
+
+# Brought back
+
+
+def restore(folder: Path, *arguments: str) -> Any:
+    done = CliRunner().invoke(
+        cli, ["restore", "--policy", str(folder / "app.yaml"), "--json", *arguments]
+    )
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_archived_month_comes_back_attached_and_held(filled: Database, tmp_path: Path) -> None:
+    policy = archiving(filled, tmp_path)
+    assert retire(policy).ok
+    back = restore(tmp_path, "--table", "events", "--period", month(-5))
+    assert (back["rows"], back["attached"]) == (1, True)
+    assert filled.execute("SELECT id FROM public.events WHERE id = 5") == [(5,)]
+    report = maintain.apply(policy)
+    assert report.results == ()
+    assert FindingKind.RETENTION_HELD in {finding.kind for finding in report.findings}
+
+
+def test_archived_month_comes_back_as_a_table_of_its_own(filled: Database, tmp_path: Path) -> None:
+    assert retire(archiving(filled, tmp_path)).ok
+    arguments = ("--table", "events", "--period", month(-5), "--as", "public.old")
+    assert not restore(tmp_path, *arguments)["attached"]
+    assert filled.execute("SELECT id FROM public.old") == [(5,)]
+
+
+def test_period_without_an_archive_is_an_error_that_lists_those_there_are(
+    filled: Database, tmp_path: Path
+) -> None:
+    assert retire(archiving(filled, tmp_path)).ok
+    arguments = ["restore", "--policy", str(tmp_path / "app.yaml"), "--table", "events"]
+    done = CliRunner().invoke(cli, [*arguments, "--period", "1999-01"])
+    assert done.exit_code == 1
+    assert month(-5) in done.stderr

@@ -186,12 +186,12 @@ def _oid(
 
 
 SAMPLES: dict[str, Any] = {
-    "relation": "public.events",
-    "relations": ["public.events"],
-    "modes": ["ShareLock"],
-    "schemas": ["public"],
-    "names": ["events"],
-    "key": RUN_LOCK,
+    "relation text": "public.events",
+    "relations text[]": ["public.events"],
+    "modes text[]": ["ShareLock"],
+    "schemas text[]": ["public"],
+    "names text[]": ["events"],
+    "key int8": RUN_LOCK,
 }
 """Parameters that make an answer; one that is not listed is NULL."""
 
@@ -245,7 +245,8 @@ def answers(connection: psycopg.Connection[Any], server: PostgresServer) -> dict
     for file in newest(server):
         columns = file.fields("columns")
         steady = [n for n, type_ in enumerate(columns.values()) if type_ not in CHANGING]
-        parameters = {name: samples.get(name) for name in file.fields("params")}
+        asked = file.fields("params").items()
+        parameters = {name: samples.get(f"{name} {type_}") for name, type_ in asked}
         rows = fetch(connection, file.folder, file.name, parameters)
         found[f"{file.folder}/{file.name}"] = [tuple(row[n] for n in steady) for row in rows]
     return found

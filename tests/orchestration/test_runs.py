@@ -213,13 +213,19 @@ def test_findings_are_red_where_they_stand_with_value_and_threshold(
 def test_action_that_fails_fails_the_run_and_still_shows_the_checks(
     events: Database, dagster: Dagster
 ) -> None:
-    events.execute("CREATE TABLE public.rest PARTITION OF public.events DEFAULT")
-    events.execute("INSERT INTO public.events VALUES (1, now())")
-    dagster.policy(events.url)
+    holder = events.connect(autocommit=False, application_name="a slow migration")
+    holder.execute("LOCK TABLE public.events IN SHARE ROW EXCLUSIVE MODE")
+    locks = {"patient_lock_timeout": "50 ms", "give_up_after": "200 ms"}
+    dagster.policy(events.url, {**EVENTS, "premake": 1}, locks=locks)
     result = dagster.run(NIGHTLY)
-    assert f"create_partition public.events {month()} failed" in said(result)
-    assert "default_partition_rows" in red(result)
-    assert dagster.marked() == {month(n) for n in range(1, 4)}
+    headline = said(result)
+    assert f"create_partition public.events {month()} failed" in headline
+    assert "a slow migration" in headline
+    assert red(result) == {
+        "lock_not_acquired": dg.AssetCheckSeverity.ERROR,
+        "partition_horizon_short": dg.AssetCheckSeverity.ERROR,
+    }
+    assert dagster.marked() == set()
 
 
 def test_inventory_shows_numbers_to_plot_and_the_sql_it_ran(
