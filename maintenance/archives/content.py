@@ -6,7 +6,7 @@ untouched table in the same order, so one hash over the stream proves that nothi
 Source: PostgreSQL manual, COPY, and what pg_dump sets.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import psycopg
@@ -64,22 +64,9 @@ def content_digest(
         ArchiveError: the table is gone, or is another one by now.
         MaintenanceError: the server refused.
     """
-    return digest_columns(connection, table, None, progress)
-
-
-def digest_columns(
-    connection: Connection, table: TableId, columns: Sequence[str] | None, progress: Progress
-) -> Digest:
-    """Hash some columns of a table, in the order given; None means all but generated ones.
-
-    Not what proves that a table may go: a column added since its archive would be left out.
-
-    Raises:
-        ArchiveError, MaintenanceError: as `content_digest`.
-    """
     with consistent(connection, table) as description:
         pace = Pace(f"reading {table.relation}", progress, description.n_rows_estimated)
-        return copy_out(connection, description, columns, pace).digest
+        return copy_out(connection, description, pace).digest
 
 
 @contextmanager
@@ -112,11 +99,7 @@ def consistent(connection: Connection, table: TableId) -> Generator[Description]
 
 
 def copy_out(
-    connection: Connection,
-    description: Description,
-    columns: Sequence[str] | None,
-    pace: Pace,
-    take: Take | None = None,
+    connection: Connection, description: Description, pace: Pace, take: Take | None = None
 ) -> Tally:
     """Stream a table's rows in pieces of about `CHUNK_BYTES`, counted, each given to `take`.
 
@@ -131,7 +114,7 @@ def copy_out(
             take(text)
         pace.show(tally)
 
-    n_sent = _stream(connection, copy_statement(description, columns), pass_on)
+    n_sent = _stream(connection, copy_statement(description), pass_on)
     if n_sent != tally.n_rows:
         raise ArchiveError(
             f"{description.relation}: the server sent {n_sent} rows, {tally.n_rows} arrived"
@@ -157,9 +140,9 @@ def _stream(connection: Connection, statement: str, take: Take) -> int:
         return cursor.rowcount
 
 
-def copy_statement(description: Description, columns: Sequence[str] | None = None) -> str:
-    """Return the COPY that streams a table, in the encoding of its database."""
-    listed = ", ".join(quote(name) for name in columns or description.stored_columns)
+def copy_statement(description: Description) -> str:
+    """Return the COPY that streams a table's stored columns, in the encoding it is described in."""
+    listed = ", ".join(quote(name) for name in description.stored_columns)
     relation = description.relation
     # COPY reads only plain tables by name; a tree of partitions goes through a query.
     if description.kind == "r":

@@ -1,8 +1,10 @@
 """Loading an archive into an empty table, and proving that it is all there."""
 
+from dataclasses import replace
+
 import psycopg
 
-from maintenance.archives.content import LOSSLESS, digest_columns
+from maintenance.archives.content import LOSSLESS, consistent, copy_out
 from maintenance.archives.digest import refuse_difference
 from maintenance.archives.folder import Folder
 from maintenance.archives.manifest import Manifest
@@ -64,5 +66,9 @@ def _copy_in(
 
 
 def _prove(connection: Connection, table: TableId, manifest: Manifest, progress: Progress) -> None:
-    found = digest_columns(connection, table, manifest.stored_columns, progress)
+    """Hash what the archive has of the table, in the encoding of the archive."""
+    with consistent(connection, table) as description:
+        archived = replace(description, columns=manifest.columns, encoding=manifest.data.encoding)
+        pace = Pace(f"verifying {table.relation}", progress, manifest.n_rows)
+        found = copy_out(connection, archived, pace).digest
     refuse_difference(str(table.relation), manifest.digest, found, "after restoring")

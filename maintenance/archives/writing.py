@@ -130,7 +130,7 @@ def _holds_all(
         if _shape(description.columns) != _shape(manifest.columns):
             return False
         pace = Pace(f"reading {table.relation}", progress, description.n_rows_estimated)
-        digest = copy_out(connection, description, None, pace).digest
+        digest = copy_out(connection, description, pace).digest
     if digest != manifest.digest:
         return False
     try:
@@ -162,7 +162,7 @@ def _export(
             with encoding(
                 format_, description.columns, description.encoding, stored.write
             ) as encoder:
-                tally = copy_out(connection, description, None, pace, encoder.take)
+                tally = copy_out(connection, description, pace, encoder.take)
             least, greatest = _key_range(connection, description, key)
     return _Export(
         description,

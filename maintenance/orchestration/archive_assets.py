@@ -18,6 +18,11 @@ from maintenance.retention import RETENTION
 from maintenance.sizes import readable_size
 
 
+def archives_key(policy: Policy, section: PartitionPolicy) -> dg.AssetKey:
+    """Return the key of a table's archives: `<db>/archives/<table>`."""
+    return dg.AssetKey([policy.database.name, "archives", slug(section.table)])
+
+
 def archives_asset(
     policy: Policy, section: PartitionPolicy, archive: Archive, now: datetime
 ) -> dg.AssetsDefinition:
@@ -27,7 +32,7 @@ def archives_asset(
     """
 
     @dg.asset(
-        key=dg.AssetKey([policy.database.name, "archives", slug(section.table)]),
+        key=archives_key(policy, section),
         deps=[partitions_key(policy, section)],
         group_name=GROUP,
         partitions_def=partition_set(section, now),

@@ -8,9 +8,10 @@ import dagster as dg
 
 from maintenance.names import text_slug
 from maintenance.orchestration.archive_assets import archives_asset
-from maintenance.orchestration.jobs import monthly, nightly, retention
+from maintenance.orchestration.jobs import archives, monthly, nightly, retention
 from maintenance.orchestration.partition_assets import inventory_asset, partitions_asset
 from maintenance.orchestration.resources import Maintainer
+from maintenance.orchestration.restore_job import restore_job
 from maintenance.orchestration.retention_assets import retention_asset
 from maintenance.policy import BrokenPolicyError, Policy, load_policies
 
@@ -38,19 +39,25 @@ def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
 
 def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     """Build the assets, jobs and schedules of one database."""
-    ranged = [partitions_asset(policy, section, now) for section in policy.partitions]
-    ranged += [
-        archives_asset(policy, section, section.retention.archive, now)
-        for section in policy.partitions
-        if section.retention is not None and section.retention.archive is not None
+    sections = policy.partitions
+    archived = [(s, s.retention.archive) for s in sections if s.retention and s.retention.archive]
+    assets = [
+        *(partitions_asset(policy, section, now) for section in sections),
+        *(archives_asset(policy, section, archive, now) for section, archive in archived),
     ]
-    whole = [inventory_asset(policy)] if policy.partitions else []
-    schedules = [*monthly(policy), *([nightly(policy, whole)] if whole else [])]
-    retiring = any(section.retention is not None for section in policy.partitions)
-    if retiring:
+    jobs = [archives(policy, section) for section, _ in archived]
+    schedules = monthly(policy)
+    whole = [inventory_asset(policy)] if sections else []
+    if any(section.retention for section in sections):
+        assets.append(retention_asset(policy))
         schedules.append(retention(policy))
-    assets = [*ranged, *whole, *([retention_asset(policy)] if retiring else [])]
-    return dg.Definitions(assets=assets, schedules=schedules)
+    if whole:
+        schedules.append(nightly(policy, whole))
+    return dg.Definitions(
+        assets=[*assets, *whole],
+        schedules=schedules,
+        jobs=[*jobs, *([restore_job(policy)] if sections else [])],
+    )
 
 
 def _named(errors: Sequence[BrokenPolicyError]) -> dict[str, BrokenPolicyError]:

@@ -8,6 +8,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 )
 
 from maintenance.names import slug
+from maintenance.orchestration.archive_assets import archives_key
 from maintenance.orchestration.partition_assets import partitions_key
 from maintenance.orchestration.partition_sets import keys_ahead, range_tags
 from maintenance.orchestration.retention_assets import Mode, retention_key, run_config
@@ -60,6 +61,12 @@ def retention(policy: Policy) -> dg.ScheduleDefinition:
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=f"Carries out what has expired, at {policy.schedules.retention} UTC.",
     )
+
+
+def archives(policy: Policy, section: PartitionPolicy) -> UnresolvedAssetJobDefinition:
+    """Return the job that archives a range of a table's periods, `<db>_archives_<table>`."""
+    name = f"{policy.database.name}_archives_{slug(section.table)}"
+    return _job(name, [archives_key(policy, section)], f"Archives periods of {section.table}.")
 
 
 def _monthly(policy: Policy, section: PartitionPolicy, name: str) -> dg.ScheduleDefinition:

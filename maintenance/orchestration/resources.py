@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import dagster as dg
 
@@ -10,7 +11,9 @@ from maintenance.engine.requests import EVERYTHING, Request
 from maintenance.engine.runner import Outcome
 from maintenance.errors import MaintenanceError
 from maintenance.maintain import Report
+from maintenance.names import QualifiedName
 from maintenance.policy import Policy
+from maintenance.restore import RestoreReport, restore_period
 
 
 class Maintainer(dg.ConfigurableResource[None]):
@@ -48,6 +51,26 @@ class Maintainer(dg.ConfigurableResource[None]):
         context.log.info("planning %s of %s; nothing is changed", subject, policy.database.name)
         with _as_failure():
             return maintain.plan(policy, only=[subject], request=request)
+
+    def restore(
+        self,
+        context: dg.OpExecutionContext,
+        policy: Policy,
+        table: QualifiedName,
+        period: str,
+        *,
+        into: QualifiedName | None,
+        hold: timedelta,
+    ) -> RestoreReport:
+        """Bring an archived period back.
+
+        Raises:
+            dagster.Failure: there is no such archive, or it can't be restored.
+        """
+        with _as_failure():
+            return restore_period(
+                policy, table, period, into=into, hold=hold, progress=context.log.info
+            )
 
 
 @contextmanager

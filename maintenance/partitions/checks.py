@@ -31,7 +31,7 @@ class HelperCheck(NamedTuple):
                 f"ALTER TABLE {self.table} ADD CONSTRAINT {self.name}"
                 f" CHECK ({self.condition}) NOT VALID",
             ),
-            locks=(Lock(str(self.table), LockMode.ACCESS_EXCLUSIVE),),
+            locks=alone(self.table),
         )
 
     @property
@@ -41,6 +41,12 @@ class HelperCheck(NamedTuple):
             statements=(f"ALTER TABLE {self.table} VALIDATE CONSTRAINT {self.name}",),
             locks=(Lock(str(self.table), LockMode.SHARE_UPDATE_EXCLUSIVE),),
         )
+
+
+def alone(table: QualifiedName) -> tuple[Lock, ...]:
+    """Return the locks that change a table: first the one before which autovacuum gives way."""
+    modes = LockMode.SHARE_UPDATE_EXCLUSIVE, LockMode.ACCESS_EXCLUSIVE
+    return tuple(Lock(str(table), mode) for mode in modes)
 
 
 def drop(table: QualifiedName, name: str) -> str:

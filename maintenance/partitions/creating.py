@@ -1,7 +1,7 @@
 """Creating the partition of one period, beside a default partition that holds other rows too."""
 
 from maintenance.ddl.children import create_and_attach
-from maintenance.engine.actions import Action, ActionKind, Step
+from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.partitioning.window import Slot
 from maintenance.partitions.checks import drop, excluding
 from maintenance.partitions.outlook import Outlook
@@ -24,8 +24,13 @@ def create_beside(
     assert default is not None, "it has rows"
     check = excluding(default.relation, outlook.policy.column, outlook.codec, slot, slot)
     last = _attach(outlook, slot, role)
-    statements = (*last.statements, drop(default.relation, check.name))
-    last = Step(statements=statements, prepare=last.prepare, locks=last.locks)
+    parents, *others = last.locks
+    patient = Lock(str(default.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
+    last = Step(
+        prepare=last.prepare,
+        statements=(*last.statements, drop(default.relation, check.name)),
+        locks=(parents, patient, *others),
+    )
     return _action(outlook, slot, (check.add, check.validate, last), after)
 
 

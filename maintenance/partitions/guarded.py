@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from maintenance.engine.actions import Action, Lock, LockMode, Step
+from maintenance.engine.actions import Action, Step
 from maintenance.engine.workbench import Workbench, run_steps
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
-from maintenance.partitions.checks import drop
+from maintenance.partitions.checks import alone, drop
 from maintenance.server.session import fetch
 
 
@@ -32,7 +32,7 @@ def swap_default(bench: Workbench, action: Action) -> Mapping[str, Any]:
     if own:
         listed = ", ".join(f"{row.kind} {row.name}" for row in own)
         raise MaintenanceError(
-            f"{action.table}: its default partition has {listed} of its own, and a new one would not",
+            f"{action.table}: its default partition has {listed} of its own, a new one would not",
             hint=f"move them to {action.table}, or drop them",
         )
     return run_guarded(bench, action)
@@ -44,8 +44,7 @@ def _remove_checks(bench: Workbench, action: Action, cause: MaintenanceError) ->
     try:
         for row in fetch(bench.connection, "partitions", "list_helper_checks", _relation(action)):
             table = QualifiedName(row.schema, row.relation)
-            lock = Lock(str(table), LockMode.ACCESS_EXCLUSIVE)
-            bench.run(Step(statements=(drop(table, row.name),), locks=(lock,)))
+            bench.run(Step(statements=(drop(table, row.name),), locks=alone(table)))
     except MaintenanceError as exc:
         cause.add_note(f"and a CHECK that refuses rows could not be removed: {exc}")
 

@@ -1,6 +1,6 @@
 """What a default partition holds, by the periods of the policy."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -77,7 +77,7 @@ def holding_of(rows: DefaultRows, codec: KeyCodec, window: Sequence[Slot]) -> Ho
     )
 
 
-def _held(buckets: Sequence[Bucket], window: Sequence[Slot]) -> Iterator[Held]:
+def _held(buckets: Iterable[Bucket], window: Sequence[Slot]) -> Iterator[Held]:
     for bucket in buckets:
         if bucket.place is not None and 0 < bucket.place <= len(window):
             yield Held(window[bucket.place - 1], bucket.n_rows)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
-from maintenance.partitions.checks import drop
+from maintenance.engine.actions import Action, ActionKind, Step
+from maintenance.partitions.checks import alone, drop
 from maintenance.partitions.outlook import Outlook
 
 
@@ -20,7 +20,7 @@ def remove_leftovers(outlook: Outlook) -> Iterator[Action]:
         steps=(
             Step(
                 statements=tuple(drop(default.relation, name) for name in names),
-                locks=(Lock(str(default.relation), LockMode.ACCESS_EXCLUSIVE),),
+                locks=alone(default.relation),
             ),
         ),
     )

@@ -47,8 +47,10 @@ def default_locks(outlook: Outlook) -> tuple[Lock, ...]:
     """Return the locks of detaching a default partition and attaching it, or copies, again."""
     table = outlook.table
     assert table.default is not None, "it has rows"
+    # Autovacuum gives way to a request that may wait, and never within a lock timeout.
+    patient = Lock(str(table.default.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
     names = (table.relation, table.default.relation, *sorted(table.foreign_keys))
-    return tuple(Lock(str(name), LockMode.ACCESS_EXCLUSIVE) for name in names)
+    return (patient, *(Lock(str(name), LockMode.ACCESS_EXCLUSIVE) for name in names))
 
 
 def _exchange(

@@ -1,0 +1,57 @@
+"""The job that brings an archived period back, launched by hand with its config."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from maintenance.names import parse_name
+from maintenance.orchestration.resources import Maintainer
+from maintenance.policy import Policy
+
+
+class RestoreConfig(dg.Config):
+    """What to restore.
+
+    Attributes:
+        table: the partitioned table, such as `public.events`.
+        period: the archived period, such as `2024-01`.
+        into: a table of its own to restore into; empty attaches the period again.
+        hold_days: how long retention leaves the attached period alone.
+    """
+
+    table: str
+    period: str
+    into: str = ""
+    hold_days: int = 30
+
+
+def restore_job(policy: Policy) -> dg.JobDefinition:
+    """Make the job `<db>_restore`."""
+
+    @dg.op(name=f"{policy.database.name}_restore_period", pool=f"{policy.database.name}_ddl")
+    def restore_period(
+        context: dg.OpExecutionContext, config: RestoreConfig, maintainer: Maintainer
+    ) -> None:
+        report = maintainer.restore(
+            context,
+            policy,
+            parse_name(config.table),
+            config.period,
+            into=parse_name(config.into) if config.into else None,
+            hold=timedelta(days=config.hold_days),
+        )
+        context.add_output_metadata(report.as_json())
+
+    @dg.job(
+        name=f"{policy.database.name}_restore",
+        executor_def=dg.in_process_executor,
+        tags={"dagster/max_runtime": str(4 * 3600)},
+        description=(
+            "Brings an archived period back, every row verified: attached to its table and held"
+            " from retention, or as a table of its own. Launch it with `table` and `period`."
+        ),
+    )
+    def restore() -> None:
+        restore_period()
+
+    return restore
