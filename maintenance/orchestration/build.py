@@ -56,7 +56,7 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     return dg.Definitions(
         assets=[*assets, *whole],
         schedules=schedules,
-        jobs=[*jobs, *([restore_job(policy)] if sections else [])],
+        jobs=[*jobs, *([restore_job(policy)] if archived else [])],
     )
 
 

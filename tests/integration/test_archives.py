@@ -26,7 +26,7 @@ from maintenance.archives.restoring import Restorer
 from maintenance.demo.postgres import PostgresServer
 from maintenance.errors import ArchiveError, DamagedArchiveError, MaintenanceError
 from maintenance.names import MAX_NAME_BYTES, QualifiedName, quote
-from maintenance.server.session import Connection
+from maintenance.server.session import Connection, run_sql
 from tests.archives import (
     CREATE_EVENTS,
     CREATE_TYPES,
@@ -338,28 +338,31 @@ def test_session_is_usable_after_a_refusal(connection: Connection, tmp_path: Pat
     assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
+@pytest.mark.parametrize(("encoding", "size"), [("LATIN1", 2), ("SQL_ASCII", 3)])
 def test_other_encoding_is_kept_and_converted_where_it_returns(
-    database: Database, server: PostgresServer, tmp_path: Path
+    database: Database, server: PostgresServer, tmp_path: Path, encoding: str, size: int
 ) -> None:
-    latin = Database(unique("latin"), server)
+    other = Database(unique("other"), server)
     in_maintenance_database(
         server,
-        f"CREATE DATABASE {latin.name} TEMPLATE template0 ENCODING 'LATIN1'"
+        f"CREATE DATABASE {other.name} TEMPLATE template0 ENCODING '{encoding}'"
         " LC_COLLATE 'C' LC_CTYPE 'C'",
     )
-    latin.execute('CREATE TABLE public."été" ("à" text)')
-    latin.execute('INSERT INTO public."été" VALUES (%s)', ["É"])
-    table = identify(latin, QualifiedName("public", "été"))
-    with session(latin.url) as connection:
+    with session(other.url) as connection:
+        run_sql(connection, 'CREATE TABLE public."été" ("à" text)')
+        run_sql(connection, "INSERT INTO public.\"été\" VALUES ('É')")
+        row = connection.execute("SELECT 'public.\"été\"'::regclass::oid").fetchone()
+        assert row is not None
+        table = TableId(row[0], QualifiedName("public", "été"))
         manifest = archive(connection, table, a_place(tmp_path)).manifest
         restorer(connection).standalone(a_place(tmp_path), manifest, COPY)
-    assert manifest.data.encoding == "LATIN1"
-    assert manifest.content.n_bytes == 2
-    assert rows(latin, COPY) == [("(É)",)]
-    with session(database.url) as connection:
-        restorer(connection).standalone(a_place(tmp_path), manifest, COPY)
-    assert rows(database, COPY) == [("(É)",)]
-    drop_database(latin)
+        assert connection.execute("SELECT * FROM public.copy").fetchall() == [("É",)]
+    assert (manifest.data.encoding, manifest.content.n_bytes) == (encoding, size)
+    if encoding == "LATIN1":
+        with session(database.url) as connection:
+            restorer(connection).standalone(a_place(tmp_path), manifest, COPY)
+        assert rows(database, COPY) == [("(É)",)]
+    drop_database(other)
 
 
 # What interrupts a write, and what it leaves.
