@@ -107,10 +107,10 @@ def _table(key: str, name: str, stock: tuple[TableInventory, ...], now: datetime
 
 
 def _horizons(stock: tuple[TableInventory, ...]) -> str:
-    lines = ["| table | ahead | horizon | partitions | rows | size |", "|---|--:|---|--:|--:|--:|"]
+    lines = ["| table | ahead | horizon | size |", "|---|--:|---|--:|"]
     lines += [
         f"| `{table.table}` | {table.ahead} of {table.premake} | {table.horizon} |"
-        f" {len(table.partitions)} | ~{table.n_rows:,} | {readable_size(table.size_bytes)} |"
+        f" {readable_size(table.size_bytes)} |"
         for table in stock
     ]
     return "\n".join(lines)

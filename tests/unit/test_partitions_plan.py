@@ -11,8 +11,8 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plans import Plan
 from maintenance.engine.requests import Request
 from maintenance.names import QualifiedName
-from maintenance.partitions.plan import names_wanted
 from maintenance.partitioning.window import refusal
+from maintenance.partitions.plan import names_wanted
 from tests.snapshots import (
     EVENTS,
     NOW,
