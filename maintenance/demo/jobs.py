@@ -73,7 +73,10 @@ def run_main_job(
     events: list[Answer] = []
     for name in PASSES:
         chosen = [job for job in jobs if job.startswith(tuple(f"{db}_{name}" for db in databases))]
-        runs = {webserver.launch(job, _whole_range(jobs[job])): job for job in chosen}
+        runs = {
+            webserver.launch(job, _whole_range(webserver.partition_keys(job))): job
+            for job in chosen
+        }
         _await(webserver, runs, check_alive, progress)
         for run in runs:
             events += webserver.events(run)

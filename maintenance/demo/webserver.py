@@ -24,7 +24,11 @@ _HEARTBEATS = """
 """
 _JOBS = """
 query ($in: RepositorySelector!) { repositoryOrError(repositorySelector: $in) {
-    ... on Repository { jobs { name partitionKeysOrError { partitionKeys } } } } }
+    ... on Repository { jobs { name } } } }
+"""
+_KEYS = """
+query ($of: PipelineSelector!) { pipelineOrError(params: $of) {
+    ... on Pipeline { partitionKeysOrError { partitionKeys } } ... on Error { message } } }
 """
 _LAUNCH = """
 mutation ($run: ExecutionParams!) { launchRun(executionParams: $run) {
@@ -86,10 +90,16 @@ class Webserver:
         beats = [status["lastHeartbeatTime"] for status in statuses if status["required"]]
         return all(beat is not None and beat >= moment for beat in beats)
 
-    def jobs(self) -> dict[str, list[str]]:
-        """Return the jobs by name, each with the keys of its partition set; none if it has none."""
+    def jobs(self) -> list[str]:
+        """Return the names of the jobs."""
         found = self._ask(_JOBS, **{"in": self._repository})["repositoryOrError"]["jobs"]
-        return {job["name"]: job["partitionKeysOrError"]["partitionKeys"] for job in found}
+        return [job["name"] for job in found]
+
+    def partition_keys(self, job: str) -> list[str]:
+        """Return the keys of a job's partition set; none if it has none."""
+        of = {**self._repository, "pipelineName": job}
+        found = self._ask(_KEYS, of=of)["pipelineOrError"]
+        return list(found["partitionKeysOrError"]["partitionKeys"])
 
     def launch(self, job: str, tags: Mapping[str, str]) -> str:
         """Put a run of a job into the queue.

@@ -48,6 +48,8 @@ _PINNED = {
     "client_min_messages": "warning",
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
+    # durable here before we go on, and never waiting for a standby while locks are held
+    "synchronous_commit": "local",
     # compiling a catalog query takes longer than running it
     "jit": "off",
     # a killed client's backend, and its locks, go away within a second

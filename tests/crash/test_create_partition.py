@@ -149,7 +149,9 @@ def disturb(
 ) -> None:
     """Interrupt a run when it has connected, or when it has made some partitions."""
     assert process.stderr
-    wait_until(lambda: len(database.execute(OURS)) == N_SESSIONS)
+    while len(database.execute(OURS)) < N_SESSIONS:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
     said = [process.stderr.readline() for _ in range(dice.randint(0, MAX_MADE))]
     time.sleep(dice.uniform(0, MAX_DELAY_S))
     interrupt(database, process)

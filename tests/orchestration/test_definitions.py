@@ -44,19 +44,21 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
     assert keys(definitions) == {
         "learning_platform/partitions/analytics_events",
         "learning_platform/partition_inventory",
+        "learning_platform/archives/analytics_events",
+        "learning_platform/retention",
         "proposals/partitions/audit_logs",
         "proposals/partition_inventory",
     }
-    names = {
-        "learning_platform_monthly_partitions",
-        "learning_platform_nightly",
-        "proposals_monthly_partitions",
-        "proposals_nightly",
+    crons = {
+        "learning_platform_monthly_partitions": "0 1 20 * *",
+        "learning_platform_nightly": "0 2 * * *",
+        "learning_platform_retention": "0 3 2 * *",
+        "proposals_monthly_partitions": "0 1 20 * *",
+        "proposals_nightly": "0 2 * * *",
     }
-    assert jobs(definitions) == names
-    assert {n: s.cron_schedule for n, s in schedules(definitions).items()} == {
-        name: "0 2 * * *" if name.endswith("nightly") else "0 1 20 * *" for name in names
-    }
+    by_hand = {"learning_platform_archives_analytics_events", "learning_platform_restore"}
+    assert jobs(definitions) == crons.keys() | by_hand
+    assert {n: s.cron_schedule for n, s in schedules(definitions).items()} == crons
 
 
 def test_definitions_load_without_server_and_environment() -> None:
