@@ -54,7 +54,7 @@ def show(outcome: Outcome) -> None:
 def _table(partitions: Sequence[Partition]) -> Table:
     shown = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))  # fits in 80 columns
     for name in ("database", "table", "period", "state"):
-        shown.add_column(name, overflow="fold")
+        shown.add_column(name, overflow="fold", no_wrap=name in ("database", "table"))
     for name in ("rows", "size"):
         shown.add_column(name, overflow="fold", justify="right")
     for _, rows in groupby(partitions, lambda row: (row.database, row.table)):

@@ -65,7 +65,7 @@ class Outlook:
         ahead = slots(self.current, self.horizon, self.policy.time_zone)
         return next((s for s in ahead if not self.coverage.covers(s.lower, s.upper)), None)
 
-    @property
+    @cached_property
     def ahead(self) -> int:
         """Whole periods beyond the current one that are covered without a break."""
         first = self.first_uncovered
