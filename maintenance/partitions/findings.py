@@ -7,6 +7,7 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.names import QualifiedName
 from maintenance.partitioning.window import Slot
 from maintenance.partitions.outlook import Outlook
+from maintenance.partitions.zones import zone_drift
 
 SHOWN = 5
 """How many objects a message names before it only counts the others."""
@@ -79,6 +80,7 @@ def _gap(outlook: Outlook, gaps: Sequence[Slot]) -> Finding:
 
 def _overlap(outlook: Outlook) -> Finding:
     covers = outlook.coverage.covers
+    drift = zone_drift(outlook.policy, {span for _, spans in outlook.overlapped for span in spans})
     partial = [slot for slot, _ in outlook.overlapped if not covers(slot.lower, slot.upper)]
     spans = {span for _, spans in outlook.overlapped for span in spans}
     holders = [str(span.partition.relation) for span in sorted(spans)]
@@ -91,9 +93,15 @@ def _overlap(outlook: Outlook) -> Finding:
         text += f" {interval}: change those bounds by hand"
         still_to_come = any(slot.period >= outlook.current for slot in partial)
         severity = Severity.ERROR if still_to_come else Severity.WARN
+    kind = FindingKind.PARTITION_OVERLAP
+    if drift is not None:
+        kind = FindingKind.PARTITION_TIME_ZONE_DRIFT
+        hours = drift.total_seconds() / 3600
+        text += f"; all begin {hours:+g} hours off midnight in {outlook.policy.time_zone.key}, as"
+        text += " if made in a session of another TimeZone: should time_zone name that one?"
     return _finding(
         outlook,
-        FindingKind.PARTITION_OVERLAP,
+        kind,
         severity,
         text,
         value=len(partial),
