@@ -66,7 +66,7 @@ def _statement(table: Table, bounds: Sequence[str], share: float) -> str:
     return (
         f"SELECT pg_catalog.width_bucket({key}, ARRAY[{', '.join(bounds)}]::{type_}[]) AS place,"
         f" count(*), min({text})::text, max({text})::text"
-        f" FROM ONLY {table.default.relation}{sample} GROUP BY place ORDER BY place NULLS LAST"
+        f" FROM ONLY {table.default.relation}{sample} GROUP BY 1 ORDER BY 1 NULLS LAST"
     )
 
 

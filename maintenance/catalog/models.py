@@ -110,6 +110,13 @@ class Properties:
     default_grantees: tuple[str | None, ...] = ()
 
 
+class Oddity(NamedTuple):
+    """A partition, or an index of the parent, and in words what it has otherwise than others."""
+
+    relation: QualifiedName
+    what: str
+
+
 class Child(NamedTuple):
     """A partition with the properties that it shares with its parent, or should."""
 
@@ -177,6 +184,7 @@ class Table:
         foreign_keys: tables it points to or that point to it.
         referenced_by: those of them that point to it.
         partitions: direct children, in no order.
+        oddities: what partitions have otherwise than their siblings, only to be reported.
         drifted: partitions whose properties may differ from the table's, at most a few hundred.
         default_has_rows: None without a default partition, or where we may not look.
         default_rows: what it holds, where it has rows and a planner asked.
@@ -196,6 +204,7 @@ class Table:
     referenced_by: tuple[QualifiedName, ...] = ()
     partitions: tuple[Partition, ...] = ()
     drifted: tuple[Child, ...] = ()
+    oddities: tuple[Oddity, ...] = ()
     default_has_rows: bool | None = None
     default_rows: DefaultRows | None = None
     default_checks: tuple[str, ...] = ()

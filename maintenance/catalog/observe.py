@@ -19,6 +19,7 @@ from maintenance.catalog.models import (
     Column,
     Grant,
     MarkedTable,
+    Oddity,
     Partition,
     Properties,
     Server,
@@ -158,10 +159,17 @@ def _brief(connection: Connection, time_cap: timedelta) -> Generator[None]:
 
 def _tables(connection: Connection, relations: Collection[QualifiedName]) -> list[Table]:
     rows = fetch(connection, "catalog", "list_tables", _pairs(relations))
-    children = _partitions(connection, [row.oid for row in rows if row.kind == "p"])
-    tables = [_table(row, tuple(children[row.oid])) for row in rows]
-    drifted = _drifted(connection, [row.oid for row in rows if row.kind == "p"])
-    tables = [replace(t, drifted=tuple(drifted[t.oid])) if t.oid in drifted else t for t in tables]
+    parents = [row.oid for row in rows if row.kind == "p"]
+    children = _partitions(connection, parents)
+    drifted, odd = _drifted(connection, parents), _oddities(connection, parents)
+    tables = [
+        replace(
+            _table(row, tuple(children[row.oid])),
+            drifted=tuple(drifted[row.oid]),
+            oddities=tuple(odd[row.oid]),
+        )
+        for row in rows
+    ]
     occupied = _occupied_defaults(connection, tables)
     return [
         replace(t, default_has_rows=occupied[t.oid]) if t.oid in occupied else t for t in tables
@@ -188,6 +196,15 @@ def _drifted(connection: Connection, parents: list[int]) -> dict[int, list[Child
             child = _table(row, ())
             drifted[parent_of[child.relation]].append(Child(child.relation, child.properties))
     return drifted
+
+
+def _oddities(connection: Connection, parents: list[int]) -> dict[int, list[Oddity]]:
+    odd: dict[int, list[Oddity]] = defaultdict(list)
+    parameters = {"parents": parents, "most": MOST_DRIFTED}
+    if parents:
+        for row in fetch(connection, "catalog", "list_partition_oddities", parameters):
+            odd[row.parent].append(Oddity(QualifiedName(row.schema, row.name), row.what))
+    return odd
 
 
 def _table(row: Any, partitions: tuple[Partition, ...]) -> Table:

@@ -4,6 +4,7 @@ Rights that a partition lacks are granted, its owner, row security and replica i
 to the parent's. Rights that it has beyond its parent's are only reported: somebody gave them.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -53,21 +54,32 @@ def repairs(table: Table, found: Sequence[Drift]) -> Iterator[Action]:
 
 def drift_finding(table: Table, found: Sequence[Drift]) -> Iterator[Finding]:
     """Yield the finding that names the partitions which differ, if any do."""
-    if not found:
+    words = _differences(table, found)
+    if not words:
         return
     mendable = [drift for drift in found if drift.lacks]
     name = str(table.relation)
-    shown = [f"{d.child} ({', '.join(d.lacks + d.beyond)})" for d in found[:SHOWN]]
-    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    shown = [f"{child} ({', '.join(what)})" for child, what in list(words.items())[:SHOWN]]
+    more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
     yield Finding(
         FindingKind.PARTITION_PROPERTY_DRIFT,
         Severity.WARN if mendable else Severity.INFO,
         name,
-        f"{name}: {len(found)} partitions differ from it: {'; '.join(shown)}{more}",
-        value=len(found),
+        f"{name}: {len(words)} differ from it or their siblings: {'; '.join(shown)}{more}",
+        value=len(words),
         threshold=0,
-        data={"partitions": [str(drift.child) for drift in found]},
+        data={"partitions": [str(child) for child in words]},
     )
+
+
+def _differences(table: Table, found: Sequence[Drift]) -> dict[QualifiedName, list[str]]:
+    """Return in words what each partition has otherwise, those that can be mended first."""
+    words: dict[QualifiedName, list[str]] = defaultdict(list)
+    for drift in sorted(found, key=lambda drift: not drift.lacks):
+        words[drift.child] += drift.lacks + drift.beyond
+    for odd in table.oddities:
+        words[odd.relation].append(odd.what)
+    return words
 
 
 def _compare(wanted: Properties, child: Child) -> Drift:

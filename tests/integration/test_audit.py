@@ -67,3 +67,29 @@ def test_same_rights_in_another_order_are_no_drift(
         for role in roles:
             database.execute(f"GRANT SELECT ON public.{table} TO {role}")
     assert child(0) not in str(maintain.plan(policy).findings)
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("ALTER TABLE public.{} SET (fillfactor = 70)", "storage options {fillfactor=70}"),
+        ("CREATE POLICY p ON public.{} USING (true)", "row security policies 1"),
+        (
+            "CREATE PUBLICATION p FOR TABLE public.{0}; ALTER PUBLICATION p DROP TABLE public.{0};"
+            " ALTER PUBLICATION p ADD TABLE public.{1}",
+            "not in publication p",
+        ),
+        ("CREATE INDEX half ON ONLY public.events (note)", "some partition lacks it"),
+    ],
+)
+def test_what_differs_from_siblings_is_reported_and_left(
+    database: Database, policy: Policy, statement: str, words: str
+) -> None:
+    database.execute(
+        statement.replace("{}", child(1)).replace("{0}", child(1)).replace("{1}", child(2))
+    )
+    report = maintain.apply(policy)
+    assert report.results == ()
+    (finding,) = report.findings
+    assert finding.severity is Severity.INFO
+    assert words in finding.message

@@ -240,7 +240,7 @@ def answers(connection: psycopg.Connection[Any], server: PostgresServer) -> dict
     (parent,) = connection.execute(
         "SELECT 'public.events'::pg_catalog.regclass::pg_catalog.oid"
     ).fetchone() or (0,)
-    samples = {**SAMPLES, "parents": [parent]}
+    samples = {**SAMPLES, "parents oid[]": [parent], "most int8": 9}
     found: dict[str, Any] = {}
     for file in newest(server):
         columns = file.fields("columns")
@@ -261,6 +261,8 @@ def events(database: Database) -> Database:
     database.execute("CREATE TABLE public.users (id bigint PRIMARY KEY)")
     database.execute("ALTER TABLE public.events ADD FOREIGN KEY (id) REFERENCES public.users")
     database.execute("CREATE TABLE public.events_all PARTITION OF public.events DEFAULT")
+    database.execute("ALTER TABLE public.events_all REPLICA IDENTITY FULL")
+    database.execute("CREATE INDEX half ON ONLY public.events (note)")
     holder = database.connect(autocommit=False)
     holder.execute("LOCK TABLE public.events IN SHARE MODE")
     holder.execute("SELECT pg_advisory_lock(%s)", [RUN_LOCK])
