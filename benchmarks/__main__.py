@@ -7,11 +7,15 @@ from types import FrameType
 import click
 from rich.console import Console
 
+from benchmarks.archive import ArchiveMonth
 from benchmarks.create_partitions import CreatePartitions
+from benchmarks.default_swap import DefaultSwap, DefaultSwapTime
+from benchmarks.drop_expired import DropExpired
 from benchmarks.linearity import Linearity
 from benchmarks.nothing_to_do import NothingToDo
 from benchmarks.outcomes import Benchmark, Outcome
 from benchmarks.report import show, write
+from benchmarks.retention_stall import RetentionStall
 from benchmarks.servers import fresh_server, version_of
 from benchmarks.tick_to_finish import TickToFinish
 from benchmarks.writer_stall import WriterStall
@@ -19,8 +23,13 @@ from benchmarks.writer_stall import WriterStall
 BENCHMARKS: dict[str, Benchmark] = {
     "nothing_to_do": NothingToDo(),
     "create_partitions": CreatePartitions(),
+    "drop_expired": DropExpired(),
     "writer_stall": WriterStall(),
+    "retention_stall": RetentionStall(),
     "tick_to_finish": TickToFinish(),
+    "archive": ArchiveMonth(),
+    "default_swap": DefaultSwap(),
+    "default_swap_time": DefaultSwapTime(),
 }
 LONG: dict[str, Benchmark] = {"linearity": Linearity()}
 

@@ -36,6 +36,12 @@ def register(connection: psycopg.Connection[Any], tables: Sequence[str], premake
         )
 
 
+def set_retention(url: str, kept: str) -> None:
+    """Let it drop what is older, such as `12 months`."""
+    with session(url) as connection:
+        connection.execute("UPDATE partman.part_config SET retention = %s", [kept])
+
+
 def run(url: str) -> None:
     """Do what its background worker does, in one transaction."""
     with session(url) as connection:

@@ -1,7 +1,7 @@
 """Partitioned tables that both contenders can maintain, and the policy that names them."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,12 +69,17 @@ def n_partitions(url: str) -> int:
 
 
 def write_policy(
-    path: Path, tables: Sequence[str], premake: int, nightly: str = "0 2 * * *"
+    path: Path,
+    tables: Sequence[str],
+    premake: int,
+    nightly: str = "0 2 * * *",
+    retention: Mapping[str, Any] | None = None,
 ) -> Policy:
-    """Write a policy that keeps so many months ahead, and load it."""
+    """Write a policy that keeps so many months ahead, and load it; for ever without retention."""
+    kept = {"retention": dict(retention)} if retention else {}
     sections = [
         # pg_partman's names, so that either could go on with the other's partitions
-        {"table": table, "column": "at", "premake": premake, "name": "{table}_p{yyyy}_{mm}"}
+        {"table": table, "column": "at", "premake": premake, "name": "{table}_p{yyyy}_{mm}"} | kept
         for table in tables
     ]
     content = {

@@ -1,8 +1,6 @@
 """How long a writer waits at worst while partitions are made beside a long analytic read."""
 
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +10,7 @@ from benchmarks.outcomes import OURS, PEER, Outcome, Target
 from benchmarks.servers import fresh_database, session
 from benchmarks.tables import URL_VARIABLE, Shape, build, n_partitions, write_policy
 from benchmarks.timing import interleave
-from benchmarks.writers import reading, writing
+from benchmarks.writers import Work, slowest_insert_ms
 from maintenance import maintain
 from maintenance.demo.postgres import PostgresServer
 from maintenance.policy import Policy
@@ -20,10 +18,6 @@ from maintenance.policy import Policy
 IDLE = "nobody else at work"
 PEER_DROPPING = "pg_partman, creating and dropping"
 LIMIT_MS = 40.0
-WARM_UP_S = 1
-
-Work = Callable[[str], None]
-"""Takes a database's url."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +60,9 @@ class WriterStall:
         )
 
     def _worst_ms(self, server: PostgresServer, table: str, work: Work, url: str) -> float:
-        duration_s = WARM_UP_S + self.read_s + 1
-        with writing(
-            server, url, table, n_writers=self.n_writers, duration_s=duration_s
-        ) as inserts:
-            time.sleep(WARM_UP_S)
-            began = time.time()
-            with reading(url, table, self.read_s):
-                work(url)
-        return max(insert.took_ms for insert in inserts if insert.ended_at > began)
+        return slowest_insert_ms(
+            server, table, work, url, n_writers=self.n_writers, read_s=self.read_s
+        )
 
     def _checked(self, work: Work) -> Work:
         def run(url: str) -> None:
@@ -89,6 +77,5 @@ def _ours(policy: Policy, url: str) -> None:
 
 
 def _create_and_drop(url: str) -> None:
-    with session(url) as connection:
-        connection.execute("UPDATE partman.part_config SET retention = '12 months'")
+    partman.set_retention(url, "12 months")
     partman.run(url)

@@ -3,7 +3,8 @@
 import os
 import subprocess
 import tempfile
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,11 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from maintenance.demo.postgres import PostgresServer
+
+WARM_UP_S = 1
+
+Work = Callable[[str], None]
+"""Takes a database's url."""
 
 _VARIABLES = {
     "PGHOST": "host",
@@ -75,6 +81,38 @@ def reading(url: str, table: str, duration_s: float) -> Generator[None]:
             yield
         finally:
             end.join()
+
+
+def slowest_insert_ms(
+    server: PostgresServer,
+    table: str,
+    work: Work,
+    url: str,
+    *,
+    n_writers: int,
+    read_s: int,
+    after_s: int = 1,
+) -> float:
+    """Return how long the slowest insert took while work was done beside a long read.
+
+    Args:
+        server: whose pgbench writes.
+        table: that is written to, and read with all its partitions.
+        work: what is done from the beginning of the read.
+        url: the database's.
+        n_writers: how many write.
+        read_s: how long the read stays open.
+        after_s: how much longer is written; the work must be done by then.
+    """
+    duration_s = WARM_UP_S + read_s + after_s
+    with writing(server, url, table, n_writers=n_writers, duration_s=duration_s) as inserts:
+        time.sleep(WARM_UP_S)
+        began = time.time()
+        with reading(url, table, read_s):
+            work(url)
+        took_s = time.time() - began
+    assert took_s < read_s + after_s, f"the work took {took_s:.1f} s, longer than was written"
+    return max(insert.took_ms for insert in inserts if insert.ended_at > began)
 
 
 def _read(folder: Path) -> Generator[Insert]:

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import psycopg
+
 from maintenance.archives.manifest import Column, Constraint, Index
 from maintenance.archives.tables import TableId
 from maintenance.errors import ArchiveError
 from maintenance.names import QualifiedName, quote
-from maintenance.server.session import Connection, fetch
+from maintenance.server.session import Connection, explain, fetch
 
 ARCHIVED_KINDS = ("r", "p")
 _INDEX_BACKED = ("p", "u", "x")
@@ -96,8 +98,15 @@ def describe(connection: Connection, table: TableId) -> Description:
 
 
 def estimate_size(connection: Connection, relation: QualifiedName) -> int:
-    """Return about how many bytes a table and its TOAST take; 0 if nobody knows."""
-    rows = fetch(connection, "archives", "estimate_table", {"relation": str(relation)})
+    """Return about how many bytes a table and its TOAST take; 0 if nobody knows.
+
+    Raises:
+        MaintenanceError: the server refused.
+    """
+    try:
+        rows = fetch(connection, "archives", "estimate_table", {"relation": str(relation)})
+    except psycopg.Error as exc:
+        raise explain(exc, f"reading {relation}") from exc
     return rows[0].size_bytes if rows else 0
 
 

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import zstandard
 
@@ -26,6 +26,7 @@ OBJECTS: dict[Format, tuple[str, str]] = {
 """Two names each: what replaces a standing archive is written beside it."""
 
 ZSTD_LEVEL = 3
+TEXT_BYTES = 2**18
 
 
 class Encoder(Protocol):
@@ -121,16 +122,31 @@ def _parquet() -> ModuleType:
 
 
 def _decompressed(folder: Folder, data: Data) -> Iterator[bytes]:
-    frame = zstandard.ZstdDecompressor().decompressobj()
-    for piece in _stored(folder, data):
+    stored = _stored(folder, data)
+    source: Any = _Source(stored)
+    reader = zstandard.ZstdDecompressor().stream_reader(source)
+    while True:
         try:
-            text = frame.decompress(piece)
+            text = reader.read(TEXT_BYTES)  # of a few stored bytes there may be gigabytes
         except zstandard.ZstdError as exc:
             raise DamagedArchiveError(
                 f"archive {folder.place}: {data.name} is damaged: {exc}"
             ) from exc
-        if text:
-            yield text
+        if not text:
+            break
+        yield text
+    for _ in stored:  # what lies behind the frame counts for the object's hash
+        pass
+
+
+class _Source:
+    """An iterator of bytes as a file to read from."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+
+    def read(self, _size: int) -> bytes:
+        return next(self._pieces, b"")
 
 
 def _stored(folder: Folder, data: Data) -> Iterator[bytes]:

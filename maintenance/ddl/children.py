@@ -33,9 +33,27 @@ def create_and_attach(
     )
 
 
-def build_like(parent: Table, child: QualifiedName, *, role: str) -> tuple[str, ...]:
-    """Return the statements that make an unattached table like a partition of the parent."""
-    return tuple(_build(parent, child, role))
+def build_like(
+    parent: Table,
+    child: QualifiedName,
+    *,
+    role: str,
+    indexes: bool = True,
+    partition_by: str | None = None,
+) -> tuple[str, ...]:
+    """Return the statements that make an unattached table like a partition of the parent.
+
+    Args:
+        parent: the partitioned table as observed.
+        child: the new table's name.
+        role: who we are, to know whether the owner must be set.
+        indexes: whether it gets the parent's indexes and the constraints that rest on them.
+        partition_by: such as `RANGE (at)` where it is to be partitioned itself.
+    """
+    # 18 refuses to attach a table that has an identity of its own.
+    like = "INCLUDING ALL EXCLUDING IDENTITY" + ("" if indexes else " EXCLUDING INDEXES")
+    clause = f" PARTITION BY {partition_by}" if partition_by else ""
+    return tuple(_build(parent, child, role, f"(LIKE {parent.relation} {like}){clause}"))
 
 
 def attach(parent: Table, child: QualifiedName, bound: str) -> tuple[str, ...]:
@@ -85,14 +103,10 @@ def _row_security(child: QualifiedName, clause: str, *, on: bool) -> str:
     return f"ALTER TABLE {child} {'ENABLE' if on else 'DISABLE'} {clause}"
 
 
-def _build(parent: Table, child: QualifiedName, role: str) -> Iterator[str]:
+def _build(parent: Table, child: QualifiedName, role: str, definition: str) -> Iterator[str]:
     properties = parent.properties
     tablespace = f" TABLESPACE {quote(properties.tablespace)}" if properties.tablespace else ""
-    # 18 refuses to attach a table that has an identity of its own.
-    yield (
-        f"CREATE TABLE {child} (LIKE {parent.relation} INCLUDING ALL EXCLUDING IDENTITY)"
-        f"{tablespace}"
-    )
+    yield f"CREATE TABLE {child} {definition}{tablespace}"
     if properties.owner != role:
         yield f"ALTER TABLE {child} OWNER TO {quote(properties.owner)}"
     yield from _privileges(child, properties)

@@ -38,13 +38,18 @@ def detach(parent: Table, child: Partition, mark: str) -> tuple[Step, ...]:
 
 
 def finalize(parent: QualifiedName, child: QualifiedName) -> Step:
-    """Return the step that ends an interrupted `DETACH … CONCURRENTLY`."""
+    """Return the step that ends an interrupted `DETACH … CONCURRENTLY`.
+
+    FINALIZE waits for every snapshot of the database that is older than its own, under the lock
+    on the child.
+    """
     return Step(
         statements=(f"ALTER TABLE {parent} DETACH PARTITION {child} FINALIZE",),
         locks=(
             Lock(str(parent), LockMode.SHARE_UPDATE_EXCLUSIVE),
             Lock(str(child), LockMode.ACCESS_EXCLUSIVE),
         ),
+        one_snapshot=True,
     )
 
 

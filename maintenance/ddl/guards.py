@@ -13,7 +13,7 @@ def still_attached(child: QualifiedName, oid: int, parent: QualifiedName, bound:
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
      WHERE c.oid = {oid} AND c.oid = pg_catalog.to_regclass({literal(str(child))})
        AND i.inhparent = pg_catalog.to_regclass({literal(str(parent))}))"""
-    return _require(
+    return require(
         f"{observed} IS NOT DISTINCT FROM {literal(bound)}",
         f"{child} is no longer the partition of {parent} {bound}",
     )
@@ -21,14 +21,15 @@ def still_attached(child: QualifiedName, oid: int, parent: QualifiedName, bound:
 
 def still_detached(table: QualifiedName, oid: int) -> str:
     """Return a statement that fails unless this very table exists and is nobody's partition."""
-    return _require(
+    return require(
         "EXISTS (SELECT FROM pg_catalog.pg_class c WHERE NOT c.relispartition"
         f" AND c.oid = {oid} AND c.oid = pg_catalog.to_regclass({literal(str(table))}))",
         f"{table} is not the detached table that was observed",
     )
 
 
-def _require(condition: str, otherwise: str) -> str:
+def require(condition: str, otherwise: str) -> str:
+    """Return a statement that fails with `CHANGED` and this message unless a condition holds."""
     message = literal(otherwise.replace("%", "%%"))
     body = (
         f"BEGIN IF NOT ({condition}) THEN"

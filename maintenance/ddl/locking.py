@@ -1,17 +1,34 @@
-"""Taking several blocking locks as one statement, so that they share one statement timeout."""
+"""Taking several blocking locks as one statement, with time left for the work under them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from maintenance.engine.actions import Lock
 from maintenance.names import literal
+
+SHARE_FOR_WAITING = 0.4
+"""Of the lock timeout: who comes after our request waits for that, and then for the work."""
+
+_DEADLINE = (
+    "deadline pg_catalog.timestamptz := pg_catalog.clock_timestamp()"
+    f" + pg_catalog.current_setting('lock_timeout')::pg_catalog.interval * {SHARE_FOR_WAITING}"
+)
+_LEAVE_THE_REST = (
+    "PERFORM pg_catalog.set_config('lock_timeout', GREATEST(1, pg_catalog.ceil("
+    "1000 * EXTRACT(epoch FROM deadline - pg_catalog.clock_timestamp())))::text, true)"
+)
 
 
 def take(locks: Sequence[Lock]) -> str:
     """Return the statement that takes the locks that block writers, in the order given.
 
     Writers lock the parent, then the partition, then what a foreign key points to: in this order
-    no two of us can wait for each other.
+    no two of us can wait for each other. All waits together take a share of the lock timeout.
     """
-    blocking = [lock for lock in locks if lock.mode.blocks_writers]
-    taken = " ".join(f"LOCK TABLE ONLY {lock.object} IN {lock.mode} MODE;" for lock in blocking)
-    return f"DO {literal(f'BEGIN {taken} END')}"
+    taken = "; ".join(statement for lock in locks for statement in _take(lock))
+    return f"DO {literal(f'DECLARE {_DEADLINE}; BEGIN {taken}; END')}"
+
+
+def _take(lock: Lock) -> Iterator[str]:
+    if lock.mode.blocks_writers:
+        yield _LEAVE_THE_REST
+        yield f"LOCK TABLE ONLY {lock.object} IN {lock.mode} MODE"

@@ -21,8 +21,14 @@ HOLD_UNTIL = "hold_until"
 
 def marked(comment: str | None, facts: Mapping[str, Any]) -> str:
     """Return a comment whose mark says these facts, and whose other lines are kept."""
-    lines = [line for line in (comment or "").splitlines() if not line.startswith(PREFIX)]
-    return "\n".join([*lines, PREFIX + json.dumps(facts, sort_keys=True, ensure_ascii=False)])
+    mark = PREFIX + json.dumps(facts, sort_keys=True, ensure_ascii=False)
+    return "\n".join(filter(None, (unmarked(comment), mark)))
+
+
+def unmarked(comment: str | None) -> str:
+    """Return a comment without its mark; an empty one is none to PostgreSQL."""
+    lines = (comment or "").splitlines()
+    return "\n".join(line for line in lines if not line.startswith(PREFIX))
 
 
 def read_mark(comment: str | None) -> dict[str, Any]:

@@ -29,6 +29,10 @@ UNSEEN = frozenset({ActionKind.ARCHIVE_PARTITION})
 """Kinds whose effect the catalog does not show; their executors prove it themselves."""
 
 
+IRREVERSIBLE = frozenset({ActionKind.DROP_PARTITION})
+"""Kinds after which nothing can be put back without an archive."""
+
+
 class LockMode(StrEnum):
     """Table lock modes, in the server's words (PostgreSQL manual, 13.3.1)."""
 
@@ -83,12 +87,15 @@ class Step:
             anything else, the others are taken by `statements` within the lock timeout.
         concurrent: the one statement makes its own transactions (`… CONCURRENTLY`), so it is
             sent alone; what an interrupted one leaves behind is its executor's to mend.
+        one_snapshot: it waits for snapshots older than its own, so all tries keep that of the
+            first: who comes later is not waited for, or a busy server would never let it through.
     """
 
     statements: tuple[str, ...]
     prepare: tuple[str, ...] = ()
     locks: tuple[Lock, ...] = ()
     concurrent: bool = False
+    one_snapshot: bool = False
 
     @property
     def sql(self) -> tuple[str, ...]:

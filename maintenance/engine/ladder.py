@@ -9,7 +9,7 @@ Source: PostgreSQL manual, 13.3 Explicit Locking.
 import random
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -31,6 +31,9 @@ MAX_PAUSE_S = 2.0
 _MAX_DOUBLINGS = 16
 MAX_SLOW_TRIES = 10
 """A step that holds blocking locks may not take long; so often it is given another chance."""
+
+_TAKE_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT"
+_TRY = "one_try"
 
 Progress = Callable[[str], None]
 """Takes one line for a person to read."""
@@ -61,7 +64,19 @@ class Ladder:
             LockNotAcquiredError: the deadline passed; names who holds the locks.
             MaintenanceError: the server refused for a reason that waiting does not mend.
         """
-        return self._climb(connection, step, progress, lambda: self.attempt(connection, step))
+
+        def attempt_once() -> None:
+            self.attempt(connection, step)
+
+        if not step.one_snapshot:
+            return self._climb(connection, step, progress, attempt_once)
+        run_sql(connection, _TAKE_SNAPSHOT)
+        _let_a_transaction_pass(connection)
+        try:
+            return self._climb(connection, step, progress, attempt_once)
+        except BaseException:
+            rollback_quietly(connection)
+            raise
 
     @contextmanager
     def holding(
@@ -99,9 +114,10 @@ class Ladder:
                 attempt_once()
                 return attempt
             except psycopg.Error as exc:
-                rollback_quietly(connection)
+                _undo(connection, step)
                 error = explain(exc, step.statements[-1])
-                slow_tries += exc.sqlstate == psycopg.errors.QueryCanceled.sqlstate
+                slow = exc.sqlstate == psycopg.errors.QueryCanceled.sqlstate
+                slow_tries += slow and not step.one_snapshot
                 if not error.retryable or slow_tries >= MAX_SLOW_TRIES:
                     raise error from exc
                 now = self.clock()
@@ -120,8 +136,8 @@ class Ladder:
         """
         if step.concurrent:
             # Waits for older transactions are lock waits too; while we wait, writers may queue.
-            run_sql(connection, f"SET lock_timeout = {milliseconds(self.lock_timeout)}")
-            run_sql(connection, "SET statement_timeout = 0")
+            short = milliseconds(self.lock_timeout)
+            run_sql(connection, f"SET lock_timeout = {short}; SET statement_timeout = 0")
             run_sql(connection, step.statements[0])
         else:
             run_sql(connection, self.transaction(step))
@@ -136,7 +152,7 @@ class Ladder:
         # One statement may queue for several locks; together they share one lock timeout.
         limit = short + short // 5 if blocking else whole
         parts = [
-            "BEGIN",
+            f"SAVEPOINT {_TRY}" if step.one_snapshot else "BEGIN",
             f"SET LOCAL lock_timeout = {patient}",
             f"SET LOCAL statement_timeout = {whole}",
             *(f"LOCK TABLE ONLY {lock.object} IN {lock.mode} MODE" for lock in harmless),
@@ -162,6 +178,29 @@ class Ladder:
             f" {_holders(connection, locks)}",
             hint="end or wait for that session; the next run tries again",
         )
+
+
+def _let_a_transaction_pass(connection: Connection) -> None:
+    """See to it that snapshots taken from now on are younger than ours.
+
+    A snapshot is as old as the oldest transaction that ran when it was taken, or the next one to
+    begin. On a quiet server that is our own: then all would be as old as ours until we are done.
+    """
+    info = connection.info
+    # Without it we wait longer where nobody else writes, and come to the same end.
+    with (
+        suppress(psycopg.Error),
+        psycopg.connect(info.dsn, password=info.password, autocommit=True) as other,
+    ):
+        other.execute("SELECT pg_catalog.pg_current_xact_id()")
+
+
+def _undo(connection: Connection, step: Step) -> None:
+    """Leave a failed try, and the transaction too unless its snapshot is to be kept."""
+    if not step.one_snapshot:
+        rollback_quietly(connection)
+    elif not connection.closed and not connection.broken:
+        run_sql(connection, f"ROLLBACK TO {_TRY}; RELEASE {_TRY}")
 
 
 def _holders(connection: Connection, locks: Sequence[Lock]) -> str:

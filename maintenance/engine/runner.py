@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from maintenance.engine.actions import Action, ActionKind
+from maintenance.engine.actions import IRREVERSIBLE, Action, ActionKind
 from maintenance.engine.ladder import Ladder, Progress
 from maintenance.engine.workbench import Executor, Workbench, run_steps
 from maintenance.errors import MaintenanceError, UnreachableError
@@ -70,7 +70,7 @@ def run(
 
     def perform(action: Action) -> Result:
         # The intent of something that can't be undone stands next to all outcomes before it.
-        if action.destructive:
+        if action.kind in IRREVERSIBLE:
             journal.flush()
         bench = Workbench(connection, policy, ladder, progress, str(journal.run_id))
         return _perform(bench, action, executors.get(action.kind, run_steps))

@@ -71,6 +71,18 @@ def read_bound(bound: str, codec: KeyCodec) -> tuple[datetime, datetime]:
     return _bound_reader(codec)(bound)
 
 
+def bound_literals(bound: str) -> tuple[str, str]:
+    """Return the two ends of a range as SQL text, `MINVALUE` and `MAXVALUE` among them.
+
+    Raises:
+        ValueError: it is no range of one column.
+    """
+    match = _RANGE.match(bound)
+    if match is None:
+        raise ValueError(f"not a range of one column: {bound}")
+    return match["lower"], match["upper"]
+
+
 def coverage_of(partitions: Iterable[Partition], codec: KeyCodec) -> Coverage:
     """Read the bounds of a table's partitions; the default partition has none.
 
@@ -92,9 +104,7 @@ def _bound_reader(codec: KeyCodec) -> Callable[[str], tuple[datetime, datetime]]
     # Months recur in every table of a database, so one reading serves a hundred partitions.
     @cache
     def read(bound: str) -> tuple[datetime, datetime]:
-        match = _RANGE.match(bound)
-        if match is None:
-            raise ValueError(f"not a range of one column: {bound}")
-        return codec.moment(match["lower"]), codec.moment(match["upper"])
+        lower, upper = bound_literals(bound)
+        return codec.moment(lower), codec.moment(upper)
 
     return read

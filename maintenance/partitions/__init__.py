@@ -11,6 +11,7 @@ from maintenance.engine.requests import Request
 from maintenance.engine.workbench import Executor
 from maintenance.names import QualifiedName
 from maintenance.partitions import plan as planner
+from maintenance.partitions.drain.executor import drain_default, remove_leftovers
 from maintenance.partitions.guarded import run_guarded, swap_default
 from maintenance.policy import Policy
 
@@ -22,6 +23,8 @@ class Partitions:
     executors: Mapping[ActionKind, Executor] = {
         ActionKind.CREATE_PARTITION: run_guarded,
         ActionKind.SWAP_DEFAULT: swap_default,
+        ActionKind.DRAIN_DEFAULT: drain_default,
+        ActionKind.REMOVE_LEFTOVERS: remove_leftovers,
     }
     finding_kinds = frozenset(
         {
@@ -33,6 +36,7 @@ class Partitions:
             FindingKind.PARTITION_HORIZON_SHORT,
             FindingKind.PARTITION_GAP,
             FindingKind.PARTITION_OVERLAP,
+            FindingKind.PARTITION_TIME_ZONE_DRIFT,
             FindingKind.PARTITION_PROPERTY_DRIFT,
             FindingKind.DEFAULT_PARTITION_ROWS,
             FindingKind.DETACH_PENDING,

@@ -5,8 +5,10 @@ be, its name says whose it is, and a run that finds one left behind removes it b
 Source: PostgreSQL manual, 5.12.2.2 Partition Maintenance.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
+from maintenance.ddl.locking import take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.keys import KeyCodec
 from maintenance.names import QualifiedName, quote
@@ -28,6 +30,7 @@ class HelperCheck(NamedTuple):
         """Add it without a look at the rows that are there."""
         return Step(
             statements=(
+                take(alone(self.table)),
                 f"ALTER TABLE {self.table} ADD CONSTRAINT {self.name}"
                 f" CHECK ({self.condition}) NOT VALID",
             ),
@@ -52,6 +55,12 @@ def alone(table: QualifiedName) -> tuple[Lock, ...]:
 def drop(table: QualifiedName, name: str) -> str:
     """Return the statement that removes a helper CHECK, if it is there."""
     return f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {quote(name)}"
+
+
+def removal(table: QualifiedName, names: Iterable[str]) -> Step:
+    """Remove helper CHECKs that were left on a table."""
+    locks = alone(table)
+    return Step((take(locks), *(drop(table, name) for name in names)), locks=locks)
 
 
 def excluding(

@@ -1,6 +1,7 @@
 """Creating the partition of one period, beside a default partition that holds other rows too."""
 
 from maintenance.ddl.children import create_and_attach
+from maintenance.ddl.locking import take
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.partitioning.window import Slot
 from maintenance.partitions.checks import drop, excluding
@@ -24,19 +25,25 @@ def create_beside(
     assert default is not None, "it has rows"
     check = excluding(default.relation, outlook.policy.column, outlook.codec, slot, slot)
     last = _attach(outlook, slot, role)
-    parents, *others = last.locks
-    patient = Lock(str(default.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
-    last = Step(
-        prepare=last.prepare,
-        statements=(*last.statements, drop(default.relation, check.name)),
-        locks=(parents, patient, *others),
-    )
+    statements = (*last.statements, drop(default.relation, check.name))
+    last = Step(prepare=last.prepare, statements=statements, locks=last.locks)
     return _action(outlook, slot, (check.add, check.validate, last), after)
 
 
 def _attach(outlook: Outlook, slot: Slot, role: str) -> Step:
     lower, upper = (outlook.codec.literal(bound) for bound in (slot.lower, slot.upper))
-    return create_and_attach(outlook.table, outlook.child(slot), lower, upper, role=role)
+    step = create_and_attach(outlook.table, outlook.child(slot), lower, upper, role=role)
+    default = outlook.table.default
+    if default is None:
+        return step
+    # Autovacuum gives way to a request that may wait, and never within a lock timeout.
+    patient = Lock(str(default.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
+    parent, *others = step.locks
+    return Step(
+        prepare=step.prepare,
+        statements=(take(others), *step.statements),
+        locks=(parent, patient, *others),
+    )
 
 
 def _action(

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from maintenance.engine.actions import Action, Step
+from maintenance.engine.actions import Action
 from maintenance.engine.workbench import Workbench, run_steps
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
-from maintenance.partitions.checks import alone, drop
+from maintenance.partitions.checks import removal
 from maintenance.server.session import fetch
 
 
@@ -44,7 +44,7 @@ def _remove_checks(bench: Workbench, action: Action, cause: MaintenanceError) ->
     try:
         for row in fetch(bench.connection, "partitions", "list_helper_checks", _relation(action)):
             table = QualifiedName(row.schema, row.relation)
-            bench.run(Step(statements=(drop(table, row.name),), locks=alone(table)))
+            bench.run(removal(table, [row.name]))
     except MaintenanceError as exc:
         cause.add_note(f"and a CHECK that refuses rows could not be removed: {exc}")
 

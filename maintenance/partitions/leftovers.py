@@ -1,26 +1,51 @@
-"""What a run that was killed has left on a default partition, removed before all else."""
+"""What a run that was killed has left behind, removed before all else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from maintenance.catalog.models import MarkedTable
+from maintenance.ddl.marks import read_mark
 from maintenance.engine.actions import Action, ActionKind, Step
-from maintenance.partitions.checks import alone, drop
+from maintenance.partitions.checks import removal
+from maintenance.partitions.drain.objects import DRAINED, Objects
 from maintenance.partitions.outlook import Outlook
 
 
-def remove_leftovers(outlook: Outlook) -> Iterator[Action]:
-    """Yield the removal of helper CHECKs: while they stand, rows of their time are refused."""
+def leftovers(outlook: Outlook, marked: Iterable[MarkedTable]) -> Iterator[Action]:
+    """Yield the removal of helper CHECKs, which refuse rows, and of drains, which slow writers.
+
+    Args:
+        outlook: the table held against its policy.
+        marked: all tables with a mark of ours.
+    """
     default, names = outlook.table.default, outlook.table.default_checks
-    if default is None or not names:
-        return
-    yield Action(
+    if default is not None and names:
+        yield Action(
+            kind=ActionKind.REMOVE_LEFTOVERS,
+            object=str(default.relation),
+            table=outlook.name,
+            reason=f"{', '.join(names)}: left by an interrupted run, it refuses rows",
+            steps=(removal(default.relation, names),),
+        )
+    for table in marked:
+        if read_mark(table.comment).get(DRAINED) == outlook.name:
+            yield _removal(outlook, table)
+
+
+def _removal(outlook: Outlook, log: MarkedTable) -> Action:
+    schema, oid = log.relation.schema, int(read_mark(log.comment)["oid"])
+    objects = Objects(schema, oid)
+    return Action(
         kind=ActionKind.REMOVE_LEFTOVERS,
-        object=str(default.relation),
+        object=str(log.relation),
         table=outlook.name,
-        reason=f"{', '.join(names)}: left by an interrupted run, it refuses rows",
+        reason="left by an interrupted drain, it slows writers of the default partition",
         steps=(
             Step(
-                statements=tuple(drop(default.relation, name) for name in names),
-                locks=alone(default.relation),
+                statements=(
+                    f"DROP FUNCTION {objects.function}() CASCADE",
+                    f"DROP TABLE {objects.root}, {objects.old}, {objects.log}",
+                ),
             ),
         ),
+        preconditions={"schema": schema, "drained_oid": oid},
     )

@@ -17,7 +17,7 @@ from maintenance.partitions.default_findings import default_finding
 from maintenance.partitions.filling import fill
 from maintenance.partitions.findings import TakenName, findings_of
 from maintenance.partitions.holding import buckets_of
-from maintenance.partitions.leftovers import remove_leftovers
+from maintenance.partitions.leftovers import leftovers
 from maintenance.partitions.outlook import Outlook, look
 from maintenance.partitions.remedy import Drain, Remedy, Stuck, Swap, remedy_of
 from maintenance.policy import PartitionPolicy, Policy
@@ -88,7 +88,7 @@ def _plan_table(outlook: Outlook, snapshot: Snapshot, request: Request) -> Plan:
     return Plan(
         actions=(
             *_refused(outlook, request.periods),
-            *remove_leftovers(outlook),
+            *leftovers(outlook, snapshot.marked),
             *(() if request.periods else repairs(outlook.table, drifted)),
             *fill(outlook, free, remedy, role),
             *(() if request.periods else _default(outlook, taken, role)),

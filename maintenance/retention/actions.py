@@ -1,11 +1,19 @@
 """The actions of retention: archive, detach, drop, and ending an interrupted detach."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from maintenance.catalog.models import Table
 from maintenance.ddl.detach import detach, finalize
-from maintenance.ddl.guards import still_detached
-from maintenance.ddl.marks import DETACHED_FROM, NOW, marked, stamp
+from maintenance.ddl.guards import still_attached, still_detached
+from maintenance.ddl.marks import (
+    DETACHED_FROM,
+    NOW,
+    marked,
+    read_mark,
+    set_comment,
+    stamp,
+    unmarked,
+)
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.keys import FUTURE, PAST
 from maintenance.partitioning.coverage import codec_of, read_bound
@@ -60,6 +68,33 @@ def end_pending(table: Table) -> Iterator[Action]:
                 reason="its detach was interrupted: rows are invisible, inserts of its range fail",
                 preconditions={"oid": child.oid},
             )
+
+
+def unmark(case: Case, going: Container[int]) -> Iterator[Action]:
+    """Remove marks of detaches that were not carried out.
+
+    A run that was killed leaves one, and so does whoever attaches a table again. With it, a
+    partition that somebody detaches by hand, to keep it, would count as detached by us.
+
+    Args:
+        case: the table.
+        going: OIDs of partitions that this run detaches, or that are half detached.
+    """
+    for child in case.table.partitions:
+        comment = case.comments.get(child.oid)
+        if child.oid in going or child.bound is None or DETACHED_FROM not in read_mark(comment):
+            continue
+        guard = still_attached(child.relation, child.oid, case.table.relation, child.bound)
+        own = Lock(str(child.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
+        statements = (guard, set_comment(child.relation, unmarked(comment)))
+        yield Action(
+            kind=ActionKind.REPAIR_PARTITION,
+            object=str(child.relation),
+            table=case.name,
+            steps=(Step(statements=statements, locks=(own,)),),
+            reason="it is a partition and its mark says that it was detached",
+            preconditions={"oid": child.oid},
+        )
 
 
 def _drop(case: Case, target: Target, *, after: tuple[str, ...]) -> Action:

@@ -10,7 +10,7 @@ from maintenance.archives import content_digest
 from maintenance.ddl.detach import finalize
 from maintenance.engine.actions import Action, Lock, LockMode, Step
 from maintenance.engine.workbench import Workbench, run_steps
-from maintenance.errors import DamagedArchiveError
+from maintenance.errors import DamagedArchiveError, MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName, parse_name, quote
 from maintenance.retention.archive import place_of, proven_manifest, table_of, write
 from maintenance.server.session import explain, fetch, run_sql
@@ -44,11 +44,23 @@ def _detach_concurrently(bench: Workbench, action: Action, step: Step) -> None:
         error = explain(exc, step.statements[0])
         if not error.retryable:
             raise error from exc
-        if not _pending(bench, action):
-            bench.run(step)
+        if not _pending(bench, action) and _detached_after_all(bench, action, step):
             return
         bench.progress(f"{action.object}: waiting for older transactions to end")
         bench.run(finalize(parse_name(str(action.table)), parse_name(action.object)))
+
+
+def _detached_after_all(bench: Workbench, action: Action, step: Step) -> bool:
+    """Try again what had not begun; False where a later try was the one to be interrupted."""
+    try:
+        bench.run(step)
+    except UnreachableError:
+        raise
+    except MaintenanceError:
+        if not _pending(bench, action):
+            raise
+        return False
+    return True
 
 
 def _pending(bench: Workbench, action: Action) -> bool:

@@ -10,7 +10,7 @@ from maintenance.partitioning.coverage import codec_of, coverage_of
 from maintenance.partitioning.expiry import Expired, detached, expired, grace_over
 from maintenance.partitioning.fitness import unfit
 from maintenance.policy import PartitionPolicy, Policy
-from maintenance.retention.actions import archive, end_pending, finish, retire
+from maintenance.retention.actions import archive, end_pending, finish, retire, unmark
 from maintenance.retention.case import Case, case_of
 from maintenance.retention.findings import clocks_differ, due_findings, fuse_finding, stranded
 
@@ -75,8 +75,10 @@ def _work(case: Case, due: Sequence[Expired], snapshot: Snapshot, ended: dict[in
     free = [item for item in due if item.held is None and not case.table.referenced_by]
     most = case.retention.max_per_run
     going = free[: max(most - len(left), 0)]
+    unattached = {*ended, *(item.span.partition.oid for item in going)}
     return Plan(
         actions=(
+            *unmark(case, unattached),
             *(finish(case, item, ended) for item in left[:most]),
             *(action for item in going for action in retire(case, item)),
         ),

@@ -1,7 +1,6 @@
 """Archives take the same memory whatever their size."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +12,10 @@ from tests.archives import identify
 from tests.builders import ROOT, Database
 
 BIG = QualifiedName("public", "big")
-LIMIT_MB = {"copy": 150, "parquet": 300}
-_PER_MB = 2**20 if sys.platform == "darwin" else 2**10  # of the kernel's unit
+LIMIT_MB = {"copy": 150, "parquet": 400}
 
 ROUND_TRIP = """
-import json, sys
+import json, re, sys
 from maintenance.archives import TableId, write_archive
 from maintenance.archives.restoring import Restorer
 from maintenance.names import QualifiedName
@@ -32,10 +30,13 @@ with session(url) as connection:
     assert write_archive(connection, table, place, the_facts(key="at"), format_=format_).reused
     copy = QualifiedName("public", "copy")
     Restorer(connection, a_ladder(), "postgres").standalone(place, archived.manifest, copy)
-    print(json.dumps(archived.manifest.content.n_bytes))
+    peak = re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())
+    print(json.dumps([archived.manifest.content.n_bytes, int(peak[1]) / 1024]))
 """
 
 
+# Not from resource usage, which begins with what the parent process had at its peak.
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is told by Linux")
 @pytest.mark.slow
 @pytest.mark.pg("== 18")
 @pytest.mark.parametrize("format_", LIMIT_MB)
@@ -48,14 +49,13 @@ def test_memory_is_flat(database: Database, tmp_path: Path, format_: str) -> Non
     )
     table = identify(database, BIG)
     arguments = [database.url, str(table.oid), str(tmp_path), format_]
-    process = subprocess.Popen(
-        [sys.executable, "-c", ROUND_TRIP, *arguments], cwd=ROOT, stdout=subprocess.PIPE
+    done = subprocess.run(
+        [sys.executable, "-c", ROUND_TRIP, *arguments],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.PIPE,
+        timeout=250,
     )
-    assert process.stdout is not None
-    n_bytes = json.loads(process.stdout.read())
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stdout.close()
-    assert process.returncode == 0
+    n_bytes, peak_mb = json.loads(done.stdout)
     assert n_bytes > 300e6
-    assert usage.ru_maxrss / _PER_MB <= LIMIT_MB[format_]
+    assert peak_mb <= LIMIT_MB[format_]

@@ -404,7 +404,7 @@ def test_row_that_came_too_late_to_be_counted_stops_the_swap(
     planned = maintain.plan(application, now=NOW)
     (action,) = [a for a in planned.plan.actions if a.kind is ActionKind.SWAP_DEFAULT]
     database.execute("INSERT INTO public.events (id, at) VALUES (-2, '2031-01-01')")
-    add, validate, *_ = action.sql
+    _, add, validate, *_ = action.sql
     database.execute(add)
     with pytest.raises(Exception, match=r"maintenance_only_2026_11_01.*violated"):
         database.execute(validate)

@@ -336,3 +336,79 @@ def test_period_without_an_archive_is_an_error_that_lists_those_there_are(
     done = CliRunner().invoke(cli, [*arguments, "--period", "1999-01"])
     assert done.exit_code == 1
     assert month(-5) in done.stderr
+
+
+# Beside transactions that never cease
+
+
+def reading_in_turns(database: Database, stop: threading.Event, seconds: float) -> None:
+    reader = database.connect(autocommit=False)
+    while not stop.is_set():
+        reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        reader.execute("SELECT count(*) FROM public.events")
+        stop.wait(seconds)
+        reader.rollback()
+
+
+def test_readers_who_take_turns_without_a_gap_do_not_stop_a_detach(
+    filled: Database, tmp_path: Path
+) -> None:
+    filled.execute("CREATE SEQUENCE public.ids START 1000")
+    stop = threading.Event()
+    lengths = (0.5, 0.7, 0.9)
+    readers = [
+        threading.Thread(target=reading_in_turns, args=(filled, stop, each)) for each in lengths
+    ]
+    retention = {"keep": "2 months", "action": "drop"}
+    locks = {"give_up_after": "20 seconds"}
+    policy = make_policy(tmp_path, filled.url, {**EVENTS, "retention": retention}, locks=locks)
+    for reader in readers:
+        reader.start()
+    try:
+        with writing(filled) as writers:
+            report = retire(policy)
+    finally:
+        stop.set()
+        for reader in readers:
+            reader.join()
+    assert report.ok, [result.error for result in report.results]
+    assert writers.errors == []
+    assert relations(filled) == {child(n) for n in range(-2, 4)}
+
+
+def test_detach_that_begins_late_and_is_interrupted_then_is_ended_too(
+    filled: Database, tmp_path: Path
+) -> None:
+    policy = policy_of(filled, tmp_path, max_per_run=1)
+    reader = filled.connect(autocommit=False)
+    reader.execute("SELECT count(*) FROM public.events")
+    other = filled.connect(autocommit=False)
+    other.execute("LOCK TABLE ONLY public.events IN SHARE UPDATE EXCLUSIVE MODE")
+    lines: list[str] = []
+
+    def progress(line: str) -> None:
+        lines.append(line)
+        if len(lines) == 1:
+            threading.Timer(0.3, other.rollback).start()
+            threading.Timer(1.5, reader.rollback).start()
+
+    report = maintain.apply(policy, only=["retention"], progress=progress)
+    assert report.ok, [result.error for result in report.results]
+    assert any("older transactions" in line for line in lines)
+    assert child(-5) not in relations(filled)
+
+
+def test_mark_of_a_detach_that_was_not_carried_out_is_removed(
+    filled: Database, tmp_path: Path
+) -> None:
+    name = QualifiedName("public", child(-5))
+    mark = {"detached_from": "public.events", "period": month(-5), "at": "2020-01-01T00:00Z"}
+    filled.execute(set_comment(name, marked("ours", mark)))
+    policy = policy_of(filled, tmp_path, keep="3 years")
+    report = retire(policy)
+    assert report.ok
+    assert [result.action.kind.value for result in report.results] == ["repair_partition"]
+    assert filled.execute(f"SELECT obj_description('{name}'::regclass)") == [("ours",)]
+    filled.execute(f"ALTER TABLE public.events DETACH PARTITION {name}")
+    assert retire(policy).results == ()
+    assert child(-5) in relations(filled)

@@ -8,11 +8,15 @@ import pytest
 from rich.console import Console
 
 from benchmarks import partman
+from benchmarks.archive import ArchiveMonth
 from benchmarks.create_partitions import CreatePartitions
+from benchmarks.default_swap import DefaultSwap, DefaultSwapTime
+from benchmarks.drop_expired import DropExpired
 from benchmarks.linearity import Linearity
 from benchmarks.nothing_to_do import NothingToDo
 from benchmarks.outcomes import OURS, PEER, Benchmark, Outcome, Target
 from benchmarks.report import show, write
+from benchmarks.retention_stall import RetentionStall
 from benchmarks.tick_to_finish import TickToFinish
 from benchmarks.writer_stall import WriterStall
 from maintenance.demo.postgres import PostgresServer
@@ -21,6 +25,13 @@ TINY: dict[str, Benchmark] = {
     "nothing_to_do": NothingToDo(n_tables=2, n_months=8, rounds=1),
     "create_partitions": CreatePartitions(n_tables=2, premake=2, rounds=1),
     "writer_stall": WriterStall(n_writers=1, read_s=0, premake=2, rounds=1),
+    "archive": ArchiveMonth(n_rows=1_000, rounds=1),
+    "drop_expired": DropExpired(n_tables=2, n_expired=3, rounds=1),
+    "retention_stall": RetentionStall(
+        n_writers=1, read_s=0, after_s=5, n_made=2, n_gone=2, n_default_rows=100, rounds=1
+    ),
+    "default_swap": DefaultSwap(n_rows=1_000, n_writers=1, rounds=1, peer_s=12),
+    "default_swap_time": DefaultSwapTime(n_rows=1_000, rounds=1),
     "linearity": Linearity(n_tables=20, n_months=6, rounds=1),
 }
 

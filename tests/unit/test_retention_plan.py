@@ -164,7 +164,7 @@ def test_tables_detached_by_others_are_never_dropped() -> None:
         "maintenance: {broken",
     ]
     tables = tuple(
-        MarkedTable(n, QualifiedName("public", f"t{n}"), comment, False, 0)
+        MarkedTable(100 + n, QualifiedName("public", f"t{n}"), comment, False, 0)
         for n, comment in enumerate(strangers)
     )
     assert retired(*months("2026-09", "2026-11"), snapshot={"marked": tables}).actions == ()
@@ -222,3 +222,18 @@ def test_nothing_inside_the_retention_is_ever_touched(
     for action in result.actions:
         back, length = ranges[int(action.preconditions["oid"])]
         assert first - back + length <= limit
+
+
+def test_mark_of_a_detach_not_carried_out_goes_unless_this_run_detaches() -> None:
+    july, august, september = (
+        month._replace(oid=10 + n) for n, month in enumerate(months("2026-07", "2026-09"))
+    )
+    mark = marked(None, {"detached_from": "public.events", "at": "2026-11-01T00:00:00+00:00"})
+    tables = tuple(MarkedTable(p.oid, p.relation, mark, True, 0) for p in (july, august, september))
+    result = retired(july, august, september, snapshot={"marked": tables}, max_per_run=1)
+    assert done(result) == [
+        ("repair_partition", "2026_08"),
+        ("repair_partition", "2026_09"),
+        ("detach_partition", "2026_07"),
+        ("drop_partition", "2026_07"),
+    ]

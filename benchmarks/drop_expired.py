@@ -1,0 +1,93 @@
+"""Expired partitions dropped: with our care, by pg_partman, and with no care at all."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks import partman
+from benchmarks.outcomes import OURS, PEER, Outcome, Target, ratio
+from benchmarks.servers import fresh_database, session
+from benchmarks.tables import URL_VARIABLE, Shape, build, n_partitions, write_policy
+from benchmarks.timing import Contender, interleave, seconds
+from maintenance import maintain
+from maintenance.demo.postgres import PostgresServer
+from maintenance.engine.actions import Step
+from maintenance.policy import Policy
+
+BARE = "the same safe sequence, bare"
+MAX_OVER_BARE = 1.5
+PREMAKE = 1
+KEPT = "1 month"
+N_LEFT = 3
+"""Of each table: the month before this one, this one and the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropExpired:
+    """100 expired months of 11 tables; a clone for each try."""
+
+    n_tables: int = 11
+    n_expired: int = 100
+    rounds: int = 5
+
+    def run(self, server: PostgresServer) -> Outcome:
+        shape = Shape(self.n_tables, behind=1 + self.n_expired, ahead=PREMAKE)
+        retention = {"keep": KEPT, "action": "drop", "max_per_run": self.n_expired}
+        has_peer = partman.is_available(server)
+        with tempfile.TemporaryDirectory() as folder, fresh_database(server) as template:
+            path = Path(folder) / "policy.yaml"
+            policy = write_policy(path, shape.tables, PREMAKE, retention=retention)
+            with session(template.url) as connection:
+                build(connection, shape)
+                if has_peer:
+                    partman.register(connection, shape.tables, PREMAKE)
+            contenders = {
+                OURS: self._checked(partial(_ours, policy)),
+                BARE: self._checked(partial(_bare, policy)),
+                PEER: self._checked(_peer) if has_peer else None,
+            }
+            samples = interleave(contenders, self.rounds, template.clone)
+        targets = [Target("maintenance over bare", ratio(samples, OURS, BARE), MAX_OVER_BARE)]
+        n_dropped = self.n_tables * self.n_expired
+        what = f"{n_dropped:,} expired partitions of {self.n_tables} tables dropped"
+        return Outcome(what, "s", samples, targets)
+
+    def _checked(self, contender: Contender) -> Contender:
+        def run(url: str) -> float:
+            took = contender(url)
+            left, wanted = n_partitions(url), self.n_tables * N_LEFT
+            assert left == wanted, f"{left} partitions are left, wanted {wanted}"
+            return took
+
+        return run
+
+
+def _ours(policy: Policy, url: str) -> float:
+    return seconds(lambda: maintain.apply(policy, environ={URL_VARIABLE: url}))
+
+
+def _bare(policy: Policy, url: str) -> float:
+    actions = maintain.plan(policy, environ={URL_VARIABLE: url}).plan.actions
+    messages = [m for action in actions for step in action.steps for m in _messages(step)]
+
+    def work() -> None:
+        with session(url) as connection:
+            for message in messages:
+                connection.execute(message.encode())
+
+    return seconds(work)
+
+
+def _messages(step: Step) -> Iterator[str]:
+    """Yield a step's statements: a transaction, or alone where that is how it works."""
+    if step.concurrent:
+        yield from step.sql
+    else:
+        yield ";\n".join(("BEGIN", *step.sql, "COMMIT"))
+
+
+def _peer(url: str) -> float:
+    partman.set_retention(url, KEPT)
+    return seconds(lambda: partman.run_by_table(url))

@@ -1,0 +1,74 @@
+"""Removing what a drain has made: when it is done, when it gives up, and after it was killed."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+from maintenance.ddl.locking import take
+from maintenance.engine.actions import Lock, LockMode, Step
+from maintenance.engine.workbench import Workbench
+from maintenance.names import QualifiedName, quote
+from maintenance.partitions.checks import alone
+from maintenance.partitions.drain.objects import Objects
+from maintenance.server.session import fetch, milliseconds
+
+
+def clear(bench: Workbench, objects: Objects) -> None:
+    """Remove the triggers, then the copies or, after the exchange, the old default partition.
+
+    Raises:
+        MaintenanceError: a lock stayed busy; what is left is known by its names to the next run.
+    """
+    parameters = {"schema": objects.schema, "prefix": objects.prefix}
+    rows = fetch(bench.connection, "partitions", "list_drain_objects", parameters)
+    triggers = [row for row in rows if row.kind == "trigger"]
+    keys = [row for row in rows if row.kind == "foreign key"]
+    tables = [row for row in rows if row.kind == "tree"]
+    tables += [row for row in rows if row.kind == "table" and row.name != objects.log.name]
+    if triggers:
+        bench.run(_let_go(triggers, keys))
+    for row in keys:
+        bench.run(_drop_key(row))
+    for row in tables:
+        bench.run(_drop_table(row, bench.ladder.patient_lock_timeout))
+    bench.run(Step(statements=tuple(_last(objects))))
+
+
+def _let_go(triggers: Sequence[Any], keys: Sequence[Any]) -> Step:
+    """Stop following the changes, and forget the rows of copies that have foreign keys.
+
+    From then on the copies grow stale: rows of theirs would forbid to delete what they point to.
+    """
+    default = _table(triggers[0])
+    copies = sorted({str(_table(row)) for row in keys})
+    drops = [f"DROP TRIGGER IF EXISTS {quote(row.part)} ON {default}" for row in triggers]
+    forget = [f"TRUNCATE {', '.join(copies)}"] if copies else []
+    locks = alone(default)
+    return Step(statements=(take(locks), *drops, *forget), locks=locks)
+
+
+def _drop_key(row: Any) -> Step:
+    """Drop a foreign key: dropping its table would lock all that its keys point to at once."""
+    table = _table(row)
+    referenced = str(QualifiedName(row.referenced_schema, row.referenced))
+    locks = (*alone(table), Lock(referenced, LockMode.ACCESS_EXCLUSIVE))
+    drop = f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {quote(row.part)}"
+    return Step(statements=(take(locks), drop), locks=locks)
+
+
+def _drop_table(row: Any, patience: timedelta) -> Step:
+    """Drop a table of ours; an autovacuum at work on it gives way only to a request that waits."""
+    return Step(
+        prepare=(f"SET LOCAL lock_timeout = {milliseconds(patience)}",),
+        statements=(f"DROP TABLE IF EXISTS {_table(row)}",),
+    )
+
+
+def _table(row: Any) -> QualifiedName:
+    return QualifiedName(row.schema, row.name)
+
+
+def _last(objects: Objects) -> Iterator[str]:
+    """Yield what goes together: as long as the log is there, something may be."""
+    yield f"DROP FUNCTION IF EXISTS {objects.function}()"
+    yield f"DROP TABLE IF EXISTS {objects.log}"

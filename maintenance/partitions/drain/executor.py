@@ -1,0 +1,161 @@
+"""Carrying out a drain, in rounds of as many periods as one short exchange can attach."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from maintenance.catalog.observe import observe
+from maintenance.engine.actions import Action, Lock, LockMode, Step
+from maintenance.engine.workbench import Workbench, run_steps
+from maintenance.errors import EffectError, MaintenanceError, UnreachableError
+from maintenance.names import quote
+from maintenance.partitions.drain.capture import install, logging_function, mirroring_function
+from maintenance.partitions.drain.clearing import clear
+from maintenance.partitions.drain.copying import copy_rows
+from maintenance.partitions.drain.exchange import exchange
+from maintenance.partitions.drain.following import catch_up, follow, n_open_changes
+from maintenance.partitions.drain.job import Job
+from maintenance.partitions.drain.objects import Objects
+from maintenance.partitions.drain.preparing import prepare
+from maintenance.partitions.drain.proof import Content, compare
+from maintenance.partitions.drain.snapshots import wait_for_older_snapshots
+from maintenance.partitions.drain.stage import build, build_root, finish
+from maintenance.partitions.drain.transactions import transact
+from maintenance.policy import PartitionPolicy
+
+
+def drain_default(bench: Workbench, action: Action) -> Mapping[str, Any]:
+    """Move rows of a default partition into partitions of their own, without moving them.
+
+    Returns:
+        The rows of each period, and how many stay in the default partition.
+
+    Raises:
+        MaintenanceError: something forbids it, or somebody was in the way until the deadline;
+            all is then as it was.
+    """
+    section = _section(bench, action)
+    waiting = dict(action.preconditions["periods"])
+    moved: dict[str, int] = {}
+    left = 0
+    while waiting:
+        job = prepare(bench, section, waiting)
+        if not moved and job.default.oid != action.preconditions["default_oid"]:
+            raise MaintenanceError(f"{action.object} is not the table that was planned for")
+        contents = _guarded_round(bench, job)
+        keys = sorted(waiting)[: len(job.periods)]
+        moved |= {key: content.n_rows for key, content in zip(keys, contents, strict=False)}
+        left = contents[-1].n_rows
+        waiting = {key: name for key, name in waiting.items() if key not in keys}
+    return {"rows": sum(moved.values()), "periods": moved, "left": left}
+
+
+def remove_leftovers(bench: Workbench, action: Action) -> Mapping[str, Any]:
+    """Remove what a run that was killed has left: a drain's objects, or only CHECKs."""
+    if "drained_oid" in action.preconditions:
+        schema, oid = action.preconditions["schema"], action.preconditions["drained_oid"]
+        clear(bench, Objects(schema, oid))
+        return {}
+    return run_steps(bench, action)
+
+
+def _section(bench: Workbench, action: Action) -> PartitionPolicy:
+    return next(s for s in bench.policy.partitions if str(s.table) == action.table)
+
+
+def _guarded_round(bench: Workbench, job: Job) -> tuple[Content, ...]:
+    try:
+        contents = _round(bench, job)
+    except UnreachableError:
+        raise
+    except MaintenanceError as exc:
+        try:
+            clear(bench, job.objects)
+        except MaintenanceError as second:
+            exc.add_note(f"and what the drain has made could not be removed: {second}")
+        raise
+    clear(bench, job.objects)
+    return contents
+
+
+def _round(bench: Workbench, job: Job) -> tuple[Content, ...]:
+    xid = _copy(bench, job)
+    deadline = bench.ladder.clock() + bench.ladder.give_up_after.total_seconds()
+    xid, contents = _prove(bench, job, xid, deadline)
+    wait_for_older_snapshots(bench, xid, deadline)
+    _add_foreign_keys(bench, job)
+    while True:
+        xid = follow(bench, job, xid, deadline)
+        wait_for_older_snapshots(bench, xid, deadline)
+        try:
+            bench.run(exchange(job))
+        except MaintenanceError:
+            if not n_open_changes(bench, job):
+                raise
+        else:
+            break
+    _verify(bench, job)
+    return contents
+
+
+def _copy(bench: Workbench, job: Job) -> str:
+    """Bring the copies to where they follow by themselves; return who last wrote rows."""
+    objects = job.objects
+    bench.run(install(job, prepare=(*build(job), *logging_function(job))))
+    xid = copy_rows(bench, job)
+    xid = catch_up(bench, job, xid, into=objects.plain)
+    transact(bench, tuple(build_root(job)))
+    for target in job.targets:
+        bench.progress(f"{target.final}: building indexes")
+        transact(bench, tuple(finish(job, target)))
+    transact(bench, [f"DROP TABLE {objects.plain}"])
+    xid = catch_up(bench, job, xid, into=objects.root)
+    transact(bench, [mirroring_function(job)])
+    return xid
+
+
+def _prove(
+    bench: Workbench, job: Job, xid: str, deadline: float
+) -> tuple[str, tuple[Content, ...]]:
+    """Return who last wrote rows, and what each copy holds, proven to be what it should."""
+    while True:
+        xid = follow(bench, job, xid, deadline)
+        bench.progress(f"{job.default.relation}: comparing rows and copies")
+        proof = compare(bench, job)
+        if proof.holds:
+            return xid, proof.copies
+
+
+def _add_foreign_keys(bench: Workbench, job: Job) -> None:
+    """Give the copies the parent's foreign keys, so that ATTACH need not look at their rows."""
+    for key in job.shape.foreign_keys:
+        for target in job.targets:
+            name = quote(key.name)
+            bench.run(
+                Step(
+                    statements=(
+                        f"ALTER TABLE {target.copy} ADD CONSTRAINT {name} {key.definition}"
+                        " NOT VALID",
+                    ),
+                    locks=(
+                        Lock(str(target.copy), LockMode.SHARE_ROW_EXCLUSIVE),
+                        Lock(str(key.referenced), LockMode.SHARE_ROW_EXCLUSIVE),
+                    ),
+                )
+            )
+            validate = f"ALTER TABLE {target.copy} VALIDATE CONSTRAINT {name}"
+            bench.run(Step(statements=(validate,)))
+
+
+def _verify(bench: Workbench, job: Job) -> None:
+    snapshot = observe(
+        bench.connection, [job.table.relation], time_cap=bench.policy.observe.time_cap
+    )
+    table = snapshot.tables[job.table.relation]
+    attached = {partition.relation for partition in table.partitions}
+    default = table.default
+    if (
+        default is None
+        or default.oid == job.default.oid
+        or not attached.issuperset(target.final for target in job.periods)
+    ):
+        raise EffectError(f"{job.table.relation}: exchanged, and yet the catalog does not show it")

@@ -1,0 +1,144 @@
+"""Copying again what was logged: all at once while rows are copied, row by row once mirrored."""
+
+from typing import NamedTuple
+
+from maintenance.engine.workbench import Workbench
+from maintenance.errors import MaintenanceError
+from maintenance.names import QualifiedName, literal
+from maintenance.partitions.drain.job import Job
+from maintenance.partitions.drain.transactions import ONE_SNAPSHOT, XID, transact
+
+FEW = 200
+"""Logged changes after which catching up is worth nothing: as many come meanwhile."""
+
+BATCH = 50
+"""Rows a transaction, whose writers wait for it: a few milliseconds."""
+
+_PAUSE_S = 0.02
+
+
+class Followed(NamedTuple):
+    """How far the copies have followed.
+
+    Attributes:
+        n_changes: that were made in this step.
+        xid: the transaction that made them.
+    """
+
+    n_changes: int
+    xid: str
+
+
+def catch_up(bench: Workbench, job: Job, xid: str, into: QualifiedName) -> str:
+    """Copy again what was logged, until hardly anything is left; nobody else writes copies yet.
+
+    Returns:
+        The last transaction that wrote copies.
+    """
+    while True:
+        done = _replay(bench, job, into)
+        xid = done.xid if done.n_changes else xid
+        if done.n_changes <= FEW:
+            return xid
+
+
+def follow(bench: Workbench, job: Job, xid: str, deadline: float) -> str:
+    """Copy again what could not be mirrored, until nothing is left.
+
+    Returns:
+        The last transaction that wrote copies.
+
+    Raises:
+        MaintenanceError: there was no end of it by the deadline.
+    """
+    while (n_open := n_open_changes(bench, job)) > 0:
+        if bench.ladder.clock() >= deadline:
+            raise MaintenanceError(
+                f"{job.default.relation}: its rows changed faster than the changes were copied",
+                hint="the next run tries again; only with a primary key are all changes mirrored",
+            )
+        done = (
+            _reconcile(bench, job) if job.shape.identity else _replay(bench, job, job.objects.root)
+        )
+        xid = done.xid if done.n_changes else xid
+        if n_open <= done.n_changes + BATCH:
+            bench.ladder.sleep(_PAUSE_S)
+    return xid
+
+
+def n_open_changes(bench: Workbench, job: Job) -> int:
+    """Return how many changes are logged.
+
+    Raises:
+        MaintenanceError: one of them is a TRUNCATE.
+    """
+    log = job.objects.log
+    count = f"SELECT count(*), coalesce(bool_or(truncated), false) FROM {log}"
+    ((_, ((n_open, truncated),)),) = transact(bench, [count])
+    if truncated:
+        raise MaintenanceError(
+            f"{job.default.relation}: was truncated while it was copied",
+            hint="the next run looks at what it holds now",
+        )
+    return int(n_open)
+
+
+def _replay(bench: Workbench, job: Job, into: QualifiedName) -> Followed:
+    """Copy again every row that the log names, log and rows seen in one snapshot."""
+    log, default = job.objects.log, job.default.relation
+    keys = [f"k{place}" for place, _ in enumerate(job.identity("d"))]
+    changed = f"(SELECT DISTINCT {', '.join(keys)} FROM {log}) AS l"
+    statements = [
+        f"DELETE FROM {into} AS c USING {changed} WHERE {_same(job, 'c', 'l')}",
+        f"INSERT INTO {into} ({job.columns()}) SELECT {job.columns('d')}"
+        f" FROM ONLY {default} AS d JOIN {changed} ON {_same(job, 'd', 'l')}",
+        f"DELETE FROM {log} WHERE NOT truncated",
+        XID,
+    ]
+    _, _, logged, (_, ((xid,),)) = transact(bench, statements, isolation=ONE_SNAPSHOT)
+    return Followed(logged.n_rows, xid)
+
+
+def _reconcile(bench: Workbench, job: Job) -> Followed:
+    """Copy again some of the rows that the log names, each locked against its writers meanwhile.
+
+    Writers lock the row, then its copy, and so do we: nobody waits in a circle. A row that one of
+    them is at work on is left for later. Where the row is gone, only a copy that was there before
+    we looked goes: one statement looks for both. An entry goes only if it was there before.
+    """
+    log, default, root = job.objects.log, job.default.relation, job.objects.root
+    keys = [f"k{place}" for place, _ in enumerate(job.identity("d"))]
+    body = f"""
+DECLARE l record;
+BEGIN
+  FOR l IN SELECT {", ".join(keys)}, pg_catalog.array_agg(entry) AS entries FROM {log}
+            WHERE NOT truncated GROUP BY {", ".join(keys)} ORDER BY min(entry) LIMIT {BATCH}
+  LOOP
+    BEGIN
+      PERFORM FROM ONLY {default} AS d WHERE {_same(job, "d", "l")} FOR NO KEY UPDATE SKIP LOCKED;
+      IF FOUND THEN
+        DELETE FROM {root} AS c WHERE {_same(job, "c", "l")};
+        INSERT INTO {root} ({job.columns()})
+          SELECT {job.columns("d")} FROM ONLY {default} AS d WHERE {_same(job, "d", "l")};
+      ELSE
+        PERFORM FROM ONLY {default} AS d WHERE {_same(job, "d", "l")};
+        CONTINUE WHEN FOUND;
+        DELETE FROM {root} AS c WHERE {_same(job, "c", "l")}
+           AND NOT EXISTS (SELECT FROM ONLY {default} AS d WHERE {_same(job, "d", "l")});
+      END IF;
+      DELETE FROM {log} WHERE entry = ANY (l.entries);
+    EXCEPTION WHEN unique_violation THEN
+      NULL;  -- a copy that is not true any more stands in the way: its turn comes
+    END;
+  END LOOP;
+END"""
+    count = f"SELECT count(*) FROM {log}"
+    ((_, ((before,),)), _, (_, ((after,),)), (_, ((xid,),))) = transact(
+        bench, [count, f"DO {literal(body)}", count, XID]
+    )
+    return Followed(max(before - after, 1), xid)
+
+
+def _same(job: Job, row: str, entry: str) -> str:
+    expressions = job.identity(row)
+    return " AND ".join(f"{e} = {entry}.k{place}" for place, e in enumerate(expressions))

@@ -1,0 +1,105 @@
+"""What one drain is about: the tables, the periods, and how a row is told from others."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from maintenance.catalog.models import Partition, Table
+from maintenance.names import QualifiedName, quote
+from maintenance.partitions.drain.objects import Objects
+
+_WITHOUT_HASH = frozenset({"json", "xml"})
+"""Types that have no hash function; their text is the same in every session."""
+
+
+class Target(NamedTuple):
+    """A table that takes rows of the default partition.
+
+    Attributes:
+        copy: its name while it is filled.
+        final: its name as a partition.
+        bound: `FOR VALUES …` or `DEFAULT`.
+        checks: conditions that its rows meet, by which ATTACH need not look at them.
+    """
+
+    copy: QualifiedName
+    final: QualifiedName
+    bound: str
+    checks: tuple[str, ...]
+
+
+class ForeignKey(NamedTuple):
+    """A foreign key of the parent."""
+
+    name: str
+    definition: str
+    referenced: QualifiedName
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What of the parent's definition decides how rows are copied.
+
+    Attributes:
+        columns: those that are written, in order.
+        stored: those and the generated ones that are stored: all that can be compared.
+        identity: columns that tell a row from every other; none where no key does.
+        partition_key: such as `RANGE (at)`.
+    """
+
+    columns: tuple[str, ...]
+    stored: tuple[str, ...]
+    identity: tuple[str, ...]
+    partition_key: str
+    n_indexes: int
+    foreign_keys: tuple[ForeignKey, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One round of a drain.
+
+    Attributes:
+        periods: one for each period that leaves the default partition.
+        rest: for all that stays.
+    """
+
+    table: Table
+    default: Partition
+    role: str
+    shape: Shape
+    periods: tuple[Target, ...]
+    rest: Target
+
+    @cached_property
+    def objects(self) -> Objects:
+        """The names of what it makes."""
+        return Objects(self.default.relation.schema, self.default.oid)
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """All of them, that for the rest last."""
+        return (*self.periods, self.rest)
+
+    def identity(self, row: str) -> list[str]:
+        """Return the expressions by which a row is found again, for an alias such as `NEW`.
+
+        Without a key it is a hash of the whole row: rows that share one are copied again together.
+        """
+        if self.shape.identity:
+            return [f"{row}.{quote(name)}" for name in self.shape.identity]
+        fields = ", ".join(self._hashable(row))
+        return [f"pg_catalog.hash_record_extended(ROW({fields}), 0)"]
+
+    def columns(self, row: str = "") -> str:
+        """Return the list of columns that are written, each of an alias if one is given."""
+        prefix = f"{row}." if row else ""
+        return ", ".join(prefix + quote(name) for name in self.shape.columns)
+
+    def _hashable(self, row: str) -> Iterator[str]:
+        for name in self.shape.columns:
+            column = self.table.column(name)
+            assert column is not None, "both come from the same catalog"
+            cast = "::text" if column.type in _WITHOUT_HASH else ""
+            yield f"{row}.{quote(name)}{cast}"

@@ -1,0 +1,79 @@
+"""The proof before the exchange: rows and copies are the same, seen in one snapshot."""
+
+from typing import Any, NamedTuple
+
+from maintenance.engine.workbench import Workbench
+from maintenance.errors import EffectError
+from maintenance.names import quote
+from maintenance.partitions.drain.job import Job
+from maintenance.partitions.drain.transactions import ONE_SNAPSHOT, transact
+
+
+class Content(NamedTuple):
+    """What a table, or a part of it, holds.
+
+    Attributes:
+        digest: the sum of a hash of each row, which no order of rows changes.
+    """
+
+    n_rows: int
+    digest: int
+
+
+class Proof(NamedTuple):
+    """The contents of all copies, in the order of the targets, and how many changes were open."""
+
+    originals: tuple[Content, ...]
+    copies: tuple[Content, ...]
+    n_open: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether each copy holds what the default partition holds of its time."""
+        return self.originals == self.copies
+
+
+def compare(bench: Workbench, job: Job) -> Proof:
+    """Compare every row with its copy; reads both whole.
+
+    Raises:
+        EffectError: they differ although no change is open.
+    """
+    open_ = f"SELECT count(*) FROM {job.objects.log}"
+    statements = [open_, _contents(job, _place(job), f"ONLY {job.default.relation}")]
+    statements += [_contents(job, str(n), str(t.copy)) for n, t in enumerate(job.targets)]
+    (_, ((n_open,),)), originals, *copies = transact(bench, statements, isolation=ONE_SNAPSHOT)
+    proof = Proof(
+        _by_place(job, originals.rows),
+        _by_place(job, [row for answer in copies for row in answer.rows]),
+        n_open,
+    )
+    if not proof.holds and n_open == 0:
+        raise EffectError(
+            f"{job.default.relation}: its copy differs from it, {proof.originals} became"
+            f" {proof.copies}; it stays as it is",
+            hint="was it rewritten meanwhile, by VACUUM FULL or CLUSTER? The next run tries again",
+        )
+    return proof
+
+
+def _contents(job: Job, place: str, source: str) -> str:
+    row = ", ".join(f"d.{quote(name)}" for name in job.shape.stored)
+    return (
+        f"SELECT {place} AS place, count(*),"
+        f" sum(pg_catalog.hashtextextended(ROW({row})::text, 0)) FROM {source} AS d GROUP BY 1"
+    )
+
+
+def _place(job: Job) -> str:
+    """Return the number of the target to which a row of the default partition belongs."""
+    whens = "".join(
+        f" WHEN {' AND '.join(f'({check})' for check in target.checks)} THEN {number}"
+        for number, target in enumerate(job.periods)
+    )
+    return f"CASE{whens} ELSE {len(job.periods)} END"
+
+
+def _by_place(job: Job, rows: list[Any]) -> tuple[Content, ...]:
+    found = {place: Content(n_rows, int(digest)) for place, n_rows, digest in rows}
+    return tuple(found.get(place, Content(0, 0)) for place, _ in enumerate(job.targets))

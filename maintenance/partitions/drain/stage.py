@@ -1,0 +1,88 @@
+"""The stage: tables like the partitions to come, private until they take their place.
+
+Rows are first sorted into tables without indexes, which is quick. Then each table gets the
+parent's indexes, constraints and names by being attached to a private table that is like the
+parent: the server itself builds what is missing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from maintenance.catalog.models import Table
+from maintenance.ddl.children import build_like
+from maintenance.ddl.marks import marked, set_comment
+from maintenance.names import QualifiedName, quote
+from maintenance.partitions.checks import PREFIX
+from maintenance.partitions.drain.job import Job, Target
+from maintenance.partitions.drain.objects import DRAINED
+
+
+def build(job: Job) -> Iterator[str]:
+    """Yield the statements that make the empty stage and the log."""
+    parent, objects = _staged(job.table), job.objects
+    yield from build_like(
+        parent, objects.plain, role=job.role, indexes=False, partition_by=job.shape.partition_key
+    )
+    for target in job.targets:
+        yield from build_like(parent, target.copy, role=job.role, indexes=False)
+        # Autovacuum's lock would keep the exchange waiting while it holds others.
+        yield f"ALTER TABLE {target.copy} SET (autovacuum_enabled = false)"
+        yield from _add_checks(target)
+        yield f"ALTER TABLE {objects.plain} ATTACH PARTITION {target.copy} {target.bound}"
+    yield from _log(job)
+
+
+def build_root(job: Job) -> Iterator[str]:
+    """Yield the statements that make the private table with the parent's indexes."""
+    parent = _staged(job.table)
+    yield from build_like(
+        parent, job.objects.root, role=job.role, partition_by=job.shape.partition_key
+    )
+
+
+def finish(job: Job, target: Target) -> Iterator[str]:
+    """Yield the statements that give a filled table its indexes.
+
+    It bears its final name meanwhile, for the server names indexes after their table.
+    """
+    objects = job.objects
+    yield f"ALTER TABLE {objects.plain} DETACH PARTITION {target.copy}"
+    yield _rename(target.copy, target.final)
+    yield f"ALTER TABLE {objects.root} ATTACH PARTITION {target.final} {target.bound}"
+    yield _rename(target.final, target.copy)
+    yield f"ANALYZE {target.copy}"
+
+
+def check_names(target: Target) -> list[str]:
+    """Return the names of the CHECKs that a target has until it is attached."""
+    return [f"{PREFIX}stage_{place}" for place, _ in enumerate(target.checks)]
+
+
+def _add_checks(target: Target) -> Iterator[str]:
+    for name, condition in zip(check_names(target), target.checks, strict=True):
+        yield f"ALTER TABLE {target.copy} ADD CONSTRAINT {name} CHECK ({condition})"
+
+
+def _log(job: Job) -> Iterator[str]:
+    log, owner = job.objects.log, job.table.properties.owner
+    keys = ", ".join(f"{key} AS k{place}" for place, key in enumerate(job.identity("d")))
+    # Its content is worth nothing once we are gone, so it needs no WAL.
+    yield (
+        f"CREATE UNLOGGED TABLE {log} AS SELECT {keys}, false AS truncated"
+        f" FROM ONLY {job.default.relation} AS d WITH NO DATA"
+    )
+    yield f"ALTER TABLE {log} ADD COLUMN entry bigint GENERATED ALWAYS AS IDENTITY"
+    yield set_comment(log, marked(None, {DRAINED: str(job.table.relation), "oid": job.default.oid}))
+    if owner != job.role:
+        yield f"ALTER TABLE {log} OWNER TO {quote(owner)}"
+    for grantee in job.table.properties.default_grantees:
+        yield f"REVOKE ALL ON TABLE {log} FROM {'PUBLIC' if grantee is None else quote(grantee)}"
+
+
+def _staged(table: Table) -> Table:
+    """Leave for the end what would keep us from reading and writing the copies."""
+    return replace(table, properties=replace(table.properties, force_row_security=False))
+
+
+def _rename(table: QualifiedName, to: QualifiedName) -> str:
+    return f"ALTER TABLE {table} RENAME TO {quote(to.name)}"

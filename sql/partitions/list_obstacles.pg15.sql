@@ -1,0 +1,32 @@
+-- list_obstacles: what forbids that copies take the place of a default partition
+-- since: 15
+-- params: parent oid, relation oid
+-- columns: kind text, name text
+-- locks: none
+-- source: PostgreSQL manual, 53.18 pg_depend, 53.40 pg_publication
+SELECT 'a view on the partition itself' AS kind, v.oid::pg_catalog.regclass::text AS name
+FROM pg_catalog.pg_depend d
+JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+JOIN pg_catalog.pg_class v ON v.oid = r.ev_class
+WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+  AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+  AND d.refobjid = %(relation)s
+  AND r.ev_class <> %(relation)s
+UNION
+SELECT 'a foreign key to the partition itself', k.conname::text
+FROM pg_catalog.pg_constraint k
+WHERE k.confrelid = %(relation)s AND k.contype = 'f'
+UNION
+-- a writer's change would have to be mirrored before it may be judged
+SELECT 'a deferrable constraint', k.conname::text
+FROM pg_catalog.pg_constraint k
+WHERE k.conrelid = %(parent)s AND k.contype IN ('p', 'u', 'x') AND k.condeferrable
+UNION
+SELECT 'a publication that would publish the copies too', p.pubname::text
+FROM pg_catalog.pg_publication p
+WHERE p.puballtables
+   OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace n
+               WHERE n.pnpubid = p.oid
+                 AND n.pnnspid = (SELECT c.relnamespace FROM pg_catalog.pg_class c
+                                   WHERE c.oid = %(relation)s))
+ORDER BY 1, 2

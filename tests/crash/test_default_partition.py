@@ -1,0 +1,164 @@
+"""Kill the client, its backends or the server while a default partition is put right.
+
+A crowd works on the table all the time. In the end every acknowledged row is there once, nothing
+of ours is left, and nobody has seen a row missing or doubled, or waited too long.
+"""
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.builders import Database
+from tests.crowd import FAR, NEIGHBOURS, SPREAD, build, crowd, moments, month, rows_there
+from tests.policies import EVENTS, write_policy
+
+SEED = 20261120
+MAX_DELAY_S = 1.5
+"""About what a drain takes."""
+
+OURS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'maintenance %'"
+LEFT = """
+SELECT relname::text FROM pg_class WHERE relname LIKE 'maintenance%'
+UNION ALL SELECT proname FROM pg_proc WHERE proname LIKE 'maintenance%'
+UNION ALL SELECT tgname FROM pg_trigger WHERE tgname LIKE 'maintenance%'
+UNION ALL SELECT conname FROM pg_constraint WHERE conname LIKE 'maintenance%'
+UNION ALL SELECT relname FROM pg_class WHERE reloptions::text LIKE '%autovacuum%'
+"""
+
+Process = subprocess.Popen[str]
+Interruption = Callable[[Database, Process], object]
+
+
+def kill_client(_database: Database, process: Process) -> None:
+    process.kill()
+
+
+def end_backends(database: Database, _process: Process) -> None:
+    database.execute(f"SELECT pg_terminate_backend(pid) FROM ({OURS}) AS ours")
+
+
+def crash_server(database: Database, process: Process) -> None:
+    database.server.stop(immediate=True)
+    process.wait()
+    database.server.start()
+
+
+def start(database: Database, folder: Path) -> Process:
+    """The command line, at work on the default partition."""
+    section = {**EVENTS, "premake": 2, "start": month(-3)[:7]}
+    policy = write_policy(folder, database.url, section, locks={"give_up_after": "1 minute"})
+    program = [sys.executable, "-c", "from maintenance.cli import main; main()"]
+    return subprocess.Popen(
+        [*program, "apply", "--only", "partitions", "--policy", str(policy)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_until(condition: Callable[[], bool], limit_s: float = 20) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def interrupted(
+    database: Database, folder: Path, interrupt: Interruption, dice: random.Random
+) -> None:
+    with start(database, folder) as process:
+        wait_until(lambda: bool(database.execute(OURS)) or process.poll() is not None)
+        time.sleep(dice.uniform(0, MAX_DELAY_S))
+        interrupt(database, process)
+        _, said = process.communicate()
+    assert "Traceback" not in said
+    wait_until(lambda: not database.execute(OURS))
+
+
+def completed(database: Database, folder: Path) -> None:
+    with start(database, folder) as process:
+        out, said = process.communicate()
+    assert process.returncode == 0, out + said
+    assert database.execute(LEFT) == []
+    within = f"at >= '{month(-3)} 00:00+00' AND at < '{month(3)} 00:00+00'"
+    assert database.execute(f"SELECT FROM public.events_default WHERE {within}") == []
+
+
+def prove(
+    database: Database,
+    folder: Path,
+    interrupt: Interruption,
+    n_times: int,
+    busy: list[str],
+) -> None:
+    """Interrupt runs again and again, let one end, and settle the account."""
+    dice = random.Random(f"{SEED} {interrupt.__name__} {n_times}")
+    with crowd(database, busy, dice.randrange(1 << 30)) as people:
+        for _ in range(n_times):
+            interrupted(database, folder, interrupt, dice)
+        completed(database, folder)
+    assert people.errors == []
+    assert people.n_written > 50
+    assert people.n_read > 5
+    assert rows_there(database) == people.rows
+
+
+def prove_drain(database: Database, folder: Path, interrupt: Interruption, n_times: int) -> None:
+    build(database, [-1], [*moments(*SPREAD), *FAR], 15_000)
+    prove(database, folder, interrupt, n_times, [*moments(*SPREAD, -1), *FAR])
+
+
+def prove_swap(database: Database, folder: Path, interrupt: Interruption, n_times: int) -> None:
+    build(database, [-3, -2, 1, 2], moments(*NEIGHBOURS), 15_000)
+    prove(database, folder, interrupt, n_times, moments(*NEIGHBOURS, -2, 1))
+
+
+ENDS = [kill_client, end_backends]
+
+
+@pytest.mark.pg("== 18")
+def test_drain_that_was_interrupted_is_done_by_a_later_run(
+    database: Database, tmp_path: Path
+) -> None:
+    prove_drain(database, tmp_path, kill_client, n_times=2)
+
+
+@pytest.mark.pg("== 18")
+def test_swap_that_was_interrupted_is_done_by_a_later_run(
+    database: Database, tmp_path: Path
+) -> None:
+    prove_swap(database, tmp_path, kill_client, n_times=2)
+
+
+@pytest.mark.slow
+def test_drain_goes_on_after_a_crash_of_the_server(database: Database, tmp_path: Path) -> None:
+    build(database, [-1], moments(*SPREAD, 40), 15_000)
+    before = database.execute("SELECT count(*), sum(hashtext(e::text)) FROM public.events e")
+    dice = random.Random(SEED)
+    for _ in range(6):
+        interrupted(database, tmp_path, crash_server, dice)
+    completed(database, tmp_path)
+    assert before == database.execute(
+        "SELECT count(*), sum(hashtext(e::text)) FROM public.events e"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interrupt", ENDS)
+def test_drain_interrupted_many_times_loses_nothing(
+    database: Database, tmp_path: Path, interrupt: Interruption
+) -> None:
+    prove_drain(database, tmp_path, interrupt, n_times=20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interrupt", ENDS)
+def test_swap_interrupted_many_times_loses_nothing(
+    database: Database, tmp_path: Path, interrupt: Interruption
+) -> None:
+    prove_swap(database, tmp_path, interrupt, n_times=20)

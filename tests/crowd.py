@@ -1,0 +1,308 @@
+"""A crowd at work on `public.events`: writers who keep account, and readers who check it.
+
+Every session has a lock timeout: the server itself turns a wait that is too long into an error.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+
+from maintenance.periods import Interval, period_of
+from tests.builders import Database
+
+PATIENCE = "60ms"
+N_ACCOUNTS = 40
+"""Rows of each writer that are changed, moved, removed and written again, but never get fewer."""
+
+CREATE_EVENTS = """
+CREATE TABLE public.events (id bigint NOT NULL, at timestamptz NOT NULL, kind text NOT NULL,
+  value int NOT NULL, note text DEFAULT 'n', twice int GENERATED ALWAYS AS (value * 2) STORED,
+  PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+CREATE INDEX ON public.events (kind, at);
+"""
+
+TOTALS = """
+SELECT count(*) FILTER (WHERE kind = 'base'),
+       sum(hashtextextended(e::text, 0)) FILTER (WHERE kind = 'base'),
+       count(*) FILTER (WHERE kind = 'account'), sum(value) FILTER (WHERE kind = 'account'),
+       count(*) FILTER (WHERE kind = 'account' AND twice <> value * 2),
+       count(*) FILTER (WHERE kind = 'log'), sum(hashtextextended(e::text, 0))
+FROM public.events AS e
+"""
+
+SPREAD = (-3, -2, 0, 1)
+"""Months without a partition on both sides of one that has its partition, counted from now."""
+
+NEIGHBOURS = (-1, 0)
+"""Months without a partition, one after the other."""
+
+FAR = ["2097-01-01 00:00:00+00", "2001-01-01 00:00:00+00"]
+"""Moments that get no partition."""
+
+_ids = iter(range(1_000_000, 1 << 60))
+_lock = threading.Lock()
+
+
+def new_id() -> int:
+    with _lock:
+        return next(_ids)
+
+
+def month(offset: int) -> str:
+    """The first day of a month, counted from now."""
+    return period_of(datetime.now(UTC).date(), Interval.MONTH).shift(offset).start.isoformat()
+
+
+def moments(*offsets: int) -> list[str]:
+    return [f"{month(offset)[:8]}05 00:00:00+00" for offset in offsets]
+
+
+def build(database: Database, present: list[int], filled: list[str], n_rows: int) -> None:
+    """Make the table with some months, and a default partition with rows of some moments."""
+    database.execute(CREATE_EVENTS)
+    for offset in present:
+        database.execute(
+            f"CREATE TABLE public.events_{month(offset)[:7].replace('-', '_')}"
+            f" PARTITION OF public.events FOR VALUES FROM ('{month(offset)} 00:00+00')"
+            f" TO ('{month(offset + 1)} 00:00+00')"
+        )
+    database.execute("CREATE TABLE public.events_default PARTITION OF public.events DEFAULT")
+    database.execute(
+        "INSERT INTO public.events (id, at, kind, value)"
+        " SELECT i, (%s::timestamptz[])[i %% %s + 1] + i * interval '1 us', 'base', i"
+        " FROM generate_series(1, %s::int) AS i",
+        [filled, len(filled), n_rows],
+    )
+
+
+@dataclass
+class Crowd:
+    """What the sessions saw and did.
+
+    Attributes:
+        moments: when rows may happen, as timestamps.
+        errors: whatever must not happen.
+    """
+
+    database: Database
+    moments: list[str]
+    seed: int
+    errors: list[str] = field(default_factory=list[str])
+    n_written: int = 0
+    n_read: int = 0
+    rows: dict[int, tuple[str, int]] = field(default_factory=dict[int, tuple[str, int]])
+    expected: tuple[Any, ...] = ()
+    began: float = field(default_factory=time.monotonic)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def stopped(self) -> bool:
+        return self._stop.is_set()
+
+    def connect(self) -> psycopg.Connection[Any]:
+        connection = psycopg.connect(self.database.url, autocommit=True)
+        connection.execute(f"SET lock_timeout = '{PATIENCE}'")
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection
+
+    def fail(self, what: str) -> None:
+        self.errors.append(f"{time.monotonic() - self.began:.2f} s: {what}")
+
+
+@dataclass
+class Writer:
+    """One session that writes without a pause; what it was told is written, it remembers."""
+
+    crowd: Crowd
+    dice: random.Random
+    rows: dict[int, tuple[str, int]] = field(default_factory=dict[int, tuple[str, int]])
+    accounts: dict[int, tuple[str, int]] = field(default_factory=dict[int, tuple[str, int]])
+
+    def open_accounts(self, connection: psycopg.Connection[Any]) -> None:
+        for _ in range(N_ACCOUNTS):
+            id_, at = new_id(), self.moment()
+            insert(connection, id_, at, "account", 100)
+            self.accounts[id_] = (at, 100)
+
+    def moment(self) -> str:
+        return self.dice.choice(self.crowd.moments)
+
+    def run(self) -> None:
+        with self.crowd.connect() as connection:
+            connection.execute("SET application_name = 'writer'")
+            while not self.crowd.stopped:
+                self.step(connection)
+
+    def step(self, connection: psycopg.Connection[Any]) -> None:
+        work = self.dice.choice(
+            [self.log, self.log, self.log, self.transfer, self.move, self.renew]
+        )
+        level = self.dice.choice(["READ COMMITTED"] * 5 + ["REPEATABLE READ"])
+        undo = self.dice.random() < 0.1
+        try:
+            connection.execute(f"BEGIN ISOLATION LEVEL {level}".encode())
+            remember = work(connection)
+            connection.execute("ROLLBACK" if undo else "COMMIT")
+        except psycopg.errors.SerializationFailure:
+            connection.execute("ROLLBACK")
+        except psycopg.Error as exc:
+            self.crowd.fail(f"writer: {type(exc).__name__} {exc}")
+            if connection.broken:
+                return
+            connection.execute("ROLLBACK")
+        else:
+            self.crowd.n_written += 1
+            if not undo:
+                remember()
+
+    def log(self, connection: psycopg.Connection[Any]) -> Callable[[], object]:
+        """Add a row that stays."""
+        id_, at = new_id(), self.moment()
+        insert(connection, id_, at, "log", 7)
+        return lambda: self.rows.update({id_: (at, 7)})
+
+    def transfer(self, connection: psycopg.Connection[Any]) -> Callable[[], object]:
+        """Move value from one account to another: the sum stays."""
+        (a, (a_at, a_value)), (b, (b_at, b_value)) = self.dice.sample(
+            sorted(self.accounts.items()), 2
+        )
+        for id_, at, change in ((a, a_at, -3), (b, b_at, 3)):
+            cursor = connection.execute(
+                "UPDATE public.events SET value = value + %s WHERE id = %s AND at = %s",
+                [change, id_, at],
+            )
+            self.expect_one(cursor.rowcount, "update")
+        return lambda: self.accounts.update({a: (a_at, a_value - 3), b: (b_at, b_value + 3)})
+
+    def move(self, connection: psycopg.Connection[Any]) -> Callable[[], object]:
+        """Give an account another time: it moves to another partition."""
+        id_, (at, value) = self.dice.choice(sorted(self.accounts.items()))
+        to = self.moment()
+        cursor = connection.execute(
+            "UPDATE public.events SET at = %s WHERE id = %s AND at = %s", [to, id_, at]
+        )
+        self.expect_one(cursor.rowcount, "move")
+        return lambda: self.accounts.update({id_: (to, value)})
+
+    def renew(self, connection: psycopg.Connection[Any]) -> Callable[[], object]:
+        """Remove an account and write another one, or the same again, with its value."""
+        id_, (at, value) = self.dice.choice(sorted(self.accounts.items()))
+        cursor = connection.execute(
+            "DELETE FROM public.events WHERE id = %s AND at = %s", [id_, at]
+        )
+        self.expect_one(cursor.rowcount, "delete")
+        new, to = (id_, at) if self.dice.random() < 0.5 else (new_id(), self.moment())
+        insert(connection, new, to, "account", value)
+
+        def remember() -> None:
+            del self.accounts[id_]
+            self.accounts[new] = (to, value)
+
+        return remember
+
+    def expect_one(self, n_rows: int, what: str) -> None:
+        if n_rows != 1:
+            self.crowd.fail(f"{what} met {n_rows} rows")
+
+
+def insert(connection: psycopg.Connection[Any], id_: int, at: str, kind: str, value: int) -> None:
+    connection.execute(
+        "INSERT INTO public.events (id, at, kind, value) VALUES (%s, %s, %s, %s)",
+        [id_, at, kind, value],
+    )
+
+
+@dataclass
+class Reader:
+    """One session that looks at everything again and again."""
+
+    crowd: Crowd
+    dice: random.Random
+    n_logged: int = 0
+
+    def run(self) -> None:
+        with self.crowd.connect() as connection:
+            connection.execute("SET application_name = 'reader'")
+            while not self.crowd.stopped:
+                try:
+                    self.dice.choice([self.look, self.look_twice])(connection)
+                    self.crowd.n_read += 1
+                except psycopg.Error as exc:
+                    self.crowd.fail(f"reader: {type(exc).__name__} {exc}")
+                    if connection.broken:
+                        return
+                    connection.execute("ROLLBACK")
+                self.crowd._stop.wait(self.dice.uniform(0, 0.05))
+
+    def look(self, connection: psycopg.Connection[Any]) -> None:
+        self.check(totals(connection))
+
+    def look_twice(self, connection: psycopg.Connection[Any]) -> None:
+        """Take a snapshot, wait, then look: what was there must be there all the time."""
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        connection.execute("SELECT count(*) FROM pg_catalog.pg_class")
+        self.crowd._stop.wait(self.dice.uniform(0, 0.25))
+        first = totals(connection)
+        self.crowd._stop.wait(self.dice.uniform(0, 0.01))
+        second = totals(connection)
+        connection.execute("COMMIT")
+        self.check(first)
+        if first != second:
+            self.crowd.fail(f"one snapshot showed {first}, then {second}")
+
+    def check(self, seen: tuple[Any, ...]) -> None:
+        if seen[:5] != self.crowd.expected:
+            self.crowd.fail(f"saw {seen[:5]}, expected {self.crowd.expected}")
+        if seen[5] < self.n_logged:
+            self.crowd.fail(f"saw {seen[5]} log rows after {self.n_logged}")
+        self.n_logged = seen[5]
+
+
+def totals(connection: psycopg.Connection[Any]) -> tuple[Any, ...]:
+    row = connection.execute(TOTALS.encode()).fetchone()
+    assert row is not None
+    return row
+
+
+@contextmanager
+def crowd(
+    database: Database, moments: list[str], seed: int, n_writers: int = 2, n_readers: int = 2
+) -> Generator[Crowd]:
+    """Let the crowd work beside the block; at its end the account is settled."""
+    people = Crowd(database, moments, seed)
+    dice = random.Random(seed)
+    writers = [Writer(people, random.Random(dice.random())) for _ in range(n_writers)]
+    with people.connect() as connection:
+        for writer in writers:
+            writer.open_accounts(connection)
+        people.expected = totals(connection)[:5]
+    readers = [Reader(people, random.Random(dice.random())) for _ in range(n_readers)]
+    threads = [threading.Thread(target=person.run) for person in (*writers, *readers)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield people
+    finally:
+        people._stop.set()
+        for thread in threads:
+            thread.join()
+    for writer in writers:
+        people.rows |= writer.rows | writer.accounts
+
+
+def rows_there(database: Database) -> dict[int, tuple[str, int]]:
+    """What stands in the table beside the base rows; a doubled row is an error."""
+    rows = database.execute(
+        "SELECT id, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')||'+00', value"
+        " FROM public.events WHERE kind <> 'base'"
+    )
+    found = {id_: (at, value) for id_, at, value in rows}
+    assert len(found) == len(rows), "a row is there twice"
+    return found
