@@ -96,6 +96,7 @@ class Manifest(_Section):
     """Everything that is known of one archived partition.
 
     Attributes:
+        partition_oid: of the table that was archived; tells it from a later one of that name.
         period: the key of its period, such as `2024-01`.
         bound: as pg_get_expr showed it under TimeZone UTC.
         lower: the bound as a moment; None where it is open.
@@ -110,6 +111,7 @@ class Manifest(_Section):
     database: str
     table: Name
     partition: Name
+    partition_oid: int | None = None
     period: str
     bound: str
     lower: datetime | None

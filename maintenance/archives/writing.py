@@ -95,6 +95,8 @@ def write_archive(
         and _holds_all(connection, table, place, standing, progress)
     ):
         return Archived(standing, reused=True)
+    if standing is not None:
+        _refuse_other_table(standing, table, place)
     taken = standing.data.name if standing is not None else None
     name = next(name for name in OBJECTS[format_] if name != taken)
     export = _export(connection, table, folder, name, facts.key, format_, progress)
@@ -103,7 +105,7 @@ def write_archive(
     except BaseException:
         folder.remove(name)
         raise
-    manifest = _manifest(connection, place, facts, export)
+    manifest = _manifest(connection, table, place, facts, export)
     with folder.creating(MANIFEST) as write:
         write(manifest.to_json())
     if taken is not None:
@@ -116,6 +118,21 @@ def _standing(place: ArchivePlace) -> Manifest | None:
         return read_manifest(place)
     except DamagedArchiveError:
         return None
+
+
+def _refuse_other_table(standing: Manifest, table: TableId, place: ArchivePlace) -> None:
+    """Never replace rows that may be nowhere else: those of a table that is gone by now.
+
+    A period that is made again after its archive is another table. Only the table that was
+    archived, and written to since, may replace its own archive.
+    """
+    if standing.n_rows and standing.partition_oid != table.oid:
+        raise ArchiveError(
+            f"archive {place}: holds {standing.n_rows} rows of another table of that period than"
+            f" {table.relation}; neither is touched",
+            hint="restore that archive as a table of its own (maintenance restore --as), put the"
+            " rows together, and move the archive away",
+        )
 
 
 def _holds_all(
@@ -228,7 +245,7 @@ def _prove(folder: Folder, export: _Export, progress: Progress) -> None:
 
 
 def _manifest(
-    connection: Connection, place: ArchivePlace, facts: Facts, export: _Export
+    connection: Connection, table: TableId, place: ArchivePlace, facts: Facts, export: _Export
 ) -> Manifest:
     description = export.description
     statements = create_standalone(description, description.relation)
@@ -236,6 +253,7 @@ def _manifest(
         database=place.database,
         table=place.table,
         partition=description.relation,
+        partition_oid=table.oid,
         period=place.period,
         bound=facts.bound,
         lower=facts.lower,

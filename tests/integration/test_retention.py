@@ -412,3 +412,21 @@ def test_mark_of_a_detach_that_was_not_carried_out_is_removed(
     filled.execute(f"ALTER TABLE public.events DETACH PARTITION {name}")
     assert retire(policy).results == ()
     assert child(-5) in relations(filled)
+
+
+def test_month_made_again_never_replaces_the_archive_of_the_first(
+    filled: Database, tmp_path: Path
+) -> None:
+    policy = archiving(filled, tmp_path)
+    assert retire(policy).ok
+    kept = archiving(filled, tmp_path, keep="12 months")
+    asked = Request(TABLE, (month(-5), month(-4)))
+    assert maintain.apply(kept, request=asked).ok
+    report = retire(archiving(filled, tmp_path))
+    assert {r.action.kind.value for r in report.results if r.outcome is Outcome.FAILED} == {
+        "archive_partition"
+    }
+    assert {child(-5), child(-4)} <= relations(filled)
+    back = restore(tmp_path, "--table", "events", "--period", month(-5), "--as", "public.first")
+    assert back["rows"] == 1
+    assert filled.execute("SELECT id FROM public.first") == [(5,)]
