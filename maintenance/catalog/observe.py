@@ -105,7 +105,7 @@ def _counted(connection: Connection, snapshot: Snapshot, question: Buckets) -> S
     try:
         rows = count_default(connection, table, question.bounds)
     except psycopg.errors.LockNotAvailable:
-        reason = f"its default partition {table.default} is locked in ACCESS EXCLUSIVE mode"
+        reason = "its default partition is locked in ACCESS EXCLUSIVE mode"
         return replace(snapshot, blind={**snapshot.blind, table.relation: reason})
     counted = replace(table, default_rows=rows)
     return replace(snapshot, tables={**snapshot.tables, table.relation: counted})

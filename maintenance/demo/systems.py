@@ -22,7 +22,7 @@ from maintenance.server.session import explain
 from maintenance.server.sqlfiles import data_root
 
 MONTHS = 24
-"""How far back the rows go where the policy names no start."""
+"""How far back the rows go where the policy names neither start nor retention."""
 
 _FILLS: Mapping[str, Callable[..., int]] = {
     "learning_platform": partial(fill_learning_platform, events=150_000),
@@ -122,9 +122,8 @@ def environment(systems: Iterable[System]) -> dict[str, str]:
 
 
 def _past(section: PartitionPolicy, now: datetime) -> list[Period]:
-    start = section.start or first_month(now, MONTHS)
     floor = kept_since(section, now)
-    first = max(start, floor) if floor is not None else start
+    first = max(filter(None, (section.start, floor)), default=first_month(now, MONTHS))
     return list(periods_between(first, current_period(section, now)))
 
 

@@ -143,7 +143,7 @@ def test_every_partition_is_materialized(served: Demo, page: Page) -> None:
 def test_all_schedules_are_on(served: Demo, page: Page) -> None:
     page.goto(f"{served.url}/automation")
     expect(page.get_by_text("learning_platform_nightly")).to_be_visible()
-    expect(page.locator("input:checked")).to_have_count(4)
+    expect(page.locator("input:checked")).to_have_count(5)
 
 
 def _zoom_out(page: Page) -> None:

@@ -14,7 +14,8 @@ from maintenance import maintain
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.runner import Outcome, Result
-from maintenance.partitions.drain import copying
+from maintenance.errors import UnreachableError
+from maintenance.partitions.drain import copying, executor, preparing
 from maintenance.policy import Policy
 from tests.builders import Database, Role
 from tests.crowd import FAR, NEIGHBOURS, SPREAD, build, crowd, moments, month, rows_there
@@ -414,6 +415,63 @@ def test_rewrite_of_the_table_meanwhile_is_noticed_and_nothing_is_lost(
     assert database.execute(LEFT) == []
     assert apply(policy).ok
     assert database.execute(CONTENT) == before
+
+
+def test_many_periods_go_in_rounds_of_short_exchanges(
+    database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "LOCKED_WORK", 1)
+    before = database.execute(CONTENT)
+    result = the_drain(apply(policy))
+    assert result.outcome is Outcome.DONE, result.error
+    assert result.detail == {"rows": 7040, "periods": {"2026-09": 4799, "2026-11": 2241}, "left": 2}
+    assert database.execute(CONTENT) == before
+    assert database.execute(LEFT) == []
+
+
+# Interrupted
+
+END = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND application_name LIKE 'maintenance apply %'"
+)
+
+
+@pytest.mark.parametrize("moment", [COPYING, INDEXING, COMPARING])
+def test_what_a_killed_drain_leaves_is_in_nobodys_way_and_removed_by_the_next_run(
+    database: Database, policy: Policy, moment: str
+) -> None:
+    with pytest.raises(UnreachableError):
+        apply(policy, progress=beside(moment, lambda: database.execute(END)))
+    assert database.execute(LEFT) != []
+    database.execute(CHANGES)
+    before = database.execute(CONTENT)
+    report = apply(policy)
+    assert report.results[0].action.kind is ActionKind.REMOVE_LEFTOVERS
+    assert report.ok, [result.error for result in report.results]
+    assert database.execute(CONTENT) == before
+    assert database.execute(LEFT) == []
+
+
+def test_old_partition_that_a_killed_run_left_goes_and_takes_no_row_along(
+    database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_arguments: object) -> None:
+        raise UnreachableError("killed")
+
+    before = database.execute(CONTENT)
+    with monkeypatch.context() as patch:
+        patch.setattr(executor, "clear", die)
+        with pytest.raises(UnreachableError):
+            apply(policy)
+    assert any(name.endswith("_old") for (name,) in database.execute(LEFT))
+    assert database.execute(CONTENT) == before
+    database.execute(CHANGES)
+    changed = database.execute(CONTENT)
+    (result,) = apply(policy).results
+    assert result.action.kind is ActionKind.REMOVE_LEFTOVERS
+    assert database.execute(CONTENT) == changed
+    assert database.execute(LEFT) == []
 
 
 # A crowd

@@ -73,6 +73,8 @@ def _guarded_round(bench: Workbench, job: Job) -> tuple[Content, ...]:
         except MaintenanceError as second:
             exc.add_note(f"and what the drain has made could not be removed: {second}")
         raise
+    # Nothing goes before the catalog has shown what took its place.
+    _verify(bench, job)
     clear(bench, job.objects)
     return contents
 
@@ -92,9 +94,7 @@ def _round(bench: Workbench, job: Job) -> tuple[Content, ...]:
             if not n_open_changes(bench, job):
                 raise
         else:
-            break
-    _verify(bench, job)
-    return contents
+            return contents
 
 
 def _copy(bench: Workbench, job: Job) -> str:

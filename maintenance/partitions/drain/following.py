@@ -9,7 +9,10 @@ from maintenance.partitions.drain.job import Job
 from maintenance.partitions.drain.transactions import ONE_SNAPSHOT, XID, transact
 
 FEW = 200
-"""Logged changes after which catching up is worth nothing: as many come meanwhile."""
+"""So many logged changes are left to be copied again one by one."""
+
+MAX_ROUNDS = 10
+"""On a busy table as many changes come while others are copied again."""
 
 BATCH = 50
 """Rows a transaction, whose writers wait for it: a few milliseconds."""
@@ -30,16 +33,17 @@ class Followed(NamedTuple):
 
 
 def catch_up(bench: Workbench, job: Job, xid: str, into: QualifiedName) -> str:
-    """Copy again what was logged, until hardly anything is left; nobody else writes copies yet.
+    """Copy again most of what was logged; nobody else writes copies yet.
 
     Returns:
         The last transaction that wrote copies.
     """
-    while True:
+    for _ in range(MAX_ROUNDS):
         done = _replay(bench, job, into)
         xid = done.xid if done.n_changes else xid
         if done.n_changes <= FEW:
-            return xid
+            break
+    return xid
 
 
 def follow(bench: Workbench, job: Job, xid: str, deadline: float) -> str:
@@ -61,7 +65,7 @@ def follow(bench: Workbench, job: Job, xid: str, deadline: float) -> str:
             _reconcile(bench, job) if job.shape.identity else _replay(bench, job, job.objects.root)
         )
         xid = done.xid if done.n_changes else xid
-        if n_open <= done.n_changes + BATCH:
+        if n_open < BATCH:
             bench.ladder.sleep(_PAUSE_S)
     return xid
 
