@@ -22,10 +22,12 @@ N_ACCOUNTS = 40
 """Rows of each writer that are changed, moved, removed and written again, but never get fewer."""
 
 CREATE_EVENTS = """
+CREATE TABLE public.guests (id bigint PRIMARY KEY);
 CREATE TABLE public.events (id bigint NOT NULL, at timestamptz NOT NULL, kind text NOT NULL,
   value int NOT NULL, note text DEFAULT 'n', twice int GENERATED ALWAYS AS (value * 2) STORED,
-  PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+  guest bigint REFERENCES public.guests, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
 CREATE INDEX ON public.events (kind, at);
+CREATE INDEX ON public.events (guest);
 """
 
 TOTALS = """
@@ -124,6 +126,7 @@ class Writer:
     dice: random.Random
     rows: dict[int, tuple[str, int]] = field(default_factory=dict[int, tuple[str, int]])
     accounts: dict[int, tuple[str, int]] = field(default_factory=dict[int, tuple[str, int]])
+    guest: tuple[int, str | None] | None = None
 
     def open_accounts(self, connection: psycopg.Connection[Any]) -> None:
         for _ in range(N_ACCOUNTS):
@@ -207,15 +210,42 @@ class Writer:
 
         return remember
 
+    def host(self, connection: psycopg.Connection[Any]) -> Callable[[], object]:
+        """Let a guest come with a row, or the last one's row go, or the guest whose row went."""
+        if self.guest is None:
+            id_, at = new_id(), self.moment()
+            connection.execute("INSERT INTO public.guests VALUES (%s)", [id_])
+            insert(connection, id_, at, "visit", 0, guest=id_)
+            return lambda: self.remember_guest(id_, at)
+        id_, at = self.guest
+        if at is not None:
+            cursor = connection.execute(
+                "DELETE FROM public.events WHERE guest = %s AND at = %s", [id_, at]
+            )
+            self.expect_one(cursor.rowcount, "delete of a visit")
+            return lambda: self.remember_guest(id_, None)
+        connection.execute("DELETE FROM public.guests WHERE id = %s", [id_])
+        return lambda: self.remember_guest(None, None)
+
+    def remember_guest(self, id_: int | None, at: str | None) -> None:
+        self.guest = (id_, at) if id_ is not None else None
+
     def expect_one(self, n_rows: int, what: str) -> None:
         if n_rows != 1:
             self.crowd.fail(f"{what} met {n_rows} rows")
 
 
-def insert(connection: psycopg.Connection[Any], id_: int, at: str, kind: str, value: int) -> None:
+def insert(
+    connection: psycopg.Connection[Any],
+    id_: int,
+    at: str,
+    kind: str,
+    value: int,
+    guest: int | None = None,
+) -> None:
     connection.execute(
-        "INSERT INTO public.events (id, at, kind, value) VALUES (%s, %s, %s, %s)",
-        [id_, at, kind, value],
+        "INSERT INTO public.events (id, at, kind, value, guest) VALUES (%s, %s, %s, %s, %s)",
+        [id_, at, kind, value, guest],
     )
 
 
@@ -295,6 +325,8 @@ def crowd(
             thread.join()
     for writer in writers:
         people.rows |= writer.rows | writer.accounts
+        if writer.guest is not None and writer.guest[1] is not None:
+            people.rows[writer.guest[0]] = (writer.guest[1], 0)
 
 
 def rows_there(database: Database) -> dict[int, tuple[str, int]]:

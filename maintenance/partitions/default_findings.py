@@ -60,7 +60,8 @@ def _outlook_text(outlook: Outlook, remedy: Remedy) -> str:
         case None:
             window = outlook.window
             span = f"{window[0].period} to {window[-1].period}"
-            return f"; no missing period from {span} takes them: correct, move or delete them"
+            todo = "correct or delete them, or set an earlier start"
+            return f"; no missing period from {span} takes them: {todo}"
 
 
 def _data(outlook: Outlook, holding: Holding) -> dict[str, Any]:

@@ -101,6 +101,7 @@ def test_default_partition_has_owner_and_grants_of_its_parent(
     assert database.execute(facts, ["events_default"]) == database.execute(facts, ["events"])
 
 
+@pytest.mark.pg("== 18")
 def test_default_partition_of_a_long_table_name_keeps_its_suffix(
     database: Database, tmp_path: Path
 ) -> None:
@@ -115,6 +116,7 @@ def test_default_partition_of_a_long_table_name_keeps_its_suffix(
     assert settled(policy)
 
 
+@pytest.mark.pg("== 18")
 def test_taken_name_of_a_default_partition_is_a_finding(database: Database, tmp_path: Path) -> None:
     database.execute(CREATE_EVENTS)
     database.execute("CREATE VIEW public.events_default AS SELECT 1 AS x")
@@ -153,6 +155,7 @@ def test_rows_are_counted_by_period_and_far_ones_are_told_apart(
     assert "30 of 2026-11" in finding.message
 
 
+@pytest.mark.pg("== 18")
 def test_rows_without_a_key_are_counted(database: Database, tmp_path: Path) -> None:
     database.execute("CREATE TABLE public.events (at timestamptz) PARTITION BY RANGE (at)")
     database.execute(DEFAULT)
@@ -175,6 +178,7 @@ KEYS = [
 ]
 
 
+@pytest.mark.pg("== 18")
 @pytest.mark.parametrize(("encoding", "type_", "value"), KEYS)
 def test_rows_of_every_kind_of_key_are_counted_and_put_right(
     database: Database, tmp_path: Path, encoding: str, type_: str, value: str
@@ -189,6 +193,7 @@ def test_rows_of_every_kind_of_key_are_counted_and_put_right(
     assert settled(policy)
 
 
+@pytest.mark.pg("== 18")
 def test_locked_default_partition_blinds_its_table(database: Database, policy: Policy) -> None:
     database.execute(DEFAULT)
     fill(database, 3, "2026-11-05")
@@ -244,6 +249,7 @@ def test_month_beside_a_filled_default_partition_is_made_with_a_check_that_goes(
     assert settled(policy)
 
 
+@pytest.mark.pg("== 18")
 def test_month_beside_few_rows_needs_no_check(database: Database, policy: Policy) -> None:
     database.execute(DEFAULT)
     fill(database, 10, "2031-05-05")
@@ -397,6 +403,7 @@ def test_swap_that_gives_up_leaves_all_as_it_was(database: Database, tmp_path: P
     database.execute("INSERT INTO public.events (id, at) VALUES (-2, '2031-01-01')")
 
 
+@pytest.mark.pg("== 18")
 def test_row_that_came_too_late_to_be_counted_stops_the_swap(
     database: Database, application: Policy
 ) -> None:
@@ -410,6 +417,7 @@ def test_row_that_came_too_late_to_be_counted_stops_the_swap(
         database.execute(validate)
 
 
+@pytest.mark.pg("== 18")
 def test_trigger_of_the_default_partition_itself_stops_the_swap(
     database: Database, application: Policy
 ) -> None:
@@ -420,6 +428,7 @@ def test_trigger_of_the_default_partition_itself_stops_the_swap(
     assert children(database).count("events_default") == 1
 
 
+@pytest.mark.pg("== 18")
 def test_table_that_others_point_to_is_left_alone_with_the_reason(
     database: Database, application: Policy
 ) -> None:
@@ -434,6 +443,7 @@ def test_table_that_others_point_to_is_left_alone_with_the_reason(
     assert "events_2026_12" in children(database)
 
 
+@pytest.mark.pg("== 18")
 def test_month_asked_for_by_hand_is_swapped_in(database: Database, application: Policy) -> None:
     fill(database, 3, "2026-11-05 00:00+00")
     request = Request(QualifiedName("public", "events"), ("2026-11",))

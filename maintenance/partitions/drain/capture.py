@@ -53,10 +53,10 @@ def install(job: Job, prepare: tuple[str, ...]) -> Step:
 
 
 def _function(job: Job, body: str) -> str:
-    # Writers have no rights on the copies; what runs here is ours, and fixed.
+    # Writers have no rights on the copies; what runs here is ours, fixed, and qualified.
     return (
-        f"CREATE OR REPLACE FUNCTION {job.objects.function}() RETURNS trigger"
-        f" LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS {literal(body)}"
+        f"CREATE OR REPLACE FUNCTION {job.objects.function}() RETURNS trigger LANGUAGE plpgsql"
+        f" SECURITY DEFINER SET search_path = {job.search_path}, pg_temp AS {literal(body)}"
     )
 
 

@@ -12,7 +12,7 @@ from maintenance.partitions.drain.capture import install, logging_function, mirr
 from maintenance.partitions.drain.clearing import clear
 from maintenance.partitions.drain.copying import copy_rows
 from maintenance.partitions.drain.exchange import exchange
-from maintenance.partitions.drain.following import catch_up, follow, n_open_changes
+from maintenance.partitions.drain.following import catch_up, follow, n_open_changes, too_busy
 from maintenance.partitions.drain.job import Job
 from maintenance.partitions.drain.objects import Objects
 from maintenance.partitions.drain.preparing import prepare
@@ -91,7 +91,7 @@ def _round(bench: Workbench, job: Job) -> tuple[Content, ...]:
         try:
             bench.run(exchange(job))
         except MaintenanceError:
-            if not n_open_changes(bench, job):
+            if bench.ladder.clock() >= deadline or not n_open_changes(bench, job):
                 raise
         else:
             return contents
@@ -123,6 +123,8 @@ def _prove(
         proof = compare(bench, job)
         if proof.holds:
             return xid, proof.copies
+        if bench.ladder.clock() >= deadline:
+            raise too_busy(job)
 
 
 def _add_foreign_keys(bench: Workbench, job: Job) -> None:

@@ -57,10 +57,7 @@ def follow(bench: Workbench, job: Job, xid: str, deadline: float) -> str:
     """
     while (n_open := n_open_changes(bench, job)) > 0:
         if bench.ladder.clock() >= deadline:
-            raise MaintenanceError(
-                f"{job.default.relation}: its rows changed faster than the changes were copied",
-                hint="the next run tries again; only with a primary key are all changes mirrored",
-            )
+            raise too_busy(job)
         done = (
             _reconcile(bench, job) if job.shape.identity else _replay(bench, job, job.objects.root)
         )
@@ -68,6 +65,14 @@ def follow(bench: Workbench, job: Job, xid: str, deadline: float) -> str:
         if n_open < BATCH:
             bench.ladder.sleep(_PAUSE_S)
     return xid
+
+
+def too_busy(job: Job) -> MaintenanceError:
+    """Return the error that ends a drain which can't keep up."""
+    return MaintenanceError(
+        f"{job.default.relation}: its rows changed faster than the changes were copied",
+        hint="the next run tries again; only with a primary key are all changes mirrored",
+    )
 
 
 def n_open_changes(bench: Workbench, job: Job) -> int:

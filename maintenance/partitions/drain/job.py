@@ -61,6 +61,8 @@ class Job:
     """One round of a drain.
 
     Attributes:
+        role: who we are, to know whether owners must be set.
+        search_path: where functions of the owner's, such as in a CHECK, look for names.
         periods: one for each period that leaves the default partition.
         rest: for all that stays.
     """
@@ -68,6 +70,7 @@ class Job:
     table: Table
     default: Partition
     role: str
+    search_path: str
     shape: Shape
     periods: tuple[Target, ...]
     rest: Target

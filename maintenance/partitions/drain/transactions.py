@@ -50,6 +50,7 @@ def _run(bench: Workbench, statements: Sequence[str], isolation: str) -> list[An
         f"BEGIN ISOLATION LEVEL {isolation}",
         f"SET LOCAL lock_timeout = {milliseconds(bench.ladder.lock_timeout)}",
         "SET LOCAL statement_timeout = 0",
+        f"SET LOCAL search_path = {bench.policy.database.search_path}",
         # Row security that hid a row from us would lose it: better an error.
         "SET LOCAL row_security = off",
     )
