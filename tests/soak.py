@@ -204,7 +204,7 @@ class Reader:
     def turn(self, connection: psycopg.Connection[Any]) -> None:
         wanted = {
             number: row.at
-            for number, row in tuple(self.application.rows.items())
+            for number, row in self.application.rows.copy().items()
             if row.kind != "account"
         }
         if not self.longest_s:

@@ -30,6 +30,8 @@ UNION ALL SELECT conname FROM pg_constraint WHERE conname LIKE 'maintenance%'
 UNION ALL SELECT relname FROM pg_class WHERE reloptions::text LIKE '%autovacuum%'
 """
 
+MANY_TIMES = 20
+
 Process = subprocess.Popen[str]
 Interruption = Callable[[Database, Process], object]
 
@@ -98,10 +100,13 @@ def prove(
 ) -> None:
     """Interrupt runs again and again, let one end, and settle the account."""
     dice = random.Random(f"{SEED} {interrupt.__name__} {n_times}")
+    n_halfway = 0
     with crowd(database, busy, dice.randrange(1 << 30)) as people:
         for _ in range(n_times):
             interrupted(database, folder, interrupt, dice)
+            n_halfway += database.execute(LEFT) != []
         completed(database, folder)
+    assert n_halfway > 0 or n_times < MANY_TIMES, "no run was caught halfway"
     assert people.errors == []
     assert people.n_written > 50
     assert people.n_read > 5
@@ -153,7 +158,7 @@ def test_drain_goes_on_after_a_crash_of_the_server(database: Database, tmp_path:
 def test_drain_interrupted_many_times_loses_nothing(
     database: Database, tmp_path: Path, interrupt: Interruption
 ) -> None:
-    prove_drain(database, tmp_path, interrupt, n_times=20)
+    prove_drain(database, tmp_path, interrupt, MANY_TIMES)
 
 
 @pytest.mark.slow
@@ -161,4 +166,4 @@ def test_drain_interrupted_many_times_loses_nothing(
 def test_swap_interrupted_many_times_loses_nothing(
     database: Database, tmp_path: Path, interrupt: Interruption
 ) -> None:
-    prove_swap(database, tmp_path, interrupt, n_times=20)
+    prove_swap(database, tmp_path, interrupt, MANY_TIMES)
