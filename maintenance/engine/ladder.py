@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -23,6 +23,7 @@ from maintenance.server.session import (
     explain,
     fetch,
     milliseconds,
+    pin,
     rollback_quietly,
     run_sql,
 )
@@ -34,6 +35,7 @@ MAX_SLOW_TRIES = 10
 
 _TAKE_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT"
 _TRY = "one_try"
+_TIMEOUTS: tuple[LiteralString, ...] = ("lock_timeout", "statement_timeout")
 
 Progress = Callable[[str], None]
 """Takes one line for a person to read."""
@@ -136,9 +138,8 @@ class Ladder:
         """
         if step.concurrent:
             # Waits for older transactions are lock waits too; while we wait, writers may queue.
-            short = milliseconds(self.lock_timeout)
-            run_sql(connection, f"SET lock_timeout = {short}; SET statement_timeout = 0")
-            run_sql(connection, step.statements[0])
+            with _timeouts(connection, self.lock_timeout, timedelta(0)):
+                run_sql(connection, step.statements[0])
         else:
             run_sql(connection, self.transaction(step))
 
@@ -178,6 +179,20 @@ class Ladder:
             f" {_holders(connection, locks)}",
             hint="end or wait for that session; the next run tries again",
         )
+
+
+@contextmanager
+def _timeouts(connection: Connection, lock: timedelta, statement: timedelta) -> Generator[None]:
+    """Change a session's timeouts for the length of a block; outside a transaction."""
+    shown = [connection.execute(f"SHOW {name}").fetchone() for name in _TIMEOUTS]
+    before = {name: str(row[0]) for name, row in zip(_TIMEOUTS, shown, strict=True) if row}
+    limits = (str(milliseconds(limit)) for limit in (lock, statement))
+    pin(connection, dict(zip(_TIMEOUTS, limits, strict=True)))
+    try:
+        yield
+    finally:
+        if not connection.closed and not connection.broken:
+            pin(connection, before)
 
 
 def _let_a_transaction_pass(connection: Connection) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from maintenance.errors import UsageError
 from maintenance.names import text_slug
 from maintenance.orchestration.archive_assets import archives_asset
 from maintenance.orchestration.jobs import archives, monthly, nightly, retention
@@ -23,11 +24,14 @@ def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
         paths: policy files or folders.
         now: the moment from which a partition set without `start` counts; the clock's if None.
 
-    Raises:
-        UsageError: a path does not exist or holds no policy.
+    Returns:
+        Where a path does not exist or holds no policy, only an asset that says so.
     """
     moment = now or datetime.now(UTC)
-    policies = load_policies(paths)
+    try:
+        policies = load_policies(paths)
+    except UsageError as error:
+        return dg.Definitions(assets=[no_policies(error)])
     return dg.Definitions.merge(
         dg.Definitions(
             assets=[broken_policy(*pair) for pair in _named(policies.broken).items()],
@@ -67,6 +71,23 @@ def _named(errors: Sequence[BrokenPolicyError]) -> dict[str, BrokenPolicyError]:
         name = text_slug(error.path.stem)
         named[name if name not in named else text_slug(str(error.path))] = error
     return named
+
+
+def no_policies(error: UsageError) -> dg.AssetsDefinition:
+    """Make an asset that tells in the UI where policies were looked for and not found."""
+    message = f"{error} ({error.hint})" if error.hint else str(error)
+
+    @dg.asset(
+        key=dg.AssetKey("no_policies"),
+        group_name="broken_policies",
+        description=f"**There is nothing to maintain.** {message}\n\n"
+        "Policies are looked for where `MAINTENANCE_POLICIES` says, else in `policies/`. Put them"
+        " there and reload the code location.",
+    )
+    def show() -> None:
+        raise dg.Failure(description=message, allow_retries=False)
+
+    return show
 
 
 def broken_policy(name: str, error: BrokenPolicyError) -> dg.AssetsDefinition:

@@ -3,7 +3,6 @@
 import os
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,10 +130,7 @@ def _load(path: Path) -> tuple[Policy, Document]:
 
 
 def _validate(path: Path, document: Document) -> Policy:
-    context = {"path": path, "folder": path.parent.absolute(), "hash": ""}
-    with suppress(ValidationError):  # raised again below, together with the missing files
-        # Paths count as they are written, so that the hash is the same on every machine.
-        context["hash"] = Policy.model_validate(document.data).hash
+    context: dict[str, object] = {"path": path, "folder": path.parent.absolute(), "written": {}}
     return Policy.model_validate(document.data, context=context)
 
 

@@ -90,10 +90,11 @@ class Policy(Section):
         return frozenset(self.model_fields_set)
 
     def model_post_init(self, context: Any) -> None:
-        """Take the file and the hash of its content from whoever loads it."""
+        """Take the file from whoever loads it, and the hash of what it says."""
         loading: dict[str, Any] = context or {}
         self._path = loading.get("path", Path())
-        self._hash = loading.get("hash") or _digest(self)
+        # Paths count as they are written, so that the hash is the same on every machine.
+        self._hash = _digest(self, loading.get("written", {}))
 
     @field_validator("partitions", mode="after")
     @classmethod
@@ -140,6 +141,6 @@ def _unreachable_streams(alerts: AlertsPolicy) -> list[Fault]:
     return [(("sinks", index), error) for index in streams]
 
 
-def _digest(policy: Policy) -> str:
-    content = policy.model_dump(mode="json", by_alias=True)
+def _digest(policy: Policy, written: dict[str, str]) -> str:
+    content = policy.model_dump(mode="json", by_alias=True, context=written)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

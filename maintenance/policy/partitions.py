@@ -7,9 +7,9 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from maintenance.keys import Encoding
-from maintenance.periods import Interval, Period
+from maintenance.periods import CalendarSpan, Interval, Period
 from maintenance.policy.paths import ArchiveUrl
-from maintenance.policy.section import Fault, Section, as_written, refused
+from maintenance.policy.section import Fault, Section, as_written, raise_faults, refused
 from maintenance.policy.templates import colliding, default_template, faults, render
 from maintenance.policy.units import KeepSpan, Size, Span, whole
 from maintenance.policy.values import (
@@ -127,12 +127,34 @@ class PartitionPolicy(Section):
         listed = cast("Sequence[object]", hold)
         return section | {"hold": [read_period(item, interval) for item in listed]}
 
+    @field_validator("retention", mode="after")
+    @classmethod
+    def _check_keep(
+        cls, retention: RetentionPolicy | None, info: ValidationInfo
+    ) -> RetentionPolicy | None:
+        interval = info.data.get("interval")
+        if retention is not None and interval is not None:
+            raise_faults("retention", _shorter_than_one(interval, retention.keep))
+        return retention
+
     @field_validator("name", mode="after")
     @classmethod
     def _check_name(cls, template: str, info: ValidationInfo) -> str:
         for fault in faults(template, info.data.get("interval", Interval.YEAR)):
             raise refused(f"a template with {fault}")
         return template
+
+
+_DAYS_A_MONTH = 365 / 12
+_FEWEST_DAYS = {Interval.MONTH: 28, Interval.QUARTER: 90, Interval.YEAR: 365}
+
+
+def _shorter_than_one(interval: Interval, keep: CalendarSpan) -> list[Fault]:
+    """Refuse to let a period go sooner after its end than it was long."""
+    if keep.months * _DAYS_A_MONTH + keep.days >= _FEWEST_DAYS.get(interval, interval.days):
+        return []
+    wanted = f"at least one interval, which is {interval.value}"
+    return [(("keep",), refused(wanted, "choose a shorter interval to keep less"))]
 
 
 def _not_before_identifiers(

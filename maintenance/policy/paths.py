@@ -5,7 +5,7 @@ from os.path import normpath
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import PlainSerializer, ValidationInfo, WithJsonSchema
+from pydantic import PlainSerializer, SerializationInfo, ValidationInfo, WithJsonSchema
 from pydantic.functional_validators import PlainValidator
 
 from maintenance.names import near
@@ -16,6 +16,18 @@ def _folder(info: ValidationInfo) -> Path | None:
     """Return the policy file's folder; None where a section is read apart from any file."""
     context: dict[str, Any] = info.context or {}
     return context.get("folder")
+
+
+def _note(info: ValidationInfo, resolved: object, value: object) -> None:
+    """Remember how the file writes a path, for whoever compares files of two machines."""
+    context: dict[str, Any] = info.context or {}
+    context.get("written", {})[str(resolved)] = str(value)
+
+
+def _as_written(value: object, info: SerializationInfo) -> str:
+    """Return a path as its file writes it where that is asked for, else as it was resolved."""
+    written: dict[str, str] = info.context or {}
+    return written.get(str(value), str(value))
 
 
 def _existing(
@@ -34,6 +46,7 @@ def _existing(
             raise refused(f"the path of {kind}") from error
         if not found:
             raise refused(f"the path of {kind}", _where(path))
+        _note(info, path, value)
         return path
 
     return read
@@ -49,7 +62,7 @@ def _where(path: Path) -> str:
 SqlFile = Annotated[
     Path,
     PlainValidator(_existing("an existing SQL file", Path.is_file)),
-    PlainSerializer(str),
+    PlainSerializer(_as_written),
     WithJsonSchema({"type": "string", "description": "a SQL file, relative to this file"}),
 ]
 """A file that exists, absolute once the policy is loaded."""
@@ -57,7 +70,7 @@ SqlFile = Annotated[
 SqlFolder = Annotated[
     Path,
     PlainValidator(_existing("an existing folder", Path.is_dir)),
-    PlainSerializer(str),
+    PlainSerializer(_as_written),
     WithJsonSchema({"type": "string", "description": "a folder, relative to this file"}),
 ]
 """A folder that exists, absolute once the policy is loaded."""
@@ -67,12 +80,17 @@ def _read_archive_url(value: object, info: ValidationInfo) -> str:
     if not isinstance(value, str) or not value or "\0" in value:
         raise refused("a path, or a url that fsspec knows, such as s3://bucket/archive")
     folder = _folder(info)
-    return value if folder is None or "://" in value else normpath(folder / value)
+    if folder is None or "://" in value:
+        return value
+    path = normpath(folder / value)
+    _note(info, path, value)
+    return path
 
 
 ArchiveUrl = Annotated[
     str,
     PlainValidator(_read_archive_url),
+    PlainSerializer(_as_written),
     WithJsonSchema(
         {
             "type": "string",

@@ -1,8 +1,9 @@
 """Names of partitions: templates such as `{table}_{yyyy}_{mm}`, within 63 bytes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import date
+from itertools import product
 
 from maintenance.names import MAX_NAME_BYTES, cut
 from maintenance.periods import Interval
@@ -56,23 +57,41 @@ def colliding(tables: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:
     Compares every digit of a date with any digit, which is a little more than can happen.
 
     Returns:
-        Pairs of indexes, the later one first.
+        Pairs of indexes, the later one first; of several earlier ones only the first.
     """
-    shapes = [_fill(template, table, *_ANY_DATE) for template, table in tables]
-    alike: dict[str, list[int]] = {}
-    pairs: list[tuple[int, int]] = []
-    for later, shape in enumerate(shapes):
-        group = alike.setdefault(re.sub(rf"[0-9{_ANY_DIGIT}]", _ANY_DIGIT, shape), [])
-        pairs += [(later, earlier) for earlier in group if _overlap(shape, shapes[earlier])]
-        group.append(later)
-    return pairs
+    groups: dict[str, list[tuple[int, str]]] = {}
+    for index, (template, table) in enumerate(tables):
+        shape = _fill(template, table, *_ANY_DATE)
+        groups.setdefault(_ANY_DIGITS.sub(_ANY_DIGIT, shape), []).append((index, shape))
+    return sorted(pair for group in groups.values() for pair in _alike(group))
 
 
 _ANY_DATE = (_ANY_DIGIT * 4, _ANY_DIGIT * 2, _ANY_DIGIT * 2)
+_ANY_DIGITS = re.compile(rf"[0-9{_ANY_DIGIT}]")
 
 
-def _overlap(one: str, other: str) -> bool:
-    return all(a == b or _ANY_DIGIT in (a, b) for a, b in zip(one, other, strict=True))
+def _alike(group: Sequence[tuple[int, str]]) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of a group whose shapes are equal wherever neither has any digit.
+
+    Shapes with a date in the same places are compared by look-up, and such places are few.
+    """
+    by_places: dict[tuple[int, ...], list[tuple[int, str]]] = {}
+    for index, shape in group:
+        places = tuple(place for place, sign in enumerate(shape) if sign == _ANY_DIGIT)
+        by_places.setdefault(places, []).append((index, shape))
+    first: dict[int, int] = {}
+    for (ours, later_ones), (theirs, earlier_ones) in product(by_places.items(), repeat=2):
+        dates = {*ours, *theirs}
+        known = {_without(dates, shape): index for index, shape in reversed(earlier_ones)}
+        for later, shape in later_ones:
+            earlier = known.get(_without(dates, shape), later)
+            if earlier < later:
+                first[later] = min(earlier, first.get(later, earlier))
+    yield from first.items()
+
+
+def _without(places: Container[int], shape: str) -> str:
+    return "".join(sign for place, sign in enumerate(shape) if place not in places)
 
 
 def _fill(template: str, table: str, yyyy: str, mm: str, dd: str) -> str:

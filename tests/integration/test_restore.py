@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from maintenance import maintain
 from maintenance.archives import ArchivePlace, Manifest, write_archive
 from maintenance.ddl.marks import HOLD_UNTIL, read_mark
 from maintenance.errors import ArchiveError, DamagedArchiveError, MaintenanceError, UsageError
@@ -376,6 +377,22 @@ def test_rows_of_the_period_in_the_default_partition_are_an_error(
     assert database.execute(left) == []
     database.execute("DELETE FROM public.events WHERE id = 7")
     assert restore(policy).restored.attached
+
+
+def test_check_of_a_restore_that_was_killed_goes_with_the_next_ordinary_run(
+    database: Database, policy: Policy
+) -> None:
+    add_keys_and_default(database)
+    refused = "INSERT INTO public.events (id, at, kind) VALUES (8, '2023-01-05', 'x')"
+    database.execute(
+        "ALTER TABLE public.events_rest ADD CONSTRAINT maintenance_restoring_away"
+        " CHECK (at < '2023-01-01 00:00+00' OR at >= '2023-02-01 00:00+00') NOT VALID"
+    )
+    with pytest.raises(psycopg.errors.CheckViolation):
+        database.execute(refused)
+    report = maintain.apply(policy, only=["partitions"])
+    assert "remove_leftovers" in {r.action.kind.value for r in report.results}
+    database.execute(refused)
 
 
 def test_rows_whose_referenced_row_is_gone_are_an_error(database: Database, policy: Policy) -> None:

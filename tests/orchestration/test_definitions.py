@@ -243,3 +243,14 @@ def test_no_secret_of_a_policy_reaches_the_definitions(tmp_path: Path) -> None:
         for spec in specs(build([tmp_path], NOW)).values()
     ]
     assert "geheim" not in str(shown)
+
+
+def test_missing_folder_of_policies_is_an_asset_that_says_so(
+    tmp_path: Path,
+) -> None:
+    definitions = build([tmp_path / "policies"], NOW)
+    assert keys(definitions) == {"no_policies"}
+    description = specs(definitions)["no_policies"].description or ""
+    assert f"{tmp_path}/policies: found nothing" in description
+    assert "MAINTENANCE_POLICIES" in description
+    assert jobs(definitions) == set()

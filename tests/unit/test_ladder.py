@@ -1,7 +1,7 @@
 """The lock ladder: what is sent, how long it pauses, when it gives up."""
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -215,6 +215,20 @@ def test_step_that_is_slow_under_blocking_locks_gets_a_limited_number_of_chances
     with pytest.raises(MaintenanceError, match="57014"):
         a_ladder(time).run(connection, slow)
     assert len(time.pauses) == MAX_SLOW_TRIES - 1
+
+
+@pytest.mark.parametrize("statement", ["SELECT 1", "SELECT 1/0"])
+def test_timeouts_of_a_concurrent_statement_end_with_it(
+    connection: Connection, statement: str
+) -> None:
+    def timeouts() -> list[object]:
+        shown = ("SHOW lock_timeout", "SHOW statement_timeout")
+        return [connection.execute(show).fetchone() for show in shown]
+
+    before = timeouts()
+    with suppress(psycopg.Error):
+        a_ladder().attempt(connection, Step(statements=(statement,), concurrent=True))
+    assert timeouts() == before
 
 
 def test_failed_try_leaves_nothing_behind(events: Database, connection: Connection) -> None:

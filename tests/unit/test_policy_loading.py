@@ -538,6 +538,33 @@ def test_hash_differs_for_another_meaning(tmp_path: Path, other: str) -> None:
     assert one.hash != load_policy(write(tmp_path, DATABASE + other)).hash
 
 
+@pytest.mark.parametrize(
+    ("interval", "keep", "fits"),
+    [
+        ("1 month", "27 days", False),
+        ("1 month", "4 weeks", True),
+        ("1 month", "1 month", True),
+        ("3 months", "2 months", False),
+        ("3 months", "3 months", True),
+        ("1 year", "11 months", False),
+        ("1 year", "12 months", True),
+        ("1 week", "6 days", False),
+        ("1 day", "1 day", True),
+    ],
+)
+def test_keep_is_at_least_one_interval(
+    tmp_path: Path, interval: str, keep: str, fits: bool
+) -> None:
+    table = f"{{table: a, column: at, interval: {interval}, retention: {{keep: {keep}}}}}"
+    text = f"{DATABASE}partitions: [{table}]\n"
+    if fits:
+        load_policy(write(tmp_path, text))
+    else:
+        told = problem(tmp_path, text)
+        assert told.key == "partitions[0].retention.keep"
+        assert told.wanted == f"at least one interval, which is {interval}"
+
+
 def test_hash_does_not_depend_on_where_the_file_lies(tmp_path: Path) -> None:
     hashes: set[str] = set()
     for folder in (tmp_path / "a", tmp_path / "b"):

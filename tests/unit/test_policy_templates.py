@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from maintenance.errors import PolicyError
 from maintenance.periods import Interval, Period, period_of
 from maintenance.policy import PartitionPolicy, load_policy
-from maintenance.policy.templates import default_template, faults, render
+from maintenance.policy.templates import colliding, default_template, faults, render
 
 NOVEMBER = Period(date(2026, 11, 1), Interval.MONTH)
 
@@ -137,3 +137,42 @@ def test_same_names_in_other_schemas_are_fine(tmp_path: Path) -> None:
 
 def test_tables_of_other_lengths_are_fine(tmp_path: Path) -> None:
     assert messages(tmp_path, "table: events", "table: events_2024", "table: event") == []
+
+
+SHAPES = st.sampled_from(["e", "e_2024_01", "e_2024_02", "e_1", "e_2", "e_2024_01_05", "f"])
+TEMPLATES = st.sampled_from(
+    [
+        "{table}_{yyyy}",
+        "{table}_{yyyy}_{mm}",
+        "e_{yyyy}_{mm}_05",
+        "{table}{dd}_{mm}_{yyyy}",
+        "p{yyyy}",
+    ]
+)
+
+
+def can_meet(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether some dates, of any digits, give both tables a partition of one name."""
+    shapes = [
+        template.replace("{table}", table)
+        .replace("{yyyy}", "????")
+        .replace("{mm}", "??")
+        .replace("{dd}", "??")
+        for template, table in (one, other)
+    ]
+    return len(shapes[0]) == len(shapes[1]) and all(
+        a == b or ("?" in a + b and (a + b).strip("?0123456789") == "")
+        for a, b in zip(*shapes, strict=True)
+    )
+
+
+@given(st.lists(st.tuples(TEMPLATES, SHAPES), max_size=8))
+def test_every_table_that_collides_is_found_with_the_first_it_collides_with(
+    tables: list[tuple[str, str]],
+) -> None:
+    wanted = [
+        (later, next(n for n in range(later) if can_meet(tables[later], tables[n])))
+        for later in range(len(tables))
+        if any(can_meet(tables[later], tables[n]) for n in range(later))
+    ]
+    assert colliding(tables) == wanted
