@@ -72,7 +72,7 @@ def _look(connection: Connection, policy: Policy) -> None:
     now = datetime.now(UTC)
     relations = PARTITIONS.relations(policy)
     snapshot = observe(connection, relations, time_cap=policy.observe.time_cap)
-    names = PARTITIONS.names_wanted(policy, snapshot, now, EVERYTHING)
+    names = PARTITIONS.questions(policy, snapshot, now, EVERYTHING)
     snapshot = look_up(connection, snapshot, names)
     plan = PARTITIONS.plan(policy, snapshot, now, EVERYTHING)
     assert plan == Plan(), plan

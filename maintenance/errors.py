@@ -84,6 +84,10 @@ class LockNotAcquiredError(MaintenanceError):
     """A lock stayed busy until the deadline; names who holds it."""
 
 
+class NotNeededError(MaintenanceError):
+    """An action turned out not to be needed any more; its result is a skip, not a failure."""
+
+
 class EffectError(MaintenanceError):
     """A statement succeeded and yet the catalog does not show its effect."""
 

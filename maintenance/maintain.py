@@ -8,6 +8,8 @@ from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
 import psycopg
 
@@ -17,12 +19,14 @@ from maintenance.engine import runner
 from maintenance.engine.actions import UNSEEN
 from maintenance.engine.findings import FITNESS, Finding, FindingKind, Severity
 from maintenance.engine.ladder import Ladder, Progress, silent
+from maintenance.engine.look import Look
 from maintenance.engine.plans import Plan, join
 from maintenance.engine.requests import EVERYTHING, Request
 from maintenance.engine.reviewed import ReviewedPlan, admit
 from maintenance.engine.runlock import exclusive_run
-from maintenance.engine.runner import Outcome, Result
+from maintenance.engine.runner import Crew, Outcome, Result
 from maintenance.engine.subject import Subject
+from maintenance.engine.workbench import Workbench
 from maintenance.errors import (
     ArchiveError,
     EffectError,
@@ -32,7 +36,8 @@ from maintenance.errors import (
     UsageError,
 )
 from maintenance.policy import Policy
-from maintenance.server.session import Connection, Timeouts, connect, explain
+from maintenance.server.session import Connection, explain
+from maintenance.sessions import on_database, on_history, on_store
 from maintenance.store import Journal, RecentRun, is_ready, migrate, missing_right, recent_runs
 from maintenance.subjects import SUBJECTS
 
@@ -69,8 +74,22 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether no action failed or was refused and no finding of severity error stands."""
-        undone = any(result.outcome is not Outcome.DONE for result in self.results)
+        undone = any(result.outcome in (Outcome.FAILED, Outcome.REFUSED) for result in self.results)
         return not undone and all(f.severity is not Severity.ERROR for f in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """What stays the same during one command on one database."""
+
+    policy: Policy
+    environ: Mapping[str, str]
+    now: datetime
+    subjects: Sequence[Subject[Any]]
+    request: Request
+    connection: Connection
+    store: Connection | None
+    progress: Progress = silent
 
 
 def check(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> Report:
@@ -81,7 +100,7 @@ def check(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> Report:
     """
     report = plan(policy, environ=environ)
     findings = [finding for finding in report.findings if finding.kind in FITNESS]
-    with _store_session(policy, environ) as connection:
+    with on_store(policy, environ) as connection:
         grant = missing_right(connection)
     if grant is not None:
         findings.append(_no_store(policy, grant))
@@ -112,8 +131,13 @@ def plan(
     """
     subjects = _selected(only)
     moment = now or datetime.now(UTC)
-    with _session(policy, environ, "plan") as connection:
-        snapshot, planned = _look(connection, policy, subjects, moment, request)
+    with (
+        on_database(policy, environ, "plan") as connection,
+        on_history(policy, environ) as store,
+    ):
+        snapshot, planned = _look(
+            _Visit(policy, environ, moment, subjects, request, connection, store)
+        )
     return Report(policy.database.name, moment, planned, planned.findings, snapshot)
 
 
@@ -138,17 +162,16 @@ def apply(
     subjects = _selected(only)
     moment = now or datetime.now(UTC)
     with (
-        _session(policy, environ, "apply") as connection,
-        _store_session(policy, environ) as store,
+        on_database(policy, environ, "apply") as connection,
+        on_store(policy, environ) as store,
     ):
         _refuse_standby(identify(connection))
         migrate(store)
         journal = Journal(store, policy.database.name)
         journal.begin("apply", policy.hash)
         with _recorded_failure(journal):
-            report = _apply(
-                connection, journal, policy, subjects, moment, request, reviewed, progress
-            )
+            visit = _Visit(policy, environ, moment, subjects, request, connection, store, progress)
+            report = _apply(visit, journal, reviewed)
         journal.end(
             "done" if report.ok else "failed", [finding.as_json() for finding in report.findings]
         )
@@ -162,45 +185,27 @@ def status(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> Report
         UsageError, UnreachableError, MaintenanceError: as `plan`.
     """
     report = plan(policy, environ=environ)
-    with _store_session(policy, environ) as store:
+    with on_store(policy, environ) as store:
         runs = recent_runs(store, policy.database.name) if is_ready(store) else []
     return replace(report, runs=tuple(runs))
 
 
-def _apply(
-    connection: Connection,
-    journal: Journal,
-    policy: Policy,
-    subjects: Sequence[Subject],
-    now: datetime,
-    request: Request,
-    reviewed: ReviewedPlan | None,
-    progress: Progress,
-) -> Report:
-    locks = policy.locks
-    ladder = Ladder(locks.lock_timeout, locks.patient_lock_timeout, locks.give_up_after)
+def _apply(visit: _Visit, journal: Journal, reviewed: ReviewedPlan | None) -> Report:
+    policy, now = visit.policy, visit.now
     name = policy.database.name
     try:
-        with exclusive_run(connection, locks.give_up_after, progress):
-            snapshot, planned = _look(connection, policy, subjects, now, request)
+        with exclusive_run(visit.connection, policy.locks.give_up_after, visit.progress):
+            snapshot, planned = _look(visit, records=True)
             if reviewed is not None:
                 planned = admit(reviewed, policy.hash, planned)
-            results = runner.run(
-                connection,
-                planned.actions,
-                executors={k: e for subject in subjects for k, e in subject.executors.items()},
-                policy=policy,
-                ladder=ladder,
-                journal=journal,
-                progress=progress,
-            )
+            results = _carry_out(visit, planned, journal)
             if not results:
                 return Report(name, now, planned, planned.findings, snapshot)
-            snapshot, again = _look(connection, policy, subjects, now, request)
+            snapshot, again = _look(visit)
             standing = again
-            if request.periods:
-                wider = Request(table=request.table)
-                snapshot, standing = _look(connection, policy, subjects, now, wider)
+            if visit.request.periods:
+                wider = Request(table=visit.request.table)
+                snapshot, standing = _look(replace(visit, request=wider))
     except LockNotAcquiredError as exc:
         busy = Finding(
             FindingKind.LOCK_NOT_ACQUIRED, Severity.ERROR, name, f"{name}: {exc} ({exc.hint})"
@@ -211,29 +216,95 @@ def _apply(
     return Report(name, now, planned, findings, snapshot, verified)
 
 
-def _look(
-    connection: Connection,
-    policy: Policy,
-    subjects: Sequence[Subject],
-    now: datetime,
-    request: Request,
-) -> tuple[Snapshot, Plan]:
-    wanted = {relation for subject in subjects for relation in subject.relations(policy)}
+def _carry_out(visit: _Visit, planned: Plan, journal: Journal) -> list[Result]:
+    policy, store = visit.policy, visit.store
+    assert store is not None, "what is carried out is journaled"
+    locks = policy.locks
+    ladder = Ladder(locks.lock_timeout, locks.patient_lock_timeout, locks.give_up_after)
+
+    def bench(connection: Connection) -> Workbench:
+        run_id = str(journal.run_id)
+        return Workbench(connection, store, policy, visit.environ, ladder, visit.progress, run_id)
+
+    return runner.run(
+        planned.actions,
+        _crew(visit.subjects, policy),
+        journal,
+        connection=visit.connection,
+        opened=partial(on_database, policy, visit.environ, "apply"),
+        bench=bench,
+        progress=visit.progress,
+    )
+
+
+def _crew(subjects: Sequence[Subject[Any]], policy: Policy) -> Crew:
+    return Crew(
+        {kind: each for subject in subjects for kind, each in subject.executors.items()},
+        {kind: subject.width(policy) for subject in subjects for kind in subject.executors},
+    )
+
+
+def _look(visit: _Visit, *, records: bool = False) -> tuple[Snapshot, Plan]:
+    """Observe what all subjects share, then let each look further and plan."""
+    snapshot = _shared(visit)
+    look = Look(
+        visit.policy,
+        visit.now,
+        visit.request,
+        snapshot,
+        visit.connection,
+        visit.store,
+        visit.environ,
+    )
+    plans = [_planned(subject, look, records=records) for subject in visit.subjects]
+    return snapshot, join([*plans, Plan(findings=tuple(_general(visit.policy, snapshot)))])
+
+
+def _shared(visit: _Visit) -> Snapshot:
+    policy, request = visit.policy, visit.request
+    wanted = {relation for subject in visit.subjects for relation in subject.relations(policy)}
     relations = {relation for relation in wanted if request.concerns(relation)}
     if request.table is not None and not relations:
         raise UsageError(
             f"{request.table}: no section of policy {policy.database.name} names this table",
             hint=f"it names {', '.join(sorted(map(str, wanted))) or 'none'}",
         )
-    snapshot = observe(connection, relations, time_cap=policy.observe.time_cap)
-    names = {
-        name
-        for subject in subjects
-        for name in subject.names_wanted(policy, snapshot, now, request)
+    snapshot = observe(visit.connection, relations, time_cap=policy.observe.time_cap)
+    questions = {
+        question
+        for subject in visit.subjects
+        for question in subject.questions(policy, snapshot, visit.now, request)
     }
-    snapshot = look_up(connection, snapshot, names)
-    plans = [subject.plan(policy, snapshot, now, request) for subject in subjects]
-    return snapshot, join([*plans, Plan(findings=tuple(_general(policy, snapshot)))])
+    return look_up(visit.connection, snapshot, questions)
+
+
+def _planned(subject: Subject[Any], look: Look, *, records: bool) -> Plan:
+    """Let one subject look and plan; one that can't see is a finding and stops no other.
+
+    Raises:
+        UsageError, UnreachableError: nobody else could go on either.
+    """
+    if not subject.concerns(look.policy):
+        return Plan()
+    try:
+        seen = subject.observe(look)
+        if records:
+            subject.record(look, seen)
+    except (UsageError, UnreachableError):
+        raise
+    except MaintenanceError as exc:
+        return Plan(findings=(_blind(look.policy, subject, exc),))
+    except psycopg.errors.LockNotAvailable as exc:
+        return Plan(findings=(_blind(look.policy, subject, explain(exc, "observing")),))
+    return subject.plan(look.policy, seen, look.now, look.request)
+
+
+def _blind(policy: Policy, subject: Subject[Any], exc: MaintenanceError) -> Finding:
+    name = f"{policy.database.name}/{subject.name}"
+    hint = f" ({exc.hint})" if exc.hint else ""
+    return Finding(
+        FindingKind.MONITOR_BLIND, Severity.ERROR, name, f"{name}: can't be observed: {exc}{hint}"
+    )
 
 
 def _general(policy: Policy, snapshot: Snapshot) -> Iterator[Finding]:
@@ -283,7 +354,7 @@ def _failures(results: Sequence[Result]) -> Iterator[Finding]:
             yield Finding(kind, Severity.ERROR, name, f"{name}: {result.error}")
 
 
-def _selected(only: Collection[str]) -> list[Subject]:
+def _selected(only: Collection[str]) -> list[Subject[Any]]:
     known = {subject.name: subject for subject in SUBJECTS}
     unknown = sorted(set(only) - known.keys())
     if unknown:
@@ -299,34 +370,6 @@ def _refuse_standby(server: Server) -> None:
             f"database {server.database} is a standby, wanted the primary",
             hint="point database.url at the primary; standbys belong under database.replicas",
         )
-
-
-@contextmanager
-def _session(policy: Policy, environ: Mapping[str, str], command: str) -> Generator[Connection]:
-    url = policy.database.url.resolve(environ)
-    timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
-    with _opened(url, f"maintenance {command} {policy.database.name}", timeouts) as connection:
-        yield connection
-
-
-@contextmanager
-def _store_session(policy: Policy, environ: Mapping[str, str]) -> Generator[Connection]:
-    """The store has a session of its own: what was journaled survives the working session."""
-    url = (policy.store.url or policy.database.url).resolve(environ)
-    timeouts = Timeouts(policy.locks.patient_lock_timeout, timedelta(minutes=1))
-    with _opened(url, f"maintenance store {policy.database.name}", timeouts) as connection:
-        yield connection
-
-
-@contextmanager
-def _opened(url: str, application: str, timeouts: Timeouts) -> Generator[Connection]:
-    connection = connect(url, application=application, timeouts=timeouts)
-    try:
-        yield connection
-    except psycopg.Error as exc:
-        raise explain(exc, application) from exc
-    finally:
-        connection.close()
 
 
 @contextmanager

@@ -4,13 +4,10 @@ It needs the archive and the database, and nothing of the store.
 """
 
 import os
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-
-import psycopg
 
 from maintenance.archives.manifest import Manifest
 from maintenance.archives.place import ArchivePlace
@@ -25,7 +22,7 @@ from maintenance.keys import FUTURE, PAST, KeyCodec
 from maintenance.names import QualifiedName
 from maintenance.partitioning.coverage import coverage_of
 from maintenance.policy import PartitionPolicy, Policy
-from maintenance.server.session import Connection, Timeouts, connect, explain
+from maintenance.sessions import on_database
 
 DEFAULT_HOLD = timedelta(days=30)
 
@@ -92,7 +89,7 @@ def restore_period(
     place = ArchivePlace(url or _archive_url(policy, table), policy.database.name, table, period)
     manifest = _manifest(place)
     until = ((now or datetime.now(UTC)) + hold).date()
-    with _session(policy, environ) as connection:
+    with on_database(policy, environ, "restore") as connection:
         snapshot = observe(connection, [table], time_cap=policy.observe.time_cap)
         if snapshot.server.in_recovery:
             raise UnreachableError(
@@ -153,17 +150,3 @@ def _refuse_present(policy: Policy, parent: Table, manifest: Manifest) -> None:
             f"{parent.relation}: {present[0]} holds {manifest.period} or a part of it already",
             hint="restore it as a table of its own (--as), and compare",
         )
-
-
-@contextmanager
-def _session(policy: Policy, environ: Mapping[str, str]) -> Generator[Connection]:
-    url = policy.database.url.resolve(environ)
-    timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
-    application = f"maintenance restore {policy.database.name}"
-    connection = connect(url, application=application, timeouts=timeouts)
-    try:
-        yield connection
-    except psycopg.Error as exc:
-        raise explain(exc, application) from exc
-    finally:
-        connection.close()

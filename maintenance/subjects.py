@@ -1,7 +1,9 @@
 """The list of subjects, in the order in which one run takes them."""
 
+from typing import Any
+
 from maintenance.engine.subject import Subject
 from maintenance.partitions import PARTITIONS
 from maintenance.retention import RETENTION
 
-SUBJECTS: tuple[Subject, ...] = (PARTITIONS, RETENTION)
+SUBJECTS: tuple[Subject[Any], ...] = (PARTITIONS, RETENTION)

@@ -2,8 +2,8 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Generator, Iterable
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -27,7 +27,7 @@ from maintenance.catalog.models import (
     Table,
 )
 from maintenance.names import QualifiedName
-from maintenance.server.session import Connection, explain, fetch, milliseconds, run_sql
+from maintenance.server.session import Connection, brief, explain, fetch
 
 MOST_DRIFTED = 200
 """How many partitions that differ from their parents one look describes."""
@@ -133,28 +133,8 @@ def _settled(
 def _look(
     connection: Connection, relations: Collection[QualifiedName], time_cap: timedelta
 ) -> list[Table]:
-    with _brief(connection, time_cap):
+    with brief(connection, time_cap, "observing the catalog"):
         return _tables(connection, relations)
-
-
-@contextmanager
-def _brief(connection: Connection, time_cap: timedelta) -> Generator[None]:
-    """One short read-only transaction that waits for no lock worth mentioning."""
-    run_sql(
-        connection,
-        "BEGIN READ ONLY; SET LOCAL lock_timeout = '50ms';"
-        f" SET LOCAL statement_timeout = {milliseconds(time_cap)}",
-    )
-    try:
-        yield
-        run_sql(connection, "COMMIT")
-    except psycopg.errors.LockNotAvailable:
-        run_sql(connection, "ROLLBACK")
-        raise
-    except psycopg.Error as exc:
-        if not connection.broken:
-            run_sql(connection, "ROLLBACK")
-        raise explain(exc, "observing the catalog") from exc
 
 
 def _tables(connection: Connection, relations: Collection[QualifiedName]) -> list[Table]:

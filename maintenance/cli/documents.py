@@ -35,7 +35,12 @@ def plan_document(policy: Policy, report: Report) -> dict[str, Any]:
 def applied_document(policy: Policy, report: Report) -> dict[str, Any]:
     """The answer of `apply`: actions with their outcomes, and what stands now."""
     results = [result.as_json() for result in report.results]
-    return {**_head(policy, report), "actions": results, "findings": _findings(report)}
+    return {
+        **_head(policy, report),
+        "actions": results,
+        "skipped": [skip._asdict() for skip in report.plan.skipped],
+        "findings": _findings(report),
+    }
 
 
 def status_document(policy: Policy, report: Report) -> dict[str, Any]:

@@ -2,9 +2,18 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from maintenance.engine.actions import Action
+from maintenance.engine.actions import Action, ActionKind
 from maintenance.engine.findings import Finding, Severity
+
+
+class Skip(NamedTuple):
+    """Something that need not be done, with the proof in words."""
+
+    kind: ActionKind
+    object: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +22,7 @@ class Plan:
 
     actions: tuple[Action, ...] = ()
     findings: tuple[Finding, ...] = ()
+    skipped: tuple[Skip, ...] = ()
 
     def __post_init__(self) -> None:
         """Hold the promise of one finding for a kind and an object."""
@@ -32,4 +42,5 @@ def join(plans: Iterable[Plan]) -> Plan:
     return Plan(
         actions=tuple(action for plan in ordered for action in plan.actions),
         findings=tuple(finding for plan in ordered for finding in plan.findings),
+        skipped=tuple(skip for plan in ordered for skip in plan.skipped),
     )

@@ -4,13 +4,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import groupby
 from typing import Any
 
 from maintenance.engine.actions import IRREVERSIBLE, Action, ActionKind
-from maintenance.engine.ladder import Ladder, Progress
+from maintenance.engine.ladder import Progress
+from maintenance.engine.lanes import Opener, side_by_side
 from maintenance.engine.workbench import Executor, Workbench, run_steps
-from maintenance.errors import MaintenanceError, UnreachableError
-from maintenance.policy import Policy
+from maintenance.errors import MaintenanceError, NotNeededError, UnreachableError
 from maintenance.server.session import Connection
 from maintenance.store import Journal
 
@@ -48,35 +49,57 @@ class Result:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Who carries out which kinds of actions, and how many of a kind side by side.
+
+    A kind without an executor of its own is carried out by running its steps, and one without
+    a width one after the other.
+    """
+
+    executors: Mapping[ActionKind, Executor] = field(default_factory=dict[ActionKind, Executor])
+    widths: Mapping[ActionKind, int] = field(default_factory=dict[ActionKind, int])
+
+    def width(self, action: Action) -> int:
+        """How many such actions may be carried out side by side."""
+        return self.widths.get(action.kind, 1)
+
+
 def run(
-    connection: Connection,
     actions: Sequence[Action],
-    *,
-    executors: Mapping[ActionKind, Executor],
-    policy: Policy,
-    ladder: Ladder,
+    crew: Crew,
     journal: Journal,
+    *,
+    connection: Connection,
+    opened: Opener,
+    bench: Callable[[Connection], Workbench],
     progress: Progress,
 ) -> list[Result]:
     """Carry out actions in order; one that fails stops only those that wait for it.
 
-    A kind without an executor of its own is carried out by running its steps.
+    Args:
+        actions: in their order; neighbours that may go side by side do.
+        crew: who carries them out.
+        journal: where the intents are written before, and the outcomes after.
+        connection: the session for those that go one after the other.
+        opened: opens a session for each that goes beside others.
+        bench: makes the workbench of one action.
+        progress: told each outcome.
 
     Raises:
-        UnreachableError: the connection is gone; what was done so far is in the journal.
+        UnreachableError: a connection is gone; what was done so far is in the journal.
     """
     journal.intend([_record(action, place) for place, action in enumerate(actions)])
     results: list[Result] = []
 
-    def perform(action: Action) -> Result:
+    def perform(connection: Connection, action: Action) -> Result:
         # The intent of something that can't be undone stands next to all outcomes before it.
         if action.kind in IRREVERSIBLE:
             journal.flush()
-        bench = Workbench(connection, policy, ladder, progress, str(journal.run_id))
-        return _perform(bench, action, executors.get(action.kind, run_steps))
+        return _perform(bench(connection), action, crew.executors.get(action.kind, run_steps))
 
     try:
-        for result in _each(actions, perform):
+        for result in _each(actions, crew, connection, opened, perform):
             results.append(result)
             progress(_line(result, len(results), len(actions)))
             journal.conclude(_conclusion(result))
@@ -85,18 +108,31 @@ def run(
     return results
 
 
-def _each(actions: Sequence[Action], perform: Callable[[Action], Result]) -> Iterator[Result]:
+def _each(
+    actions: Sequence[Action],
+    crew: Crew,
+    connection: Connection,
+    opened: Opener,
+    perform: Callable[[Connection, Action], Result],
+) -> Iterator[Result]:
     undone: set[str] = set()
-    for action in actions:
+
+    def attempt(connection: Connection, action: Action) -> Result:
         if action.refused is not None:
-            result = Result(action, Outcome.REFUSED, error=action.refused)
-        elif undone.intersection(action.after):
-            result = Result(action, Outcome.SKIPPED, error="waits for an action that failed")
+            return Result(action, Outcome.REFUSED, error=action.refused)
+        if undone.intersection(action.after):
+            return Result(action, Outcome.SKIPPED, error="waits for an action that failed")
+        return perform(connection, action)
+
+    for width, group in groupby(actions, crew.width):
+        if width > 1:
+            results = side_by_side(list(group), width, opened, attempt)
         else:
-            result = perform(action)
-        if result.outcome is not Outcome.DONE:
-            undone.add(action.id)
-        yield result
+            results = ((action, attempt(connection, action)) for action in group)
+        for action, result in results:
+            if result.outcome is not Outcome.DONE:
+                undone.add(action.id)
+            yield result
 
 
 def _perform(bench: Workbench, action: Action, execute: Executor) -> Result:
@@ -110,9 +146,8 @@ def _perform(bench: Workbench, action: Action, execute: Executor) -> Result:
     except UnreachableError:
         raise
     except MaintenanceError as exc:
-        return Result(
-            action, Outcome.FAILED, bench.attempts, took_ms(), error=_text(exc), cause=exc
-        )
+        outcome = Outcome.SKIPPED if isinstance(exc, NotNeededError) else Outcome.FAILED
+        return Result(action, outcome, bench.attempts, took_ms(), error=_text(exc), cause=exc)
     return Result(action, Outcome.DONE, bench.attempts, took_ms(), detail=dict(detail))
 
 

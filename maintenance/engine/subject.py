@@ -1,47 +1,78 @@
-"""The protocol by which `maintain` knows a subject."""
+"""The interface by which `maintain` knows a subject."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import ClassVar, Generic, TypeVar
 
 from maintenance.catalog.models import Buckets, Snapshot
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
+from maintenance.engine.look import Look
 from maintenance.engine.plans import Plan
 from maintenance.engine.requests import Request
 from maintenance.engine.workbench import Executor
 from maintenance.names import QualifiedName
 from maintenance.policy import Policy
 
+Seen = TypeVar("Seen")
+"""What a subject plans from: frozen, free of sessions."""
 
-class Subject(Protocol):
-    """One kind of maintenance. Pure: all it does is compute plans from observations."""
+Question = QualifiedName | Buckets
+"""A name, to learn whether it is taken; or bounds, to learn how many rows lie between them."""
 
-    @property
-    def name(self) -> str:
-        """The name that `--only` takes."""
-        ...
 
-    @property
-    def finding_kinds(self) -> frozenset[FindingKind]:
-        """Every kind of finding it can produce, general ones of a run included."""
-        ...
+class Subject(ABC, Generic[Seen]):
+    """One kind of maintenance: it looks, plans without a server in reach, and carries out.
 
-    @property
-    def executors(self) -> Mapping[ActionKind, Executor]:
-        """Who carries out its actions; a kind that is not here is nothing but its steps."""
-        ...
+    A subject inherits from this class, and overrides what it needs.
+    """
+
+    name: ClassVar[str]
+    """The name that `--only` takes."""
+
+    finding_kinds: ClassVar[frozenset[FindingKind]]
+    """Every kind of finding it can produce, general ones of a run included."""
+
+    executors: ClassVar[Mapping[ActionKind, Executor]] = {}
+    """Who carries out its actions; a kind that is not here is nothing but its steps."""
+
+    @abstractmethod
+    def concerns(self, policy: Policy) -> bool:
+        """Whether the policy asks for any of this at all."""
 
     def relations(self, policy: Policy) -> Collection[QualifiedName]:
-        """The relations it needs observed; none where the policy has no section of it."""
-        ...
+        """The relations that it needs in the common snapshot."""
+        del policy
+        return ()
 
-    def names_wanted(
+    def questions(
         self, policy: Policy, snapshot: Snapshot, now: datetime, request: Request
-    ) -> Collection[QualifiedName | Buckets]:
-        """What is to be looked up before it plans: names it is about to give, rows to count."""
-        ...
+    ) -> Collection[Question]:
+        """What is to be looked up for it once the snapshot is known."""
+        del policy, snapshot, now, request
+        return ()
 
-    def plan(self, policy: Policy, snapshot: Snapshot, now: datetime, request: Request) -> Plan:
+    def width(self, policy: Policy) -> int:
+        """How many of its actions may be carried out side by side, each in its own session."""
+        del policy
+        return 1
+
+    @abstractmethod
+    def observe(self, look: Look) -> Seen:
+        """Read what it plans from, in few short read-only transactions.
+
+        Raises:
+            MaintenanceError: it can't; the other subjects go on without it.
+        """
+
+    def record(self, look: Look, seen: Seen) -> None:
+        """Keep in the store what later runs must know of this observation.
+
+        Only runs that apply record, once, before they plan. `look.store` is never None here.
+        """
+        del look, seen
+
+    @abstractmethod
+    def plan(self, policy: Policy, seen: Seen, now: datetime, request: Request) -> Plan:
         """Compute what to do and what the owner should know; no clock, no network."""
-        ...

@@ -15,11 +15,16 @@ class Workbench:
     """The means by which one action is carried out.
 
     Attributes:
+        connection: this action's alone as long as it is carried out.
+        store: shared by actions side by side, so each use of it is a single statement.
+        environ: where `{env: …}` references of the policy are resolved.
         attempts: the most that any of its steps took.
     """
 
     connection: Connection
+    store: Connection
     policy: Policy
+    environ: Mapping[str, str]
     ladder: Ladder
     progress: Progress
     run_id: str

@@ -2,12 +2,15 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import ClassVar
 
-from maintenance.catalog.models import Buckets, Snapshot
+from maintenance.catalog.models import Snapshot
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
+from maintenance.engine.look import Look
 from maintenance.engine.plans import Plan
 from maintenance.engine.requests import Request
+from maintenance.engine.subject import Question, Subject
 from maintenance.engine.workbench import Executor
 from maintenance.names import QualifiedName
 from maintenance.partitions import plan as planner
@@ -16,11 +19,11 @@ from maintenance.partitions.guarded import run_guarded, swap_default
 from maintenance.policy import Policy
 
 
-class Partitions:
+class Partitions(Subject[Snapshot]):
     """The subject `partitions`."""
 
     name = "partitions"
-    executors: Mapping[ActionKind, Executor] = {
+    executors: ClassVar[Mapping[ActionKind, Executor]] = {
         ActionKind.CREATE_PARTITION: run_guarded,
         ActionKind.SWAP_DEFAULT: swap_default,
         ActionKind.DRAIN_DEFAULT: drain_default,
@@ -47,19 +50,27 @@ class Partitions:
         }
     )
 
+    def concerns(self, policy: Policy) -> bool:
+        """Whether the policy names partitioned tables."""
+        return bool(policy.partitions)
+
     def relations(self, policy: Policy) -> Collection[QualifiedName]:
         """The partitioned tables of the policy."""
         return [section.table for section in policy.partitions]
 
-    def names_wanted(
+    def questions(
         self, policy: Policy, snapshot: Snapshot, now: datetime, request: Request
-    ) -> Collection[QualifiedName | Buckets]:
+    ) -> Collection[Question]:
         """The names of partitions about to be created, and what to count in filled defaults."""
-        return planner.names_wanted(policy, snapshot, now, request)
+        return planner.questions(policy, snapshot, now, request)
 
-    def plan(self, policy: Policy, snapshot: Snapshot, now: datetime, request: Request) -> Plan:
+    def observe(self, look: Look) -> Snapshot:
+        """The common snapshot is all it needs."""
+        return look.snapshot
+
+    def plan(self, policy: Policy, seen: Snapshot, now: datetime, request: Request) -> Plan:
         """Create what is missing between the start and the horizon."""
-        return planner.plan(policy, snapshot, now, request)
+        return planner.plan(policy, seen, now, request)
 
 
 PARTITIONS = Partitions()

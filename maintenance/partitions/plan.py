@@ -36,7 +36,7 @@ def plan(policy: Policy, snapshot: Snapshot, now: datetime, request: Request) ->
     )
 
 
-def names_wanted(
+def questions(
     policy: Policy, snapshot: Snapshot, now: datetime, request: Request
 ) -> frozenset[QualifiedName | Buckets]:
     """Return the names about to be given, and what to count in default partitions with rows."""

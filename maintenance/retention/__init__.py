@@ -2,12 +2,15 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import ClassVar
 
 from maintenance.catalog.models import Snapshot
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
+from maintenance.engine.look import Look
 from maintenance.engine.plans import Plan
 from maintenance.engine.requests import Request
+from maintenance.engine.subject import Subject
 from maintenance.engine.workbench import Executor
 from maintenance.names import QualifiedName
 from maintenance.policy import Policy
@@ -16,11 +19,11 @@ from maintenance.retention.apply import detach, drop
 from maintenance.retention.archive import archive
 
 
-class Retention:
+class Retention(Subject[Snapshot]):
     """The subject `retention`."""
 
     name = "retention"
-    executors: Mapping[ActionKind, Executor] = {
+    executors: ClassVar[Mapping[ActionKind, Executor]] = {
         ActionKind.ARCHIVE_PARTITION: archive,
         ActionKind.DETACH_PARTITION: detach,
         ActionKind.DROP_PARTITION: drop,
@@ -37,20 +40,21 @@ class Retention:
         }
     )
 
+    def concerns(self, policy: Policy) -> bool:
+        """Whether the policy names partitioned tables."""
+        return bool(policy.partitions)
+
     def relations(self, policy: Policy) -> Collection[QualifiedName]:
         """The partitioned tables of the policy."""
         return [section.table for section in policy.partitions]
 
-    def names_wanted(
-        self, policy: Policy, snapshot: Snapshot, now: datetime, request: Request
-    ) -> Collection[QualifiedName]:
-        """Nothing new is named."""
-        del policy, snapshot, now, request
-        return ()
+    def observe(self, look: Look) -> Snapshot:
+        """The common snapshot is all it needs."""
+        return look.snapshot
 
-    def plan(self, policy: Policy, snapshot: Snapshot, now: datetime, request: Request) -> Plan:
+    def plan(self, policy: Policy, seen: Snapshot, now: datetime, request: Request) -> Plan:
         """Retire what has expired, at most `max_per_run` partitions a table."""
-        return planner.plan(policy, snapshot, now, request)
+        return planner.plan(policy, seen, now, request)
 
 
 RETENTION = Retention()

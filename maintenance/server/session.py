@@ -5,7 +5,8 @@ bare-date bounds follow TimeZone, names follow search_path, deparsed names follo
 quote_all_identifiers. So every setting that we lean on is pinned at connect.
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -145,6 +146,35 @@ def fetch(
     statement = load_statement(folder, name, connection.info.server_version)
     with connection.cursor(row_factory=namedtuple_row) as cursor:
         return cursor.execute(statement, parameters or None).fetchall()
+
+
+@contextmanager
+def brief(connection: Connection, time_cap: timedelta, doing: str) -> Generator[None]:
+    """One short read-only transaction that waits for no lock worth mentioning.
+
+    Args:
+        connection: an autocommit session.
+        time_cap: for each statement.
+        doing: what it is for, such as `observing the catalog`; errors begin with it.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: somebody holds ACCESS EXCLUSIVE on what was looked at.
+        MaintenanceError: the server refused a query, or a query outlasted the cap.
+    """
+    run_sql(
+        connection,
+        "BEGIN READ ONLY; SET LOCAL lock_timeout = '50ms';"
+        f" SET LOCAL statement_timeout = {milliseconds(time_cap)}",
+    )
+    try:
+        yield
+        run_sql(connection, "COMMIT")
+    except psycopg.errors.LockNotAvailable:
+        run_sql(connection, "ROLLBACK")
+        raise
+    except psycopg.Error as exc:
+        rollback_quietly(connection)
+        raise explain(exc, doing) from exc
 
 
 def run_sql(connection: Connection, text: str) -> None:

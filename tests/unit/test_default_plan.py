@@ -22,7 +22,7 @@ from maintenance.engine.plans import Plan
 from maintenance.engine.requests import Request
 from maintenance.names import QualifiedName
 from maintenance.partitions.outlook import look
-from maintenance.partitions.plan import names_wanted
+from maintenance.partitions.plan import questions
 from maintenance.policy import Policy
 from tests.snapshots import (
     EVENTS,
@@ -256,7 +256,7 @@ def test_check_refuses_neither_what_holds_now_nor_what_has_rows() -> None:
 
 def test_names_and_buckets_to_look_up_are_those_of_the_window() -> None:
     table = a_filled(months("2026-07", "2026-10"), {"2026-11": 5})
-    wanted = names_wanted(POLICY, a_snapshot(table), NOW, Request())
+    wanted = questions(POLICY, a_snapshot(table), NOW, Request())
     (buckets,) = [question for question in wanted if isinstance(question, Buckets)]
     assert len(buckets.bounds) == 9
     assert (buckets.bounds[0], buckets.bounds[-1]) == (
@@ -269,7 +269,7 @@ def test_names_and_buckets_to_look_up_are_those_of_the_window() -> None:
 def test_empty_default_partition_costs_no_count() -> None:
     default = a_partition("events_default")
     table = a_table([*months("2026-11", "2027-02"), default], default_has_rows=False)
-    assert names_wanted(a_policy(), a_snapshot(table), NOW, Request()) == frozenset()
+    assert questions(a_policy(), a_snapshot(table), NOW, Request()) == frozenset()
 
 
 # What a killed run left

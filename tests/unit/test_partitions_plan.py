@@ -12,7 +12,7 @@ from maintenance.engine.plans import Plan
 from maintenance.engine.requests import Request
 from maintenance.names import QualifiedName
 from maintenance.partitioning.window import refusal
-from maintenance.partitions.plan import names_wanted
+from maintenance.partitions.plan import questions
 from tests.snapshots import (
     EVENTS,
     NOW,
@@ -173,9 +173,9 @@ def test_taken_name_is_a_finding_and_stops_no_other() -> None:
     assert "public.events_2026_12" in the(plan, FindingKind.PARTITION_NAME_TAKEN).message
 
 
-def test_names_wanted_are_those_of_missing_partitions_only() -> None:
+def test_questions_are_those_of_missing_partitions_only() -> None:
     snapshot = a_snapshot(a_table(months("2026-11", "2027-01")))
-    assert names_wanted(a_policy(), snapshot, NOW, Request()) == {
+    assert questions(a_policy(), snapshot, NOW, Request()) == {
         QualifiedName("public", "events_2027_02")
     }
 

@@ -1,0 +1,68 @@
+"""The sessions of one run: on the maintained database, and on the store."""
+
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import timedelta
+
+import psycopg
+
+from maintenance.errors import UnreachableError
+from maintenance.policy import Policy
+from maintenance.server.session import Connection, Timeouts, connect, explain
+from maintenance.store import is_ready
+
+STORE_CAP = timedelta(minutes=1)
+"""How long one statement on the store may take."""
+
+
+@contextmanager
+def on_database(policy: Policy, environ: Mapping[str, str], command: str) -> Generator[Connection]:
+    """A session on the maintained database, named after the command it serves.
+
+    Raises:
+        UsageError: an environment variable is missing, or the url is none.
+        UnreachableError: the server can't be reached or refuses us.
+        MaintenanceError: whatever a statement of the block failed with.
+    """
+    url = policy.database.url.resolve(environ)
+    timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
+    with _opened(url, f"maintenance {command} {policy.database.name}", timeouts) as connection:
+        yield connection
+
+
+@contextmanager
+def on_store(policy: Policy, environ: Mapping[str, str]) -> Generator[Connection]:
+    """A session on the store: what was journaled survives the working session.
+
+    Raises:
+        UsageError, UnreachableError, MaintenanceError: as `on_database`.
+    """
+    url = (policy.store.url or policy.database.url).resolve(environ)
+    timeouts = Timeouts(policy.locks.patient_lock_timeout, STORE_CAP)
+    with _opened(url, f"maintenance store {policy.database.name}", timeouts) as connection:
+        yield connection
+
+
+@contextmanager
+def on_history(policy: Policy, environ: Mapping[str, str]) -> Generator[Connection | None]:
+    """A session on the store for looking back; None where there is no store within reach.
+
+    Raises:
+        UsageError: an environment variable is missing, or the url is none.
+    """
+    with ExitStack() as stack:
+        store: Connection | None = None
+        with suppress(UnreachableError):
+            store = stack.enter_context(on_store(policy, environ))
+        yield store if store is not None and is_ready(store) else None
+
+
+@contextmanager
+def _opened(url: str, application: str, timeouts: Timeouts) -> Generator[Connection]:
+    connection = connect(url, application=application, timeouts=timeouts)
+    try:
+        yield connection
+    except psycopg.Error as exc:
+        raise explain(exc, application) from exc
+    finally:
+        connection.close()
