@@ -66,7 +66,7 @@ def side_by_side(
 
 def _stop(sessions: Sequence[Connection], running: Collection[Future[Any]]) -> None:
     """Cancel until all have ended: a cancel that comes between two statements is lost."""
-    while running:
+    while running := [future for future in running if not future.done()]:
         for session in sessions:
             session.cancel_safe()
-        running = wait(running, timeout=BETWEEN_CANCELS_S).not_done
+        wait(running, timeout=BETWEEN_CANCELS_S)
