@@ -56,6 +56,14 @@ class Grant(NamedTuple):
     column: str | None = None
 
 
+class ColumnSetting(NamedTuple):
+    """What ANALYZE is told of a column: key `statistics` (its target) or `n_distinct`."""
+
+    column: str
+    key: str
+    value: str
+
+
 class Partition(NamedTuple):
     """One child of a partitioned parent.
 
@@ -98,6 +106,8 @@ class Properties:
         owner_lacks: privileges an owner has by default and this one was revoked.
         default_grantees: roles that ALTER DEFAULT PRIVILEGES would give rights on a table
             that we create; None is PUBLIC.
+        targets: statistics targets of its columns, as far as they are not the server's default.
+        access_method: of its storage; None for a partitioned table that names none.
     """
 
     owner: str
@@ -108,6 +118,25 @@ class Properties:
     grants: tuple[Grant, ...] = ()
     owner_lacks: tuple[str, ...] = ()
     default_grantees: tuple[str | None, ...] = ()
+    targets: tuple[ColumnSetting, ...] = ()
+    access_method: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all partitions of a table have in common, and a new one must get to be like them.
+
+    Attributes:
+        settings: of columns.
+        options: storage options, such as `fillfactor=70` or `toast.autovacuum_enabled=off`.
+        access_method: None where they differ.
+        comment: the words about them, if all bear the same.
+    """
+
+    settings: tuple[ColumnSetting, ...] = ()
+    options: tuple[str, ...] = ()
+    access_method: str | None = None
+    comment: str | None = None
 
 
 class Oddity(NamedTuple):
@@ -184,6 +213,7 @@ class Table:
         foreign_keys: tables it points to or that point to it.
         referenced_by: those of them that point to it.
         partitions: direct children, in no order.
+        shared: what they have in common beyond what the table itself has.
         oddities: what partitions have otherwise than their siblings, only to be reported.
         drifted: partitions whose properties may differ from the table's, at most a few hundred.
         default_has_rows: None without a default partition, or where we may not look.
@@ -203,6 +233,7 @@ class Table:
     foreign_keys: tuple[QualifiedName, ...] = ()
     referenced_by: tuple[QualifiedName, ...] = ()
     partitions: tuple[Partition, ...] = ()
+    shared: Shared = Shared()
     drifted: tuple[Child, ...] = ()
     oddities: tuple[Oddity, ...] = ()
     default_has_rows: bool | None = None

@@ -17,12 +17,14 @@ from maintenance.catalog.models import (
     Buckets,
     Child,
     Column,
+    ColumnSetting,
     Grant,
     MarkedTable,
     Oddity,
     Partition,
     Properties,
     Server,
+    Shared,
     Snapshot,
     Table,
 )
@@ -142,9 +144,11 @@ def _tables(connection: Connection, relations: Collection[QualifiedName]) -> lis
     parents = [row.oid for row in rows if row.kind == "p"]
     children = _partitions(connection, parents)
     drifted, odd = _drifted(connection, parents), _oddities(connection, parents)
+    shared = _shared(connection, parents)
     tables = [
         replace(
             _table(row, tuple(children[row.oid])),
+            shared=shared.get(row.oid, Shared()),
             drifted=tuple(drifted[row.oid]),
             oddities=tuple(odd[row.oid]),
         )
@@ -187,6 +191,22 @@ def _oddities(connection: Connection, parents: list[int]) -> dict[int, list[Oddi
     return odd
 
 
+def _shared(connection: Connection, parents: list[int]) -> dict[int, Shared]:
+    """Return by parent what all of its partitions have in common."""
+    if not parents:
+        return {}
+    rows = fetch(connection, "catalog", "list_shared_properties", {"parents": parents})
+    return {
+        row.parent: Shared(
+            settings=tuple(ColumnSetting(*setting) for setting in row.settings or ()),
+            options=tuple(row.options or ()),
+            access_method=row.access_method,
+            comment=row.comment,
+        )
+        for row in rows
+    }
+
+
 def _table(row: Any, partitions: tuple[Partition, ...]) -> Table:
     return Table(
         oid=row.oid,
@@ -202,6 +222,8 @@ def _table(row: Any, partitions: tuple[Partition, ...]) -> Table:
             grants=tuple(Grant(*g) for g in chain(row.grants or [], row.column_grants or [])),
             owner_lacks=tuple(row.owner_lacks or ()),
             default_grantees=tuple(row.default_grantees or ()),
+            targets=tuple(ColumnSetting(*target) for target in row.targets or ()),
+            access_method=row.access_method,
         ),
         key_strategy=row.key_strategy,
         key_columns=tuple(row.key_columns or ()),

@@ -9,7 +9,7 @@ Source: PostgreSQL manual, CREATE TABLE and ALTER TABLE.
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from maintenance.catalog.models import Grant, Properties, Table
+from maintenance.catalog.models import ColumnSetting, Grant, Properties, Table
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import QualifiedName, literal, quote
 
@@ -52,8 +52,8 @@ def build_like(
     """
     # 18 refuses to attach a table that has an identity of its own.
     like = "INCLUDING ALL EXCLUDING IDENTITY" + ("" if indexes else " EXCLUDING INDEXES")
-    clause = f" PARTITION BY {partition_by}" if partition_by else ""
-    return tuple(_build(parent, child, role, f"(LIKE {parent.relation} {like}){clause}"))
+    storage = f" PARTITION BY {partition_by}" if partition_by else _storage(parent)
+    return tuple(_build(parent, child, role, f"(LIKE {parent.relation} {like}){storage}"))
 
 
 def attach(parent: Table, child: QualifiedName, bound: str) -> tuple[str, ...]:
@@ -85,6 +85,10 @@ def change_properties(
     lacking = [grant for grant in wanted.grants if grant not in actual.grants]
     if lacking:
         yield Step(statements=tuple(_grants(child, lacking)))
+    targets = lacking_targets(actual, wanted)
+    if targets:
+        harmless = Lock(str(child), LockMode.SHARE_UPDATE_EXCLUSIVE)
+        yield Step(statements=(_set_columns(child, targets),), locks=(harmless,))
     for clause, is_on, should_be in (
         ("ROW LEVEL SECURITY", actual.row_security, wanted.row_security),
         ("FORCE ROW LEVEL SECURITY", actual.force_row_security, wanted.force_row_security),
@@ -95,6 +99,12 @@ def change_properties(
     if actual.replica_identity != wanted.replica_identity and identity is not None:
         statement = f"ALTER TABLE {child} REPLICA IDENTITY {identity}"
         yield Step(statements=(statement,), locks=lock)
+
+
+def lacking_targets(actual: Properties, wanted: Properties) -> list[ColumnSetting]:
+    """Return the statistics targets that a partition has none of; another one was meant so."""
+    own = {target.column for target in actual.targets}
+    return [target for target in wanted.targets if target.column not in own]
 
 
 def _row_security(child: QualifiedName, clause: str, *, on: bool) -> str:
@@ -110,6 +120,12 @@ def _build(parent: Table, child: QualifiedName, role: str, definition: str) -> I
     if properties.owner != role:
         yield f"ALTER TABLE {child} OWNER TO {quote(properties.owner)}"
     yield from _privileges(child, properties)
+    own = {(target.column, target.key) for target in properties.targets}
+    common = (each for each in parent.shared.settings if (each.column, each.key) not in own)
+    if settings := (*properties.targets, *common):
+        yield _set_columns(child, settings)
+    if parent.shared.comment is not None:
+        yield f"COMMENT ON TABLE {child} IS {literal(parent.shared.comment)}"
     if properties.row_security:
         yield f"ALTER TABLE {child} ENABLE ROW LEVEL SECURITY"
     if properties.force_row_security:
@@ -117,6 +133,31 @@ def _build(parent: Table, child: QualifiedName, role: str, definition: str) -> I
     if properties.replica_identity in ("n", "f"):
         identity = _PLAIN_IDENTITIES[properties.replica_identity]
         yield f"ALTER TABLE {child} REPLICA IDENTITY {identity}"
+
+
+def _storage(parent: Table) -> str:
+    """Return what LIKE leaves out: the access method and the storage options."""
+    method = parent.properties.access_method or parent.shared.access_method
+    using = f" USING {quote(method)}" if method else ""
+    options = ", ".join(map(_option, parent.shared.options))
+    return f"{using} WITH ({options})" if options else using
+
+
+def _option(option: str) -> str:
+    name, _, value = option.partition("=")
+    return f"{'.'.join(map(quote, name.split('.')))} = {literal(value)}"
+
+
+def _set_columns(child: QualifiedName, settings: Iterable[ColumnSetting]) -> str:
+    """LIKE carries extended statistics and comments of columns, and nothing for ANALYZE."""
+    clauses = ", ".join(f"ALTER COLUMN {quote(s.column)} {_setting(s)}" for s in settings)
+    return f"ALTER TABLE {child} {clauses}"
+
+
+def _setting(setting: ColumnSetting) -> str:
+    if setting.key == "statistics":
+        return f"SET STATISTICS {int(setting.value)}"
+    return f"SET ({quote(setting.key)} = {literal(setting.value)})"
 
 
 _PLAIN_IDENTITIES = {"d": "DEFAULT", "n": "NOTHING", "f": "FULL"}

@@ -1,7 +1,8 @@
 """Partitions held against their parent: what differs, and what of it is safely put right.
 
 Rights that a partition lacks are granted, its owner, row security and replica identity are set
-to the parent's. Rights that it has beyond its parent's are only reported: somebody gave them.
+to the parent's, and so are statistics targets of columns that have none of their own. Rights that
+it has beyond its parent's, and other targets, are only reported: somebody gave them.
 """
 
 from collections import defaultdict
@@ -9,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from maintenance.catalog.models import Child, Grant, Properties, Table
-from maintenance.ddl.children import change_properties
+from maintenance.ddl.children import change_properties, lacking_targets
 from maintenance.engine.actions import Action, ActionKind
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.names import QualifiedName
+from maintenance.names import QualifiedName, quote
 
 SHOWN = 5
 
@@ -23,7 +24,7 @@ class Drift:
 
     Attributes:
         lacks: in words, what it has otherwise; mended by `repairs`.
-        beyond: rights that only the partition gives.
+        beyond: rights that only the partition gives, targets that somebody chose for it.
     """
 
     child: QualifiedName
@@ -95,13 +96,28 @@ def _compare(wanted: Properties, child: Child) -> Drift:
         lacks.append("row security")
     if actual.replica_identity != wanted.replica_identity:
         lacks.append("replica identity")
+    lacks += [
+        f"statistics target of {quote(target.column)}, wanted {target.value}"
+        for target in lacking_targets(actual, wanted)
+    ]
     # A parent's rights cover a partition read through it; its owner needs none of its own.
     beyond = [
         f"also {_words(grant)}"
         for grant in actual.grants
         if grant not in wanted.grants and grant.grantee != wanted.owner
     ]
+    beyond += _other_targets(actual, wanted)
     return Drift(child.relation, tuple(lacks), tuple(beyond))
+
+
+def _other_targets(actual: Properties, wanted: Properties) -> Iterator[str]:
+    by_column = {target.column: target.value for target in wanted.targets}
+    for column, _, value in actual.targets:
+        if value != by_column.get(column, value):
+            yield (
+                f"statistics target {value} of column {quote(column)},"
+                f" its parent has {by_column[column]}"
+            )
 
 
 def _words(grant: Grant) -> str:

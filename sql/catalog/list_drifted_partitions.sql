@@ -1,4 +1,4 @@
--- list_drifted_partitions: partitions whose owner, rights or identity may differ from their parent's
+-- list_drifted_partitions: partitions whose owner, rights, identity or statistics targets may differ from their parent's
 -- since: 14
 -- params: parents oid[], most int8
 -- columns: parent oid, schema text, name text
@@ -6,6 +6,18 @@
 -- source: PostgreSQL manual, 53.11 pg_class
 -- A coarse filter: access lists that say the same in another order pass it, and are compared
 -- exactly by whoever asks.
+WITH target AS MATERIALIZED (
+  SELECT a.attrelid, a.attname, a.attstattarget
+    FROM pg_catalog.pg_attribute a
+   WHERE coalesce(a.attstattarget, -1) >= 0 AND a.attnum > 0 AND NOT a.attisdropped
+), off_target AS MATERIALIZED (
+  SELECT DISTINCT i.inhrelid
+    FROM pg_catalog.pg_inherits i
+    JOIN target wanted ON wanted.attrelid = i.inhparent
+    LEFT JOIN target actual ON actual.attrelid = i.inhrelid AND actual.attname = wanted.attname
+   WHERE i.inhparent = ANY (%(parents)s::oid[])
+     AND actual.attstattarget IS DISTINCT FROM wanted.attstattarget
+)
 SELECT i.inhparent AS parent, n.nspname::text AS schema, c.relname::text AS name
 FROM pg_catalog.pg_inherits i
 JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
@@ -18,6 +30,7 @@ WHERE i.inhparent = ANY (%(parents)s::oid[])
        OR c.relacl IS DISTINCT FROM p.relacl
        OR c.relrowsecurity <> p.relrowsecurity
        OR c.relforcerowsecurity <> p.relforcerowsecurity
-       OR c.relreplident <> p.relreplident)
+       OR c.relreplident <> p.relreplident
+       OR c.oid IN (SELECT inhrelid FROM off_target))
 ORDER BY c.oid DESC
 LIMIT %(most)s

@@ -6,7 +6,8 @@
 -- source: PostgreSQL manual, 53 System Catalogs
 -- All of these are reported and none is put right: somebody may have meant them.
 WITH child AS MATERIALIZED (
-  SELECT i.inhparent AS parent, c.oid, c.relnamespace, c.relname, c.reloptions, c.reltablespace
+  SELECT i.inhparent AS parent, c.oid, c.relnamespace, c.relname, c.reloptions, c.reltablespace,
+         c.relam
     FROM pg_catalog.pg_inherits i
     JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
    WHERE i.inhparent = ANY (%(parents)s::oid[])
@@ -14,8 +15,38 @@ WITH child AS MATERIALIZED (
      AND NOT i.inhdetachpending
 ), usual AS (
   SELECT c.parent,
-         pg_catalog.mode() WITHIN GROUP (ORDER BY coalesce(c.reloptions, '{}')) AS reloptions
+         pg_catalog.mode() WITHIN GROUP (ORDER BY coalesce(c.reloptions, '{}')) AS reloptions,
+         pg_catalog.mode() WITHIN GROUP (ORDER BY c.relam) AS relam,
+         pg_catalog.count(*) AS n
     FROM child c GROUP BY c.parent
+), described AS MATERIALIZED (
+  SELECT c.parent, c.oid,
+         pg_catalog.bool_or(d.objsubid = 0) AS itself,
+         pg_catalog.count(*) FILTER (WHERE d.objsubid > 0) AS n_columns
+    FROM child c
+    JOIN pg_catalog.pg_description d
+      ON d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
+   WHERE d.description !~ '^maintenance: \{'
+   GROUP BY c.parent, c.oid
+), customary AS (
+  -- of more than half of the partitions
+  SELECT u.parent,
+         pg_catalog.count(*) FILTER (WHERE d.itself) * 2 > u.n AS itself,
+         pg_catalog.count(*) FILTER (WHERE d.n_columns > 0) * 2 > u.n AS columns
+    FROM usual u JOIN described d ON d.parent = u.parent GROUP BY u.parent, u.n
+), target AS MATERIALIZED (
+  SELECT c.parent, c.oid, a.attname, a.attstattarget
+    FROM pg_catalog.pg_attribute a
+    JOIN child c ON c.oid = a.attrelid
+   WHERE coalesce(a.attstattarget, -1) >= 0 AND a.attnum > 0 AND NOT a.attisdropped
+), customary_target AS (
+  SELECT t.parent, t.attname, t.attstattarget
+    FROM target t JOIN usual u ON u.parent = t.parent
+   GROUP BY t.parent, t.attname, t.attstattarget, u.n
+  HAVING pg_catalog.count(*) * 2 > u.n
+), extended AS MATERIALIZED (
+  SELECT e.stxrelid, pg_catalog.count(*) AS n
+    FROM pg_catalog.pg_statistic_ext e GROUP BY e.stxrelid
 ), published AS (
   SELECT DISTINCT c.parent, r.prpubid
     FROM child c JOIN pg_catalog.pg_publication_rel r ON r.prrelid = c.oid
@@ -28,6 +59,45 @@ WITH child AS MATERIALIZED (
          || u.reloptions::text AS what
     FROM child c JOIN usual u ON u.parent = c.parent
    WHERE coalesce(c.reloptions, '{}') <> u.reloptions
+  UNION ALL
+  SELECT c.parent, c.oid, c.relnamespace, c.relname,
+         'access method ' || m.amname || ', most siblings have ' || w.amname
+    FROM child c
+    JOIN usual u ON u.parent = c.parent
+    JOIN pg_catalog.pg_am m ON m.oid = c.relam
+    JOIN pg_catalog.pg_am w ON w.oid = u.relam
+   WHERE c.relam <> u.relam
+  UNION ALL
+  SELECT c.parent, c.oid, c.relnamespace, c.relname, 'no comment, most siblings have one'
+    FROM child c
+    JOIN customary k ON k.parent = c.parent AND k.itself
+    LEFT JOIN described d ON d.oid = c.oid
+   WHERE d.itself IS NOT TRUE
+  UNION ALL
+  SELECT c.parent, c.oid, c.relnamespace, c.relname, 'no comments on columns, most siblings have some'
+    FROM child c
+    JOIN customary k ON k.parent = c.parent AND k.columns
+    LEFT JOIN described d ON d.oid = c.oid
+   WHERE coalesce(d.n_columns, 0) = 0
+  UNION ALL
+  SELECT c.parent, c.oid, c.relnamespace, c.relname,
+         'statistics target ' || coalesce(t.attstattarget::text, 'default') || ' of column '
+         || pg_catalog.quote_ident(k.attname) || ', most siblings have ' || k.attstattarget
+    FROM customary_target k
+    JOIN child c ON c.parent = k.parent
+    LEFT JOIN target t ON t.oid = c.oid AND t.attname = k.attname
+   WHERE t.attstattarget IS DISTINCT FROM k.attstattarget
+     -- against one of the parent's own it is held by whoever asks
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                      WHERE a.attrelid = k.parent AND a.attname = k.attname
+                        AND coalesce(a.attstattarget, -1) >= 0)
+  UNION ALL
+  SELECT c.parent, c.oid, c.relnamespace, c.relname,
+         'extended statistics ' || coalesce(own.n, 0) || ', its parent has ' || theirs.n
+    FROM child c
+    JOIN extended theirs ON theirs.stxrelid = c.parent
+    LEFT JOIN extended own ON own.stxrelid = c.oid
+   WHERE coalesce(own.n, 0) < theirs.n
   UNION ALL
   SELECT c.parent, c.oid, c.relnamespace, c.relname, 'another tablespace than its parent'
     FROM child c JOIN pg_catalog.pg_class p ON p.oid = c.parent

@@ -1,7 +1,7 @@
 -- list_tables: one row for each of the named relations that exists
 -- since: 14
 -- params: schemas text[], names text[] (pairs)
--- columns: oid oid, schema text, name text, kind text, owner text, manageable bool, creatable bool, columns jsonb, key_strategy text, key_columns jsonb, replica_identity text, row_security bool, force_row_security bool, tablespace text, grants jsonb, column_grants jsonb, owner_lacks jsonb, default_grantees jsonb, foreign_keys jsonb, referenced_by jsonb, default_checks jsonb
+-- columns: oid oid, schema text, name text, kind text, owner text, manageable bool, creatable bool, columns jsonb, key_strategy text, key_columns jsonb, replica_identity text, row_security bool, force_row_security bool, tablespace text, access_method text, targets jsonb, grants jsonb, column_grants jsonb, owner_lacks jsonb, default_grantees jsonb, foreign_keys jsonb, referenced_by jsonb, default_checks jsonb
 -- locks: none
 -- source: PostgreSQL manual, 53 System Catalogs
 SELECT
@@ -30,6 +30,14 @@ SELECT
   c.relrowsecurity AS row_security,
   c.relforcerowsecurity AS force_row_security,
   (SELECT t.spcname::text FROM pg_catalog.pg_tablespace t WHERE t.oid = c.reltablespace) AS tablespace,
+  -- from 17 on a partitioned table has one too, for partitions to come
+  (SELECT m.amname::text FROM pg_catalog.pg_am m WHERE m.oid = c.relam) AS access_method,
+  (SELECT pg_catalog.jsonb_agg(
+            pg_catalog.jsonb_build_array(a.attname, 'statistics', a.attstattarget::text)
+            ORDER BY a.attname)
+     FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+      AND coalesce(a.attstattarget, -1) >= 0) AS targets,
   (SELECT pg_catalog.jsonb_agg(
             pg_catalog.jsonb_build_array(r.rolname, g.privilege_type, g.is_grantable)
             ORDER BY r.rolname, g.privilege_type)

@@ -80,6 +80,15 @@ def test_same_rights_in_another_order_are_no_drift(
             "not in publication p",
         ),
         ("CREATE INDEX half ON ONLY public.events (note)", "some partition lacks it"),
+        (
+            "ALTER TABLE public.events ALTER note SET STATISTICS 500;"
+            "ALTER TABLE public.{} ALTER note SET STATISTICS 7",
+            "statistics target 7 of column note, its parent has 500",
+        ),
+        (
+            "CREATE STATISTICS public.of_both ON id, note FROM public.events",
+            "extended statistics 0, its parent has 1",
+        ),
     ],
 )
 def test_what_differs_from_siblings_is_reported_and_left(
@@ -93,3 +102,104 @@ def test_what_differs_from_siblings_is_reported_and_left(
     (finding,) = report.findings
     assert finding.severity is Severity.INFO
     assert words in finding.message
+
+
+def on_all(database: Database, statement: str, *but: int) -> None:
+    """Run a statement on all partitions but some."""
+    for n in set(range(4)) - set(but):
+        database.execute(statement.replace("{}", child(n)))
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        (
+            "ALTER TABLE public.{} ALTER note SET STATISTICS 50",
+            "statistics target default of column note",
+        ),
+        ("COMMENT ON TABLE public.{} IS 'one month'", "no comment, most siblings have one"),
+        ("COMMENT ON COLUMN public.{}.note IS 'words'", "no comments on columns"),
+    ],
+)
+def test_what_a_partition_lacks_of_most_siblings_is_reported(
+    database: Database, policy: Policy, statement: str, words: str
+) -> None:
+    on_all(database, statement, 2)
+    (finding,) = maintain.plan(policy).findings
+    assert finding.severity is Severity.INFO
+    assert f"{child(2)} ({words}" in finding.message
+    assert finding.value == 1
+
+
+def test_target_of_the_parent_reaches_a_partition_that_has_none(
+    database: Database, policy: Policy
+) -> None:
+    database.execute('ALTER TABLE public.events ADD "Größe ""x""" int')
+    database.execute('ALTER TABLE public.events ALTER "Größe ""x""" SET STATISTICS 321')
+    on_all(database, 'ALTER TABLE public.{} ALTER "Größe ""x""" SET STATISTICS -1', 0, 3)
+    report = maintain.apply(policy)
+    assert report.ok
+    assert {r.action.object for r in report.results} == {f"public.{child(n)}" for n in (1, 2)}
+    assert maintain.plan(policy).findings == ()
+
+
+def test_new_partition_gets_what_like_leaves_out(database: Database, policy: Policy) -> None:
+    database.execute("CREATE STATISTICS public.of_both ON id, note FROM public.events")
+    database.execute("ALTER TABLE public.events ALTER id SET STATISTICS 400")
+    database.execute("COMMENT ON COLUMN public.events.note IS 'words'")
+    database.execute(f"DROP TABLE public.{child(3)}")
+    on_all(
+        database, "ALTER TABLE public.{} SET (fillfactor = 70, toast.autovacuum_enabled = off)", 3
+    )
+    on_all(database, "ALTER TABLE public.{} ALTER note SET STATISTICS 50", 3)
+    on_all(database, "ALTER TABLE public.{} ALTER note SET (n_distinct = -0.5)", 3)
+    on_all(database, "COMMENT ON TABLE public.{} IS 'a month''s events'", 3)
+    assert maintain.apply(policy).ok
+    (old,) = database.execute(CARRIED, [f"public.{child(2)}"])
+    (made,) = database.execute(CARRIED, [f"public.{child(3)}"])
+    assert made == old
+    assert made[:2] == (["fillfactor=70"], ["autovacuum_enabled=off"])
+    seen = "SELECT count(*) FROM pg_statistic_ext WHERE stxrelid = %s::regclass"
+    assert database.execute(seen, [f"public.{child(3)}"]) == [(1,)]
+    words = "SELECT col_description(%s::regclass, 3)"
+    assert database.execute(words, [f"public.{child(3)}"]) == [("words",)]
+
+
+CARRIED = """
+SELECT c.reloptions, t.reloptions, obj_description(c.oid), c.relam,
+       (SELECT array_agg((attname, attstattarget, o)::text ORDER BY attnum)
+          FROM pg_attribute LEFT JOIN LATERAL unnest(attoptions) o ON o LIKE 'n_dist%%'
+         WHERE attrelid = c.oid AND attnum > 0)
+FROM pg_class c LEFT JOIN pg_class t ON t.oid = c.reltoastrelid WHERE c.oid = %s::regclass
+"""
+
+
+METHOD = "SELECT amname FROM pg_am a JOIN pg_class c ON c.relam = a.oid WHERE c.oid = %s::regclass"
+OTHER_METHOD = "CREATE ACCESS METHOD other TYPE TABLE HANDLER heap_tableam_handler"
+
+
+@pytest.mark.pg(">= 17")
+def test_new_partition_gets_the_access_method_of_its_parent(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(OTHER_METHOD)
+    database.execute(CREATE_EVENTS + " USING other")
+    assert maintain.apply(make_policy(tmp_path, database.url, EVENTS)).ok
+    assert database.execute(METHOD, [f"public.{child(3)}"]) == [("other",)]
+
+
+def test_new_partition_gets_the_access_method_of_its_siblings(
+    database: Database, policy: Policy
+) -> None:
+    database.execute(OTHER_METHOD)
+    on_all(database, "ALTER TABLE public.{} SET ACCESS METHOD other", 3)
+    database.execute(f"DROP TABLE public.{child(3)}")
+    assert maintain.apply(policy).ok
+    assert database.execute(METHOD, [f"public.{child(3)}"]) == [("other",)]
+
+
+def test_partition_of_another_access_method_is_reported(database: Database, policy: Policy) -> None:
+    database.execute(OTHER_METHOD)
+    database.execute(f"ALTER TABLE public.{child(2)} SET ACCESS METHOD other")
+    (finding,) = maintain.plan(policy).findings
+    assert "access method other, most siblings have heap" in finding.message
