@@ -97,7 +97,7 @@ class ArchiveError(MaintenanceError):
 
 
 class DamagedArchiveError(ArchiveError):
-    """An archive is not what was written; archiving again replaces it."""
+    """An archive is not what was written."""
 
 
 def is_retryable(sqlstate: str | None) -> bool:

@@ -125,11 +125,12 @@ def plan(
         request: what is asked for beyond the policy.
 
     Raises:
-        UsageError: an environment variable is missing, a url is none, or a subject is unknown.
+        UsageError: an environment variable or a package is missing, a url is none, or a subject
+            is unknown.
         UnreachableError: the server can't be reached or refuses us.
         MaintenanceError: the catalog could not be read.
     """
-    subjects = _selected(only)
+    subjects = _selected(only, policy)
     moment = now or datetime.now(UTC)
     with (
         on_database(policy, environ, "plan") as connection,
@@ -159,7 +160,7 @@ def apply(
     Raises:
         UsageError, UnreachableError, MaintenanceError: as `plan`; a store that can't be made too.
     """
-    subjects = _selected(only)
+    subjects = _selected(only, policy)
     moment = now or datetime.now(UTC)
     with (
         on_database(policy, environ, "apply") as connection,
@@ -354,14 +355,17 @@ def _failures(results: Sequence[Result]) -> Iterator[Finding]:
             yield Finding(kind, Severity.ERROR, name, f"{name}: {result.error}")
 
 
-def _selected(only: Collection[str]) -> list[Subject[Any]]:
+def _selected(only: Collection[str], policy: Policy) -> list[Subject[Any]]:
     known = {subject.name: subject for subject in SUBJECTS}
     unknown = sorted(set(only) - known.keys())
     if unknown:
         raise UsageError(
             f"no such subject: {', '.join(unknown)}", hint=f"subjects are {', '.join(known)}"
         )
-    return [subject for name, subject in known.items() if not only or name in only]
+    selected = [subject for name, subject in known.items() if not only or name in only]
+    for subject in selected:
+        subject.require(policy)
+    return selected
 
 
 def _refuse_standby(server: Server) -> None:
