@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 
+from maintenance.catalog.history import History
 from maintenance.catalog.models import Server, Snapshot
 from maintenance.catalog.observe import identify, look_up, observe
 from maintenance.engine import runner
@@ -21,6 +22,7 @@ from maintenance.engine.findings import FITNESS, Finding, FindingKind, Severity
 from maintenance.engine.ladder import Ladder, Progress, silent
 from maintenance.engine.look import Look
 from maintenance.engine.plans import Plan, join
+from maintenance.engine.recall import recall
 from maintenance.engine.requests import EVERYTHING, Request
 from maintenance.engine.reviewed import ReviewedPlan, admit
 from maintenance.engine.runlock import exclusive_run
@@ -276,7 +278,16 @@ def _shared(visit: _Visit) -> Snapshot:
         for subject in visit.subjects
         for question in subject.questions(policy, snapshot, visit.now, request)
     }
-    return look_up(visit.connection, snapshot, questions)
+    snapshot = look_up(visit.connection, snapshot, questions)
+    return replace(snapshot, history=_history(visit, snapshot))
+
+
+def _history(visit: _Visit, snapshot: Snapshot) -> History:
+    """What the store knows of what was seen; nothing where there is no store to read."""
+    if visit.store is not None and snapshot.tables:
+        with suppress(psycopg.Error):
+            return recall(visit.store, visit.policy.database.name, snapshot, visit.now)
+    return History()
 
 
 def _planned(subject: Subject[Any], look: Look, *, records: bool) -> Plan:

@@ -15,15 +15,12 @@ from maintenance.archives.place import ArchivePlace
 from maintenance.archives.tables import TableId
 from maintenance.catalog.models import Table
 from maintenance.ddl.children import build_like
-from maintenance.ddl.marks import HOLD_UNTIL, marked, read_mark, set_comment
+from maintenance.ddl.marks import HOLD_UNTIL, RESTORING, marked, read_mark, set_comment
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.engine.ladder import Ladder, Progress, silent
 from maintenance.errors import ArchiveError, MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName, quote
 from maintenance.server.session import Connection, fetch
-
-RESTORING = "restoring"
-"""Mark of a table that a restore is filling, or was when it was interrupted."""
 
 RESTORED = "restored"
 """Mark of a restored table: the moment."""

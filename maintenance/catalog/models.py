@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from maintenance.catalog.history import History
 from maintenance.names import QualifiedName
 
 DEFAULT_BOUND = "DEFAULT"
@@ -94,6 +95,16 @@ class MarkedTable:
     relation: QualifiedName
     comment: str
     attached: bool
+    pages: int
+
+
+class UnattachedTable(NamedTuple):
+    """A table beside a partitioned one that has its columns and is no partition of any."""
+
+    parent: QualifiedName
+    oid: int
+    relation: QualifiedName
+    comment: str | None
     pages: int
 
 
@@ -264,7 +275,9 @@ class Snapshot:
         missing: the others, each with the names that come near it.
         blind: relations we could not look into, with the reason.
         marked: tables with a mark of ours in the schemas of the asked-for relations.
+        unattached: tables like their partitions that are none.
         taken: for names that planners asked about, the kind of what bears them already.
+        history: what the store knows of them; nothing without a store.
     """
 
     server: Server
@@ -274,4 +287,6 @@ class Snapshot:
     )
     blind: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
     marked: tuple[MarkedTable, ...] = ()
+    unattached: tuple[UnattachedTable, ...] = ()
     taken: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
+    history: History = field(default_factory=History)

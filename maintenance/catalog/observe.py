@@ -27,12 +27,16 @@ from maintenance.catalog.models import (
     Shared,
     Snapshot,
     Table,
+    UnattachedTable,
 )
 from maintenance.names import QualifiedName
 from maintenance.server.session import Connection, brief, explain, fetch
 
 MOST_DRIFTED = 200
 """How many partitions that differ from their parents one look describes."""
+
+MOST_UNATTACHED = 1000
+"""How many tables that look like partitions and are none one look lists."""
 
 PAUSES_S = (0.15, 0.3, 0.6)
 """After a look that met somebody's ACCESS EXCLUSIVE lock, so long until the next one."""
@@ -77,6 +81,7 @@ def observe(
         missing=_missing(connection, set(relations) - {table.relation for table in tables}),
         blind=_unreadable(tables),
         marked=_marked(connection, relations),
+        unattached=_unattached(connection, tables),
     )
 
 
@@ -266,6 +271,20 @@ def _marked(
     rows = fetch(connection, "catalog", "list_marked_tables", {"schemas": schemas})
     return tuple(
         MarkedTable(r.oid, QualifiedName(r.schema, r.name), r.comment, r.attached, r.pages)
+        for r in rows
+    )
+
+
+def _unattached(connection: Connection, tables: Collection[Table]) -> tuple[UnattachedTable, ...]:
+    parents = {table.oid: table.relation for table in tables if table.is_partitioned}
+    if not parents:
+        return ()
+    parameters = {"parents": list(parents), "most": MOST_UNATTACHED}
+    rows = fetch(connection, "catalog", "list_unattached_tables", parameters)
+    return tuple(
+        UnattachedTable(
+            parents[r.parent], r.oid, QualifiedName(r.schema, r.name), r.comment, r.pages
+        )
         for r in rows
     )
 

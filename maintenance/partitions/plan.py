@@ -20,6 +20,7 @@ from maintenance.partitions.holding import buckets_of
 from maintenance.partitions.leftovers import leftovers
 from maintenance.partitions.outlook import Outlook, look
 from maintenance.partitions.remedy import Drain, Remedy, Stuck, Swap, remedy_of
+from maintenance.partitions.stranded import stranded
 from maintenance.policy import PartitionPolicy, Policy
 
 
@@ -88,15 +89,16 @@ def _plan_table(outlook: Outlook, snapshot: Snapshot, request: Request) -> Plan:
     return Plan(
         actions=(
             *_refused(outlook, request.periods),
-            *leftovers(outlook, snapshot.marked),
+            *leftovers(outlook, snapshot),
             *(() if request.periods else repairs(outlook.table, drifted)),
             *fill(outlook, free, remedy, role),
             *(() if request.periods else _default(outlook, taken, role)),
         ),
         findings=(
-            *findings_of(outlook, _names_taken(outlook, named, taken)),
+            *findings_of(outlook, _names_taken(outlook, named, taken), snapshot.history),
             *default_finding(outlook, remedy),
             *drift_finding(outlook.table, drifted),
+            *stranded(outlook, snapshot),
         ),
     )
 

@@ -10,7 +10,7 @@ from maintenance.keys import Encoding
 from maintenance.periods import CalendarSpan, Interval, Period
 from maintenance.policy.paths import ArchiveUrl
 from maintenance.policy.section import Fault, Section, as_written, raise_faults, refused
-from maintenance.policy.templates import colliding, default_template, faults, render
+from maintenance.policy.templates import colliding, default_template, faults, may_name, render
 from maintenance.policy.units import KeepSpan, Size, Span, whole
 from maintenance.policy.values import (
     ColumnName,
@@ -103,6 +103,10 @@ class PartitionPolicy(Section):
     def child_name(self, period: Period) -> str:
         """Return the name of the partition that holds a period, within 63 bytes."""
         return render(self.name, self.table.name, period.start)
+
+    def may_name(self, name: str) -> bool:
+        """Whether a name may be that of a partition, whatever its period."""
+        return may_name(self.name, self.table.name, name)
 
     @field_validator("start", mode="before")
     @classmethod

@@ -37,6 +37,15 @@ def render(template: str, table: str, start: date) -> str:
     return _fill(template, table, f"{start.year:04d}", f"{start.month:02d}", f"{start.day:02d}")
 
 
+def may_name(template: str, table: str, name: str) -> bool:
+    """Whether a name may be that of a partition of a table, for some date."""
+    shape = _fill(template, table, *_ANY_DATE)
+    return len(shape) == len(name) and all(
+        sign == other or (sign == _ANY_DIGIT and other.isascii() and other.isdigit())
+        for sign, other in zip(shape, name, strict=True)
+    )
+
+
 def faults(template: str, interval: Interval) -> list[str]:
     """Return what a template of that interval should have instead, in plain words."""
     placeholders = [match[0] for match in _PLACEHOLDER.finditer(template)]
