@@ -97,7 +97,7 @@ class ArchiveError(MaintenanceError):
 
 
 class DamagedArchiveError(ArchiveError):
-    """An archive is not what was written."""
+    """An archive is not what was written; archiving again replaces it."""
 
 
 def is_retryable(sqlstate: str | None) -> bool:

@@ -13,7 +13,6 @@ from typing import Any
 
 import psycopg
 
-from maintenance.catalog.history import History
 from maintenance.catalog.models import Server, Snapshot
 from maintenance.catalog.observe import identify, look_up, observe
 from maintenance.engine import runner
@@ -22,7 +21,6 @@ from maintenance.engine.findings import FITNESS, Finding, FindingKind, Severity
 from maintenance.engine.ladder import Ladder, Progress, silent
 from maintenance.engine.look import Look
 from maintenance.engine.plans import Plan, join
-from maintenance.engine.recall import recall
 from maintenance.engine.requests import EVERYTHING, Request
 from maintenance.engine.reviewed import ReviewedPlan, admit
 from maintenance.engine.runlock import exclusive_run
@@ -127,12 +125,11 @@ def plan(
         request: what is asked for beyond the policy.
 
     Raises:
-        UsageError: an environment variable or a package is missing, a url is none, or a subject
-            is unknown.
+        UsageError: an environment variable is missing, a url is none, or a subject is unknown.
         UnreachableError: the server can't be reached or refuses us.
         MaintenanceError: the catalog could not be read.
     """
-    subjects = _selected(only, policy)
+    subjects = _selected(only)
     moment = now or datetime.now(UTC)
     with (
         on_database(policy, environ, "plan") as connection,
@@ -162,7 +159,7 @@ def apply(
     Raises:
         UsageError, UnreachableError, MaintenanceError: as `plan`; a store that can't be made too.
     """
-    subjects = _selected(only, policy)
+    subjects = _selected(only)
     moment = now or datetime.now(UTC)
     with (
         on_database(policy, environ, "apply") as connection,
@@ -278,16 +275,7 @@ def _shared(visit: _Visit) -> Snapshot:
         for subject in visit.subjects
         for question in subject.questions(policy, snapshot, visit.now, request)
     }
-    snapshot = look_up(visit.connection, snapshot, questions)
-    return replace(snapshot, history=_history(visit, snapshot))
-
-
-def _history(visit: _Visit, snapshot: Snapshot) -> History:
-    """What the store knows of what was seen; nothing where there is no store to read."""
-    if visit.store is not None and snapshot.tables:
-        with suppress(psycopg.Error):
-            return recall(visit.store, visit.policy.database.name, snapshot, visit.now)
-    return History()
+    return look_up(visit.connection, snapshot, questions)
 
 
 def _planned(subject: Subject[Any], look: Look, *, records: bool) -> Plan:
@@ -366,17 +354,14 @@ def _failures(results: Sequence[Result]) -> Iterator[Finding]:
             yield Finding(kind, Severity.ERROR, name, f"{name}: {result.error}")
 
 
-def _selected(only: Collection[str], policy: Policy) -> list[Subject[Any]]:
+def _selected(only: Collection[str]) -> list[Subject[Any]]:
     known = {subject.name: subject for subject in SUBJECTS}
     unknown = sorted(set(only) - known.keys())
     if unknown:
         raise UsageError(
             f"no such subject: {', '.join(unknown)}", hint=f"subjects are {', '.join(known)}"
         )
-    selected = [subject for name, subject in known.items() if not only or name in only]
-    for subject in selected:
-        subject.require(policy)
-    return selected
+    return [subject for name, subject in known.items() if not only or name in only]
 
 
 def _refuse_standby(server: Server) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from maintenance.catalog.history import History
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.partitioning.expiry import Detached, Expired
 from maintenance.retention.case import Case
@@ -49,7 +48,7 @@ def clocks_differ(case: Case, due: Sequence[Expired]) -> Iterator[Finding]:
         yield _finding(case, FindingKind.RETENTION_DUE, Severity.WARN, text, len(due))
 
 
-def stranded(case: Case, tables: Sequence[Detached], history: History) -> Iterator[Finding]:
+def stranded(case: Case, tables: Sequence[Detached]) -> Iterator[Finding]:
     """Yield the tables that this software detached and will not drop."""
     for item in tables:
         name = str(item.table.relation)
@@ -59,9 +58,8 @@ def stranded(case: Case, tables: Sequence[Detached], history: History) -> Iterat
             Severity.INFO,
             name,
             f"{name}: detached from {case.name} on {item.at:%Y-%m-%d}, {size}; archive it, drop it"
-            f" or attach it again; {history.origin(name)}",
+            " or attach it again",
             value=(case.now - item.at).days,
-            data={"table": case.name, "origin": history.origin(name)},
         )
 
 
