@@ -40,6 +40,7 @@ from maintenance.server.session import Connection, explain
 from maintenance.sessions import on_database, on_history, on_store
 from maintenance.store import Journal, RecentRun, is_ready, migrate, missing_right, recent_runs
 from maintenance.subjects import SUBJECTS
+from maintenance.upkeep import keep_history
 
 _FAILURES: Mapping[type[MaintenanceError], FindingKind] = {
     LockNotAcquiredError: FindingKind.LOCK_NOT_ACQUIRED,
@@ -195,12 +196,13 @@ def _apply(visit: _Visit, journal: Journal, reviewed: ReviewedPlan | None) -> Re
     name = policy.database.name
     try:
         with exclusive_run(visit.connection, policy.locks.give_up_after, visit.progress):
+            kept = _keep_history(visit, journal)
             snapshot, planned = _look(visit, records=True)
             if reviewed is not None:
                 planned = admit(reviewed, policy.hash, planned)
             results = _carry_out(visit, planned, journal)
             if not results:
-                return Report(name, now, planned, planned.findings, snapshot)
+                return Report(name, now, planned, (*planned.findings, *kept), snapshot)
             snapshot, again = _look(visit)
             standing = again
             if visit.request.periods:
@@ -212,8 +214,20 @@ def _apply(visit: _Visit, journal: Journal, reviewed: ReviewedPlan | None) -> Re
         )
         return Report(name, now, Plan(), (busy,), None)
     verified = tuple(_verified(results, again))
-    findings = (*standing.findings, *_failures(verified))
+    findings = (*standing.findings, *_failures(verified), *kept)
     return Report(name, now, planned, findings, snapshot, verified)
+
+
+def _keep_history(visit: _Visit, journal: Journal) -> tuple[Finding, ...]:
+    assert visit.store is not None, "what is carried out is journaled"
+    return keep_history(
+        visit.policy,
+        visit.store,
+        journal,
+        visit.now,
+        environ=visit.environ,
+        progress=visit.progress,
+    )
 
 
 def _carry_out(visit: _Visit, planned: Plan, journal: Journal) -> list[Result]:
@@ -294,8 +308,11 @@ def _planned(subject: Subject[Any], look: Look, *, records: bool) -> Plan:
         raise
     except MaintenanceError as exc:
         return Plan(findings=(_blind(look.policy, subject, exc),))
-    except psycopg.errors.LockNotAvailable as exc:
-        return Plan(findings=(_blind(look.policy, subject, explain(exc, "observing")),))
+    except psycopg.Error as exc:
+        error = explain(exc, "observing")
+        if isinstance(error, UnreachableError):
+            raise error from exc
+        return Plan(findings=(_blind(look.policy, subject, error),))
     return subject.plan(look.policy, seen, look.now, look.request)
 
 

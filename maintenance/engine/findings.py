@@ -40,6 +40,7 @@ class FindingKind(StrEnum):
     PRIVILEGE_MISSING = "privilege_missing"
     MONITOR_BLIND = "monitor_blind"
     LOCK_NOT_ACQUIRED = "lock_not_acquired"
+    STORE_UNKEPT = "store_unkept"
 
 
 FITNESS = frozenset(

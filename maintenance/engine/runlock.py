@@ -22,10 +22,11 @@ def exclusive_run(
     give_up_after: timedelta,
     progress: Progress,
     *,
+    key: int = RUN_LOCK,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Generator[None]:
-    """Hold the run lock of the connected database for the length of a block.
+    """Hold the run lock of the connected database, or another, for the length of a block.
 
     Polled instead of waited for: a session that waits inside a statement holds a snapshot,
     which keeps VACUUM from cleaning and stops every concurrent index build.
@@ -35,8 +36,8 @@ def exclusive_run(
     """
     deadline = clock() + give_up_after.total_seconds()
     announced = False
-    while not _take(connection):
-        holder = _holder(connection)
+    while not _take(connection, key):
+        holder = _holder(connection, key)
         if clock() >= deadline:
             raise LockNotAcquiredError(
                 f"another run is at work on this database: {holder}",
@@ -50,16 +51,16 @@ def exclusive_run(
         yield
     finally:
         if not connection.closed and not connection.broken:
-            connection.execute("SELECT pg_catalog.pg_advisory_unlock(%s)", (RUN_LOCK,))
+            connection.execute("SELECT pg_catalog.pg_advisory_unlock(%s)", (key,))
 
 
-def _take(connection: Connection) -> bool:
-    (row,) = fetch(connection, "server", "try_run_lock", {"key": RUN_LOCK})
+def _take(connection: Connection, key: int) -> bool:
+    (row,) = fetch(connection, "server", "try_run_lock", {"key": key})
     return row.taken
 
 
-def _holder(connection: Connection) -> str:
-    rows = fetch(connection, "server", "find_run_lock_holder", {"key": RUN_LOCK})
+def _holder(connection: Connection, key: int) -> str:
+    rows = fetch(connection, "server", "find_run_lock_holder", {"key": key})
     if not rows:
         return "gone by now"
     (row,) = rows

@@ -20,13 +20,14 @@ def migrate(connection: Connection) -> None:
     """
     steps = _steps()
     applied = _applied(connection)
-    if applied == len(steps):
-        return
-    if applied > len(steps):
+    unknown = sorted(applied - {step.stem for step in steps})
+    if unknown:
         raise MaintenanceError(
-            f"the store is at migration {applied}, this version knows {len(steps)}",
+            f"the store is at migration {unknown[-1]}, this version knows {steps[-1].stem}",
             hint="upgrade this installation of maintenance",
         )
+    if len(applied) == len(steps):
+        return
     try:
         _apply(connection, steps)
     except psycopg.Error as exc:
@@ -41,21 +42,21 @@ def migrate(connection: Connection) -> None:
 
 def is_ready(connection: Connection) -> bool:
     """Whether the store exists in the shape this version works with; changes nothing."""
-    return _applied(connection) == len(_steps())
+    return _applied(connection) == frozenset(step.stem for step in _steps())
 
 
 def _steps() -> list[Path]:
     return sorted((data_root() / "sql" / "store").glob("[0-9][0-9][0-9][0-9]_*.sql"))
 
 
-def _applied(connection: Connection) -> int:
+def _applied(connection: Connection) -> frozenset[str]:
     known = connection.execute(
         "SELECT pg_catalog.to_regclass('maintenance.migration') IS NOT NULL"
     ).fetchone()
     if not known or not known[0]:
-        return 0
-    row = connection.execute("SELECT count(*) FROM maintenance.migration").fetchone()
-    return int(row[0]) if row else 0
+        return frozenset()
+    rows = connection.execute("SELECT name FROM maintenance.migration").fetchall()
+    return frozenset(name for (name,) in rows)
 
 
 def _apply(connection: Connection, steps: list[Path]) -> None:
@@ -68,7 +69,8 @@ def _apply(connection: Connection, steps: list[Path]) -> None:
             " CREATE TABLE IF NOT EXISTS maintenance.migration (name text PRIMARY KEY,"
             " applied_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp())",
         )
-    for step in steps[_applied(connection) :]:
+    applied = _applied(connection)
+    for step in (step for step in steps if step.stem not in applied):
         run_sql(connection, step.read_text())
         connection.execute("INSERT INTO maintenance.migration (name) VALUES (%s)", (step.stem,))
     run_sql(connection, "COMMIT")

@@ -14,6 +14,11 @@ from maintenance.cli import cli
 from tests.builders import Database
 from tests.policies import CREATE_EVENTS, EVENTS, write_policy
 
+PARTITIONS = """
+SELECT relname FROM pg_class
+WHERE relispartition AND relkind = 'r' AND relnamespace = 'public'::regnamespace
+"""
+
 
 @pytest.fixture
 def file(database: Database, tmp_path: Path) -> Path:
@@ -197,7 +202,7 @@ def test_one_broken_policy_never_stops_the_others(file: Path, database: Database
     (file.parent / "broken.yaml").write_text("database: {}\n")
     documents = answer("apply", "--policy", file.parent, exits=2)
     assert sorted("error" in document for document in documents) == [False, True]
-    made = database.execute("SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r'")
+    made = database.execute(PARTITIONS)
     assert len(made) == 4
 
 
@@ -244,7 +249,7 @@ def test_reviewed_plan_is_refused_whole_when_the_catalog_changed(
     planned = answer("plan", "--policy", file, "--out", saved, exits=1)
     database.execute("".join(planned["actions"][0]["sql"][:1]))
     assert "no longer planned so" in refused(file, saved)
-    assert database.execute("SELECT relname FROM pg_class WHERE relispartition") == []
+    assert database.execute(PARTITIONS) == []
 
 
 def test_reviewed_plan_is_refused_when_the_policy_changed(
@@ -254,7 +259,7 @@ def test_reviewed_plan_is_refused_when_the_policy_changed(
     answer("plan", "--policy", file, "--out", saved, exits=1)
     write_policy(tmp_path, database.url, {**EVENTS, "premake": 4})
     assert "the policy has changed" in refused(file, saved)
-    assert database.execute("SELECT relname FROM pg_class WHERE relispartition") == []
+    assert database.execute(PARTITIONS) == []
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', "\0"])

@@ -19,7 +19,10 @@ pytestmark = pytest.mark.pg("== 18")
 
 RETENTION = dg.AssetKey(["app", "retention"])
 ARCHIVES = dg.AssetKey(["app", "archives", "events"])
-CHILDREN = "SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r' ORDER BY 1"
+CHILDREN = """
+SELECT relname FROM pg_class
+WHERE relispartition AND relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1
+"""
 
 
 @pytest.fixture

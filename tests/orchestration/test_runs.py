@@ -18,7 +18,10 @@ pytestmark = pytest.mark.pg("== 18")
 MONTHLY, NIGHTLY = "app_monthly_partitions", "app_nightly"
 INVENTORY_KEY = dg.AssetKey(["app", "partition_inventory"])
 EVENTS_KEY = dg.AssetKey(["app", "partitions", "events"])
-CHILDREN = "SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r' ORDER BY 1"
+CHILDREN = """
+SELECT relname FROM pg_class
+WHERE relispartition AND relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1
+"""
 
 
 def month(offset: int = 0) -> str:
