@@ -96,12 +96,8 @@ class ArchiveError(MaintenanceError):
     """An archive can't be written, read or restored."""
 
 
-class CacheError(MaintenanceError):
-    """Redis can't be reached, or refuses a command."""
-
-
 class DamagedArchiveError(ArchiveError):
-    """An archive is not what was written; archiving again replaces it."""
+    """An archive is not what was written."""
 
 
 def is_retryable(sqlstate: str | None) -> bool:

@@ -4,7 +4,7 @@ Both drivers, the command line and Dagster, call these functions and add nothing
 """
 
 import os
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 
+from maintenance.catalog.history import History
 from maintenance.catalog.models import Server, Snapshot
 from maintenance.catalog.observe import identify, look_up, observe
 from maintenance.engine import runner
@@ -21,6 +22,7 @@ from maintenance.engine.findings import FITNESS, Finding, FindingKind, Severity
 from maintenance.engine.ladder import Ladder, Progress, silent
 from maintenance.engine.look import Look
 from maintenance.engine.plans import Plan, join
+from maintenance.engine.recall import recall
 from maintenance.engine.requests import EVERYTHING, Request
 from maintenance.engine.reviewed import ReviewedPlan, admit
 from maintenance.engine.runlock import exclusive_run
@@ -62,6 +64,8 @@ class Report:
         findings: what stands at the end.
         snapshot: the newest observation; None where another run was in the way.
         runs: the newest runs, for `status`.
+        kinds: the kinds of findings that were looked for everywhere, and could be seen: what of
+            them is not among the findings does not stand.
     """
 
     database: str
@@ -71,6 +75,7 @@ class Report:
     snapshot: Snapshot | None
     results: tuple[Result, ...] = ()
     runs: tuple[RecentRun, ...] = ()
+    kinds: frozenset[FindingKind] = frozenset()
 
     @property
     def ok(self) -> bool:
@@ -126,20 +131,19 @@ def plan(
         request: what is asked for beyond the policy.
 
     Raises:
-        UsageError: an environment variable is missing, a url is none, or a subject is unknown.
+        UsageError: an environment variable or a package is missing, a url is none, or a subject
+            is unknown.
         UnreachableError: the server can't be reached or refuses us.
         MaintenanceError: the catalog could not be read.
     """
-    subjects = _selected(only)
+    subjects = _selected(only, policy)
     moment = now or datetime.now(UTC)
     with (
         on_database(policy, environ, "plan") as connection,
         on_history(policy, environ) as store,
     ):
-        snapshot, planned = _look(
-            _Visit(policy, environ, moment, subjects, request, connection, store)
-        )
-    return Report(policy.database.name, moment, planned, planned.findings, snapshot)
+        sight = _look(_Visit(policy, environ, moment, subjects, request, connection, store))
+    return sight.report(policy, moment)
 
 
 def apply(
@@ -160,7 +164,7 @@ def apply(
     Raises:
         UsageError, UnreachableError, MaintenanceError: as `plan`; a store that can't be made too.
     """
-    subjects = _selected(only)
+    subjects = _selected(only, policy)
     moment = now or datetime.now(UTC)
     with (
         on_database(policy, environ, "apply") as connection,
@@ -174,7 +178,9 @@ def apply(
             visit = _Visit(policy, environ, moment, subjects, request, connection, store, progress)
             report = _apply(visit, journal, reviewed)
         journal.end(
-            "done" if report.ok else "failed", [finding.as_json() for finding in report.findings]
+            "done" if report.ok else "failed",
+            [finding.as_json() for finding in report.findings],
+            kinds=report.kinds,
         )
     return report
 
@@ -197,25 +203,24 @@ def _apply(visit: _Visit, journal: Journal, reviewed: ReviewedPlan | None) -> Re
     try:
         with exclusive_run(visit.connection, policy.locks.give_up_after, visit.progress):
             kept = _keep_history(visit, journal)
-            snapshot, planned = _look(visit, records=True)
+            sight = _look(visit, records=True)
             if reviewed is not None:
-                planned = admit(reviewed, policy.hash, planned)
-            results = _carry_out(visit, planned, journal)
+                sight = replace(sight, plan=admit(reviewed, policy.hash, sight.plan))
+            results = _carry_out(visit, sight.plan, journal)
             if not results:
-                return Report(name, now, planned, (*planned.findings, *kept), snapshot)
-            snapshot, again = _look(visit)
-            standing = again
+                return sight.report(policy, now, kept)
+            after = _look(visit)
+            wider = after
             if visit.request.periods:
-                wider = Request(table=visit.request.table)
-                snapshot, standing = _look(replace(visit, request=wider))
+                wider = _look(replace(visit, request=Request(table=visit.request.table)))
     except LockNotAcquiredError as exc:
         busy = Finding(
             FindingKind.LOCK_NOT_ACQUIRED, Severity.ERROR, name, f"{name}: {exc} ({exc.hint})"
         )
         return Report(name, now, Plan(), (busy,), None)
-    verified = tuple(_verified(results, again))
-    findings = (*standing.findings, *_failures(verified), *kept)
-    return Report(name, now, planned, findings, snapshot, verified)
+    verified = tuple(_verified(results, after.plan))
+    report = wider.report(policy, now, (*_failures(verified), *kept))
+    return replace(report, plan=sight.plan, results=verified)
 
 
 def _keep_history(visit: _Visit, journal: Journal) -> tuple[Finding, ...]:
@@ -258,7 +263,26 @@ def _crew(subjects: Sequence[Subject[Any]], policy: Policy) -> Crew:
     )
 
 
-def _look(visit: _Visit, *, records: bool = False) -> tuple[Snapshot, Plan]:
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What one look saw, and what follows from it."""
+
+    snapshot: Snapshot
+    plan: Plan
+    kinds: frozenset[FindingKind]
+
+    def report(self, policy: Policy, now: datetime, further: Iterable[Finding] = ()) -> Report:
+        return Report(
+            policy.database.name,
+            now,
+            self.plan,
+            (*self.plan.findings, *further),
+            self.snapshot,
+            kinds=self.kinds,
+        )
+
+
+def _look(visit: _Visit, *, records: bool = False) -> _Sight:
     """Observe what all subjects share, then let each look further and plan."""
     snapshot = _shared(visit)
     look = Look(
@@ -270,8 +294,24 @@ def _look(visit: _Visit, *, records: bool = False) -> tuple[Snapshot, Plan]:
         visit.store,
         visit.environ,
     )
-    plans = [_planned(subject, look, records=records) for subject in visit.subjects]
-    return snapshot, join([*plans, Plan(findings=tuple(_general(visit.policy, snapshot)))])
+    seeing = [subject for subject in visit.subjects if subject.concerns(visit.policy)]
+    plans = {subject.name: _planned(subject, look, records=records) for subject in seeing}
+    general = Plan(findings=tuple(_general(visit.policy, snapshot)))
+    return _Sight(snapshot, join([*plans.values(), general]), _seen_kinds(visit, plans))
+
+
+def _seen_kinds(visit: _Visit, plans: Mapping[str, Plan]) -> frozenset[FindingKind]:
+    """The kinds that no subject was kept from seeing, in a look at all there is."""
+    if visit.request != EVERYTHING:
+        return frozenset()
+    blind = {
+        kind
+        for subject in visit.subjects
+        if any(_is_blind(subject, finding) for finding in plans.get(subject.name, Plan()).findings)
+        for kind in subject.finding_kinds
+    }
+    looked_for = {kind for subject in visit.subjects for kind in subject.finding_kinds}
+    return frozenset(looked_for - (blind - {FindingKind.MONITOR_BLIND}))
 
 
 def _shared(visit: _Visit) -> Snapshot:
@@ -289,7 +329,16 @@ def _shared(visit: _Visit) -> Snapshot:
         for subject in visit.subjects
         for question in subject.questions(policy, snapshot, visit.now, request)
     }
-    return look_up(visit.connection, snapshot, questions)
+    snapshot = look_up(visit.connection, snapshot, questions)
+    return replace(snapshot, history=_history(visit, snapshot))
+
+
+def _history(visit: _Visit, snapshot: Snapshot) -> History:
+    """What the store knows of what was seen; nothing where there is no store to read."""
+    if visit.store is not None and snapshot.tables:
+        with suppress(psycopg.Error):
+            return recall(visit.store, visit.policy.database.name, snapshot, visit.now)
+    return History()
 
 
 def _planned(subject: Subject[Any], look: Look, *, records: bool) -> Plan:
@@ -298,8 +347,6 @@ def _planned(subject: Subject[Any], look: Look, *, records: bool) -> Plan:
     Raises:
         UsageError, UnreachableError: nobody else could go on either.
     """
-    if not subject.concerns(look.policy):
-        return Plan()
     try:
         seen = subject.observe(look)
         if records:
@@ -322,6 +369,11 @@ def _blind(policy: Policy, subject: Subject[Any], exc: MaintenanceError) -> Find
     return Finding(
         FindingKind.MONITOR_BLIND, Severity.ERROR, name, f"{name}: can't be observed: {exc}{hint}"
     )
+
+
+def _is_blind(subject: Subject[Any], finding: Finding) -> bool:
+    is_whole = finding.object.endswith(f"/{subject.name}")
+    return finding.kind is FindingKind.MONITOR_BLIND and is_whole
 
 
 def _general(policy: Policy, snapshot: Snapshot) -> Iterator[Finding]:
@@ -371,14 +423,17 @@ def _failures(results: Sequence[Result]) -> Iterator[Finding]:
             yield Finding(kind, Severity.ERROR, name, f"{name}: {result.error}")
 
 
-def _selected(only: Collection[str]) -> list[Subject[Any]]:
+def _selected(only: Collection[str], policy: Policy) -> list[Subject[Any]]:
     known = {subject.name: subject for subject in SUBJECTS}
     unknown = sorted(set(only) - known.keys())
     if unknown:
         raise UsageError(
             f"no such subject: {', '.join(unknown)}", hint=f"subjects are {', '.join(known)}"
         )
-    return [subject for name, subject in known.items() if not only or name in only]
+    selected = [subject for name, subject in known.items() if not only or name in only]
+    for subject in selected:
+        subject.require(policy)
+    return selected
 
 
 def _refuse_standby(server: Server) -> None:

@@ -13,6 +13,7 @@ from maintenance.archives.manifest import Manifest
 from maintenance.archives.place import ArchivePlace
 from maintenance.archives.reading import list_archives, read_manifest
 from maintenance.archives.restoring import Restored, Restorer
+from maintenance.archives.stores import require_packages
 from maintenance.catalog.models import Table
 from maintenance.catalog.observe import observe
 from maintenance.engine.ladder import Ladder, Progress, silent
@@ -80,13 +81,15 @@ def restore_period(
         progress: told rows, bytes and share, and what locks are waited for.
 
     Raises:
-        UsageError: the policy names no archive of the table, and no url is given.
+        UsageError: the policy names no archive of the table, and no url is given; or its store
+            needs a package that is not installed.
         UnreachableError: the server can't be reached, or is a standby.
         ArchiveError: there is no such archive, it is damaged, it does not fit the table, or a
             partition holds its range already.
         MaintenanceError: the server refused, or a lock stayed busy.
     """
     place = ArchivePlace(url or _archive_url(policy, table), policy.database.name, table, period)
+    require_packages(str(table), place.url, "copy")
     manifest = _manifest(place)
     until = ((now or datetime.now(UTC)) + hold).date()
     with on_database(policy, environ, "restore") as connection:

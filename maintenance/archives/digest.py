@@ -5,6 +5,11 @@ from typing import NamedTuple
 
 from maintenance.errors import DamagedArchiveError
 
+DAMAGE_HINT = (
+    "bring the object back from a copy of the store; or, while the table exists, move the folder"
+    " away and run again: it is archived anew"
+)
+
 
 class Digest(NamedTuple):
     """How many rows a table has, and the SHA-256 of its COPY text in hex."""
@@ -43,5 +48,6 @@ def refuse_difference(what: str, wanted: Digest, found: Digest, where: str) -> N
     if wanted != found:
         raise DamagedArchiveError(
             f"{what}: {where}: found {found.n_rows} rows with sha256 {found.sha256[:12]}…,"
-            f" wanted {wanted.n_rows} rows with {wanted.sha256[:12]}…"
+            f" wanted {wanted.n_rows} rows with {wanted.sha256[:12]}…",
+            hint=DAMAGE_HINT,
         )

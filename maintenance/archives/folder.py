@@ -4,31 +4,21 @@ An object appears whole or not at all where the store can do that: a local file 
 beside its name, made durable and renamed; an object store shows an upload when it is complete.
 """
 
-import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from fsspec.core import url_to_fs  # pyright: ignore[reportUnknownVariableType]
 from fsspec.implementations.local import LocalFileSystem
 
-from maintenance.archives.place import ArchivePlace, shown, table_segments
+from maintenance.archives.place import ArchivePlace, secrets, shown, table_segments
+from maintenance.archives.stores import open_store
+from maintenance.archives.uploads import PART, begin_upload
 from maintenance.errors import ArchiveError, MaintenanceError
 from maintenance.names import QualifiedName
 
-MIN_BLOCK_BYTES = 16 * 2**20
-MAX_BLOCKS = 9_000
-"""S3 takes at most 10,000 parts an object, so a huge one is sent in larger ones."""
 READ_BYTES = 2**20
 
 Write = Callable[[bytes], None]
-
-
-class _Upload(Protocol):
-    def write(self, data: bytes) -> None: ...
-    def finish(self) -> None: ...
-    def discard(self) -> None: ...
 
 
 class Folder:
@@ -41,7 +31,7 @@ class Folder:
     def __init__(self, place: ArchivePlace) -> None:
         self.place = place
         with _explained(place, "open"):
-            self._fs, root = _open_store(place.url)
+            self._fs, root = open_store(place.url)
         self._path = "/".join((root.rstrip("/"), *place.segments))
 
     def size_of(self, name: str) -> int | None:
@@ -86,7 +76,7 @@ class Folder:
             expected_bytes: about how large it will be at most, 0 if unknown.
         """
         with _explained(self.place, f"write {name}"):
-            upload = self._begin(name, expected_bytes)
+            upload = begin_upload(self._fs, self._at(name), expected_bytes)
 
         def write(data: bytes) -> None:
             with _explained(self.place, f"write {name}"):
@@ -101,19 +91,30 @@ class Folder:
                 upload.discard()
             raise
 
+    def put(self, name: str, data: bytes) -> None:
+        """Write a small object in one piece; where that fails, one that stood before stays."""
+        if isinstance(self._fs, LocalFileSystem):
+            with self.creating(name) as write:
+                write(data)
+            return
+        with _explained(self.place, f"write {name}"):
+            self._fs.pipe_file(self._at(name), data)
+
     def remove(self, name: str) -> None:
         """Remove an object if it is there."""
         with _explained(self.place, f"remove {name}"), suppress(FileNotFoundError):
             self._fs.rm_file(self._at(name))
 
+    def clear(self, names: Iterable[str]) -> None:
+        """Remove objects of these names, and what killed uploads to them left, where one may."""
+        with suppress(Exception):  # they cost space and are otherwise harmless
+            self._fs.invalidate_cache()
+            found = {path.rsplit("/", 1)[-1] for path in self._fs.ls(self._path, detail=False)}
+            for name in found.intersection(n + end for n in names for end in ("", PART)):
+                self._fs.rm_file(self._at(name))
+
     def _at(self, name: str) -> str:
         return f"{self._path}/{name}"
-
-    def _begin(self, name: str, expected_bytes: int) -> _Upload:
-        if isinstance(self._fs, LocalFileSystem):
-            return _LocalUpload(Path(self._at(name)))
-        block_bytes = max(MIN_BLOCK_BYTES, expected_bytes // MAX_BLOCKS)
-        return _StoreUpload(self._fs, self._at(name), block_bytes)
 
 
 def subfolders(url: str, database: str, table: QualifiedName) -> list[str]:
@@ -124,7 +125,7 @@ def subfolders(url: str, database: str, table: QualifiedName) -> list[str]:
     """
     place = ArchivePlace(url, database, table, "*")
     with _explained(place, "list"):
-        fs, root = _open_store(url)
+        fs, root = open_store(url)
         fs.invalidate_cache()
         path = "/".join((root.rstrip("/"), *table_segments(database, table)))
         try:
@@ -135,80 +136,17 @@ def subfolders(url: str, database: str, table: QualifiedName) -> list[str]:
         return sorted(entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries)
 
 
-class _LocalUpload:
-    """A local file; fsspec's own would be written in the system's folder and not synced."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._part = path.with_name(path.name + ".part")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._part.open("wb")
-
-    def write(self, data: bytes) -> None:
-        self._file.write(data)
-
-    def finish(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._part.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-    def discard(self) -> None:
-        self._file.close()
-        self._part.unlink(missing_ok=True)
-
-
-class _StoreUpload:
-    """An object of a store that fsspec talks to."""
-
-    def __init__(self, fs: Any, path: str, block_bytes: int) -> None:
-        self._fs = fs
-        self._path = path
-        try:
-            self._file = fs.open(path, "wb", block_size=block_bytes)
-        except FileNotFoundError:  # a store with real folders
-            fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-            self._file = fs.open(path, "wb", block_size=block_bytes)
-
-    def write(self, data: bytes) -> None:
-        self._file.write(data)
-
-    def finish(self) -> None:
-        self._file.close()
-
-    def discard(self) -> None:
-        # Closing would complete the upload; discarding ends a multipart one on the server.
-        with suppress(AttributeError):
-            self._file.discard()
-        self._file.closed = True
-        with suppress(FileNotFoundError):
-            self._fs.rm_file(self._path)
-
-
-def _open_store(url: str) -> tuple[Any, str]:
-    opened: tuple[Any, str] = url_to_fs(url)  # pyright: ignore[reportUnknownVariableType]
-    return opened
-
-
 @contextmanager
 def _explained(place: ArchivePlace, doing: str) -> Generator[None]:
     try:
         yield
     except MaintenanceError:
         raise
-    except ImportError as exc:
-        raise ArchiveError(
-            f"archive {place}: the store needs a package that is not installed: {exc}",
-            hint="for s3 urls install maintenance[s3], for others the package fsspec names",
-        ) from exc
     except Exception as exc:
         # Each store has errors of its own; what they repeat of the url may hold a password.
         text = str(exc).replace(place.url, shown(place.url)) or type(exc).__name__
+        for secret in secrets(place.url):
+            text = text.replace(secret, "…")
         raise ArchiveError(
             f"archive {place}: can't {doing}: {text.splitlines()[0]}", retryable=True
         ) from exc

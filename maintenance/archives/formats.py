@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 
 import zstandard
 
+from maintenance.archives.digest import DAMAGE_HINT
 from maintenance.archives.folder import Folder, Write
 from maintenance.archives.manifest import Column, Data
 from maintenance.errors import ArchiveError, DamagedArchiveError
@@ -130,7 +131,7 @@ def _decompressed(folder: Folder, data: Data) -> Iterator[bytes]:
             text = reader.read(TEXT_BYTES)  # of a few stored bytes there may be gigabytes
         except zstandard.ZstdError as exc:
             raise DamagedArchiveError(
-                f"archive {folder.place}: {data.name} is damaged: {exc}"
+                f"archive {folder.place}: {data.name} is damaged: {exc}", hint=DAMAGE_HINT
             ) from exc
         if not text:
             break
@@ -159,7 +160,8 @@ def _stored(folder: Folder, data: Data) -> Iterator[bytes]:
     if hashed.hexdigest() != data.sha256:
         raise DamagedArchiveError(
             f"archive {folder.place}: {data.name} is damaged: its sha256 is"
-            f" {hashed.hexdigest()[:12]}…, wanted {data.sha256[:12]}…"
+            f" {hashed.hexdigest()[:12]}…, wanted {data.sha256[:12]}…",
+            hint=DAMAGE_HINT,
         )
 
 
@@ -173,5 +175,6 @@ def check_size(folder: Folder, data: Data) -> None:
     if size != data.size_bytes:
         found = "is missing" if size is None else f"has {size} bytes"
         raise DamagedArchiveError(
-            f"archive {folder.place}: {data.name} {found}, wanted {data.size_bytes} bytes"
+            f"archive {folder.place}: {data.name} {found}, wanted {data.size_bytes} bytes",
+            hint=DAMAGE_HINT,
         )

@@ -1,10 +1,19 @@
 """The manifest of an archive: what was archived, and the proof of it."""
 
+import hashlib
+import json
 from datetime import datetime
 from importlib.metadata import version
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+)
 
 from maintenance.archives.digest import Digest
 from maintenance.archives.place import ArchivePlace
@@ -14,6 +23,9 @@ from maintenance.names import QualifiedName, parse_name
 MANIFEST = "manifest.json"
 FORMAT = 1
 """Raised when an older version of this software could misread what is written."""
+
+SEAL = "seal"
+"""The field that holds the SHA-256 of all others, so that an altered manifest is noticed."""
 
 
 def _read_name(value: object) -> QualifiedName:
@@ -80,11 +92,12 @@ class Data(_Section):
     """The object that holds the rows.
 
     Attributes:
+        name: beside the manifest, in the same folder.
         sha256: of the object as it is stored.
         encoding: of its text, as PostgreSQL names it.
     """
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^data[-.\w]*$")]
     format: Literal["copy", "parquet"]
     compression: str
     encoding: str
@@ -146,7 +159,8 @@ class Manifest(_Section):
 
     def to_json(self) -> bytes:
         """The bytes of `manifest.json`."""
-        return self.model_dump_json(indent=2).encode() + b"\n"
+        facts = self.model_dump(mode="json")
+        return json.dumps({**facts, SEAL: seal_of(facts)}, indent=2).encode() + b"\n"
 
 
 class _Head(BaseModel):
@@ -157,7 +171,7 @@ def parse_manifest(place: ArchivePlace, text: bytes) -> Manifest:
     """Read the bytes of `manifest.json`.
 
     Raises:
-        DamagedArchiveError: truncated or damaged.
+        DamagedArchiveError: truncated, damaged or altered.
         ArchiveError: of a newer format, or of another archive.
     """
     try:
@@ -171,13 +185,26 @@ def parse_manifest(place: ArchivePlace, text: bytes) -> Manifest:
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise DamagedArchiveError(
-            f"archive {place}: {MANIFEST} is truncated or damaged:"
-            f" {f'{where}: ' if where else ''}{first['msg']}",
-            hint="while the partition exists, remove the file and archive again",
-        ) from exc
+        what = f"truncated or damaged: {f'{where}: ' if where else ''}{first['msg']}"
+        raise _damaged(place, what) from exc
+    facts: dict[str, Any] = json.loads(text)
+    if facts.pop(SEAL, None) not in (None, seal_of(facts)):
+        raise _damaged(place, "altered: it is not the one that was written")
     _check_identity(place, manifest)
     return manifest
+
+
+def seal_of(facts: dict[str, Any]) -> str:
+    """Hash all fields, those of later versions among them, however they are laid out."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _damaged(place: ArchivePlace, what: str) -> DamagedArchiveError:
+    return DamagedArchiveError(
+        f"archive {place}: {MANIFEST} is {what}",
+        hint="nothing is written over it, nothing dropped: bring the file back from a copy of the"
+        " store, or move the folder away while the partition exists, and run again",
+    )
 
 
 def _check_identity(place: ArchivePlace, manifest: Manifest) -> None:

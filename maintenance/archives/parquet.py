@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from maintenance.archives.arrow import codec_of, escape, pa, pc, to_arrow, unescape
+from maintenance.archives.digest import DAMAGE_HINT
 from maintenance.archives.folder import Folder, Write
 from maintenance.archives.manifest import Column
 from maintenance.errors import ArchiveError, DamagedArchiveError
@@ -91,7 +92,9 @@ def read_texts(folder: Folder, name: str, columns: Sequence[Column]) -> Iterator
                 lines = pc.binary_join_element_wise(*fields, "\t")
                 yield "\n".join([*lines.to_pylist(), ""]).encode()
         except (pa.ArrowException, ValueError) as exc:
-            raise DamagedArchiveError(f"archive {folder.place}: {name}: {exc}") from exc
+            raise DamagedArchiveError(
+                f"archive {folder.place}: {name}: {exc}", hint=DAMAGE_HINT
+            ) from exc
 
 
 def _stored(columns: Sequence[Column]) -> list[Column]:

@@ -2,7 +2,10 @@
 
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote, urlsplit
 from urllib.parse import quote as percent_encode
 
 from maintenance.names import QualifiedName
@@ -64,3 +67,13 @@ def _short(name: str) -> str:
 def shown(url: str) -> str:
     """Return an archive url without what may be secret in it."""
     return _USER_INFO.sub("", url.split("?", 1)[0])
+
+
+def secrets(url: str) -> Iterator[str]:
+    """Yield what may be secret in an archive url: its password, and the values it sets."""
+    for part in url.split("::"):
+        with suppress(ValueError):  # what is no url has neither
+            split = urlsplit(part)
+            if split.password:
+                yield from (split.password, unquote(split.password))
+            yield from (value for _, value in parse_qsl(split.query) if len(value) > 1)

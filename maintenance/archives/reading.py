@@ -22,12 +22,21 @@ def read_manifest(place: ArchivePlace) -> Manifest | None:
         ArchiveError: it is of a newer format or of another archive, or the store fails.
     """
     folder = Folder(place)
-    text = folder.read(MANIFEST)
-    if text is None:
-        return None
-    manifest = parse_manifest(place, text)
-    check_size(folder, manifest.data)
+    manifest = standing_manifest(folder)
+    if manifest is not None:
+        check_size(folder, manifest.data)
     return manifest
+
+
+def standing_manifest(folder: Folder) -> Manifest | None:
+    """Return the manifest of a finished archive, whether or not its object is whole.
+
+    Raises:
+        DamagedArchiveError: the manifest is truncated or altered.
+        ArchiveError: it is of a newer format or of another archive, or the store fails.
+    """
+    text = folder.read(MANIFEST)
+    return parse_manifest(folder.place, text) if text is not None else None
 
 
 def verify_archive(place: ArchivePlace, manifest: Manifest, *, progress: Progress = silent) -> None:

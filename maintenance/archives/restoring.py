@@ -1,6 +1,7 @@
 """Restoring an archive: into a table of its own, or back under its parent."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -14,15 +15,12 @@ from maintenance.archives.place import ArchivePlace
 from maintenance.archives.tables import TableId
 from maintenance.catalog.models import Table
 from maintenance.ddl.children import build_like
-from maintenance.ddl.marks import HOLD_UNTIL, marked, read_mark, set_comment
+from maintenance.ddl.marks import HOLD_UNTIL, RESTORING, marked, read_mark, set_comment
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.engine.ladder import Ladder, Progress, silent
-from maintenance.errors import ArchiveError
+from maintenance.errors import ArchiveError, MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName, quote
 from maintenance.server.session import Connection, fetch
-
-RESTORING = "restoring"
-"""Mark of a table that a restore is filling, or was when it was interrupted."""
 
 RESTORED = "restored"
 """Mark of a restored table: the moment."""
@@ -73,12 +71,13 @@ class Restorer:
         now = describe(self.connection, TableId(parent.oid, parent.relation))
         added = added_columns(manifest.columns, now.columns, parent.relation)
         build = build_like(parent, into, role=self.role)
-        self._fill(place, manifest, into, build)
-        self._run(f"ANALYZE {into}")
-        mark = self._mark(into, {RESTORED: _now(), HOLD_UNTIL: hold_until.isoformat()})
-        attach_restored(
-            self.connection, self.ladder, parent, into, manifest.bound, mark, self.progress
-        )
+        with self._whole_or_gone(into):
+            self._fill(place, manifest, into, build)
+            self._run(f"ANALYZE {into}")
+            mark = self._mark(into, {RESTORED: _now(), HOLD_UNTIL: hold_until.isoformat()})
+            attach_restored(
+                self.connection, self.ladder, parent, into, manifest.bound, mark, self.progress
+            )
         return Restored(into, manifest.n_rows, attached=True, added=added)
 
     def standalone(self, place: ArchivePlace, manifest: Manifest, into: QualifiedName) -> Restored:
@@ -91,10 +90,23 @@ class Restorer:
             MaintenanceError: the server refused, such as a type that no longer exists.
         """
         create, *finish = create_standalone(manifest, into)
-        self._fill(place, manifest, into, (create,))
-        mark = self._mark(into, {RESTORED: _now(), "period": manifest.period})
-        self._run(*finish, mark, f"ANALYZE {into}")
+        with self._whole_or_gone(into):
+            self._fill(place, manifest, into, (create,))
+            mark = self._mark(into, {RESTORED: _now(), "period": manifest.period})
+            self._run(*finish, mark, f"ANALYZE {into}")
         return Restored(into, manifest.n_rows, attached=False)
+
+    @contextmanager
+    def _whole_or_gone(self, into: QualifiedName) -> Generator[None]:
+        """Leave nothing of a restore that is refused; what was killed goes with the next."""
+        try:
+            yield
+        except UnreachableError:
+            raise
+        except MaintenanceError:
+            with suppress(MaintenanceError):  # the first error is the one to tell
+                self._clear(into)
+            raise
 
     def _fill(
         self,

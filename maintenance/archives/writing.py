@@ -14,7 +14,7 @@ from maintenance.archives.formats import OBJECTS, Format, encoding
 from maintenance.archives.manifest import MANIFEST, Column, Content, Data, Manifest
 from maintenance.archives.pace import Pace
 from maintenance.archives.place import ArchivePlace
-from maintenance.archives.reading import read_back, read_manifest, verify_archive
+from maintenance.archives.reading import read_back, standing_manifest, verify_archive
 from maintenance.archives.tables import TableId
 from maintenance.engine.ladder import Progress, silent
 from maintenance.errors import ArchiveError, DamagedArchiveError
@@ -72,7 +72,7 @@ def write_archive(
     The rows are those of one snapshot. Without the manifest, which is written last, there is no
     archive; an interrupted call leaves at most an object without one, which the next replaces.
     A standing archive with the same content is verified and kept; with other content it stays
-    valid until the new one is.
+    valid until the new one is. A manifest that is damaged or another's is never replaced.
 
     Args:
         connection: an autocommit session of `server.session.connect`, in no transaction.
@@ -83,12 +83,13 @@ def write_archive(
         progress: told rows, bytes and share, a few times a second at most.
 
     Raises:
-        ArchiveError: the table is gone or holds what the format can't, the store fails, what was
-            read back differs, or a newer version's archive is in the way.
+        DamagedArchiveError: what was read back differs, or a damaged manifest is in the way.
+        ArchiveError: the table is gone or holds what the format can't, the store fails, or the
+            archive of another table or a newer version is in the way.
         MaintenanceError: the server refused.
     """
     folder = Folder(place)
-    standing = _standing(place)
+    standing = standing_manifest(folder)
     if (
         standing is not None
         and standing.data.format == format_
@@ -103,21 +104,12 @@ def write_archive(
     try:
         _prove(folder, export, progress)
     except BaseException:
-        folder.remove(name)
+        folder.clear([name])
         raise
     manifest = _manifest(connection, table, place, facts, export)
-    with folder.creating(MANIFEST) as write:
-        write(manifest.to_json())
-    if taken is not None:
-        folder.remove(taken)
+    folder.put(MANIFEST, manifest.to_json())
+    folder.clear(other for pair in OBJECTS.values() for other in pair if other != name)
     return Archived(manifest, reused=False)
-
-
-def _standing(place: ArchivePlace) -> Manifest | None:
-    try:
-        return read_manifest(place)
-    except DamagedArchiveError:
-        return None
 
 
 def _refuse_other_table(standing: Manifest, table: TableId, place: ArchivePlace) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from maintenance.catalog.trees import Tree
+from maintenance.catalog.history import History
 from maintenance.names import QualifiedName
 
 DEFAULT_BOUND = "DEFAULT"
@@ -70,8 +70,7 @@ class Partition(NamedTuple):
 
     `bound` is the text of `pg_get_expr` in a session whose TimeZone is UTC, or None where
     somebody's ACCESS EXCLUSIVE lock kept us from reading it. `pages` (8 kB blocks) and `rows`
-    are the catalog's estimates; rows is -1 before the first ANALYZE or VACUUM. Of one that is
-    partitioned itself they are the sums of what is below it, which `tree` tells.
+    are the catalog's estimates; rows is -1 before the first ANALYZE or VACUUM.
     """
 
     oid: int
@@ -81,7 +80,6 @@ class Partition(NamedTuple):
     pages: int
     rows: float
     bound: str | None
-    tree: Tree | None = None
 
     @property
     def is_default(self) -> bool:
@@ -98,7 +96,16 @@ class MarkedTable:
     comment: str
     attached: bool
     pages: int
-    tree: Tree | None = None
+
+
+class UnattachedTable(NamedTuple):
+    """A table beside a partitioned one that has its columns and is no partition of any."""
+
+    parent: QualifiedName
+    oid: int
+    relation: QualifiedName
+    comment: str | None
+    pages: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +275,9 @@ class Snapshot:
         missing: the others, each with the names that come near it.
         blind: relations we could not look into, with the reason.
         marked: tables with a mark of ours in the schemas of the asked-for relations.
+        unattached: tables like their partitions that are none.
         taken: for names that planners asked about, the kind of what bears them already.
+        history: what the store knows of them; nothing without a store.
     """
 
     server: Server
@@ -278,4 +287,6 @@ class Snapshot:
     )
     blind: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
     marked: tuple[MarkedTable, ...] = ()
+    unattached: tuple[UnattachedTable, ...] = ()
     taken: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
+    history: History = field(default_factory=History)

@@ -13,7 +13,6 @@ import psycopg
 
 from maintenance import names
 from maintenance.catalog.counting import count_default
-from maintenance.catalog.growing import Children, drifted_branches, grown, grown_marked, unreadable
 from maintenance.catalog.models import (
     Buckets,
     Child,
@@ -28,12 +27,16 @@ from maintenance.catalog.models import (
     Shared,
     Snapshot,
     Table,
+    UnattachedTable,
 )
 from maintenance.names import QualifiedName
 from maintenance.server.session import Connection, brief, explain, fetch
 
 MOST_DRIFTED = 200
 """How many partitions that differ from their parents one look describes."""
+
+MOST_UNATTACHED = 1000
+"""How many tables that look like partitions and are none one look lists."""
 
 PAUSES_S = (0.15, 0.3, 0.6)
 """After a look that met somebody's ACCESS EXCLUSIVE lock, so long until the next one."""
@@ -78,6 +81,7 @@ def observe(
         missing=_missing(connection, set(relations) - {table.relation for table in tables}),
         blind=_unreadable(tables),
         marked=_marked(connection, relations),
+        unattached=_unattached(connection, tables),
     )
 
 
@@ -143,12 +147,12 @@ def _look(
 def _tables(connection: Connection, relations: Collection[QualifiedName]) -> list[Table]:
     rows = fetch(connection, "catalog", "list_tables", _pairs(relations))
     parents = [row.oid for row in rows if row.kind == "p"]
-    children = grown(connection, _partitions(connection, parents))
-    drifted, odd = _drifted(connection, parents, children), _oddities(connection, parents)
+    children = _partitions(connection, parents)
+    drifted, odd = _drifted(connection, parents), _oddities(connection, parents)
     shared = _shared(connection, parents)
     tables = [
         replace(
-            _table(row, tuple(children.get(row.oid, ()))),
+            _table(row, tuple(children[row.oid])),
             shared=shared.get(row.oid, Shared()),
             drifted=tuple(drifted[row.oid]),
             oddities=tuple(odd[row.oid]),
@@ -170,13 +174,10 @@ def _partitions(connection: Connection, parents: list[int]) -> dict[int, list[Pa
     return children
 
 
-def _drifted(
-    connection: Connection, parents: list[int], children: Children
-) -> dict[int, list[Child]]:
+def _drifted(connection: Connection, parents: list[int]) -> dict[int, list[Child]]:
     """Look closer at partitions that may differ from their parents; usually there are none."""
     parameters = {"parents": parents, "most": MOST_DRIFTED}
     found = fetch(connection, "catalog", "list_drifted_partitions", parameters) if parents else []
-    found += drifted_branches(connection, children, MOST_DRIFTED)
     parent_of = {QualifiedName(row.schema, row.name): row.parent for row in found}
     drifted: dict[int, list[Child]] = defaultdict(list)
     if parent_of:
@@ -258,9 +259,8 @@ def _unreadable(tables: Iterable[Table]) -> dict[QualifiedName, str]:
     blind: dict[QualifiedName, str] = {}
     for table in tables:
         for child in table.partitions:
-            locked = unreadable(child)
-            if locked is not None:
-                blind[table.relation] = f"{locked} is locked in ACCESS EXCLUSIVE mode"
+            if child.bound is None:
+                blind[table.relation] = f"{child.relation} is locked in ACCESS EXCLUSIVE mode"
     return blind
 
 
@@ -269,14 +269,24 @@ def _marked(
 ) -> tuple[MarkedTable, ...]:
     schemas = sorted({relation.schema for relation in relations})
     rows = fetch(connection, "catalog", "list_marked_tables", {"schemas": schemas})
-    tables = (
-        (
-            MarkedTable(r.oid, QualifiedName(r.schema, r.name), r.comment, r.attached, r.pages),
-            r.kind,
+    return tuple(
+        MarkedTable(r.oid, QualifiedName(r.schema, r.name), r.comment, r.attached, r.pages)
+        for r in rows
+    )
+
+
+def _unattached(connection: Connection, tables: Collection[Table]) -> tuple[UnattachedTable, ...]:
+    parents = {table.oid: table.relation for table in tables if table.is_partitioned}
+    if not parents:
+        return ()
+    parameters = {"parents": list(parents), "most": MOST_UNATTACHED}
+    rows = fetch(connection, "catalog", "list_unattached_tables", parameters)
+    return tuple(
+        UnattachedTable(
+            parents[r.parent], r.oid, QualifiedName(r.schema, r.name), r.comment, r.pages
         )
         for r in rows
     )
-    return grown_marked(connection, tables)
 
 
 def _missing(

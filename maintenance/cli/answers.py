@@ -2,20 +2,31 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from maintenance.errors import MaintenanceError, PolicyError, UsageError
-from maintenance.maintain import Report
 from maintenance.names import QualifiedName
 from maintenance.policy import Policies, Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Reported(Protocol):
+    """What a command found or did on one database."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command exits with 0."""
+        ...
+
+
+R = TypeVar("R", bound=Reported)
+
+
+@dataclass(frozen=True)
+class Answer(Generic[R]):
     """What came of one command on one policy; exactly one of report and error is there."""
 
     policy: Policy | None
-    report: Report | None = None
+    report: R | None = None
     error: MaintenanceError | None = None
 
     @property
@@ -26,7 +37,7 @@ class Answer:
         assert self.report is not None, "an answer is a report or an error"
         return 0 if self.report.ok else 1
 
-    def as_json(self, to_json: Callable[[Policy, Report], dict[str, Any]]) -> dict[str, Any]:
+    def as_json(self, to_json: Callable[[Policy, R], dict[str, Any]]) -> dict[str, Any]:
         """The policy's part of the JSON answer."""
         if self.policy is not None and self.report is not None:
             return to_json(self.policy, self.report)
@@ -34,14 +45,14 @@ class Answer:
         name = {"database": self.policy.database.name} if self.policy is not None else {}
         return {**name, "error": error_json(self.error)}
 
-    def render(self, render: Callable[[Policy, Report], None]) -> None:
+    def render(self, render: Callable[[Policy, R], None]) -> None:
         """Show the report to a person."""
         assert self.policy is not None, "only reports are rendered"
         assert self.report is not None, "only reports are rendered"
         render(self.policy, self.report)
 
 
-def answers(policies: Policies, work: Callable[[Policy], Report]) -> Iterator[Answer]:
+def answers(policies: Policies, work: Callable[[Policy], R]) -> Iterator[Answer[R]]:
     """Do the work for every policy; what breaks one leaves the others alone."""
     for broken in policies.broken:
         yield Answer(None, error=broken)

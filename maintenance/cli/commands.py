@@ -2,25 +2,31 @@
 
 import json
 import os
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from functools import wraps
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import click
 
 from maintenance import maintain
-from maintenance.cli.answers import answers, policy_of
+from maintenance.cli.alerts import alerts, notify
+from maintenance.cli.answers import policy_of
 from maintenance.cli.documents import (
     applied_document,
     check_document,
     plan_document,
     status_document,
 )
+from maintenance.cli.options import (
+    FILE,
+    NOW,
+    ONLY,
+    answer,
+    policy_options,
+    read_span,
+    read_table,
+)
 from maintenance.cli.render import (
-    Render,
     error_console,
     render_applied,
     render_check,
@@ -32,13 +38,12 @@ from maintenance.engine.requests import Request
 from maintenance.engine.reviewed import ReviewedPlan, read_reviewed
 from maintenance.errors import MaintenanceError, UsageError
 from maintenance.maintain import Report
-from maintenance.names import QualifiedName, parse_name
+from maintenance.names import QualifiedName
 from maintenance.policy import (
     Policy,
     json_schema,
     load_policies,
     policy_paths,
-    read_duration,
 )
 from maintenance.restore import restore_period
 
@@ -56,83 +61,22 @@ def main() -> None:
     cli()
 
 
-def _policy_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add what every command takes, and turn our errors into messages and exit codes."""
-
-    @click.option(
-        "--policy",
-        "policies",
-        type=click.Path(path_type=Path),
-        multiple=True,
-        help="Policy file or folder; repeatable. Default: MAINTENANCE_POLICIES, else policies/.",
-    )
-    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except MaintenanceError as exc:
-            error_console.print_error(exc)
-            raise SystemExit(exc.exit_code) from exc
-
-    return wrapped
-
-
-def _only(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[str, ...]:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if value else ()
-
-
-def _moment(
-    _context: click.Context, _option: click.Parameter, value: str | None
-) -> datetime | None:
-    if value is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError as exc:
-        raise click.BadParameter(
-            f"{value!r} is no ISO 8601 time such as 2026-11-20T00:00Z"
-        ) from exc
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _table(
-    _context: click.Context, _option: click.Parameter, value: str | None
-) -> QualifiedName | None:
-    try:
-        return parse_name(value) if value is not None else None
-    except ValueError as exc:
-        raise click.BadParameter(str(exc)) from exc
-
-
-def _duration(_context: click.Context, _option: click.Parameter, value: str) -> timedelta:
-    try:
-        return read_duration(value)
-    except ValueError as exc:
-        raise click.BadParameter(str(exc)) from exc
-
-
-_FILE = click.Path(path_type=Path, dir_okay=False)
-_ONLY = click.option("--only", callback=_only, help="Subjects, separated by commas.")
-_NOW = click.option("--now", callback=_moment, help="Count from this ISO 8601 moment.")
-
-
 @cli.command()
-@_policy_options
+@policy_options
 @click.option("--schema", is_flag=True, help="Print the policy's JSON Schema for editors.")
 def check(policies: tuple[Path, ...], as_json: bool, schema: bool) -> None:
     """Read the policy, connect, report what does not fit; change nothing."""
     if schema:
         click.echo(json.dumps(json_schema(), indent=2))
         return
-    _answer(policies, as_json, maintain.check, check_document, render_check)
+    answer(policies, as_json, maintain.check, check_document, render_check)
 
 
 @cli.command()
-@_policy_options
-@_ONLY
-@_NOW
-@click.option("--out", type=_FILE, help="Save the plan, to be reviewed and applied later.")
+@policy_options
+@ONLY
+@NOW
+@click.option("--out", type=FILE, help="Save the plan, to be reviewed and applied later.")
 def plan(
     policies: tuple[Path, ...],
     as_json: bool,
@@ -148,16 +92,16 @@ def plan(
             _save(out, policy, report, only)
         return report
 
-    _answer(policies, as_json, work, plan_document, render_plan)
+    answer(policies, as_json, work, plan_document, render_plan)
 
 
 @cli.command()
-@_policy_options
-@_ONLY
-@_NOW
-@click.option("--table", callback=_table, help="Only this table.")
+@policy_options
+@ONLY
+@NOW
+@click.option("--table", callback=read_table, help="Only this table.")
 @click.option("--period", "periods", multiple=True, help="This period, such as 2025-03.")
-@click.option("--plan", "plan_file", type=_FILE, help="Exactly what this saved plan says.")
+@click.option("--plan", "plan_file", type=FILE, help="Exactly what this saved plan says.")
 def apply(
     policies: tuple[Path, ...],
     as_json: bool,
@@ -193,24 +137,24 @@ def apply(
             progress=error_console.print_progress,
         )
 
-    _answer(policies, as_json, work, applied_document, render_applied)
+    answer(policies, as_json, work, applied_document, render_applied)
 
 
 @cli.command()
-@_policy_options
+@policy_options
 def status(policies: tuple[Path, ...], as_json: bool) -> None:
     """Show findings, horizons and the newest runs; change nothing."""
-    _answer(policies, as_json, maintain.status, status_document, render_status)
+    answer(policies, as_json, maintain.status, status_document, render_status)
 
 
 @cli.command()
-@_policy_options
-@click.option("--table", callback=_table, required=True, help="The partitioned table.")
+@policy_options
+@click.option("--table", callback=read_table, required=True, help="The partitioned table.")
 @click.option("--period", required=True, help="The archived period, such as 2024-01.")
-@click.option("--as", "into", callback=_table, help="Restore into a table of its own.")
+@click.option("--as", "into", callback=read_table, help="Restore into a table of its own.")
 @click.option(
     "--hold",
-    callback=_duration,
+    callback=read_span,
     default="30 days",
     show_default=True,
     help="How long retention leaves the restored period alone.",
@@ -281,22 +225,5 @@ def _reviewed(file: Path, only: tuple[str, ...], table: QualifiedName | None) ->
         raise UsageError(f"{file}: can't be read, wanted a saved plan") from exc
 
 
-def _answer(
-    policies: tuple[Path, ...],
-    as_json: bool,
-    work: Callable[[Policy], Report],
-    to_json: Callable[[Policy, Report], dict[str, Any]],
-    render: Render,
-) -> None:
-    """Do the work for each policy, print every answer, exit with the highest code."""
-    loaded = load_policies(policy_paths(policies, os.environ))
-    given = list(answers(loaded, work))
-    if as_json:
-        documents = [answer.as_json(to_json) for answer in given]
-        click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
-    for answer in given:
-        if answer.error is not None:
-            error_console.print_error(answer.error)
-        elif not as_json:
-            answer.render(render)
-    raise SystemExit(max(answer.exit_code for answer in given))
+for command in (alerts, notify):
+    cli.add_command(command)

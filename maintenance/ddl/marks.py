@@ -18,6 +18,9 @@ DETACHED_FROM = "detached_from"
 HOLD_UNTIL = "hold_until"
 """Mark of a partition that retention leaves alone until that day (ISO 8601)."""
 
+RESTORING = "restoring"
+"""Mark of a table that a restore is filling, or was when it was interrupted."""
+
 
 def marked(comment: str | None, facts: Mapping[str, Any]) -> str:
     """Return a comment whose mark says these facts, and whose other lines are kept."""

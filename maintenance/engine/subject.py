@@ -41,6 +41,14 @@ class Subject(ABC, Generic[Seen]):
     def concerns(self, policy: Policy) -> bool:
         """Whether the policy asks for any of this at all."""
 
+    def require(self, policy: Policy) -> None:
+        """Refuse a policy that this installation can't carry out; asks no server.
+
+        Raises:
+            UsageError: says what is missing.
+        """
+        del policy
+
     def relations(self, policy: Policy) -> Collection[QualifiedName]:
         """The relations that it needs in the common snapshot."""
         del policy

@@ -94,7 +94,7 @@ def fail_if_undone(report: Report) -> None:
         f"{result.action.kind} {result.action.table} {result.action.period or ''}"
         f" {result.outcome}: {result.error}"
         for result in report.results
-        if result.outcome is not Outcome.DONE
+        if result.outcome in (Outcome.FAILED, Outcome.REFUSED)
     ]
     if undone:
         raise dg.Failure(description="\n".join(undone), allow_retries=False)

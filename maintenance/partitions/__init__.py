@@ -43,6 +43,7 @@ class Partitions(Subject[Snapshot]):
             FindingKind.PARTITION_PROPERTY_DRIFT,
             FindingKind.DEFAULT_PARTITION_ROWS,
             FindingKind.DETACH_PENDING,
+            FindingKind.STRANDED_TABLE,
             FindingKind.PRIVILEGE_MISSING,
             FindingKind.MONITOR_BLIND,
             FindingKind.LOCK_NOT_ACQUIRED,

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from maintenance.catalog.history import History
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.names import QualifiedName
 from maintenance.partitioning.window import Slot
@@ -23,7 +24,9 @@ class TakenName(NamedTuple):
     period: str
 
 
-def findings_of(outlook: Outlook, names_taken: Iterable[TakenName]) -> Iterator[Finding]:
+def findings_of(
+    outlook: Outlook, names_taken: Iterable[TakenName], history: History
+) -> Iterator[Finding]:
     """Yield what stands, at most one finding of a kind."""
     if outlook.first_uncovered is not None:
         yield _horizon_short(outlook, outlook.first_uncovered)
@@ -39,7 +42,7 @@ def findings_of(outlook: Outlook, names_taken: Iterable[TakenName]) -> Iterator[
         yield _name_taken(outlook, taken)
     pending = [str(p.relation) for p in outlook.table.partitions if p.detach_pending]
     if pending:
-        yield _detach_pending(outlook, pending)
+        yield _detach_pending(outlook, pending, history)
 
 
 def _horizon_short(outlook: Outlook, first: Slot) -> Finding:
@@ -124,16 +127,18 @@ def _name_taken(outlook: Outlook, taken: Sequence[TakenName]) -> Finding:
     )
 
 
-def _detach_pending(outlook: Outlook, children: list[str]) -> Finding:
+def _detach_pending(outlook: Outlook, children: list[str], history: History) -> Finding:
+    origin = history.origin(children[0])
     return _finding(
         outlook,
         FindingKind.DETACH_PENDING,
         Severity.ERROR,
         f"{_listed(children)} is half detached: its rows are invisible and inserts of its range"
-        f" fail; ALTER TABLE {outlook.name} DETACH PARTITION {children[0]} FINALIZE",
+        f" fail; ALTER TABLE {outlook.name} DETACH PARTITION {children[0]} FINALIZE;"
+        f" {origin}",
         value=len(children),
         threshold=0,
-        data={"partitions": children},
+        data={"partitions": children, "origin": origin},
     )
 
 

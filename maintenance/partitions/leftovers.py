@@ -1,8 +1,8 @@
 """What a run that was killed has left behind, removed before all else."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from maintenance.catalog.models import MarkedTable
+from maintenance.catalog.models import MarkedTable, Snapshot
 from maintenance.ddl.marks import read_mark
 from maintenance.engine.actions import Action, ActionKind, Step
 from maintenance.partitions.checks import removal
@@ -10,35 +10,38 @@ from maintenance.partitions.drain.objects import DRAINED, Objects
 from maintenance.partitions.outlook import Outlook
 
 
-def leftovers(outlook: Outlook, marked: Iterable[MarkedTable]) -> Iterator[Action]:
+def leftovers(outlook: Outlook, snapshot: Snapshot) -> Iterator[Action]:
     """Yield the removal of helper CHECKs, which refuse rows, and of drains, which slow writers.
 
     Args:
         outlook: the table held against its policy.
-        marked: all tables with a mark of ours.
+        snapshot: where marked tables were observed, with what the store knows.
     """
+    origin = snapshot.history.interruption(outlook.name)
     default, names = outlook.table.default, outlook.table.default_checks
     if default is not None and names:
         yield Action(
             kind=ActionKind.REMOVE_LEFTOVERS,
             object=str(default.relation),
             table=outlook.name,
-            reason=f"{', '.join(names)}: left by an interrupted run, it refuses rows",
+            reason=f"{', '.join(names)}: left by an interrupted run, it refuses rows; {origin}",
             steps=(removal(default.relation, names),),
         )
-    for table in marked:
+    for table in snapshot.marked:
         if read_mark(table.comment).get(DRAINED) == outlook.name:
-            yield _removal(outlook, table)
+            yield _removal(outlook, table, origin)
 
 
-def _removal(outlook: Outlook, log: MarkedTable) -> Action:
+def _removal(outlook: Outlook, log: MarkedTable, origin: str) -> Action:
     schema, oid = log.relation.schema, int(read_mark(log.comment)["oid"])
     objects = Objects(schema, oid)
     return Action(
         kind=ActionKind.REMOVE_LEFTOVERS,
         object=str(log.relation),
         table=outlook.name,
-        reason="left by an interrupted drain, it slows writers of the default partition",
+        reason=(
+            f"left by an interrupted drain, it slows writers of the default partition; {origin}"
+        ),
         steps=(
             Step(
                 statements=(

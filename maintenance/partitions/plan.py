@@ -20,6 +20,7 @@ from maintenance.partitions.holding import buckets_of
 from maintenance.partitions.leftovers import leftovers
 from maintenance.partitions.outlook import Outlook, look
 from maintenance.partitions.remedy import Drain, Remedy, Stuck, Swap, remedy_of
+from maintenance.partitions.stranded import stranded
 from maintenance.policy import PartitionPolicy, Policy
 
 
@@ -50,7 +51,7 @@ def questions(
 
 def _questions(outlook: Outlook) -> Iterator[QualifiedName | Buckets]:
     table = outlook.table
-    yield from (name for slot in outlook.missing for name in outlook.names(slot))
+    yield from map(outlook.child, outlook.missing)
     if _lacks_default(outlook):
         yield default_name(table.relation)
     if table.default is not None and table.default_has_rows:
@@ -81,24 +82,23 @@ def _look(
 
 def _plan_table(outlook: Outlook, snapshot: Snapshot, request: Request) -> Plan:
     role, taken = snapshot.server.role, snapshot.taken
-    named = [slot for slot in outlook.missing if any(n in taken for n in outlook.names(slot))]
+    named = [slot for slot in outlook.missing if outlook.child(slot) in taken]
     free = [slot for slot in outlook.missing if slot not in named]
-    if outlook.siblings.unbuildable is not None:
-        free = []
     remedy = _remedy(outlook, taken, request)
     drifted = drifts(outlook.table)
     return Plan(
         actions=(
             *_refused(outlook, request.periods),
-            *leftovers(outlook, snapshot.marked),
+            *leftovers(outlook, snapshot),
             *(() if request.periods else repairs(outlook.table, drifted)),
             *fill(outlook, free, remedy, role),
             *(() if request.periods else _default(outlook, taken, role)),
         ),
         findings=(
-            *findings_of(outlook, _names_taken(outlook, named, taken)),
+            *findings_of(outlook, _names_taken(outlook, named, taken), snapshot.history),
             *default_finding(outlook, remedy),
-            *drift_finding(outlook.table, drifted, outlook.siblings),
+            *drift_finding(outlook.table, drifted),
+            *stranded(outlook, snapshot),
         ),
     )
 
@@ -131,9 +131,7 @@ def _names_taken(
     outlook: Outlook, slots: Iterable[Slot], taken: Container[QualifiedName]
 ) -> Iterator[TakenName]:
     for slot in slots:
-        for name in outlook.names(slot):
-            if name in taken:
-                yield TakenName(name, slot.period.key)
+        yield TakenName(outlook.child(slot), slot.period.key)
     default = default_name(outlook.table.relation)
     if _lacks_default(outlook) and default in taken:
         yield TakenName(default, "default")

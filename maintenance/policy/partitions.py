@@ -10,7 +10,7 @@ from maintenance.keys import Encoding
 from maintenance.periods import CalendarSpan, Interval, Period
 from maintenance.policy.paths import ArchiveUrl
 from maintenance.policy.section import Fault, Section, as_written, raise_faults, refused
-from maintenance.policy.templates import colliding, default_template, faults, period_part, render
+from maintenance.policy.templates import colliding, default_template, faults, may_name, render
 from maintenance.policy.units import KeepSpan, Size, Span, whole
 from maintenance.policy.values import (
     ColumnName,
@@ -104,9 +104,9 @@ class PartitionPolicy(Section):
         """Return the name of the partition that holds a period, within 63 bytes."""
         return render(self.name, self.table.name, period.start)
 
-    def period_part(self, period: Period) -> str:
-        """Return the part of names that tells a period, such as `2026_11`; empty if scattered."""
-        return period_part(self.name, period.start)
+    def may_name(self, name: str) -> bool:
+        """Whether a name may be that of a partition, whatever its period."""
+        return may_name(self.name, self.table.name, name)
 
     @field_validator("start", mode="before")
     @classmethod

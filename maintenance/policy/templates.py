@@ -18,8 +18,7 @@ _DATE_FIELDS = {
 """What a name must hold so that no two periods share it."""
 
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
-_DATES = ("{yyyy}", "{mm}", "{dd}")
-_KNOWN = ("{table}", *_DATES)
+_KNOWN = ("{table}", "{yyyy}", "{mm}", "{dd}")
 
 _ANY_DIGIT = "\0"
 
@@ -38,15 +37,13 @@ def render(template: str, table: str, start: date) -> str:
     return _fill(template, table, f"{start.year:04d}", f"{start.month:02d}", f"{start.day:02d}")
 
 
-def period_part(template: str, start: date) -> str:
-    """Return what in the names of a template tells the period, such as `2026_11`.
-
-    Empty where the table's name stands between year and day.
-    """
-    first = min(template.find(field) for field in _DATES if field in template)
-    last = max(template.rfind(field) + len(field) for field in _DATES if field in template)
-    part = template[first:last]
-    return "" if "{table}" in part else render(part, "", start)
+def may_name(template: str, table: str, name: str) -> bool:
+    """Whether a name may be that of a partition of a table, for some date."""
+    shape = _fill(template, table, *_ANY_DATE)
+    return len(shape) == len(name) and all(
+        sign == other or (sign == _ANY_DIGIT and other.isascii() and other.isdigit())
+        for sign, other in zip(shape, name, strict=True)
+    )
 
 
 def faults(template: str, interval: Interval) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import ClassVar
 
+from maintenance.archives import require_packages
 from maintenance.catalog.models import Snapshot
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
@@ -43,6 +44,13 @@ class Retention(Subject[Snapshot]):
     def concerns(self, policy: Policy) -> bool:
         """Whether the policy names partitioned tables."""
         return bool(policy.partitions)
+
+    def require(self, policy: Policy) -> None:
+        """Refuse archives whose store or format needs a package that is not installed."""
+        for section in policy.partitions:
+            if section.retention is not None and section.retention.archive is not None:
+                archive = section.retention.archive
+                require_packages(str(section.table), archive.url, archive.format)
 
     def relations(self, policy: Policy) -> Collection[QualifiedName]:
         """The partitioned tables of the policy."""

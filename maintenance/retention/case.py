@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import NamedTuple
 
 from maintenance.catalog.models import Snapshot, Table
-from maintenance.catalog.trees import Tree
 from maintenance.names import QualifiedName
 from maintenance.partitioning.expiry import Detached, Expired, label
 from maintenance.policy import PartitionPolicy, RetentionPolicy
@@ -15,15 +14,13 @@ from maintenance.policy import PartitionPolicy, RetentionPolicy
 class Target(NamedTuple):
     """A partition, or a table that was one.
 
-    `bound` is its range as `pg_get_expr` shows it, `period` the key under which it is archived,
-    `tree` what is below it.
+    `bound` is its range as `pg_get_expr` shows it, `period` the key under which it is archived.
     """
 
     oid: int
     relation: QualifiedName
     bound: str
     period: str
-    tree: Tree | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +60,12 @@ class Case:
     def attached(self, item: Expired) -> Target:
         """Return an expired partition as a target."""
         partition = item.span.partition
-        period = label(self.policy, item.span)
-        return Target(partition.oid, item.relation, item.bound, period, partition.tree)
+        return Target(partition.oid, item.relation, item.bound, label(self.policy, item.span))
 
 
 def detached_target(item: Detached) -> Target:
     """Return a table that an earlier run detached as a target."""
-    table = item.table
-    return Target(table.oid, table.relation, item.bound, item.period, table.tree)
+    return Target(item.table.oid, item.table.relation, item.bound, item.period)
 
 
 def case_of(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from maintenance.catalog.history import History
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.partitioning.expiry import Detached, Expired
 from maintenance.retention.case import Case
@@ -48,7 +49,7 @@ def clocks_differ(case: Case, due: Sequence[Expired]) -> Iterator[Finding]:
         yield _finding(case, FindingKind.RETENTION_DUE, Severity.WARN, text, len(due))
 
 
-def stranded(case: Case, tables: Sequence[Detached]) -> Iterator[Finding]:
+def stranded(case: Case, tables: Sequence[Detached], history: History) -> Iterator[Finding]:
     """Yield the tables that this software detached and will not drop."""
     for item in tables:
         name = str(item.table.relation)
@@ -58,8 +59,9 @@ def stranded(case: Case, tables: Sequence[Detached]) -> Iterator[Finding]:
             Severity.INFO,
             name,
             f"{name}: detached from {case.name} on {item.at:%Y-%m-%d}, {size}; archive it, drop it"
-            " or attach it again",
+            f" or attach it again; {history.origin(name)}",
             value=(case.now - item.at).days,
+            data={"table": case.name, "origin": history.origin(name)},
         )
 
 

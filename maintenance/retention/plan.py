@@ -85,6 +85,6 @@ def _work(case: Case, due: Sequence[Expired], snapshot: Snapshot, ended: dict[in
         findings=(
             *due_findings(case, due),
             *fuse_finding(case, len(left) + len(free)),
-            *stranded(case, [] if case.drops else loose),
+            *stranded(case, [] if case.drops else loose, snapshot.history),
         ),
     )

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -87,9 +87,13 @@ class Journal:
         )
 
     def end(
-        self, outcome: str, findings: Sequence[Mapping[str, Any]], error: str | None = None
+        self,
+        outcome: str,
+        findings: Sequence[Mapping[str, Any]],
+        error: str | None = None,
+        kinds: Collection[str] = (),
     ) -> None:
-        """Write the findings that stand now, and that the run is over."""
+        """Write that the run is over, the findings that stand now, and the kinds it could see."""
         self._connection.execute(
             "WITH stored AS (INSERT INTO maintenance.finding"
             " (run_id, kind, object, severity, message, value, threshold, data)"
@@ -97,12 +101,13 @@ class Journal:
             " FROM pg_catalog.jsonb_to_recordset(%(findings)s) AS f (kind text, object text,"
             " severity text, message text, value jsonb, threshold jsonb, data jsonb))"
             " UPDATE maintenance.run SET ended_at = pg_catalog.clock_timestamp(),"
-            " outcome = %(outcome)s, error = %(error)s WHERE id = %(run)s",
+            " outcome = %(outcome)s, error = %(error)s, kinds = %(kinds)s WHERE id = %(run)s",
             {
                 "run": self.run_id,
                 "findings": Jsonb(list(findings)),
                 "outcome": outcome,
                 "error": error,
+                "kinds": sorted(kinds),
             },
         )
 

@@ -13,7 +13,6 @@ import pytest
 from maintenance.archives import (
     Archived,
     ArchivePlace,
-    Manifest,
     TableId,
     content_digest,
     list_archives,
@@ -582,20 +581,6 @@ def test_manifest_of_a_newer_format_is_never_overwritten(
     with pytest.raises(ArchiveError, match="its format is 2, this version reads up to 1"):
         archive(connection, events, place)
     assert path.read_text() == '{"format": 2}'
-
-
-def test_truncated_manifest_is_one_clear_error_and_archived_again(
-    connection: Connection, events: TableId, tmp_path: Path
-) -> None:
-    place = a_place(tmp_path)
-    archive(connection, events, place)
-    _cut(_folder(place) / "manifest.json")
-    with pytest.raises(DamagedArchiveError, match=r"manifest\.json is truncated or damaged"):
-        read_manifest(place)
-    ((period, error),) = list_archives(place.url, "app", EVENTS)
-    assert period == "2024-01"
-    assert isinstance(error, DamagedArchiveError)
-    assert isinstance(archive(connection, events, place).manifest, Manifest)
 
 
 def test_archive_of_another_table_is_never_overwritten(

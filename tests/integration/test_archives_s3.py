@@ -1,7 +1,11 @@
 """Archives in an object store that speaks S3, over the wire."""
 
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -26,7 +30,7 @@ from tests.archives import (
     identify,
     the_facts,
 )
-from tests.builders import Database
+from tests.builders import ROOT, Database
 from tests.sessions import session
 
 s3fs: Any = pytest.importorskip("s3fs")
@@ -99,7 +103,7 @@ def test_large_object_is_uploaded_in_parts(
     store: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("maintenance.archives.folder.MIN_BLOCK_BYTES", MULTIPART_BYTES)
+    monkeypatch.setattr("maintenance.archives.uploads.MIN_BLOCK_BYTES", MULTIPART_BYTES)
     fill_with_noise(database)
     made = write_archive(connection, events, PLACE, the_facts())
     assert made.manifest.data.size_bytes > 2 * MULTIPART_BYTES
@@ -114,7 +118,7 @@ def test_failed_multipart_upload_is_aborted(
     store: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("maintenance.archives.folder.MIN_BLOCK_BYTES", MULTIPART_BYTES)
+    monkeypatch.setattr("maintenance.archives.uploads.MIN_BLOCK_BYTES", MULTIPART_BYTES)
     monkeypatch.setattr("maintenance.archives.pace.EVERY_S", 0)
     fill_with_noise(database)
     begun: list[bool] = []
@@ -150,6 +154,116 @@ def test_store_that_refuses_is_told_without_secrets(
     assert SECRET not in f"{caught.value}{caught.value.hint}"
     assert "no-such-bucket" in str(caught.value)
     assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.pg("== 18")
+def test_wrong_credentials_are_told_without_secrets(
+    connection: Connection, events: TableId, store: Any, endpoint: str
+) -> None:
+    with (
+        pytest.raises(ArchiveError, match=r"can't read manifest\.json") as caught,
+        closed(endpoint),
+    ):
+        write_archive(connection, events, PLACE, the_facts())
+    assert SECRET not in f"{caught.value}{caught.value.hint}"
+    assert store.find(BUCKET) == []
+
+
+@pytest.mark.pg("== 18")
+def test_store_that_nobody_reaches_is_told(
+    connection: Connection, events: TableId, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    s3fs.S3FileSystem.clear_instance_cache()
+    with pytest.raises(ArchiveError, match=r"can't read manifest\.json: Could not connect"):
+        write_archive(connection, events, PLACE, the_facts())
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.pg("== 18")
+def test_manifest_that_could_not_be_replaced_stays(
+    database: Database,
+    connection: Connection,
+    events: TableId,
+    store: Any,
+    endpoint: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    standing = write_archive(connection, events, PLACE, the_facts()).manifest
+    database.execute("DELETE FROM public.events WHERE id = 1")
+    put = Folder.put
+
+    def refused(self: Folder, name: str, data: bytes) -> None:
+        with closed(endpoint):
+            put(self, name, data)
+
+    monkeypatch.setattr(Folder, "put", refused)
+    with pytest.raises(ArchiveError, match=r"can't write manifest\.json"):
+        write_archive(connection, events, PLACE, the_facts())
+    assert read_manifest(PLACE) == standing
+    verify_archive(PLACE, standing)
+
+
+KILLED = """
+import os, signal, sys
+from maintenance.archives import *
+from maintenance.archives import pace, uploads
+from maintenance.names import QualifiedName
+from tests.archives import a_place, the_facts
+from tests.sessions import session
+
+url, oid, target, block_bytes = sys.argv[1:]
+uploads.MIN_BLOCK_BYTES, pace.EVERY_S = int(block_bytes), 0
+import s3fs
+store = s3fs.S3FileSystem()
+
+def progress(_line):
+    if len(store.list_multipart_uploads(target.split("/")[2])) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with session(url) as connection:
+    table = TableId(int(oid), QualifiedName("public", "events_2024_01"))
+    write_archive(connection, table, a_place(target), the_facts(), progress=progress)
+"""
+
+
+@pytest.mark.pg("== 18")
+def test_parts_of_a_killed_upload_are_removed_by_the_next(
+    database: Database, connection: Connection, events: TableId, store: Any
+) -> None:
+    fill_with_noise(database)
+    other = store.call_s3("create_multipart_upload", Bucket=BUCKET, Key="app/of/others")
+    arguments = [database.url, str(events.oid), PLACE.url, str(MULTIPART_BYTES)]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, *arguments], cwd=ROOT, check=False, timeout=60
+    )
+    assert killed.returncode == -9
+    assert len(store.list_multipart_uploads(BUCKET)) == 2
+    assert read_manifest(PLACE) is None
+    write_archive(connection, events, PLACE, the_facts())
+    (left,) = store.list_multipart_uploads(BUCKET)
+    assert left["UploadId"] == other["UploadId"]
+
+
+@contextmanager
+def closed(endpoint: str) -> Generator[None]:
+    """Let the store know nobody."""
+    _count_as_known(endpoint, 0)
+    try:
+        yield
+    finally:
+        _count_as_known(endpoint, float("inf"))
+
+
+def _count_as_known(endpoint: str, n_requests: float) -> None:
+    """Set how many requests moto answers before it looks at credentials."""
+    request = Request(
+        f"{endpoint}/moto-api/reset-auth",
+        str(n_requests).encode(),
+        {"Content-Type": "text/plain"},
+        method="POST",
+    )
+    urlopen(request).close()
 
 
 def fill_with_noise(database: Database) -> None:

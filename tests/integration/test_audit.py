@@ -203,3 +203,44 @@ def test_partition_of_another_access_method_is_reported(database: Database, poli
     database.execute(f"ALTER TABLE public.{child(2)} SET ACCESS METHOD other")
     (finding,) = maintain.plan(policy).findings
     assert "access method other, most siblings have heap" in finding.message
+
+
+def stranded(report: maintain.Report) -> dict[str, str]:
+    kind = FindingKind.STRANDED_TABLE
+    return {f.object: f.message for f in report.findings if f.kind is kind}
+
+
+def test_table_made_and_not_attached_is_found_with_the_run_that_made_it(
+    database: Database, policy: Policy
+) -> None:
+    name = f"public.{child(3)}"
+    database.execute(f"ALTER TABLE public.events DETACH PARTITION {name}")
+    database.execute("CREATE TABLE public.events_2001_01 (LIKE public.events)")
+    database.execute("CREATE TABLE public.events_2001_02 (LIKE public.events)")
+    database.execute("ALTER TABLE public.events_2001_02 DROP note")
+    found = stranded(maintain.plan(policy))
+    assert found.keys() == {name, "public.events_2001_01"}
+    ((run,),) = database.execute("SELECT left(id::text, 8) FROM maintenance.run")
+    assert f"create_partition by run {run}" in found[name]
+    assert "no run of ours that made it is known" in found["public.events_2001_01"]
+    assert database.execute("SELECT count(*) FROM public.events_2001_01") == [(0,)]
+
+
+def test_plan_without_a_store_knows_no_origin(database: Database, policy: Policy) -> None:
+    database.execute("DROP SCHEMA maintenance CASCADE")
+    database.execute(f"ALTER TABLE public.events DETACH PARTITION public.{child(3)}")
+    (message,) = stranded(maintain.plan(policy)).values()
+    assert "no run of ours that made it is known" in message
+
+
+def test_plan_by_a_role_that_may_not_read_the_store_knows_no_origin(
+    database: Database, policy: Policy, owner_role: Role, tmp_path: Path
+) -> None:
+    database.execute(f"GRANT USAGE ON SCHEMA maintenance TO {owner_role.name}")
+    database.execute(f"GRANT SELECT ON maintenance.migration TO {owner_role.name}")
+    database.execute(f"ALTER TABLE public.events DETACH PARTITION public.{child(3)}")
+    database.give_to(owner_role)
+    (message,) = stranded(
+        maintain.plan(make_policy(tmp_path, database.url_of(owner_role), EVENTS))
+    ).values()
+    assert "no run of ours that made it is known" in message

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -231,16 +232,43 @@ def test_every_difference_is_named_and_nothing_is_made(database: Database, polic
 # Damage and interruption.
 
 
-def test_damaged_archive_restores_nothing(database: Database, policy: Policy) -> None:
-    manifest = archive_and_drop(database, policy)
+def flip(content: bytes) -> bytes:
+    altered = bytearray(content)
+    altered[len(altered) // 2] ^= 1
+    return bytes(altered)
+
+
+def cut(content: bytes) -> bytes:
+    return content[:-100]
+
+
+def fewer_rows(content: bytes) -> bytes:
+    assert b'"n_rows": 2000' in content
+    return content.replace(b'"n_rows": 2000', b'"n_rows": 1999')
+
+
+@pytest.mark.parametrize("into", [None, QualifiedName("public", "apart")])
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [("data", flip), ("data", cut), ("manifest", cut), ("manifest", fewer_rows)],
+)
+def test_damaged_archive_restores_nothing(
+    database: Database,
+    policy: Policy,
+    name: str,
+    spoil: Callable[[bytes], bytes],
+    into: QualifiedName | None,
+) -> None:
+    archive_and_drop(database, policy)
     place = place_of(policy)
-    path = Path(place.url).joinpath(*place.segments, manifest.data.name)
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(DamagedArchiveError):
-        restore(policy)
+    (path,) = Path(place.url).joinpath(*place.segments).glob(f"{name}*")
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(DamagedArchiveError) as caught:
+        restore(policy, into=into)
+    assert "copy of the store" in caught.value.hint
     assert rows(database) == []
+    left = "SELECT to_regclass('public.apart'), to_regclass('public.events_2024_01')"
+    assert database.execute(left) == [(None, None)]
 
 
 STAGES = ("COPY", "half of COPY", "ADD CONSTRAINT", "VALIDATE", "ANALYZE", "ATTACH")
@@ -297,6 +325,58 @@ def test_killed_restore_is_replaced_by_the_next(
     assert "restoring" in read_mark(comment)
     _wait_for_leftover_sessions(database)
     restore(policy)
+    assert rows(database) == before
+    left = "SELECT conname FROM pg_constraint WHERE conname LIKE 'maintenance%'"
+    assert database.execute(left) == []
+
+
+KILLED_AT = """
+import os, signal, sys
+from pathlib import Path
+from maintenance.policy import load_policy
+from maintenance.names import QualifiedName
+from maintenance.restore import restore_period
+from maintenance.archives import attaching, loading, restoring
+from maintenance.engine.ladder import Ladder
+
+policy, last = sys.argv[1:]
+count = 0
+
+def counted(original):
+    def call(*arguments):
+        global count
+        count += 1
+        if count > int(last):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*arguments)
+    return call
+
+Ladder.attempt = counted(Ladder.attempt)
+loading.run_sql = counted(loading.run_sql)
+loading.read_back = counted(loading.read_back)
+restore_period(load_policy(Path(policy)), QualifiedName("public", "events"), "2024-01")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.pg("== 18")
+def test_each_restore_killed_one_step_later_ends_on_what_the_last_one_left(
+    database: Database, policy: Policy
+) -> None:
+    add_keys_and_default(database)
+    before = rows(database)
+    archive_and_drop(database, policy)
+    ends: list[int] = []
+    while 0 not in ends:
+        command = [sys.executable, "-c", KILLED_AT, str(policy.path), str(len(ends))]
+        done = subprocess.run(command, cwd=ROOT, check=False, timeout=60, capture_output=True)
+        assert done.returncode in (0, -9), done.stderr
+        ends.append(done.returncode)
+        _wait_for_leftover_sessions(database)
+        assert rows(database) == before or len(rows(database)) == 2
+        database.execute("INSERT INTO public.events VALUES (70000, now(), 'x')")
+        database.execute("DELETE FROM public.events WHERE id = 70000")
+    assert len(ends) > 10
     assert rows(database) == before
     left = "SELECT conname FROM pg_constraint WHERE conname LIKE 'maintenance%'"
     assert database.execute(left) == []

@@ -282,6 +282,65 @@ def test_damaged_archive_keeps_the_table(filled: Database, tmp_path: Path) -> No
     assert filled.execute(f"SELECT id FROM public.{child(-5)}") == [(5,)]
 
 
+@pytest.mark.parametrize("spoil", ["cut", "altered", "of another database"])
+def test_what_is_no_valid_archive_is_neither_written_over_nor_dropped_on(
+    filled: Database, tmp_path: Path, spoil: str
+) -> None:
+    policy = archiving(filled, tmp_path)
+    request = Request(TABLE, archives=(month(-5),))
+    assert maintain.apply(policy, only=["retention"], request=request).ok
+    (path,) = tmp_path.glob(f"archive/**/{month(-5)}/manifest.json")
+    document = json.loads(path.read_text())
+    if spoil == "of another database":
+        del document["seal"]
+    document["database" if spoil == "of another database" else "policy_hash"] = "other"
+    text = json.dumps(document)
+    path.write_text(text[:-50] if spoil == "cut" else text)
+    before = path.read_bytes()
+    report = retire(policy)
+    outcomes = {r.action.period: r.outcome for r in report.results if r.action.destructive}
+    assert outcomes == {
+        month(-5): Outcome.SKIPPED,
+        month(-4): Outcome.DONE,
+        month(-3): Outcome.DONE,
+    }
+    assert path.read_bytes() == before
+    assert FindingKind.ARCHIVE_UNVERIFIED in {finding.kind for finding in report.findings}
+    assert filled.execute(f"SELECT id FROM public.{child(-5)}") == [(5,)]
+
+
+def test_store_that_fails_for_one_table_leaves_the_others_alone(
+    filled: Database, tmp_path: Path
+) -> None:
+    filled.execute(CREATE_EVENTS.replace("events", "orders"))
+    name = child(-5).replace("events", "orders")
+    lower, upper = f"{month(-5)}-01 00:00+00", f"{month(-4)}-01 00:00+00"
+    filled.execute(
+        f"CREATE TABLE public.{name} PARTITION OF public.orders"
+        f" FOR VALUES FROM ('{lower}') TO ('{upper}')"
+    )
+    (tmp_path / "broken").write_text("a file where the folder should be")
+    sections = [
+        {
+            "table": table,
+            "column": "at",
+            "retention": {
+                "keep": "2 months",
+                "action": "archive_then_drop",
+                "archive": {"url": url},
+            },
+        }
+        for table, url in (("public.events", "./broken"), ("public.orders", "./archive"))
+    ]
+    report = retire(make_policy(tmp_path, filled.url, *sections, name="app"))
+    done = {r.action.table for r in report.results if r.outcome is Outcome.DONE}
+    failed = {r.action.table for r in report.results if r.outcome is not Outcome.DONE}
+    assert (done, failed) == ({"public.orders"}, {"public.events"})
+    assert manifests(tmp_path) == {month(-5)}
+    assert filled.execute("SELECT count(*) FROM public.events") == [(6,)]
+    assert filled.execute("SELECT to_regclass(%s)", [f"public.{name}"]) == [(None,)]
+
+
 def test_asked_period_is_archived_and_stays(filled: Database, tmp_path: Path) -> None:
     policy = archiving(filled, tmp_path)
     request = Request(TABLE, archives=(month(-1),))

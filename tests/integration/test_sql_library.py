@@ -22,6 +22,7 @@ from maintenance.engine.runlock import RUN_LOCK
 from maintenance.errors import MaintenanceError
 from maintenance.server.session import fetch, pin
 from maintenance.server.sqlfiles import load_statement, newest_variant
+from maintenance.store import migrate
 from tests.builders import ROOT, SQL, Database
 from tests.policies import CREATE_EVENTS
 from tests.sessions import session
@@ -158,9 +159,10 @@ def newest(server: PostgresServer) -> list[File]:
 
 
 def test_every_file_prepares_and_describes_the_columns_of_its_header(
-    server: PostgresServer,
+    database: Database, server: PostgresServer
 ) -> None:
-    with session(server.url()) as connection:
+    with session(database.url) as connection:
+        migrate(connection)
         for file in newest(server):
             parameters = [_oid(connection, t) for t in file.fields("params").values()]
             prepared = connection.pgconn.prepare(b"", file.numbered.encode(), parameters)
@@ -255,6 +257,11 @@ def answers(connection: psycopg.Connection[Any], server: PostgresServer) -> dict
 CHANGING = ("timestamptz", "float8")
 
 
+def of_store(file: File) -> bool:
+    """Whether it reads or writes our own tables, which are empty here."""
+    return any(name.startswith("maintenance.") for name in references(file).relations)
+
+
 @pytest.fixture
 def events(database: Database) -> Database:
     database.execute(CREATE_EVENTS)
@@ -263,6 +270,8 @@ def events(database: Database) -> Database:
     database.execute("CREATE TABLE public.events_all PARTITION OF public.events DEFAULT")
     database.execute("ALTER TABLE public.events_all REPLICA IDENTITY FULL")
     database.execute("CREATE INDEX half ON ONLY public.events (note)")
+    with session(database.url) as connection:
+        migrate(connection)
     holder = database.connect(autocommit=False)
     holder.execute("LOCK TABLE public.events IN SHARE MODE")
     holder.execute("SELECT pg_advisory_lock(%s)", [RUN_LOCK])
@@ -277,7 +286,8 @@ def test_shadowed_functions_and_tables_change_no_answer(
         wanted = answers(connection, server)
         pin(connection, {"search_path": "evil, pg_catalog"})
         assert answers(connection, server) == wanted
-    assert sum(map(bool, wanted.values())) > len(wanted) / 2, "most had something to answer"
+    asked = [wanted[f"{file.folder}/{file.name}"] for file in newest(server) if not of_store(file)]
+    assert sum(map(bool, asked)) > len(asked) / 2, "most had something to answer"
 
 
 def test_search_path_of_a_hostile_database_changes_no_answer(

@@ -17,6 +17,7 @@ from maintenance.archives.manifest import (
     Index,
     Manifest,
     parse_manifest,
+    seal_of,
 )
 from maintenance.archives.pace import Pace
 from maintenance.archives.place import ArchivePlace, segment
@@ -104,13 +105,38 @@ def test_manifest_comes_back_as_it_was() -> None:
 
 def test_manifest_of_a_later_release_of_this_format_is_read() -> None:
     document = json.loads(a_manifest().to_json()) | {"more": 1}
+    del document["seal"]
+    sealed = {**document, "seal": seal_of(document)}
+    assert parse_manifest(PLACE, json.dumps(sealed).encode()) == a_manifest()
+
+
+def test_manifest_without_a_seal_is_of_an_earlier_release() -> None:
+    document = json.loads(a_manifest().to_json())
+    del document["seal"]
     assert parse_manifest(PLACE, json.dumps(document).encode()) == a_manifest()
+
+
+@pytest.mark.parametrize("name", sorted(Manifest.model_fields))
+def test_alteration_of_any_field_is_noticed(name: str) -> None:
+    document = json.loads(a_manifest().to_json())
+    document[name] = "altered"
+    with pytest.raises(ArchiveError):
+        parse_manifest(PLACE, json.dumps(document).encode())
 
 
 @pytest.mark.parametrize("end", [0, 1, 50, 500, -5])
 def test_truncated_manifest_is_damage(end: int) -> None:
     with pytest.raises(DamagedArchiveError, match="truncated or damaged"):
         parse_manifest(PLACE, a_manifest().to_json()[:end])
+
+
+@pytest.mark.parametrize("name", ["../precious", "/etc/passwd", "manifest.json", "data/x", ""])
+def test_manifest_names_an_object_of_its_own_folder(name: str) -> None:
+    document = json.loads(a_manifest().to_json())
+    del document["seal"]
+    document["data"]["name"] = name
+    with pytest.raises(DamagedArchiveError, match=r"data\.name"):
+        parse_manifest(PLACE, json.dumps(document).encode())
 
 
 def test_manifest_without_a_field_is_damage_that_names_it() -> None:

@@ -1,0 +1,147 @@
+"""Delivery: every sink is told every event, in order and at least once; one that is down delays."""
+
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from maintenance.alerts.messages import Links, Message, messages
+from maintenance.alerts.records import Waiting, note_failed, note_told, waiting_for
+from maintenance.alerts.sinks import Send, SinkError
+from maintenance.errors import MaintenanceError
+from maintenance.server.session import Connection
+
+SEND_LIMIT_S = 5.0
+"""How long one message may take, at most."""
+FIRST_PAUSE = timedelta(seconds=15)
+LONGEST_PAUSE = timedelta(minutes=10)
+"""After a try in vain a sink rests, twice as long after each, at most so long."""
+_LOCK = 0x736E6B73
+"""Class of the advisory lock that keeps two deliverers from one sink."""
+
+OpenStore = Callable[[], AbstractContextManager[Connection]]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A sink as a deliverer knows it."""
+
+    name: str
+    send: Send
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What came of one sink in one round.
+
+    Attributes:
+        n_told: events it took.
+        n_waiting: events that still wait for it.
+        error: why; None where all was told.
+    """
+
+    sink: str
+    n_told: int = 0
+    n_waiting: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round of delivery.
+
+    Attributes:
+        opened: opens a session on the store, one for each sink.
+        database: whose events.
+        links: where to read on.
+        budget_s: when this is over, what is still being sent is left to its fate; if it got
+            through unnoticed, the next round sends it again, under the same id.
+        patient: a sink that is resting after tries in vain is left alone.
+    """
+
+    opened: OpenStore
+    database: str
+    links: Links
+    budget_s: float
+    patient: bool = False
+
+
+def deliver(round_: Round, targets: Sequence[Target]) -> list[Delivered]:
+    """Tell every sink what it has not been told, side by side, within the time budget."""
+    until = time.monotonic() + round_.budget_s
+    outcomes = {target.name: Delivered(target.name, error="is slow") for target in targets}
+
+    def serve(target: Target) -> None:
+        outcomes[target.name] = _served(round_, target, until)
+
+    threads = [threading.Thread(target=serve, args=(each,), daemon=True) for each in targets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    return [outcomes[target.name] for target in targets]
+
+
+def _served(round_: Round, target: Target, until: float) -> Delivered:
+    try:
+        with round_.opened() as store, _alone(store, round_.database, target) as is_alone:
+            if not is_alone:
+                return Delivered(target.name, error="another process is telling it")
+            waiting = waiting_for(store, round_.database, target.name)
+            if round_.patient and _rests(waiting, datetime.now(UTC)):
+                return Delivered(target.name, 0, len(waiting), "rests after tries in vain")
+            return _told(store, target, waiting, round_.links, until)
+    except MaintenanceError as exc:
+        return Delivered(target.name, error=str(exc))
+
+
+@contextmanager
+def _alone(store: Connection, database: str, target: Target) -> Generator[bool]:
+    """Keep two deliverers from telling one sink the same; a killed one gives way by itself."""
+    row = store.execute(
+        "SELECT pg_catalog.pg_try_advisory_lock(%s, pg_catalog.hashtext(%s))",
+        (_LOCK, f"{database} {target.name}"),
+    ).fetchone()
+    yield row is not None and bool(row[0])  # the session, and the lock with it, ends here
+
+
+def _rests(waiting: Sequence[Waiting], now: datetime) -> bool:
+    tried = [row for row in waiting if row.tried_at is not None]
+    if not tried:
+        return False
+    n_tries = max(row.attempts for row in tried)
+    pause = min(FIRST_PAUSE * 2 ** min(n_tries - 1, 10), LONGEST_PAUSE)
+    return max(row.tried_at for row in tried if row.tried_at is not None) + pause > now
+
+
+def _told(
+    store: Connection, target: Target, waiting: Sequence[Waiting], links: Links, until: float
+) -> Delivered:
+    """Tell message by message; where the sink is down, what comes later waits too."""
+    n_told, error = 0, None
+    for message in messages(waiting, links):
+        try:
+            _send(target, message, until)
+            note_told(store, target.name, message.event_ids)
+        except SinkError as exc:
+            error = f"{target.name}: {exc}"
+            if not exc.is_final:
+                note_failed(store, target.name, message.event_ids, str(exc))
+                break
+            note_told(store, target.name, message.event_ids, str(exc))
+        n_told += len(message.event_ids)
+    return Delivered(target.name, n_told, len(waiting) - n_told, error)
+
+
+def _send(target: Target, message: Message, until: float) -> None:
+    left_s = until - time.monotonic()
+    if left_s <= 0:
+        raise SinkError("no time was left")
+    try:
+        target.send(message, min(left_s, SEND_LIMIT_S))
+    except SinkError:
+        raise
+    except Exception as exc:  # noqa: BLE001 - a library's mistake must not silence the sink
+        raise SinkError(f"failed by {type(exc).__name__}") from None

@@ -1,0 +1,98 @@
+"""The state machine of alerts: standing alerts and a sight make new alerts, and events. Pure.
+
+An alert waits until its finding has stood for the policy's `for`, is told, is told again after
+`repeat_after` or as soon as its severity changes, and is told once more when it is over.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from maintenance.alerts.models import Alert, Event, Identity, Judgement, Sight, Turn
+from maintenance.engine.findings import Finding, Severity
+from maintenance.policy.alerts import AlertsPolicy
+
+BAND = 0.1
+"""A numeric alert is over once its value is this share of the threshold better than it."""
+
+
+def judge(
+    standing: Mapping[Identity, Alert], sight: Sight, policy: AlertsPolicy, now: datetime
+) -> Judgement:
+    """Compare what was found with the alerts that stand.
+
+    Args:
+        standing: the alerts of this database, told or still waiting.
+        sight: what a look found.
+        policy: `for` and `repeat_after`.
+        now: the moment of the look, aware.
+    """
+    found = sight.by_identity()
+    alerts: dict[Identity, Alert] = {}
+    events: list[Event] = []
+    for identity in sorted(standing.keys() | found.keys()):
+        before, finding = standing.get(identity), found.get(identity)
+        if before is not None and finding is None and identity.kind not in sight.kinds:
+            alerts[identity] = before
+        elif _stands(before, finding):
+            seen = _seen(identity, before, finding, now)
+            turn = _turn(seen, policy, now)
+            alerts[identity] = seen if turn is None else _told(seen, now)
+            events.extend(_event(turn, alerts[identity], now))
+        elif before is not None and before.told_at is not None:
+            events.append(Event(Turn.RESOLVED, before, now))
+    return Judgement(alerts, tuple(events))
+
+
+def _stands(before: Alert | None, finding: Finding | None) -> bool:
+    if finding is None:
+        return False
+    if finding.severity is not Severity.INFO:
+        return True
+    return before is not None and before.told_at is not None and _in_band(finding)
+
+
+def _in_band(finding: Finding) -> bool:
+    """Whether a value is so close to its threshold that it may be over it again in a moment."""
+    value, threshold = finding.value, finding.threshold
+    if isinstance(value, str) or isinstance(threshold, str) or value is None or threshold is None:
+        return False
+    return abs(value - threshold) <= BAND * abs(threshold)
+
+
+def _seen(
+    identity: Identity, before: Alert | None, finding: Finding | None, now: datetime
+) -> Alert:
+    """The alert as it was, with what is known of it now."""
+    assert finding is not None, "what stands was found"
+    known = before or Alert(identity, finding.severity, finding.message, now)
+    is_worth_telling = finding.severity is not Severity.INFO
+    return replace(
+        known,
+        severity=finding.severity if is_worth_telling else known.severity,
+        message=finding.message,
+        value=finding.value,
+        threshold=finding.threshold,
+    )
+
+
+def _turn(alert: Alert, policy: AlertsPolicy, now: datetime) -> Turn | None:
+    if alert.is_muted(now):
+        return None
+    if alert.told_at is None:
+        return Turn.RAISED if now - alert.since >= policy.for_ else None
+    is_worse = (alert.told, alert.severity) == (Severity.WARN, Severity.ERROR)
+    if alert.is_acknowledged(now) and not is_worse:
+        return None
+    if alert.severity is not alert.told:
+        return Turn.RAISED
+    return Turn.REPEATED if now - alert.told_at >= policy.repeat_after else None
+
+
+def _told(alert: Alert, now: datetime) -> Alert:
+    return replace(alert, told_at=now, told=alert.severity)
+
+
+def _event(turn: Turn | None, alert: Alert, now: datetime) -> Iterator[Event]:
+    if turn is not None:
+        yield Event(turn, alert, now)

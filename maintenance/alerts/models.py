@@ -1,0 +1,95 @@
+"""Alerts, the turns they take, and the sight they are judged by. Frozen, free of the store."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from maintenance.engine.findings import Finding, FindingKind, Severity
+
+
+class Identity(NamedTuple):
+    """What makes an alert the same alert from one round to the next."""
+
+    database: str
+    kind: FindingKind
+    object: str
+
+
+class Turn(StrEnum):
+    """What a message says about an alert."""
+
+    RAISED = "raised"
+    REPEATED = "repeated"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A finding of severity warn or error that stands.
+
+    Attributes:
+        since: when it was first seen, without a break until now.
+        told_at: when it was last told; None as long as nobody was.
+        told: the severity that was told.
+        acknowledged_until: until then it is not repeated, unless it gets worse.
+        muted_until: until then not a word, but that it is over.
+    """
+
+    identity: Identity
+    severity: Severity
+    message: str
+    since: datetime
+    value: float | str | None = None
+    threshold: float | str | None = None
+    told_at: datetime | None = None
+    told: Severity | None = None
+    acknowledged_until: datetime | None = None
+    muted_until: datetime | None = None
+
+    def is_acknowledged(self, now: datetime) -> bool:
+        """Whether somebody has taken it on."""
+        return self.acknowledged_until is not None and now < self.acknowledged_until
+
+    def is_muted(self, now: datetime) -> bool:
+        """Whether nobody wants to hear of it."""
+        return self.muted_until is not None and now < self.muted_until
+
+
+class Event(NamedTuple):
+    """One turn of one alert: what is to be told."""
+
+    turn: Turn
+    alert: Alert
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one look at one database found, and what it could have found.
+
+    Attributes:
+        findings: those that stand.
+        kinds: the kinds that were looked for with open eyes. An alert of another kind stays as
+            it is: not to see a fire is not the end of a fire.
+    """
+
+    database: str
+    findings: Collection[Finding]
+    kinds: frozenset[FindingKind]
+
+    def by_identity(self) -> dict[Identity, Finding]:
+        """The findings by what makes them the same."""
+        return {
+            Identity(self.database, finding.kind, finding.object): finding
+            for finding in self.findings
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The alerts that stand after a look, and what is to be told of it."""
+
+    alerts: Mapping[Identity, Alert] = field(default_factory=dict[Identity, Alert])
+    events: tuple[Event, ...] = ()

@@ -1,0 +1,170 @@
+"""Sinks: where messages go. Each sends one message within a time limit, or says why not."""
+
+import hashlib
+import hmac
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import apprise
+import redis
+import requests
+
+from maintenance.alerts.messages import Message
+from maintenance.alerts.models import Turn
+from maintenance.engine.findings import Severity
+from maintenance.errors import MaintenanceError
+from maintenance.policy import Policy
+from maintenance.policy.alerts import AppriseSink, LogSink, RedisStreamSink, Sink, WebhookSink
+from maintenance.policy.references import Url
+
+Send = Callable[[Message, float], None]
+"""Sends one message within so many seconds.
+
+Raises:
+    SinkError: it did not get there.
+"""
+
+SIGNATURE = "X-Maintenance-Signature"
+STREAM_LENGTH = 10_000
+"""Entries that a Redis stream keeps, about."""
+_PERMANENT = range(400, 500)
+_TRANSIENT = (408, 425, 429)
+_LEVELS = {
+    Severity.INFO: logging.INFO,
+    Severity.WARN: logging.WARNING,
+    Severity.ERROR: logging.ERROR,
+}
+_LOG = logging.getLogger("maintenance.alerts")
+
+
+class SinkError(MaintenanceError):
+    """A message did not get to its sink.
+
+    Attributes:
+        is_final: the sink answers, and refuses this message for good: trying again is no use.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", is_final: bool = False) -> None:
+        super().__init__(message, hint=hint, retryable=not is_final)
+        self.is_final = is_final
+
+
+def name_of(sink: Sink) -> str:
+    """Name a sink for the store and for messages: its type and its url's label, no secret.
+
+    Two sinks that hold their urls literally are told apart by a digest.
+    """
+    match sink:
+        case LogSink():
+            return "log"
+        case RedisStreamSink():
+            return f"redis_stream {sink.stream}"
+        case AppriseSink() | WebhookSink():
+            return f"{sink.type} {_label(sink.url)}"
+
+
+def sender_of(sink: Sink, policy: Policy, environ: Mapping[str, str]) -> Send:
+    """Return what sends messages to a sink.
+
+    Raises:
+        UsageError: an environment variable is not set.
+    """
+    match sink:
+        case LogSink():
+            return _to_log
+        case RedisStreamSink():
+            assert policy.redis is not None, "a stream without a server is refused with the policy"
+            return partial(_to_stream, policy.redis.url.resolve(environ), sink.stream)
+        case AppriseSink():
+            return partial(_to_apprise, sink.url.resolve(environ))
+        case WebhookSink():
+            secret = sink.secret.resolve(environ) if sink.secret else None
+            return partial(_to_webhook, sink.url.resolve(environ), secret)
+
+
+def signature(secret: str, body: bytes) -> str:
+    """Sign the raw body of a webhook: `sha256=` and the hex HMAC."""
+    return f"sha256={hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}"
+
+
+def _label(url: Url) -> str:
+    if url.literal is None:
+        return url.label
+    return hashlib.sha256(url.literal.get_secret_value().encode()).hexdigest()[:8]
+
+
+def _to_log(message: Message, timeout_s: float) -> None:
+    del timeout_s
+    level = logging.INFO if _is_over(message) else _LEVELS[message.severity]
+    _LOG.log(level, "%s\n%s", message.title, message.text)
+
+
+def _is_over(message: Message) -> bool:
+    return message.events[0].turn is Turn.RESOLVED
+
+
+def _to_webhook(url: str, secret: str | None, message: Message, timeout_s: float) -> None:
+    body = json.dumps(message.body, ensure_ascii=False).encode()
+    headers = {"Content-Type": "application/json", "Idempotency-Key": message.id}
+    if secret is not None:
+        headers[SIGNATURE] = signature(secret, body)
+    try:
+        answer = requests.post(
+            url, data=body, headers=headers, timeout=timeout_s, allow_redirects=False
+        )
+    except requests.RequestException as exc:
+        # Its text may hold the url, and a url may hold a token.
+        raise SinkError(f"no answer: {_cause(exc)}") from None
+    if not answer.ok:
+        final = answer.status_code in _PERMANENT and answer.status_code not in _TRANSIENT
+        raise SinkError(f"answered {answer.status_code}", is_final=final)
+
+
+def _cause(exc: BaseException) -> str:
+    """Name what is at the bottom of an error by its type alone."""
+    chain: Iterable[BaseException] = _chain(exc)
+    return " from ".join(dict.fromkeys(type(each).__name__ for each in chain))
+
+
+def _chain(exc: BaseException | None) -> Iterable[BaseException]:
+    while exc is not None:
+        yield exc
+        exc = exc.__cause__ or exc.__context__
+
+
+def _to_stream(url: str, stream: str, message: Message, timeout_s: float) -> None:
+    body = json.dumps(message.body, ensure_ascii=False)
+    fields = {"id": message.id, "state": message.body["state"], "body": body}
+    servers: Any = redis.Redis  # the annotations of from_url are incomplete
+    try:
+        with servers.from_url(
+            url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s
+        ) as client:
+            client.xadd(stream, fields, maxlen=STREAM_LENGTH, approximate=True)
+    except (redis.RedisError, OSError) as exc:
+        raise SinkError(f"stream {stream}: {_cause(exc)}") from None
+
+
+_NOTE = {
+    Severity.INFO: apprise.NotifyType.INFO,
+    Severity.WARN: apprise.NotifyType.WARNING,
+    Severity.ERROR: apprise.NotifyType.FAILURE,
+}
+
+
+def _to_apprise(url: str, message: Message, timeout_s: float) -> None:
+    services: Any = apprise.Apprise()  # its annotations are incomplete
+    if not services.add(url):
+        raise SinkError("Apprise knows no such service", hint="its manual lists the urls it takes")
+    told = services.notify(
+        body=message.text,
+        title=message.title,
+        notify_type=apprise.NotifyType.SUCCESS if _is_over(message) else _NOTE[message.severity],
+        body_format=apprise.NotifyFormat.TEXT,
+        timeout=timeout_s,
+    )
+    if not told:
+        raise SinkError("the service did not take it")

@@ -1,0 +1,118 @@
+"""Uploads: an object that appears whole or, where the store can do that, not at all."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from fsspec.implementations.local import LocalFileSystem
+
+PART = ".part"
+"""Behind the name of a local file until it is whole."""
+
+MIN_BLOCK_BYTES = 16 * 2**20
+MAX_BLOCKS = 9_000
+"""S3 takes at most 10,000 parts an object, so a huge one is sent in larger ones."""
+
+
+class Upload(Protocol):
+    """An object that is being written."""
+
+    def write(self, data: bytes) -> None:
+        """Write one piece."""
+        ...
+
+    def finish(self) -> None:
+        """Make it whole; durable when this returns."""
+        ...
+
+    def discard(self) -> None:
+        """Leave nothing of it."""
+        ...
+
+
+def begin_upload(fs: Any, path: str, expected_bytes: int) -> Upload:
+    """Begin to write an object; what a killed upload to the same path left is ended.
+
+    Args:
+        fs: the file system.
+        path: in it.
+        expected_bytes: about how large it will be at most, 0 if unknown.
+    """
+    if isinstance(fs, LocalFileSystem):
+        return _LocalUpload(Path(path))
+    if "s3" in _protocols(fs):
+        _end_abandoned_parts(fs, path)
+    return _StoreUpload(fs, path, max(MIN_BLOCK_BYTES, expected_bytes // MAX_BLOCKS))
+
+
+def _protocols(fs: Any) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+
+
+def _end_abandoned_parts(fs: Any, path: str) -> None:
+    """End uploads to this very object that were killed: S3 keeps, and charges for, their parts."""
+    bucket, key, _ = fs.split_path(path)
+    with suppress(Exception):  # the right to list them is one that an archive can do without
+        found = fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key)
+        for upload in found.get("Uploads", ()):
+            if upload["Key"] == key:
+                number = upload["UploadId"]
+                fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=number)
+
+
+class _LocalUpload:
+    """A local file; fsspec's own would be written in the system's folder and not synced."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._part = path.with_name(path.name + PART)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._part.open("wb")
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+
+    def finish(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._part.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def discard(self) -> None:
+        try:
+            self._file.close()  # which fails again on a full disk
+        finally:
+            self._part.unlink(missing_ok=True)
+
+
+class _StoreUpload:
+    """An object of a store that fsspec talks to."""
+
+    def __init__(self, fs: Any, path: str, block_bytes: int) -> None:
+        self._fs = fs
+        self._path = path
+        try:
+            self._file = fs.open(path, "wb", block_size=block_bytes)
+        except FileNotFoundError:  # a store with real folders
+            fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+            self._file = fs.open(path, "wb", block_size=block_bytes)
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+
+    def finish(self) -> None:
+        self._file.close()
+
+    def discard(self) -> None:
+        # Closing would complete the upload; discarding ends a multipart one on the server.
+        with suppress(AttributeError):
+            self._file.discard()
+        self._file.closed = True
+        with suppress(FileNotFoundError):
+            self._fs.rm_file(self._path)

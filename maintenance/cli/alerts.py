@@ -1,0 +1,177 @@
+"""The commands of alerts: a round of them, those that stand, and tending one."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from maintenance import notify as rounds
+from maintenance.alerts.models import Alert
+from maintenance.cli.options import NOW, answer, policy_options
+from maintenance.errors import UsageError
+from maintenance.notify import RoundReport
+from maintenance.policy import Policy, read_duration
+
+_out = Console(highlight=False)
+
+
+@click.command()
+@policy_options
+@NOW
+def notify(policies: tuple[Path, ...], as_json: bool, now: datetime | None) -> None:
+    """Look again; raise, repeat and resolve alerts; deliver what waits."""
+
+    def work(policy: Policy) -> RoundReport:
+        return rounds.notify(policy, now=now)
+
+    answer(policies, as_json, work, _round_document, _render_round)
+
+
+class Standing(NamedTuple):
+    """The alerts of one database that stand."""
+
+    alerts: list[Alert]
+
+    @property
+    def ok(self) -> bool:
+        """To list them is to have done it."""
+        return True
+
+
+@click.group(invoke_without_command=True)
+@policy_options
+@click.pass_context
+def alerts(context: click.Context, policies: tuple[Path, ...], as_json: bool) -> None:
+    """List the alerts that stand; acknowledge or mute one."""
+    context.obj = policies
+    if context.invoked_subcommand is None:
+        answer(policies, as_json, _standing, _alerts_document, _render_alerts)
+
+
+_KIND = click.argument("kind")
+_OBJECT = click.argument("name", metavar="OBJECT")
+_UNTIL = click.option(
+    "--until", required=True, help="A moment (2026-12-01, ISO 8601), or a span (3 days)."
+)
+
+
+@alerts.command()
+@_KIND
+@_OBJECT
+@_UNTIL
+@policy_options
+@click.pass_context
+def ack(context: click.Context, kind: str, name: str, until: str, **given: Any) -> None:
+    """Take an alert on: it is not repeated until then, unless it gets worse."""
+    _tend(context, given, "acknowledged_until", kind, name, until)
+
+
+@alerts.command()
+@_KIND
+@_OBJECT
+@_UNTIL
+@policy_options
+@click.pass_context
+def mute(context: click.Context, kind: str, name: str, until: str, **given: Any) -> None:
+    """Hear nothing of an alert until then, but that it is over."""
+    _tend(context, given, "muted_until", kind, name, until)
+
+
+def _tend(
+    context: click.Context, given: dict[str, Any], column: str, kind: str, name: str, until: str
+) -> None:
+    end = _end(until)
+
+    def work(policy: Policy) -> Standing:
+        rounds.tend_alert(policy, kind, name, column, end)
+        return _standing(policy)
+
+    policies = given["policies"] or context.obj
+    answer(policies, given["as_json"], work, _alerts_document, _render_alerts)
+
+
+def _end(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.now(UTC) + _span(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _span(text: str) -> timedelta:
+    try:
+        return read_duration(text)
+    except ValueError as exc:
+        raise UsageError(
+            f"--until: found {text!r}, wanted a moment such as 2026-12-01 or a span such as 3 days"
+        ) from exc
+
+
+def _standing(policy: Policy) -> Standing:
+    return Standing(rounds.standing(policy))
+
+
+def _alerts_document(policy: Policy, report: Standing) -> dict[str, Any]:
+    return {"database": policy.database.name, "alerts": [_alert(each) for each in report.alerts]}
+
+
+def _round_document(policy: Policy, report: RoundReport) -> dict[str, Any]:
+    events = [
+        {"state": event.turn.value, **_alert(event.alert), "timestamp": event.at.isoformat()}
+        for event in report.events
+    ]
+    delivered = [
+        {"sink": d.sink, "told": d.n_told, "waiting": d.n_waiting, "error": d.error}
+        for d in report.delivered
+    ]
+    return {
+        "database": policy.database.name,
+        "now": report.now.isoformat(),
+        "events": events,
+        "alerts": [_alert(alert) for alert in report.alerts],
+        "delivered": delivered,
+    }
+
+
+def _alert(alert: Alert) -> dict[str, Any]:
+    return {
+        "kind": alert.identity.kind.value,
+        "severity": alert.severity.value,
+        "object": alert.identity.object,
+        "message": alert.message,
+        "value": alert.value,
+        "threshold": alert.threshold,
+        "since": alert.since.isoformat(),
+        "told_at": _text(alert.told_at),
+        "acknowledged_until": _text(alert.acknowledged_until),
+        "muted_until": _text(alert.muted_until),
+    }
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment is not None else None
+
+
+def _render_round(policy: Policy, report: RoundReport) -> None:
+    for event in report.events:
+        _out.print(Text(f"{event.turn}: {event.alert.message}"))
+    _render_alerts(policy, Standing(list(report.alerts)))
+    for each in report.delivered:
+        left = f", {each.n_waiting} wait ({each.error})" if each.error else ""
+        _out.print(Text(f"{each.sink}: told {each.n_told}{left}"))
+
+
+def _render_alerts(policy: Policy, report: Standing) -> None:
+    if not report.alerts:
+        _out.print(f"[green]{policy.database.name}: no alert stands[/]")
+        return
+    table = Table("since", "severity", "kind", "object", "what", title=policy.database.name)
+    for alert in report.alerts:
+        identity = alert.identity
+        cells = (f"{alert.since:%Y-%m-%d %H:%M}", alert.severity, identity.kind, identity.object)
+        table.add_row(*map(Text, (*cells, alert.message)))
+    _out.print(table)

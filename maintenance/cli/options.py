@@ -1,0 +1,102 @@
+"""What commands have in common: their options, and one answer a policy."""
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from maintenance.cli.answers import R, answers
+from maintenance.cli.render import error_console
+from maintenance.errors import MaintenanceError
+from maintenance.names import QualifiedName, parse_name
+from maintenance.policy import Policy, load_policies, policy_paths, read_duration
+
+
+def policy_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what every command takes, and turn our errors into messages and exit codes."""
+
+    @click.option(
+        "--policy",
+        "policies",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        help="Policy file or folder; repeatable. Default: MAINTENANCE_POLICIES, else policies/.",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except MaintenanceError as exc:
+            error_console.print_error(exc)
+            raise SystemExit(exc.exit_code) from exc
+
+    return wrapped
+
+
+def _only(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if value else ()
+
+
+def read_moment(
+    _context: click.Context, _option: click.Parameter, value: str | None
+) -> datetime | None:
+    """Read an ISO 8601 moment; without an offset it is UTC."""
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError as exc:
+        raise click.BadParameter(
+            f"{value!r} is no ISO 8601 time such as 2026-11-20T00:00Z"
+        ) from exc
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def read_table(
+    _context: click.Context, _option: click.Parameter, value: str | None
+) -> QualifiedName | None:
+    """Read a table's name as SQL writes it."""
+    try:
+        return parse_name(value) if value is not None else None
+    except ValueError as exc:
+        raise click.BadParameter(str(exc)) from exc
+
+
+def read_span(_context: click.Context, _option: click.Parameter, value: str) -> timedelta:
+    """Read a span such as `30 days`."""
+    try:
+        return read_duration(value)
+    except ValueError as exc:
+        raise click.BadParameter(str(exc)) from exc
+
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+ONLY = click.option("--only", callback=_only, help="Subjects, separated by commas.")
+NOW = click.option("--now", callback=read_moment, help="Count from this ISO 8601 moment.")
+
+
+def answer(
+    policies: tuple[Path, ...],
+    as_json: bool,
+    work: Callable[[Policy], R],
+    to_json: Callable[[Policy, R], dict[str, Any]],
+    render: Callable[[Policy, R], None],
+) -> None:
+    """Do the work for each policy, print every answer, exit with the highest code."""
+    loaded = load_policies(policy_paths(policies, os.environ))
+    given = list(answers(loaded, work))
+    if as_json:
+        documents = [each.as_json(to_json) for each in given]
+        click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
+    for each in given:
+        if each.error is not None:
+            error_console.print_error(each.error)
+        elif not as_json:
+            each.render(render)
+    raise SystemExit(max(each.exit_code for each in given))

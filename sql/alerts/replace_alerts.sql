@@ -1,0 +1,19 @@
+-- replace_alerts: make these the alerts of a database; others of it are gone
+-- since: 14
+-- params: database text, alerts jsonb (rows of maintenance.alert)
+-- columns: kind text, object text
+-- locks: ROW EXCLUSIVE on maintenance.alert
+-- source: sql/store/0006_alerts.sql
+WITH given AS (
+  SELECT * FROM pg_catalog.jsonb_populate_recordset(NULL::maintenance.alert, %(alerts)s::jsonb)
+), gone AS (
+  DELETE FROM maintenance.alert AS a
+  WHERE a.database = %(database)s::text
+    AND NOT EXISTS (SELECT FROM given AS g WHERE g.kind = a.kind AND g.object = a.object)
+)
+INSERT INTO maintenance.alert AS a SELECT * FROM given
+ON CONFLICT (database, kind, object) DO UPDATE SET
+  severity = excluded.severity, message = excluded.message, value = excluded.value,
+  threshold = excluded.threshold, since = excluded.since, told_at = excluded.told_at,
+  told = excluded.told
+RETURNING a.kind, a.object

@@ -1,0 +1,286 @@
+"""Rounds of alerts on real servers: kept, told to every sink, in order and under any failure."""
+
+import hashlib
+import hmac
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from maintenance import notify as rounds
+from maintenance.alerts.models import Sight, Turn
+from maintenance.cli.commands import cli
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.policy import Policy, load_policy
+from tests.builders import Database
+from tests.policies import write_policy
+
+pytestmark = pytest.mark.pg("== 18")
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+SECRET = "whsec"
+KINDS = frozenset(FindingKind)
+
+
+@dataclass
+class Receiver:
+    """A real HTTP server that remembers what it was sent, and answers as it is told."""
+
+    statuses: list[int] = field(default_factory=list[int])
+    bodies: list[bytes] = field(default_factory=list[bytes])
+    headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    silent: threading.Event = field(default_factory=threading.Event)
+    url: str = ""
+
+    def documents(self) -> list[dict[str, Any]]:
+        return [json.loads(body) for body in self.bodies]
+
+    def told(self) -> list[tuple[str, str]]:
+        return [(each["state"], each["object"]) for each in self.documents()]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    known = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if known.silent.is_set():
+                self.close_connection = True
+                return  # closes in the middle of the request
+            status = known.statuses.pop(0) if known.statuses else 200
+            if status == 200:
+                known.bodies.append(body)
+                known.headers.append(dict(self.headers))
+            with suppress(OSError):
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its signature
+            del format, args
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        known.url = f"http://127.0.0.1:{server.server_port}/hook"
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield known
+        server.shutdown()
+
+
+def a_policy(folder: Path, database: Database, *sinks: dict[str, Any], **alerts: Any) -> Policy:
+    return load_policy(policy_file(folder, database, *sinks, **alerts))
+
+
+def policy_file(folder: Path, database: Database, *sinks: dict[str, Any], **alerts: Any) -> Path:
+    events = {"table": "public.events", "column": "at", "interval": "1 month", "premake": 3}
+    return write_policy(folder, database.url, events, alerts={"sinks": list(sinks), **alerts})
+
+
+def a_webhook(receiver: Receiver) -> dict[str, Any]:
+    return {"type": "webhook", "url": receiver.url, "secret": SECRET}
+
+
+def a_finding(name: str, severity: Severity = Severity.WARN) -> Finding:
+    return Finding(FindingKind.PARTITION_GAP, severity, name, f"{name}: a gap", 1, 0)
+
+
+def tell(policy: Policy, hours: int, *names: str) -> rounds.RoundReport:
+    sight = Sight(policy.database.name, [a_finding(name) for name in names], KINDS)
+    return rounds.tell(policy, [(NOW + timedelta(hours=hours), sight)])
+
+
+def test_webhook_is_told_what_is_raised_and_what_is_over(
+    database: Database, tmp_path: Path, receiver: Receiver
+) -> None:
+    policy = a_policy(tmp_path, database, a_webhook(receiver))
+    for hours, names in enumerate([["a"], ["a"], [], []]):
+        tell(policy, hours, *names)
+    assert receiver.told() == [("raised", "a"), ("resolved", "a")]
+    first = receiver.documents()[0]
+    assert first == {
+        "state": "raised",
+        "database": policy.database.name,
+        "kind": "partition_gap",
+        "severity": "warn",
+        "object": "a",
+        "message": "a: a gap",
+        "value": 1,
+        "threshold": 0,
+        "since": NOW.isoformat(),
+        "timestamp": NOW.isoformat(),
+        "links": {"runbook": "docs/runbook.md#partition_gap"},
+        "id": first["id"],
+    }
+
+
+def test_signature_is_that_of_the_raw_body(
+    database: Database, tmp_path: Path, receiver: Receiver
+) -> None:
+    tell(a_policy(tmp_path, database, a_webhook(receiver)), 0, "größer")
+    digest = hmac.new(SECRET.encode(), receiver.bodies[0], hashlib.sha256).hexdigest()
+    assert receiver.headers[0]["X-Maintenance-Signature"] == f"sha256={digest}"
+
+
+def test_many_of_a_kind_are_one_message(
+    database: Database, tmp_path: Path, receiver: Receiver
+) -> None:
+    names = [f"public.t{n:04}" for n in range(2000)]
+    tell(a_policy(tmp_path, database, a_webhook(receiver)), 0, *names)
+    (document,) = receiver.documents()
+    assert [each["object"] for each in document["alerts"]] == names
+
+
+def test_sink_that_is_down_delays_and_loses_nothing(
+    database: Database, tmp_path: Path, receiver: Receiver
+) -> None:
+    policy = a_policy(tmp_path, database, a_webhook(receiver))
+    receiver.statuses = [500, 503]
+    down = tell(policy, 0, "a").delivered[0]
+    assert (down.n_told, down.n_waiting) == (0, 1)
+    assert "answered 500" in str(down.error)
+    receiver.silent.set()
+    tell(policy, 1, "a", "b")
+    receiver.silent.clear()
+    tell(policy, 2, "b")
+    assert receiver.told() == []
+    up = tell(policy, 3, "b").delivered[0]
+    assert (up.n_told, up.n_waiting, up.error) == (3, 0, None)
+    assert receiver.told() == [("raised", "a"), ("raised", "b"), ("resolved", "a")]
+
+
+def test_message_that_is_refused_for_good_stops_no_other(
+    database: Database, tmp_path: Path, receiver: Receiver
+) -> None:
+    policy = a_policy(tmp_path, database, a_webhook(receiver))
+    receiver.statuses = [400]
+    refused = tell(policy, 0, "a").delivered[0]
+    assert "answered 400" in str(refused.error)
+    tell(policy, 1, "a", "b")
+    assert receiver.told() == [("raised", "b")]
+
+
+def test_one_sink_that_is_down_holds_up_no_other(
+    database: Database, tmp_path: Path, receiver: Receiver
+) -> None:
+    nobody = {"type": "webhook", "url": "http://127.0.0.1:9/"}
+    policy = a_policy(tmp_path, database, nobody, a_webhook(receiver))
+    report = tell(policy, 0, "a")
+    assert receiver.told() == [("raised", "a")]
+    assert [each.n_waiting for each in report.delivered] == [1, 0]
+
+
+def test_secrets_are_in_no_error_and_no_table(
+    database: Database, tmp_path: Path, receiver: Receiver
+) -> None:
+    del receiver
+    hidden = "http://127.0.0.1:9/services/TOKEN?key=TOKEN"
+    apprise = "json://user:TOKEN@127.0.0.1:9/TOKEN"
+    sinks = [{"type": "webhook", "url": hidden}, {"type": "apprise", "url": apprise}]
+    report = tell(a_policy(tmp_path, database, *sinks), 0, "a")
+    rows = database.execute("SELECT d::text FROM maintenance.delivery AS d")
+    assert len(rows) == 2
+    assert all(each.error for each in report.delivered)
+    assert "TOKEN" not in f"{report} {rows}"
+
+
+def test_apprise_is_told(database: Database, tmp_path: Path, receiver: Receiver) -> None:
+    url = receiver.url.replace("http://", "json://")
+    tell(a_policy(tmp_path, database, {"type": "apprise", "url": url}), 0, '<!channel> "a"')
+    (document,) = receiver.documents()
+    assert document["type"] == "warning"
+    assert '<!channel> "a": a gap' in document["message"]
+
+
+def test_two_rounds_at_once_tell_each_event_once(
+    database: Database, tmp_path: Path, receiver: Receiver
+) -> None:
+    policy = a_policy(tmp_path, database, a_webhook(receiver))
+    tell(policy, 0)
+    threads = [threading.Thread(target=tell, args=(policy, 1, "a", "b")) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    tell(policy, 2, "a", "b")
+    (document,) = receiver.documents()
+    assert [each["object"] for each in document["alerts"]] == ["a", "b"]
+
+
+def test_resting_sink_is_left_alone_by_a_patient_round(
+    database: Database, tmp_path: Path, receiver: Receiver
+) -> None:
+    policy = a_policy(tmp_path, database, a_webhook(receiver))
+    receiver.statuses = [500]
+    tell(policy, 0, "a")
+    (patient,) = rounds.tell(policy, [], patient=True).delivered
+    assert (patient.n_told, patient.n_waiting) == (0, 1)
+    (eager,) = rounds.tell(policy, []).delivered
+    assert (eager.n_told, eager.n_waiting) == (1, 0)
+
+
+def run(*arguments: str) -> tuple[int, Any]:
+    result = CliRunner().invoke(cli, [*arguments, "--json"])
+    return result.exit_code, json.loads(result.stdout) if result.stdout else None
+
+
+def test_notify_looks_raises_and_resolves(
+    database: Database, tmp_path: Path, receiver: Receiver
+) -> None:
+    """A table that is not there is an error finding, raised; once it is there it is resolved."""
+    path = str(policy_file(tmp_path, database, a_webhook(receiver)))
+    code, document = run("notify", "--policy", path)
+    assert code == 0
+    assert [each["kind"] for each in document["events"]] == ["no_such_table"]
+    database.execute(
+        "CREATE TABLE public.events (id int, at timestamptz NOT NULL) PARTITION BY RANGE (at)"
+    )
+    run("notify", "--policy", path)
+    told = [(each["state"], each["kind"]) for each in receiver.documents()]
+    assert ("resolved", "no_such_table") in told
+
+
+def test_acknowledged_alert_is_listed_so(database: Database, tmp_path: Path) -> None:
+    path = str(policy_file(tmp_path, database, {"type": "log"}))
+    tell(load_policy(Path(path)), 0, "public.events")
+    code, document = run(
+        "alerts", "ack", "partition_gap", "public.events", "--until", "3 days", "--policy", path
+    )
+    assert code == 0
+    (alert,) = document["alerts"]
+    assert alert["acknowledged_until"] is not None
+    assert run("alerts", "--policy", path) == (0, document)
+
+
+def test_tending_an_alert_that_does_not_stand_names_those_that_do(
+    database: Database, tmp_path: Path
+) -> None:
+    path = str(policy_file(tmp_path, database, {"type": "log"}))
+    tell(load_policy(Path(path)), 0, "public.events")
+    arguments = ["alerts", "mute", "partition_gap", "public.other", "--until", "2026-12-01"]
+    result = CliRunner().invoke(cli, [*arguments, "--policy", path])
+    assert result.exit_code == 2
+    assert "those that do: partition_gap public.events" in result.stderr
+
+
+def test_database_out_of_reach_is_an_alert_where_the_store_is_another(
+    database: Database, tmp_path: Path, receiver: Receiver
+) -> None:
+    events = {"table": "public.events", "column": "at", "interval": "1 month", "premake": 3}
+    alerts = {"sinks": [a_webhook(receiver)]}
+    gone = "postgresql://nobody@127.0.0.1:9/app"
+    path = write_policy(tmp_path, gone, events, alerts=alerts, store={"url": database.url})
+    report = rounds.notify(load_policy(path))
+    assert [(e.turn, e.alert.identity.kind) for e in report.events] == [
+        (Turn.RAISED, FindingKind.MONITOR_BLIND)
+    ]
+    assert [each["kind"] for each in receiver.documents()] == ["monitor_blind"]
