@@ -96,6 +96,10 @@ class ArchiveError(MaintenanceError):
     """An archive can't be written, read or restored."""
 
 
+class CacheError(MaintenanceError):
+    """Redis can't be reached, or refuses a command."""
+
+
 class DamagedArchiveError(ArchiveError):
     """An archive is not what was written."""
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from maintenance.caching import CACHING
 from maintenance.engine.subject import Subject
 from maintenance.partitions import PARTITIONS
 from maintenance.retention import RETENTION
 
-SUBJECTS: tuple[Subject[Any], ...] = (PARTITIONS, RETENTION)
+SUBJECTS: tuple[Subject[Any], ...] = (PARTITIONS, CACHING, RETENTION)

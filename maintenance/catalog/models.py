@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from maintenance.catalog.history import History
+from maintenance.catalog.trees import Tree
 from maintenance.names import QualifiedName
 
 DEFAULT_BOUND = "DEFAULT"
@@ -70,7 +71,8 @@ class Partition(NamedTuple):
 
     `bound` is the text of `pg_get_expr` in a session whose TimeZone is UTC, or None where
     somebody's ACCESS EXCLUSIVE lock kept us from reading it. `pages` (8 kB blocks) and `rows`
-    are the catalog's estimates; rows is -1 before the first ANALYZE or VACUUM.
+    are the catalog's estimates; rows is -1 before the first ANALYZE or VACUUM. Of one that is
+    partitioned itself they are the sums of what is below it, which `tree` tells.
     """
 
     oid: int
@@ -80,6 +82,7 @@ class Partition(NamedTuple):
     pages: int
     rows: float
     bound: str | None
+    tree: Tree | None = None
 
     @property
     def is_default(self) -> bool:
@@ -96,6 +99,7 @@ class MarkedTable:
     comment: str
     attached: bool
     pages: int
+    tree: Tree | None = None
 
 
 class UnattachedTable(NamedTuple):

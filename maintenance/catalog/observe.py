@@ -13,6 +13,7 @@ import psycopg
 
 from maintenance import names
 from maintenance.catalog.counting import count_default
+from maintenance.catalog.growing import Children, drifted_branches, grown, grown_marked, unreadable
 from maintenance.catalog.models import (
     Buckets,
     Child,
@@ -147,12 +148,12 @@ def _look(
 def _tables(connection: Connection, relations: Collection[QualifiedName]) -> list[Table]:
     rows = fetch(connection, "catalog", "list_tables", _pairs(relations))
     parents = [row.oid for row in rows if row.kind == "p"]
-    children = _partitions(connection, parents)
-    drifted, odd = _drifted(connection, parents), _oddities(connection, parents)
+    children = grown(connection, _partitions(connection, parents))
+    drifted, odd = _drifted(connection, parents, children), _oddities(connection, parents)
     shared = _shared(connection, parents)
     tables = [
         replace(
-            _table(row, tuple(children[row.oid])),
+            _table(row, tuple(children.get(row.oid, ()))),
             shared=shared.get(row.oid, Shared()),
             drifted=tuple(drifted[row.oid]),
             oddities=tuple(odd[row.oid]),
@@ -174,10 +175,13 @@ def _partitions(connection: Connection, parents: list[int]) -> dict[int, list[Pa
     return children
 
 
-def _drifted(connection: Connection, parents: list[int]) -> dict[int, list[Child]]:
+def _drifted(
+    connection: Connection, parents: list[int], children: Children
+) -> dict[int, list[Child]]:
     """Look closer at partitions that may differ from their parents; usually there are none."""
     parameters = {"parents": parents, "most": MOST_DRIFTED}
     found = fetch(connection, "catalog", "list_drifted_partitions", parameters) if parents else []
+    found += drifted_branches(connection, children, MOST_DRIFTED)
     parent_of = {QualifiedName(row.schema, row.name): row.parent for row in found}
     drifted: dict[int, list[Child]] = defaultdict(list)
     if parent_of:
@@ -259,8 +263,9 @@ def _unreadable(tables: Iterable[Table]) -> dict[QualifiedName, str]:
     blind: dict[QualifiedName, str] = {}
     for table in tables:
         for child in table.partitions:
-            if child.bound is None:
-                blind[table.relation] = f"{child.relation} is locked in ACCESS EXCLUSIVE mode"
+            locked = unreadable(child)
+            if locked is not None:
+                blind[table.relation] = f"{locked} is locked in ACCESS EXCLUSIVE mode"
     return blind
 
 
@@ -269,10 +274,14 @@ def _marked(
 ) -> tuple[MarkedTable, ...]:
     schemas = sorted({relation.schema for relation in relations})
     rows = fetch(connection, "catalog", "list_marked_tables", {"schemas": schemas})
-    return tuple(
-        MarkedTable(r.oid, QualifiedName(r.schema, r.name), r.comment, r.attached, r.pages)
+    tables = (
+        (
+            MarkedTable(r.oid, QualifiedName(r.schema, r.name), r.comment, r.attached, r.pages),
+            r.kind,
+        )
         for r in rows
     )
+    return grown_marked(connection, tables)
 
 
 def _unattached(connection: Connection, tables: Collection[Table]) -> tuple[UnattachedTable, ...]:

@@ -59,7 +59,7 @@ def build_like(
 def attach(parent: Table, child: QualifiedName, bound: str) -> tuple[str, ...]:
     """Return the statements that make a table a partition, for a bound such as `FOR VALUES …`."""
     statement = f"ALTER TABLE {parent.relation} ATTACH PARTITION {child} {bound}"
-    return (statement, *_index_identity(parent, child))
+    return (statement, *index_identity(parent, child))
 
 
 def attach_locks(parent: Table) -> Iterator[Lock]:
@@ -151,7 +151,8 @@ def _option(option: str) -> str:
 def _set_columns(child: QualifiedName, settings: Iterable[ColumnSetting]) -> str:
     """LIKE carries extended statistics and comments of columns, and nothing for ANALYZE."""
     clauses = ", ".join(f"ALTER COLUMN {quote(s.column)} {_setting(s)}" for s in settings)
-    return f"ALTER TABLE {child} {clauses}"
+    # Tables below a partition that is partitioned itself may have been given others.
+    return f"ALTER TABLE ONLY {child} {clauses}"
 
 
 def _setting(setting: ColumnSetting) -> str:
@@ -191,20 +192,26 @@ def _role(grantee: str | None) -> str:
     return "PUBLIC" if grantee is None else quote(grantee)
 
 
-def _index_identity(parent: Table, child: QualifiedName) -> Iterator[str]:
-    """Replica identity by an index: the child's counterpart has a name only the server knows."""
+def index_identity(parent: Table, child: QualifiedName) -> Iterator[str]:
+    """Yield what gives a table below the parent, at any depth, its replica identity by an index.
+
+    The counterpart of the parent's index has a name that only the server knows.
+    """
     if parent.properties.replica_identity != "i":
         return
     child_text, parent_text = literal(str(child)), literal(str(parent.relation))
     yield f"""DO $$
 DECLARE counterpart text;
 BEGIN
+  WITH RECURSIVE above AS (
+    SELECT i.indexrelid AS own, i.indexrelid AS index
+      FROM pg_catalog.pg_index i WHERE i.indrelid = {child_text}::pg_catalog.regclass
+    UNION ALL
+    SELECT a.own, h.inhparent FROM above a JOIN pg_catalog.pg_inherits h ON h.inhrelid = a.index)
   SELECT pg_catalog.quote_ident(c.relname) INTO STRICT counterpart
-    FROM pg_catalog.pg_index p
-    JOIN pg_catalog.pg_inherits h ON h.inhparent = p.indexrelid
-    JOIN pg_catalog.pg_index i ON i.indexrelid = h.inhrelid
-    JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-   WHERE p.indrelid = {parent_text}::pg_catalog.regclass AND p.indisreplident
-     AND i.indrelid = {child_text}::pg_catalog.regclass;
+    FROM above a
+    JOIN pg_catalog.pg_index p ON p.indexrelid = a.index
+    JOIN pg_catalog.pg_class c ON c.oid = a.own
+   WHERE p.indrelid = {parent_text}::pg_catalog.regclass AND p.indisreplident;
   EXECUTE 'ALTER TABLE ' || {child_text} || ' REPLICA IDENTITY USING INDEX ' || counterpart;
 END $$"""

@@ -8,7 +8,9 @@ Source: PostgreSQL manual, ALTER TABLE … DETACH PARTITION.
 from collections.abc import Iterator
 
 from maintenance.catalog.models import Partition, Table
+from maintenance.catalog.trees import Tree
 from maintenance.ddl.guards import still_attached
+from maintenance.ddl.locking import allowed_time
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import QualifiedName
 
@@ -25,7 +27,8 @@ def detach(parent: Table, child: Partition, mark: str) -> tuple[Step, ...]:
     guard = still_attached(child.relation, child.oid, parent.relation, child.bound)
     statement = f"ALTER TABLE {parent.relation} DETACH PARTITION {child.relation}"
     if parent.default is not None or parent.referenced_by:
-        return (Step(statements=(guard, mark, statement), locks=tuple(_plain_locks(parent))),)
+        statements = (guard, mark, *_time_for(child.tree), statement)
+        return (Step(statements=statements, locks=tuple(_plain_locks(parent))),)
     own = Lock(str(child.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
     return (
         Step(statements=(guard, mark), locks=(own,)),
@@ -37,20 +40,30 @@ def detach(parent: Table, child: Partition, mark: str) -> tuple[Step, ...]:
     )
 
 
-def finalize(parent: QualifiedName, child: QualifiedName) -> Step:
+def finalize(parent: QualifiedName, child: QualifiedName, n_tables: int = 1) -> Step:
     """Return the step that ends an interrupted `DETACH … CONCURRENTLY`.
 
     FINALIZE waits for every snapshot of the database that is older than its own, under the lock
     on the child.
+
+    Args:
+        parent: the partitioned table.
+        child: the partition.
+        n_tables: of how many tables it consists.
     """
+    statement = f"ALTER TABLE {parent} DETACH PARTITION {child} FINALIZE"
     return Step(
-        statements=(f"ALTER TABLE {parent} DETACH PARTITION {child} FINALIZE",),
+        statements=(allowed_time(n_tables), statement) if n_tables > 1 else (statement,),
         locks=(
             Lock(str(parent), LockMode.SHARE_UPDATE_EXCLUSIVE),
             Lock(str(child), LockMode.ACCESS_EXCLUSIVE),
         ),
         one_snapshot=True,
     )
+
+
+def _time_for(tree: Tree | None) -> tuple[str, ...]:
+    return () if tree is None else (allowed_time(len(tree.branches)),)
 
 
 def _plain_locks(parent: Table) -> Iterator[Lock]:

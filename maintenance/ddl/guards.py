@@ -1,5 +1,7 @@
 """Guards: statements that fail unless what was observed is still so, run under the lock."""
 
+from collections.abc import Sequence
+
 from maintenance.names import QualifiedName, literal
 
 CHANGED = "55000"
@@ -25,6 +27,25 @@ def still_detached(table: QualifiedName, oid: int) -> str:
         "EXISTS (SELECT FROM pg_catalog.pg_class c WHERE NOT c.relispartition"
         f" AND c.oid = {oid} AND c.oid = pg_catalog.to_regclass({literal(str(table))}))",
         f"{table} is not the detached table that was observed",
+    )
+
+
+def same_tree(root: QualifiedName, oids: Sequence[int]) -> str:
+    """Return a statement that fails unless exactly these tables are below a table, and itself.
+
+    A table that is half detached from the tree is not seen by who reads it, and yet is dropped
+    with it; a foreign table is none of ours.
+    """
+    return require(
+        f"""(WITH RECURSIVE tree AS (
+    SELECT pg_catalog.to_regclass({literal(str(root))})::pg_catalog.oid AS oid, false AS pending
+    UNION ALL
+    SELECT i.inhrelid, i.inhdetachpending
+      FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid)
+    SELECT pg_catalog.array_agg(t.oid ORDER BY t.oid) = '{{{",".join(map(str, sorted(oids)))}}}'
+           AND pg_catalog.bool_and(NOT t.pending AND c.relkind IN ('r', 'p'))
+      FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid)""",
+        f"{root} no longer has the partitions that were observed",
     )
 
 

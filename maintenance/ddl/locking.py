@@ -8,6 +8,9 @@ from maintenance.names import literal
 SHARE_FOR_WAITING = 0.4
 """Of the lock timeout: who comes after our request waits for that, and then for the work."""
 
+MOST_MS_A_TABLE = 5
+"""About five times of what a change of a tree takes for each of its tables, at most."""
+
 _DEADLINE = (
     "deadline pg_catalog.timestamptz := pg_catalog.clock_timestamp()"
     f" + pg_catalog.current_setting('lock_timeout')::pg_catalog.interval * {SHARE_FOR_WAITING}"
@@ -32,3 +35,16 @@ def _take(lock: Lock) -> Iterator[str]:
     if lock.mode.blocks_writers:
         yield _LEAVE_THE_REST
         yield f"LOCK TABLE ONLY {lock.object} IN {lock.mode} MODE"
+
+
+def allowed_time(n_tables: int) -> str:
+    """Return the statement that allows those after it time for a tree of so many tables, at least.
+
+    What a change of a flat partition may take under blocking locks is too short for a tree of
+    dozens of tables, each of which gets or loses its share of a foreign key.
+    """
+    limit = "pg_catalog.current_setting('statement_timeout')::pg_catalog.interval"
+    return (
+        "SELECT pg_catalog.set_config('statement_timeout', pg_catalog.ceil(GREATEST("
+        f"1000 * EXTRACT(epoch FROM {limit}), {MOST_MS_A_TABLE * n_tables}))::text, true)"
+    )

@@ -1,4 +1,4 @@
-"""The demo from start to end: PostgreSQL, rows, Dagster, the main job, and the UI to look at."""
+"""The demo from start to end: servers, rows, Dagster, the main job, and the UI to look at."""
 
 import os
 import shlex
@@ -18,6 +18,7 @@ from maintenance.demo.dagster import Dagster
 from maintenance.demo.jobs import run_main_job
 from maintenance.demo.postgres import PostgresServer, embedded_binaries
 from maintenance.demo.programs import version_of
+from maintenance.demo.redis import RedisServer, embedded_program
 from maintenance.demo.report import show, step, tell
 from maintenance.demo.systems import System
 from maintenance.errors import MaintenanceError
@@ -79,17 +80,22 @@ def _run(started: ExitStack, data: Path, *, once: bool, port: int) -> None:
     policies = systems.load(data_root() / "policies")
     preflight.make_folder(data)
     server = PostgresServer(embedded_binaries(), data / "postgres", settings=_SETTINGS)
+    redis = RedisServer(embedded_program(), data / "redis")
     dagster = Dagster(data / "dagster", port)
     started.callback(server.stop)
     preflight.claim(server, data)
     dagster.end_leftovers()
+    redis.end_leftover()
     preflight.refuse_taken(port)
     with step(f"PostgreSQL {version_of(server.binaries)}"):
         server.start()
         storage.make(server)
         made = [systems.create(server, policy) for policy in policies]
+    started.callback(redis.stop)
+    redis.start()
+    variables = systems.environment(made) | {"REDIS_URL": redis.url}
     started.callback(dagster.stop)
-    dagster.start(_environment(server, made))
+    dagster.start(_inherited() | storage.environment(server) | variables)
     with step("Sample data and two years of partitions") as detail:
         _prepare(made, detail)
     with step(f"Dagster at {dagster.webserver.url}"):
@@ -102,7 +108,8 @@ def _run(started: ExitStack, data: Path, *, once: bool, port: int) -> None:
         )
     show(outcome)
     if not once:
-        _serve(data, server, dagster, made)
+        _write_exports(data / "environment", variables)
+        _serve(data, server, dagster, redis)
     elif outcome.n_errors:
         raise MaintenanceError(f"{outcome.n_errors} checks found errors")
 
@@ -112,9 +119,8 @@ def _on_signal(handler: "Callable[[int, FrameType | None], Any] | signal.Handler
         signal.signal(number, handler)
 
 
-def _environment(server: PostgresServer, made: Iterable[System]) -> dict[str, str]:
-    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    return inherited | storage.environment(server) | systems.environment(made)
+def _inherited() -> dict[str, str]:
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ}
 
 
 def _prepare(made: Iterable[System], detail: Callable[[str], None]) -> None:
@@ -124,14 +130,14 @@ def _prepare(made: Iterable[System], detail: Callable[[str], None]) -> None:
         system.prepare(now)
 
 
-def _serve(data: Path, server: PostgresServer, dagster: Dagster, made: Iterable[System]) -> None:
+def _serve(data: Path, server: PostgresServer, dagster: Dagster, redis: RedisServer) -> None:
     variables = data / "environment"
-    _write_exports(variables, systems.environment(made))
     tell(_WHAT_TO_SEE.format(url=dagster.webserver.url, variables=escape(str(variables))))
     with suppress(KeyboardInterrupt):
         while True:
             time.sleep(_POLL_S)
             dagster.check_alive()
+            redis.check_alive()
             if not server.is_running():
                 raise MaintenanceError("PostgreSQL: found ended", hint=f"its log: {server.log}")
     tell(_STOPPING)

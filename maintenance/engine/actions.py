@@ -23,6 +23,7 @@ class ActionKind(StrEnum):
     DETACH_PARTITION = "detach_partition"
     DROP_PARTITION = "drop_partition"
     RESTORE_PARTITION = "restore_partition"
+    INVALIDATE_CACHE = "invalidate_cache"
 
 
 UNSEEN = frozenset({ActionKind.ARCHIVE_PARTITION})

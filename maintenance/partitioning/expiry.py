@@ -132,6 +132,9 @@ def _held(
     comment: str | None,
     now: datetime,
 ) -> str | None:
+    tree = span.partition.tree
+    if tree is not None and tree.obstacle is not None:
+        return tree.obstacle
     for period in retention.hold:
         lower, upper = period.bounds(policy.time_zone)
         if lower < span.upper and span.lower < upper:

@@ -46,13 +46,6 @@ def _reasons(policy: PartitionPolicy, table: Table, snapshot: Snapshot) -> Itera
             f" wanted a table partitioned by RANGE ({quote(policy.column)})",
         )
     yield from _key_reasons(policy, table)
-    if any(child.kind == "p" for child in table.partitions):
-        yield _finding(
-            policy,
-            FindingKind.PARTITION_PROPERTY_DRIFT,
-            "its partitions are partitioned themselves, and a plain one would differ from them;"
-            " create the next ones by hand",
-        )
     yield from _privilege_reasons(policy, table, snapshot.server.role)
 
 

@@ -7,13 +7,14 @@ it has beyond its parent's, and other targets, are only reported: somebody gave 
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from maintenance.catalog.models import Child, Grant, Properties, Table
 from maintenance.ddl.children import change_properties, lacking_targets
 from maintenance.engine.actions import Action, ActionKind
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.names import QualifiedName, quote
+from maintenance.partitions.siblings import PLAIN, Siblings
 
 SHOWN = 5
 
@@ -53,8 +54,11 @@ def repairs(table: Table, found: Sequence[Drift]) -> Iterator[Action]:
             )
 
 
-def drift_finding(table: Table, found: Sequence[Drift]) -> Iterator[Finding]:
+def drift_finding(
+    table: Table, found: Sequence[Drift], siblings: Siblings = PLAIN
+) -> Iterator[Finding]:
     """Yield the finding that names the partitions which differ, if any do."""
+    table = replace(table, oddities=(*siblings.oddities, *table.oddities))
     words = _differences(table, found)
     if not words:
         return
@@ -62,11 +66,16 @@ def drift_finding(table: Table, found: Sequence[Drift]) -> Iterator[Finding]:
     name = str(table.relation)
     shown = [f"{child} ({', '.join(what)})" for child, what in list(words.items())[:SHOWN]]
     more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
+    severity = Severity.WARN if mendable or siblings.refuses else Severity.INFO
+    why = ""
+    if siblings.unbuildable is not None:
+        severity = Severity.ERROR
+        why = "; no partition is made, for none of these trees can be built again"
     yield Finding(
         FindingKind.PARTITION_PROPERTY_DRIFT,
-        Severity.WARN if mendable else Severity.INFO,
+        severity,
         name,
-        f"{name}: {len(words)} differ from it or their siblings: {'; '.join(shown)}{more}",
+        f"{name}: {len(words)} differ from it or their siblings: {'; '.join(shown)}{more}{why}",
         value=len(words),
         threshold=0,
         data={"partitions": [str(child) for child in words]},

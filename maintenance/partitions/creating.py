@@ -2,6 +2,7 @@
 
 from maintenance.ddl.children import create_and_attach
 from maintenance.ddl.locking import take
+from maintenance.ddl.trees import create_tree_and_attach
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.partitioning.window import Slot
 from maintenance.partitions.checks import drop, excluding
@@ -32,18 +33,18 @@ def create_beside(
 
 def _attach(outlook: Outlook, slot: Slot, role: str) -> Step:
     lower, upper = (outlook.codec.literal(bound) for bound in (slot.lower, slot.upper))
-    step = create_and_attach(outlook.table, outlook.child(slot), lower, upper, role=role)
-    default = outlook.table.default
+    blueprint, default = outlook.blueprint(slot), outlook.table.default
+    if blueprint is not None:
+        step = create_tree_and_attach(outlook.table, blueprint, lower, upper, role=role)
+    else:
+        step = create_and_attach(outlook.table, outlook.child(slot), lower, upper, role=role)
     if default is None:
         return step
     # Autovacuum gives way to a request that may wait, and never within a lock timeout.
     patient = Lock(str(default.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
     parent, *others = step.locks
-    return Step(
-        prepare=step.prepare,
-        statements=(take(others), *step.statements),
-        locks=(parent, patient, *others),
-    )
+    statements = step.statements if blueprint is not None else (take(others), *step.statements)
+    return Step(prepare=step.prepare, statements=statements, locks=(parent, patient, *others))
 
 
 def _action(

@@ -51,7 +51,7 @@ def questions(
 
 def _questions(outlook: Outlook) -> Iterator[QualifiedName | Buckets]:
     table = outlook.table
-    yield from map(outlook.child, outlook.missing)
+    yield from (name for slot in outlook.missing for name in outlook.names(slot))
     if _lacks_default(outlook):
         yield default_name(table.relation)
     if table.default is not None and table.default_has_rows:
@@ -82,8 +82,10 @@ def _look(
 
 def _plan_table(outlook: Outlook, snapshot: Snapshot, request: Request) -> Plan:
     role, taken = snapshot.server.role, snapshot.taken
-    named = [slot for slot in outlook.missing if outlook.child(slot) in taken]
+    named = [slot for slot in outlook.missing if any(n in taken for n in outlook.names(slot))]
     free = [slot for slot in outlook.missing if slot not in named]
+    if outlook.siblings.unbuildable is not None:
+        free = []
     remedy = _remedy(outlook, taken, request)
     drifted = drifts(outlook.table)
     return Plan(
@@ -97,7 +99,7 @@ def _plan_table(outlook: Outlook, snapshot: Snapshot, request: Request) -> Plan:
         findings=(
             *findings_of(outlook, _names_taken(outlook, named, taken), snapshot.history),
             *default_finding(outlook, remedy),
-            *drift_finding(outlook.table, drifted),
+            *drift_finding(outlook.table, drifted, outlook.siblings),
             *stranded(outlook, snapshot),
         ),
     )
@@ -131,7 +133,9 @@ def _names_taken(
     outlook: Outlook, slots: Iterable[Slot], taken: Container[QualifiedName]
 ) -> Iterator[TakenName]:
     for slot in slots:
-        yield TakenName(outlook.child(slot), slot.period.key)
+        for name in outlook.names(slot):
+            if name in taken:
+                yield TakenName(name, slot.period.key)
     default = default_name(outlook.table.relation)
     if _lacks_default(outlook) and default in taken:
         yield TakenName(default, "default")

@@ -64,6 +64,12 @@ def _obstacle(outlook: Outlook) -> str | None:
     if table.referenced_by:
         others = ", ".join(map(str, table.referenced_by))
         return f"foreign keys of {others} point to the table, and PostgreSQL detaches no rows then"
+    if outlook.siblings.are_trees:
+        return (
+            "the other partitions are partitioned themselves, and rows are only put into plain"
+            " ones: detach the default partition, let the next run make the missing partitions,"
+            " and insert its rows into the table"
+        )
     if table.default is not None and table.default.kind != "r":
         return "it is no plain table"
     return None

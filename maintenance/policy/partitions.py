@@ -10,7 +10,14 @@ from maintenance.keys import Encoding
 from maintenance.periods import CalendarSpan, Interval, Period
 from maintenance.policy.paths import ArchiveUrl
 from maintenance.policy.section import Fault, Section, as_written, raise_faults, refused
-from maintenance.policy.templates import colliding, default_template, faults, may_name, render
+from maintenance.policy.templates import (
+    colliding,
+    default_template,
+    faults,
+    may_name,
+    period_part,
+    render,
+)
 from maintenance.policy.units import KeepSpan, Size, Span, whole
 from maintenance.policy.values import (
     ColumnName,
@@ -107,6 +114,10 @@ class PartitionPolicy(Section):
     def may_name(self, name: str) -> bool:
         """Whether a name may be that of a partition, whatever its period."""
         return may_name(self.name, self.table.name, name)
+
+    def period_part(self, period: Period) -> str:
+        """Return the part of names that tells a period, such as `2026_11`; empty if scattered."""
+        return period_part(self.name, period.start)
 
     @field_validator("start", mode="before")
     @classmethod

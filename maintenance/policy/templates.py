@@ -18,7 +18,8 @@ _DATE_FIELDS = {
 """What a name must hold so that no two periods share it."""
 
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
-_KNOWN = ("{table}", "{yyyy}", "{mm}", "{dd}")
+_DATES = ("{yyyy}", "{mm}", "{dd}")
+_KNOWN = ("{table}", *_DATES)
 
 _ANY_DIGIT = "\0"
 
@@ -44,6 +45,17 @@ def may_name(template: str, table: str, name: str) -> bool:
         sign == other or (sign == _ANY_DIGIT and other.isascii() and other.isdigit())
         for sign, other in zip(shape, name, strict=True)
     )
+
+
+def period_part(template: str, start: date) -> str:
+    """Return what in the names of a template tells the period, such as `2026_11`.
+
+    Empty where the table's name stands between year and day.
+    """
+    first = min(template.find(field) for field in _DATES if field in template)
+    last = max(template.rfind(field) + len(field) for field in _DATES if field in template)
+    part = template[first:last]
+    return "" if "{table}" in part else render(part, "", start)
 
 
 def faults(template: str, interval: Interval) -> list[str]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Container, Iterator, Mapping
 
-from maintenance.catalog.models import Table
+from maintenance.catalog.models import Partition, Table
 from maintenance.ddl.detach import detach, finalize
-from maintenance.ddl.guards import still_attached, still_detached
+from maintenance.ddl.guards import same_tree, still_attached, still_detached
+from maintenance.ddl.locking import allowed_time
 from maintenance.ddl.marks import (
     DETACHED_FROM,
     NOW,
@@ -64,10 +65,14 @@ def end_pending(table: Table) -> Iterator[Action]:
                 kind=ActionKind.FINALIZE_DETACH,
                 object=str(child.relation),
                 table=str(table.relation),
-                steps=(finalize(table.relation, child.relation),),
+                steps=(finalize(table.relation, child.relation, _n_tables(child)),),
                 reason="its detach was interrupted: rows are invisible, inserts of its range fail",
                 preconditions={"oid": child.oid},
             )
+
+
+def _n_tables(partition: Partition) -> int:
+    return 1 if partition.tree is None else len(partition.tree.branches)
 
 
 def unmark(case: Case, going: Container[int]) -> Iterator[Action]:
@@ -100,10 +105,19 @@ def unmark(case: Case, going: Container[int]) -> Iterator[Action]:
 def _drop(case: Case, target: Target, *, after: tuple[str, ...]) -> Action:
     name = str(target.relation)
     step = Step(
-        statements=(still_detached(target.relation, target.oid), f"DROP TABLE {name}"),
+        statements=(*_sure(target), f"DROP TABLE {name}"),
         locks=(Lock(name, LockMode.ACCESS_EXCLUSIVE),),
     )
     return _action(case, ActionKind.DROP_PARTITION, target, (step,), after=after)
+
+
+def _sure(target: Target) -> Iterator[str]:
+    """Yield what locks a table, with all below it, and makes sure that it is the observed one."""
+    yield f"LOCK TABLE {target.relation} IN ACCESS EXCLUSIVE MODE"
+    yield still_detached(target.relation, target.oid)
+    if target.tree is not None:
+        yield same_tree(target.relation, target.tree.oids)
+        yield allowed_time(len(target.tree.branches))
 
 
 def _action(
@@ -142,4 +156,5 @@ def _facts(case: Case, target: Target) -> dict[str, object]:
         "lower": lower.isoformat() if lower > PAST else None,
         "upper": upper.isoformat() if upper < FUTURE else None,
         "archived": case.archives,
+        **({"tree": list(target.tree.oids)} if target.tree is not None else {}),
     }

@@ -8,6 +8,7 @@ import psycopg
 
 from maintenance.archives import content_digest
 from maintenance.ddl.detach import finalize
+from maintenance.ddl.locking import allowed_time, take
 from maintenance.engine.actions import Action, Lock, LockMode, Step
 from maintenance.engine.workbench import Workbench, run_steps
 from maintenance.errors import DamagedArchiveError, MaintenanceError, UnreachableError
@@ -47,7 +48,8 @@ def _detach_concurrently(bench: Workbench, action: Action, step: Step) -> None:
         if not _pending(bench, action) and _detached_after_all(bench, action, step):
             return
         bench.progress(f"{action.object}: waiting for older transactions to end")
-        bench.run(finalize(parse_name(str(action.table)), parse_name(action.object)))
+        n_tables = len(action.preconditions.get("tree", ("itself",)))
+        bench.run(finalize(parse_name(str(action.table)), parse_name(action.object), n_tables))
 
 
 def _detached_after_all(bench: Workbench, action: Action, step: Step) -> bool:
@@ -84,23 +86,27 @@ def drop(bench: Workbench, action: Action) -> Mapping[str, Any]:
 
 def _outbound_keys(bench: Workbench, action: Action) -> Iterator[Step]:
     parameters = {"child": action.preconditions["oid"]}
+    tree = action.preconditions.get("tree", ())
     for key in fetch(bench.connection, "retention", "list_outbound_keys", parameters):
-        drop_key = f"ALTER TABLE {action.object} DROP CONSTRAINT {quote(key.name)}"
-        referenced = str(QualifiedName(key.schema, key.referenced))
-        locks = (
-            Lock(action.object, LockMode.ACCESS_EXCLUSIVE),
-            Lock(referenced, LockMode.ACCESS_EXCLUSIVE),
+        table = QualifiedName(key.own_schema, key.own_name)
+        drop_key = f"ALTER TABLE {table} DROP CONSTRAINT {quote(key.name)}"
+        locks = tuple(
+            Lock(str(name), LockMode.ACCESS_EXCLUSIVE)
+            for name in (table, QualifiedName(key.schema, key.referenced))
         )
-        yield Step(statements=(drop_key,), locks=locks)
+        if tree:
+            yield Step(statements=(take(locks), allowed_time(len(tree)), drop_key), locks=locks)
+        else:
+            yield Step(statements=(drop_key,), locks=locks)
 
 
 def _drop_proven(bench: Workbench, action: Action) -> Mapping[str, Any]:
     (step,) = action.steps
-    guard, drop_table = step.statements
+    *sure, drop_table = step.statements
     table = table_of(action)
     for _ in range(ARCHIVINGS):
         manifest = proven_manifest(bench, action)
-        with bench.ladder.holding(bench.connection, replace(step, statements=(guard,))):
+        with bench.ladder.holding(bench.connection, replace(step, statements=tuple(sure))):
             found = content_digest(bench.connection, table, progress=bench.progress)
             if found == manifest.digest:
                 run_sql(bench.connection, drop_table)

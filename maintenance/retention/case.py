@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from maintenance.catalog.models import Snapshot, Table
+from maintenance.catalog.trees import Tree
 from maintenance.names import QualifiedName
 from maintenance.partitioning.expiry import Detached, Expired, label
 from maintenance.policy import PartitionPolicy, RetentionPolicy
@@ -14,13 +15,15 @@ from maintenance.policy import PartitionPolicy, RetentionPolicy
 class Target(NamedTuple):
     """A partition, or a table that was one.
 
-    `bound` is its range as `pg_get_expr` shows it, `period` the key under which it is archived.
+    `bound` is its range as `pg_get_expr` shows it, `period` the key under which it is archived,
+    `tree` what is below it.
     """
 
     oid: int
     relation: QualifiedName
     bound: str
     period: str
+    tree: Tree | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +63,14 @@ class Case:
     def attached(self, item: Expired) -> Target:
         """Return an expired partition as a target."""
         partition = item.span.partition
-        return Target(partition.oid, item.relation, item.bound, label(self.policy, item.span))
+        period = label(self.policy, item.span)
+        return Target(partition.oid, item.relation, item.bound, period, partition.tree)
 
 
 def detached_target(item: Detached) -> Target:
     """Return a table that an earlier run detached as a target."""
-    return Target(item.table.oid, item.table.relation, item.bound, item.period)
+    table = item.table
+    return Target(table.oid, table.relation, item.bound, item.period, table.tree)
 
 
 def case_of(

@@ -243,13 +243,6 @@ def test_table_that_cannot_be_read_is_left_alone() -> None:
     assert kinds(plan) == {"monitor_blind"}
 
 
-def test_partitions_that_are_partitioned_themselves_are_not_mixed_with_plain_ones() -> None:
-    child = months("2026-11", "2026-11")[0]._replace(kind="p")
-    plan = planned(a_policy(), a_table([child]))
-    assert not plan.actions
-    assert kinds(plan) == {"partition_property_drift"}
-
-
 def asked(*keys: str) -> Request:
     return Request(EVENTS, keys)
 

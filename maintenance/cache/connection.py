@@ -1,0 +1,90 @@
+"""Sessions with Redis, whose errors tell what to do and never show a password."""
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol, cast
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from maintenance.errors import CacheError
+
+CONNECT_TIMEOUT_S = 2.0
+COMMAND_TIMEOUT_S = 10.0
+_RETRIES = 2
+_HINT = "is it running there, and do host, port and password fit?"
+
+
+class Client(Protocol):
+    """What we ask of a session; redis-py leaves its types open."""
+
+    def scan(self, cursor: int, match: str, count: int) -> tuple[int, list[bytes]]:
+        """Return the next cursor, 0 at the end, and keys."""
+        ...
+
+    def unlink(self, *names: bytes) -> int:
+        """Remove keys; returns how many there were."""
+        ...
+
+    def publish(self, channel: str, message: str) -> int:
+        """Publish; returns how many were told."""
+        ...
+
+    def info(self) -> Mapping[str, Any]:
+        """Return the server's own account."""
+        ...
+
+    def close(self) -> None:
+        """Leave."""
+        ...
+
+
+@contextmanager
+def opened(url: str) -> Generator[Client]:
+    """A session with the server at a url, closed at the end.
+
+    Raises:
+        CacheError: the url is none, nobody answers there, or the server refused a command.
+    """
+    where = describe(url)
+    try:
+        client = _client(url)
+    except (TypeError, ValueError) as exc:  # an option it does not know, or no url at all
+        raise CacheError(f"{where}: not a Redis url", hint="wanted redis://host:6379/0") from exc
+    try:
+        yield client
+    except (redis.AuthenticationError, redis.ResponseError) as exc:
+        raise CacheError(f"{where}: refused: {_said(exc)}") from exc
+    except redis.RedisError as exc:
+        raise CacheError(f"{where}: no answer: {_said(exc)}", hint=_HINT, retryable=True) from exc
+    finally:
+        client.close()
+
+
+def _client(url: str) -> Client:
+    pool = redis.ConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType] - options
+        url,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        socket_timeout=COMMAND_TIMEOUT_S,
+        retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), _RETRIES),
+    )
+    pool.make_connection()  # connects to nothing yet, but reads the options
+    made = redis.Redis.from_pool(pool)
+    return cast("Client", made)
+
+
+def describe(url: str) -> str:
+    """Name a server for messages: host, port and database, never a password."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == "unix":
+            return f"Redis at {parts.path}"
+        return f"Redis at {parts.hostname or 'localhost'}:{parts.port or 6379}{parts.path}"
+    except ValueError:
+        return "Redis at a url that can't be read"
+
+
+def _said(exc: Exception) -> str:
+    return next(iter(str(exc).splitlines()), "") or type(exc).__name__

@@ -1,0 +1,77 @@
+"""Names for the tables of a new tree, derived from those of the sibling that it is like."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from maintenance.catalog.trees import Branch, Tree
+from maintenance.names import MAX_NAME_BYTES, QualifiedName, cut
+
+
+class Dated(NamedTuple):
+    """A partition's name, and the part of names that tells its period, such as `2026_11`.
+
+    The part is empty where the policy's template does not write it in one piece.
+    """
+
+    name: str
+    part: str
+
+
+def tree_names(model: Tree, old: Dated, new: QualifiedName, part: str) -> dict[int, QualifiedName]:
+    """Name the tables of a tree like another one's, each within 63 bytes and none twice.
+
+    The new partition's name, or that of the table above, takes the place of the model's; where
+    a name holds neither, the new period's part that of the old. A name that tells nothing of its
+    tree is replaced by `<partition>_p<number>`. What is too long loses the end of what stands
+    before the period, as the names of partitions do.
+
+    Args:
+        model: the tree.
+        old: its partition, as it is named.
+        new: the new partition.
+        part: what tells its period.
+
+    Returns:
+        By the OID of the table that each is like.
+    """
+    names = {model.root.oid: new}
+    old_names = {model.root.oid: old.name}
+    for place, branch in enumerate(model.below, start=1):
+        above = branch.parent or 0
+        changes = {old_names[above]: names[above].name, old.name: new.name, old.part: part}
+        taken = {name.name for name in names.values()}
+        free = (name for name in _candidates(branch, changes, new.name, part, place))
+        name = next(name for name in free if name not in taken)
+        names[branch.oid] = QualifiedName(new.schema, name)
+        old_names[branch.oid] = branch.relation.name
+    return names
+
+
+def _candidates(
+    branch: Branch, changes: Mapping[str, str], new: str, part: str, place: int
+) -> Iterator[str]:
+    for old, replacement in changes.items():
+        head, found, tail = branch.relation.name.rpartition(old) if old else ("", "", "")
+        if found:
+            fitting = _fit(f"{head}{replacement}{tail}", part)
+            if fitting is not None:
+                yield fitting
+            break
+    suffix = f"_p{place}"
+    yield _fit(new + suffix, part) or cut(new, MAX_NAME_BYTES - len(suffix)) + suffix
+    digits = 0
+    while True:
+        digits += 1
+        suffix = f"_p{place}_{digits}"
+        yield cut(new, MAX_NAME_BYTES - len(suffix)) + suffix
+
+
+def _fit(name: str, part: str) -> str | None:
+    """Cut what stands before the period; None where that is not enough."""
+    excess = len(name.encode()) - MAX_NAME_BYTES
+    if excess <= 0:
+        return name
+    head, found, tail = name.rpartition(part) if part else (name, "", "")
+    stem = head.rstrip("_-")
+    room = len(stem.encode()) - excess
+    return f"{cut(stem, room)}{head[len(stem) :]}{found}{tail}" if found and room > 0 else None

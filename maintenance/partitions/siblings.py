@@ -1,0 +1,157 @@
+"""Siblings that are trees: the one that new partitions are like, and where others differ."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from maintenance.catalog.models import Oddity
+from maintenance.catalog.trees import Branch, Tree
+from maintenance.names import quote
+from maintenance.partitioning.coverage import Span
+
+_HASH_BOUND = re.compile(r"FOR VALUES WITH \(modulus (\d+), remainder \d+\)\Z")
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Siblings:
+    """What the partitions of one table say about how the next one is built.
+
+    Attributes:
+        model: the newest tree that can be built again; None where new partitions are plain.
+        unbuildable: in words, why there are trees and none can be built again, if so.
+        oddities: partitions, and tables below them, that are otherwise than the model.
+        refuses: whether one of them refuses rows of its own period.
+    """
+
+    model: Span | None = None
+    unbuildable: str | None = None
+    oddities: tuple[Oddity, ...] = ()
+    refuses: bool = False
+
+    @property
+    def are_trees(self) -> bool:
+        """Whether any partition is partitioned itself."""
+        return self.model is not None or self.unbuildable is not None
+
+    @property
+    def tree(self) -> Tree | None:
+        """The tree of the model."""
+        return self.model.partition.tree if self.model is not None else None
+
+
+PLAIN = Siblings()
+"""Of a table none of whose partitions is partitioned itself."""
+
+
+def siblings_of(spans: Sequence[Span], column: str) -> Siblings:
+    """Find the model among a table's partitions, and hold the others against it.
+
+    Args:
+        spans: the partitions, in order of time.
+        column: the key of the table, which decides about no partition of a tree but by hash.
+    """
+    newest_first = [span for span in reversed(spans) if span.partition.kind == "p"]
+    if not newest_first:
+        return PLAIN
+    fault_of = {span.partition.oid: _fault(span, column) for span in newest_first}
+    model = next((span for span in newest_first if fault_of[span.partition.oid] is None), None)
+    reference = model or newest_first[0]
+    faults = [
+        Oddity(span.partition.relation, fault)
+        for span in newest_first
+        if (fault := fault_of[span.partition.oid]) is not None
+    ]
+    tree = reference.partition.tree
+    differing: list[Oddity] = []
+    if tree is not None:
+        others = (span for span in spans if span is not reference)
+        differing = [oddity for span in others for oddity in _differences(span, tree)]
+    return Siblings(
+        model=model,
+        unbuildable=None if model is not None else fault_of[reference.partition.oid],
+        oddities=(*faults, *differing),
+        refuses=any(_is_incomplete(span) for span in newest_first),
+    )
+
+
+def _fault(span: Span, column: str) -> str | None:
+    """Return why a tree can't be built again for another period, if so."""
+    tree = span.partition.tree
+    if tree is None:
+        return "its partitions could not be read"
+    if tree.obstacle is not None:
+        return tree.obstacle
+    for branch in tree.branches:
+        if branch.partition_by is None:
+            continue
+        if _depends_on(branch.partition_by, column):
+            return f"{branch.relation} is partitioned by {branch.partition_by}, bounds of its time"
+    return next(_holes(tree), None)
+
+
+def _depends_on(partition_by: str, column: str) -> bool:
+    """Tell whether bounds of a key are bounds of a period too; those of a hash never are."""
+    pattern = rf"(?<![\w$]){re.escape(quote(column))}(?![\w$])"
+    return not partition_by.startswith("HASH") and re.search(pattern, partition_by) is not None
+
+
+def _is_incomplete(span: Span) -> bool:
+    return span.partition.tree is not None and any(_holes(span.partition.tree))
+
+
+def _holes(tree: Tree) -> Iterator[str]:
+    """Yield in words which tables of a tree refuse rows that they should hold."""
+    for branch in tree.branches:
+        if branch.partition_by is None:
+            continue
+        children = tree.children(branch.oid)
+        if not children:
+            yield f"{branch.relation} has no partitions, it refuses all rows"
+        elif branch.partition_by.startswith("HASH") and _share(children) < 1:
+            yield f"{branch.relation} lacks remainders, it refuses rows"
+
+
+def _share(children: Sequence[Branch]) -> Fraction:
+    """Return what share of all hashes the partitions of a table hold."""
+    bounds = (_HASH_BOUND.match(child.bound or "") for child in children)
+    return sum((Fraction(1, int(bound[1])) for bound in bounds if bound), Fraction())
+
+
+def _differences(span: Span, model: Tree) -> Iterator[Oddity]:
+    partition = span.partition
+    if partition.kind != "p":
+        what = f"is not partitioned itself, {model.root.relation} is"
+        yield Oddity(partition.relation, what)
+        return
+    if partition.tree is None:
+        return
+    own, wanted = partition.tree.paths(), model.paths()
+    for path, branch in own.items():
+        if path in wanted:
+            what = "; ".join(_other_properties(branch, wanted[path]))
+            if what:
+                yield Oddity(branch.relation, f"{what}, otherwise than {wanted[path].relation}")
+    for words, paths in (("lacks", wanted.keys() - own), ("has", own.keys() - wanted)):
+        if paths:
+            listed = ", ".join(" / ".join(path) for path in sorted(paths)[:_SHOWN])
+            more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+            what = f"{words} {listed}{more}, otherwise than {model.root.relation}"
+            yield Oddity(partition.relation, what)
+
+
+def _other_properties(branch: Branch, wanted: Branch) -> Iterator[str]:
+    if branch.partition_by != wanted.partition_by:
+        yield f"partitioned by {branch.partition_by or 'nothing'}"
+    if branch.tablespace != wanted.tablespace:
+        yield f"tablespace {branch.tablespace or 'of the database'}"
+    if branch.access_method != wanted.access_method:
+        yield f"access method {branch.access_method or 'of its leaves'}"
+    if branch.options != wanted.options:
+        yield f"storage options {{{','.join(branch.options)}}}"
+    if branch.settings != wanted.settings:
+        settings = (" ".join(setting) for setting in branch.settings)
+        yield f"settings of columns {{{', '.join(settings)}}}"
+    if branch.publications != wanted.publications:
+        yield f"publications {{{', '.join(branch.publications)}}}"
