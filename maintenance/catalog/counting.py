@@ -63,10 +63,11 @@ def _statement(table: Table, bounds: Sequence[str], share: float) -> str:
     # As a cast, `character` would mean one character only.
     type_ = "bpchar" if column.type == "character" else column.type
     sample = "" if share >= WHOLE else f" TABLESAMPLE SYSTEM ({share})"
+    only = "ONLY " if table.default.tree is None else ""
     return (
         f"SELECT pg_catalog.width_bucket({key}, ARRAY[{', '.join(bounds)}]::{type_}[]) AS place,"
         f" count(*), min({text})::text, max({text})::text"
-        f" FROM ONLY {table.default.relation}{sample} GROUP BY 1 ORDER BY 1 NULLS LAST"
+        f" FROM {only}{table.default.relation}{sample} GROUP BY 1 ORDER BY 1 NULLS LAST"
     )
 
 
@@ -76,5 +77,5 @@ def _share(connection: Connection, table: Table) -> float:
     row = connection.execute(
         "SELECT pg_catalog.pg_relation_size(%s::oid) / 8192", (table.default.oid,)
     ).fetchone()
-    pages = row[0] if row and row[0] else 1
+    pages = row[0] if row and row[0] else max(table.default.pages, 1)
     return min(WHOLE, WHOLE * SAMPLED_PAGES / pages)

@@ -183,6 +183,7 @@ def test_hostile_names_are_carried_over(database: Database, tmp_path: Path) -> N
     rows = database.execute(
         "SELECT count(*), max(octet_length(relname)) FROM pg_class"
         " WHERE relkind IN ('p', 'r') AND relispartition"
+        " AND relnamespace = 'public'::regnamespace"
     )
     assert rows == [(6, 63)]
     assert maintain.plan(policy).plan.actions == ()
@@ -219,6 +220,38 @@ def test_rows_of_a_missing_month_stay_in_the_default_partition_and_the_finding_s
     (finding,) = (f for f in report.findings if f.kind is FindingKind.DEFAULT_PARTITION_ROWS)
     assert "the other partitions are partitioned themselves" in finding.message
     assert f"10 of {month(1)}" in finding.message
+
+
+def test_default_partition_that_is_a_tree_is_counted_and_worked_beside(
+    database: Database, policy: Policy
+) -> None:
+    add_month(database)
+    database.execute(
+        """
+        CREATE TABLE public.rest PARTITION OF public.events DEFAULT PARTITION BY HASH (id);
+        CREATE TABLE public.rest_0 PARTITION OF public.rest
+          FOR VALUES WITH (modulus 1, remainder 0);
+        INSERT INTO public.events (at) SELECT '2001-01-01'::timestamptz + n * interval '1 s'
+          FROM generate_series(1, 20000) n
+        """
+    )
+    insert(database, 1, 10)
+    report = maintain.apply(policy)
+    assert [r.action.object for r in report.results] == [f"public.{child(2)}"]
+    assert report.results[0].error is None
+    (finding,) = (f for f in report.findings if f.kind is FindingKind.DEFAULT_PARTITION_ROWS)
+    assert finding.value == 20010
+    assert shape(database, child(2)) == shape(database, child())
+
+
+def test_referenced_table_gets_trees_too(database: Database, policy: Policy) -> None:
+    add_month(database)
+    database.execute(
+        "CREATE TABLE public.likes (id bigint, at timestamptz, kind text,"
+        " FOREIGN KEY (id, at, kind) REFERENCES public.events)"
+    )
+    assert maintain.apply(policy).ok
+    assert shape(database, child(1)) == shape(database, child())
 
 
 def test_every_leaf_is_held_to_the_parent_and_mended(
