@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from maintenance.analytics import STALE_ANALYTICS
 from maintenance.caching import CACHING
 from maintenance.engine.subject import Subject
 from maintenance.partitions import PARTITIONS
 from maintenance.retention import RETENTION
 
-SUBJECTS: tuple[Subject[Any], ...] = (PARTITIONS, CACHING, RETENTION)
+SUBJECTS: tuple[Subject[Any], ...] = (PARTITIONS, STALE_ANALYTICS, CACHING, RETENTION)

@@ -24,9 +24,10 @@ class ActionKind(StrEnum):
     DROP_PARTITION = "drop_partition"
     RESTORE_PARTITION = "restore_partition"
     INVALIDATE_CACHE = "invalidate_cache"
+    RECALCULATE_ROWS = "recalculate_rows"
 
 
-UNSEEN = frozenset({ActionKind.ARCHIVE_PARTITION})
+UNSEEN = frozenset({ActionKind.ARCHIVE_PARTITION, ActionKind.RECALCULATE_ROWS})
 """Kinds whose effect the catalog does not show; their executors prove it themselves."""
 
 

@@ -34,6 +34,7 @@ class FindingKind(StrEnum):
     RETENTION_HELD = "retention_held"
     RETENTION_FUSE = "retention_fuse"
     ARCHIVE_UNVERIFIED = "archive_unverified"
+    ANALYTICS_STALE = "analytics_stale"
     REDIS_UNREACHABLE = "redis_unreachable"
     REDIS_HIT_RATE_LOW = "redis_hit_rate_low"
     CLOCK_SKEW = "clock_skew"

@@ -80,6 +80,23 @@ class Ladder:
             rollback_quietly(connection)
             raise
 
+    def insist(
+        self,
+        connection: Connection,
+        step: Step,
+        progress: Progress,
+        attempt_once: Callable[[], None],
+    ) -> int:
+        """Carry out a step in a way of the caller's own, trying again while locks are busy.
+
+        Returns:
+            The number of attempts it took.
+
+        Raises:
+            LockNotAcquiredError, MaintenanceError: as `run`.
+        """
+        return self._climb(connection, step, progress, attempt_once)
+
     @contextmanager
     def holding(
         self, connection: Connection, step: Step, progress: Progress = silent

@@ -59,4 +59,10 @@ class StaleAnalyticsPolicy(Section):
     activity: Activity | None = None
     """Without it, age alone makes a row stale."""
     recalculate: SqlFile | None = None
-    """An idempotent upsert of the rows whose keys are in %(keys)s."""
+    """An idempotent upsert of the rows whose keys are in %(keys)s.
+
+    One statement. Keys of one column come as an array of its values, keys of several as a jsonb
+    array of objects by column; a percent sign is written twice.
+    """
+    time_budget: Duration = as_written("10 minutes")
+    """What is not recalculated by then is left to the next run."""

@@ -1,0 +1,63 @@
+"""Whether the tables of a section are what it says."""
+
+from collections.abc import Iterable, Iterator
+
+from maintenance import names
+from maintenance.catalog.models import Snapshot
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.names import QualifiedName, quote
+from maintenance.policy import StaleAnalyticsPolicy
+
+
+def unfit(section: StaleAnalyticsPolicy, snapshot: Snapshot) -> Finding | None:
+    """Return the first reason why the section can't be carried out, if any.
+
+    The activity's table is not known where only the table itself was asked for; the query will
+    tell then.
+    """
+    return next(_reasons(section, snapshot), None)
+
+
+def _reasons(section: StaleAnalyticsPolicy, snapshot: Snapshot) -> Iterator[Finding]:
+    yield from _absent(section, section.table, snapshot)
+    yield from _columns(section, section.table, (*section.key, section.calculated_at), snapshot)
+    if activity := section.activity:
+        yield from _absent(section, activity.table, snapshot)
+        yield from _columns(section, activity.table, (*activity.key, activity.at), snapshot)
+
+
+def _absent(
+    section: StaleAnalyticsPolicy, table: QualifiedName, snapshot: Snapshot
+) -> Iterator[Finding]:
+    if table in snapshot.missing:
+        near = list(snapshot.missing[table])
+        text = f"no such table in database {snapshot.server.database}: {table}{_guess(near)}"
+        yield _finding(section, FindingKind.NO_SUCH_TABLE, text, near)
+
+
+def _columns(
+    section: StaleAnalyticsPolicy,
+    table: QualifiedName,
+    wanted: Iterable[str],
+    snapshot: Snapshot,
+) -> Iterator[Finding]:
+    if table not in snapshot.tables:
+        return
+    known = [column.name for column in snapshot.tables[table].columns]
+    for name in wanted:
+        if name not in known:
+            near = names.near(name, known)
+            text = f"{table} has no column {quote(name)}{_guess(map(quote, near))}"
+            yield _finding(section, FindingKind.NO_SUCH_COLUMN, text, near)
+
+
+def _guess(near: Iterable[str]) -> str:
+    guesses = " or ".join(near)
+    return f"; did you mean {guesses}?" if guesses else ""
+
+
+def _finding(
+    section: StaleAnalyticsPolicy, kind: FindingKind, text: str, near: list[str]
+) -> Finding:
+    name = str(section.table)
+    return Finding(kind, Severity.ERROR, name, f"{name}: {text}", data={"near": near})

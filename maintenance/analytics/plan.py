@@ -1,0 +1,85 @@
+"""Planning around computed rows: which are stale, and whether they are to be computed anew."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from maintenance.analytics.fitness import unfit
+from maintenance.analytics.models import SeenAnalytics, Staleness
+from maintenance.engine.actions import Action, ActionKind, Step
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.plans import Plan, join
+from maintenance.engine.requests import Request
+from maintenance.names import quote
+from maintenance.policy import Policy, StaleAnalyticsPolicy
+
+
+def plan(policy: Policy, seen: SeenAnalytics, now: datetime, request: Request) -> Plan:
+    """Find the tables with stale rows, and recalculate those that the policy says how to."""
+    if request.periods or request.archives:
+        return Plan()
+    sections = [each for each in policy.stale_analytics if request.concerns(each.table)]
+    return join(_plan_table(section, seen, now) for section in sections)
+
+
+def _plan_table(section: StaleAnalyticsPolicy, seen: SeenAnalytics, now: datetime) -> Plan:
+    unfitness = unfit(section, seen.snapshot)
+    if unfitness is not None:
+        return Plan(findings=(unfitness,))
+    if section.table in seen.blind:
+        return Plan(findings=(_unseen(section, seen),))
+    staleness = seen.tables[section.table]
+    if not staleness.n_stale:
+        return Plan()
+    finding = _stale(section, staleness)
+    return Plan(actions=tuple(_recalculate(section, now)), findings=(finding,))
+
+
+def _recalculate(section: StaleAnalyticsPolicy, now: datetime) -> Iterator[Action]:
+    if section.recalculate is not None:
+        name = str(section.table)
+        yield Action(
+            kind=ActionKind.RECALCULATE_ROWS,
+            object=name,
+            table=name,
+            steps=(Step(statements=(section.recalculate.read_text(),)),),
+            reason=f"rows are older than {_written(section.max_age)}",
+            preconditions={"cutoff": (now - section.max_age).isoformat()},
+        )
+
+
+def _stale(section: StaleAnalyticsPolicy, staleness: Staleness) -> Finding:
+    name = str(section.table)
+    newer = f" though {section.activity.table} has newer rows" if section.activity else ""
+    never = f", {staleness.n_never} were never calculated" if staleness.n_never else ""
+    oldest = staleness.oldest_age_s
+    age = f", the oldest {_written(timedelta(seconds=round(oldest)))}" if oldest else ""
+    todo = "" if section.recalculate else "; recalculate them, or name the SQL in `recalculate`"
+    return Finding(
+        FindingKind.ANALYTICS_STALE,
+        Severity.WARN,
+        name,
+        f"{name}: {staleness.n_stale:,} rows are older than {_written(section.max_age)}"
+        f"{newer}{age}{never}{todo}",
+        value=staleness.n_stale,
+        threshold=0,
+        data={"oldest_age_s": oldest, "max_age_s": section.max_age.total_seconds()},
+    )
+
+
+def _unseen(section: StaleAnalyticsPolicy, seen: SeenAnalytics) -> Finding:
+    name, reason = str(section.table), seen.blind[section.table]
+    if section.table not in seen.forbidden:
+        return Finding(FindingKind.MONITOR_BLIND, Severity.ERROR, name, f"{name}: {reason}")
+    role = quote(seen.snapshot.server.role)
+    tables = [name, *([str(section.activity.table)] if section.activity else [])]
+    return Finding(
+        FindingKind.PRIVILEGE_MISSING,
+        Severity.ERROR,
+        name,
+        f"{name}: {reason}: GRANT SELECT ON {', '.join(tables)} TO {role}",
+    )
+
+
+def _written(span: timedelta) -> str:
+    hours = span.total_seconds() / 3600
+    return f"{hours / 24:.0f} days" if hours >= 72 else f"{hours:.3g} hours"  # noqa: PLR2004

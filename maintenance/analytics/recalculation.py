@@ -1,0 +1,171 @@
+"""Recalculating stale rows: page by page of their keys, in batches that hold no lock for long.
+
+Each batch is one statement that is its own transaction, so that no client can die or freeze
+between its begin and its commit. A batch that took longer than the lock timeout is followed by a
+smaller one: nobody who writes the same rows waits much longer than that.
+"""
+
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from maintenance.analytics import queries
+from maintenance.engine.actions import Action, Step
+from maintenance.engine.workbench import Workbench
+from maintenance.errors import EffectError, LockNotAcquiredError
+from maintenance.policy import StaleAnalyticsPolicy
+from maintenance.server.session import brief, explain, pin
+
+PAGE = 5_000
+"""Keys held at a time."""
+
+FIRST_BATCH, LARGEST_BATCH = 16, 1_000
+"""Rows written in one statement: at first, and at most."""
+
+Key = tuple[Any, ...]
+
+
+def recalculate(bench: Workbench, action: Action) -> Mapping[str, Any]:
+    """Recalculate a table's stale rows until none is left, or the time budget is used up.
+
+    Raises:
+        EffectError: the owner's SQL left a row stale.
+        LockNotAcquiredError, MaintenanceError: as `Ladder.run`; the owner's SQL was refused.
+    """
+    section = next(each for each in bench.policy.stale_analytics if str(each.table) == action.table)
+    cutoff = datetime.fromisoformat(str(action.preconditions["cutoff"]))
+    work = _Work(bench, section, action.steps[0], cutoff)
+    ends_at = time.monotonic() + section.time_budget.total_seconds()
+    for keys in work.pages():
+        while keys:
+            if time.monotonic() > ends_at:
+                return work.detail(complete=False)
+            n = work.batch
+            work.write(keys[:n])
+            del keys[:n]
+        bench.progress(f"{action.object}: {work.n_keys:,} keys recalculated")
+    return work.detail(complete=True)
+
+
+@dataclass
+class _Work:
+    """The recalculation of one table."""
+
+    bench: Workbench
+    section: StaleAnalyticsPolicy
+    step: Step
+    cutoff: datetime
+    n_keys: int = 0
+    n_batches: int = 0
+    longest_s: float = 0.0
+    batch: int = FIRST_BATCH
+
+    def pages(self) -> Iterator[list[Key]]:
+        """Yield the keys of stale rows, each page looked up when the one before is written."""
+        after: Key | None = None
+        while True:
+            keys = self._page(after)
+            if not keys:
+                return
+            after = keys[-1]
+            yield keys
+
+    def _page(self, after: Key | None) -> list[Key]:
+        text = queries.page(self.section, first=after is None)
+        parameters = {"cutoff": self.cutoff, "n": PAGE, **queries.named("after", after or ())}
+        return self._ask(text, parameters)
+
+    def write(self, keys: Sequence[Key]) -> None:
+        """Write one batch, see that it took effect, and find the size of the next."""
+        bench, began = self.bench, time.perf_counter()
+        parameters = {"keys": _as_parameter(self.section, keys)}
+        with _path_of_the_owner(bench):
+            attempts = self._insist(parameters)
+        bench.attempts = max(bench.attempts, attempts)
+        if attempts == 1:
+            self._pace(time.perf_counter() - began)
+        self._verify(keys)
+        self.n_keys += len(keys)
+        self.n_batches += 1
+
+    def _insist(self, parameters: Mapping[str, Any]) -> int:
+        bench, name = self.bench, str(self.section.table)
+        told = Step(statements=(f"recalculating rows of {name}",))
+        try:
+            return bench.ladder.insist(
+                bench.connection, told, bench.progress, lambda: self._write_once(parameters)
+            )
+        except LockNotAcquiredError as exc:
+            raise LockNotAcquiredError(
+                f"{name}: somebody held a row of it for {bench.policy.locks.give_up_after}",
+                hint="look for a long transaction on it; the next run goes on with the rest",
+            ) from exc
+
+    def _write_once(self, parameters: Mapping[str, Any]) -> None:
+        began = time.perf_counter()
+        self.bench.connection.execute(self.step.statements[0].encode(), parameters)
+        self.longest_s = max(self.longest_s, time.perf_counter() - began)
+
+    def _pace(self, took_s: float) -> None:
+        limit = self.bench.policy.locks.lock_timeout.total_seconds()
+        if took_s > limit:
+            self.batch = max(self.batch // 2, 1)
+        elif took_s < limit / 3:
+            self.batch = min(self.batch * 2, LARGEST_BATCH)
+
+    def _verify(self, keys: Sequence[Key]) -> None:
+        ends = queries.named("from", keys[0]) | queries.named("to", keys[-1])
+        left = self._ask(queries.left_over(self.section), {"cutoff": self.cutoff, **ends})
+        # A row between the two may have become stale meanwhile; a later run finds it.
+        key = next((each for each in left if each in keys), None)
+        if key is not None:
+            raise EffectError(
+                f"{self.section.table}: the row of {', '.join(map(repr, key))} is as old as before",
+                hint=f"{self.section.recalculate} must set {self.section.calculated_at}"
+                " of every row whose key is given",
+            )
+
+    def _ask(self, text: str, parameters: Mapping[str, Any]) -> list[Key]:
+        connection, time_cap = self.bench.connection, self.bench.policy.observe.time_cap
+        try:
+            with brief(connection, time_cap, f"{self.section.table}: looking for stale rows"):
+                return connection.execute(text.encode(), parameters).fetchall()
+        except psycopg.errors.LockNotAvailable as exc:
+            raise explain(exc, f"{self.section.table}: looking for stale rows") from exc
+
+    def detail(self, *, complete: bool) -> Mapping[str, Any]:
+        """Return what was done, for the journal."""
+        return {
+            "keys": self.n_keys,
+            "batches": self.n_batches,
+            "longest_batch_ms": round(self.longest_s * 1000, 1),
+            "complete": complete,
+        }
+
+
+@contextmanager
+def _path_of_the_owner(bench: Workbench) -> Generator[None]:
+    """Let the owner's SQL find its names; timeouts are those of the session."""
+    pin(bench.connection, {"search_path": bench.policy.database.search_path})
+    try:
+        yield
+    finally:
+        if not bench.connection.closed and not bench.connection.broken:
+            pin(bench.connection, {"search_path": ""})
+
+
+def _as_parameter(section: StaleAnalyticsPolicy, keys: Sequence[Key]) -> object:
+    if len(section.key) == 1:
+        return [key[0] for key in keys]
+    return Jsonb([dict(zip(section.key, map(_plain, key), strict=True)) for key in keys])
+
+
+def _plain(value: object) -> object:
+    """A value as JSON has it, else as the server would read it as text."""
+    return value if isinstance(value, str | int | float | None) else str(value)
