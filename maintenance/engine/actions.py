@@ -31,10 +31,6 @@ UNSEEN = frozenset({ActionKind.ARCHIVE_PARTITION, ActionKind.RECALCULATE_ROWS})
 """Kinds whose effect the catalog does not show; their executors prove it themselves."""
 
 
-IRREVERSIBLE = frozenset({ActionKind.DROP_PARTITION})
-"""Kinds after which nothing can be put back without an archive."""
-
-
 class LockMode(StrEnum):
     """Table lock modes, in the server's words (PostgreSQL manual, 13.3.1)."""
 

@@ -12,18 +12,18 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 
 from maintenance.engine.actions import Lock, Step
 from maintenance.errors import LockNotAcquiredError, MaintenanceError
+from maintenance.names import literal
 from maintenance.server.session import (
     Connection,
     explain,
     fetch,
     milliseconds,
-    pin,
     rollback_quietly,
     run_sql,
 )
@@ -35,7 +35,7 @@ MAX_SLOW_TRIES = 10
 
 _TAKE_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT"
 _TRY = "one_try"
-_TIMEOUTS: tuple[LiteralString, ...] = ("lock_timeout", "statement_timeout")
+_SHOW_TIMEOUTS = "SHOW lock_timeout; SHOW statement_timeout"
 
 Progress = Callable[[str], None]
 """Takes one line for a person to read."""
@@ -201,15 +201,26 @@ class Ladder:
 @contextmanager
 def _timeouts(connection: Connection, lock: timedelta, statement: timedelta) -> Generator[None]:
     """Change a session's timeouts for the length of a block; outside a transaction."""
-    shown = [connection.execute(f"SHOW {name}").fetchone() for name in _TIMEOUTS]
-    before = {name: str(row[0]) for name, row in zip(_TIMEOUTS, shown, strict=True) if row}
-    limits = (str(milliseconds(limit)) for limit in (lock, statement))
-    pin(connection, dict(zip(_TIMEOUTS, limits, strict=True)))
+    shown = connection.execute(f"{_SHOW_TIMEOUTS}; {_set_timeouts(lock, statement)}".encode())
+    (before_lock,) = shown.fetchone() or ("0",)
+    shown.nextset()
+    (before_statement,) = shown.fetchone() or ("0",)
     try:
         yield
     finally:
         if not connection.closed and not connection.broken:
-            pin(connection, before)
+            run_sql(
+                connection,
+                f"SET lock_timeout = {literal(before_lock)};"
+                f" SET statement_timeout = {literal(before_statement)}",
+            )
+
+
+def _set_timeouts(lock: timedelta, statement: timedelta) -> str:
+    return (
+        f"SET lock_timeout = {milliseconds(lock)};"
+        f" SET statement_timeout = {milliseconds(statement)}"
+    )
 
 
 def _let_a_transaction_pass(connection: Connection) -> None:

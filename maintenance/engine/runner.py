@@ -7,7 +7,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
-from maintenance.engine.actions import IRREVERSIBLE, Action, ActionKind
+from maintenance.engine.actions import UNSEEN, Action, ActionKind
 from maintenance.engine.ladder import Progress
 from maintenance.engine.lanes import Opener, side_by_side
 from maintenance.engine.workbench import Executor, Workbench, run_steps
@@ -93,9 +93,6 @@ def run(
     results: list[Result] = []
 
     def perform(connection: Connection, action: Action) -> Result:
-        # The intent of something that can't be undone stands next to all outcomes before it.
-        if action.kind in IRREVERSIBLE:
-            journal.flush()
         return _perform(bench(connection), action, crew.executors.get(action.kind, run_steps))
 
     try:
@@ -103,6 +100,9 @@ def run(
             results.append(result)
             progress(_line(result, len(results), len(actions)))
             journal.conclude(_conclusion(result))
+            # No look at the catalog tells what came of it, and what follows may lean on it.
+            if result.action.kind in UNSEEN:
+                journal.flush()
     finally:
         journal.flush()
     return results
