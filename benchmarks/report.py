@@ -10,7 +10,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.outcomes import Outcome, Target
+from benchmarks.outcomes import Outcome, Target, ratio
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -21,9 +21,9 @@ def show(outcome: Outcome, console: Console) -> None:
     table.add_column("contender")
     for heading in ("median", "least", "most", "times"):
         table.add_column(heading, justify="right")
-    first = median(next(iter(outcome.samples.values())))
-    for name, values in outcome.samples.items():
-        table.add_row(name, *(_cells(values, first)))
+    first = next(iter(outcome.samples))
+    for name in outcome.samples:
+        table.add_row(name, *(_cells(outcome.samples, name, first)))
     console.print(table)
     for target in outcome.targets:
         console.print(_line(target))
@@ -45,13 +45,21 @@ def write(outcomes: Mapping[str, Outcome], server_version: str, folder: Path = R
     return path
 
 
-def _cells(values: Sequence[float], first: float) -> Iterator[str]:
+def _cells(samples: Mapping[str, Sequence[float]], name: str, first: str) -> Iterator[str]:
+    values = samples[name]
     if not values:
         yield "not installed"
         return
     for value in (median(values), min(values), max(values)):
         yield f"{value:.3f}" if value < 10 else f"{value:,.1f}"
-    yield f"{median(values) / first:.2f}"
+    yield f"{_times(samples, name, first):.2f}"
+
+
+def _times(samples: Mapping[str, Sequence[float]], name: str, first: str) -> float:
+    """Return the ratio that targets are held against; of medians where rounds have no pairs."""
+    if len(samples[name]) == len(samples[first]):
+        return ratio(samples, name, first)
+    return median(samples[name]) / median(samples[first])
 
 
 def _line(target: Target) -> str:

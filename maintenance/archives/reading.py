@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from urllib.parse import unquote
 
+from maintenance.archives.aside import ahead
 from maintenance.archives.digest import Digest, Tally, refuse_difference
 from maintenance.archives.folder import Folder, subfolders
 from maintenance.archives.formats import check_size, texts
@@ -65,7 +66,7 @@ def read_back(
         ArchiveError: the store fails.
     """
     tally = Tally()
-    for text in texts(folder, data, columns):
+    for text in ahead(texts(folder, data, columns)):
         tally.take(text)
         if take is not None:
             take(text)
