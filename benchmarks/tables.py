@@ -60,9 +60,12 @@ def settle(connection: psycopg.Connection[Any]) -> None:
 
 
 def n_partitions(url: str) -> int:
-    """Count the partitions of a database's tables."""
+    """Count the partitions of a database's tables, without those of the store."""
     with session(url) as connection:
-        counted = "SELECT count(*) FROM pg_catalog.pg_class WHERE relispartition AND relkind = 'r'"
+        counted = (
+            "SELECT count(*) FROM pg_catalog.pg_class WHERE relispartition AND relkind = 'r'"
+            " AND relnamespace IS DISTINCT FROM pg_catalog.to_regnamespace('maintenance')"
+        )
         row = connection.execute(counted).fetchone()
     assert row is not None, "count(*) returns a row"
     return int(row[0])
