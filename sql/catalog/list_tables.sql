@@ -4,6 +4,12 @@
 -- columns: oid oid, schema text, name text, kind text, owner text, manageable bool, creatable bool, columns jsonb, key_strategy text, key_columns jsonb, replica_identity text, row_security bool, force_row_security bool, tablespace text, access_method text, targets jsonb, grants jsonb, column_grants jsonb, owner_lacks jsonb, default_grantees jsonb, foreign_keys jsonb, referenced_by jsonb, default_checks jsonb
 -- locks: none
 -- source: PostgreSQL manual, 53 System Catalogs
+-- Foreign keys are found once for all tables: nothing indexes what they point to.
+WITH keys AS MATERIALIZED (
+  SELECT f.conrelid, f.confrelid
+    FROM pg_catalog.pg_constraint f
+   WHERE f.contype = 'f' AND f.conparentid = 0
+)
 SELECT
   c.oid,
   n.nspname::text AS schema,
@@ -69,17 +75,17 @@ SELECT
       AND g.grantee NOT IN (d.defaclrole, c.relowner)) AS default_grantees,
   -- both directions: ATTACH locks the tables this one points to and those that point to it
   (SELECT pg_catalog.jsonb_agg(DISTINCT pg_catalog.jsonb_build_array(fn.nspname, fc.relname))
-     FROM pg_catalog.pg_constraint f
+     FROM keys f
      JOIN pg_catalog.pg_class fc
        ON fc.oid = CASE WHEN f.conrelid = c.oid THEN f.confrelid ELSE f.conrelid END
      JOIN pg_catalog.pg_namespace fn ON fn.oid = fc.relnamespace
-    WHERE f.contype = 'f' AND f.conparentid = 0 AND fc.oid <> c.oid
+    WHERE fc.oid <> c.oid
       AND (f.conrelid = c.oid OR f.confrelid = c.oid)) AS foreign_keys,
   (SELECT pg_catalog.jsonb_agg(DISTINCT pg_catalog.jsonb_build_array(fn.nspname, fc.relname))
-     FROM pg_catalog.pg_constraint f
+     FROM keys f
      JOIN pg_catalog.pg_class fc ON fc.oid = f.conrelid
      JOIN pg_catalog.pg_namespace fn ON fn.oid = fc.relnamespace
-    WHERE f.contype = 'f' AND f.conparentid = 0 AND f.confrelid = c.oid) AS referenced_by,
+    WHERE f.confrelid = c.oid) AS referenced_by,
   -- on the default partition, left by a run that was killed: see partitions/checks.py
   (SELECT pg_catalog.jsonb_agg(k.conname ORDER BY k.conname)
      FROM pg_catalog.pg_constraint k
