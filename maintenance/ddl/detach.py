@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from maintenance.catalog.models import Partition, Table
 from maintenance.catalog.trees import Tree
 from maintenance.ddl.guards import still_attached
-from maintenance.ddl.locking import allowed_time
+from maintenance.ddl.locking import allowed_time, take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import QualifiedName
 
@@ -27,8 +27,11 @@ def detach(parent: Table, child: Partition, mark: str) -> tuple[Step, ...]:
     guard = still_attached(child.relation, child.oid, parent.relation, child.bound)
     statement = f"ALTER TABLE {parent.relation} DETACH PARTITION {child.relation}"
     if parent.default is not None or parent.referenced_by:
-        statements = (guard, mark, *_time_for(child.tree), statement)
-        return (Step(statements=statements, locks=tuple(_plain_locks(parent))),)
+        locks = tuple(_plain_locks(parent))
+        # Whoever writes a row that points here locks its own table first, then this one.
+        first = (take(locks),) if parent.referenced_by else ()
+        statements = (*first, guard, mark, *_time_for(child.tree), statement)
+        return (Step(statements=statements, locks=locks),)
     own = Lock(str(child.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
     return (
         Step(statements=(guard, mark), locks=(own,)),
@@ -67,6 +70,8 @@ def _time_for(tree: Tree | None) -> tuple[str, ...]:
 
 
 def _plain_locks(parent: Table) -> Iterator[Lock]:
+    for other in sorted(parent.referenced_by):
+        yield Lock(str(other), LockMode.ACCESS_EXCLUSIVE)
     yield Lock(str(parent.relation), LockMode.ACCESS_EXCLUSIVE)
     if parent.default is not None:
         yield Lock(str(parent.default.relation), LockMode.ACCESS_EXCLUSIVE)
@@ -79,5 +84,5 @@ def _concurrent_locks(parent: Table) -> Iterator[Lock]:
 
 
 def _foreign_locks(parent: Table) -> Iterator[Lock]:
-    for other in sorted(parent.foreign_keys):
+    for other in sorted(set(parent.foreign_keys) - set(parent.referenced_by)):
         yield Lock(str(other), LockMode.SHARE_ROW_EXCLUSIVE)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from maintenance.archives import require_packages
 from maintenance.catalog.models import Snapshot
@@ -18,9 +18,18 @@ from maintenance.policy import Policy
 from maintenance.retention import plan as planner
 from maintenance.retention.apply import detach, drop
 from maintenance.retention.archive import archive
+from maintenance.retention.hindrances import Hindrances
+from maintenance.retention.looking import look_for_hindrances
 
 
-class Retention(Subject[Snapshot]):
+class Seen(NamedTuple):
+    """The common snapshot, and what is in the way of what is due."""
+
+    snapshot: Snapshot
+    hindrances: Hindrances
+
+
+class Retention(Subject[Seen]):
     """The subject `retention`."""
 
     name = "retention"
@@ -56,13 +65,13 @@ class Retention(Subject[Snapshot]):
         """The partitioned tables of the policy."""
         return [section.table for section in policy.partitions]
 
-    def observe(self, look: Look) -> Snapshot:
-        """The common snapshot is all it needs."""
-        return look.snapshot
+    def observe(self, look: Look) -> Seen:
+        """Look for what is in the way of tables that are due."""
+        return Seen(look.snapshot, look_for_hindrances(look))
 
-    def plan(self, policy: Policy, seen: Snapshot, now: datetime, request: Request) -> Plan:
+    def plan(self, policy: Policy, seen: Seen, now: datetime, request: Request) -> Plan:
         """Retire what has expired, at most `max_per_run` partitions a table."""
-        return planner.plan(policy, seen, now, request)
+        return planner.plan(policy, seen.snapshot, now, request, seen.hindrances)
 
 
 RETENTION = Retention()

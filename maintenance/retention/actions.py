@@ -22,14 +22,19 @@ from maintenance.partitioning.expiry import Detached, Expired
 from maintenance.retention.case import Case, Target, detached_target
 
 
-def retire(case: Case, item: Expired) -> Iterator[Action]:
-    """Yield what takes one partition from attached to gone, as far as this run may go."""
+def retire(case: Case, item: Expired, after: tuple[str, ...] = ()) -> Iterator[Action]:
+    """Yield what takes one partition from attached to gone, as far as this run may go.
+
+    Args:
+        case: the table.
+        item: the partition.
+        after: ids of actions that must be done before it is detached.
+    """
     target = case.attached(item)
-    after: tuple[str, ...] = ()
     if case.archives:
         archived = archive(case, target)
         yield archived
-        after = (archived.id,)
+        after = (archived.id, *after)
     mark = {DETACHED_FROM: case.name, "bound": item.bound, "period": target.period, "at": NOW}
     comment = marked(case.comments.get(target.oid), mark)
     steps = detach(case.table, item.span.partition, stamp(target.relation, comment))

@@ -6,29 +6,39 @@ from maintenance.catalog.history import History
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.partitioning.expiry import Detached, Expired
 from maintenance.retention.case import Case
+from maintenance.retention.choosing import Kept
 from maintenance.sizes import PAGE_BYTES, readable_size
 
+SHOWN = 5
 
-def due_findings(case: Case, due: Sequence[Expired]) -> Iterator[Finding]:
-    """Yield what has expired: to go, held, or kept by what points to the table."""
+
+def due_findings(case: Case, due: Sequence[Expired], kept: Sequence[Kept]) -> Iterator[Finding]:
+    """Yield what has expired: to go, held, or kept by what stands on it or points to it."""
     held = [item for item in due if item.held is not None]
     if held:
         reasons = ", ".join(f"{item.relation} ({item.held})" for item in held)
         text = f"expired and held: {reasons}"
         yield _finding(case, FindingKind.RETENTION_HELD, Severity.INFO, text, len(held))
     free = [item for item in due if item.held is None]
-    if not free:
+    if not free and not kept:
         return
-    severity = Severity.INFO
-    text = f"{len(free)} partitions have expired, the oldest is {free[0].relation}"
-    if case.table.referenced_by:
-        others = ", ".join(str(name) for name in case.table.referenced_by)
-        severity = Severity.WARN
-        text = (
-            f"{len(free)} partitions have expired and must stay: foreign keys of {others} point"
-            " to this table; drop those keys, or give this table no retention"
-        )
-    yield _finding(case, FindingKind.RETENTION_DUE, severity, text, len(free))
+    must_stay = [each for each in kept if not each.waits]
+    parts = (
+        [f"{len(free)} partitions have expired, the oldest is {free[0].relation}"] if free else []
+    )
+    if must_stay:
+        todo = "drop what keeps them, or give this table no retention"
+        parts.append(f"{len(must_stay)} must stay: {_listed(must_stay)}; {todo}")
+    if waiting := [each for each in kept if each.waits]:
+        parts.append(f"{len(waiting)} wait until those have gone: {_listed(waiting)}")
+    severity = Severity.WARN if must_stay else Severity.INFO
+    text = "; ".join(parts)
+    yield _finding(case, FindingKind.RETENTION_DUE, severity, text, max(len(free), len(kept)))
+
+
+def _listed(kept: Sequence[Kept]) -> str:
+    more = f" and {len(kept) - SHOWN} more" if len(kept) > SHOWN else ""
+    return ", ".join(f"{each.relation} ({each.reason})" for each in kept[:SHOWN]) + more
 
 
 def fuse_finding(case: Case, n_due: int) -> Iterator[Finding]:

@@ -1,27 +1,39 @@
 """Planning retention: what has expired goes, oldest first, never more than the fuse allows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from maintenance.catalog.models import Snapshot
+from maintenance.engine.actions import ActionKind
 from maintenance.engine.plans import Plan, join
 from maintenance.engine.requests import Request
+from maintenance.names import QualifiedName, parse_name
 from maintenance.partitioning.coverage import codec_of, coverage_of
 from maintenance.partitioning.expiry import Expired, detached, expired, grace_over
 from maintenance.partitioning.fitness import unfit
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.retention.actions import archive, end_pending, finish, retire, unmark
 from maintenance.retention.case import Case, case_of
+from maintenance.retention.choosing import Surroundings, choose
 from maintenance.retention.findings import clocks_differ, due_findings, fuse_finding, stranded
+from maintenance.retention.hindrances import Hindrances
 
+NOTHING_SEEN = Hindrances()
 MAX_CLOCK_SKEW = timedelta(minutes=1)
 
 
-def plan(policy: Policy, snapshot: Snapshot, now: datetime, request: Request) -> Plan:
+def plan(
+    policy: Policy,
+    snapshot: Snapshot,
+    now: datetime,
+    request: Request,
+    hindrances: Hindrances = NOTHING_SEEN,
+) -> Plan:
     """Plan the retention of every table of the policy that has one.
 
     A server whose clock differs from ours by more than a minute is left alone: what has expired
     is not known. A table that is unfit is another subject's finding, and is left alone too.
+    Tables whose rows point to others of them come first, so that their months go first.
     """
     fit = [
         section
@@ -30,7 +42,43 @@ def plan(policy: Policy, snapshot: Snapshot, now: datetime, request: Request) ->
     ]
     if request.periods or request.archives:
         return join(_archive_asked(section, snapshot, now, request.archives) for section in fit)
-    return join(_plan_table(section, snapshot, now, request.max_per_run) for section in fit)
+    due = frozenset(_dropped_in_the_end(fit, snapshot, now))
+    around = Surroundings(hindrances, snapshot.history, due)
+    return join(
+        _plan_table(section, snapshot, now, request.max_per_run, around)
+        for section in _pointing_first(fit, snapshot)
+    )
+
+
+def _pointing_first(
+    sections: Sequence[PartitionPolicy], snapshot: Snapshot
+) -> Iterator[PartitionPolicy]:
+    """Yield tables in the order of the policy, but not before those that point to them."""
+    by_name = {section.table: section for section in sections}
+    done: set[QualifiedName] = set()
+
+    def visit(section: PartitionPolicy) -> Iterator[PartitionPolicy]:
+        if section.table in done:
+            return
+        done.add(section.table)
+        for other in snapshot.tables[section.table].referenced_by:
+            if other in by_name:
+                yield from visit(by_name[other])
+        yield section
+
+    for section in sections:
+        yield from visit(section)
+
+
+def _dropped_in_the_end(
+    sections: Sequence[PartitionPolicy], snapshot: Snapshot, now: datetime
+) -> Iterator[QualifiedName]:
+    for section in sections:
+        retention = section.retention
+        if retention is not None and retention.action in ("drop", "archive_then_drop"):
+            items = expired(section, retention, snapshot, now)
+            yield from (item.relation for item in items if item.held is None)
+            yield from (item.table.relation for item in detached(section, snapshot, ()))
 
 
 def _archive_asked(
@@ -47,7 +95,11 @@ def _archive_asked(
 
 
 def _plan_table(
-    section: PartitionPolicy, snapshot: Snapshot, now: datetime, fuse: int | None
+    section: PartitionPolicy,
+    snapshot: Snapshot,
+    now: datetime,
+    fuse: int | None,
+    around: Surroundings,
 ) -> Plan:
     pending = tuple(end_pending(snapshot.tables[section.table]))
     retention = section.retention
@@ -60,11 +112,17 @@ def _plan_table(
     if abs(snapshot.server.clock_skew_s) > MAX_CLOCK_SKEW.total_seconds():
         return Plan(actions=pending, findings=tuple(clocks_differ(case, due)))
     ended = {int(action.preconditions["oid"]): action.id for action in pending}
-    work = _work(case, due, snapshot, ended)
+    work = _work(case, due, snapshot, ended, around)
     return Plan(actions=(*pending, *work.actions), findings=work.findings)
 
 
-def _work(case: Case, due: Sequence[Expired], snapshot: Snapshot, ended: dict[int, str]) -> Plan:
+def _work(
+    case: Case,
+    due: Sequence[Expired],
+    snapshot: Snapshot,
+    ended: dict[int, str],
+    around: Surroundings,
+) -> Plan:
     """Plan what goes: first what earlier runs have detached, then what is still attached."""
     loose = list(detached(case.policy, snapshot, ended))
     left = [
@@ -72,19 +130,20 @@ def _work(case: Case, due: Sequence[Expired], snapshot: Snapshot, ended: dict[in
         for item in loose
         if case.drops and grace_over(case.policy, case.retention, item.at, case.now)
     ]
-    free = [item for item in due if item.held is None and not case.table.referenced_by]
-    most = case.retention.max_per_run
-    going = free[: max(most - len(left), 0)]
-    unattached = {*ended, *(item.span.partition.oid for item in going)}
+    choice = choose(case, left, [item for item in due if item.held is None], around)
+    unattached = {*ended, *(leaving.item.span.partition.oid for leaving in choice.leaving)}
+    actions = (
+        *unmark(case, unattached),
+        *(finish(case, item, ended) for item in choice.finishing),
+        *(action for each in choice.leaving for action in retire(case, each.item, each.after)),
+    )
+    drops = (action for action in actions if action.kind is ActionKind.DROP_PARTITION)
+    around.dropped |= {parse_name(action.object): action.id for action in drops}
     return Plan(
-        actions=(
-            *unmark(case, unattached),
-            *(finish(case, item, ended) for item in left[:most]),
-            *(action for item in going for action in retire(case, item)),
-        ),
+        actions=actions,
         findings=(
-            *due_findings(case, due),
-            *fuse_finding(case, len(left) + len(free)),
+            *due_findings(case, due, choice.kept),
+            *fuse_finding(case, choice.n_due),
             *stranded(case, [] if case.drops else loose, snapshot.history),
         ),
     )

@@ -13,14 +13,14 @@ from maintenance import maintain
 from maintenance.cli import cli
 from maintenance.ddl.marks import marked, read_mark, set_comment
 from maintenance.engine import runner
-from maintenance.engine.findings import FindingKind
+from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.requests import Request
 from maintenance.engine.runner import Outcome
 from maintenance.maintain import Report
 from maintenance.names import QualifiedName
 from maintenance.periods import Interval, period_of
 from maintenance.policy import Policy
-from tests.builders import Database
+from tests.builders import Database, Role
 from tests.integration.test_writers import writing
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy
 
@@ -162,14 +162,133 @@ def test_tables_foreign_keys_point_to_are_locked_one_at_a_time(
     assert child(-5) not in relations(filled)
 
 
-def test_table_that_others_point_to_is_kept(filled: Database, tmp_path: Path) -> None:
-    filled.execute(
-        "CREATE TABLE public.notes (id bigint, at timestamptz,"
-        " FOREIGN KEY (id, at) REFERENCES public.events)"
-    )
-    report = retire(policy_of(filled, tmp_path))
-    assert report.results == ()
-    assert any("public.notes" in finding.message for finding in report.findings)
+NOTES = """
+CREATE TABLE public.{0} (id bigint, at timestamptz,
+  FOREIGN KEY (id, at) REFERENCES public.events) {1}
+"""
+HOSTILE = '"Notes; ""x"" .ü"'
+
+
+def due(report: Report) -> Any:
+    kind = FindingKind.RETENTION_DUE
+    found = [f for f in report.findings if f.kind is kind and f.object == "public.events"]
+    return found[0] if found else None
+
+
+def test_row_that_others_point_to_is_kept_and_the_other_months_go(
+    filled: Database, tmp_path: Path
+) -> None:
+    filled.execute(NOTES.format(HOSTILE, ""))
+    filled.execute(f"INSERT INTO public.{HOSTILE} SELECT id, at FROM public.events WHERE id = 5")
+    report = retire(policy_of(filled, tmp_path, max_per_run=9))
+    assert report.ok
+    assert relations(filled) & {child(-5), child(-4), child(-3)} == {child(-5)}
+    finding = due(report)
+    assert finding.severity is Severity.WARN
+    assert f"{child(-5)} (rows of public.{HOSTILE} point to its rows)" in finding.message
+    assert filled.execute("SELECT id FROM public.events WHERE id = 5") == [(5,)]
+    filled.execute(f"DELETE FROM public.{HOSTILE}")
+    assert retire(policy_of(filled, tmp_path)).ok
+    assert child(-5) not in relations(filled)
+
+
+def pointing(database: Database, folder: Path, **retention: Any) -> Policy:
+    """Policies of events and of notes, a partition and a row each for the same months."""
+    database.execute(NOTES.format("notes", "PARTITION BY RANGE (at)"))
+    notes = {"table": "public.notes", "column": "at"}
+    keeping = make_policy(folder, database.url, EVENTS, notes, name="app")
+    asked = tuple(month(-n) for n in range(6))
+    maintain.apply(keeping, request=Request(QualifiedName("public", "notes"), asked))
+    database.execute("INSERT INTO public.notes SELECT id, at FROM public.events")
+    section = {"keep": "2 months", "action": "drop", "max_per_run": 9}
+    both = (EVENTS | {"retention": section}, notes | {"retention": section | retention})
+    return make_policy(folder, database.url, *both, name="app")
+
+
+def test_months_whose_rows_point_to_others_go_first_in_the_same_run(
+    filled: Database, tmp_path: Path
+) -> None:
+    policy = pointing(filled, tmp_path)
+    report = retire(policy)
+    assert report.ok
+    assert len(report.results) == 12
+    assert filled.execute("SELECT id FROM public.events ORDER BY id") == [(0,), (1,), (2,)]
+    assert filled.execute("SELECT id FROM public.notes ORDER BY id") == [(0,), (1,), (2,)]
+    assert retire(policy).plan.actions == ()
+
+
+def test_months_wait_for_those_that_point_to_them_and_go_later(
+    filled: Database, tmp_path: Path
+) -> None:
+    policy = pointing(filled, tmp_path, max_per_run=1)
+    report = retire(policy)
+    assert report.ok
+    assert relations(filled) & {child(-5), child(-4), child(-3)} == {child(-4), child(-3)}
+    finding = due(report)
+    assert finding.severity is Severity.INFO
+    assert "wait until those have gone" in finding.message
+    for _ in range(2):
+        assert retire(policy).ok
+    assert not relations(filled) & {child(-5), child(-4), child(-3)}
+
+
+def test_months_wait_while_those_that_point_to_them_are_kept_detached(
+    filled: Database, tmp_path: Path
+) -> None:
+    report = retire(pointing(filled, tmp_path, grace="7 days"))
+    assert report.ok
+    assert filled.execute("SELECT count(*) FROM public.notes") == [(3,)]
+    assert filled.execute("SELECT count(*) FROM public.events") == [(6,)]
+    assert "wait until those have gone" in due(report).message
+
+
+def test_month_that_its_own_table_points_to_is_kept(filled: Database, tmp_path: Path) -> None:
+    for statement in (
+        "ALTER TABLE public.events ADD reply_to bigint, ADD reply_at timestamptz",
+        "ALTER TABLE public.events ADD FOREIGN KEY (reply_to, reply_at) REFERENCES public.events",
+        "UPDATE public.events e SET (reply_to, reply_at) ="
+        " (SELECT id, at FROM public.events WHERE id = 5) WHERE id = 4",
+    ):
+        filled.execute(statement)
+    report = retire(policy_of(filled, tmp_path, max_per_run=9))
+    assert report.ok
+    assert relations(filled) & {child(-5), child(-4), child(-3)} == {child(-5)}
+    assert due(report).severity is Severity.WARN
+
+
+def test_row_that_comes_to_point_to_a_month_after_planning_is_never_orphaned(
+    filled: Database, tmp_path: Path
+) -> None:
+    filled.execute(NOTES.format("notes", ""))
+    whole = runner.run
+
+    def raced(*args: Any, **kwargs: Any) -> Any:
+        filled.execute("INSERT INTO public.notes SELECT id, at FROM public.events WHERE id = 5")
+        return whole(*args, **kwargs)
+
+    runner.run = raced
+    try:
+        report = retire(policy_of(filled, tmp_path, max_per_run=1))
+    finally:
+        runner.run = whole
+    assert [r.outcome for r in report.results] == [Outcome.FAILED, Outcome.SKIPPED]
+    assert "23503" in str(report.results[0].error)
+    assert filled.execute("SELECT id FROM public.events WHERE id = 5") == [(5,)]
+
+
+def test_role_that_may_not_read_who_points_to_a_table_keeps_it(
+    filled: Database, tmp_path: Path, owner_role: Role
+) -> None:
+    filled.give_to(owner_role)
+    filled.execute(NOTES.format("notes", ""))
+    policy = policy_of(filled, tmp_path)
+    url = filled.url_of(owner_role)
+    section = {"keep": "2 months", "action": "drop"}
+    theirs = make_policy(tmp_path, url, {**EVENTS, "retention": section}, name="app")
+    report = maintain.plan(theirs, only=["retention"])
+    assert report.plan.actions == ()
+    assert "was not to be told" in due(report).message
+    assert maintain.plan(policy, only=["retention"]).plan.actions
 
 
 def test_partition_replaced_after_planning_is_not_touched(filled: Database, tmp_path: Path) -> None:
@@ -195,13 +314,33 @@ def test_partition_replaced_after_planning_is_not_touched(filled: Database, tmp_
     assert filled.execute("SELECT id FROM public.events WHERE id = 55") == [(55,)]
 
 
-def test_view_on_a_partition_stops_its_drop_and_nothing_is_cascaded(
+def test_month_that_a_view_stands_on_stays_and_uses_up_no_fuse(
     filled: Database, tmp_path: Path
 ) -> None:
     filled.execute(f"CREATE VIEW public.report AS SELECT * FROM public.{child(-5)}")
     report = retire(policy_of(filled, tmp_path, max_per_run=1))
-    assert report.results[-1].outcome is Outcome.FAILED
-    assert "2BP01" in str(report.results[-1].error)
+    assert report.ok
+    assert relations(filled) & {child(-5), child(-4), child(-3)} == {child(-5), child(-3)}
+    assert "view public.report would be lost with it" in due(report).message
+    assert filled.execute("SELECT id FROM public.report") == [(5,)]
+    assert filled.execute("SELECT count(*) FROM public.events WHERE id = 5") == [(1,)]
+
+
+def test_detached_table_that_a_view_stands_on_stays_and_uses_up_no_fuse(
+    filled: Database, tmp_path: Path
+) -> None:
+    assert retire(policy_of(filled, tmp_path, action="detach", max_per_run=1)).ok
+    filled.execute(f"CREATE VIEW public.report AS SELECT * FROM public.{child(-5)}")
+    report = retire(policy_of(filled, tmp_path, max_per_run=1))
+    assert report.ok
+    assert relations(filled) & {child(-5), child(-4), child(-3)} == {child(-5), child(-3)}
+    assert "view public.report" in due(report).message
+
+
+def test_what_stands_on_a_month_does_not_keep_it_attached(filled: Database, tmp_path: Path) -> None:
+    filled.execute(f"CREATE VIEW public.report AS SELECT * FROM public.{child(-5)}")
+    assert retire(policy_of(filled, tmp_path, action="detach", max_per_run=1)).ok
+    assert filled.execute("SELECT count(*) FROM public.events") == [(5,)]
     assert filled.execute("SELECT id FROM public.report") == [(5,)]
 
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maintenance.catalog.history import Deed, History
 from maintenance.catalog.models import MarkedTable
 from maintenance.ddl.marks import marked, read_mark
 from maintenance.engine.findings import FindingKind
@@ -237,3 +238,21 @@ def test_mark_of_a_detach_not_carried_out_goes_unless_this_run_detaches() -> Non
         ("detach_partition", "2026_07"),
         ("drop_partition", "2026_07"),
     ]
+
+
+def detached_table(name: str, oid: int, at: str) -> MarkedTable:
+    mark = {"detached_from": "public.events", "bound": "b", "period": name[-7:], "at": at}
+    return MarkedTable(oid, QualifiedName("public", name), marked(None, mark), False, 0)
+
+
+def test_table_whose_drop_failed_the_last_time_comes_last() -> None:
+    old = detached_table("events_2026_01", 91, "2026-10-01T00:00:00+00:00")
+    later = detached_table("events_2026_02", 92, "2026-10-02T00:00:00+00:00")
+    failed = Deed("0198c0de", "public.events", "drop_partition", "failed", NOW)
+    snapshot = {
+        "marked": (old, later),
+        "history": History(deeds={"public.events_2026_01": failed}),
+    }
+    for fuse, wanted in ((1, ["2026_02"]), (2, ["2026_02", "2026_08"])):
+        result = retired(*months("2026-08", "2026-11"), snapshot=snapshot, max_per_run=fuse)
+        assert [name for kind, name in done(result) if kind == "drop_partition"] == wanted

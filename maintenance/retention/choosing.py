@@ -1,0 +1,127 @@
+"""Which of the tables that are due may go in one run, and why the others stay.
+
+What can't be dropped does not count against the fuse: else one view would keep all months for
+ever. Unknown means keep.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from maintenance.catalog.history import History
+from maintenance.names import QualifiedName
+from maintenance.partitioning.expiry import Detached, Expired
+from maintenance.retention.case import Case
+from maintenance.retention.hindrances import Hindrances
+
+
+class Kept(NamedTuple):
+    """A table that is due and stays; `waits` if only until others of ours have gone."""
+
+    relation: QualifiedName
+    reason: str
+    waits: bool = False
+
+
+class Leaving(NamedTuple):
+    """A partition that goes, and the ids of the actions that must be done before."""
+
+    item: Expired
+    after: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What decides about one table besides its own policy.
+
+    Attributes:
+        due: partitions of all tables of the policy that are dropped in the end.
+        dropped: those whose drop is planned by now, with the id of the drop.
+    """
+
+    hindrances: Hindrances
+    history: History
+    due: frozenset[QualifiedName] = frozenset()
+    dropped: dict[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
+
+
+class Choice(NamedTuple):
+    """What one run does about one table.
+
+    Attributes:
+        finishing: tables detached before that are dropped.
+        leaving: partitions that are retired.
+        kept: what is due and can't go.
+        n_due: how many could go if there were no fuse.
+    """
+
+    finishing: Sequence[Detached]
+    leaving: Sequence[Leaving]
+    kept: Sequence[Kept]
+    n_due: int
+
+
+def choose(
+    case: Case, left: Sequence[Detached], free: Sequence[Expired], around: Surroundings
+) -> Choice:
+    """Choose what goes, oldest first: what was detached before, then what is still attached.
+
+    A table whose drop failed the last time comes last: it may fail again.
+    """
+    kept = list(_standing_on(left, around.hindrances.dependents))
+    stuck = {each.relation for each in kept}
+    left = [item for item in left if item.table.relation not in stuck]
+    leaving: list[Leaving] = []
+    for item in free:
+        found = _way_of(case, item, around)
+        kept.append(found) if isinstance(found, Kept) else leaving.append(found)
+    fresh = [item for item in left if not _failed(item, around.history)]
+    again = [item for item in left if _failed(item, around.history)]
+    going = [*fresh, *leaving, *again][: case.retention.max_per_run]
+    return Choice(
+        finishing=[item for item in going if isinstance(item, Detached)],
+        leaving=[item for item in going if isinstance(item, Leaving)],
+        kept=kept,
+        n_due=len(left) + len(leaving),
+    )
+
+
+def _failed(item: Detached, history: History) -> bool:
+    deed = history.deeds.get(str(item.table.relation))
+    return deed is not None and (deed.kind, deed.outcome) == ("drop_partition", "failed")
+
+
+def _standing_on(
+    left: Sequence[Detached], dependents: Mapping[int, tuple[str, ...]]
+) -> Iterator[Kept]:
+    for item in left:
+        if standing := dependents.get(item.table.oid):
+            yield Kept(item.table.relation, _depends(standing))
+
+
+def _depends(standing: Sequence[str]) -> str:
+    return f"{', '.join(standing)} would be lost with it"
+
+
+def _way_of(case: Case, item: Expired, around: Surroundings) -> Kept | Leaving:
+    oid = item.span.partition.oid
+    standing = around.hindrances.dependents.get(oid, ())
+    if case.drops and standing:
+        return Kept(item.relation, _depends(standing))
+    if not case.table.referenced_by:
+        return Leaving(item, ())
+    holders = around.hindrances.holders.get(oid)
+    if holders is None:
+        others = ", ".join(map(str, case.table.referenced_by))
+        return Kept(
+            item.relation,
+            f"foreign keys of {others} point to this table, and whether rows do was not to be told"
+            " within a lock timeout",
+        )
+    after = [around.dropped[holder] for holder in holders if holder in around.dropped]
+    if len(after) == len(holders):
+        return Leaving(item, tuple(after))
+    listed = ", ".join(map(str, holders))
+    own = {partition.relation for partition in case.table.partitions}
+    waits = around.due.issuperset(holders) and own.isdisjoint(holders)
+    return Kept(item.relation, f"rows of {listed} point to its rows", waits)

@@ -1,0 +1,104 @@
+"""Looking for what is in the way of tables that are due.
+
+PostgreSQL detaches no partition that rows of other tables point to, and looks for them while it
+holds its locks, which stop all writers. So we look before, without a lock worth mentioning, and
+leave alone what could not be looked through within a lock timeout.
+Source: PostgreSQL manual, ALTER TABLE … DETACH PARTITION; decision 0012.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import psycopg
+
+from maintenance.catalog.models import Snapshot
+from maintenance.engine.look import Look
+from maintenance.names import QualifiedName, quote
+from maintenance.partitioning.expiry import Expired, detached, expired
+from maintenance.partitioning.fitness import unfit
+from maintenance.policy import PartitionPolicy
+from maintenance.retention.hindrances import Hindrances
+from maintenance.server.session import fetch
+
+MOST_LOOKED_AT = 24
+"""How many partitions of a table are searched for rows that others point to, oldest first."""
+
+
+def look_for_hindrances(look: Look) -> Hindrances:
+    """Look at what is due by the policy's retention, and at nothing else.
+
+    Raises:
+        psycopg.Error: the catalog could not be read.
+    """
+    due = dict(_due(look))
+    loose = [item.table.oid for section in due for item in detached(section, look.snapshot, ())]
+    attached = [item.span.partition.oid for items in due.values() for item in items]
+    if not loose and not attached:
+        return Hindrances()
+    dependents: dict[int, tuple[str, ...]] = {}
+    for row in fetch(look.connection, "retention", "list_dependents", {"tables": loose + attached}):
+        dependents[row.oid] = (*dependents.get(row.oid, ()), row.dependent)
+    return Hindrances(dependents, dict(_holders(look, due)))
+
+
+def _due(look: Look) -> Iterator[tuple[PartitionPolicy, list[Expired]]]:
+    for section in look.policy.partitions:
+        retention = section.retention
+        if retention is None or retention.action == "keep" or not _fit(look, section):
+            continue
+        items = expired(section, retention, look.snapshot, look.now)
+        yield section, [item for item in items if item.held is None]
+
+
+def _fit(look: Look, section: PartitionPolicy) -> bool:
+    snapshot: Snapshot = look.snapshot
+    return look.request.concerns(section.table) and unfit(section, snapshot) is None
+
+
+def _holders(
+    look: Look, due: dict[PartitionPolicy, list[Expired]]
+) -> Iterator[tuple[int, tuple[QualifiedName, ...]]]:
+    tables = {look.snapshot.tables[section.table].oid: items for section, items in due.items()}
+    pointed_at = [
+        look.snapshot.tables[section.table].oid
+        for section, items in due.items()
+        if items and look.snapshot.tables[section.table].referenced_by
+    ]
+    if not pointed_at:
+        return
+    keys: dict[int, list[Any]] = {oid: [] for oid in pointed_at}
+    for key in fetch(look.connection, "retention", "list_incoming_keys", {"tables": pointed_at}):
+        keys[key.referenced].append(key)
+    for oid, of_table in keys.items():
+        yield from _search(look, tables[oid][:MOST_LOOKED_AT], of_table)
+
+
+def _search(
+    look: Look, items: Iterable[Expired], keys: list[Any]
+) -> Iterator[tuple[int, tuple[QualifiedName, ...]]]:
+    """Look through partitions of one table, until one takes longer than locks may be held."""
+    limit_s = look.policy.locks.lock_timeout.total_seconds()
+    for item in items:
+        began = time.perf_counter()
+        try:
+            found = {name for key in keys for name in _pointing(look, item.relation, key)}
+        except psycopg.Error:  # too slow, locked, or no right to read: not known
+            return
+        if time.perf_counter() - began > limit_s and not found:
+            return
+        yield item.span.partition.oid, tuple(sorted(found))
+
+
+def _pointing(look: Look, partition: QualifiedName, key: Any) -> Iterator[QualifiedName]:
+    """Yield the tables that have rows which point to rows of a partition by a key."""
+    pairs = zip(key.columns, key.referenced_columns, strict=True)
+    equal = " AND ".join(f"r.{quote(one)} = p.{quote(other)}" for one, other in pairs)
+    referencing = QualifiedName(key.schema, key.name)
+    statement = (
+        "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE c.oid IN (SELECT r.tableoid FROM {referencing} r JOIN {partition} p ON {equal})"
+    )
+    for schema, name in look.connection.execute(statement.encode()).fetchall():
+        yield QualifiedName(schema, name)
