@@ -24,7 +24,7 @@ from maintenance.names import QualifiedName
 from maintenance.partitions import PARTITIONS
 from maintenance.periods import CalendarSpan, midnight
 from maintenance.policy import PartitionPolicy, Policy
-from maintenance.retention import RETENTION
+from maintenance.retention import RETENTION, Seen
 from maintenance.server.session import Connection
 from maintenance.sessions import on_store
 from maintenance.store import Journal, forget_runs, history_tables, longest_keep
@@ -96,8 +96,9 @@ def _plan(tables: Policy, store: Connection, now: datetime) -> Plan:
     snapshot = observe(store, PARTITIONS.relations(tables), time_cap=tables.observe.time_cap)
     names = PARTITIONS.questions(tables, snapshot, now, EVERYTHING)
     snapshot = look_up(store, snapshot, names)
-    subjects = (PARTITIONS, RETENTION)
-    return join(subject.plan(tables, snapshot, now, EVERYTHING) for subject in subjects)
+    partitions = PARTITIONS.plan(tables, snapshot, now, EVERYTHING)
+    # Foreign keys point to none of our tables.
+    return join([partitions, RETENTION.plan(tables, Seen(snapshot), now, EVERYTHING)])
 
 
 def _carry_out(

@@ -1,20 +1,23 @@
 """What the owner should know about the rows in a default partition."""
 
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
+from maintenance.catalog.history import History, Reading
 from maintenance.catalog.models import Bucket
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.partitions.holding import Holding
+from maintenance.partitions.holding import FEW_ROWS, Holding
 from maintenance.partitions.outlook import Outlook
+from maintenance.partitions.rates import Rate, copy_time, growth, lasting
 from maintenance.partitions.remedy import Drain, Remedy, Stuck, Swap
 
 SHOWN = 5
-_DAY_S = 86_400
 
 
-def default_finding(outlook: Outlook, remedy: Remedy) -> Iterator[Finding]:
-    """Yield the finding that a default partition holds rows, if it does."""
+def default_finding(outlook: Outlook, remedy: Remedy, history: History) -> Iterator[Finding]:
+    """Yield the finding that a default partition holds rows, if it does, and how they grow."""
     default = outlook.table.default
     if default is None or not outlook.table.default_has_rows:
         return
@@ -22,6 +25,11 @@ def default_finding(outlook: Outlook, remedy: Remedy) -> Iterator[Finding]:
     text = f"its default partition {default.relation} holds rows"
     if holding is not None:
         text = f"its default partition {default.relation} holds {_count(holding)}"
+    data: dict[str, Any] = {"default": str(default.relation)}
+    if holding is not None:
+        rate = _rate(outlook, holding, history)
+        text += _growth_text(holding, rate, remedy)
+        data |= _data(holding) | _impact(outlook, holding, rate)
     yield Finding(
         FindingKind.DEFAULT_PARTITION_ROWS,
         Severity.WARN,
@@ -29,7 +37,7 @@ def default_finding(outlook: Outlook, remedy: Remedy) -> Iterator[Finding]:
         f"{name}: {text}{_outlook_text(outlook, remedy)}",
         value=holding.n_rows if holding else None,
         threshold=0,
-        data={"default": str(default.relation), **(_data(outlook, holding) if holding else {})},
+        data=data,
     )
 
 
@@ -64,8 +72,8 @@ def _outlook_text(outlook: Outlook, remedy: Remedy) -> str:
             return f"; no missing period from {span} takes them: {todo}"
 
 
-def _data(outlook: Outlook, holding: Holding) -> dict[str, Any]:
-    data: dict[str, Any] = {
+def _data(holding: Holding) -> dict[str, Any]:
+    return {
         "is_exact": holding.is_exact,
         "periods": {held.slot.period.key: held.n_rows for held in holding.held},
         "before": _bucket(holding.below),
@@ -73,8 +81,6 @@ def _data(outlook: Outlook, holding: Holding) -> dict[str, Any]:
         "without_key": holding.n_null,
         "since": holding.oldest.isoformat() if holding.oldest else None,
     }
-    rate = _rows_per_day(outlook, holding)
-    return data if rate is None else {**data, "rows_per_day": rate}
 
 
 def _bucket(bucket: Bucket | None) -> dict[str, Any] | None:
@@ -83,13 +89,46 @@ def _bucket(bucket: Bucket | None) -> dict[str, Any] | None:
     return {"rows": bucket.n_rows, "first": bucket.first, "last": bucket.last}
 
 
-def _rows_per_day(outlook: Outlook, holding: Holding) -> int | None:
-    """Return at which rate rows of the current period have fallen in since it began."""
+def _rate(outlook: Outlook, holding: Holding, history: History) -> Rate | None:
+    """Measure the growth since earlier runs, else since the current period began."""
+    rate = growth(history.default_rows.get(outlook.name, ()), holding.n_rows, outlook.now)
+    if rate is not None:
+        return rate
     for held in holding.held:
         if held.slot.period == outlook.current:
-            elapsed_s = (outlook.now - held.slot.lower).total_seconds()
-            return round(held.n_rows * _DAY_S / max(elapsed_s, 1.0))
+            return growth([Reading(held.slot.lower, 0)], held.n_rows, outlook.now)
     return None
+
+
+def _growth_text(holding: Holding, rate: Rate | None, remedy: Remedy) -> str:
+    """Tell how they grow, and what waiting costs where they have to be copied."""
+    if rate is None or rate.rows_per_day <= 0:
+        return ""
+    text = f"; {rate.rows_per_day:,} more a day since {rate.since:%Y-%m-%d}"
+    if isinstance(remedy, Swap):
+        return text
+    now, later = copy_time(holding.n_rows), copy_time(_in_a_week(holding, rate))
+    return f"{text}; to copy them takes about {lasting(now)} now, {lasting(later)} in a week"
+
+
+def _impact(outlook: Outlook, holding: Holding, rate: Rate | None) -> dict[str, Any]:
+    if rate is None:
+        return {}
+    facts: dict[str, Any] = {
+        "rows_per_day": rate.rows_per_day,
+        "rate_since": rate.since.isoformat(),
+        "copy_s": copy_time(holding.n_rows).total_seconds(),
+        "copy_in_a_week_s": copy_time(_in_a_week(holding, rate)).total_seconds(),
+    }
+    if FEW_ROWS - holding.n_rows > 0 and rate.rows_per_day > 0:
+        days = (FEW_ROWS - holding.n_rows) / rate.rows_per_day
+        with suppress(OverflowError):
+            facts["small_until"] = (outlook.now + timedelta(days=days)).isoformat()
+    return facts
+
+
+def _in_a_week(holding: Holding, rate: Rate) -> int:
+    return max(0, holding.n_rows + 7 * rate.rows_per_day)
 
 
 def _listed(items: list[str]) -> str:

@@ -8,6 +8,7 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.names import QualifiedName
 from maintenance.partitioning.window import Slot
 from maintenance.partitions.outlook import Outlook
+from maintenance.partitions.rates import insert_rate, lasting
 from maintenance.partitions.zones import zone_drift
 
 SHOWN = 5
@@ -49,19 +50,23 @@ def _horizon_short(outlook: Outlook, first: Slot) -> Finding:
     has_default = outlook.table.default is not None
     impact = "fall into the default partition" if has_default else "fail"
     overdue = first.lower <= outlook.now
-    when = "now" if overdue else f"from {first.lower:%Y-%m-%d %H:%M} UTC"
+    left = first.lower - outlook.now
+    when = "now" if overdue else f"from {first.lower:%Y-%m-%d %H:%M} UTC, in {lasting(left)}"
+    rate = insert_rate(outlook)
+    how_many = f", at the present rate about {rate:,} rows a day" if rate else ""
     return _finding(
         outlook,
         FindingKind.PARTITION_HORIZON_SHORT,
         Severity.ERROR if overdue and not has_default else Severity.WARN,
         f"{outlook.ahead} of {outlook.policy.premake} partitions ahead exist;"
-        f" inserts {impact} {when}",
+        f" inserts {impact} {when}{how_many}",
         value=outlook.ahead,
         threshold=outlook.policy.premake,
         data={
             "impact": impact,
             "impact_at": max(first.lower, outlook.now).isoformat(),
             "first_missing": first.period.key,
+            "rows_per_day": rate,
         },
     )
 

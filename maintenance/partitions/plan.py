@@ -98,7 +98,7 @@ def _plan_table(outlook: Outlook, snapshot: Snapshot, request: Request) -> Plan:
         ),
         findings=(
             *findings_of(outlook, _names_taken(outlook, named, taken), snapshot.history),
-            *default_finding(outlook, remedy),
+            *default_finding(outlook, remedy, snapshot.history),
             *drift_finding(outlook.table, drifted, outlook.siblings),
             *stranded(outlook, snapshot),
         ),

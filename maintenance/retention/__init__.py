@@ -18,7 +18,7 @@ from maintenance.policy import Policy
 from maintenance.retention import plan as planner
 from maintenance.retention.apply import detach, drop
 from maintenance.retention.archive import archive
-from maintenance.retention.hindrances import Hindrances
+from maintenance.retention.hindrances import NOTHING_SEEN, Hindrances
 from maintenance.retention.looking import look_for_hindrances
 
 
@@ -26,7 +26,7 @@ class Seen(NamedTuple):
     """The common snapshot, and what is in the way of what is due."""
 
     snapshot: Snapshot
-    hindrances: Hindrances
+    hindrances: Hindrances = NOTHING_SEEN
 
 
 class Retention(Subject[Seen]):

@@ -20,3 +20,6 @@ class Hindrances:
     holders: Mapping[int, tuple[QualifiedName, ...]] = field(
         default_factory=dict[int, tuple[QualifiedName, ...]]
     )
+
+
+NOTHING_SEEN = Hindrances()

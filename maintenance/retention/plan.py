@@ -16,9 +16,8 @@ from maintenance.retention.actions import archive, end_pending, finish, retire, 
 from maintenance.retention.case import Case, case_of
 from maintenance.retention.choosing import Surroundings, choose
 from maintenance.retention.findings import clocks_differ, due_findings, fuse_finding, stranded
-from maintenance.retention.hindrances import Hindrances
+from maintenance.retention.hindrances import NOTHING_SEEN, Hindrances
 
-NOTHING_SEEN = Hindrances()
 MAX_CLOCK_SKEW = timedelta(minutes=1)
 
 
