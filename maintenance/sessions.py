@@ -54,7 +54,14 @@ def on_history(policy: Policy, environ: Mapping[str, str]) -> Generator[Connecti
         store: Connection | None = None
         with suppress(UnreachableError):
             store = stack.enter_context(on_store(policy, environ))
-        yield store if store is not None and is_ready(store) else None
+        yield store if store is not None and _is_readable(store) else None
+
+
+def _is_readable(store: Connection) -> bool:
+    """Whether there is a store, and this role may look into it."""
+    with suppress(psycopg.errors.InsufficientPrivilege):
+        return is_ready(store)
+    return False
 
 
 @contextmanager

@@ -122,6 +122,5 @@ def _way_of(case: Case, item: Expired, around: Surroundings) -> Kept | Leaving:
     if len(after) == len(holders):
         return Leaving(item, tuple(after))
     listed = ", ".join(map(str, holders))
-    own = {partition.relation for partition in case.table.partitions}
-    waits = around.due.issuperset(holders) and own.isdisjoint(holders)
+    waits = around.due.issuperset(holders) and item.relation not in holders
     return Kept(item.relation, f"rows of {listed} point to its rows", waits)

@@ -242,18 +242,28 @@ def test_months_wait_while_those_that_point_to_them_are_kept_detached(
     assert "wait until those have gone" in due(report).message
 
 
-def test_month_that_its_own_table_points_to_is_kept(filled: Database, tmp_path: Path) -> None:
+def test_month_that_its_own_table_points_to_goes_after_the_one_that_does(
+    filled: Database, tmp_path: Path
+) -> None:
+    refer = (
+        "UPDATE public.events e SET (reply_to, reply_at) ="
+        " (SELECT id, at FROM public.events WHERE id = {}) WHERE id = {}"
+    )
     for statement in (
         "ALTER TABLE public.events ADD reply_to bigint, ADD reply_at timestamptz",
         "ALTER TABLE public.events ADD FOREIGN KEY (reply_to, reply_at) REFERENCES public.events",
-        "UPDATE public.events e SET (reply_to, reply_at) ="
-        " (SELECT id, at FROM public.events WHERE id = 5) WHERE id = 4",
+        refer.format(5, 4),
+        refer.format(3, 3),
     ):
         filled.execute(statement)
-    report = retire(policy_of(filled, tmp_path, max_per_run=9))
-    assert report.ok
-    assert relations(filled) & {child(-5), child(-4), child(-3)} == {child(-5)}
-    assert due(report).severity is Severity.WARN
+    policy = policy_of(filled, tmp_path, max_per_run=9)
+    planned = due(maintain.plan(policy, only=["retention"]))
+    assert f"{child(-3)} (rows of public.{child(-3)} point to its rows)" in planned.message
+    assert "1 wait until those have gone" in planned.message
+    assert retire(policy).ok
+    assert relations(filled) & {child(-5), child(-4), child(-3)} == {child(-5), child(-3)}
+    assert retire(policy).ok
+    assert relations(filled) & {child(-5), child(-4), child(-3)} == {child(-3)}
 
 
 def test_row_that_comes_to_point_to_a_month_after_planning_is_never_orphaned(

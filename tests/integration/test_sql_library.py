@@ -242,7 +242,12 @@ def answers(connection: psycopg.Connection[Any], server: PostgresServer) -> dict
     (parent,) = connection.execute(
         "SELECT 'public.events'::pg_catalog.regclass::pg_catalog.oid"
     ).fetchone() or (0,)
-    samples = {**SAMPLES, "parents oid[]": [parent], "most int8": 9}
+    samples = {
+        **SAMPLES,
+        "parents oid[]": [parent],
+        "tables oid[]": [parent],
+        "most int8": 9,
+    }
     found: dict[str, Any] = {}
     for file in newest(server):
         columns = file.fields("columns")
@@ -270,6 +275,8 @@ def events(database: Database) -> Database:
     database.execute("CREATE TABLE public.events_all PARTITION OF public.events DEFAULT")
     database.execute("ALTER TABLE public.events_all REPLICA IDENTITY FULL")
     database.execute("CREATE INDEX half ON ONLY public.events (note)")
+    database.execute("CREATE TABLE public.events_copy (LIKE public.events)")
+    database.execute("CREATE VIEW public.report AS SELECT * FROM public.events")
     with session(database.url) as connection:
         migrate(connection)
     holder = database.connect(autocommit=False)
