@@ -5,7 +5,14 @@ from typing import Any
 from maintenance.analytics import STALE_ANALYTICS
 from maintenance.caching import CACHING
 from maintenance.engine.subject import Subject
+from maintenance.matviews import MATVIEWS
 from maintenance.partitions import PARTITIONS
 from maintenance.retention import RETENTION
 
-SUBJECTS: tuple[Subject[Any], ...] = (PARTITIONS, STALE_ANALYTICS, CACHING, RETENTION)
+SUBJECTS: tuple[Subject[Any], ...] = (
+    PARTITIONS,
+    MATVIEWS,
+    STALE_ANALYTICS,
+    CACHING,
+    RETENTION,
+)

@@ -25,9 +25,15 @@ class ActionKind(StrEnum):
     RESTORE_PARTITION = "restore_partition"
     INVALIDATE_CACHE = "invalidate_cache"
     RECALCULATE_ROWS = "recalculate_rows"
+    CREATE_MATVIEW = "create_matview"
+    REFRESH_MATVIEW = "refresh_matview"
+    INDEX_MATVIEW = "index_matview"
+    REBUILD_MATVIEW = "rebuild_matview"
 
 
-UNSEEN = frozenset({ActionKind.ARCHIVE_PARTITION, ActionKind.RECALCULATE_ROWS})
+UNSEEN = frozenset(
+    {ActionKind.ARCHIVE_PARTITION, ActionKind.RECALCULATE_ROWS, ActionKind.REFRESH_MATVIEW}
+)
 """Kinds whose effect the catalog does not show; their executors prove it themselves."""
 
 
@@ -36,6 +42,7 @@ class LockMode(StrEnum):
 
     SHARE_UPDATE_EXCLUSIVE = "SHARE UPDATE EXCLUSIVE"
     SHARE_ROW_EXCLUSIVE = "SHARE ROW EXCLUSIVE"
+    EXCLUSIVE = "EXCLUSIVE"
     ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"
 
     @property
@@ -62,6 +69,7 @@ _HELD_MODES = (
 _WEAKEST_CONFLICT = {
     LockMode.SHARE_UPDATE_EXCLUSIVE: "ShareUpdateExclusiveLock",
     LockMode.SHARE_ROW_EXCLUSIVE: "RowExclusiveLock",
+    LockMode.EXCLUSIVE: "RowShareLock",
     LockMode.ACCESS_EXCLUSIVE: "AccessShareLock",
 }
 

@@ -130,9 +130,14 @@ def _each(
         else:
             results = ((action, attempt(connection, action)) for action in group)
         for action, result in results:
-            if result.outcome is not Outcome.DONE:
+            if result.outcome is not Outcome.DONE and not _was_needless(result):
                 undone.add(action.id)
             yield result
+
+
+def _was_needless(result: Result) -> bool:
+    """Whether what an action was to bring about is so without it."""
+    return isinstance(result.cause, NotNeededError)
 
 
 def _perform(bench: Workbench, action: Action, execute: Executor) -> Result:

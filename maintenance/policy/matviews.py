@@ -1,13 +1,16 @@
 """What the owner wants of materialized views and of tables that hold computed rows."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
-from maintenance.policy.paths import SqlFile
-from maintenance.policy.section import Section, as_written
+from maintenance.names import QualifiedName
+from maintenance.policy.paths import SqlFile, is_in_file
+from maintenance.policy.section import Section, as_written, refused
 from maintenance.policy.units import Duration
 from maintenance.policy.values import ColumnName, Cron, TableName, Text
+from maintenance.policy.viewsql import ViewSqlError, read_view_query
 
 Columns = Annotated[tuple[ColumnName, ...], Field(strict=False)]
 KeyColumns = Annotated[tuple[ColumnName, ...], Field(strict=False, min_length=1)]
@@ -32,6 +35,18 @@ class MatviewPolicy(Section):
     """Older content is a finding."""
     invalidates: Annotated[tuple[Text, ...], Field(strict=False)] = ()
     """Redis key patterns to delete after a refresh that changed rows."""
+
+    @field_validator("definition", mode="after")
+    @classmethod
+    def _check_definition(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        name: QualifiedName | None = info.data.get("name")
+        if path is not None and name is not None and is_in_file(info):
+            try:
+                read_view_query(path, name)
+            except ViewSqlError as error:
+                wanted = f"a file with one SELECT, or CREATE MATERIALIZED VIEW {name}"
+                raise refused(wanted, found=f"{error} of {path.name}") from error
+        return path
 
 
 class Activity(Section):

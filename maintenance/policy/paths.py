@@ -18,6 +18,11 @@ def _folder(info: ValidationInfo) -> Path | None:
     return context.get("folder")
 
 
+def is_in_file(info: ValidationInfo) -> bool:
+    """Whether what is read stands in a policy file, whose paths then exist."""
+    return _folder(info) is not None
+
+
 def _note(info: ValidationInfo, resolved: object, value: object) -> None:
     """Remember how the file writes a path, for whoever compares files of two machines."""
     context: dict[str, Any] = info.context or {}

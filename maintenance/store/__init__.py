@@ -1,17 +1,32 @@
 """History, in schema `maintenance` of the store database: runs, findings, what was observed."""
 
+from maintenance.store.definitions import known_definitions, note_definitions
 from maintenance.store.history import forget_runs, history_tables, longest_keep
 from maintenance.store.journal import Journal, RecentRun, recent_runs
+from maintenance.store.ledger import Refresh
 from maintenance.store.migrations import is_ready, migrate, missing_right
+from maintenance.store.refreshes import (
+    add_refresh,
+    newest_failures,
+    newest_refreshes,
+    note_proofs,
+)
 
 __all__ = [
     "Journal",
     "RecentRun",
+    "Refresh",
+    "add_refresh",
     "forget_runs",
     "history_tables",
     "is_ready",
+    "known_definitions",
     "longest_keep",
     "migrate",
     "missing_right",
+    "newest_failures",
+    "newest_refreshes",
+    "note_definitions",
+    "note_proofs",
     "recent_runs",
 ]

@@ -56,7 +56,7 @@ def places(found: list[Problem]) -> list[tuple[int, int, str]]:
 def example(tmp_path: Path) -> Policy:
     for file in SQL_FILES:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / file).touch()
+        (tmp_path / file).write_text("SELECT 1")
     (tmp_path / "sql/systems/learning_platform/queries").mkdir()
     (tmp_path / "policies").mkdir()
     return load_policy(write(tmp_path / "policies", EXAMPLE.read_text(encoding="utf-8")))

@@ -1,0 +1,208 @@
+"""What the owner should know of views: old, empty, missing, drifted, or costly to refresh."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.matviews.graph import in_circles
+from maintenance.matviews.models import Matview, Seen
+from maintenance.matviews.proof import judge
+from maintenance.matviews.reads import reads_of
+from maintenance.names import QualifiedName
+from maintenance.policy import MatviewPolicy, Policy
+
+
+def findings(policy: Policy, seen: Seen, now: datetime) -> list[Finding]:
+    """Return what stands, view by view in the order of the policy."""
+    circular = in_circles(reads_of(policy, seen))
+    found: list[Finding] = []
+    for section in policy.matviews:
+        if section.name in circular:
+            found.append(_circle(section.name, circular))
+        view = seen.views.get(section.name)
+        if view is None or view.kind != "m":
+            found.append(_missing(section, view, seen))
+            continue
+        found += _of_view(section, view, seen, now, right_until(policy, seen, section.name))
+    return found
+
+
+def right_until(policy: Policy, seen: Seen, name: QualifiedName) -> datetime | None:
+    """Return up to when a view shows everything, views that it reads included; None if unknown."""
+    reads = reads_of(policy, seen)
+    moments: list[datetime | None] = []
+    waiting, done = [name], set[QualifiedName]()
+    while waiting:
+        current = waiting.pop()
+        if current in done:
+            continue
+        done.add(current)
+        waiting += reads.get(current, ())
+        if current in seen.views:
+            moments.append(_own_moment(seen.views[current], seen))
+    known = [moment for moment in moments if moment is not None]
+    return min(known) if known and len(known) == len(moments) else None
+
+
+def _own_moment(view: Matview, seen: Seen) -> datetime | None:
+    if view.baseline is None:
+        return None
+    proven = judge(view, seen).as_of
+    return proven if proven is not None else view.baseline.right_until
+
+
+def _of_view(
+    section: MatviewPolicy, view: Matview, seen: Seen, now: datetime, right: datetime | None
+) -> Iterator[Finding]:
+    if not view.is_populated:
+        yield _finding(
+            FindingKind.MATVIEW_UNPOPULATED,
+            Severity.ERROR,
+            view.name,
+            "was never filled: every query on it fails; the next run fills it",
+        )
+    else:
+        yield from _stale(section, view, now, right)
+    if not view.may_refresh:
+        yield _finding(
+            FindingKind.PRIVILEGE_MISSING,
+            Severity.ERROR,
+            view.name,
+            f"belongs to {view.owner}, and this role may not refresh it: GRANT {view.owner} TO"
+            " it; from PostgreSQL 17 on GRANT MAINTAIN ON the view suffices",
+        )
+    yield from _index(section, view)
+    yield from _drift(section, view, seen)
+
+
+def _stale(
+    section: MatviewPolicy, view: Matview, now: datetime, right: datetime | None
+) -> Iterator[Finding]:
+    limit = section.max_age
+    if right is None:
+        yield _finding(
+            FindingKind.MATVIEW_STALE,
+            Severity.WARN,
+            view.name,
+            "how old its content is, is not known: no refresh of it is on record",
+            None,
+            limit.total_seconds(),
+            _last_error(view),
+        )
+    elif (age := now - right) > limit:
+        yield _finding(
+            FindingKind.MATVIEW_STALE,
+            Severity.ERROR if age > 2 * limit else Severity.WARN,
+            view.name,
+            f"shows everything up to {right:%Y-%m-%d %H:%M} UTC, {_span(age)} ago;"
+            f" wanted at most {_span(limit)}{_why(view)}",
+            round(age.total_seconds()),
+            limit.total_seconds(),
+            {"right_until": right.isoformat(), **_last_error(view)},
+        )
+
+
+def _last_error(view: Matview) -> dict[str, object]:
+    return {"last_error": view.failure.error} if view.failure is not None else {}
+
+
+def _why(view: Matview) -> str:
+    return f"; its last refresh failed: {view.failure.error}" if view.failure is not None else ""
+
+
+def _index(section: MatviewPolicy, view: Matview) -> Iterator[Finding]:
+    declared = set(section.unique_index)
+    if declared and declared not in map(set, view.unique_keys):
+        fate = "the next run makes it" if view.is_owner else f"only {view.owner} can make it"
+        yield _finding(
+            FindingKind.MATVIEW_NO_UNIQUE_INDEX,
+            Severity.WARN,
+            view.name,
+            f"has no usable unique index on ({', '.join(section.unique_index)}); {fate}",
+        )
+    elif not view.unique_keys:
+        yield _finding(
+            FindingKind.MATVIEW_NO_UNIQUE_INDEX,
+            Severity.WARN,
+            view.name,
+            "has no usable unique index, so that readers wait for each refresh;"
+            " declare its key as unique_index (plain columns, no WHERE)",
+        )
+    last = view.baseline
+    if last is not None and last.n_null_keys:
+        yield _finding(
+            FindingKind.MATVIEW_NULL_KEY_CHURN,
+            Severity.WARN,
+            view.name,
+            f"{last.n_null_keys} rows have a NULL in the unique key; each concurrent refresh"
+            " deletes and inserts them anew: coalesce it in the definition",
+            last.n_null_keys,
+            0,
+        )
+
+
+def _drift(section: MatviewPolicy, view: Matview, seen: Seen) -> Iterator[Finding]:
+    definition = seen.definitions.get(section.name)
+    if definition is None:
+        return
+    if definition.refused:
+        yield _finding(
+            FindingKind.MATVIEW_DEFINITION_DRIFT,
+            Severity.ERROR,
+            view.name,
+            f"the server refuses its file: {definition.refused}",
+        )
+    elif definition.differs:
+        yield _finding(
+            FindingKind.MATVIEW_DEFINITION_DRIFT,
+            Severity.WARN,
+            view.name,
+            "is defined otherwise than its file says; replace it by:"
+            f" maintenance rebuild --matview {view.name}",
+            data={"difference": definition.differs},
+        )
+
+
+def _missing(section: MatviewPolicy, view: Matview | None, seen: Seen) -> Finding:
+    definition = seen.definitions.get(section.name)
+    severity = Severity.ERROR
+    if view is not None:
+        text = "is no materialized view, but something else bears its name"
+    elif definition is not None and definition.refused:
+        text = f"does not exist, and the server refuses its file: {definition.refused}"
+    elif definition is not None:
+        severity, text = Severity.WARN, "does not exist; the next run creates it from its file"
+    else:
+        near = seen.near.get(section.name, ())
+        guess = f"; did you mean {', '.join(near)}?" if near else ""
+        text = f"does not exist, and no definition of it is declared{guess}"
+    return _finding(FindingKind.MATVIEW_MISSING, severity, section.name, text)
+
+
+def _circle(name: QualifiedName, circular: frozenset[QualifiedName]) -> Finding:
+    return _finding(
+        FindingKind.MATVIEW_CYCLE,
+        Severity.ERROR,
+        name,
+        "is not refreshed: it reads itself by way of"
+        f" {', '.join(sorted(str(each) for each in circular if each != name)) or 'itself'};"
+        " correct depends_on or the definitions",
+    )
+
+
+def _finding(
+    kind: FindingKind,
+    severity: Severity,
+    name: QualifiedName,
+    text: str,
+    value: float | None = None,
+    threshold: float | None = None,
+    data: dict[str, object] | None = None,
+) -> Finding:
+    return Finding(kind, severity, str(name), f"{name}: {text}", value, threshold, data or {})
+
+
+def _span(span: timedelta) -> str:
+    minutes = round(span.total_seconds() / 60)
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if hours else f"{rest} min"

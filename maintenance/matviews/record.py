@@ -1,0 +1,25 @@
+"""Keeping what one look has proven, so that age counts from there."""
+
+from maintenance.engine.look import Look
+from maintenance.matviews.models import Seen
+from maintenance.matviews.proof import judge
+from maintenance.store import note_definitions, note_proofs
+
+
+def record(look: Look, seen: Seen) -> None:
+    """Write down proofs and comparisons of one look."""
+    assert look.store is not None, "only runs with a store record"
+    proofs = {
+        view.baseline.id: verdict.as_of
+        for view in seen.views.values()
+        if view.baseline is not None and (verdict := judge(view, seen)).as_of is not None
+    }
+    if proofs:
+        note_proofs(look.store, proofs)
+    answers = {
+        str(name): (definition.identity, definition.differs)
+        for name, definition in seen.definitions.items()
+        if definition.identity and name in seen.views
+    }
+    if answers:
+        note_definitions(look.store, look.policy.database.name, answers)

@@ -1,0 +1,73 @@
+"""Carrying out actions on views: fingerprint first, then the work, then the record."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from maintenance.engine.actions import Action
+from maintenance.engine.workbench import Workbench
+from maintenance.errors import MaintenanceError, NotNeededError
+from maintenance.matviews.models import Matview, Seen
+from maintenance.matviews.observe import fingerprint_of_query, see
+from maintenance.matviews.proof import AFTER_ANOTHER, judge
+from maintenance.matviews.statements import CONCURRENTLY, refresh_statement
+from maintenance.matviews.telling import telling
+from maintenance.matviews.writing import Entry, fill
+from maintenance.names import QualifiedName, parse_name
+from maintenance.policy import MatviewPolicy, Policy
+from maintenance.policy.viewsql import read_view_query
+from maintenance.store import note_proofs
+
+
+def refresh(bench: Workbench, action: Action) -> Mapping[str, Any]:
+    """Refresh a view, after making the index that it lacks.
+
+    Raises:
+        NotNeededError: the views that it reads were refreshed before, and did not change.
+        LockNotAcquiredError, MaintenanceError: the view is as it was.
+    """
+    view = _seen_again(bench, action)
+    *before, last = action.steps
+    for step in before:
+        bench.run(step)
+    concurrent = last.statements[0] == refresh_statement(view.name, CONCURRENTLY)
+    mode = CONCURRENTLY if concurrent else "plain" if view.is_populated else "populate"
+    section = section_of(bench.policy, view.name)
+    entry = Entry(bench, action, view, mode)
+    return telling(bench, section, lambda: entry.about(lambda: fill(bench, last)))
+
+
+def _seen_again(bench: Workbench, action: Action) -> Matview:
+    """Look at one view again: a baseline has to be read right before the refresh."""
+    name = parse_name(action.object)
+    views, moment, _ = see(bench.connection, bench.store, bench.policy, only=[name])
+    view = views.get(name)
+    if view is None or view.oid != action.preconditions["oid"]:
+        raise MaintenanceError(
+            f"{name}: not the view that was observed", hint="plan again: it was replaced since"
+        )
+    if action.reason == AFTER_ANOTHER:
+        verdict = judge(view, Seen(views, moment))
+        if verdict.as_of is not None and view.baseline is not None:
+            note_proofs(bench.store, {view.baseline.id: verdict.as_of})
+            raise NotNeededError(f"{verdict.reason}; the views that it reads did not change")
+    return view
+
+
+def create(bench: Workbench, action: Action) -> Mapping[str, Any]:
+    """Create a view with its content and its unique index, all or nothing.
+
+    Raises:
+        MaintenanceError: there is no such view, as before.
+    """
+    section = section_of(bench.policy, parse_name(action.object))
+    assert section.definition is not None, "only views with a file are created"
+    query = read_view_query(section.definition, section.name)
+    view = fingerprint_of_query(bench.connection, bench.store, bench.policy, section, query)
+    (step,) = action.steps
+    entry = Entry(bench, action, view, "create")
+    return telling(bench, section, lambda: entry.about(lambda: fill(bench, step)))
+
+
+def section_of(policy: Policy, name: QualifiedName) -> MatviewPolicy:
+    """Return a view's section; planned actions have one."""
+    return next(section for section in policy.matviews if section.name == name)
