@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from maintenance.matviews.models import Fingerprint, Function, Node, Relation
-from maintenance.matviews.rules import Used, used_by
-from maintenance.matviews.steady import FIRST_USER_OID, NAMES_OF_OBJECTS, unsteadiness
+from maintenance.matviews.rules import FIRST_USER_OID, Used, used_by
+from maintenance.matviews.steady import NAMES_OF_OBJECTS, unsteadiness
 from maintenance.names import QualifiedName
 
 _READABLE_KINDS = frozenset("rpvm")
@@ -154,8 +154,6 @@ def _unprovable(
 def _hidden_changes(relation: Relation) -> Iterator[str]:
     if relation.kind not in _READABLE_KINDS:
         yield f"it reads {relation.name}, {_KINDS.get(relation.kind, 'which is no table')}"
-    elif relation.oid < FIRST_USER_OID:
-        yield f"it reads {relation.name}, a catalog of the server"
     if not relation.is_heap:
         yield f"it reads {relation.name}, whose storage may not count its rows"
     if relation.row_security:

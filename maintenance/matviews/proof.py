@@ -51,11 +51,11 @@ def _obstacles(view: Matview, seen: Seen) -> Iterator[str]:
     if base is None or base.fingerprint is None or now is None:
         yield "no refresh of it is on record"
         return
-    if base.state != view.state:
-        yield "somebody else has refreshed or rewritten it"
     if now.unprovable:
         yield f"whether it changed can't be proven: {now.unprovable[0]}"
     yield from changes(base.fingerprint, now, seen.labels)
+    if base.state != view.state:
+        yield "somebody else has refreshed or rewritten it"
     yield from _unseen_writers(base, seen.moment)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from maintenance.matviews.fingerprint import Catalog, read_trees
 from maintenance.matviews.models import Function, Moment, Node, Relation, Session
-from maintenance.matviews.steady import FIRST_USER_OID
+from maintenance.matviews.rules import FIRST_USER_OID
 from maintenance.names import QualifiedName
 from maintenance.server.session import Connection, fetch
 

@@ -13,6 +13,7 @@ _FUNCTION = re.compile(r":(?:funcid|aggfnoid|winfnoid|opfuncid) (\d+)")
 _OPERATOR = re.compile(r":(?:opno|eqop|sortop) (\d+)")
 _OPERATORS = re.compile(r":opnos \(o((?: \d+)*)\)")
 _TYPE = re.compile(r":\w*(?:type|typeid|typeId) (\d+)")
+_RELATION = re.compile(r":relid (\d+)")
 _SYSTEM_COLUMN = re.compile(r":varattno -(\d+)")
 
 _UNSTEADY_NODES = {
@@ -21,6 +22,9 @@ _UNSTEADY_NODES = {
     "NEXTVALUEEXPR": "a sequence",
 }
 _TABLEOID = "6"
+
+FIRST_USER_OID = 16384
+"""Everything below comes with the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +58,6 @@ def _unsteady(tree: str) -> list[str]:
     found = [words for node, words in _UNSTEADY_NODES.items() if "{" + node + " " in tree]
     if set(_SYSTEM_COLUMN.findall(tree)) - {_TABLEOID}:
         found.append("a system column")
+    if any(0 < int(oid) < FIRST_USER_OID for oid in _RELATION.findall(tree)):
+        found.append("a catalog of the server")
     return found

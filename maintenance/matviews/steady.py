@@ -1,9 +1,7 @@
 """Which functions and types give the same answer for the same rows, whenever they are asked."""
 
 from maintenance.matviews.models import Function
-
-FIRST_USER_OID = 16384
-"""Everything below comes with the server."""
+from maintenance.matviews.rules import FIRST_USER_OID
 
 NAMES_OF_OBJECTS = frozenset(
     {24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191}
