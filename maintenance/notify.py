@@ -16,13 +16,15 @@ from maintenance import maintain
 from maintenance.alerts.delivery import Delivered, Round, Target, deliver
 from maintenance.alerts.machine import judge
 from maintenance.alerts.messages import Links
-from maintenance.alerts.models import Alert, Event, Identity, Sight
+from maintenance.alerts.models import Alert, Event, Sight
 from maintenance.alerts.records import (
     forget_old,
     keep,
     lock_alerts,
+    note_judged,
     standing_alerts,
     tend,
+    unjudged,
 )
 from maintenance.alerts.sinks import name_of, sender_of
 from maintenance.engine.findings import Finding, FindingKind, Severity
@@ -80,11 +82,11 @@ def tell(
     environ: Mapping[str, str] = os.environ,
     patient: bool = False,
 ) -> RoundReport:
-    """Judge sights in their order, keep what follows from each, and deliver.
+    """Judge what runs found since the last round, then these sights in their order; deliver.
 
     Args:
         policy: whose alerts.
-        sights: looks with their moments; none delivers only what is left.
+        sights: looks with their moments.
         environ: where `{env: …}` references of the policy are resolved.
         patient: leave alone a sink that is resting after tries in vain.
 
@@ -95,8 +97,9 @@ def tell(
     events: list[Event] = []
     with on_store(policy, environ) as store:
         migrate(store)
+        events += _judge_runs(store, policy)
         for moment, sight in sights:
-            events += _judged(store, policy, sight, moment)
+            events += _judge(store, policy, sight, moment)
         oldest = policy.store.keep.before(datetime.now(UTC).date())
         forget_old(store, policy.database.name, oldest)
     _ping(policy, environ)
@@ -167,13 +170,25 @@ def _look(policy: Policy, environ: Mapping[str, str], now: datetime) -> Sight:
     return Sight(name, report.findings, report.kinds)
 
 
-def _judged(store: Connection, policy: Policy, sight: Sight, now: datetime) -> tuple[Event, ...]:
+def _judge_runs(store: Connection, policy: Policy) -> list[Event]:
+    """Judge the findings that runs have left, each run once."""
+    events: list[Event] = []
+    with store.transaction():
+        lock_alerts(store, policy.database.name)
+        runs = unjudged(store, policy.database.name)
+        for run in runs:
+            events += _judge(store, policy, run.sight, run.ended_at)
+        note_judged(store, [run.id for run in runs])
+    return events
+
+
+def _judge(store: Connection, policy: Policy, sight: Sight, now: datetime) -> tuple[Event, ...]:
     """Judge a sight in one transaction: what is kept and what is to be told belong together."""
     sinks = [name_of(sink) for sink in policy.alerts.sinks]
     with store.transaction():
         lock_alerts(store, sight.database)
-        standing_now: Mapping[Identity, Alert] = standing_alerts(store, sight.database)
-        judgement = judge(standing_now, sight, policy.alerts, now)
+        known = standing_alerts(store, sight.database)
+        judgement = judge(known, sight, policy.alerts, now)
         keep(store, sight.database, judgement, sinks)
     return judgement.events
 

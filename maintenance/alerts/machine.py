@@ -32,7 +32,7 @@ def judge(
     events: list[Event] = []
     for identity in sorted(standing.keys() | found.keys()):
         before, finding = standing.get(identity), found.get(identity)
-        if before is not None and finding is None and identity.kind not in sight.kinds:
+        if before is not None and finding is None and not sight.covers(identity):
             alerts[identity] = before
         elif _stands(before, finding):
             seen = _seen(identity, before, finding, now)

@@ -73,11 +73,17 @@ class Sight:
         findings: those that stand.
         kinds: the kinds that were looked for with open eyes. An alert of another kind stays as
             it is: not to see a fire is not the end of a fire.
+        only: the one object that was looked at; None for all.
     """
 
     database: str
     findings: Collection[Finding]
     kinds: frozenset[FindingKind]
+    only: str | None = None
+
+    def covers(self, identity: Identity) -> bool:
+        """Whether an alert that has no finding is over."""
+        return identity.kind in self.kinds and self.only in (None, identity.object)
 
     def by_identity(self) -> dict[Identity, Finding]:
         """The findings by what makes them the same."""

@@ -1,5 +1,6 @@
 """Alerts in the store: those that stand, their events, and what of these is still to be told."""
 
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date, datetime
@@ -7,12 +8,16 @@ from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
-from maintenance.alerts.models import Alert, Event, Identity, Judgement, Turn
-from maintenance.engine.findings import FindingKind, Severity
+from maintenance.alerts.models import Alert, Event, Identity, Judgement, Sight, Turn
+from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.server.session import Connection, fetch
 
 _LOCK = 0x616C6572
 """Class of the advisory lock under which the alerts of one database are judged."""
+
+
+_KNOWN_KINDS = frozenset(kind.value for kind in FindingKind)
+"""A store may hold kinds of another version of this software."""
 
 
 class Waiting(NamedTuple):
@@ -80,6 +85,51 @@ def note_failed(store: Connection, sink: str, ids: Sequence[int], error: str) ->
         " tried_at = pg_catalog.clock_timestamp() WHERE sink = %s AND event_id = ANY (%s)",
         (error, sink, list(ids)),
     )
+
+
+class Unjudged(NamedTuple):
+    """A run whose findings have not been made alerts yet."""
+
+    id: uuid.UUID
+    ended_at: datetime
+    sight: Sight
+
+
+def unjudged(store: Connection, database: str) -> list[Unjudged]:
+    """Return the ended runs on a database that were not judged, the oldest first."""
+    rows = fetch(store, "alerts", "list_unjudged", {"database": database})
+    return [
+        Unjudged(row.id, row.ended_at, Sight(database, _findings(row.findings), _kinds(row.kinds)))
+        for row in rows
+    ]
+
+
+def note_judged(store: Connection, runs: Sequence[uuid.UUID]) -> None:
+    """Note that the findings of runs have been made alerts."""
+    store.execute(
+        "UPDATE maintenance.run SET judged_at = pg_catalog.clock_timestamp() WHERE id = ANY (%s)",
+        (list(runs),),
+    )
+
+
+def _findings(documents: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    return [
+        Finding(
+            FindingKind(each["kind"]),
+            Severity(each["severity"]),
+            each["object"],
+            each["message"],
+            each["value"],
+            each["threshold"],
+            each["data"],
+        )
+        for each in documents
+        if each["kind"] in _KNOWN_KINDS
+    ]
+
+
+def _kinds(names: Sequence[str]) -> frozenset[FindingKind]:
+    return frozenset(FindingKind(name) for name in names if name in _KNOWN_KINDS)
 
 
 def tend(store: Connection, identity: Identity, column: str, until: datetime | None) -> bool:

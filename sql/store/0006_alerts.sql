@@ -1,6 +1,10 @@
 -- Alerts that stand, the turns they took, and to whom each turn has been told.
 ALTER TABLE maintenance.run ADD COLUMN kinds text[];
 COMMENT ON COLUMN maintenance.run.kinds IS 'the kinds of findings that it could have found';
+ALTER TABLE maintenance.run ADD COLUMN judged_at timestamptz;
+COMMENT ON COLUMN maintenance.run.judged_at IS 'when its findings were made alerts';
+CREATE INDEX run_unjudged ON maintenance.run (database, ended_at)
+  WHERE judged_at IS NULL AND kinds IS NOT NULL;
 
 CREATE TABLE maintenance.alert (
   database text NOT NULL,

@@ -15,10 +15,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from maintenance import maintain
 from maintenance import notify as rounds
 from maintenance.alerts.models import Sight, Turn
 from maintenance.cli.commands import cli
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.requests import Request
+from maintenance.names import QualifiedName
 from maintenance.policy import Policy, load_policy
 from tests.builders import Database
 from tests.policies import write_policy
@@ -247,6 +250,42 @@ def test_notify_looks_raises_and_resolves(
     run("notify", "--policy", path)
     told = [(each["state"], each["kind"]) for each in receiver.documents()]
     assert ("resolved", "no_such_table") in told
+
+
+def test_findings_of_a_run_are_judged_once(
+    database: Database, tmp_path: Path, receiver: Receiver
+) -> None:
+    policy = a_policy(tmp_path, database, a_webhook(receiver))
+    assert not maintain.apply(policy).ok
+    (event,) = rounds.tell(policy, []).events
+    assert (event.turn, event.alert.identity.kind) == (Turn.RAISED, FindingKind.NO_SUCH_TABLE)
+    assert rounds.tell(policy, []).events == ()
+    database.execute(
+        "CREATE TABLE public.events (id int, at timestamptz NOT NULL) PARTITION BY RANGE (at)"
+    )
+    assert maintain.apply(policy).ok
+    assert [event.turn for event in rounds.tell(policy, []).events] == [Turn.RESOLVED]
+    assert [each["state"] for each in receiver.documents()] == ["raised", "resolved"]
+
+
+def test_run_that_looked_at_one_table_resolves_nothing(
+    database: Database, tmp_path: Path, receiver: Receiver
+) -> None:
+    policy = a_policy(tmp_path, database, a_webhook(receiver))
+    tell(policy, 0, "public.other")
+    maintain.apply(policy, request=Request(table=QualifiedName("public", "events")))
+    turns = {event.turn for event in rounds.tell(policy, []).events}
+    assert turns == {Turn.RAISED}
+
+
+def test_sight_of_one_object_resolves_no_other(
+    database: Database, tmp_path: Path, receiver: Receiver
+) -> None:
+    policy = a_policy(tmp_path, database, a_webhook(receiver))
+    tell(policy, 0, "a", "b")
+    calm = Sight(policy.database.name, [], KINDS, only="a")
+    rounds.tell(policy, [(NOW, calm)])
+    assert [each["object"] for each in receiver.documents()] == ["2 objects", "a"]
 
 
 def test_acknowledged_alert_is_listed_so(database: Database, tmp_path: Path) -> None:
