@@ -40,7 +40,7 @@ def _round(context: dg.SensorEvaluationContext, policy: Policy) -> str:
     try:
         report = tell(policy, [], patient=True)
     except MaintenanceError as exc:
-        context.log.error("alerts of %s: %s", policy.database.name, exc)
+        context.log.warning("alerts of %s: %s", policy.database.name, exc)
         return f"{policy.database.name}: {exc}"
     for each in report.delivered:
         if each.error is not None:

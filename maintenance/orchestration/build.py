@@ -8,6 +8,7 @@ import dagster as dg
 
 from maintenance.errors import UsageError
 from maintenance.names import text_slug
+from maintenance.orchestration.alert_sensors import alert_on_findings
 from maintenance.orchestration.archive_assets import archives_asset
 from maintenance.orchestration.jobs import archives, monthly, nightly, retention
 from maintenance.orchestration.partition_assets import inventory_asset, partitions_asset
@@ -36,6 +37,7 @@ def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
         dg.Definitions(
             assets=[broken_policy(*pair) for pair in _named(policies.broken).items()],
             resources={"maintainer": Maintainer()},
+            sensors=[alert_on_findings(policies.loaded)] if policies.loaded else [],
         ),
         *(definitions_of(policy, moment) for policy in policies.loaded),
     )
