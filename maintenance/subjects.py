@@ -5,6 +5,7 @@ from typing import Any
 from maintenance.analytics import STALE_ANALYTICS
 from maintenance.caching import CACHING
 from maintenance.engine.subject import Subject
+from maintenance.indexes import INDEXES
 from maintenance.matviews import MATVIEWS
 from maintenance.partitions import PARTITIONS
 from maintenance.retention import RETENTION
@@ -13,6 +14,7 @@ SUBJECTS: tuple[Subject[Any], ...] = (
     PARTITIONS,
     MATVIEWS,
     STALE_ANALYTICS,
+    INDEXES,
     CACHING,
     RETENTION,
 )

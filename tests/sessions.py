@@ -1,6 +1,7 @@
-"""Our own sessions, for tests of what stands on them."""
+"""Our own sessions, for tests of what stands on them, and waiting for what servers do."""
 
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -19,3 +20,11 @@ def session(
         yield connection
     finally:
         connection.close()
+
+
+def until(condition: Callable[[], bool], patience_s: float = 120) -> None:
+    """Wait for what a server does by itself: replaying, handing counters over, building."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.05)

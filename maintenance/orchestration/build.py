@@ -10,7 +10,8 @@ from maintenance.errors import UsageError
 from maintenance.names import text_slug
 from maintenance.orchestration.alert_sensors import alert_on_findings
 from maintenance.orchestration.archive_assets import archives_asset
-from maintenance.orchestration.jobs import archives, monthly, nightly, retention
+from maintenance.orchestration.index_assets import index_usage_asset
+from maintenance.orchestration.jobs import archives, monthly, nightly, retention, weekly
 from maintenance.orchestration.partition_assets import inventory_asset, partitions_asset
 from maintenance.orchestration.resources import Maintainer
 from maintenance.orchestration.restore_job import restore_job
@@ -54,13 +55,16 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     jobs = [archives(policy, section) for section, _ in archived]
     schedules = monthly(policy)
     whole = [inventory_asset(policy)] if sections else []
+    reviewed = [index_usage_asset(policy)] if policy.indexes is not None else []
     if any(section.retention for section in sections):
         assets.append(retention_asset(policy))
         schedules.append(retention(policy))
     if whole:
         schedules.append(nightly(policy, whole))
+    if reviewed:
+        schedules.append(weekly(policy, reviewed))
     return dg.Definitions(
-        assets=[*assets, *whole],
+        assets=[*assets, *whole, *reviewed],
         schedules=schedules,
         jobs=[*jobs, *([restore_job(policy)] if archived else [])],
     )

@@ -6,6 +6,9 @@ import dagster as dg
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
 
+LISTED = 50
+"""How many objects a check names before it only counts the others."""
+
 _SEVERITIES = {
     Severity.ERROR: dg.AssetCheckSeverity.ERROR,
     Severity.WARN: dg.AssetCheckSeverity.WARN,
@@ -34,17 +37,21 @@ def check_results(
 
 def _result(asset: dg.AssetKey, kind: FindingKind, found: Sequence[Finding]) -> dg.AssetCheckResult:
     worst = _worst(found)
+    listed = found[:LISTED]
+    lines = [finding.message for finding in listed]
+    if len(found) > LISTED:
+        lines.append(f"and {len(found) - LISTED:,} more")
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=kind.value,
         passed=worst in (None, Severity.INFO),
         severity=_SEVERITIES[worst or Severity.WARN],
-        description="\n".join(finding.message for finding in found) or "nothing of this kind",
+        description="\n".join(lines) or "nothing of this kind",
         metadata={
             "objects": len(found),
             **{
                 finding.object: f"value {finding.value}, threshold {finding.threshold}"
-                for finding in found
+                for finding in listed
                 if finding.value is not None
             },
         },

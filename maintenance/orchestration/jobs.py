@@ -36,6 +36,20 @@ def nightly(policy: Policy, assets: Sequence[dg.AssetsDefinition]) -> dg.Schedul
     )
 
 
+def weekly(policy: Policy, assets: Sequence[dg.AssetsDefinition]) -> dg.ScheduleDefinition:
+    """Schedule what is looked at with more time, with its job `<db>_weekly_review`."""
+    name = f"{policy.database.name}_weekly_review"
+    keys = [key for asset in assets for key in asset.keys]
+    return dg.ScheduleDefinition(
+        name=name,
+        job=_job(name, keys, "Reviews what grows or decays slowly; changes nothing of itself."),
+        cron_schedule=policy.schedules.weekly,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Every week at {policy.schedules.weekly} UTC.",
+    )
+
+
 def monthly(policy: Policy) -> list[dg.ScheduleDefinition]:
     """Schedule one run a table over all periods from the current one to the horizon.
 

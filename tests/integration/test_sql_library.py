@@ -306,9 +306,9 @@ def test_search_path_of_a_hostile_database_changes_no_answer(
     events.execute(f"ALTER DATABASE {events.name} SET search_path = evil, pg_catalog")
     with session(events.url) as connection:
         found = answers(connection, server)
-    near, known = found.pop("catalog/list_near_names"), wanted.pop("catalog/list_near_names")
+    for whole_database in ("catalog/list_near_names", "indexes/list_indexed_tables"):
+        found[whole_database] = [row for row in found[whole_database] if "evil" not in row]
     assert found == wanted
-    assert [row for row in near if row[0] != "evil"] == known
 
 
 # Variants

@@ -46,15 +46,19 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "learning_platform/partition_inventory",
         "learning_platform/archives/analytics_events",
         "learning_platform/retention",
+        "learning_platform/index_usage",
         "proposals/partitions/audit_logs",
         "proposals/partition_inventory",
+        "proposals/index_usage",
     }
     crons = {
         "learning_platform_monthly_partitions": "0 1 20 * *",
         "learning_platform_nightly": "0 2 * * *",
         "learning_platform_retention": "0 3 2 * *",
+        "learning_platform_weekly_review": "0 4 * * 0",
         "proposals_monthly_partitions": "0 1 20 * *",
         "proposals_nightly": "0 2 * * *",
+        "proposals_weekly_review": "0 4 * * 0",
     }
     by_hand = {"learning_platform_archives_analytics_events", "learning_platform_restore"}
     assert jobs(definitions) == crons.keys() | by_hand

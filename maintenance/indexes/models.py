@@ -1,0 +1,141 @@
+"""Indexes and what they stand on, as the catalog has them. Frozen, free of the database."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+from maintenance.names import QualifiedName
+
+Definition = int | str
+"""A column by its number, or an expression by its text."""
+
+
+class Key(NamedTuple):
+    """One key of an index: what it sorts, and how.
+
+    Attributes:
+        direction: pg_index.indoption: bit 0 DESC, bit 1 NULLS FIRST.
+    """
+
+    of: Definition
+    opclass: int
+    collation: int
+    direction: int
+
+
+@dataclass(frozen=True)
+class Index:
+    """One index.
+
+    Attributes:
+        parent: the index of the partitioned table that it is attached to.
+        is_referenced: a foreign key stands on it.
+        is_valid: complete, kept up and used: valid, ready and live.
+        is_building: somebody holds a lock on its table as a concurrent build does.
+        pages: 8 kB blocks, as of the last VACUUM or ANALYZE; 0 for a partitioned index.
+        keys: in their order.
+        included: what INCLUDE adds.
+        predicate: of a partial index, as the server writes it.
+        parameters: options that decide what it can find; None for btree and hash.
+        constraint: the name of the constraint that it serves.
+    """
+
+    oid: int
+    relation: QualifiedName
+    table_oid: int
+    method: str
+    keys: tuple[Key, ...]
+    included: frozenset[Definition] = frozenset()
+    predicate: str | None = None
+    parent: int | None = None
+    is_partitioned: bool = False
+    is_unique: bool = False
+    is_primary: bool = False
+    is_exclusion: bool = False
+    is_immediate: bool = True
+    nulls_not_distinct: bool = False
+    is_clustered: bool = False
+    is_replica_identity: bool = False
+    is_referenced: bool = False
+    is_valid: bool = True
+    is_building: bool = False
+    pages: int = 0
+    parameters: str | None = None
+    tablespace: str | None = None
+    constraint: str | None = None
+
+    @cached_property
+    def holds(self) -> frozenset[Definition]:
+        """All that it holds: keys and INCLUDE."""
+        return self.included | {key.of for key in self.keys}
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether something else would break with it, so that nobody may drop it."""
+        return (
+            self.is_primary
+            or self.is_exclusion
+            or self.is_clustered
+            or self.is_replica_identity
+            or self.is_referenced
+        )
+
+
+class Column(NamedTuple):
+    """A column with its statistics, None where there are none or we may not read them.
+
+    Attributes:
+        width: bytes of a value, on average.
+        n_distinct: as pg_stats has it: negative is a share of the rows.
+    """
+
+    name: str
+    width: int | None = None
+    n_distinct: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table or materialized view.
+
+    Attributes:
+        kind: `r` table, `p` partitioned table, `m` materialized view.
+        pages: 8 kB blocks.
+        rows: the catalog's estimate, -1 where there is none.
+        n_writes: row versions written to its indexes since the counters began.
+        columns: by number; read only where they matter.
+    """
+
+    oid: int
+    relation: QualifiedName
+    kind: str = "r"
+    pages: int = 0
+    rows: float = -1
+    n_writes: int = 0
+    columns: Mapping[int, Column] = field(default_factory=dict[int, Column])
+
+
+class ForeignKey(NamedTuple):
+    """A foreign key, by the columns that refer."""
+
+    name: str
+    table_oid: int
+    columns: tuple[int, ...]
+    names: tuple[str, ...]
+    referenced: QualifiedName
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """One look at all indexes of a database.
+
+    Attributes:
+        tables: by oid.
+        blind: tables behind somebody's ACCESS EXCLUSIVE lock; their indexes are left out.
+    """
+
+    indexes: tuple[Index, ...]
+    tables: Mapping[int, Table]
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    blind: tuple[QualifiedName, ...] = ()

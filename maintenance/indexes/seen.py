@@ -1,0 +1,24 @@
+"""What the advice on one database is made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from maintenance.indexes.models import Catalog
+from maintenance.indexes.statements import Definition
+from maintenance.indexes.usage import Witness
+from maintenance.indexes.verdicts import Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look at the indexes of one database.
+
+    Attributes:
+        witnesses: the primary first.
+        definitions: of the indexes that a verdict names, by oid.
+    """
+
+    catalog: Catalog
+    witnesses: tuple[Witness, ...]
+    judgement: Judgement
+    definitions: Mapping[int, Definition] = field(default_factory=dict[int, Definition])

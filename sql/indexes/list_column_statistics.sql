@@ -1,0 +1,16 @@
+-- list_column_statistics: width and distinct values of the columns of tables of the given names
+-- since: 14
+-- params: names text[]
+-- columns: schema text, table_name text, column_name text, inherited bool, width int4, n_distinct float4
+-- locks: none
+-- source: PostgreSQL manual, 54.26 pg_stats
+-- Columns that we may not read have no row here.
+SELECT
+  s.schemaname::text AS schema,
+  s.tablename::text AS table_name,
+  s.attname::text AS column_name,
+  s.inherited,
+  s.avg_width AS width,
+  s.n_distinct
+FROM pg_catalog.pg_stats s
+WHERE s.tablename = ANY (%(names)s::name[])

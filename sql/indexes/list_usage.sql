@@ -1,0 +1,15 @@
+-- list_usage: one row for each index of the owner's, as one server has used it since its counters began
+-- since: 14
+-- params:
+-- columns: oid oid, scans int8, last_scan_at timestamptz
+-- locks: none
+-- source: PostgreSQL manual, 27.2.17 pg_stat_all_indexes
+SELECT
+  c.oid,
+  pg_catalog.pg_stat_get_numscans(c.oid) AS scans,
+  NULL::timestamptz AS last_scan_at
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'i' AND c.relpersistence <> 't'
+  AND NOT pg_catalog.starts_with(n.nspname::text, 'pg_')
+  AND n.nspname NOT IN ('information_schema', 'maintenance')

@@ -1,0 +1,452 @@
+"""Advice on indexes, from real catalogs."""
+
+import threading
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from maintenance import maintain
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.requests import Request
+from maintenance.indexes import INDEXES
+from maintenance.indexes.observe import read_definitions
+from maintenance.names import QualifiedName, cut, parse_name, quote
+from tests.builders import SQL, Database, Role
+from tests.index_pairs import CASES, INVALIDATE, PARTITIONED, TABLE
+from tests.policies import EVENTS, make_policy
+from tests.sessions import session, until
+
+CAP = timedelta(seconds=20)
+DUPLICATE, REDUNDANT = FindingKind.INDEX_DUPLICATE, FindingKind.INDEX_REDUNDANT
+
+
+def advice(database: Database, folder: Path, **section: Any) -> list[Finding]:
+    policy = make_policy(folder, database.url, indexes=section)
+    return list(maintain.plan(policy, only=[INDEXES.name]).findings)
+
+
+def covered(findings: list[Finding], kind: FindingKind) -> dict[str, str]:
+    """Each index of a kind of finding, with the one that stays for it."""
+    return {f.object: f.data["covered_by"] for f in findings if f.kind is kind}
+
+
+def run_script(database: Database, *path: str) -> None:
+    database.execute((SQL / "systems").joinpath(*path).read_text())
+
+
+# Pairs
+
+
+def test_there_are_enough_pairs() -> None:
+    assert len(CASES) >= 30
+    assert len({case.what for case in CASES}) == len(CASES)
+
+
+def _make_cases(database: Database) -> None:
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        for number, case in enumerate(CASES):
+            if case.since <= database.server.major:
+                script = "; ".join((TABLE, *case.ddl))
+                schema = f"CREATE SCHEMA c{number}; SET search_path = c{number}; "
+                connection.execute((schema + script).encode())
+
+
+def test_every_pair_gets_its_verdict(database: Database, tmp_path: Path) -> None:
+    _make_cases(database)
+    findings = advice(database, tmp_path)
+    for number, case in enumerate(CASES):
+        if case.since > database.server.major:
+            continue
+        inside = f"c{number}."
+        mine = [f for f in findings if f.object.startswith(inside)]
+        for kind, wanted in ((DUPLICATE, case.duplicate), (REDUNDANT, case.redundant)):
+            expected = {inside + b: inside + a for b, a in wanted.items()}
+            assert covered(mine, kind) == expected, case.what
+
+
+@pytest.mark.pg(">= 16")
+def test_dropping_what_is_advised_works_and_leaves_no_advice_and_restoring_brings_it_back(
+    database: Database, tmp_path: Path
+) -> None:
+    _make_cases(database)
+    first = [f for f in advice(database, tmp_path) if f.kind in (DUPLICATE, REDUNDANT)]
+    assert first
+    for finding in first:
+        database.execute(finding.data["drop"])
+    left = [f for f in advice(database, tmp_path) if f.kind in (DUPLICATE, REDUNDANT)]
+    assert left == []
+    for finding in first:
+        for statement in finding.data["restore"]:
+            database.execute(statement)
+    again = {f.object for f in advice(database, tmp_path) if f.kind in (DUPLICATE, REDUNDANT)}
+    # Of equals the younger goes, and who was brought back is younger.
+    assert again == {finding.object for finding in first}
+
+
+# The example systems
+
+
+UNPUZZLE_BEFORE = {
+    "idx_video_progress_user_video",
+    "idx_enrollments_user_id",
+    "course_goal_assignments_course_id_idx",
+    "course_track_assignments_course_id_idx",
+}
+UNPUZZLE_NEW = {
+    "idx_conversation_messages_timeline",
+    "idx_ai_interactions_user_course",
+    "course_goal_assignments_goal_id_idx",
+    "course_track_assignments_track_id_idx",
+    "idx_message_attachments_message",
+    "idx_learning_activities_user_course",
+}
+
+
+def names(findings: list[Finding], *kinds: FindingKind) -> set[str]:
+    found = (f.object for f in findings if f.kind in kinds)
+    return {name.removeprefix("public.").strip('"') for name in found}
+
+
+@pytest.mark.pg("== 18")
+def test_unpuzzle_makes_six_indexes_superfluous_by_its_ten(
+    database: Database, tmp_path: Path
+) -> None:
+    run_script(database, "unpuzzle", "schema.sql")
+    before = names(advice(database, tmp_path), DUPLICATE, REDUNDANT)
+    run_script(database, "unpuzzle", "indexes.sql")
+    after = names(advice(database, tmp_path), DUPLICATE, REDUNDANT)
+    assert before == UNPUZZLE_BEFORE
+    assert after - before == UNPUZZLE_NEW
+    assert before <= after
+
+
+LMS_DUPLICATES = {
+    "users_email_idx",
+    "courses_slug_idx",
+    "transactions_providerTxnId_idx",
+    "certificates_certificateNo_idx",
+}
+LMS_PREFIXES = {
+    "enrollments_userId_idx",
+    "course_progress_userId_idx",
+    "lesson_progress_progressId_idx",
+}
+LMS_NEW_PREFIXES = {
+    "users_role_idx",
+    "transactions_userId_idx",
+    "transactions_status_idx",
+    "quiz_attempts_userId_idx",
+    "certificates_userId_idx",
+}
+LMS_DROPPED = LMS_DUPLICATES | {
+    "course_progress_progressPercent_idx",
+    "lesson_progress_completed_idx",
+}
+SEARCH_VECTOR = (
+    "ALTER TABLE courses ADD COLUMN search_vector tsvector GENERATED ALWAYS AS"
+    " (to_tsvector('english', coalesce(title, ''))) STORED"
+)
+
+
+def test_lms_has_four_duplicates_and_after_its_migration_eight_prefixes(
+    database: Database, tmp_path: Path
+) -> None:
+    run_script(database, "lms", "schema.sql")
+    before = advice(database, tmp_path)
+    assert names(before, DUPLICATE) == LMS_DUPLICATES
+    assert names(before, REDUNDANT) == LMS_PREFIXES
+    database.execute(SEARCH_VECTOR)
+    run_script(database, "lms", "indexes.sql")
+    for name in LMS_DROPPED:
+        database.execute(f"DROP INDEX {quote(name)}")
+    after = advice(database, tmp_path)
+    assert names(after, DUPLICATE) == set()
+    assert names(after, REDUNDANT) == LMS_PREFIXES | LMS_NEW_PREFIXES
+    assert names(after, FindingKind.INDEX_PREDICATE_IN_KEY) == {
+        "lesson_progress_incomplete_idx",
+        "quiz_attempts_failed_idx",
+    }
+
+
+@pytest.mark.pg("== 18")
+def test_nova_would_build_one_index_a_second_time(database: Database, tmp_path: Path) -> None:
+    run_script(database, "nova", "schema.sql")
+    before = advice(database, tmp_path)
+    assert names(before, DUPLICATE) == set()
+    # That the application made it beside a longer one is no doing of the plan.
+    assert names(before, REDUNDANT) == {"idx_messages_active"}
+    database.execute("ALTER INDEX idx_posts_user_created RENAME TO idx_posts_user_created_old")
+    run_script(database, "nova", "indexes.sql")
+    after = advice(database, tmp_path)
+    assert covered(after, DUPLICATE) == {"public.idx_posts_user_created": "public.idx_posts_active"}
+    assert names(after, REDUNDANT) == {"idx_messages_active"}
+
+
+@pytest.mark.pg("== 18")
+def test_learning_platform_has_nothing_superfluous(database: Database, tmp_path: Path) -> None:
+    run_script(database, "learning_platform", "schema.sql")
+    run_script(database, "learning_platform", "indexes.sql")
+    findings = advice(database, tmp_path)
+    assert names(findings, DUPLICATE, REDUNDANT) == set()
+    assert names(findings, FindingKind.INDEX_PREDICATE_IN_KEY) == {
+        "idx_courses_status_published",
+        "idx_enrollments_user_status_active",
+    }
+
+
+@pytest.mark.pg("== 18")
+def test_proposals_has_ten_pairs_as_prisma_makes_it(database: Database, tmp_path: Path) -> None:
+    run_script(database, "proposals", "prisma_schema.sql")
+    findings = advice(database, tmp_path)
+    pairs = covered(findings, DUPLICATE)
+    assert len(pairs) == 10
+    assert all(f"public.idx_{name}" in pairs for name in ("proposals_due_date", "content_category"))
+    assert names(findings, REDUNDANT) == {
+        "proposals_tenantId_idx",
+        "proposals_customerId_idx",
+        "proposals_status_idx",
+        "content_type_idx",
+        "performance_baselines_hypothesis_metricName_idx",
+    }
+
+
+@pytest.mark.pg("== 18")
+def test_proposals_has_nothing_superfluous_after_its_plan(
+    database: Database, tmp_path: Path
+) -> None:
+    run_script(database, "proposals", "schema.sql")
+    run_script(database, "proposals", "indexes.sql")
+    assert names(advice(database, tmp_path), DUPLICATE, REDUNDANT) == set()
+
+
+# What else is wrong with an index
+
+
+MANY_ROWS = """
+CREATE TABLE jobs (id int PRIMARY KEY, state text, percent int, at timestamptz, note text);
+INSERT INTO jobs SELECT n, 's' || n % 3, n % 101, now() - n * interval '1 s',
+    repeat(md5(n::text), 40)
+  FROM generate_series(1, 12000) n;
+CREATE INDEX jobs_state ON jobs (state);
+CREATE INDEX jobs_percent ON jobs (percent);
+CREATE INDEX jobs_percent_state ON jobs (percent, state);
+CREATE INDEX jobs_state_at ON jobs (state, at);
+CREATE INDEX jobs_open ON jobs (percent) WHERE state = 's1';
+CREATE INDEX jobs_open_state ON jobs (at, state) WHERE state = 's1';
+CREATE INDEX jobs_note ON jobs (at) INCLUDE (note);
+ANALYZE jobs
+"""
+
+
+def test_few_values_constant_keys_and_wide_entries_are_told(
+    database: Database, tmp_path: Path
+) -> None:
+    for statement in MANY_ROWS.split(";"):
+        database.execute(statement)
+    findings = advice(database, tmp_path, low_cardinality={"except": ["jobs_percent"]})
+    assert names(findings, FindingKind.INDEX_LOW_CARDINALITY) == set(), "jobs_state is a prefix"
+    assert names(findings, REDUNDANT) == {"jobs_state", "jobs_percent"}
+    assert names(findings, FindingKind.INDEX_PREDICATE_IN_KEY) == {"jobs_open_state"}
+    (wide,) = [f for f in findings if f.kind is FindingKind.INDEX_WIDE_KEY]
+    assert wide.object == "public.jobs_note"
+    assert isinstance(wide.value, int)
+    assert wide.value > 676
+    database.execute("DROP INDEX jobs_percent_state, jobs_state_at")
+    findings = advice(database, tmp_path)
+    few = {f.object: f.value for f in findings if f.kind is FindingKind.INDEX_LOW_CARDINALITY}
+    assert few == {"public.jobs_state": 3, "public.jobs_percent": 101}
+    findings = advice(database, tmp_path, low_cardinality={"except": ["jobs_percent"]})
+    assert names(findings, FindingKind.INDEX_LOW_CARDINALITY) == {"jobs_state"}
+
+
+FOREIGN_KEYS = """
+CREATE TABLE one (id int PRIMARY KEY, b int, UNIQUE (id, b));
+CREATE TABLE many (a int CONSTRAINT a REFERENCES one, b int CONSTRAINT b REFERENCES one,
+  c int CONSTRAINT c REFERENCES one, d int CONSTRAINT d REFERENCES one,
+  e int, f int, CONSTRAINT ef FOREIGN KEY (e, f) REFERENCES one (id, b),
+  g int CONSTRAINT g REFERENCES one, h int CONSTRAINT h REFERENCES one);
+CREATE INDEX ON many (a, b);
+CREATE INDEX ON many (c) WHERE c IS NOT NULL;
+CREATE INDEX ON many (d) WHERE d > 5;
+CREATE INDEX ON many (f, e, a);
+CREATE INDEX ON many USING brin (g);
+CREATE INDEX ON many USING hash (h)
+"""
+
+
+@pytest.mark.pg("== 18")
+def test_foreign_keys_without_an_index_that_serves_them_are_told(
+    database: Database, tmp_path: Path
+) -> None:
+    for statement in FOREIGN_KEYS.split(";"):
+        database.execute(statement)
+    found = [f for f in advice(database, tmp_path) if f.kind is FindingKind.FK_UNINDEXED]
+    assert [f.object for f in found] == ["public.many.b", "public.many.d", "public.many.g"]
+    for finding in found:
+        assert finding.severity is Severity.INFO, "the table is small"
+        database.execute(finding.data["create"])
+    assert not names(advice(database, tmp_path), FindingKind.FK_UNINDEXED)
+
+
+@pytest.mark.pg("== 18")
+def test_large_table_with_an_unindexed_foreign_key_is_a_warning(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute("CREATE TABLE one (id int PRIMARY KEY)")
+    database.execute("CREATE TABLE many (one int REFERENCES one, note text)")
+    database.execute("INSERT INTO many SELECT NULL, repeat('x', 200) FROM generate_series(1, 9000)")
+    database.execute("ANALYZE many")
+    (finding,) = [f for f in advice(database, tmp_path) if f.kind is FindingKind.FK_UNINDEXED]
+    assert finding.severity is Severity.WARN
+
+
+def test_partitioned_index_is_dropped_and_restored_as_a_whole(
+    database: Database, tmp_path: Path
+) -> None:
+    script = "; ".join((*PARTITIONED, "CREATE INDEX x ON p (a)", "CREATE INDEX y ON p (a, id)"))
+    for statement in script.split("; "):
+        database.execute(statement)
+    (finding,) = [f for f in advice(database, tmp_path) if f.kind is REDUNDANT]
+    assert finding.object == "public.x"
+    assert finding.data["partitions"] == 2
+    assert finding.data["drop"] == "DROP INDEX public.x"
+    database.execute(finding.data["drop"])
+    for statement in finding.data["restore"]:
+        database.execute(statement)
+    assert names(advice(database, tmp_path), REDUNDANT) == {"x"}
+
+
+@pytest.mark.pg("== 18")
+def test_partitioned_index_without_all_its_parts_is_invalid(
+    database: Database, tmp_path: Path
+) -> None:
+    for statement in (*PARTITIONED, "CREATE INDEX x ON ONLY p (a)"):
+        database.execute(statement)
+    (finding,) = [f for f in advice(database, tmp_path) if f.kind is FindingKind.INDEX_INVALID]
+    assert finding.object == "public.x"
+    assert "partitions lack" in finding.message
+
+
+def test_build_that_goes_on_is_not_invalid_and_one_that_ended_is(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute("CREATE TABLE t (a int)")
+    writer = database.connect(autocommit=False)
+    writer.execute("INSERT INTO t VALUES (1)")
+    builder = database.connect()
+    pid = builder.info.backend_pid
+    build = threading.Thread(target=_fail_to_build, args=(builder,))
+    build.start()
+    try:
+        until(lambda: database.execute("SELECT 1 FROM pg_class WHERE relname = 't_a'") != [])
+        assert not names(advice(database, tmp_path), FindingKind.INDEX_INVALID)
+    finally:
+        database.execute(f"SELECT pg_cancel_backend({pid})")
+        build.join()
+        writer.rollback()
+    (finding,) = [f for f in advice(database, tmp_path) if f.kind is FindingKind.INDEX_INVALID]
+    assert finding.object == "public.t_a"
+    database.execute(finding.data["drop"])
+    assert not names(advice(database, tmp_path), FindingKind.INDEX_INVALID)
+
+
+def _fail_to_build(builder: psycopg.Connection[Any]) -> None:
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        builder.execute("CREATE INDEX CONCURRENTLY t_a ON t (a)")
+
+
+@pytest.mark.pg("== 18")
+def test_leftover_of_a_rebuild_is_told_as_such(database: Database, tmp_path: Path) -> None:
+    database.execute("CREATE TABLE t (a int)")
+    database.execute("CREATE INDEX t_a_ccnew1 ON t (a)")
+    database.execute(INVALIDATE.format("t_a_ccnew1"))
+    (finding,) = [f for f in advice(database, tmp_path) if f.kind is FindingKind.INDEX_INVALID]
+    assert "REINDEX CONCURRENTLY" in finding.message
+
+
+# What stands in the way of looking
+
+
+def test_locked_table_is_told_and_blinds_nothing_else(database: Database, tmp_path: Path) -> None:
+    for name in ("free", "locked"):
+        database.execute(f"CREATE TABLE {name} (a int, b int)")
+        database.execute(f"CREATE INDEX {name}_a ON {name} (a) WHERE b > 0")
+        database.execute(f"CREATE INDEX {name}_a2 ON {name} (a) WHERE b > 0")
+    holder = database.connect(autocommit=False)
+    holder.execute("LOCK TABLE locked IN ACCESS EXCLUSIVE MODE")
+    findings = advice(database, tmp_path)
+    holder.rollback()
+    assert covered(findings, DUPLICATE) == {"public.free_a2": "public.free_a"}
+    assert names(findings, FindingKind.MONITOR_BLIND) == {"locked"}
+
+
+@pytest.mark.pg("== 18")
+def test_index_dropped_meanwhile_has_no_definition_and_does_no_harm(database: Database) -> None:
+    with session(database.url) as connection:
+        assert read_definitions(connection, [4_000_000_000], CAP) == {}
+
+
+HOSTILE = ['"; DROP TABLE t; --', "a.b", "new\nline", "<b>`x`</b>", "Ünïcödé", "%s {x}", "x" * 63]
+
+
+def test_names_may_hold_anything(database: Database, tmp_path: Path) -> None:
+    for text in HOSTILE:
+        name, second = quote(text), quote(cut(text, 60) + "_2")
+        database.execute(f"CREATE SCHEMA {name}")
+        database.execute(f"CREATE TABLE {name}.{name} ({name} int, other int)")
+        predicate = f"WHERE {name} IS NOT NULL"
+        database.execute(f"CREATE UNIQUE INDEX kept ON {name}.{name} ({name}) {predicate}")
+        database.execute(f"CREATE INDEX {second} ON {name}.{name} ({name}) {predicate}")
+    findings = [f for f in advice(database, tmp_path) if f.kind is DUPLICATE]
+    assert {parse_name(f.object).schema for f in findings} == set(HOSTILE)
+    for finding in findings:
+        database.execute(finding.data["drop"])
+        for statement in finding.data["restore"]:
+            database.execute(statement)
+    again = [f for f in advice(database, tmp_path) if f.kind is DUPLICATE]
+    assert {f.object for f in again} == {f.object for f in findings}
+
+
+def test_role_without_any_privilege_gets_the_same_verdicts_on_definitions(
+    database: Database, limited_role: Role, tmp_path: Path
+) -> None:
+    run_script(database, "lms", "schema.sql")
+    policy = make_policy(tmp_path, database.url_of(limited_role), indexes={})
+    findings = list(maintain.plan(policy, only=[INDEXES.name]).findings)
+    assert names(findings, DUPLICATE) == LMS_DUPLICATES
+    assert names(findings, REDUNDANT) == LMS_PREFIXES
+
+
+@pytest.mark.pg("== 18")
+def test_policy_without_the_section_does_nothing(database: Database, tmp_path: Path) -> None:
+    run_script(database, "lms", "schema.sql")
+    policy = make_policy(tmp_path, database.url)
+    report = maintain.apply(policy, only=[INDEXES.name])
+    assert report.findings == ()
+    assert database.execute("SELECT count(*) FROM maintenance.index_usage") == [(0,)]
+
+
+@pytest.mark.pg("== 18")
+def test_one_table_asked_for_is_one_table_answered(database: Database, tmp_path: Path) -> None:
+    run_script(database, "lms", "schema.sql")
+    policy = make_policy(tmp_path, database.url, {**EVENTS, "table": "users"}, indexes={})
+    request = Request(table=QualifiedName("public", "users"))
+    findings = list(maintain.plan(policy, only=["partitions", "indexes"], request=request).findings)
+    assert names(findings, DUPLICATE) == {"users_email_idx"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.pg("== 18")
+def test_ten_thousand_tables_are_judged_in_one_look(database: Database, tmp_path: Path) -> None:
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(
+            "DO $$ BEGIN FOR n IN 1..10000 LOOP"
+            " EXECUTE format('CREATE TABLE t%1$s (a int); CREATE INDEX t%1$s_a ON t%1$s (a)', n);"
+            " IF n % 100 = 0 THEN COMMIT; END IF; END LOOP; END $$"
+        )
+        connection.execute("CREATE INDEX twice ON t77 (a)")
+    assert covered(advice(database, tmp_path), DUPLICATE) == {"public.twice": "public.t77_a"}
