@@ -12,8 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from maintenance import maintain
-from maintenance import sessions
+from maintenance import maintain, sessions
 from maintenance.archives import ArchivePlace, Manifest, write_archive
 from maintenance.ddl.marks import HOLD_UNTIL, read_mark
 from maintenance.errors import ArchiveError, DamagedArchiveError, MaintenanceError, UsageError
