@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 
 from maintenance import names
+from maintenance.catalog.comparing import oddities, shared_properties
 from maintenance.catalog.counting import count_default
 from maintenance.catalog.growing import Children, drifted_branches, grown, grown_marked, unreadable
 from maintenance.catalog.models import (
@@ -21,7 +22,6 @@ from maintenance.catalog.models import (
     ColumnSetting,
     Grant,
     MarkedTable,
-    Oddity,
     Partition,
     Properties,
     Server,
@@ -149,8 +149,11 @@ def _tables(connection: Connection, relations: Collection[QualifiedName]) -> lis
     rows = fetch(connection, "catalog", "list_tables", _pairs(relations))
     parents = [row.oid for row in rows if row.kind == "p"]
     children = grown(connection, _partitions(connection, parents))
-    drifted, odd = _drifted(connection, parents, children), _oddities(connection, parents)
-    shared = _shared(connection, parents)
+    drifted, odd = (
+        _drifted(connection, parents, children),
+        oddities(connection, parents, MOST_DRIFTED),
+    )
+    shared = shared_properties(connection, parents)
     tables = [
         replace(
             _table(row, tuple(children.get(row.oid, ()))),
@@ -189,31 +192,6 @@ def _drifted(
             child = _table(row, ())
             drifted[parent_of[child.relation]].append(Child(child.relation, child.properties))
     return drifted
-
-
-def _oddities(connection: Connection, parents: list[int]) -> dict[int, list[Oddity]]:
-    odd: dict[int, list[Oddity]] = defaultdict(list)
-    parameters = {"parents": parents, "most": MOST_DRIFTED}
-    if parents:
-        for row in fetch(connection, "catalog", "list_partition_oddities", parameters):
-            odd[row.parent].append(Oddity(QualifiedName(row.schema, row.name), row.what))
-    return odd
-
-
-def _shared(connection: Connection, parents: list[int]) -> dict[int, Shared]:
-    """Return by parent what all of its partitions have in common."""
-    if not parents:
-        return {}
-    rows = fetch(connection, "catalog", "list_shared_properties", {"parents": parents})
-    return {
-        row.parent: Shared(
-            settings=tuple(ColumnSetting(*setting) for setting in row.settings or ()),
-            options=tuple(row.options or ()),
-            access_method=row.access_method,
-            comment=row.comment,
-        )
-        for row in rows
-    }
 
 
 def _table(row: Any, partitions: tuple[Partition, ...]) -> Table:

@@ -1,5 +1,6 @@
 """Months that are partitioned themselves, on real servers: built, audited, retired, restored."""
 
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -351,6 +352,21 @@ def test_expired_tree_is_archived_and_dropped_and_comes_back_as_a_plain_month(
     later = maintain.plan(policy)
     assert later.plan.actions == ()
     assert "is not partitioned itself" in str(later.findings)
+
+
+def test_detach_of_a_tree_that_a_reader_interrupts_is_ended_when_it_is_gone(
+    database: Database, tmp_path: Path
+) -> None:
+    name = expired_month(database)
+    reader = database.connect(autocommit=False)
+    reader.execute("SELECT count(*) FROM public.events")
+    end = threading.Timer(1, reader.rollback)
+    end.start()
+    report = maintain.apply(retiring(database, tmp_path, action="drop"))
+    end.join()
+    assert report.ok, report
+    left = "SELECT count(*) FROM pg_class WHERE starts_with(relname, %s)"
+    assert database.execute(left, [name]) == [(0,)]
 
 
 def test_tree_kept_for_a_grace_is_dropped_whole_by_a_later_run(

@@ -1,0 +1,33 @@
+"""Reading how partitions differ from their siblings, and what they have in common."""
+
+from collections import defaultdict
+
+from maintenance.catalog.models import ColumnSetting, Oddity, Shared
+from maintenance.names import QualifiedName
+from maintenance.server.session import Connection, fetch
+
+
+def oddities(connection: Connection, parents: list[int], most: int) -> dict[int, list[Oddity]]:
+    """Return by parent what partitions have otherwise than it or their siblings."""
+    odd: dict[int, list[Oddity]] = defaultdict(list)
+    parameters = {"parents": parents, "most": most}
+    if parents:
+        for row in fetch(connection, "catalog", "list_partition_oddities", parameters):
+            odd[row.parent].append(Oddity(QualifiedName(row.schema, row.name), row.what))
+    return odd
+
+
+def shared_properties(connection: Connection, parents: list[int]) -> dict[int, Shared]:
+    """Return by parent what all of its partitions have in common."""
+    if not parents:
+        return {}
+    rows = fetch(connection, "catalog", "list_shared_properties", {"parents": parents})
+    return {
+        row.parent: Shared(
+            settings=tuple(ColumnSetting(*setting) for setting in row.settings or ()),
+            options=tuple(row.options or ()),
+            access_method=row.access_method,
+            comment=row.comment,
+        )
+        for row in rows
+    }
