@@ -1,10 +1,10 @@
 """Reports as metadata: tables people can read, numbers with stable keys that the UI plots."""
 
-from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
+from maintenance.catalog.history import History
 from maintenance.engine.runner import Outcome
 from maintenance.maintain import Report
 from maintenance.names import slug
@@ -42,7 +42,7 @@ def inventory_metadata(policy: Policy, report: Report) -> Metadata:
     done = [result for result in report.results if result.outcome is Outcome.DONE]
     metadata["created"] = len(done)
     for section in policy.partitions:
-        metadata |= _table(slug(section.table), str(section.table), stock, report.now)
+        metadata |= _table(slug(section.table), str(section.table), stock, report)
     if done:
         sql = ";\n".join(statement for result in done for statement in result.action.sql)
         metadata["executed_sql"] = dg.MetadataValue.md(f"```sql\n{sql};\n```")
@@ -91,18 +91,19 @@ def _period(facts: PartitionFacts, *, created: bool) -> Metadata:
     return metadata
 
 
-def _table(key: str, name: str, stock: tuple[TableInventory, ...], now: datetime) -> Metadata:
+def _table(key: str, name: str, stock: tuple[TableInventory, ...], report: Report) -> Metadata:
     found = [table for table in stock if table.table == name]
     if not found:
         return {}
     (table,) = found
+    history = report.snapshot.history if report.snapshot is not None else History()
     return {
         f"{key}_ahead": table.ahead,
         f"{key}_partitions": len(table.partitions),
         f"{key}_rows": table.n_rows,
         f"{key}_megabytes": round(table.size_bytes / 2**20, 1),
         key: dg.MetadataValue.md(_partitions(table)),
-        f"{key}_timeline": timeline(table, now),
+        f"{key}_timeline": timeline(table, report.now, history.archives.get(name, ())),
     }
 
 

@@ -385,6 +385,16 @@ def test_expired_months_are_archived_proven_and_dropped(filled: Database, tmp_pa
     assert [(d["rows"], d["verified"]) for d in details] == [(1, True)] * 3
 
 
+def test_archived_periods_are_recalled_from_the_store(filled: Database, tmp_path: Path) -> None:
+    policy = archiving(filled, tmp_path)
+    assert retire(policy).ok
+    snapshot = maintain.plan(policy).snapshot
+    assert snapshot is not None
+    archived = snapshot.history.archives["public.events"]
+    assert [each.period for each in archived] == [month(-n) for n in (5, 4, 3)]
+    assert all(each.n_rows == 1 and each.size_bytes > 0 for each in archived)
+
+
 def test_without_its_archive_nothing_is_detached(filled: Database, tmp_path: Path) -> None:
     (tmp_path / "archive").write_text("a file where the folder should be")
     report = retire(archiving(filled, tmp_path, max_per_run=1))
