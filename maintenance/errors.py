@@ -88,6 +88,10 @@ class NotNeededError(MaintenanceError):
     """An action turned out not to be needed any more; its result is a skip, not a failure."""
 
 
+class BudgetError(MaintenanceError):
+    """The time that actions may take together was over; its result is a skip and a finding."""
+
+
 class EffectError(MaintenanceError):
     """A statement succeeded and yet the catalog does not show its effect."""
 

@@ -17,7 +17,8 @@ from maintenance.catalog.history import History
 from maintenance.catalog.models import Server, Snapshot
 from maintenance.catalog.observe import identify, look_up, observe
 from maintenance.engine import runner
-from maintenance.engine.actions import UNSEEN
+from maintenance.engine.actions import RECURRING, UNSEEN
+from maintenance.engine.budget import Budget
 from maintenance.engine.findings import FITNESS, Finding, FindingKind, Severity
 from maintenance.engine.ladder import Ladder, Progress, silent
 from maintenance.engine.look import Look
@@ -28,6 +29,7 @@ from maintenance.engine.reviewed import ReviewedPlan, admit
 from maintenance.engine.runlock import exclusive_run
 from maintenance.engine.runner import Crew, Outcome, Result
 from maintenance.engine.subject import Subject
+from maintenance.engine.unfinished import left_over
 from maintenance.engine.workbench import Workbench
 from maintenance.errors import (
     ArchiveError,
@@ -219,7 +221,8 @@ def _apply(visit: _Visit, journal: Journal, reviewed: ReviewedPlan | None) -> Re
         )
         return Report(name, now, Plan(), (busy,), None)
     verified = tuple(_verified(results, after.plan))
-    report = wider.report(policy, now, (*_failures(verified), *kept))
+    more = (*_failures(verified), *left_over(policy, visit.subjects, verified), *kept)
+    report = wider.report(policy, now, more)
     return replace(report, plan=sight.plan, results=verified)
 
 
@@ -257,9 +260,13 @@ def _carry_out(visit: _Visit, planned: Plan, journal: Journal) -> list[Result]:
 
 
 def _crew(subjects: Sequence[Subject[Any]], policy: Policy) -> Crew:
+    budgets = {
+        s.name: Budget(limit) for s in subjects if (limit := s.time_budget(policy)) is not None
+    }
     return Crew(
         {kind: each for subject in subjects for kind, each in subject.executors.items()},
         {kind: subject.width(policy) for subject in subjects for kind in subject.executors},
+        {kind: budgets[s.name] for s in subjects if s.name in budgets for kind in s.executors},
     )
 
 
@@ -404,7 +411,7 @@ def _no_store(policy: Policy, grant: str) -> Finding:
 
 def _verified(results: Sequence[Result], again: Plan) -> Iterator[Result]:
     """Call done only what the catalog shows: what a second plan asks for again has failed."""
-    seen = (action for action in again.actions if action.kind not in UNSEEN)
+    seen = (action for action in again.actions if action.kind not in UNSEEN | RECURRING)
     still_wanted = {(action.kind, action.object) for action in seen}
     for result in results:
         action = result.action

@@ -9,11 +9,13 @@ from maintenance.indexes import INDEXES
 from maintenance.matviews import MATVIEWS
 from maintenance.partitions import PARTITIONS
 from maintenance.retention import RETENTION
+from maintenance.statistics import STATISTICS
 
 SUBJECTS: tuple[Subject[Any], ...] = (
     PARTITIONS,
     MATVIEWS,
     STALE_ANALYTICS,
+    STATISTICS,
     INDEXES,
     CACHING,
     RETENTION,

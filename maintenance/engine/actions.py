@@ -23,6 +23,8 @@ class ActionKind(StrEnum):
     DETACH_PARTITION = "detach_partition"
     DROP_PARTITION = "drop_partition"
     RESTORE_PARTITION = "restore_partition"
+    ANALYZE_TABLE = "analyze_table"
+    VACUUM_TABLE = "vacuum_table"
     INVALIDATE_CACHE = "invalidate_cache"
     RECALCULATE_ROWS = "recalculate_rows"
     CREATE_MATVIEW = "create_matview"
@@ -35,6 +37,9 @@ UNSEEN = frozenset(
     {ActionKind.ARCHIVE_PARTITION, ActionKind.RECALCULATE_ROWS, ActionKind.REFRESH_MATVIEW}
 )
 """Kinds whose effect the catalog does not show; their executors prove it themselves."""
+
+RECURRING = frozenset({ActionKind.ANALYZE_TABLE, ActionKind.VACUUM_TABLE})
+"""Kinds that the application's work may call for again at once; their executors prove them too."""
 
 
 class LockMode(StrEnum):

@@ -47,11 +47,16 @@ def silent(_line: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """The limits of lock waits, and the clock and dice that tests replace."""
+    """The limits of lock waits, and the clock and dice that tests replace.
+
+    Attributes:
+        statement_timeout: of a statement that makes its own transactions; zero means none.
+    """
 
     lock_timeout: timedelta
     patient_lock_timeout: timedelta
     give_up_after: timedelta
+    statement_timeout: timedelta = timedelta(0)
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     dice: Callable[[], float] = field(default=random.random)
@@ -155,7 +160,7 @@ class Ladder:
         """
         if step.concurrent:
             # Waits for older transactions are lock waits too; while we wait, writers may queue.
-            with _timeouts(connection, self.lock_timeout, timedelta(0)):
+            with _timeouts(connection, self.lock_timeout, self.statement_timeout):
                 run_sql(connection, step.statements[0])
         else:
             run_sql(connection, self.transaction(step))

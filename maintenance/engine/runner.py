@@ -8,12 +8,15 @@ from itertools import groupby
 from typing import Any
 
 from maintenance.engine.actions import UNSEEN, Action, ActionKind
+from maintenance.engine.budget import Budget
 from maintenance.engine.ladder import Progress
 from maintenance.engine.lanes import Opener, side_by_side
 from maintenance.engine.workbench import Executor, Workbench, run_steps
-from maintenance.errors import MaintenanceError, NotNeededError, UnreachableError
+from maintenance.errors import BudgetError, MaintenanceError, NotNeededError, UnreachableError
 from maintenance.server.session import Connection
 from maintenance.store import Journal
+
+_NO_FAILURE = (NotNeededError, BudgetError)
 
 
 class Outcome(StrEnum):
@@ -54,11 +57,12 @@ class Crew:
     """Who carries out which kinds of actions, and how many of a kind side by side.
 
     A kind without an executor of its own is carried out by running its steps, and one without
-    a width one after the other.
+    a width one after the other. Kinds that share a budget share its time.
     """
 
     executors: Mapping[ActionKind, Executor] = field(default_factory=dict[ActionKind, Executor])
     widths: Mapping[ActionKind, int] = field(default_factory=dict[ActionKind, int])
+    budgets: Mapping[ActionKind, Budget] = field(default_factory=dict[ActionKind, Budget])
 
     def width(self, action: Action) -> int:
         """How many such actions may be carried out side by side."""
@@ -93,7 +97,9 @@ def run(
     results: list[Result] = []
 
     def perform(connection: Connection, action: Action) -> Result:
-        return _perform(bench(connection), action, crew.executors.get(action.kind, run_steps))
+        workbench = bench(connection)
+        workbench.budget = crew.budgets.get(action.kind)
+        return _perform(workbench, action, crew.executors.get(action.kind, run_steps))
 
     try:
         for result in _each(actions, crew, connection, opened, perform):
@@ -147,11 +153,13 @@ def _perform(bench: Workbench, action: Action, execute: Executor) -> Result:
         return (time.perf_counter() - began) * 1000
 
     try:
+        if bench.budget is not None:
+            bench.budget.begin()
         detail = execute(bench, action)
     except UnreachableError:
         raise
     except MaintenanceError as exc:
-        outcome = Outcome.SKIPPED if isinstance(exc, NotNeededError) else Outcome.FAILED
+        outcome = Outcome.SKIPPED if isinstance(exc, _NO_FAILURE) else Outcome.FAILED
         return Result(action, outcome, bench.attempts, took_ms(), error=_text(exc), cause=exc)
     return Result(action, Outcome.DONE, bench.attempts, took_ms(), detail=dict(detail))
 

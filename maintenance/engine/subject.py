@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar, Generic, TypeVar
 
 from maintenance.catalog.models import Buckets, Snapshot
@@ -65,6 +65,11 @@ class Subject(ABC, Generic[Seen]):
         """How many of its actions may be carried out side by side, each in its own session."""
         del policy
         return 1
+
+    def time_budget(self, policy: Policy) -> timedelta | None:
+        """How long its actions may take together in one run; those left over are a finding."""
+        del policy
+        return None
 
     @abstractmethod
     def observe(self, look: Look) -> Seen:

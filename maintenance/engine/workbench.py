@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from maintenance.engine.actions import Action, Step
+from maintenance.engine.budget import Budget
 from maintenance.engine.ladder import Ladder, Progress
 from maintenance.policy import Policy
 from maintenance.server.session import Connection
@@ -18,6 +19,7 @@ class Workbench:
         connection: this action's alone as long as it is carried out.
         store: shared by actions side by side, so each use of it is a single statement.
         environ: where `{env: …}` references of the policy are resolved.
+        budget: the time that is left for it and its like; None where there is no limit.
         attempts: the most that any of its steps took.
     """
 
@@ -28,6 +30,7 @@ class Workbench:
     ladder: Ladder
     progress: Progress
     run_id: str
+    budget: Budget | None = None
     attempts: int = field(default=0)
 
     def run(self, step: Step) -> None:

@@ -19,6 +19,12 @@ class StatisticsPolicy(Section):
     """Rows changed since the last ANALYZE, at least."""
     changed_fraction: Share = 0.1
     """And this share of the table, at least."""
+    dead_rows: Count = 1000
+    """Dead rows, at least, before a table is vacuumed."""
+    dead_fraction: Share = 0.2
+    """And this share of the table, at least."""
+    freeze_fraction: Share = 0.8
+    """Share of `autovacuum_freeze_max_age` from which a table is frozen, in quiet hours."""
     time_budget: Duration = as_written("30 minutes")
     """What does not fit is a finding."""
 

@@ -1,0 +1,122 @@
+"""Carrying out ANALYZE and VACUUM: autovacuum is not disturbed, and the catalog has to show it."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+
+from maintenance.engine.actions import Action
+from maintenance.engine.workbench import Workbench
+from maintenance.errors import (
+    LockNotAcquiredError,
+    MaintenanceError,
+    NotNeededError,
+    PrivilegeError,
+)
+from maintenance.server.session import fetch
+from maintenance.statistics.baselines import settle
+from maintenance.statistics.models import Counted
+
+SETTLING_S = 2.0
+"""Before 15 a separate process does the counting, and may be late by so much."""
+
+_LAST_WITH_COLLECTOR = 14
+_SHOWN = ("rows", "pages", "changed", "live", "dead", "frozen_age")
+
+
+def maintain_table(bench: Workbench, action: Action) -> Mapping[str, Any]:
+    """Analyze or vacuum one table, prove it, and tell its counters before and after.
+
+    Raises:
+        NotNeededError: it is gone, or autovacuum is at work on it.
+        LockNotAcquiredError: somebody holds it.
+        BudgetError: the time of all such actions was over before it was done.
+        PrivilegeError: the server only warned, as it does where we lack the right.
+        MaintenanceError: the server refused for another reason.
+    """
+    before = _present(bench, action)
+    leaves = _leaves(bench, action) if action.preconditions["parent"] else {}
+    _run(bench, action)
+    after = _proven(bench, action, before)
+    if leaves:
+        oid, name = action.preconditions["oid"], bench.policy.database.name
+        settle(bench.store, name, oid, action.object, after.analyzed_at, leaves)
+    return {
+        "before": _figures(before),
+        "after": _figures(after),
+        "analyzed_at": after.analyzed_at.isoformat() if after.analyzed_at else None,
+    }
+
+
+def _present(bench: Workbench, action: Action) -> Any:
+    table = _describe(bench, action)
+    if table is None:
+        raise NotNeededError(f"{action.object}: it is gone")
+    if table.autovacuum_pid is not None:
+        raise NotNeededError(
+            f"{action.object}: autovacuum (pid {table.autovacuum_pid}) is at work on it"
+        )
+    return table
+
+
+def _describe(bench: Workbench, action: Action) -> Any:
+    parameters = {"relation": action.preconditions["oid"]}
+    rows = fetch(bench.connection, "statistics", "describe_table", parameters)
+    return rows[0] if rows else None
+
+
+def _leaves(bench: Workbench, action: Action) -> dict[int, Counted]:
+    parameters = {"parent": action.preconditions["oid"]}
+    rows = fetch(bench.connection, "statistics", "list_leaves", parameters)
+    return {row.oid: Counted(row.total, max(row.rows, row.live, 0)) for row in rows}
+
+
+def _run(bench: Workbench, action: Action) -> None:
+    assert bench.budget is not None, "the subject has one"
+    locks = bench.policy.locks
+    # What it waits for queues no writer, and has to outlast others of its kind.
+    ladder = replace(
+        bench.ladder,
+        lock_timeout=locks.patient_lock_timeout,
+        give_up_after=min(locks.give_up_after, bench.budget.left()),
+        statement_timeout=bench.budget.left(),
+    )
+    try:
+        taken = ladder.run(bench.connection, action.steps[0], bench.progress)
+        bench.attempts = max(bench.attempts, taken)
+    except LockNotAcquiredError as exc:
+        if not bench.budget.left():
+            raise bench.budget.exhausted() from exc
+        raise
+    except MaintenanceError as exc:
+        if isinstance(exc.__cause__, psycopg.errors.UndefinedTable):
+            raise NotNeededError(f"{action.object}: it is gone") from exc
+        raise
+
+
+def _proven(bench: Workbench, action: Action, before: Any) -> Any:
+    """Read back what the catalog shows: without the right the server only warns."""
+    deadline = time.monotonic() + SETTLING_S
+    while True:
+        after = _describe(bench, action)
+        if after is None:
+            raise NotNeededError(f"{action.object}: it is gone")
+        if not after.counts or _moved(before.analyzed_at, after.analyzed_at):
+            return after
+        late = bench.connection.info.server_version // 10000 <= _LAST_WITH_COLLECTOR
+        if not late or time.monotonic() > deadline:
+            raise PrivilegeError(
+                f"{action.object}: {action.sql[0]} changed nothing; the role lacks the right",
+                hint="maintenance check names the GRANT",
+            )
+        time.sleep(SETTLING_S / 20)
+
+
+def _moved(before: Any, after: Any) -> bool:
+    return after is not None and (before is None or after > before)
+
+
+def _figures(table: Any) -> dict[str, Any]:
+    return {name: getattr(table, name) for name in _SHOWN}

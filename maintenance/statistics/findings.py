@@ -1,0 +1,109 @@
+"""What the owner should know of statistics: the worst tables, and what we can't see or do."""
+
+from collections.abc import Iterator, Sequence
+
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.names import quote
+from maintenance.policy import Policy
+from maintenance.statistics.due import Due, Why
+from maintenance.statistics.models import Seen, TableFacts
+
+LISTED = 20
+"""So many tables have a finding of their own; the others are counted."""
+
+NAMED = 5
+"""So many tables a message names."""
+
+MAINTAIN_SINCE = 17
+
+_KINDS = {Why.CHANGED: FindingKind.STATISTICS_STALE, Why.MISSING: FindingKind.STATISTICS_MISSING}
+
+
+def findings_of(policy: Policy, seen: Seen, due: Sequence[Due]) -> Iterator[Finding]:
+    """Yield what stands: stale and missing statistics, missing rights, counters switched off."""
+    name = policy.database.name
+    for why, kind in _KINDS.items():
+        yield from _listed(name, kind, [item for item in due if item.why is why])
+    yield from _rights(f"{name}/statistics", seen)
+    if not seen.counts:
+        yield _blind(f"{name}/statistics")
+
+
+def _listed(name: str, kind: FindingKind, due: Sequence[Due]) -> Iterator[Finding]:
+    waiting = [item for item in due if item.table.autovacuum_pid is None]
+    for item in waiting[:LISTED]:
+        yield _finding(kind, item)
+    if len(waiting) > LISTED:
+        left = len(waiting) - LISTED
+        message = f"{name}: {left} more tables, less pressing than those with their own finding"
+        yield Finding(kind, Severity.WARN, name, message, value=left, threshold=0)
+
+
+def _finding(kind: FindingKind, due: Due) -> Finding:
+    name = str(due.table.relation)
+    if due.why is Why.MISSING:
+        message = f"{name}: has rows and no statistics, so plans are guesses; maintenance apply"
+        return Finding(kind, Severity.WARN, name, f"{message} analyzes it")
+    below = " below it" if due.table.is_parent else ""
+    message = (
+        f"{name}: {due.value:,.0f} rows{below} changed since its last ANALYZE, due from"
+        f" {due.threshold:,.0f}; maintenance apply analyzes it"
+    )
+    data = {"parent": due.table.is_parent, "rows": due.table.n_rows}
+    threshold = round(due.threshold, 1)
+    return Finding(
+        kind, Severity.WARN, name, message, value=due.value, threshold=threshold, data=data
+    )
+
+
+def _rights(name: str, seen: Seen) -> Iterator[Finding]:
+    forbidden = [table for table in seen.tables if not table.permitted]
+    unseen = [table for table in seen.tables if table.described is None and table.filled]
+    grants: list[str] = []
+    lacks: list[str] = []
+    if forbidden:
+        lacks.append(f"may not analyze {_named(forbidden)}")
+        grants += _to_maintain(forbidden, seen)
+    if unseen:
+        lacks.append(f"can't see whether {_named(unseen)} have statistics")
+        grants.append(f"GRANT pg_read_all_data TO {quote(seen.role)}")
+    if grants:
+        yield Finding(
+            FindingKind.PRIVILEGE_MISSING,
+            Severity.WARN,
+            name,
+            f"{name}: role {quote(seen.role)} {' and '.join(lacks)}: {'; '.join(grants)}",
+            value=len({table.oid for table in (*forbidden, *unseen)}),
+            threshold=0,
+            data={"grants": grants},
+        )
+
+
+def _to_maintain(tables: Sequence[TableFacts], seen: Seen) -> Iterator[str]:
+    role = quote(seen.role)
+    if seen.major < MAINTAIN_SINCE:
+        for owner in sorted({table.owner for table in tables}):
+            yield f"GRANT {quote(owner)} TO {role}"
+    elif len(tables) <= NAMED:
+        listed = ", ".join(str(table.relation) for table in tables)
+        yield f"GRANT MAINTAIN ON TABLE {listed} TO {role}"
+    else:
+        yield f"GRANT pg_maintain TO {role}"
+
+
+def _named(tables: Sequence[TableFacts]) -> str:
+    names = sorted(str(table.relation) for table in tables)
+    shown = ", ".join(names[:NAMED])
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{len(names)} {'tables' if len(names) > 1 else 'table'} ({shown}{more})"
+
+
+def _blind(name: str) -> Finding:
+    return Finding(
+        FindingKind.MONITOR_BLIND,
+        Severity.ERROR,
+        name,
+        f"{name}: the server counts no changes (track_counts is off), so only tables without any"
+        " statistics are seen, and autovacuum does nothing: ALTER SYSTEM SET track_counts = on,"
+        " then SELECT pg_reload_conf()",
+    )

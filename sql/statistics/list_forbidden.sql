@@ -1,0 +1,12 @@
+-- list_forbidden: those of the given relations that we may not analyze and vacuum
+-- since: 14
+-- params: relations oid[]
+-- columns: oid oid
+-- locks: none
+-- source: PostgreSQL manual, ANALYZE: its owner, the database's owner, or a superuser
+SELECT c.oid
+FROM pg_catalog.pg_class c
+WHERE c.oid = ANY (%(relations)s::oid[])
+  AND NOT pg_catalog.pg_has_role(c.relowner, 'USAGE')
+  AND NOT (SELECT pg_catalog.pg_has_role(d.datdba, 'USAGE') FROM pg_catalog.pg_database d
+            WHERE d.datname = pg_catalog.current_database())
