@@ -1,6 +1,5 @@
 """Statistics on real servers: what is analyzed, what is left alone, what is said about it."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -328,7 +327,7 @@ def test_counting_switched_off_is_said_and_missing_statistics_are_made_all_the_s
 
 
 @pytest.fixture
-def stranger(database: Database, limited_role: Role) -> Iterator[Role]:
+def stranger(database: Database, limited_role: Role) -> Role:
     """Somebody who may make the store, and no more."""
     database.execute(f"GRANT CREATE ON DATABASE {database.name} TO {limited_role.name}")
     return limited_role
