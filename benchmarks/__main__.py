@@ -18,6 +18,7 @@ from benchmarks.report import show, write
 from benchmarks.retention_stall import RetentionStall
 from benchmarks.servers import fresh_server, version_of
 from benchmarks.tick_to_finish import TickToFinish
+from benchmarks.view_speedup import ViewSpeedup
 from benchmarks.writer_stall import WriterStall
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -30,8 +31,12 @@ BENCHMARKS: dict[str, Benchmark] = {
     "archive": ArchiveMonth(),
     "default_swap": DefaultSwap(),
     "default_swap_time": DefaultSwapTime(),
+    "view_speedup": ViewSpeedup(),
 }
-LONG: dict[str, Benchmark] = {"linearity": Linearity()}
+LONG: dict[str, Benchmark] = {
+    "linearity": Linearity(),
+    "view_speedup_5m": ViewSpeedup(n_rows=5_000_000),
+}
 
 
 @click.command()

@@ -22,7 +22,7 @@ from maintenance.errors import EffectError, LockNotAcquiredError
 from maintenance.policy import StaleAnalyticsPolicy
 from maintenance.server.session import brief, explain, pin
 
-PAGE = 5_000
+PAGE = 50_000
 """Keys held at a time."""
 
 FIRST_BATCH, LARGEST_BATCH = 16, 1_000

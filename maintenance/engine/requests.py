@@ -11,6 +11,7 @@ class Request:
 
     Attributes:
         table: only this table; None means all.
+        among: only these relations; empty means all.
         periods: keys of periods that must exist, those outside the policy's window included;
             empty means the policy's window. Nothing is retired by such a run.
         archives: keys of periods that must be archived; nothing is retired by such a run.
@@ -21,10 +22,11 @@ class Request:
     periods: tuple[str, ...] = ()
     archives: tuple[str, ...] = ()
     max_per_run: int | None = None
+    among: tuple[QualifiedName, ...] = ()
 
     def concerns(self, table: QualifiedName) -> bool:
         """Whether a table is within what was asked for."""
-        return self.table is None or self.table == table
+        return self.table in (None, table) and (not self.among or table in self.among)
 
 
 EVERYTHING = Request()

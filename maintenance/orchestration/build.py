@@ -1,6 +1,6 @@
 """From policies to Dagster definitions, without any server."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,13 +9,32 @@ import dagster as dg
 from maintenance.errors import UsageError
 from maintenance.names import text_slug
 from maintenance.orchestration.alert_sensors import alert_on_findings
+from maintenance.orchestration.analytics_assets import (
+    analytics_asset,
+    cache_asset,
+    tables_watched,
+)
 from maintenance.orchestration.archive_assets import archives_asset
 from maintenance.orchestration.index_assets import index_usage_asset
-from maintenance.orchestration.jobs import archives, monthly, nightly, retention, weekly
+from maintenance.orchestration.jobs import (
+    archives,
+    monthly,
+    nightly,
+    refreshes,
+    retention,
+    weekly,
+)
+from maintenance.orchestration.matview_assets import (
+    matview_key,
+    matviews_asset,
+    source_spec,
+    tables_read,
+)
 from maintenance.orchestration.partition_assets import inventory_asset, partitions_asset
 from maintenance.orchestration.resources import Maintainer
 from maintenance.orchestration.restore_job import restore_job
 from maintenance.orchestration.retention_assets import retention_asset
+from maintenance.orchestration.staleness import staleness_sensor
 from maintenance.policy import BrokenPolicyError, Policy, load_policies
 
 
@@ -59,15 +78,41 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     if any(section.retention for section in sections):
         assets.append(retention_asset(policy))
         schedules.append(retention(policy))
-    if whole:
-        schedules.append(nightly(policy, whole))
     if reviewed:
         schedules.append(weekly(policy, reviewed))
+    computed = _computed(policy)
+    views = [matviews_asset(policy)] if policy.matviews else []
+    refreshed = [*refreshes(policy), *_nightly(policy, [*whole, *computed])]
+    watched = [staleness_sensor(policy, refreshed)] if views or policy.stale_analytics else []
+    sources = sorted(tables_read(policy) | tables_watched(policy))
     return dg.Definitions(
-        assets=[*assets, *whole, *reviewed],
-        schedules=schedules,
+        assets=[
+            *assets,
+            *whole,
+            *views,
+            *computed,
+            *reviewed,
+            *(source_spec(policy, name) for name in sources),
+        ],
+        schedules=[*schedules, *refreshed],
         jobs=[*jobs, *([restore_job(policy)] if archived else [])],
+        sensors=watched,
     )
+
+
+def _computed(policy: Policy) -> list[dg.AssetsDefinition]:
+    stale = [analytics_asset(policy)] if policy.stale_analytics else []
+    return [*stale, *([cache_asset(policy)] if policy.redis else [])]
+
+
+def _nightly(
+    policy: Policy, assets: Sequence[dg.AssetsDefinition]
+) -> Iterator[dg.ScheduleDefinition]:
+    """Yield the schedule of the night, if there is anything to do."""
+    keys = [key for asset in assets for key in asset.keys]
+    keys += [matview_key(policy, view.name) for view in policy.matviews if view.refresh is None]
+    if keys:
+        yield nightly(policy, keys)
 
 
 def _named(errors: Sequence[BrokenPolicyError]) -> dict[str, BrokenPolicyError]:

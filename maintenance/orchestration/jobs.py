@@ -8,24 +8,60 @@ from dagster._core.definitions.unresolved_asset_job_definition import (
 )
 
 from maintenance.names import slug
+from maintenance.orchestration.analytics_assets import cache_key
 from maintenance.orchestration.archive_assets import archives_key
+from maintenance.orchestration.crons import cron_name
+from maintenance.orchestration.matview_assets import matview_key
 from maintenance.orchestration.partition_assets import partitions_key
 from maintenance.orchestration.partition_sets import keys_ahead, range_tags
 from maintenance.orchestration.retention_assets import Mode, retention_key, run_config
-from maintenance.policy import PartitionPolicy, Policy
+from maintenance.policy import MatviewPolicy, PartitionPolicy, Policy
 
 MAX_RUNTIME_S = 4 * 3600
 """After this a run whose processes died is ended, and gives its pool slot back."""
 
 
-def nightly(policy: Policy, assets: Sequence[dg.AssetsDefinition]) -> dg.ScheduleDefinition:
-    """Schedule everything that has no partition set, with its job `<db>_nightly`."""
-    name = f"{policy.database.name}_nightly"
-    job = _job(
-        name,
-        [key for asset in assets for key in asset.keys],
-        "Looks at everything and repairs what is missing.",
+def nightly_name(policy: Policy) -> str:
+    """Return the name of the job that looks at everything each night."""
+    return f"{policy.database.name}_nightly"
+
+
+def refresh_name(policy: Policy, section: MatviewPolicy) -> str:
+    """Return the name of the job that refreshes a view: one for each cron, else the nightly one."""
+    if section.refresh is None:
+        return nightly_name(policy)
+    return f"{policy.database.name}_refresh_{cron_name(section.refresh)}"
+
+
+def refreshes(policy: Policy) -> list[dg.ScheduleDefinition]:
+    """Schedule the views that have a cron of their own; those of one cron go side by side."""
+    of_cron: dict[str, list[MatviewPolicy]] = {}
+    for section in policy.matviews:
+        if section.refresh is not None:
+            of_cron.setdefault(section.refresh, []).append(section)
+    return [_refresh(policy, cron, sections) for cron, sections in of_cron.items()]
+
+
+def _refresh(policy: Policy, cron: str, sections: Sequence[MatviewPolicy]) -> dg.ScheduleDefinition:
+    name = refresh_name(policy, sections[0])
+    names = ", ".join(str(section.name) for section in sections)
+    keys = [matview_key(policy, section.name) for section in sections]
+    if policy.redis is not None:  # told by the next run what it could not be told before
+        keys.append(cache_key(policy))
+    return dg.ScheduleDefinition(
+        name=name,
+        job=_job(name, keys, f"Refreshes {names}, unless nothing that they read has changed."),
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Refreshes {names} at {cron} UTC.",
     )
+
+
+def nightly(policy: Policy, keys: Sequence[dg.AssetKey]) -> dg.ScheduleDefinition:
+    """Schedule what has neither a partition set nor a cron, with its job `<db>_nightly`."""
+    name = nightly_name(policy)
+    job = _job(name, keys, "Looks at everything and repairs what is missing.")
     return dg.ScheduleDefinition(
         name=name,
         job=job,

@@ -1,12 +1,13 @@
 """The resource through which assets act on databases."""
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from datetime import timedelta
 
 import dagster as dg
 
-from maintenance import maintain
+from maintenance import freshness, maintain
+from maintenance.cache.facts import CacheFacts
 from maintenance.engine.requests import EVERYTHING, Request
 from maintenance.engine.runner import Outcome
 from maintenance.errors import MaintenanceError
@@ -51,6 +52,24 @@ class Maintainer(dg.ConfigurableResource[None]):
         context.log.info("planning %s of %s; nothing is changed", subject, policy.database.name)
         with _as_failure():
             return maintain.plan(policy, only=[subject], request=request)
+
+    def sizes(self, policy: Policy, names: Collection[QualifiedName]) -> dict[QualifiedName, int]:
+        """Return how many bytes relations take with their indexes, as far as that can be told.
+
+        Raises:
+            dagster.Failure: the server can't be reached.
+        """
+        with _as_failure():
+            return freshness.sizes(policy, names)
+
+    def cache_facts(self, policy: Policy) -> CacheFacts | None:
+        """Return what the newest look at the cache gave; None where there was none.
+
+        Raises:
+            dagster.Failure: the store's variable is not set.
+        """
+        with _as_failure():
+            return freshness.cache_facts(policy)
 
     def restore(
         self,

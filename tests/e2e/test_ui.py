@@ -106,7 +106,9 @@ def test_second_demo_on_the_folder_is_refused_and_the_first_undisturbed(served: 
 
 
 def test_asset_graph_is_green(served: Demo, page: Page, shoot: Shoot) -> None:
-    page.goto(f"{served.url}/asset-groups")
+    groups = ("partitions", "sources", "matviews", "health")
+    opened = ",".join(f"maintenance:__repository__:{group}" for group in groups)
+    page.goto(f"{served.url}/asset-groups?expanded={opened}")
     expect(page.get_by_text("analytics_events", exact=True).first).to_be_visible()
     expect(page.get_by_text("audit_logs", exact=True).first).to_be_visible()
     expect(page.get_by_text("100% filled")).to_have_count(2)
@@ -143,7 +145,8 @@ def test_every_partition_is_materialized(served: Demo, page: Page) -> None:
 def test_all_schedules_are_on(served: Demo, page: Page) -> None:
     page.goto(f"{served.url}/automation")
     expect(page.get_by_text("learning_platform_nightly")).to_be_visible()
-    expect(page.locator("input:checked")).to_have_count(5)
+    expect(page.get_by_text("learning_platform_staleness")).to_be_visible()
+    expect(page.locator("input:checked")).to_have_count(8)
 
 
 def _zoom_out(page: Page) -> None:

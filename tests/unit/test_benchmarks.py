@@ -18,6 +18,7 @@ from benchmarks.outcomes import OURS, PEER, Benchmark, Outcome, Target
 from benchmarks.report import show, write
 from benchmarks.retention_stall import RetentionStall
 from benchmarks.tick_to_finish import TickToFinish
+from benchmarks.view_speedup import ViewSpeedup
 from benchmarks.writer_stall import WriterStall
 from maintenance.demo.postgres import PostgresServer
 
@@ -32,6 +33,7 @@ TINY: dict[str, Benchmark] = {
     ),
     "default_swap": DefaultSwap(n_rows=1_000, n_writers=1, rounds=1, peer_s=12),
     "default_swap_time": DefaultSwapTime(n_rows=1_000, rounds=1),
+    "view_speedup": ViewSpeedup(n_rows=1_000, rounds=1),
     "linearity": Linearity(n_tables=20, n_months=6, rounds=1),
 }
 

@@ -1,0 +1,208 @@
+"""The materialized views of a database: one multi-asset, so that they refresh side by side."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from maintenance.engine.requests import Request
+from maintenance.engine.runner import Outcome, Result
+from maintenance.errors import NotNeededError
+from maintenance.maintain import Report
+from maintenance.matviews import MATVIEWS
+from maintenance.matviews.graph import in_circles, in_order
+from maintenance.names import QualifiedName, slug
+from maintenance.orchestration.checks import check_results, check_specs
+from maintenance.orchestration.lineage import header, query, relations_read
+from maintenance.orchestration.metadata import Metadata
+from maintenance.orchestration.resources import Maintainer
+from maintenance.policy import MatviewPolicy, Policy
+from maintenance.sizes import readable_size
+
+GROUP = "matviews"
+SOURCES = "sources"
+
+
+def matview_key(policy: Policy, name: QualifiedName) -> dg.AssetKey:
+    """Return the key of a view: `<db>/matviews/<name>`."""
+    return dg.AssetKey([policy.database.name, "matviews", slug(name)])
+
+
+def source_key(policy: Policy, name: QualifiedName) -> dg.AssetKey:
+    """Return the key of a table that is only read: `<db>/source/<table>`."""
+    return dg.AssetKey([policy.database.name, "source", slug(name)])
+
+
+def source_spec(policy: Policy, name: QualifiedName) -> dg.AssetSpec:
+    """Return a table that is only read, for the lineage of what is computed from it."""
+    return dg.AssetSpec(
+        source_key(policy, name),
+        group_name=SOURCES,
+        kinds={"postgres", "table"},
+        tags={"database": policy.database.name},
+        metadata={"dagster/table_name": str(name)},
+        description=f"The application's table `{name}`. It is only read here.",
+    )
+
+
+def reads_of(policy: Policy) -> dict[QualifiedName, tuple[QualifiedName, ...]]:
+    """Return what each view of a policy reads."""
+    return {section.name: relations_read(policy, section) for section in policy.matviews}
+
+
+def tables_read(policy: Policy) -> set[QualifiedName]:
+    """Return what the views of a policy read and is no view of it."""
+    reads = reads_of(policy)
+    return {name for names in reads.values() for name in names} - reads.keys()
+
+
+def matviews_asset(policy: Policy) -> dg.AssetsDefinition:
+    """Make the multi-asset of all views of a policy; any of them can be materialized alone."""
+    named = {section.name: section for section in policy.matviews}
+    # Dagster wants what is read before what reads it; views in a circle have no order.
+    ordered = [*in_order(reads_of(policy)), *in_circles(reads_of(policy))]
+    sections = {matview_key(policy, name): named[name] for name in ordered}
+    kinds = MATVIEWS.finding_kinds
+
+    @dg.multi_asset(
+        name=f"{policy.database.name}__matviews",
+        specs=[_spec(policy, section) for section in policy.matviews],
+        check_specs=[spec for key in sections for spec in check_specs(key, kinds)],
+        can_subset=True,
+        pool=f"{policy.database.name}_work",
+    )
+    def matviews(
+        context: dg.AssetExecutionContext, maintainer: Maintainer
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
+        chosen = {key: sections[key] for key in sections if key in context.selected_asset_keys}
+        names = tuple(section.name for section in chosen.values())
+        report = maintainer.apply(context, policy, MATVIEWS.name, Request(among=names))
+        sizes = maintainer.sizes(policy, names)
+        for key, section in chosen.items():
+            yield from check_results(key, kinds, findings_of(report, policy, section.name))
+            metadata = outcome_of(report, section.name)
+            if metadata is not None:
+                size = sizes.get(section.name)
+                yield dg.MaterializeResult(asset_key=key, metadata=metadata | _sized(size))
+        fail_if_stale(report, policy, names)
+
+    return matviews
+
+
+def _spec(policy: Policy, section: MatviewPolicy) -> dg.AssetSpec:
+    reads = reads_of(policy)
+    # Views that read each other in a circle are a finding, not the end of all definitions.
+    circular = in_circles(reads)
+    upstream = [
+        (matview_key if name in reads else source_key)(policy, name)
+        for name in reads[section.name]
+        if not (section.name in circular and name in circular)
+    ]
+    metadata: Metadata = {
+        "dagster/table_name": str(section.name),
+        "max_age_hours": section.max_age.total_seconds() / 3600,
+        "refresh": section.refresh or f"{policy.schedules.nightly} (nightly)",
+    }
+    if section.unique_index:
+        metadata["unique_index"] = ", ".join(section.unique_index)
+    if section.invalidates:
+        metadata["invalidates"] = ", ".join(f"`{pattern}`" for pattern in section.invalidates)
+    if section.definition:
+        sql = query(section.definition)
+        metadata["definition"] = dg.MetadataValue.md(f"```sql\n{sql}\n```")
+    return dg.AssetSpec(
+        matview_key(policy, section.name),
+        deps=upstream,
+        group_name=GROUP,
+        kinds={"postgres", "view"},
+        tags={"database": policy.database.name},
+        metadata=metadata,
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=section.max_age),
+        description=_description(section),
+        # One that could not be refreshed leaves no event, and the run says why.
+        skippable=True,
+    )
+
+
+def _description(section: MatviewPolicy) -> str:
+    what = header(section.definition) if section.definition else ""
+    return (
+        f"{what or f'The materialized view `{section.name}`.'}\n\n"
+        "Materializing refreshes it, unless it is proven that nothing it reads has changed.\n\n"
+        "**When red:** open the failed check, or the run's last error; the view keeps showing what"
+        " it showed before."
+    )
+
+
+def findings_of(report: Report, policy: Policy, name: QualifiedName) -> list[Any]:
+    """Return the findings about one view, and those about the database as a whole."""
+    about = {str(name), policy.database.name, f"{policy.database.name}/{MATVIEWS.name}"}
+    return [finding for finding in report.findings if finding.object in about]
+
+
+def outcome_of(report: Report, name: QualifiedName) -> Metadata | None:
+    """Return what is shown of a view that is right now; None where it is not known to be.
+
+    The keys are the same for a refresh and for a proven skip, so that they can be plotted.
+    """
+    for result in report.results:
+        if result.action.object == str(name) and result.action.kind in MATVIEWS.executors:
+            return _outcome(result)
+    skips = [skip for skip in report.plan.skipped if skip.object == str(name)]
+    return _unchanged(skips[0].reason) if skips else None
+
+
+def _outcome(result: Result) -> Metadata | None:
+    if isinstance(result.cause, NotNeededError):
+        return _unchanged(str(result.cause))
+    if result.outcome is not Outcome.DONE:
+        return None
+    detail = result.detail
+    changes = [detail.get(f"rows_{how}") for how in ("inserted", "updated", "deleted")]
+    metadata: Metadata = {
+        "outcome": "created" if result.action.kind.value.startswith("create") else "refreshed",
+        "reason": result.action.reason,
+        "duration_s": round(result.duration_ms / 1000, 3),
+        "attempts": result.attempts,
+    }
+    if any(change is not None for change in changes):
+        metadata["rows_changed"] = sum(change or 0 for change in changes)
+    if detail.get("rows") is not None:
+        metadata["dagster/row_count"] = detail["rows"]
+    return metadata | {key: value for key, value in detail.items() if value is not None}
+
+
+def _unchanged(reason: str) -> Metadata:
+    return {"outcome": "unchanged", "reason": reason, "duration_s": 0.0, "rows_changed": 0}
+
+
+def _sized(size_bytes: int | None) -> Metadata:
+    if size_bytes is None:
+        return {}
+    return {"size_bytes": size_bytes, "size": readable_size(size_bytes)}
+
+
+def fail_if_stale(report: Report, policy: Policy, names: Sequence[QualifiedName]) -> None:
+    """Fail the run where a view is not known to be right; the others are marked already.
+
+    Raises:
+        dagster.Failure: names every such view, with the reason.
+    """
+    reasons = [
+        reason
+        for name in names
+        if outcome_of(report, name) is None
+        for reason in _reasons(report, policy, name)
+    ]
+    if reasons:
+        raise dg.Failure(description="\n".join(reasons), allow_retries=False)
+
+
+def _reasons(report: Report, policy: Policy, name: QualifiedName) -> Iterator[str]:
+    errors = [
+        f"{name}: {result.outcome}: {result.error}"
+        for result in report.results
+        if result.action.object == str(name) and result.outcome is not Outcome.DONE
+    ]
+    found = [finding.message for finding in findings_of(report, policy, name)]
+    yield from errors or found or [f"{name}: nothing was planned for it"]
