@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from maintenance.demo.webserver import Answer, Webserver
 from maintenance.errors import MaintenanceError
 
-PASSES = ("monthly_partitions", "nightly")
-"""Jobs whose names hold the first make partitions; those of the second look at the result."""
+PASSES = ("monthly_partitions", "refresh", "nightly")
+"""Jobs whose names hold the first make partitions, those of the second views; those of the last
+look at the result."""
 
 _DEADLINE_S = 600.0
 _POLL_S = 0.25
