@@ -146,7 +146,7 @@ def test_all_schedules_are_on(served: Demo, page: Page) -> None:
     page.goto(f"{served.url}/automation")
     expect(page.get_by_text("learning_platform_nightly")).to_be_visible()
     expect(page.get_by_text("learning_platform_staleness")).to_be_visible()
-    expect(page.locator("input:checked")).to_have_count(8)
+    expect(page.locator("input:checked")).to_have_count(11)
 
 
 def _zoom_out(page: Page) -> None:
