@@ -8,9 +8,11 @@ import click
 from rich.console import Console
 
 from benchmarks.archive import ArchiveMonth
+from benchmarks.bloat_estimates import BloatEstimates
 from benchmarks.create_partitions import CreatePartitions
 from benchmarks.default_swap import DefaultSwap, DefaultSwapTime
 from benchmarks.drop_expired import DropExpired
+from benchmarks.health import Health
 from benchmarks.linearity import Linearity
 from benchmarks.nothing_to_do import NothingToDo
 from benchmarks.outcomes import Benchmark, Outcome
@@ -32,6 +34,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "default_swap": DefaultSwap(),
     "default_swap_time": DefaultSwapTime(),
     "view_speedup": ViewSpeedup(),
+    "bloat_estimates": BloatEstimates(),
+    "health": Health(),
 }
 LONG: dict[str, Benchmark] = {
     "linearity": Linearity(),

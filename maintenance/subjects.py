@@ -3,6 +3,7 @@
 from typing import Any
 
 from maintenance.analytics import STALE_ANALYTICS
+from maintenance.bloat import BLOAT
 from maintenance.caching import CACHING
 from maintenance.engine.subject import Subject
 from maintenance.indexes import INDEXES
@@ -10,6 +11,7 @@ from maintenance.matviews import MATVIEWS
 from maintenance.partitions import PARTITIONS
 from maintenance.retention import RETENTION
 from maintenance.statistics import STATISTICS
+from maintenance.workload import WORKLOAD
 
 SUBJECTS: tuple[Subject[Any], ...] = (
     PARTITIONS,
@@ -18,5 +20,7 @@ SUBJECTS: tuple[Subject[Any], ...] = (
     STATISTICS,
     INDEXES,
     CACHING,
+    BLOAT,
+    WORKLOAD,
     RETENTION,
 )

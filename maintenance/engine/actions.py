@@ -31,6 +31,8 @@ class ActionKind(StrEnum):
     REFRESH_MATVIEW = "refresh_matview"
     INDEX_MATVIEW = "index_matview"
     REBUILD_MATVIEW = "rebuild_matview"
+    REINDEX = "reindex"
+    REMOVE_REBUILD = "remove_rebuild"
 
 
 UNSEEN = frozenset(

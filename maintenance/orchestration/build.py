@@ -15,6 +15,8 @@ from maintenance.orchestration.analytics_assets import (
     tables_watched,
 )
 from maintenance.orchestration.archive_assets import archives_asset
+from maintenance.orchestration.bloat_sensor import bloat_sensor
+from maintenance.orchestration.health_assets import health_assets
 from maintenance.orchestration.index_assets import index_usage_asset
 from maintenance.orchestration.jobs import (
     archives,
@@ -73,7 +75,7 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     ]
     jobs = [archives(policy, section) for section, _ in archived]
     schedules = monthly(policy)
-    whole = [inventory_asset(policy)] if sections else []
+    whole = [*([inventory_asset(policy)] if sections else []), *health_assets(policy)]
     reviewed = [index_usage_asset(policy)] if policy.indexes is not None else []
     if any(section.retention for section in sections):
         assets.append(retention_asset(policy))
@@ -84,6 +86,8 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     views = [matviews_asset(policy)] if policy.matviews else []
     refreshed = [*refreshes(policy), *_nightly(policy, [*whole, *computed])]
     watched = [staleness_sensor(policy, refreshed)] if views or policy.stale_analytics else []
+    if policy.bloat is not None:
+        watched.append(bloat_sensor(policy, policy.bloat))
     sources = sorted(tables_read(policy) | tables_watched(policy))
     return dg.Definitions(
         assets=[

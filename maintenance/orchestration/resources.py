@@ -1,5 +1,6 @@
 """The resource through which assets act on databases."""
 
+import os
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,6 +16,8 @@ from maintenance.maintain import Report
 from maintenance.names import QualifiedName
 from maintenance.policy import Policy
 from maintenance.restore import RestoreReport, restore_period
+from maintenance.server.session import Connection
+from maintenance.sessions import on_store
 
 
 class Maintainer(dg.ConfigurableResource[None]):
@@ -70,6 +73,16 @@ class Maintainer(dg.ConfigurableResource[None]):
         """
         with _as_failure():
             return freshness.cache_facts(policy)
+
+    @contextmanager
+    def history(self, policy: Policy) -> Generator[Connection]:
+        """Open the store, to look at what earlier runs have seen.
+
+        Raises:
+            dagster.Failure: as `apply`.
+        """
+        with _as_failure(), on_store(policy, os.environ) as store:
+            yield store
 
     def restore(
         self,

@@ -53,12 +53,16 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "learning_platform/source/enrollments",
         "learning_platform/source/users",
         "learning_platform/redis",
+        "learning_platform/bloat",
+        "learning_platform/workload",
         "proposals/partitions/audit_logs",
         "proposals/partition_inventory",
         "proposals/matviews/proposal_analytics_summary",
         "proposals/source/proposals",
         "proposals/redis",
         "proposals/index_usage",
+        "proposals/bloat",
+        "proposals/workload",
     }
     crons = {
         "learning_platform_monthly_partitions": "0 1 20 * *",

@@ -1,0 +1,123 @@
+"""Forty tables and their indexes: what is estimated beside what pgstattuple counts."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import namedtuple_row
+
+from benchmarks.bloated_tables import cases
+from benchmarks.outcomes import OURS, Outcome, Target
+from benchmarks.servers import Database, fresh_database, session
+from maintenance.bloat.estimate import estimate_index, estimate_table
+from maintenance.bloat.measuring import exact_index, exact_table
+from maintenance.bloat.models import Bloat, Method, Seen, SeenIndex
+from maintenance.bloat.observing import look
+from maintenance.demo.postgres import PostgresServer
+from maintenance.server.session import Timeouts, connect
+
+PAGE = Path(__file__).parents[1] / "docs" / "bloat-estimates.md"
+PEER = "rewriting it"
+MOST_OFF = 0.1
+LEAST_BYTES = 10 * 8192
+MINUTE = timedelta(minutes=1)
+
+HEAD = """# Estimated bloat beside measured bloat
+
+Written by `make bench ARGS=bloat_estimates`. Forty tables, eight shapes with five kinds of damage,
+and their indexes. *Estimated* is what we say from the catalog alone; *pgstattuple* what it counts,
+by the same definition: the share of pages that a rewrite gives back; *won* what VACUUM FULL gave
+back. Never more than 10 points apart where an estimate is given.
+
+| relation | shape | damage | pages | estimated | pgstattuple | won | points off |
+|---|---|---|--:|--:|--:|--:|--:|
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    seen: Seen
+    bloat: Bloat
+    exact: float
+    won: float
+
+    @property
+    def off(self) -> float | None:
+        if self.bloat.method is not Method.ESTIMATE or self.bloat.fraction is None:
+            return None
+        return abs(self.bloat.fraction - self.exact)
+
+
+@dataclass(frozen=True, slots=True)
+class BloatEstimates:
+    """The estimator held to account; writes the page of the documents."""
+
+    n_rows: int = 30_000
+    page: Path = PAGE
+
+    def run(self, server: PostgresServer) -> Outcome:
+        with fresh_database(server) as database:
+            _build(database, self.n_rows)
+            lines = list(_lines(database))
+        self.page.write_text(HEAD + "\n".join(_row(line) for line in lines) + "\n")
+        off = [line.off for line in lines if line.off is not None]
+        return Outcome(
+            f"bloat of {len(lines)} tables and indexes, points off where an answer is given",
+            "share",
+            {OURS: off},
+            (Target("most off, share", max(off), MOST_OFF),),
+        )
+
+
+def _build(database: Database, n_rows: int) -> None:
+    with session(database.url) as connection:
+        connection.execute("CREATE EXTENSION pgstattuple")
+        for case in cases(n_rows):
+            for statement in case.statements:
+                connection.execute(statement.encode())
+    with session(database.url) as connection:  # counters arrive when their session ends
+        connection.execute("VACUUM (ANALYZE)")
+
+
+def _lines(database: Database) -> Iterator[_Line]:
+    ours = connect(database.url, application="benchmark", timeouts=Timeouts(MINUTE, MINUTE))
+    with ours:
+        tables, indexes, _ = look(ours, LEAST_BYTES, MINUTE)
+    seen: list[Seen] = [table for table in tables if table.owner is None]
+    seen += indexes
+    with psycopg.connect(database.url, autocommit=True, row_factory=namedtuple_row) as session:
+        exact = {each.oid: _exact(session, each) for each in seen}
+        session.execute("VACUUM FULL")
+        for each in sorted(seen, key=lambda one: one.relation):
+            is_index = isinstance(each, SeenIndex)
+            bloat = estimate_index(each) if is_index else estimate_table(each)
+            yield _Line(each, bloat, exact[each.oid], _won(session, each))
+
+
+def _exact(session: psycopg.Connection[Any], seen: Seen) -> float:
+    is_index = isinstance(seen, SeenIndex)
+    function = "pgstatindex" if is_index else "pgstattuple"
+    question = f"SELECT * FROM public.{function}(%s::oid::regclass)".encode()
+    row = session.execute(question, (seen.oid,)).fetchone()
+    return max(exact_index(seen, row) if is_index else exact_table(seen, row), 0.0)
+
+
+def _won(session: psycopg.Connection[Any], seen: Seen) -> float:
+    row = session.execute("SELECT pg_relation_size(%s::regclass) AS size", (str(seen.relation),))
+    found: Any = row.fetchone()
+    return 1 - found.size / seen.size_bytes
+
+
+def _row(line: _Line) -> str:
+    case = next(case for case in cases() if case.name == line.seen.table.name)
+    bloat = line.bloat
+    said = f"{bloat.fraction:.0%}" if bloat.fraction is not None else f"unknown: {bloat.reason}"
+    off = f"{100 * line.off:.1f}" if line.off is not None else ""
+    pages = line.seen.size_bytes // 8192
+    return (
+        f"| `{line.seen.relation.name}` | {case.shape} | {case.damage} | {pages:,} | {said} |"
+        f" {line.exact:.0%} | {line.won:.0%} | {off} |"
+    )

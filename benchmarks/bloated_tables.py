@@ -1,0 +1,97 @@
+"""Forty tables of different shapes, fillings and damage, for holding bloat estimates to account."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+N_ROWS = 30_000
+
+_SHAPES = {
+    "bigint": ("id bigint PRIMARY KEY, note text", "n, 'note ' || n", "(id)"),
+    "two integers": (
+        "a int, b int, c float8, PRIMARY KEY (a, b)",
+        "n, n % 1000, n / 3.0",
+        "(b, a)",
+    ),
+    "uuid and text": (
+        "id uuid PRIMARY KEY, mail text, at timestamptz",
+        "md5(n::text)::uuid, 'user' || n || '@example.org', now() - n * interval '1 min'",
+        "(mail)",
+    ),
+    "few values": (
+        "id bigint, state text, flag boolean, amount numeric(12, 2)",
+        "n, (ARRAY['new', 'paid', 'sent'])[1 + n % 3], n % 2 = 0, n * 1.25",
+        "(state)",
+    ),
+    "foreign key": (
+        "id bigint, author int, body text",
+        "n, n % 2000, repeat('word ', 1 + n % 60)",
+        "(author)",
+    ),
+    "nulls": (
+        "id int, a text, b timestamptz, c int, d int, e int, f int, g int, h int",
+        "n, CASE WHEN n % 3 = 0 THEN 'text ' || n END, CASE WHEN n % 2 = 0 THEN now() END,"
+        " n, NULL, n, NULL, n, n",
+        "(a)",
+    ),
+    "wide": (
+        "id bigint, doc text",
+        "n, (SELECT string_agg(md5(n::text || i), '') FROM generate_series(1, 1 + n % 40) i)",
+        "(id)",
+    ),
+    "toasted": (
+        "id bigint, doc text",
+        "n, CASE WHEN n % 50 = 0 THEN"
+        " (SELECT string_agg(md5(n::text || i), '') FROM generate_series(1, 300) i)"
+        " ELSE 'small' END",
+        "(id)",
+    ),
+}
+"""Columns, values and an index, by the name of the shape."""
+
+_DAMAGES = ("fresh", "half deleted", "a stretch deleted", "updated", "fill factor 70")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One table; a session of its own is to vacuum and analyze it, when the counters are there."""
+
+    name: str
+    shape: str
+    damage: str
+    statements: tuple[str, ...]
+
+
+def cases(n_rows: int = N_ROWS) -> Iterator[Case]:
+    """Yield forty tables: every shape with every damage."""
+    for number, (shape, damage) in enumerate(product(_SHAPES, _DAMAGES)):
+        name = f"bloated_{number:02}"
+        columns, values, key = _SHAPES[shape]
+        statements = _statements(name, columns, values, key, damage, n_rows)
+        yield Case(name, shape, damage, tuple(statements))
+
+
+def _statements(
+    name: str, columns: str, values: str, key: str, damage: str, n_rows: int
+) -> Iterator[str]:
+    storage = "WITH (fillfactor = 70)" if damage == "fill factor 70" else ""
+    first = columns.split(maxsplit=1)[0]
+    order = "n" if damage != "updated" else "md5(n::text)"
+    yield f"CREATE TABLE {name} ({columns}) {storage}"
+    yield f"ALTER TABLE {name} SET (autovacuum_enabled = false)"
+    yield f"CREATE INDEX {name}_key ON {name} {key}"
+    yield (
+        f"INSERT INTO {name} SELECT {values} FROM generate_series(1, {n_rows}) n ORDER BY {order}"
+    )
+    if damage == "half deleted":
+        yield f"DELETE FROM {name} WHERE hashtext({first}::text) % 2 = 0"
+    if damage == "a stretch deleted":
+        yield (
+            f"DELETE FROM {name} WHERE (ctid::text::point)[0] BETWEEN"
+            f" (SELECT max((ctid::text::point)[0]) * 0.1 FROM {name})"
+            f" AND (SELECT max((ctid::text::point)[0]) * 0.8 FROM {name})"
+        )
+    if damage == "updated":
+        yield f"UPDATE {name} SET {first} = {first}"
+        yield f"VACUUM {name}"
+        yield f"UPDATE {name} SET {first} = {first} WHERE hashtext({first}::text) % 3 = 0"

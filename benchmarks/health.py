@@ -1,0 +1,84 @@
+"""All that looks at a database's health, on one with a hundred thousand relations."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import yaml
+
+from benchmarks.outcomes import OURS, Outcome, Target
+from benchmarks.servers import Database, fresh_database, session
+from benchmarks.timing import seconds
+from maintenance import maintain
+from maintenance.demo.postgres import PostgresServer
+from maintenance.maintain import Report
+from maintenance.policy import Policy, load_policy
+from maintenance.subjects import SUBJECTS
+
+LIMIT_S = 10.0
+HEALTH = ("statistics", "indexes", "bloat", "workload")
+BATCH = 500
+N_FILLED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Tables with a key and a TOAST table each: four relations, with its index."""
+
+    n_tables: int = 25_000
+    rounds: int = 3
+
+    def run(self, server: PostgresServer) -> Outcome:
+        names = [subject.name for subject in SUBJECTS if subject.name in HEALTH]
+        with fresh_database(server) as database, tempfile.TemporaryDirectory() as folder:
+            _build(database, self.n_tables)
+            policy = _policy(Path(folder), database, names)
+            maintain.apply(policy, only=names)
+            samples = {
+                OURS: tuple(_timed(policy, names) for _ in range(self.rounds)),
+                **{name: (_timed(policy, [name]),) for name in names},
+            }
+        return Outcome(
+            f"looking at the health of {4 * self.n_tables:,} relations ({', '.join(names)})",
+            "s",
+            samples,
+            (Target("all of it after connect, s", median(samples[OURS]), LIMIT_S),),
+        )
+
+
+def _policy(folder: Path, database: Database, names: list[str]) -> Policy:
+    sections: dict[str, dict[str, str]] = {name: {} for name in names}
+    document = {"database": {"name": "app", "url": database.url}, **sections}
+    path = folder / "app.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return load_policy(path)
+
+
+def _timed(policy: Policy, names: list[str]) -> float:
+    reports: list[Report] = []
+    took = seconds(lambda: reports.append(maintain.plan(policy, only=names)))
+    blind = [each for each in reports[0].findings if each.kind == "monitor_blind"]
+    assert not blind, blind
+    return took
+
+
+def _build(database: Database, n_tables: int) -> None:
+    with session(database.url) as connection:
+        for statement in _statements(n_tables):
+            connection.execute(statement.encode())
+    with session(database.url) as connection:
+        connection.execute("VACUUM (ANALYZE)")
+
+
+def _statements(n_tables: int) -> Iterator[str]:
+    for start in range(0, n_tables, BATCH):
+        yield (
+            f"DO $$ BEGIN FOR n IN {start}..{min(start + BATCH, n_tables) - 1} LOOP"
+            " EXECUTE format('CREATE TABLE public.t%s (id bigint PRIMARY KEY, note text)', n);"
+            " END LOOP; END $$"
+        )
+    for n in range(N_FILLED):
+        yield f"INSERT INTO t{n} SELECT i, repeat('x', 100) FROM generate_series(1, 100000) i"
+        yield f"DELETE FROM t{n} WHERE id % 2 = 0"

@@ -1,0 +1,125 @@
+"""What the owner should know of bloat."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from maintenance.bloat.models import Bloat, Extension, Method, Past, Seen, SeenIndex, Stock
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.requests import Request
+from maintenance.policy import Policy
+from maintenance.policy.health import BloatPolicy
+from maintenance.sizes import readable_size
+
+MOST_UNKNOWN = 20
+"""So many unknown ones are named, the largest; the others are counted."""
+SETTLED = 0.3
+"""A btree filled in random order settles below this, and comes back to it after a rebuild."""
+TREND = timedelta(days=7)
+
+
+def findings(
+    policy: Policy, section: BloatPolicy, stock: Stock, now: datetime, request: Request
+) -> Iterator[Finding]:
+    """Yield what is too empty, what is unknown, and what would let us know."""
+    seen = [each for each in (*stock.tables, *stock.indexes) if request.concerns(each.table)]
+    for each in seen:
+        threshold = (
+            section.index_fraction if isinstance(each, SeenIndex) else section.table_fraction
+        )
+        bloat = stock.bloat[each.oid]
+        if bloat.fraction is not None and bloat.fraction > threshold:
+            past = stock.past.get(str(each.relation), ())
+            yield _too_empty(each, bloat, bloat.fraction, threshold, past, now)
+    unknown = [each for each in seen if stock.bloat[each.oid].method is Method.UNKNOWN]
+    yield from _unknown(policy.database.name, unknown, stock)
+    yield from missing_extension(policy.database.name, stock.extension)
+
+
+def missing_extension(database: str, extension: Extension) -> Iterator[Finding]:
+    """Say once what would let bloat be measured."""
+    if extension.remedy:
+        yield Finding(
+            FindingKind.EXTENSION_MISSING,
+            Severity.INFO,
+            f"{database}/pgstattuple",
+            f"{database}: bloat is only estimated: to have the worst relations measured, run"
+            f" {extension.remedy}",
+        )
+
+
+def _too_empty(
+    seen: Seen,
+    bloat: Bloat,
+    fraction: float,
+    threshold: float,
+    past: Sequence[Past],
+    now: datetime,
+) -> Finding:
+    is_index = isinstance(seen, SeenIndex)
+    severity = Severity.INFO if is_index and fraction <= SETTLED else Severity.WARN
+    empty = fraction * seen.size_bytes
+    before = _a_week_ago(past, now)
+    trend = f"; {before.fraction:.0%} on {before.taken_at:%Y-%m-%d}" if before else ""
+    return Finding(
+        FindingKind.INDEX_BLOAT if is_index else FindingKind.TABLE_BLOAT,
+        severity,
+        str(seen.relation),
+        f"{_name(seen)}: {_share(bloat, fraction)} of {readable_size(seen.size_bytes)} is empty"
+        f" ({bloat.method}), wanted at most {threshold:.0%}{trend}; {_remedy(seen)}",
+        value=round(fraction, 3),
+        threshold=threshold,
+        data={
+            "table": str(seen.table),
+            "size_bytes": seen.size_bytes,
+            "empty_bytes": round(empty),
+            "method": bloat.method.value,
+            "a_week_ago": before.fraction if before else None,
+        },
+    )
+
+
+def _a_week_ago(past: Sequence[Past], now: datetime) -> Past | None:
+    old = [each for each in past if each.taken_at <= now - TREND and each.fraction is not None]
+    return old[-1] if old else None
+
+
+def _share(bloat: Bloat, fraction: float) -> str:
+    least = "at least " if bloat.method is Method.AT_LEAST else ""
+    return f"{least}{fraction:.0%}"
+
+
+def _name(seen: Seen) -> str:
+    if isinstance(seen, SeenIndex) or seen.owner is None:
+        return str(seen.relation)
+    return f"{seen.relation} (TOAST of {seen.owner})"
+
+
+def _remedy(seen: Seen) -> str:
+    if isinstance(seen, SeenIndex):
+        return f"REINDEX INDEX CONCURRENTLY {seen.relation}, or bloat.reindex: concurrently"
+    return "pg_repack gives the space back online, VACUUM FULL while nobody uses it"
+
+
+def _unknown(database: str, unknown: Sequence[Seen], stock: Stock) -> Iterator[Finding]:
+    largest = sorted(unknown, key=lambda each: (-each.size_bytes, each.relation))
+    for each in largest[:MOST_UNKNOWN]:
+        bloat = stock.bloat[each.oid]
+        yield Finding(
+            FindingKind.BLOAT_UNKNOWN,
+            Severity.INFO,
+            str(each.relation),
+            f"{_name(each)}: how much of {readable_size(each.size_bytes)} is empty is not known:"
+            f" {bloat.reason} ({bloat.remedy})",
+            data={"size_bytes": each.size_bytes, "reason": bloat.reason, "remedy": bloat.remedy},
+        )
+    rest = largest[MOST_UNKNOWN:]
+    if rest:
+        size = sum(each.size_bytes for each in rest)
+        yield Finding(
+            FindingKind.BLOAT_UNKNOWN,
+            Severity.INFO,
+            database,
+            f"{database}: how empty {len(rest):,} further relations are is not known either,"
+            f" {readable_size(size)} in all",
+            value=len(rest),
+        )

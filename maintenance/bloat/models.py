@@ -1,0 +1,215 @@
+"""What is seen of tables and indexes, and what is made of it: frozen, free of sessions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from maintenance.names import QualifiedName
+
+
+class Column(NamedTuple):
+    """A column as the catalog and the statistics of its table have it.
+
+    Attributes:
+        length: in bytes; -1 where it varies.
+        alignment: pg_attribute.attalign: `c` 1, `s` 2, `i` 4, `d` 8 bytes.
+        width: average in bytes of those that are not null; None without statistics.
+        n_distinct: as pg_stats has it: negative is a share of the rows.
+        n_common, common_fraction: how many values repeat the most, and what share of the rows
+            has one of them; zero unless it is an index of its own.
+    """
+
+    number: int
+    length: int
+    alignment: str
+    is_dropped: bool
+    width: int | None
+    null_fraction: float | None
+    n_distinct: float | None
+    n_common: int
+    common_fraction: float
+
+
+class Freshness(NamedTuple):
+    """How far the statistics of a table can be believed.
+
+    Attributes:
+        n_rows: pg_class.reltuples of the table; negative where nobody ever counted.
+        pages: pg_class.relpages, of the same moment.
+        size_bytes: of the table now; None behind somebody's ACCESS EXCLUSIVE lock.
+        n_changed: rows changed since the last ANALYZE.
+        n_dead: rows that wait for VACUUM.
+        analyzed_at: None where the counters do not know.
+        readable: whether we may read it; if not, its statistics are hidden from us.
+    """
+
+    n_rows: float
+    pages: int
+    size_bytes: int | None
+    n_changed: int
+    n_dead: int
+    analyzed_at: datetime | None
+    readable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SeenTable:
+    """A table, materialized view or TOAST table.
+
+    Attributes:
+        owner: the table whose wide values it holds, where it is a TOAST table.
+        fill_factor: in percent.
+    """
+
+    oid: int
+    relation: QualifiedName
+    owner: QualifiedName | None
+    fill_factor: int
+    freshness: Freshness
+    columns: tuple[Column, ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """Of its main fork; by the catalog where it is locked."""
+        size = self.freshness.size_bytes
+        return size if size is not None else self.freshness.pages * 8192
+
+    @property
+    def table(self) -> QualifiedName:
+        """The table that an owner knows it by."""
+        return self.owner or self.relation
+
+
+@dataclass(frozen=True, slots=True)
+class SeenIndex:
+    """A btree index.
+
+    Attributes:
+        freshness: of its table.
+        columns: those of its table.
+        keys: numbers of its columns, included ones too; zero is an expression.
+        is_plain: without a predicate and expressions.
+        is_rebuildable: valid, and not behind an exclusion constraint.
+        deduplicates: whether equal keys may share an entry (13 and later).
+        manageable: whether we have the rights of its owner.
+        tablespace: its folder, where it is not in the default tablespace.
+    """
+
+    oid: int
+    relation: QualifiedName
+    table: QualifiedName
+    size_bytes: int
+    fill_factor: int
+    freshness: Freshness
+    keys: tuple[int, ...] = ()
+    columns: tuple[Column, ...] = ()
+    is_plain: bool = True
+    is_unique: bool = False
+    is_rebuildable: bool = True
+    deduplicates: bool = False
+    manageable: bool = True
+    tablespace: str | None = None
+
+
+Seen = SeenTable | SeenIndex
+
+
+class Method(StrEnum):
+    """How a share was found."""
+
+    EXACT = "exact"
+    ESTIMATE = "estimate"
+    AT_LEAST = "at least"
+    UNKNOWN = "unknown"
+
+
+class Bloat(NamedTuple):
+    """How much smaller a relation would be if it were written anew.
+
+    Attributes:
+        fraction: 0 to 1; None where it is unknown.
+        reason: why it is unknown.
+        remedy: what to do so that it becomes known.
+    """
+
+    method: Method
+    fraction: float | None = None
+    reason: str = ""
+    remedy: str = ""
+
+
+class Past(NamedTuple):
+    """One earlier look at a relation."""
+
+    taken_at: datetime
+    size_bytes: int
+    fraction: float | None
+
+
+class Leftover(NamedTuple):
+    """An invalid index that looks like what an interrupted rebuild leaves behind.
+
+    Attributes:
+        twins: OIDs of valid indexes of that table with the same definition.
+        is_building: whether somebody is at work on that table's indexes.
+    """
+
+    oid: int
+    relation: QualifiedName
+    table: QualifiedName
+    twins: tuple[int, ...]
+    is_building: bool
+
+
+class Rebuild(NamedTuple):
+    """One REINDEX of ours as the store remembers it.
+
+    Attributes:
+        id: its number in the store.
+        name: of the index, quoted and qualified.
+        old_oid, new_oid: of the index before and after; the new one is None until it was seen.
+        ended_at: None where the run was killed, or its leftovers are still there.
+    """
+
+    id: int
+    name: str
+    old_oid: int
+    new_oid: int | None
+    started_at: datetime
+    ended_at: datetime | None
+    size_before: int
+    size_after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """pgstattuple, as far as we can use it.
+
+    Attributes:
+        schema: where it lives; None where it is not made.
+        remedy: the statement that would let us use it; empty where we can.
+    """
+
+    schema: str | None
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """Everything that the subject plans from.
+
+    Attributes:
+        bloat: of every relation, by OID.
+        past: earlier looks, oldest first, by quoted name.
+        rebuilds: ours of the last weeks.
+    """
+
+    tables: tuple[SeenTable, ...]
+    indexes: tuple[SeenIndex, ...]
+    bloat: Mapping[int, Bloat]
+    extension: Extension
+    leftovers: tuple[Leftover, ...] = ()
+    past: Mapping[str, Sequence[Past]] = field(default_factory=dict[str, Sequence[Past]])
+    rebuilds: tuple[Rebuild, ...] = ()

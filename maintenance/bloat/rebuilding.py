@@ -1,0 +1,158 @@
+"""Rebuilding an index while everybody goes on: looked before, watched, cleaned up, verified.
+
+REINDEX CONCURRENTLY waits for every older snapshot. A lock timeout would end such a wait with an
+invalid index left behind, so there is none: somebody watches, and gives up for a reason.
+"""
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from maintenance.bloat.history import begin_rebuild, end_rebuild, rebuilds_of
+from maintenance.bloat.observing import list_leftovers
+from maintenance.bloat.plan import drop_leftover, ours_among
+from maintenance.bloat.watching import Watch, watched
+from maintenance.engine.actions import Action
+from maintenance.engine.workbench import Workbench
+from maintenance.errors import (
+    EffectError,
+    LockNotAcquiredError,
+    MaintenanceError,
+    NotNeededError,
+    UnreachableError,
+)
+from maintenance.policy.health import IndexesPolicy, IndexPreflight
+from maintenance.server.disk import free_disk
+from maintenance.server.session import Connection, explain, fetch, milliseconds, pin, run_sql
+from maintenance.sizes import readable_size
+
+
+def rebuild(bench: Workbench, action: Action) -> Mapping[str, Any]:
+    """Rebuild one index; returns what it won.
+
+    Raises:
+        NotNeededError: the index is gone, or is another one by now.
+        LockNotAcquiredError: an old transaction stands in the way, or outlasted the wait.
+        MaintenanceError: the disk is too full, or the server refused.
+    """
+    size_before = _preflight(bench, action)
+    database = bench.policy.database.name
+    oid = int(action.preconditions["oid"])
+    number = begin_rebuild(bench.store, database, bench.run_id, action.object, oid, size_before)
+    try:
+        with _without_timeouts(bench), watched(bench, number) as watch:
+            _run(bench.connection, action.sql[0], watch)
+    except UnreachableError:
+        raise
+    except MaintenanceError as exc:
+        _clean_up(bench, number, exc)
+        raise
+    size_after = _verified(bench, action, oid)
+    end_rebuild(bench.store, number, size_after)
+    bench.progress(
+        f"{action.object}: {readable_size(size_before)} before, {readable_size(size_after)} after"
+    )
+    return {
+        "size_before": size_before,
+        "size_after": size_after,
+        "won_bytes": size_before - size_after,
+        "won_fraction": round(1 - size_after / size_before, 3) if size_before else 0.0,
+    }
+
+
+def _preflight(bench: Workbench, action: Action) -> int:
+    """Look once more whether the index can be rebuilt now; returns its size in bytes."""
+    parameters = {"index_oid": action.preconditions["oid"]}
+    rows = fetch(bench.connection, "bloat", "check_rebuild", parameters)
+    if not rows or rows[0].name != action.object or not rows[0].is_valid:
+        raise NotNeededError(f"{action.object}: is not the index that was observed")
+    row = rows[0]
+    limits = (bench.policy.indexes or IndexesPolicy()).preflight
+    _refuse_waits(action.object, row, limits)
+    _refuse_full_disk(bench.connection, action.object, row, limits)
+    return int(row.size_bytes)
+
+
+def _refuse_waits(name: str, row: Any, limits: IndexPreflight) -> None:
+    oldest = limits.max_transaction_age.total_seconds()
+    if row.oldest_s is not None and row.oldest_s > oldest:
+        raise LockNotAcquiredError(
+            f"{name}: pid {row.oldest_pid} ({row.oldest}) has a transaction open for"
+            f" {row.oldest_s:.0f} s, and a rebuild would wait for it; wanted at most {oldest:.0f}",
+            hint="end that session; the next run tries again",
+        )
+    if row.n_prepared:
+        raise LockNotAcquiredError(
+            f"{name}: {row.n_prepared} prepared transactions are open, and a rebuild would wait",
+            hint="COMMIT PREPARED or ROLLBACK PREPARED what pg_prepared_xacts shows",
+        )
+    if row.other_build_pid is not None:
+        raise LockNotAcquiredError(
+            f"{name}: pid {row.other_build_pid} builds an index of the same table",
+            hint="two at a time would wait for each other; the next run tries again",
+        )
+
+
+def _refuse_full_disk(connection: Connection, name: str, row: Any, limits: IndexPreflight) -> None:
+    """The new index takes as much as the old one at most, and both are there for a while."""
+    free = free_disk(connection, row.tablespace)
+    if free is not None and free - row.size_bytes < limits.free_disk:
+        raise MaintenanceError(
+            f"{name}: a rebuild takes up to {readable_size(row.size_bytes)}, {readable_size(free)}"
+            f" are free, and {readable_size(limits.free_disk)} are to be left",
+            hint="make room, or lower indexes.preflight.free_disk",
+        )
+    if free is None and row.size_bytes > limits.free_disk:
+        raise MaintenanceError(
+            f"{name}: a rebuild takes up to {readable_size(row.size_bytes)}, and how much is free"
+            " on the server's disk can't be seen from here",
+            hint="rebuild it by hand, or raise indexes.preflight.free_disk above its size",
+        )
+
+
+@contextmanager
+def _without_timeouts(bench: Workbench) -> Generator[None]:
+    policy = bench.policy
+    usual = {
+        "lock_timeout": str(milliseconds(policy.locks.lock_timeout)),
+        "statement_timeout": str(milliseconds(policy.observe.time_cap)),
+    }
+    pin(bench.connection, dict.fromkeys(usual, "0"))
+    try:
+        yield
+    finally:
+        if not bench.connection.closed and not bench.connection.broken:
+            pin(bench.connection, usual)
+
+
+def _run(connection: Connection, statement: str, watch: Watch) -> None:
+    try:
+        run_sql(connection, statement)
+    except psycopg.Error as exc:
+        if watch.gave_up is not None and not connection.broken:
+            raise LockNotAcquiredError(
+                f"{statement}: {watch.gave_up}", hint="end that session; the next run tries again"
+            ) from exc
+        raise explain(exc, statement) from exc
+
+
+def _clean_up(bench: Workbench, number: int, cause: MaintenanceError) -> None:
+    """Drop what the failed rebuild left; what can't be dropped now is the next run's to drop."""
+    database = bench.policy.database.name
+    try:
+        rebuilds = [each for each in rebuilds_of(bench.store, database) if each.id == number]
+        for leftover in ours_among(list_leftovers(bench.connection), rebuilds):
+            for step in drop_leftover(leftover):
+                bench.run(step)
+        end_rebuild(bench.store, number, None)
+    except MaintenanceError as exc:
+        cause.add_note(f"what it left is still there: {exc}")
+
+
+def _verified(bench: Workbench, action: Action, old_oid: int) -> int:
+    rows = fetch(bench.connection, "bloat", "find_index", {"name": action.object})
+    if not rows or rows[0].oid == old_oid or not rows[0].is_valid:
+        raise EffectError(f"{action.object}: rebuilt, and yet the catalog shows the old index")
+    return int(rows[0].size_bytes)

@@ -1,0 +1,105 @@
+"""Bloat and workload as metadata: tables of the worst, numbers that plot, charts."""
+
+from typing import Any
+
+import dagster as dg
+
+from maintenance.bloat.looking_back import newest_look, trend
+from maintenance.orchestration.charts import bars, lines
+from maintenance.orchestration.markdown import code, table
+from maintenance.policy import Policy
+from maintenance.server.session import Connection
+from maintenance.sizes import readable_size
+from maintenance.workload.looking_back import heaviest, largest, moments, months
+from maintenance.workload.texts import shown
+
+Metadata = dict[str, Any]
+
+WORST = 20
+_MEGABYTE = 2**20
+
+
+def bloat_metadata(policy: Policy, store: Connection) -> Metadata:
+    """Return what the newest look at bloat saw, and how it went."""
+    database = policy.database.name
+    _, kept = newest_look(store, database)
+    days = trend(store, database)
+    rows = (
+        (
+            code(each.object),
+            each.kind,
+            readable_size(each.size_bytes),
+            f"{each.fraction:.0%}" if each.fraction is not None else "unknown",
+            readable_size(each.empty_bytes),
+            each.method,
+        )
+        for each in kept[:WORST]
+    )
+    series = {
+        "tables": [(day.taken_at, day.tables_bytes / _MEGABYTE) for day in days],
+        "indexes": [(day.taken_at, day.indexes_bytes / _MEGABYTE) for day in days],
+    }
+    return {
+        "relations": len(kept),
+        "unknown": sum(each.fraction is None for each in kept),
+        "empty_megabytes": round(sum(each.empty_bytes for each in kept) / _MEGABYTE, 1),
+        "worst": table(("relation", "kind", "size:", "empty:", "to win:", "by"), rows),
+        "trend": lines(f"{database}: empty space", "MB", series),
+    }
+
+
+def workload_metadata(policy: Policy, store: Connection) -> Metadata:
+    """Return the server at the newest look, and how it went."""
+    database = policy.database.name
+    looks = moments(store, database)
+    metadata: Metadata = {}
+    if looks:
+        last = looks[-1]
+        metadata["connections"] = round(last.connections, 4)
+        metadata["wraparound"] = round(last.wraparound, 4)
+        if last.hit_rate is not None:
+            metadata["buffer_hit_rate"] = round(last.hit_rate, 4)
+        if last.size_bytes is not None:
+            metadata["megabytes"] = round(last.size_bytes / _MEGABYTE, 1)
+        if last.replication_lag_bytes is not None:
+            metadata["replication_lag_megabytes"] = last.replication_lag_bytes / _MEGABYTE
+    rates = [(look.taken_at, look.hit_rate) for look in looks if look.hit_rate is not None]
+    used = [(look.taken_at, look.connections) for look in looks]
+    by_month = {month: size / _MEGABYTE for month, size in months(store, database).items()}
+    metadata["hit_rates"] = lines(
+        f"{database}: blocks found in memory, connections used",
+        "share",
+        {"buffer hit rate": rates, "connections": used},
+    )
+    metadata["size_by_month"] = bars(f"{database}: size by month", "MB", by_month)
+    metadata["statements"] = _statements(store, database)
+    metadata["tables"] = _tables(store, database)
+    return metadata
+
+
+def _statements(store: Connection, database: str) -> dg.MarkdownMetadataValue:
+    rows = (
+        (
+            code(each.statement),
+            f"{each.calls:,}",
+            f"{each.total_ms / 1000:,.1f} s",
+            f"{each.mean_ms:,.2f} ms",
+            f"{each.blocks_read:,}",
+            code(shown(each.text)),
+        )
+        for each in heaviest(store, database, WORST)
+    )
+    return table(("query", "calls:", "total:", "mean:", "blocks read:", "text"), rows)
+
+
+def _tables(store: Connection, database: str) -> dg.MarkdownMetadataValue:
+    rows = (
+        (
+            code(each.object),
+            str(each.n_partitions or ""),
+            readable_size(each.size_bytes),
+            readable_size(max(each.grown_in_a_week or 0, 0)),
+        )
+        for each in largest(store, database, WORST)
+    )
+    return table(("table", "partitions:", "size:", "grown in a week:"), rows)

@@ -1,0 +1,149 @@
+"""What the store remembers of a server at work."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from maintenance.server.session import Connection
+from maintenance.workload.models import Counts, Load, Look, Sample
+
+LOOKED_BACK = timedelta(days=35)
+MOST_SAMPLES = 40
+
+
+def with_history(store: Connection, database: str, now: datetime, load: Load) -> Load:
+    """Return a load with what earlier runs have seen."""
+    about = {"database": database, "since": now - LOOKED_BACK, "now": now}
+    return replace(
+        load,
+        looks=_looks(store, about),
+        samples=_samples(store, about),
+        sizes_before=_sizes(store, about),
+    )
+
+
+def record(store: Connection, database: str, now: datetime, load: Load) -> None:
+    """Keep what was seen: counters and gauges, statements, sizes."""
+    _record_look(store, database, now, load)
+    sample = load.statements.sample
+    if sample is not None:
+        _record_statements(store, database, sample)
+    rows = [
+        {
+            "object": str(size.relation),
+            "n_partitions": size.n_partitions,
+            "size_bytes": size.size_bytes,
+            "n_rows": size.n_rows,
+        }
+        for size in load.sizes
+    ]
+    store.execute(
+        "INSERT INTO maintenance.table_size"
+        " (taken_at, database, object, n_partitions, size_bytes, n_rows)"
+        " SELECT %s, %s, r.object, r.n_partitions, r.size_bytes, r.n_rows"
+        " FROM pg_catalog.jsonb_to_recordset(%s) AS r (object text, n_partitions int4,"
+        " size_bytes int8, n_rows float8)",
+        (now, database, Jsonb(rows)),
+    )
+
+
+def _record_look(store: Connection, database: str, now: datetime, load: Load) -> None:
+    server, sample = load.server, load.statements.sample
+    lags = [replica.lag_bytes for replica in load.replicas if replica.lag_bytes is not None]
+    row: dict[str, Any] = {
+        "taken_at": now,
+        "database": database,
+        "epoch": server.epoch,
+        "n_connections": server.n_connections,
+        "n_usable": server.n_usable,
+        "n_active": server.n_active,
+        "n_idle_in_transaction": server.n_idle_in_transaction,
+        "blocks_hit": server.blocks_hit,
+        "blocks_read": server.blocks_read,
+        "commits": server.commits,
+        "rollbacks": server.rollbacks,
+        "size_bytes": load.size_bytes,
+        "oldest_transaction_s": max((s.transaction_s for s in load.sessions), default=None),
+        "wraparound": max((used_ids(w.xid_age) for w in load.wraparound), default=0.0),
+        "replication_lag_bytes": max(lags, default=None),
+        "statements_epoch": sample.epoch if sample else None,
+        "statements_evicted": sample.n_evicted if sample else None,
+    }
+    names, places = ", ".join(row), ", ".join(f"%({name})s" for name in row)
+    store.execute(f"INSERT INTO maintenance.workload ({names}) VALUES ({places})".encode(), row)
+
+
+def used_ids(age: int) -> float:
+    """Return the share of all transaction ids that lie behind one of this age."""
+    return age / 2**31
+
+
+def _record_statements(store: Connection, database: str, sample: Sample) -> None:
+    rows = [
+        {
+            **counts._asdict(),
+            "since": counts.since.isoformat() if counts.since else None,
+            "statement": key,
+        }
+        for key, counts in sample.statements.items()
+    ]
+    columns = (
+        "statement text, text text, since timestamptz, calls int8, total_ms float8,"
+        " squares_ms float8, max_ms float8, n_rows int8, blocks_hit int8, blocks_read int8,"
+        " read_ms float8"
+    )
+    names = ", ".join(column.split()[0] for column in columns.split(", "))
+    store.execute(
+        f"INSERT INTO maintenance.statement (taken_at, database, {names})"
+        f" SELECT %s, %s, {names} FROM pg_catalog.jsonb_to_recordset(%s) AS r ({columns})".encode(),
+        (sample.taken_at, database, Jsonb(rows)),
+    )
+
+
+def _looks(store: Connection, about: dict[str, Any]) -> Sequence[Look]:
+    rows = store.execute(
+        "SELECT taken_at, epoch, blocks_hit, blocks_read, size_bytes FROM maintenance.workload"
+        " WHERE database = %(database)s AND taken_at >= %(since)s AND taken_at < %(now)s"
+        " ORDER BY taken_at",
+        about,
+    )
+    return [Look(*row) for row in rows]
+
+
+def _samples(store: Connection, about: dict[str, Any]) -> Sequence[Sample]:
+    """Return earlier samples, oldest first; at most so many, spread by being the newest."""
+    heads = store.execute(
+        "SELECT taken_at, statements_epoch, statements_evicted FROM maintenance.workload"
+        " WHERE database = %(database)s AND taken_at >= %(since)s AND taken_at < %(now)s"
+        f" AND statements_epoch IS NOT NULL ORDER BY taken_at DESC LIMIT {MOST_SAMPLES}".encode(),
+        about,
+    ).fetchall()
+    if not heads:
+        return []
+    found: dict[datetime, dict[str, Counts]] = defaultdict(dict)
+    rows = store.execute(
+        "SELECT taken_at, statement, text, since, calls, total_ms, squares_ms, max_ms, n_rows,"
+        " blocks_hit, blocks_read, read_ms FROM maintenance.statement"
+        " WHERE database = %(database)s AND taken_at >= %(first)s AND taken_at < %(now)s",
+        {**about, "first": heads[-1][0]},
+    )
+    for taken_at, key, *counts in rows:
+        found[taken_at][key] = Counts(*counts)
+    return [Sample(at, epoch, evicted, found[at]) for at, epoch, evicted in reversed(heads)]
+
+
+def _sizes(store: Connection, about: dict[str, Any]) -> dict[str, Sequence[tuple[datetime, int]]]:
+    found: dict[str, list[tuple[datetime, int]]] = defaultdict(list)
+    rows = store.execute(
+        "SELECT object, taken_at, size_bytes FROM maintenance.table_size"
+        " WHERE database = %(database)s AND taken_at >= %(since)s AND taken_at < %(now)s"
+        " ORDER BY taken_at",
+        about,
+    )
+    for name, at, size in rows:
+        found[name].append((at, size))
+    return dict(found)

@@ -1,0 +1,108 @@
+"""Looking at a server at work: a handful of short queries, each on its own.
+
+One that the server refuses, or that outlasts its cap, is told; the others go on without it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import psycopg
+
+from maintenance.errors import MaintenanceError, UnreachableError
+from maintenance.names import QualifiedName
+from maintenance.policy.health import WorkloadPolicy
+from maintenance.server.disk import free_disk
+from maintenance.server.session import Connection, brief, explain, fetch
+from maintenance.workload.models import (
+    Load,
+    Replica,
+    Server,
+    Session,
+    Statements,
+    TableSize,
+    Wraparound,
+)
+from maintenance.workload.statements import read_statements
+
+LEAST_BYTES = 2**20
+"""Smaller tables are not followed."""
+MOST_TABLES = 1000
+
+Seen = TypeVar("Seen")
+
+
+@dataclass(slots=True)
+class _Glances:
+    """Looks at one thing after the other, and remembers what could not be seen."""
+
+    connection: Connection
+    time_cap: timedelta
+    blind: dict[str, str] = field(default_factory=dict[str, str])
+
+    def see(self, what: str, read: Callable[[Connection], Seen], otherwise: Seen) -> Seen:
+        try:
+            with brief(self.connection, self.time_cap, f"observing {what}"):
+                return read(self.connection)
+        except UnreachableError:
+            raise
+        except MaintenanceError as exc:
+            self.blind[what] = str(exc)
+        except psycopg.errors.LockNotAvailable as exc:
+            self.blind[what] = str(explain(exc, f"observing {what}"))
+        return otherwise
+
+
+def observe(
+    connection: Connection, section: WorkloadPolicy, now: datetime, time_cap: timedelta
+) -> Load:
+    """Look at everything that the policy has a limit for.
+
+    Raises:
+        MaintenanceError: not even the server's own counters could be read.
+    """
+    with brief(connection, time_cap, "observing the server"):
+        (server,) = fetch(connection, "workload", "read_server")
+    glances = _Glances(connection, time_cap)
+    longest = min(section.idle_in_transaction, section.long_transaction).total_seconds()
+    return Load(
+        server=Server(*server),
+        sessions=glances.see("sessions", lambda c: _sessions(c, longest), ()),
+        wraparound=glances.see("wraparound", _wraparound, ()),
+        replicas=glances.see("replication", _replicas, ()),
+        sizes=glances.see("sizes", _sizes, ()),
+        statements=glances.see("statements", lambda c: read_statements(c, now), Statements(None)),
+        size_bytes=glances.see("the database's size", _database_size, None),
+        free_bytes=free_disk(connection),
+        blind=glances.blind,
+    )
+
+
+def _sessions(connection: Connection, longest: float) -> tuple[Session, ...]:
+    rows = fetch(connection, "workload", "list_sessions", {"least_s": longest})
+    return tuple(Session(*row) for row in rows)
+
+
+def _wraparound(connection: Connection) -> tuple[Wraparound, ...]:
+    return tuple(Wraparound(*row) for row in fetch(connection, "workload", "list_wraparound"))
+
+
+def _replicas(connection: Connection) -> tuple[Replica, ...]:
+    return tuple(Replica(*row) for row in fetch(connection, "workload", "list_replication"))
+
+
+def _sizes(connection: Connection) -> tuple[TableSize, ...]:
+    parameters = {"min_bytes": LEAST_BYTES, "most": MOST_TABLES}
+    rows = fetch(connection, "workload", "list_sizes", parameters)
+    return tuple(
+        TableSize(QualifiedName(row.schema, row.name), row.n_partitions, row.size_bytes, row.n_rows)
+        for row in rows
+    )
+
+
+def _database_size(connection: Connection) -> int | None:
+    row = connection.execute(
+        "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())"
+    ).fetchone()
+    return int(row[0]) if row else None

@@ -1,0 +1,23 @@
+"""Planning against the workload: there is nothing to do, and much to tell."""
+
+from datetime import datetime
+
+from maintenance.engine.plans import Plan
+from maintenance.policy import Policy
+from maintenance.workload.findings import server_findings
+from maintenance.workload.models import Load
+from maintenance.workload.queries import query_findings
+
+
+def plan(policy: Policy, load: Load, now: datetime) -> Plan:
+    """Tell what is beyond the policy's limits."""
+    section = policy.workload
+    if section is None:
+        return Plan()
+    name = policy.database.name
+    return Plan(
+        findings=(
+            *server_findings(name, section, load, now),
+            *query_findings(name, section, load),
+        )
+    )

@@ -1,0 +1,54 @@
+-- list_tables: tables, materialized views and TOAST tables that are large enough to be worth a look
+-- since: 14
+-- params: min_bytes int8
+-- columns: oid oid, kind text, schema text, name text, owner_schema text, owner_name text, pages int4, n_rows float4, size_bytes int8, fill_factor int4, readable bool, n_changed int8, n_dead int8, analyzed_at timestamptz, vacuumed_at timestamptz
+-- locks: ACCESS SHARE on each, for its size
+-- source: PostgreSQL manual, 53.11 pg_class, 28.2.20 Statistics Functions
+-- Temporary tables are left out. Where relpages can't say, the size of the file does. A table that
+-- somebody holds in ACCESS EXCLUSIVE mode has no size: asking for it would wait.
+WITH candidate AS MATERIALIZED (
+  SELECT c.oid, c.relkind, c.relnamespace, c.relname, c.relpages, c.reltuples, c.reloptions
+  FROM pg_catalog.pg_class c
+  WHERE c.relkind IN ('r', 'm', 't')
+    AND c.relpersistence <> 't'
+    AND (c.relpages::int8 * 8192 * 2 >= %(min_bytes)s::int8
+         OR (c.reltuples < 0 AND pg_catalog.pg_stat_get_tuples_inserted(c.oid) > 0))
+), locked AS MATERIALIZED (
+  SELECT DISTINCT l.relation FROM pg_catalog.pg_locks l
+  WHERE l.mode = 'AccessExclusiveLock' AND l.locktype = 'relation'
+    AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
+    AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
+                      WHERE d.datname = pg_catalog.current_database())
+), sized AS MATERIALIZED (
+  SELECT c.*,
+         CASE WHEN NOT EXISTS (SELECT FROM locked WHERE locked.relation = c.oid)
+              THEN pg_catalog.pg_relation_size(c.oid) END AS size_bytes
+  FROM candidate c
+)
+SELECT
+  s.oid,
+  s.relkind::text AS kind,
+  n.nspname::text AS schema,
+  s.relname::text AS name,
+  m.nspname::text AS owner_schema,
+  o.relname::text AS owner_name,
+  s.relpages AS pages,
+  s.reltuples AS n_rows,
+  s.size_bytes,
+  coalesce((SELECT x.option_value::int4 FROM pg_catalog.pg_options_to_table(s.reloptions) x
+            WHERE x.option_name = 'fillfactor'), 100) AS fill_factor,
+  pg_catalog.has_any_column_privilege(coalesce(o.oid, s.oid), 'SELECT') AS readable,
+  pg_catalog.pg_stat_get_mod_since_analyze(s.oid) AS n_changed,
+  pg_catalog.pg_stat_get_dead_tuples(s.oid) AS n_dead,
+  greatest(pg_catalog.pg_stat_get_last_analyze_time(s.oid),
+           pg_catalog.pg_stat_get_last_autoanalyze_time(s.oid)) AS analyzed_at,
+  greatest(pg_catalog.pg_stat_get_last_vacuum_time(s.oid),
+           pg_catalog.pg_stat_get_last_autovacuum_time(s.oid)) AS vacuumed_at
+FROM sized s
+JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
+LEFT JOIN pg_catalog.pg_class o ON s.relkind = 't' AND o.reltoastrelid = s.oid
+LEFT JOIN pg_catalog.pg_namespace m ON m.oid = o.relnamespace
+WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'maintenance')
+  AND (s.relkind <> 't' OR m.nspname NOT IN ('pg_catalog', 'information_schema', 'maintenance'))
+  AND coalesce(s.size_bytes, s.relpages::int8 * 8192) >= %(min_bytes)s::int8
+ORDER BY s.oid

@@ -1,0 +1,10 @@
+-- find_disk: where the server's data lies, one row; null where we may not know
+-- since: 14
+-- params:
+-- columns: data_directory text, is_local bool
+-- locks: none
+-- source: PostgreSQL manual, 20.2 File Locations, 9.26 inet_server_addr
+SELECT
+  (SELECT s.setting FROM pg_catalog.pg_settings s WHERE s.name = 'data_directory') AS data_directory,
+  pg_catalog.inet_server_addr() IS NULL
+    OR pg_catalog.inet_server_addr() = pg_catalog.inet_client_addr() AS is_local

@@ -1,0 +1,388 @@
+"""Bloat on real servers: what is estimated, what is measured, what is rebuilt, and at what cost."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import namedtuple_row
+
+from benchmarks.bloated_tables import cases
+from maintenance import maintain
+from maintenance.bloat.estimate import estimate_index, estimate_table
+from maintenance.bloat.measuring import exact_index, exact_table
+from maintenance.bloat.models import Method, SeenIndex
+from maintenance.bloat.observing import look
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.runner import Outcome
+from maintenance.maintain import Report
+from maintenance.names import quote
+from maintenance.policy import Policy
+from tests.builders import Database, Role
+from tests.policies import make_policy
+from tests.sessions import TIMEOUTS, session
+
+SECTION = {"min_size": "100 kB", "index_fraction": 0.3}
+
+FILLED = """
+CREATE TABLE public.filled (id bigint PRIMARY KEY, note text) WITH (autovacuum_enabled = false);
+INSERT INTO public.filled SELECT n, 'note ' || n FROM generate_series(1, 20000) n;
+DELETE FROM public.filled WHERE id % 4 > 0;
+"""
+"""A table, and its key, of which three quarters are empty once it is vacuumed."""
+
+
+def fill(database: Database, sql: str = FILLED) -> None:
+    database.execute(sql)
+    database.execute("VACUUM (ANALYZE)")
+
+
+@pytest.fixture
+def policy(database: Database, tmp_path: Path) -> Policy:
+    return make_policy(tmp_path, database.url, bloat=SECTION)
+
+
+@pytest.fixture
+def acting(database: Database, tmp_path: Path) -> Policy:
+    section = {**SECTION, "reindex": "concurrently"}
+    preflight = {"preflight": {"free_disk": "1 MB"}}
+    return make_policy(
+        tmp_path,
+        database.url,
+        bloat=section,
+        indexes=preflight,
+        locks={"give_up_after": "1 seconds"},
+    )
+
+
+def only(report: Report, kind: FindingKind) -> list[Finding]:
+    return [finding for finding in report.findings if finding.kind is kind]
+
+
+def bloat(policy: Policy) -> Report:
+    return maintain.plan(policy, only=["bloat"])
+
+
+def act(policy: Policy) -> Report:
+    return maintain.apply(policy, only=["bloat"])
+
+
+# Looking
+
+
+def test_emptied_table_and_index_are_found(database: Database, policy: Policy) -> None:
+    fill(database)
+    report = bloat(policy)
+    (table,) = only(report, FindingKind.TABLE_BLOAT)
+    (index,) = only(report, FindingKind.INDEX_BLOAT)
+    assert (table.object, index.object) == ("public.filled", "public.filled_pkey")
+    assert table.value == pytest.approx(0.75, abs=0.05)
+    assert index.value == pytest.approx(0.72, abs=0.05)
+    assert report.plan.actions == ()
+
+
+def test_policy_without_the_section_looks_at_nothing(database: Database, tmp_path: Path) -> None:
+    fill(database)
+    assert bloat(make_policy(tmp_path, database.url)).findings == ()
+
+
+@pytest.mark.pg("== 15")
+def test_estimates_are_within_ten_points_of_what_is_measured(database: Database) -> None:
+    database.execute("CREATE EXTENSION pgstattuple")
+    with database.connect() as connection:
+        for case in cases(6000):
+            for statement in case.statements:
+                connection.execute(statement.encode())
+    database.execute("VACUUM (ANALYZE)")
+    with session(database.url) as connection:
+        tables, indexes, _ = look(connection, 8192 * 12, TIMEOUTS.statement)
+        estimated = {each.oid: estimate_table(each) for each in tables}
+        estimated |= {each.oid: estimate_index(each) for each in indexes}
+        off: dict[str, float] = {}
+        for each in (*tables, *indexes):
+            fraction = estimated[each.oid].fraction
+            if estimated[each.oid].method is Method.ESTIMATE and fraction is not None:
+                off[str(each.relation)] = abs(fraction - measured(database, each))
+    assert max(off.values()) <= 0.1, off
+    assert len(off) > 80
+    assert len([each for each in tables if each.owner is None]) == 40
+
+
+def measured(database: Database, seen: Any) -> float:
+    function = "pgstatindex" if isinstance(seen, SeenIndex) else "pgstattuple"
+    with database.connect(row_factory=namedtuple_row) as connection:
+        question = f"SELECT * FROM public.{function}(%s::oid::regclass)".encode()
+        row = connection.execute(question, [seen.oid]).fetchone()
+    exact = exact_index(seen, row) if isinstance(seen, SeenIndex) else exact_table(seen, row)
+    return max(exact, 0.0)
+
+
+@pytest.mark.pg("== 15")
+def test_worst_ones_are_measured_where_the_extension_is(database: Database, policy: Policy) -> None:
+    fill(database)
+    (missing,) = only(bloat(policy), FindingKind.EXTENSION_MISSING)
+    assert "CREATE EXTENSION pgstattuple" in missing.message
+    database.execute("CREATE EXTENSION pgstattuple")
+    report = bloat(policy)
+    assert only(report, FindingKind.EXTENSION_MISSING) == []
+    found = only(report, FindingKind.TABLE_BLOAT) + only(report, FindingKind.INDEX_BLOAT)
+    assert [finding.data["method"] for finding in found] == ["exact", "exact"]
+
+
+@pytest.mark.pg("== 18")
+def test_role_that_may_not_read_is_told_so_and_nothing_is_guessed(
+    database: Database, limited_role: Role, tmp_path: Path
+) -> None:
+    fill(database)
+    report = bloat(make_policy(tmp_path, database.url_of(limited_role), bloat=SECTION))
+    unknown = only(report, FindingKind.BLOAT_UNKNOWN)
+    assert {finding.object for finding in unknown} == {"public.filled", "public.filled_pkey"}
+    assert "GRANT SELECT" in unknown[0].message
+    assert only(report, FindingKind.TABLE_BLOAT) == []
+
+
+@pytest.mark.pg("== 18")
+def test_stale_statistics_and_statistics_that_are_off_are_no_answer(
+    database: Database, policy: Policy
+) -> None:
+    fill(database)
+    database.execute("DELETE FROM public.filled WHERE id % 8 = 0")
+    (finding, *_) = only(bloat(policy), FindingKind.BLOAT_UNKNOWN)
+    assert "rows changed since ANALYZE" in finding.message
+    database.execute("SELECT pg_stat_reset()")
+    (finding, *_) = only(bloat(policy), FindingKind.BLOAT_UNKNOWN)
+    assert "do not know when it was analyzed" in finding.message
+
+
+@pytest.mark.pg("== 18")
+def test_locked_table_holds_nobody_up_and_is_told(database: Database, policy: Policy) -> None:
+    fill(database)
+    fill(database, FILLED.replace("filled", "other"))
+    holder = database.connect(autocommit=False)
+    holder.execute("LOCK TABLE public.filled IN ACCESS EXCLUSIVE MODE")
+    report = bloat(policy)
+    assert [f.object for f in only(report, FindingKind.TABLE_BLOAT)] == ["public.other"]
+    unknown = {f.object: f.message for f in only(report, FindingKind.BLOAT_UNKNOWN)}
+    assert "ACCESS EXCLUSIVE" in unknown["public.filled"]
+
+
+@pytest.mark.pg("== 18")
+def test_temporary_tables_that_come_and_go_are_no_matter(
+    database: Database, policy: Policy
+) -> None:
+    fill(database)
+    over = threading.Event()
+
+    def churn() -> None:
+        with psycopg.connect(database.url, autocommit=True) as connection:
+            while not over.is_set():
+                connection.execute("CREATE TEMP TABLE t AS SELECT generate_series(1, 5000) n")
+                connection.execute("CREATE TABLE public.brief AS SELECT * FROM t")
+                connection.execute("DROP TABLE t; DROP TABLE public.brief")
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        reports = [bloat(policy) for _ in range(5)]
+    finally:
+        over.set()
+        thread.join()
+    for report in reports:
+        assert [f.object for f in only(report, FindingKind.TABLE_BLOAT)] == ["public.filled"]
+
+
+HOSTILE = 'we"ird.\nnäme <b>' + "x" * 40
+
+
+@pytest.mark.pg(">= 16")
+def test_hostile_names_are_served(database: Database, acting: Policy) -> None:
+    table, index = quote(HOSTILE), quote(HOSTILE[:30] + "_idx")
+    database.execute(f"CREATE TABLE {table} (id bigint) WITH (autovacuum_enabled = false)")
+    database.execute(f"CREATE UNIQUE INDEX {index} ON {table} (id)")
+    database.execute(f"INSERT INTO {table} SELECT generate_series(1, 20000)")
+    database.execute(f"DELETE FROM {table} WHERE id % 4 > 0")
+    database.execute("VACUUM (ANALYZE)")
+    report = act(acting)
+    assert [result.outcome for result in report.results] == [Outcome.DONE]
+    assert len(only(report, FindingKind.TABLE_BLOAT)) == 1
+
+
+# Acting
+
+PKEY = "SELECT oid, relname FROM pg_class WHERE relkind = 'i' AND relname ~ '^filled' ORDER BY 2"
+
+
+def test_bloated_index_is_rebuilt_once_and_tells_what_it_won(
+    database: Database, acting: Policy
+) -> None:
+    fill(database)
+    ((oid, _),) = database.execute(PKEY)
+    (result,) = act(acting).results
+    assert result.outcome is Outcome.DONE
+    assert result.detail["won_fraction"] == pytest.approx(0.7, abs=0.1)
+    assert result.detail["size_before"] - result.detail["size_after"] == result.detail["won_bytes"]
+    ((after, name),) = database.execute(PKEY)
+    assert name == "filled_pkey"
+    assert after != oid
+    assert act(acting).results == ()
+    history = database.execute("SELECT object, count(*) FROM maintenance.bloat GROUP BY 1")
+    assert ("public.filled", 2) in history
+    (rebuilt,) = database.execute(
+        "SELECT old_oid, coalesce(new_oid, %s) > 0, ended_at IS NOT NULL, size_after > 0"
+        " FROM maintenance.rebuild",
+        [after],
+    )
+    assert rebuilt == (oid, True, True, True)
+
+
+@pytest.mark.pg("== 18")
+def test_old_transaction_in_the_way_is_named_before_anything_is_done(
+    database: Database, acting: Policy, tmp_path: Path
+) -> None:
+    fill(database)
+    holder = database.connect(autocommit=False, application_name="the reporter")
+    holder.execute("SELECT 1")
+    strict = make_policy(
+        tmp_path,
+        database.url,
+        bloat={**SECTION, "reindex": "concurrently"},
+        indexes={"preflight": {"max_transaction_age": "0 seconds"}},
+    )
+    report = act(strict)
+    (result,) = report.results
+    assert result.outcome is Outcome.FAILED
+    assert "the reporter" in (result.error or "")
+    assert len(only(report, FindingKind.LOCK_NOT_ACQUIRED)) == 1
+    assert len(database.execute(PKEY)) == 1
+
+
+@pytest.mark.pg("== 18")
+def test_full_disk_is_refused(database: Database, tmp_path: Path) -> None:
+    fill(database)
+    greedy = make_policy(
+        tmp_path,
+        database.url,
+        bloat={**SECTION, "reindex": "concurrently"},
+        indexes={"preflight": {"free_disk": "900000 GB"}},
+    )
+    (result,) = act(greedy).results
+    assert result.outcome is Outcome.FAILED
+    assert "are to be left" in (result.error or "")
+
+
+@pytest.mark.pg("== 18")
+def test_rebuild_that_waits_too_long_gives_up_and_leaves_nothing(
+    database: Database, acting: Policy
+) -> None:
+    fill(database)
+    holder = database.connect(autocommit=False, application_name="the writer")
+    holder.execute("INSERT INTO public.filled VALUES (-1, 'open')")
+    (result,) = act(acting).results
+    assert result.outcome is Outcome.FAILED
+    assert "the writer" in (result.error or "")
+    holder.rollback()
+    again = act(acting)
+    assert all(result.outcome is Outcome.DONE for result in again.results)
+    assert [name for _, name in database.execute(PKEY)] == ["filled_pkey"]
+
+
+@pytest.mark.pg("== 18")
+@pytest.mark.parametrize("what", ["apply", "watch"])
+def test_killed_rebuild_is_cleaned_up_and_done_by_the_next_run(
+    database: Database, acting: Policy, what: str
+) -> None:
+    fill(database)
+    holder = database.connect(autocommit=False)
+    holder.execute("INSERT INTO public.filled VALUES (-1, 'open')")
+    patient = acting.model_copy(
+        update={"locks": acting.locks.model_copy(update={"give_up_after": TIMEOUTS.statement * 6})}
+    )
+    reports: list[Any] = []
+
+    def run() -> None:
+        try:
+            reports.append(act(patient))
+        except Exception as exc:  # noqa: BLE001 - the thread's end is looked at below
+            reports.append(exc)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    wait_for(lambda: len(database.execute(PKEY)) == 2)
+    wait_for(lambda: bool(database.execute("SELECT 1 FROM maintenance.rebuild")))
+    name = "watch" if what == "watch" else "apply"
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE %s"
+    database.execute(end, [f"maintenance {name} %"])
+    if what == "watch":
+        database.execute(end, ["maintenance apply %"])
+    thread.join()
+    assert isinstance(reports[0], Exception)
+    holder.rollback()
+    wait_for(
+        lambda: (
+            not database.execute(
+                "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'maintenance apply%'"
+            )
+        )
+    )
+    assert len(database.execute(PKEY)) == 2, "the killed build left its index"
+    report = act(acting)
+    assert [result.outcome for result in report.results] == [Outcome.DONE, Outcome.DONE]
+    assert [name for _, name in database.execute(PKEY)] == ["filled_pkey"]
+
+
+@pytest.mark.pg("== 18")
+def test_old_index_that_a_rebuild_killed_after_the_swap_left_is_dropped(
+    database: Database, acting: Policy
+) -> None:
+    fill(database)
+    act(acting)
+    database.execute("CREATE INDEX filled_pkey_ccold ON public.filled (id)")
+    database.execute(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'filled_pkey_ccold'::regclass"
+    )
+    database.execute(
+        "INSERT INTO maintenance.rebuild (database, index_name, run_id, old_oid, size_before)"
+        " VALUES ('app', 'public.filled_pkey', gen_random_uuid(), 'filled_pkey_ccold'::regclass, 1)"
+    )
+    (result,) = act(acting).results
+    assert (result.outcome, result.action.object) == (Outcome.DONE, "public.filled_pkey_ccold")
+    assert act(acting).results == ()
+    assert database.execute("SELECT count(*) FROM maintenance.rebuild WHERE ended_at IS NULL") == [
+        (0,)
+    ]
+
+
+@pytest.mark.pg("== 18")
+def test_invalid_index_of_somebody_else_stays(database: Database, acting: Policy) -> None:
+    fill(database)
+    database.execute("CREATE INDEX theirs_ccnew ON public.filled (id)")
+    database.execute(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'theirs_ccnew'::regclass"
+    )
+    act(acting)
+    assert database.execute("SELECT to_regclass('theirs_ccnew') IS NOT NULL") == [(True,)]
+
+
+def wait_for(condition: Any, limit_s: float = 60) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.pg("== 18")
+def test_ten_thousand_tables_are_looked_at_in_three_queries(
+    database: Database, policy: Policy
+) -> None:
+    fill(database)
+    for start in range(0, 10_000, 1000):
+        database.execute(
+            "DO $$ BEGIN FOR n IN 1..1000 LOOP EXECUTE 'CREATE TABLE public.t'"
+            f" || (n + {start}) || ' (id bigint PRIMARY KEY)'; END LOOP; END $$"
+        )
+    report = bloat(policy)
+    assert [f.object for f in only(report, FindingKind.TABLE_BLOAT)] == ["public.filled"]
+    assert all(f.severity is not Severity.ERROR for f in report.findings)

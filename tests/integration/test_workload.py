@@ -1,0 +1,146 @@
+"""The workload of real servers: what is counted, what is remembered, and what is never kept."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from maintenance import maintain
+from maintenance.engine.findings import Finding, FindingKind
+from maintenance.maintain import Report
+from maintenance.policy import Policy
+from tests.builders import Database, Role
+from tests.policies import make_policy
+
+SECTION = {"slow_query": "50 ms", "mean_query": "10 hours", "disk_growth": {"free_disk": "1 MB"}}
+
+
+@pytest.fixture
+def policy(database: Database, tmp_path: Path) -> Policy:
+    return make_policy(tmp_path, database.url, workload=SECTION)
+
+
+def only(report: Report, kind: FindingKind) -> list[Finding]:
+    return [finding for finding in report.findings if finding.kind is kind]
+
+
+def workload(policy: Policy) -> Report:
+    return maintain.plan(policy, only=["workload"])
+
+
+def record(policy: Policy, days_ago: float = 0) -> Report:
+    return maintain.apply(
+        policy, only=["workload"], now=datetime.now(UTC) - timedelta(days=days_ago)
+    )
+
+
+def test_quiet_server_is_no_finding_but_the_missing_extension(
+    database: Database, policy: Policy
+) -> None:
+    (finding,) = workload(policy).findings
+    assert finding.kind is FindingKind.EXTENSION_MISSING
+    assert "pg_stat_statements" in finding.message
+
+
+def test_policy_without_the_section_looks_at_nothing(database: Database, tmp_path: Path) -> None:
+    assert workload(make_policy(tmp_path, database.url)).findings == ()
+
+
+def test_counters_sizes_and_statements_are_kept_and_shown_by_the_views(
+    database: Database, policy: Policy
+) -> None:
+    database.execute("CREATE TABLE public.big AS SELECT n FROM generate_series(1, 60000) n")
+    database.execute("VACUUM ANALYZE public.big")
+    record(policy)
+    record(policy)
+    ((n_looks, size),) = database.execute(
+        "SELECT count(*), min(size_bytes) FROM maintenance.workload"
+    )
+    assert n_looks == 2
+    assert size > 2**20
+    (row,) = database.execute("SELECT object, n_rows FROM maintenance.table_size_monitor")
+    assert row == ("public.big", 60000)
+    database.execute("SELECT * FROM maintenance.query_performance_monitor")
+    database.execute("SELECT * FROM maintenance.index_effectiveness")
+
+
+@pytest.mark.pg("== 15")
+def test_slow_statement_is_found_and_no_literal_is_kept(database: Database, policy: Policy) -> None:
+    database.execute("CREATE EXTENSION pg_stat_statements")
+    database.execute("SELECT pg_stat_statements_reset()")
+    record(policy)
+    database.execute("SELECT 'hush-4711' AS secret, pg_sleep(0.2) /* hush-4712 */")
+    database.execute("DO $$ BEGIN PERFORM pg_sleep(0.1), 'hush-4713'; END $$")
+    database.execute("CREATE TABLE hush (a text DEFAULT 'hush-4714')")
+    report = record(policy)
+    (finding,) = only(report, FindingKind.QUERY_SLOW)
+    assert "SELECT ? AS secret, pg_sleep(?)" in finding.message
+    assert finding.data["calls"] == 1
+    kept = database.execute("SELECT string_agg(s::text, ' ') FROM maintenance.statement s")
+    kept += database.execute("SELECT string_agg(f::text, ' ') FROM maintenance.finding f")
+    assert "hush-" not in str(kept)
+    assert "hush-" not in str(report.findings)
+
+
+def test_who_holds_a_transaction_open_is_named(database: Database, tmp_path: Path) -> None:
+    limits = {**SECTION, "idle_in_transaction": "0 seconds", "long_transaction": "0 seconds"}
+    policy = make_policy(tmp_path, database.url, workload=limits)
+    holder = database.connect(autocommit=False, application_name="the \n<b>holder</b>")
+    holder.execute("SELECT 'hush-4711'")
+    report = workload(policy)
+    (idle,) = only(report, FindingKind.IDLE_IN_TRANSACTION)
+    assert str(holder.info.backend_pid) in idle.message
+    assert "hush" not in str(report.findings)
+    holder.rollback()
+    assert only(workload(policy), FindingKind.IDLE_IN_TRANSACTION) == []
+
+
+@pytest.mark.pg("== 18")
+def test_role_without_pg_monitor_is_told_once_and_the_rest_goes_on(
+    database: Database, limited_role: Role, tmp_path: Path
+) -> None:
+    report = workload(make_policy(tmp_path, database.url_of(limited_role), workload=SECTION))
+    (finding,) = only(report, FindingKind.PRIVILEGE_MISSING)
+    assert f"GRANT pg_monitor TO {limited_role.name}" in finding.message
+    assert only(report, FindingKind.MONITOR_BLIND) == []
+
+
+def test_slot_whose_reader_is_gone_is_told(database: Database, tmp_path: Path) -> None:
+    limits = {**SECTION, "replication_lag": "0 B"}
+    policy = make_policy(tmp_path, database.url, workload=limits)
+    slot = f"slot_{database.name}"
+    database.execute("SELECT pg_create_physical_replication_slot(%s, true)", [slot])
+    try:
+        database.execute("CREATE TABLE public.t AS SELECT generate_series(1, 1000)")
+        lagging = only(workload(policy), FindingKind.REPLICATION_LAG)
+        assert f"app/slot/{slot}" in [finding.object for finding in lagging]
+    finally:
+        database.execute("SELECT pg_drop_replication_slot(%s)", [slot])
+
+
+@pytest.mark.pg("== 18")
+def test_reset_between_two_looks_gives_no_rate_and_no_negative_number(
+    database: Database, policy: Policy
+) -> None:
+    database.execute("CREATE TABLE public.t AS SELECT generate_series(1, 100000)")
+    record(policy, days_ago=0.1)
+    database.execute("SELECT pg_stat_reset()")
+    report = record(policy)
+    assert only(report, FindingKind.BUFFER_HIT_RATE_LOW) == []
+
+
+@pytest.mark.pg("== 18")
+def test_growth_of_a_partitioned_table_is_the_sum_of_its_partitions(
+    database: Database, policy: Policy
+) -> None:
+    database.execute("CREATE TABLE public.events (id int PRIMARY KEY) PARTITION BY RANGE (id)")
+    for n in range(2):
+        bound = f"FROM ({n * 50000}) TO ({(n + 1) * 50000})"
+        database.execute(f"CREATE TABLE public.e{n} PARTITION OF public.events FOR VALUES {bound}")
+    database.execute("INSERT INTO public.events SELECT generate_series(0, 99999)")
+    database.execute("VACUUM (ANALYZE)")
+    record(policy)
+    ((name, n_partitions, n_rows),) = database.execute(
+        "SELECT object, n_partitions, n_rows FROM maintenance.table_size"
+    )
+    assert (name, n_partitions, n_rows) == ("public.events", 2, 100_000)

@@ -1,0 +1,301 @@
+"""Planning against bloat, and refusing to guess: pure."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maintenance.bloat.estimate import estimate_index, estimate_table
+from maintenance.bloat.layout import aligned, entry_width, row_width
+from maintenance.bloat.models import (
+    Bloat,
+    Column,
+    Extension,
+    Freshness,
+    Leftover,
+    Method,
+    Past,
+    Rebuild,
+    SeenIndex,
+    SeenTable,
+    Stock,
+)
+from maintenance.bloat.plan import plan, settled
+from maintenance.engine.findings import FindingKind, Severity
+from maintenance.engine.plans import Plan
+from maintenance.engine.requests import EVERYTHING, Request
+from maintenance.names import QualifiedName
+from tests.snapshots import NOW, a_policy
+
+MB = 2**20
+ID = Column(1, 8, "d", False, 8, 0.0, -1.0, 0, 0.0)
+TEXT = Column(2, -1, "i", False, 20, 0.0, -1.0, 0, 0.0)
+FRESH = Freshness(100_000, 1000, 1000 * 8192, 0, 0, NOW, True)
+EVENTS = QualifiedName("public", "events")
+
+
+def a_table(oid: int = 1, **changes: Any) -> SeenTable:
+    fresh = {key: changes.pop(key) for key in list(changes) if key in Freshness._fields}
+    table = SeenTable(oid, EVENTS, None, 100, FRESH._replace(**fresh), (ID, TEXT))
+    return replace(table, **changes)
+
+
+def an_index(oid: int = 10, name: str = "events_id", **changes: Any) -> SeenIndex:
+    of_table = set(Freshness._fields) - {"size_bytes"}
+    fresh = {key: changes.pop(key) for key in list(changes) if key in of_table}
+    changes = {
+        "size_bytes": 20 * MB,
+        "keys": (1,),
+        "columns": (ID, TEXT),
+        "is_unique": True,
+    } | changes
+    relation = QualifiedName("public", name)
+    freshness = FRESH._replace(**fresh)
+    return SeenIndex(oid, relation, EVENTS, fill_factor=90, freshness=freshness, **changes)
+
+
+def a_stock(*seen: SeenTable | SeenIndex, bloat: Any = 0.5, **changes: Any) -> Stock:
+    method = changes.pop("method", Method.ESTIMATE)
+    return Stock(
+        tables=tuple(each for each in seen if isinstance(each, SeenTable)),
+        indexes=tuple(each for each in seen if isinstance(each, SeenIndex)),
+        bloat={each.oid: Bloat(method, bloat, "reason", "remedy") for each in seen},
+        extension=changes.pop("extension", Extension(None)),
+        **changes,
+    )
+
+
+def planned(stock: Stock, request: Request = EVERYTHING, **section: Any) -> Plan:
+    policy = a_policy(bloat={"reindex": "concurrently", **section})
+    return plan(policy, stock, NOW, request)
+
+
+def test_policy_without_the_section_plans_nothing() -> None:
+    assert plan(a_policy(), a_stock(an_index()), NOW, EVERYTHING) == Plan()
+
+
+def test_report_tells_and_does_nothing() -> None:
+    result = planned(a_stock(an_index(), a_table()), reindex="report")
+    assert result.actions == ()
+    assert [f.kind for f in result.findings] == [FindingKind.TABLE_BLOAT, FindingKind.INDEX_BLOAT]
+
+
+def test_only_what_is_above_its_threshold_is_told() -> None:
+    assert planned(a_stock(an_index(), a_table(), bloat=0.2)).findings == ()
+    (finding,) = planned(a_stock(an_index(), a_table(), bloat=0.4)).findings
+    assert (finding.kind, finding.value, finding.threshold) == (FindingKind.INDEX_BLOAT, 0.4, 0.2)
+
+
+def test_share_that_random_inserts_leave_is_only_information() -> None:
+    (finding,) = planned(a_stock(an_index(), bloat=0.25)).findings
+    assert finding.severity is Severity.INFO
+    (finding,) = planned(a_stock(an_index(), bloat=0.35)).findings
+    assert finding.severity is Severity.WARN
+
+
+def test_at_most_two_are_rebuilt_and_those_with_most_to_win() -> None:
+    indexes = [an_index(n, f"i{n}", size_bytes=n * MB) for n in range(10, 15)]
+    actions = planned(a_stock(*indexes)).actions
+    assert [action.object for action in actions] == ["public.i14", "public.i13"]
+    assert actions[0].sql == ("REINDEX INDEX CONCURRENTLY public.i14",)
+    assert [lock.mode for lock in actions[0].locks] == ["SHARE UPDATE EXCLUSIVE"]
+
+
+def a_rebuild(days_ago: float = 1, **changes: Any) -> Rebuild:
+    at = NOW - timedelta(days=days_ago)
+    return Rebuild(1, "public.events_id", 9, 10, at, at, 100, 10)._replace(**changes)
+
+
+def test_rebuilt_index_is_left_alone_for_ten_days() -> None:
+    assert planned(a_stock(an_index(), rebuilds=(a_rebuild(9.9),))).actions == ()
+    assert len(planned(a_stock(an_index(), rebuilds=(a_rebuild(10.1),))).actions) == 1
+
+
+def test_rebuild_that_failed_is_tried_again() -> None:
+    failed = a_rebuild(1, size_after=None)
+    assert len(planned(a_stock(an_index(), rebuilds=(failed,))).actions) == 1
+
+
+@pytest.mark.parametrize("flag", ["is_rebuildable", "manageable"])
+def test_index_that_we_can_not_rebuild_is_only_told(flag: str) -> None:
+    result = planned(a_stock(replace(an_index(), **{flag: False})))
+    assert result.actions == ()
+    assert len(result.findings) == 1
+
+
+def test_estimate_is_not_acted_upon_where_measuring_is_possible() -> None:
+    extension = Extension("public")
+    assert planned(a_stock(an_index(), extension=extension)).actions == ()
+    exact = a_stock(an_index(), extension=extension, method=Method.EXACT)
+    assert len(planned(exact).actions) == 1
+
+
+def test_other_tables_than_the_one_asked_for_are_left_out() -> None:
+    result = planned(a_stock(an_index(), a_table()), Request(QualifiedName("public", "other")))
+    assert result == Plan()
+
+
+# Leftovers
+
+LEFT = Leftover(77, QualifiedName("public", "events_id_ccnew"), EVENTS, (10,), False)
+
+
+def test_leftover_of_a_killed_rebuild_is_dropped_first() -> None:
+    killed = a_rebuild(1, old_oid=10, new_oid=None, ended_at=None, size_after=None)
+    stock = a_stock(an_index(), leftovers=(LEFT,), rebuilds=(killed,))
+    clean, rebuild = planned(stock).actions
+    assert clean.sql[-1] == "DROP INDEX CONCURRENTLY public.events_id_ccnew"
+    assert rebuild.after == (clean.id,)
+    assert list(settled(stock.leftovers, stock.rebuilds)) == []
+    assert list(settled((), stock.rebuilds)) == [killed]
+
+
+@pytest.mark.parametrize(
+    ("leftover", "changes"),
+    [
+        (LEFT, {"ended_at": NOW}),
+        (LEFT._replace(twins=(11,)), {"old_oid": 10}),
+        (LEFT._replace(is_building=True), {"old_oid": 10}),
+    ],
+    ids=["of a rebuild that ended", "of somebody else", "still being built"],
+)
+def test_leftover_that_is_not_provably_ours_stays(
+    leftover: Leftover, changes: dict[str, Any]
+) -> None:
+    rebuild = a_rebuild(20, **{"old_oid": 10, "new_oid": None, "ended_at": None} | changes)
+    stock = a_stock(a_table(), bloat=0.0, leftovers=(leftover,), rebuilds=(rebuild,))
+    assert planned(stock).actions == ()
+
+
+def test_old_index_after_the_swap_is_known_by_its_oid() -> None:
+    left = LEFT._replace(oid=10, relation=QualifiedName("public", "events_id_ccold"), twins=(11,))
+    rebuild = a_rebuild(1, old_oid=10, new_oid=11, ended_at=None, size_after=None)
+    stock = a_stock(a_table(), bloat=0.0, leftovers=(left,), rebuilds=(rebuild,))
+    assert [action.object for action in planned(stock).actions] == ["public.events_id_ccold"]
+
+
+# Findings
+
+
+def test_unknown_ones_are_named_up_to_a_number_and_then_counted() -> None:
+    tables = [a_table(n, relation=QualifiedName("public", f"t{n}")) for n in range(1, 31)]
+    findings = planned(a_stock(*tables, bloat=None, method=Method.UNKNOWN)).findings
+    assert len(findings) == 21
+    assert {finding.severity for finding in findings} == {Severity.INFO}
+    assert findings[-1].value == 10
+
+
+def test_missing_extension_is_said_once_with_what_to_run() -> None:
+    stock = a_stock(extension=Extension(None, "CREATE EXTENSION pgstattuple"))
+    (finding,) = planned(stock).findings
+    assert finding.kind is FindingKind.EXTENSION_MISSING
+    assert "CREATE EXTENSION pgstattuple" in finding.message
+
+
+def test_finding_tells_what_it_was_a_week_ago() -> None:
+    past = [Past(NOW - timedelta(days=days), MB, share) for days, share in ((9, 0.1), (1, 0.4))]
+    (finding,) = planned(a_stock(an_index(), past={"public.events_id": past})).findings
+    assert "10% on 2026-11-11" in finding.message
+    assert finding.data["a_week_ago"] == 0.1
+
+
+# Estimates
+
+
+def test_fresh_table_and_index_are_not_bloated() -> None:
+    # 8 + 20 bytes of data, 24 of header: 56 with padding, and 4 for the line pointer.
+    table = a_table(n_rows=136_000)
+    assert estimate_table(table).fraction == pytest.approx(0, abs=0.03)
+    index = an_index(size_bytes=2745 * 8192, n_rows=1_000_000)
+    assert estimate_index(index).fraction == pytest.approx(0, abs=0.01)
+
+
+def test_emptied_table_is_bloated_by_what_is_gone() -> None:
+    assert estimate_table(a_table(n_rows=34_000)).fraction == pytest.approx(0.75, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"size_bytes": None}, "ACCESS EXCLUSIVE"),
+        ({"readable": False}, "hidden"),
+        ({"n_rows": -1}, "never vacuumed"),
+        ({"analyzed_at": None}, "do not know when"),
+        ({"n_changed": 50_000}, "50,000 of 100,000 rows changed"),
+        ({"pages": 500}, "size changed"),
+        ({"columns": (ID, TEXT._replace(width=None))}, "no statistics"),
+        ({"columns": (ID, TEXT._replace(is_dropped=True))}, "dropped"),
+    ],
+)
+def test_bad_input_is_refused_with_the_reason(changes: dict[str, Any], reason: str) -> None:
+    bloat = estimate_table(a_table(**changes))
+    assert (bloat.method, bloat.fraction) == (Method.UNKNOWN, None)
+    assert reason in bloat.reason
+    assert bloat.remedy
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"is_plain": False}, "no statistics tell"),
+        ({"n_dead": 50_000}, "dead rows"),
+        ({"keys": (2,), "columns": (ID, TEXT._replace(width=900))}, "wide"),
+        (
+            {"is_unique": False, "deduplicates": True, "columns": (ID._replace(n_distinct=9e3),)},
+            "share space",
+        ),
+    ],
+)
+def test_index_that_statistics_can_not_tell_is_refused(
+    changes: dict[str, Any], reason: str
+) -> None:
+    bloat = estimate_index(an_index(**changes))
+    assert bloat.method is Method.UNKNOWN
+    assert reason in bloat.reason
+
+
+def test_wide_values_apart_are_empty_at_least_by_whole_chunks() -> None:
+    toast = a_table(owner=EVENTS, n_rows=1000, columns=())
+    assert estimate_table(toast) == Bloat(Method.AT_LEAST, 0.75)
+
+
+columns = st.builds(
+    Column,
+    number=st.just(1),
+    length=st.sampled_from([1, 2, 4, 8, 16, -1]),
+    alignment=st.sampled_from("csid"),
+    is_dropped=st.just(False),
+    width=st.integers(1, 2000),
+    null_fraction=st.floats(0, 1),
+    n_distinct=st.just(-1.0),
+    n_common=st.just(0),
+    common_fraction=st.just(0.0),
+)
+
+
+@given(st.lists(columns, max_size=12))
+def test_widths_are_ordered_and_hold_the_data(columns: list[Column]) -> None:
+    data = sum(
+        (1 - (c.null_fraction or 0)) * (c.length if c.length > 0 else c.width or 0) for c in columns
+    )
+    for width, header in ((row_width(columns), 23), (entry_width(columns), 8)):
+        assert width.low <= width.high
+        assert header + data <= width.high + 1e-6
+        assert width.high <= aligned(header + data) + 16 + 15 * len(columns)
+
+
+@given(
+    n_rows=st.integers(0, 10**9),
+    pages=st.integers(1, 10**7),
+    fill=st.integers(10, 100),
+    columns=st.lists(columns, min_size=1, max_size=8),
+)
+def test_share_is_always_a_share(n_rows: int, pages: int, fill: int, columns: list[Column]) -> None:
+    sized = {"n_rows": n_rows, "pages": pages}
+    bloat = estimate_table(
+        a_table(size_bytes=pages * 8192, columns=tuple(columns), fill_factor=fill, **sized)
+    )
+    assert bloat.fraction is None or 0 <= bloat.fraction <= 1

@@ -1,0 +1,320 @@
+"""Planning against the workload, and differences of counters: pure."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.plans import Plan
+from maintenance.names import QualifiedName
+from maintenance.workload.growth import growth
+from maintenance.workload.models import (
+    Counts,
+    Load,
+    Look,
+    Replica,
+    Sample,
+    Server,
+    Session,
+    Statements,
+    TableSize,
+    Wraparound,
+)
+from maintenance.workload.plan import plan
+from maintenance.workload.texts import UNREADABLE, key_of, normalised
+from maintenance.workload.windows import baselines, windows
+from tests.snapshots import NOW, a_policy
+
+GB = 2**30
+DAY = timedelta(days=1)
+SERVER = Server(100, 3, 10, 2, 5, 3, 0, 10**6, 0, 100, 0, "epoch", True, True, True, "owner")
+QUERY = "SELECT * FROM orders WHERE id = ?"
+
+
+def a_session(**changes: Any) -> Session:
+    session = Session(
+        7, "session", "app", "app", "web", "10.0.0.1", "idle in transaction", 60.0, 60.0, True
+    )
+    return session._replace(**changes)
+
+
+def counts(calls: int, mean_ms: float, **changes: Any) -> Counts:
+    total = calls * mean_ms
+    found = Counts(QUERY, None, calls, total, total * mean_ms, mean_ms, calls, 0, 0, 0.0)
+    return found._replace(**changes)
+
+
+def a_sample(days_ago: float, *statements: Counts, **changes: Any) -> Sample:
+    by_key = {key_of(each.text): each for each in statements}
+    return Sample(NOW - days_ago * DAY, "reset", 0, by_key)._replace(**changes)
+
+
+def a_load(*statements: Counts, **changes: Any) -> Load:
+    server = SERVER._replace(**{k: changes.pop(k) for k in list(changes) if k in Server._fields})
+    sample = changes.pop("sample", a_sample(0, *statements))
+    load = Load(server, (), (), (), (), Statements(sample))
+    return replace(load, **changes)
+
+
+def found(load: Load, **section: Any) -> list[Finding]:
+    return list(plan(a_policy(workload=section), load, NOW).findings)
+
+
+def kinds(load: Load, **section: Any) -> list[str]:
+    return [finding.kind.value for finding in found(load, **section)]
+
+
+def test_policy_without_the_section_tells_nothing() -> None:
+    assert plan(a_policy(), a_load(counts(100, 9e6)), NOW) == Plan()
+
+
+def test_quiet_server_is_no_finding() -> None:
+    assert found(a_load(counts(100, 1.0))) == []
+
+
+# Connections and transactions
+
+
+def test_reserved_connections_are_not_usable() -> None:
+    full = a_load(n_connections=89, max_connections=100, n_reserved=3)
+    assert found(full)[0].value == pytest.approx(89 / 97, abs=0.001)
+    assert kinds(a_load(n_connections=87)) == []
+
+
+def test_full_server_is_an_error() -> None:
+    (finding,) = found(a_load(n_connections=97))
+    assert (finding.kind, finding.severity) == (
+        FindingKind.CONNECTIONS_SATURATED,
+        Severity.ERROR,
+    )
+
+
+def test_who_sits_idle_in_a_transaction_is_named() -> None:
+    load = a_load(sessions=(a_session(idle_s=901.0, transaction_s=1000.0),))
+    (finding,) = found(load)
+    assert finding.kind is FindingKind.IDLE_IN_TRANSACTION
+    assert "pid 7 (app, web, 10.0.0.1)" in finding.message
+    assert (finding.value, finding.threshold) == (901.0, 900.0)
+
+
+def test_long_transaction_and_prepared_one_hold_vacuum_back() -> None:
+    prepared = a_session(pid=None, what="prepared transaction x", transaction_s=9e3, idle_s=None)
+    (finding,) = found(a_load(sessions=(prepared,)))
+    assert finding.kind is FindingKind.LONG_TRANSACTION
+    assert "prepared transaction x" in finding.message
+    assert "VACUUM can't clean" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("xids", "multixacts", "severity"),
+    [(1.2e9, 0, Severity.WARN), (0, 1.2e9, Severity.WARN), (2.0e9, 0, Severity.ERROR)],
+)
+def test_oldest_ids_of_any_database_count(
+    xids: float, multixacts: float, severity: Severity
+) -> None:
+    ours = Wraparound("app", True, 10, 10, 200_000_000)
+    other = Wraparound("other", False, int(xids), int(multixacts), 200_000_000)
+    (finding,) = found(a_load(wraparound=(ours, other)))
+    assert (finding.kind, finding.severity) == (FindingKind.WRAPAROUND_RISK, severity)
+    assert "database other" in finding.message
+
+
+def test_slot_that_nobody_reads_and_lost_one_are_told() -> None:
+    replicas = (
+        Replica("standby", "a", "streaming", 10, 0.1),
+        Replica("slot", "b", "not read by anybody, extended", 2 * GB, None),
+        Replica("slot", "c", "not read by anybody, lost", None, None),
+        Replica("slot", "d", "not read by anybody, reserved", None, None),
+    )
+    findings = found(a_load(replicas=replicas))
+    assert [f.object for f in findings] == ["app/slot/b", "app/slot/c"]
+
+
+# Rates and growth
+
+
+def a_look(**changes: Any) -> Look:
+    look = Look(NOW - DAY, "epoch", 10**6 - 9000, -1000, None)
+    return look._replace(**changes)
+
+
+def test_buffer_hit_rate_is_a_difference() -> None:
+    load = a_load(looks=(a_look(),), blocks_read=0)
+    assert kinds(load) == ["buffer_hit_rate_low"]
+    assert found(load)[0].value == 0.9
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"epoch": "another"}, {"blocks_hit": 2 * 10**6}, {"blocks_hit": 10**6}, {"blocks_read": 5}],
+    ids=["restarted", "backwards", "hardly used", "reads backwards"],
+)
+def test_counters_that_can_not_be_compared_give_no_rate(changes: dict[str, Any]) -> None:
+    assert kinds(a_load(looks=(a_look(**changes),), blocks_read=0)) == []
+
+
+EVENTS = QualifiedName("public", "events")
+
+
+def test_table_that_grows_too_fast_is_told_with_a_forecast() -> None:
+    sizes = (TableSize(EVENTS, 12, 13 * GB, None),)
+    before = {"public.events": [(NOW - 7 * DAY, 10 * GB)]}
+    (finding,) = found(a_load(sizes=sizes, sizes_before=before))
+    assert finding.kind is FindingKind.DISK_GROWTH
+    assert finding.value == pytest.approx(0.3)
+    assert "12 partitions" in finding.message
+    assert finding.data["in_a_month_bytes"] == pytest.approx(13 * GB + 3 * GB * 30 / 7, rel=0.01)
+
+
+def test_growth_over_a_day_says_nothing_of_a_week() -> None:
+    assert growth([(NOW - DAY, 1)], NOW, 10 * GB) is None
+
+
+def test_small_table_may_double() -> None:
+    sizes = (TableSize(EVENTS, 0, 20 * 2**20, None),)
+    before = {"public.events": [(NOW - 7 * DAY, 10 * 2**20)]}
+    assert found(a_load(sizes=sizes, sizes_before=before)) == []
+
+
+def test_disk_that_will_be_full_is_told_with_the_day() -> None:
+    looks = (a_look(size_bytes=100 * GB, taken_at=NOW - 7 * DAY, epoch="x"),)
+    (finding,) = found(a_load(looks=looks, size_bytes=110 * GB, free_bytes=15 * GB))
+    assert finding.severity is Severity.WARN
+    assert "on 2026-11-27 too little" in finding.message
+    (finding,) = found(a_load(free_bytes=4 * GB))
+    assert finding.severity is Severity.ERROR
+
+
+# Statements
+
+
+def test_slow_statement_is_told_by_its_window() -> None:
+    before = a_sample(1, counts(1000, 10.0))
+    now = counts(1010, 10.0)
+    now = now._replace(total_ms=1000 * 10.0 + 10 * 1500)
+    load = a_load(now, samples=(before,))
+    (finding,) = found(load, mean_query="10 hours")
+    assert finding.kind is FindingKind.QUERY_SLOW
+    assert (finding.value, finding.threshold) == (1500.0, 1000.0)
+    assert finding.object == f"app/query/{key_of(QUERY)}"
+    assert QUERY in finding.message
+
+
+def history(mean_ms: float, n_days: int = 6, **changes: Any) -> list[Sample]:
+    return [
+        a_sample(n_days - day, counts(100 * (day + 1), mean_ms, **changes)) for day in range(n_days)
+    ]
+
+
+def after(samples: list[Sample], calls: int, mean_ms: float) -> Counts:
+    last = samples[-1].statements[key_of(QUERY)]
+    return last._replace(calls=last.calls + calls, total_ms=last.total_ms + calls * mean_ms)
+
+
+def test_statement_that_got_slower_is_told_against_its_baseline() -> None:
+    samples = history(10.0)
+    load = a_load(after(samples, 100, 45.0), samples=samples)
+    (finding,) = found(load)
+    assert finding.kind is FindingKind.QUERY_REGRESSED
+    assert (finding.value, finding.threshold) == (4.5, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("samples", "changes"),
+    [
+        (history(10.0), {"epoch": "another reset"}),
+        (history(10.0), {"n_evicted": 3}),
+        (history(10.0, n_days=3), {}),
+        (history(10.0, since=NOW - 9 * DAY), {"since": NOW - DAY}),
+    ],
+    ids=["reset", "evicted", "too little history", "entry began anew"],
+)
+def test_resets_and_evictions_fake_no_regression(
+    samples: list[Sample], changes: dict[str, Any]
+) -> None:
+    since = {key: changes.pop(key) for key in list(changes) if key == "since"}
+    now = a_sample(0, after(samples, 100, 45.0)._replace(**since), **changes)
+    assert "query_regressed" not in kinds(a_load(sample=now, samples=samples))
+
+
+def test_one_row_at_a_time_very_often_is_suspected() -> None:
+    load = a_load(counts(50_000, 0.1))
+    (finding,) = found(load)
+    assert (finding.kind, finding.severity) == (FindingKind.QUERY_N_PLUS_ONE, Severity.INFO)
+    many_rows = counts(50_000, 0.1, n_rows=10**6)
+    assert kinds(a_load(many_rows)) == []
+
+
+def test_utility_statements_and_catalog_queries_are_not_the_applications() -> None:
+    vacuum = counts(10, 9e5, text="VACUUM …")
+    catalog = counts(10, 9e5, text="SELECT * FROM pg_catalog.pg_class")
+    assert kinds(a_load(vacuum, catalog)) == []
+
+
+def test_missing_extension_and_privilege_are_said_once_each() -> None:
+    load = a_load(statements=Statements(None, "CREATE EXTENSION pg_stat_statements"))
+    (finding,) = found(load)
+    assert finding.kind is FindingKind.EXTENSION_MISSING
+    assert "CREATE EXTENSION pg_stat_statements" in finding.message
+    (finding,) = found(a_load(sees_all=False))
+    assert finding.kind is FindingKind.PRIVILEGE_MISSING
+    assert "GRANT pg_monitor TO owner" in finding.message
+
+
+def test_what_could_not_be_seen_is_told() -> None:
+    (finding,) = found(a_load(blind={"sizes": "it took too long"}))
+    assert (finding.kind, finding.severity) == (FindingKind.MONITOR_BLIND, Severity.ERROR)
+    assert kinds(a_load(track_counts=False)) == ["monitor_blind"]
+
+
+counted = st.builds(
+    counts, calls=st.integers(0, 10**6), mean_ms=st.floats(0, 1e5), n_rows=st.integers(0, 10**6)
+)
+
+
+@given(st.lists(counted, min_size=1, max_size=8), st.lists(st.integers(0, 3), max_size=8))
+def test_counters_that_go_backwards_never_give_a_negative_window(
+    states: list[Counts], evicted: list[int]
+) -> None:
+    samples = [
+        a_sample(len(states) - n, state, n_evicted=sum(evicted[:n]))
+        for n, state in enumerate(states)
+    ]
+    for before, now in zip([None, *samples], samples, strict=False):
+        for window in windows(before, now):
+            assert window.calls > 0
+            assert window.total_ms >= 0
+            assert window.n_rows >= 0
+            assert window.p95_ms is None or 0 <= window.p95_ms <= window.max_ms
+    assert all(base.mean_ms >= 0 for base in baselines(samples).values())
+
+
+# Texts
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("SELECT * FROM t WHERE a = $1 LIMIT 5", "SELECT * FROM t WHERE a = ? LIMIT ?"),
+        ("select 'sécret', E'x\\n', $$y$$, 0x1F, B'01' -- pin 1234", "select ?, ?, ?, ?, ?"),
+        ("SELECT 1 /* user 42 */  FROM  t", "SELECT ? FROM t"),
+        ("SELECT * FROM t WHERE id IN ($1, $2,$3)", "SELECT * FROM t WHERE id IN (?, …)"),
+        ('SELECT "wé ird" FROM t', 'SELECT "wé ird" FROM t'),
+        ("ALTER ROLE bob PASSWORD 'secret'", "ALTER ROLE …"),
+        ("SET my.token = secret", "SET …"),
+        ("SELECT 'cut off", UNREADABLE),
+        ("", UNREADABLE),
+    ],
+)
+def test_no_literal_and_no_comment_is_left(query: str, text: str) -> None:
+    assert normalised(query) == text
+
+
+@given(st.text(alphabet="abcxyz0123456789 ", min_size=1, max_size=30))
+def test_secret_in_a_string_is_never_kept(secret: str) -> None:
+    text = normalised(f"SELECT * FROM t WHERE token = '#{secret}#' AND n = 1")
+    assert text == "SELECT * FROM t WHERE token = ? AND n = ?"
