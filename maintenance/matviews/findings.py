@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.matviews.freshness import judge_all, moments_of
 from maintenance.matviews.graph import in_circles
 from maintenance.matviews.models import Matview, Seen
-from maintenance.matviews.proof import judge
 from maintenance.matviews.reads import reads_of
 from maintenance.names import QualifiedName
 from maintenance.policy import MatviewPolicy, Policy
@@ -15,6 +15,7 @@ from maintenance.policy import MatviewPolicy, Policy
 def findings(policy: Policy, seen: Seen, now: datetime) -> list[Finding]:
     """Return what stands, view by view in the order of the policy."""
     circular = in_circles(reads_of(policy, seen))
+    moments = moments_of(policy, seen, judge_all(policy, seen))
     found: list[Finding] = []
     for section in policy.matviews:
         if section.name in circular:
@@ -23,32 +24,8 @@ def findings(policy: Policy, seen: Seen, now: datetime) -> list[Finding]:
         if view is None or view.kind != "m":
             found.append(_missing(section, view, seen))
             continue
-        found += _of_view(section, view, seen, now, right_until(policy, seen, section.name))
+        found += _of_view(section, view, seen, now, moments[section.name])
     return found
-
-
-def right_until(policy: Policy, seen: Seen, name: QualifiedName) -> datetime | None:
-    """Return up to when a view shows everything, views that it reads included; None if unknown."""
-    reads = reads_of(policy, seen)
-    moments: list[datetime | None] = []
-    waiting, done = [name], set[QualifiedName]()
-    while waiting:
-        current = waiting.pop()
-        if current in done:
-            continue
-        done.add(current)
-        waiting += reads.get(current, ())
-        if current in seen.views:
-            moments.append(_own_moment(seen.views[current], seen))
-    known = [moment for moment in moments if moment is not None]
-    return min(known) if known and len(known) == len(moments) else None
-
-
-def _own_moment(view: Matview, seen: Seen) -> datetime | None:
-    if view.baseline is None:
-        return None
-    proven = judge(view, seen).as_of
-    return proven if proven is not None else view.baseline.right_until
 
 
 def _of_view(

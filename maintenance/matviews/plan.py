@@ -1,5 +1,6 @@
 """Planning refreshes: what is missing is made, what may have changed is refreshed, in order."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -7,9 +8,10 @@ from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.engine.plans import Plan, Skip
 from maintenance.engine.requests import Request
 from maintenance.matviews.findings import findings
+from maintenance.matviews.freshness import judge_all
 from maintenance.matviews.graph import in_order
 from maintenance.matviews.models import Matview, Seen
-from maintenance.matviews.proof import AFTER_ANOTHER, Verdict, judge
+from maintenance.matviews.proof import AFTER_ANOTHER, Verdict, proof_in_words
 from maintenance.matviews.reads import reads_of
 from maintenance.matviews.statements import (
     CONCURRENTLY,
@@ -32,12 +34,14 @@ class _Plan:
     """A plan in the making.
 
     Attributes:
+        verdicts: on each view that exists.
         serving: for each view, the last action that it must wait for.
     """
 
     policy: Policy
     seen: Seen
     now: datetime
+    verdicts: Mapping[QualifiedName, Verdict]
     actions: list[Action] = field(default_factory=list[Action])
     skipped: list[Skip] = field(default_factory=list[Skip])
     serving: dict[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
@@ -46,7 +50,7 @@ class _Plan:
 def plan(policy: Policy, seen: Seen, now: datetime, request: Request) -> Plan:
     """Plan all views of a policy, or the one that was asked for."""
     sections = {section.name: section for section in policy.matviews}
-    making = _Plan(policy, seen, now)
+    making = _Plan(policy, seen, now, judge_all(policy, seen))
     for name in in_order(reads_of(policy, seen)):
         if request.concerns(name):
             _plan_view(making, sections[name], seen.views.get(name))
@@ -90,7 +94,9 @@ def _plan_refresh(making: _Plan, section: MatviewPolicy, view: Matview) -> None:
     waits = _before(making, section.name)
     verdict = _verdict(making, section, view, waits)
     if verdict.as_of is not None:
-        making.skipped.append(Skip(ActionKind.REFRESH_MATVIEW, str(view.name), verdict.reason))
+        making.skipped.append(
+            Skip(ActionKind.REFRESH_MATVIEW, str(view.name), proof_in_words(verdict))
+        )
         if lacks_index(section, view):
             _add(making, _index_action(section, view))
         return
@@ -100,7 +106,7 @@ def _plan_refresh(making: _Plan, section: MatviewPolicy, view: Matview) -> None:
 def _verdict(
     making: _Plan, section: MatviewPolicy, view: Matview, waits: tuple[str, ...]
 ) -> Verdict:
-    verdict = judge(view, making.seen)
+    verdict = making.verdicts[view.name]
     if waits and verdict.as_of is not None:
         return Verdict(AFTER_ANOTHER)
     if verdict.as_of is not None and making.now - verdict.as_of > section.max_age:

@@ -25,7 +25,7 @@ class Verdict:
     """Whether a view must be refreshed.
 
     Attributes:
-        reason: why; or, where it need not be, the proof in words.
+        reason: why; or, where it need not be, why not.
         as_of: up to when the view is proven right; None where it must be refreshed.
     """
 
@@ -41,7 +41,12 @@ def judge(view: Matview, seen: Seen) -> Verdict:
     assert view.baseline is not None, "no baseline is an obstacle"
     assert view.baseline.as_of is not None, "a refresh that succeeded has its moment"
     as_of = max(view.baseline.as_of, proven_until(seen.moment))
-    return Verdict(f"nothing that it reads has changed as of {as_of:%Y-%m-%d %H:%M:%S} UTC", as_of)
+    return Verdict("nothing that it reads has changed", as_of)
+
+
+def proof_in_words(verdict: Verdict) -> str:
+    """Say what is proven, and as of when."""
+    return f"{verdict.reason} as of {verdict.as_of:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _obstacles(view: Matview, seen: Seen) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """Keeping what one look has proven, so that age counts from there."""
 
 from maintenance.engine.look import Look
+from maintenance.matviews.freshness import judge_all
 from maintenance.matviews.models import Seen
-from maintenance.matviews.proof import judge
 from maintenance.store import note_definitions, note_proofs
 
 
@@ -10,9 +10,9 @@ def record(look: Look, seen: Seen) -> None:
     """Write down proofs and comparisons of one look."""
     assert look.store is not None, "only runs with a store record"
     proofs = {
-        view.baseline.id: verdict.as_of
-        for view in seen.views.values()
-        if view.baseline is not None and (verdict := judge(view, seen)).as_of is not None
+        baseline.id: verdict.as_of
+        for name, verdict in judge_all(look.policy, seen).items()
+        if (baseline := seen.views[name].baseline) is not None and verdict.as_of is not None
     }
     if proofs:
         note_proofs(look.store, proofs)

@@ -11,7 +11,7 @@ from maintenance.matviews.observe import fingerprint_of_query, see
 from maintenance.matviews.proof import AFTER_ANOTHER, judge
 from maintenance.matviews.statements import CONCURRENTLY, refresh_statement
 from maintenance.matviews.telling import telling
-from maintenance.matviews.writing import Entry, fill
+from maintenance.matviews.writing import Entry, fill, no_later_than_sources
 from maintenance.names import QualifiedName, parse_name
 from maintenance.policy import MatviewPolicy, Policy
 from maintenance.policy.viewsql import read_view_query
@@ -48,8 +48,9 @@ def _seen_again(bench: Workbench, action: Action) -> Matview:
     if action.reason == AFTER_ANOTHER:
         verdict = judge(view, Seen(views, moment))
         if verdict.as_of is not None and view.baseline is not None:
-            note_proofs(bench.store, {view.baseline.id: verdict.as_of})
-            raise NotNeededError(f"{verdict.reason}; the views that it reads did not change")
+            as_of = no_later_than_sources(bench, view, verdict.as_of)
+            note_proofs(bench.store, {view.baseline.id: as_of})
+            raise NotNeededError(f"{verdict.reason}: the views refreshed before stayed the same")
     return view
 
 

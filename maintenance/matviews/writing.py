@@ -169,7 +169,7 @@ class Entry:
             n_null_keys=self._n_null_keys(written, is_concurrent=is_concurrent),
             state=written.state,
             fingerprint=view.fingerprint.as_json() if view.fingerprint else None,
-            as_of=self._as_of(written.began_at),
+            as_of=no_later_than_sources(self.bench, view, written.began_at),
         )
 
     def _n_rows(self, written: Written, *, is_concurrent: bool) -> int | None:
@@ -186,14 +186,15 @@ class Entry:
             return 0
         return count_null_keys(self.bench.connection, self.bench.policy, self.view)
 
-    def _as_of(self, began: datetime) -> datetime:
-        """Return up to when the view is right: no further than the views that it reads."""
-        known = newest_refreshes(self.bench.store, self.bench.policy.database.name)
-        upstream = [known[str(name)].right_until for name in self.view.reads if str(name) in known]
-        return min([began, *(moment for moment in upstream if moment is not None)])
-
     def _write(self, entry: Refresh) -> int:
         return add_refresh(self.bench.store, self.bench.policy.database.name, entry)
+
+
+def no_later_than_sources(bench: Workbench, view: Matview, moment: datetime) -> datetime:
+    """Return up to when a view is right: no further than the views that it reads."""
+    known = newest_refreshes(bench.store, bench.policy.database.name)
+    upstream = [known[str(name)].right_until for name in view.reads if str(name) in known]
+    return min([moment, *(until for until in upstream if until is not None)])
 
 
 def detail_of(entry: Refresh) -> dict[str, Any]:
