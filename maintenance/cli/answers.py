@@ -64,13 +64,13 @@ def answers(policies: Policies, work: Callable[[Policy], R]) -> Iterator[Answer[
 
 
 def policy_of(policies: Policies, table: QualifiedName) -> Policy:
-    """Return the one policy that names a partitioned table, or the only one there is.
+    """Return the one policy that names a partitioned table or a view, or the only one there is.
 
     Raises:
         PolicyError: a policy is broken, and might be the one that is meant.
         UsageError: none or several name the table.
     """
-    naming = [p for p in policies.loaded if any(s.table == table for s in p.partitions)]
+    naming = [policy for policy in policies.loaded if table in _named(policy)]
     if len(naming) == 1:
         return naming[0]
     if policies.broken:
@@ -82,6 +82,10 @@ def policy_of(policies: Policies, table: QualifiedName) -> Policy:
         f"{table}: policies that name this table: {found}; wanted one",
         hint="name the policy file with --policy",
     )
+
+
+def _named(policy: Policy) -> set[QualifiedName]:
+    return {*(s.table for s in policy.partitions), *(s.name for s in policy.matviews)}
 
 
 def error_json(error: MaintenanceError) -> dict[str, Any]:

@@ -187,6 +187,24 @@ def restore(
 
 
 @cli.command()
+@policy_options
+@click.option("--matview", callback=read_table, required=True, help="The materialized view.")
+def rebuild(policies: tuple[Path, ...], as_json: bool, matview: QualifiedName) -> None:
+    """Replace a drifted view by its definition; it is never absent."""
+    policy = policy_of(load_policies(policy_paths(policies, os.environ)), matview)
+
+    def work(policy: Policy) -> Report:
+        return maintain.apply(
+            policy,
+            only=("matviews",),
+            request=Request(matview, rebuild=True),
+            progress=error_console.print_progress,
+        )
+
+    answer((policy.path,), as_json, work, applied_document, render_applied)
+
+
+@cli.command()
 @click.option("--once", is_flag=True, help="Run the main job, show what it did, and stop.")
 @click.option("--port", default=3000, show_default=True, help="Where the Dagster UI is served.")
 @click.option(

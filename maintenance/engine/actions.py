@@ -36,7 +36,12 @@ class ActionKind(StrEnum):
 
 
 UNSEEN = frozenset(
-    {ActionKind.ARCHIVE_PARTITION, ActionKind.RECALCULATE_ROWS, ActionKind.REFRESH_MATVIEW}
+    {
+        ActionKind.ARCHIVE_PARTITION,
+        ActionKind.RECALCULATE_ROWS,
+        ActionKind.REFRESH_MATVIEW,
+        ActionKind.REBUILD_MATVIEW,
+    }
 )
 """Kinds whose effect the catalog does not show; their executors prove it themselves."""
 

@@ -15,6 +15,7 @@ class Request:
         periods: keys of periods that must exist, those outside the policy's window included;
             empty means the policy's window. Nothing is retired by such a run.
         archives: keys of periods that must be archived; nothing is retired by such a run.
+        rebuild: whether the view that `table` names is replaced by its definition.
         max_per_run: another fuse of retention than the policy's; None leaves the policy's.
     """
 
@@ -23,6 +24,7 @@ class Request:
     archives: tuple[str, ...] = ()
     max_per_run: int | None = None
     among: tuple[QualifiedName, ...] = ()
+    rebuild: bool = False
 
     def concerns(self, table: QualifiedName) -> bool:
         """Whether a table is within what was asked for."""

@@ -13,7 +13,9 @@ from maintenance.engine.subject import Subject
 from maintenance.engine.workbench import Executor, run_steps
 from maintenance.matviews import observe as observing
 from maintenance.matviews import plan as planner
+from maintenance.matviews.explained import explained
 from maintenance.matviews.models import Seen
+from maintenance.matviews.rebuild import rebuild
 from maintenance.matviews.record import record
 from maintenance.matviews.refresh import create, refresh
 from maintenance.names import QualifiedName
@@ -25,9 +27,10 @@ class Matviews(Subject[Seen]):
 
     name = "matviews"
     executors: ClassVar[Mapping[ActionKind, Executor]] = {
-        ActionKind.CREATE_MATVIEW: create,
-        ActionKind.REFRESH_MATVIEW: refresh,
+        ActionKind.CREATE_MATVIEW: explained(create),
+        ActionKind.REFRESH_MATVIEW: explained(refresh),
         ActionKind.INDEX_MATVIEW: run_steps,
+        ActionKind.REBUILD_MATVIEW: explained(rebuild),
     }
     finding_kinds = frozenset(
         {

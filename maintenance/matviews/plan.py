@@ -52,8 +52,11 @@ def plan(policy: Policy, seen: Seen, now: datetime, request: Request) -> Plan:
     sections = {section.name: section for section in policy.matviews}
     making = _Plan(policy, seen, now, judge_all(policy, seen))
     for name in in_order(reads_of(policy, seen)):
-        if request.concerns(name):
-            _plan_view(making, sections[name], seen.views.get(name))
+        view = seen.views.get(name)
+        if request.concerns(name) and request.rebuild and view is not None and view.kind == "m":
+            making.actions.append(_rebuild_action(sections[name], view, seen))
+        elif request.concerns(name):
+            _plan_view(making, sections[name], view)
     standing = findings(policy, seen, now)
     if request.table is not None:
         standing = [finding for finding in standing if finding.object == str(request.table)]
@@ -126,6 +129,31 @@ def _add(making: _Plan, action: Action) -> None:
     making.actions.append(action)
     if action.kind is not ActionKind.INDEX_MATVIEW:
         making.serving[parse_name(action.object)] = action.id
+
+
+def _rebuild_action(section: MatviewPolicy, view: Matview, seen: Seen) -> Action:
+    query, definition = seen.queries.get(section.name), seen.definitions.get(section.name)
+    refused = None
+    if query is None:
+        refused = f"{view.name}: no definition of it is declared"
+    elif not view.is_owner:
+        refused = f"{view.name}: belongs to {view.owner}, and only its owner can replace it"
+    elif definition is not None and definition.refused:
+        refused = f"{view.name}: the server refuses its file: {definition.refused}"
+    return Action(
+        kind=ActionKind.REBUILD_MATVIEW,
+        object=str(view.name),
+        table=str(view.name),
+        steps=(
+            Step(
+                create_statements(section, query or "SELECT"),
+                locks=(Lock(str(view.name), LockMode.ACCESS_EXCLUSIVE),),
+            ),
+        ),
+        reason="it was asked for",
+        preconditions={"oid": view.oid},
+        refused=refused,
+    )
 
 
 def lacks_index(section: MatviewPolicy, view: Matview) -> bool:

@@ -31,8 +31,11 @@ def index_name(section: MatviewPolicy) -> str:
     return f"{cut(text, MAX_NAME_BYTES - 13)}_{digest}_key"
 
 
-def index_statement(section: MatviewPolicy, *, concurrently: bool) -> str:
-    """Return the statement that makes a view's unique index."""
+def index_statement(
+    section: MatviewPolicy, *, concurrently: bool, view: QualifiedName | None = None
+) -> str:
+    """Return the statement that makes a view's unique index, or that of another in its place."""
     how = "CONCURRENTLY " if concurrently else ""
-    columns = ", ".join(quote(column) for column in section.unique_index)
-    return f"CREATE UNIQUE INDEX {how}{quote(index_name(section))} ON {section.name} ({columns})"
+    columns = ", ".join(map(quote, section.unique_index))
+    target = view or section.name
+    return f"CREATE UNIQUE INDEX {how}{quote(index_name(section))} ON {target} ({columns})"

@@ -60,19 +60,21 @@ def fill(bench: Workbench, step: Step) -> Written:
             f"SET LOCAL search_path = {bench.policy.database.search_path}",
             "SELECT pg_catalog.statement_timestamp()",
             *step.statements,
-            _counting(step.locks[0].object),
+            counting(step.locks[0].object),
             "COMMIT",
         )
     )
     found: list[Written] = []
-    taken = bench.ladder.insist(
-        bench.connection, step, bench.progress, lambda: found.append(_run(bench.connection, text))
-    )
+
+    def attempt() -> None:
+        found.append(run_counted(bench.connection, text))
+
+    taken = bench.ladder.insist(bench.connection, step, bench.progress, attempt)
     bench.attempts = max(bench.attempts, taken)
     return found[-1]
 
 
-def _counting(view: str) -> str:
+def counting(view: str) -> str:
     """Return the query for what this transaction leaves of a view.
 
     The shared counters are what all transactions so far have delivered, those of the transaction
@@ -86,7 +88,13 @@ def _counting(view: str) -> str:
     return f"SELECT {', '.join((filenode, *shared, *own))}"
 
 
-def _run(connection: Connection, text: str) -> Written:
+def run_counted(connection: Connection, text: str) -> Written:
+    """Run statements of which one asks for the time, and a later one for `counting`.
+
+    Raises:
+        MaintenanceError: somebody cancelled it.
+        psycopg.Error: the server refused; the transaction is still open.
+    """
     try:
         cursor = connection.execute(text.encode())
     except psycopg.errors.QueryCanceled as exc:
