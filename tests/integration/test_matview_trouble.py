@@ -55,7 +55,7 @@ GOOD = "SELECT id, n FROM public.t"
 @pytest.mark.parametrize(
     ("sql", "found"),
     [
-        ("SELECT id\nFROM t WHRE x = 1", "line 2: syntax error"),
+        ("SELECT id\nFROM t a b c", "line 2: syntax error"),
         ("", "0 statements"),
         ("SELECT 1; SELECT 2", "2 statements"),
         ("DROP TABLE t", "another statement"),
