@@ -13,6 +13,7 @@ from benchmarks.create_partitions import CreatePartitions
 from benchmarks.default_swap import DefaultSwap, DefaultSwapTime
 from benchmarks.drop_expired import DropExpired
 from benchmarks.health import Health
+from benchmarks.index_advice import IndexAdvice
 from benchmarks.linearity import Linearity
 from benchmarks.nothing_to_do import NothingToDo
 from benchmarks.outcomes import Benchmark, Outcome
@@ -36,6 +37,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "view_speedup": ViewSpeedup(),
     "bloat_estimates": BloatEstimates(),
     "health": Health(),
+    "index_advice": IndexAdvice(),
 }
 LONG: dict[str, Benchmark] = {
     "linearity": Linearity(),

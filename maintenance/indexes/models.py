@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import NamedTuple
 
 from maintenance.names import QualifiedName
@@ -24,7 +23,7 @@ class Key(NamedTuple):
     direction: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Index:
     """One index.
 
@@ -65,7 +64,7 @@ class Index:
     tablespace: str | None = None
     constraint: str | None = None
 
-    @cached_property
+    @property
     def holds(self) -> frozenset[Definition]:
         """All that it holds: keys and INCLUDE."""
         return self.included | {key.of for key in self.keys}
@@ -95,7 +94,7 @@ class Column(NamedTuple):
     n_distinct: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Table:
     """A table or materialized view.
 
@@ -104,7 +103,7 @@ class Table:
         pages: 8 kB blocks.
         rows: the catalog's estimate, -1 where there is none.
         n_writes: row versions written to its indexes since the counters began.
-        columns: by number; read only where they matter.
+        columns: by number; only those that are judged.
     """
 
     oid: int

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -71,13 +71,11 @@ def _look(connection: Connection, time_cap: timedelta, min_rows: int) -> Catalog
         rows = fetch(connection, "indexes", "list_indexes")
         keys = fetch(connection, "indexes", "list_foreign_keys")
         # A table made between two of the queries is left to the next look.
-        found = [row for row in rows if row.table_oid in tables]
-        wide = {oid for oid, table in tables.items() if table.rows >= min_rows}
-        partial = {row.table_oid for row in found if row.predicate is not None}
-        columns = _columns(connection, tables, wide | partial)
-    blind = {tables[row.table_oid].relation for row in found if not row.is_readable}
+        indexes = [(row.is_readable, _index(row)) for row in rows if row.table_oid in tables]
+        columns = _columns(connection, tables, [index for _, index in indexes], min_rows)
+    blind = {tables[index.table_oid].relation for is_read, index in indexes if not is_read}
     return Catalog(
-        indexes=tuple(_index(row) for row in found if row.is_readable),
+        indexes=tuple(index for is_read, index in indexes if is_read),
         tables=tables | {oid: replace(tables[oid], columns=columns[oid]) for oid in columns},
         foreign_keys=tuple(_foreign_key(row) for row in keys),
         blind=tuple(sorted(blind)),
@@ -96,7 +94,7 @@ def _foreign_key(row: Any) -> ForeignKey:
 
 def _index(row: Any) -> Index:
     expressions = iter(row.expressions or ())
-    held: list[Definition] = [number or next(expressions) for number in row.columns]
+    held: list[Definition] = [number or next(expressions, "") for number in row.columns]
     n = row.n_keys
     return Index(
         oid=row.oid,
@@ -126,18 +124,28 @@ def _index(row: Any) -> Index:
 
 
 def _columns(
-    connection: Connection, tables: Mapping[int, Table], oids: Collection[int]
+    connection: Connection, tables: Mapping[int, Table], indexes: Iterable[Index], min_rows: int
 ) -> dict[int, dict[int, Column]]:
-    """Read names and statistics of the columns of some tables."""
+    """Read the columns that are judged: of large tables with statistics, and of partial indexes."""
+    large = {oid for oid, table in tables.items() if table.rows >= min_rows}
+    wanted = {
+        (index.table_oid, of)
+        for index in indexes
+        if index.table_oid in large or index.predicate is not None
+        for of in index.holds
+        if isinstance(of, int)
+    }
     columns: dict[int, dict[int, Column]] = defaultdict(dict)
-    if not oids:
+    if not wanted:
         return columns
-    names = sorted({tables[oid].relation.name for oid in oids})
+    names = sorted({tables[oid].relation.name for oid in large})
     known = {
         (row.schema, row.table_name, row.column_name, row.inherited): row
         for row in fetch(connection, "indexes", "list_column_statistics", {"names": names})
     }
-    for row in fetch(connection, "indexes", "list_columns", {"tables": list(oids)}):
+    oids, numbers = zip(*wanted, strict=True)
+    pairs = {"tables": list(oids), "numbers": list(numbers)}
+    for row in fetch(connection, "indexes", "list_columns", pairs):
         table = tables[row.table_oid]
         schema, name = table.relation
         seen = known.get((schema, name, row.name, table.kind == "p"))

@@ -1,7 +1,7 @@
 """Which index another one makes superfluous, by every property that decides what it can do."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from maintenance.indexes.models import Catalog, Index
@@ -59,9 +59,9 @@ def rank(index: Index) -> tuple[bool, bool, int, int]:
 
 
 def _alike(indexes: Iterable[Index]) -> Iterator[list[Index]]:
-    groups: dict[tuple[str, str | None, str | None], list[Index]] = defaultdict(list)
+    groups: dict[Hashable, list[Index]] = defaultdict(list)
     for index in indexes:
-        groups[_kind(index)].append(index)
+        groups[_kind(index), index.keys[0]].append(index)
     return (group for group in groups.values() if len(group) > 1)
 
 
@@ -84,7 +84,7 @@ def _finds_as_much(a: Index, b: Index) -> bool:
         _kind(a) == _kind(b)
         and a.keys[:n] == b.keys
         and (n == len(a.keys) or a.method == "btree")
-        and b.included <= a.holds
+        and (not b.included or b.included <= a.holds)
     )
 
 

@@ -45,14 +45,18 @@ def has_few_values(tree: Tree, catalog: Catalog, limits: LowCardinality) -> bool
 
 def entry_bytes(index: Index, table: Table) -> int | None:
     """Return the average width of what an index holds; None where a column's is not known."""
-    columns = [_column(table, of) for of in index.holds]
-    widths = [column.width for column in columns if column is not None and column.width is not None]
-    return sum(widths) if len(widths) == len(columns) else None
+    width = 0
+    for of in (*(key.of for key in index.keys), *index.included):
+        column = _column(table, of)
+        if column is None or column.width is None:
+            return None
+        width += column.width
+    return width
 
 
 def is_wide(index: Index, table: Table) -> bool:
     """Tell whether a btree's entries come near to what a page can take."""
-    width = entry_bytes(index, table) if index.method == "btree" else None
+    width = entry_bytes(index, table) if index.method == "btree" and table.columns else None
     return width is not None and width >= WIDE_BYTES
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 from maintenance.indexes.foreign_keys import Served, servants, sole_servants, unindexed
 from maintenance.indexes.models import Catalog, ForeignKey, Index, Table
@@ -64,21 +65,29 @@ class Judgement:
     unindexed: tuple[ForeignKey, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """All that speaks for and against one tree.
 
     Attributes:
         table: the one that its root is on.
+        witnesses: every server, heard only where use plays a part.
+        since: the beginning of the window.
         redundancy: the index that makes it superfluous, if one does.
         serves: foreign keys that it alone serves.
     """
 
     tree: Tree
     table: Table
-    evidence: Evidence
+    witnesses: Sequence[Witness]
+    since: datetime
     redundancy: Redundancy | None = None
     serves: tuple[ForeignKey, ...] = ()
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What the servers say of its use."""
+        return evidence(self.witnesses, [leaf.oid for leaf in self.tree.leaves], self.since)
 
     @property
     def index(self) -> Index:
@@ -126,7 +135,8 @@ def _cases(
         yield Case(
             tree,
             catalog.tables[index.table_oid],
-            evidence(witnesses, [leaf.oid for leaf in tree.leaves], since),
+            witnesses,
+            since,
             superfluous.get(index.oid),
             tuple(sole.get(index.oid, ())),
         )
@@ -138,7 +148,7 @@ def _verdict(case: Case, catalog: Catalog, policy: IndexesPolicy) -> Verdict | N
         return None if case.tree.is_building else _charged(Charge.INVALID, case)
     if found is not None:
         return _charged(Charge.DUPLICATE if found.is_duplicate else Charge.REDUNDANT, case)
-    if case.is_proven and _looks_unused(case, policy):
+    if _looks_unused(case, policy) and case.is_proven:
         return _charged(Charge.UNUSED, case)
     if not case.serves and has_few_values(case.tree, catalog, policy.low_cardinality):
         return _charged(Charge.LOW_CARDINALITY, case)
@@ -168,6 +178,6 @@ def _is_unproven(case: Case, policy: IndexesPolicy) -> bool:
     return (
         case.index.is_valid
         and case.redundancy is None
-        and not case.is_proven
         and _looks_unused(case, policy)
+        and not case.is_proven
     )

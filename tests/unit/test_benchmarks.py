@@ -12,6 +12,7 @@ from benchmarks.archive import ArchiveMonth
 from benchmarks.create_partitions import CreatePartitions
 from benchmarks.default_swap import DefaultSwap, DefaultSwapTime
 from benchmarks.drop_expired import DropExpired
+from benchmarks.index_advice import IndexAdvice
 from benchmarks.linearity import Linearity
 from benchmarks.nothing_to_do import NothingToDo
 from benchmarks.outcomes import OURS, PEER, Benchmark, Outcome, Target
@@ -34,6 +35,7 @@ TINY: dict[str, Benchmark] = {
     "default_swap": DefaultSwap(n_rows=1_000, n_writers=1, rounds=1, peer_s=12),
     "default_swap_time": DefaultSwapTime(n_rows=1_000, rounds=1),
     "view_speedup": ViewSpeedup(n_rows=1_000, rounds=1),
+    "index_advice": IndexAdvice(n_tables=26, rounds=1),
     "linearity": Linearity(n_tables=20, n_months=6, rounds=1),
 }
 

@@ -1,0 +1,134 @@
+"""Ten thousand indexes: a look at them, their use remembered, and advice on each."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psycopg
+
+from benchmarks import pghero
+from benchmarks.command import run_plan
+from benchmarks.outcomes import OURS, Outcome, Target, ratio
+from benchmarks.servers import fresh_database, session
+from benchmarks.tables import URL_VARIABLE, settle
+from benchmarks.timing import Contender, interleave, seconds
+from maintenance import maintain
+from maintenance.catalog.observe import observe
+from maintenance.demo.postgres import PostgresServer
+from maintenance.engine.look import Look
+from maintenance.engine.requests import EVERYTHING
+from maintenance.indexes import INDEXES
+from maintenance.policy import Policy, load_policy
+from maintenance.server.session import Timeouts, connect
+
+PEER = "PgHero's queries"
+LIMIT_S = 1.0
+MAX_PEAK_MB = 200.0
+MANY_ROWS = 12_000
+A_LARGE_ONE_OF = 25
+COMMAND = "maintenance plan, its whole process"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexAdvice:
+    """Tables of four indexes each, of which one is redundant and one partial."""
+
+    n_tables: int = 2_500
+    rounds: int = 7
+
+    def run(self, server: PostgresServer) -> Outcome:
+        peaks_mb: list[float] = []
+        with tempfile.TemporaryDirectory() as folder, fresh_database(server) as database:
+            with session(database.url) as connection:
+                _build(connection, self.n_tables)
+                settle(connection)
+            policy = _policy(Path(folder) / "policy.yaml")
+            environ = {URL_VARIABLE: database.url}
+            maintain.apply(policy, only=[INDEXES.name], environ=environ)
+            moments = _moments()
+            contenders: dict[str, Contender | None] = {
+                OURS: lambda url: look_and_advise(policy, url, next(moments), self.n_tables),
+                PEER: _peer,
+                COMMAND: _command(policy, peaks_mb),
+            }
+            samples = interleave(contenders, self.rounds, lambda: nullcontext(database))
+        return Outcome(
+            f"snapshot and advice for {4 * self.n_tables:,} indexes",
+            "s",
+            samples,
+            (
+                Target("maintenance after connect, s", median(samples[OURS]), LIMIT_S),
+                Target("times as long as PgHero's queries", ratio(samples, OURS, PEER), 1.0),
+                Target("peak memory of the whole process, MB", max(peaks_mb), MAX_PEAK_MB),
+            ),
+        )
+
+
+def look_and_advise(policy: Policy, url: str, now: datetime, n_redundant: int) -> float:
+    """Time what a run does for the subject once it is connected, remembering included."""
+    timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
+    with (
+        closing(connect(url, application="benchmark", timeouts=timeouts)) as connection,
+        closing(connect(url, application="benchmark store", timeouts=timeouts)) as store,
+    ):
+        snapshot = observe(connection, (), time_cap=policy.observe.time_cap)
+        look = Look(policy, now, EVERYTHING, snapshot, connection, store, {})
+
+        def advise() -> None:
+            seen = INDEXES.observe(look)
+            INDEXES.record(look, seen)
+            findings = INDEXES.plan(policy, seen, now, EVERYTHING).findings
+            assert sum("stays" in finding.message for finding in findings) == n_redundant
+
+        return seconds(advise)
+
+
+def _peer(url: str) -> float:
+    with session(url) as connection:
+        return seconds(lambda: pghero.advise(connection))
+
+
+def _command(policy: Policy, peaks_mb: list[float]) -> Contender:
+    def plan(url: str) -> float:
+        cost = run_plan(policy, url)
+        peaks_mb.append(cost.peak_mb)
+        return cost.seconds
+
+    return plan
+
+
+def _moments() -> Iterator[datetime]:
+    """Moments far enough apart for each look to be remembered."""
+    first = datetime.now(UTC)
+    return (first + timedelta(hours=2 * n) for n in count(1))
+
+
+def _policy(path: Path) -> Policy:
+    database = {"name": "benchmark", "url": {"env": URL_VARIABLE}}
+    path.write_text(json.dumps({"database": database, "indexes": {}}))  # JSON is YAML
+    return load_policy(path)
+
+
+def _build(connection: psycopg.Connection[Any], n_tables: int) -> None:
+    for number in range(1, n_tables + 1):
+        name = f"table_{number:05}"
+        n_rows = MANY_ROWS if number % A_LARGE_ONE_OF == 0 else 20
+        connection.execute(
+            f"""
+            CREATE TABLE {name} (id bigint PRIMARY KEY, owner_id bigint, state text,
+              created_at timestamptz, deleted boolean, note text);
+            INSERT INTO {name} SELECT n, n % 500, 's' || n % 7, now(), n % 9 = 0, 'note'
+              FROM generate_series(1, {n_rows}) n;
+            CREATE INDEX {name}_owner ON {name} (owner_id);
+            CREATE INDEX {name}_owner_created ON {name} (owner_id, created_at) INCLUDE (state);
+            CREATE INDEX {name}_open ON {name} (created_at DESC) WHERE NOT deleted;
+            ANALYZE {name}
+            """.encode()
+        )
