@@ -7,12 +7,13 @@ Source: PostgreSQL manual, ALTER TABLE … ATTACH PARTITION.
 """
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from maintenance.catalog.models import Table
 from maintenance.ddl.children import attach, attach_locks
+from maintenance.ddl.locking import take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.engine.ladder import Ladder, Progress
 from maintenance.errors import ArchiveError, MaintenanceError
@@ -81,14 +82,21 @@ def attach_restored(
     ladder.run(connection, _check_bounds(child, range_), progress)
     keys = list(_build_keys(connection, ladder, parent, child, progress))
     with _default_kept_away(connection, ladder, parent, range_, progress) as undo:
+        locks = (*_others(attach_locks(parent), keys), *keys)
         statements = (
+            take(locks),
             *attach(parent, child, bound),
             f"ALTER TABLE {child} DROP CONSTRAINT {BOUNDS_CHECK}",
             *undo,
             mark,
         )
-        locks = (*attach_locks(parent), *keys)
         ladder.run(connection, Step(statements=statements, locks=locks), progress)
+
+
+def _others(locks: Iterable[Lock], keys: Sequence[Lock]) -> Iterator[Lock]:
+    """Yield the locks of tables that no foreign key asks a stronger one of."""
+    stronger = {lock.object for lock in keys}
+    return (lock for lock in locks if lock.object not in stronger)
 
 
 def _read_range(parent: Table, bound: str) -> _Range:

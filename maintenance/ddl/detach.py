@@ -29,8 +29,7 @@ def detach(parent: Table, child: Partition, mark: str) -> tuple[Step, ...]:
     if parent.default is not None or parent.referenced_by:
         locks = tuple(_plain_locks(parent))
         # Whoever writes a row that points here locks its own table first, then this one.
-        first = (take(locks),) if parent.referenced_by else ()
-        statements = (*first, guard, mark, *_time_for(child.tree), statement)
+        statements = (take(locks), guard, mark, *_time_for(child.tree), statement)
         return (Step(statements=statements, locks=locks),)
     own = Lock(str(child.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
     return (

@@ -27,8 +27,8 @@ def take(locks: Sequence[Lock]) -> str:
     Writers lock the parent, then the partition, then what a foreign key points to: in this order
     no two of us can wait for each other. All waits together take a share of the lock timeout.
     """
-    taken = "; ".join(statement for lock in locks for statement in _take(lock))
-    return f"DO {literal(f'DECLARE {_DEADLINE}; BEGIN {taken}; END')}"
+    taken = "".join(f"{statement}; " for lock in locks for statement in _take(lock))
+    return f"DO {literal(f'DECLARE {_DEADLINE}; BEGIN {taken}END')}"
 
 
 def _take(lock: Lock) -> Iterator[str]:

@@ -1,5 +1,8 @@
 """Creating the partition of one period, beside a default partition that holds other rows too."""
 
+from collections.abc import Iterator
+
+from maintenance.catalog.models import Partition
 from maintenance.ddl.children import create_and_attach
 from maintenance.ddl.locking import take
 from maintenance.ddl.trees import create_tree_and_attach
@@ -38,13 +41,17 @@ def _attach(outlook: Outlook, slot: Slot, role: str) -> Step:
         step = create_tree_and_attach(outlook.table, blueprint, lower, upper, role=role)
     else:
         step = create_and_attach(outlook.table, outlook.child(slot), lower, upper, role=role)
-    if default is None:
-        return step
-    # Autovacuum gives way to a request that may wait, and never within a lock timeout.
-    patient = Lock(str(default.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
     parent, *others = step.locks
+    if not others:
+        return step
     statements = step.statements if blueprint is not None else (take(others), *step.statements)
-    return Step(prepare=step.prepare, statements=statements, locks=(parent, patient, *others))
+    return Step(statements, step.prepare, (parent, *_patient(default), *others))
+
+
+def _patient(default: Partition | None) -> Iterator[Lock]:
+    """Autovacuum gives way to a request that may wait, and never within a lock timeout."""
+    if default is not None:
+        yield Lock(str(default.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
 
 
 def _action(

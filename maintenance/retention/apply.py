@@ -94,10 +94,8 @@ def _outbound_keys(bench: Workbench, action: Action) -> Iterator[Step]:
             Lock(str(name), LockMode.ACCESS_EXCLUSIVE)
             for name in (table, QualifiedName(key.schema, key.referenced))
         )
-        if tree:
-            yield Step(statements=(take(locks), allowed_time(len(tree)), drop_key), locks=locks)
-        else:
-            yield Step(statements=(drop_key,), locks=locks)
+        time = (allowed_time(len(tree)),) if tree else ()
+        yield Step(statements=(take(locks), *time, drop_key), locks=locks)
 
 
 def _drop_proven(bench: Workbench, action: Action) -> Mapping[str, Any]:

@@ -440,6 +440,50 @@ def test_rewrite_of_the_table_meanwhile_is_noticed_and_nothing_is_lost(
     assert database.execute(CONTENT) == before
 
 
+@pytest.mark.pg("== 18")
+def test_rewrite_after_the_comparison_stops_the_exchange(
+    database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ALTER … USING changes every row, and fires no trigger."""
+    wait = executor.wait_for_older_snapshots
+    altered: list[Any] = []
+
+    def altering(*arguments: Any) -> None:
+        if not altered:
+            database.execute("ALTER TABLE public.events ALTER note TYPE text USING note || '!'")
+            altered.extend(database.execute(CONTENT))
+        wait(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(executor, "wait_for_older_snapshots", altering)
+        result = the_drain(apply(policy))
+    assert "was rewritten or altered while it was copied" in str(result.error)
+    assert database.execute(CONTENT) == altered
+    assert database.execute(LEFT) == []
+    assert apply(policy).ok
+    assert database.execute(CONTENT) == altered
+
+
+@pytest.mark.pg("== 18")
+def test_write_of_an_older_snapshot_is_no_error(database: Database, policy: Policy) -> None:
+    """It can't see the copy of the row that it changes, and yet there is one."""
+    writer = database.connect(autocommit=False)
+    writer.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    writer.execute("SELECT count(*) FROM pg_catalog.pg_class")
+    changed: list[Any] = []
+
+    def work() -> None:
+        writer.execute("UPDATE public.events SET note = 'late' WHERE id BETWEEN 100 AND 120")
+        writer.execute("UPDATE public.events SET id = id + 70000 WHERE id BETWEEN 200 AND 220")
+        writer.execute("DELETE FROM public.events WHERE id BETWEEN 300 AND 320")
+        writer.commit()
+        changed.extend(database.execute(CONTENT))
+
+    report = apply(policy, progress=beside(COMPARING, work))
+    assert report.ok, [result.error for result in report.results]
+    assert database.execute(CONTENT) == changed
+
+
 def test_many_periods_go_in_rounds_of_short_exchanges(
     database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from maintenance import maintain
+from maintenance import maintain, sessions
 from maintenance.archives import ArchivePlace, Manifest, write_archive
 from maintenance.ddl.marks import HOLD_UNTIL, read_mark
 from maintenance.errors import ArchiveError, DamagedArchiveError, MaintenanceError, UsageError
@@ -414,7 +414,7 @@ def test_attach_scans_nothing_under_its_locks(
     before = rows(database)
     archive_and_drop(database, policy)
     seen: list[str] = []
-    original = restore_period.__globals__["connect"]
+    original = sessions.connect
 
     def hear(notice: psycopg.errors.Diagnostic) -> None:
         seen.append(notice.message_primary or "")
@@ -425,7 +425,7 @@ def test_attach_scans_nothing_under_its_locks(
         connection.add_notice_handler(hear)
         return connection
 
-    monkeypatch.setitem(restore_period.__globals__, "connect", listening)
+    monkeypatch.setattr(sessions, "connect", listening)
     restore(policy)
     assert rows(database) == before
     implied = [line for line in seen if "is implied by existing constraints" in line]

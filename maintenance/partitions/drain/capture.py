@@ -89,7 +89,12 @@ BEGIN
   {_truncation(job)}
   IF TG_OP <> 'INSERT' THEN
     DELETE FROM {root} AS c WHERE {same};
-    IF NOT FOUND THEN {_log(job, "OLD")} END IF;
+    IF NOT FOUND THEN
+      {_log(job, "OLD")}
+      -- there may be a copy that an older snapshot can't see: to insert another would be an error
+      IF TG_OP = 'UPDATE' THEN {_log(job, "NEW")} END IF;
+      RETURN NULL;
+    END IF;
   END IF;
   IF TG_OP <> 'DELETE' THEN
     {insert} ON CONFLICT DO NOTHING;

@@ -18,7 +18,7 @@ from maintenance.partitions.drain.stage import check_names
 def exchange(job: Job) -> Step:
     """Return the step that puts the copies in the place of the default partition.
 
-    It fails if a change has not been made in the copies yet.
+    It fails if a change has not been made in the copies yet, or was one that triggers miss.
     """
     parent, default, objects = job.table.relation, job.default.relation, job.objects
     locks = exchange_locks(job)
@@ -27,6 +27,7 @@ def exchange(job: Job) -> Step:
             take(locks),
             still_attached(default, job.default.oid, parent, "DEFAULT"),
             require(_follows(job), f"{default}: not all its changes have been copied"),
+            require(_stands(job), f"{default}: was rewritten or altered while it was copied"),
             *(f"ALTER TABLE {objects.root} DETACH PARTITION {t.copy}" for t in job.targets),
             f"ALTER TABLE {parent} DETACH PARTITION {default}",
             f"ALTER TABLE {default} RENAME TO {quote(objects.old.name)}",
@@ -51,6 +52,14 @@ def _follows(job: Job) -> str:
     return (
         f"NOT EXISTS (SELECT FROM {job.objects.log}) AND EXISTS (SELECT FROM pg_catalog.pg_trigger"
         f" WHERE tgrelid = {job.default.oid} AND tgname = '{CAPTURE}' AND tgenabled = 'A')"
+    )
+
+
+def _stands(job: Job) -> str:
+    """Return the condition that nothing has changed all rows at once, which no trigger tells."""
+    return (
+        f"EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = {job.default.oid}"
+        f" AND relfilenode = {job.storage.filenode} AND relnatts = {job.storage.n_columns})"
     )
 
 

@@ -56,6 +56,13 @@ class Shape:
     foreign_keys: tuple[ForeignKey, ...]
 
 
+class Storage(NamedTuple):
+    """What changes when a table is rewritten, or columns come and go: no trigger tells of that."""
+
+    filenode: int
+    n_columns: int
+
+
 @dataclass(frozen=True)
 class Job:
     """One round of a drain.
@@ -63,6 +70,7 @@ class Job:
     Attributes:
         role: who we are, to know whether owners must be set.
         search_path: where functions of the owner's, such as in a CHECK, look for names.
+        storage: of the default partition, before anything was copied.
         periods: one for each period that leaves the default partition.
         rest: for all that stays.
     """
@@ -72,6 +80,7 @@ class Job:
     role: str
     search_path: str
     shape: Shape
+    storage: Storage
     periods: tuple[Target, ...]
     rest: Target
 

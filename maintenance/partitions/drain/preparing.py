@@ -10,7 +10,7 @@ from maintenance.keys import KeyCodec
 from maintenance.names import QualifiedName, quote
 from maintenance.partitioning.coverage import bound_literals, codec_of, coverage_of
 from maintenance.partitions.default import interim_name
-from maintenance.partitions.drain.job import ForeignKey, Job, Shape, Target
+from maintenance.partitions.drain.job import ForeignKey, Job, Shape, Storage, Target
 from maintenance.partitions.drain.objects import Objects
 from maintenance.partitions.drain.transactions import transact
 from maintenance.periods import parse_period
@@ -54,11 +54,18 @@ def prepare(bench: Workbench, section: PartitionPolicy, names: Mapping[str, str]
         role=snapshot.server.role,
         search_path=bench.policy.database.search_path,
         shape=shape,
+        storage=_storage(bench, table.default),
         periods=tuple(periods),
         rest=_rest(table.default, section.column, objects, _stretches(table, codec, ranges)),
     )
     _try_identity(bench, job)
     return job
+
+
+def _storage(bench: Workbench, default: Partition) -> Storage:
+    look = f"SELECT relfilenode, relnatts FROM pg_catalog.pg_class WHERE oid = {default.oid}"
+    ((_, (row,)),) = transact(bench, [look])
+    return Storage(*row)
 
 
 def _try_identity(bench: Workbench, job: Job) -> None:
