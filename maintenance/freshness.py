@@ -140,6 +140,18 @@ def _finding(age: Age, severity: Severity, text: str, old_s: float | None) -> Fi
     return Finding(kind, severity, str(age.name), f"{age.name}: {text}", value, most_s)
 
 
+def view_rows(policy: Policy, environ: Mapping[str, str] = os.environ) -> dict[QualifiedName, int]:
+    """Return how many rows each view has had since its newest refresh, where that is known.
+
+    Raises:
+        UsageError: an environment variable is missing, or the url is none.
+    """
+    with on_history(policy, environ) as store:
+        ledger = newest_refreshes(store, policy.database.name) if store is not None else {}
+    counts = {view.name: ledger.get(str(view.name)) for view in policy.matviews}
+    return {name: r.n_rows for name, r in counts.items() if r is not None and r.n_rows is not None}
+
+
 def sizes(
     policy: Policy, names: Collection[QualifiedName], environ: Mapping[str, str] = os.environ
 ) -> dict[QualifiedName, int]:

@@ -1,6 +1,7 @@
 """The materialized views of a database: one multi-asset, so that they refresh side by side."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -21,6 +22,9 @@ from maintenance.sizes import readable_size
 
 GROUP = "matviews"
 SOURCES = "sources"
+
+_SHOWN_OTHERWISE = frozenset({"as_of", "changed", "rows"})
+"""What a refresh tells of itself that has a key, or a form, of Dagster's."""
 
 
 def matview_key(policy: Policy, name: QualifiedName) -> dg.AssetKey:
@@ -77,13 +81,13 @@ def matviews_asset(policy: Policy) -> dg.AssetsDefinition:
         chosen = {key: sections[key] for key in sections if key in context.selected_asset_keys}
         names = tuple(section.name for section in chosen.values())
         report = maintainer.apply(context, policy, MATVIEWS.name, Request(among=names))
-        sizes = maintainer.sizes(policy, names)
+        sizes, rows = maintainer.sizes(policy, names), maintainer.view_rows(policy)
         for key, section in chosen.items():
             yield from check_results(key, kinds, findings_of(report, policy, section.name))
             metadata = outcome_of(report, section.name)
             if metadata is not None:
-                size = sizes.get(section.name)
-                yield dg.MaterializeResult(asset_key=key, metadata=metadata | _sized(size))
+                stock = _stock(rows.get(section.name), sizes.get(section.name))
+                yield dg.MaterializeResult(asset_key=key, metadata=stock | metadata)
         fail_if_stale(report, policy, names)
 
     return matviews
@@ -167,19 +171,22 @@ def _outcome(result: Result) -> Metadata | None:
     }
     if any(change is not None for change in changes):
         metadata["rows_changed"] = sum(change or 0 for change in changes)
-    if detail.get("rows") is not None:
-        metadata["dagster/row_count"] = detail["rows"]
-    return metadata | {key: value for key, value in detail.items() if value is not None}
+    if detail.get("as_of"):
+        as_of = datetime.fromisoformat(str(detail["as_of"]))
+        metadata["as_of"] = dg.MetadataValue.timestamp(as_of)
+    shown = {k: v for k, v in detail.items() if v is not None and k not in _SHOWN_OTHERWISE}
+    return metadata | shown
 
 
 def _unchanged(reason: str) -> Metadata:
     return {"outcome": "unchanged", "reason": reason, "duration_s": 0.0, "rows_changed": 0}
 
 
-def _sized(size_bytes: int | None) -> Metadata:
-    if size_bytes is None:
-        return {}
-    return {"size_bytes": size_bytes, "size": readable_size(size_bytes)}
+def _stock(n_rows: int | None, size_bytes: int | None) -> Metadata:
+    metadata: Metadata = {} if n_rows is None else {"dagster/row_count": n_rows}
+    if size_bytes is not None:
+        metadata |= {"size_bytes": size_bytes, "size": readable_size(size_bytes)}
+    return metadata
 
 
 def fail_if_stale(report: Report, policy: Policy, names: Sequence[QualifiedName]) -> None:

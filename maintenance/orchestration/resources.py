@@ -65,6 +65,15 @@ class Maintainer(dg.ConfigurableResource[None]):
         with _as_failure():
             return freshness.sizes(policy, names)
 
+    def view_rows(self, policy: Policy) -> dict[QualifiedName, int]:
+        """Return how many rows each view has had since its newest refresh, where that is known.
+
+        Raises:
+            dagster.Failure: the store's variable is not set.
+        """
+        with _as_failure():
+            return freshness.view_rows(policy)
+
     def cache_facts(self, policy: Policy) -> CacheFacts | None:
         """Return what the newest look at the cache gave; None where there was none.
 

@@ -106,9 +106,7 @@ def test_second_demo_on_the_folder_is_refused_and_the_first_undisturbed(served: 
 
 
 def test_asset_graph_is_green(served: Demo, page: Page, shoot: Shoot) -> None:
-    groups = ("partitions", "sources", "matviews", "health")
-    opened = ",".join(f"maintenance:__repository__:{group}" for group in groups)
-    page.goto(f"{served.url}/asset-groups?expanded={opened}")
+    _open_graph(page, served, "partitions")
     expect(page.get_by_text("analytics_events", exact=True).first).to_be_visible()
     expect(page.get_by_text("audit_logs", exact=True).first).to_be_visible()
     expect(page.get_by_text("100% filled")).to_have_count(2)
@@ -116,6 +114,22 @@ def test_asset_graph_is_green(served: Demo, page: Page, shoot: Shoot) -> None:
     expect(page.get_by_text(re.compile("failed|missing", re.IGNORECASE))).to_have_count(0)
     _zoom_out(page)
     shoot("lineage")
+
+
+def test_views_hang_on_the_tables_that_they_read(served: Demo, page: Page, shoot: Shoot) -> None:
+    _open_graph(page, served, "sources", "matviews", "health")
+    for name in ("enrollments", "proposals", "redis"):
+        expect(page.get_by_text(name, exact=True).first).to_be_visible()
+    expect(page.get_by_text(re.compile("failed", re.IGNORECASE))).to_have_count(0)
+    shoot("views")
+
+
+def test_view_explains_itself(served: Demo, page: Page, shoot: Shoot) -> None:
+    page.goto(f"{served.url}/assets/learning_platform/matviews/mv_user_learning_summary")
+    expect(page.get_by_text("how engaged they are").first).to_be_visible()
+    expect(page.get_by_text("learning_platform_refresh_hourly_at_00")).to_be_visible()
+    expect(page.get_by_text("Passing").first).to_be_visible()
+    shoot("matview")
 
 
 def test_inventory_shows_horizon_and_checks(served: Demo, page: Page, shoot: Shoot) -> None:
@@ -147,6 +161,11 @@ def test_all_schedules_are_on(served: Demo, page: Page) -> None:
     expect(page.get_by_text("learning_platform_nightly")).to_be_visible()
     expect(page.get_by_text("learning_platform_staleness")).to_be_visible()
     expect(page.locator("input:checked")).to_have_count(11)
+
+
+def _open_graph(page: Page, served: Demo, *groups: str) -> None:
+    opened = "%2C".join(f"global%40global%3A{group}" for group in groups)
+    page.goto(f"{served.url}/asset-groups?expanded={opened}")
 
 
 def _zoom_out(page: Page) -> None:
