@@ -15,6 +15,7 @@ from benchmarks.drop_expired import DropExpired
 from benchmarks.health import Health
 from benchmarks.index_advice import IndexAdvice
 from benchmarks.linearity import Linearity
+from benchmarks.matviews import MatviewDecision, Matviews
 from benchmarks.nothing_to_do import NothingToDo
 from benchmarks.outcomes import Benchmark, Outcome
 from benchmarks.report import show, write
@@ -34,6 +35,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "archive": ArchiveMonth(),
     "default_swap": DefaultSwap(),
     "default_swap_time": DefaultSwapTime(),
+    "matviews": Matviews(),
+    "matview_decision": MatviewDecision(),
     "view_speedup": ViewSpeedup(),
     "bloat_estimates": BloatEstimates(),
     "health": Health(),

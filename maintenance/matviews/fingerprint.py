@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from maintenance.matviews.models import Fingerprint, Function, Node, Relation
@@ -72,7 +72,7 @@ def closure(catalog: Catalog, root: int, extra: Collection[int] = ()) -> list[tu
 def fingerprint_of(
     catalog: Catalog,
     root: int,
-    extra: Collection[int],
+    reached: Sequence[tuple[Node, bool]],
     refreshed: Mapping[QualifiedName, int],
 ) -> Fingerprint:
     """Take the fingerprint of one view.
@@ -80,10 +80,9 @@ def fingerprint_of(
     Args:
         catalog: what is known.
         root: the view's OID.
-        extra: relations that it is declared to read.
+        reached: everything that it reads, see `closure`.
         refreshed: for views of ours, the newest refresh that changed them.
     """
-    reached = closure(catalog, root, extra)
     relations = [
         catalog.relations[n.oid]
         for n, _ in reached

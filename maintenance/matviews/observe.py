@@ -1,6 +1,6 @@
 """One look at all views of a policy: what they are, what they read, what is on record."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from maintenance.engine.look import Look
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.matviews.definitions import as_temporary_view, compare, identity_of
 from maintenance.matviews.fingerprint import Catalog, closure, fingerprint_of
-from maintenance.matviews.models import Definition, Matview, Moment, Seen
+from maintenance.matviews.models import Definition, Matview, Moment, Node, Seen
 from maintenance.matviews.reading import read_catalog, read_moment
 from maintenance.matviews.written import written_reads
 from maintenance.names import QualifiedName
@@ -112,22 +112,23 @@ def fingerprint_of_query(
         oids = {name: row.oid for name, row in rows.items()}
         extra = [oids[name] for name in section.depends_on if name in oids]
         catalog = read_catalog(connection, [oid], extra)
+        reached = closure(catalog, oid, extra)
     ours = [each.name for each in policy.matviews]
     return Matview(
         name=section.name,
         oid=0,
         is_populated=False,
         unique_keys=(section.unique_index,) if section.unique_index else (),
-        fingerprint=fingerprint_of(catalog, oid, extra, ledger.changed(ours)),
-        reads=_reads(catalog, oid, extra, ours) - {section.name},
+        fingerprint=fingerprint_of(catalog, oid, reached, ledger.changed(ours)),
+        reads=_reads(catalog, reached, ours) - {section.name},
     )
 
 
 def _reads(
-    catalog: Catalog, root: int, extra: Collection[int], ours: Collection[QualifiedName]
+    catalog: Catalog, reached: Iterable[tuple[Node, bool]], ours: Collection[QualifiedName]
 ) -> frozenset[QualifiedName]:
-    reached = [node.oid for node, _ in closure(catalog, root, extra) if node.kind == "relation"]
-    names = {catalog.relations[oid].name for oid in reached if oid in catalog.relations}
+    oids = [node.oid for node, _ in reached if node.kind == "relation"]
+    names = {catalog.relations[oid].name for oid in oids if oid in catalog.relations}
     return frozenset(names & set(ours))
 
 
@@ -153,6 +154,7 @@ def _view(
     ours: Collection[QualifiedName],
 ) -> Matview:
     extra = [oids[name] for name in section.depends_on if name in oids]
+    reached = closure(catalog, row.oid, extra)
     return Matview(
         name=section.name,
         oid=row.oid,
@@ -164,8 +166,8 @@ def _view(
         may_refresh=row.may_refresh,
         unique_keys=tuple(tuple(key) for key in row.unique_keys or ()),
         state=catalog.relations[row.oid].counters,
-        fingerprint=fingerprint_of(catalog, row.oid, extra, changed),
-        reads=_reads(catalog, row.oid, extra, ours) - {section.name},
+        fingerprint=fingerprint_of(catalog, row.oid, reached, changed),
+        reads=_reads(catalog, reached, ours) - {section.name},
         baseline=ledger.refreshes.get(str(section.name)),
         failure=ledger.failures.get(str(section.name)),
     )

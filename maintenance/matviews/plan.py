@@ -57,9 +57,8 @@ def plan(policy: Policy, seen: Seen, now: datetime, request: Request) -> Plan:
             making.actions.append(_rebuild_action(sections[name], view, seen))
         elif request.concerns(name):
             _plan_view(making, sections[name], view)
-    standing = findings(policy, seen, now)
-    if request.table is not None:
-        standing = [finding for finding in standing if finding.object == str(request.table)]
+    asked = {str(name) for name in sections if request.concerns(name)}
+    standing = [each for each in findings(policy, seen, now) if each.object in asked]
     return Plan(tuple(making.actions), tuple(standing), tuple(making.skipped))
 
 

@@ -40,19 +40,18 @@ def add_refresh(connection: Connection, database: str, refresh: Refresh) -> int:
 
 def newest_refreshes(connection: Connection, database: str) -> dict[str, Refresh]:
     """Return the newest refresh of each view that succeeded, by the view's name."""
-    return _newest(connection, database, "r.error IS NULL")
+    return _newest(connection, database, "r.error IS NULL", "true")
 
 
 def newest_failures(connection: Connection, database: str) -> dict[str, Refresh]:
     """Return the newest failure of each view whose last refresh failed, by the view's name."""
-    return {
-        view: refresh
-        for view, refresh in _newest(connection, database, "true").items()
-        if refresh.error is not None
-    }
+    return _newest(connection, database, "true", "n.error IS NOT NULL")
 
 
-def _newest(connection: Connection, database: str, condition: str) -> dict[str, Refresh]:
+def _newest(
+    connection: Connection, database: str, condition: str, wanted: str
+) -> dict[str, Refresh]:
+    """Return of each view the newest refresh that meets a condition, if it is wanted then."""
     with connection.cursor(row_factory=namedtuple_row) as cursor:
         rows = cursor.execute(
             "SELECT n.*, (SELECT pg_catalog.max(c.id) FROM maintenance.matview_refresh AS c"
@@ -61,7 +60,7 @@ def _newest(connection: Connection, database: str, condition: str) -> dict[str, 
             "  WHERE r.database = %(database)s) AS v"
             " CROSS JOIN LATERAL (SELECT r.* FROM maintenance.matview_refresh AS r"
             f"  WHERE r.database = %(database)s AND r.view = v.view AND {condition}"
-            "  ORDER BY r.id DESC LIMIT 1) AS n".encode(),
+            f"  ORDER BY r.id DESC LIMIT 1) AS n WHERE {wanted}".encode(),
             {"database": database},
         ).fetchall()
     return {refresh.view: refresh for refresh in map(_refresh, rows)}

@@ -14,6 +14,7 @@ from benchmarks.default_swap import DefaultSwap, DefaultSwapTime
 from benchmarks.drop_expired import DropExpired
 from benchmarks.index_advice import IndexAdvice
 from benchmarks.linearity import Linearity
+from benchmarks.matviews import MatviewDecision, Matviews
 from benchmarks.nothing_to_do import NothingToDo
 from benchmarks.outcomes import OURS, PEER, Benchmark, Outcome, Target
 from benchmarks.report import show, write
@@ -24,6 +25,8 @@ from benchmarks.writer_stall import WriterStall
 from maintenance.demo.postgres import PostgresServer
 
 TINY: dict[str, Benchmark] = {
+    "matviews": Matviews(n_rows=1000, rounds=1),
+    "matview_decision": MatviewDecision(n_leaves=5, rounds=1),
     "nothing_to_do": NothingToDo(n_tables=2, n_months=8, rounds=1),
     "create_partitions": CreatePartitions(n_tables=2, premake=2, rounds=1),
     "writer_stall": WriterStall(n_writers=1, read_s=0, premake=2, rounds=1),

@@ -1,0 +1,175 @@
+"""A nightly refresh of twelve views of which three have changed, and the decision by itself."""
+
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psycopg
+import yaml
+
+from benchmarks.outcomes import OURS, Outcome, Target, ratio
+from benchmarks.servers import Database, fresh_database, session
+from benchmarks.timing import Contender, interleave, seconds
+from maintenance import maintain
+from maintenance.demo.postgres import PostgresServer
+from maintenance.matviews.freshness import judge_all
+from maintenance.matviews.models import Seen
+from maintenance.matviews.observe import see
+from maintenance.policy import Policy, load_policy
+from maintenance.server.session import Timeouts, connect
+
+N_VIEWS = 12
+N_CHANGED = 3
+ALL = "REFRESH CONCURRENTLY, one after the other"
+DECISION = "observing and judging"
+TIMES = 5.0
+LIMIT_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Matviews:
+    """Twelve views, each of a table of its own; three tables change."""
+
+    n_rows: int = 400_000
+    rounds: int = 3
+
+    def run(self, server: PostgresServer) -> Outcome:
+        with tempfile.TemporaryDirectory() as folder, fresh_database(server) as database:
+            tables = [f"source_{n}" for n in range(N_VIEWS)]
+            with session(database.url) as connection:
+                for table in tables:
+                    _fill(connection, table, self.n_rows)
+            policy = _policy(Path(folder), tables, "SELECT g, count(*) AS n, sum(v) AS v FROM {}")
+            assert _apply(policy, database.url) > 0
+            contenders: dict[str, Contender | None] = {
+                ALL: lambda url: _refresh_all(policy, url),
+                OURS: lambda url: _apply(policy, url),
+            }
+            place = partial(_changed, database, tables[:N_CHANGED])
+            samples = interleave(contenders, self.rounds, place)
+            _check_content(policy, database.url)
+        return Outcome(
+            f"{N_VIEWS} views of {self.n_rows:,} rows each, {N_CHANGED} changed",
+            "s",
+            samples,
+            (Target("of the time of refreshing all", ratio(samples, OURS, ALL), 1 / TIMES),),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MatviewDecision:
+    """Twelve views over one table of two hundred partitions; nothing has changed."""
+
+    n_leaves: int = 200
+    rounds: int = 9
+
+    def run(self, server: PostgresServer) -> Outcome:
+        with tempfile.TemporaryDirectory() as folder, fresh_database(server) as database:
+            with session(database.url) as connection:
+                _partition(connection, self.n_leaves)
+            views = [f"view_{n}" for n in range(N_VIEWS)]
+            query = "SELECT g, count(*) AS n, sum(v) AS v FROM sliced"
+            policy = _policy(Path(folder), views, query)
+            assert _apply(policy, database.url) > 0
+            samples = {DECISION: tuple(_decide(policy, database.url) for _ in range(self.rounds))}
+        return Outcome(
+            f"skip decision for {N_VIEWS} views over {self.n_leaves} leaf partitions",
+            "s",
+            samples,
+            (Target("the decision, s", median(samples[DECISION]), LIMIT_S),),
+        )
+
+
+def _fill(connection: psycopg.Connection[Any], table: str, n_rows: int) -> None:
+    connection.execute(
+        f"CREATE TABLE {table} AS SELECT n AS id, n % 100000 AS g, n AS v"
+        f" FROM generate_series(1, {n_rows}) n".encode()
+    )
+    connection.execute(f"ANALYZE {table}".encode())
+
+
+def _partition(connection: psycopg.Connection[Any], n_leaves: int) -> None:
+    connection.execute("CREATE TABLE sliced (g int, part int, v int) PARTITION BY LIST (part)")
+    for part in range(n_leaves):
+        connection.execute(
+            f"CREATE TABLE sliced_{part} PARTITION OF sliced FOR VALUES IN ({part})".encode()
+        )
+    connection.execute(
+        b"INSERT INTO sliced SELECT n %% 50, n %% %d, n FROM generate_series(1, 20000) n" % n_leaves
+    )
+
+
+def _policy(folder: Path, names: list[str], query: str) -> Policy:
+    views: list[dict[str, Any]] = []
+    for name in names:
+        (folder / f"{name}.sql").write_text(f"{query.format(name)} GROUP BY g")
+        view = {"name": f"mv_{name}", "definition": f"{name}.sql", "unique_index": ["g"]}
+        views.append({**view, "mode": "concurrently"})
+    document = {"database": {"name": "bench", "url": {"env": "BENCH"}}, "matviews": views}
+    path = folder / "policy.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return load_policy(path)
+
+
+@contextmanager
+def _changed(database: Database, tables: Sequence[str]) -> Generator[Database]:
+    """Change one row in a hundred of some tables; the database stays, as its counters do."""
+    with session(database.url) as connection:
+        for table in tables:
+            connection.execute(f"UPDATE {table} SET v = v + 1 WHERE g % 100 = 7".encode())
+    yield database
+
+
+def _refresh_all(policy: Policy, url: str) -> float:
+    with session(url) as connection:
+        return seconds(
+            lambda: [
+                connection.execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {view.name}".encode())
+                for view in policy.matviews
+            ]
+        )
+
+
+def _apply(policy: Policy, url: str) -> float:
+    """Time a whole run, from connecting to the last line of its journal."""
+
+    def work() -> None:
+        report = maintain.apply(policy, only=("matviews",), environ={"BENCH": url})
+        assert report.ok, report.findings
+
+    return seconds(work)
+
+
+def _check_content(policy: Policy, url: str) -> None:
+    with session(url) as connection:
+        for view in policy.matviews:
+            assert view.definition is not None
+            query = view.definition.read_text()
+            differing = connection.execute(
+                f"(TABLE {view.name} EXCEPT {query}) UNION ALL ({query} EXCEPT TABLE {view.name})"
+                " LIMIT 1".encode()
+            ).fetchall()
+            assert differing == [], view.name
+
+
+def _decide(policy: Policy, url: str) -> float:
+    """Time what finds out that nothing is to be done, on sessions that are open."""
+    timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
+    connection = connect(url, application="benchmark", timeouts=timeouts)
+    store = connect(url, application="benchmark store", timeouts=timeouts)
+
+    def decide() -> None:
+        views, moment, _ = see(connection, store, policy)
+        verdicts = judge_all(policy, Seen(views, moment))
+        assert all(verdict.as_of is not None for verdict in verdicts.values()), verdicts
+
+    try:
+        return seconds(decide)
+    finally:
+        connection.close()
+        store.close()
