@@ -103,7 +103,7 @@ class Demo:
         wait_until(lambda: not self.leftovers())
 
 
-def wait_until(condition: Callable[[], bool], limit_s: float = 120.0) -> None:
+def wait_until(condition: Callable[[], bool], limit_s: float = 240.0) -> None:
     deadline = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

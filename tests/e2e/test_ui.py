@@ -10,6 +10,8 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from maintenance.demo import ports, processes
+from maintenance.orchestration.build import build
+from tests.builders import ROOT
 from tests.e2e.demos import MAINTENANCE, SERVING, Demo
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -156,11 +158,13 @@ def test_every_partition_is_materialized(served: Demo, page: Page) -> None:
     expect(page.get_by_text("Failed (0)")).to_be_visible()
 
 
-def test_all_schedules_are_on(served: Demo, page: Page) -> None:
+def test_all_schedules_and_sensors_are_on(served: Demo, page: Page) -> None:
     page.goto(f"{served.url}/automation")
     expect(page.get_by_text("learning_platform_nightly")).to_be_visible()
     expect(page.get_by_text("learning_platform_staleness")).to_be_visible()
-    expect(page.locator("input:checked")).to_have_count(11)
+    made = build([ROOT / "policies"]).get_repository_def()
+    n_all = len(made.schedule_defs) + len(made.sensor_defs)
+    expect(page.locator("input:checked")).to_have_count(n_all)
 
 
 def _open_graph(page: Page, served: Demo, *groups: str) -> None:
