@@ -6,7 +6,7 @@ Both drivers, the command line and Dagster, call these functions and add nothing
 import os
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -39,10 +39,20 @@ from maintenance.errors import (
     UnreachableError,
     UsageError,
 )
+from maintenance.names import quote
 from maintenance.policy import Policy
+from maintenance.server.metering import Cost, Meter, metered
 from maintenance.server.session import Connection, explain
 from maintenance.sessions import on_database, on_history, on_store
-from maintenance.store import Journal, RecentRun, is_ready, migrate, missing_right, recent_runs
+from maintenance.store import (
+    Journal,
+    RecentRun,
+    is_ready,
+    migrate,
+    missing_right,
+    recent_runs,
+    record_costs,
+)
 from maintenance.subjects import SUBJECTS
 from maintenance.upkeep import keep_history
 
@@ -68,6 +78,8 @@ class Report:
         runs: the newest runs, for `status`.
         kinds: the kinds of findings that were looked for everywhere, and could be seen: what of
             them is not among the findings does not stand.
+        costs: what our own statements took, by what they were for: `catalog` is the look that all
+            subjects share, a subject's name its own looks, `actions` the work.
     """
 
     database: str
@@ -78,6 +90,7 @@ class Report:
     results: tuple[Result, ...] = ()
     runs: tuple[RecentRun, ...] = ()
     kinds: frozenset[FindingKind] = frozenset()
+    costs: Mapping[str, Cost] = field(default_factory=dict[str, Cost])
 
     @property
     def ok(self) -> bool:
@@ -98,6 +111,7 @@ class _Visit:
     connection: Connection
     store: Connection | None
     progress: Progress = silent
+    meter: Meter = field(default_factory=Meter)
 
 
 def check(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> Report:
@@ -141,11 +155,13 @@ def plan(
     subjects = _selected(only, policy)
     moment = now or datetime.now(UTC)
     with (
+        metered() as meter,
         on_database(policy, environ, "plan") as connection,
         on_history(policy, environ) as store,
     ):
-        sight = _look(_Visit(policy, environ, moment, subjects, request, connection, store))
-    return sight.report(policy, moment)
+        visit = _Visit(policy, environ, moment, subjects, request, connection, store, meter=meter)
+        sight = _look(visit)
+    return replace(sight.report(policy, moment), costs=meter.costs)
 
 
 def apply(
@@ -169,6 +185,7 @@ def apply(
     subjects = _selected(only, policy)
     moment = now or datetime.now(UTC)
     with (
+        metered() as meter,
         on_database(policy, environ, "apply") as connection,
         on_store(policy, environ) as store,
     ):
@@ -177,13 +194,18 @@ def apply(
         journal = Journal(store, policy.database.name)
         journal.begin("apply", policy.hash)
         with _recorded_failure(journal):
-            visit = _Visit(policy, environ, moment, subjects, request, connection, store, progress)
-            report = _apply(visit, journal, reviewed)
+            visit = _Visit(
+                policy, environ, moment, subjects, request, connection, store, progress, meter
+            )
+            report = replace(_apply(visit, journal, reviewed), costs=meter.costs)
         journal.end(
             "done" if report.ok else "failed",
             [finding.as_json() for finding in report.findings],
             kinds=report.kinds,
         )
+        # Without the store's month there is a finding already.
+        with suppress(psycopg.errors.CheckViolation):
+            record_costs(store, policy.database.name, journal.run_id, moment, report.costs)
     return report
 
 
@@ -204,11 +226,13 @@ def _apply(visit: _Visit, journal: Journal, reviewed: ReviewedPlan | None) -> Re
     name = policy.database.name
     try:
         with exclusive_run(visit.connection, policy.locks.give_up_after, visit.progress):
-            kept = _keep_history(visit, journal)
+            with visit.meter.spent_on("store"):
+                kept = _keep_history(visit, journal)
             sight = _look(visit, records=True)
             if reviewed is not None:
                 sight = replace(sight, plan=admit(reviewed, policy.hash, sight.plan))
-            results = _carry_out(visit, sight.plan, journal)
+            with visit.meter.spent_on("actions"):
+                results = _carry_out(visit, sight.plan, journal)
             if not results:
                 return sight.report(policy, now, kept)
             after = _look(visit)
@@ -291,7 +315,8 @@ class _Sight:
 
 def _look(visit: _Visit, *, records: bool = False) -> _Sight:
     """Observe what all subjects share, then let each look further and plan."""
-    snapshot = _shared(visit)
+    with visit.meter.spent_on("catalog"):
+        snapshot = _shared(visit)
     look = Look(
         visit.policy,
         visit.now,
@@ -302,8 +327,12 @@ def _look(visit: _Visit, *, records: bool = False) -> _Sight:
         visit.environ,
     )
     seeing = [subject for subject in visit.subjects if subject.concerns(visit.policy)]
-    plans = {subject.name: _planned(subject, look, records=records) for subject in seeing}
-    general = Plan(findings=tuple(_general(visit.policy, snapshot)))
+    plans: dict[str, Plan] = {}
+    for subject in seeing:
+        with visit.meter.spent_on(subject.name):
+            plans[subject.name] = _planned(subject, look, records=records)
+    further = (*_general(visit.policy, snapshot), *_half_blind(visit.policy, snapshot))
+    general = Plan(findings=further)
     return _Sight(snapshot, join([*plans.values(), general]), _seen_kinds(visit, plans))
 
 
@@ -397,6 +426,24 @@ def _general(policy: Policy, snapshot: Snapshot) -> Iterator[Finding]:
             value=round(skew, 1),
             threshold=limit,
         )
+
+
+def _half_blind(policy: Policy, snapshot: Snapshot) -> Iterator[Finding]:
+    """Say once for all subjects that judge the health of a database what their role can't see."""
+    health = (policy.statistics, policy.indexes, policy.bloat, policy.workload)
+    server = snapshot.server
+    if server.monitors or not any(section is not None for section in health):
+        return
+    name, role = policy.database.name, quote(server.role)
+    grant = f"GRANT pg_monitor TO {role}"
+    yield Finding(
+        FindingKind.PRIVILEGE_MISSING,
+        Severity.WARN,
+        name,
+        f"{name}: role {role} can't see what other sessions do, so what is said of them is less"
+        f" than it could be: {grant}",
+        data={"grants": [grant]},
+    )
 
 
 def _no_store(policy: Policy, grant: str) -> Finding:

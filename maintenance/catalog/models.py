@@ -21,6 +21,7 @@ class Server:
         database: the database's own name, which a policy's name need not equal.
         role: who we are there.
         clock_skew_s: seconds by which the server's clock is ahead of ours.
+        monitors: whether we see what all sessions do, and all settings.
     """
 
     version: int
@@ -30,6 +31,7 @@ class Server:
     in_recovery: bool
     encoding: str
     clock_skew_s: float
+    monitors: bool = True
 
     @property
     def major(self) -> int:

@@ -56,6 +56,7 @@ def identify(connection: Connection) -> Server:
         in_recovery=row.in_recovery,
         encoding=row.encoding,
         clock_skew_s=(row.server_now - ours).total_seconds(),
+        monitors=row.monitors,
     )
 
 

@@ -29,7 +29,12 @@ def check_document(policy: Policy, report: Report) -> dict[str, Any]:
 def plan_document(policy: Policy, report: Report) -> dict[str, Any]:
     """The answer of `plan`: actions as planned, and findings."""
     actions = [action.as_json() for action in report.plan.actions]
-    return {**_head(policy, report), "actions": actions, "findings": _findings(report)}
+    return {
+        **_head(policy, report),
+        "actions": actions,
+        "findings": _findings(report),
+        **_costs(report),
+    }
 
 
 def applied_document(policy: Policy, report: Report) -> dict[str, Any]:
@@ -40,6 +45,7 @@ def applied_document(policy: Policy, report: Report) -> dict[str, Any]:
         "actions": results,
         "skipped": [skip._asdict() for skip in report.plan.skipped],
         "findings": _findings(report),
+        **_costs(report),
     }
 
 
@@ -52,6 +58,7 @@ def status_document(policy: Policy, report: Report) -> dict[str, Any]:
         "partitions": [table.as_json() for table in stock],
         "findings": _findings(report),
         "runs": [_run(run) for run in report.runs],
+        **_costs(report),
     }
 
 
@@ -61,6 +68,11 @@ def _head(policy: Policy, report: Report) -> dict[str, Any]:
 
 def _findings(report: Report) -> list[dict[str, Any]]:
     return [finding.as_json() for finding in report.findings]
+
+
+def _costs(report: Report) -> dict[str, Any]:
+    """What our own statements took, by what they were for."""
+    return {"cost": {purpose: cost.as_json() for purpose, cost in report.costs.items()}}
 
 
 def _run(run: RecentRun) -> dict[str, Any]:
@@ -73,4 +85,6 @@ def _run(run: RecentRun) -> dict[str, Any]:
         "error": run.error,
         "actions": run.n_actions,
         "failed": run.n_failed,
+        "own_seconds": run.own_seconds,
+        "own_rows": run.own_rows,
     }

@@ -90,6 +90,8 @@ def render_status(policy: Policy, report: Report) -> None:
     _findings(report.findings)
     if report.runs:
         _out.print(_runs(report))
+    spent = sum(cost.seconds for cost in report.costs.values())
+    _out.print(f"[dim]this look: {spent:.2f} s of own queries[/]")
 
 
 def render_restored(report: RestoreReport) -> None:
@@ -166,7 +168,7 @@ def _findings(findings: Iterable[Finding], none: str = "no findings") -> None:
 
 
 def _runs(report: Report) -> Table:
-    shown = _table("run", "started", "took", "outcome", "actions", "failed")
+    shown = _table("run", "started", "took", "outcome", "actions", "failed", "own queries", "rows")
     for run in report.runs:
         shown.add_row(
             run.command,
@@ -175,6 +177,8 @@ def _runs(report: Report) -> Table:
             run.outcome or "not finished",
             str(run.n_actions),
             str(run.n_failed),
+            f"{run.own_seconds:.2f} s" if run.own_seconds is not None else "",
+            f"{run.own_rows:,}" if run.own_rows is not None else "",
         )
     return shown
 

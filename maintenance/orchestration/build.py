@@ -37,6 +37,7 @@ from maintenance.orchestration.resources import Maintainer
 from maintenance.orchestration.restore_job import restore_job
 from maintenance.orchestration.retention_assets import retention_asset
 from maintenance.orchestration.staleness import staleness_sensor
+from maintenance.orchestration.statistics_assets import statistics_asset
 from maintenance.policy import BrokenPolicyError, Policy, load_policies
 
 
@@ -76,6 +77,8 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     jobs = [archives(policy, section) for section, _ in archived]
     schedules = monthly(policy)
     whole = [*([inventory_asset(policy)] if sections else []), *health_assets(policy)]
+    if policy.statistics is not None:
+        whole.append(statistics_asset(policy))
     reviewed = [index_usage_asset(policy)] if policy.indexes is not None else []
     if any(section.retention for section in sections):
         assets.append(retention_asset(policy))

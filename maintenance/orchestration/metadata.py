@@ -46,7 +46,7 @@ def inventory_metadata(policy: Policy, report: Report) -> Metadata:
     if done:
         sql = ";\n".join(statement for result in done for statement in result.action.sql)
         metadata["executed_sql"] = dg.MetadataValue.md(f"```sql\n{sql};\n```")
-    return metadata
+    return metadata | cost_metadata(report)
 
 
 def actions_metadata(report: Report) -> Metadata:
@@ -67,6 +67,16 @@ def actions_metadata(report: Report) -> Metadata:
     metadata["what"] = dg.MetadataValue.md("\n".join(lines))
     metadata["sql"] = dg.MetadataValue.md(f"```sql\n{sql};\n```")
     return metadata
+
+
+def cost_metadata(report: Report) -> Metadata:
+    """Return what our own statements took: numbers to plot."""
+    costs = report.costs.values()
+    return {
+        "own_query_seconds": round(sum(cost.seconds for cost in costs), 3),
+        "own_query_rows": sum(cost.n_rows for cost in costs),
+        "own_queries": sum(cost.n_statements for cost in costs),
+    }
 
 
 def _stock(policy: Policy, report: Report) -> tuple[TableInventory, ...]:

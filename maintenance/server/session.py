@@ -17,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow, namedtuple_row
 
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError, is_retryable
+from maintenance.server.metering import cursor_class
 from maintenance.server.sqlfiles import load_statement
 
 Connection = psycopg.Connection[TupleRow]
@@ -90,7 +91,13 @@ def connect(url: str, *, application: str, timeouts: Timeouts) -> Connection:
     parameters.setdefault("connect_timeout", str(CONNECT_TIMEOUT_S))
     parameters["application_name"] = application
     try:
-        connection = psycopg.connect("", **parameters, autocommit=True, prepare_threshold=None)
+        connection = psycopg.connect(
+            "",
+            **parameters,
+            autocommit=True,
+            prepare_threshold=None,
+            cursor_factory=cursor_class(),
+        )
     except psycopg.OperationalError as exc:
         raise UnreachableError(
             f"{describe(parameters)}: {_first_line(exc)}", hint=_CONNECT_HINT

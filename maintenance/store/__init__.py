@@ -1,5 +1,6 @@
 """History, in schema `maintenance` of the store database: runs, findings, what was observed."""
 
+from maintenance.store.cost import record_costs
 from maintenance.store.definitions import known_definitions, note_definitions
 from maintenance.store.history import forget_runs, history_tables, longest_keep
 from maintenance.store.journal import Journal, RecentRun, recent_runs
@@ -29,4 +30,5 @@ __all__ = [
     "note_definitions",
     "note_proofs",
     "recent_runs",
+    "record_costs",
 ]

@@ -21,7 +21,7 @@ again in the catalog by the next run.
 
 
 class RecentRun(NamedTuple):
-    """One run, as `status` shows it."""
+    """One run, as `status` shows it; its own statements took so long and gave so many rows."""
 
     id: uuid.UUID
     command: str
@@ -31,6 +31,8 @@ class RecentRun(NamedTuple):
     error: str | None
     n_actions: int
     n_failed: int
+    own_seconds: float | None
+    own_rows: int | None
 
 
 class Journal:
@@ -118,7 +120,11 @@ def recent_runs(connection: Connection, database: str, limit: int = 10) -> list[
         return cursor.execute(
             "SELECT r.id, r.command, r.started_at, r.ended_at, r.outcome, r.error,"
             " count(j.action_id) AS n_actions,"
-            " count(*) FILTER (WHERE j.outcome = 'failed') AS n_failed"
+            " count(*) FILTER (WHERE j.outcome = 'failed') AS n_failed,"
+            " (SELECT sum(c.seconds) FROM maintenance.cost c WHERE c.run_id = r.id)"
+            " AS own_seconds,"
+            " (SELECT sum(c.n_rows)::int8 FROM maintenance.cost c WHERE c.run_id = r.id)"
+            " AS own_rows"
             " FROM maintenance.run r LEFT JOIN maintenance.journal j ON j.run_id = r.id"
             " WHERE r.database = %s GROUP BY r.id ORDER BY r.started_at DESC LIMIT %s",
             (database, limit),

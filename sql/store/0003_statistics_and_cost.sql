@@ -17,6 +17,7 @@ CREATE TABLE maintenance.cost (
   n_rows bigint NOT NULL
 ) PARTITION BY RANGE (taken_at);
 CREATE INDEX cost_database_taken_at ON maintenance.cost (database, taken_at);
+CREATE INDEX cost_run_id ON maintenance.cost (run_id);
 
 -- What partitioned parents had to be analyzed for when a run last looked. Counters of leaves
 -- start anew at a reset, so what they showed until then is carried over.

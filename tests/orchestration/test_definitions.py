@@ -55,6 +55,7 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "learning_platform/redis",
         "learning_platform/bloat",
         "learning_platform/workload",
+        "learning_platform/statistics",
         "proposals/partitions/audit_logs",
         "proposals/partition_inventory",
         "proposals/matviews/proposal_analytics_summary",
@@ -63,6 +64,7 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "proposals/index_usage",
         "proposals/bloat",
         "proposals/workload",
+        "proposals/statistics",
     }
     crons = {
         "learning_platform_monthly_partitions": "0 1 20 * *",

@@ -1,0 +1,98 @@
+"""What our own statements cost, seen from our side: how many, how long, how many rows."""
+
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NamedTuple, Self
+
+import psycopg
+
+REST = "rest"
+"""What statements are for that nobody claims: the journal, the run lock, who is there."""
+
+
+class Cost(NamedTuple):
+    """A number of statements.
+
+    Attributes:
+        seconds: from sending them to having their answers.
+        n_rows: rows that they returned or changed.
+    """
+
+    n_statements: int = 0
+    seconds: float = 0.0
+    n_rows: int = 0
+
+    def plus(self, other: "Cost") -> "Cost":
+        """Return both together."""
+        return Cost(
+            self.n_statements + other.n_statements,
+            self.seconds + other.seconds,
+            self.n_rows + other.n_rows,
+        )
+
+    def as_json(self) -> dict[str, float]:
+        """The cost as the command line prints it."""
+        seconds = round(self.seconds, 4)
+        return {"statements": self.n_statements, "seconds": seconds, "rows": self.n_rows}
+
+
+class Meter:
+    """Adds up the statements of all sessions that were opened while it was in use.
+
+    Attributes:
+        costs: by what they were for.
+    """
+
+    def __init__(self) -> None:
+        self.costs: dict[str, Cost] = {}
+        self._purpose = REST
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def spent_on(self, purpose: str) -> Generator[None]:
+        """Claim the statements of a block, those of its threads too."""
+        before, self._purpose = self._purpose, purpose
+        try:
+            yield
+        finally:
+            self._purpose = before
+
+    def add(self, seconds: float, n_rows: int) -> None:
+        """Count one statement."""
+        with self._lock:
+            spent = self.costs.get(self._purpose, Cost())
+            self.costs[self._purpose] = spent.plus(Cost(1, seconds, max(n_rows, 0)))
+
+
+_in_use: ContextVar[Meter | None] = ContextVar("meter", default=None)
+
+
+@contextmanager
+def metered() -> Generator[Meter]:
+    """Count the statements of every session that is opened in a block."""
+    meter = Meter()
+    token = _in_use.set(meter)
+    try:
+        yield meter
+    finally:
+        _in_use.reset(token)
+
+
+def cursor_class() -> type[psycopg.Cursor[Any]]:
+    """Return a class of cursors that tell the meter in use what they spend."""
+    meter = _in_use.get()
+    if meter is None:
+        return psycopg.Cursor
+
+    class Metered(psycopg.Cursor[Any]):
+        def execute(self, *args: Any, **kwargs: Any) -> Self:
+            began = time.perf_counter()
+            try:
+                return super().execute(*args, **kwargs)
+            finally:
+                meter.add(time.perf_counter() - began, self.rowcount)
+
+    return Metered

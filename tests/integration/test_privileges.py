@@ -1,0 +1,96 @@
+"""The documented role is enough for everything, and less is said precisely."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from maintenance import maintain
+from maintenance.engine.findings import FindingKind
+from maintenance.subjects import SUBJECTS
+from tests.builders import ROOT, Database, Role
+from tests.policies import CREATE_EVENTS, EVENTS, make_policy
+
+VIEW = "SELECT count(*) AS n, 1 AS id FROM public.users"
+SINCE_17 = 170000
+
+
+def documented(database: Database, role: Role, owner: Role) -> list[str]:
+    """The statements of the page, with this test's names; the role is made already."""
+    page = (ROOT / "docs/privileges.md").read_text()
+    first, second = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    wanted = first + (second if database.server.major >= SINCE_17 // 10000 else "")
+    names = {"app": database.name, "app_owner": owner.name, "maintenance": role.name}
+    text = re.sub(r"\b(app_owner|app|maintenance)\b", lambda m: names[m[1]], wanted)
+    return [line for line in text.splitlines() if line.startswith("GRANT")]
+
+
+@pytest.fixture
+def owned(database: Database, owner_role: Role) -> Database:
+    """An application's database: partitioned table, plain table, view, all of its owner's."""
+    database.execute(CREATE_EVENTS)
+    database.execute("CREATE TABLE public.users (id int PRIMARY KEY, note text)")
+    database.execute("INSERT INTO public.users SELECT i, 'n' FROM generate_series(1, 500) i")
+    database.give_to(owner_role)
+    return database
+
+
+def test_documented_role_carries_out_every_subject(
+    owned: Database, owner_role: Role, limited_role: Role, tmp_path: Path
+) -> None:
+    for grant in documented(owned, limited_role, owner_role):
+        owned.execute(grant)
+    (tmp_path / "view.sql").write_text(VIEW)
+    policy = make_policy(
+        tmp_path,
+        owned.url_of(limited_role),
+        {**EVENTS, "start": f"{datetime.now(UTC).year - 1}-01", "retention": ARCHIVED},
+        matviews=[{"name": "public.mv", "definition": "view.sql", "unique_index": ["id"]}],
+        statistics={},
+        indexes={},
+        bloat={},
+        workload={},
+    )
+    report = maintain.apply(policy)
+    kinds = {f.kind for f in report.findings}
+    assert report.ok, report.findings
+    assert kinds.isdisjoint({FindingKind.PRIVILEGE_MISSING, FindingKind.MONITOR_BLIND})
+    assert {"create_partition", "analyze_table"} <= {r.action.kind.value for r in report.results}
+    assert len(SUBJECTS) > 3
+
+
+ARCHIVED = {
+    "keep": "24 months",
+    "action": "archive_then_drop",
+    "archive": {"url": "./archive"},
+}
+
+
+def test_missing_rights_are_said_once_each_with_a_grant_that_mends_them(
+    owned: Database, limited_role: Role, tmp_path: Path
+) -> None:
+    owned.execute(f"GRANT CREATE ON DATABASE {owned.name} TO {limited_role.name}")
+    policy = make_policy(tmp_path, owned.url_of(limited_role), statistics={})
+    missing = maintain.check(policy).findings
+    assert {f.kind for f in missing} == {FindingKind.PRIVILEGE_MISSING}
+    assert {f.object for f in missing} == {"app", "app/statistics"}
+    for finding in missing:
+        for grant in finding.data["grants"]:
+            assert grant in finding.message
+            owned.execute(grant)
+    assert maintain.check(policy).findings == ()
+    assert maintain.apply(policy).ok
+
+
+def test_own_cost_is_counted_by_purpose_and_kept(owned: Database, tmp_path: Path) -> None:
+    policy = make_policy(tmp_path, owned.url, EVENTS, statistics={})
+    report = maintain.apply(policy)
+    assert {"catalog", "statistics", "actions", "store"} <= report.costs.keys()
+    assert all(cost.n_statements > 0 for cost in report.costs.values())
+    kept = dict(owned.execute("SELECT purpose, n_statements FROM maintenance.cost"))
+    assert kept.keys() == report.costs.keys()
+    assert kept["statistics"] == report.costs["statistics"].n_statements
+    (run,) = maintain.status(policy).runs
+    assert run.own_rows
+    assert run.own_seconds
