@@ -7,6 +7,7 @@ from types import FrameType
 import click
 from rich.console import Console
 
+from benchmarks.analyze import AnalyzeChanged
 from benchmarks.archive import ArchiveMonth
 from benchmarks.bloat_estimates import BloatEstimates
 from benchmarks.create_partitions import CreatePartitions
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "retention_stall": RetentionStall(),
     "tick_to_finish": TickToFinish(),
     "archive": ArchiveMonth(),
+    "analyze": AnalyzeChanged(),
     "default_swap": DefaultSwap(),
     "default_swap_time": DefaultSwapTime(),
     "matviews": Matviews(),

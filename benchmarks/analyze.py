@@ -1,0 +1,105 @@
+"""Analyzing what has changed, beside analyzing everything."""
+
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks.outcomes import OURS, Outcome, Target, ratio
+from benchmarks.servers import fresh_database, session
+from benchmarks.tables import URL_VARIABLE
+from benchmarks.timing import Contender, interleave, seconds
+from maintenance import maintain
+from maintenance.demo.postgres import PostgresServer
+from maintenance.policy import load_policy
+
+PEER = "vacuumdb --analyze-only -j 2"
+WANTED = 1 / 8
+
+POLICY = f"""
+database: {{name: benchmark, url: {{env: {URL_VARIABLE}}}}}
+statistics: {{}}
+parallel: {{statistics: 2}}
+"""
+
+STALE = """
+SELECT count(*) FROM pg_catalog.pg_stat_user_tables
+WHERE schemaname = 'public' AND n_mod_since_analyze >= 50
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AnalyzeChanged:
+    """A thousand analyzed tables, of which one in twenty has grown by a quarter since.
+
+    All tries share the database: a clone would lack the counters, which are not copied.
+    """
+
+    n_tables: int = 1_000
+    n_rows: int = 3_000
+    every: int = 20
+    rounds: int = 3
+
+    def run(self, server: PostgresServer) -> Outcome:
+        program = server.binaries / "vacuumdb"
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            fresh_database(server) as database,
+        ):
+            path = Path(folder) / "policy.yaml"
+            path.write_text(POLICY)
+            self._build(database.url)
+            _maintain(path, database.url)
+            contenders: dict[str, Contender | None] = {
+                OURS: partial(self._time, partial(_maintain, path)),
+                PEER: partial(self._time, partial(_vacuumdb, program)),
+            }
+            samples = interleave(contenders, self.rounds, lambda: nullcontext(database))
+        share = ratio(samples, OURS, PEER)
+        return Outcome(
+            f"ANALYZE of {self.n_tables:,} tables, {self.n_tables // self.every} of them changed",
+            "s",
+            samples,
+            (Target("maintenance apply, as a share of vacuumdb", share, WANTED),),
+        )
+
+    def _time(self, work: Callable[[str], object], url: str) -> float:
+        _change(url, range(0, self.n_tables, self.every), self.n_rows // 4)
+        took_s = seconds(lambda: work(url))
+        with session(url) as connection:
+            row = connection.execute(STALE).fetchone()
+        assert row == (0,), "a stale table is left"
+        return took_s
+
+    def _build(self, url: str) -> None:
+        with session(url) as connection:
+            for number in range(self.n_tables):
+                connection.execute(
+                    f"CREATE TABLE t{number} (id int, at timestamptz, kind text, note text,"
+                    " amount numeric) WITH (autovacuum_enabled = false);"
+                    f"INSERT INTO t{number} SELECT i, now(), i % 7, repeat('n', i % 90), i * 1.5"
+                    f" FROM generate_series(1, {self.n_rows}) i".encode()
+                )
+            connection.execute("ANALYZE")
+
+
+def _change(url: str, numbers: Iterable[int], n_rows: int) -> None:
+    with session(url) as connection:
+        for number in numbers:
+            connection.execute(
+                f"INSERT INTO t{number} SELECT * FROM t{number} LIMIT {n_rows}".encode()
+            )
+
+
+def _maintain(path: Path, url: str) -> None:
+    """Do what the nightly job does."""
+    report = maintain.apply(load_policy(path), environ={URL_VARIABLE: url})
+    assert report.ok, report.findings
+
+
+def _vacuumdb(program: Path, url: str) -> None:
+    command = [str(program), "--analyze-only", "--jobs=2", "--quiet", f"--dbname={url}"]
+    subprocess.run(command, check=True)
