@@ -99,6 +99,11 @@ class World:
         self.database.server.start()
         self._open()
 
+    def end(self) -> None:
+        """Leave nothing behind that keeps the database from being dropped."""
+        for name in self.prepared:
+            self.database.execute(f"ROLLBACK PREPARED '{name}'")
+
     def allowed(self, view: str, moment: datetime) -> set[str]:
         """What the view may show if it is right as of a moment.
 
