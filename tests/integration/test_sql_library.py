@@ -261,7 +261,9 @@ def answers(connection: psycopg.Connection[Any], server: PostgresServer) -> dict
         asked = file.fields("params").items()
         parameters = {name: samples.get(f"{name} {type_}") for name, type_ in asked}
         rows = fetch(connection, file.folder, file.name, parameters)
-        found[f"{file.folder}/{file.name}"] = [tuple(row[n] for n in steady) for row in rows]
+        # In any order: a file that asks for none may get another each time.
+        steady_rows = [tuple(row[n] for n in steady) for row in rows]
+        found[f"{file.folder}/{file.name}"] = sorted(steady_rows, key=repr)
     return found
 
 

@@ -46,17 +46,19 @@ def test_keys_reach_from_start_to_the_horizon(
 
 
 @pytest.mark.parametrize(
-    ("interval", "first"),
+    ("interval", "keep", "first"),
     [
-        ("1 day", "2026-08-20"),
-        ("1 week", "2026-08-17"),
-        ("1 month", "2026-08"),
-        ("3 months", "2026-07"),
-        ("1 year", "2026"),
+        ("1 day", "3 months", "2026-08-20"),
+        ("1 week", "3 months", "2026-08-17"),
+        ("1 month", "3 months", "2026-08"),
+        ("3 months", "3 months", "2026-07"),
+        ("1 year", "24 months", "2024"),
     ],
 )
-def test_without_start_the_oldest_kept_period_comes_first(interval: str, first: str) -> None:
-    assert keys(interval=interval, retention=RETENTION)[0] == first
+def test_without_start_the_oldest_kept_period_comes_first(
+    interval: str, keep: str, first: str
+) -> None:
+    assert keys(interval=interval, retention={**RETENTION, "keep": keep})[0] == first
 
 
 @pytest.mark.parametrize(
