@@ -257,14 +257,6 @@ def _sight(database: str, load: Load) -> Iterator[Finding]:
             f"{database}: track_counts is off, so nothing is counted and autovacuum does nothing:"
             " ALTER SYSTEM SET track_counts = on",
         )
-    if not load.server.sees_all:
-        yield Finding(
-            FindingKind.PRIVILEGE_MISSING,
-            Severity.WARN,
-            f"{database}/workload",
-            f"{database}: sessions and statements of other roles are hidden from us: GRANT"
-            f" pg_monitor TO {load.server.role}",
-        )
     if load.statements.remedy:
         yield Finding(
             FindingKind.EXTENSION_MISSING,

@@ -14,8 +14,6 @@ class Server(NamedTuple):
     Attributes:
         n_reserved: connections that no application can have.
         epoch: counters of one epoch are comparable.
-        sees_all: whether sessions and statements of other roles are shown to us.
-        role: who we are, quoted.
     """
 
     max_connections: int
@@ -32,8 +30,6 @@ class Server(NamedTuple):
     epoch: str
     track_counts: bool
     track_io: bool
-    sees_all: bool
-    role: str
 
     @property
     def n_usable(self) -> int:

@@ -1,7 +1,7 @@
 -- read_server: connections by state, counters and gauges of the server and this database, one row
 -- since: 14
 -- params:
--- columns: max_connections int4, n_reserved int4, n_connections int8, n_active int8, n_idle int8, n_idle_in_transaction int8, n_other int8, blocks_hit int8, blocks_read int8, commits int8, rollbacks int8, epoch text, track_counts bool, track_io bool, sees_all bool, role text
+-- columns: max_connections int4, n_reserved int4, n_connections int8, n_active int8, n_idle int8, n_idle_in_transaction int8, n_other int8, blocks_hit int8, blocks_read int8, commits int8, rollbacks int8, epoch text, track_counts bool, track_io bool
 -- locks: none
 -- source: PostgreSQL manual, 28.2.3 pg_stat_activity, 28.2.17 pg_stat_database, 20.3 Connection Settings
 -- Sessions of other roles show no backend type to whoever is not in pg_read_all_stats. An epoch is
@@ -25,9 +25,7 @@ SELECT
     (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s),
     (SELECT p.timeline_id FROM pg_catalog.pg_control_checkpoint() p)) AS epoch,
   pg_catalog.current_setting('track_counts')::bool AS track_counts,
-  pg_catalog.current_setting('track_io_timing')::bool AS track_io,
-  pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all,
-  pg_catalog.quote_ident(current_user) AS role
+  pg_catalog.current_setting('track_io_timing')::bool AS track_io
 FROM (
   SELECT
     pg_catalog.count(*) AS n_connections,

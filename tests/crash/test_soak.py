@@ -166,4 +166,4 @@ def test_no_row_is_lost_or_hidden_while_days_come_and_go(
 def test_no_row_is_lost_or_hidden_while_many_days_come_and_go(
     database: Database, tmp_path: Path
 ) -> None:
-    soak(database, tmp_path, seconds=90, day_s=5, longest_s=[0, 0, 3, 3])
+    soak(database, tmp_path, seconds=120, day_s=5, longest_s=[0, 0, 3, 3])

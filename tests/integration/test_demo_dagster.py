@@ -195,14 +195,17 @@ def test_example_policies_name_their_database_by_a_variable(name: str) -> None:
 
 
 def test_policy_with_a_literal_url_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    (tmp_path / "sql").symlink_to(ROOT / "sql")
     for name in systems.NAMES:
         text = (ROOT / "policies" / f"{name}.yaml").read_text()
         before, variable, after = text.partition("{env: ")
         assert variable
         _, _, after = after.partition("}")
-        (tmp_path / f"{name}.yaml").write_text(f"{before}postgresql://real/db{after}")
+        (folder / f"{name}.yaml").write_text(f"{before}postgresql://real/db{after}")
     with pytest.raises(UsageError, match=r"found a literal, wanted \{env: VARIABLE\}"):
-        systems.load(tmp_path)
+        systems.load(folder)
 
 
 def _system(database: Database, name: str) -> systems.System:

@@ -31,7 +31,7 @@ from tests.snapshots import NOW, a_policy
 
 GB = 2**30
 DAY = timedelta(days=1)
-SERVER = Server(100, 3, 10, 2, 5, 3, 0, 10**6, 0, 100, 0, "epoch", True, True, True, "owner")
+SERVER = Server(100, 3, 10, 2, 5, 3, 0, 10**6, 0, 100, 0, "epoch", True, True)
 QUERY = "SELECT * FROM orders WHERE id = ?"
 
 
@@ -255,14 +255,11 @@ def test_utility_statements_and_catalog_queries_are_not_the_applications() -> No
     assert kinds(a_load(vacuum, catalog)) == []
 
 
-def test_missing_extension_and_privilege_are_said_once_each() -> None:
+def test_missing_extension_is_said_once() -> None:
     load = a_load(statements=Statements(None, "CREATE EXTENSION pg_stat_statements"))
     (finding,) = found(load)
     assert finding.kind is FindingKind.EXTENSION_MISSING
     assert "CREATE EXTENSION pg_stat_statements" in finding.message
-    (finding,) = found(a_load(sees_all=False))
-    assert finding.kind is FindingKind.PRIVILEGE_MISSING
-    assert "GRANT pg_monitor TO owner" in finding.message
 
 
 def test_what_could_not_be_seen_is_told() -> None:
