@@ -14,8 +14,8 @@ from maintenance.archives.place import ArchivePlace
 from maintenance.archives.reading import list_archives, read_manifest
 from maintenance.archives.restoring import Restored, Restorer
 from maintenance.archives.stores import require_packages
-from maintenance.catalog.models import Table
-from maintenance.catalog.observe import observe
+from maintenance.catalog.models import Common, Table
+from maintenance.catalog.observe import look_up, observe
 from maintenance.engine.ladder import Ladder, Progress, silent
 from maintenance.engine.runlock import exclusive_run
 from maintenance.errors import ArchiveError, UnreachableError, UsageError
@@ -94,6 +94,7 @@ def restore_period(
     until = ((now or datetime.now(UTC)) + hold).date()
     with on_database(policy, environ, "restore") as connection:
         snapshot = observe(connection, [table], time_cap=policy.observe.time_cap)
+        snapshot = look_up(connection, snapshot, [Common(found) for found in snapshot.tables])
         if snapshot.server.in_recovery:
             raise UnreachableError(
                 f"database {snapshot.server.database} is a standby, wanted the primary"

@@ -182,6 +182,16 @@ class Buckets(NamedTuple):
     bounds: tuple[str, ...]
 
 
+class Common(NamedTuple):
+    """A question: what all partitions of a table have in common, for the next one."""
+
+    relation: QualifiedName
+
+
+Question = QualifiedName | Buckets | Common
+"""What a planner asks once it has seen the tables; a name, to learn whether it is taken."""
+
+
 class Bucket(NamedTuple):
     """Rows of a default partition that lie between two neighbouring bounds.
 

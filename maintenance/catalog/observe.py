@@ -20,10 +20,12 @@ from maintenance.catalog.models import (
     Child,
     Column,
     ColumnSetting,
+    Common,
     Grant,
     MarkedTable,
     Partition,
     Properties,
+    Question,
     Server,
     Shared,
     Snapshot,
@@ -88,7 +90,9 @@ def observe(
 
 
 def look_up(
-    connection: Connection, snapshot: Snapshot, wanted: Collection[QualifiedName | Buckets]
+    connection: Connection,
+    snapshot: Snapshot,
+    wanted: Collection[Question],
 ) -> Snapshot:
     """Add to a snapshot what planners ask about once they have seen it.
 
@@ -96,7 +100,7 @@ def look_up(
         connection: the session that took the snapshot.
         snapshot: to be added to.
         wanted: names, to learn which of them are taken and by what kind of relation; buckets, to
-            learn how many rows of a default partition each holds.
+            learn how many rows of a default partition each holds; what partitions have in common.
     """
     named = [question for question in wanted if isinstance(question, QualifiedName)]
     if named:
@@ -106,7 +110,20 @@ def look_up(
     for question in wanted:
         if isinstance(question, Buckets):
             snapshot = _counted(connection, snapshot, question)
-    return snapshot
+    parents = [question.relation for question in wanted if isinstance(question, Common)]
+    return _with_common(connection, snapshot, parents)
+
+
+def _with_common(
+    connection: Connection, snapshot: Snapshot, parents: Collection[QualifiedName]
+) -> Snapshot:
+    tables = {name: snapshot.tables[name] for name in parents}
+    shared = shared_properties(connection, [table.oid for table in tables.values()])
+    told = {
+        name: replace(table, shared=shared.get(table.oid, Shared()))
+        for name, table in tables.items()
+    }
+    return replace(snapshot, tables={**snapshot.tables, **told}) if told else snapshot
 
 
 def _counted(connection: Connection, snapshot: Snapshot, question: Buckets) -> Snapshot:
@@ -154,11 +171,9 @@ def _tables(connection: Connection, relations: Collection[QualifiedName]) -> lis
         _drifted(connection, parents, children),
         oddities(connection, parents, MOST_DRIFTED),
     )
-    shared = shared_properties(connection, parents)
     tables = [
         replace(
             _table(row, tuple(children.get(row.oid, ()))),
-            shared=shared.get(row.oid, Shared()),
             drifted=tuple(drifted[row.oid]),
             oddities=tuple(odd[row.oid]),
         )

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar, Generic, TypeVar
 
-from maintenance.catalog.models import Buckets, Snapshot
+from maintenance.catalog.models import Question, Snapshot
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.look import Look
@@ -17,9 +17,6 @@ from maintenance.policy import Policy
 
 Seen = TypeVar("Seen")
 """What a subject plans from: frozen, free of sessions."""
-
-Question = QualifiedName | Buckets
-"""A name, to learn whether it is taken; or bounds, to learn how many rows lie between them."""
 
 
 class Subject(ABC, Generic[Seen]):

@@ -4,13 +4,13 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import ClassVar
 
-from maintenance.catalog.models import Snapshot
+from maintenance.catalog.models import Question, Snapshot
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.look import Look
 from maintenance.engine.plans import Plan
 from maintenance.engine.requests import Request
-from maintenance.engine.subject import Question, Subject
+from maintenance.engine.subject import Subject
 from maintenance.engine.workbench import Executor
 from maintenance.names import QualifiedName
 from maintenance.partitions import plan as planner

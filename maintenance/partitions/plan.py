@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import datetime
 
-from maintenance.catalog.models import Buckets, Snapshot
+from maintenance.catalog.models import Common, Question, Snapshot
 from maintenance.engine.actions import Action, ActionKind
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plans import Plan, join
@@ -39,8 +39,8 @@ def plan(policy: Policy, snapshot: Snapshot, now: datetime, request: Request) ->
 
 def questions(
     policy: Policy, snapshot: Snapshot, now: datetime, request: Request
-) -> frozenset[QualifiedName | Buckets]:
-    """Return the names about to be given, and what to count in default partitions with rows."""
+) -> frozenset[Question]:
+    """Return what is to be looked up: names, rows of defaults, what siblings have in common."""
     return frozenset(
         question
         for outlook in _outlooks(policy, snapshot, now, request)
@@ -49,15 +49,18 @@ def questions(
     )
 
 
-def _questions(outlook: Outlook) -> Iterator[QualifiedName | Buckets]:
+def _questions(outlook: Outlook) -> Iterator[Question]:
     table = outlook.table
     yield from (name for slot in outlook.missing for name in outlook.names(slot))
     if _lacks_default(outlook):
         yield default_name(table.relation)
-    if table.default is not None and table.default_has_rows:
+    is_filled = table.default is not None and table.default_has_rows
+    if table.default is not None and is_filled:
         yield from map(outlook.child, outlook.uncovered)
         yield interim_name(table.default.relation)
         yield buckets_of(table, outlook.codec, outlook.window)
+    if outlook.missing or is_filled or _lacks_default(outlook):
+        yield Common(table.relation)
 
 
 def _outlooks(

@@ -6,17 +6,17 @@
 -- source: PostgreSQL manual, 53.11 pg_class
 -- A coarse filter: access lists that say the same in another order pass it, and are compared
 -- exactly by whoever asks.
-WITH target AS MATERIALIZED (
+WITH wanted AS MATERIALIZED (
   SELECT a.attrelid, a.attname, a.attstattarget
     FROM pg_catalog.pg_attribute a
-   WHERE coalesce(a.attstattarget, -1) >= 0 AND a.attnum > 0 AND NOT a.attisdropped
+   WHERE a.attrelid = ANY (%(parents)s::oid[])
+     AND coalesce(a.attstattarget, -1) >= 0 AND a.attnum > 0 AND NOT a.attisdropped
 ), off_target AS MATERIALIZED (
   SELECT DISTINCT i.inhrelid
-    FROM pg_catalog.pg_inherits i
-    JOIN target wanted ON wanted.attrelid = i.inhparent
-    LEFT JOIN target actual ON actual.attrelid = i.inhrelid AND actual.attname = wanted.attname
-   WHERE i.inhparent = ANY (%(parents)s::oid[])
-     AND actual.attstattarget IS DISTINCT FROM wanted.attstattarget
+    FROM wanted w
+    JOIN pg_catalog.pg_inherits i ON i.inhparent = w.attrelid
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = i.inhrelid AND a.attname = w.attname
+   WHERE coalesce(a.attstattarget, -1) <> w.attstattarget
 )
 SELECT i.inhparent AS parent, n.nspname::text AS schema, c.relname::text AS name
 FROM pg_catalog.pg_inherits i

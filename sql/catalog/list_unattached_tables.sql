@@ -4,20 +4,30 @@
 -- columns: parent oid, oid oid, schema text, name text, comment text, pages int4
 -- locks: none
 -- source: PostgreSQL manual, 53.11 pg_class, 53.7 pg_attribute
-WITH beside AS MATERIALIZED (
+-- Columns are read by table, through the index: the partitions' are many, and not asked for.
+WITH parent AS MATERIALIZED (
+  SELECT p.oid, p.relnamespace,
+         ARRAY(SELECT (a.attname, a.atttypid, a.atttypmod)::text
+                 FROM pg_catalog.pg_attribute a
+                WHERE a.attrelid = p.oid AND a.attnum > 0 AND NOT a.attisdropped
+                ORDER BY a.attname) AS columns
+    FROM pg_catalog.pg_class p
+   WHERE p.oid = ANY (%(parents)s::oid[])
+), beside AS MATERIALIZED (
   SELECT c.oid, c.relnamespace
     FROM pg_catalog.pg_class c
    WHERE c.relkind IN ('r', 'p')
      AND c.relpersistence <> 't'
      AND NOT c.relispartition
-     AND c.relnamespace IN (SELECT p.relnamespace FROM pg_catalog.pg_class p
-                             WHERE p.oid = ANY (%(parents)s::oid[]))
+     AND c.oid <> ALL (%(parents)s::oid[])
+     AND c.relnamespace IN (SELECT p.relnamespace FROM parent p)
 ), shape AS MATERIALIZED (
   SELECT b.oid, b.relnamespace,
-         pg_catalog.array_agg((a.attname, a.atttypid, a.atttypmod)::text ORDER BY a.attname) AS columns
+         ARRAY(SELECT (a.attname, a.atttypid, a.atttypmod)::text
+                 FROM pg_catalog.pg_attribute a
+                WHERE a.attrelid = b.oid AND a.attnum > 0 AND NOT a.attisdropped
+                ORDER BY a.attname) AS columns
     FROM beside b
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = b.oid AND a.attnum > 0 AND NOT a.attisdropped
-   GROUP BY b.oid, b.relnamespace
 )
 SELECT
   p.oid AS parent,
@@ -26,11 +36,9 @@ SELECT
   c.relname::text AS name,
   pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
   c.relpages AS pages
-FROM shape p
-JOIN shape s ON s.relnamespace = p.relnamespace AND s.columns = p.columns AND s.oid <> p.oid
+FROM parent p
+JOIN shape s ON s.relnamespace = p.relnamespace AND s.columns = p.columns
 JOIN pg_catalog.pg_class c ON c.oid = s.oid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE p.oid = ANY (%(parents)s::oid[])
-  AND s.oid <> ALL (%(parents)s::oid[])
 ORDER BY c.relname
 LIMIT %(most)s

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maintenance.catalog.models import Partition, Snapshot
+from maintenance.catalog.models import Common, Partition, Snapshot
 from maintenance.engine.actions import Action
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plans import Plan
@@ -176,7 +176,8 @@ def test_taken_name_is_a_finding_and_stops_no_other() -> None:
 def test_questions_are_those_of_missing_partitions_only() -> None:
     snapshot = a_snapshot(a_table(months("2026-11", "2027-01")))
     assert questions(a_policy(), snapshot, NOW, Request()) == {
-        QualifiedName("public", "events_2027_02")
+        QualifiedName("public", "events_2027_02"),
+        Common(EVENTS),
     }
 
 
