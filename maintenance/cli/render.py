@@ -10,6 +10,7 @@ from rich.text import Text
 
 from maintenance.engine.actions import Action
 from maintenance.engine.findings import Finding, Severity
+from maintenance.engine.plans import Skip
 from maintenance.engine.runner import Outcome, Result
 from maintenance.errors import MaintenanceError
 from maintenance.maintain import Report
@@ -69,6 +70,7 @@ def render_plan(policy: Policy, report: Report) -> None:
         _action(action)
     if not report.plan.actions:
         _out.print("nothing to do", style="green")
+    _skipped(report.plan.skipped)
     _findings(report.findings)
 
 
@@ -76,9 +78,12 @@ def render_applied(policy: Policy, report: Report) -> None:
     """Show what was done and what stands now."""
     _title(policy, report)
     if report.results:
-        _out.print(_results(report.results))
+        width = max(len(result.outcome.value) for result in report.results)
+        for result in report.results:
+            _result(result, width)
     else:
         _out.print("nothing to do", style="green")
+    _skipped(report.plan.skipped)
     _findings(report.findings)
 
 
@@ -139,20 +144,29 @@ def _action(action: Action) -> None:
     _out.print(Text(f"    locks: {locks or 'none'}", style="dim"), soft_wrap=True)
 
 
-def _results(results: Iterable[Result]) -> Table:
-    shown = _table("action", "object", "outcome", "tries", "ms", "why, or what went wrong")
-    shown.columns[1].no_wrap = True
-    for result in results:
-        action = result.action
-        shown.add_row(
-            action.kind.value,
-            escape(action.object if result.outcome is not Outcome.REFUSED else str(action.table)),
-            Text(result.outcome.value, style=_OUTCOME_STYLE[result.outcome]),
-            str(result.attempts),
-            f"{result.duration_ms:.1f}",
-            escape(result.error or action.reason),
-        )
-    return shown
+def _result(result: Result, width: int) -> None:
+    """One line, as a plan shows it, after what came of it; below, what went wrong."""
+    action = result.action
+    object_ = action.object if result.outcome is not Outcome.REFUSED else str(action.table)
+    outcome = Text(result.outcome.value.ljust(width), style=_OUTCOME_STYLE[result.outcome])
+    effort = f"{result.duration_ms:,.1f} ms"
+    if result.attempts > 1:
+        effort += f", {result.attempts} tries"
+    line = Text.assemble(
+        outcome,
+        (f"  {action.kind}", "bold"),
+        f" {object_}",
+        (f"  {effort}  {action.reason}", "dim"),
+    )
+    _out.print(line, soft_wrap=True)
+    if result.error:
+        _out.print(Text(f"    {result.error}", style="red"), soft_wrap=True)
+
+
+def _skipped(skips: Iterable[Skip]) -> None:
+    for skip in skips:
+        what = f"not needed: {skip.kind} {skip.object}  {skip.reason}"
+        _out.print(Text(what, style="dim"), soft_wrap=True)
 
 
 def _findings(findings: Iterable[Finding], none: str = "no findings") -> None:

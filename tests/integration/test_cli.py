@@ -123,6 +123,15 @@ def test_people_get_text_without_a_traceback(file: Path, command: str) -> None:
     assert "Traceback" not in result.output
 
 
+def test_people_read_a_line_an_action_whatever_the_width(file: Path) -> None:
+    clock = {"MAINTENANCE_ALLOW_CLOCK_OVERRIDE": "1"}
+    moment = "2026-11-20T00:00:00Z"
+    lines = call("apply", "--policy", file, "--now", moment, **clock).stdout.splitlines()
+    (line,) = [line for line in lines if "public.events_2026_12" in line]
+    assert line.startswith("done  create_partition public.events_2026_12  ")
+    assert line.endswith("  horizon: 0 of 3 ahead exist, wanted 2027-02")
+
+
 # One clear message each: 2 what the file shows, 3 no server, 1 what only the catalog shows
 
 
