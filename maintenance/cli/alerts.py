@@ -1,17 +1,18 @@
 """The commands of alerts: a round of them, those that stand, and tending one."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from maintenance import notify as rounds
 from maintenance.alerts.models import Alert
 from maintenance.cli.options import NOW, answer, policy_options
+from maintenance.engine.findings import Severity
 from maintenance.errors import UsageError
 from maintenance.notify import RoundReport
 from maintenance.policy import Policy, read_duration
@@ -157,21 +158,44 @@ def _text(moment: datetime | None) -> str | None:
 
 
 def _render_round(policy: Policy, report: RoundReport) -> None:
+    """Show what has changed with this round, what stands as it was, and what the sinks got."""
+    changed = {event.alert.identity for event in report.events}
     for event in report.events:
-        _out.print(Text(f"{event.turn}: {event.alert.message}"))
-    _render_alerts(policy, Standing(list(report.alerts)))
+        _line(event.turn.value, event.alert)
+    _lines(alert for alert in report.alerts if alert.identity not in changed)
+    if not report.alerts:
+        _render_alerts(policy, Standing([]))
     for each in report.delivered:
         left = f", {each.n_waiting} wait ({each.error})" if each.error else ""
-        _out.print(Text(f"{each.sink}: told {each.n_told}{left}"))
+        _out.print(Text(f"{each.sink}: told {each.n_told}{left}"), soft_wrap=True)
 
 
 def _render_alerts(policy: Policy, report: Standing) -> None:
     if not report.alerts:
         _out.print(f"[green]{policy.database.name}: no alert stands[/]")
-        return
-    table = Table("since", "severity", "kind", "object", "what", title=policy.database.name)
-    for alert in report.alerts:
-        identity = alert.identity
-        cells = (f"{alert.since:%Y-%m-%d %H:%M}", alert.severity, identity.kind, identity.object)
-        table.add_row(*map(Text, (*cells, alert.message)))
-    _out.print(table)
+    _lines(report.alerts)
+
+
+def _lines(alerts: Iterable[Alert]) -> None:
+    """Show alerts, worst and oldest first."""
+    for alert in sorted(alerts, key=lambda a: (a.severity is not Severity.ERROR, a.since)):
+        _line(_state(alert, datetime.now(UTC)), alert)
+
+
+def _state(alert: Alert, now: datetime) -> str:
+    if alert.muted_until is not None and alert.is_muted(now):
+        return f"muted until {alert.muted_until:%Y-%m-%d %H:%M}"
+    if alert.acknowledged_until is not None and alert.is_acknowledged(now):
+        return f"taken on until {alert.acknowledged_until:%Y-%m-%d %H:%M}"
+    return "stands" if alert.told_at is not None else "waits"
+
+
+def _line(state: str, alert: Alert) -> None:
+    """One line an alert, as a finding is shown, with what came of it and since when."""
+    style = "bold red" if alert.severity is Severity.ERROR else "yellow"
+    what = Text.assemble(
+        f"{state:8}  ",
+        (alert.severity.value, style),
+        f" {alert.identity.kind} since {alert.since:%Y-%m-%d %H:%M}: {alert.message}",
+    )
+    _out.print(what, soft_wrap=True)

@@ -90,7 +90,7 @@ def render_applied(policy: Policy, report: Report) -> None:
 def render_status(policy: Policy, report: Report) -> None:
     """Show horizons, findings and the newest runs."""
     _title(policy, report)
-    if report.snapshot is not None:
+    if report.snapshot is not None and policy.partitions:
         _out.print(horizons(inventory(policy, report.snapshot, report.now)))
     _findings(report.findings)
     if report.runs:
