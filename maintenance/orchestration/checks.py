@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 import dagster as dg
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.runbook import entry
 
 LISTED = 50
 """How many objects a check names before it only counts the others."""
@@ -20,7 +21,9 @@ def check_specs(asset: dg.AssetKey, kinds: Collection[FindingKind]) -> list[dg.A
     """Return one check for every kind of finding that an asset can produce."""
     return [
         dg.AssetCheckSpec(
-            name=kind.value, asset=asset, description=f"Red when {kind.value} is found."
+            name=kind.value,
+            asset=asset,
+            description=f"Red when {kind.value} is found.\n\n{entry(kind)}",
         )
         for kind in sorted(kinds)
     ]

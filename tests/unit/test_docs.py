@@ -5,6 +5,7 @@ from pathlib import Path
 
 from maintenance.cli import cli
 from maintenance.engine.findings import FindingKind
+from maintenance.engine.runbook import by_itself, entry
 
 ROOT = Path(__file__).parents[2]
 DOCS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
@@ -13,6 +14,13 @@ DOCS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 def test_every_kind_of_finding_has_its_runbook_entry_and_no_other() -> None:
     entries = re.findall(r"^## (\w+)$", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
     assert sorted(entries) == sorted(kind.value for kind in FindingKind)
+
+
+def test_entries_of_the_runbook_are_there_for_the_software_to_show() -> None:
+    assert all(len(entry(kind)) > 50 for kind in FindingKind)
+    assert by_itself(FindingKind.PARTITION_GAP) == "the next run creates it"
+    assert by_itself(FindingKind.QUERY_SLOW) == "nothing"
+    assert max(len(by_itself(kind)) for kind in FindingKind) < 250
 
 
 def test_links_between_documents_lead_somewhere() -> None:
