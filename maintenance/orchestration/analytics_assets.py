@@ -1,7 +1,6 @@
 """The assets of stale analytics and of the application's cache."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 
@@ -12,10 +11,11 @@ from maintenance.engine.findings import Finding, FindingKind
 from maintenance.engine.runner import Outcome
 from maintenance.maintain import Report
 from maintenance.names import QualifiedName
-from maintenance.orchestration.checks import check_results, check_specs
+from maintenance.orchestration.frames import Frame, Told, face, subject_asset
+from maintenance.orchestration.markdown import code, table
 from maintenance.orchestration.matview_assets import matview_key, source_key
-from maintenance.orchestration.metadata import Metadata, actions_metadata
-from maintenance.orchestration.resources import Maintainer, fail_if_undone
+from maintenance.orchestration.metadata import Metadata
+from maintenance.orchestration.resources import Maintainer
 from maintenance.policy import Policy
 from maintenance.sizes import readable_size
 
@@ -36,54 +36,45 @@ def tables_watched(policy: Policy) -> set[QualifiedName]:
 
 def analytics_asset(policy: Policy) -> dg.AssetsDefinition:
     """Make the asset that shows stale computed rows, and recalculates them."""
-    key, kinds = analytics_key(policy), STALE_ANALYTICS.finding_kinds
-    tables = sorted(tables_watched(policy))
-
-    @dg.asset(
-        key=key,
-        deps=[source_key(policy, table) for table in tables],
-        group_name="analytics",
-        check_specs=check_specs(key, kinds),
-        pool=f"{policy.database.name}_work",
-        kinds={"postgres"},
-        tags={"database": policy.database.name},
+    arguments = face(
+        policy,
+        analytics_key(policy),
+        group="analytics",
+        deps=[source_key(policy, table) for table in sorted(tables_watched(policy))],
         freshness_policy=dg.FreshnessPolicy.time_window(
             fail_window=max(section.max_age for section in policy.stale_analytics)
         ),
-        description=(
+        about=(
             "Computed rows that are older than the policy allows though their activity is newer."
-            " Materializing recalculates them in small batches, where the policy says how.\n\n"
-            "**When red:** the failed check names the table, and how many rows are stale."
+            " Materializing recalculates them in small batches, where the policy says how."
         ),
+        when_red="the failed check names the table, and how many rows are stale.",
     )
-    def stale_analytics(
-        context: dg.AssetExecutionContext, maintainer: Maintainer
-    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
-        report = maintainer.apply(context, policy, STALE_ANALYTICS.name)
-        yield from check_results(key, kinds, report.findings)
-        fail_if_undone(report)
-        yield dg.MaterializeResult(asset_key=key, metadata=_analytics(policy, report))
-
-    return stale_analytics
+    frame = Frame(policy, STALE_ANALYTICS, arguments)
+    return subject_asset(frame, lambda _, report: _analytics(policy, report))
 
 
 def _analytics(policy: Policy, report: Report) -> Metadata:
     before = _stale(report.plan.findings)
     left = _stale(report.findings)
     done = {r.action.object: r.detail for r in report.results if r.outcome is Outcome.DONE}
-    lines = ["| table | stale before | recalculated | stale now |", "|---|--:|--:|--:|"]
-    for section in policy.stale_analytics:
-        name = str(section.table)
-        keys = done.get(name, {}).get("keys", 0)
-        lines.append(f"| `{name}` | {before.get(name, 0):,} | {keys:,} | {left.get(name, 0):,} |")
+    names = sorted((str(s.table) for s in policy.stale_analytics), key=lambda n: -left.get(n, 0))
+    rows = [
+        (
+            code(name),
+            f"{before.get(name, 0):,}",
+            f"{done.get(name, {}).get('keys', 0):,}",
+            f"{left.get(name, 0):,}",
+        )
+        for name in names
+    ]
     ages = [float(f.data["oldest_age_s"] or 0) for f in report.plan.findings if _is_stale(f)]
     return {
-        "tables": dg.MetadataValue.md("\n".join(lines)),
+        "tables": table(("table", "stale before:", "recalculated:", "stale now:"), rows),
         "stale_rows": sum(before.values()),
         "stale_rows_left": sum(left.values()),
         "rows_recalculated": sum(int(detail.get("keys", 0)) for detail in done.values()),
         "oldest_hours": round(max(ages, default=0.0) / 3600, 1),
-        **({"sql": actions_metadata(report)["sql"]} if report.plan.actions else {}),
     }
 
 
@@ -102,33 +93,28 @@ def cache_key(policy: Policy) -> dg.AssetKey:
 
 def cache_asset(policy: Policy) -> dg.AssetsDefinition:
     """Make the asset that shows how the application's cache does, and tells it what it is owed."""
-    key, kinds = cache_key(policy), CACHING.finding_kinds
-
-    @dg.asset(
-        key=key,
+    arguments = face(
+        policy,
+        cache_key(policy),
+        group="health",
+        kinds=("redis",),
         deps=[matview_key(policy, view.name) for view in policy.matviews if view.invalidates],
-        group_name="health",
-        check_specs=check_specs(key, kinds),
-        pool=f"{policy.database.name}_work",
-        kinds={"redis"},
-        tags={"database": policy.database.name},
-        description=(
+        about=(
             "The application's cache: hit rate since the last look, memory, evictions, keys that"
-            " never expire. Invalidations that it could not be told before are told now.\n\n"
-            "**When red:** the failed check says whether it is unreachable, or of little use."
+            " never expire. Invalidations that it could not be told before are told now."
         ),
+        when_red="the failed check says whether it is unreachable, or of little use.",
     )
-    def redis(
-        context: dg.AssetExecutionContext, maintainer: Maintainer
-    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
+    frame = Frame(policy, CACHING, arguments)
+
+    def look(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[Told]:
         before = maintainer.cache_facts(policy)
         report = maintainer.apply(context, policy, CACHING.name)
-        yield from check_results(key, kinds, report.findings)
-        fail_if_undone(report)
-        now = maintainer.cache_facts(policy)
-        yield dg.MaterializeResult(asset_key=key, metadata=_cache(report, before, now))
+        yield from frame.tell(
+            report, lambda: _cache(report, before, maintainer.cache_facts(policy))
+        )
 
-    return redis
+    return frame.asset(look)
 
 
 def _cache(report: Report, before: CacheFacts | None, now: CacheFacts | None) -> Metadata:

@@ -9,6 +9,8 @@ from maintenance.engine.requests import Request
 from maintenance.engine.runner import Outcome
 from maintenance.errors import ArchiveError
 from maintenance.names import slug
+from maintenance.orchestration.frames import face, make_asset
+from maintenance.orchestration.markdown import code
 from maintenance.orchestration.metadata import Metadata
 from maintenance.orchestration.partition_assets import GROUP, partitions_key
 from maintenance.orchestration.partition_sets import partition_set
@@ -30,24 +32,26 @@ def archives_asset(
 
     A period whose partition is gone already shows the archive that an earlier run has proven.
     """
-
-    @dg.asset(
-        key=archives_key(policy, section),
+    arguments = face(
+        policy,
+        archives_key(policy, section),
+        group=GROUP,
+        kinds=("postgres", archive.format),
         deps=[partitions_key(policy, section)],
-        group_name=GROUP,
         partitions_def=partition_set(section, now),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        pool=f"{policy.database.name}_work",
-        kinds={"postgres", archive.format},
-        tags={"database": policy.database.name},
         metadata={"dagster/table_name": str(section.table)},
-        description=(
-            f"Archives of `{section.table}`. Materializing a period writes its rows, reads them"
-            " back and compares; the partition stays. One archived already is verified again.\n\n"
-            "**When red:** the run's last error says what the storage or the table refused;"
-            " nothing that looks finished is left behind."
+        about=(
+            f"Archives of {code(str(section.table))}. Materializing a period writes its rows,"
+            " reads them back and compares; the partition stays. One archived already is verified"
+            " again."
+        ),
+        when_red=(
+            "the run's last error says what the storage or the table refused; nothing that looks"
+            " finished is left behind."
         ),
     )
+
     def archives(context: dg.AssetExecutionContext, maintainer: Maintainer) -> None:
         keys = tuple(context.partition_keys)
         report = maintainer.apply(
@@ -66,7 +70,7 @@ def archives_asset(
                 allow_retries=False,
             )
 
-    return archives
+    return make_asset(arguments, archives)
 
 
 def _manifests(policy: Policy, section: PartitionPolicy, archive: Archive) -> dict[str, Manifest]:

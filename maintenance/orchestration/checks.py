@@ -1,15 +1,21 @@
 """Findings as asset checks: red stands where the trouble is."""
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 import dagster as dg
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.runbook import entry
+from maintenance.orchestration.markdown import code, plain, table
+from maintenance.sizes import readable_number
+
+Metadata = dict[str, Any]
 
 LISTED = 50
 """How many objects a check names before it only counts the others."""
 
+_RANKS = (Severity.ERROR, Severity.WARN, Severity.INFO)
 _SEVERITIES = {
     Severity.ERROR: dg.AssetCheckSeverity.ERROR,
     Severity.WARN: dg.AssetCheckSeverity.WARN,
@@ -39,9 +45,9 @@ def check_results(
 
 
 def _result(asset: dg.AssetKey, kind: FindingKind, found: Sequence[Finding]) -> dg.AssetCheckResult:
-    worst = _worst(found)
-    listed = found[:LISTED]
-    lines = [finding.message for finding in listed]
+    ranked = sorted(found, key=lambda finding: _RANKS.index(finding.severity))
+    worst = ranked[0].severity if ranked else None
+    lines = [finding.message for finding in ranked[:LISTED]]
     if len(found) > LISTED:
         lines.append(f"and {len(found) - LISTED:,} more")
     return dg.AssetCheckResult(
@@ -50,17 +56,23 @@ def _result(asset: dg.AssetKey, kind: FindingKind, found: Sequence[Finding]) -> 
         passed=worst in (None, Severity.INFO),
         severity=_SEVERITIES[worst or Severity.WARN],
         description="\n".join(lines) or "nothing of this kind",
-        metadata={
-            "objects": len(found),
-            **{
-                finding.object: f"value {finding.value}, threshold {finding.threshold}"
-                for finding in listed
-                if finding.value is not None
-            },
-        },
+        metadata=_metadata(ranked),
     )
 
 
-def _worst(found: Sequence[Finding]) -> Severity | None:
-    ranked = [Severity.ERROR, Severity.WARN, Severity.INFO]
-    return min((f.severity for f in found), key=ranked.index, default=None)
+def _metadata(ranked: Sequence[Finding]) -> Metadata:
+    """Return numbers of the worst one to plot, and a table of all, the worst first."""
+    metadata: Metadata = {"objects": len(ranked)}
+    if ranked:
+        numbers = {"value": ranked[0].value, "threshold": ranked[0].threshold}
+        metadata |= {name: float(n) for name, n in numbers.items() if isinstance(n, int | float)}
+        metadata["found"] = table(_HEAD, map(_row, ranked[:LISTED]))
+    return metadata
+
+
+_HEAD = ("severity", "object", "value:", "threshold:")
+
+
+def _row(finding: Finding) -> tuple[str, ...]:
+    numbers = (readable_number(finding.value), readable_number(finding.threshold))
+    return finding.severity.value, code(finding.object), *map(plain, numbers)

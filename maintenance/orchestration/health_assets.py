@@ -1,6 +1,6 @@
 """The assets of health: what was seen, with a check for each kind of finding."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
@@ -9,24 +9,19 @@ from maintenance.bloat import BLOAT
 from maintenance.engine.runner import Outcome
 from maintenance.engine.subject import Subject
 from maintenance.maintain import Report
-from maintenance.orchestration.checks import check_results, check_specs
+from maintenance.orchestration.frames import Frame, face, subject_asset
 from maintenance.orchestration.health_metadata import (
     Metadata,
     bloat_metadata,
     workload_metadata,
 )
 from maintenance.orchestration.metadata import actions_metadata
-from maintenance.orchestration.resources import Maintainer, fail_if_undone
+from maintenance.orchestration.resources import Maintainer
 from maintenance.policy import Policy
 from maintenance.server.session import Connection
 from maintenance.workload import WORKLOAD
 
 GROUP = "health"
-
-WHEN_RED = (
-    "**When red:** open the failed check; its text names object, value and threshold, and what to"
-    " do. The runbook has an entry for each."
-)
 
 
 def health_assets(policy: Policy) -> list[dg.AssetsDefinition]:
@@ -59,29 +54,24 @@ def _asset(
     about: str,
     describe: Callable[[Policy, Connection], Metadata],
 ) -> dg.AssetsDefinition:
-    key, kinds = health_key(policy, subject), subject.finding_kinds
-
-    @dg.asset(
-        key=key,
-        group_name=GROUP,
-        check_specs=check_specs(key, kinds),
-        pool=f"{policy.database.name}_{pool}",
-        kinds={"postgres"},
-        tags={"database": policy.database.name},
-        description=f"{about}\n\n{WHEN_RED}",
+    arguments = face(
+        policy,
+        health_key(policy, subject),
+        group=GROUP,
+        pool=pool,
+        about=about,
+        when_red=(
+            "open the failed check; its text names object, value and threshold, and its"
+            " description what to do."
+        ),
     )
-    def look(
-        context: dg.AssetExecutionContext, maintainer: Maintainer
-    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
-        report = maintainer.apply(context, policy, subject.name)
-        yield from check_results(key, kinds, report.findings)
-        fail_if_undone(report)
+
+    def described(maintainer: Maintainer, report: Report) -> Metadata:
         with maintainer.history(policy) as store:
             metadata = describe(policy, store)
-        metadata |= {**actions_metadata(report), **_won(report)}
-        yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+        return {**metadata, **actions_metadata(report), **_won(report)}
 
-    return look
+    return subject_asset(Frame(policy, subject, arguments), described)
 
 
 def _won(report: Report) -> Metadata:

@@ -1,15 +1,14 @@
 """The asset that watches how indexes are used, and says which are not worth their cost."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
 from maintenance.engine.findings import Finding, FindingKind
 from maintenance.indexes import INDEXES
-from maintenance.orchestration.checks import check_results, check_specs
+from maintenance.orchestration.frames import Frame, face, subject_asset
 from maintenance.orchestration.markdown import code, sql, table
-from maintenance.orchestration.resources import Maintainer, fail_if_undone
 from maintenance.policy import Policy
 from maintenance.sizes import readable_size
 
@@ -35,33 +34,22 @@ def usage_key(policy: Policy) -> dg.AssetKey:
 
 def index_usage_asset(policy: Policy) -> dg.AssetsDefinition:
     """Make the asset that looks at all indexes, and remembers how often each was used."""
-    key = usage_key(policy)
-    kinds = INDEXES.finding_kinds
-
-    @dg.asset(
-        key=key,
-        group_name=GROUP,
-        check_specs=check_specs(key, kinds),
-        pool=f"{policy.database.name}_work",
-        kinds={"postgres"},
-        tags={"database": policy.database.name},
-        description=(
+    arguments = face(
+        policy,
+        usage_key(policy),
+        group=GROUP,
+        about=(
             "How often each index was used on the primary and its replicas, and which indexes are"
             " superfluous or unfit. Nothing is changed; each finding bears the statement that"
-            " would end it, and the one that would undo that.\n\n"
-            "**When red:** open the failed check; its text names the index, what it costs and what"
-            " to do. It is not urgent, unless an invalid index slows writes down."
+            " would end it, and the one that would undo that."
+        ),
+        when_red=(
+            "open the failed check; its text names the index, what it costs and what to do. It is"
+            " not urgent, unless an invalid index slows writes down."
         ),
     )
-    def index_usage(
-        context: dg.AssetExecutionContext, maintainer: Maintainer
-    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
-        report = maintainer.apply(context, policy, INDEXES.name)
-        yield from check_results(key, kinds, report.findings)
-        fail_if_undone(report)
-        yield dg.MaterializeResult(asset_key=key, metadata=advice_metadata(report.findings))
-
-    return index_usage
+    frame = Frame(policy, INDEXES, arguments)
+    return subject_asset(frame, lambda _, report: advice_metadata(report.findings))
 
 
 def advice_metadata(findings: Sequence[Finding]) -> dict[str, Any]:

@@ -14,7 +14,9 @@ from maintenance.matviews import MATVIEWS
 from maintenance.matviews.graph import in_circles, in_order
 from maintenance.names import QualifiedName, slug
 from maintenance.orchestration.checks import check_results, check_specs
+from maintenance.orchestration.frames import Told, belonging
 from maintenance.orchestration.lineage import header, query, relations_read
+from maintenance.orchestration.markdown import code, sql
 from maintenance.orchestration.metadata import Metadata
 from maintenance.orchestration.resources import Maintainer
 from maintenance.policy import MatviewPolicy, Policy
@@ -43,9 +45,9 @@ def source_spec(policy: Policy, name: QualifiedName) -> dg.AssetSpec:
         source_key(policy, name),
         group_name=SOURCES,
         kinds={"postgres", "table"},
-        tags={"database": policy.database.name},
+        **belonging(policy),
         metadata={"dagster/table_name": str(name)},
-        description=f"The application's table `{name}`. It is only read here.",
+        description=f"The application's table {code(str(name))}. It is only read here.",
     )
 
 
@@ -75,9 +77,7 @@ def matviews_asset(policy: Policy) -> dg.AssetsDefinition:
         can_subset=True,
         pool=f"{policy.database.name}_work",
     )
-    def matviews(
-        context: dg.AssetExecutionContext, maintainer: Maintainer
-    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
+    def matviews(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[Told]:
         chosen = {key: sections[key] for key in sections if key in context.selected_asset_keys}
         names = tuple(section.name for section in chosen.values())
         report = maintainer.apply(context, policy, MATVIEWS.name, Request(among=names))
@@ -110,16 +110,15 @@ def _spec(policy: Policy, section: MatviewPolicy) -> dg.AssetSpec:
     if section.unique_index:
         metadata["unique_index"] = ", ".join(section.unique_index)
     if section.invalidates:
-        metadata["invalidates"] = ", ".join(f"`{pattern}`" for pattern in section.invalidates)
+        metadata["invalidates"] = ", ".join(section.invalidates)
     if section.definition:
-        sql = query(section.definition)
-        metadata["definition"] = dg.MetadataValue.md(f"```sql\n{sql}\n```")
+        metadata["definition"] = sql([query(section.definition).rstrip("; \n")])
     return dg.AssetSpec(
         matview_key(policy, section.name),
         deps=upstream,
         group_name=GROUP,
         kinds={"postgres", "view"},
-        tags={"database": policy.database.name},
+        **belonging(policy),
         metadata=metadata,
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=section.max_age),
         description=_description(section),
@@ -131,7 +130,7 @@ def _spec(policy: Policy, section: MatviewPolicy) -> dg.AssetSpec:
 def _description(section: MatviewPolicy) -> str:
     what = header(section.definition) if section.definition else ""
     return (
-        f"{what or f'The materialized view `{section.name}`.'}\n\n"
+        f"{what or f'The materialized view {code(str(section.name))}.'}\n\n"
         "Materializing refreshes it, unless it is proven that nothing it reads has changed.\n\n"
         "**When red:** open the failed check, or the run's last error; the view keeps showing what"
         " it showed before."

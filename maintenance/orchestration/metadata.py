@@ -5,9 +5,11 @@ from typing import Any
 import dagster as dg
 
 from maintenance.catalog.history import History
-from maintenance.engine.runner import Outcome
+from maintenance.engine.actions import Action
+from maintenance.engine.runner import Outcome, Result
 from maintenance.maintain import Report
 from maintenance.names import slug
+from maintenance.orchestration.markdown import code, plain, sql, table
 from maintenance.orchestration.pictures import timeline
 from maintenance.partitions.inventory import PartitionFacts, TableInventory, inventory
 from maintenance.policy import PartitionPolicy, Policy
@@ -36,37 +38,38 @@ def period_metadata(
 def inventory_metadata(policy: Policy, report: Report) -> Metadata:
     """Return what the inventory shows: horizons, a list a table, and numbers to plot."""
     stock = _stock(policy, report)
-    metadata: Metadata = {"horizons": dg.MetadataValue.md(_horizons(stock))}
+    metadata: Metadata = {"horizons": _horizons(stock)}
     if stock:
         metadata["periods_ahead"] = min(table.ahead for table in stock)
-    done = [result for result in report.results if result.outcome is Outcome.DONE]
-    metadata["created"] = len(done)
+    metadata["created"] = sum(result.outcome is Outcome.DONE for result in report.results)
     for section in policy.partitions:
         metadata |= _table(slug(section.table), str(section.table), stock, report)
-    if done:
-        sql = ";\n".join(statement for result in done for statement in result.action.sql)
-        metadata["executed_sql"] = dg.MetadataValue.md(f"```sql\n{sql};\n```")
-    return metadata | cost_metadata(report)
+    return metadata
 
 
 def actions_metadata(report: Report) -> Metadata:
-    """Return what was done, or would be where nothing was: a table, and the SQL of it."""
+    """Return what was done, or would be where nothing was: numbers, and a table."""
     actions = report.plan.actions
     metadata: Metadata = {"actions": len(actions), "findings": len(report.findings)}
-    if not actions:
-        return metadata
-    results = {result.action.id: result for result in report.results}
-    lines = ["| action | object | period | outcome | why |", "|---|---|---|---|---|"]
-    for action in actions:
-        result = results.get(action.id)
-        outcome = result.outcome.value if result else "planned"
-        why = (result.error if result else None) or action.reason
-        period = action.period or ""
-        lines.append(f"| {action.kind} | `{action.object}` | {period} | {outcome} | {why} |")
-    sql = ";\n".join(statement for action in actions for statement in action.sql)
-    metadata["what"] = dg.MetadataValue.md("\n".join(lines))
-    metadata["sql"] = dg.MetadataValue.md(f"```sql\n{sql};\n```")
+    if actions:
+        results = {result.action.id: result for result in report.results}
+        rows = [_action(action, results.get(action.id)) for action in actions[:LISTED]]
+        metadata["what"] = table(("action", "object", "period", "outcome", "why"), rows)
     return metadata
+
+
+def _action(action: Action, result: Result | None) -> tuple[str, ...]:
+    outcome = result.outcome.value if result else "planned"
+    why = (result.error if result else None) or action.reason
+    return action.kind.value, code(action.object), action.period or "", outcome, plain(why)
+
+
+def sql_metadata(report: Report) -> Metadata:
+    """Return the statements that were executed; where none was, those that would be."""
+    done = [result.action for result in report.results if result.outcome is Outcome.DONE]
+    named = {"executed_sql": done} if report.results else {"planned_sql": report.plan.actions}
+    found = {name: [s for a in actions for s in a.sql] for name, actions in named.items()}
+    return {name: sql(statements) for name, statements in found.items() if statements}
 
 
 def cost_metadata(report: Report) -> Metadata:
@@ -102,40 +105,41 @@ def _period(facts: PartitionFacts, *, created: bool) -> Metadata:
 
 
 def _table(key: str, name: str, stock: tuple[TableInventory, ...], report: Report) -> Metadata:
-    found = [table for table in stock if table.table == name]
-    if not found:
+    each = next((table for table in stock if table.table == name), None)
+    if each is None:
         return {}
-    (table,) = found
     history = report.snapshot.history if report.snapshot is not None else History()
     return {
-        f"{key}_ahead": table.ahead,
-        f"{key}_partitions": len(table.partitions),
-        f"{key}_rows": table.n_rows,
-        f"{key}_megabytes": round(table.size_bytes / 2**20, 1),
-        key: dg.MetadataValue.md(_partitions(table)),
-        f"{key}_timeline": timeline(table, report.now, history.archives.get(name, ())),
+        f"{key}_ahead": each.ahead,
+        f"{key}_partitions": len(each.partitions),
+        f"{key}_rows": each.n_rows,
+        f"{key}_megabytes": round(each.size_bytes / 2**20, 1),
+        key: _partitions(each),
+        f"{key}_timeline": timeline(each, report.now, history.archives.get(name, ())),
     }
 
 
-def _horizons(stock: tuple[TableInventory, ...]) -> str:
-    lines = ["| table | ahead | horizon | size |", "|---|--:|---|--:|"]
-    lines += [
-        f"| `{table.table}` | {table.ahead} of {table.premake} | {table.horizon} |"
-        f" {readable_size(table.size_bytes)} |"
-        for table in stock
+def _horizons(stock: tuple[TableInventory, ...]) -> dg.MarkdownMetadataValue:
+    rows = [
+        (
+            code(each.table),
+            f"{each.ahead} of {each.premake}",
+            each.horizon,
+            readable_size(each.size_bytes),
+        )
+        for each in sorted(stock, key=lambda each: each.ahead - each.premake)
     ]
-    return "\n".join(lines)
+    return table(("table", "ahead:", "horizon", "size:"), rows)
 
 
-def _partitions(table: TableInventory) -> str:
-    lines = ["| partition | from | to | rows | size |", "|---|---|---|--:|--:|"]
-    lines += [_row(facts) for facts in reversed(table.partitions[-LISTED:])]
-    older = len(table.partitions) - LISTED
-    return "\n".join([*lines, f"\nand {older} older ones"] if older > 0 else lines)
+def _partitions(stock: TableInventory) -> dg.MarkdownMetadataValue:
+    rows = [_row(facts) for facts in reversed(stock.partitions[-LISTED:])]
+    older = len(stock.partitions) - LISTED
+    head = ("partition", "from", "to", "rows:", "size:")
+    return table(head, rows, f"and {older} older ones" if older > 0 else "")
 
 
-def _row(facts: PartitionFacts) -> str:
+def _row(facts: PartitionFacts) -> tuple[str, ...]:
     lower, upper = (f"{at:%Y-%m-%d %H:%M}" if at else "…" for at in (facts.lower, facts.upper))
     rows = f"~{facts.n_rows:,}" if facts.n_rows is not None else "not analyzed"
-    size = readable_size(facts.size_bytes)
-    return f"| `{facts.name}` | {lower} | {upper} | {rows} | {size} |"
+    return code(facts.name), lower, upper, rows, readable_size(facts.size_bytes)

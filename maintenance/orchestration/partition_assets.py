@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator
 from datetime import datetime
-from typing import Any
 
 import dagster as dg
 
@@ -10,7 +9,8 @@ from maintenance.engine.requests import Request
 from maintenance.engine.runner import Outcome
 from maintenance.maintain import Report
 from maintenance.names import slug
-from maintenance.orchestration.checks import check_results, check_specs
+from maintenance.orchestration.frames import Frame, Told, face, make_asset
+from maintenance.orchestration.markdown import code
 from maintenance.orchestration.metadata import inventory_metadata, period_metadata
 from maintenance.orchestration.partition_sets import partition_set
 from maintenance.orchestration.resources import Maintainer, fail_if_undone
@@ -29,24 +29,26 @@ def partitions_asset(
     policy: Policy, section: PartitionPolicy, now: datetime
 ) -> dg.AssetsDefinition:
     """Make the asset whose materialization ensures that the physical partitions exist."""
-
-    @dg.asset(
-        key=partitions_key(policy, section),
-        group_name=GROUP,
+    arguments = face(
+        policy,
+        partitions_key(policy, section),
+        group=GROUP,
+        pool="ddl",
+        kinds=("postgres", "table"),
         partitions_def=partition_set(section, now),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        pool=f"{policy.database.name}_ddl",
-        kinds={"postgres", "table"},
-        tags={"database": policy.database.name},
         metadata={"dagster/table_name": str(section.table), "key": section.column},
-        description=(
-            f"Partitions of `{section.table}`, one for each period of {section.interval.value},"
-            f" {section.premake} ahead of now. Materializing a period makes sure that its"
-            " partition exists; one that exists is left alone.\n\n"
-            "**When red:** the run's last error says which lock was busy or what stands in the"
-            " way; nothing is half made, so run it again once that is mended."
+        about=(
+            f"Partitions of {code(str(section.table))}, one for each period of"
+            f" {section.interval.value}, {section.premake} ahead of now. Materializing a period"
+            " makes sure that its partition exists; one that exists is left alone."
+        ),
+        when_red=(
+            "the run's last error says which lock was busy or what stands in the way; nothing is"
+            " half made, so run it again once that is mended."
         ),
     )
+
     def ensure_partitions(context: dg.AssetExecutionContext, maintainer: Maintainer) -> None:
         keys = tuple(context.partition_keys)
         report = maintainer.apply(context, policy, PARTITIONS.name, Request(section.table, keys))
@@ -56,40 +58,39 @@ def partitions_asset(
         fail_if_undone(report)
         fail_if_absent(report, set(keys) - present.keys())
 
-    return ensure_partitions
+    return make_asset(arguments, ensure_partitions)
+
+
+def inventory_key(policy: Policy) -> dg.AssetKey:
+    """Return the key `<db>/partition_inventory`."""
+    return dg.AssetKey([policy.database.name, "partition_inventory"])
 
 
 def inventory_asset(policy: Policy) -> dg.AssetsDefinition:
     """Make the asset that shows what the catalog holds, and repairs what is missing."""
-    key = dg.AssetKey([policy.database.name, "partition_inventory"])
-    kinds = PARTITIONS.finding_kinds
-
-    @dg.asset(
-        key=key,
+    arguments = face(
+        policy,
+        inventory_key(policy),
+        group=GROUP,
+        pool="ddl",
         deps=[partitions_key(policy, section) for section in policy.partitions],
-        group_name=GROUP,
-        check_specs=check_specs(key, kinds),
-        pool=f"{policy.database.name}_ddl",
-        kinds={"postgres"},
-        tags={"database": policy.database.name},
-        description=(
+        about=(
             "Every partition as the catalog has it, not as past runs left it green. Missing"
-            " periods up to the horizon are created on the way.\n\n"
-            "**When red:** open the failed check; its text names table, value and threshold, and"
-            " what to do."
+            " periods up to the horizon are created on the way."
+        ),
+        when_red=(
+            "open the failed check; its text names table, value and threshold, and what to do."
         ),
     )
-    def partition_inventory(
-        context: dg.AssetExecutionContext, maintainer: Maintainer
-    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
+    frame = Frame(policy, PARTITIONS, arguments)
+
+    def take_stock(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[Told]:
         report = maintainer.apply(context, policy, PARTITIONS.name)
         for event in repaired(policy, report):
             context.log_event(event)
-        yield from check_results(key, kinds, report.findings)
-        fail_if_undone(report)
-        yield dg.MaterializeResult(asset_key=key, metadata=inventory_metadata(policy, report))
+        yield from frame.tell(report, lambda: inventory_metadata(policy, report))
 
-    return partition_inventory
+    return frame.asset(take_stock)
 
 
 def repaired(policy: Policy, report: Report) -> Iterator[dg.AssetMaterialization]:

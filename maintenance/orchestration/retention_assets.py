@@ -2,18 +2,16 @@
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import Any
 
 import dagster as dg
 
 from maintenance.engine.requests import Request
-from maintenance.orchestration.checks import check_results, check_specs
+from maintenance.orchestration.frames import Frame, Told, face
 from maintenance.orchestration.metadata import actions_metadata
-from maintenance.orchestration.resources import Maintainer, fail_if_undone
+from maintenance.orchestration.partition_assets import GROUP, inventory_key
+from maintenance.orchestration.resources import Maintainer
 from maintenance.policy import Policy
 from maintenance.retention import RETENTION
-
-GROUP = "partitions"
 
 
 class Mode(Enum):
@@ -47,33 +45,31 @@ def run_config(policy: Policy, mode: Mode) -> dg.RunConfig:
 
 def retention_asset(policy: Policy) -> dg.AssetsDefinition:
     """Make the asset that retires expired partitions."""
-    key = retention_key(policy)
-    kinds = RETENTION.finding_kinds
-
-    @dg.asset(
-        key=key,
-        deps=[dg.AssetKey([policy.database.name, "partition_inventory"])],
-        group_name=GROUP,
-        check_specs=check_specs(key, kinds),
-        pool=f"{policy.database.name}_ddl",
-        kinds={"postgres"},
-        tags={"database": policy.database.name},
-        description=(
+    arguments = face(
+        policy,
+        retention_key(policy),
+        group=GROUP,
+        pool="ddl",
+        deps=[inventory_key(policy)],
+        about=(
             "Expired partitions are archived, detached and dropped, as the policy says. Launched"
-            " by hand it only shows the plan; set `mode: APPLY` to carry it out.\n\n"
-            "**When red:** the failed check or the run's last error names the partition and what"
-            " stands in the way; nothing is dropped without its proof."
+            " by hand it only shows the plan; set `mode: APPLY` to carry it out."
+        ),
+        when_red=(
+            "the failed check or the run's last error names the partition and what stands in the"
+            " way; nothing is dropped without its proof."
         ),
     )
-    def retention(
+    frame = Frame(policy, RETENTION, arguments)
+
+    def retire(
         context: dg.AssetExecutionContext, config: RetentionConfig, maintainer: Maintainer
-    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
+    ) -> Iterator[Told]:
         request = Request(max_per_run=config.max_per_run or None)
         act = maintainer.apply if config.mode is Mode.APPLY else maintainer.plan
         report = act(context, policy, RETENTION.name, request)
-        yield from check_results(key, kinds, report.findings)
-        fail_if_undone(report)
-        metadata = {"mode": config.mode.value, **actions_metadata(report)}
-        yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+        yield from frame.tell(
+            report, lambda: {"mode": config.mode.value, **actions_metadata(report)}
+        )
 
-    return retention
+    return frame.asset(retire)

@@ -7,7 +7,7 @@ from pydantic import Field
 from maintenance.policy.references import PostgresUrl, RedisUrl, at
 from maintenance.policy.section import Section, as_written
 from maintenance.policy.units import Duration, KeepSpan, Timeout
-from maintenance.policy.values import Cron, DatabaseName, SearchPath
+from maintenance.policy.values import Cron, DatabaseName, Owner, SearchPath
 
 Replica = Annotated[PostgresUrl, at("database.replicas")]
 
@@ -21,6 +21,8 @@ class DatabasePolicy(Section):
     """The primary."""
     replicas: Annotated[tuple[Replica, ...], Field(strict=False)] = ()
     """Standbys whose index usage counts too."""
+    owners: Annotated[tuple[Owner, ...], Field(strict=False)] = ()
+    """Who is shown in Dagster as the owner of its assets."""
     optional_replicas: bool = True
     """A missing replica variable is a finding, not an error."""
     search_path: SearchPath = "public"

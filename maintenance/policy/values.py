@@ -71,6 +71,17 @@ DatabaseName = Annotated[
 ]
 """Names the database in asset keys, paths and messages."""
 
+Owner = Annotated[
+    str,
+    matching(
+        r"team:\S+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}",
+        "team:<name>, or an address",
+        "team:data",
+        "dba@example.com",
+    ),
+]
+"""Whom to ask about a database."""
+
 _IDENTIFIER = r'("([^"]|"")+"|[A-Za-z_$][\w$]*)'
 SearchPath = Annotated[
     str,

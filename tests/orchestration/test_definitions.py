@@ -118,6 +118,20 @@ def test_assets_are_grouped_tagged_and_described(definitions: dg.Definitions) ->
     assert found["app/partitions/events"].metadata["dagster/table_name"] == "public.events"
 
 
+def test_owners_of_a_database_own_its_assets(tmp_path: Path) -> None:
+    owners = ["team:data", "dba@example.com"]
+    write_policy(tmp_path, URL, EVENTS, database={"name": "app", "url": URL, "owners": owners})
+    assert {tuple(spec.owners) for spec in specs(build([tmp_path], NOW)).values()} == {
+        tuple(owners)
+    }
+
+
+def test_checks_say_what_the_runbook_says(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    found = {key.name: graph.get_check_spec(key).description for key in graph.asset_check_keys}
+    assert "**By itself:** the next run creates it" in (found["partition_gap"] or "")
+
+
 def test_every_asset_waits_for_the_pool_of_its_database(definitions: dg.Definitions) -> None:
     assets = definitions.resolve_asset_graph().assets_defs
     assert {pool for asset in assets for pool in asset.op.pools} == {"app_ddl"}

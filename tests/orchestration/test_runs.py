@@ -207,9 +207,12 @@ def test_findings_are_red_where_they_stand_with_value_and_threshold(
     assert "public.gone: no such table" in (found["no_such_table"].description or "")
     assert "found an unpartitioned table" in (found["not_partitioned"].description or "")
     short = found["partition_horizon_short"]
-    assert short.metadata["public.events"].value == "value 0, threshold 3"
-    assert short.metadata["public.wide"].value == "value 0, threshold 3"
-    assert short.metadata["objects"].value == 2
+    assert "| warn | ` public.wide ` | 0 | 3 |" in str(short.metadata["found"].value)
+    assert {key: short.metadata[key].value for key in ("objects", "value", "threshold")} == {
+        "objects": 2,
+        "value": 0,
+        "threshold": 3,
+    }
     assert (short.description or "").count("0 of 3 partitions ahead exist") == 2
 
 
