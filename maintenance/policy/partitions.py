@@ -1,5 +1,6 @@
 """What the owner wants of a partitioned table."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, cast
 
@@ -43,6 +44,10 @@ class Archive(Section):
     """PostgreSQL's own COPY text, compressed, or Parquet."""
 
 
+_FLEETING = re.compile(r"(^|::)memory:", re.IGNORECASE)
+"""Stores that end with the process."""
+
+
 class RetentionPolicy(Section):
     """When a period may go, and how."""
 
@@ -51,7 +56,7 @@ class RetentionPolicy(Section):
     action: Literal["keep", "detach", "drop", "archive_then_drop"] = "keep"
     """What happens to it then."""
     archive: Archive | None = Field(default=None, validate_default=True)
-    """Needed by archive_then_drop."""
+    """Needed by archive_then_drop, and then no `memory://`."""
     grace: Span = as_written("0 days")
     """How long it stays detached before it is dropped."""
     max_per_run: Annotated[int, whole(1)] = 3
@@ -62,9 +67,14 @@ class RetentionPolicy(Section):
     @field_validator("archive", mode="after")
     @classmethod
     def _need_archive(cls, archive: Archive | None, info: ValidationInfo) -> Archive | None:
-        if archive is None and info.data.get("action") == "archive_then_drop":
+        if info.data.get("action") != "archive_then_drop":
+            return archive
+        if archive is None:
             wanted = "the place where archive_then_drop puts rows, such as {url: ./archive}"
             raise refused(wanted, found="nothing")
+        if _FLEETING.search(archive.url):
+            wanted = "a place that outlives this program, for the rows are dropped behind it"
+            raise refused(wanted, found=archive.url)
         return archive
 
 

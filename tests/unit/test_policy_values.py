@@ -321,6 +321,12 @@ def test_archive_then_drop_needs_an_archive() -> None:
     assert caught.value.errors()[0]["loc"] == ("retention", "archive")
 
 
+@pytest.mark.parametrize("url", ["memory://a", "MEMORY://a", "simplecache::memory://a"])
+def test_no_row_is_dropped_behind_an_archive_that_ends_with_the_process(url: str) -> None:
+    with pytest.raises(ValidationError, match="a place that outlives this program"):
+        table(retention={"keep": "1 year", "action": "archive_then_drop", "archive": {"url": url}})
+
+
 @pytest.mark.parametrize("action", ["keep", "detach", "drop"])
 def test_archive_beside_an_action_that_never_archives_is_allowed(action: str) -> None:
     section = {"keep": "1 year", "action": action, "archive": {"url": "memory://a"}}

@@ -179,7 +179,7 @@ def test_action_detach_never_drops() -> None:
 
 def test_archive_stands_before_detach_and_drop() -> None:
     result = retired(
-        *months("2026-08", "2026-11"), action="archive_then_drop", archive={"url": "memory://a"}
+        *months("2026-08", "2026-11"), action="archive_then_drop", archive={"url": "/archive"}
     )
     assert [kind for kind, _ in done(result)] == [
         "archive_partition",
