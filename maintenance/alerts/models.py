@@ -70,7 +70,7 @@ class Sight:
     """What one look at one database found, and what it could have found.
 
     Attributes:
-        findings: those that stand.
+        findings: those that stand; some say of what nobody can tell whether it does.
         kinds: the kinds that were looked for with open eyes. An alert of another kind stays as
             it is: not to see a fire is not the end of a fire.
         only: the one object that was looked at; None for all.
@@ -83,7 +83,9 @@ class Sight:
 
     def covers(self, identity: Identity) -> bool:
         """Whether an alert that has no finding is over."""
-        return identity.kind in self.kinds and self.only in (None, identity.object)
+        kind, name = identity.kind, identity.object
+        looked = kind in self.kinds and self.only in (None, name)
+        return looked and not any(found.leaves_open(kind, name) for found in self.findings)
 
     def by_identity(self) -> dict[Identity, Finding]:
         """The findings by what makes them the same."""

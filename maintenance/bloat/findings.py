@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from maintenance.bloat.models import Bloat, Extension, Method, Past, Seen, SeenIndex, Stock
-from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.engine.requests import Request
 from maintenance.policy import Policy
 from maintenance.policy.health import BloatPolicy
@@ -15,6 +15,7 @@ MOST_UNKNOWN = 20
 SETTLED = 0.3
 """A btree filled in random order settles below this, and comes back to it after a rebuild."""
 TREND = timedelta(days=7)
+_KINDS = (FindingKind.TABLE_BLOAT.value, FindingKind.INDEX_BLOAT.value)
 
 
 def findings(
@@ -110,7 +111,12 @@ def _unknown(database: str, unknown: Sequence[Seen], stock: Stock) -> Iterator[F
             str(each.relation),
             f"{_name(each)}: how much of {readable_size(each.size_bytes)} is empty is not known:"
             f" {bloat.reason} ({bloat.remedy})",
-            data={"size_bytes": each.size_bytes, "reason": bloat.reason, "remedy": bloat.remedy},
+            data={
+                "size_bytes": each.size_bytes,
+                "reason": bloat.reason,
+                "remedy": bloat.remedy,
+                UNKNOWN: dict.fromkeys(_KINDS, [str(each.relation)]),
+            },
         )
     rest = largest[MOST_UNKNOWN:]
     if rest:
@@ -122,4 +128,5 @@ def _unknown(database: str, unknown: Sequence[Seen], stock: Stock) -> Iterator[F
             f"{database}: how empty {len(rest):,} further relations are is not known either,"
             f" {readable_size(size)} in all",
             value=len(rest),
+            data={UNKNOWN: dict.fromkeys(_KINDS, [str(each.relation) for each in rest])},
         )

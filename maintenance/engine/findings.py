@@ -1,6 +1,6 @@
 """Findings: what the owner should know."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -92,6 +92,13 @@ FITNESS = frozenset(
 """The kinds that say whether a policy can be carried out at all: what `check` reports."""
 
 
+UNKNOWN = "unknown"
+"""Key in a finding's data: by kind, on which objects nobody can tell now; None for all of them.
+
+An object stands for those below it too: `app/query` for `app/query/4f2a`.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing the owner should know about one object.
@@ -110,6 +117,14 @@ class Finding:
     value: float | str | None = None
     threshold: float | str | None = None
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def leaves_open(self, kind: FindingKind, name: str) -> bool:
+        """Whether it says that nobody can tell now if something of a kind stands on an object."""
+        unknown: Mapping[str, Collection[str] | None] = self.data.get(UNKNOWN, {})
+        objects = unknown.get(kind, ())
+        return objects is None or any(
+            name == each or name.startswith(f"{each}/") for each in objects
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The finding as the command line prints it."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.indexes.models import ForeignKey
 from maintenance.indexes.reasons import reason
 from maintenance.indexes.seen import Seen
@@ -40,7 +40,7 @@ def findings(policy: Policy, limits: IndexesPolicy, seen: Seen, now: datetime) -
         if witness.usage is None:
             yield _unreachable(policy, witness)
     for relation in seen.catalog.blind:
-        yield _blind(relation)
+        yield _blind(relation, seen)
     if seen.judgement.unproven:
         yield _unproven(policy, limits, seen, now)
 
@@ -84,9 +84,13 @@ def _per_day(count: int, primary: Witness) -> float:
     return round(count / max(1.0, counted.total_seconds() / _DAY_S), 1)
 
 
+def _key_name(key: ForeignKey, seen: Seen) -> str:
+    return f"{seen.catalog.tables[key.table_oid].relation}.{quote(key.name)}"
+
+
 def _unindexed(key: ForeignKey, limits: IndexesPolicy, seen: Seen) -> Finding:
     table = seen.catalog.tables[key.table_oid]
-    name = f"{table.relation}.{quote(key.name)}"
+    name = _key_name(key, seen)
     size_bytes = max(0, table.pages) * PAGE_BYTES
     # A partitioned table has rows, once it is analyzed, and no size of its own.
     many = limits.low_cardinality.min_rows
@@ -115,13 +119,21 @@ def _unreachable(policy: Policy, witness: Witness) -> Finding:
     )
 
 
-def _blind(relation: QualifiedName) -> Finding:
+def _blind(relation: QualifiedName, seen: Seen) -> Finding:
+    names = list(map(str, seen.catalog.blind[relation]))
+    keys = [
+        _key_name(key, seen)
+        for key in seen.catalog.foreign_keys
+        if (table := seen.catalog.tables.get(key.table_oid)) and table.relation == relation
+    ]
+    unknown = {kind.value: names for kind in _KINDS.values()} | {FindingKind.FK_UNINDEXED.value: keys}
     return Finding(
         FindingKind.MONITOR_BLIND,
         Severity.WARN,
         str(relation),
         f"{relation}: its indexes could not be read behind an ACCESS EXCLUSIVE lock; the next run"
         " looks again",
+        data={"table": str(relation), UNKNOWN: unknown},
     )
 
 
@@ -144,5 +156,7 @@ def _unproven(policy: Policy, limits: IndexesPolicy, seen: Seen, now: datetime) 
             "indexes": found[:_MOST_NAMED],
             "n_indexes": len(found),
             "gaps": dict(seen.judgement.gaps),
+            # an alert on one of them stays until somebody knows better
+            UNKNOWN: {FindingKind.INDEX_UNUSED.value: found if len(found) <= _MOST_NAMED else None},
         },
     )

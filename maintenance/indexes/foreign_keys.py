@@ -14,11 +14,10 @@ def servants(catalog: Catalog) -> Served:
     indexes: dict[int, list[Index]] = defaultdict(list)
     for index in catalog.indexes:
         indexes[index.table_oid].append(index)
-    blind = set(catalog.blind)
     return {
         key: [index for index in indexes[key.table_oid] if serves(index, key)]
         for key in catalog.foreign_keys
-        if key.table_oid in catalog.tables and catalog.tables[key.table_oid].relation not in blind
+        if (table := catalog.tables.get(key.table_oid)) and table.relation not in catalog.blind
     }
 
 

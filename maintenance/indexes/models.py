@@ -1,6 +1,6 @@
 """Indexes and what they stand on, as the catalog has them. Frozen, free of the database."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -131,10 +131,13 @@ class Catalog:
 
     Attributes:
         tables: by oid.
-        blind: tables behind somebody's ACCESS EXCLUSIVE lock; their indexes are left out.
+        blind: tables behind somebody's ACCESS EXCLUSIVE lock, with their indexes, which are left
+            out.
     """
 
     indexes: tuple[Index, ...]
     tables: Mapping[int, Table]
     foreign_keys: tuple[ForeignKey, ...] = ()
-    blind: tuple[QualifiedName, ...] = ()
+    blind: Mapping[QualifiedName, Sequence[QualifiedName]] = field(
+        default_factory=dict[QualifiedName, Sequence[QualifiedName]]
+    )

@@ -73,12 +73,15 @@ def _look(connection: Connection, time_cap: timedelta, min_rows: int) -> Catalog
         # A table made between two of the queries is left to the next look.
         indexes = [(row.is_readable, _index(row)) for row in rows if row.table_oid in tables]
         columns = _columns(connection, tables, [index for _, index in indexes], min_rows)
-    blind = {tables[index.table_oid].relation for is_read, index in indexes if not is_read}
+    blind: dict[QualifiedName, list[QualifiedName]] = defaultdict(list)
+    for is_read, index in indexes:
+        if not is_read:
+            blind[tables[index.table_oid].relation].append(index.relation)
     return Catalog(
         indexes=tuple(index for is_read, index in indexes if is_read),
         tables=tables | {oid: replace(tables[oid], columns=columns[oid]) for oid in columns},
         foreign_keys=tuple(_foreign_key(row) for row in keys),
-        blind=tuple(sorted(blind)),
+        blind={relation: blind[relation] for relation in sorted(blind)},
     )
 
 

@@ -13,6 +13,7 @@ from maintenance.engine.findings import Finding, FindingKind
 from maintenance.errors import UsageError
 from maintenance.indexes import INDEXES
 from maintenance.indexes.servers import read_usage
+from maintenance.notify import notify
 from maintenance.policy import Policy
 from tests.builders import Database, server_folder
 from tests.policies import make_policy
@@ -249,6 +250,46 @@ def test_replica_that_is_down_lets_nothing_be_called_unused(
     (unreachable,) = findings[FindingKind.REPLICA_UNREACHABLE]
     assert unreachable.object == "lost/replica 1"
     assert UNPROVEN in findings
+
+
+def test_alert_on_unused_index_outlasts_a_replica_that_is_down(
+    cluster: tuple[PostgresServer, PostgresServer], tmp_path: Path, start: datetime
+) -> None:
+    primary, replica = cluster
+    until(lambda: _caught_up(primary, replica))
+    policy = make_policy(
+        tmp_path,
+        primary.url(),
+        indexes={},
+        name="shaky",
+        database={"name": "shaky", "url": primary.url(), "replicas": [replica.url()]},
+    )
+
+    def told(hours: int) -> list[tuple[str, str, str]]:
+        events = notify(policy, now=start + AFTER + timedelta(hours=hours)).events
+        found = ((e.turn.value, *e.alert.identity[1:]) for e in events)
+        return [(turn, kind.value, name) for turn, kind, name in found if kind in watched]
+
+    watched = {UNUSED, FindingKind.REPLICA_UNREACHABLE}
+    advice(policy, start)
+    use(replica.url(), "b")
+    until(lambda: scans(replica.url())["events_b"] > 0)
+    assert told(0) == [("raised", "index_unused", "public.events_a")]
+    replica.stop()
+    try:
+        assert told(1) == [("raised", "replica_unreachable", "shaky/replica 1")]
+    finally:
+        replica.start()
+    until(lambda: _caught_up(primary, replica))
+    assert told(2) == [("resolved", "replica_unreachable", "shaky/replica 1")]
+    replica.stop()
+    try:
+        use(primary.url(), "a")
+        until(lambda: scans(primary.url())["events_a"] > 0)
+        gone = told(3)
+    finally:
+        replica.start()
+    assert ("resolved", "index_unused", "public.events_a") in gone, "one that was used is known"
 
 
 @pytest.mark.pg("== 18")

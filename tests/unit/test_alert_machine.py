@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from maintenance.alerts.machine import judge
 from maintenance.alerts.models import Alert, Identity, Judgement, Sight, Turn
-from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.policy.alerts import AlertsPolicy
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -95,6 +95,36 @@ def test_kind_that_was_not_looked_for_keeps_its_alert() -> None:
     blind = a_sight(kinds=frozenset({HORIZON}))
     rounds = [(HOUR, a_sight(a_finding())), (2 * HOUR, blind), (3 * HOUR, a_sight())]
     assert after(*rounds) == [RAISED, [], RESOLVED]
+
+
+@pytest.mark.parametrize(
+    ("objects", "turns"),
+    [
+        (["public.events"], []),
+        (None, []),
+        (["public"], RESOLVED),
+        (["public.event"], RESOLVED),
+        ([], RESOLVED),
+    ],
+    ids=["it", "all", "no parent of it", "no beginning of it", "none"],
+)
+def test_object_that_nobody_can_tell_about_keeps_its_alert(
+    objects: list[str] | None, turns: list[Any]
+) -> None:
+    unsure = a_finding(
+        "app", Severity.INFO, FindingKind.INDEX_EVIDENCE_INSUFFICIENT, data=unknown(objects)
+    )
+    assert after((HOUR, a_sight(a_finding())), (2 * HOUR, a_sight(unsure)))[1] == turns
+
+
+def test_object_stands_for_those_below_it() -> None:
+    query = a_finding("app/query/4f2a")
+    unsure = a_finding("app", Severity.INFO, HORIZON, data=unknown(["app/query"]))
+    assert after((HOUR, a_sight(query)), (2 * HOUR, a_sight(unsure)))[1] == []
+
+
+def unknown(objects: list[str] | None) -> dict[str, Any]:
+    return {UNKNOWN: {GAP.value: objects}}
 
 
 @pytest.mark.parametrize(("value", "turns"), [(0.89, []), (0.82, []), (0.80, RESOLVED)])
