@@ -4,6 +4,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import psycopg
+
 from maintenance.demo.account import server_account
 from maintenance.demo.postgres import PostgresServer
 
@@ -16,7 +18,7 @@ def make_replica(primary: PostgresServer, home: Path, binaries: Path) -> Postgre
         home: the folder of the copy; its parent must be open to the server's account.
         binaries: the programs the primary was made with.
     """
-    standby = PostgresServer(binaries, home, fsync=False)
+    standby = PostgresServer(binaries, home, fsync=False, settings=primary.settings)
     standby.data.mkdir(parents=True)
     shutil.copy(primary.data / "password", standby.data)
     account = server_account()
@@ -38,3 +40,13 @@ def make_replica(primary: PostgresServer, home: Path, binaries: Path) -> Postgre
     )
     standby.start()
     return standby
+
+
+def caught_up(primary: PostgresServer, replica: PostgresServer) -> bool:
+    """Tell whether the replica has replayed all that the primary has written."""
+    with psycopg.connect(primary.url(), autocommit=True) as connection:
+        row = connection.execute("SELECT pg_current_wal_lsn()::text").fetchone()
+    with psycopg.connect(replica.url(), autocommit=True) as connection:
+        assert row is not None
+        done = connection.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", row).fetchone()
+    return done == (True,)

@@ -15,7 +15,6 @@ MOST_UNKNOWN = 20
 SETTLED = 0.3
 """A btree filled in random order settles below this, and comes back to it after a rebuild."""
 TREND = timedelta(days=7)
-_KINDS = (FindingKind.TABLE_BLOAT.value, FindingKind.INDEX_BLOAT.value)
 
 
 def findings(
@@ -115,7 +114,7 @@ def _unknown(database: str, unknown: Sequence[Seen], stock: Stock) -> Iterator[F
                 "size_bytes": each.size_bytes,
                 "reason": bloat.reason,
                 "remedy": bloat.remedy,
-                UNKNOWN: dict.fromkeys(_KINDS, [str(each.relation)]),
+                UNKNOWN: _unsure([each]),
             },
         )
     rest = largest[MOST_UNKNOWN:]
@@ -128,5 +127,10 @@ def _unknown(database: str, unknown: Sequence[Seen], stock: Stock) -> Iterator[F
             f"{database}: how empty {len(rest):,} further relations are is not known either,"
             f" {readable_size(size)} in all",
             value=len(rest),
-            data={UNKNOWN: dict.fromkeys(_KINDS, [str(each.relation) for each in rest])},
+            data={UNKNOWN: _unsure(rest)},
         )
+
+
+def _unsure(unknown: Sequence[Seen]) -> dict[str, list[str]]:
+    names = [str(each.relation) for each in unknown]
+    return {kind.value: names for kind in (FindingKind.TABLE_BLOAT, FindingKind.INDEX_BLOAT)}

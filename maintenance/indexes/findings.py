@@ -126,7 +126,9 @@ def _blind(relation: QualifiedName, seen: Seen) -> Finding:
         for key in seen.catalog.foreign_keys
         if (table := seen.catalog.tables.get(key.table_oid)) and table.relation == relation
     ]
-    unknown = {kind.value: names for kind in _KINDS.values()} | {FindingKind.FK_UNINDEXED.value: keys}
+    unknown = {kind.value: names for kind in _KINDS.values()} | {
+        FindingKind.FK_UNINDEXED.value: keys
+    }
     return Finding(
         FindingKind.MONITOR_BLIND,
         Severity.WARN,

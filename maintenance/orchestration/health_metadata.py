@@ -81,6 +81,7 @@ def _statements(store: Connection, database: str) -> dg.MarkdownMetadataValue:
     rows = (
         (
             code(each.statement),
+            code(each.server),
             f"{each.calls:,}",
             f"{each.total_ms / 1000:,.1f} s",
             f"{each.mean_ms:,.2f} ms",
@@ -89,7 +90,7 @@ def _statements(store: Connection, database: str) -> dg.MarkdownMetadataValue:
         )
         for each in heaviest(store, database, WORST)
     )
-    return table(("query", "calls:", "total:", "mean:", "blocks read:", "text"), rows)
+    return table(("query", "server", "calls:", "total:", "mean:", "blocks read:", "text"), rows)
 
 
 def _tables(store: Connection, database: str) -> dg.MarkdownMetadataValue:

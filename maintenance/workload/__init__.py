@@ -1,5 +1,6 @@
 """The workload: statements, connections, transactions, and what fills the disk."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from maintenance.engine.findings import FindingKind
@@ -11,7 +12,7 @@ from maintenance.policy import Policy
 from maintenance.workload import plan as planner
 from maintenance.workload.history import record, with_history
 from maintenance.workload.models import Load
-from maintenance.workload.observing import observe
+from maintenance.workload.observing import observe, observe_standbys
 
 
 class Workload(Subject[Load]):
@@ -42,13 +43,17 @@ class Workload(Subject[Load]):
         return policy.workload is not None
 
     def observe(self, look: Look) -> Load:
-        """Look at the server, and at what the store remembers of it."""
+        """Look at the servers, and at what the store remembers of them."""
         section = look.policy.workload
         assert section is not None, "nobody asks without the section"
-        load = observe(look.connection, section, look.now, look.policy.observe.time_cap)
+        policy, primary = look.policy, look.connection
+        load = replace(
+            observe(primary, section, look.now, policy.observe.time_cap),
+            standbys=observe_standbys(primary, policy, section, look.now, look.environ),
+        )
         if look.store is None:
             return load
-        return with_history(look.store, look.policy.database.name, look.now, load)
+        return with_history(look.store, policy.database.name, look.now, load)
 
     def record(self, look: Look, seen: Load) -> None:
         """Keep counters, statements and sizes for later differences."""

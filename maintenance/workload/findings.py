@@ -29,7 +29,6 @@ def server_findings(
     yield from _replication(database, section, load)
     yield from _hit_rate(database, section, load)
     yield from _growth(database, section, load, now)
-    yield from _sight(database, load)
 
 
 def hit_rate(load: Load) -> float | None:
@@ -238,30 +237,3 @@ def _grows(
         threshold=limit,
         data={"bytes_a_week": round(grown.bytes_a_week), "in_a_month_bytes": round(in_a_month)},
     )
-
-
-def _sight(database: str, load: Load) -> Iterator[Finding]:
-    """Tell what we could not see, once each, with what to run."""
-    for what, reason in load.blind.items():
-        yield Finding(
-            FindingKind.MONITOR_BLIND,
-            Severity.ERROR,
-            f"{database}/workload/{what}",
-            f"{database}: {what} can't be observed: {reason}",
-        )
-    if not load.server.track_counts:
-        yield Finding(
-            FindingKind.MONITOR_BLIND,
-            Severity.WARN,
-            f"{database}/workload/counters",
-            f"{database}: track_counts is off, so nothing is counted and autovacuum does nothing:"
-            " ALTER SYSTEM SET track_counts = on",
-        )
-    if load.statements.remedy:
-        yield Finding(
-            FindingKind.EXTENSION_MISSING,
-            Severity.WARN if load.statements.is_available else Severity.INFO,
-            f"{database}/pg_stat_statements",
-            f"{database}: nobody counts statements, so slow ones stay unseen:"
-            f" {load.statements.remedy}",
-        )

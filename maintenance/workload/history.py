@@ -13,25 +13,41 @@ from maintenance.workload.models import Counts, Load, Look, Sample
 
 LOOKED_BACK = timedelta(days=35)
 MOST_SAMPLES = 40
+PRIMARY = "primary"
+"""What the store calls the server that no replica is."""
 
 
 def with_history(store: Connection, database: str, now: datetime, load: Load) -> Load:
-    """Return a load with what earlier runs have seen."""
+    """Return a load, and those of its replicas, with what earlier runs have seen."""
     about = {"database": database, "since": now - LOOKED_BACK, "now": now}
     return replace(
-        load,
-        looks=_looks(store, about),
-        samples=_samples(store, about),
+        _looked_back(store, {**about, "server": PRIMARY}, load),
         sizes_before=_sizes(store, about),
+        standbys=[
+            replace(each, load=_looked_back(store, {**about, "server": each.name}, each.load))
+            if each.load is not None
+            else each
+            for each in load.standbys
+        ],
     )
 
 
+def _looked_back(store: Connection, about: dict[str, Any], load: Load) -> Load:
+    return replace(load, looks=_looks(store, about), samples=_samples(store, about))
+
+
 def record(store: Connection, database: str, now: datetime, load: Load) -> None:
-    """Keep what was seen: counters and gauges, statements, sizes."""
-    _record_look(store, database, now, load)
-    sample = load.statements.sample
-    if sample is not None:
-        _record_statements(store, database, sample)
+    """Keep what was seen: counters, gauges and statements of each server, and sizes."""
+    lags = [replica.lag_bytes for replica in load.replicas if replica.lag_bytes is not None]
+    _record_server(store, (database, PRIMARY), now, load, max(lags, default=None))
+    for standby in load.standbys:
+        if standby.load is not None:
+            place = (database, standby.name)
+            _record_server(store, place, now, standby.load, standby.lag_bytes)
+    _record_sizes(store, database, now, load)
+
+
+def _record_sizes(store: Connection, database: str, now: datetime, load: Load) -> None:
     rows = [
         {
             "object": str(size.relation),
@@ -51,12 +67,15 @@ def record(store: Connection, database: str, now: datetime, load: Load) -> None:
     )
 
 
-def _record_look(store: Connection, database: str, now: datetime, load: Load) -> None:
+def _record_server(
+    store: Connection, place: tuple[str, str], now: datetime, load: Load, lag_bytes: int | None
+) -> None:
+    """Keep a look at one server; its place is a database and the server's name."""
     server, sample = load.server, load.statements.sample
-    lags = [replica.lag_bytes for replica in load.replicas if replica.lag_bytes is not None]
     row: dict[str, Any] = {
         "taken_at": now,
-        "database": database,
+        "database": place[0],
+        "server": place[1],
         "epoch": server.epoch,
         "n_connections": server.n_connections,
         "n_usable": server.n_usable,
@@ -69,12 +88,14 @@ def _record_look(store: Connection, database: str, now: datetime, load: Load) ->
         "size_bytes": load.size_bytes,
         "oldest_transaction_s": max((s.transaction_s for s in load.sessions), default=None),
         "wraparound": max((used_ids(w.xid_age) for w in load.wraparound), default=0.0),
-        "replication_lag_bytes": max(lags, default=None),
+        "replication_lag_bytes": lag_bytes,
         "statements_epoch": sample.epoch if sample else None,
         "statements_evicted": sample.n_evicted if sample else None,
     }
     names, places = ", ".join(row), ", ".join(f"%({name})s" for name in row)
     store.execute(f"INSERT INTO maintenance.workload ({names}) VALUES ({places})".encode(), row)
+    if sample is not None:
+        _record_statements(store, place, sample)
 
 
 def used_ids(age: int) -> float:
@@ -82,7 +103,7 @@ def used_ids(age: int) -> float:
     return age / 2**31
 
 
-def _record_statements(store: Connection, database: str, sample: Sample) -> None:
+def _record_statements(store: Connection, place: tuple[str, str], sample: Sample) -> None:
     rows = [
         {
             **counts._asdict(),
@@ -98,16 +119,18 @@ def _record_statements(store: Connection, database: str, sample: Sample) -> None
     )
     names = ", ".join(column.split()[0] for column in columns.split(", "))
     store.execute(
-        f"INSERT INTO maintenance.statement (taken_at, database, {names})"
-        f" SELECT %s, %s, {names} FROM pg_catalog.jsonb_to_recordset(%s) AS r ({columns})".encode(),
-        (sample.taken_at, database, Jsonb(rows)),
+        f"INSERT INTO maintenance.statement (taken_at, database, server, {names})"
+        f" SELECT %s, %s, %s, {names}"
+        f" FROM pg_catalog.jsonb_to_recordset(%s) AS r ({columns})".encode(),
+        (sample.taken_at, *place, Jsonb(rows)),
     )
 
 
 def _looks(store: Connection, about: dict[str, Any]) -> Sequence[Look]:
     rows = store.execute(
         "SELECT taken_at, epoch, blocks_hit, blocks_read, size_bytes FROM maintenance.workload"
-        " WHERE database = %(database)s AND taken_at >= %(since)s AND taken_at < %(now)s"
+        " WHERE database = %(database)s AND server = %(server)s"
+        " AND taken_at >= %(since)s AND taken_at < %(now)s"
         " ORDER BY taken_at",
         about,
     )
@@ -118,7 +141,8 @@ def _samples(store: Connection, about: dict[str, Any]) -> Sequence[Sample]:
     """Return earlier samples, oldest first; at most so many, spread by being the newest."""
     heads = store.execute(
         "SELECT taken_at, statements_epoch, statements_evicted FROM maintenance.workload"
-        " WHERE database = %(database)s AND taken_at >= %(since)s AND taken_at < %(now)s"
+        " WHERE database = %(database)s AND server = %(server)s"
+        " AND taken_at >= %(since)s AND taken_at < %(now)s"
         f" AND statements_epoch IS NOT NULL ORDER BY taken_at DESC LIMIT {MOST_SAMPLES}".encode(),
         about,
     ).fetchall()
@@ -128,7 +152,8 @@ def _samples(store: Connection, about: dict[str, Any]) -> Sequence[Sample]:
     rows = store.execute(
         "SELECT taken_at, statement, text, since, calls, total_ms, squares_ms, max_ms, n_rows,"
         " blocks_hit, blocks_read, read_ms FROM maintenance.statement"
-        " WHERE database = %(database)s AND taken_at >= %(first)s AND taken_at < %(now)s",
+        " WHERE database = %(database)s AND server = %(server)s"
+        " AND taken_at >= %(first)s AND taken_at < %(now)s",
         {**about, "first": heads[-1][0]},
     )
     for taken_at, key, *counts in rows:

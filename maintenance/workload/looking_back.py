@@ -20,8 +20,9 @@ class Moment(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """What one statement did up to the newest look, since the one before."""
+    """What one statement did on one server up to the newest look, since the one before."""
 
+    server: str
     statement: str
     text: str
     calls: int
@@ -51,7 +52,8 @@ def moments(store: Connection, database: str) -> list[Moment]:
             "SELECT w.*, pg_catalog.lag(epoch) OVER t AS before_epoch,"
             " pg_catalog.lag(blocks_hit) OVER t AS before_hit,"
             " pg_catalog.lag(blocks_read) OVER t AS before_read FROM maintenance.workload w"
-            " WHERE database = %s AND taken_at > pg_catalog.now() - interval '3 months'"
+            " WHERE database = %s AND server = 'primary'"
+            " AND taken_at > pg_catalog.now() - interval '3 months'"
             " WINDOW t AS (ORDER BY taken_at)) s ORDER BY taken_at",
             (database,),
         ).fetchall()
@@ -72,11 +74,11 @@ def heaviest(store: Connection, database: str, most: int) -> list[Statement]:
     """Return the statements with the most time in the newest window."""
     with store.cursor(row_factory=class_row(Statement)) as cursor:
         return cursor.execute(
-            "SELECT statement, text, calls, total_ms, mean_ms, blocks_read"
+            "SELECT server, statement, text, calls, total_ms, mean_ms, blocks_read"
             " FROM maintenance.query_performance_monitor WHERE database = %(database)s"
             " AND calls > 0 AND taken_at = (SELECT pg_catalog.max(taken_at)"
             " FROM maintenance.statement WHERE database = %(database)s)"
-            " ORDER BY total_ms DESC, statement LIMIT %(most)s",
+            " ORDER BY total_ms DESC, server, statement LIMIT %(most)s",
             {"database": database, "most": most},
         ).fetchall()
 

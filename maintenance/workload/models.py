@@ -147,13 +147,32 @@ class Look(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Standby:
+    """A replica that the policy names, asked for itself.
+
+    Attributes:
+        name: how the policy names it.
+        load: its own; None where it can't be asked. Only a primary has sizes and wraparound.
+        lag_bytes: how far it is behind the primary; None where nobody knows.
+        silence: why it can't be asked.
+    """
+
+    name: str
+    load: "Load | None" = None
+    lag_bytes: int | None = None
+    lag_s: float | None = None
+    silence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
-    """Everything that the subject plans from.
+    """Everything that the subject plans from: one server, and with the primary its replicas.
 
     Attributes:
         size_bytes: of the database; None where we may not know.
         free_bytes: on the server's disk; None where it can't be seen from here.
         blind: what could not be looked at, with the reason.
+        standbys: the replicas of the policy, each with a load of its own.
         looks: earlier ones, oldest first.
         samples: earlier ones, oldest first.
         sizes_before: sizes of tables at earlier moments, oldest first, by quoted name.
@@ -168,6 +187,7 @@ class Load:
     size_bytes: int | None = None
     free_bytes: int | None = None
     blind: Mapping[str, str] = field(default_factory=dict[str, str])
+    standbys: Sequence[Standby] = ()
     looks: Sequence[Look] = ()
     samples: Sequence[Sample] = ()
     sizes_before: Mapping[str, Sequence[tuple[datetime, int]]] = field(

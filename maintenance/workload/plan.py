@@ -7,6 +7,8 @@ from maintenance.policy import Policy
 from maintenance.workload.findings import server_findings
 from maintenance.workload.models import Load
 from maintenance.workload.queries import query_findings
+from maintenance.workload.sight import sight_findings
+from maintenance.workload.standbys import standby_findings
 
 
 def plan(policy: Policy, load: Load, now: datetime) -> Plan:
@@ -19,5 +21,7 @@ def plan(policy: Policy, load: Load, now: datetime) -> Plan:
         findings=(
             *server_findings(name, section, load, now),
             *query_findings(name, section, load),
+            *sight_findings(name, load),
+            *standby_findings(policy, section, load, now),
         )
     )

@@ -1,7 +1,7 @@
 -- describe_counters: whose counters these are, and since when they count
 -- since: 14
 -- params:
--- columns: taken_at timestamptz, system_identifier int8, database_oid oid, timeline int4, database_reset_at timestamptz, server_reset_at timestamptz, is_counting bool
+-- columns: taken_at timestamptz, system_identifier int8, timeline int4, database_reset_at timestamptz, server_reset_at timestamptz, is_counting bool
 -- locks: none
 -- source: PostgreSQL manual, 27.2 The Cumulative Statistics System, 9.27 System Administration Functions
 -- A crash empties all counters without a word in pg_stat_database; those of the archiver then
@@ -10,7 +10,6 @@
 SELECT
   pg_catalog.clock_timestamp() AS taken_at,
   s.system_identifier,
-  d.oid AS database_oid,
   CASE WHEN pg_catalog.pg_is_in_recovery() THEN c.timeline_id
        ELSE ('x' || pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8))::bit(32)::int4
   END AS timeline,

@@ -17,7 +17,7 @@ from maintenance.notify import notify
 from maintenance.policy import Policy
 from tests.builders import Database, server_folder
 from tests.policies import make_policy
-from tests.replicas import make_replica
+from tests.replicas import caught_up, make_replica
 from tests.sessions import session, until
 
 UNUSED, UNPROVEN = FindingKind.INDEX_UNUSED, FindingKind.INDEX_EVIDENCE_INSUFFICIENT
@@ -180,7 +180,7 @@ def test_crash_is_told_from_a_clean_restart(server: PostgresServer) -> None:
 
 def _epoch(server: PostgresServer) -> object:
     with session(server.url()) as connection:
-        return read_usage(connection, CAP)[0].epoch
+        return read_usage(connection, CAP).epoch
 
 
 # A replica
@@ -200,20 +200,11 @@ def cluster() -> Iterator[tuple[PostgresServer, PostgresServer]]:
         primary.remove()
 
 
-def _caught_up(primary: PostgresServer, replica: PostgresServer) -> bool:
-    with psycopg.connect(primary.url(), autocommit=True) as connection:
-        row = connection.execute("SELECT pg_current_wal_lsn()::text").fetchone()
-    with psycopg.connect(replica.url(), autocommit=True) as connection:
-        assert row is not None
-        done = connection.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", row).fetchone()
-    return done == (True,)
-
-
 def test_index_that_only_the_replica_uses_is_never_called_unused(
     cluster: tuple[PostgresServer, PostgresServer], tmp_path: Path, start: datetime
 ) -> None:
     primary, replica = cluster
-    until(lambda: _caught_up(primary, replica))
+    until(lambda: caught_up(primary, replica))
     both = make_policy(
         tmp_path,
         primary.url(),
@@ -256,7 +247,7 @@ def test_alert_on_unused_index_outlasts_a_replica_that_is_down(
     cluster: tuple[PostgresServer, PostgresServer], tmp_path: Path, start: datetime
 ) -> None:
     primary, replica = cluster
-    until(lambda: _caught_up(primary, replica))
+    until(lambda: caught_up(primary, replica))
     policy = make_policy(
         tmp_path,
         primary.url(),
@@ -280,7 +271,7 @@ def test_alert_on_unused_index_outlasts_a_replica_that_is_down(
         assert told(1) == [("raised", "replica_unreachable", "shaky/replica 1")]
     finally:
         replica.start()
-    until(lambda: _caught_up(primary, replica))
+    until(lambda: caught_up(primary, replica))
     assert told(2) == [("resolved", "replica_unreachable", "shaky/replica 1")]
     replica.stop()
     try:

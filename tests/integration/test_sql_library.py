@@ -267,7 +267,7 @@ def answers(connection: psycopg.Connection[Any], server: PostgresServer) -> dict
     return found
 
 
-CHANGING = ("timestamptz", "float8")
+CHANGING = ("timestamptz", "float8", "pg_lsn")
 RESTLESS = ("workload/read_server", "workload/list_wraparound")
 """What counts while it is looked at: only how many rows there are is compared."""
 

@@ -20,6 +20,7 @@ from maintenance.workload.models import (
     Sample,
     Server,
     Session,
+    Standby,
     Statements,
     TableSize,
     Wraparound,
@@ -266,6 +267,50 @@ def test_what_could_not_be_seen_is_told() -> None:
     (finding,) = found(a_load(blind={"sizes": "it took too long"}))
     assert (finding.kind, finding.severity) == (FindingKind.MONITOR_BLIND, Severity.ERROR)
     assert kinds(a_load(track_counts=False)) == ["monitor_blind"]
+
+
+@pytest.mark.parametrize(
+    ("what", "kind", "name"),
+    [
+        ("sessions", FindingKind.LONG_TRANSACTION, "app"),
+        ("statements", FindingKind.QUERY_REGRESSED, "app/query/4f2a"),
+        ("sizes", FindingKind.DISK_GROWTH, "public.events"),
+        ("replication", FindingKind.REPLICATION_LAG, "app/slot/gone"),
+        ("wraparound", FindingKind.WRAPAROUND_RISK, "app"),
+        ("the database's size", FindingKind.DISK_GROWTH, "app"),
+    ],
+)
+def test_nobody_can_tell_about_what_was_not_seen(what: str, kind: FindingKind, name: str) -> None:
+    (finding,) = found(a_load(blind={what: "it took too long"}))
+    assert finding.leaves_open(kind, name)
+    assert not finding.leaves_open(FindingKind.CONNECTIONS_SATURATED, name)
+
+
+# Replicas
+
+
+def test_replica_is_judged_as_the_primary_is_and_told_with_its_name() -> None:
+    standby = Standby("replica 1", a_load(n_connections=97), lag_bytes=GB)
+    saturated, lag = sorted(found(a_load(standbys=[standby])), key=lambda each: each.kind)
+    assert (saturated.object, saturated.severity) == ("app/replica 1", Severity.ERROR)
+    assert (lag.kind, lag.object) == (FindingKind.REPLICATION_LAG, "app/replica 1")
+
+
+def test_silent_replica_is_told_once_and_leaves_open_what_it_had_to_tell() -> None:
+    silent = Standby("replica 1", silence="nobody answers")
+    (blind,) = found(a_load(standbys=[silent]))
+    assert (blind.kind, blind.severity) == (FindingKind.MONITOR_BLIND, Severity.WARN)
+    assert blind.leaves_open(FindingKind.QUERY_SLOW, "app/replica 1/query/4f2a")
+    assert not blind.leaves_open(FindingKind.QUERY_SLOW, "app/query/4f2a")
+
+
+def test_extension_that_is_nowhere_is_said_once() -> None:
+    nowhere = Statements(None, "CREATE EXTENSION pg_stat_statements")
+    load = a_load(statements=nowhere)
+    standby = Standby("replica 1", load)
+    assert kinds(replace(load, standbys=[standby])) == ["extension_missing"]
+    (finding,) = found(a_load(standbys=[standby]))
+    assert finding.object == "app/replica 1/pg_stat_statements"
 
 
 counted = st.builds(

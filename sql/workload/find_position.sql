@@ -1,0 +1,8 @@
+-- find_position: up to where the primary has written WAL, one row
+-- since: 14
+-- params:
+-- columns: position pg_lsn
+-- locks: none
+-- source: PostgreSQL manual, 9.28.3 Backup Control Functions
+SELECT pg_catalog.pg_current_wal_lsn() AS position
+WHERE NOT pg_catalog.pg_is_in_recovery()
