@@ -16,7 +16,7 @@ from maintenance.names import QualifiedName
 from maintenance.policy import Policy
 from maintenance.server.session import brief, fetch
 from maintenance.sessions import on_database, on_history
-from maintenance.store import newest_refreshes
+from maintenance.store import Refresh, newest_refreshes
 from maintenance.store.analytics import SeenStaleness, seen_staleness
 
 
@@ -65,6 +65,11 @@ def views(
         if store is None:
             return None
         ledger = newest_refreshes(store, policy.database.name)
+    return ages(policy, reads, ledger)
+
+
+def ages(policy: Policy, reads: Reads, ledger: Mapping[str, Refresh]) -> list[Age]:
+    """Return the ages of a policy's views by a ledger that was read already; see `views`."""
     own = {
         view.name: refresh.right_until if (refresh := ledger.get(str(view.name))) else None
         for view in policy.matviews

@@ -17,6 +17,7 @@ from maintenance.cli.documents import (
     plan_document,
     status_document,
 )
+from maintenance.cli.metrics import metrics
 from maintenance.cli.options import (
     FILE,
     NOW,
@@ -243,5 +244,5 @@ def _reviewed(file: Path, only: tuple[str, ...], table: QualifiedName | None) ->
         raise UsageError(f"{file}: can't be read, wanted a saved plan") from exc
 
 
-for command in (alerts, notify):
+for command in (alerts, metrics, notify):
     cli.add_command(command)

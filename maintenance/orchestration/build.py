@@ -16,10 +16,12 @@ from maintenance.orchestration.analytics_assets import (
 )
 from maintenance.orchestration.archive_assets import archives_asset
 from maintenance.orchestration.bloat_sensor import bloat_sensor
+from maintenance.orchestration.digest_asset import digest_asset
 from maintenance.orchestration.health_assets import health_assets
 from maintenance.orchestration.index_assets import index_usage_asset
 from maintenance.orchestration.jobs import (
     archives,
+    digest,
     monthly,
     nightly,
     refreshes,
@@ -92,6 +94,8 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     if policy.bloat is not None:
         watched.append(bloat_sensor(policy, policy.bloat))
     sources = sorted(tables_read(policy) | tables_watched(policy))
+    shown = [key for made in (*whole, *views, *computed, *reviewed) for key in made.keys]
+    summary = [digest_asset(policy, shown)] if shown else []
     return dg.Definitions(
         assets=[
             *assets,
@@ -99,9 +103,10 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
             *views,
             *computed,
             *reviewed,
+            *summary,
             *(source_spec(policy, name) for name in sources),
         ],
-        schedules=[*schedules, *refreshed],
+        schedules=[*schedules, *refreshed, *([digest(policy)] if summary else [])],
         jobs=[*jobs, *([restore_job(policy)] if archived else [])],
         sensors=watched,
     )

@@ -1,6 +1,7 @@
 """Jobs and schedules. A schedule never relies on the tick before it: every run looks anew."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import (
@@ -11,6 +12,7 @@ from maintenance.names import slug
 from maintenance.orchestration.analytics_assets import cache_key
 from maintenance.orchestration.archive_assets import archives_key
 from maintenance.orchestration.crons import cron_name
+from maintenance.orchestration.digest_asset import digest_key
 from maintenance.orchestration.matview_assets import matview_key
 from maintenance.orchestration.partition_assets import partitions_key
 from maintenance.orchestration.partition_sets import keys_ahead, range_tags
@@ -48,41 +50,45 @@ def _refresh(policy: Policy, cron: str, sections: Sequence[MatviewPolicy]) -> dg
     keys = [matview_key(policy, section.name) for section in sections]
     if policy.redis is not None:  # told by the next run what it could not be told before
         keys.append(cache_key(policy))
-    return dg.ScheduleDefinition(
-        name=name,
-        job=_job(name, keys, f"Refreshes {names}, unless nothing that they read has changed."),
-        cron_schedule=cron,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Refreshes {names} at {cron} UTC.",
+    return _scheduled(
+        name,
+        cron,
+        keys,
+        what=f"Refreshes {names}, unless nothing that they read has changed.",
+        when=f"Refreshes {names} at {cron} UTC.",
     )
 
 
 def nightly(policy: Policy, keys: Sequence[dg.AssetKey]) -> dg.ScheduleDefinition:
     """Schedule what has neither a partition set nor a cron, with its job `<db>_nightly`."""
-    name = nightly_name(policy)
-    job = _job(name, keys, "Looks at everything and repairs what is missing.")
-    return dg.ScheduleDefinition(
-        name=name,
-        job=job,
-        cron_schedule=policy.schedules.nightly,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Every night at {policy.schedules.nightly} UTC.",
+    return _scheduled(
+        nightly_name(policy),
+        policy.schedules.nightly,
+        keys,
+        what="Looks at everything and repairs what is missing.",
+        when=f"Every night at {policy.schedules.nightly} UTC.",
     )
 
 
 def weekly(policy: Policy, assets: Sequence[dg.AssetsDefinition]) -> dg.ScheduleDefinition:
     """Schedule what is looked at with more time, with its job `<db>_weekly_review`."""
-    name = f"{policy.database.name}_weekly_review"
-    keys = [key for asset in assets for key in asset.keys]
-    return dg.ScheduleDefinition(
-        name=name,
-        job=_job(name, keys, "Reviews what grows or decays slowly; changes nothing of itself."),
-        cron_schedule=policy.schedules.weekly,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Every week at {policy.schedules.weekly} UTC.",
+    return _scheduled(
+        f"{policy.database.name}_weekly_review",
+        policy.schedules.weekly,
+        [key for asset in assets for key in asset.keys],
+        what="Reviews what grows or decays slowly; changes nothing of itself.",
+        when=f"Every week at {policy.schedules.weekly} UTC.",
+    )
+
+
+def digest(policy: Policy) -> dg.ScheduleDefinition:
+    """Schedule the digest, with its job `<db>_digest`: a night that failed must not take it."""
+    return _scheduled(
+        f"{policy.database.name}_digest",
+        policy.schedules.digest,
+        [digest_key(policy)],
+        what="Sums up on one page whether to worry; changes nothing.",
+        when=f"Every day at {policy.schedules.digest} UTC.",
     )
 
 
@@ -100,16 +106,13 @@ def monthly(policy: Policy) -> list[dg.ScheduleDefinition]:
 
 def retention(policy: Policy) -> dg.ScheduleDefinition:
     """Schedule the retention of all tables, with its job `<db>_retention`, to be carried out."""
-    name = f"{policy.database.name}_retention"
-    job = _job(name, [retention_key(policy)], "Retires expired partitions; by hand, shows a plan.")
-    return dg.ScheduleDefinition(
-        name=name,
-        job=job,
+    return _scheduled(
+        f"{policy.database.name}_retention",
+        policy.schedules.retention,
+        [retention_key(policy)],
+        what="Retires expired partitions; by hand, shows a plan.",
+        when=f"Carries out what has expired, at {policy.schedules.retention} UTC.",
         run_config=run_config(policy, Mode.APPLY),
-        cron_schedule=policy.schedules.retention,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Carries out what has expired, at {policy.schedules.retention} UTC.",
     )
 
 
@@ -139,6 +142,21 @@ def _monthly(policy: Policy, section: PartitionPolicy, name: str) -> dg.Schedule
         return dg.RunRequest(tags=range_tags(keys))
 
     return tick
+
+
+def _scheduled(
+    name: str, cron: str, keys: Sequence[dg.AssetKey], *, what: str, when: str, **further: Any
+) -> dg.ScheduleDefinition:
+    """Schedule a job of its own that bears the same name, running from the start."""
+    return dg.ScheduleDefinition(
+        name=name,
+        job=_job(name, keys, what),
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=when,
+        **further,
+    )
 
 
 def _job(name: str, keys: Sequence[dg.AssetKey], description: str) -> UnresolvedAssetJobDefinition:

@@ -8,8 +8,8 @@ import dagster as dg
 SHOWN = 200
 """So many statements are shown at most."""
 
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>()#|~!&:@]|(?<=www)\.)")
-"""Colons, at signs and the like make links of what begins as an address does."""
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>()#|~!&@]|:(?=//)|(?<=www)\.)")
+"""At signs, and the colon or dot of what begins as an address does, make links."""
 
 
 def code(text: str | None) -> str:

@@ -12,10 +12,10 @@ from maintenance.errors import NotNeededError
 from maintenance.maintain import Report
 from maintenance.matviews import MATVIEWS
 from maintenance.matviews.graph import in_circles, in_order
+from maintenance.matviews.lineage import declared_reads, header, query
 from maintenance.names import QualifiedName, slug
 from maintenance.orchestration.checks import check_results, check_specs
 from maintenance.orchestration.frames import Told, belonging
-from maintenance.orchestration.lineage import header, query, relations_read
 from maintenance.orchestration.markdown import code, sql
 from maintenance.orchestration.metadata import Metadata
 from maintenance.orchestration.resources import Maintainer
@@ -51,14 +51,9 @@ def source_spec(policy: Policy, name: QualifiedName) -> dg.AssetSpec:
     )
 
 
-def reads_of(policy: Policy) -> dict[QualifiedName, tuple[QualifiedName, ...]]:
-    """Return what each view of a policy reads."""
-    return {section.name: relations_read(policy, section) for section in policy.matviews}
-
-
 def tables_read(policy: Policy) -> set[QualifiedName]:
     """Return what the views of a policy read and is no view of it."""
-    reads = reads_of(policy)
+    reads = declared_reads(policy)
     return {name for names in reads.values() for name in names} - reads.keys()
 
 
@@ -66,7 +61,7 @@ def matviews_asset(policy: Policy) -> dg.AssetsDefinition:
     """Make the multi-asset of all views of a policy; any of them can be materialized alone."""
     named = {section.name: section for section in policy.matviews}
     # Dagster wants what is read before what reads it; views in a circle have no order.
-    ordered = [*in_order(reads_of(policy)), *in_circles(reads_of(policy))]
+    ordered = [*in_order(declared_reads(policy)), *in_circles(declared_reads(policy))]
     sections = {matview_key(policy, name): named[name] for name in ordered}
     kinds = MATVIEWS.finding_kinds
 
@@ -94,7 +89,7 @@ def matviews_asset(policy: Policy) -> dg.AssetsDefinition:
 
 
 def _spec(policy: Policy, section: MatviewPolicy) -> dg.AssetSpec:
-    reads = reads_of(policy)
+    reads = declared_reads(policy)
     # Views that read each other in a circle are a finding, not the end of all definitions.
     circular = in_circles(reads)
     upstream = [

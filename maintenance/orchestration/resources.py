@@ -14,6 +14,7 @@ from maintenance.engine.runner import Outcome
 from maintenance.errors import MaintenanceError
 from maintenance.maintain import Report
 from maintenance.names import QualifiedName
+from maintenance.overview import Overview, look
 from maintenance.policy import Policy
 from maintenance.restore import RestoreReport, restore_period
 from maintenance.server.session import Connection
@@ -82,6 +83,15 @@ class Maintainer(dg.ConfigurableResource[None]):
         """
         with _as_failure():
             return freshness.cache_facts(policy)
+
+    def overview(self, policy: Policy) -> Overview:
+        """Return a database at a glance; what can't be seen is told in it.
+
+        Raises:
+            dagster.Failure: a variable is not set.
+        """
+        with _as_failure():
+            return look(policy)
 
     @contextmanager
     def history(self, policy: Policy) -> Generator[Connection]:

@@ -9,9 +9,10 @@ from maintenance import freshness, notify
 from maintenance.alerts.models import Sight
 from maintenance.engine.findings import FindingKind
 from maintenance.errors import MaintenanceError
+from maintenance.matviews.lineage import declared_reads
 from maintenance.orchestration.analytics_assets import analytics_key
 from maintenance.orchestration.jobs import nightly_name, refresh_name
-from maintenance.orchestration.matview_assets import matview_key, reads_of
+from maintenance.orchestration.matview_assets import matview_key
 from maintenance.policy import Policy
 
 EVERY_S = 60
@@ -60,7 +61,7 @@ def staleness_sensor(policy: Policy, jobs: Iterable[dg.ScheduleDefinition]) -> d
 
 def _requests(policy: Policy, now: datetime) -> Iterator[dg.RunRequest]:
     over: dict[str, list[dg.AssetKey]] = {}
-    for age in freshness.views(policy, reads_of(policy)) or ():
+    for age in freshness.views(policy, declared_reads(policy)) or ():
         if age.is_over(now):
             section = next(view for view in policy.matviews if view.name == age.name)
             over.setdefault(refresh_name(policy, section), []).append(matview_key(policy, age.name))
@@ -87,7 +88,7 @@ def _runs(context: dg.SensorEvaluationContext, request: dg.RunRequest) -> bool:
 
 
 def _alert(policy: Policy, now: datetime) -> None:
-    ages = freshness.views(policy, reads_of(policy))
+    ages = freshness.views(policy, declared_reads(policy))
     if not ages:
         return
     sight = Sight(

@@ -36,7 +36,10 @@ class PartitionFacts:
 
 @dataclass(frozen=True, slots=True)
 class TableInventory:
-    """All partitions of one table, oldest first, the default one last."""
+    """All partitions of one table, oldest first, the default one last.
+
+    `covered_until` is the moment from which on a row has no partition but the default one, if any.
+    """
 
     table: str
     interval: str
@@ -44,6 +47,7 @@ class TableInventory:
     premake: int
     current: str
     horizon: str
+    covered_until: datetime
     partitions: tuple[PartitionFacts, ...]
 
     @property
@@ -66,6 +70,7 @@ class TableInventory:
             "premake": self.premake,
             "current": self.current,
             "horizon": self.horizon,
+            "covered_until": self.covered_until.isoformat(),
             "partitions": len(self.partitions),
             "first": bounded[0].name if bounded else None,
             "last": bounded[-1].name if bounded else None,
@@ -85,6 +90,7 @@ def _take_stock(policy: Policy, snapshot: Snapshot, now: datetime) -> Iterator[T
             continue
         outlook = look(section, snapshot.tables[section.table], now)
         default = outlook.table.default
+        gap = outlook.first_uncovered
         fates = _fates(section, snapshot, now)
         yield TableInventory(
             table=str(section.table),
@@ -93,6 +99,7 @@ def _take_stock(policy: Policy, snapshot: Snapshot, now: datetime) -> Iterator[T
             premake=section.premake,
             current=outlook.current.key,
             horizon=outlook.horizon.key,
+            covered_until=gap.lower if gap else outlook.horizon.bounds(section.time_zone)[1],
             partitions=(
                 *(
                     _facts(outlook, span, fates.get(span.partition.oid))

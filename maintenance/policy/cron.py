@@ -1,7 +1,9 @@
 """Cron schedules: five fields, refused when they are malformed or never come."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from datetime import datetime, timedelta
+from itertools import count
 from typing import NamedTuple
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
@@ -10,6 +12,9 @@ _DAYS_IN_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _PART = re.compile(
     r"(?:(?P<all>\*)|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d+))?", re.ASCII
 )
+
+
+_SUNDAY = 7
 
 
 class _Field(NamedTuple):
@@ -38,10 +43,40 @@ def check_cron(text: str) -> str:
     if len(fields) != len(_FIELDS):
         raise ValueError("five fields: minute hour day month weekday")
     values = [set(_read(field, rule)) for field, rule in zip(fields, _FIELDS, strict=True)]
-    days, months, weekday = values[2], values[3], fields[4]
-    if weekday.startswith("*") and min(days) > max(_DAYS_IN_MONTH[n - 1] for n in months):
+    days, months = values[2], values[3]
+    if min(days) > max(_DAYS_IN_MONTH[n - 1] for n in months):
         raise ValueError("a day that comes in one of its months")
     return " ".join(fields)
+
+
+def next_tick(cron: str, after: datetime) -> datetime:
+    """Return the first moment of a schedule that comes after another, in UTC.
+
+    Args:
+        cron: as `check_cron` returns it. Where neither day nor weekday is `*`, either will
+            do, as in Dagster.
+        after: aware, in UTC.
+    """
+    fields = cron.split()
+    minutes, hours, days, months, weekdays = (
+        set(_read(field, rule)) for field, rule in zip(fields, _FIELDS, strict=True)
+    )
+    either = "*" not in (fields[2], fields[4])
+    midnight = after.replace(hour=0, minute=0, second=0, microsecond=0)
+    for n in count():
+        day = midnight + timedelta(days=n)
+        matches = (day.day in days, _is_one(day, weekdays))
+        if day.month in months and (any(matches) if either else all(matches)):
+            times = (day.replace(hour=h, minute=m) for h in sorted(hours) for m in sorted(minutes))
+            first = next((at for at in times if at > after), None)
+            if first is not None:
+                return first
+    raise AssertionError("check_cron refuses a day that never comes")
+
+
+def _is_one(day: datetime, weekdays: Collection[int]) -> bool:
+    weekday = day.isoweekday()
+    return weekday in weekdays or (weekday == _SUNDAY and 0 in weekdays)
 
 
 def _read(field: str, rule: _Field) -> Iterator[int]:

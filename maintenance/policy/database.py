@@ -67,6 +67,8 @@ class SchedulesPolicy(Section):
     """What has expired."""
     weekly: Cron = "0 4 * * 0"
     """The review."""
+    digest: Cron = "0 6 * * *"
+    """The page that says whether to worry."""
 
 
 class ObservePolicy(Section):

@@ -56,6 +56,7 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "learning_platform/bloat",
         "learning_platform/workload",
         "learning_platform/statistics",
+        "learning_platform/digest",
         "proposals/partitions/audit_logs",
         "proposals/partition_inventory",
         "proposals/matviews/proposal_analytics_summary",
@@ -65,13 +66,16 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "proposals/bloat",
         "proposals/workload",
         "proposals/statistics",
+        "proposals/digest",
     }
     crons = {
+        "learning_platform_digest": "0 6 * * *",
         "learning_platform_monthly_partitions": "0 1 20 * *",
         "learning_platform_nightly": "0 2 * * *",
         "learning_platform_refresh_hourly_at_00": "0 * * * *",
         "learning_platform_retention": "0 3 2 * *",
         "learning_platform_weekly_review": "0 4 * * 0",
+        "proposals_digest": "0 6 * * *",
         "proposals_monthly_partitions": "0 1 20 * *",
         "proposals_nightly": "0 2 * * *",
         "proposals_weekly_review": "0 4 * * 0",
@@ -109,7 +113,9 @@ def test_assets_are_grouped_tagged_and_described(definitions: dg.Definitions) ->
         "app/partitions/events",
         "app/partitions/audit_log_911b8c",
         "app/partition_inventory",
+        "app/digest",
     }
+    assert found.pop("app/digest").group_name == "digest"
     for spec in found.values():
         assert spec.group_name == GROUP
         assert spec.tags["database"] == "app"
@@ -134,7 +140,7 @@ def test_checks_say_what_the_runbook_says(definitions: dg.Definitions) -> None:
 
 def test_every_asset_waits_for_the_pool_of_its_database(definitions: dg.Definitions) -> None:
     assets = definitions.resolve_asset_graph().assets_defs
-    assert {pool for asset in assets for pool in asset.op.pools} == {"app_ddl"}
+    assert {pool for asset in assets for pool in asset.op.pools} == {"app_ddl", "app_work"}
 
 
 def test_table_assets_are_backfilled_in_one_run(definitions: dg.Definitions) -> None:
@@ -142,14 +148,16 @@ def test_table_assets_are_backfilled_in_one_run(definitions: dg.Definitions) -> 
     policies = {
         key.to_user_string(): found.get(key).backfill_policy for key in found.get_all_asset_keys()
     }
-    assert policies.pop("app/partition_inventory") is None
+    assert {policies.pop(f"app/{whole}") for whole in ("partition_inventory", "digest")} == {None}
     assert set(policies.values()) == {dg.BackfillPolicy.single_run()}
 
 
 def test_inventory_has_a_check_for_every_finding(definitions: dg.Definitions) -> None:
     checks = definitions.resolve_asset_graph().asset_check_keys
-    assert {check.name for check in checks} == {kind.value for kind in PARTITIONS.finding_kinds}
-    assert {check.asset_key.to_user_string() for check in checks} == {"app/partition_inventory"}
+    found = {check.name for check in checks if check.asset_key.path[-1] == "partition_inventory"}
+    assert found == {kind.value for kind in PARTITIONS.finding_kinds}
+    others = {check.name for check in checks} - found
+    assert others == {"nothing_to_worry_about"}
 
 
 def test_each_table_has_a_monthly_job_and_a_database_one_nightly(
@@ -157,6 +165,7 @@ def test_each_table_has_a_monthly_job_and_a_database_one_nightly(
 ) -> None:
     assert {name: s.cron_schedule for name, s in schedules(definitions).items()} == {
         "app_nightly": "5 4 * * *",
+        "app_digest": "0 6 * * *",
         "app_monthly_partitions": "6 5 21 * *",
         "app_monthly_partitions_audit_log_911b8c": "6 5 21 * *",
     }
@@ -200,10 +209,10 @@ def test_hostile_table_names_give_distinct_valid_keys(tmp_path: Path, tables: li
     write_policy(tmp_path, URL, *sections)
     definitions = build([tmp_path], NOW)
     made = keys(definitions)
-    assert len(made) == len(tables) + 1
+    assert len(made) == len(tables) + 2
     assert all(re.fullmatch(r"[A-Za-z0-9_/]+", key) for key in made)
     assert len({key.lower() for key in made}) >= len(made) - 1, "folded by file systems only"
-    assert len(jobs(definitions)) == len(tables) + 1
+    assert len(jobs(definitions)) == len(tables) + 2
 
 
 # Broken policies
@@ -216,6 +225,7 @@ def test_broken_policy_shows_itself_and_unloads_no_other(tmp_path: Path) -> None
     assert keys(definitions) == {
         "app/partitions/events",
         "app/partition_inventory",
+        "app/digest",
         "broken/broken_policy",
     }
     description = specs(definitions)["broken/broken_policy"].description or ""
@@ -253,8 +263,8 @@ def test_broken_policies_of_like_names_spoil_nothing(tmp_path: Path, names: list
         path.parent.mkdir(exist_ok=True)
         path.write_text("nothing: here\n")
     definitions = build([good, *(tmp_path / name for name in names)], NOW)
-    assert len(keys(definitions)) == 2 + len(names)
-    assert jobs(definitions) == {"app_nightly", "app_monthly_partitions"}
+    assert len(keys(definitions)) == 3 + len(names)
+    assert jobs(definitions) == {"app_nightly", "app_digest", "app_monthly_partitions"}
 
 
 def test_second_policy_of_a_name_is_broken_and_the_first_stays(tmp_path: Path) -> None:
@@ -263,6 +273,7 @@ def test_second_policy_of_a_name_is_broken_and_the_first_stays(tmp_path: Path) -
     assert keys(build([tmp_path], NOW)) == {
         "app/partitions/events",
         "app/partition_inventory",
+        "app/digest",
         "second/broken_policy",
     }
 

@@ -53,12 +53,15 @@ def test_policy_with_the_sections_gives_assets_checks_and_a_sensor(tmp_path: Pat
     write_policy(tmp_path, URL, bloat={}, workload={})
     definitions = build([tmp_path])
     keys = {spec.key.to_user_string() for spec in definitions.resolve_all_asset_specs()}
-    assert keys == {"app/bloat", "app/workload"}
+    assert keys == {"app/bloat", "app/workload", "app/digest"}
     found = definitions.resolve_asset_graph().asset_check_keys
-    assert len(found) == len(BLOAT.finding_kinds) + len(WORKLOAD.finding_kinds)
+    assert len(found) == len(BLOAT.finding_kinds) + len(WORKLOAD.finding_kinds) + 1
     repository = definitions.get_repository_def()
     assert {sensor.name for sensor in repository.sensor_defs} >= {"app_bloat"}
-    assert {schedule.name for schedule in repository.schedule_defs} == {"app_nightly"}
+    assert {schedule.name for schedule in repository.schedule_defs} == {
+        "app_nightly",
+        "app_digest",
+    }
 
 
 def test_nightly_shows_tables_numbers_charts_and_red_checks(

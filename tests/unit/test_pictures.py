@@ -30,6 +30,7 @@ TABLE = TableInventory(
     3,
     "2026-11",
     "2027-02",
+    datetime(2027, 1, 1, tzinfo=UTC),
     (
         facts(2026, 8, 90, "expired"),
         facts(2026, 9, 70, "held"),

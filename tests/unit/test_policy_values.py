@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from maintenance.names import QualifiedName
 from maintenance.periods import CalendarSpan, Interval, Period
-from maintenance.policy.cron import check_cron
+from maintenance.policy.cron import check_cron, next_tick
 from maintenance.policy.partitions import PartitionPolicy
 from maintenance.policy.units import Duration, KeepSpan, Share, Size, Span, Timeout, number, whole
 from maintenance.policy.values import ColumnName, SearchPath, TableName, ZoneName
@@ -168,6 +168,7 @@ def test_cron_of_five_fields_is_taken(text: str) -> None:
         "0 0 L * *",
         "0 0 30 2 *",
         "0 0 31 4,6,9,11 *",
+        "0 0 31 2 mon",  # Dagster's scheduler fails on it, though Mondays come
         "٣ * * * *",
         "0 2 * * monday",
     ],
@@ -189,8 +190,9 @@ def test_cron_that_is_taken_is_one_dagster_runs(text: str) -> None:
     except ValueError:
         return
     assert is_valid_cron_string(cron)
-    start = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
-    assert next(cron_string_iterator(start, cron, "UTC"))
+    start = datetime(2026, 11, 20, tzinfo=UTC)
+    ticks = cron_string_iterator(start.timestamp(), cron, "UTC")
+    assert next_tick(cron, start) == next(tick for tick in ticks if tick > start)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,11 @@ def relations_read(policy: Policy, section: MatviewPolicy) -> tuple[QualifiedNam
     return tuple(sorted((found | set(section.depends_on)) - {section.name}))
 
 
+def declared_reads(policy: Policy) -> dict[QualifiedName, tuple[QualifiedName, ...]]:
+    """Return what each view of a policy reads, as its SQL and the policy have it."""
+    return {section.name: relations_read(policy, section) for section in policy.matviews}
+
+
 @cache
 def _named(definition: Path) -> tuple[tuple[str | None, str], ...]:
     # A tenth of a second, paid only where a policy has views.

@@ -1,0 +1,66 @@
+"""The command that prints the numbers of all policies for Prometheus, or writes them to a file."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from maintenance.cli.answers import Answer, answers
+from maintenance.cli.options import FILE, policy_options
+from maintenance.cli.render import error_console
+from maintenance.errors import UnreachableError
+from maintenance.overview import Overview, exposition, look, write_textfile
+from maintenance.overview.families import FAMILIES, PREFIX
+from maintenance.overview.metrics import samples
+from maintenance.policy import Policy, load_policies, policy_paths
+
+
+@click.command()
+@policy_options
+@click.option("--textfile", type=FILE, help="Write here, whole or not at all; FILE ends in .prom.")
+def metrics(policies: tuple[Path, ...], as_json: bool, textfile: Path | None) -> None:
+    """Print what the digest shows as numbers, in Prometheus' text format."""
+    given = list(answers(load_policies(policy_paths(policies, os.environ)), look))
+    overviews = [each.report for each in given if each.report is not None]
+    if textfile is not None:
+        write_textfile(overviews, textfile)
+    elif as_json:
+        documents = [each.as_json(_document) for each in given]
+        click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
+    else:
+        click.echo(exposition(overviews), nl=False)
+    raise SystemExit(_told(given))
+
+
+def _told(given: Sequence[Answer[Overview]]) -> int:
+    """Tell on standard error what could not be seen; return the exit code."""
+    for each in given:
+        if each.error is not None:
+            error_console.print_error(each.error)
+        elif each.report is not None and each.report.blind is not None:
+            error_console.print_error(UnreachableError(each.report.blind))
+    return max(_code(each) for each in given)
+
+
+def _code(each: Answer[Overview]) -> int:
+    is_blind = each.report is not None and each.report.blind is not None
+    return UnreachableError.exit_code if is_blind else each.exit_code
+
+
+def _document(policy: Policy, overview: Overview) -> dict[str, Any]:
+    found = [
+        {
+            "name": f"{PREFIX}{name}",
+            "labels": dict(zip(FAMILIES[name][1], labels, strict=True)),
+            "value": float(value),
+        }
+        for name, value, labels in samples(overview)
+    ]
+    return {
+        "database": policy.database.name,
+        "now": overview.now.isoformat(),
+        "metrics": found,
+    }

@@ -1,0 +1,83 @@
+"""The digest asset: one page a day that says whether to worry."""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from maintenance.engine.findings import Severity
+from maintenance.orchestration.digest_page import digest_page
+from maintenance.orchestration.frames import Told, face, make_asset
+from maintenance.orchestration.metadata import Metadata
+from maintenance.orchestration.resources import Maintainer
+from maintenance.overview import Level, Overview, Verdict, judge
+from maintenance.policy import Policy
+
+GROUP = "digest"
+CHECK = "nothing_to_worry_about"
+
+_MEGABYTE = 2**20
+
+
+def digest_key(policy: Policy) -> dg.AssetKey:
+    """Return the key `<db>/digest`."""
+    return dg.AssetKey([policy.database.name, "digest"])
+
+
+def digest_asset(policy: Policy, upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
+    """Make the asset that sums up what the others have left; it waits for none of them."""
+    key = digest_key(policy)
+    check = dg.AssetCheckSpec(
+        CHECK, asset=key, description="Red when somebody should look; the text says at what."
+    )
+    arguments = face(
+        policy,
+        key,
+        group=GROUP,
+        deps=upstream,
+        about=(
+            "One page: whether to worry, the alerts that stand, how far partitions reach, how"
+            " fresh views are, what the last day brought and what comes next. Open `digest` in the"
+            " metadata of its newest materialization. Nothing is changed; it costs a look at the"
+            " partitions and a few reads of the store."
+        ),
+        when_red="the check's text names what to look at first.",
+        check_specs=[check],
+    )
+
+    def sum_up(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[Told]:
+        overview = maintainer.overview(policy)
+        verdict = judge(overview)
+        context.log.info(str(verdict))
+        yield _check(key, verdict)
+        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(overview))
+
+    return make_asset(arguments, sum_up)
+
+
+def _check(key: dg.AssetKey, verdict: Verdict) -> dg.AssetCheckResult:
+    is_urgent = verdict.level is Level.NOW
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=CHECK,
+        passed=verdict.level is Level.FINE,
+        severity=dg.AssetCheckSeverity.ERROR if is_urgent else dg.AssetCheckSeverity.WARN,
+        description=str(verdict),
+    )
+
+
+def _metadata(overview: Overview) -> Metadata:
+    """Return the page, and numbers to plot."""
+    metadata: Metadata = {
+        "digest": dg.MetadataValue.md(digest_page(overview)),
+        "verdict": str(judge(overview)),
+        "errors": len(overview.alerts(Severity.ERROR)),
+        "warnings": len(overview.alerts(Severity.WARN)),
+    }
+    if overview.tables:
+        metadata["periods_ahead"] = min(table.ahead for table in overview.tables)
+    if overview.history is not None:
+        metadata["failed_runs"] = overview.history.doings.n_failed
+        sizes = [moment.size_bytes for moment in overview.history.moments]
+        if sizes and sizes[-1] is not None:
+            metadata["database_megabytes"] = round(sizes[-1] / _MEGABYTE, 1)
+    return metadata

@@ -1,0 +1,189 @@
+"""The digest: an overview on one page, which tells in half a minute whether to worry."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from maintenance.alerts.models import Alert
+from maintenance.cache.facts import hit_rate
+from maintenance.engine.runbook import by_itself
+from maintenance.orchestration.markdown import code, grid, plain
+from maintenance.overview import Overview, judge
+from maintenance.overview.models import History, View
+from maintenance.sizes import readable_number, readable_size, readable_span
+from maintenance.store.doings import Doings
+
+MOST_ALERTS = 20
+MOST_COMING = 8
+
+_LONG = 200
+"""So many characters of an error are shown."""
+
+
+def digest_page(overview: Overview) -> str:
+    """Return the page as Markdown: the verdict first, then what it rests on."""
+    return "\n\n".join(_parts(overview))
+
+
+def _parts(overview: Overview) -> Iterator[str]:
+    verdict, history = judge(overview), overview.history
+    yield f"## {verdict.level.capitalize()}"
+    if verdict.reasons:
+        yield "\n".join(f"- **{each.level}**: {plain(each.text)}" for each in verdict.reasons)
+    yield f"{plain(overview.database)}, {_moment(overview.now)}"
+    if history is not None:
+        yield from _alerts(overview, history.alerts)
+    yield from _partitions(overview)
+    if history is not None:
+        yield from _freshness(overview, history)
+        yield from _last_day(history.doings, overview.now)
+        yield from _sizes(history)
+    yield "### Planned next"
+    rows = ((_moment(each.at), plain(each.what)) for each in overview.coming[:MOST_COMING])
+    yield grid(("when", "what"), rows)
+
+
+def _alerts(overview: Overview, alerts: Sequence[Alert]) -> Iterator[str]:
+    yield "### Open alerts"
+    if not alerts:
+        yield "None."
+        return
+    rows = (_alert(alert, overview.now) for alert in alerts[:MOST_ALERTS])
+    yield grid(("severity", "what", "on", "for", "number:", "threshold:", "by itself"), rows)
+    if len(alerts) > MOST_ALERTS:
+        yield f"and {len(alerts) - MOST_ALERTS:,} more"
+
+
+def _alert(alert: Alert, now: datetime) -> tuple[str, ...]:
+    quiet = " (muted)" if alert.is_muted(now) else ""
+    quiet = quiet or (" (acknowledged)" if alert.is_acknowledged(now) else "")
+    return (
+        f"{alert.severity}{quiet}",
+        alert.identity.kind.value.replace("_", " "),
+        code(alert.identity.object),
+        readable_span(now - alert.since),
+        plain(readable_number(alert.value)),
+        plain(readable_number(alert.threshold)),
+        by_itself(alert.identity.kind),
+    )
+
+
+def _partitions(overview: Overview) -> Iterator[str]:
+    if not overview.tables:
+        return
+    yield "### Partitions"
+    head = ("table", "ahead:", "room until", "partitions:", "expired:", "rows:", "size:")
+    rows = (
+        (
+            code(each.table),
+            f"{each.ahead} of {each.premake}",
+            f"{each.covered_until:%Y-%m-%d}",
+            f"{len(each.partitions):,}",
+            f"{sum(p.retention == 'expired' for p in each.partitions):,}",
+            f"~{each.n_rows:,}",
+            readable_size(each.size_bytes),
+        )
+        for each in overview.tables
+    )
+    yield grid(head, rows)
+
+
+def _freshness(overview: Overview, history: History) -> Iterator[str]:
+    if history.views:
+        yield "### Views"
+        stalest = sorted(history.views, key=lambda view: _share(view, overview.now), reverse=True)
+        head = ("view", "right until", "age:", "allowed:", "last refresh took:", "rows:")
+        yield grid(head, (_view(view, overview.now) for view in stalest))
+    if history.computed:
+        yield "### Computed rows"
+        rows = (
+            (code(each.table_name), f"{each.n_stale:,}", _moment(each.seen_at))
+            for each in sorted(history.computed, key=lambda each: -each.n_stale)
+        )
+        yield grid(("table", "stale:", "looked at"), rows)
+
+
+def _share(view: View, now: datetime) -> float:
+    """Of the age that a view may have, how much it has; the unknown is the worst."""
+    until = view.age.right_until
+    return float("inf") if until is None else (now - until) / view.age.max_age
+
+
+def _view(view: View, now: datetime) -> tuple[str, ...]:
+    until, refresh = view.age.right_until, view.refresh
+    rows = refresh.n_rows if refresh else None
+    return (
+        code(str(view.age.name)),
+        _moment(until) if until else "not known",
+        readable_span(now - until) if until else "",
+        readable_span(view.age.max_age),
+        f"{refresh.duration_s:.1f} s" if refresh else "",
+        f"{rows:,}" if rows is not None else "",
+    )
+
+
+def _last_day(doings: Doings, now: datetime) -> Iterator[str]:
+    yield "### The last 24 hours"
+    ended = doings.last_ended_at
+    newest = f"the newest ended {readable_span(now - ended)} ago" if ended else "none has ended"
+    open_ = f", {doings.n_open} not ended" if doings.n_open else ""
+    yield (
+        f"{doings.n_runs:,} runs, {doings.n_failed} failed{open_}; {newest}. Looking and deciding"
+        f" cost the server {doings.own_seconds:.1f} s."
+    )
+    if doings.deeds:
+        rows = (
+            (each.kind.replace("_", " "), each.outcome, f"{each.n:,}", f"{each.seconds:.1f} s")
+            for each in sorted(doings.deeds, key=lambda each: (each.outcome == "done", each.kind))
+        )
+        yield grid(("action", "outcome", "times:", "took:"), rows)
+    if doings.failures:
+        yield "\n".join(
+            f"- {_moment(each.at)}, {plain(each.what)}: {plain(each.error[:_LONG])}"
+            for each in doings.failures
+        )
+
+
+def _sizes(history: History) -> Iterator[str]:
+    facts = list(_facts(history))
+    if facts or history.largest:
+        yield "### Sizes and load"
+    if facts:
+        yield " · ".join(facts)
+    if history.largest:
+        rows = (
+            (
+                code(each.object),
+                readable_size(each.size_bytes),
+                "" if each.grown_in_a_week is None else _grown(each.grown_in_a_week),
+            )
+            for each in history.largest
+        )
+        yield grid(("table", "size:", "in a week:"), rows)
+
+
+def _facts(history: History) -> Iterator[str]:
+    for last in history.moments[-1:]:
+        if last.size_bytes is not None:
+            yield f"database {readable_size(last.size_bytes)}"
+        yield f"connections {last.connections:.0%}"
+        if last.hit_rate is not None:
+            yield f"found in memory {last.hit_rate:.1%}"
+        yield f"wraparound {last.wraparound:.0%}"
+        if last.replication_lag_bytes is not None:
+            yield f"replication lag {readable_size(last.replication_lag_bytes)}"
+    if history.emptiness is not None:
+        empty = history.emptiness
+        yield f"empty {readable_size(empty.tables_bytes)} in tables"
+        yield f"{readable_size(empty.indexes_bytes)} in indexes"
+    for newest in history.cache[-1:]:
+        rate = hit_rate(history.cache[0], newest)
+        yield f"cache {readable_size(newest.used_memory_bytes)}"
+        yield f"its hit rate {f'{rate:.0%}' if rate is not None else 'not known'}"
+
+
+def _grown(size_bytes: int) -> str:
+    return f"{'−' if size_bytes < 0 else '+'}{readable_size(abs(size_bytes))}"  # noqa: RUF001 - a minus sign
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,77 @@
+"""Overviews for tests that need no server."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from maintenance.alerts.models import Alert, Identity
+from maintenance.cache.facts import CacheFacts
+from maintenance.engine.findings import FindingKind, Severity
+from maintenance.freshness import Age
+from maintenance.names import QualifiedName
+from maintenance.overview import Overview
+from maintenance.overview.models import Coming, Emptiness, History, View
+from maintenance.partitions.inventory import PartitionFacts, TableInventory
+from maintenance.store.analytics import SeenStaleness
+from maintenance.store.doings import Deeds, Doings, Failure
+from maintenance.store.ledger import Refresh
+from maintenance.workload.looking_back import Moment, Table
+
+NOW = datetime(2026, 11, 20, 6, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+HOSTILE = 'a"|`b`</script><img src=x>\n\\'
+
+
+def an_alert(
+    kind: FindingKind = FindingKind.INDEX_BLOAT,
+    severity: Severity = Severity.WARN,
+    object_: str = "public.orders_pkey",
+    **others: Any,
+) -> Alert:
+    identity = Identity("app", kind, object_)
+    return Alert(identity, severity, f"{object_}: found", NOW - 3 * HOUR, 0.456, 0.2, **others)
+
+
+def a_table(name: str = "public.events", ahead: int = 3) -> TableInventory:
+    month = PartitionFacts(f"{name}_2026_11", "2026-11", NOW, NOW, 8192, 10)
+    old = replace(month, name=f"{name}_2024_01", retention="expired")
+    until = NOW + 30 * 24 * HOUR * ahead + HOUR
+    return TableInventory(name, "1 month", ahead, 3, "2026-11", "2027-02", until, (old, month))
+
+
+def a_view(name: str = "totals", hours: float = 1.0) -> View:
+    at = NOW - hours * HOUR
+    refresh = Refresh(f"public.{name}", "run", at, at + HOUR / 60, "plain", "due", n_rows=1200)
+    return View(Age(QualifiedName("public", name), at, 4 * HOUR), refresh)
+
+
+def some_doings(**others: Any) -> Doings:
+    deeds = (Deeds("analyze_table", "done", 12, 3.2), Deeds("reindex", "failed", 1, 0.5))
+    failures = (Failure(NOW - HOUR, "reindex public.x", "disk full"),)
+    doings = Doings(14, 0, 0, NOW - 4 * HOUR, False, 1.5, deeds, failures)
+    return doings._replace(**others)
+
+
+def a_history(alerts: Sequence[Alert] = (), **others: Any) -> History:
+    looks = (
+        CacheFacts("run", "8.1", 1000, 100, 0, 0, 2**20, 0, 50, 40),
+        CacheFacts("run", "8.1", 3000, 300, 0, 0, 2**21, 0, 60, 40),
+    )
+    history = History(
+        alerts=tuple(alerts),
+        views=(a_view(),),
+        computed=(SeenStaleness("public.scores", NOW - HOUR, 7, 9000.0),),
+        doings=some_doings(),
+        moments=(Moment(NOW - HOUR, 0.25, 0.991, 0.02, 2**30, 4096),),
+        largest=(Table("public.events", 24, 2**29, -(2**20)),),
+        emptiness=Emptiness(NOW - HOUR, 2**20, 2**22),
+        cache=looks,
+    )
+    return replace(history, **others)
+
+
+def an_overview(history: History | None = None, **others: Any) -> Overview:
+    coming = (Coming(NOW + HOUR, "look at everything"),)
+    overview = Overview("app", NOW, history or a_history(), (a_table(),), None, coming)
+    return replace(overview, **others)

@@ -1,0 +1,213 @@
+"""Whether to worry, on a page and in numbers: from what was seen, never from what was not."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from markdown_it import MarkdownIt
+from prometheus_client.parser import text_string_to_metric_families
+
+from maintenance.engine.findings import FindingKind, Severity
+from maintenance.orchestration.digest_page import MOST_ALERTS, digest_page
+from maintenance.overview import Level, Overview, exposition, judge
+from maintenance.overview.families import FAMILIES, PREFIX
+from maintenance.overview.metrics import MOST_ALERTS as MOST_SERIES
+from tests.builders import ROOT
+from tests.overviews import (
+    HOSTILE,
+    HOUR,
+    NOW,
+    a_history,
+    a_table,
+    a_view,
+    an_alert,
+    an_overview,
+    some_doings,
+)
+
+DASHBOARD = json.loads((ROOT / "docs/grafana/dashboard.json").read_text())
+PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+error = an_alert(FindingKind.PARTITION_GAP, Severity.ERROR, "public.events")
+warning = an_alert()
+
+
+def alerted(*alerts: Any, **others: Any) -> Overview:
+    return an_overview(a_history(alerts, **others))
+
+
+# The verdict
+
+
+def test_nothing_found_and_the_night_gone_well_is_fine() -> None:
+    assert judge(an_overview()) == (Level.FINE, ())
+    assert str(judge(an_overview())) == "All is well"
+
+
+@pytest.mark.parametrize(
+    ("overview", "level", "reason"),
+    [
+        (alerted(error, warning), Level.NOW, "1 error: partition_gap on public.events"),
+        (alerted(warning, warning), Level.TODAY, "2 warnings: index_bloat on"),
+        (an_overview(blind="no route"), Level.NOW, "the server can't be seen: no route"),
+        (an_overview(tables=(a_table(ahead=1),)), Level.TODAY, "has 1 of 3 partitions ahead"),
+        (
+            an_overview(a_history(doings=some_doings(last_ended_at=NOW - 27 * HOUR))),
+            Level.NOW,
+            "no run has ended for 1 day",
+        ),
+        (
+            an_overview(a_history(doings=some_doings(last_ended_at=None))),
+            Level.TODAY,
+            "no run has ended yet",
+        ),
+        (
+            an_overview(a_history(doings=some_doings(last_failed=True))),
+            Level.TODAY,
+            "the last run failed",
+        ),
+        (an_overview(a_history(views=(a_view(hours=5),))), Level.TODAY, "public.totals"),
+    ],
+)
+def test_what_is_wrong_is_said(overview: Overview, level: Level, reason: str) -> None:
+    verdict = judge(overview)
+    assert verdict.level is level
+    assert reason in str(verdict)
+
+
+def test_database_without_a_store_is_not_called_fine() -> None:
+    overview = Overview("app", NOW, None, (), None, ())
+    assert judge(overview).level is Level.TODAY
+
+
+def test_muted_and_acknowledged_alerts_are_no_reason() -> None:
+    muted = an_alert(severity=Severity.ERROR, muted_until=NOW + HOUR)
+    taken_on = an_alert(severity=Severity.ERROR, acknowledged_until=NOW + HOUR)
+    assert judge(alerted(muted, taken_on)).level is Level.FINE
+
+
+def test_what_an_alert_says_is_not_said_twice() -> None:
+    alert = an_alert(FindingKind.PARTITION_HORIZON_SHORT, object_="public.events")
+    overview = an_overview(a_history((alert,)), tables=(a_table(ahead=1),))
+    assert len(judge(overview).reasons) == 1
+
+
+# The page
+
+
+def test_page_begins_with_the_verdict_and_has_every_part() -> None:
+    page = digest_page(alerted(error, warning))
+    assert page.startswith("## Act now\n\n- **act now**: 1 error")
+    assert re.findall("^### (.*)$", page, re.MULTILINE) == [
+        "Open alerts",
+        "Partitions",
+        "Views",
+        "Computed rows",
+        "The last 24 hours",
+        "Sizes and load",
+        "Planned next",
+    ]
+    assert "| error | partition gap | ` public.events ` | 3 hours | 0.456 | 0.2 |" in page
+    assert "| the next run creates it |" in page
+    assert "database 1.0 GB" in page
+    assert "−1.0 MB" in page  # noqa: RUF001 - a minus sign
+    assert "its hit rate 91%" in page
+
+
+def test_page_of_a_database_that_nobody_can_see_says_so() -> None:
+    page = digest_page(Overview("app", NOW, None, (), "no route to host", ()))
+    assert page.startswith(
+        "## Act now\n\n- **act now**: the server can't be seen: no route to host"
+    )
+
+
+def test_very_many_alerts_are_counted() -> None:
+    page = digest_page(alerted(*[warning] * (MOST_ALERTS + 7)))
+    assert "and 7 more" in page
+    assert page.count("index bloat") == MOST_ALERTS
+
+
+def test_no_name_makes_markup_on_the_page() -> None:
+    alert = an_alert(object_=HOSTILE, severity=Severity.ERROR)
+    history = a_history((alert,), views=(a_view(HOSTILE, 9),))
+    page = digest_page(an_overview(history, tables=(a_table(HOSTILE, 1),), blind=HOSTILE))
+    tokens = [c for t in PARSER.parse(page) for c in (t, *(t.children or []))]
+    assert not {"html_block", "html_inline", "image", "link_open"} & {t.type for t in tokens}
+
+
+# The numbers
+
+
+def numbers(*overviews: Overview) -> dict[str, list[Any]]:
+    families = text_string_to_metric_families(exposition(overviews))
+    return {family.name: family.samples for family in families}
+
+
+def test_every_family_is_there_and_parses() -> None:
+    found = numbers(alerted(error))
+    assert set(found) == {f"{PREFIX}{name}" for name in FAMILIES}
+    for samples in found.values():
+        assert all(sample.labels["database"] == "app" for sample in samples)
+
+
+def test_several_databases_share_one_page() -> None:
+    other = an_overview()
+    found = numbers(an_overview(), Overview("shop", *_rest(other)))
+    assert [s.labels["database"] for s in found[f"{PREFIX}up"]] == ["app", "shop"]
+
+
+def _rest(overview: Overview) -> tuple[Any, ...]:
+    return (overview.now, overview.history, overview.tables, "down", overview.coming)
+
+
+def test_hostile_names_come_through_whole() -> None:
+    found = numbers(alerted(an_alert(object_=HOSTILE)))
+    (sample,) = found[f"{PREFIX}alert_since_timestamp_seconds"]
+    assert sample.labels["object"] == HOSTILE
+
+
+def test_number_of_series_has_a_bound_and_the_count_has_none() -> None:
+    alerts = [an_alert(object_=f"public.i{n}") for n in range(MOST_SERIES + 50)]
+    found = numbers(alerted(*alerts))
+    assert len(found[f"{PREFIX}alert_since_timestamp_seconds"]) == MOST_SERIES
+    standing = {s.labels["severity"]: s.value for s in found[f"{PREFIX}alerts_standing"]}
+    assert standing == {"error": 0, "warn": MOST_SERIES + 50}
+
+
+def test_names_follow_the_conventions() -> None:
+    for name, (about, labels) in FAMILIES.items():
+        assert re.fullmatch("[a-z][a-z_]*", name)
+        assert not name.endswith(("_total", "_count", "_sum", "_bucket"))
+        assert about.endswith(".")
+        assert "database" not in labels
+
+
+# The dashboard
+
+
+def expressions() -> list[tuple[str, str]]:
+    targets = [target for panel in DASHBOARD["panels"] for target in panel["targets"]]
+    return [(target["expr"], target["legendFormat"]) for target in targets]
+
+
+@pytest.mark.parametrize(("expression", "legend"), expressions())
+def test_dashboard_asks_for_metrics_and_labels_that_exist(expression: str, legend: str) -> None:
+    named = re.findall(rf"{PREFIX}(\w+)", expression)
+    assert named
+    assert set(named) <= FAMILIES.keys()
+    labels = {"database", *(label for name in named for label in FAMILIES[name][1])}
+    assert set(re.findall(r"\{\{(\w+)\}\}", legend)) <= labels
+    grouped = re.findall(r"by \(([\w, ]+)\)", expression)
+    assert {label for each in grouped for label in each.split(", ")} <= labels
+
+
+def test_panels_of_the_dashboard_do_not_overlap() -> None:
+    cells = [
+        (x, y)
+        for place in (panel["gridPos"] for panel in DASHBOARD["panels"])
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert all(panel["description"] for panel in DASHBOARD["panels"])
