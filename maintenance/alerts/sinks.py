@@ -1,4 +1,7 @@
-"""Sinks: where messages go. Each sends one message within a time limit, or says why not."""
+"""Sinks: where messages go. Each sends one message within a time limit, or says why not.
+
+What speaks to them takes a second to load altogether, so only what is needed is.
+"""
 
 import hashlib
 import hmac
@@ -7,10 +10,6 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
-
-import apprise
-import redis
-import requests
 
 from maintenance.alerts.messages import Message
 from maintenance.alerts.models import Turn
@@ -107,6 +106,8 @@ def _is_over(message: Message) -> bool:
 
 
 def _to_webhook(url: str, secret: str | None, message: Message, timeout_s: float) -> None:
+    import requests  # noqa: PLC0415 - see above
+
     body = json.dumps(message.body, ensure_ascii=False).encode()
     headers = {"Content-Type": "application/json", "Idempotency-Key": message.id}
     if secret is not None:
@@ -136,6 +137,8 @@ def _chain(exc: BaseException | None) -> Iterable[BaseException]:
 
 
 def _to_stream(url: str, stream: str, message: Message, timeout_s: float) -> None:
+    import redis  # noqa: PLC0415 - see above
+
     body = json.dumps(message.body, ensure_ascii=False)
     fields = {"id": message.id, "state": message.body["state"], "body": body}
     servers: Any = redis.Redis  # the annotations of from_url are incomplete
@@ -148,21 +151,20 @@ def _to_stream(url: str, stream: str, message: Message, timeout_s: float) -> Non
         raise SinkError(f"stream {stream}: {_cause(exc)}") from None
 
 
-_NOTE = {
-    Severity.INFO: apprise.NotifyType.INFO,
-    Severity.WARN: apprise.NotifyType.WARNING,
-    Severity.ERROR: apprise.NotifyType.FAILURE,
-}
+_NOTES = {Severity.INFO: "info", Severity.WARN: "warning", Severity.ERROR: "failure"}
 
 
 def _to_apprise(url: str, message: Message, timeout_s: float) -> None:
+    import apprise  # noqa: PLC0415 - see above
+
     services: Any = apprise.Apprise()  # its annotations are incomplete
     if not services.add(url):
         raise SinkError("Apprise knows no such service", hint="its manual lists the urls it takes")
+    note = "success" if _is_over(message) else _NOTES[message.severity]
     told = services.notify(
         body=message.text,
         title=message.title,
-        notify_type=apprise.NotifyType.SUCCESS if _is_over(message) else _NOTE[message.severity],
+        notify_type=apprise.NotifyType(note),
         body_format=apprise.NotifyFormat.TEXT,
         timeout=timeout_s,
     )

@@ -8,10 +8,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from fsspec.implementations.local import LocalFileSystem
-
 from maintenance.archives.place import ArchivePlace, secrets, shown, table_segments
-from maintenance.archives.stores import open_store
+from maintenance.archives.stores import is_local, open_store
 from maintenance.archives.uploads import PART, begin_upload
 from maintenance.errors import ArchiveError, MaintenanceError
 from maintenance.names import QualifiedName
@@ -93,7 +91,7 @@ class Folder:
 
     def put(self, name: str, data: bytes) -> None:
         """Write a small object in one piece; where that fails, one that stood before stays."""
-        if isinstance(self._fs, LocalFileSystem):
+        if is_local(self._fs):
             with self.creating(name) as write:
                 write(data)
             return

@@ -3,14 +3,6 @@
 from importlib.util import find_spec
 from typing import Any
 
-from fsspec.config import conf
-from fsspec.core import url_to_fs  # pyright: ignore[reportUnknownVariableType]
-from fsspec.registry import (
-    get_filesystem_class,  # pyright: ignore[reportUnknownVariableType]
-    known_implementations,
-)
-from fsspec.utils import get_protocol
-
 from maintenance.archives.place import shown
 from maintenance.errors import UsageError
 
@@ -28,12 +20,23 @@ def open_store(url: str) -> tuple[Any, str]:
     Raises:
         Exception: whatever the store's driver raises.
     """
+    from fsspec.config import conf  # noqa: PLC0415 - a tenth of a second, needed late or never
+    from fsspec.core import url_to_fs  # noqa: PLC0415 # pyright: ignore[reportUnknownVariableType]
+    from fsspec.utils import get_protocol  # noqa: PLC0415
+
     options: dict[str, Any] = {}
     protocol = get_protocol(url)
     if protocol in _S3 and "config_kwargs" not in conf.get(protocol, {}):
         options["config_kwargs"] = _S3_LIMITS
     opened: tuple[Any, str] = url_to_fs(url, **options)  # pyright: ignore[reportUnknownVariableType]
     return opened
+
+
+def is_local(fs: Any) -> bool:
+    """Tell whether a file system is this machine's own."""
+    from fsspec.implementations.local import LocalFileSystem  # noqa: PLC0415 - see above
+
+    return isinstance(fs, LocalFileSystem)
 
 
 def require_packages(what: str, url: str, format_: str) -> None:
@@ -49,6 +52,9 @@ def require_packages(what: str, url: str, format_: str) -> None:
     Raises:
         UsageError: names the package, and how to install it.
     """
+    from fsspec.registry import known_implementations  # noqa: PLC0415 - see above
+    from fsspec.utils import get_protocol  # noqa: PLC0415
+
     for part in url.split("::"):
         protocol = get_protocol(part)
         if protocol not in known_implementations:
@@ -63,6 +69,11 @@ def require_packages(what: str, url: str, format_: str) -> None:
 
 
 def _require_driver(what: str, protocol: str) -> None:
+    from fsspec.registry import (  # noqa: PLC0415 - see above
+        get_filesystem_class,  # pyright: ignore[reportUnknownVariableType]
+        known_implementations,
+    )
+
     package = known_implementations[protocol]["class"].partition(".")[0]
     if package != "fsspec":
         if find_spec(package) is None:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from fsspec.implementations.local import LocalFileSystem
+from maintenance.archives.stores import is_local
 
 PART = ".part"
 """Behind the name of a local file until it is whole."""
@@ -39,7 +39,7 @@ def begin_upload(fs: Any, path: str, expected_bytes: int) -> Upload:
         path: in it.
         expected_bytes: about how large it will be at most, 0 if unknown.
     """
-    if isinstance(fs, LocalFileSystem):
+    if is_local(fs):
         return _LocalUpload(Path(path))
     if "s3" in _protocols(fs):
         _end_abandoned_parts(fs, path)

@@ -5,10 +5,6 @@ from contextlib import contextmanager
 from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
-import redis
-from redis.backoff import ExponentialBackoff
-from redis.retry import Retry
-
 from maintenance.errors import CacheError
 
 CONNECT_TIMEOUT_S = 2.0
@@ -48,6 +44,8 @@ def opened(url: str) -> Generator[Client]:
     Raises:
         CacheError: the url is none, nobody answers there, or the server refused a command.
     """
+    import redis  # noqa: PLC0415 - a third of a second, needed by those who have a cache
+
     where = describe(url)
     try:
         client = _client(url)
@@ -64,6 +62,10 @@ def opened(url: str) -> Generator[Client]:
 
 
 def _client(url: str) -> Client:
+    import redis  # noqa: PLC0415 - see above
+    from redis.backoff import ExponentialBackoff  # noqa: PLC0415
+    from redis.retry import Retry  # noqa: PLC0415
+
     pool = redis.ConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType] - options
         url,
         socket_connect_timeout=CONNECT_TIMEOUT_S,

@@ -8,9 +8,10 @@ others the first words remain.
 import hashlib
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from pglast import Error
-from pglast.parser import Token, scan
+if TYPE_CHECKING:
+    from pglast.parser import Token
 
 MOST_CHARACTERS = 10_000
 SHOWN = 160
@@ -25,6 +26,9 @@ _LIST = re.compile(r"\(\s*\?(?:\s*,\s*\?)+\s*\)")
 
 def normalised(query: str) -> str:
     """Return a statement with `?` for every literal, one space between words, no comments."""
+    from pglast import Error  # noqa: PLC0415 - a tenth of a second, needed late or never
+    from pglast.parser import scan  # noqa: PLC0415
+
     if len(query) > MOST_CHARACTERS:
         return UNREADABLE
     try:
@@ -49,12 +53,12 @@ def shown(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
-def _works_on_rows(tokens: Sequence[Token]) -> bool:
+def _works_on_rows(tokens: "Sequence[Token]") -> bool:
     first = next((token.name for token in tokens if token.name != "ASCII_40"), "")
     return first in _ROWS
 
 
-def _joined(query: str, tokens: Sequence[Token]) -> str:
+def _joined(query: str, tokens: "Sequence[Token]") -> str:
     parts: list[str] = []
     end = 0
     for token in tokens:
