@@ -21,20 +21,27 @@ class Cost(NamedTuple):
 
 
 def run_plan(policy: Policy, url: str) -> Cost:
-    """Run `maintenance plan --json`, from the start of its process to the end.
+    """Run `maintenance plan --json`, see `run`."""
+    return run(policy, url, "plan")
+
+
+def run(policy: Policy, url: str, command: str) -> Cost:
+    """Run a command of ours with `--json`, from the start of its process to the end.
 
     The peak is never below that of the process that calls this: the kernel hands it on.
     """
     program = Path(sys.executable).with_name("maintenance")
+    # Users have their bytecode: it is written when a version is installed, or first used.
+    environ = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     began = time.perf_counter()
     process = subprocess.Popen(
-        [program, "plan", "--json", "--policy", policy.path],
+        [program, command, "--json", "--policy", policy.path],
         stdout=subprocess.DEVNULL,
-        env={**os.environ, URL_VARIABLE: url},
+        env={**environ, URL_VARIABLE: url},
     )
     _, status, usage = os.wait4(process.pid, 0)
     took = time.perf_counter() - began
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, "maintenance plan")
+        raise subprocess.CalledProcessError(process.returncode, f"maintenance {command}")
     return Cost(took, usage.ru_maxrss / _PER_MB)

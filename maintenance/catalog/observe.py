@@ -144,6 +144,8 @@ def _settled(
     sleep: Callable[[float], None],
 ) -> list[Table]:
     """Look until nothing is in the way, or the looks are used up."""
+    if not relations:
+        return []
     for pause in PAUSES_S:
         with suppress(psycopg.errors.LockNotAvailable):
             tables = _look(connection, relations, time_cap)
@@ -267,6 +269,8 @@ def _marked(
     connection: Connection, relations: Collection[QualifiedName]
 ) -> tuple[MarkedTable, ...]:
     schemas = sorted({relation.schema for relation in relations})
+    if not schemas:
+        return ()
     rows = fetch(connection, "catalog", "list_marked_tables", {"schemas": schemas})
     tables = (
         (

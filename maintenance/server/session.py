@@ -24,6 +24,9 @@ Connection = psycopg.Connection[TupleRow]
 
 CONNECT_TIMEOUT_S = 10
 
+_ONLY_WHERE_ASKED = 2**31
+"""Uses after which a statement is prepared: messages of several statements can't be."""
+
 _PRISMA_ONLY = frozenset(
     {
         "connection_limit",
@@ -95,7 +98,7 @@ def connect(url: str, *, application: str, timeouts: Timeouts) -> Connection:
             "",
             **parameters,
             autocommit=True,
-            prepare_threshold=None,
+            prepare_threshold=_ONLY_WHERE_ASKED,
             cursor_factory=cursor_class(),
         )
     except psycopg.OperationalError as exc:
@@ -147,12 +150,20 @@ def pin(connection: Connection, settings: Mapping[str, str]) -> None:
 
 
 def fetch(
-    connection: Connection, folder: str, name: str, parameters: Mapping[str, Any] | None = None
+    connection: Connection,
+    folder: str,
+    name: str,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    often: bool = False,
 ) -> list[Any]:
-    """Run one file of the SQL library; rows are named tuples with the header's columns."""
+    """Run one file of the SQL library; rows are named tuples with the header's columns.
+
+    What is asked often in one session is planned once.
+    """
     statement = load_statement(folder, name, connection.info.server_version)
     with connection.cursor(row_factory=namedtuple_row) as cursor:
-        return cursor.execute(statement, parameters or None).fetchall()
+        return cursor.execute(statement, parameters or None, prepare=often or None).fetchall()
 
 
 @contextmanager

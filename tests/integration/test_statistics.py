@@ -358,7 +358,7 @@ def test_server_that_only_warns_is_a_failure(
     real = psycopg.Connection.execute
 
     def deny(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
-        if query == b"ANALYZE public.never":
+        if isinstance(query, bytes) and b"ANALYZE public.never" in query:
             return real(self, "DO $$ BEGIN RAISE WARNING 'denied'; END $$")
         return real(self, query, *args, **kwargs)
 
