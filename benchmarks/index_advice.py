@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -20,13 +20,13 @@ from benchmarks.servers import fresh_database, session
 from benchmarks.tables import URL_VARIABLE, settle
 from benchmarks.timing import Contender, interleave, seconds
 from maintenance import maintain
-from maintenance.catalog.observe import observe
 from maintenance.demo.postgres import PostgresServer
-from maintenance.engine.look import Look
 from maintenance.engine.requests import EVERYTHING
 from maintenance.indexes import INDEXES
+from maintenance.looking import look_at
 from maintenance.policy import Policy, load_policy
-from maintenance.server.session import Timeouts, connect
+from maintenance.sessions import on_database, on_store
+from maintenance.visits import Visit
 
 PEER = "PgHero's queries"
 LIMIT_S = 1.0
@@ -73,18 +73,15 @@ class IndexAdvice:
 
 def look_and_advise(policy: Policy, url: str, now: datetime, n_redundant: int) -> float:
     """Time what a run does for the subject once it is connected, remembering included."""
-    timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
+    environ = {URL_VARIABLE: url}
     with (
-        closing(connect(url, application="benchmark", timeouts=timeouts)) as connection,
-        closing(connect(url, application="benchmark store", timeouts=timeouts)) as store,
+        on_database(policy, environ, "benchmark") as connection,
+        on_store(policy, environ) as store,
     ):
-        snapshot = observe(connection, (), time_cap=policy.observe.time_cap)
-        look = Look(policy, now, EVERYTHING, snapshot, connection, store, {})
+        visit = Visit(policy, environ, now, [INDEXES], EVERYTHING, connection, store)
 
         def advise() -> None:
-            seen = INDEXES.observe(look)
-            INDEXES.record(look, seen)
-            findings = INDEXES.plan(policy, seen, now, EVERYTHING).findings
+            findings = look_at(visit, records=True).plan.findings
             assert sum("stays" in finding.message for finding in findings) == n_redundant
 
         return seconds(advise)

@@ -1,7 +1,8 @@
 """One look at one database: what all subjects share, then each for itself, and the plans."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+import gc
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -25,6 +26,9 @@ from maintenance.visits import Visit
 
 MAX_CLOCK_SKEW = timedelta(minutes=1)
 
+COLLECT_EVERY = 50_000
+"""Objects that a look may make before the collector of reference cycles goes through them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sight:
@@ -37,6 +41,11 @@ class Sight:
 
 def look_at(visit: Visit, *, records: bool = False) -> Sight:
     """Observe what all subjects share, then let each look further and plan."""
+    with _seldom_collecting():
+        return _look_at(visit, records=records)
+
+
+def _look_at(visit: Visit, *, records: bool) -> Sight:
     with visit.meter.spent_on("catalog"):
         snapshot = _shared(visit)
     look = Look(
@@ -56,6 +65,20 @@ def look_at(visit: Visit, *, records: bool = False) -> Sight:
     further = (*_general(visit.policy, snapshot), *_half_blind(visit.policy, snapshot))
     general = Plan(findings=further)
     return Sight(snapshot, join([*plans.values(), general]), _seen_kinds(visit, plans))
+
+
+@contextmanager
+def _seldom_collecting() -> Generator[None]:
+    """Let the collector rest: what a look makes stays, and a third of its time went into that.
+
+    Looks that overlap in one process may leave it so, which harms nothing.
+    """
+    often, *older = gc.get_threshold()
+    gc.set_threshold(max(often, COLLECT_EVERY), *older)
+    try:
+        yield
+    finally:
+        gc.set_threshold(often, *older)
 
 
 def _seen_kinds(visit: Visit, plans: Mapping[str, Plan]) -> frozenset[FindingKind]:
