@@ -85,7 +85,7 @@ def _to_maintain(tables: Sequence[TableFacts], seen: Seen) -> Iterator[str]:
         for owner in sorted({table.owner for table in tables}):
             yield f"GRANT {quote(owner)} TO {role}"
     elif len(tables) <= NAMED:
-        listed = ", ".join(str(table.relation) for table in tables)
+        listed = ", ".join(sorted(str(table.relation) for table in tables))
         yield f"GRANT MAINTAIN ON TABLE {listed} TO {role}"
     else:
         yield f"GRANT pg_maintain TO {role}"
