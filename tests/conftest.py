@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from maintenance.demo.postgres import PostgresServer, embedded_binaries, system_binaries
 from maintenance.demo.programs import version_of
@@ -27,6 +28,10 @@ from tests.builders import (
     make_template,
     server_folder,
 )
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 MAJORS = (18, 16, 15)
 EMBEDDED = (18, 16)
