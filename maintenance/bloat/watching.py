@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 import psycopg
@@ -52,15 +52,12 @@ def _watch(bench: Workbench, number: int, watch: Watch) -> None:
     timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
     name = f"maintenance watch {policy.database.name}"
     try:
-        session = connect(url, application=name, timeouts=timeouts)
+        with closing(connect(url, application=name, timeouts=timeouts)) as session:
+            _follow(bench, session, number, watch)
     except MaintenanceError as exc:
         bench.progress(f"the rebuild goes on unwatched: {exc}")
-        return
-    with session:
-        try:
-            _follow(bench, session, number, watch)
-        except psycopg.Error as exc:
-            bench.progress(f"the rebuild goes on unwatched: {exc}")
+    except psycopg.Error as exc:
+        bench.progress(f"the rebuild goes on unwatched: {type(exc).__name__}")
 
 
 def _follow(bench: Workbench, session: Connection, number: int, watch: Watch) -> None:

@@ -33,6 +33,7 @@ class Indexes(Subject[Seen]):
             FindingKind.INDEX_WIDE_KEY,
             FindingKind.FK_UNINDEXED,
             FindingKind.REPLICA_UNREACHABLE,
+            FindingKind.PRIVILEGE_MISSING,
             FindingKind.MONITOR_BLIND,
             FindingKind.LOCK_NOT_ACQUIRED,
             FindingKind.CLOCK_SKEW,
@@ -56,7 +57,8 @@ class Indexes(Subject[Seen]):
             heard = recall(look.store, look.policy.database.name, heard, since)
         judgement = judge(catalog, heard, limits, look.now)
         oids = [verdict.tree.root.oid for verdict in judgement.verdicts]
-        return Seen(catalog, heard, judgement, read_definitions(look.connection, oids, time_cap))
+        definitions = read_definitions(look.connection, oids, time_cap)
+        return Seen(catalog, heard, judgement, look.snapshot.server.role, definitions)
 
     def record(self, look: Look, seen: Seen) -> None:
         """Remember how often each index has been used so far."""

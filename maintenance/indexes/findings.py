@@ -4,15 +4,16 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
+from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.indexes.models import ForeignKey
 from maintenance.indexes.reasons import reason
 from maintenance.indexes.seen import Seen
+from maintenance.indexes.sight import sight_findings
 from maintenance.indexes.statements import create_for, drop, restore
 from maintenance.indexes.trees import n_writes
 from maintenance.indexes.usage import Witness
 from maintenance.indexes.verdicts import Charge, Verdict
-from maintenance.names import QualifiedName, quote
+from maintenance.names import quote
 from maintenance.policy import Policy
 from maintenance.policy.health import IndexesPolicy
 from maintenance.sizes import PAGE_BYTES, readable_size
@@ -27,7 +28,6 @@ _KINDS: Mapping[Charge, FindingKind] = {
     Charge.WIDE_KEY: FindingKind.INDEX_WIDE_KEY,
 }
 _DAY_S = 86_400
-_MOST_NAMED = 100
 
 
 def findings(policy: Policy, limits: IndexesPolicy, seen: Seen, now: datetime) -> Iterator[Finding]:
@@ -36,13 +36,7 @@ def findings(policy: Policy, limits: IndexesPolicy, seen: Seen, now: datetime) -
         yield _finding(verdict, limits, seen)
     for key in seen.judgement.unindexed:
         yield _unindexed(key, limits, seen)
-    for witness in seen.witnesses:
-        if witness.usage is None:
-            yield _unreachable(policy, witness)
-    for relation in seen.catalog.blind:
-        yield _blind(relation, seen)
-    if seen.judgement.unproven:
-        yield _unproven(policy, limits, seen, now)
+    yield from sight_findings(policy, limits, seen, now)
 
 
 def _finding(verdict: Verdict, limits: IndexesPolicy, seen: Seen) -> Finding:
@@ -84,13 +78,9 @@ def _per_day(count: int, primary: Witness) -> float:
     return round(count / max(1.0, counted.total_seconds() / _DAY_S), 1)
 
 
-def _key_name(key: ForeignKey, seen: Seen) -> str:
-    return f"{seen.catalog.tables[key.table_oid].relation}.{quote(key.name)}"
-
-
 def _unindexed(key: ForeignKey, limits: IndexesPolicy, seen: Seen) -> Finding:
     table = seen.catalog.tables[key.table_oid]
-    name = _key_name(key, seen)
+    name = f"{table.relation}.{quote(key.name)}"
     size_bytes = max(0, table.pages) * PAGE_BYTES
     # A partitioned table has rows, once it is analyzed, and no size of its own.
     many = limits.low_cardinality.min_rows
@@ -105,60 +95,4 @@ def _unindexed(key: ForeignKey, limits: IndexesPolicy, seen: Seen) -> Finding:
         value=table.rows if table.rows >= 0 else None,
         threshold=many,
         data={"table": str(table.relation), "size_bytes": size_bytes, "create": create},
-    )
-
-
-def _unreachable(policy: Policy, witness: Witness) -> Finding:
-    name = f"{policy.database.name}/{witness.name}"
-    return Finding(
-        FindingKind.REPLICA_UNREACHABLE,
-        Severity.WARN if policy.database.optional_replicas else Severity.ERROR,
-        name,
-        f"{name}: {witness.silence}; as long as nobody knows what is read there, no index is"
-        " called unused",
-    )
-
-
-def _blind(relation: QualifiedName, seen: Seen) -> Finding:
-    names = list(map(str, seen.catalog.blind[relation]))
-    keys = [
-        _key_name(key, seen)
-        for key in seen.catalog.foreign_keys
-        if (table := seen.catalog.tables.get(key.table_oid)) and table.relation == relation
-    ]
-    unknown = {kind.value: names for kind in _KINDS.values()} | {
-        FindingKind.FK_UNINDEXED.value: keys
-    }
-    return Finding(
-        FindingKind.MONITOR_BLIND,
-        Severity.WARN,
-        str(relation),
-        f"{relation}: its indexes could not be read behind an ACCESS EXCLUSIVE lock; the next run"
-        " looks again",
-        data={"table": str(relation), UNKNOWN: unknown},
-    )
-
-
-def _unproven(policy: Policy, limits: IndexesPolicy, seen: Seen, now: datetime) -> Finding:
-    name = policy.database.name
-    days = limits.unused.window.days
-    starts = [witness.watched_since or now for witness in seen.witnesses]
-    watched = round((now - max(starts)).total_seconds() / _DAY_S, 1)
-    gaps = "".join(f"; {server}: {gap}" for server, gap in seen.judgement.gaps)
-    found = sorted(str(index.relation) for index in seen.judgement.unproven)
-    return Finding(
-        FindingKind.INDEX_EVIDENCE_INSUFFICIENT,
-        Severity.INFO,
-        name,
-        f"{name}: {len(found)} indexes were not seen in use, but not watched for {days} days on"
-        f" every server either; all are watched since {watched} days{gaps}",
-        value=watched,
-        threshold=days,
-        data={
-            "indexes": found[:_MOST_NAMED],
-            "n_indexes": len(found),
-            "gaps": dict(seen.judgement.gaps),
-            # an alert on one of them stays until somebody knows better
-            UNKNOWN: {FindingKind.INDEX_UNUSED.value: found if len(found) <= _MOST_NAMED else None},
-        },
     )

@@ -103,6 +103,8 @@ class Table:
         pages: 8 kB blocks.
         rows: the catalog's estimate, -1 where there is none.
         n_writes: row versions written to its indexes since the counters began.
+        is_readable: whether we may read it; else nobody shows us its statistics.
+        is_secured: whether row security hides them from us.
         columns: by number; only those that are judged.
     """
 
@@ -112,6 +114,8 @@ class Table:
     pages: int = 0
     rows: float = -1
     n_writes: int = 0
+    is_readable: bool = True
+    is_secured: bool = False
     columns: Mapping[int, Column] = field(default_factory=dict[int, Column])
 
 

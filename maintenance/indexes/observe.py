@@ -87,7 +87,17 @@ def _look(connection: Connection, time_cap: timedelta, min_rows: int) -> Catalog
 
 def _table(row: Any) -> Table:
     name = QualifiedName(row.schema, row.name)
-    return Table(row.oid, name, row.kind, row.pages, row.rows, row.n_writes)
+    return Table(
+        row.oid,
+        name,
+        row.kind,
+        row.pages,
+        row.rows,
+        row.n_writes,
+        # gone between two of the queries' looks at it: then it is nobody's
+        is_readable=row.is_readable is not False,
+        is_secured=bool(row.is_secured),
+    )
 
 
 def _foreign_key(row: Any) -> ForeignKey:

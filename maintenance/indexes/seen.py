@@ -15,10 +15,12 @@ class Seen:
 
     Attributes:
         witnesses: the primary first.
+        role: who we are on the primary.
         definitions: of the indexes that a verdict names, by oid.
     """
 
     catalog: Catalog
     witnesses: tuple[Witness, ...]
     judgement: Judgement
+    role: str
     definitions: Mapping[int, Definition] = field(default_factory=dict[int, Definition])

@@ -1,10 +1,11 @@
 -- list_indexed_tables: one row for each table or materialized view of the owner's
 -- since: 14
 -- params:
--- columns: oid oid, schema text, name text, kind text, pages int4, rows float4, n_writes int8
+-- columns: oid oid, schema text, name text, kind text, pages int4, rows float4, n_writes int8, is_readable bool, is_secured bool
 -- locks: none
--- source: PostgreSQL manual, 27.2.22 Statistics Functions
--- An update that stays in its page (HOT) writes to no index.
+-- source: PostgreSQL manual, 27.2.22 Statistics Functions, 54.26 pg_stats
+-- An update that stays in its page (HOT) writes to no index. Without SELECT, and behind row
+-- security, pg_stats shows nothing.
 SELECT
   c.oid,
   n.nspname::text AS schema,
@@ -14,7 +15,9 @@ SELECT
   c.reltuples AS rows,
   pg_catalog.pg_stat_get_tuples_inserted(c.oid)
   + pg_catalog.pg_stat_get_tuples_updated(c.oid)
-  - pg_catalog.pg_stat_get_tuples_hot_updated(c.oid) AS n_writes
+  - pg_catalog.pg_stat_get_tuples_hot_updated(c.oid) AS n_writes,
+  pg_catalog.has_table_privilege(c.oid, 'SELECT') AS is_readable,
+  c.relrowsecurity AND pg_catalog.row_security_active(c.oid) AS is_secured
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't'

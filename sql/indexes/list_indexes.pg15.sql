@@ -5,16 +5,30 @@
 -- locks: ACCESS SHARE on tables of indexes with an expression or a predicate
 -- source: PostgreSQL manual, 53.26 pg_index, 53.13 pg_constraint
 -- Deparsing an expression opens the table, which waits behind an ACCESS EXCLUSIVE lock: indexes
--- of such tables come unreadable. A build that goes on is known by its lock, since the progress
--- views hide it from roles without pg_read_all_stats.
+-- of such tables come unreadable. A build that goes on is known by its progress, and by its lock,
+-- since the progress views hide it from roles without pg_read_all_stats; to those VACUUM and ANALYZE,
+-- which take the same lock, look like one.
 WITH locks AS MATERIALIZED (
-  SELECT l.relation, l.mode
+  SELECT l.relation, l.mode, l.pid
     FROM pg_catalog.pg_locks l
    WHERE l.locktype = 'relation' AND l.granted
      AND l.mode IN ('AccessExclusiveLock', 'ShareUpdateExclusiveLock')
      AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
                         WHERE d.datname = pg_catalog.current_database())
      AND l.pid <> pg_catalog.pg_backend_pid()
+), building AS MATERIALIZED (
+  SELECT l.relation
+    FROM locks l
+   WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_vacuum v
+                      WHERE v.pid = l.pid AND v.relid = l.relation)
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_analyze a
+                      WHERE a.pid = l.pid AND a.relid = l.relation)
+  UNION ALL
+  SELECT p.relid
+    FROM pg_catalog.pg_stat_progress_create_index p
+   WHERE p.relid IS NOT NULL
+     AND p.datid = (SELECT d.oid FROM pg_catalog.pg_database d
+                     WHERE d.datname = pg_catalog.current_database())
 ), referenced AS MATERIALIZED (
   SELECT DISTINCT f.conindid FROM pg_catalog.pg_constraint f WHERE f.contype = 'f'
 ), found AS MATERIALIZED (
@@ -48,7 +62,7 @@ SELECT
   i.indisreplident AS is_replica_identity,
   i.indexrelid IN (SELECT r.conindid FROM referenced r) AS is_referenced,
   i.indisvalid AND i.indisready AND i.indislive AS is_valid,
-  i.indrelid IN (SELECT l.relation FROM locks l) AS is_building,
+  i.indrelid IN (SELECT b.relation FROM building b) AS is_building,
   i.is_readable,
   i.relpages AS pages,
   i.indnkeyatts::int4 AS n_keys,

@@ -330,32 +330,65 @@ def test_partitioned_index_without_all_its_parts_is_invalid(
     assert "partitions lack" in finding.message
 
 
-def test_build_that_goes_on_is_not_invalid_and_one_that_ended_is(
-    database: Database, tmp_path: Path
+def invalid(database: Database, folder: Path, role: Role | None = None) -> set[str]:
+    url = database.url_of(role) if role else database.url
+    policy = make_policy(folder, url, indexes={})
+    return names(
+        list(maintain.plan(policy, only=[INDEXES.name]).findings), FindingKind.INDEX_INVALID
+    )
+
+
+def test_build_that_waits_for_an_old_transaction_is_not_invalid_and_one_that_was_killed_is(
+    database: Database, limited_role: Role, tmp_path: Path
 ) -> None:
     database.execute("CREATE TABLE t (a int)")
-    writer = database.connect(autocommit=False)
-    writer.execute("INSERT INTO t VALUES (1)")
+    holder = database.connect(autocommit=False)
+    holder.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    holder.execute("SELECT 1")
     builder = database.connect()
-    pid = builder.info.backend_pid
     build = threading.Thread(target=_fail_to_build, args=(builder,))
     build.start()
+    waits = "SELECT 1 FROM pg_stat_progress_create_index WHERE phase = 'waiting for old snapshots'"
     try:
-        until(lambda: database.execute("SELECT 1 FROM pg_class WHERE relname = 't_a'") != [])
-        assert not names(advice(database, tmp_path), FindingKind.INDEX_INVALID)
+        until(lambda: database.execute(waits) != [])
+        assert invalid(database, tmp_path) == set()
+        assert invalid(database, tmp_path, limited_role) == set()
     finally:
-        database.execute(f"SELECT pg_cancel_backend({pid})")
+        database.execute(f"SELECT pg_terminate_backend({builder.info.backend_pid})")
         build.join()
-        writer.rollback()
+        holder.rollback()
+    assert invalid(database, tmp_path, limited_role) == {"t_a"}
     (finding,) = [f for f in advice(database, tmp_path) if f.kind is FindingKind.INDEX_INVALID]
     assert finding.object == "public.t_a"
     database.execute(finding.data["drop"])
-    assert not names(advice(database, tmp_path), FindingKind.INDEX_INVALID)
+    assert invalid(database, tmp_path) == set()
 
 
 def _fail_to_build(builder: psycopg.Connection[Any]) -> None:
-    with pytest.raises(psycopg.errors.QueryCanceled):
+    with pytest.raises(psycopg.errors.AdminShutdown):
         builder.execute("CREATE INDEX CONCURRENTLY t_a ON t (a)")
+
+
+@pytest.mark.pg("== 18")
+@pytest.mark.parametrize("work", ["VACUUM", "ANALYZE"])
+def test_vacuum_and_analyze_are_no_build(database: Database, tmp_path: Path, work: str) -> None:
+    database.execute("CREATE TABLE t AS SELECT generate_series(1, 100000) a")
+    database.execute("CREATE INDEX t_a ON t (a)")
+    database.execute(INVALIDATE.format("t_a"))
+    worker = database.connect(options="-c vacuum_cost_delay=100 -c vacuum_cost_limit=1")
+    thread = threading.Thread(target=_be_cancelled, args=(worker, f"{work} t"))
+    thread.start()
+    try:
+        until(lambda: database.execute(f"SELECT 1 FROM pg_stat_progress_{work.lower()}") != [])
+        assert invalid(database, tmp_path) == {"t_a"}
+    finally:
+        database.execute(f"SELECT pg_cancel_backend({worker.info.backend_pid})")
+        thread.join()
+
+
+def _be_cancelled(worker: psycopg.Connection[Any], statement: str) -> None:
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        worker.execute(statement.encode())
 
 
 @pytest.mark.pg("== 18")
@@ -411,6 +444,34 @@ def test_names_may_hold_anything(database: Database, tmp_path: Path) -> None:
             database.execute(statement)
     again = [f for f in advice(database, tmp_path) if f.kind is DUPLICATE]
     assert {f.object for f in again} == {f.object for f in findings}
+
+
+@pytest.mark.pg("== 18")
+def test_statistics_that_are_hidden_are_told_once_with_what_to_run(
+    database: Database, limited_role: Role, tmp_path: Path
+) -> None:
+    for name in ("first", "second"):
+        database.execute(
+            f"CREATE TABLE {name} AS SELECT n, n % 3 AS few FROM generate_series(1, 20000) n"
+        )
+        database.execute(f"CREATE INDEX {name}_few ON {name} (few)")
+        database.execute(f"ANALYZE {name}")
+    database.execute("ALTER TABLE second ENABLE ROW LEVEL SECURITY")
+    policy = make_policy(tmp_path, database.url_of(limited_role), indexes={})
+
+    def seen() -> list[Finding]:
+        return list(maintain.plan(policy, only=[INDEXES.name]).findings)
+
+    (missing,) = [finding for finding in seen() if finding.object == "app/indexes"]
+    assert missing.kind is FindingKind.PRIVILEGE_MISSING
+    assert "2 tables (public.first, public.second)" in missing.message
+    assert missing.leaves_open(FindingKind.INDEX_LOW_CARDINALITY, "public.first_few")
+    for grant in missing.data["grants"]:
+        assert grant in missing.message
+        database.execute(grant)
+    after = seen()
+    assert [finding for finding in after if finding.object == "app/indexes"] == []
+    assert names(after, FindingKind.INDEX_LOW_CARDINALITY) == {"first_few", "second_few"}
 
 
 def test_role_without_any_privilege_gets_the_same_verdicts_on_definitions(
