@@ -5,11 +5,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from maintenance.catalog.history import History
-from maintenance.catalog.trees import Tree
+from maintenance.catalog.trees import DEFAULT_BOUND, Tree, single
 from maintenance.names import QualifiedName
-
-DEFAULT_BOUND = "DEFAULT"
-"""The bound that `pg_get_expr` shows for a default partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +87,16 @@ class Partition(NamedTuple):
     def is_default(self) -> bool:
         """Whether this is the parent's DEFAULT partition."""
         return self.bound == DEFAULT_BOUND
+
+    @property
+    def whole(self) -> Tree:
+        """All its tables; one that is not partitioned itself is a tree of a single table."""
+        return self.tree or single(self.relation, self.oid, self.kind)
+
+    @property
+    def names(self) -> tuple[QualifiedName, ...]:
+        """The names of all its tables, its own first."""
+        return tuple(branch.relation for branch in self.whole.branches)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """Trees: partitions that are partitioned themselves, with all that is below them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from maintenance.names import QualifiedName
+
+DEFAULT_BOUND = "DEFAULT"
+"""The bound that `pg_get_expr` shows for a default partition."""
 
 
 class Branch(NamedTuple):
@@ -61,6 +63,20 @@ class Tree:
         return self.branches[1:]
 
     @property
+    def leaves(self) -> tuple[Branch, ...]:
+        """Its tables that hold rows."""
+        return tuple(branch for branch in self.branches if branch.kind != "p")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may refuse a row of its own period: some values have no table in it."""
+        return any(
+            not (branch.partition_by or "HASH").startswith("HASH")
+            and all(child.bound != DEFAULT_BOUND for child in self.children(branch.oid))
+            for branch in self.branches
+        )
+
+    @property
     def oids(self) -> tuple[int, ...]:
         """The OIDs of all its tables, ascending."""
         return tuple(sorted(branch.oid for branch in self.branches))
@@ -68,12 +84,12 @@ class Tree:
     @property
     def pages(self) -> int:
         """The blocks of its leaves together."""
-        return sum(max(branch.pages, 0) for branch in self._leaves())
+        return sum(max(branch.pages, 0) for branch in self.leaves)
 
     @property
     def rows(self) -> float:
         """The rows of its leaves together, as far as known; -1 if of none."""
-        known = [branch.rows for branch in self._leaves() if branch.rows >= 0]
+        known = [branch.rows for branch in self.leaves if branch.rows >= 0]
         return sum(known) if known else -1
 
     @property
@@ -112,5 +128,7 @@ class Tree:
             path_of[branch.oid] = (*path_of[branch.parent or 0], branch.bound or "")
         return {path_of[branch.oid]: branch for branch in self.branches}
 
-    def _leaves(self) -> Iterator[Branch]:
-        return (branch for branch in self.branches if branch.kind != "p")
+
+def single(relation: QualifiedName, oid: int = 0, kind: str = "r") -> Tree:
+    """Return a table that has nothing below it as a tree."""
+    return Tree((Branch(parent=None, oid=oid, relation=relation, kind=kind),))

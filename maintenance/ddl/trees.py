@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from maintenance.catalog.models import ColumnSetting, Shared, Table
-from maintenance.catalog.trees import Branch, Tree
+from maintenance.catalog.trees import DEFAULT_BOUND, Branch, Tree, single
 from maintenance.ddl.children import attach, attach_locks, build_like, index_identity
 from maintenance.ddl.locking import allowed_time, take
 from maintenance.engine.actions import Step
@@ -36,6 +36,27 @@ class Blueprint:
         """The name of the new partition."""
         return self.names[self.model.root.oid]
 
+    @property
+    def leaves(self) -> tuple[QualifiedName, ...]:
+        """The names of the tables that hold its rows."""
+        return tuple(self.names[branch.oid] for branch in self.model.leaves)
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is a plain table, with nothing below it."""
+        return self.model.root.partition_by is None
+
+    @property
+    def joins_late(self) -> bool:
+        """Whether its tables must be attached to each other after it is to its parent."""
+        return bool(self.model.root.identity) and not self.is_single
+
+
+def plain(name: QualifiedName) -> Blueprint:
+    """Return the blueprint of a partition that is a single table, like its parent."""
+    model = single(name)
+    return Blueprint(model, {model.root.oid: name})
+
 
 def create_tree_and_attach(
     parent: Table, blueprint: Blueprint, lower: str, upper: str, *, role: str
@@ -51,27 +72,48 @@ def create_tree_and_attach(
     """
     bound = f"FOR VALUES FROM ({lower}) TO ({upper})"
     locks = tuple(attach_locks(parent))
-    branches = tuple(_attach_branches(blueprint))
-    late = bool(blueprint.model.root.identity)
+    branches = tuple(attach_branches(blueprint))
+    late = blueprint.joins_late
     blocking = [lock for lock in locks if lock.mode.blocks_writers]
     return Step(
-        prepare=(*_build(parent, blueprint, role), *(() if late else branches)),
+        prepare=(
+            *build_tree(parent, blueprint, role),
+            *publish(blueprint),
+            *(() if late else branches),
+        ),
         statements=(
             # taken first, so that the wait for them does not count against the work
             *((take(blocking), allowed_time(len(blueprint.names))) if blocking else ()),
             *attach(parent, blueprint.root, bound),
             *(branches if late else ()),
-            *_identities(parent, blueprint),
+            *index_identities(parent, blueprint),
         ),
         locks=locks,
     )
 
 
-def _build(parent: Table, blueprint: Blueprint, role: str) -> Iterator[str]:
+def build_tree(
+    parent: Table, blueprint: Blueprint, role: str, *, indexes: bool = True
+) -> Iterator[str]:
+    """Yield the statements that make all tables of a tree, none attached to another.
+
+    Args:
+        parent: the partitioned table as observed.
+        blueprint: what is to be made.
+        role: who we are, to know whether owners must be set.
+        indexes: whether they get the parent's indexes and the constraints that rest on them.
+    """
     for branch in blueprint.model.branches:
-        like, name = _like(parent, branch), blueprint.names[branch.oid]
-        yield from build_like(like, name, role=role, partition_by=branch.partition_by)
+        like = parent if blueprint.is_single else _like(parent, branch)
+        name, key = blueprint.names[branch.oid], branch.partition_by
+        yield from build_like(like, name, role=role, indexes=indexes, partition_by=key)
+
+
+def publish(blueprint: Blueprint) -> Iterator[str]:
+    """Yield the statements that put its tables into the publications of those they are like."""
+    for branch in blueprint.model.branches:
         for publication in branch.publications:
+            name = blueprint.names[branch.oid]
             yield f"ALTER PUBLICATION {quote(publication)} ADD TABLE ONLY {name}"
 
 
@@ -89,14 +131,45 @@ def _like(parent: Table, branch: Branch) -> Table:
     return replace(parent, properties=properties, shared=Shared(settings, branch.options))
 
 
-def _attach_branches(blueprint: Blueprint) -> Iterator[str]:
-    names = blueprint.names
-    for branch in blueprint.model.below:
-        assert branch.parent is not None, "it is below another"
-        above, own = names[branch.parent], names[branch.oid]
+def rename_tree(blueprint: Blueprint, to: Blueprint) -> Iterator[str]:
+    """Yield the statements that give all tables of a tree the names of another blueprint."""
+    for branch in blueprint.model.branches:
+        own, wanted = blueprint.names[branch.oid], to.names[branch.oid]
+        yield f"ALTER TABLE {own} RENAME TO {quote(wanted.name)}"
+        if own.schema != wanted.schema:
+            renamed = QualifiedName(own.schema, wanted.name)
+            yield f"ALTER TABLE {renamed} SET SCHEMA {quote(wanted.schema)}"
+
+
+def attach_branches(blueprint: Blueprint) -> Iterator[str]:
+    """Yield the statements that put its tables together, from the top down.
+
+    Default partitions come last: for each that is attached after one it would be looked through.
+    """
+    _, *below = sorted(blueprint.model.paths().items(), key=_place)
+    for _, branch in below:
+        above, own = _joint(blueprint, branch)
         yield f"ALTER TABLE {above} ATTACH PARTITION {own} {branch.bound}"
 
 
-def _identities(parent: Table, blueprint: Blueprint) -> Iterator[str]:
+def detach_branches(blueprint: Blueprint) -> Iterator[str]:
+    """Yield the statements that take its tables from each other, from the leaves up."""
+    for branch in reversed(blueprint.model.below):
+        above, own = _joint(blueprint, branch)
+        yield f"ALTER TABLE {above} DETACH PARTITION {own}"
+
+
+def _place(branch: tuple[tuple[str, ...], Branch]) -> tuple[int, bool]:
+    path, own = branch
+    return len(path), own.bound == DEFAULT_BOUND
+
+
+def _joint(blueprint: Blueprint, branch: Branch) -> tuple[QualifiedName, QualifiedName]:
+    assert branch.parent is not None, "it is below another"
+    return blueprint.names[branch.parent], blueprint.names[branch.oid]
+
+
+def index_identities(parent: Table, blueprint: Blueprint) -> Iterator[str]:
+    """Yield what gives the tables below it their replica identity, if that is by an index."""
     for branch in blueprint.model.below:
         yield from index_identity(parent, blueprint.names[branch.oid])

@@ -5,9 +5,10 @@ be, its name says whose it is, and a run that finds one left behind removes it b
 Source: PostgreSQL manual, 5.12.2.2 Partition Maintenance.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from maintenance.catalog.models import Partition
 from maintenance.ddl.locking import take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.keys import KeyCodec
@@ -19,22 +20,27 @@ PREFIX = "maintenance_"
 
 
 class HelperCheck(NamedTuple):
-    """One helper CHECK on one table."""
+    """One helper CHECK on a partition and all that is below it."""
 
-    table: QualifiedName
+    partition: Partition
     name: str
     condition: str
+
+    @property
+    def table(self) -> QualifiedName:
+        """The partition's name."""
+        return self.partition.relation
 
     @property
     def add(self) -> Step:
         """Add it without a look at the rows that are there."""
         return Step(
             statements=(
-                take(alone(self.table)),
+                take(self._locks),
                 f"ALTER TABLE {self.table} ADD CONSTRAINT {self.name}"
                 f" CHECK ({self.condition}) NOT VALID",
             ),
-            locks=alone(self.table),
+            locks=self._locks,
         )
 
     @property
@@ -42,14 +48,18 @@ class HelperCheck(NamedTuple):
         """Look at every row, beside readers and writers."""
         return Step(
             statements=(f"ALTER TABLE {self.table} VALIDATE CONSTRAINT {self.name}",),
-            locks=(Lock(str(self.table), LockMode.SHARE_UPDATE_EXCLUSIVE),),
+            locks=tuple(lock for lock in self._locks if not lock.mode.blocks_writers),
         )
 
+    @property
+    def _locks(self) -> tuple[Lock, ...]:
+        return alone(*self.partition.names)
 
-def alone(table: QualifiedName) -> tuple[Lock, ...]:
-    """Return the locks that change a table: first the one before which autovacuum gives way."""
+
+def alone(*tables: QualifiedName) -> tuple[Lock, ...]:
+    """Return the locks that change tables: first those before which autovacuum gives way."""
     modes = LockMode.SHARE_UPDATE_EXCLUSIVE, LockMode.ACCESS_EXCLUSIVE
-    return tuple(Lock(str(table), mode) for mode in modes)
+    return tuple(Lock(str(table), mode) for mode in modes for table in tables)
 
 
 def drop(table: QualifiedName, name: str) -> str:
@@ -57,14 +67,14 @@ def drop(table: QualifiedName, name: str) -> str:
     return f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {quote(name)}"
 
 
-def removal(table: QualifiedName, names: Iterable[str]) -> Step:
-    """Remove helper CHECKs that were left on a table."""
-    locks = alone(table)
-    return Step((take(locks), *(drop(table, name) for name in names)), locks=locks)
+def removal(tables: Sequence[QualifiedName], names: Iterable[str]) -> Step:
+    """Remove helper CHECKs that were left on a table and, with it, on those below it."""
+    locks = alone(*tables)
+    return Step((take(locks), *(drop(tables[0], name) for name in names)), locks=locks)
 
 
 def excluding(
-    default: QualifiedName, column: str, codec: KeyCodec, first: Slot, last: Slot
+    default: Partition, column: str, codec: KeyCodec, first: Slot, last: Slot
 ) -> HelperCheck:
     """Return the CHECK that no row lies from the first slot to the last."""
     lower, upper = codec.literal(first.lower), codec.literal(last.upper)
@@ -73,13 +83,13 @@ def excluding(
 
 
 def within(
-    table: QualifiedName, column: str, codec: KeyCodec, first: Slot, last: Slot
+    partition: Partition, column: str, codec: KeyCodec, first: Slot, last: Slot
 ) -> HelperCheck:
     """Return the CHECK that every row lies from the first slot to the last."""
     lower, upper = codec.literal(first.lower), codec.literal(last.upper)
     key = quote(column)
     condition = f"{key} IS NOT NULL AND {key} >= {lower} AND {key} < {upper}"
-    return HelperCheck(table, _name("only", first), condition)
+    return HelperCheck(partition, _name("only", first), condition)
 
 
 def _name(kind: str, slot: Slot) -> str:

@@ -27,7 +27,7 @@ def create_beside(
     """
     default = outlook.table.default
     assert default is not None, "it has rows"
-    check = excluding(default.relation, outlook.policy.column, outlook.codec, slot, slot)
+    check = excluding(default, outlook.policy.column, outlook.codec, slot, slot)
     last = _attach(outlook, slot, role)
     statements = (*last.statements, drop(default.relation, check.name))
     last = Step(prepare=last.prepare, statements=statements, locks=last.locks)
@@ -37,14 +37,14 @@ def create_beside(
 def _attach(outlook: Outlook, slot: Slot, role: str) -> Step:
     lower, upper = (outlook.codec.literal(bound) for bound in (slot.lower, slot.upper))
     blueprint, default = outlook.blueprint(slot), outlook.table.default
-    if blueprint is not None:
+    if not blueprint.is_single:
         step = create_tree_and_attach(outlook.table, blueprint, lower, upper, role=role)
     else:
         step = create_and_attach(outlook.table, outlook.child(slot), lower, upper, role=role)
     parent, *others = step.locks
     if not others:
         return step
-    statements = step.statements if blueprint is not None else (take(others), *step.statements)
+    statements = (take(others), *step.statements) if blueprint.is_single else step.statements
     return Step(statements, step.prepare, (parent, *_patient(default), *others))
 
 

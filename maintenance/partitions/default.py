@@ -2,7 +2,7 @@
 
 from maintenance.catalog.models import Table
 from maintenance.ddl.children import attach, attach_locks, build_like
-from maintenance.engine.actions import Action, ActionKind, Step
+from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.names import MAX_NAME_BYTES, QualifiedName, cut
 from maintenance.partitioning.window import Slot
 
@@ -42,6 +42,19 @@ def create_default(table: Table, role: str) -> Action:
             ),
         ),
     )
+
+
+def exchange_locks(table: Table) -> tuple[Lock, ...]:
+    """Return the locks of detaching a default partition and attaching it, or copies, again.
+
+    A foreign key that was there before costs the table it points to most.
+    """
+    default = table.default
+    assert default is not None, "it has rows"
+    # Autovacuum gives way to a request that may wait, and never within a lock timeout.
+    patient = (Lock(str(name), LockMode.SHARE_UPDATE_EXCLUSIVE) for name in default.names)
+    names = (table.relation, *default.names, *sorted(table.foreign_keys))
+    return (*patient, *(Lock(str(name), LockMode.ACCESS_EXCLUSIVE) for name in names))
 
 
 def _with_suffix(name: str, suffix: str) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.partitioning.window import Slot
+from maintenance.partitions.default import exchange_locks
 from maintenance.partitions.outlook import Outlook
-from maintenance.partitions.swapping import default_locks
 
 
 def drain(outlook: Outlook, slots: Sequence[Slot], after: tuple[str, ...]) -> Action:
@@ -39,12 +39,13 @@ def drain(outlook: Outlook, slots: Sequence[Slot], after: tuple[str, ...]) -> Ac
 def _capture(outlook: Outlook) -> Step:
     default = outlook.table.default
     assert default is not None, "it has rows"
-    name = str(default.relation)
+    names = [str(leaf.relation) for leaf in default.whole.leaves]
     return Step(
-        statements=(
-            f"CREATE TRIGGER maintenance_capture AFTER INSERT OR UPDATE OR DELETE ON {name}",
+        statements=tuple(
+            f"CREATE TRIGGER maintenance_capture AFTER INSERT OR UPDATE OR DELETE ON {name}"
+            for name in names
         ),
-        locks=(Lock(name, LockMode.SHARE_ROW_EXCLUSIVE),),
+        locks=tuple(Lock(name, LockMode.SHARE_ROW_EXCLUSIVE) for name in names),
     )
 
 
@@ -58,7 +59,7 @@ def _exchange(outlook: Outlook, slots: Sequence[Slot]) -> Step:
             *_attach(outlook, slots),
             f"ALTER TABLE {table.relation} ATTACH PARTITION {default} DEFAULT",
         ),
-        locks=default_locks(outlook),
+        locks=exchange_locks(table),
     )
 
 

@@ -44,7 +44,7 @@ def _remove_checks(bench: Workbench, action: Action, cause: MaintenanceError) ->
     try:
         for row in fetch(bench.connection, "partitions", "list_helper_checks", _relation(action)):
             table = QualifiedName(row.schema, row.relation)
-            bench.run(removal(table, [row.name]))
+            bench.run(removal([table], [row.name]))
     except MaintenanceError as exc:
         cause.add_note(f"and a CHECK that refuses rows could not be removed: {exc}")
 

@@ -25,7 +25,7 @@ def leftovers(outlook: Outlook, snapshot: Snapshot) -> Iterator[Action]:
             object=str(default.relation),
             table=outlook.name,
             reason=f"{', '.join(names)}: left by an interrupted run, it refuses rows; {origin}",
-            steps=(removal(default.relation, names),),
+            steps=(removal(default.names, names),),
         )
     for table in snapshot.marked:
         if read_mark(table.comment).get(DRAINED) == outlook.name:

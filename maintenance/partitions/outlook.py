@@ -7,7 +7,7 @@ from functools import cached_property
 
 from maintenance.catalog.models import Table
 from maintenance.ddl.trees import Blueprint
-from maintenance.keys import PAST, KeyCodec
+from maintenance.keys import KeyCodec
 from maintenance.names import QualifiedName
 from maintenance.partitioning.coverage import Coverage, Span, codec_of, coverage_of
 from maintenance.partitioning.window import (
@@ -18,10 +18,10 @@ from maintenance.partitioning.window import (
     horizon,
     slots,
 )
+from maintenance.partitions.blueprints import of_period
 from maintenance.partitions.holding import FEW_PAGES, Holding, holding_of
-from maintenance.partitions.naming import Dated, tree_names
 from maintenance.partitions.siblings import Siblings, siblings_of
-from maintenance.periods import Period, period_at
+from maintenance.periods import Period
 from maintenance.policy import PartitionPolicy
 
 
@@ -105,21 +105,13 @@ class Outlook:
         """What its partitions say about how the next one is built."""
         return siblings_of(self.coverage.spans, self.policy.column)
 
-    def blueprint(self, slot: Slot) -> Blueprint | None:
-        """Return how a slot's partition is built like a sibling; None where it is plain."""
-        model, tree = self.siblings.model, self.siblings.tree
-        if model is None or tree is None:
-            return None
-        part_of, part = self.policy.period_part, ""
-        if model.lower > PAST:
-            part = part_of(period_at(model.lower, self.policy.interval, self.policy.time_zone))
-        old = Dated(tree.root.relation.name, part)
-        return Blueprint(tree, tree_names(tree, old, self.child(slot), part_of(slot.period)))
+    def blueprint(self, slot: Slot) -> Blueprint:
+        """Return how a slot's partition is built like its siblings."""
+        return of_period(self.policy, self.siblings, self.child(slot), slot.period)
 
     def names(self, slot: Slot) -> tuple[QualifiedName, ...]:
         """Return the names of all tables that make a slot's partition, its own first."""
-        blueprint = self.blueprint(slot)
-        return (self.child(slot),) if blueprint is None else tuple(blueprint.names.values())
+        return tuple(self.blueprint(slot).names.values())
 
     def child(self, slot: Slot) -> QualifiedName:
         """Return the name of a slot's partition, in the parent's schema."""

@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import datetime
 
-from maintenance.catalog.models import Common, Question, Snapshot
+from maintenance.catalog.models import Common, Partition, Question, Snapshot
 from maintenance.engine.actions import Action, ActionKind
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plans import Plan, join
@@ -12,6 +12,7 @@ from maintenance.names import QualifiedName
 from maintenance.partitioning.fitness import unfit
 from maintenance.partitioning.window import Slot, refusal
 from maintenance.partitions.audit import drift_finding, drifts, repairs
+from maintenance.partitions.blueprints import like_default
 from maintenance.partitions.default import create_default, default_name, interim_name
 from maintenance.partitions.default_findings import default_finding
 from maintenance.partitions.filling import fill
@@ -56,8 +57,8 @@ def _questions(outlook: Outlook) -> Iterator[Question]:
         yield default_name(table.relation)
     is_filled = table.default is not None and table.default_has_rows
     if table.default is not None and is_filled:
-        yield from map(outlook.child, outlook.uncovered)
-        yield interim_name(table.default.relation)
+        yield from (name for slot in outlook.uncovered for name in outlook.names(slot))
+        yield from _interim_names(table.default)
         yield buckets_of(table, outlook.codec, outlook.window)
     if outlook.missing or is_filled or _lacks_default(outlook):
         yield Common(table.relation)
@@ -113,13 +114,19 @@ def _remedy(outlook: Outlook, taken: Container[QualifiedName], request: Request)
     default = outlook.table.default
     if default is None or outlook.holding is None:
         return None
-    remedy = remedy_of(outlook, [s for s in outlook.uncovered if outlook.child(s) in taken])
+    named = [s for s in outlook.uncovered if any(n in taken for n in outlook.names(s))]
+    remedy = remedy_of(outlook, named)
     if not isinstance(remedy, Swap | Drain):
         return remedy
-    if interim_name(default.relation) in taken:
-        return Stuck(f"the name {interim_name(default.relation)} is taken")
+    for name in _interim_names(default):
+        if name in taken:
+            return Stuck(f"the name {name} is taken")
     asked = not request.periods or set(outlook.missing).intersection(remedy.slots)
     return remedy if asked else None
+
+
+def _interim_names(default: Partition) -> Iterable[QualifiedName]:
+    return like_default(default, interim_name(default.relation)).names.values()
 
 
 def _default(outlook: Outlook, taken: Container[QualifiedName], role: str) -> Iterator[Action]:

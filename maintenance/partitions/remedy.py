@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from maintenance.catalog.trees import Tree
 from maintenance.partitioning.window import Slot
 from maintenance.partitions.holding import Holding
 from maintenance.partitions.outlook import Outlook
@@ -54,7 +55,7 @@ def remedy_of(outlook: Outlook, taken: Collection[Slot]) -> Remedy:
     if reason is not None:
         return Stuck(reason)
     stretch = outlook.between(chosen[0], chosen[-1])
-    if _all_within(holding, stretch) and set(stretch) <= set(open_):
+    if _all_within(holding, stretch) and set(stretch) <= set(open_) and _is_like_siblings(outlook):
         return Swap(tuple(stretch))
     return Drain(tuple(chosen))
 
@@ -64,15 +65,30 @@ def _obstacle(outlook: Outlook) -> str | None:
     if table.referenced_by:
         others = ", ".join(map(str, table.referenced_by))
         return f"foreign keys of {others} point to the table, and PostgreSQL detaches no rows then"
-    if outlook.siblings.are_trees:
+    if outlook.siblings.unbuildable is not None:
         return (
-            "the other partitions are partitioned themselves, and rows are only put into plain"
-            " ones: detach the default partition, let the next run make the missing partitions,"
-            " and insert its rows into the table"
+            "the other partitions are partitioned themselves, and none can be built again:"
+            f" {outlook.siblings.unbuildable}; mend the newest of them"
         )
-    if table.default is not None and table.default.kind != "r":
-        return "it is no plain table"
-    return None
+    if table.default is not None and table.default.kind not in ("r", "p"):
+        return "it is no table of this database: move its rows by hand"
+    return table.default.whole.obstacle if table.default is not None else None
+
+
+def _is_like_siblings(outlook: Outlook) -> bool:
+    """Tell whether the default partition can be one of them as it is.
+
+    One with identity columns is copied: PostgreSQL gives an attached tree none below its top.
+    """
+    default, model = outlook.table.default, outlook.siblings.tree
+    assert default is not None, "it has rows"
+    if model is None or default.tree is None:
+        return default.tree is None and model is None
+    return not default.tree.root.identity and _keys(default.tree) == _keys(model)
+
+
+def _keys(tree: Tree) -> dict[tuple[str, ...], str | None]:
+    return {path: branch.partition_by for path, branch in tree.paths().items()}
 
 
 def _all_within(holding: Holding, stretch: Sequence[Slot]) -> bool:

@@ -2,14 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 
-from maintenance.ddl.children import attach, build_like
-from maintenance.ddl.guards import still_attached
-from maintenance.ddl.locking import take
-from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
-from maintenance.names import QualifiedName, quote
+from maintenance.ddl.children import attach
+from maintenance.ddl.guards import same_tree, still_attached
+from maintenance.ddl.locking import allowed_time, take
+from maintenance.ddl.trees import (
+    Blueprint,
+    attach_branches,
+    build_tree,
+    index_identities,
+    rename_tree,
+)
+from maintenance.engine.actions import Action, ActionKind, Step
+from maintenance.names import QualifiedName
 from maintenance.partitioning.window import Slot
+from maintenance.partitions.blueprints import in_place, like_default, of_period
 from maintenance.partitions.checks import HelperCheck, drop, within
-from maintenance.partitions.default import interim_name, wide_name
+from maintenance.partitions.default import exchange_locks, interim_name, wide_name
 from maintenance.partitions.outlook import Outlook
 
 
@@ -29,7 +37,7 @@ def swap(outlook: Outlook, slots: Sequence[Slot], role: str, after: tuple[str, .
     child = outlook.child(first)
     if first != last:
         child = wide_name(outlook.table.relation, first, last)
-    check = within(default.relation, outlook.policy.column, outlook.codec, first, last)
+    check = within(default, outlook.policy.column, outlook.codec, first, last)
     checked = () if outlook.default_is_small else (check.add, check.validate)
     return Action(
         kind=ActionKind.SWAP_DEFAULT,
@@ -37,42 +45,45 @@ def swap(outlook: Outlook, slots: Sequence[Slot], role: str, after: tuple[str, .
         table=outlook.name,
         period=first.period.key if first == last else None,
         reason=_reason(outlook, slots),
-        steps=(*checked, _exchange(outlook, slots, child, check, role)),
+        steps=(*checked, _exchange(outlook, slots, _named(outlook, first, child), check, role)),
         after=after,
         preconditions={"default_oid": default.oid},
     )
 
 
-def default_locks(outlook: Outlook) -> tuple[Lock, ...]:
-    """Return the locks of detaching a default partition and attaching it, or copies, again."""
-    table = outlook.table
-    assert table.default is not None, "it has rows"
-    # Autovacuum gives way to a request that may wait, and never within a lock timeout.
-    patient = Lock(str(table.default.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
-    names = (table.relation, table.default.relation, *sorted(table.foreign_keys))
-    return (patient, *(Lock(str(name), LockMode.ACCESS_EXCLUSIVE) for name in names))
+def _named(outlook: Outlook, slot: Slot, child: QualifiedName) -> Blueprint:
+    """Give the tables of the default partition the names that those of a sibling would have."""
+    default = outlook.table.default
+    assert default is not None, "it has rows"
+    like = of_period(outlook.policy, outlook.siblings, child, slot.period)
+    model = like.model.paths()
+    names = {b.oid: like.names[model[path].oid] for path, b in default.whole.paths().items()}
+    return Blueprint(default.whole, names)
 
 
 def _exchange(
-    outlook: Outlook, slots: Sequence[Slot], child: QualifiedName, check: HelperCheck, role: str
+    outlook: Outlook, slots: Sequence[Slot], child: Blueprint, check: HelperCheck, role: str
 ) -> Step:
-    table, codec = outlook.table, outlook.codec
-    assert table.default is not None, "it has rows"
-    default = table.default.relation
-    interim = interim_name(default)
+    table, codec, default = outlook.table, outlook.codec, outlook.table.default
+    assert default is not None, "it has rows"
+    interim = like_default(default, interim_name(default.relation))
     lower, upper = codec.literal(slots[0].lower), codec.literal(slots[-1].upper)
-    locks = default_locks(outlook)
+    settled = in_place(default)
+    locks = exchange_locks(table)
     return Step(
-        prepare=build_like(table, interim, role=role),
+        prepare=(*build_tree(table, interim, role), *attach_branches(interim)),
         statements=(
             take(locks),
-            still_attached(default, table.default.oid, table.relation, "DEFAULT"),
-            f"ALTER TABLE {table.relation} DETACH PARTITION {default}",
-            f"ALTER TABLE {default} RENAME TO {quote(child.name)}",
-            f"ALTER TABLE {interim} RENAME TO {quote(default.name)}",
-            *attach(table, child, f"FOR VALUES FROM ({lower}) TO ({upper})"),
-            *attach(table, default, "DEFAULT"),
-            *(() if outlook.default_is_small else (drop(child, check.name),)),
+            allowed_time(2 * len(default.names)),
+            still_attached(default.relation, default.oid, table.relation, "DEFAULT"),
+            same_tree(default.relation, default.whole.oids),
+            f"ALTER TABLE {table.relation} DETACH PARTITION {default.relation}",
+            *rename_tree(settled, child),
+            *rename_tree(interim, settled),
+            *attach(table, child.root, f"FOR VALUES FROM ({lower}) TO ({upper})"),
+            *attach(table, default.relation, "DEFAULT"),
+            *index_identities(table, settled),
+            *(() if outlook.default_is_small else (drop(child.root, check.name),)),
         ),
         locks=locks,
     )

@@ -1,6 +1,6 @@
 -- list_obstacles: what forbids that copies take the place of a default partition
 -- since: 15
--- params: parent oid, relation oid
+-- params: parent oid, relations oid[]
 -- columns: kind text, name text
 -- locks: none
 -- source: PostgreSQL manual, 53.18 pg_depend, 53.40 pg_publication
@@ -10,12 +10,12 @@ JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
 JOIN pg_catalog.pg_class v ON v.oid = r.ev_class
 WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
   AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-  AND d.refobjid = %(relation)s
-  AND r.ev_class <> %(relation)s
+  AND d.refobjid = ANY (%(relations)s::oid[])
+  AND r.ev_class <> d.refobjid
 UNION
 SELECT 'a foreign key to the partition itself', k.conname::text
 FROM pg_catalog.pg_constraint k
-WHERE k.confrelid = %(relation)s AND k.contype = 'f'
+WHERE k.confrelid = ANY (%(relations)s::oid[]) AND k.contype = 'f'
 UNION
 -- a writer's change would have to be mirrored before it may be judged
 SELECT 'a deferrable constraint', k.conname::text
@@ -27,6 +27,6 @@ FROM pg_catalog.pg_publication p
 WHERE p.puballtables
    OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace n
                WHERE n.pnpubid = p.oid
-                 AND n.pnnspid = (SELECT c.relnamespace FROM pg_catalog.pg_class c
-                                   WHERE c.oid = %(relation)s))
+                 AND n.pnnspid IN (SELECT c.relnamespace FROM pg_catalog.pg_class c
+                                    WHERE c.oid = ANY (%(relations)s::oid[])))
 ORDER BY 1, 2

@@ -74,7 +74,8 @@ def interrupted(
     database: Database, folder: Path, interrupt: Interruption, dice: random.Random
 ) -> None:
     with start(database, folder) as process:
-        wait_until(lambda: bool(database.execute(OURS)) or process.poll() is not None)
+        sign = dice.choice([OURS, LEFT])
+        wait_until(lambda: bool(database.execute(sign)) or process.poll() is not None)
         time.sleep(dice.uniform(0, MAX_DELAY_S))
         interrupt(database, process)
         _, said = process.communicate()
@@ -113,8 +114,14 @@ def prove(
     assert rows_there(database) == people.rows
 
 
-def prove_drain(database: Database, folder: Path, interrupt: Interruption, n_times: int) -> None:
-    build(database, [-1], [*moments(*SPREAD), *FAR], 15_000)
+def prove_drain(
+    database: Database,
+    folder: Path,
+    interrupt: Interruption,
+    n_times: int,
+    trees: tuple[str, ...] = (),
+) -> None:
+    build(database, [-1], [*moments(*SPREAD), *FAR], 15_000, trees)
     prove(database, folder, interrupt, n_times, [*moments(*SPREAD, -1), *FAR])
 
 
@@ -155,10 +162,11 @@ def test_drain_goes_on_after_a_crash_of_the_server(database: Database, tmp_path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("interrupt", ENDS)
+@pytest.mark.parametrize("trees", [(), ("months",), ("months", "default")])
 def test_drain_interrupted_many_times_loses_nothing(
-    database: Database, tmp_path: Path, interrupt: Interruption
+    database: Database, tmp_path: Path, interrupt: Interruption, trees: tuple[str, ...]
 ) -> None:
-    prove_drain(database, tmp_path, interrupt, MANY_TIMES)
+    prove_drain(database, tmp_path, interrupt, MANY_TIMES, trees)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.runner import Outcome, Result
 from maintenance.errors import UnreachableError
-from maintenance.partitions.drain import copying, executor, preparing
+from maintenance.partitions.drain import copying, executor, targets
 from maintenance.policy import Policy
 from tests.builders import Database, Role
 from tests.crowd import FAR, NEIGHBOURS, SPREAD, build, crowd, moments, month, rows_there
@@ -487,7 +487,7 @@ def test_write_of_an_older_snapshot_is_no_error(database: Database, policy: Poli
 def test_many_periods_go_in_rounds_of_short_exchanges(
     database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preparing, "LOCKED_WORK", 1)
+    monkeypatch.setattr(targets, "LOCKED_WORK", 1)
     before = database.execute(CONTENT)
     result = the_drain(apply(policy))
     assert result.outcome is Outcome.DONE, result.error
@@ -582,8 +582,20 @@ def test_crowd_that_writes_and_reads_all_the_time_notices_no_swap(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 12))
-def test_no_crowd_notices_a_drain(database: Database, tmp_path: Path, seed: int) -> None:
-    build(database, [-1], [*moments(*SPREAD), *FAR], 20_000)
+@pytest.mark.parametrize("trees", [(), ("months",), ("default",), ("months", "default")])
+@pytest.mark.parametrize("seed", range(2, 7))
+def test_no_crowd_notices_a_drain(
+    database: Database, tmp_path: Path, seed: int, trees: tuple[str, ...]
+) -> None:
+    build(database, [-1], [*moments(*SPREAD), *FAR], 20_000, trees)
     report = at_work(database, tmp_path, [*moments(*SPREAD, -1), *FAR], seed)
     assert the_drain(report).outcome is Outcome.DONE, the_drain(report).error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_no_crowd_notices_a_swap_of_trees(database: Database, tmp_path: Path, seed: int) -> None:
+    build(database, [-3, -2, 1, 2], moments(*NEIGHBOURS), 15_000, ("months", "default"))
+    report = at_work(database, tmp_path, moments(*NEIGHBOURS, -2, 1), seed)
+    assert [r.action.kind for r in report.results] == [ActionKind.SWAP_DEFAULT]
+    assert report.ok, report.results[0].error

@@ -8,9 +8,10 @@ none. What could not be mirrored, since the copy of the row was not visible yet,
 
 from collections.abc import Iterator
 
+from maintenance.ddl.guards import same_tree
 from maintenance.ddl.locking import take
 from maintenance.engine.actions import Lock, LockMode, Step
-from maintenance.names import literal, quote
+from maintenance.names import QualifiedName, literal, quote
 from maintenance.partitions.drain.job import Job
 from maintenance.partitions.drain.objects import CAPTURE, TRUNCATION
 
@@ -31,24 +32,28 @@ def mirroring_function(job: Job) -> str:
 
 def install(job: Job, prepare: tuple[str, ...]) -> Step:
     """Return the step that makes the stage and, in the same transaction, begins to capture."""
-    default, function = job.default.relation, job.objects.function
-    locks = (
-        Lock(str(default), LockMode.SHARE_UPDATE_EXCLUSIVE),
-        Lock(str(default), LockMode.SHARE_ROW_EXCLUSIVE),
-    )
+    modes = LockMode.SHARE_UPDATE_EXCLUSIVE, LockMode.SHARE_ROW_EXCLUSIVE
+    locks = tuple(Lock(str(name), mode) for mode in modes for name in job.default.names)
     return Step(
         prepare=prepare,
         statements=(
             take(locks),
-            f"CREATE TRIGGER {CAPTURE} AFTER INSERT OR UPDATE OR DELETE ON {default}"
-            f" FOR EACH ROW EXECUTE FUNCTION {function}()",
-            f"CREATE TRIGGER {TRUNCATION} AFTER TRUNCATE ON {default}"
-            f" FOR EACH STATEMENT EXECUTE FUNCTION {function}()",
-            # for what logical replication applies, too
-            f"ALTER TABLE {default} ENABLE ALWAYS TRIGGER {CAPTURE},"
-            f" ENABLE ALWAYS TRIGGER {TRUNCATION}",
+            same_tree(job.default.relation, job.default.whole.oids),
+            *(sql for name in job.sources for sql in _triggers(job, name)),
         ),
         locks=locks,
+    )
+
+
+def _triggers(job: Job, table: QualifiedName) -> Iterator[str]:
+    call = f"EXECUTE FUNCTION {job.objects.function}()"
+    yield (
+        f"CREATE TRIGGER {CAPTURE} AFTER INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW {call}"
+    )
+    yield f"CREATE TRIGGER {TRUNCATION} AFTER TRUNCATE ON {table} FOR EACH STATEMENT {call}"
+    # for what logical replication applies, too
+    yield (
+        f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {CAPTURE}, ENABLE ALWAYS TRIGGER {TRUNCATION}"
     )
 
 
@@ -77,7 +82,7 @@ def _mirroring_body(job: Job) -> str:
         return f"""
 BEGIN
   {_truncation(job)}
-  IF TG_OP = 'INSERT' THEN {insert}; RETURN NULL; END IF;
+  IF TG_OP = 'INSERT' THEN {_tried(job, insert)}; RETURN NULL; END IF;
   {_log(job, "OLD")}
   IF TG_OP = 'UPDATE' THEN {_log(job, "NEW")} END IF;
   RETURN NULL;
@@ -97,11 +102,18 @@ BEGIN
     END IF;
   END IF;
   IF TG_OP <> 'DELETE' THEN
-    {insert} ON CONFLICT DO NOTHING;
+    {_tried(job, f"{insert} ON CONFLICT DO NOTHING")};
     IF NOT FOUND THEN {_log(job, "NEW")} END IF;
   END IF;
   RETURN NULL;
 END"""
+
+
+def _tried(job: Job, insert: str) -> str:
+    """Keep from the writer that no table of a period's tree takes the row; that ends the drain."""
+    if not job.is_open:
+        return insert
+    return f"BEGIN {insert}; EXCEPTION WHEN check_violation THEN {_log(job, 'NEW')} END"
 
 
 def _truncation(job: Job) -> str:

@@ -39,11 +39,11 @@ def _let_go(triggers: Sequence[Any], keys: Sequence[Any]) -> Step:
 
     From then on the copies grow stale: rows of theirs would forbid to delete what they point to.
     """
-    default = _table(triggers[0])
+    sources = sorted({_table(row) for row in triggers})
     copies = sorted({str(_table(row)) for row in keys})
-    drops = [f"DROP TRIGGER IF EXISTS {quote(row.part)} ON {default}" for row in triggers]
+    drops = [f"DROP TRIGGER IF EXISTS {quote(row.part)} ON {_table(row)}" for row in triggers]
     forget = [f"TRUNCATE {', '.join(copies)}"] if copies else []
-    locks = alone(default)
+    locks = alone(*sources)
     return Step(statements=(take(locks), *drops, *forget), locks=locks)
 
 

@@ -1,6 +1,7 @@
 """Copying the rows, block by block, into tables without indexes."""
 
 from maintenance.engine.workbench import Workbench
+from maintenance.names import QualifiedName, literal
 from maintenance.partitions.drain.job import Job
 from maintenance.partitions.drain.transactions import XID, transact
 
@@ -14,28 +15,31 @@ def copy_rows(bench: Workbench, job: Job) -> str:
     Returns:
         The last transaction that copied rows.
     """
-    n_pages = _pages(bench, job)
-    n_rows, xid = 0, ""
-    for first in range(0, max(n_pages, 1), BATCH_PAGES):
-        copied, (_, ((xid,),)) = transact(bench, [_copy(job, first), XID])
-        n_rows += copied.n_rows
-        done = min(first + BATCH_PAGES, n_pages)
-        share = f"{done / max(n_pages, 1):.0%}"
-        bench.progress(f"{job.default.relation}: {n_rows:,} rows copied, {share} of its blocks")
+    pages = {source: _pages(bench, source) for source in job.sources}
+    total = max(sum(pages.values()), 1)
+    n_rows, n_done, xid = 0, 0, ""
+    for source, n_pages in pages.items():
+        for first in range(0, max(n_pages, 1), BATCH_PAGES):
+            copied, (_, ((xid,),)) = transact(bench, [_copy(job, source, first), XID])
+            n_rows += copied.n_rows
+            done = n_done + min(first + BATCH_PAGES, n_pages)
+            share = f"{done / total:.0%}" if sum(pages.values()) else "100%"
+            bench.progress(f"{job.default.relation}: {n_rows:,} rows copied, {share} of its blocks")
+        n_done += n_pages
     return xid
 
 
-def _copy(job: Job, first: int) -> str:
+def _copy(job: Job, source: QualifiedName, first: int) -> str:
     return (
         f"INSERT INTO {job.objects.plain} ({job.columns()}) SELECT {job.columns('d')}"
-        f" FROM ONLY {job.default.relation} AS d"
+        f" FROM ONLY {source} AS d"
         f" WHERE d.ctid >= '({first},0)' AND d.ctid < '({first + BATCH_PAGES},0)'"
     )
 
 
-def _pages(bench: Workbench, job: Job) -> int:
+def _pages(bench: Workbench, source: QualifiedName) -> int:
     size = (
-        f"SELECT pg_catalog.pg_relation_size({job.default.oid})"
+        f"SELECT pg_catalog.pg_relation_size({literal(str(source))}::pg_catalog.regclass)"
         " / pg_catalog.current_setting('block_size')::int"
     )
     ((_, ((n_pages,),)),) = transact(bench, [size])

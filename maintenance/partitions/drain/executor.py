@@ -105,7 +105,7 @@ def _copy(bench: Workbench, job: Job) -> str:
     xid = catch_up(bench, job, xid, into=objects.plain)
     transact(bench, tuple(build_root(job)))
     for target in job.targets:
-        bench.progress(f"{target.final}: building indexes")
+        bench.progress(f"{target.named.root}: building indexes")
         transact(bench, tuple(finish(job, target)))
     transact(bench, [f"DROP TABLE {objects.plain}"])
     xid = catch_up(bench, job, xid, into=objects.root)
@@ -130,22 +130,20 @@ def _prove(
 def _add_foreign_keys(bench: Workbench, job: Job) -> None:
     """Give the copies the parent's foreign keys, so that ATTACH need not look at their rows."""
     for key in job.shape.foreign_keys:
-        for target in job.targets:
+        for leaf in (leaf for target in job.targets for leaf in target.staged.leaves):
             name = quote(key.name)
             bench.run(
                 Step(
                     statements=(
-                        f"ALTER TABLE {target.copy} ADD CONSTRAINT {name} {key.definition}"
-                        " NOT VALID",
+                        f"ALTER TABLE {leaf} ADD CONSTRAINT {name} {key.definition} NOT VALID",
                     ),
                     locks=(
-                        Lock(str(target.copy), LockMode.SHARE_ROW_EXCLUSIVE),
+                        Lock(str(leaf), LockMode.SHARE_ROW_EXCLUSIVE),
                         Lock(str(key.referenced), LockMode.SHARE_ROW_EXCLUSIVE),
                     ),
                 )
             )
-            validate = f"ALTER TABLE {target.copy} VALIDATE CONSTRAINT {name}"
-            bench.run(Step(statements=(validate,)))
+            bench.run(Step(statements=(f"ALTER TABLE {leaf} VALIDATE CONSTRAINT {name}",)))
 
 
 def _verify(bench: Workbench, job: Job) -> None:
@@ -158,6 +156,6 @@ def _verify(bench: Workbench, job: Job) -> None:
     if (
         default is None
         or default.oid == job.default.oid
-        or not attached.issuperset(target.final for target in job.periods)
+        or not attached.issuperset(target.final.root for target in job.periods)
     ):
         raise EffectError(f"{job.table.relation}: exchanged, and yet the catalog does not show it")

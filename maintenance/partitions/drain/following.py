@@ -94,13 +94,13 @@ def n_open_changes(bench: Workbench, job: Job) -> int:
 
 def _replay(bench: Workbench, job: Job, into: QualifiedName) -> Followed:
     """Copy again every row that the log names, log and rows seen in one snapshot."""
-    log, default = job.objects.log, job.default.relation
+    log, source = job.objects.log, job.source
     keys = [f"k{place}" for place, _ in enumerate(job.identity("d"))]
     changed = f"(SELECT DISTINCT {', '.join(keys)} FROM {log}) AS l"
     statements = [
         f"DELETE FROM {into} AS c USING {changed} WHERE {_same(job, 'c', 'l')}",
         f"INSERT INTO {into} ({job.columns()}) SELECT {job.columns('d')}"
-        f" FROM ONLY {default} AS d JOIN {changed} ON {_same(job, 'd', 'l')}",
+        f" FROM {source} AS d JOIN {changed} ON {_same(job, 'd', 'l')}",
         f"DELETE FROM {log} WHERE NOT truncated",
         XID,
     ]
@@ -115,7 +115,7 @@ def _reconcile(bench: Workbench, job: Job) -> Followed:
     them is at work on is left for later. Where the row is gone, only a copy that was there before
     we looked goes: one statement looks for both. An entry goes only if it was there before.
     """
-    log, default, root = job.objects.log, job.default.relation, job.objects.root
+    log, source, root = job.objects.log, job.source, job.objects.root
     keys = [f"k{place}" for place, _ in enumerate(job.identity("d"))]
     body = f"""
 DECLARE l record;
@@ -124,16 +124,16 @@ BEGIN
             WHERE NOT truncated GROUP BY {", ".join(keys)} ORDER BY min(entry) LIMIT {BATCH}
   LOOP
     BEGIN
-      PERFORM FROM ONLY {default} AS d WHERE {_same(job, "d", "l")} FOR NO KEY UPDATE SKIP LOCKED;
+      PERFORM FROM {source} AS d WHERE {_same(job, "d", "l")} FOR NO KEY UPDATE SKIP LOCKED;
       IF FOUND THEN
         DELETE FROM {root} AS c WHERE {_same(job, "c", "l")};
         INSERT INTO {root} ({job.columns()})
-          SELECT {job.columns("d")} FROM ONLY {default} AS d WHERE {_same(job, "d", "l")};
+          SELECT {job.columns("d")} FROM {source} AS d WHERE {_same(job, "d", "l")};
       ELSE
-        PERFORM FROM ONLY {default} AS d WHERE {_same(job, "d", "l")};
+        PERFORM FROM {source} AS d WHERE {_same(job, "d", "l")};
         CONTINUE WHEN FOUND;
         DELETE FROM {root} AS c WHERE {_same(job, "c", "l")}
-           AND NOT EXISTS (SELECT FROM ONLY {default} AS d WHERE {_same(job, "d", "l")});
+           AND NOT EXISTS (SELECT FROM {source} AS d WHERE {_same(job, "d", "l")});
       END IF;
       DELETE FROM {log} WHERE entry = ANY (l.entries);
     EXCEPTION WHEN unique_violation THEN

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from maintenance.catalog.models import Partition, Table
+from maintenance.ddl.trees import Blueprint
 from maintenance.names import QualifiedName, quote
 from maintenance.partitions.drain.objects import Objects
 
@@ -14,19 +15,26 @@ _WITHOUT_HASH = frozenset({"json", "xml"})
 
 
 class Target(NamedTuple):
-    """A table that takes rows of the default partition.
+    """A table, or a tree of them, that takes rows of the default partition.
 
     Attributes:
-        copy: its name while it is filled.
-        final: its name as a partition.
+        staged: with the names of its tables while they are filled.
+        named: with those that they bear while indexes are built, which get theirs from them.
+        final: with those that they have as a partition.
         bound: `FOR VALUES …` or `DEFAULT`.
         checks: conditions that its rows meet, by which ATTACH need not look at them.
     """
 
-    copy: QualifiedName
-    final: QualifiedName
+    staged: Blueprint
+    named: Blueprint
+    final: Blueprint
     bound: str
     checks: tuple[str, ...]
+
+    @property
+    def copy(self) -> QualifiedName:
+        """Its name while it is filled."""
+        return self.staged.root
 
 
 class ForeignKey(NamedTuple):
@@ -59,6 +67,7 @@ class Shape:
 class Storage(NamedTuple):
     """What changes when a table is rewritten, or columns come and go: no trigger tells of that."""
 
+    oid: int
     filenode: int
     n_columns: int
 
@@ -70,7 +79,7 @@ class Job:
     Attributes:
         role: who we are, to know whether owners must be set.
         search_path: where functions of the owner's, such as in a CHECK, look for names.
-        storage: of the default partition, before anything was copied.
+        storage: of the default partition's tables, before anything was copied.
         periods: one for each period that leaves the default partition.
         rest: for all that stays.
     """
@@ -80,7 +89,7 @@ class Job:
     role: str
     search_path: str
     shape: Shape
-    storage: Storage
+    storage: tuple[Storage, ...]
     periods: tuple[Target, ...]
     rest: Target
 
@@ -88,6 +97,22 @@ class Job:
     def objects(self) -> Objects:
         """The names of what it makes."""
         return Objects(self.default.relation.schema, self.default.oid)
+
+    @property
+    def source(self) -> str:
+        """The default partition with all its rows, for a FROM clause."""
+        name = self.default.relation
+        return f"ONLY {name}" if self.default.tree is None else str(name)
+
+    @property
+    def sources(self) -> tuple[QualifiedName, ...]:
+        """The tables that hold its rows."""
+        return tuple(branch.relation for branch in self.default.whole.leaves)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a period's tree may refuse a row that the default partition takes."""
+        return any(target.final.model.is_open for target in self.periods)
 
     @property
     def targets(self) -> tuple[Target, ...]:

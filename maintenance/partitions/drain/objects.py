@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from maintenance.catalog.trees import Tree
+from maintenance.ddl.trees import Blueprint
 from maintenance.names import QualifiedName
 
 PREFIX = "maintenance_drain"
@@ -60,6 +62,13 @@ class Objects:
     def copy(self, key: str) -> QualifiedName:
         """The copy of one period, until it gets its own name."""
         return self._named(f"copy_{key.replace('-', '_')}")
+
+    def tree(self, model: Tree, root: QualifiedName) -> Blueprint:
+        """Name the tables of a tree after its root, which has one of the names above."""
+        names = {model.root.oid: root}
+        for place, branch in enumerate(model.below, start=1):
+            names[branch.oid] = QualifiedName(self.schema, f"{root.name}_p{place}")
+        return Blueprint(model, names)
 
     def _named(self, part: str) -> QualifiedName:
         return QualifiedName(self.schema, self.prefix + part)

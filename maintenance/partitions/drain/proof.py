@@ -40,7 +40,7 @@ def compare(bench: Workbench, job: Job) -> Proof:
         EffectError: they differ although no change is open.
     """
     open_ = f"SELECT count(*) FROM {job.objects.log}"
-    statements = [open_, _contents(job, _place(job), f"ONLY {job.default.relation}")]
+    statements = [open_, _contents(job, _place(job), job.source)]
     statements += [_contents(job, str(n), str(t.copy)) for n, t in enumerate(job.targets)]
     (_, ((n_open,),)), originals, *copies = transact(bench, statements, isolation=ONE_SNAPSHOT)
     proof = Proof(

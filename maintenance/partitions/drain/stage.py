@@ -11,10 +11,14 @@ from dataclasses import replace
 from maintenance.catalog.models import Table
 from maintenance.ddl.children import build_like
 from maintenance.ddl.marks import marked, set_comment
-from maintenance.names import QualifiedName, quote
+from maintenance.ddl.trees import attach_branches, build_tree, rename_tree
+from maintenance.names import QualifiedName, literal, quote
 from maintenance.partitions.checks import PREFIX
 from maintenance.partitions.drain.job import Job, Target
 from maintenance.partitions.drain.objects import DRAINED
+
+OWN_CHECK = f"{PREFIX}stage_own"
+"""The CHECK of a leaf that is attached to its tree once that has taken its place."""
 
 
 def build(job: Job) -> Iterator[str]:
@@ -24,9 +28,11 @@ def build(job: Job) -> Iterator[str]:
         parent, objects.plain, role=job.role, indexes=False, partition_by=job.shape.partition_key
     )
     for target in job.targets:
-        yield from build_like(parent, target.copy, role=job.role, indexes=False)
-        # Autovacuum's lock would keep the exchange waiting while it holds others.
-        yield f"ALTER TABLE {target.copy} SET (autovacuum_enabled = false)"
+        yield from build_tree(parent, target.staged, job.role, indexes=False)
+        yield from attach_branches(target.staged)
+        for leaf in target.staged.leaves:
+            # Autovacuum's lock would keep the exchange waiting while it holds others.
+            yield f"ALTER TABLE {leaf} SET (autovacuum_enabled = false)"
         yield from _add_checks(target)
         yield f"ALTER TABLE {objects.plain} ATTACH PARTITION {target.copy} {target.bound}"
     yield from _log(job)
@@ -41,15 +47,15 @@ def build_root(job: Job) -> Iterator[str]:
 
 
 def finish(job: Job, target: Target) -> Iterator[str]:
-    """Yield the statements that give a filled table its indexes.
+    """Yield the statements that give a filled table, or tree, its indexes.
 
     It bears its final name meanwhile, for the server names indexes after their table.
     """
     objects = job.objects
     yield f"ALTER TABLE {objects.plain} DETACH PARTITION {target.copy}"
-    yield _rename(target.copy, target.final)
-    yield f"ALTER TABLE {objects.root} ATTACH PARTITION {target.final} {target.bound}"
-    yield _rename(target.final, target.copy)
+    yield from rename_tree(target.staged, target.named)
+    yield f"ALTER TABLE {objects.root} ATTACH PARTITION {target.named.root} {target.bound}"
+    yield from rename_tree(target.named, target.staged)
     yield f"ANALYZE {target.copy}"
 
 
@@ -61,6 +67,22 @@ def check_names(target: Target) -> list[str]:
 def _add_checks(target: Target) -> Iterator[str]:
     for name, condition in zip(check_names(target), target.checks, strict=True):
         yield f"ALTER TABLE {target.copy} ADD CONSTRAINT {name} CHECK ({condition})"
+    if target.staged.joins_late:
+        for leaf in target.staged.leaves:
+            yield _add_own_check(leaf)
+
+
+def _add_own_check(leaf: QualifiedName) -> str:
+    """Say of a leaf what its place in the tree says, so that it can be attached there again.
+
+    With a hash that holds the OID of the table above, which only the server knows.
+    """
+    name = literal(str(leaf))
+    body = f"""BEGIN EXECUTE (
+  SELECT 'ALTER TABLE ' || {name} || ' ADD CONSTRAINT {OWN_CHECK} CHECK ('
+         || coalesce(pg_catalog.pg_get_partition_constraintdef({name}::pg_catalog.regclass), 'true')
+         || ')'); END"""
+    return f"DO {literal(body)}"
 
 
 def _log(job: Job) -> Iterator[str]:
@@ -69,7 +91,7 @@ def _log(job: Job) -> Iterator[str]:
     # Its content is worth nothing once we are gone, so it needs no WAL.
     yield (
         f"CREATE UNLOGGED TABLE {log} AS SELECT {keys}, false AS truncated"
-        f" FROM ONLY {job.default.relation} AS d WITH NO DATA"
+        f" FROM {job.source} AS d WITH NO DATA"
     )
     yield f"ALTER TABLE {log} ADD COLUMN entry bigint GENERATED ALWAYS AS IDENTITY"
     yield set_comment(log, marked(None, {DRAINED: str(job.table.relation), "oid": job.default.oid}))
@@ -82,7 +104,3 @@ def _log(job: Job) -> Iterator[str]:
 def _staged(table: Table) -> Table:
     """Leave for the end what would keep us from reading and writing the copies."""
     return replace(table, properties=replace(table.properties, force_row_security=False))
-
-
-def _rename(table: QualifiedName, to: QualifiedName) -> str:
-    return f"ALTER TABLE {table} RENAME TO {quote(to.name)}"

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from maintenance.engine.workbench import Workbench
+from maintenance.errors import MaintenanceError
 from maintenance.server.session import explain, milliseconds, rollback_quietly
 
 READ_COMMITTED = "READ COMMITTED"
@@ -39,10 +40,17 @@ def transact(
             return _run(bench, statements, isolation)
         except psycopg.Error as exc:
             rollback_quietly(bench.connection)
-            error = explain(exc, statements[0])
+            error = _explain(exc, statements[0])
             if not error.retryable or clock() >= deadline:
                 raise error from exc
         bench.ladder.sleep(_PAUSE_S * (0.5 + bench.ladder.dice()))
+
+
+def _explain(exc: psycopg.Error, statement: str) -> MaintenanceError:
+    error = explain(exc, statement)
+    if isinstance(exc, psycopg.errors.CheckViolation) and exc.diag.constraint_name is None:
+        error.hint = "add a partition that takes such rows to the newest sibling, then run again"
+    return error
 
 
 def _run(bench: Workbench, statements: Sequence[str], isolation: str) -> list[Answer]:
