@@ -83,6 +83,10 @@ def _branch(row: Any) -> Branch:
         options=tuple(row.options or ()),
         settings=tuple((column, key, value) for column, key, value in row.settings or ()),
         publications=tuple(row.publications or ()),
+        policies=tuple((name, clauses) for name, clauses in row.policies or ()),
+        comment=row.comment,
+        columns_described=row.columns_described,
+        n_statistics=row.n_statistics,
     )
 
 

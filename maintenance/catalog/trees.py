@@ -23,6 +23,9 @@ class Branch(NamedTuple):
         options: storage options, such as `fillfactor=70` or `toast.autovacuum_enabled=off`.
         settings: what ANALYZE is told: column, key (`statistics` or `n_distinct`) and value.
         publications: those it is a member of by itself, whole, and that we may alter.
+        policies: of row security: the name, and what follows the table's in CREATE POLICY.
+        comment: on the table, as far as it is no mark of ours.
+        n_statistics: how many extended statistics it has.
     """
 
     parent: int | None
@@ -40,6 +43,10 @@ class Branch(NamedTuple):
     options: tuple[str, ...] = ()
     settings: tuple[tuple[str, str, str], ...] = ()
     publications: tuple[str, ...] = ()
+    policies: tuple[tuple[str, str], ...] = ()
+    comment: str | None = None
+    columns_described: bool = False
+    n_statistics: int = 0
 
 
 @dataclass(frozen=True, slots=True)

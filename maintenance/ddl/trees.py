@@ -107,6 +107,8 @@ def build_tree(
         like = parent if blueprint.is_single else _like(parent, branch)
         name, key = blueprint.names[branch.oid], branch.partition_by
         yield from build_like(like, name, role=role, indexes=indexes, partition_by=key)
+        for policy, clauses in branch.policies:
+            yield f"CREATE POLICY {quote(policy)} ON {name} {clauses}"
 
 
 def publish(blueprint: Blueprint) -> Iterator[str]:
@@ -128,7 +130,8 @@ def _like(parent: Table, branch: Branch) -> Table:
         targets=tuple(targets),
         access_method=branch.access_method,
     )
-    return replace(parent, properties=properties, shared=Shared(settings, branch.options))
+    shared = Shared(settings, branch.options, comment=branch.comment)
+    return replace(parent, properties=properties, shared=shared)
 
 
 def rename_tree(blueprint: Blueprint, to: Blueprint) -> Iterator[str]:

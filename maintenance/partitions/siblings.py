@@ -19,7 +19,8 @@ class Siblings:
     """What the partitions of one table say about how the next one is built.
 
     Attributes:
-        model: the newest tree that can be built again; None where new partitions are plain.
+        model: the newest tree that can be built again, with those comments only that all trees
+            share; None where new partitions are plain.
         unbuildable: in words, why there are trees and none can be built again, if so.
         oddities: partitions, and tables below them, that are otherwise than the model.
         refuses: whether one of them refuses rows of its own period.
@@ -69,11 +70,26 @@ def siblings_of(spans: Sequence[Span], column: str) -> Siblings:
         others = (span for span in spans if span is not reference)
         differing = [oddity for span in others for oddity in _differences(span, tree)]
     return Siblings(
-        model=model,
+        model=_with_shared_comments(model, newest_first) if model is not None else None,
         unbuildable=None if model is not None else fault_of[reference.partition.oid],
         oddities=(*faults, *differing),
         refuses=any(_is_incomplete(span) for span in newest_first),
     )
+
+
+def _with_shared_comments(model: Span, trees: Sequence[Span]) -> Span:
+    """Leave out what is said of one period, or may be: a tree alone shares nothing."""
+    own = model.partition.tree
+    assert own is not None, "it can be built again"
+    others = [s.partition.tree.paths() for s in trees if s is not model and s.partition.tree]
+    branches = tuple(
+        branch
+        if others
+        and all(branch.comment == other[path].comment for other in others if path in other)
+        else branch._replace(comment=None)
+        for path, branch in own.paths().items()
+    )
+    return model._replace(partition=model.partition._replace(tree=Tree(branches)))
 
 
 def _fault(span: Span, column: str) -> str | None:
@@ -155,3 +171,16 @@ def _other_properties(branch: Branch, wanted: Branch) -> Iterator[str]:
         yield f"settings of columns {{{', '.join(settings)}}}"
     if branch.publications != wanted.publications:
         yield f"publications {{{', '.join(branch.publications)}}}"
+    yield from _other_words(branch, wanted)
+
+
+def _other_words(branch: Branch, wanted: Branch) -> Iterator[str]:
+    """Yield what differs of what is said about a table, and of who sees which of its rows."""
+    if policies := set(branch.policies) ^ set(wanted.policies):
+        yield f"row security policies {', '.join(sorted({name for name, _ in policies}))}"
+    if wanted.comment and not branch.comment:
+        yield "no comment"
+    if wanted.columns_described and not branch.columns_described:
+        yield "no comments on columns"
+    if branch.n_statistics != wanted.n_statistics:
+        yield f"extended statistics {branch.n_statistics}"

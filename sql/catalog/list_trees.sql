@@ -1,11 +1,12 @@
 -- list_trees: the given tables that are partitioned themselves, and all that is below them
 -- since: 14
 -- params: roots oid[]
--- columns: root oid, parent oid, oid oid, schema text, name text, kind text, detach_pending bool, bound text, pages int4, rows float4, partition_by text, identity jsonb, tablespace text, access_method text, options jsonb, settings jsonb, publications jsonb
+-- columns: root oid, parent oid, oid oid, schema text, name text, kind text, detach_pending bool, bound text, pages int4, rows float4, partition_by text, identity jsonb, tablespace text, access_method text, options jsonb, settings jsonb, publications jsonb, policies jsonb, comment text, columns_described bool, n_statistics int8
 -- locks: none
--- source: PostgreSQL manual, 53.22 pg_inherits, 53.11 pg_class
+-- source: PostgreSQL manual, 53.22 pg_inherits, 53.11 pg_class, 53.38 pg_policy, 53.19 pg_description
 -- Parents come before their children. A table under an ACCESS EXCLUSIVE lock comes with a null
--- bound, as in list_partitions. Publications are those that we may alter and that publish all
+-- bound, as in list_partitions, and so does one whose policies ask other tables while any table is
+-- so locked: to read them might wait for it. Publications are those that we may alter and that publish all
 -- rows and columns (14 knows no others).
 WITH RECURSIVE tree AS (
   SELECT r.oid AS root, i.inhparent AS parent, r.oid, coalesce(i.inhdetachpending, false) AS pending,
@@ -22,6 +23,22 @@ WITH RECURSIVE tree AS (
      AND l.mode = 'AccessExclusiveLock'
      AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
                         WHERE d.datname = pg_catalog.current_database())
+), policy AS MATERIALIZED (
+  SELECT p.polrelid, p.polname, p.polqual, p.polwithcheck,
+         CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END AS kind,
+         CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE'
+                       WHEN 'd' THEN 'DELETE' ELSE 'ALL' END AS command,
+         CASE WHEN 0 = ANY (p.polroles) THEN 'PUBLIC'
+              ELSE (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(r.rolname), ', '
+                                                 ORDER BY r.rolname)
+                      FROM pg_catalog.pg_roles r WHERE r.oid = ANY (p.polroles)) END AS roles
+    FROM tree t JOIN pg_catalog.pg_policy p ON p.polrelid = t.oid
+), unreadable AS MATERIALIZED (
+  SELECT l.relation AS oid FROM locked l
+   UNION
+  SELECT p.polrelid FROM policy p
+   WHERE EXISTS (SELECT FROM locked)
+     AND pg_catalog.strpos(pg_catalog.concat(p.polqual, p.polwithcheck), 'SUBLINK') > 0
 )
 SELECT
   t.root,
@@ -31,7 +48,7 @@ SELECT
   c.relname::text AS name,
   c.relkind::text AS kind,
   t.pending AS detach_pending,
-  CASE WHEN c.oid NOT IN (SELECT relation FROM locked)
+  CASE WHEN c.oid NOT IN (SELECT u.oid FROM unreadable u)
        THEN pg_catalog.pg_get_expr(c.relpartbound, 0) END AS bound,
   c.relpages AS pages,
   c.reltuples AS rows,
@@ -63,7 +80,23 @@ SELECT
     WHERE r.prrelid = c.oid
       AND pg_catalog.pg_has_role(p.pubowner, 'USAGE')
       AND pg_catalog.to_jsonb(r) ->> 'prqual' IS NULL
-      AND pg_catalog.to_jsonb(r) ->> 'prattrs' IS NULL) AS publications
+      AND pg_catalog.to_jsonb(r) ->> 'prattrs' IS NULL) AS publications,
+  (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(p.polname, pg_catalog.concat(
+            'AS ', p.kind, ' FOR ', p.command, ' TO ', p.roles,
+            ' USING (' || pg_catalog.pg_get_expr(p.polqual, p.polrelid) || ')',
+            ' WITH CHECK (' || pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid) || ')'))
+            ORDER BY p.polname)
+     FROM policy p
+    WHERE p.polrelid = c.oid AND c.oid NOT IN (SELECT u.oid FROM unreadable u)) AS policies,
+  (SELECT d.description FROM pg_catalog.pg_description d
+    WHERE d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
+      AND d.objsubid = 0
+      -- a mark of ours is about one table, see ddl/marks.py
+      AND d.description !~ '(^|\n)maintenance: \{') AS comment,
+  EXISTS (SELECT FROM pg_catalog.pg_description d
+           WHERE d.objoid = c.oid AND d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
+             AND d.objsubid > 0) AS columns_described,
+  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_statistic_ext e WHERE e.stxrelid = c.oid) AS n_statistics
 FROM tree t
 JOIN pg_catalog.pg_class c ON c.oid = t.oid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -276,6 +276,50 @@ def test_leaves_that_differ_from_their_siblings_are_reported_and_left(
     assert f"public.{child(1)} (has FOR VALUES IN ('z')" in finding.message
 
 
+def test_policies_comments_and_statistics_of_leaves_are_held_against_each_other(
+    database: Database, policy: Policy
+) -> None:
+    add_month(database)
+    add_month(database, 1)
+    for name in (child(), child(1)):
+        database.execute(
+            f"""
+            CREATE POLICY "own ""1" ON public.{name}_a0 AS RESTRICTIVE FOR SELECT
+              USING (note IN (SELECT current_user::text FROM public.users));
+            CREATE POLICY others ON public.{name} FOR UPDATE TO postgres USING (true)
+              WITH CHECK (author > 1);
+            COMMENT ON TABLE public.{name}_a0 IS 'one of ''two';
+            COMMENT ON TABLE public.{name}_a1 IS 'of {name}';
+            COMMENT ON COLUMN public.{name}_a1.note IS 'words';
+            CREATE STATISTICS public.{name}_s ON kind, author FROM public.{name}_rest;
+            """
+        )
+    report = maintain.apply(policy)
+    assert [r.error for r in report.results] == [None]
+    said = (
+        "SELECT obj_description(%s::regclass), count(*) FROM pg_policy"
+        " WHERE polrelid = %s::regclass"
+    )
+    assert database.execute(said, [f"{child(2)}_a0"] * 2) == [("one of 'two", 1)]
+    assert database.execute(said, [f"{child(2)}_a1"] * 2) == [(None, 0)]
+    (finding,) = report.findings
+    assert f"public.{child()}_rest (extended statistics 1, otherwise than" in finding.message
+    assert "policies" not in finding.message
+    assert "comment" not in finding.message
+    database.execute(
+        f"""
+        DROP POLICY others ON public.{child()};
+        ALTER POLICY "own ""1" ON public.{child(1)}_a0 USING (true);
+        COMMENT ON TABLE public.{child(1)}_a0 IS NULL;
+        """
+    )
+    (finding,) = maintain.plan(policy).findings
+    assert finding.severity is Severity.INFO
+    assert f"public.{child()} (row security policies others, otherwise than" in finding.message
+    both = f'public.{child(1)}_a0 (row security policies own "1; no comment, otherwise than'
+    assert both in finding.message
+
+
 def test_locked_leaf_makes_us_wait_and_never_guess(database: Database, policy: Policy) -> None:
     add_month(database)
     with database.connect(autocommit=False) as holder:
