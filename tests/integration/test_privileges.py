@@ -14,6 +14,8 @@ from tests.policies import CREATE_EVENTS, EVENTS, make_policy
 
 VIEW = "SELECT count(*) AS n, 1 AS id FROM public.users"
 SINCE_17 = 170000
+EXTENDED = 15
+"""The server with contrib modules."""
 
 
 def documented(database: Database, role: Role, owner: Role) -> list[str]:
@@ -94,3 +96,46 @@ def test_own_cost_is_counted_by_purpose_and_kept(owned: Database, tmp_path: Path
     (run,) = maintain.status(policy).runs
     assert run.own_rows
     assert run.own_seconds
+
+
+def test_documented_role_has_what_others_know_by_other_names(
+    owned: Database, owner_role: Role, limited_role: Role, tmp_path: Path
+) -> None:
+    for grant in documented(owned, limited_role, owner_role):
+        owned.execute(grant)
+    if owned.server.major == EXTENDED:
+        owned.execute("CREATE EXTENSION pg_stat_statements")
+    owned.execute("CREATE TABLE public.large AS SELECT generate_series(1, 50000) AS n")
+    owned.execute("CREATE INDEX large_n ON public.large (n)")
+    owned.execute("VACUUM ANALYZE public.large")
+    (tmp_path / "view.sql").write_text(VIEW)
+    policy = make_policy(
+        tmp_path,
+        owned.url_of(limited_role),
+        EVENTS,
+        matviews=[{"name": "public.mv", "definition": "view.sql", "unique_index": ["id"]}],
+        workload={},
+    )
+
+    def look() -> list[tuple[object, ...]]:
+        query = re.findall(r"```sql\n(.*?)```", (ROOT / "docs/names.md").read_text(), re.DOTALL)
+        statements = [text for text in query[0].split(";") if text.strip()]
+        found = [owned.execute(text, role=limited_role) for text in statements]
+        assert len(found) == 4
+        return [tuple(rows[0]) if rows else () for rows in found]
+
+    monthly = maintain.apply(policy, only=["partitions", "retention"])
+    assert {result.action.kind.value for result in monthly.results} == {"create_partition"}
+    refresh_all = maintain.apply(policy, only=["matviews"])
+    assert refresh_all.ok
+    assert "public.mv" in {result.action.object for result in refresh_all.results}
+    for _ in range(2):
+        owned.execute("SELECT count(*) FROM public.large")
+        maintain.apply(policy, only=["workload"])
+    queries, indexes, sizes, views = look()
+    assert bool(queries) is (owned.server.major == EXTENDED)
+    assert indexes
+    assert sizes[0] == "public.large"
+    assert views[:2] == ("public.mv", "leave")
+    recommended = maintain.plan(policy, only=["matviews"])
+    assert recommended.plan.actions or recommended.plan.skipped
