@@ -6,6 +6,7 @@ untouched table in the same order, so one hash over the stream proves that nothi
 Source: PostgreSQL manual, COPY, and what pg_dump sets.
 """
 
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -50,8 +51,14 @@ _READING = {
     "lock_timeout": "'60s'",
 }
 
-CHUNK_BYTES = 2**18
+CHUNK_BYTES = 2**20
 """Large enough that to hand over a piece, and to begin to compress it, costs next to nothing."""
+
+INPUT_BYTES = 2**19
+"""Of libpq's input buffer, which it otherwise fills with 16 kB at a time."""
+
+_GATHERING_S = 0.0005
+"""How long rows may gather once the first is there: else each packet costs two switches."""
 
 
 def content_digest(
@@ -137,23 +144,36 @@ def _stream(connection: Connection, statement: str, take: Take) -> int:
     Rows are fetched from libpq directly: psycopg's own loop takes as long over a short row as
     the server does.
     """
+    _widen_input(connection)
     fetch_row = connection.pgconn.get_copy_data
     piece = bytearray()  # to append to it costs half of what a list of rows does
     with connection.cursor() as cursor, cursor.copy(statement.encode()):
         while (fetched := fetch_row(1))[0] >= 0:
             n_bytes, row = fetched
-            if not n_bytes:
-                connection.wait(_readable())
-                connection.pgconn.consume_input()
+            if n_bytes:
+                piece += row
                 continue
-            piece += row
+            # libpq's buffer is empty, so a piece grows by no more than that between two looks.
             if len(piece) >= CHUNK_BYTES:
                 take(bytes(piece))
                 piece.clear()
+            _receive(connection)
         n_sent = _rows_sent(connection.pgconn)
     if piece:
         take(bytes(piece))
     return n_sent
+
+
+def _widen_input(connection: Connection) -> None:
+    """Let libpq receive much at once: its buffer grows with the largest message, and stays so."""
+    connection.execute(f"SELECT pg_catalog.repeat('x', {INPUT_BYTES})".encode())
+
+
+def _receive(connection: Connection) -> None:
+    """Take what the server has sent meanwhile, or wait for it."""
+    connection.wait(_readable())
+    time.sleep(_GATHERING_S)
+    connection.pgconn.consume_input()
 
 
 def _readable() -> PQGen[None]:

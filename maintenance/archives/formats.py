@@ -26,8 +26,10 @@ OBJECTS: dict[Format, tuple[str, str]] = {
 }
 """Two names each: what replaces a standing archive is written beside it."""
 
-ZSTD_LEVEL = 3
-TEXT_BYTES = 2**18
+ZSTD_LEVEL = 2
+"""Rows of events, numbers or requests come out smaller than at 3, prose 4 % larger, both in half
+the time: it is taken from the machine that serves the application, or from one beside it."""
+TEXT_BYTES = 2**20
 
 
 class Encoder(Protocol):

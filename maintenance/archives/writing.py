@@ -1,14 +1,16 @@
 """Writing archives: streamed, read back, and only then made one by the manifest."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from maintenance.archives.content import consistent, copy_out
 from maintenance.archives.description import Description, create_standalone, estimate_size
-from maintenance.archives.digest import Digest, refuse_difference
+from maintenance.archives.digest import Digest, Tally, refuse_difference
 from maintenance.archives.folder import Folder, Write
 from maintenance.archives.formats import OBJECTS, Format, encoding
 from maintenance.archives.manifest import MANIFEST, Column, Content, Data, Manifest
@@ -19,7 +21,7 @@ from maintenance.archives.tables import TableId
 from maintenance.engine.ladder import Progress, silent
 from maintenance.errors import ArchiveError, DamagedArchiveError
 from maintenance.names import quote
-from maintenance.server.session import Connection
+from maintenance.server.session import Connection, run_sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +103,6 @@ def write_archive(
     taken = standing.data.name if standing is not None else None
     name = next(name for name in OBJECTS[format_] if name != taken)
     export = _export(connection, table, folder, name, facts.key, format_, progress)
-    try:
-        _prove(folder, export, progress)
-    except BaseException:
-        folder.clear([name])
-        raise
     manifest = _manifest(connection, table, place, facts, export)
     folder.put(MANIFEST, manifest.to_json())
     folder.clear(other for pair in OBJECTS.values() for other in pair if other != name)
@@ -162,35 +159,50 @@ def _export(
     format_: Format,
     progress: Progress,
 ) -> _Export:
-    """Stream one table into one object; the transaction ends before the upload is completed."""
+    """Stream one table into one object, and prove it while the server looks for the key's range.
+
+    The transaction ends as soon as the server is done, whatever the store still has to do.
+    """
     expected_bytes = estimate_size(connection, table.relation)
-    with folder.creating(name, expected_bytes) as write:
-        stored = _Stored(write)
-        with consistent(connection, table) as description:
-            pace = Pace(f"archiving {table.relation}", progress, description.n_rows_estimated)
-            with encoding(
-                format_, description.columns, description.encoding, stored.write
-            ) as encoder:
-                tally = copy_out(connection, description, pace, encoder.take)
-            least, greatest = _key_range(connection, description, key)
-    return _Export(
-        description,
-        Content(
-            n_rows=tally.n_rows,
-            n_bytes=tally.n_bytes,
-            sha256=tally.digest.sha256,
-            key_min=least,
-            key_max=greatest,
-        ),
-        Data(
+    with ThreadPoolExecutor(1) as beside, ExitStack() as snapshot:
+        description = snapshot.enter_context(consistent(connection, table))
+        with folder.creating(name, expected_bytes) as write:
+            stored = _Stored(write)
+            tally, compression = _stream(connection, description, format_, stored.write, progress)
+            last = snapshot.pop_all()
+            key_range = beside.submit(_last_look, last, connection, description, key)
+        data = Data(
             name=name,
             format=format_,
-            compression=encoder.compression,
+            compression=compression,
             encoding=description.encoding,
             size_bytes=stored.n_bytes,
             sha256=stored.sha256,
-        ),
+        )
+        with _kept_if_proven(folder, name):
+            _prove(folder, description, data, tally.digest, progress)
+            least, greatest = key_range.result()
+    content = Content(
+        n_rows=tally.n_rows,
+        n_bytes=tally.n_bytes,
+        sha256=tally.digest.sha256,
+        key_min=least,
+        key_max=greatest,
     )
+    return _Export(description, content, data)
+
+
+def _stream(
+    connection: Connection,
+    description: Description,
+    format_: Format,
+    write: Write,
+    progress: Progress,
+) -> tuple[Tally, str]:
+    """Write a table's rows in their format; return what has passed, and how it is compressed."""
+    pace = Pace(f"archiving {description.relation}", progress, description.n_rows_estimated)
+    with encoding(format_, description.columns, description.encoding, write) as encoder:
+        return copy_out(connection, description, pace, encoder.take), encoder.compression
 
 
 class _Stored:
@@ -211,6 +223,13 @@ class _Stored:
         self._hash.update(data)
 
 
+def _last_look(
+    snapshot: ExitStack, connection: Connection, description: Description, key: str | None
+) -> tuple[str | None, str | None]:
+    with snapshot:
+        return _key_range(connection, description, key)
+
+
 def _key_range(
     connection: Connection, description: Description, key: str | None
 ) -> tuple[str | None, str | None]:
@@ -219,6 +238,7 @@ def _key_range(
     column = next((c for c in description.columns if c.name == key), None)
     if column is None:
         raise ArchiveError(f"{description.relation}: has no column {quote(key)}")
+    run_sql(connection, "SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on")
     # uuid has no min() before 18; its text sorts alike.
     value = f'{quote(key)}::text COLLATE "C"' if column.type == "uuid" else quote(key)
     row = connection.execute(
@@ -228,11 +248,20 @@ def _key_range(
     return row[0], row[1]
 
 
-def _prove(folder: Folder, export: _Export, progress: Progress) -> None:
-    content = export.content
-    pace = Pace(f"verifying {export.description.relation}", progress, content.n_rows)
-    found = read_back(folder, export.data, export.description.columns, pace)
-    wanted = Digest(content.n_rows, content.sha256)
+@contextmanager
+def _kept_if_proven(folder: Folder, name: str) -> Generator[None]:
+    try:
+        yield
+    except BaseException:
+        folder.clear([name])
+        raise
+
+
+def _prove(
+    folder: Folder, description: Description, data: Data, wanted: Digest, progress: Progress
+) -> None:
+    pace = Pace(f"verifying {description.relation}", progress, wanted.n_rows)
+    found = read_back(folder, data, description.columns, pace)
     refuse_difference(f"archive {folder.place}", wanted, found, "what was written and read back")
 
 

@@ -21,7 +21,7 @@ from maintenance.archives import (
     write_archive,
 )
 from maintenance.archives.folder import Folder
-from maintenance.archives.formats import texts
+from maintenance.archives.formats import TEXT_BYTES, texts
 from maintenance.archives.restoring import Restorer
 from maintenance.demo.postgres import PostgresServer
 from maintenance.errors import ArchiveError, DamagedArchiveError, MaintenanceError, UnreachableError
@@ -382,6 +382,8 @@ def test_interrupted_at_any_line_of_progress_leaves_no_archive(
 ) -> None:
     monkeypatch.setattr("maintenance.archives.pace.EVERY_S", 0)
     monkeypatch.setattr("maintenance.archives.content.CHUNK_BYTES", 2**15)
+    monkeypatch.setattr("maintenance.archives.content.INPUT_BYTES", 1)
+    monkeypatch.setattr("maintenance.archives.formats.TEXT_BYTES", 2**15)
     seen = 0
 
     def progress(_line: str) -> None:
@@ -732,4 +734,4 @@ def test_highly_compressible_rows_come_back_in_small_pieces(
     manifest = archive(connection, table, place).manifest
     assert manifest.data.size_bytes < 50_000 < manifest.content.n_bytes
     pieces = texts(Folder(place), manifest.data, manifest.columns)
-    assert max(map(len, pieces)) <= 2**18
+    assert max(map(len, pieces)) <= TEXT_BYTES < manifest.content.n_bytes / 10
