@@ -1,17 +1,31 @@
 """Reading how partitions differ from their siblings, and what they have in common."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 from maintenance.catalog.models import ColumnSetting, Oddity, Shared
 from maintenance.names import QualifiedName
 from maintenance.server.session import Connection, fetch
 
 
-def oddities(connection: Connection, parents: list[int], most: int) -> dict[int, list[Oddity]]:
-    """Return by parent what partitions have otherwise than it or their siblings."""
+def oddities(
+    connection: Connection, parents: list[int], differing: Iterable[int], most: int
+) -> dict[int, list[Oddity]]:
+    """Return by parent what partitions have otherwise than it or their siblings.
+
+    Args:
+        connection: in the transaction of the look.
+        parents: all that are looked at.
+        differing: those whose partitions were seen to differ.
+        most: how many oddities are described.
+    """
     odd: dict[int, list[Oddity]] = defaultdict(list)
-    parameters = {"parents": parents, "most": most}
-    if parents:
+    if not parents:
+        return odd
+    rows = fetch(connection, "catalog", "list_parents_to_compare", {"parents": parents})
+    compared: set[int] = {*differing, *(row.parent for row in rows)}
+    if compared:
+        parameters = {"parents": sorted(compared), "most": most}
         for row in fetch(connection, "catalog", "list_partition_oddities", parameters):
             odd[row.parent].append(Oddity(QualifiedName(row.schema, row.name), row.what))
     return odd

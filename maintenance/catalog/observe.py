@@ -12,9 +12,10 @@ from typing import Any
 import psycopg
 
 from maintenance import names
+from maintenance.catalog.beside import marked_tables, unattached_tables
 from maintenance.catalog.comparing import oddities, shared_properties
 from maintenance.catalog.counting import count_default
-from maintenance.catalog.growing import Children, drifted_branches, grown, grown_marked, unreadable
+from maintenance.catalog.growing import Children, drifted_branches, grown, unreadable
 from maintenance.catalog.models import (
     Buckets,
     Child,
@@ -22,7 +23,6 @@ from maintenance.catalog.models import (
     ColumnSetting,
     Common,
     Grant,
-    MarkedTable,
     Partition,
     Properties,
     Question,
@@ -30,16 +30,12 @@ from maintenance.catalog.models import (
     Shared,
     Snapshot,
     Table,
-    UnattachedTable,
 )
 from maintenance.names import QualifiedName
 from maintenance.server.session import Connection, brief, explain, fetch
 
 MOST_DRIFTED = 200
 """How many partitions that differ from their parents one look describes."""
-
-MOST_UNATTACHED = 1000
-"""How many tables that look like partitions and are none one look lists."""
 
 PAUSES_S = (0.15, 0.3, 0.6)
 """After a look that met somebody's ACCESS EXCLUSIVE lock, so long until the next one."""
@@ -84,8 +80,8 @@ def observe(
         tables={table.relation: table for table in tables},
         missing=_missing(connection, set(relations) - {table.relation for table in tables}),
         blind=_unreadable(tables),
-        marked=_marked(connection, relations),
-        unattached=_unattached(connection, tables),
+        marked=marked_tables(connection, relations),
+        unattached=unattached_tables(connection, tables),
     )
 
 
@@ -168,11 +164,12 @@ def _look(
 def _tables(connection: Connection, relations: Collection[QualifiedName]) -> list[Table]:
     rows = fetch(connection, "catalog", "list_tables", _pairs(relations))
     parents = [row.oid for row in rows if row.kind == "p"]
-    children = grown(connection, _partitions(connection, parents))
-    drifted, odd = (
-        _drifted(connection, parents, children),
-        oddities(connection, parents, MOST_DRIFTED),
-    )
+    found, differing = _partitions(connection, parents)
+    children = grown(connection, found)
+    # A parent's own statistics targets are not to be seen in the rows of its partitions.
+    suspects = differing.union(row.oid for row in rows if row.kind == "p" and row.targets)
+    drifted = _drifted(connection, suspects, children)
+    odd = oddities(connection, parents, differing, MOST_DRIFTED)
     tables = [
         replace(
             _table(row, tuple(children.get(row.oid, ()))),
@@ -187,22 +184,31 @@ def _tables(connection: Connection, relations: Collection[QualifiedName]) -> lis
     ]
 
 
-def _partitions(connection: Connection, parents: list[int]) -> dict[int, list[Partition]]:
+def _partitions(
+    connection: Connection, parents: list[int]
+) -> tuple[dict[int, list[Partition]], set[int]]:
+    """Return partitions by parent, and the parents some of whose partitions may differ."""
     children: dict[int, list[Partition]] = defaultdict(list)
+    differing: set[int] = set()
     if parents:
-        for row in fetch(connection, "catalog", "list_partitions", {"parents": parents}):
-            parent, oid, schema, name, *rest = row
-            children[parent].append(Partition(oid, QualifiedName(schema, name), *rest))
-    return children
+        rows = fetch(connection, "catalog", "list_partitions", {"parents": parents})
+        for parent, oid, schema, name, kind, pending, pages, n_rows, bound, differs in rows:
+            relation = QualifiedName(schema, name)
+            child = Partition(oid, relation, kind, pending, pages, n_rows, bound)
+            children[parent].append(child)
+            if differs:
+                differing.add(parent)
+    return children, differing
 
 
 def _drifted(
-    connection: Connection, parents: list[int], children: Children
+    connection: Connection, suspects: Collection[int], children: Children
 ) -> dict[int, list[Child]]:
     """Look closer at partitions that may differ from their parents; usually there are none."""
-    parameters = {"parents": parents, "most": MOST_DRIFTED}
-    found = fetch(connection, "catalog", "list_drifted_partitions", parameters) if parents else []
-    found += drifted_branches(connection, children, MOST_DRIFTED)
+    found = drifted_branches(connection, children, MOST_DRIFTED)
+    if suspects:
+        parameters = {"parents": sorted(suspects), "most": MOST_DRIFTED}
+        found = fetch(connection, "catalog", "list_drifted_partitions", parameters) + found
     parent_of = {QualifiedName(row.schema, row.name): row.parent for row in found}
     drifted: dict[int, list[Child]] = defaultdict(list)
     if parent_of:
@@ -263,37 +269,6 @@ def _unreadable(tables: Iterable[Table]) -> dict[QualifiedName, str]:
             if locked is not None:
                 blind[table.relation] = f"{locked} is locked in ACCESS EXCLUSIVE mode"
     return blind
-
-
-def _marked(
-    connection: Connection, relations: Collection[QualifiedName]
-) -> tuple[MarkedTable, ...]:
-    schemas = sorted({relation.schema for relation in relations})
-    if not schemas:
-        return ()
-    rows = fetch(connection, "catalog", "list_marked_tables", {"schemas": schemas})
-    tables = (
-        (
-            MarkedTable(r.oid, QualifiedName(r.schema, r.name), r.comment, r.attached, r.pages),
-            r.kind,
-        )
-        for r in rows
-    )
-    return grown_marked(connection, tables)
-
-
-def _unattached(connection: Connection, tables: Collection[Table]) -> tuple[UnattachedTable, ...]:
-    parents = {table.oid: table.relation for table in tables if table.is_partitioned}
-    if not parents:
-        return ()
-    parameters = {"parents": list(parents), "most": MOST_UNATTACHED}
-    rows = fetch(connection, "catalog", "list_unattached_tables", parameters)
-    return tuple(
-        UnattachedTable(
-            parents[r.parent], r.oid, QualifiedName(r.schema, r.name), r.comment, r.pages
-        )
-        for r in rows
-    )
 
 
 def _missing(

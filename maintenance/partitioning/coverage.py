@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cache
 from typing import NamedTuple
 
-from maintenance.catalog.models import Partition, Table
+from maintenance.catalog.models import DEFAULT_BOUND, Partition, Table
 from maintenance.keys import KeyCodec
 from maintenance.policy import PartitionPolicy
 
@@ -91,9 +91,9 @@ def coverage_of(partitions: Iterable[Partition], codec: KeyCodec) -> Coverage:
     """
     read = _bound_reader(codec)
     spans = [
-        Span(*read(partition.bound), partition)
+        Span(*read(bound), partition)
         for partition in partitions
-        if partition.bound is not None and not partition.is_default
+        if (bound := partition.bound) is not None and bound != DEFAULT_BOUND
     ]
     spans.sort(key=lambda span: span.lower)
     return Coverage(spans)

@@ -12,7 +12,7 @@ from maintenance.ddl.locking import allowed_time, take
 from maintenance.engine.actions import Action, Lock, LockMode, Step
 from maintenance.engine.workbench import Workbench, run_steps
 from maintenance.errors import DamagedArchiveError, MaintenanceError, UnreachableError
-from maintenance.names import QualifiedName, parse_name, quote
+from maintenance.names import parse_name, quote
 from maintenance.retention.archive import place_of, proven_manifest, table_of, write
 from maintenance.server.session import explain, fetch, run_sql
 
@@ -85,15 +85,11 @@ def drop(bench: Workbench, action: Action) -> Mapping[str, Any]:
 
 
 def _outbound_keys(bench: Workbench, action: Action) -> Iterator[Step]:
-    parameters = {"child": action.preconditions["oid"]}
     tree = action.preconditions.get("tree", ())
+    parameters = {"tables": [action.preconditions["oid"], *tree]}
     for key in fetch(bench.connection, "retention", "list_outbound_keys", parameters):
-        table = QualifiedName(key.own_schema, key.own_name)
-        drop_key = f"ALTER TABLE {table} DROP CONSTRAINT {quote(key.name)}"
-        locks = tuple(
-            Lock(str(name), LockMode.ACCESS_EXCLUSIVE)
-            for name in (table, QualifiedName(key.schema, key.referenced))
-        )
+        drop_key = f"ALTER TABLE {key.own} DROP CONSTRAINT {quote(key.name)}"
+        locks = tuple(Lock(name, LockMode.ACCESS_EXCLUSIVE) for name in (key.own, key.referenced))
         time = (allowed_time(len(tree)),) if tree else ()
         yield Step(statements=(take(locks), *time, drop_key), locks=locks)
 

@@ -1,13 +1,15 @@
 -- list_partitions: one row for each child of the given partitioned parents
 -- since: 14
 -- params: parents oid[]
--- columns: parent oid, oid oid, schema text, name text, kind text, detach_pending bool, pages int4, rows float4, bound text
+-- columns: parent oid, oid oid, schema text, name text, kind text, detach_pending bool, pages int4, rows float4, bound text, differs bool
 -- locks: none
 -- source: PostgreSQL manual, 53.22 pg_inherits, 9.26 System Information Functions
 -- A bound holds no column, so pg_get_expr may be given no table: given one it would open it,
 -- which waits behind an ACCESS EXCLUSIVE lock and takes four times as long in a new session.
 -- A child under such a lock may be on its way out: it comes with a null bound, to be looked at
 -- again. An attached child always has one.
+-- Differing is a coarse filter, for whoever asks how: a child may be otherwise than its parent, or
+-- than the first of its siblings, by what is in the row that is read here anyway.
 WITH locked AS MATERIALIZED (
   SELECT l.relation
     FROM pg_catalog.pg_locks l
@@ -15,6 +17,17 @@ WITH locked AS MATERIALIZED (
      AND l.mode = 'AccessExclusiveLock'
      AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
                         WHERE d.datname = pg_catalog.current_database())
+), first AS MATERIALIZED (
+  SELECT i.inhparent AS parent, pg_catalog.min(i.inhrelid) AS oid
+    FROM pg_catalog.pg_inherits i
+   WHERE i.inhparent = ANY (%(parents)s::oid[])
+   GROUP BY i.inhparent
+), model AS MATERIALIZED (
+  SELECT p.oid, p.relowner, p.relacl, p.relrowsecurity, p.relforcerowsecurity, p.relreplident,
+         p.reltablespace, s.reloptions, s.relam
+    FROM first f
+    JOIN pg_catalog.pg_class p ON p.oid = f.parent
+    JOIN pg_catalog.pg_class s ON s.oid = f.oid
 )
 SELECT
   i.inhparent AS parent,
@@ -26,8 +39,17 @@ SELECT
   c.relpages AS pages,
   c.reltuples AS rows,
   CASE WHEN c.oid NOT IN (SELECT relation FROM locked)
-       THEN pg_catalog.pg_get_expr(c.relpartbound, 0) END AS bound
+       THEN pg_catalog.pg_get_expr(c.relpartbound, 0) END AS bound,
+  c.relowner <> m.relowner
+    OR c.relacl IS DISTINCT FROM m.relacl
+    OR c.relrowsecurity <> m.relrowsecurity
+    OR c.relforcerowsecurity <> m.relforcerowsecurity
+    OR c.relreplident <> m.relreplident
+    OR c.reloptions IS DISTINCT FROM m.reloptions
+    OR c.relam <> m.relam
+    OR (m.reltablespace <> 0 AND c.reltablespace <> m.reltablespace) AS differs
 FROM pg_catalog.pg_inherits i
+JOIN model m ON m.oid = i.inhparent
 JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE i.inhparent = ANY (%(parents)s::oid[])

@@ -440,9 +440,13 @@ def test_two_runs_at_once_both_end_well(database: Database, policy: Policy) -> N
 def test_busy_lock_is_waited_for_in_short_tries(database: Database, policy: Policy) -> None:
     blocker = database.connect(autocommit=False, application_name="a slow migration")
     blocker.execute("LOCK TABLE public.events IN SHARE ROW EXCLUSIVE MODE")
-    timer = threading.Timer(1.0, blocker.rollback)
-    timer.start()
     lines: list[str] = []
+
+    def progress(line: str) -> None:
+        lines.append(line)
+        if "a slow migration" in line:
+            blocker.rollback()
+
     impatient = policy.model_copy(
         update={
             "locks": policy.locks.model_copy(
@@ -450,8 +454,7 @@ def test_busy_lock_is_waited_for_in_short_tries(database: Database, policy: Poli
             )
         }
     )
-    report = maintain.apply(impatient, progress=lines.append)
-    timer.join()
+    report = maintain.apply(impatient, progress=progress)
     assert report.ok
     assert report.results[0].attempts > 1
     assert "a slow migration" in lines[0]
