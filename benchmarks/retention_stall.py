@@ -41,19 +41,14 @@ SCRIPTS = {OURS: "", BESIDE_DEFAULT: FILL_DEFAULT, WITH_KEY: ADD_KEY}
 
 @dataclass(frozen=True, slots=True)
 class RetentionStall:
-    """12 months made and 12 dropped of a table with 25; a clone for each try.
-
-    Attributes:
-        after_s: how much longer than the read is written: nothing goes before the read ends.
-    """
+    """12 months made and 12 dropped of a table with 25; a clone for each try."""
 
     n_writers: int = 2
     read_s: int = 10
-    after_s: int = 15
     n_made: int = 12
     n_gone: int = 12
     n_default_rows: int = 3_000_000
-    rounds: int = 3
+    rounds: int = 2
 
     def run(self, server: PostgresServer) -> Outcome:
         samples: dict[str, tuple[float, ...]] = {}
@@ -96,13 +91,7 @@ class RetentionStall:
 
     def _contender(self, server: PostgresServer, table: str, work: Work) -> Contender:
         return lambda url: slowest_insert_ms(
-            server,
-            table,
-            work,
-            url,
-            n_writers=self.n_writers,
-            read_s=self.read_s,
-            after_s=self.after_s,
+            server, table, work, url, n_writers=self.n_writers, read_s=self.read_s
         )
 
     def _ours(self, policy: Policy, url: str) -> None:

@@ -1,11 +1,12 @@
 """The application: writers that insert as fast as they can, and an analyst who reads."""
 
 import os
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
@@ -16,8 +17,10 @@ from psycopg.conninfo import conninfo_to_dict
 from maintenance.demo.postgres import PostgresServer
 
 WARM_UP_S = 1
+AFTERWARDS_S = 1
+LONGEST_S = 600
 
-Work = Callable[[str], None]
+Work = Callable[[str], object]
 """Takes a database's url."""
 
 _VARIABLES = {
@@ -39,9 +42,9 @@ class Insert:
 
 @contextmanager
 def writing(
-    server: PostgresServer, url: str, table: str, *, n_writers: int, duration_s: int
+    server: PostgresServer, url: str, table: str, *, n_writers: int
 ) -> Generator[list[Insert]]:
-    """Insert for so long beside the block, with pgbench: Python's own pauses are not measured.
+    """Insert as long as the block lasts, with pgbench: Python's own pauses are not measured.
 
     Yields:
         A list that holds every insert once the block is left.
@@ -55,7 +58,7 @@ def writing(
             [
                 server.binaries / "pgbench",
                 *("--no-vacuum", "--log", "--log-prefix", f"{folder}/log"),
-                *("--file", script, "--client", str(n_writers), "--time", str(duration_s)),
+                *("--file", script, "--client", str(n_writers), "--time", str(LONGEST_S)),
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -64,6 +67,7 @@ def writing(
         try:
             yield inserts
         finally:
+            process.send_signal(signal.SIGALRM)  # its own timer's: it writes its log and ends
             _, errors = process.communicate()
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, "pgbench", stderr=errors)
@@ -90,28 +94,26 @@ def slowest_insert_ms(
     url: str,
     *,
     n_writers: int,
-    read_s: int,
-    after_s: int = 1,
+    read_s: float = 0,
 ) -> float:
-    """Return how long the slowest insert took while work was done beside a long read.
+    """Return how long the slowest insert took while work was done, and until a second after it.
 
     Args:
         server: whose pgbench writes.
         table: that is written to, and read with all its partitions.
-        work: what is done from the beginning of the read.
+        work: what is done from the beginning of the read; may end before it or after.
         url: the database's.
         n_writers: how many write.
-        read_s: how long the read stays open.
-        after_s: how much longer is written; the work must be done by then.
+        read_s: how long the read stays open; 0 for none.
     """
-    duration_s = WARM_UP_S + read_s + after_s
-    with writing(server, url, table, n_writers=n_writers, duration_s=duration_s) as inserts:
+    with writing(server, url, table, n_writers=n_writers) as inserts:
         time.sleep(WARM_UP_S)
         began = time.time()
-        with reading(url, table, read_s):
+        with reading(url, table, read_s) if read_s else nullcontext():
             work(url)
         took_s = time.time() - began
-    assert took_s < read_s + after_s, f"the work took {took_s:.1f} s, longer than was written"
+        time.sleep(AFTERWARDS_S)
+    assert took_s < LONGEST_S - WARM_UP_S, f"the work took {took_s:.0f} s, longer than was written"
     return max(insert.took_ms for insert in inserts if insert.ended_at > began)
 
 
