@@ -50,9 +50,9 @@ class DefaultSwap:
             peer = _Peer(table, self.n_rows, self.peer_s)
             ours: Contender = partial(self._worst_ms, server, table, partial(_ours, policy))
             samples = interleave({OURS: ours}, self.rounds, template.clone)
-            if partman.is_available(server):
-                move: Contender = partial(self._worst_ms, server, table, peer)
-                samples |= interleave({MOVE: move}, 1, template.clone)
+            beside: Contender = partial(self._worst_ms, server, table, peer)
+            move = beside if partman.is_available(server) else None
+            samples |= interleave({MOVE: move}, 1, template.clone)
         return Outcome(
             f"slowest insert of {self.n_writers} writers, {self.n_rows:,} rows of a month"
             f" put right in the default partition{peer.left_undone}",
@@ -79,8 +79,9 @@ class DefaultSwapTime:
             samples = interleave({OURS: partial(_ours, policy)}, self.rounds, template.clone)
             ours_s = median(samples[OURS])
             targets = [Target("maintenance, s", ours_s, LIMIT_S)]
-            if partman.is_available(server):
-                samples |= interleave({MOVE: peer}, 1, template.clone)
+            move = peer if partman.is_available(server) else None
+            samples |= interleave({MOVE: move}, 1, template.clone)
+            if move is not None:
                 over = Target("maintenance over the peer", ours_s / samples[MOVE][0], 1.0)
                 targets.append(over)
         what = f"{self.n_rows:,} rows of a month put right in the default partition"

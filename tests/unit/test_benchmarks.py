@@ -33,9 +33,9 @@ TINY: dict[str, Benchmark] = {
     "archive": ArchiveMonth(n_rows=1_000, rounds=1),
     "drop_expired": DropExpired(n_tables=2, n_expired=3, rounds=1),
     "retention_stall": RetentionStall(
-        n_writers=1, read_s=0, after_s=5, n_made=2, n_gone=2, n_default_rows=100, rounds=1
+        n_writers=1, read_s=0, n_made=2, n_gone=2, n_default_rows=100, rounds=1
     ),
-    "default_swap": DefaultSwap(n_rows=1_000, n_writers=1, rounds=1, peer_s=12),
+    "default_swap": DefaultSwap(n_rows=1_000, n_writers=1, rounds=1),
     "default_swap_time": DefaultSwapTime(n_rows=1_000, rounds=1),
     "view_speedup": ViewSpeedup(n_rows=1_000, rounds=1),
     "index_advice": IndexAdvice(n_tables=26, rounds=1),
