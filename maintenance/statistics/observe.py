@@ -67,7 +67,7 @@ class _Row(NamedTuple):
 
 def _judged(connection: Connection, rows: list[_Row]) -> list[TableFacts]:
     """Add what the counters alone don't tell, asking only about tables where it matters."""
-    silent = [r.facts for r in rows if not r.facts.is_parent and not _counted(r.facts)]
+    silent = [r.facts for r in rows if _silent(r.facts)]
     filled = _among(connection, "list_filled", silent)
     unsure = [r.facts for r in rows if r.readable and _unsure(r.facts)]
     described = dict.fromkeys((t.oid for t in unsure), False)
@@ -81,6 +81,11 @@ def _judged(connection: Connection, rows: list[_Row]) -> list[TableFacts]:
         )
         for r in rows
     ]
+
+
+def _silent(table: TableFacts) -> bool:
+    """Whether counters tell of no rows, and may not know: those of an analyzed table do."""
+    return not table.is_parent and not _counted(table) and table.analyzed_at is None
 
 
 def _counted(table: TableFacts) -> bool:

@@ -49,6 +49,6 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN (SELECT p.root, pg_catalog.count(*) FILTER (WHERE p.is_leaf) AS n_partitions,
              pg_catalog.sum(greatest(p.reltuples, 0)::float8)
                FILTER (WHERE p.is_leaf OR NOT p.is_parent) AS n_rows
-      FROM part p GROUP BY p.root) f ON f.root = l.root
+      FROM part p WHERE p.root IN (SELECT g.root FROM largest g) GROUP BY p.root) f ON f.root = l.root
 WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
 ORDER BY l.size_bytes DESC, 1, 2
