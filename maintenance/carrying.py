@@ -78,10 +78,12 @@ def verified(results: Sequence[Result], again: Plan) -> Iterator[Result]:
             yield result
 
 
-def failures(results: Sequence[Result]) -> Iterator[Finding]:
+def failures(results: Sequence[Result], subjects: Sequence[Subject[Any]]) -> Iterator[Finding]:
     """Yield the failures that are findings of their own."""
+    subject = subjects[0].name if len(subjects) == 1 else ""
     for result in results:
         kind = next((k for cause, k in _FAILURES.items() if isinstance(result.cause, cause)), None)
         if kind is not None:
             name = result.action.object
-            yield Finding(kind, Severity.ERROR, name, f"{name}: {result.error}")
+            message = f"{name}: {result.error}"
+            yield Finding(kind, Severity.ERROR, name, message, subject=subject)

@@ -37,6 +37,7 @@ class Sight:
     snapshot: Snapshot
     plan: Plan
     kinds: frozenset[FindingKind]
+    subjects: frozenset[str]
 
 
 def look_at(visit: Visit, *, records: bool = False) -> Sight:
@@ -61,10 +62,17 @@ def _look_at(visit: Visit, *, records: bool) -> Sight:
     plans: dict[str, Plan] = {}
     for subject in seeing:
         with visit.meter.spent_on(subject.name):
-            plans[subject.name] = _planned(subject, look, records=records)
+            plans[subject.name] = _signed(subject, _planned(subject, look, records=records))
     further = (*_general(visit.policy, snapshot), *_half_blind(visit.policy, snapshot))
     general = Plan(findings=further)
-    return Sight(snapshot, join([*plans.values(), general]), _seen_kinds(visit, plans))
+    subjects = frozenset(subject.name for subject in visit.subjects)
+    plan = join([*plans.values(), general])
+    return Sight(snapshot, plan, _seen_kinds(visit, plans), subjects)
+
+
+def _signed(subject: Subject[Any], plan: Plan) -> Plan:
+    found = (replace(finding, subject=subject.name) for finding in plan.findings)
+    return replace(plan, findings=tuple(found))
 
 
 @contextmanager

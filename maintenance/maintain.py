@@ -61,6 +61,7 @@ class Report:
         runs: the newest runs, for `status`.
         kinds: the kinds of findings that were looked for everywhere, and could be seen: what of
             them is not among the findings does not stand.
+        subjects: the subjects that looked for them.
         costs: what our own statements took, by what they were for: `catalog` is the look that all
             subjects share, a subject's name its own looks, `actions` the work.
     """
@@ -73,6 +74,7 @@ class Report:
     results: tuple[Result, ...] = ()
     runs: tuple[RecentRun, ...] = ()
     kinds: frozenset[FindingKind] = frozenset()
+    subjects: frozenset[str] = frozenset()
     costs: Mapping[str, Cost] = field(default_factory=dict[str, Cost])
 
     @property
@@ -168,8 +170,9 @@ def apply(
             report = replace(_apply(visit, journal, reviewed), costs=meter.costs)
         journal.end(
             "done" if report.ok else "failed",
-            [finding.as_json() for finding in report.findings],
+            [{**each.as_json(), "subject": each.subject} for each in report.findings],
             kinds=report.kinds,
+            subjects=report.subjects,
         )
         # Without the store's month there is a finding already.
         with suppress(psycopg.errors.CheckViolation):
@@ -213,7 +216,7 @@ def _apply(visit: Visit, journal: Journal, reviewed: ReviewedPlan | None) -> Rep
         )
         return Report(name, now, Plan(), (busy,), None)
     proven = tuple(verified(results, after.plan))
-    more = (*failures(proven), *left_over(policy, visit.subjects, proven), *kept)
+    more = (*failures(proven, visit.subjects), *left_over(policy, visit.subjects, proven), *kept)
     return replace(_report(visit, wider, more), plan=sight.plan, results=proven)
 
 
@@ -225,6 +228,7 @@ def _report(visit: Visit, sight: Sight, further: Iterable[Finding] = ()) -> Repo
         (*sight.plan.findings, *further),
         sight.snapshot,
         kinds=sight.kinds,
+        subjects=sight.subjects,
     )
 
 

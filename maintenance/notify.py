@@ -4,8 +4,7 @@ What is judged comes from a look of its own, or from what runs have left in the 
 """
 
 import os
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -13,8 +12,8 @@ from functools import partial
 from maintenance import maintain
 from maintenance.alerts.delivery import Delivered, Round, Target, deliver
 from maintenance.alerts.machine import judge
-from maintenance.alerts.messages import Links
 from maintenance.alerts.models import Alert, Event, Sight
+from maintenance.alerts.ping import call
 from maintenance.alerts.records import (
     forget_old,
     keep,
@@ -27,6 +26,7 @@ from maintenance.alerts.records import (
 from maintenance.alerts.sinks import name_of, sender_of
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.errors import UnreachableError, UsageError
+from maintenance.links import links
 from maintenance.policy import Policy
 from maintenance.server.session import Connection
 from maintenance.sessions import on_store
@@ -34,6 +34,11 @@ from maintenance.store import migrate
 
 BUDGET_S = 10.0
 """How long one round of delivery may take."""
+
+
+Sights = Sequence[tuple[datetime, Sight | Callable[[], Sight]]]
+"""Looks with their moments. What is cheap to see may be looked at late, by a function: under the
+lock of the alerts, so that two at once judge in the order in which they saw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,8 @@ class RoundReport:
         events: what has changed with this round.
         alerts: those that stand now.
         delivered: what came of each sink.
+        unpinged: why the dead man's switch was not called, or did not answer; None where it was,
+            or where there is none.
     """
 
     database: str
@@ -51,6 +58,7 @@ class RoundReport:
     events: tuple[Event, ...]
     alerts: tuple[Alert, ...]
     delivered: tuple[Delivered, ...]
+    unpinged: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -75,18 +83,20 @@ def notify(
 
 def tell(
     policy: Policy,
-    sights: Sequence[tuple[datetime, Sight]],
+    sights: Sights,
     *,
     environ: Mapping[str, str] = os.environ,
     patient: bool = False,
+    ping: bool = True,
 ) -> RoundReport:
     """Judge what runs found since the last round, then these sights in their order; deliver.
 
     Args:
         policy: whose alerts.
-        sights: looks with their moments.
+        sights: looks with their moments, oldest first.
         environ: where `{env: …}` references of the policy are resolved.
         patient: leave alone a sink that is resting after tries in vain.
+        ping: call the dead man's switch once the state is stored and some sink has nothing left.
 
     Raises:
         UsageError, UnreachableError, MaintenanceError: the store can't be reached or made.
@@ -100,15 +110,17 @@ def tell(
             events += _judge(store, policy, sight, moment)
         oldest = policy.store.keep.before(datetime.now(UTC).date())
         forget_old(store, policy.database.name, oldest)
-    _ping(policy, environ)
     opened = partial(on_store, policy, environ)
     round_ = Round(opened, policy.database.name, links(policy), BUDGET_S, patient)
     delivered = deliver(round_, targets)
+    unpinged = _ping(policy, environ, delivered) if ping else None
     with on_store(policy, environ) as store:
         alerts = standing_alerts(store, policy.database.name)
     moment = sights[-1][0] if sights else datetime.now(UTC)
     name = policy.database.name
-    return RoundReport(name, moment, tuple(events), tuple(alerts.values()), tuple(delivered))
+    return RoundReport(
+        name, moment, tuple(events), tuple(alerts.values()), tuple(delivered), unpinged
+    )
 
 
 def standing(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> list[Alert]:
@@ -146,16 +158,6 @@ def tend_alert(
         tend(store, asked, column, until)
 
 
-def links(policy: Policy) -> Links:
-    """Return what finds the page to read on about a kind of finding."""
-
-    def of(database: str, kind: FindingKind) -> Mapping[str, str]:
-        del database
-        return {"runbook": policy.alerts.runbook.replace("{kind}", kind.value)}
-
-    return of
-
-
 def _look(policy: Policy, environ: Mapping[str, str], now: datetime) -> Sight:
     """Look at the database; that nobody can see it is a finding too."""
     name = policy.database.name
@@ -165,7 +167,7 @@ def _look(policy: Policy, environ: Mapping[str, str], now: datetime) -> Sight:
         message = f"{name}: nothing can be seen: {exc} ({exc.hint})"
         blind = Finding(FindingKind.MONITOR_BLIND, Severity.ERROR, name, message)
         return Sight(name, [blind], frozenset())
-    return Sight(name, report.findings, report.kinds)
+    return Sight(name, report.findings, report.kinds, subjects=report.subjects)
 
 
 def _judge_runs(store: Connection, policy: Policy) -> list[Event]:
@@ -180,14 +182,18 @@ def _judge_runs(store: Connection, policy: Policy) -> list[Event]:
     return events
 
 
-def _judge(store: Connection, policy: Policy, sight: Sight, now: datetime) -> tuple[Event, ...]:
+def _judge(
+    store: Connection, policy: Policy, seen: Sight | Callable[[], Sight], now: datetime
+) -> tuple[Event, ...]:
     """Judge a sight in one transaction: what is kept and what is to be told belong together."""
     sinks = [name_of(sink) for sink in policy.alerts.sinks]
+    name = policy.database.name
     with store.transaction():
-        lock_alerts(store, sight.database)
-        known = standing_alerts(store, sight.database)
+        lock_alerts(store, name)
+        known = standing_alerts(store, name)
+        sight = seen if isinstance(seen, Sight) else seen()
         judgement = judge(known, sight, policy.alerts, now)
-        keep(store, sight.database, judgement, sinks)
+        keep(store, name, judgement, sinks)
     return judgement.events
 
 
@@ -196,17 +202,13 @@ def _targets(policy: Policy, environ: Mapping[str, str]) -> list[Target]:
     return [Target(name, sender_of(sink, policy, environ)) for name, sink in named.items()]
 
 
-def _ping(policy: Policy, environ: Mapping[str, str]) -> None:
-    """Tell the dead man's switch that we live; it waits for nobody and fails nothing."""
-    if policy.alerts.ping is not None:
-        url = policy.alerts.ping.resolve(environ)
-        threading.Thread(target=_call, args=(url,), daemon=True).start()
+def _ping(policy: Policy, environ: Mapping[str, str], delivered: Sequence[Delivered]) -> str | None:
+    """Tell the dead man's switch that we live, unless nobody hears of it from us anyway.
 
-
-def _call(url: str) -> None:
-    import requests  # noqa: PLC0415 - a third of a second, needed only where one is named
-
-    try:
-        requests.get(url, timeout=BUDGET_S / 2)
-    except requests.RequestException:
-        return  # whoever misses the call raises the alarm: that is what it is for
+    Where no sink takes what waits for it, silence is what makes somebody look.
+    """
+    if policy.alerts.ping is None:
+        return None
+    if delivered and all(each.n_waiting for each in delivered):
+        return "not called, since no sink takes what waits for it"
+    return call(policy.alerts.ping.resolve(environ))

@@ -28,6 +28,7 @@ from tests.builders import (
     make_template,
     server_folder,
 )
+from tests.receivers import Receiver, http_receiver
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("unhurried", deadline=None)
@@ -138,6 +139,13 @@ def limited_role(server: PostgresServer) -> Role:
 def owner_role(server: PostgresServer) -> Role:
     """A login role that is no superuser; `database.give_to(owner_role)` makes it the owner."""
     return make_role(server, "owner")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A real HTTP server, for webhooks and the dead man's switch."""
+    with http_receiver() as receiver:
+        yield receiver
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

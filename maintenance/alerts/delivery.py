@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from maintenance.alerts.causes import cause
 from maintenance.alerts.messages import Links, Message, messages
 from maintenance.alerts.records import Waiting, note_failed, note_told, waiting_for
 from maintenance.alerts.sinks import Send, SinkError
@@ -38,7 +39,7 @@ class Delivered:
 
     Attributes:
         n_told: events it took.
-        n_waiting: events that still wait for it.
+        n_waiting: events that still wait for it, at least.
         error: why; None where all was told.
     """
 
@@ -71,7 +72,9 @@ class Round:
 def deliver(round_: Round, targets: Sequence[Target]) -> list[Delivered]:
     """Tell every sink what it has not been told, side by side, within the time budget."""
     until = time.monotonic() + round_.budget_s
-    outcomes = {target.name: Delivered(target.name, error="is slow") for target in targets}
+    outcomes = {
+        target.name: Delivered(target.name, n_waiting=1, error="is slow") for target in targets
+    }
 
     def serve(target: Target) -> None:
         outcomes[target.name] = _served(round_, target, until)
@@ -94,7 +97,9 @@ def _served(round_: Round, target: Target, until: float) -> Delivered:
                 return Delivered(target.name, 0, len(waiting), "rests after tries in vain")
             return _told(store, target, waiting, round_.links, until)
     except MaintenanceError as exc:
-        return Delivered(target.name, error=str(exc))
+        return Delivered(target.name, n_waiting=1, error=str(exc))
+    except Exception as exc:  # noqa: BLE001 - a mistake of ours in one message is told as well
+        return Delivered(target.name, n_waiting=1, error=f"failed by {cause(exc)}")
 
 
 @contextmanager
@@ -144,4 +149,4 @@ def _send(target: Target, message: Message, until: float) -> None:
     except SinkError:
         raise
     except Exception as exc:  # noqa: BLE001 - a library's mistake must not silence the sink
-        raise SinkError(f"failed by {type(exc).__name__}") from None
+        raise SinkError(f"failed by {cause(exc)}") from None

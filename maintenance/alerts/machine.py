@@ -32,7 +32,7 @@ def judge(
     events: list[Event] = []
     for identity in sorted(standing.keys() | found.keys()):
         before, finding = standing.get(identity), found.get(identity)
-        if before is not None and finding is None and not sight.covers(identity):
+        if before is not None and finding is None and not sight.covers(before):
             alerts[identity] = before
         elif _stands(before, finding):
             seen = _seen(identity, before, finding, now)
@@ -73,6 +73,7 @@ def _seen(
         message=finding.message,
         value=finding.value,
         threshold=finding.threshold,
+        subject=finding.subject,
     )
 
 

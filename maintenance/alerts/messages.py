@@ -1,21 +1,33 @@
 """Messages: events of one kind and turn, put into words and into the body of a webhook."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from maintenance.alerts.models import Alert, Event, Turn
 from maintenance.alerts.records import Waiting
-from maintenance.engine.findings import FindingKind, Severity
+from maintenance.alerts.texts import clipped, plain
+from maintenance.alerts.units import readable
+from maintenance.engine.findings import Severity
+from maintenance.engine.runbook import by_itself
 
 LISTED = 20
 """How many objects a message names before it only counts the others."""
 CLIPPED = 600
 """How many characters of one finding a text shows."""
+LONGEST = 4_000
+"""How many characters of one finding a body holds."""
+HEAVIEST = 1_000_000
+"""How many characters a body has, about; more events make more messages."""
+ENVELOPE = 100
+"""What a body adds to the facts of one alert, at most."""
 
-Links = Callable[[str, FindingKind], Mapping[str, str]]
-"""Where to read on about a kind of finding on a database: links by name."""
+Show = Callable[[str], str]
+"""How what others wrote is shown."""
+Links = Callable[[Sequence[Alert]], Mapping[str, str]]
+"""Where to read on about alerts of one kind: links by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +49,40 @@ class Message:
         """That of the worst."""
         return max((event.alert.severity for event in self.events), key=list(Severity).index)
 
-    @property
-    def title(self) -> str:
-        """One line: what, and where."""
+    def title(self, show: Show = plain) -> str:
+        """Return one line: what, and where."""
         first = self.events[0]
         database, kind, name = first.alert.identity
-        what = name if len(self.events) == 1 else f"{len(self.events)} objects"
-        return f"{_clipped(f'{first.turn.value} {self.severity}: {kind} on {what}')} ({database})"
+        what = name if len(self.events) == 1 else f"{len(self.events):,} objects"
+        told = f"{first.turn.value} {self.severity}: {kind} on {show(what)}"
+        return f"{clipped(told, CLIPPED)} ({database})"
 
-    @property
-    def text(self) -> str:
-        """What each finding says, since when it stands, and where to read on."""
-        lines = [line for event in self.events[:LISTED] for line in _lines(event)]
+    def text(self, show: Show = plain) -> str:
+        """Return what each finding says, since when, what happens next, and where to read on."""
+        lines = [line for event in self.events[:LISTED] for line in _lines(event, show)]
         if len(self.events) > LISTED:
-            lines.append(f"… and {len(self.events) - LISTED} more")
+            lines.append(f"… and {len(self.events) - LISTED:,} more")
+        if self.by_itself:
+            lines.append(f"by itself: {self.by_itself}")
         lines.extend(f"{name}: {link}" for name, link in self.links.items())
         return "\n".join(lines)
+
+    @property
+    def by_itself(self) -> str:
+        """What the software does about what stands."""
+        first = self.events[0]
+        return "" if first.turn is Turn.RESOLVED else by_itself(first.alert.identity.kind)
 
     @property
     def body(self) -> dict[str, Any]:
         """The document that a webhook gets; `alerts` lists several of a kind."""
         first = self.events[0]
-        told = {"timestamp": first.at.isoformat(), "links": dict(self.links), "id": self.id}
+        told = {
+            "timestamp": first.at.isoformat(),
+            "links": dict(self.links),
+            "id": self.id,
+            "by_itself": self.by_itself,
+        }
         if len(self.events) == 1:
             return {"state": first.turn.value, **_facts(first.alert), **told}
         return {
@@ -67,12 +91,15 @@ class Message:
             "kind": first.alert.identity.kind.value,
             "severity": self.severity.value,
             "object": f"{len(self.events)} objects",
-            "message": self.title,
+            "message": self.title(),
             "value": None,
             "threshold": None,
             "since": min(event.alert.since for event in self.events).isoformat(),
             **told,
-            "alerts": [{"state": e.turn.value, **_facts(e.alert)} for e in self.events],
+            "alerts": [
+                {"state": event.turn.value, **_facts(event.alert), "id": _id(event, (event_id,))}
+                for event, event_id in zip(self.events, self.event_ids, strict=True)
+            ],
         }
 
 
@@ -81,15 +108,38 @@ def messages(waiting: Sequence[Waiting], links: Links) -> Iterator[Message]:
     for _, several in groupby(waiting, _round):
         rows = sorted(several, key=lambda row: (_topic(row), row.id))
         for _, same in groupby(rows, _topic):
-            yield _message(list(same), links)
+            for few in _portions(same):
+                yield _message(few, links)
+
+
+def _portions(rows: Iterable[Waiting]) -> Iterator[list[Waiting]]:
+    """Part rows so that no body gets too heavy; in the same places whenever it is tried again."""
+    portion: list[Waiting] = []
+    weight = 0
+    for row in rows:
+        own = _weight(row.event.alert)
+        if portion and weight + own > HEAVIEST:
+            yield portion
+            portion, weight = [], 0
+        portion.append(row)
+        weight += own
+    if portion:
+        yield portion
+
+
+def _weight(alert: Alert) -> int:
+    return len(json.dumps(_facts(alert), ensure_ascii=False)) + ENVELOPE
 
 
 def _message(rows: Sequence[Waiting], links: Links) -> Message:
-    identity = rows[0].event.alert.identity
     ids = tuple(row.id for row in rows)
     events = tuple(row.event for row in rows)
-    name = f"{identity.database}-{ids[0]}-{len(ids)}"
-    return Message(name, ids, events, links(identity.database, identity.kind))
+    alerts = [event.alert for event in events]
+    return Message(_id(events[0], ids), ids, events, links(alerts))
+
+
+def _id(first: Event, ids: Sequence[int]) -> str:
+    return f"{first.alert.identity.database}-{ids[0]}-{len(ids)}"
 
 
 def _round(row: Waiting) -> Any:
@@ -106,19 +156,15 @@ def _facts(alert: Alert) -> dict[str, Any]:
         "kind": alert.identity.kind.value,
         "severity": alert.severity.value,
         "object": alert.identity.object,
-        "message": alert.message,
+        "message": clipped(alert.message, LONGEST),
         "value": alert.value,
         "threshold": alert.threshold,
         "since": alert.since.isoformat(),
     }
 
 
-def _lines(event: Event) -> Iterator[str]:
+def _lines(event: Event, show: Show) -> Iterator[str]:
     alert = event.alert
-    yield _clipped(alert.message)
-    numbers = f", {alert.value} against {alert.threshold}" if alert.value is not None else ""
-    yield f"  since {alert.since:%Y-%m-%d %H:%M} UTC{numbers}"
-
-
-def _clipped(text: str) -> str:
-    return text if len(text) <= CLIPPED else f"{text[: CLIPPED - 1]}…"
+    yield clipped(show(alert.message), CLIPPED)
+    numbers = readable(alert.identity.kind, alert.value, alert.threshold)
+    yield f"  since {alert.since:%Y-%m-%d %H:%M} UTC" + (f", {numbers}" if numbers else "")

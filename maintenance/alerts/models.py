@@ -31,6 +31,7 @@ class Alert:
 
     Attributes:
         since: when it was first seen, without a break until now.
+        subject: whose look found it last; empty where every look would.
         told_at: when it was last told; None as long as nobody was.
         told: the severity that was told.
         acknowledged_until: until then it is not repeated, unless it gets worse.
@@ -43,6 +44,7 @@ class Alert:
     since: datetime
     value: float | str | None = None
     threshold: float | str | None = None
+    subject: str = ""
     told_at: datetime | None = None
     told: Severity | None = None
     acknowledged_until: datetime | None = None
@@ -74,16 +76,21 @@ class Sight:
         kinds: the kinds that were looked for with open eyes. An alert of another kind stays as
             it is: not to see a fire is not the end of a fire.
         only: the one object that was looked at; None for all.
+        subjects: whose look it was; None for everybody's. Several subjects can find one kind,
+            and that one of them does not is no proof.
     """
 
     database: str
     findings: Collection[Finding]
     kinds: frozenset[FindingKind]
     only: str | None = None
+    subjects: frozenset[str] | None = None
 
-    def covers(self, identity: Identity) -> bool:
+    def covers(self, alert: Alert) -> bool:
         """Whether an alert that has no finding is over."""
-        kind, name = identity.kind, identity.object
+        if self.subjects is not None and alert.subject and alert.subject not in self.subjects:
+            return False
+        kind, name = alert.identity.kind, alert.identity.object
         looked = kind in self.kinds and self.only in (None, name)
         return looked and not any(found.leaves_open(kind, name) for found in self.findings)
 

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from maintenance.server.session import Connection, fetch
 _LOCK = 0x616C6572
 """Class of the advisory lock under which the alerts of one database are judged."""
 
-
+_OWN = tuple(field.name for field in fields(Alert) if field.name != "identity")
 _KNOWN_KINDS = frozenset(kind.value for kind in FindingKind)
 """A store may hold kinds of another version of this software."""
 
@@ -98,10 +98,7 @@ class Unjudged(NamedTuple):
 def unjudged(store: Connection, database: str) -> list[Unjudged]:
     """Return the ended runs on a database that were not judged, the oldest first."""
     rows = fetch(store, "alerts", "list_unjudged", {"database": database})
-    return [
-        Unjudged(row.id, row.ended_at, Sight(database, _findings(row.findings), _kinds(row.kinds)))
-        for row in rows
-    ]
+    return [Unjudged(row.id, row.ended_at, _sight(database, row)) for row in rows]
 
 
 def note_judged(store: Connection, runs: Sequence[uuid.UUID]) -> None:
@@ -110,6 +107,11 @@ def note_judged(store: Connection, runs: Sequence[uuid.UUID]) -> None:
         "UPDATE maintenance.run SET judged_at = pg_catalog.clock_timestamp() WHERE id = ANY (%s)",
         (list(runs),),
     )
+
+
+def _sight(database: str, row: Any) -> Sight:
+    subjects = None if row.subjects is None else frozenset[str](row.subjects)
+    return Sight(database, _findings(row.findings), _kinds(row.kinds), subjects=subjects)
 
 
 def _findings(documents: Sequence[Mapping[str, Any]]) -> list[Finding]:
@@ -122,6 +124,7 @@ def _findings(documents: Sequence[Mapping[str, Any]]) -> list[Finding]:
             each["value"],
             each["threshold"],
             each["data"],
+            each["subject"],
         )
         for each in documents
         if each["kind"] in _KNOWN_KINDS
@@ -156,9 +159,8 @@ def forget_old(store: Connection, database: str, before: date) -> None:
 
 
 def _row(alert: Alert) -> dict[str, Any]:
-    row = {**asdict(alert), **alert.identity._asdict()}
-    del row["identity"]
-    return {key: _json(value) for key, value in row.items()}
+    own = {name: _json(getattr(alert, name)) for name in _OWN}
+    return {**alert.identity._asdict(), **own}
 
 
 def _event_row(event: Event) -> Mapping[str, Any]:
@@ -182,4 +184,4 @@ def _standing(row: Any) -> Alert:
 def _alert(row: Any) -> Alert:
     identity = Identity(row.database, FindingKind(row.kind), row.object)
     severity = Severity(row.severity)
-    return Alert(identity, severity, row.message, row.since, row.value, row.threshold)
+    return Alert(identity, severity, row.message, row.since, row.value, row.threshold, row.subject)

@@ -7,12 +7,14 @@ import hashlib
 import hmac
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from maintenance.alerts.causes import cause
 from maintenance.alerts.messages import Message
 from maintenance.alerts.models import Turn
+from maintenance.alerts.texts import harmless
 from maintenance.engine.findings import Severity
 from maintenance.errors import MaintenanceError
 from maintenance.policy import Policy
@@ -98,7 +100,7 @@ def _label(url: Url) -> str:
 def _to_log(message: Message, timeout_s: float) -> None:
     del timeout_s
     level = logging.INFO if _is_over(message) else _LEVELS[message.severity]
-    _LOG.log(level, "%s\n%s", message.title, message.text)
+    _LOG.log(level, "%s\n%s", message.title(), message.text())
 
 
 def _is_over(message: Message) -> bool:
@@ -118,22 +120,10 @@ def _to_webhook(url: str, secret: str | None, message: Message, timeout_s: float
         )
     except requests.RequestException as exc:
         # Its text may hold the url, and a url may hold a token.
-        raise SinkError(f"no answer: {_cause(exc)}") from None
+        raise SinkError(f"no answer: {cause(exc)}") from None
     if not answer.ok:
         final = answer.status_code in _PERMANENT and answer.status_code not in _TRANSIENT
         raise SinkError(f"answered {answer.status_code}", is_final=final)
-
-
-def _cause(exc: BaseException) -> str:
-    """Name what is at the bottom of an error by its type alone."""
-    chain: Iterable[BaseException] = _chain(exc)
-    return " from ".join(dict.fromkeys(type(each).__name__ for each in chain))
-
-
-def _chain(exc: BaseException | None) -> Iterable[BaseException]:
-    while exc is not None:
-        yield exc
-        exc = exc.__cause__ or exc.__context__
 
 
 def _to_stream(url: str, stream: str, message: Message, timeout_s: float) -> None:
@@ -148,7 +138,7 @@ def _to_stream(url: str, stream: str, message: Message, timeout_s: float) -> Non
         ) as client:
             client.xadd(stream, fields, maxlen=STREAM_LENGTH, approximate=True)
     except (redis.RedisError, OSError) as exc:
-        raise SinkError(f"stream {stream}: {_cause(exc)}") from None
+        raise SinkError(f"stream {stream}: {cause(exc)}") from None
 
 
 _NOTES = {Severity.INFO: "info", Severity.WARN: "warning", Severity.ERROR: "failure"}
@@ -162,8 +152,8 @@ def _to_apprise(url: str, message: Message, timeout_s: float) -> None:
         raise SinkError("Apprise knows no such service", hint="its manual lists the urls it takes")
     note = "success" if _is_over(message) else _NOTES[message.severity]
     told = services.notify(
-        body=message.text,
-        title=message.title,
+        body=message.text(harmless),
+        title=message.title(harmless),
         notify_type=apprise.NotifyType(note),
         body_format=apprise.NotifyFormat.TEXT,
         timeout=timeout_s,

@@ -76,6 +76,8 @@ class FindingKind(StrEnum):
     MONITOR_BLIND = "monitor_blind"
     LOCK_NOT_ACQUIRED = "lock_not_acquired"
     STORE_UNKEPT = "store_unkept"
+    RUN_FAILED = "run_failed"
+    RUN_OVERDUE = "run_overdue"
 
 
 FITNESS = frozenset(
@@ -108,6 +110,7 @@ class Finding:
         message: one sentence: object, found, wanted, what to do next.
         value: what was measured, beside `threshold`; both may be None.
         data: further facts, JSON-ready.
+        subject: whose look found it; empty where every look would.
     """
 
     kind: FindingKind
@@ -117,6 +120,7 @@ class Finding:
     value: float | str | None = None
     threshold: float | str | None = None
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    subject: str = ""
 
     def leaves_open(self, kind: FindingKind, name: str) -> bool:
         """Whether it says that nobody can tell now if something of a kind stands on an object."""

@@ -8,7 +8,7 @@ from maintenance.engine.findings import FindingKind
 from maintenance.server.sqlfiles import data_root
 
 _ENTRY = re.compile(r"^## (\w+)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-_BY_ITSELF = re.compile(r"\*\*By itself:\*\*(.*?)(?=\n\n|\*\*[A-Z]|\Z)", re.DOTALL)
+_BY_ITSELF = re.compile(r"\*\*By\s+itself:\*\*(.*?)(?=\n\n|\*\*[A-Z]|\Z)", re.DOTALL)
 
 
 def entry(kind: FindingKind) -> str:

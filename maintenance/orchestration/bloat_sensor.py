@@ -5,41 +5,45 @@ A threshold that was lowered shows at once, and a look that did not happen is re
 
 import json
 import os
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 
 import dagster as dg
 
+from maintenance.alerts.models import Sight
 from maintenance.bloat import BLOAT
-from maintenance.bloat.findings import SETTLED
-from maintenance.bloat.looking_back import Kept, newest_look
-from maintenance.engine.findings import FindingKind
+from maintenance.bloat.judging import too_empty
+from maintenance.bloat.looking_back import newest_look
+from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.errors import MaintenanceError
+from maintenance.notify import tell
 from maintenance.orchestration.health_assets import health_key
+from maintenance.overlooked import BLOAT_AGE, overlooked_bloat
 from maintenance.policy import Policy
 from maintenance.policy.health import BloatPolicy
 from maintenance.sessions import on_history
 
 EVERY_S = 600
-TOO_OLD = timedelta(hours=50)
-"""Two nightly runs and some."""
 SHOWN = 20
 
 
 def bloat_sensor(policy: Policy, section: BloatPolicy) -> dg.SensorDefinition:
-    """Make the sensor `<db>_bloat`; it evaluates checks, and only where something has changed."""
+    """Make the sensor `<db>_bloat`; it evaluates checks where something has changed.
+
+    What stands is told each time; the alerts know what is new of it.
+    """
 
     @dg.sensor(
         name=f"{policy.database.name}_bloat",
         minimum_interval_seconds=EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         asset_selection=dg.AssetSelection.assets(health_key(policy, BLOAT)),
-        description="Holds the last look at bloat against the policy, and tells if it is too old.",
+        description="Holds the last look at bloat against the policy, and alerts of it.",
     )
     def judge(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        verdicts = {
-            kind.value: text for kind, text in judged(policy, section, datetime.now(UTC)).items()
-        }
+        now = datetime.now(UTC)
+        verdicts = {kind.value: text for kind, text in judged(policy, section, now).items()}
+        _alert(context, policy, section, now)
         cursor = json.dumps(verdicts, sort_keys=True)
         if cursor == context.cursor:
             return dg.SkipReason("nothing has changed")
@@ -58,28 +62,41 @@ def judged(policy: Policy, section: BloatPolicy, now: datetime) -> dict[FindingK
             taken_at, kept = newest_look(store, policy.database.name)
     except MaintenanceError as exc:
         return {FindingKind.MONITOR_BLIND: str(exc)}
-    if taken_at is None or now - taken_at > TOO_OLD:
+    if taken_at is None or now - taken_at > BLOAT_AGE:
         last = f"{taken_at:%Y-%m-%d %H:%M} UTC" if taken_at else "never"
         return {FindingKind.MONITOR_BLIND: f"bloat was last looked at: {last}; run the asset"}
     # What is mere information in a run is no reason to be red here.
-    least = max(section.index_fraction, SETTLED)
-    indexes = "\n".join(_above(kept, least, is_index=True))
-    tables = "\n".join(_above(kept, section.table_fraction, is_index=False))
+    red = [each for each in too_empty(kept, section) if each.severity is not Severity.INFO]
     return {
         FindingKind.MONITOR_BLIND: "",
-        FindingKind.INDEX_BLOAT: indexes,
-        FindingKind.TABLE_BLOAT: tables,
+        FindingKind.INDEX_BLOAT: _listed(red, FindingKind.INDEX_BLOAT),
+        FindingKind.TABLE_BLOAT: _listed(red, FindingKind.TABLE_BLOAT),
     }
 
 
-def _above(kept: list[Kept], threshold: float, *, is_index: bool) -> Iterator[str]:
-    worse = [
-        each
-        for each in kept
-        if (each.kind == "index") is is_index and (each.fraction or 0.0) > threshold
-    ]
-    for each in worse[:SHOWN]:
-        yield f"{each.object}: {each.fraction:.0%} is empty, wanted at most {threshold:.0%}"
+def _listed(findings: list[Finding], kind: FindingKind) -> str:
+    return "\n".join([each.message for each in findings if each.kind is kind][:SHOWN])
+
+
+def _alert(
+    context: dg.SensorEvaluationContext, policy: Policy, section: BloatPolicy, now: datetime
+) -> None:
+    looks = (partial(overlooked_bloat, policy, now), partial(_sight, policy, section, now))
+    try:
+        tell(policy, [(now, look) for look in looks], patient=True, ping=False)
+    except MaintenanceError as exc:
+        context.log.warning("alerts of %s: %s", policy.database.name, exc)
+
+
+def _sight(policy: Policy, section: BloatPolicy, now: datetime) -> Sight:
+    """See the last look as a run would see it; one that is too old ends and begins nothing."""
+    name = policy.database.name
+    with on_history(policy, os.environ) as store:
+        taken_at, kept = newest_look(store, name) if store is not None else (None, [])
+    if taken_at is None or now - taken_at > BLOAT_AGE:
+        return Sight(name, [], frozenset())
+    kinds = frozenset({FindingKind.INDEX_BLOAT, FindingKind.TABLE_BLOAT})
+    return Sight(name, list(too_empty(kept, section)), kinds)
 
 
 def _evaluation(policy: Policy, kind: str, text: str) -> dg.AssetCheckEvaluation:

@@ -8,7 +8,12 @@ import dagster as dg
 
 from maintenance.errors import UsageError
 from maintenance.names import text_slug
-from maintenance.orchestration.alert_sensors import alert_on_findings
+from maintenance.orchestration.alert_sensors import (
+    Watched,
+    alert_on_findings,
+    alert_on_freshness,
+    alert_on_run_failure,
+)
 from maintenance.orchestration.analytics_assets import (
     analytics_asset,
     cache_asset,
@@ -58,14 +63,32 @@ def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
         policies = load_policies(paths)
     except UsageError as error:
         return dg.Definitions(assets=[no_policies(error)])
+    served = [(policy, definitions_of(policy, moment)) for policy in policies.loaded]
     return dg.Definitions.merge(
         dg.Definitions(
             assets=[broken_policy(*pair) for pair in _named(policies.broken).items()],
             resources={"maintainer": Maintainer()},
-            sensors=[alert_on_findings(policies.loaded)] if policies.loaded else [],
+            sensors=_alerting([_watched(*pair) for pair in served]),
         ),
-        *(definitions_of(policy, moment) for policy in policies.loaded),
+        *(definitions for _, definitions in served),
     )
+
+
+def _alerting(watched: Sequence[Watched]) -> list[dg.SensorDefinition]:
+    """Make the sensors that serve all databases, if there is one."""
+    if not watched:
+        return []
+    return [
+        alert_on_findings([each.policy for each in watched]),
+        alert_on_run_failure(watched),
+        alert_on_freshness(watched),
+    ]
+
+
+def _watched(policy: Policy, definitions: dg.Definitions) -> Watched:
+    schedules = [s for s in definitions.schedules or () if isinstance(s, dg.ScheduleDefinition)]
+    jobs = {job.name for job in definitions.jobs or ()} | {each.job_name for each in schedules}
+    return Watched(policy, sorted(jobs), schedules)
 
 
 def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:

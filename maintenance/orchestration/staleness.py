@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import dagster as dg
 
 from maintenance import freshness, notify
-from maintenance.alerts.models import Sight
-from maintenance.engine.findings import FindingKind
 from maintenance.errors import MaintenanceError
 from maintenance.matviews.lineage import declared_reads
+from maintenance.orchestration.alert_sensors import staleness
 from maintenance.orchestration.analytics_assets import analytics_key
 from maintenance.orchestration.jobs import nightly_name, refresh_name
 from maintenance.orchestration.matview_assets import matview_key
@@ -49,7 +49,7 @@ def staleness_sensor(policy: Policy, jobs: Iterable[dg.ScheduleDefinition]) -> d
         now = datetime.now(UTC)
         try:
             requests = list(_requests(policy, now))
-            _alert(policy, now)
+            notify.tell(policy, [(now, partial(staleness, policy, now))], patient=True, ping=False)
         except MaintenanceError as exc:
             yield dg.SkipReason(f"{exc} ({exc.hint})" if exc.hint else str(exc))
             return
@@ -85,15 +85,3 @@ def _is_due(policy: Policy, now: datetime) -> bool:
 def _runs(context: dg.SensorEvaluationContext, request: dg.RunRequest) -> bool:
     wanted = dg.RunsFilter(job_name=request.job_name, statuses=_OPEN)
     return bool(context.instance.get_runs(wanted, limit=1))
-
-
-def _alert(policy: Policy, now: datetime) -> None:
-    ages = freshness.views(policy, declared_reads(policy))
-    if not ages:
-        return
-    sight = Sight(
-        policy.database.name,
-        list(freshness.stale_views(ages, now)),
-        frozenset({FindingKind.MATVIEW_STALE}),
-    )
-    notify.tell(policy, [(now, sight)], patient=True)

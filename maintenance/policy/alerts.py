@@ -80,6 +80,8 @@ class AlertsPolicy(Section):
     """When a standing alert is told again."""
     runbook: Text = "docs/runbook.md#{kind}"
     """The page of a finding's kind."""
+    ui: Annotated[Text | None, Field(pattern=r"^https?://\S+$")] = None
+    """Where the Dagster UI is, for links to assets and jobs."""
 
     @field_validator("runbook")
     @classmethod

@@ -94,22 +94,27 @@ class Journal:
         findings: Sequence[Mapping[str, Any]],
         error: str | None = None,
         kinds: Collection[str] = (),
+        subjects: Collection[str] = (),
     ) -> None:
-        """Write that the run is over, the findings that stand now, and the kinds it could see."""
+        """Write that the run is over, the findings that stand now, and what it could see."""
         self._connection.execute(
             "WITH stored AS (INSERT INTO maintenance.finding"
-            " (run_id, kind, object, severity, message, value, threshold, data)"
-            " SELECT %(run)s, f.kind, f.object, f.severity, f.message, f.value, f.threshold, f.data"
+            " (run_id, kind, object, severity, message, value, threshold, data, subject)"
+            " SELECT %(run)s, f.kind, f.object, f.severity, f.message, f.value, f.threshold,"
+            " f.data, f.subject"
             " FROM pg_catalog.jsonb_to_recordset(%(findings)s) AS f (kind text, object text,"
-            " severity text, message text, value jsonb, threshold jsonb, data jsonb))"
+            " severity text, message text, value jsonb, threshold jsonb, data jsonb,"
+            " subject text))"
             " UPDATE maintenance.run SET ended_at = pg_catalog.clock_timestamp(),"
-            " outcome = %(outcome)s, error = %(error)s, kinds = %(kinds)s WHERE id = %(run)s",
+            " outcome = %(outcome)s, error = %(error)s, kinds = %(kinds)s,"
+            " subjects = %(subjects)s WHERE id = %(run)s",
             {
                 "run": self.run_id,
                 "findings": Jsonb(list(findings)),
                 "outcome": outcome,
                 "error": error,
                 "kinds": sorted(kinds),
+                "subjects": sorted(subjects),
             },
         )
 

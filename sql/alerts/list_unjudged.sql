@@ -1,12 +1,13 @@
 -- list_unjudged: ended runs on a database whose findings have not been made alerts, oldest first
 -- since: 14
 -- params: database text
--- columns: id uuid, ended_at timestamptz, kinds text[], findings jsonb
+-- columns: id uuid, ended_at timestamptz, kinds text[], findings jsonb, subjects text[]
 -- locks: ACCESS SHARE on maintenance.run and maintenance.finding
--- source: sql/store/0001_runs_and_journal.sql, sql/store/0006_alerts.sql
+-- source: sql/store/0001_runs_and_journal.sql, sql/store/0006_alerts.sql,
+--   sql/store/0011_alert_subjects.sql
 SELECT r.id, r.ended_at, r.kinds,
   (SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(f)), '[]')
-   FROM maintenance.finding AS f WHERE f.run_id = r.id) AS findings
+   FROM maintenance.finding AS f WHERE f.run_id = r.id) AS findings, r.subjects
 FROM maintenance.run AS r
 WHERE r.database = %(database)s::text AND r.ended_at IS NOT NULL AND r.judged_at IS NULL
   AND r.kinds IS NOT NULL

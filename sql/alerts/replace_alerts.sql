@@ -3,7 +3,7 @@
 -- params: database text, alerts jsonb (rows of maintenance.alert)
 -- columns: kind text, object text
 -- locks: ROW EXCLUSIVE on maintenance.alert
--- source: sql/store/0006_alerts.sql
+-- source: sql/store/0006_alerts.sql, sql/store/0011_alert_subjects.sql
 WITH given AS (
   SELECT * FROM pg_catalog.jsonb_populate_recordset(NULL::maintenance.alert, %(alerts)s::jsonb)
 ), gone AS (
@@ -15,5 +15,8 @@ INSERT INTO maintenance.alert AS a SELECT * FROM given
 ON CONFLICT (database, kind, object) DO UPDATE SET
   severity = excluded.severity, message = excluded.message, value = excluded.value,
   threshold = excluded.threshold, since = excluded.since, told_at = excluded.told_at,
-  told = excluded.told
+  told = excluded.told, subject = excluded.subject
+WHERE (a.severity, a.message, a.value, a.threshold, a.since, a.told_at, a.told, a.subject)
+  IS DISTINCT FROM (excluded.severity, excluded.message, excluded.value, excluded.threshold,
+    excluded.since, excluded.told_at, excluded.told, excluded.subject)
 RETURNING a.kind, a.object

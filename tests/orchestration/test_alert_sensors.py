@@ -1,39 +1,224 @@
-"""The sensor of alerts: what runs have found is told, whatever breaks one database."""
+"""The sensors of alerts: what runs have found and how they went is told, whatever breaks one."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from maintenance import maintain
+from maintenance.alerts.models import Alert, Identity
+from maintenance.engine.findings import Severity
+from maintenance.links import links
 from maintenance.orchestration.build import build
+from maintenance.orchestration.run_findings import failed_jobs, overdue_jobs
 from maintenance.policy import load_policy
-from tests.builders import Database
+from maintenance.subjects import SUBJECTS
+from tests.builders import Database, server_folder
 from tests.policies import EVENTS, write_policy
+from tests.receivers import Receiver
 
 pytestmark = pytest.mark.pg("== 18")
 
+RATIO = "SELECT sum(n) AS total, 1 / count(*) AS ratio FROM public.numbers"
+BLOATED = """
+CREATE TABLE public.t (id int PRIMARY KEY) WITH (autovacuum_enabled = off);
+INSERT INTO public.t SELECT generate_series(1, 40000);
+DELETE FROM public.t WHERE id % 4 > 0;
+"""
+RETRIES = {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": True}
 
-def evaluate(folder: Path) -> str:
-    sensor = build([folder]).resolve_sensor_def("alert_on_findings")
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = sensor(dg.build_sensor_context(instance=instance))
-    assert isinstance(result, dg.SkipReason)
-    return str(result.skip_message)
+
+def evaluate(folder: Path, name: str, instance: dg.DagsterInstance) -> str:
+    definitions = build([folder])
+    repository = definitions.get_repository_def()
+    with dg.build_sensor_context(instance=instance, repository_def=repository) as context:
+        data = repository.get_sensor_def(name).evaluate_tick(context)
+    return str(data.skip_message)
 
 
-def test_findings_of_a_run_are_told_once(database: Database, tmp_path: Path) -> None:
+def a_view(folder: Path, url: str, receiver: Receiver, **others: Any) -> None:
+    """A policy with one view, which fails as long as the table that it reads is empty."""
+    (folder / "ratio.sql").write_text(f"{RATIO};\n")
+    views = [{"name": "ratio", "definition": "ratio.sql", "max_age": "4 hours"}]
+    alerts = {"sinks": [receiver.webhook()], "ui": "http://dagster.example"}
+    write_policy(folder, url, matviews=views, alerts=alerts, **others)
+
+
+def run(
+    folder: Path, instance: dg.DagsterInstance, job: str = "app_nightly", **tags: str
+) -> dg.ExecuteInProcessResult:
+    definition = build([folder]).resolve_job_def(job)
+    told = {f"dagster/{key}": value for key, value in tags.items()}
+    return definition.execute_in_process(instance=instance, raise_on_error=False, tags=told)
+
+
+def test_findings_of_a_run_are_told_once(
+    database: Database, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
     path = write_policy(tmp_path, database.url, EVENTS)
     maintain.apply(load_policy(path))
-    assert evaluate(tmp_path) == "app: 1 alerts stand, 1 told"
-    assert evaluate(tmp_path) == "app: 1 alerts stand, 0 told"
+    told = [evaluate(tmp_path, "alert_on_findings", instance) for _ in range(2)]
+    assert told == ["app: 1 alerts stand, 1 told", "app: 1 alerts stand, 0 told"]
 
 
-def test_database_out_of_reach_stops_no_other(database: Database, tmp_path: Path) -> None:
+def test_database_out_of_reach_stops_no_other(
+    database: Database, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
     write_policy(tmp_path, "postgresql://nobody:secret@127.0.0.1:9/gone", EVENTS, name="gone")
     path = write_policy(tmp_path, database.url, EVENTS)
     maintain.apply(load_policy(path))
-    told = evaluate(tmp_path)
-    assert "app: 1 alerts stand, 1 told" in told
-    assert "gone: 127.0.0.1:9/gone as nobody: " in told
-    assert "secret" not in told
+    for name in ("alert_on_findings", "alert_on_run_failure", "alert_on_freshness"):
+        told = evaluate(tmp_path, name, instance)
+        assert "app: 1 alerts stand" in told
+        assert "gone: 127.0.0.1:9/gone as nobody: " in told
+        assert "secret" not in told
+
+
+def test_job_that_fails_for_good_is_alerted_of_until_it_succeeds(
+    database: Database, tmp_path: Path, receiver: Receiver
+) -> None:
+    """An attempt that will be retried is none of it, and neither is a job of somebody else."""
+    database.execute("CREATE TABLE public.numbers (n int)")
+    a_view(tmp_path, database.url, receiver)
+
+    @dg.op
+    def fail() -> None:
+        raise ValueError("TOKEN")
+
+    @dg.job
+    def somebody_elses() -> None:
+        fail()
+
+    def look() -> list[tuple[str, str]]:
+        evaluate(tmp_path, "alert_on_run_failure", instance)
+        found = [each for each in receiver.events() if each["kind"] == "run_failed"]
+        return [(each["state"], each["object"]) for each in found]
+
+    with (
+        server_folder() as folder,
+        dg.DagsterInstance.local_temp(str(folder), {"run_retries": RETRIES}) as instance,
+    ):
+        somebody_elses.execute_in_process(instance=instance, raise_on_error=False)
+        first = run(tmp_path, instance)
+        assert not first.success
+        assert instance.get_run_by_id(first.run_id).tags["dagster/will_retry"] == "true"  # pyright: ignore[reportOptionalMemberAccess]
+        assert look() == []
+        last = run(tmp_path, instance, max_retries="0")
+        assert look() == look() == [("raised", "app_nightly")]
+        document = next(each for each in receiver.documents() if each["kind"] == "run_failed")
+        assert last.run_id[:8] in document["message"]
+        assert "division by zero" in document["message"]
+        assert document["links"]["dagster"] == (
+            "http://dagster.example/locations/maintenance/jobs/app_nightly"
+        )
+        database.execute("INSERT INTO public.numbers VALUES (1)")
+        assert run(tmp_path, instance).success
+        assert look()[1:] == look()[1:] == [("resolved", "app_nightly")]
+    assert receiver.is_signed()
+
+
+def test_text_of_an_error_that_is_not_ours_is_not_told(instance: dg.DagsterInstance) -> None:
+    @dg.op
+    def fail() -> None:
+        raise ValueError("postgresql://user:TOKEN@host/")
+
+    @dg.job
+    def ours() -> None:
+        fail()
+
+    ours.execute_in_process(instance=instance, raise_on_error=False)
+    (finding,) = failed_jobs(instance, ["ours", "never_ran"])
+    assert "step fail: ValueError" in finding.message
+    assert "TOKEN" not in finding.message
+
+
+def test_view_older_than_it_may_be_is_alerted_of_until_it_is_fresh(
+    database: Database, tmp_path: Path, receiver: Receiver, instance: dg.DagsterInstance
+) -> None:
+    """Both sensors that see it tell it once."""
+    database.execute("CREATE TABLE public.numbers AS SELECT 1 AS n")
+    a_view(tmp_path, database.url, receiver)
+    assert run(tmp_path, instance).success
+
+    def look() -> list[tuple[str, str]]:
+        evaluate(tmp_path, "app_staleness", instance)
+        evaluate(tmp_path, "alert_on_freshness", instance)
+        stale = [each for each in receiver.events() if each["kind"] == "matview_stale"]
+        return [(each["state"], each["object"]) for each in stale]
+
+    assert look() == []
+    columns = ("started_at", "ended_at", "as_of", "proven_as_of")
+    older = ", ".join(f"{column} = {column} - interval '5 hours'" for column in columns)
+    database.execute(f"UPDATE maintenance.matview_refresh SET {older}")
+    assert look() == look() == [("raised", "public.ratio")]
+    assert run(tmp_path, instance).success
+    assert look()[1:] == [("resolved", "public.ratio")]
+
+
+def test_job_that_its_schedule_asked_for_twice_in_vain_is_overdue(
+    database: Database, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    write_policy(tmp_path, database.url, EVENTS)
+    schedules = [
+        schedule
+        for schedule in build([tmp_path]).schedules or ()
+        if isinstance(schedule, dg.ScheduleDefinition)
+    ]
+    now = datetime.now(UTC)
+    assert list(overdue_jobs(instance, schedules, now + timedelta(days=9))) == []
+    run(tmp_path, instance)
+    assert list(overdue_jobs(instance, schedules, now + timedelta(hours=24))) == []
+    (finding,) = overdue_jobs(instance, schedules, now + timedelta(hours=49))
+    assert finding.object == "app_nightly"
+
+
+def test_look_at_bloat_too_old_to_go_by_is_an_alert_that_no_other_run_ends(
+    database: Database, tmp_path: Path, receiver: Receiver, instance: dg.DagsterInstance
+) -> None:
+    with database.connect() as connection:
+        connection.execute(BLOATED)
+        connection.execute("SELECT pg_stat_force_next_flush()")  # or ANALYZE is before its counts
+        connection.execute("VACUUM ANALYZE public.t")
+    alerts = {"sinks": [receiver.webhook()]}
+    sections: dict[str, Any] = {"bloat": {"min_size": "100 kB"}, "statistics": {}}
+    policy = load_policy(write_policy(tmp_path, database.url, alerts=alerts, **sections))
+
+    def look() -> list[tuple[str, str]]:
+        evaluate(tmp_path, "app_bloat", instance)
+        evaluate(tmp_path, "alert_on_findings", instance)
+        return [(each["state"], each["object"]) for each in receiver.events()]
+
+    maintain.apply(policy, only=["bloat"])
+    found = [("raised", "public.t_pkey"), ("raised", "public.t")]
+    assert sorted(look()) == sorted(look()) == sorted(found)
+    older = "SET taken_at = taken_at - interval '3 days'"
+    for table in ("bloat", "bloat_look"):
+        database.execute(f"UPDATE maintenance.{table} {older}")
+    assert look()[2:] == [("raised", "app/bloat/look")]
+    maintain.apply(policy, only=["statistics"])
+    assert look()[3:] == []
+    maintain.apply(policy, only=["bloat"])
+    assert look()[3:] == [("resolved", "app/bloat/look")]
+
+
+def test_links_to_assets_lead_to_assets(tmp_path: Path) -> None:
+    keep = {"keep": "3 months", "action": "drop"}
+    sections: dict[str, Any] = {
+        "matviews": [{"name": '"Sales"."Per Day"'}],
+        "stale_analytics": [{"table": "totals", "calculated_at": "at", "key": ["id"]}],
+        "redis": {"url": "redis://127.0.0.1:9"},
+        "alerts": {"ui": "http://ui"},
+        **{name: {} for name in ("statistics", "indexes", "bloat", "workload")},
+    }
+    url = "postgresql://nobody@127.0.0.1:9/app"
+    path = write_policy(tmp_path, url, {**EVENTS, "retention": keep}, **sections)
+    keys = {spec.key.to_user_string() for spec in build([path]).resolve_all_asset_specs()}
+    reading_on = links(load_policy(path))
+    for subject in SUBJECTS:
+        kind = min(subject.finding_kinds)
+        name = '"Sales"."Per Day"' if subject.name == "matviews" else "public.events"
+        identity = Identity("app", kind, name)
+        alert = Alert(identity, Severity.WARN, "", datetime.now(UTC), subject=subject.name)
+        assert reading_on([alert])["dagster"].removeprefix("http://ui/assets/") in keys

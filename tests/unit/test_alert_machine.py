@@ -127,6 +127,22 @@ def unknown(objects: list[str] | None) -> dict[str, Any]:
     return {UNKNOWN: {GAP.value: objects}}
 
 
+def test_look_of_one_subject_ends_no_alert_of_another() -> None:
+    """Several subjects can find one kind; general findings are anybody's."""
+    own, general = a_finding("own", subject="partitions"), a_finding("general")
+    looks = [
+        Sight("app", findings, KINDS, subjects=frozenset({subject}))
+        for subject, findings in [
+            ("partitions", [own, general]),
+            ("bloat", []),
+            ("partitions", []),
+        ]
+    ]
+    rounds = [(HOUR * n, look) for n, look in enumerate(looks)]
+    raised = [(Turn.RAISED, "general"), (Turn.RAISED, "own")]
+    assert after(*rounds) == [raised, [(Turn.RESOLVED, "general")], [(Turn.RESOLVED, "own")]]
+
+
 @pytest.mark.parametrize(("value", "turns"), [(0.89, []), (0.82, []), (0.80, RESOLVED)])
 def test_number_near_its_threshold_keeps_the_alert(value: float, turns: list[Any]) -> None:
     over = a_finding(value=0.91, threshold=0.9)
