@@ -7,6 +7,7 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.policy.health import WorkloadPolicy
 from maintenance.sizes import readable_size
 from maintenance.workload.growth import WEEK, Growth, growth
+from maintenance.workload.holders import held_back_by
 from maintenance.workload.models import Load, Session
 
 LEAST_BLOCKS = 10_000
@@ -133,6 +134,8 @@ def _wraparound(database: str, section: WorkloadPolicy, load: Load) -> Iterator[
     age, worst = max(ages, key=lambda pair: pair[0])
     share = age / 2**31
     if share > section.wraparound:
+        held = held_back_by(load.holders)
+        holders = f"; now {held}" if held else ""
         kind = "transaction" if age == worst.xid_age else "multixact"
         yield Finding(
             FindingKind.WRAPAROUND_RISK,
@@ -140,10 +143,10 @@ def _wraparound(database: str, section: WorkloadPolicy, load: Load) -> Iterator[
             database,
             f"{database}: database {worst.database} has used {share:.0%} of its {kind} ids, wanted"
             f" at most {section.wraparound:.0%}; end what keeps VACUUM from freezing (old"
-            " transactions, prepared ones, slots), then VACUUM the oldest tables",
+            f" transactions, prepared ones, slots{holders}), then VACUUM the oldest tables",
             value=round(share, 3),
             threshold=section.wraparound,
-            data=worst._asdict(),
+            data={**worst._asdict(), "holders": [each._asdict() for each in load.holders]},
         )
 
 

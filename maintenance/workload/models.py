@@ -58,6 +58,22 @@ class Session(NamedTuple):
     holds_snapshot: bool
 
 
+class Holder(NamedTuple):
+    """Something that VACUUM must keep old row versions for.
+
+    Attributes:
+        what: `session`, `prepared transaction`, `slot` or `standby`.
+        age: transactions since the oldest that it still needs.
+    """
+
+    what: str
+    name: str
+    pid: int | None
+    role: str | None
+    application: str | None
+    age: int
+
+
 class Wraparound(NamedTuple):
     """How old the oldest transaction ids of a database are."""
 
@@ -88,7 +104,7 @@ class TableSize(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Counters of one statement since `since`, where the server tells.
+    """Counters of one statement since `since`, where the server tells (17+), and has one entry.
 
     Attributes:
         text: without literals.
@@ -172,6 +188,7 @@ class Load:
         size_bytes: of the database; None where we may not know.
         free_bytes: on the server's disk; None where it can't be seen from here.
         blind: what could not be looked at, with the reason.
+        holders: who keeps VACUUM from cleaning, the oldest first.
         standbys: the replicas of the policy, each with a load of its own.
         looks: earlier ones, oldest first.
         samples: earlier ones, oldest first.
@@ -187,6 +204,7 @@ class Load:
     size_bytes: int | None = None
     free_bytes: int | None = None
     blind: Mapping[str, str] = field(default_factory=dict[str, str])
+    holders: Sequence[Holder] = ()
     standbys: Sequence[Standby] = ()
     looks: Sequence[Look] = ()
     samples: Sequence[Sample] = ()

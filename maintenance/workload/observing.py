@@ -18,6 +18,7 @@ from maintenance.server.disk import free_disk
 from maintenance.server.replicas import ask_replicas
 from maintenance.server.session import Connection, brief, explain, fetch
 from maintenance.workload.models import (
+    Holder,
     Load,
     Replica,
     Server,
@@ -70,6 +71,7 @@ def observe(
     return replace(
         load,
         wraparound=glances.see("wraparound", _wraparound, ()),
+        holders=glances.see("snapshots", _holders, ()),
         replicas=glances.see("replication", _replicas, ()),
         sizes=glances.see("sizes", _sizes, ()),
         size_bytes=glances.see("the database's size", _database_size, None),
@@ -141,6 +143,10 @@ def _sessions(connection: Connection, longest: float) -> tuple[Session, ...]:
 
 def _wraparound(connection: Connection) -> tuple[Wraparound, ...]:
     return tuple(Wraparound(*row) for row in fetch(connection, "workload", "list_wraparound"))
+
+
+def _holders(connection: Connection) -> tuple[Holder, ...]:
+    return tuple(Holder(*row) for row in fetch(connection, "workload", "list_holders"))
 
 
 def _replicas(connection: Connection) -> tuple[Replica, ...]:

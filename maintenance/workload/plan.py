@@ -5,6 +5,7 @@ from datetime import datetime
 from maintenance.engine.plans import Plan
 from maintenance.policy import Policy
 from maintenance.workload.findings import server_findings
+from maintenance.workload.holders import holder_findings
 from maintenance.workload.models import Load
 from maintenance.workload.queries import query_findings
 from maintenance.workload.sight import sight_findings
@@ -20,6 +21,7 @@ def plan(policy: Policy, load: Load, now: datetime) -> Plan:
     return Plan(
         findings=(
             *server_findings(name, section, load, now),
+            *holder_findings(name, load),
             *query_findings(name, section, load),
             *sight_findings(name, load),
             *standby_findings(policy, section, load, now),

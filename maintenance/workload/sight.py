@@ -42,6 +42,7 @@ def _unknown(database: str, what: str) -> Mapping[str, Sequence[str] | None]:
             FindingKind.IDLE_IN_TRANSACTION.value: [database],
             FindingKind.LONG_TRANSACTION.value: [database],
         },
+        "snapshots": {FindingKind.LONG_TRANSACTION.value: [database]},
         "wraparound": {FindingKind.WRAPAROUND_RISK.value: [database]},
         "replication": {FindingKind.REPLICATION_LAG.value: [database]},
         "sizes": {FindingKind.DISK_GROWTH.value: None},

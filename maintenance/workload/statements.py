@@ -82,7 +82,9 @@ def _columns(connection: Connection, schema: str) -> set[str]:
 
 def _question(schema: str, columns: Collection[str]) -> str:
     read_ms = "shared_blk_read_time" if "shared_blk_read_time" in columns else "blk_read_time"
-    since = "pg_catalog.min(s.stats_since)" if "stats_since" in columns else "NULL::timestamptz"
+    # Of several entries one may begin anew unseen; then nobody knows since when they count.
+    alone = "CASE WHEN pg_catalog.count(*) = 1 THEN pg_catalog.min(s.stats_since) END"
+    since = alone if "stats_since" in columns else "NULL::timestamptz"
     return f"""
 WITH entry AS (
   SELECT s.query, {since} AS since,
@@ -117,7 +119,7 @@ def _merged(rows: Iterable[Any]) -> dict[str, Counts]:
 def _counts(text: str, rows: list[Any]) -> Counts:
     return Counts(
         text=text,
-        since=min((row.since for row in rows if row.since is not None), default=None),
+        since=rows[0].since if len(rows) == 1 else None,
         calls=sum(row.calls for row in rows),
         total_ms=sum(row.total_ms for row in rows),
         squares_ms=sum(row.squares_ms for row in rows),

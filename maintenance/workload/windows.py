@@ -95,7 +95,7 @@ def _window(
     goes_on = before is not None and earlier is not None and _goes_on(before, earlier, now, counts)
     start = earlier if goes_on and earlier is not None else _NOTHING
     seconds = (now.taken_at - before.taken_at).total_seconds() if before and goes_on else None
-    told = counts.since is not None and (earlier is None or earlier.since is not None)
+    told = counts.since is not None and earlier is not None and earlier.since is not None
     unevicted = before is not None and before.n_evicted == now.n_evicted
     return Window(
         key=key,
@@ -114,7 +114,7 @@ def _window(
 
 
 def _goes_on(before: Sample, earlier: Counts, now: Sample, counts: Counts) -> bool:
-    same_epoch = before.epoch == now.epoch and earlier.since == counts.since
+    same_epoch = before.epoch == now.epoch and _can_be_the_same(earlier, counts)
     grown = (
         counts.calls >= earlier.calls
         and counts.total_ms >= earlier.total_ms
@@ -124,6 +124,10 @@ def _goes_on(before: Sample, earlier: Counts, now: Sample, counts: Counts) -> bo
         and counts.read_ms >= earlier.read_ms
     )
     return same_epoch and grown
+
+
+def _can_be_the_same(earlier: Counts, counts: Counts) -> bool:
+    return None in (earlier.since, counts.since) or earlier.since == counts.since
 
 
 _NOTHING = Counts("", None, 0, 0.0, 0.0, 0.0, 0, 0, 0, 0.0)

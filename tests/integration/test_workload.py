@@ -9,8 +9,10 @@ from maintenance import maintain
 from maintenance.engine.findings import Finding, FindingKind
 from maintenance.maintain import Report
 from maintenance.policy import Policy
+from maintenance.server.session import fetch
 from tests.builders import Database, Role
 from tests.policies import make_policy
+from tests.sessions import session
 
 SECTION = {"slow_query": "50 ms", "mean_query": "10 hours", "disk_growth": {"free_disk": "1 MB"}}
 
@@ -93,6 +95,32 @@ def test_who_holds_a_transaction_open_is_named(database: Database, tmp_path: Pat
     assert "hush" not in str(report.findings)
     holder.rollback()
     assert only(workload(policy), FindingKind.IDLE_IN_TRANSACTION) == []
+
+
+@pytest.mark.pg("== 18")
+def test_whoever_keeps_vacuum_from_cleaning_is_seen(database: Database) -> None:
+    slot = f"slot_{database.name}"
+    database.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [slot])
+    holder = database.connect(autocommit=False, application_name="the reader")
+    holder.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    holder.execute("SELECT 1")
+    writer = database.connect(autocommit=False)
+    writer.execute("SELECT pg_current_xact_id()")
+    writer.execute("PREPARE TRANSACTION 'the forgotten one'")
+    writer.autocommit = True
+    database.execute("SELECT pg_current_xact_id()")
+    try:
+        with session(database.url) as ours:
+            found = {(row.what, row.name) for row in fetch(ours, "workload", "list_holders")}
+    finally:
+        holder.rollback()
+        writer.execute("ROLLBACK PREPARED 'the forgotten one'")
+        database.execute("SELECT pg_drop_replication_slot(%s)", [slot])
+    assert {
+        ("session", "the reader"),
+        ("prepared transaction", "the forgotten one"),
+        ("slot", slot),
+    } <= found
 
 
 @pytest.mark.pg("== 18")

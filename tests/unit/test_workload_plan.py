@@ -14,6 +14,7 @@ from maintenance.names import QualifiedName
 from maintenance.workload.growth import growth
 from maintenance.workload.models import (
     Counts,
+    Holder,
     Load,
     Look,
     Replica,
@@ -124,6 +125,28 @@ def test_oldest_ids_of_any_database_count(
     assert "database other" in finding.message
 
 
+def test_who_holds_the_oldest_snapshot_is_named_where_ids_run_out() -> None:
+    holders = (
+        Holder("slot", "left", None, None, None, 9 * 10**6),
+        Holder("session", "web", 7, "app", "web", 5),
+    )
+    ours = Wraparound("app", True, int(1.2e9), 0, 200_000_000)
+    (finding,) = found(a_load(wraparound=(ours,), holders=holders))
+    assert (
+        "slot left (9,000,000 transactions), pid 7 (app, web) (5 transactions)" in finding.message
+    )
+
+
+def test_slot_that_holds_on_to_an_old_snapshot_is_told() -> None:
+    holders = (
+        Holder("slot", "left", None, None, None, 10**7 + 1),
+        Holder("session", "web", 7, "app", "web", 10**7 + 1),
+        Holder("standby", "b", 8, "app", "b", 10**7),
+    )
+    (finding,) = found(a_load(holders=holders))
+    assert (finding.kind, finding.object) == (FindingKind.LONG_TRANSACTION, "app/slot/left")
+
+
 def test_slot_that_nobody_reads_and_lost_one_are_told() -> None:
     replicas = (
         Replica("standby", "a", "streaming", 10, 0.1),
@@ -231,8 +254,9 @@ def test_statement_that_got_slower_is_told_against_its_baseline() -> None:
         (history(10.0), {"n_evicted": 3}),
         (history(10.0, n_days=3), {}),
         (history(10.0, since=NOW - 9 * DAY), {"since": NOW - DAY}),
+        (history(10.0, since=NOW - 9 * DAY), {"since": None, "n_evicted": 3}),
     ],
-    ids=["reset", "evicted", "too little history", "entry began anew"],
+    ids=["reset", "evicted", "too little history", "entry began anew", "one of several did"],
 )
 def test_resets_and_evictions_fake_no_regression(
     samples: list[Sample], changes: dict[str, Any]
@@ -240,6 +264,19 @@ def test_resets_and_evictions_fake_no_regression(
     since = {key: changes.pop(key) for key in list(changes) if key == "since"}
     now = a_sample(0, after(samples, 100, 45.0)._replace(**since), **changes)
     assert "query_regressed" not in kinds(a_load(sample=now, samples=samples))
+
+
+def test_evictions_of_others_hide_no_regression_where_the_server_tells() -> None:
+    samples = history(10.0, since=NOW - 9 * DAY)
+    now = a_sample(0, after(samples, 100, 45.0), n_evicted=3)
+    assert kinds(a_load(sample=now, samples=samples)) == ["query_regressed"]
+
+
+def test_second_entry_of_a_statement_does_not_make_its_history_a_window() -> None:
+    samples = history(10.0, since=NOW - 9 * DAY)
+    now = a_sample(0, after(samples, 100, 10.0)._replace(since=None))
+    (window,) = windows(samples[-1], now)
+    assert window.calls == 100
 
 
 def test_one_row_at_a_time_very_often_is_suspected() -> None:
