@@ -45,13 +45,17 @@ def hit_rate(load: Load) -> float | None:
 
 def _connections(database: str, section: WorkloadPolicy, load: Load) -> Iterator[Finding]:
     server = load.server
-    share = server.n_connections / server.n_usable
+    taken, most, what = server.n_connections, server.n_usable, "usable connections"
+    if server.is_limited and server.connection_limit is not None:
+        taken, most = server.n_ours, max(server.connection_limit, 1)
+        what = "connections that the database's CONNECTION LIMIT allows"
+    share = taken / most
     if share > section.connections:
         yield Finding(
             FindingKind.CONNECTIONS_SATURATED,
             Severity.ERROR if share >= 1 else Severity.WARN,
             database,
-            f"{database}: {server.n_connections} of {server.n_usable} usable connections are taken"
+            f"{database}: {taken} of {most} {what} are taken"
             f" ({server.n_active} active, {server.n_idle} idle,"
             f" {server.n_idle_in_transaction} idle in a transaction), wanted at most"
             f" {section.connections:.0%}; make the application's pools smaller, or pool in between",
@@ -60,6 +64,7 @@ def _connections(database: str, section: WorkloadPolicy, load: Load) -> Iterator
             data={
                 "max_connections": server.max_connections,
                 "reserved": server.n_reserved,
+                "connection_limit": server.connection_limit,
                 "active": server.n_active,
                 "idle": server.n_idle,
                 "idle_in_transaction": server.n_idle_in_transaction,

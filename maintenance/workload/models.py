@@ -14,6 +14,8 @@ class Server(NamedTuple):
     Attributes:
         n_reserved: connections that no application can have.
         epoch: counters of one epoch are comparable.
+        n_ours: connections to this database.
+        connection_limit: the database's own; None without one.
     """
 
     max_connections: int
@@ -30,11 +32,19 @@ class Server(NamedTuple):
     epoch: str
     track_counts: bool
     track_io: bool
+    n_ours: int = 0
+    connection_limit: int | None = None
 
     @property
     def n_usable(self) -> int:
         """Connections that applications can have."""
         return max(self.max_connections - self.n_reserved, 1)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the database's own limit is nearer than the server's."""
+        limit = self.connection_limit
+        return limit is not None and self.n_ours * self.n_usable > self.n_connections * limit
 
 
 class Session(NamedTuple):

@@ -1,7 +1,7 @@
 -- read_server: connections by state, counters and gauges of the server and this database, one row
 -- since: 14
 -- params:
--- columns: max_connections int4, n_reserved int4, n_connections int8, n_active int8, n_idle int8, n_idle_in_transaction int8, n_other int8, blocks_hit int8, blocks_read int8, commits int8, rollbacks int8, epoch text, track_counts bool, track_io bool
+-- columns: max_connections int4, n_reserved int4, n_connections int8, n_active int8, n_idle int8, n_idle_in_transaction int8, n_other int8, blocks_hit int8, blocks_read int8, commits int8, rollbacks int8, epoch text, track_counts bool, track_io bool, n_ours int8, connection_limit int4
 -- locks: none
 -- source: PostgreSQL manual, 28.2.3 pg_stat_activity, 28.2.17 pg_stat_database, 20.3 Connection Settings
 -- Sessions of other roles show no backend type to whoever is not in pg_read_all_stats. An epoch is
@@ -25,7 +25,10 @@ SELECT
     (SELECT s.system_identifier FROM pg_catalog.pg_control_system() s),
     (SELECT p.timeline_id FROM pg_catalog.pg_control_checkpoint() p)) AS epoch,
   pg_catalog.current_setting('track_counts')::bool AS track_counts,
-  pg_catalog.current_setting('track_io_timing')::bool AS track_io
+  pg_catalog.current_setting('track_io_timing')::bool AS track_io,
+  c.n_ours,
+  (SELECT nullif(l.datconnlimit, -1) FROM pg_catalog.pg_database l
+   WHERE l.datname = pg_catalog.current_database()) AS connection_limit
 FROM (
   SELECT
     pg_catalog.count(*) AS n_connections,
@@ -35,7 +38,8 @@ FROM (
       AS n_idle_in_transaction,
     pg_catalog.count(*) FILTER (WHERE a.state IS NULL
       OR a.state NOT IN ('active', 'idle') AND NOT pg_catalog.starts_with(a.state, 'idle in transaction'))
-      AS n_other
+      AS n_other,
+    pg_catalog.count(*) FILTER (WHERE a.datname = pg_catalog.current_database()) AS n_ours
   FROM pg_catalog.pg_stat_activity a
   WHERE a.datid IS NOT NULL AND coalesce(a.backend_type, 'client backend') = 'client backend'
 ) c

@@ -98,6 +98,18 @@ def test_who_holds_a_transaction_open_is_named(database: Database, tmp_path: Pat
 
 
 @pytest.mark.pg("== 18")
+def test_database_with_a_limit_of_its_own_is_full_before_the_server_is(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 5")
+    for _ in range(4):
+        database.connect()
+    policy = make_policy(tmp_path, database.url, workload=SECTION)
+    (finding,) = only(workload(policy), FindingKind.CONNECTIONS_SATURATED)
+    assert finding.data["connection_limit"] == 5
+
+
+@pytest.mark.pg("== 18")
 def test_whoever_keeps_vacuum_from_cleaning_is_seen(database: Database) -> None:
     slot = f"slot_{database.name}"
     database.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [slot])

@@ -87,6 +87,13 @@ def test_reserved_connections_are_not_usable() -> None:
     assert kinds(a_load(n_connections=87)) == []
 
 
+def test_limit_of_the_database_counts_where_it_is_nearer() -> None:
+    (finding,) = found(a_load(n_ours=10, connection_limit=10))
+    assert (finding.value, finding.severity) == (1.0, Severity.ERROR)
+    assert "10 of 10 connections that the database's CONNECTION LIMIT" in finding.message
+    assert kinds(a_load(n_ours=5, connection_limit=10)) == []
+
+
 def test_full_server_is_an_error() -> None:
     (finding,) = found(a_load(n_connections=97))
     assert (finding.kind, finding.severity) == (
