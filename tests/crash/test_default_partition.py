@@ -162,7 +162,7 @@ def test_drain_goes_on_after_a_crash_of_the_server(database: Database, tmp_path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("interrupt", ENDS)
-@pytest.mark.parametrize("trees", [(), ("months",), ("months", "default")])
+@pytest.mark.parametrize("trees", [(), ("months", "default")], ids=["plain", "trees"])
 def test_drain_interrupted_many_times_loses_nothing(
     database: Database, tmp_path: Path, interrupt: Interruption, trees: tuple[str, ...]
 ) -> None:

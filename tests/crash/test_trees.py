@@ -13,6 +13,8 @@ from maintenance import maintain
 from maintenance.errors import MaintenanceError
 from maintenance.policy import Policy
 from tests.builders import Database, drop_database, make_database
+from tests.integration.test_drain import LEFT
+from tests.integration.test_drain_trees import CONTENT, SINGLE, TREE, filled, policy_of
 from tests.integration.test_trees import (
     CREATE,
     add_month,
@@ -37,7 +39,7 @@ BEGIN
 END $$;
 CREATE EVENT TRIGGER killer ON ddl_command_end EXECUTE FUNCTION public.count_down();
 """
-MOST = 200
+MOST = 400
 
 HALF_BUILT = """
 SELECT relname FROM pg_class
@@ -45,9 +47,11 @@ WHERE starts_with(relname, 'events_') AND relkind IN ('r', 'p') AND NOT relispar
 """
 
 
-def disturbed(database: Database, policy: Policy, check: Callable[[], None]) -> int:
-    """Run until a run comes through; how many of its predecessors were ended."""
-    for number in range(1, MOST):
+def disturbed(
+    database: Database, policy: Policy, check: Callable[[], None], stride: int = 1
+) -> int:
+    """Run until a run comes through; after how many commands its predecessor was ended."""
+    for number in range(1, MOST, stride):
         database.execute("UPDATE public.fatal SET number = %s", [number])
         database.execute("ALTER SEQUENCE public.commands RESTART")
         try:
@@ -56,7 +60,7 @@ def disturbed(database: Database, policy: Policy, check: Callable[[], None]) -> 
             check()
             continue
         assert report.ok, report
-        return number - 1
+        return number - stride
     raise AssertionError("no run came through")
 
 
@@ -102,6 +106,28 @@ def test_expired_tree_goes_whole_and_its_rows_stay_somewhere(
     assert disturbed(database, policy, all_or_nothing) > 2
     assert [t for t in tables_of(database) if t.startswith(name)] == []
     assert tables_of(database) == undisturbed(database, tmp_path / "other", action)
+    assert maintain.plan(policy).plan.actions == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("default", [SINGLE, TREE], ids=["single", "tree"])
+def test_rows_that_are_copied_into_trees_are_there_whenever_the_session_ends(
+    database: Database, tmp_path: Path, default: str
+) -> None:
+    filled(database, default)
+    before, rest = database.execute(CONTENT), shape(database, "rest")
+    policy = policy_of(database, tmp_path)
+    database.execute(KILLER)
+
+    def all_there() -> None:
+        assert database.execute(CONTENT) == before
+        database.execute("UPDATE public.events SET note = note WHERE author = 1")
+
+    assert disturbed(database, policy, all_there, stride=3) > 60
+    assert database.execute(CONTENT) == before
+    assert shape(database, child(1)) == shape(database, child())
+    assert shape(database, "rest") == rest
+    assert database.execute(LEFT) == []
     assert maintain.plan(policy).plan.actions == ()
 
 
