@@ -32,6 +32,9 @@ UNION ALL SELECT relname FROM pg_class WHERE reloptions::text LIKE '%autovacuum%
 
 MANY_TIMES = 20
 
+LIMIT_S = 3600
+"""Of a proof with dozens of runs, on a machine that has much other work."""
+
 Process = subprocess.Popen[str]
 Interruption = Callable[[Database, Process], object]
 
@@ -148,6 +151,7 @@ def test_swap_that_was_interrupted_is_done_by_a_later_run(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(LIMIT_S)
 def test_drain_goes_on_after_a_crash_of_the_server(database: Database, tmp_path: Path) -> None:
     build(database, [-1], moments(*SPREAD, 40), 15_000)
     before = database.execute("SELECT count(*), sum(hashtext(e::text)) FROM public.events e")
@@ -161,6 +165,7 @@ def test_drain_goes_on_after_a_crash_of_the_server(database: Database, tmp_path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(LIMIT_S)
 @pytest.mark.parametrize("interrupt", ENDS)
 @pytest.mark.parametrize("trees", [(), ("months", "default")], ids=["plain", "trees"])
 def test_drain_interrupted_many_times_loses_nothing(
@@ -170,6 +175,7 @@ def test_drain_interrupted_many_times_loses_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(LIMIT_S)
 @pytest.mark.parametrize("interrupt", ENDS)
 def test_swap_interrupted_many_times_loses_nothing(
     database: Database, tmp_path: Path, interrupt: Interruption

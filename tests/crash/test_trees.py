@@ -13,6 +13,7 @@ from maintenance import maintain
 from maintenance.errors import MaintenanceError
 from maintenance.policy import Policy
 from tests.builders import Database, drop_database, make_database
+from tests.crash.test_default_partition import LIMIT_S
 from tests.integration.test_drain import LEFT
 from tests.integration.test_drain_trees import CONTENT, SINGLE, TREE, filled, policy_of
 from tests.integration.test_trees import (
@@ -110,6 +111,7 @@ def test_expired_tree_goes_whole_and_its_rows_stay_somewhere(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(LIMIT_S)
 @pytest.mark.parametrize("default", [SINGLE, TREE], ids=["single", "tree"])
 def test_rows_that_are_copied_into_trees_are_there_whenever_the_session_ends(
     database: Database, tmp_path: Path, default: str

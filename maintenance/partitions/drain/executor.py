@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from maintenance.catalog.observe import observe
-from maintenance.engine.actions import Action, Lock, LockMode, Step
+from maintenance.engine.actions import Action
 from maintenance.engine.workbench import Workbench, run_steps
 from maintenance.errors import EffectError, MaintenanceError, UnreachableError
-from maintenance.names import quote
 from maintenance.partitions.drain.capture import install, logging_function, mirroring_function
 from maintenance.partitions.drain.clearing import clear
 from maintenance.partitions.drain.copying import copy_rows
 from maintenance.partitions.drain.exchange import exchange
 from maintenance.partitions.drain.following import catch_up, follow, n_open_changes, too_busy
+from maintenance.partitions.drain.foreign_keys import add_foreign_keys
 from maintenance.partitions.drain.job import Job
 from maintenance.partitions.drain.objects import Objects
 from maintenance.partitions.drain.preparing import prepare
@@ -84,7 +84,7 @@ def _round(bench: Workbench, job: Job) -> tuple[Content, ...]:
     deadline = bench.ladder.clock() + bench.ladder.give_up_after.total_seconds()
     xid, contents = _prove(bench, job, xid, deadline)
     wait_for_older_snapshots(bench, xid, deadline)
-    _add_foreign_keys(bench, job)
+    add_foreign_keys(bench, job)
     while True:
         xid = follow(bench, job, xid, deadline)
         wait_for_older_snapshots(bench, xid, deadline)
@@ -125,25 +125,6 @@ def _prove(
             return xid, proof.copies
         if bench.ladder.clock() >= deadline:
             raise too_busy(job)
-
-
-def _add_foreign_keys(bench: Workbench, job: Job) -> None:
-    """Give the copies the parent's foreign keys, so that ATTACH need not look at their rows."""
-    for key in job.shape.foreign_keys:
-        for leaf in (leaf for target in job.targets for leaf in target.staged.leaves):
-            name = quote(key.name)
-            bench.run(
-                Step(
-                    statements=(
-                        f"ALTER TABLE {leaf} ADD CONSTRAINT {name} {key.definition} NOT VALID",
-                    ),
-                    locks=(
-                        Lock(str(leaf), LockMode.SHARE_ROW_EXCLUSIVE),
-                        Lock(str(key.referenced), LockMode.SHARE_ROW_EXCLUSIVE),
-                    ),
-                )
-            )
-            bench.run(Step(statements=(f"ALTER TABLE {leaf} VALIDATE CONSTRAINT {name}",)))
 
 
 def _verify(bench: Workbench, job: Job) -> None:
