@@ -9,6 +9,7 @@ from typing import Any
 
 import fsspec
 import pytest
+from psycopg.pq import TransactionStatus
 
 from maintenance.archives import (
     Archived,
@@ -370,6 +371,17 @@ def test_other_encoding_is_kept_and_converted_where_it_returns(
 
 class Interrupted(BaseException):
     """Stands for a signal: no handler of ordinary errors sees it."""
+
+
+def test_key_that_is_no_column_leaves_no_archive(
+    connection: Connection, events: TableId, tmp_path: Path
+) -> None:
+    place = a_place(tmp_path)
+    with pytest.raises(ArchiveError, match="has no column"):
+        write_archive(connection, events, place, the_facts(key="no such"))
+    assert read_manifest(place) is None
+    assert _names(place) == set()
+    assert connection.info.transaction_status == TransactionStatus.IDLE
 
 
 @pytest.mark.parametrize("after", range(9))
