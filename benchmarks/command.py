@@ -37,6 +37,7 @@ def run(policy: Policy, url: str, command: str) -> Cost:
     process = subprocess.Popen(
         [program, command, "--json", "--policy", policy.path],
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,  # a line an action
         env={**environ, URL_VARIABLE: url},
     )
     _, status, usage = os.wait4(process.pid, 0)
