@@ -85,6 +85,12 @@ def run_main_job(
     return Outcome(tuple(found[key] for key in sorted(found)), tuple(_checks(events)))
 
 
+def launch_digests(webserver: Webserver, databases: tuple[str, ...]) -> None:
+    """Have the page made that sums everything up; nobody waits for it."""
+    for name in databases:
+        webserver.launch(f"{name}_digest", {})
+
+
 def _whole_range(keys: list[str]) -> dict[str, str]:
     if not keys:
         return {}

@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from maintenance.demo import preflight, storage, systems
 from maintenance.demo.dagster import Dagster
-from maintenance.demo.jobs import run_main_job
+from maintenance.demo.jobs import launch_digests, run_main_job
 from maintenance.demo.postgres import PostgresServer, embedded_binaries
 from maintenance.demo.programs import version_of
 from maintenance.demo.redis import RedisServer, embedded_program
@@ -37,6 +37,7 @@ _STOPPING = "Stopping. Ctrl-C again kills."
 _WHAT_TO_SEE = """
 [bold]{url}[/]
   /asset-groups                                   the assets and how they hang together
+  /assets/learning_platform/digest                one page: whether to worry
   /assets/learning_platform/partition_inventory   every partition, with rows and size
   /automation                                     the schedules that keep all of it so
 
@@ -108,6 +109,7 @@ def _run(started: ExitStack, data: Path, *, once: bool, port: int) -> None:
         )
     show(outcome)
     if not once:
+        launch_digests(dagster.webserver, systems.NAMES)
         _write_exports(data / "environment", variables)
         _serve(data, server, dagster, redis)
     elif outcome.n_errors:

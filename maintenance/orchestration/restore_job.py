@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import dagster as dg
+from pydantic import Field
 
 from maintenance.names import parse_name
 from maintenance.orchestration.resources import Maintainer
@@ -10,19 +11,16 @@ from maintenance.policy import Policy
 
 
 class RestoreConfig(dg.Config):
-    """What to restore.
+    """What to restore; the launchpad shows the descriptions."""
 
-    Attributes:
-        table: the partitioned table, such as `public.events`.
-        period: the archived period, such as `2024-01`.
-        into: a table of its own to restore into; empty attaches the period again.
-        hold_days: how long retention leaves the attached period alone.
-    """
-
-    table: str
-    period: str
-    into: str = ""
-    hold_days: int = 30
+    table: str = Field(description="The partitioned table, such as public.events.")
+    period: str = Field(description="The archived period, such as 2024-01.")
+    into: str = Field(
+        default="", description="A table of its own to restore into; empty: attached again."
+    )
+    hold_days: int = Field(
+        default=30, description="So many days retention leaves the attached period alone."
+    )
 
 
 def restore_job(policy: Policy) -> dg.JobDefinition:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 import dagster as dg
+from pydantic import Field
 
 from maintenance.engine.requests import Request
 from maintenance.orchestration.frames import Frame, Told, face
@@ -22,15 +23,15 @@ class Mode(Enum):
 
 
 class RetentionConfig(dg.Config):
-    """What to do, for runs launched by hand.
+    """What to do, for runs launched by hand; the launchpad shows the descriptions."""
 
-    Attributes:
-        mode: plan shows what would be done; apply does it.
-        max_per_run: another fuse than the policy's; 0 leaves the policy's.
-    """
-
-    mode: Mode = Mode.PLAN
-    max_per_run: int = 0
+    mode: Mode = Field(
+        default=Mode.PLAN, description="PLAN shows what would be done, APPLY does it."
+    )
+    max_per_run: int = Field(
+        default=0,
+        description="Retires at most so many partitions of a table; 0: as many as the policy says.",
+    )
 
 
 def retention_key(policy: Policy) -> dg.AssetKey:
@@ -65,7 +66,7 @@ def retention_asset(policy: Policy) -> dg.AssetsDefinition:
     def retire(
         context: dg.AssetExecutionContext, config: RetentionConfig, maintainer: Maintainer
     ) -> Iterator[Told]:
-        request = Request(max_per_run=config.max_per_run or None)
+        request = _request(config)
         act = maintainer.apply if config.mode is Mode.APPLY else maintainer.plan
         report = act(context, policy, RETENTION.name, request)
         yield from frame.tell(
@@ -73,3 +74,13 @@ def retention_asset(policy: Policy) -> dg.AssetsDefinition:
         )
 
     return frame.asset(retire)
+
+
+def _request(config: RetentionConfig) -> Request:
+    """Return what is asked for; the launchpad lets any number through."""
+    if config.max_per_run < 0:
+        raise dg.Failure(
+            description=f"max_per_run: found {config.max_per_run}, wanted 0 or more",
+            allow_retries=False,
+        )
+    return Request(max_per_run=config.max_per_run or None)

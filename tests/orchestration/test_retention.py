@@ -65,6 +65,19 @@ def test_retention_launched_by_hand_only_shows_its_plan(
     assert child(-5) in names(database)
 
 
+def test_fuse_below_zero_is_refused_and_nothing_goes(
+    database: Database, defs: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    before = names(database)
+    asked = {"mode": "APPLY", "max_per_run": -1}
+    config = {"ops": {"app__retention": {"config": asked}}}
+    result = run(defs, instance, "app_retention", run_config=config)
+    (failure,) = result.get_step_failure_events()
+    assert failure.step_failure_data.user_failure_data is not None
+    assert "wanted 0 or more" in (failure.step_failure_data.user_failure_data.description or "")
+    assert names(database) == before
+
+
 def test_schedule_carries_retention_out(
     database: Database, defs: dg.Definitions, instance: dg.DagsterInstance
 ) -> None:
