@@ -68,6 +68,8 @@ def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
         dg.Definitions(
             assets=[broken_policy(*pair) for pair in _named(policies.broken).items()],
             resources={"maintainer": Maintainer()},
+            # What is launched by hand shares one process too; see `jobs`.
+            executor=dg.in_process_executor,
             sensors=_alerting([_watched(*pair) for pair in served]),
         ),
         *(definitions for _, definitions in served),
@@ -117,7 +119,8 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     if policy.bloat is not None:
         watched.append(bloat_sensor(policy, policy.bloat))
     sources = sorted(tables_read(policy) | tables_watched(policy))
-    shown = [key for made in (*whole, *views, *computed, *reviewed) for key in made.keys]
+    # What is reviewed weekly is no daily news: Dagster would ask first, until the first review.
+    shown = [key for made in (*whole, *views, *computed) for key in made.keys]
     summary = [digest_asset(policy, shown)] if shown else []
     return dg.Definitions(
         assets=[

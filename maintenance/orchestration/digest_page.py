@@ -60,7 +60,7 @@ def _alert(alert: Alert, now: datetime) -> tuple[str, ...]:
         f"{alert.severity}{quiet}",
         alert.identity.kind.value.replace("_", " "),
         code(alert.identity.object),
-        readable_span(now - alert.since),
+        readable_span(now - alert.since).replace(" ", "&nbsp;"),
         plain(readable_number(alert.value)),
         plain(readable_number(alert.threshold)),
         by_itself(alert.identity.kind),

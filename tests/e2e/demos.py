@@ -9,9 +9,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import psycopg
 
 from maintenance.demo import ports, processes
+from maintenance.demo.postgres import PostgresServer, embedded_binaries
 
 MAINTENANCE = Path(sys.executable).with_name("maintenance")
 SERVING = "Ctrl-C stops everything."
@@ -89,6 +92,13 @@ class Demo:
         process = self._process
         wait_until(lambda: text in self.stderr or process.poll() is not None)
         assert text in self.stderr, self.stderr
+
+    def at_rest(self, database: str, *statements: str) -> list[tuple[Any, ...]]:
+        """Run statements on its server while it does not run; the rows of the last one."""
+        server = PostgresServer(embedded_binaries(), self.data / "postgres")
+        with server, psycopg.connect(server.url(database), autocommit=True) as connection:
+            cursors = [connection.execute(statement.encode()) for statement in statements]
+            return cursors[-1].fetchall() if cursors[-1].description else []
 
     def leftovers(self) -> list[str]:
         """The command lines of all processes that name the data folder, itself left out."""

@@ -1,16 +1,17 @@
-"""The demo: from nothing to a green UI, never twice on a folder, gone without a trace."""
+"""The demo refuses what it can't start from, and a signal at any moment ends all of it.
+
+What it shows, and that it ends and starts again, is in `test_ui.py`, which starts it once.
+"""
 
 import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
-from maintenance.demo.postgres import PostgresServer, embedded_binaries
 from tests.builders import unique
-from tests.e2e.demos import SERVING, Demo, wait_until
+from tests.e2e.demos import Demo, wait_until
 
 
 @pytest.fixture
@@ -64,35 +65,22 @@ def test_folder_that_cannot_be_made_is_one_clear_line(demo: Demo) -> None:
     assert "Traceback" not in demo.stderr
 
 
+@pytest.mark.slow
 def test_killed_demo_starts_again_as_if_nothing_had_been(killed: Demo) -> None:
     assert {line.database for line in killed.table} == {"learning_platform", "proposals"}
     assert "checks passed" in killed.stdout
 
 
-def test_once_leaves_no_process(killed: Demo) -> None:
-    assert killed.leftovers() == []
-
-
-def test_second_start_writes_no_row_twice_and_stops_quietly(killed: Demo) -> None:
-    rows = [line.rows for line in killed.table]
-    killed.start()
-    killed.wait_for(SERVING)
-    assert [line.rows for line in killed.table] == rows
-    killed.send(signal.SIGTERM)
-    assert killed.wait() == 0
-    assert killed.stderr.endswith("Stopping. Ctrl-C again kills.\n")
-    assert killed.leftovers() == []
-
-
+@pytest.mark.slow
 def test_failed_run_shows_its_error_and_exits_1(killed: Demo) -> None:
     month = f"audit_logs_{killed.table[-1].period.replace('-', '_')}"
-    _execute(killed, "proposals", f"DROP TABLE {month}", f"CREATE TABLE {month} (n int)")
+    killed.at_rest("proposals", f"DROP TABLE {month}", f"CREATE TABLE {month} (n int)")
     assert killed.run("--once") == 1
     assert "job proposals_monthly_partitions: failure" in killed.stderr
     assert month in killed.stderr
     assert "Traceback" not in killed.stderr
     assert killed.leftovers() == []
-    _execute(killed, "proposals", f"DROP TABLE {month}")
+    killed.at_rest("proposals", f"DROP TABLE {month}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -112,11 +100,3 @@ def test_second_signal_kills_and_nothing_lingers(demo: Demo) -> None:
     demo.send(signal.SIGINT)
     assert demo.wait() in (-signal.SIGINT, 130)  # the latter where all had ended by then
     wait_until(lambda: not demo.leftovers())
-
-
-def _execute(demo: Demo, database: str, *statements: str) -> None:
-    """Run statements on a demo's server while the demo does not run."""
-    server = PostgresServer(embedded_binaries(), demo.data / "postgres")
-    with server, psycopg.connect(server.url(database), autocommit=True) as connection:
-        for statement in statements:
-            connection.execute(statement.encode())

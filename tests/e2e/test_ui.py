@@ -2,22 +2,32 @@
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from maintenance.demo import ports, processes
+from maintenance.demo.webserver import Webserver
 from maintenance.orchestration.build import build
 from tests.builders import ROOT
-from tests.e2e.demos import MAINTENANCE, SERVING, Demo
+from tests.e2e.demos import MAINTENANCE, SERVING, Demo, wait_until
+from tests.orchestration.test_runs import month
 
 CHROMIUM = Path("/usr/bin/chromium")
-PATIENCE_MS = 60_000
-SIZE = (1400, 900)
-MIDDLE = (960, 450)
+PATIENCE_MS = 90_000
+SIZE = (1400, 1000)
+GREEN = """() => [...document.querySelectorAll("div")].filter(
+    each => getComputedStyle(each).borderTopColor === "rgb(46, 204, 129)").length >= 8"""
+GROUPS = ("sources", "partitions", "matviews", "statistics", "health", "digest")
+
+RUN = re.compile(r"/runs/([0-9a-f-]{36})")
+COUNT = "SELECT count(*) FROM public.analytics_events"
 
 Shoot = Callable[[str], None]
 
@@ -93,11 +103,8 @@ def test_password_is_shown_nowhere(served: Demo) -> None:
 
 
 def test_written_variables_lead_the_command_line_to_the_demo(served: Demo) -> None:
-    variables = served.data / "environment"
-    assert variables.stat().st_mode & 0o777 == 0o600
-    script = f'. "{variables}" && "{MAINTENANCE}" status'
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
-    assert "3 of 3" in done.stdout
+    assert (served.data / "environment").stat().st_mode & 0o777 == 0o600
+    assert "3 of 3" in _command(served, "status")
 
 
 def test_second_demo_on_the_folder_is_refused_and_the_first_undisturbed(served: Demo) -> None:
@@ -107,41 +114,37 @@ def test_second_demo_on_the_folder_is_refused_and_the_first_undisturbed(served: 
     assert ports.is_taken(served.port)
 
 
-def test_asset_graph_is_green(served: Demo, page: Page, shoot: Shoot) -> None:
-    _open_graph(page, served, "partitions")
-    expect(page.get_by_text("analytics_events", exact=True).first).to_be_visible()
-    expect(page.get_by_text("audit_logs", exact=True).first).to_be_visible()
-    expect(page.get_by_text("100% filled")).to_have_count(2)
-    expect(page.get_by_text("Materialized", exact=True)).to_have_count(2)
-    expect(page.get_by_text(re.compile("failed|missing", re.IGNORECASE))).to_have_count(0)
-    _zoom_out(page)
-    shoot("lineage")
-
-
-def test_views_hang_on_the_tables_that_they_read(served: Demo, page: Page, shoot: Shoot) -> None:
-    _open_graph(page, served, "sources", "matviews", "health")
-    for name in ("enrollments", "proposals", "redis"):
-        expect(page.get_by_text(name, exact=True).first).to_be_visible()
+def test_asset_graph_is_green_and_reads_from_left_to_right(
+    served: Demo, page: Page, shoot: Shoot
+) -> None:
+    _open_graph(page, served, *GROUPS, of="proposals")
+    for name in ("proposals", "redis", "audit_logs", "digest"):
+        expect(page.get_by_text(name, exact=True).last).to_be_visible()
+    page.get_by_text("Hide navigation", exact=True).click()
+    page.get_by_role("button", name="panel_show_right").last.click()
+    page.wait_for_function(GREEN)
     expect(page.get_by_text(re.compile("failed", re.IGNORECASE))).to_have_count(0)
-    shoot("views")
+    shoot("lineage")
+    _open_graph(page, served)
+    path = ("sources", "matviews", "health", "digest")
+    boxes = [page.get_by_text(group, exact=True).last.bounding_box() for group in path]
+    places = [box["x"] for box in boxes if box]
+    assert places == sorted(places)
+    assert len(places) == len(path)
 
 
-def test_view_explains_itself(served: Demo, page: Page, shoot: Shoot) -> None:
+def test_view_explains_itself(served: Demo, page: Page) -> None:
     page.goto(f"{served.url}/assets/learning_platform/matviews/mv_user_learning_summary")
     expect(page.get_by_text("how engaged they are").first).to_be_visible()
     expect(page.get_by_text("learning_platform_refresh_hourly_at_00")).to_be_visible()
     expect(page.get_by_text("Passing").first).to_be_visible()
-    shoot("matview")
 
 
-def test_inventory_shows_horizon_and_checks(served: Demo, page: Page, shoot: Shoot) -> None:
+def test_inventory_shows_horizon_and_checks(served: Demo, page: Page) -> None:
     page.goto(f"{served.url}/assets/learning_platform/partition_inventory")
     expect(page.get_by_text("Latest check results")).to_be_visible()
     expect(page.get_by_text("periods_ahead")).to_be_visible()
     expect(page.get_by_text("3 of 3")).to_be_visible()
-    for title in ("Hide navigation", "Status", "Description"):  # so that the numbers fit
-        page.get_by_text(title, exact=True).first.click()
-    shoot("partition_inventory")
 
 
 def test_timeline_is_a_picture(served: Demo, page: Page, shoot: Shoot) -> None:
@@ -167,14 +170,112 @@ def test_all_schedules_and_sensors_are_on(served: Demo, page: Page) -> None:
     expect(page.locator("input:checked")).to_have_count(n_all)
 
 
-def _open_graph(page: Page, served: Demo, *groups: str) -> None:
+def test_months_chosen_by_hand_are_launched_as_one_run(served: Demo, page: Page) -> None:
+    page.goto(f"{served.url}/assets/learning_platform/partitions/analytics_events?view=partitions")
+    _button(page, "Materialize")
+    dialog = page.get_by_role("dialog")
+    first, last = month(1), month(2)
+    dialog.get_by_placeholder(re.compile("^ex:")).fill(f"[{first}...{last}]")
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_text("2 partitions")).to_be_visible()
+    expect(dialog.get_by_text("Backfills all partitions in a single run.")).to_be_visible()
+    dialog.get_by_text("Launch backfill").click()
+    page.get_by_text("View", exact=True).last.click()
+    expect(page.get_by_text("Completed").first).to_be_visible()
+
+
+def test_retention_launched_by_hand_shows_its_plan(served: Demo, page: Page) -> None:
+    _materialize(page, served, "retention")
+    expect(_row(page, "mode")).to_contain_text("plan")
+    expect(_row(page, "actions")).to_be_visible()
+
+
+@pytest.mark.timeout(900)  # nine things that are waited for, each as long as patience lasts
+def test_trouble_is_red_then_an_alert_on_the_digest_and_then_over(
+    served: Demo, page: Page, shoot: Shoot
+) -> None:
+    """A table of the application bears the name of next month's partition."""
+    name = f"analytics_events_{month(3).replace('-', '_')}"
+    _execute(served, f"DROP TABLE public.{name}", f"CREATE TABLE public.{name} (n int)")
+    check = page.get_by_text("partition_name_taken", exact=True).first
+    _materialize(page, served, "partition_inventory")
+    page.goto(f"{served.url}/assets/learning_platform/partition_inventory?view=checks")
+    check.click()
+    expect(page.get_by_text(f"public.{name}").first).to_be_visible()
+    shoot("failed_check")
+    _command(served, "notify")
+    _materialize(page, served, "digest")
+    _show(page, "digest")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("partition name taken")
+    dialog.get_by_role("heading", name="Act now").scroll_into_view_if_needed()
+    shoot("digest")
+    _execute(served, f"DROP TABLE public.{name}")
+    _materialize(page, served, "partition_inventory")
+    _command(served, "notify")
+    _materialize(page, served, "digest")
+    expect(_row(page, "verdict")).to_be_visible()
+    expect(_row(page, "verdict")).not_to_contain_text("partition_name_taken")
+
+
+# The end, and another beginning
+
+
+def test_stopped_demo_leaves_nothing_and_starts_again_with_the_same_rows(served: Demo) -> None:
+    rows = _execute(served, COUNT)
+    served.send(signal.SIGTERM)
+    assert served.wait() == 0
+    assert served.stderr.endswith("Stopping. Ctrl-C again kills.\n")
+    assert served.leftovers() == []
+    assert served.run("--once") == 0, served.stderr
+    assert "checks passed" in served.stdout
+    assert served.leftovers() == []
+    assert served.at_rest("learning_platform", COUNT) == rows
+
+
+def _open_graph(page: Page, served: Demo, *groups: str, of: str = "") -> None:
     opened = "%2C".join(f"global%40global%3A{group}" for group in groups)
-    page.goto(f"{served.url}/asset-groups?expanded={opened}")
+    chosen = f"~key%3A%22{of}%2F*%22" if of else ""
+    page.goto(f"{served.url}/asset-groups{chosen}?expanded={opened}")
 
 
-def _zoom_out(page: Page) -> None:
-    """Make room for the whole graph, as a person does: with the wheel while Ctrl is held."""
-    page.mouse.move(*MIDDLE)
-    page.keyboard.down("Control")
-    page.mouse.wheel(0, 90)
-    page.keyboard.up("Control")
+def _button(page: Page, text: str) -> None:
+    page.get_by_text(re.compile(f"^{text}")).first.click()
+
+
+def _row(page: Page, key: str) -> Locator:
+    """The newest value of a key of the metadata."""
+    return page.get_by_role("row").filter(has=page.get_by_text(key, exact=True)).first
+
+
+def _show(page: Page, key: str) -> None:
+    _row(page, key).get_by_text("[Show Markdown]").click()
+
+
+def _materialize(page: Page, served: Demo, asset: str) -> None:
+    """Press the button, and wait for the end of the run."""
+    page.goto(f"{served.url}/assets/learning_platform/{asset}")
+    expect(page.get_by_text("Latest check results")).to_be_visible()
+    _button(page, "Materialize")
+    page.get_by_text(re.compile("^Launched run")).wait_for()
+    page.get_by_text("View", exact=True).last.click()
+    page.wait_for_url(RUN)
+    run = RUN.findall(page.url)[0]
+    statuses = Webserver(served.url, "maintenance").statuses
+    wait_until(lambda: statuses([run])[run] in ("SUCCESS", "FAILURE"))
+    page.goto(f"{served.url}/assets/learning_platform/{asset}")
+
+
+def _command(served: Demo, *arguments: str) -> str:
+    """Run a command of ours on the demo's databases, as the demo says how."""
+    script = f'. "{served.data / "environment"}" && "{MAINTENANCE}" {" ".join(arguments)}'
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def _execute(served: Demo, *statements: str) -> list[tuple[Any, ...]]:
+    script = f'. "{served.data / "environment"}" && printf %s "$LEARNING_PLATFORM_URL"'
+    url = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursors = [connection.execute(statement.encode()) for statement in statements]
+        return cursors[-1].fetchall() if cursors[-1].description else []

@@ -108,7 +108,7 @@ def test_page_begins_with_the_verdict_and_has_every_part() -> None:
         "Sizes and load",
         "Planned next",
     ]
-    assert "| error | partition gap | ` public.events ` | 3 hours | 0.456 | 0.2 |" in page
+    assert "| error | partition gap | ` public.events ` | 3&nbsp;hours | 0.456 | 0.2 |" in page
     assert "| the next run creates it |" in page
     assert "database 1.0 GB" in page
     assert "−1.0 MB" in page  # noqa: RUF001 - a minus sign
