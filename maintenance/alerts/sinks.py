@@ -31,8 +31,9 @@ Raises:
 SIGNATURE = "X-Maintenance-Signature"
 STREAM_LENGTH = 10_000
 """Entries that a Redis stream keeps, about."""
-_PERMANENT = range(400, 500)
-_TRANSIENT = (408, 425, 429)
+_REFUSED = (400, 413, 415, 422)
+"""Answers about the message itself. Any other, a lost page or a revoked token too, is about the
+sink, which may be mended."""
 _LEVELS = {
     Severity.INFO: logging.INFO,
     Severity.WARN: logging.WARNING,
@@ -80,7 +81,7 @@ def sender_of(sink: Sink, policy: Policy, environ: Mapping[str, str]) -> Send:
             assert policy.redis is not None, "a stream without a server is refused with the policy"
             return partial(_to_stream, policy.redis.url.resolve(environ), sink.stream)
         case AppriseSink():
-            return partial(_to_apprise, sink.url.resolve(environ))
+            return partial(_to_apprise, _services(sink.url.resolve(environ)))
         case WebhookSink():
             secret = sink.secret.resolve(environ) if sink.secret else None
             return partial(_to_webhook, sink.url.resolve(environ), secret)
@@ -122,8 +123,8 @@ def _to_webhook(url: str, secret: str | None, message: Message, timeout_s: float
         # Its text may hold the url, and a url may hold a token.
         raise SinkError(f"no answer: {cause(exc)}") from None
     if not answer.ok:
-        final = answer.status_code in _PERMANENT and answer.status_code not in _TRANSIENT
-        raise SinkError(f"answered {answer.status_code}", is_final=final)
+        refused = answer.status_code in _REFUSED
+        raise SinkError(f"answered {answer.status_code}", is_final=refused)
 
 
 def _to_stream(url: str, stream: str, message: Message, timeout_s: float) -> None:
@@ -144,11 +145,19 @@ def _to_stream(url: str, stream: str, message: Message, timeout_s: float) -> Non
 _NOTES = {Severity.INFO: "info", Severity.WARN: "warning", Severity.ERROR: "failure"}
 
 
-def _to_apprise(url: str, message: Message, timeout_s: float) -> None:
+def _services(url: str) -> Any:
+    """Load what knows the url's service: that takes seconds, which no message should lose."""
     import apprise  # noqa: PLC0415 - see above
 
     services: Any = apprise.Apprise()  # its annotations are incomplete
-    if not services.add(url):
+    services.add(url)
+    return services
+
+
+def _to_apprise(services: Any, message: Message, timeout_s: float) -> None:
+    import apprise  # noqa: PLC0415 - see above
+
+    if not len(services):
         raise SinkError("Apprise knows no such service", hint="its manual lists the urls it takes")
     note = "success" if _is_over(message) else _NOTES[message.severity]
     told = services.notify(

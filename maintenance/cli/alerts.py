@@ -11,6 +11,7 @@ from rich.text import Text
 
 from maintenance import notify as rounds
 from maintenance.alerts.models import Alert
+from maintenance.alerts.texts import plain
 from maintenance.cli.options import NOW, answer, policy_options
 from maintenance.engine.findings import Severity
 from maintenance.errors import UsageError
@@ -135,6 +136,7 @@ def _round_document(policy: Policy, report: RoundReport) -> dict[str, Any]:
         "events": events,
         "alerts": [_alert(alert) for alert in report.alerts],
         "delivered": delivered,
+        "unpinged": report.unpinged,
     }
 
 
@@ -168,6 +170,8 @@ def _render_round(policy: Policy, report: RoundReport) -> None:
     for each in report.delivered:
         left = f", {each.n_waiting} wait ({each.error})" if each.error else ""
         _out.print(Text(f"{each.sink}: told {each.n_told}{left}"), soft_wrap=True)
+    if report.unpinged is not None:
+        _out.print(Text(f"dead man's switch: {report.unpinged}"), soft_wrap=True)
 
 
 def _render_alerts(policy: Policy, report: Standing) -> None:
@@ -196,6 +200,6 @@ def _line(state: str, alert: Alert) -> None:
     what = Text.assemble(
         f"{state:8}  ",
         (alert.severity.value, style),
-        f" {alert.identity.kind} since {alert.since:%Y-%m-%d %H:%M}: {alert.message}",
+        f" {alert.identity.kind} since {alert.since:%Y-%m-%d %H:%M}: {plain(alert.message)}",
     )
     _out.print(what, soft_wrap=True)

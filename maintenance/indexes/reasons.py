@@ -7,6 +7,7 @@ from maintenance.indexes.seen import Seen
 from maintenance.indexes.suspects import MAX_ENTRY_BYTES, distinct_values, entry_bytes
 from maintenance.indexes.verdicts import Charge, Verdict
 from maintenance.policy.health import IndexesPolicy
+from maintenance.sizes import readable_span
 
 _REINDEX_LEFTOVERS = ("_ccnew", "_ccold")
 
@@ -50,7 +51,7 @@ def _unused(verdict: Verdict, limits: IndexesPolicy, seen: Seen) -> Reason:
     n_servers = len(seen.witnesses)
     where = f"all {n_servers} servers" if n_servers > 1 else "the server"
     when = f", last used on {last:%Y-%m-%d}" if last else ""
-    text = f"{scans} scans in {limits.unused.window.days} days on {where}{when}"
+    text = f"{scans} scans in {readable_span(limits.unused.window)} on {where}{when}"
     if verdict.serves:
         keys = ", ".join(key.name for key in verdict.serves)
         text += f"; without it, a delete in the other table of {keys} reads all of this one"

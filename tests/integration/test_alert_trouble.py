@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from maintenance import notify as rounds
 from maintenance.alerts.messages import HEAVIEST
 from maintenance.alerts.models import Sight
 from maintenance.alerts.ping import call
+from maintenance.cli.commands import cli
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.errors import UnreachableError
 from maintenance.policy import Policy
@@ -67,6 +69,15 @@ def test_hostile_name_arrives_as_it_is_where_it_is_data_and_harmless_where_it_is
     for trap in ("</script", "<img", "<!channel", "](", "@here", "\x1b"):
         assert trap not in text["title"] + text["message"]
     assert len(text["title"].splitlines()) == 1
+
+
+def test_hostile_name_is_one_line_of_a_terminal(database: Database, tmp_path: Path) -> None:
+    path = write_policy(tmp_path, database.url, alerts={"sinks": [{"type": "log"}]})
+    tell(alerting(tmp_path, database), HOSTILE)
+    shown = CliRunner().invoke(cli, ["alerts", "--policy", str(path)]).stdout
+    assert len([line for line in shown.splitlines() if "table_bloat" in line]) == 1
+    assert "\\x1b[2J@here" in shown
+    assert "\x1b[2J" not in shown
 
 
 # Floods

@@ -91,7 +91,7 @@ def test_sink_that_is_down_delays_and_loses_nothing(
     database: Database, tmp_path: Path, receiver: Receiver
 ) -> None:
     policy = a_policy(tmp_path, database, receiver.webhook())
-    receiver.statuses = [500, 503]
+    receiver.statuses = [500, 404]  # a page that is not there is a sink to be mended
     down = tell(policy, 0, "a").delivered[0]
     assert (down.n_told, down.n_waiting) == (0, 1)
     assert "answered 500" in str(down.error)
