@@ -49,7 +49,7 @@ def a_view(name: str = "totals", hours: float = 1.0) -> View:
 def some_doings(**others: Any) -> Doings:
     deeds = (Deeds("analyze_table", "done", 12, 3.2), Deeds("reindex", "failed", 1, 0.5))
     failures = (Failure(NOW - HOUR, "reindex public.x", "disk full"),)
-    doings = Doings(14, 0, 0, NOW - 4 * HOUR, False, 1.5, deeds, failures)
+    doings = Doings(14, 0, 0, NOW - 4 * HOUR, False, None, 1.5, deeds, failures)
     return doings._replace(**others)
 
 

@@ -13,6 +13,9 @@ from maintenance.sizes import readable_span
 SILENCE = timedelta(hours=26)
 """After so long without the end of a run, a night was missed."""
 
+UNJUDGED = timedelta(minutes=10)
+"""After so long somebody should have made alerts of what a run found."""
+
 
 class Level(StrEnum):
     """How soon somebody should look."""
@@ -65,6 +68,7 @@ def _reasons(overview: Overview) -> Iterator[Reason]:
             yield Reason(Level.TODAY, "no run is on record, so nothing has been maintained yet")
         return
     yield from _silent(overview, overview.history)
+    yield from _unjudged(overview, overview.history)
     if FindingKind.MATVIEW_STALE not in known:
         yield from _stale(overview, overview.history)
 
@@ -94,6 +98,15 @@ def _silent(overview: Overview, history: History) -> Iterator[Reason]:
         yield Reason(Level.NOW, f"no run has ended for {span}: is Dagster's daemon alive?")
     elif history.doings.last_failed and not history.alerts:  # else they say why
         yield Reason(Level.TODAY, "the last run failed")
+
+
+def _unjudged(overview: Overview, history: History) -> Iterator[Reason]:
+    """Without rounds of alerts, that none stands means nothing."""
+    since = history.doings.unjudged_since
+    if since is not None and overview.now - since > UNJUDGED:
+        span = readable_span(overview.now - since)
+        text = f"findings of {span} ago are no alerts yet: does the sensor alert_on_findings run?"
+        yield Reason(Level.TODAY, text)
 
 
 def _stale(overview: Overview, history: History) -> Iterator[Reason]:

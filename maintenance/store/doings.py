@@ -30,6 +30,7 @@ class Doings(NamedTuple):
         n_open: runs that have not ended, or were killed.
         last_ended_at: when the newest run ended, however long ago; None before the first.
         last_failed: whether that failed.
+        unjudged_since: when the oldest run ended whose findings are no alerts yet; None if all are.
         own_seconds: how long our own statements took.
     """
 
@@ -38,6 +39,7 @@ class Doings(NamedTuple):
     n_open: int
     last_ended_at: datetime | None
     last_failed: bool
+    unjudged_since: datetime | None
     own_seconds: float
     deeds: tuple[Deeds, ...]
     failures: tuple[Failure, ...]
@@ -53,6 +55,7 @@ def doings(store: Connection, database: str, since: datetime, most: int) -> Doin
         n_open=sums.n_open,
         last_ended_at=sums.last_ended_at,
         last_failed=bool(sums.last_failed),
+        unjudged_since=sums.unjudged_since,
         own_seconds=sums.own_seconds,
         deeds=tuple(Deeds(*row) for row in fetch(store, "store", "sum_deeds", about)),
         failures=tuple(

@@ -78,6 +78,19 @@ def test_overview_has_what_runs_left_and_what_the_catalog_holds(policy: Policy) 
     assert any("1 have expired by now" in each.what for each in overview.coming)
 
 
+def test_findings_that_nobody_has_judged_are_told(policy: Policy) -> None:
+    before = look(policy).history
+    maintain.apply(policy, only=["workload"])
+    between = look(policy).history
+    tell(policy, [])
+    after = look(policy).history
+    assert before is not None
+    assert between is not None
+    assert after is not None
+    found = [each.doings.unjudged_since for each in (before, between, after)]
+    assert found == [None, between.doings.last_ended_at, None]
+
+
 def test_overview_without_a_store_makes_none(database: Database, tmp_path: Path) -> None:
     empty = make_database(database.server)
     overview = look(make_policy(tmp_path, empty.url, EVENTS))

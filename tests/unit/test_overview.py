@@ -67,6 +67,11 @@ def test_nothing_found_and_the_night_gone_well_is_fine() -> None:
             Level.TODAY,
             "the last run failed",
         ),
+        (
+            an_overview(a_history(doings=some_doings(unjudged_since=NOW - 4 * HOUR))),
+            Level.TODAY,
+            "findings of 4 hours ago are no alerts yet",
+        ),
         (an_overview(a_history(views=(a_view(hours=5),))), Level.TODAY, "public.totals"),
     ],
 )
