@@ -3,7 +3,7 @@
 -- params: events jsonb (rows of maintenance.alert_event without an id), sinks text[]
 -- columns: event_id int8, sink text
 -- locks: ROW EXCLUSIVE on maintenance.alert_event and maintenance.delivery
--- source: sql/store/0006_alerts.sql, sql/store/0011_alert_subjects.sql
+-- source: sql/store/0006_alerts.sql, sql/store/0012_alert_subjects.sql
 WITH added AS (
   INSERT INTO maintenance.alert_event
     (database, kind, object, turn, severity, message, value, threshold, since, happened_at,

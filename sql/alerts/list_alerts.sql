@@ -3,7 +3,7 @@
 -- params: database text
 -- columns: database text, kind text, object text, severity text, message text, value jsonb, threshold jsonb, since timestamptz, told_at timestamptz, told text, acknowledged_until timestamptz, muted_until timestamptz, subject text
 -- locks: ACCESS SHARE on maintenance.alert
--- source: sql/store/0006_alerts.sql, sql/store/0011_alert_subjects.sql
+-- source: sql/store/0006_alerts.sql, sql/store/0012_alert_subjects.sql
 SELECT a.database, a.kind, a.object, a.severity, a.message, a.value, a.threshold, a.since,
   a.told_at, a.told, a.acknowledged_until, a.muted_until, a.subject
 FROM maintenance.alert AS a

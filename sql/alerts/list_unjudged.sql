@@ -4,7 +4,7 @@
 -- columns: id uuid, ended_at timestamptz, kinds text[], findings jsonb, subjects text[]
 -- locks: ACCESS SHARE on maintenance.run and maintenance.finding
 -- source: sql/store/0001_runs_and_journal.sql, sql/store/0006_alerts.sql,
---   sql/store/0011_alert_subjects.sql
+--   sql/store/0012_alert_subjects.sql
 SELECT r.id, r.ended_at, r.kinds,
   (SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(f)), '[]')
    FROM maintenance.finding AS f WHERE f.run_id = r.id) AS findings, r.subjects

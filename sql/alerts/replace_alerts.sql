@@ -3,7 +3,7 @@
 -- params: database text, alerts jsonb (rows of maintenance.alert)
 -- columns: kind text, object text
 -- locks: ROW EXCLUSIVE on maintenance.alert
--- source: sql/store/0006_alerts.sql, sql/store/0011_alert_subjects.sql
+-- source: sql/store/0006_alerts.sql, sql/store/0012_alert_subjects.sql
 WITH given AS (
   SELECT * FROM pg_catalog.jsonb_populate_recordset(NULL::maintenance.alert, %(alerts)s::jsonb)
 ), gone AS (

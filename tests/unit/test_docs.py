@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from maintenance.cli import cli
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.runbook import by_itself, entry
@@ -38,6 +40,7 @@ def test_every_command_is_in_the_readme() -> None:
     assert [name for name in cli.commands if f"maintenance {name}" not in readme] == []
 
 
-def test_decisions_are_numbered_without_gaps() -> None:
-    numbers = sorted(int(path.name[:4]) for path in ROOT.glob("docs/decisions/*.md"))
+@pytest.mark.parametrize("pattern", ["docs/decisions/*.md", "sql/store/[0-9]*.sql"])
+def test_decisions_and_migrations_are_numbered_without_gaps(pattern: str) -> None:
+    numbers = sorted(int(path.name[:4]) for path in ROOT.glob(pattern))
     assert numbers == list(range(1, len(numbers) + 1))
