@@ -93,7 +93,9 @@ def _range(match: re.Match[str], rule: _Field) -> range:
     if not match["all"]:
         first = _number(match["first"], rule)
         last = _number(match["last"], rule) if match["last"] else first
-    if first > last or not 1 <= step <= rule.most or (match["step"] and first == last):
+    # Dagster takes 0-0 for all weekdays.
+    rises = first < last or not match["last"]
+    if not rises or not 1 <= step <= rule.most or (match["step"] and first == last):
         raise ValueError(f"a {rule.name} range that rises, with a step of 1 to {rule.most}")
     return range(first, last + 1, step)
 

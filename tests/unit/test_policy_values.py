@@ -160,6 +160,7 @@ def test_cron_of_five_fields_is_taken(text: str) -> None:
         "* * * 13 *",
         "* * * * 8",
         "5-1 * * * *",
+        "* * * * 0-0",  # Dagster takes it for all weekdays
         "*/0 * * * *",
         "*/60 * * * *",
         "5/15 * * * *",
