@@ -15,13 +15,13 @@ import pytest
 
 from tests.builders import Database
 from tests.crowd import FAR, NEIGHBOURS, SPREAD, build, crowd, moments, month, rows_there
+from tests.interruptions import OURS, Interruption, Process, crash_server, end_backends, kill_client
 from tests.policies import EVENTS, write_policy
 
 SEED = 20261120
 MAX_DELAY_S = 1.5
 """About what a drain takes."""
 
-OURS = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'maintenance %'"
 LEFT = """
 SELECT relname::text FROM pg_class WHERE relname LIKE 'maintenance%'
 UNION ALL SELECT proname FROM pg_proc WHERE proname LIKE 'maintenance%'
@@ -34,23 +34,6 @@ MANY_TIMES = 20
 
 LIMIT_S = 3600
 """Of a proof with dozens of runs, on a machine that has much other work."""
-
-Process = subprocess.Popen[str]
-Interruption = Callable[[Database, Process], object]
-
-
-def kill_client(_database: Database, process: Process) -> None:
-    process.kill()
-
-
-def end_backends(database: Database, _process: Process) -> None:
-    database.execute(f"SELECT pg_terminate_backend(pid) FROM ({OURS}) AS ours")
-
-
-def crash_server(database: Database, process: Process) -> None:
-    database.server.stop(immediate=True)
-    process.wait()
-    database.server.start()
 
 
 def start(database: Database, folder: Path) -> Process:

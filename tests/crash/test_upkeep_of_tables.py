@@ -18,6 +18,7 @@ from maintenance import maintain
 from maintenance.engine.runner import Outcome
 from maintenance.policy import load_policy
 from tests.builders import Database
+from tests.interruptions import OURS, Interruption, crash_server, end_backends, kill_client
 from tests.policies import write_policy
 from tests.sessions import until
 
@@ -28,26 +29,7 @@ FILLED = f"""
 CREATE TABLE public.filled (id bigint PRIMARY KEY, note text) WITH (autovacuum_enabled = false);
 INSERT INTO public.filled SELECT n, 'note ' || n FROM generate_series(1, {N_ROWS}) n;
 """
-OURS = "SELECT pid FROM pg_stat_activity WHERE starts_with(application_name, 'maintenance ')"
 SLOWLY = {"vacuum_cost_delay": "100", "vacuum_cost_limit": "1", "vacuum_cost_page_hit": "1"}
-
-Process = subprocess.Popen[str]
-Interruption = Callable[[Database, Process], object]
-
-
-def kill_client(_database: Database, process: Process) -> None:
-    process.kill()
-
-
-def end_backends(database: Database, _process: Process) -> None:
-    database.execute(f"SELECT pg_terminate_backend(pid) FROM ({OURS}) AS ours")
-
-
-def crash_server(database: Database, process: Process) -> None:
-    database.server.stop(immediate=True)
-    process.wait()
-    database.server.start()
-
 
 INTERRUPTIONS = [kill_client, end_backends, crash_server]
 

@@ -1,0 +1,26 @@
+"""What ends a run in its midst: its own death, that of its sessions, and that of the server."""
+
+import subprocess
+from collections.abc import Callable
+
+from tests.builders import Database
+
+OURS = "SELECT pid FROM pg_stat_activity WHERE starts_with(application_name, 'maintenance ')"
+"""The sessions of a run."""
+
+Process = subprocess.Popen[str]
+Interruption = Callable[[Database, Process], object]
+
+
+def kill_client(_database: Database, process: Process) -> None:
+    process.kill()
+
+
+def end_backends(database: Database, _process: Process) -> None:
+    database.execute(f"SELECT pg_terminate_backend(pid) FROM ({OURS}) AS ours")
+
+
+def crash_server(database: Database, process: Process) -> None:
+    database.server.stop(immediate=True)
+    process.wait()
+    database.server.start()
