@@ -105,9 +105,14 @@ def connect(url: str, *, application: str, timeouts: Timeouts) -> Connection:
         raise UnreachableError(
             f"{describe(parameters)}: {_first_line(exc)}", hint=_CONNECT_HINT
         ) from exc
-    newer = _PINNED_FROM_17 if connection.info.server_version >= _VERSION_17 else {}
-    pin(connection, {**_PINNED, **newer, **_as_settings(timeouts)})
+    pin(connection, {**pinned_settings(connection), **_as_settings(timeouts)})
     return connection
+
+
+def pinned_settings(connection: Connection) -> dict[str, str]:
+    """Return the settings that every session of ours has, timeouts apart."""
+    newer = _PINNED_FROM_17 if connection.info.server_version >= _VERSION_17 else {}
+    return {**_PINNED, **newer}
 
 
 def read_url(url: str) -> dict[str, Any]:
