@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from maintenance.names import literal, quote
-from maintenance.server.session import Connection, pinned_settings
+from maintenance.server.session import Connection, owner_path, pinned_settings
 
 EXECUTE = "pg_temp.maintenance_execute"
 QUERY = "pg_temp.maintenance_query"
@@ -76,8 +76,7 @@ class OwnerRights(NamedTuple):
     @property
     def path(self) -> str:
         """The search_path of guarded statements: the server's own objects come first."""
-        names = ("pg_catalog", self.search_path, "pg_temp")
-        return ", ".join(name for name in names if name.strip() not in ("", "''", '""'))
+        return owner_path(self.search_path)
 
 
 def guarded(statement: str, rights: OwnerRights, pinned: Mapping[str, str]) -> list[str]:
