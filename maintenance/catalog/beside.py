@@ -21,7 +21,14 @@ def marked_tables(
     rows = fetch(connection, "catalog", "list_marked_tables", {"schemas": schemas})
     tables = (
         (
-            MarkedTable(r.oid, QualifiedName(r.schema, r.name), r.comment, r.attached, r.pages),
+            MarkedTable(
+                oid=r.oid,
+                relation=QualifiedName(r.schema, r.name),
+                comment=r.comment,
+                attached=r.attached,
+                pages=r.pages,
+                owner=r.owner,
+            ),
             r.kind,
         )
         for r in rows

@@ -108,6 +108,7 @@ class MarkedTable:
     comment: str
     attached: bool
     pages: int
+    owner: str
     tree: Tree | None = None
 
 

@@ -1,8 +1,9 @@
 """What the owner should know about a table's retention."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from maintenance.catalog.history import History
+from maintenance.catalog.models import MarkedTable
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.partitioning.expiry import Detached, Expired
 from maintenance.retention.case import Case
@@ -72,6 +73,21 @@ def stranded(case: Case, tables: Sequence[Detached], history: History) -> Iterat
             f" or attach it again; {history.origin(name)}",
             value=(case.now - item.at).days,
             data={"table": case.name, "origin": history.origin(name)},
+        )
+
+
+def unproven_findings(case: Case, tables: Iterable[tuple[MarkedTable, str]]) -> Iterator[Finding]:
+    """Yield the tables whose comment alone says that they were detached: they are left alone."""
+    for table, reason in tables:
+        name = str(table.relation)
+        yield Finding(
+            FindingKind.RETENTION_HELD,
+            Severity.WARN,
+            name,
+            f"{name}: its comment says that it was detached from {case.name}, but {reason}; it is"
+            " neither archived nor dropped. If it was a partition of that table, archive and drop"
+            f" it by hand; else remove the comment: COMMENT ON TABLE {name} IS NULL",
+            data={"table": case.name, "reason": reason},
         )
 
 

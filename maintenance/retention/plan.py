@@ -9,13 +9,19 @@ from maintenance.engine.plans import Plan, join
 from maintenance.engine.requests import Request
 from maintenance.names import QualifiedName, parse_name
 from maintenance.partitioning.coverage import codec_of, coverage_of
-from maintenance.partitioning.expiry import Expired, detached, expired, grace_over
+from maintenance.partitioning.expiry import Expired, detached, expired, grace_over, unproven
 from maintenance.partitioning.fitness import unfit
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.retention.actions import archive, end_pending, finish, retire, unmark
 from maintenance.retention.case import Case, case_of
 from maintenance.retention.choosing import Surroundings, choose
-from maintenance.retention.findings import clocks_differ, due_findings, fuse_finding, stranded
+from maintenance.retention.findings import (
+    clocks_differ,
+    due_findings,
+    fuse_finding,
+    stranded,
+    unproven_findings,
+)
 from maintenance.retention.hindrances import NOTHING_SEEN, Hindrances
 
 MAX_CLOCK_SKEW = timedelta(minutes=1)
@@ -144,5 +150,6 @@ def _work(
             *due_findings(case, due, choice.kept),
             *fuse_finding(case, choice.n_due),
             *stranded(case, [] if case.drops else loose, snapshot.history),
+            *unproven_findings(case, unproven(case.policy, snapshot)),
         ),
     )
