@@ -1,7 +1,7 @@
 """What the owner wants of a partitioned table."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from maintenance.keys import Encoding
 from maintenance.periods import CalendarSpan, Interval, Period
 from maintenance.policy.paths import ArchiveUrl
+from maintenance.policy.references import Secret, at
 from maintenance.policy.section import Fault, Section, as_written, raise_faults, refused
 from maintenance.policy.templates import (
     colliding,
@@ -42,6 +43,16 @@ class Archive(Section):
     """A path, or any fsspec url."""
     format: Literal["copy", "parquet"] = "copy"
     """PostgreSQL's own COPY text, compressed, or Parquet."""
+    key: Annotated[Secret | None, at("archive.key")] = None
+    """A secret of your choice that seals manifests, so that an altered one is noticed."""
+
+    def sealing_key(self, environ: Mapping[str, str]) -> str | None:
+        """Return the secret, None if there is none.
+
+        Raises:
+            UsageError: its environment variable is not set.
+        """
+        return self.key.resolve(environ) if self.key is not None else None
 
 
 _FLEETING = re.compile(r"(^|::)memory:", re.IGNORECASE)
