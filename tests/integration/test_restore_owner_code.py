@@ -1,7 +1,7 @@
 """Restoring what a tenant owns: the tenant's code runs as the tenant, an archive's text never."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,9 +63,7 @@ TRUNCATE app.loot;
 
 
 @pytest.fixture
-def policy(
-    database: Database, owner_role: Role, limited_role: Role, tmp_path: Path
-) -> Iterator[Policy]:
+def policy(database: Database, owner_role: Role, limited_role: Role, tmp_path: Path) -> Policy:
     """A tenant's table whose only month is archived and dropped, maintained by another role."""
     script = SETUP
     for name, value in {

@@ -158,8 +158,10 @@ def test_grace_detaches_now_and_drops_later() -> None:
             "period": "2026-08",
             "at": f"{at}T00:00:00+00:00",
         }
-        snapshot = {"marked": (a_detached("events_2026_08", marked(None, mark)),)}
-        snapshot["history"] = History(detached_from=KNOWN)
+        snapshot: dict[str, Any] = {
+            "marked": (a_detached("events_2026_08", marked(None, mark)),),
+            "history": History(detached_from=KNOWN),
+        }
         found = retired(*months("2026-09", "2026-11"), grace="7 days", snapshot=snapshot)
         assert len(found.actions) == actions
 
