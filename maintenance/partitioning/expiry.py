@@ -1,6 +1,6 @@
 """Which partitions have expired, by the catalog's upper bound; unknown means keep."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -68,8 +68,27 @@ def expired(
     Raises:
         ValueError: a bound is not of this key.
     """
+    return expired_of(spans_of(policy, snapshot), policy, retention, snapshot, now)
+
+
+def spans_of(policy: PartitionPolicy, snapshot: Snapshot) -> Sequence[Span]:
+    """Return the partitions of a table in order of time, without the default one.
+
+    Raises:
+        ValueError: a bound is not of this key.
+    """
     table = snapshot.tables[policy.table]
-    spans = coverage_of(table.partitions, codec_of(policy, table)).spans
+    return coverage_of(table.partitions, codec_of(policy, table)).spans
+
+
+def expired_of(
+    spans: Sequence[Span],
+    policy: PartitionPolicy,
+    retention: RetentionPolicy,
+    snapshot: Snapshot,
+    now: datetime,
+) -> list[Expired]:
+    """Return those of a table's partitions that have expired, as `expired` does."""
     limit = cutoff(retention, policy, now)
     comments = {marked.oid: marked.comment for marked in snapshot.marked}
     return [

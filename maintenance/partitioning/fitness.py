@@ -1,12 +1,14 @@
 """Whether a table is what its policy says, as far as partitioning it goes."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from maintenance import names
 from maintenance.catalog.models import Snapshot, Table
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.keys import TYPES
+from maintenance.keys import types_of
 from maintenance.names import quote
+from maintenance.partitioning.plausibility import mismatch
 from maintenance.policy import PartitionPolicy
 
 _KINDS = {
@@ -20,16 +22,18 @@ _KINDS = {
 _STRATEGIES = {"l": "LIST", "h": "HASH"}
 
 
-def unfit(policy: PartitionPolicy, snapshot: Snapshot) -> Finding | None:
+def unfit(policy: PartitionPolicy, snapshot: Snapshot, now: datetime) -> Finding | None:
     """Return the first reason why the policy can't be carried out on its table, if any."""
     table = snapshot.tables.get(policy.table)
     if table is None:
         return _absent(policy, snapshot)
-    reasons = _reasons(policy, table, snapshot)
+    reasons = _reasons(policy, table, snapshot, now)
     return next(reasons, None)
 
 
-def _reasons(policy: PartitionPolicy, table: Table, snapshot: Snapshot) -> Iterator[Finding]:
+def _reasons(
+    policy: PartitionPolicy, table: Table, snapshot: Snapshot, now: datetime
+) -> Iterator[Finding]:
     if policy.table in snapshot.blind:
         yield _finding(
             policy,
@@ -46,6 +50,7 @@ def _reasons(policy: PartitionPolicy, table: Table, snapshot: Snapshot) -> Itera
             f" wanted a table partitioned by RANGE ({quote(policy.column)})",
         )
     yield from _key_reasons(policy, table)
+    yield from _bound_reasons(policy, table, now)
     yield from _privilege_reasons(policy, table, snapshot.server.role)
 
 
@@ -66,13 +71,24 @@ def _key_reasons(policy: PartitionPolicy, table: Table) -> Iterator[Finding]:
             FindingKind.PARTITION_KEY_MISMATCH,
             f"is partitioned by {_key_text(table)}, wanted RANGE ({quote(policy.column)})",
         )
-    if column.type not in TYPES[policy.encoding]:
-        wanted = ", ".join(sorted(TYPES[policy.encoding]))
+    if column.type not in types_of(policy.encoding):
+        wanted = ", ".join(sorted(types_of(policy.encoding)))
         yield _finding(
             policy,
             FindingKind.PARTITION_KEY_MISMATCH,
             f"its key {quote(column.name)} is of type {column.type}, wanted {wanted}"
             f" for encoding {policy.encoding.value}",
+        )
+
+
+def _bound_reasons(policy: PartitionPolicy, table: Table, now: datetime) -> Iterator[Finding]:
+    found = mismatch(policy, table, now)
+    if found is not None:
+        yield _finding(
+            policy,
+            FindingKind.PARTITION_KEY_MISMATCH,
+            f"{found.text}; nothing is created, retired or restored until policy and bounds agree",
+            data=found.data,
         )
 
 

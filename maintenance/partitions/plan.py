@@ -69,7 +69,7 @@ def _outlooks(
 ) -> Iterator[Outlook | Finding]:
     for section in policy.partitions:
         if request.concerns(section.table):
-            yield unfit(section, snapshot) or _look(section, snapshot, now, request.periods)
+            yield unfit(section, snapshot, now) or _look(section, snapshot, now, request.periods)
 
 
 def _look(

@@ -45,7 +45,7 @@ def test_partition_touching_the_window_is_kept() -> None:
     touching = a_partition("events_odd", "2026-01-01", "2026-09-21")
     assert retired(touching).actions == ()
     gone = a_partition("events_odd", "2026-01-01", "2026-09-20")
-    assert len(retired(gone).actions) == 2
+    assert len(retired(gone, *months("2026-10", "2026-11")).actions) == 2
 
 
 def test_unbounded_future_and_default_partitions_are_kept() -> None:
@@ -53,7 +53,8 @@ def test_unbounded_future_and_default_partitions_are_kept() -> None:
 
 
 def test_past_without_a_lower_bound_expires_by_its_upper_one() -> None:
-    assert len(retired(a_partition("p", "MINVALUE", "2020-01-01")).actions) == 2
+    past = a_partition("p", "MINVALUE", "2020-01-01")
+    assert len(retired(past, *months("2026-10", "2026-11")).actions) == 2
 
 
 def test_oldest_go_first_and_never_more_than_the_fuse() -> None:
@@ -88,16 +89,19 @@ def marks(partition: Any, **facts: Any) -> MarkedTable:
 
 
 def test_restored_period_is_held_until_its_day() -> None:
-    (old,) = months("2026-01", "2026-01")
+    (old, *others) = months("2026-01", "2026-01") + months("2026-10", "2026-11")
+    old = old._replace(oid=9)
     held = {"marked": (marks(old, hold_until="2026-11-21"),)}
-    assert retired(old, snapshot=held).actions == ()
+    assert retired(old, *others, snapshot=held).actions == ()
     over = {"marked": (marks(old, hold_until="2026-11-20"),)}
-    assert len(retired(old, snapshot=over).actions) == 2
+    assert len(retired(old, *others, snapshot=over).actions) == 2
 
 
 def test_mark_that_is_no_date_holds() -> None:
-    (old,) = months("2026-01", "2026-01")
-    assert retired(old, snapshot={"marked": (marks(old, hold_until="soon"),)}).actions == ()
+    (old, *others) = months("2026-01", "2026-01") + months("2026-10", "2026-11")
+    old = old._replace(oid=9)
+    soon = {"marked": (marks(old, hold_until="soon"),)}
+    assert retired(old, *others, snapshot=soon).actions == ()
 
 
 def test_without_a_default_the_detach_is_concurrent() -> None:
