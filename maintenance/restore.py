@@ -99,6 +99,8 @@ def restore_period(
             raise UnreachableError(
                 f"database {snapshot.server.database} is a standby, wanted the primary"
             )
+        if (error := snapshot.failed.get(table)) is not None:
+            raise MaintenanceError(f"{table}: can't be looked at: {error}")
         parent = snapshot.tables.get(table)
         locks = policy.locks
         ladder = Ladder(locks.lock_timeout, locks.patient_lock_timeout, locks.give_up_after)

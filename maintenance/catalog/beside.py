@@ -12,13 +12,10 @@ MOST_UNATTACHED = 1000
 
 
 def marked_tables(
-    connection: Connection, relations: Collection[QualifiedName]
+    connection: Connection, schemas: Collection[str]
 ) -> tuple[MarkedTable, ...]:
-    """Return the tables that bear a mark of ours, in the schemas of these relations."""
-    schemas = sorted({relation.schema for relation in relations})
-    if not schemas:
-        return ()
-    rows = fetch(connection, "catalog", "list_marked_tables", {"schemas": schemas})
+    """Return the tables that bear a mark of ours, in these schemas."""
+    rows = fetch(connection, "catalog", "list_marked_tables", {"schemas": list(schemas)})
     tables = (
         (
             MarkedTable(r.oid, QualifiedName(r.schema, r.name), r.comment, r.attached, r.pages),

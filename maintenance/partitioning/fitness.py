@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from maintenance import names
 from maintenance.catalog.models import Snapshot, Table
-from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.keys import TYPES
 from maintenance.names import quote
 from maintenance.policy import PartitionPolicy
@@ -18,10 +18,33 @@ _KINDS = {
     "i": "an index",
 }
 _STRATEGIES = {"l": "LIST", "h": "HASH"}
+_OF_TABLE = (
+    FindingKind.NOT_PARTITIONED,
+    FindingKind.NO_SUCH_COLUMN,
+    FindingKind.PARTITION_KEY_MISMATCH,
+    FindingKind.PARTITION_NAME_TAKEN,
+    FindingKind.PARTITION_HORIZON_SHORT,
+    FindingKind.PARTITION_GAP,
+    FindingKind.PARTITION_OVERLAP,
+    FindingKind.PARTITION_TIME_ZONE_DRIFT,
+    FindingKind.PARTITION_PROPERTY_DRIFT,
+    FindingKind.DEFAULT_PARTITION_ROWS,
+    FindingKind.DETACH_PENDING,
+    FindingKind.PRIVILEGE_MISSING,
+    FindingKind.RETENTION_DUE,
+    FindingKind.RETENTION_FUSE,
+)
+_OF_PARTITIONS = (
+    FindingKind.RETENTION_HELD,
+    FindingKind.STRANDED_TABLE,
+    FindingKind.ARCHIVE_UNVERIFIED,
+)
 
 
 def unfit(policy: PartitionPolicy, snapshot: Snapshot) -> Finding | None:
     """Return the first reason why the policy can't be carried out on its table, if any."""
+    if policy.table in snapshot.failed:
+        return _failed(policy, snapshot.failed[policy.table])
     table = snapshot.tables.get(policy.table)
     if table is None:
         return _absent(policy, snapshot)
@@ -37,6 +60,7 @@ def _reasons(policy: PartitionPolicy, table: Table, snapshot: Snapshot) -> Itera
             f"its partitions can't be read: {snapshot.blind[policy.table]};"
             " nothing is planned for it until they can",
             severity=Severity.WARN,
+            data={UNKNOWN: _unknown(policy)},
         )
     if not table.is_partitioned:
         yield _finding(
@@ -91,8 +115,24 @@ def _privilege_reasons(policy: PartitionPolicy, table: Table, role: str) -> Iter
             policy,
             FindingKind.PRIVILEGE_MISSING,
             f"no partition can be created beside it:"
-            f" GRANT CREATE ON SCHEMA {schema} TO {quote(role)}, {owner}",
+            f" GRANT USAGE, CREATE ON SCHEMA {schema} TO {quote(role)}, {owner}",
         )
+
+
+def _failed(policy: PartitionPolicy, error: str) -> Finding:
+    return _finding(
+        policy,
+        FindingKind.MONITOR_BLIND,
+        f"can't be looked at: {error}; nothing is planned for it until it can",
+        data={UNKNOWN: _unknown(policy)},
+    )
+
+
+def _unknown(policy: PartitionPolicy) -> dict[str, list[str] | None]:
+    """Return by kind the objects of which nothing is known without a look at the table."""
+    of_table = dict.fromkeys((kind.value for kind in _OF_TABLE), [str(policy.table)])
+    # These name partitions, which are not known either.
+    return {**of_table, **dict.fromkeys((kind.value for kind in _OF_PARTITIONS), None)}
 
 
 def _absent(policy: PartitionPolicy, snapshot: Snapshot) -> Finding:

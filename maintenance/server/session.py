@@ -48,6 +48,8 @@ _PINNED = {
     "IntervalStyle": "postgres",
     "bytea_output": "hex",
     "search_path": "",
+    # rows that a policy hides from us are an error, never taken for none
+    "row_security": "off",
     "quote_all_identifiers": "off",
     "standard_conforming_strings": "on",
     # finished SQL is sent as UTF-8
