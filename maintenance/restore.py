@@ -18,7 +18,7 @@ from maintenance.catalog.models import Common, Table
 from maintenance.catalog.observe import look_up, observe
 from maintenance.engine.ladder import Ladder, Progress, silent
 from maintenance.engine.runlock import exclusive_run
-from maintenance.errors import ArchiveError, UnreachableError, UsageError
+from maintenance.errors import ArchiveError, MaintenanceError, UnreachableError, UsageError
 from maintenance.keys import FUTURE, PAST, KeyCodec
 from maintenance.names import QualifiedName
 from maintenance.partitioning.coverage import coverage_of

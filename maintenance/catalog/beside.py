@@ -11,9 +11,7 @@ MOST_UNATTACHED = 1000
 """How many tables that look like partitions and are none one look lists."""
 
 
-def marked_tables(
-    connection: Connection, schemas: Collection[str]
-) -> tuple[MarkedTable, ...]:
+def marked_tables(connection: Connection, schemas: Collection[str]) -> tuple[MarkedTable, ...]:
     """Return the tables that bear a mark of ours, in these schemas."""
     rows = fetch(connection, "catalog", "list_marked_tables", {"schemas": list(schemas)})
     tables = (

@@ -130,9 +130,9 @@ def _failed(policy: PartitionPolicy, error: str) -> Finding:
 
 def _unknown(policy: PartitionPolicy) -> dict[str, list[str] | None]:
     """Return by kind the objects of which nothing is known without a look at the table."""
-    of_table = dict.fromkeys((kind.value for kind in _OF_TABLE), [str(policy.table)])
+    of_table = {kind.value: [str(policy.table)] for kind in _OF_TABLE}
     # These name partitions, which are not known either.
-    return {**of_table, **dict.fromkeys((kind.value for kind in _OF_PARTITIONS), None)}
+    return {**of_table, **{kind.value: None for kind in _OF_PARTITIONS}}
 
 
 def _absent(policy: PartitionPolicy, snapshot: Snapshot) -> Finding:

@@ -7,7 +7,6 @@ from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.names import quote
 from maintenance.partitions.outlook import Outlook
 
-
 TOLD_ALONG = frozenset({FindingKind.PARTITION_HORIZON_SHORT, FindingKind.PARTITION_GAP})
 """What is missing for want of a look into the default partition."""
 
@@ -38,7 +37,7 @@ def unseen_finding(outlook: Outlook, role: str) -> Iterator[Finding]:
             "obstacle": unseen.obstacle.value,
             "missing": [slot.period.key for slot in outlook.missing],
             "remedies": remedies,
-            UNKNOWN: dict.fromkeys((kind.value for kind in unknown), [name]),
+            UNKNOWN: {kind.value: [name] for kind in sorted(unknown)},
         },
     )
 
@@ -46,15 +45,13 @@ def unseen_finding(outlook: Outlook, role: str) -> Iterator[Finding]:
 def _fact(unseen: Unseen, default: str, role: str) -> str:
     match unseen.obstacle:
         case Obstacle.ROW_SECURITY:
-            return f"the rows of its default partition {default} are hidden from role" + (
-                f" {quote(role)} by row security"
-            )
+            hidden = f"hidden from role {quote(role)} by row security"
+            return f"the rows of its default partition {default} are {hidden}"
         case Obstacle.PRIVILEGE:
             return f"role {quote(role)} may not read its default partition {default}"
         case Obstacle.FOREIGN if unseen.detail != default:
-            return f"its default partition {default} contains the foreign table {unseen.detail}" + (
-                ", which is never read"
-            )
+            foreign = f"the foreign table {unseen.detail}, which is never read"
+            return f"its default partition {default} contains {foreign}"
         case Obstacle.FOREIGN:
             return f"its default partition {default} is a foreign table, which is never read"
         case Obstacle.ERROR:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from maintenance.catalog.models import Obstacle
 from maintenance.names import QualifiedName
 
 
@@ -14,12 +15,14 @@ class Hindrances:
         dependents: in words, such as `view public.report`.
         holders: of partitions that foreign keys may point to: the tables, partitions each, with
             rows that do. One that is missing here could not be looked at in time.
+        unreadable: what keeps us from the rows of those that are to be archived.
     """
 
     dependents: Mapping[int, tuple[str, ...]] = field(default_factory=dict[int, tuple[str, ...]])
     holders: Mapping[int, tuple[QualifiedName, ...]] = field(
         default_factory=dict[int, tuple[QualifiedName, ...]]
     )
+    unreadable: Mapping[int, Obstacle] = field(default_factory=dict[int, Obstacle])
 
 
 NOTHING_SEEN = Hindrances()

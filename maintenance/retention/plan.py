@@ -17,6 +17,7 @@ from maintenance.retention.case import Case, case_of
 from maintenance.retention.choosing import Surroundings, choose
 from maintenance.retention.findings import clocks_differ, due_findings, fuse_finding, stranded
 from maintenance.retention.hindrances import NOTHING_SEEN, Hindrances
+from maintenance.retention.withheld import foreign_findings, unreadable_findings
 
 MAX_CLOCK_SKEW = timedelta(minutes=1)
 
@@ -129,7 +130,15 @@ def _work(
         for item in loose
         if case.drops and grace_over(case.policy, case.retention, item.at, case.now)
     ]
-    choice = choose(case, left, [item for item in due if item.held is None], around)
+    free = [item for item in due if item.held is None]
+    unreadable = around.hindrances.unreadable if case.archives else NOTHING_SEEN.unreadable
+    archived = [
+        *((item.table.oid, item.table.relation) for item in left),
+        *((item.span.partition.oid, item.relation) for item in free),
+    ]
+    left = [item for item in left if item.table.oid not in unreadable]
+    free = [item for item in free if item.span.partition.oid not in unreadable]
+    choice = choose(case, left, free, around)
     unattached = {*ended, *(leaving.item.span.partition.oid for leaving in choice.leaving)}
     actions = (
         *unmark(case, unattached),
@@ -141,7 +150,9 @@ def _work(
     return Plan(
         actions=actions,
         findings=(
-            *due_findings(case, due, choice.kept),
+            *due_findings(case, [item for item in due if item.held or item in free], choice.kept),
+            *unreadable_findings(case, archived, unreadable, snapshot),
+            *foreign_findings(case),
             *fuse_finding(case, choice.n_due),
             *stranded(case, [] if case.drops else loose, snapshot.history),
         ),
