@@ -7,12 +7,13 @@ Source: PostgreSQL manual, ALTER TABLE … DETACH PARTITION; decision 0012.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import psycopg
 
-from maintenance.catalog.models import Obstacle, Snapshot
+from maintenance.catalog.models import Snapshot
+from maintenance.catalog.unreadable import unreadable_tables
 from maintenance.engine.look import Look
 from maintenance.names import QualifiedName, quote
 from maintenance.partitioning.expiry import Expired, detached, expired
@@ -39,14 +40,8 @@ def look_for_hindrances(look: Look) -> Hindrances:
     dependents: dict[int, tuple[str, ...]] = {}
     for row in fetch(look.connection, "retention", "list_dependents", {"tables": loose + attached}):
         dependents[row.oid] = (*dependents.get(row.oid, ()), row.dependent)
-    return Hindrances(
-        dependents, dict(_holders(look, due)), unreadable=_unreadable(look, loose + attached)
-    )
-
-
-def _unreadable(look: Look, tables: Sequence[int]) -> dict[int, Obstacle]:
-    rows = fetch(look.connection, "retention", "list_unreadable", {"tables": list(tables)})
-    return {row.oid: Obstacle.ROW_SECURITY if row.secured else Obstacle.PRIVILEGE for row in rows}
+    unreadable = unreadable_tables(look.connection, loose + attached)
+    return Hindrances(dependents, dict(_holders(look, due)), unreadable=unreadable)
 
 
 def _due(look: Look) -> Iterator[tuple[PartitionPolicy, list[Expired]]]:
