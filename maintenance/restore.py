@@ -19,7 +19,13 @@ from maintenance.catalog.models import Common, Table
 from maintenance.catalog.observe import look_up, observe
 from maintenance.engine.ladder import Ladder, Progress, silent
 from maintenance.engine.runlock import exclusive_run
-from maintenance.errors import ArchiveError, DamagedArchiveError, UnreachableError, UsageError
+from maintenance.errors import (
+    ArchiveError,
+    DamagedArchiveError,
+    MaintenanceError,
+    UnreachableError,
+    UsageError,
+)
 from maintenance.keys import FUTURE, PAST, KeyCodec
 from maintenance.names import QualifiedName
 from maintenance.partitioning.coverage import coverage_of
@@ -102,6 +108,8 @@ def restore_period(
             raise UnreachableError(
                 f"database {snapshot.server.database} is a standby, wanted the primary"
             )
+        if (error := snapshot.failed.get(table)) is not None:
+            raise MaintenanceError(f"{table}: can't be looked at: {error}")
         parent = snapshot.tables.get(table)
         locks = policy.locks
         ladder = Ladder(locks.lock_timeout, locks.patient_lock_timeout, locks.give_up_after)

@@ -68,7 +68,7 @@ def foreign_code(statement: str) -> list[str]:
             found.add(".".join(map(quote, parts)))
 
     class Names(Visitor):
-        def visit(self, _above: object, node: ast.Node) -> None:
+        def visit(self, _above: object, node: ast.Node) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
             match node:
                 case ast.FuncCall():
                     note(node.funcname)

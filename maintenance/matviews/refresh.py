@@ -33,7 +33,7 @@ def refresh(bench: Workbench, action: Action) -> Mapping[str, Any]:
     mode = CONCURRENTLY if concurrent else "plain" if view.is_populated else "populate"
     section = section_of(bench.policy, view.name)
     entry = Entry(bench, action, view, mode)
-    return telling(bench, section, lambda: entry.about(lambda: fill(bench, last)))
+    return telling(bench, section, lambda: entry.about(lambda: fill(bench, last, as_owner=True)))
 
 
 def _seen_again(bench: Workbench, action: Action) -> Matview:

@@ -41,11 +41,17 @@ class Written:
     n_deleted: int
 
 
-def fill(bench: Workbench, step: Step) -> Written:
+def fill(bench: Workbench, step: Step, *, as_owner: bool = False) -> Written:
     """Run a step that fills the view in one transaction without any limit of time.
 
     Readers and writers of the tables that it reads go on. The wait for a lock is short where
     readers of the view would queue behind it.
+
+    Args:
+        bench: of the action.
+        step: its statements.
+        as_owner: whether the server runs the view's query as its owner, to whom policies apply as
+            they would at a refresh of the owner's; else rows that policies hide are an error.
 
     Raises:
         LockNotAcquiredError, MaintenanceError: nothing is done.
@@ -58,6 +64,7 @@ def fill(bench: Workbench, step: Step) -> Written:
             "SET LOCAL statement_timeout = 0",
             f"SET LOCAL lock_timeout = {milliseconds(limit)}",
             f"SET LOCAL search_path = {bench.policy.database.search_path}",
+            f"SET LOCAL row_security = {'on' if as_owner else 'off'}",
             "SELECT pg_catalog.statement_timestamp()",
             *step.statements,
             counting(step.locks[0].object),

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from maintenance.catalog.models import Snapshot
+from maintenance.catalog.unreadable import unreadable_tables
 from maintenance.engine.look import Look
 from maintenance.names import QualifiedName, quote
 from maintenance.partitioning.expiry import Expired, detached, expired_of, spans_of
@@ -42,7 +43,8 @@ def look_for_hindrances(look: Look) -> Hindrances:
     dependents: dict[int, tuple[str, ...]] = {}
     for row in fetch(look.connection, "retention", "list_dependents", {"tables": loose + attached}):
         dependents[row.oid] = (*dependents.get(row.oid, ()), row.dependent)
-    return Hindrances(dependents, dict(_holders(look, due)), evidence)
+    unreadable = unreadable_tables(look.connection, loose + attached)
+    return Hindrances(dependents, dict(_holders(look, due)), evidence, unreadable)
 
 
 def _candidates(look: Look) -> Iterator[Candidate]:

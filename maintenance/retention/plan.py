@@ -34,6 +34,7 @@ from maintenance.retention.findings import (
 )
 from maintenance.retention.hindrances import NOTHING_SEEN, Hindrances
 from maintenance.retention.safeguards import retires_everything
+from maintenance.retention.withheld import foreign_findings, unreadable_findings
 
 MAX_CLOCK_SKEW = timedelta(minutes=1)
 
@@ -160,9 +161,16 @@ def _work(
         for item in loose
         if case.drops and grace_over(case.policy, case.retention, item.at, case.now)
     ]
-    free = [item for item in due if item.held is None]
+    expiring = [item for item in due if item.held is None]
     evidence = around.hindrances.evidence
-    everything = retires_everything(case, free, spans, evidence, begun=bool(loose))
+    everything = retires_everything(case, expiring, spans, evidence, begun=bool(loose))
+    unreadable = around.hindrances.unreadable if case.archives else NOTHING_SEEN.unreadable
+    archived = [
+        *((item.table.oid, item.table.relation) for item in left),
+        *((item.span.partition.oid, item.relation) for item in expiring),
+    ]
+    left = [item for item in left if item.table.oid not in unreadable]
+    free = [item for item in expiring if item.span.partition.oid not in unreadable]
     choice = choose(case, left, [] if everything else free, spans, around)
     unattached = {*ended, *(leaving.item.span.partition.oid for leaving in choice.leaving)}
     actions = (
@@ -175,8 +183,14 @@ def _work(
     return Plan(
         actions=actions,
         findings=(
-            *due_findings(case, due, choice.kept),
-            *([everything_finding(case, free)] if everything else fuse_finding(case, choice.n_due)),
+            *due_findings(case, [item for item in due if item.held or item in free], choice.kept),
+            *unreadable_findings(case, archived, unreadable, snapshot),
+            *foreign_findings(case),
+            *(
+                [everything_finding(case, expiring)]
+                if everything
+                else fuse_finding(case, choice.n_due)
+            ),
             *stranded(case, [] if case.drops else loose, snapshot.history),
             *unproven_findings(case, unproven(case.policy, snapshot)),
         ),
