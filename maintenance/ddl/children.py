@@ -30,6 +30,7 @@ def create_and_attach(
         prepare=build_like(parent, child, role=role),
         statements=attach(parent, child, f"FOR VALUES FROM ({lower}) TO ({upper})"),
         locks=tuple(attach_locks(parent)),
+        owner=parent.properties.owner,
     )
 
 

@@ -3,40 +3,41 @@
 from collections.abc import Sequence
 
 from maintenance.names import QualifiedName, literal
+from maintenance.server.statements import Ours
 
 CHANGED = "55000"
 """SQLSTATE object_not_in_prerequisite_state, which no retry mends."""
 
 
-def still_attached(child: QualifiedName, oid: int, parent: QualifiedName, bound: str) -> str:
+def still_attached(child: QualifiedName, oid: int, parent: QualifiedName, bound: str) -> Ours:
     """Return a statement that fails unless this very table is that parent's partition still."""
     observed = f"""(
     SELECT pg_catalog.pg_get_expr(c.relpartbound, c.oid)
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
      WHERE c.oid = {oid} AND c.oid = pg_catalog.to_regclass({literal(str(child))})
        AND i.inhparent = pg_catalog.to_regclass({literal(str(parent))}))"""
-    return require(
+    return _of_the_catalog(
         f"{observed} IS NOT DISTINCT FROM {literal(bound)}",
         f"{child} is no longer the partition of {parent} {bound}",
     )
 
 
-def still_detached(table: QualifiedName, oid: int) -> str:
+def still_detached(table: QualifiedName, oid: int) -> Ours:
     """Return a statement that fails unless this very table exists and is nobody's partition."""
-    return require(
+    return _of_the_catalog(
         "EXISTS (SELECT FROM pg_catalog.pg_class c WHERE NOT c.relispartition"
         f" AND c.oid = {oid} AND c.oid = pg_catalog.to_regclass({literal(str(table))}))",
         f"{table} is not the detached table that was observed",
     )
 
 
-def same_tree(root: QualifiedName, oids: Sequence[int]) -> str:
+def same_tree(root: QualifiedName, oids: Sequence[int]) -> Ours:
     """Return a statement that fails unless exactly these tables are below a table, and itself.
 
     A table that is half detached from the tree is not seen by who reads it, and yet is dropped
     with it; a foreign table is none of ours.
     """
-    return require(
+    return _of_the_catalog(
         f"""(WITH RECURSIVE tree AS (
     SELECT pg_catalog.to_regclass({literal(str(root))})::pg_catalog.oid AS oid, false AS pending
     UNION ALL
@@ -47,6 +48,10 @@ def same_tree(root: QualifiedName, oids: Sequence[int]) -> str:
       FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid)""",
         f"{root} no longer has the partitions that were observed",
     )
+
+
+def _of_the_catalog(condition: str, otherwise: str) -> Ours:
+    return Ours(require(condition, otherwise))
 
 
 def require(condition: str, otherwise: str) -> str:

@@ -17,6 +17,7 @@ from maintenance.ddl.children import attach, attach_locks, build_like, index_ide
 from maintenance.ddl.locking import allowed_time, take
 from maintenance.engine.actions import Step
 from maintenance.names import QualifiedName, quote
+from maintenance.server.statements import Ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ def create_tree_and_attach(
             *index_identities(parent, blueprint),
         ),
         locks=locks,
+        owner=parent.properties.owner,
     )
 
 
@@ -116,7 +118,8 @@ def publish(blueprint: Blueprint) -> Iterator[str]:
     for branch in blueprint.model.branches:
         for publication in branch.publications:
             name = blueprint.names[branch.oid]
-            yield f"ALTER PUBLICATION {quote(publication)} ADD TABLE ONLY {name}"
+            # a publication has an owner of its own
+            yield Ours(f"ALTER PUBLICATION {quote(publication)} ADD TABLE ONLY {name}")
 
 
 def _like(parent: Table, branch: Branch) -> Table:

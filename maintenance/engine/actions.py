@@ -105,6 +105,10 @@ class Step:
             anything else, the others are taken by `statements` within the lock timeout.
         concurrent: the one statement makes its own transactions (`… CONCURRENTLY`), so it is
             sent alone; what an interrupted one leaves behind is its executor's to mend.
+        owner: with whose rights its statements run, since they may run code that this role wrote:
+            the owner of the table. Those that are `Ours` run as ourselves all the same. None
+            where no statement runs code of an owner, or the server itself takes the owner's
+            rights for it.
         one_snapshot: it waits for snapshots older than its own, so all tries keep that of the
             first: who comes later is not waited for, or a busy server would never let it through.
     """
@@ -114,6 +118,7 @@ class Step:
     locks: tuple[Lock, ...] = ()
     concurrent: bool = False
     one_snapshot: bool = False
+    owner: str | None = None
 
     @property
     def sql(self) -> tuple[str, ...]:
@@ -158,6 +163,11 @@ class Action:
         return tuple(statement for step in self.steps for statement in step.sql)
 
     @property
+    def owner(self) -> str | None:
+        """With whose rights its statements run, where not with ours alone."""
+        return next((step.owner for step in self.steps if step.owner is not None), None)
+
+    @property
     def locks(self) -> tuple[Lock, ...]:
         """Every lock taken, each once, in the order of taking."""
         return tuple(dict.fromkeys(lock for step in self.steps for lock in step.locks))
@@ -171,6 +181,7 @@ class Action:
             "table": self.table,
             "period": self.period,
             "sql": list(self.sql),
+            "as": self.owner,
             "locks": [{"object": lock.object, "mode": lock.mode.value} for lock in self.locks],
             "reason": self.reason,
             "destructive": self.destructive,

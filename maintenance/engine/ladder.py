@@ -19,14 +19,17 @@ import psycopg
 from maintenance.engine.actions import Lock, Step
 from maintenance.errors import LockNotAcquiredError, MaintenanceError
 from maintenance.names import literal
+from maintenance.server.owner_rights import OwnerSession, with_rights
 from maintenance.server.session import (
     Connection,
     explain,
     fetch,
     milliseconds,
+    pinned_settings,
     rollback_quietly,
     run_sql,
 )
+from maintenance.server.statements import Ours
 
 MAX_PAUSE_S = 2.0
 _MAX_DOUBLINGS = 16
@@ -36,6 +39,13 @@ MAX_SLOW_TRIES = 10
 _TAKE_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT"
 _TRY = "one_try"
 _SHOW_TIMEOUTS = "SHOW lock_timeout; SHOW statement_timeout"
+
+_AT_LEAST = (
+    "pg_catalog.set_config('statement_timeout', pg_catalog.ceil(GREATEST({}, 1000 * EXTRACT("
+    "epoch FROM pg_catalog.current_setting('statement_timeout')::pg_catalog.interval"
+    ")))::pg_catalog.text, true)"
+)
+"""Allows a statement this many milliseconds, if it has not got more."""
 
 Progress = Callable[[str], None]
 """Takes one line for a person to read."""
@@ -61,8 +71,21 @@ class Ladder:
     sleep: Callable[[float], None] = time.sleep
     dice: Callable[[], float] = field(default=random.random)
 
-    def run(self, connection: Connection, step: Step, progress: Progress = silent) -> int:
+    def run(
+        self,
+        connection: Connection,
+        step: Step,
+        progress: Progress = silent,
+        *,
+        owner: OwnerSession | None = None,
+    ) -> int:
         """Carry out one step, trying again while locks are busy.
+
+        Args:
+            connection: a session of ours.
+            step: what to do.
+            progress: told once who is in the way.
+            owner: with whose rights it is done; None where none but ours are needed.
 
         Returns:
             The number of attempts it took.
@@ -75,6 +98,8 @@ class Ladder:
         def attempt_once() -> None:
             self.attempt(connection, step)
 
+        if owner is not None:
+            return self._run_as(owner, connection, step, progress)
         if not step.one_snapshot:
             return self._climb(connection, step, progress, attempt_once)
         run_sql(connection, _TAKE_SNAPSHOT)
@@ -84,6 +109,21 @@ class Ladder:
         except BaseException:
             rollback_quietly(connection)
             raise
+
+    def _run_as(
+        self, owner: OwnerSession, connection: Connection, step: Step, progress: Progress
+    ) -> int:
+        assert not (step.concurrent or step.one_snapshot), "such statements run in no function"
+        message = self.transaction(step, owner=owner)
+
+        def attempt_once() -> None:
+            try:
+                run_sql(owner.connection, message)
+            except psycopg.Error:
+                rollback_quietly(owner.connection)
+                raise
+
+        return self._climb(connection, step, progress, attempt_once)
 
     def insist(
         self,
@@ -165,7 +205,9 @@ class Ladder:
         else:
             run_sql(connection, self.transaction(step))
 
-    def transaction(self, step: Step, end: str = "COMMIT") -> str:
+    def transaction(
+        self, step: Step, end: str = "COMMIT", *, owner: OwnerSession | None = None
+    ) -> str:
         """Return one transaction as one message, so that a dead client can't hold its locks."""
         patient = milliseconds(self.patient_lock_timeout)
         short = milliseconds(self.lock_timeout)
@@ -180,9 +222,9 @@ class Ladder:
             f"SET LOCAL statement_timeout = {whole}",
             *(f"LOCK TABLE ONLY {lock.object} IN {lock.mode} MODE" for lock in harmless),
             f"SET LOCAL lock_timeout = {short}",
-            *step.prepare,
+            *_as_wanted(step.prepare, owner, whole),
             f"SET LOCAL statement_timeout = {limit}",
-            *step.statements,
+            *_as_wanted(step.statements, owner, limit),
             end,
         ]
         return ";\n".join(parts)
@@ -219,6 +261,17 @@ def _timeouts(connection: Connection, lock: timedelta, statement: timedelta) -> 
                 f"SET lock_timeout = {literal(before_lock)};"
                 f" SET statement_timeout = {literal(before_statement)}",
             )
+
+
+def _as_wanted(
+    statements: Sequence[str], owner: OwnerSession | None, limit_ms: int
+) -> Sequence[str]:
+    """Return statements, with an owner's rights if one is given: then many are one call."""
+    if owner is None or not statements:
+        return statements
+    n_calls = sum(not isinstance(each, Ours) for each in statements)
+    time = f"SELECT {_AT_LEAST.format(n_calls * limit_ms)}"
+    return [time, *with_rights(statements, owner.rights, pinned_settings(owner.connection))]
 
 
 def _set_timeouts(lock: timedelta, statement: timedelta) -> str:

@@ -13,6 +13,7 @@ from maintenance.engine.ladder import Progress
 from maintenance.engine.lanes import Opener, side_by_side
 from maintenance.engine.workbench import Executor, Workbench, run_steps
 from maintenance.errors import BudgetError, MaintenanceError, NotNeededError, UnreachableError
+from maintenance.server.owner_sessions import OwnerSessions
 from maintenance.server.session import Connection
 from maintenance.store import Journal
 
@@ -95,10 +96,12 @@ def run(
     """
     journal.intend([_record(action, place) for place, action in enumerate(actions)])
     results: list[Result] = []
+    owners = OwnerSessions()
 
     def perform(connection: Connection, action: Action) -> Result:
         workbench = bench(connection)
         workbench.budget = crew.budgets.get(action.kind)
+        workbench.owners = owners
         return _perform(workbench, action, crew.executors.get(action.kind, run_steps))
 
     try:
@@ -110,6 +113,7 @@ def run(
             if result.action.kind in UNSEEN:
                 journal.flush()
     finally:
+        owners.close()
         journal.flush()
     return results
 

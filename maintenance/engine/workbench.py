@@ -8,6 +8,8 @@ from maintenance.engine.actions import Action, Step
 from maintenance.engine.budget import Budget
 from maintenance.engine.ladder import Ladder, Progress
 from maintenance.policy import Policy
+from maintenance.server.owner_rights import OwnerRights, OwnerSession
+from maintenance.server.owner_sessions import OwnerSessions, needs_rights
 from maintenance.server.session import Connection
 
 
@@ -20,6 +22,7 @@ class Workbench:
         store: shared by actions side by side, so each use of it is a single statement.
         environ: where `{env: …}` references of the policy are resolved.
         budget: the time that is left for it and its like; None where there is no limit.
+        owners: sessions for what runs with an owner's rights; closed by whoever made them.
         attempts: the most that any of its steps took.
     """
 
@@ -31,6 +34,7 @@ class Workbench:
     progress: Progress
     run_id: str
     budget: Budget | None = None
+    owners: OwnerSessions = field(default_factory=OwnerSessions)
     attempts: int = field(default=0)
 
     def run(self, step: Step) -> None:
@@ -39,8 +43,20 @@ class Workbench:
         Raises:
             MaintenanceError: see `Ladder.run`.
         """
-        taken = self.ladder.run(self.connection, step, self.progress)
+        owner = self.owner_session(step.owner) if step.owner is not None else None
+        taken = self.ladder.run(self.connection, step, self.progress, owner=owner)
         self.attempts = max(self.attempts, taken)
+
+    def owner_session(self, owner: str) -> OwnerSession | None:
+        """Return a session for statements with an owner's rights; None where they are ours.
+
+        Raises:
+            MaintenanceError: it can't be opened.
+        """
+        if not needs_rights(self.connection, owner):
+            return None
+        rights = OwnerRights(owner, self.policy.database.search_path)
+        return self.owners.session(self.connection, rights)
 
 
 Executor = Callable[[Workbench, Action], Mapping[str, Any]]

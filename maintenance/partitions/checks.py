@@ -8,7 +8,7 @@ Source: PostgreSQL manual, 5.12.2.2 Partition Maintenance.
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from maintenance.catalog.models import Partition
+from maintenance.catalog.models import Partition, Table
 from maintenance.ddl.locking import take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.keys import KeyCodec
@@ -20,9 +20,10 @@ PREFIX = "maintenance_"
 
 
 class HelperCheck(NamedTuple):
-    """One helper CHECK on a partition and all that is below it."""
+    """One helper CHECK on a partition and all that is below it; `owner` is its table's."""
 
     partition: Partition
+    owner: str
     name: str
     condition: str
 
@@ -41,6 +42,7 @@ class HelperCheck(NamedTuple):
                 f" CHECK ({self.condition}) NOT VALID",
             ),
             locks=self._locks,
+            owner=self.owner,
         )
 
     @property
@@ -49,6 +51,7 @@ class HelperCheck(NamedTuple):
         return Step(
             statements=(f"ALTER TABLE {self.table} VALIDATE CONSTRAINT {self.name}",),
             locks=tuple(lock for lock in self._locks if not lock.mode.blocks_writers),
+            owner=self.owner,
         )
 
     @property
@@ -74,22 +77,27 @@ def removal(tables: Sequence[QualifiedName], names: Iterable[str]) -> Step:
 
 
 def excluding(
-    default: Partition, column: str, codec: KeyCodec, first: Slot, last: Slot
+    table: Table, column: str, codec: KeyCodec, first: Slot, last: Slot
 ) -> HelperCheck:
-    """Return the CHECK that no row lies from the first slot to the last."""
+    """Return the CHECK that no row of the default partition lies from the first to the last slot."""
     lower, upper = codec.literal(first.lower), codec.literal(last.upper)
     key = quote(column)
-    return HelperCheck(default, _name("not", first), f"{key} < {lower} OR {key} >= {upper}")
+    return _check(table, _name("not", first), f"{key} < {lower} OR {key} >= {upper}")
 
 
 def within(
-    partition: Partition, column: str, codec: KeyCodec, first: Slot, last: Slot
+    table: Table, column: str, codec: KeyCodec, first: Slot, last: Slot
 ) -> HelperCheck:
-    """Return the CHECK that every row lies from the first slot to the last."""
+    """Return the CHECK that every row of the default partition lies from the first to the last."""
     lower, upper = codec.literal(first.lower), codec.literal(last.upper)
     key = quote(column)
     condition = f"{key} IS NOT NULL AND {key} >= {lower} AND {key} < {upper}"
-    return HelperCheck(partition, _name("only", first), condition)
+    return _check(table, _name("only", first), condition)
+
+
+def _check(table: Table, name: str, condition: str) -> HelperCheck:
+    assert table.default is not None, "it has rows"
+    return HelperCheck(table.default, table.properties.owner, name, condition)
 
 
 def _name(kind: str, slot: Slot) -> str:

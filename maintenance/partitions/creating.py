@@ -1,6 +1,7 @@
 """Creating the partition of one period, beside a default partition that holds other rows too."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from maintenance.catalog.models import Partition
 from maintenance.ddl.children import create_and_attach
@@ -27,10 +28,10 @@ def create_beside(
     """
     default = outlook.table.default
     assert default is not None, "it has rows"
-    check = excluding(default, outlook.policy.column, outlook.codec, slot, slot)
+    check = excluding(outlook.table, outlook.policy.column, outlook.codec, slot, slot)
     last = _attach(outlook, slot, role)
     statements = (*last.statements, drop(default.relation, check.name))
-    last = Step(prepare=last.prepare, statements=statements, locks=last.locks)
+    last = replace(last, statements=statements)
     return _action(outlook, slot, (check.add, check.validate, last), after)
 
 
@@ -45,7 +46,7 @@ def _attach(outlook: Outlook, slot: Slot, role: str) -> Step:
     if not others:
         return step
     statements = (take(others), *step.statements) if blueprint.is_single else step.statements
-    return Step(statements, step.prepare, (parent, *_patient(default), *others))
+    return replace(step, statements=statements, locks=(parent, *_patient(default), *others))
 
 
 def _patient(default: Partition | None) -> Iterator[Lock]:

@@ -37,7 +37,7 @@ def swap(outlook: Outlook, slots: Sequence[Slot], role: str, after: tuple[str, .
     child = outlook.child(first)
     if first != last:
         child = wide_name(outlook.table.relation, first, last)
-    check = within(default, outlook.policy.column, outlook.codec, first, last)
+    check = within(outlook.table, outlook.policy.column, outlook.codec, first, last)
     checked = () if outlook.default_is_small else (check.add, check.validate)
     return Action(
         kind=ActionKind.SWAP_DEFAULT,
@@ -86,6 +86,7 @@ def _exchange(
             *(() if outlook.default_is_small else (drop(child.root, check.name),)),
         ),
         locks=locks,
+        owner=table.properties.owner,
     )
 
 

@@ -8,18 +8,20 @@ function. It is made anew as the owner right before, in the session's own tempor
 its owner could have altered the one before, and dropped right after.
 
 What such code could leave behind for later is taken away in the same message: settings are
-pinned again, open cursors closed, deferred triggers fired inside. Prepared statements and
-advisory locks can't be told apart from ours: so guarded statements run in a session that is used
-for nothing else.
+pinned again, open cursors closed, temporary objects dropped (their names would hide the server's
+own types), deferred triggers fired inside. Prepared statements and advisory locks can't be told
+apart from ours: so guarded statements run in a session that is used for nothing else.
 Source: PostgreSQL manual, CREATE FUNCTION ("Writing SECURITY DEFINER Functions Safely"), SET ROLE.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from maintenance.names import literal, quote
-from maintenance.server.session import Connection, owner_path, pinned_settings
+from maintenance.server.session import Connection, owner_path, pin, pinned_settings
+from maintenance.server.statements import Asked, Ours
 
 EXECUTE = "pg_temp.maintenance_execute"
 QUERY = "pg_temp.maintenance_query"
@@ -45,14 +47,17 @@ END"""
 
 # Up to 17 a deferred trigger runs at COMMIT as whoever commits, which is us. One that defers itself
 # again when it is fired early can't be told from one that doesn't, so neither is let through.
+# What checks foreign keys and plain unique keys is the server's own.
 _REFUSE_DEFERRED = """
 BEGIN
   IF pg_catalog.current_setting('server_version_num')::pg_catalog.int4 < 180000 AND EXISTS (
-    SELECT FROM pg_catalog.pg_stat_xact_all_tables AS changed
-      JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = changed.relid
+    SELECT FROM pg_catalog.pg_trigger AS t
       LEFT JOIN pg_catalog.pg_constraint AS c ON c.oid = t.tgconstraint
-     WHERE changed.n_tup_ins + changed.n_tup_upd + changed.n_tup_del > 0
-       AND t.tgdeferrable AND c.contype IS DISTINCT FROM 'f')
+     WHERE t.tgdeferrable AND (c.contype IS NULL OR c.contype NOT IN ('f', 'p', 'u'))
+       AND (pg_catalog.current_setting('track_counts') = 'off'
+            OR pg_catalog.pg_stat_get_xact_tuples_inserted(t.tgrelid)
+               + pg_catalog.pg_stat_get_xact_tuples_updated(t.tgrelid)
+               + pg_catalog.pg_stat_get_xact_tuples_deleted(t.tgrelid) > 0))
   THEN
     RAISE insufficient_privilege USING
       MESSAGE = 'a table that changed has a deferrable trigger or exclusion constraint,'
@@ -90,32 +95,46 @@ def guarded(statement: str, rights: OwnerRights, pinned: Mapping[str, str]) -> l
         rights: whose.
         pinned: settings of the session, set again afterwards.
     """
-    call = f"SELECT {EXECUTE}({_text(statement)}) AS n_rows"
-    signature = f"{EXECUTE}(pg_catalog.text)"
     return [
         *_make(EXECUTE, "statement", "pg_catalog.int8", _EXECUTE_BODY, rights),
-        call,
+        f"SELECT {EXECUTE}({_text(statement)}) AS n_rows",
         *_clean(pinned),
-        f"DROP FUNCTION {signature}",
     ]
 
 
-def guarded_query(query: str, rights: OwnerRights, pinned: Mapping[str, str]) -> list[str]:
+def guarded_query(
+    query: str, rights: OwnerRights, pinned: Mapping[str, str], *, read_only: bool = True
+) -> list[str]:
     """Return the statements that run one query with an owner's rights; its rows come as JSON.
 
-    They belong into one transaction that is rolled back. The transaction is read-only by then.
+    They belong into one transaction.
 
     Args:
         query: finished SQL that could stand in a subquery; its columns have names.
         rights: whose.
         pinned: settings of the session, set again afterwards.
+        read_only: whether nothing may be written from then on; the transaction is rolled back.
     """
     return [
         *_make(QUERY, "query", "SETOF pg_catalog.jsonb", _QUERY_BODY, rights),
-        "SET LOCAL transaction_read_only = on",
+        *(["SET LOCAL transaction_read_only = on"] if read_only else []),
         f"SELECT row FROM {QUERY}({_text(query)}) AS row",
         *_clean(pinned),
     ]
+
+
+def with_rights(
+    statements: Sequence[str], rights: OwnerRights, pinned: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield the statements that run several with an owner's rights, neighbours in one call.
+
+    Args:
+        statements: finished SQL; those that are `Ours` stay as they are.
+        rights: whose.
+        pinned: settings of the session, set again afterwards.
+    """
+    for ours, group in groupby(statements, lambda each: isinstance(each, Ours)):
+        yield from group if ours else guarded(";\n".join(group), rights, pinned)
 
 
 def is_answer(statement: str) -> bool:
@@ -135,7 +154,10 @@ def _make(name: str, argument: str, returns: str, body: str, rights: OwnerRights
 
 
 def _clean(pinned: Mapping[str, str]) -> list[str]:
-    """Take away what the code may have left: its cursors would run on at COMMIT, as us."""
+    """Take away what the code may have left: its cursors would run on at COMMIT, as us.
+
+    The function goes too.
+    """
     settings = ", ".join(
         f"pg_catalog.set_config({literal(name)}, {literal(value)}, false)"
         for name, value in pinned.items()
@@ -143,12 +165,20 @@ def _clean(pinned: Mapping[str, str]) -> list[str]:
     return [
         "CLOSE ALL",
         f"SELECT {settings}",
+        "DISCARD TEMP",
         f"DO {literal(_REFUSE_DEFERRED)}",
     ]
 
 
 def _text(statement: str) -> str:
     return f"{literal(statement)}::pg_catalog.text"
+
+
+class Answer(NamedTuple):
+    """What one statement gave back: how many rows it changed, or the rows that were asked for."""
+
+    n_rows: int
+    rows: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +204,7 @@ class OwnerSession:
         Raises:
             psycopg.Error: as the server raised it; the transaction may be open.
         """
-        each = [sql for text in statements for sql in self.guard(text)]
-        answers = _answers(self.connection, ["BEGIN", *settings, *each, "COMMIT"])
-        return [int(n) for ((n,),) in answers]
+        return [answer.n_rows for answer in self.transact(statements, settings=settings)]
 
     def guard(self, statement: str) -> list[str]:
         """Return the statements that run one with the owner's rights, as part of a transaction."""
@@ -191,6 +219,39 @@ class OwnerSession:
         guarded_text = guarded_query(text, self.rights, pinned_settings(self.connection))
         (rows,) = _answers(self.connection, ["BEGIN", *settings, *guarded_text, "ROLLBACK"])
         return [row for (row,) in rows]
+
+    def transact(
+        self, statements: Sequence[str], *, begin: str = "BEGIN", settings: Sequence[str] = ()
+    ) -> list[Answer]:
+        """Run statements in one transaction of one message; return what each gave back.
+
+        Args:
+            statements: finished SQL, each run with the owner's rights; not `Ours`.
+            begin: begins the transaction.
+            settings: run next, as us.
+
+        Raises:
+            psycopg.Error: as the server raised it; the transaction may be open.
+        """
+        pinned = pinned_settings(self.connection)
+        parts = [begin, *settings]
+        for text in statements:
+            if isinstance(text, Asked):
+                parts += guarded_query(text, self.rights, pinned, read_only=False)
+            else:
+                parts += guarded(text, self.rights, pinned)
+        answers = _answers(self.connection, [*parts, "COMMIT"])
+        return [
+            Answer(len(rows), [row for (row,) in rows])
+            if isinstance(text, Asked)
+            else Answer(rows[0][0] or 0, [])
+            for text, rows in zip(statements, answers, strict=True)
+        ]
+
+    def forget(self) -> None:
+        """Make the session as it was when it was opened, whatever an owner's code left in it."""
+        self.connection.execute("DISCARD ALL")
+        pin(self.connection, pinned_settings(self.connection))
 
 
 def _answers(connection: Connection, statements: Sequence[str]) -> list[list[Any]]:

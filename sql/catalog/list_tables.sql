@@ -65,13 +65,13 @@ SELECT
       AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) g
                        WHERE g.grantee = c.relowner AND g.privilege_type = d.privilege_type)
   ) AS owner_lacks,
-  -- what ALTER DEFAULT PRIVILEGES would add to a table that we create in this schema
+  -- what ALTER DEFAULT PRIVILEGES would add to a table that we or the owner create in this schema
   (SELECT pg_catalog.jsonb_agg(DISTINCT r.rolname)
      FROM pg_catalog.pg_default_acl d
     CROSS JOIN LATERAL pg_catalog.aclexplode(d.defaclacl) g
      LEFT JOIN pg_catalog.pg_roles r ON r.oid = g.grantee
     WHERE d.defaclobjtype = 'r'
-      AND d.defaclrole = (SELECT u.oid FROM pg_catalog.pg_roles u WHERE u.rolname = current_user)
+      AND d.defaclrole IN (c.relowner, (SELECT u.oid FROM pg_catalog.pg_roles u WHERE u.rolname = current_user))
       AND d.defaclnamespace IN (0, n.oid)
       AND g.grantee NOT IN (d.defaclrole, c.relowner)) AS default_grantees,
   -- both directions: ATTACH locks the tables this one points to and those that point to it

@@ -42,6 +42,7 @@ def install(job: Job, prepare: tuple[str, ...]) -> Step:
             *(sql for name in job.sources for sql in _triggers(job, name)),
         ),
         locks=locks,
+        owner=job.owner,
     )
 
 

@@ -11,6 +11,7 @@ from maintenance.names import QualifiedName, quote
 from maintenance.partitions.checks import alone
 from maintenance.partitions.drain.objects import Objects
 from maintenance.server.session import fetch, milliseconds
+from maintenance.server.statements import Ours
 
 
 def clear(bench: Workbench, objects: Objects) -> None:
@@ -44,7 +45,10 @@ def _let_go(triggers: Sequence[Any], keys: Sequence[Any]) -> Step:
     drops = [f"DROP TRIGGER IF EXISTS {quote(row.part)} ON {_table(row)}" for row in triggers]
     forget = [f"TRUNCATE {', '.join(copies)}"] if copies else []
     locks = alone(*sources)
-    return Step(statements=(take(locks), *drops, *forget), locks=locks)
+    # Whoever owns the copies may have given them a trigger on TRUNCATE.
+    owner = keys[0].owner if keys else None
+    ours = (Ours(drop) for drop in drops)
+    return Step(statements=(take(locks), *ours, *forget), locks=locks, owner=owner)
 
 
 def _drop_key(row: Any) -> Step:

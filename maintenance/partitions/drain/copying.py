@@ -4,6 +4,7 @@ from maintenance.engine.workbench import Workbench
 from maintenance.names import QualifiedName, literal
 from maintenance.partitions.drain.job import Job
 from maintenance.partitions.drain.transactions import XID, transact
+from maintenance.server.statements import Asked
 
 BATCH_PAGES = 1024
 """Blocks (8 kB) a transaction: whoever wants to lock the table waits for one of them at most."""
@@ -15,12 +16,13 @@ def copy_rows(bench: Workbench, job: Job) -> str:
     Returns:
         The last transaction that copied rows.
     """
-    pages = {source: _pages(bench, source) for source in job.sources}
+    pages = {source: _pages(bench, job, source) for source in job.sources}
     total = max(sum(pages.values()), 1)
     n_rows, n_done, xid = 0, 0, ""
     for source, n_pages in pages.items():
         for first in range(0, max(n_pages, 1), BATCH_PAGES):
-            copied, (_, ((xid,),)) = transact(bench, [_copy(job, source, first), XID])
+            copied, asked = transact(bench, job.owner, [_copy(job, source, first), XID])
+            xid = asked.rows[0]["xid"]
             n_rows += copied.n_rows
             done = n_done + min(first + BATCH_PAGES, n_pages)
             share = f"{done / total:.0%}" if sum(pages.values()) else "100%"
@@ -37,10 +39,10 @@ def _copy(job: Job, source: QualifiedName, first: int) -> str:
     )
 
 
-def _pages(bench: Workbench, source: QualifiedName) -> int:
-    size = (
+def _pages(bench: Workbench, job: Job, source: QualifiedName) -> int:
+    size = Asked(
         f"SELECT pg_catalog.pg_relation_size({literal(str(source))}::pg_catalog.regclass)"
-        " / pg_catalog.current_setting('block_size')::int"
+        " / pg_catalog.current_setting('block_size')::pg_catalog.int4 AS n_pages"
     )
-    ((_, ((n_pages,),)),) = transact(bench, [size])
-    return int(n_pages)
+    (asked,) = transact(bench, job.owner, [size])
+    return int(asked.rows[0]["n_pages"])

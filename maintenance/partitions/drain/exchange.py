@@ -48,6 +48,7 @@ def exchange(job: Job) -> Step:
             *(sql for target in job.targets for sql in _attach(job, target)),
         ),
         locks=locks,
+        owner=job.owner,
     )
 
 

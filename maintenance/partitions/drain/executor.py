@@ -103,13 +103,13 @@ def _copy(bench: Workbench, job: Job) -> str:
     bench.run(install(job, prepare=(*build(job), *logging_function(job))))
     xid = copy_rows(bench, job)
     xid = catch_up(bench, job, xid, into=objects.plain)
-    transact(bench, tuple(build_root(job)))
+    transact(bench, job.owner, tuple(build_root(job)))
     for target in job.targets:
         bench.progress(f"{target.named.root}: building indexes")
-        transact(bench, tuple(finish(job, target)))
-    transact(bench, [f"DROP TABLE {objects.plain}"])
+        transact(bench, job.owner, tuple(finish(job, target)))
+    transact(bench, job.owner, [f"DROP TABLE {objects.plain}"])
     xid = catch_up(bench, job, xid, into=objects.root)
-    transact(bench, [mirroring_function(job)])
+    transact(bench, job.owner, [mirroring_function(job)])
     return xid
 
 

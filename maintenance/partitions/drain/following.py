@@ -7,6 +7,7 @@ from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName, literal
 from maintenance.partitions.drain.job import Job
 from maintenance.partitions.drain.transactions import ONE_SNAPSHOT, XID, transact
+from maintenance.server.statements import Asked
 
 FEW = 200
 """So many logged changes are left to be copied again one by one."""
@@ -82,14 +83,23 @@ def n_open_changes(bench: Workbench, job: Job) -> int:
         MaintenanceError: one of them is a TRUNCATE.
     """
     log = job.objects.log
-    count = f"SELECT count(*), coalesce(bool_or(truncated), false) FROM {log}"
-    ((_, ((n_open, truncated),)),) = transact(bench, [count])
-    if truncated:
+    (asked,) = transact(
+        bench,
+        job.owner,
+        [
+            Asked(
+                "SELECT pg_catalog.count(*) AS n_open,"
+                f" COALESCE(pg_catalog.bool_or(truncated), false) AS truncated FROM {log}"
+            )
+        ],
+    )
+    found = asked.rows[0]
+    if found["truncated"]:
         raise MaintenanceError(
             f"{job.default.relation}: was truncated while it was copied",
             hint="the next run looks at what it holds now",
         )
-    return int(n_open)
+    return int(found["n_open"])
 
 
 def _replay(bench: Workbench, job: Job, into: QualifiedName) -> Followed:
@@ -104,8 +114,8 @@ def _replay(bench: Workbench, job: Job, into: QualifiedName) -> Followed:
         f"DELETE FROM {log} WHERE NOT truncated",
         XID,
     ]
-    _, _, logged, (_, ((xid,),)) = transact(bench, statements, isolation=ONE_SNAPSHOT)
-    return Followed(logged.n_rows, xid)
+    _, _, logged, asked = transact(bench, job.owner, statements, isolation=ONE_SNAPSHOT)
+    return Followed(logged.n_rows, asked.rows[0]["xid"])
 
 
 def _reconcile(bench: Workbench, job: Job) -> Followed:
@@ -141,11 +151,11 @@ BEGIN
     END;
   END LOOP;
 END"""
-    count = f"SELECT count(*) FROM {log}"
-    ((_, ((before,),)), _, (_, ((after,),)), (_, ((xid,),))) = transact(
-        bench, [count, f"DO {literal(body)}", count, XID]
-    )
-    return Followed(max(before - after, 1), xid)
+    count = Asked(f"SELECT pg_catalog.count(*) AS n FROM {log}")
+    statements = [count, f"DO {literal(body)}", count, XID]
+    before, _, after, asked = transact(bench, job.owner, statements)
+    done = before.rows[0]["n"] - after.rows[0]["n"]
+    return Followed(max(done, 1), asked.rows[0]["xid"])
 
 
 def _same(job: Job, row: str, entry: str) -> str:

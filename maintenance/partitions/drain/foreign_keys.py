@@ -18,14 +18,14 @@ def add_foreign_keys(bench: Workbench, job: Job) -> None:
     for key in job.shape.foreign_keys:
         for target in job.targets:
             for leaf in target.staged.leaves:
-                bench.run(_add(leaf, key))
+                bench.run(_add(job, leaf, key))
                 validate = f"ALTER TABLE {leaf} VALIDATE CONSTRAINT {quote(key.name)}"
-                bench.run(Step(statements=(validate,)))
+                bench.run(Step(statements=(validate,), owner=job.owner))
             if not (target.staged.is_single or target.staged.joins_late):
-                bench.run(_adopt(target.staged, key))
+                bench.run(_adopt(job, target.staged, key))
 
 
-def _add(leaf: QualifiedName, key: ForeignKey) -> Step:
+def _add(job: Job, leaf: QualifiedName, key: ForeignKey) -> Step:
     return Step(
         statements=(
             f"ALTER TABLE {leaf} ADD CONSTRAINT {quote(key.name)} {key.definition} NOT VALID",
@@ -34,11 +34,13 @@ def _add(leaf: QualifiedName, key: ForeignKey) -> Step:
             Lock(str(leaf), LockMode.SHARE_ROW_EXCLUSIVE),
             Lock(str(key.referenced), LockMode.SHARE_ROW_EXCLUSIVE),
         ),
+        owner=job.owner,
     )
 
 
-def _adopt(copy: Blueprint, key: ForeignKey) -> Step:
+def _adopt(job: Job, copy: Blueprint, key: ForeignKey) -> Step:
     """Make one foreign key of those of the leaves: in the exchange it would be as many."""
     locks = (*alone(*copy.names.values()), Lock(str(key.referenced), LockMode.ACCESS_EXCLUSIVE))
     adopt = f"ALTER TABLE {copy.root} ADD CONSTRAINT {quote(key.name)} {key.definition}"
-    return Step(statements=(take(locks), allowed_time(len(copy.names)), adopt), locks=locks)
+    statements = (take(locks), allowed_time(len(copy.names)), adopt)
+    return Step(statements=statements, locks=locks, owner=job.owner)

@@ -93,6 +93,11 @@ class Job:
     periods: tuple[Target, ...]
     rest: Target
 
+    @property
+    def owner(self) -> str:
+        """Of the table, and of all that the drain makes."""
+        return self.table.properties.owner
+
     @cached_property
     def objects(self) -> Objects:
         """The names of what it makes."""

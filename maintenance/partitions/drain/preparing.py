@@ -90,14 +90,13 @@ def _blueprints(
 def _storage(bench: Workbench, default: Partition) -> tuple[Storage, ...]:
     oids = ", ".join(map(str, default.whole.oids))
     look = f"SELECT oid, relfilenode, relnatts FROM pg_catalog.pg_class WHERE oid IN ({oids})"
-    ((_, rows),) = transact(bench, [look])
-    return tuple(Storage(*row) for row in rows)
+    return tuple(Storage(*row) for row in bench.connection.execute(look.encode()).fetchall())
 
 
 def _try_identity(bench: Workbench, job: Job) -> None:
     """Fail here, not in the application's writes, where some type of a column has no hash."""
     expressions = ", ".join(job.identity("d"))
-    transact(bench, [f"SELECT {expressions} FROM {job.source} AS d LIMIT 1"])
+    transact(bench, job.owner, [f"SELECT {expressions} FROM {job.source} AS d LIMIT 1"])
 
 
 def _shape(bench: Workbench, table: Table) -> Shape:

@@ -7,6 +7,7 @@ from maintenance.errors import EffectError
 from maintenance.names import quote
 from maintenance.partitions.drain.job import Job
 from maintenance.partitions.drain.transactions import ONE_SNAPSHOT, transact
+from maintenance.server.statements import Asked
 
 
 class Content(NamedTuple):
@@ -39,10 +40,11 @@ def compare(bench: Workbench, job: Job) -> Proof:
     Raises:
         EffectError: they differ although no change is open.
     """
-    open_ = f"SELECT count(*) FROM {job.objects.log}"
+    open_ = Asked(f"SELECT pg_catalog.count(*) AS n_open FROM {job.objects.log}")
     statements = [open_, _contents(job, _place(job), job.source)]
     statements += [_contents(job, str(n), str(t.copy)) for n, t in enumerate(job.targets)]
-    (_, ((n_open,),)), originals, *copies = transact(bench, statements, isolation=ONE_SNAPSHOT)
+    asked, originals, *copies = transact(bench, job.owner, statements, isolation=ONE_SNAPSHOT)
+    n_open = int(asked.rows[0]["n_open"])
     proof = Proof(
         _by_place(job, originals.rows),
         _by_place(job, [row for answer in copies for row in answer.rows]),
@@ -57,11 +59,12 @@ def compare(bench: Workbench, job: Job) -> Proof:
     return proof
 
 
-def _contents(job: Job, place: str, source: str) -> str:
+def _contents(job: Job, place: str, source: str) -> Asked:
     row = ", ".join(f"d.{quote(name)}" for name in job.shape.stored)
-    return (
-        f"SELECT {place} AS place, count(*),"
-        f" sum(pg_catalog.hashtextextended(ROW({row})::text, 0)) FROM {source} AS d GROUP BY 1"
+    return Asked(
+        f"SELECT {place} AS place, pg_catalog.count(*) AS n_rows, pg_catalog.sum("
+        f"pg_catalog.hashtextextended(ROW({row})::pg_catalog.text, 0)) AS digest"
+        f" FROM {source} AS d GROUP BY 1"
     )
 
 
@@ -75,5 +78,5 @@ def _place(job: Job) -> str:
 
 
 def _by_place(job: Job, rows: list[Any]) -> tuple[Content, ...]:
-    found = {place: Content(n_rows, int(digest)) for place, n_rows, digest in rows}
+    found = {row["place"]: Content(row["n_rows"], int(row["digest"])) for row in rows}
     return tuple(found.get(place, Content(0, 0)) for place, _ in enumerate(job.targets))

@@ -1,0 +1,155 @@
+"""Sessions beside one of ours, for statements that run with an owner's rights.
+
+They are opened when the first such statement comes, and closed together. One that served an owner
+forgets all that the owner's code may have left before it serves another.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import timedelta
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from maintenance.errors import MaintenanceError, PrivilegeError, UnreachableError
+from maintenance.names import quote
+from maintenance.server.owner_rights import OwnerRights, OwnerSession
+from maintenance.server.session import (
+    Connection,
+    Timeouts,
+    connect,
+    explain,
+    milliseconds,
+    rollback_quietly,
+)
+
+_DEFAULTS = Timeouts(timedelta(seconds=1), timedelta(minutes=1))
+"""Of statements that set nothing of their own; ours all do."""
+
+
+class OwnerSessions:
+    """One session for each of ours that owners' statements were run beside."""
+
+    def __init__(self) -> None:
+        """Open nothing yet."""
+        self._open: dict[int, OwnerSession] = {}
+        self._lock = Lock()
+
+    def __enter__(self) -> Self:
+        """Return it, to be closed at the end of the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close what was opened."""
+        self.close()
+
+    def session(self, beside: Connection, rights: OwnerRights) -> OwnerSession:
+        """Return a session for statements with an owner's rights.
+
+        Args:
+            beside: whose server, database and role it has; used by one thread at a time.
+            rights: whose.
+
+        Raises:
+            MaintenanceError: it can't be opened.
+        """
+        with self._lock:
+            found = self._open.get(id(beside))
+        if found is not None and (found.connection.closed or found.connection.broken):
+            found = None
+        if found is None:
+            found = OwnerSession(_opened(beside, rights), rights)
+        elif found.rights.owner != rights.owner:
+            rollback_quietly(found.connection)
+            found.forget()
+        if found.rights != rights:
+            found = OwnerSession(found.connection, rights)
+        with self._lock:
+            self._open[id(beside)] = found
+        return found
+
+    def close(self) -> None:
+        """Close what was opened."""
+        with self._lock:
+            for session in self._open.values():
+                session.connection.close()
+            self._open.clear()
+
+
+def needs_rights(connection: Connection, owner: str) -> bool:
+    """Whether statements on an owner's table run with rights that are not ours anyway."""
+    return owner != connection.info.user
+
+
+@contextmanager
+def reading_as(
+    beside: Connection, rights: OwnerRights, time_cap: timedelta, doing: str
+) -> Generator[tuple[OwnerSession, tuple[str, ...]]]:
+    """Yield a session for reading with an owner's rights, and the settings of each query.
+
+    Args:
+        beside: one of ours, whose server, database and role it has.
+        rights: whose.
+        time_cap: for each query.
+        doing: what it is for, such as `counting rows`; errors begin with it.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: somebody holds ACCESS EXCLUSIVE on what was looked at.
+        MaintenanceError: the server refused a query, or a query outlasted the cap.
+    """
+    settings = (
+        "SET LOCAL lock_timeout = '50ms'",
+        f"SET LOCAL statement_timeout = {milliseconds(time_cap)}",
+    )
+    with OwnerSessions() as sessions:
+        try:
+            yield sessions.session(beside, rights), settings
+        except psycopg.errors.LockNotAvailable:
+            raise
+        except psycopg.Error as exc:
+            raise told(exc, rights, beside, doing) from exc
+
+
+def told(exc: psycopg.Error, rights: OwnerRights, beside: Connection, doing: str) -> Exception:
+    """Return an error of ours for one of the server's, with the GRANT where the role lacks it."""
+    error = explain(exc, doing)
+    if isinstance(exc, psycopg.errors.InsufficientPrivilege):
+        error.hint = error.hint or grants(rights.owner, beside)
+        return PrivilegeError(str(error), hint=error.hint)
+    return error
+
+
+def grants(owner: str, connection: Connection) -> str:
+    """Return the GRANTs without which nothing can be run with an owner's rights."""
+    role, database = quote(connection.info.user), quote(connection.info.dbname)
+    return f"GRANT {quote(owner)} TO {role}; GRANT TEMPORARY ON DATABASE {database} TO {quote(owner)}"
+
+
+def _opened(beside: Connection, rights: OwnerRights) -> Connection:
+    try:
+        return _beside(beside)
+    except UnreachableError as exc:
+        raise MaintenanceError(
+            f"no second session could be opened, and what runs with the rights of"
+            f" {quote(rights.owner)} needs one: {exc}",
+            hint="is a limit of connections reached?",
+            retryable=True,
+        ) from exc
+
+
+def _beside(connection: Connection) -> Connection:
+    info = connection.info
+    parameters = info.get_parameters()
+    if info.password:
+        parameters["password"] = info.password
+    if any("," in parameters.get(name, "") for name in ("host", "hostaddr")):
+        # of several servers the very same
+        parameters.pop("hostaddr", None)
+        parameters |= {"host": info.host, "port": str(info.port)}
+    application = parameters.get("application_name", "maintenance")
+    return connect(make_conninfo("", **parameters), application=application, timeouts=_DEFAULTS)
