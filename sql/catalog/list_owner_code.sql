@@ -3,85 +3,96 @@
 -- params: relations oid[]
 -- columns: oid oid, owner text, trusted bool, what text
 -- locks: none
--- source: PostgreSQL manual, 53 System Catalogs; the planner evaluates constants in CHECKs, indexes and statistics
--- Code is whatever a role wrote that is neither a superuser nor we. `trusted` tells that the relation
--- itself is such a role's: then there is none whose rights the code could safely be run with.
-WITH RECURSIVE below AS (
-  SELECT w.oid AS asked, w.oid FROM pg_catalog.unnest(%(relations)s::pg_catalog.oid[]) AS w (oid)
-   UNION
-  SELECT b.asked, e.oid
-    FROM below b
-   CROSS JOIN LATERAL (
-     SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = b.oid
-      UNION ALL
-     SELECT d.refobjid
-       FROM pg_catalog.pg_rewrite r
-       JOIN pg_catalog.pg_class v ON v.oid = r.ev_class AND v.relkind = 'v'
-       JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
-                                  AND d.objid = r.oid
-      WHERE r.ev_class = b.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-        AND d.refobjid <> b.oid AND d.refobjid >= 16384) AS e (oid)
-), involved AS (
-  SELECT b.asked, b.oid FROM below b
-   UNION
-  -- the bounds of a partition are made of the keys above it
-  SELECT w.oid, a.relid
-    FROM pg_catalog.unnest(%(relations)s::pg_catalog.oid[]) AS w (oid)
-   CROSS JOIN LATERAL pg_catalog.pg_partition_ancestors(w.oid) AS a (relid)
-), parts AS (
-  SELECT i.asked, 'pg_catalog.pg_class'::pg_catalog.regclass AS classid, i.oid AS objid, i.oid AS of
-    FROM involved i
-   UNION ALL
-  SELECT i.asked, 'pg_catalog.pg_class'::pg_catalog.regclass, x.indexrelid, i.oid
-    FROM involved i JOIN pg_catalog.pg_index x ON x.indrelid = i.oid
-   UNION ALL
-  SELECT i.asked, 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid, i.oid
-    FROM involved i JOIN pg_catalog.pg_constraint k ON k.conrelid = i.oid AND k.contype = 'c'
-   UNION ALL
-  SELECT i.asked, 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, s.oid, i.oid
-    FROM involved i JOIN pg_catalog.pg_statistic_ext s ON s.stxrelid = i.oid
-   UNION ALL
-  SELECT i.asked, 'pg_catalog.pg_attrdef'::pg_catalog.regclass, f.oid, i.oid
-    FROM involved i
-    JOIN pg_catalog.pg_attrdef f ON f.adrelid = i.oid
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
-   WHERE a.attgenerated = 'v'
-   UNION ALL
-  SELECT i.asked, 'pg_catalog.pg_rewrite'::pg_catalog.regclass, r.oid, i.oid
-    FROM involved i
-    JOIN pg_catalog.pg_rewrite r ON r.ev_class = i.oid
-    JOIN pg_catalog.pg_class v ON v.oid = r.ev_class AND v.relkind = 'v'
-), strangers AS MATERIALIZED (
+-- source: PostgreSQL manual, 53 System Catalogs
+-- Code is whatever a role wrote that is neither a superuser nor we: views, and functions, operators
+-- and domains in what a query evaluates, or its planning does where they stand on constants. `trusted`
+-- tells that the relation is none of such a role: then nobody's rights are low enough for the code.
+WITH RECURSIVE strangers AS MATERIALIZED (
   SELECT u.oid, u.rolname
     FROM pg_catalog.pg_roles u
    WHERE NOT u.rolsuper AND u.rolname <> current_user
-), code AS (
-  SELECT p.asked, p.of, o.owner
-    FROM parts p
-    JOIN pg_catalog.pg_depend d ON d.classid = p.classid AND d.objid = p.objid
-     AND (d.objsubid = 0 OR d.classid <> 'pg_catalog.pg_class'::pg_catalog.regclass)
-   CROSS JOIN LATERAL (
-     SELECT f.proowner FROM pg_catalog.pg_proc f
-      WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND f.oid = d.refobjid
-      UNION ALL
-     SELECT x.oprowner FROM pg_catalog.pg_operator x
-      WHERE d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND x.oid = d.refobjid
-      UNION ALL
-     -- what casts to a domain, or to a row that has one, runs its CHECKs
-     SELECT t.typowner FROM pg_catalog.pg_type t
-      WHERE d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND t.oid = d.refobjid
-        AND t.typtype IN ('c', 'd')) AS o (owner)
-   WHERE d.refobjid >= 16384
+), written AS MATERIALIZED (
+  SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass AS classid, f.oid, s.rolname
+    FROM pg_catalog.pg_proc f JOIN strangers s ON s.oid = f.proowner
+   WHERE f.oid >= 16384
    UNION ALL
-  SELECT i.asked, i.oid, v.relowner
-    FROM involved i JOIN pg_catalog.pg_class v ON v.oid = i.oid AND v.relkind = 'v'
+  SELECT 'pg_catalog.pg_operator'::pg_catalog.regclass, o.oid, s.rolname
+    FROM pg_catalog.pg_operator o JOIN strangers s ON s.oid = o.oprowner
+   WHERE o.oid >= 16384
+   UNION ALL
+  SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid, s.rolname
+    FROM pg_catalog.pg_type t JOIN strangers s ON s.oid = t.typowner
+   WHERE t.oid >= 16384 AND t.typtype = 'd'
+), users AS MATERIALIZED (
+  SELECT d.classid, d.objid, w.rolname
+    FROM written w
+    JOIN pg_catalog.pg_depend d ON d.refclassid = w.classid AND d.refobjid = w.oid
+   WHERE d.objsubid = 0 OR d.classid <> 'pg_catalog.pg_class'::pg_catalog.regclass
+), holders AS MATERIALIZED (
+  SELECT p.partrelid AS oid, u.rolname
+    FROM users u JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = u.objid
+   WHERE u.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+   UNION
+  SELECT i.indrelid, u.rolname
+    FROM users u JOIN pg_catalog.pg_index i ON i.indexrelid = u.objid
+   WHERE u.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+   UNION
+  SELECT k.conrelid, u.rolname
+    FROM users u JOIN pg_catalog.pg_constraint k ON k.oid = u.objid AND k.conrelid <> 0
+   WHERE u.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass
+   UNION
+  SELECT e.stxrelid, u.rolname
+    FROM users u JOIN pg_catalog.pg_statistic_ext e ON e.oid = u.objid
+   WHERE u.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass
+   UNION
+  SELECT f.adrelid, u.rolname
+    FROM users u
+    JOIN pg_catalog.pg_attrdef f ON f.oid = u.objid
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
+   WHERE u.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND a.attgenerated = 'v'
+   UNION
+  SELECT r.ev_class, u.rolname
+    FROM users u
+    JOIN pg_catalog.pg_rewrite r ON r.oid = u.objid
+    JOIN pg_catalog.pg_class v ON v.oid = r.ev_class AND v.relkind = 'v'
+   WHERE u.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+), read AS (
+  -- what reading a view reads
+  SELECT w.oid AS asked, w.oid FROM pg_catalog.unnest(%(relations)s::pg_catalog.oid[]) AS w (oid)
+   UNION
+  SELECT b.asked, d.refobjid
+    FROM read b
+    JOIN pg_catalog.pg_class v ON v.oid = b.oid AND v.relkind = 'v'
+    JOIN pg_catalog.pg_rewrite r ON r.ev_class = v.oid
+    JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+                               AND d.objid = r.oid
+                               AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+   WHERE d.refobjid >= 16384
+), above AS (
+  SELECT h.oid AS holder, h.rolname, h.oid FROM holders h
+   UNION
+  SELECT a.holder, a.rolname, i.inhparent
+    FROM above a JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.oid
+), code AS (
+  SELECT b.asked, a.holder, a.rolname FROM read b JOIN above a ON a.oid = b.oid
+   UNION ALL
+  -- the bounds of a partition are made of the keys above it
+  SELECT b.asked, h.oid, h.rolname
+    FROM holders h
+    JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = h.oid
+   CROSS JOIN read b
+   WHERE h.oid IN (SELECT a.relid FROM pg_catalog.pg_partition_ancestors(b.oid) AS a (relid))
+   UNION ALL
+  SELECT b.asked, v.oid, s.rolname
+    FROM read b
+    JOIN pg_catalog.pg_class v ON v.oid = b.oid AND v.relkind = 'v'
+    JOIN strangers s ON s.oid = v.relowner
 )
 SELECT DISTINCT ON (c.oid)
   c.oid,
   pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
   NOT EXISTS (SELECT FROM strangers s WHERE s.oid = c.relowner) AS trusted,
-  pg_catalog.format('code of %%s in %%s', s.rolname, k.of::pg_catalog.regclass) AS what
+  pg_catalog.concat('code of ', k.rolname, ' in ', k.holder::pg_catalog.regclass) AS what
 FROM code k
-JOIN strangers s ON s.oid = k.owner
 JOIN pg_catalog.pg_class c ON c.oid = k.asked
-ORDER BY c.oid, s.rolname, k.of
+ORDER BY c.oid, k.rolname, k.holder
