@@ -31,17 +31,38 @@ def _plan_table(section: StaleAnalyticsPolicy, seen: SeenAnalytics, now: datetim
     if not staleness.n_stale:
         return Plan()
     finding = _stale(section, staleness)
-    return Plan(actions=tuple(_recalculate(section, now)), findings=(finding,))
+    if section.recalculate is not None and not seen.snapshot.tables[section.table].manageable:
+        return Plan(findings=(finding, _no_rights(section, seen)))
+    return Plan(actions=tuple(_recalculate(section, seen, now)), findings=(finding,))
 
 
-def _recalculate(section: StaleAnalyticsPolicy, now: datetime) -> Iterator[Action]:
+def _no_rights(section: StaleAnalyticsPolicy, seen: SeenAnalytics) -> Finding:
+    name, role = str(section.table), quote(seen.snapshot.server.role)
+    owner = quote(seen.snapshot.tables[section.table].properties.owner)
+    return Finding(
+        FindingKind.PRIVILEGE_MISSING,
+        Severity.ERROR,
+        name,
+        f"{name}: its rows are recalculated with the rights of its owner {owner}, and {role} may"
+        f" not take them: GRANT {owner} TO {role}",
+    )
+
+
+def _recalculate(
+    section: StaleAnalyticsPolicy, seen: SeenAnalytics, now: datetime
+) -> Iterator[Action]:
     if section.recalculate is not None:
         name = str(section.table)
         yield Action(
             kind=ActionKind.RECALCULATE_ROWS,
             object=name,
             table=name,
-            steps=(Step(statements=(section.recalculate.read_text(),)),),
+            steps=(
+                Step(
+                    statements=(section.recalculate.read_text(),),
+                    owner=seen.snapshot.tables[section.table].properties.owner,
+                ),
+            ),
             reason=f"rows are older than {_written(section.max_age)}",
             preconditions={"cutoff": (now - section.max_age).isoformat()},
         )

@@ -3,6 +3,9 @@
 Each batch is one statement that is its own transaction, so that no client can die or freeze
 between its begin and its commit. A batch that took longer than the lock timeout is followed by a
 smaller one: nobody who writes the same rows waits much longer than that.
+
+The SQL fires triggers, CHECKs and whatever else the table's owner wrote, and so it runs with that
+owner's rights.
 """
 
 import time
@@ -10,17 +13,21 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import psycopg
+from psycopg.adapt import Buffer, Dumper
 from psycopg.types.json import Jsonb
 
 from maintenance.analytics import queries
 from maintenance.engine.actions import Action, Step
 from maintenance.engine.workbench import Workbench
 from maintenance.errors import EffectError, LockNotAcquiredError
+from maintenance.names import literal
 from maintenance.policy import StaleAnalyticsPolicy
-from maintenance.server.session import brief, explain, pin
+from maintenance.server.owner_rights import OwnerSession
+from maintenance.server.session import brief, explain, milliseconds, pin, rollback_quietly
 
 PAGE = 50_000
 """Keys held at a time."""
@@ -40,7 +47,9 @@ def recalculate(bench: Workbench, action: Action) -> Mapping[str, Any]:
     """
     section = next(each for each in bench.policy.stale_analytics if str(each.table) == action.table)
     cutoff = datetime.fromisoformat(str(action.preconditions["cutoff"]))
-    work = _Work(bench, section, action.steps[0], cutoff)
+    step = action.steps[0]
+    owner = bench.owner_session(step.owner) if step.owner is not None else None
+    work = _Work(bench, section, step, cutoff, owner)
     ends_at = time.monotonic() + section.time_budget.total_seconds()
     for keys in work.pages():
         while keys:
@@ -61,6 +70,7 @@ class _Work:
     section: StaleAnalyticsPolicy
     step: Step
     cutoff: datetime
+    owner: OwnerSession | None
     n_keys: int = 0
     n_batches: int = 0
     longest_s: float = 0.0
@@ -84,9 +94,11 @@ class _Work:
     def write(self, keys: Sequence[Key]) -> None:
         """Write one batch, see that it took effect, and find the size of the next."""
         bench, began = self.bench, time.perf_counter()
-        parameters = {"keys": _as_parameter(self.section, keys)}
-        with _path_of_the_owner(bench):
-            attempts = self._insist(parameters)
+        if self.owner is not None:
+            attempts = self._insist({"keys": self._typed(keys)})
+        else:
+            with _path_of_the_owner(bench):
+                attempts = self._insist({"keys": _as_parameter(self.section, keys)})
         bench.attempts = max(bench.attempts, attempts)
         if attempts == 1:
             self._pace(time.perf_counter() - began)
@@ -109,7 +121,10 @@ class _Work:
 
     def _write_once(self, parameters: Mapping[str, Any]) -> None:
         began = time.perf_counter()
-        self.bench.connection.execute(self.step.statements[0].encode(), parameters)
+        if self.owner is None:
+            self.bench.connection.execute(self.step.statements[0].encode(), parameters)
+        else:
+            _execute_as(self.owner, self._bound(self.step.statements[0], parameters), self._limits)
         self.longest_s = max(self.longest_s, time.perf_counter() - began)
 
     def _pace(self, took_s: float) -> None:
@@ -133,11 +148,52 @@ class _Work:
 
     def _ask(self, text: str, parameters: Mapping[str, Any]) -> list[Key]:
         connection, time_cap = self.bench.connection, self.bench.policy.observe.time_cap
+        if self.owner is not None:
+            return self._ask_as(self.owner, self._bound(text, parameters))
         try:
             with brief(connection, time_cap, f"{self.section.table}: looking for stale rows"):
                 return connection.execute(text.encode(), parameters).fetchall()
         except psycopg.errors.LockNotAvailable as exc:
             raise explain(exc, f"{self.section.table}: looking for stale rows") from exc
+
+    def _ask_as(self, owner: OwnerSession, query: str) -> list[Key]:
+        try:
+            rows = owner.query(query, self._limits)
+        except psycopg.Error as exc:
+            rollback_quietly(owner.connection)
+            raise explain(exc, f"{self.section.table}: looking for stale rows") from exc
+        return [tuple(row[name] for name in self.section.key) for row in rows]
+
+    @property
+    def _limits(self) -> tuple[str, ...]:
+        """The timeouts of one statement, which an owner's code may have changed before."""
+        policy = self.bench.policy
+        return (
+            f"SET LOCAL lock_timeout = {milliseconds(policy.locks.lock_timeout)}",
+            f"SET LOCAL statement_timeout = {milliseconds(policy.observe.time_cap)}",
+        )
+
+    def _bound(self, text: str, parameters: Mapping[str, Any]) -> str:
+        """Return a statement with its parameters in it, as the function that runs it wants it."""
+        cursor = psycopg.ClientCursor(self.bench.connection)
+        cursor.adapters.register_dumper(_Array, _ArrayDumper)
+        return cursor.mogrify(text.encode(), parameters)
+
+    def _typed(self, keys: Sequence[Key]) -> object:
+        if len(self.section.key) == 1:
+            return _Array([key[0] for key in keys], self._key_type)
+        return _as_parameter(self.section, keys)
+
+    @cached_property
+    def _key_type(self) -> str:
+        row = self.bench.connection.execute(
+            "SELECT pg_catalog.format_type(a.atttypid, a.atttypmod)"
+            " FROM pg_catalog.pg_attribute AS a"
+            " WHERE a.attrelid = %s::pg_catalog.regclass AND a.attname = %s",
+            (str(self.section.table), self.section.key[0]),
+        ).fetchone()
+        assert row is not None, "fitness was checked"
+        return row[0]
 
     def detail(self, *, complete: bool) -> Mapping[str, Any]:
         """Return what was done, for the journal."""
@@ -147,6 +203,32 @@ class _Work:
             "longest_batch_ms": round(self.longest_s * 1000, 1),
             "complete": complete,
         }
+
+
+class _Array(NamedTuple):
+    """Values as JSON has them, and the type that they have in the table."""
+
+    values: list[Any]
+    type: str
+
+
+class _ArrayDumper(Dumper):
+    """Writes an array as a literal of its type: JSON tells a uuid not from a text."""
+
+    def dump(self, obj: _Array) -> Buffer:
+        return self.quote(obj)
+
+    def quote(self, obj: _Array) -> Buffer:
+        values = ", ".join("NULL" if v is None else f"{literal(str(v))}" for v in obj.values)
+        return f"ARRAY[{values}]::{obj.type}[]".encode()
+
+
+def _execute_as(owner: OwnerSession, statement: str, settings: Sequence[str]) -> None:
+    try:
+        owner.execute(statement, settings=settings)
+    except psycopg.Error:
+        rollback_quietly(owner.connection)
+        raise
 
 
 @contextmanager

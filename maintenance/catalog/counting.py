@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import psycopg
+from psycopg.rows import dict_row
 
 from maintenance.catalog.models import Bucket, DefaultRows, Table
+from maintenance.catalog.owner_code import read_as_owner
 from maintenance.names import quote
 from maintenance.server.session import Connection, explain
 
@@ -48,9 +50,15 @@ def _count(
     connection: Connection, table: Table, bounds: Sequence[str], share: float
 ) -> tuple[Bucket, ...]:
     """Count in one pass over a share, in per cent, of the blocks."""
-    rows = connection.execute(_statement(table, bounds, share).encode()).fetchall()
+    statement = _statement(table, bounds, share)
+    if table.code is not None:
+        rows = read_as_owner(connection, table.code, statement, None, "counting its rows")
+    else:
+        with connection.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(statement.encode()).fetchall()
     return tuple(
-        Bucket(place, round(n * WHOLE / share), first, last) for place, n, first, last in rows
+        Bucket(row["place"], round(row["n"] * WHOLE / share), row["first"], row["last"])
+        for row in rows
     )
 
 
@@ -66,7 +74,7 @@ def _statement(table: Table, bounds: Sequence[str], share: float) -> str:
     only = "ONLY " if table.default.tree is None else ""
     return (
         f"SELECT pg_catalog.width_bucket({key}, ARRAY[{', '.join(bounds)}]::{type_}[]) AS place,"
-        f" count(*), min({text})::text, max({text})::text"
+        f" count(*) AS n, min({text})::text AS first, max({text})::text AS last"
         f" FROM {only}{table.default.relation}{sample} GROUP BY 1 ORDER BY 1 NULLS LAST"
     )
 

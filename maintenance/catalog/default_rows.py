@@ -8,9 +8,10 @@ from typing import NamedTuple
 import psycopg
 
 from maintenance.catalog.models import Obstacle, Partition, Table, Unseen
+from maintenance.catalog.owner_code import read_as_owner
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
-from maintenance.server.session import Connection, brief
+from maintenance.server.session import Connection, brief, explain
 
 
 class Contents(NamedTuple):
@@ -39,9 +40,11 @@ def read_together(connection: Connection, tables: Sequence[Table]) -> Contents:
     Raises:
         psycopg.Error: one of them could not be read, and the transaction has failed.
     """
-    looks = [f"SELECT {t.oid}::oid, {_question(t)}" for t in tables if _is_local(t)]
-    if not looks:
+    tables = [_seen_as_owner(connection, t) if _runs_code(t) else t for t in tables]
+    asked = [t for t in tables if _is_local(t) and not _runs_code(t)]
+    if not asked:
         return Contents(tables)
+    looks = (f"SELECT {t.oid}::oid, {_question(t)}" for t in asked)
     found = dict(connection.execute(" UNION ALL ".join(looks).encode()).fetchall())
     return Contents([_told(t, found[t.oid]) if t.oid in found else t for t in tables])
 
@@ -72,6 +75,32 @@ def _read_alone(connection: Connection, table: Table, time_cap: timedelta) -> Se
         return [table]
     with brief(connection, time_cap, "looking into its default partition"):
         return read_together(connection, [table]).tables
+
+
+def _runs_code(table: Table) -> bool:
+    return table.code is not None and table.default is not None and table.default_unseen is None
+
+
+def _seen_as_owner(connection: Connection, table: Table) -> Table:
+    """Look into the default partition of a table as its owner: that runs the owner's code.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: somebody holds it in ACCESS EXCLUSIVE mode.
+    """
+    assert table.code is not None, "only those are looked at so"
+    query = f"SELECT {_question(table)} AS found"
+    doing = "looking into its default partition"
+    try:
+        (row,) = read_as_owner(connection, table.code, query, None, doing)
+    except psycopg.errors.LockNotAvailable:
+        raise
+    except psycopg.Error as exc:
+        error = explain(exc, doing)
+        return replace(table, default_unseen=Unseen(Obstacle.ERROR, str(error)))
+    except MaintenanceError as exc:
+        told = f"{exc} ({exc.hint})" if exc.hint else str(exc)
+        return replace(table, default_unseen=Unseen(Obstacle.ERROR, told))
+    return replace(table, default_has_rows=bool(row["found"]))
 
 
 def _is_local(table: Table) -> bool:

@@ -187,6 +187,20 @@ class Unseen(NamedTuple):
     is_empty: bool = False
 
 
+class OwnerCode(NamedTuple):
+    """Code of some role that reading a relation runs, or what is below it.
+
+    Attributes:
+        owner: of the relation, with whose rights it is read.
+        safe: whether it can be: the owner may do no more than whoever wrote the code, or is it.
+        what: for messages, such as `code of app in app.events`.
+    """
+
+    owner: str
+    safe: bool
+    what: str
+
+
 class Oddity(NamedTuple):
     """A partition, or an index of the parent, and in words what it has otherwise than others."""
 
@@ -278,6 +292,7 @@ class Table:
         default_unseen: why its rows can't be looked at, if so.
         default_rows: what it holds, where it has rows and a planner asked.
         default_checks: names of CHECKs on it that are ours, left by a run that was killed.
+        code: what reading its rows runs; None where that is the server's own and ours.
     """
 
     oid: int
@@ -299,6 +314,7 @@ class Table:
     default_unseen: Unseen | None = None
     default_rows: DefaultRows | None = None
     default_checks: tuple[str, ...] = ()
+    code: OwnerCode | None = None
 
     @property
     def is_partitioned(self) -> bool:

@@ -34,6 +34,7 @@ from maintenance.catalog.models import (
     Table,
     Unseen,
 )
+from maintenance.catalog.owner_code import with_code
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
 from maintenance.server.session import Connection, brief, explain, fetch
@@ -287,7 +288,7 @@ def _tables(connection: Connection, relations: Collection[QualifiedName]) -> lis
     suspects = differing.union(row.oid for row in rows if row.kind == "p" and row.targets)
     drifted = _drifted(connection, suspects, children)
     odd = oddities(connection, parents, differing, MOST_DRIFTED)
-    return [
+    tables = [
         replace(
             _table(row, tuple(children.get(row.oid, ()))),
             drifted=tuple(drifted[row.oid]),
@@ -295,6 +296,7 @@ def _tables(connection: Connection, relations: Collection[QualifiedName]) -> lis
         )
         for row in rows
     ]
+    return with_code(connection, tables)
 
 
 def _partitions(

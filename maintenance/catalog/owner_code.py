@@ -5,28 +5,16 @@ evaluates constants in the CHECKs, indexes and statistics of a table, and in par
 whoever asks. So rows of such a relation are read with its owner's rights.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
+from maintenance.catalog.models import OwnerCode, Table
 from maintenance.errors import PrivilegeError
 from maintenance.server.owner_rights import OwnerRights
-from maintenance.server.owner_sessions import reading_as
+from maintenance.server.owner_sessions import read_as
 from maintenance.server.session import Connection, fetch
-
-
-class OwnerCode(NamedTuple):
-    """Code that reading a relation runs.
-
-    Attributes:
-        owner: of the relation.
-        safe: whether it can be run with the owner's rights: nobody else wrote it who has fewer.
-        what: for messages, such as `code of app in app.events`.
-    """
-
-    owner: str
-    safe: bool
-    what: str
 
 
 def owner_code(connection: Connection, oids: Collection[int]) -> dict[int, OwnerCode]:
@@ -41,8 +29,14 @@ def owner_code(connection: Connection, oids: Collection[int]) -> dict[int, Owner
     return {row.oid: OwnerCode(row.owner, not row.trusted, row.what) for row in rows}
 
 
+def with_code(connection: Connection, tables: Sequence[Table]) -> list[Table]:
+    """Return tables with what reading them runs of the code of others."""
+    found = owner_code(connection, [table.oid for table in tables])
+    return [replace(table, code=found.get(table.oid)) for table in tables]
+
+
 def read_as_owner(
-    connection: Connection, code: OwnerCode, query: str, time_cap: timedelta, doing: str
+    connection: Connection, code: OwnerCode, query: str, time_cap: timedelta | None, doing: str
 ) -> list[dict[str, Any]]:
     """Return the rows of a query, by column, run with the rights of a relation's owner.
 
@@ -50,17 +44,16 @@ def read_as_owner(
         connection: beside which a session is opened for it.
         code: of the relation.
         query: finished SQL whose names are qualified and whose columns have names.
-        time_cap: for the query.
+        time_cap: for the query; None for that of the session.
         doing: what it is for; errors begin with it.
 
     Raises:
-        psycopg.errors.LockNotAvailable: somebody holds ACCESS EXCLUSIVE on what was looked at.
-        MaintenanceError: the server refused it, or it outlasted the cap.
+        psycopg.Error: as the server raised it.
+        PrivilegeError: it can't be run with the owner's rights; the hint says what to do.
     """
     if not code.safe:
         raise PrivilegeError(
             f"{doing}: it would run {code.what} with the rights of {code.owner}",
             hint="let the table be owned by the role whose code it runs, or the code by the table's",
         )
-    with reading_as(connection, OwnerRights(code.owner), time_cap, doing) as (session, settings):
-        return session.query(query, settings)
+    return read_as(connection, OwnerRights(code.owner), query, time_cap, doing)

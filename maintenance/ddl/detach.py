@@ -26,7 +26,8 @@ def detach(parent: Table, child: Partition, mark: str) -> tuple[Step, ...]:
     assert child.bound is not None, "unreadable tables are not planned for"
     guard = still_attached(child.relation, child.oid, parent.relation, child.bound)
     statement = f"ALTER TABLE {parent.relation} DETACH PARTITION {child.relation}"
-    if parent.default is not None or parent.referenced_by:
+    # CONCURRENTLY evaluates constants in CHECKs as whoever runs it, which must not be us.
+    if parent.default is not None or parent.referenced_by or parent.code is not None:
         locks = tuple(_plain_locks(parent))
         # Whoever writes a row that points here locks its own table first, then this one.
         statements = (take(locks), guard, mark, *_time_for(child.tree), statement)

@@ -11,10 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
+from psycopg.rows import dict_row
 
-from maintenance.catalog.models import Snapshot
+from maintenance.catalog.models import OwnerCode, Snapshot
+from maintenance.catalog.owner_code import owner_code, read_as_owner
 from maintenance.catalog.unreadable import unreadable_tables
 from maintenance.engine.look import Look
+from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName, quote
 from maintenance.partitioning.expiry import Expired, detached, expired_of, spans_of
 from maintenance.partitioning.fitness import unfit
@@ -85,26 +88,44 @@ def _search(
 ) -> Iterator[tuple[int, tuple[QualifiedName, ...]]]:
     """Look through partitions of one table, until one takes longer than locks may be held."""
     limit_s = look.policy.locks.lock_timeout.total_seconds()
-    for item in items:
+    due = list(items)
+    asked = {item.span.partition.oid for item in due} | {key.referencing for key in keys}
+    code = owner_code(look.connection, asked)
+    for item in due:
         began = time.perf_counter()
         try:
-            found = {name for key in keys for name in _pointing(look, item.relation, key)}
-        except psycopg.Error:  # too slow, locked, or no right to read: not known
+            found = {name for key in keys for name in _pointing(look, item, key, code)}
+        except (psycopg.Error, MaintenanceError):  # too slow, locked, no right: not known
             return
         if time.perf_counter() - began > limit_s and not found:
             return
         yield item.span.partition.oid, tuple(sorted(found))
 
 
-def _pointing(look: Look, partition: QualifiedName, key: Any) -> Iterator[QualifiedName]:
+def _pointing(
+    look: Look, item: Expired, key: Any, code: Mapping[int, OwnerCode]
+) -> Iterator[QualifiedName]:
     """Yield the tables that have rows which point to rows of a partition by a key."""
     pairs = zip(key.columns, key.referenced_columns, strict=True)
     equal = " AND ".join(f"r.{quote(one)} = p.{quote(other)}" for one, other in pairs)
     referencing = QualifiedName(key.schema, key.name)
+    rows_of = f"{referencing} r JOIN {item.relation} p ON {equal}"
     statement = (
-        "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c"
+        "SELECT n.nspname::text AS schema, c.relname::text AS name FROM pg_catalog.pg_class c"
         " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-        f" WHERE c.oid IN (SELECT r.tableoid FROM {referencing} r JOIN {partition} p ON {equal})"
+        f" WHERE c.oid IN (SELECT r.tableoid FROM {rows_of})"
     )
-    for schema, name in look.connection.execute(statement.encode()).fetchall():
-        yield QualifiedName(schema, name)
+    run = [code[oid] for oid in (key.referencing, item.span.partition.oid) if oid in code]
+    for row in _rows(look, statement, run):
+        yield QualifiedName(row["schema"], row["name"])
+
+
+def _rows(look: Look, statement: str, code: Sequence[OwnerCode]) -> list[dict[str, Any]]:
+    """Return the rows of a query, as the owner whose code it runs if there is one."""
+    if not code:
+        with look.connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(statement.encode()).fetchall()
+    first, *others = code
+    safe = first.safe and all(other.safe and other.owner == first.owner for other in others)
+    one = OwnerCode(first.owner, safe, " and ".join(each.what for each in code))
+    return read_as_owner(look.connection, one, statement, None, "looking for rows that point to it")

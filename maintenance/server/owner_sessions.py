@@ -4,18 +4,20 @@ They are opened when the first such statement comes, and closed together. One th
 forgets all that the owner's code may have left before it serves another.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
+import json
 from datetime import timedelta
+from decimal import Decimal
+from functools import partial
 from threading import Lock
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psycopg
 from psycopg.conninfo import make_conninfo
+from psycopg.types.json import set_json_loads
 
 from maintenance.errors import MaintenanceError, PrivilegeError, UnreachableError
-from maintenance.names import quote
+from maintenance.names import literal, quote
 from maintenance.server.owner_rights import OwnerRights, OwnerSession
 from maintenance.server.session import (
     Connection,
@@ -86,48 +88,45 @@ def needs_rights(connection: Connection, owner: str) -> bool:
     return owner != connection.info.user
 
 
-@contextmanager
-def reading_as(
-    beside: Connection, rights: OwnerRights, time_cap: timedelta, doing: str
-) -> Generator[tuple[OwnerSession, tuple[str, ...]]]:
-    """Yield a session for reading with an owner's rights, and the settings of each query.
+def read_as(
+    beside: Connection, rights: OwnerRights, query: str, time_cap: timedelta | None, doing: str
+) -> list[dict[str, Any]]:
+    """Return the rows of a query, by column as JSON has them, run with an owner's rights.
 
     Args:
-        beside: one of ours, whose server, database and role it has.
+        beside: a session of ours, whose server, database and role it has.
         rights: whose.
-        time_cap: for each query.
+        query: finished SQL whose names are qualified and whose columns have names.
+        time_cap: for the query; None for that of the session.
         doing: what it is for, such as `counting rows`; errors begin with it.
 
     Raises:
-        psycopg.errors.LockNotAvailable: somebody holds ACCESS EXCLUSIVE on what was looked at.
-        MaintenanceError: the server refused a query, or a query outlasted the cap.
+        psycopg.Error: as the server raised it.
+        MaintenanceError: we may not take such rights, or they don't suffice.
     """
-    settings = (
-        "SET LOCAL lock_timeout = '50ms'",
-        f"SET LOCAL statement_timeout = {milliseconds(time_cap)}",
-    )
+    cap = milliseconds(time_cap) if time_cap is not None else _statement_timeout(beside)
+    settings = ("SET LOCAL lock_timeout = '50ms'", f"SET LOCAL statement_timeout = {cap}")
     with OwnerSessions() as sessions:
         try:
-            yield sessions.session(beside, rights), settings
-        except psycopg.errors.LockNotAvailable:
-            raise
-        except psycopg.Error as exc:
-            raise told(exc, rights, beside, doing) from exc
+            return sessions.session(beside, rights).query(query, settings)
+        except psycopg.errors.InsufficientPrivilege as exc:
+            error = explain(exc, doing)
+            hint = error.hint or _grants(rights.owner, beside)
+            raise PrivilegeError(f"{error}, with the rights of {rights.owner}", hint=hint) from exc
 
 
-def told(exc: psycopg.Error, rights: OwnerRights, beside: Connection, doing: str) -> Exception:
-    """Return an error of ours for one of the server's, with the GRANT where the role lacks it."""
-    error = explain(exc, doing)
-    if isinstance(exc, psycopg.errors.InsufficientPrivilege):
-        error.hint = error.hint or grants(rights.owner, beside)
-        return PrivilegeError(str(error), hint=error.hint)
-    return error
+def _statement_timeout(connection: Connection) -> str:
+    row = connection.execute("SHOW statement_timeout").fetchone()
+    assert row is not None, "SHOW returns one row"
+    return literal(row[0])
 
 
-def grants(owner: str, connection: Connection) -> str:
-    """Return the GRANTs without which nothing can be run with an owner's rights."""
+def _grants(owner: str, connection: Connection) -> str:
     role, database = quote(connection.info.user), quote(connection.info.dbname)
-    return f"GRANT {quote(owner)} TO {role}; GRANT TEMPORARY ON DATABASE {database} TO {quote(owner)}"
+    return (
+        f"needed are GRANT {quote(owner)} TO {role} and"
+        f" GRANT TEMPORARY ON DATABASE {database} TO {quote(owner)}"
+    )
 
 
 def _opened(beside: Connection, rights: OwnerRights) -> Connection:
@@ -152,4 +151,7 @@ def _beside(connection: Connection) -> Connection:
         parameters.pop("hostaddr", None)
         parameters |= {"host": info.host, "port": str(info.port)}
     application = parameters.get("application_name", "maintenance")
-    return connect(make_conninfo("", **parameters), application=application, timeouts=_DEFAULTS)
+    opened = connect(make_conninfo("", **parameters), application=application, timeouts=_DEFAULTS)
+    # The rows of queries come as JSON: numbers in full.
+    set_json_loads(partial(json.loads, parse_float=Decimal), opened)
+    return opened

@@ -1,11 +1,12 @@
 -- list_incoming_keys: the foreign keys that point to the given tables
 -- since: 14
 -- params: tables oid[]
--- columns: referenced oid, schema text, name text, columns jsonb, referenced_columns jsonb
+-- columns: referenced oid, referencing oid, schema text, name text, columns jsonb, referenced_columns jsonb
 -- locks: none
 -- source: PostgreSQL manual, 53.13 pg_constraint
 SELECT
   k.confrelid AS referenced,
+  k.conrelid AS referencing,
   n.nspname::text AS schema,
   c.relname::text AS name,
   (SELECT pg_catalog.jsonb_agg(a.attname ORDER BY p.place)
