@@ -21,6 +21,7 @@ from maintenance.engine.subject import Subject
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError
 from maintenance.names import quote
 from maintenance.policy import Policy
+from maintenance.server.event_triggers import foreign_event_triggers
 from maintenance.server.session import explain
 from maintenance.visits import Visit
 
@@ -63,7 +64,11 @@ def _look_at(visit: Visit, *, records: bool) -> Sight:
     for subject in seeing:
         with visit.meter.spent_on(subject.name):
             plans[subject.name] = _signed(subject, _planned(subject, look, records=records))
-    further = (*_general(visit.policy, snapshot), *_half_blind(visit.policy, snapshot))
+    further = (
+        *_general(visit.policy, snapshot),
+        *_half_blind(visit.policy, snapshot),
+        *_endangered(visit),
+    )
     general = Plan(findings=further)
     subjects = frozenset(subject.name for subject in visit.subjects)
     plan = join([*plans.values(), general])
@@ -178,6 +183,19 @@ def _general(policy: Policy, snapshot: Snapshot) -> Iterator[Finding]:
             " horizons are counted from ours: set both by NTP",
             value=round(skew, 1),
             threshold=limit,
+        )
+
+
+def _endangered(visit: Visit) -> Iterator[Finding]:
+    """Name the event triggers for which `apply` changes nothing."""
+    for found in foreign_event_triggers(visit.connection):
+        name = f"{visit.policy.database.name}/{found.name}"
+        yield Finding(
+            FindingKind.PRIVILEGE_MISSING,
+            Severity.ERROR,
+            name,
+            f"{name}: {found.danger}, so apply changes nothing: {found.remedy}",
+            data={"function": found.function, "owner": found.function_owner},
         )
 
 

@@ -32,6 +32,7 @@ from maintenance.errors import (
 )
 from maintenance.looking import Sight, look_at
 from maintenance.policy import Policy
+from maintenance.server.event_triggers import refuse_foreign_event_triggers
 from maintenance.server.metering import Cost, metered
 from maintenance.sessions import on_database, on_history, on_store
 from maintenance.store import (
@@ -160,6 +161,7 @@ def apply(
         on_store(policy, environ) as store,
     ):
         _refuse_standby(identify(connection))
+        refuse_foreign_event_triggers(connection)
         migrate(store)
         journal = Journal(store, policy.database.name)
         journal.begin("apply", policy.hash)

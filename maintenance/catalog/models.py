@@ -281,7 +281,8 @@ class Table:
         key_strategy: `r` RANGE, `l` LIST, `h` HASH; None unless partitioned.
         key_columns: the partition key; None stands for an expression.
         manageable: whether we have the rights of the owner.
-        creatable: whether we and the owner may create tables in its schema.
+        lends: whether the owner may make the temporary function by which its rights are taken.
+        creatable: whether the owner may create tables in its schema.
         foreign_keys: tables it points to or that point to it.
         referenced_by: those of them that point to it.
         partitions: direct children, in no order.
@@ -303,6 +304,7 @@ class Table:
     key_strategy: str | None = None
     key_columns: tuple[str | None, ...] = ()
     manageable: bool = True
+    lends: bool = True
     creatable: bool = True
     foreign_keys: tuple[QualifiedName, ...] = ()
     referenced_by: tuple[QualifiedName, ...] = ()

@@ -360,6 +360,7 @@ def _table(row: Any, partitions: tuple[Partition, ...]) -> Table:
         key_strategy=row.key_strategy,
         key_columns=tuple(row.key_columns or ()),
         manageable=row.manageable,
+        lends=row.lends,
         creatable=row.creatable,
         foreign_keys=tuple(QualifiedName(*name) for name in row.foreign_keys or ()),
         referenced_by=tuple(QualifiedName(*name) for name in row.referenced_by or ()),

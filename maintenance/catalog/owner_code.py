@@ -54,6 +54,6 @@ def read_as_owner(
     if not code.safe:
         raise PrivilegeError(
             f"{doing}: it would run {code.what} with the rights of {code.owner}",
-            hint="let the table be owned by the role whose code it runs, or the code by the table's",
+            hint="let one role own both the table and the code",
         )
     return read_as(connection, OwnerRights(code.owner), query, time_cap, doing)

@@ -48,6 +48,6 @@ def allowed_time(n_tables: int) -> Ours:
     """
     limit = "pg_catalog.current_setting('statement_timeout')::pg_catalog.interval"
     return Ours(
-        "SELECT pg_catalog.set_config('statement_timeout', pg_catalog.ceil(GREATEST("
-        f"1000 * EXTRACT(epoch FROM {limit}), {MOST_MS_A_TABLE * n_tables}))::pg_catalog.text, true)"
+        "SELECT pg_catalog.set_config('statement_timeout', pg_catalog.ceil(GREATEST(1000 * EXTRACT("
+        f"epoch FROM {limit}), {MOST_MS_A_TABLE * n_tables}))::pg_catalog.text, true)"
     )

@@ -113,7 +113,8 @@ class Ladder:
     def _run_as(
         self, owner: OwnerSession, connection: Connection, step: Step, progress: Progress
     ) -> int:
-        assert not (step.concurrent or step.one_snapshot), "such statements run in no function"
+        assert not step.concurrent, "such a statement runs in no function"
+        assert not step.one_snapshot, "tries share no transaction"
         message = self.transaction(step, owner=owner)
 
         def attempt_once() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from maintenance import names
-from maintenance.catalog.models import Snapshot, Table
+from maintenance.catalog.models import Server, Snapshot, Table
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.keys import types_of
 from maintenance.names import quote
@@ -75,7 +75,7 @@ def _reasons(
         )
     yield from _key_reasons(policy, table)
     yield from _bound_reasons(policy, table, now)
-    yield from _privilege_reasons(policy, table, snapshot.server.role)
+    yield from _privilege_reasons(policy, table, snapshot.server)
 
 
 def _key_reasons(policy: PartitionPolicy, table: Table) -> Iterator[Finding]:
@@ -116,14 +116,20 @@ def _bound_reasons(policy: PartitionPolicy, table: Table, now: datetime) -> Iter
         )
 
 
-def _privilege_reasons(policy: PartitionPolicy, table: Table, role: str) -> Iterator[Finding]:
-    owner = quote(table.properties.owner)
+def _privilege_reasons(policy: PartitionPolicy, table: Table, server: Server) -> Iterator[Finding]:
+    owner, role = quote(table.properties.owner), quote(server.role)
     if not table.manageable:
         yield _finding(
             policy,
             FindingKind.PRIVILEGE_MISSING,
-            f"is owned by {owner}, and {quote(role)} is no member of that role:"
-            f" GRANT {owner} TO {quote(role)}",
+            f"is owned by {owner}, and {role} is no member of that role: GRANT {owner} TO {role}",
+        )
+    if not table.lends:
+        yield _finding(
+            policy,
+            FindingKind.PRIVILEGE_MISSING,
+            f"what is done to it runs with the rights of its owner {owner}, by way of a temporary"
+            f" function: GRANT TEMPORARY ON DATABASE {quote(server.database)} TO {owner}",
         )
     if not table.creatable:
         schema = quote(table.relation.schema)
@@ -131,7 +137,7 @@ def _privilege_reasons(policy: PartitionPolicy, table: Table, role: str) -> Iter
             policy,
             FindingKind.PRIVILEGE_MISSING,
             f"no partition can be created beside it:"
-            f" GRANT USAGE, CREATE ON SCHEMA {schema} TO {quote(role)}, {owner}",
+            f" GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}, {owner}",
         )
 
 

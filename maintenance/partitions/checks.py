@@ -76,19 +76,15 @@ def removal(tables: Sequence[QualifiedName], names: Iterable[str]) -> Step:
     return Step((take(locks), *(drop(tables[0], name) for name in names)), locks=locks)
 
 
-def excluding(
-    table: Table, column: str, codec: KeyCodec, first: Slot, last: Slot
-) -> HelperCheck:
-    """Return the CHECK that no row of the default partition lies from the first to the last slot."""
+def excluding(table: Table, column: str, codec: KeyCodec, first: Slot, last: Slot) -> HelperCheck:
+    """Return the CHECK that no row of the default partition is of the first to the last slot."""
     lower, upper = codec.literal(first.lower), codec.literal(last.upper)
     key = quote(column)
     return _check(table, _name("not", first), f"{key} < {lower} OR {key} >= {upper}")
 
 
-def within(
-    table: Table, column: str, codec: KeyCodec, first: Slot, last: Slot
-) -> HelperCheck:
-    """Return the CHECK that every row of the default partition lies from the first to the last."""
+def within(table: Table, column: str, codec: KeyCodec, first: Slot, last: Slot) -> HelperCheck:
+    """Return the CHECK that every row of the default partition is of the first to the last slot."""
     lower, upper = codec.literal(first.lower), codec.literal(last.upper)
     key = quote(column)
     condition = f"{key} IS NOT NULL AND {key} >= {lower} AND {key} < {upper}"

@@ -134,7 +134,8 @@ def with_rights(
         pinned: settings of the session, set again afterwards.
     """
     for ours, group in groupby(statements, lambda each: isinstance(each, Ours)):
-        yield from group if ours else guarded(";\n".join(group), rights, pinned)
+        neighbours = list(group)
+        yield from neighbours if ours else guarded(";\n".join(neighbours), rights, pinned)
 
 
 def is_answer(statement: str) -> bool:

@@ -18,6 +18,7 @@ from psycopg.types.json import set_json_loads
 
 from maintenance.errors import MaintenanceError, PrivilegeError, UnreachableError
 from maintenance.names import literal, quote
+from maintenance.server.event_triggers import refuse_foreign_event_triggers
 from maintenance.server.owner_rights import OwnerRights, OwnerSession
 from maintenance.server.session import (
     Connection,
@@ -45,7 +46,10 @@ class OwnerSessions:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Close what was opened."""
         self.close()
@@ -58,7 +62,7 @@ class OwnerSessions:
             rights: whose.
 
         Raises:
-            MaintenanceError: it can't be opened.
+            MaintenanceError: it can't be opened, or an event trigger would run code as us in it.
         """
         with self._lock:
             found = self._open.get(id(beside))
@@ -130,6 +134,8 @@ def _grants(owner: str, connection: Connection) -> str:
 
 
 def _opened(beside: Connection, rights: OwnerRights) -> Connection:
+    # The function is made before it can keep anything in.
+    refuse_foreign_event_triggers(beside)
     try:
         return _beside(beside)
     except UnreachableError as exc:

@@ -5,6 +5,7 @@ from pathlib import Path
 import psycopg
 
 from maintenance.errors import MaintenanceError, PrivilegeError
+from maintenance.server.event_triggers import refuse_foreign_event_triggers
 from maintenance.server.session import Connection, explain, rollback_quietly, run_sql
 from maintenance.server.sqlfiles import data_root
 
@@ -15,7 +16,8 @@ def migrate(connection: Connection) -> None:
     """Apply the migrations that the store lacks, all or none.
 
     Raises:
-        PrivilegeError: the role may not create the schema; the hint is the GRANT.
+        PrivilegeError: the role may not create the schema, or some role's code would run as ours
+            if it did; the hint is what to run.
         MaintenanceError: the store was made by a newer version of this software.
     """
     steps = _steps()
@@ -28,6 +30,7 @@ def migrate(connection: Connection) -> None:
         )
     if len(applied) == len(steps):
         return
+    refuse_foreign_event_triggers(connection)
     try:
         _apply(connection, steps)
     except psycopg.Error as exc:

@@ -1,7 +1,7 @@
 -- list_tables: one row for each of the named relations that exists
 -- since: 14
 -- params: schemas text[], names text[] (pairs)
--- columns: oid oid, schema text, name text, kind text, owner text, manageable bool, creatable bool, columns jsonb, key_strategy text, key_columns jsonb, replica_identity text, row_security bool, force_row_security bool, tablespace text, access_method text, targets jsonb, grants jsonb, column_grants jsonb, owner_lacks jsonb, default_grantees jsonb, foreign_keys jsonb, referenced_by jsonb, default_checks jsonb, default_secured bool, default_readable bool
+-- columns: oid oid, schema text, name text, kind text, owner text, manageable bool, lends bool, creatable bool, columns jsonb, key_strategy text, key_columns jsonb, replica_identity text, row_security bool, force_row_security bool, tablespace text, access_method text, targets jsonb, grants jsonb, column_grants jsonb, owner_lacks jsonb, default_grantees jsonb, foreign_keys jsonb, referenced_by jsonb, default_checks jsonb, default_secured bool, default_readable bool
 -- locks: none
 -- source: PostgreSQL manual, 53 System Catalogs
 -- Foreign keys are found once for all tables: nothing indexes what they point to.
@@ -16,12 +16,17 @@ SELECT
   c.relname::text AS name,
   c.relkind::text AS kind,
   pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
-  pg_catalog.pg_has_role(c.relowner, 'USAGE') AS manageable,
-  -- giving a table to its owner asks for that role's right too, unless a superuser gives it
-  (pg_catalog.has_schema_privilege(n.oid, 'CREATE')
-   AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
-   AND (pg_catalog.has_schema_privilege(c.relowner, n.oid, 'CREATE')
-        OR (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = current_user))) AS creatable,
+  -- from 16 on a member may be kept from SET ROLE
+  (pg_catalog.pg_has_role(c.relowner, 'USAGE')
+   AND pg_catalog.pg_has_role(c.relowner, CASE WHEN pg_catalog.current_setting('server_version_num')::int4
+                                                    >= 160000 THEN 'SET' ELSE 'MEMBER' END)) AS manageable,
+  -- what runs with the owner's rights runs in a temporary function of that role
+  (pg_catalog.pg_get_userbyid(c.relowner) = session_user
+   OR pg_catalog.has_database_privilege(c.relowner, pg_catalog.current_database(), 'TEMPORARY')) AS lends,
+  -- partitions are made by the owner, and looked at by us
+  (pg_catalog.has_schema_privilege(c.relowner, n.oid, 'CREATE')
+   AND pg_catalog.has_schema_privilege(c.relowner, n.oid, 'USAGE')
+   AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')) AS creatable,
   (SELECT pg_catalog.jsonb_agg(
             pg_catalog.jsonb_build_array(a.attname, pg_catalog.format_type(a.atttypid, NULL))
             ORDER BY a.attnum)

@@ -4,7 +4,6 @@ Each piece of code here says in the server's log who it runs as, also where noth
 or all is rolled back, and before that tries to take the session's own role.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,9 +17,10 @@ from maintenance import maintain
 from maintenance.engine.actions import RECURRING
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.runner import Outcome
+from maintenance.errors import PrivilegeError
 from maintenance.notify import notify
 from maintenance.policy import Policy
-from tests.builders import Database, Role, make_role
+from tests.builders import Database, Role
 from tests.policies import make_policy
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -58,7 +58,7 @@ CREATE TRIGGER row_trigger BEFORE INSERT OR UPDATE OR DELETE ON ev
 CREATE TRIGGER statement_trigger AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON ev
   EXECUTE FUNCTION fired('statement trigger');
 CREATE TABLE ev_default PARTITION OF ev DEFAULT;
-INSERT INTO ev SELECT timestamptz '2026-11-02' - interval '2 months' * (n % 2), n, n, n, ROW(n, n)::pair
+INSERT INTO ev SELECT timestamptz '2026-11-02' - interval '2 months' * (n % 2), n, n, n, (1, n)::pair
   FROM generate_series(1, 50) n;
 
 -- a default partition all of whose rows are of one month
@@ -185,7 +185,7 @@ def stage(database: Database, owner_role: Role, limited_role: Role) -> Iterator[
         f" GRANT {tenant.name}, pg_read_all_data, pg_monitor TO {role.name}"
     )
     log = database.server.log
-    yield Stage(database, tenant, role, Spies(log, os.stat(log).st_size))
+    return Stage(database, tenant, role, Spies(log, log.stat().st_size))
 
 
 def section(name: str, **others: Any) -> dict[str, Any]:
@@ -267,3 +267,28 @@ def test_no_command_runs_owners_code_with_more_than_the_owners_rights(
     )
     assert rows == [(50, 25, 50, 50, True, 40)]
     assert "analytics_stale" in {f.kind for f in report.findings if f.object == "app.seen"}
+
+
+@pytest.mark.pg("== 16")
+@pytest.mark.parametrize("event", ["ddl_command_start", "ddl_command_end", "sql_drop"])
+def test_event_trigger_with_a_function_of_the_owners_keeps_us_from_changing_anything(
+    stage: Stage, tmp_path: Path, event: str
+) -> None:
+    policy = stage.policy(tmp_path, section("ev"))
+    stage.database.execute(
+        "CREATE FUNCTION app.changed() RETURNS event_trigger LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM app.spy(''event trigger''); END';"
+        f"ALTER FUNCTION app.changed() OWNER TO {stage.tenant.name};"
+        f'CREATE EVENT TRIGGER "On change" ON {event} EXECUTE FUNCTION app.changed()'
+    )
+    found = maintain.check(policy, environ={}).findings
+    assert ('app/"On change"', FindingKind.PRIVILEGE_MISSING) in {
+        (finding.object, finding.kind) for finding in found
+    }
+    for change in (maintain.apply, notify):
+        with pytest.raises(PrivilegeError):
+            change(policy, environ={}, now=NOW)
+    assert stage.roles <= {stage.tenant.name}
+
+    stage.database.execute("ALTER FUNCTION app.changed() OWNER TO postgres")
+    assert not [f for f in maintain.check(policy, environ={}).findings if "On change" in f.object]
