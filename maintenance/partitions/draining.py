@@ -46,6 +46,7 @@ def _capture(outlook: Outlook) -> Step:
             for name in names
         ),
         locks=tuple(Lock(name, LockMode.SHARE_ROW_EXCLUSIVE) for name in names),
+        owner=outlook.table.properties.owner,
     )
 
 
@@ -60,6 +61,7 @@ def _exchange(outlook: Outlook, slots: Sequence[Slot]) -> Step:
             f"ALTER TABLE {table.relation} ATTACH PARTITION {default} DEFAULT",
         ),
         locks=exchange_locks(table),
+        owner=table.properties.owner,
     )
 
 

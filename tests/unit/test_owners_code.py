@@ -1,0 +1,122 @@
+"""Every kind of action and every place that sends SQL says whether that can run an owner's code."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from maintenance.engine.actions import ActionKind
+from tests.builders import ROOT
+
+AS_OWNER = "with the owner's rights, by `Step.owner` or `Workbench.owner_session`"
+BY_SERVER = "the server takes the rights of the relation's owner itself"
+NO_CODE = "it evaluates nothing that an owner wrote"
+
+ACTIONS: dict[ActionKind, tuple[str, str]] = {
+    ActionKind.CREATE_PARTITION: (AS_OWNER, "ATTACH evaluates constants in CHECKs and indexes"),
+    ActionKind.ATTACH_PARTITION: (AS_OWNER, "the same"),
+    ActionKind.CREATE_DEFAULT: (AS_OWNER, "the same"),
+    ActionKind.DRAIN_DEFAULT: (AS_OWNER, "rows pass through CHECKs, generated columns, domains"),
+    ActionKind.SWAP_DEFAULT: (AS_OWNER, "ATTACH"),
+    ActionKind.REPAIR_PARTITION: (NO_CODE, "owner, grants, settings, comments"),
+    ActionKind.REMOVE_LEFTOVERS: (AS_OWNER, "TRUNCATE of copies fires triggers; else drops"),
+    ActionKind.FINALIZE_DETACH: (NO_CODE, "catalog only"),
+    ActionKind.ARCHIVE_PARTITION: (NO_CODE, "COPY of a table is not planned"),
+    ActionKind.DETACH_PARTITION: (NO_CODE, "CONCURRENTLY only where no CHECK holds such code"),
+    ActionKind.DROP_PARTITION: (NO_CODE, "drops"),
+    ActionKind.RESTORE_PARTITION: (AS_OWNER, "INSERT into the owner's table"),
+    ActionKind.ANALYZE_TABLE: (BY_SERVER, "ANALYZE"),
+    ActionKind.VACUUM_TABLE: (BY_SERVER, "VACUUM"),
+    ActionKind.INVALIDATE_CACHE: (NO_CODE, "another server"),
+    ActionKind.RECALCULATE_ROWS: (AS_OWNER, "UPDATE of the owner's table"),
+    ActionKind.CREATE_MATVIEW: (BY_SERVER, "populated once it is its owner's"),
+    ActionKind.REFRESH_MATVIEW: (BY_SERVER, "REFRESH"),
+    ActionKind.INDEX_MATVIEW: (BY_SERVER, "CREATE INDEX"),
+    ActionKind.REBUILD_MATVIEW: (BY_SERVER, "populated once it is its owner's"),
+    ActionKind.REINDEX: (BY_SERVER, "REINDEX"),
+    ActionKind.REMOVE_REBUILD: (NO_CODE, "drops an index"),
+}
+
+CATALOG = "reads the catalog or settings"
+STORE = "the store, which is ours"
+ROWS = "reads rows of others, as their owner where that runs code"
+
+SENDERS = {
+    "analytics/observe.py": ROWS,
+    "analytics/recalculation.py": AS_OWNER,
+    "archives/content.py": "COPY of a table is not planned",
+    "archives/loading.py": AS_OWNER,
+    "archives/restoring.py": AS_OWNER,
+    "archives/writing.py": CATALOG,
+    "bloat/history.py": STORE,
+    "bloat/looking_back.py": STORE,
+    "bloat/measuring.py": "functions of pgstattuple read blocks",
+    "bloat/rebuilding.py": BY_SERVER,
+    "caching/history.py": STORE,
+    "catalog/counting.py": ROWS,
+    "catalog/observe.py": ROWS,
+    "catalog/owner_code.py": ROWS,
+    "engine/ladder.py": AS_OWNER,
+    "engine/recall.py": STORE,
+    "engine/runlock.py": CATALOG,
+    "freshness.py": STORE,
+    "indexes/history.py": STORE,
+    "matviews/definitions.py": "stores a query and does not run it",
+    "matviews/measuring.py": ROWS,
+    "matviews/rebuild.py": BY_SERVER,
+    "matviews/writing.py": BY_SERVER,
+    "overview/looking.py": STORE,
+    "partitions/drain/copying.py": AS_OWNER,
+    "partitions/drain/executor.py": AS_OWNER,
+    "partitions/drain/following.py": AS_OWNER,
+    "partitions/drain/preparing.py": AS_OWNER,
+    "partitions/drain/proof.py": AS_OWNER,
+    "partitions/drain/transactions.py": AS_OWNER,
+    "retention/apply.py": NO_CODE,
+    "retention/looking.py": ROWS,
+    "server/metering.py": "counts what others send",
+    "server/owner_rights.py": AS_OWNER,
+    "server/owner_sessions.py": AS_OWNER,
+    "server/session.py": CATALOG,
+    "statistics/baselines.py": STORE,
+    "workload/history.py": STORE,
+    "workload/looking_back.py": STORE,
+    "workload/observing.py": CATALOG,
+    "workload/statements.py": "reads pg_stat_statements, an extension's",
+}
+"""Modules that send SQL of their own; statements of the library read catalog and store alone."""
+
+_SEND = {"execute", "run_sql", "transact", "query", "read_as", "read_as_owner", "stream", "mogrify"}
+_BARE = _SEND - {"execute", "query", "stream"}
+_ELSEWHERE = {"alerts", "cache", "cli", "demo", "orchestration", "store"}
+"""Packages without a session on the maintained database, and the store's own."""
+
+
+@pytest.mark.parametrize("kind", ActionKind)
+def test_kind_of_action_says_whether_it_runs_owners_code(kind: ActionKind) -> None:
+    assert kind in ACTIONS, f"{kind}: can it run code that a table's owner wrote? as whom?"
+
+
+def test_module_that_sends_sql_says_whether_it_runs_owners_code() -> None:
+    found = set(_senders())
+    assert found - SENDERS.keys() == set(), "can they run code that a table's owner wrote? as whom?"
+    assert SENDERS.keys() - found == set(), "send nothing any more"
+
+
+def _senders() -> Iterator[str]:
+    package = ROOT / "maintenance"
+    for path in package.rglob("*.py"):
+        place = path.relative_to(package)
+        if place.parts[0] not in _ELSEWHERE and _sends(path):
+            yield place.as_posix()
+
+
+def _sends(path: Path) -> bool:
+    calls = (
+        node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+    )
+    return any(
+        func.attr in _SEND if isinstance(func, ast.Attribute) else getattr(func, "id", "") in _BARE
+        for func in calls
+    )
