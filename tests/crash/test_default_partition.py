@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import Database
+from tests.builders import Database, Role
 from tests.crowd import FAR, NEIGHBOURS, SPREAD, build, crowd, moments, month, rows_there
 from tests.interruptions import OURS, Interruption, Process, crash_server, end_backends, kill_client
 from tests.policies import EVENTS, write_policy
@@ -36,10 +36,11 @@ LIMIT_S = 3600
 """Of a proof with dozens of runs, on a machine that has much other work."""
 
 
-def start(database: Database, folder: Path) -> Process:
-    """The command line, at work on the default partition."""
+def start(database: Database, folder: Path, role: Role | None) -> Process:
+    """The command line, at work on the default partition, by default as the superuser."""
     section = {**EVENTS, "premake": 2, "start": month(-3)[:7]}
-    policy = write_policy(folder, database.url, section, locks={"give_up_after": "1 minute"})
+    url = database.url_of(role) if role is not None else database.url
+    policy = write_policy(folder, url, section, locks={"give_up_after": "1 minute"})
     program = [sys.executable, "-c", "from maintenance.cli import main; main()"]
     return subprocess.Popen(
         [*program, "apply", "--only", "partitions", "--policy", str(policy)],
@@ -57,9 +58,13 @@ def wait_until(condition: Callable[[], bool], limit_s: float = 120) -> None:
 
 
 def interrupted(
-    database: Database, folder: Path, interrupt: Interruption, dice: random.Random
+    database: Database,
+    folder: Path,
+    interrupt: Interruption,
+    dice: random.Random,
+    role: Role | None = None,
 ) -> None:
-    with start(database, folder) as process:
+    with start(database, folder, role) as process:
         sign = dice.choice([OURS, LEFT, LEFT])
         wait_until(lambda: bool(database.execute(sign)) or process.poll() is not None)
         if sign == OURS:  # what is there may be gone soon
@@ -70,8 +75,8 @@ def interrupted(
     wait_until(lambda: not database.execute(OURS))
 
 
-def completed(database: Database, folder: Path) -> None:
-    with start(database, folder) as process:
+def completed(database: Database, folder: Path, role: Role | None = None) -> None:
+    with start(database, folder, role) as process:
         out, said = process.communicate()
     assert process.returncode == 0, out + said
     assert database.execute(LEFT) == []
@@ -85,13 +90,14 @@ def prove(
     interrupt: Interruption,
     n_times: int,
     busy: list[str],
+    role: Role | None = None,
 ) -> None:
     """Interrupt runs again and again, let one end, and settle the account."""
     dice = random.Random(f"{SEED} {interrupt.__name__} {n_times}")
     with crowd(database, busy, dice.randrange(1 << 30)) as people:
         for _ in range(n_times):
-            interrupted(database, folder, interrupt, dice)
-        completed(database, folder)
+            interrupted(database, folder, interrupt, dice, role)
+        completed(database, folder, role)
     assert people.errors == []
     assert people.n_written > 50
     assert people.n_read > 5
@@ -129,6 +135,26 @@ def test_swap_that_was_interrupted_is_done_by_a_later_run(
     database: Database, tmp_path: Path
 ) -> None:
     prove_swap(database, tmp_path, kill_client, n_times=2)
+
+
+@pytest.mark.pg("== 15")
+@pytest.mark.parametrize(
+    "interrupt", [kill_client, pytest.param(end_backends, marks=pytest.mark.slow)]
+)
+def test_drain_with_the_rights_of_an_owner_is_done_by_a_later_run(
+    database: Database,
+    tmp_path: Path,
+    owner_role: Role,
+    limited_role: Role,
+    interrupt: Interruption,
+) -> None:
+    build(database, [-1], [*moments(*SPREAD), *FAR], 15_000)
+    database.give_to(owner_role)
+    database.execute(
+        f"GRANT CREATE ON SCHEMA public TO {owner_role.name};"
+        f" GRANT {owner_role.name}, pg_read_all_data, pg_monitor TO {limited_role.name}"
+    )
+    prove(database, tmp_path, interrupt, 2, [*moments(*SPREAD, -1), *FAR], limited_role)
 
 
 @pytest.mark.slow
