@@ -30,6 +30,7 @@ from maintenance.keys import FUTURE, PAST, KeyCodec
 from maintenance.names import QualifiedName
 from maintenance.partitioning.coverage import coverage_of
 from maintenance.policy import PartitionPolicy, Policy
+from maintenance.server.event_triggers import refuse_foreign_event_triggers
 from maintenance.server.session import fetch
 from maintenance.sessions import on_database, on_history
 
@@ -121,6 +122,7 @@ def restore_period(
             policy.database.search_path,
             progress,
         )
+        refuse_foreign_event_triggers(connection)
         with exclusive_run(connection, locks.give_up_after, progress):
             if into is None:
                 _refuse_elsewhere(table, parent, manifest)
