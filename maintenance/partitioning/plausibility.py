@@ -250,7 +250,10 @@ def _reading(encoding: KeyEncoding, codec: KeyCodec, bound: str) -> Reading | No
     literals = _literals(bound)
     other = KeyCodec(encoding, codec.type, codec.zone)
     lower, upper = (other.moment(literal) for literal in literals)
-    if not _plausible_reading(lower, upper, literals):
+    if lower >= upper or not _plausible_reading(lower, upper, literals):
+        return None
+    # Every small number is a snowflake of the moment in which its epoch begins.
+    if isinstance(encoding, Snowflake) and encoding.epoch in (lower, upper):
         return None
     # Among the many values of a snowflake every number is some moment: only a clean one counts.
     is_vague = isinstance(encoding, Snowflake) or isinstance(codec.encoding, Snowflake)

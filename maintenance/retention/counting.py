@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -17,7 +17,7 @@ from maintenance.partitioning.coverage import Span
 from maintenance.partitioning.expiry import Expired
 from maintenance.partitioning.window import current_period
 from maintenance.policy import PartitionPolicy
-from maintenance.retention.evidence import NO_EVIDENCE, Evidence, Seen
+from maintenance.retention.evidence import NO_EVIDENCE, Evidence, Seen, Taken
 from maintenance.server.session import Connection, fetch
 
 MOST_COUNTED = 200
@@ -72,10 +72,20 @@ def record_evidence(look: Look, evidence: Evidence) -> None:
     if evidence.inserted:
         parameters = {
             "database": look.policy.database.name,
-            "inserted": Jsonb({str(oid): n for oid, n in evidence.inserted.items()}),
+            "inserted": Jsonb(_record(evidence, look.now)),
             "all": look.request == EVERYTHING,
         }
         look.store.execute(_UPSERT, parameters)
+
+
+def _record(evidence: Evidence, now: datetime) -> dict[str, list[Any]]:
+    """Return by OID the count, and where rows were taken lately how many and when."""
+    record: dict[str, list[Any]] = {}
+    for oid, inserted in evidence.inserted.items():
+        taken = evidence.taken(oid, now)
+        lately = [] if taken is None else [taken.n_rows, taken.at.isoformat()]
+        record[str(oid)] = [inserted, *lately]
+    return record
 
 
 def _counted(each: Candidate, now: datetime) -> Iterator[Partition]:
@@ -101,13 +111,19 @@ def _before(look: Look, oids: Sequence[int]) -> dict[int, Seen]:
     # The store may still be that of an older version; then no look is known.
     with suppress(psycopg.errors.UndefinedTable):
         rows = look.store.execute(
-            "SELECT e.key, e.value, i.seen_at FROM maintenance.partition_inserts i,"
-            " pg_catalog.jsonb_each_text(i.inserted) e"
+            "SELECT e.key, e.value FROM maintenance.partition_inserts i,"
+            " pg_catalog.jsonb_each(i.inserted) e"
             " WHERE i.database = %s AND e.key = ANY (%s)",
             (look.policy.database.name, [str(oid) for oid in oids]),
         ).fetchall()
-        return {int(oid): Seen(int(inserted), at) for oid, inserted, at in rows}
+        return {int(oid): _read(*facts) for oid, facts in rows}
     return {}
+
+
+def _read(inserted: int, n_rows: int | None = None, at: str | None = None) -> Seen:
+    if n_rows is None or at is None:
+        return Seen(inserted)
+    return Seen(inserted, Taken(n_rows, datetime.fromisoformat(at)))
 
 
 def partitions_in_use(each: Candidate, now: datetime) -> list[Partition]:
