@@ -14,7 +14,7 @@ from maintenance.engine.requests import EVERYTHING
 from maintenance.keys import Snowflake
 from maintenance.names import QualifiedName
 from maintenance.partitioning.coverage import Span
-from maintenance.partitioning.expiry import Expired
+from maintenance.partitioning.expiry import Expired, label
 from maintenance.partitioning.window import current_period
 from maintenance.policy import PartitionPolicy
 from maintenance.retention.evidence import NO_EVIDENCE, Evidence, Seen, Taken
@@ -57,6 +57,7 @@ def look_for_evidence(look: Look, candidates: Sequence[Candidate]) -> Evidence:
         return Evidence(inserted)
     oids = [item.span.partition.oid for each in due for item in each.due[:MOST_COUNTED]]
     rowless = frozenset(_rowless(look, due))
+    rowless -= _made_by_us(look, [each for each in due if each.section.table in rowless])
     everything = rowless | {each.section.table for each in due if len(each.due) == len(each.spans)}
     return Evidence(
         inserted,
@@ -156,6 +157,34 @@ def _rowless(look: Look, due: Sequence[Candidate]) -> Iterator[QualifiedName]:
     for table, partitions in unsure.items():
         if filled.isdisjoint(leaf for p in partitions for leaf in _leaves(p)):
             yield table
+
+
+def _made_by_us(look: Look, due: Sequence[Candidate]) -> frozenset[QualifiedName]:
+    """Return the tables of which all partitions that are due were made by runs of ours.
+
+    Made for the period that they are read as now, they prove that they are read rightly. A
+    snowflake's epoch may have been wrong then too.
+    """
+    asked = {
+        each.section.table: {
+            (str(item.relation), label(each.section, item.span)) for item in each.due
+        }
+        for each in due
+        if not isinstance(each.section.encoding, Snowflake)
+    }
+    if look.store is None or not asked:
+        return frozenset()
+    with suppress(psycopg.errors.UndefinedTable):
+        rows = look.store.execute(
+            "SELECT DISTINCT j.object, j.period FROM maintenance.journal j"
+            " JOIN maintenance.run r ON r.id = j.run_id"
+            " WHERE r.database = %s AND j.object = ANY (%s) AND j.outcome = 'done'"
+            " AND j.kind = 'create_partition'",
+            (look.policy.database.name, [name for made in asked.values() for name, _ in made]),
+        ).fetchall()
+        made = set(rows)
+        return frozenset(table for table, wanted in asked.items() if wanted <= made)
+    return frozenset()
 
 
 def _retired_before(look: Look, tables: frozenset[QualifiedName]) -> frozenset[QualifiedName]:

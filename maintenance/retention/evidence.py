@@ -33,7 +33,8 @@ class Evidence:
     Attributes:
         inserted: rows taken since the server counts.
         before: the same at the last look that was recorded; what it did not count is missing.
-        rowless: tables of which no partition that should be in use holds a row.
+        rowless: tables of which no partition that should be in use holds a row, unless runs of
+            ours have made all that are due.
         retired_before: those of them of which earlier runs have retired partitions.
     """
 
