@@ -1,5 +1,6 @@
 """Counting the rows that partitions take, and keeping the counts for the next look."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -91,8 +92,8 @@ def _record(evidence: Evidence, now: datetime) -> dict[str, list[Any]]:
 
 def _counted(each: Candidate, now: datetime) -> Iterator[Partition]:
     yield from (item.span.partition for item in each.due[:MOST_COUNTED])
-    begun = [span.partition for span in each.spans if span.lower <= now]
-    yield from begun[-N_IN_USE:]
+    n_begun = bisect_right(each.spans, now, key=lambda span: span.lower)
+    yield from (span.partition for span in each.spans[max(0, n_begun - N_IN_USE) : n_begun])
 
 
 def _leaves(partition: Partition) -> list[int]:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from maintenance.catalog.history import History
 from maintenance.catalog.models import Column, MarkedTable, Partition, Snapshot
 from maintenance.ddl.marks import marked
 from maintenance.engine.findings import FindingKind, Severity
@@ -372,6 +373,7 @@ def test_detached_table_that_the_policy_keeps_by_now_is_not_dropped(
         "period": "2026-01",
         "at": "2026-11-01T00:00:00+00:00",
     }
-    table = MarkedTable(9, QualifiedName("public", name), marked(None, mark), False, 0)
-    result = keeping(*months("2026-10", "2026-11"), marked=(table,))
+    table = MarkedTable(9, QualifiedName("public", name), marked(None, mark), False, 0, "owner")
+    history = History(detached_from={9: frozenset({"public.events"})})
+    result = keeping(*months("2026-10", "2026-11"), marked=(table,), history=history)
     assert gone(result) == (set() if stays else {9})
