@@ -15,8 +15,9 @@ from maintenance.archives.place import ArchivePlace
 from maintenance.archives.reading import list_archives, read_manifest
 from maintenance.archives.restoring import Restored, Restorer
 from maintenance.archives.stores import require_packages
-from maintenance.catalog.models import Common, Table
+from maintenance.catalog.models import Common, Snapshot, Table
 from maintenance.catalog.observe import look_up, observe
+from maintenance.engine.findings import FindingKind
 from maintenance.engine.ladder import Ladder, Progress, silent
 from maintenance.engine.runlock import exclusive_run
 from maintenance.errors import (
@@ -29,6 +30,7 @@ from maintenance.errors import (
 from maintenance.keys import FUTURE, PAST, KeyCodec
 from maintenance.names import QualifiedName
 from maintenance.partitioning.coverage import coverage_of
+from maintenance.partitioning.fitness import unfit
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.server.event_triggers import refuse_foreign_event_triggers
 from maintenance.server.session import fetch
@@ -132,6 +134,7 @@ def restore_period(
                     place, manifest, into or manifest.partition, owner=owner
                 )
             else:
+                _refuse_misread(policy, snapshot, table, now or datetime.now(UTC))
                 _refuse_present(policy, parent, manifest)
                 restored = restorer.attached(place, manifest, parent, until)
     held = until.isoformat() if restored.attached else None
@@ -204,6 +207,18 @@ def _refuse_elsewhere(table: QualifiedName, parent: Table | None, manifest: Mani
             f"{manifest.partition}: this is the archived table's name by its manifest, and no"
             f" partition of {table} is in that schema",
             hint="say under which name to restore it: --as",
+        )
+
+
+def _refuse_misread(
+    policy: Policy, snapshot: Snapshot, table: QualifiedName, now: datetime
+) -> None:
+    """Attach nothing to a table whose bounds are not what the policy says."""
+    section = _section(policy, table)
+    found = unfit(section, snapshot, now) if section is not None else None
+    if found is not None and found.kind is FindingKind.PARTITION_KEY_MISMATCH:
+        raise ArchiveError(
+            found.message, hint="correct the policy, or restore it as a table of its own (--as)"
         )
 
 

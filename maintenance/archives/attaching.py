@@ -25,7 +25,7 @@ BOUNDS_CHECK = "maintenance_restored_bounds"
 AWAY_CHECK = "maintenance_restoring_away"
 """On the default partition, while a restore is under way."""
 
-_BOUND = re.compile(r"FOR VALUES FROM \(('[^']*'|MINVALUE)\) TO \(('[^']*'|MAXVALUE)\)\Z")
+_BOUND = re.compile(r"FOR VALUES FROM \(('[^']*'|\d+|MINVALUE)\) TO \(('[^']*'|\d+|MAXVALUE)\)\Z")
 
 
 class _Range(NamedTuple):

@@ -4,7 +4,7 @@ An integer says nothing of its unit: 1793491200 is a November in seconds and 20 
 in milliseconds. So the bounds are read by every encoding there is, and those readings decide.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -40,6 +40,8 @@ _DAYS = {
 _FEW = 2
 """So many partitions of odd bounds may be the beginning of a table; more are its habit."""
 _SAME_WIDTH = 1.1
+_SAMPLED = 20
+"""So many ranges at either end are asked whether they lie on the clock; plain numbers seldom do."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -103,15 +105,14 @@ def mismatch(policy: PartitionPolicy, table: Table, now: datetime) -> Mismatch |
     for partition, bound in bounds:
         try:
             each = Range(*read_bound(bound or "", codec), partition)
-        except ValueError as exc:
-            return _unreadable(policy, partition, str(exc))
+        except ValueError:
+            return _unreadable(policy, partition)
         # Whether one fits settles it for types that hold nothing but time: most often the first.
         if codec.encoding is Encoding.NATIVE and _fits(each, policy.interval, codec.encoding):
             return None
         ranges.append(each)
-    ranges.sort(key=lambda each: each.lower)
     if codec.encoding is Encoding.NATIVE:
-        return _native_mismatch(policy, ranges)
+        return _native_mismatch(policy, _in_order(ranges))
     return _encoded_mismatch(policy, codec, ranges, now)
 
 
@@ -153,27 +154,39 @@ def _native_mismatch(policy: PartitionPolicy, ranges: Sequence[Range]) -> Mismat
 def _encoded_mismatch(
     policy: PartitionPolicy, codec: KeyCodec, ranges: Sequence[Range], now: datetime
 ) -> Mismatch | None:
-    known = [each for each in ranges if set(each.literals) != {"MINVALUE", "MAXVALUE"}]
-    if not known:
+    """Tell why integers or identifiers can't be what the policy says; most of the time at once."""
+    clear: list[Range] = []
+    odd: list[Range] = []
+    for each in ranges:
+        if _PLAUSIBLE_FROM <= each.lower < each.upper < _PLAUSIBLE_TO:
+            clear.append(each)
+        elif set(each.literals) != {"MINVALUE", "MAXVALUE"}:
+            odd.append(each)
+    if not clear and not odd:
         return None
-    guess = _guess(codec, known)
-    foreign = [each for each in known if _means_another(codec, each)]
-    unlikely = [each for each in known if _is_unlikely(each)]
-    if foreign or 2 * len(unlikely) > len(known):
-        return _of_another_encoding(policy, known, foreign or unlikely, guess)
-    bounded = [each for each in known if each.is_bounded]
+    foreign = [each for each in odd if _means_another(codec, each)]
+    unlikely = [each for each in odd if _is_unlikely(each)]
+    known = [*clear, *odd]
+    if foreign or len(unlikely) > len(known) / 2:
+        return _of_another_encoding(policy, codec, _in_order(known), _in_order(foreign or unlikely))
+    bounded = [*clear, *(each for each in odd if each.is_bounded)]
     if bounded and not _has_interval(policy, bounded, now):
-        return _not_of_interval(policy, bounded, guess)
+        return _not_of_interval(policy, _in_order(bounded), _guess(codec, known))
     if not names_agree(policy, ranges):
-        return _named_otherwise(policy, ranges, guess)
+        return _named_otherwise(policy, _in_order(ranges), _guess(codec, known))
     return None
+
+
+def _in_order(ranges: Iterable[Range]) -> list[Range]:
+    return sorted(ranges, key=lambda each: each.lower)
 
 
 def _has_interval(policy: PartitionPolicy, bounded: Sequence[Range], now: datetime) -> bool:
     fits = any(_fits(each, policy.interval, policy.encoding) for each in bounded)
     if fits:
-        ends = [end for each in bounded for end in (each.lower, each.upper)]
-        return 2 * sum(map(_on_the_clock, ends)) >= len(ends)
+        # Neighbours: what is apart by a fixed step may be on the clock each time.
+        sample = [*bounded[:_SAMPLED], *bounded[-_SAMPLED:]]
+        return 2 * sum(map(_is_on_the_clock, sample)) >= len(sample)
     if _common_interval(bounded, policy.encoding) is not None:
         return False
     # A table that was just begun in the middle of a period, or converted with all its past in one.
@@ -250,7 +263,10 @@ def _reading(encoding: KeyEncoding, codec: KeyCodec, bound: str) -> Reading | No
     literals = _literals(bound)
     other = KeyCodec(encoding, codec.type, codec.zone)
     lower, upper = (other.moment(literal) for literal in literals)
-    if not _plausible_reading(lower, upper, literals):
+    if lower >= upper or not _plausible_reading(lower, upper, literals):
+        return None
+    # Every small number is a snowflake of the moment in which its epoch begins.
+    if isinstance(encoding, Snowflake) and encoding.epoch in (lower, upper):
         return None
     # Among the many values of a snowflake every number is some moment: only a clean one counts.
     is_vague = isinstance(encoding, Snowflake) or isinstance(codec.encoding, Snowflake)
@@ -342,8 +358,9 @@ def _written(encoding: KeyEncoding) -> str:
 
 
 def _of_another_encoding(
-    policy: PartitionPolicy, known: Sequence[Range], odd: Sequence[Range], guess: Guess | None
+    policy: PartitionPolicy, codec: KeyCodec, known: Sequence[Range], odd: Sequence[Range]
 ) -> Mismatch:
+    guess = _guess(codec, known)
     example = odd[-1]
     n_odd, n_known = len(odd), len(known)
     share = f"{n_odd} of its {n_known} partitions" if n_odd < n_known else "its partitions"
@@ -391,10 +408,10 @@ def _named_otherwise(
     return Mismatch(text, _facts(guess, named))
 
 
-def _unreadable(policy: PartitionPolicy, partition: Partition, reason: str) -> Mismatch:
+def _unreadable(policy: PartitionPolicy, partition: Partition) -> Mismatch:
     text = (
-        f"the bound of {partition.relation} can't be read as {policy.encoding.value}: {reason};"
-        " correct encoding or column in the policy"
+        f"the bound of {partition.relation} can't be read as {policy.encoding.value}:"
+        f" {partition.bound}; correct encoding or column in the policy"
     )
     partitions = [str(partition.relation)]
     return Mismatch(text, {"encoding": None, "interval": None, "partitions": partitions})

@@ -1,9 +1,10 @@
 """Counting the rows that partitions take, and keeping the counts for the next look."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -14,10 +15,10 @@ from maintenance.engine.requests import EVERYTHING
 from maintenance.keys import Snowflake
 from maintenance.names import QualifiedName
 from maintenance.partitioning.coverage import Span
-from maintenance.partitioning.expiry import Expired
+from maintenance.partitioning.expiry import Expired, label
 from maintenance.partitioning.window import current_period
 from maintenance.policy import PartitionPolicy
-from maintenance.retention.evidence import NO_EVIDENCE, Evidence, Seen
+from maintenance.retention.evidence import NO_EVIDENCE, Evidence, Seen, Taken
 from maintenance.server.session import Connection, fetch
 
 MOST_COUNTED = 200
@@ -57,6 +58,7 @@ def look_for_evidence(look: Look, candidates: Sequence[Candidate]) -> Evidence:
         return Evidence(inserted)
     oids = [item.span.partition.oid for each in due for item in each.due[:MOST_COUNTED]]
     rowless = frozenset(_rowless(look, due))
+    rowless -= _made_by_us(look, [each for each in due if each.section.table in rowless])
     everything = rowless | {each.section.table for each in due if len(each.due) == len(each.spans)}
     return Evidence(
         inserted,
@@ -72,16 +74,26 @@ def record_evidence(look: Look, evidence: Evidence) -> None:
     if evidence.inserted:
         parameters = {
             "database": look.policy.database.name,
-            "inserted": Jsonb({str(oid): n for oid, n in evidence.inserted.items()}),
+            "inserted": Jsonb(_record(evidence, look.now)),
             "all": look.request == EVERYTHING,
         }
         look.store.execute(_UPSERT, parameters)
 
 
+def _record(evidence: Evidence, now: datetime) -> dict[str, list[Any]]:
+    """Return by OID the count, and where rows were taken lately how many and when."""
+    record: dict[str, list[Any]] = {}
+    for oid, inserted in evidence.inserted.items():
+        taken = evidence.taken(oid, now)
+        lately = [] if taken is None else [taken.n_rows, taken.at.isoformat()]
+        record[str(oid)] = [inserted, *lately]
+    return record
+
+
 def _counted(each: Candidate, now: datetime) -> Iterator[Partition]:
     yield from (item.span.partition for item in each.due[:MOST_COUNTED])
-    begun = [span.partition for span in each.spans if span.lower <= now]
-    yield from begun[-N_IN_USE:]
+    n_begun = bisect_right(each.spans, now, key=lambda span: span.lower)
+    yield from (span.partition for span in each.spans[max(0, n_begun - N_IN_USE) : n_begun])
 
 
 def _leaves(partition: Partition) -> list[int]:
@@ -101,13 +113,19 @@ def _before(look: Look, oids: Sequence[int]) -> dict[int, Seen]:
     # The store may still be that of an older version; then no look is known.
     with suppress(psycopg.errors.UndefinedTable):
         rows = look.store.execute(
-            "SELECT e.key, e.value, i.seen_at FROM maintenance.partition_inserts i,"
-            " pg_catalog.jsonb_each_text(i.inserted) e"
+            "SELECT e.key, e.value FROM maintenance.partition_inserts i,"
+            " pg_catalog.jsonb_each(i.inserted) e"
             " WHERE i.database = %s AND e.key = ANY (%s)",
             (look.policy.database.name, [str(oid) for oid in oids]),
         ).fetchall()
-        return {int(oid): Seen(int(inserted), at) for oid, inserted, at in rows}
+        return {int(oid): _read(*facts) for oid, facts in rows}
     return {}
+
+
+def _read(inserted: int, n_rows: int | None = None, at: str | None = None) -> Seen:
+    if n_rows is None or at is None:
+        return Seen(inserted)
+    return Seen(inserted, Taken(n_rows, datetime.fromisoformat(at)))
 
 
 def partitions_in_use(each: Candidate, now: datetime) -> list[Partition]:
@@ -140,6 +158,34 @@ def _rowless(look: Look, due: Sequence[Candidate]) -> Iterator[QualifiedName]:
     for table, partitions in unsure.items():
         if filled.isdisjoint(leaf for p in partitions for leaf in _leaves(p)):
             yield table
+
+
+def _made_by_us(look: Look, due: Sequence[Candidate]) -> frozenset[QualifiedName]:
+    """Return the tables of which all partitions that are due were made by runs of ours.
+
+    Made for the period that they are read as now, they prove that they are read rightly. A
+    snowflake's epoch may have been wrong then too.
+    """
+    asked = {
+        each.section.table: {
+            (str(item.relation), label(each.section, item.span)) for item in each.due
+        }
+        for each in due
+        if not isinstance(each.section.encoding, Snowflake)
+    }
+    if look.store is None or not asked:
+        return frozenset()
+    with suppress(psycopg.errors.UndefinedTable):
+        rows = look.store.execute(
+            "SELECT DISTINCT j.object, j.period FROM maintenance.journal j"
+            " JOIN maintenance.run r ON r.id = j.run_id"
+            " WHERE r.database = %s AND j.object = ANY (%s) AND j.outcome = 'done'"
+            " AND j.kind = 'create_partition'",
+            (look.policy.database.name, [name for made in asked.values() for name, _ in made]),
+        ).fetchall()
+        made = set(rows)
+        return frozenset(table for table, wanted in asked.items() if wanted <= made)
+    return frozenset()
 
 
 def _retired_before(look: Look, tables: frozenset[QualifiedName]) -> frozenset[QualifiedName]:

@@ -2,17 +2,28 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from maintenance.names import QualifiedName
 
+IN_USE_FOR = timedelta(hours=20)
+"""So long a partition counts as in use after a look has seen that it took rows: less than a day,
+so that each night judges anew."""
+
+
+class Taken(NamedTuple):
+    """Rows that a partition took between two looks, and when the later one was."""
+
+    n_rows: int
+    at: datetime
+
 
 class Seen(NamedTuple):
-    """A count of an earlier look."""
+    """What an earlier look counted, and the last rows that it or one before knew to be taken."""
 
     inserted: int
-    at: datetime
+    taken: Taken | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +33,8 @@ class Evidence:
     Attributes:
         inserted: rows taken since the server counts.
         before: the same at the last look that was recorded; what it did not count is missing.
-        rowless: tables of which no partition that should be in use holds a row.
+        rowless: tables of which no partition that should be in use holds a row, unless runs of
+            ours have made all that are due.
         retired_before: those of them of which earlier runs have retired partitions.
     """
 
@@ -31,16 +43,19 @@ class Evidence:
     rowless: frozenset[QualifiedName] = frozenset()
     retired_before: frozenset[QualifiedName] = frozenset()
 
-    def taken_since(self, oid: int) -> Seen | None:
-        """Return how many rows a partition took since the last look, and when that was, if any.
+    def taken(self, oid: int, now: datetime) -> Taken | None:
+        """Return the rows that a partition has taken lately, if any: since the last look, or then.
 
         A counter that ran backwards was reset; what it shows came after that.
         """
         inserted, before = self.inserted.get(oid), self.before.get(oid)
-        if inserted is None or before is None or inserted == before.inserted:
+        if inserted is None or before is None:
             return None
-        taken = inserted - before.inserted if inserted > before.inserted else inserted
-        return Seen(taken, before.at) if taken else None
+        since = inserted - before.inserted if inserted >= before.inserted else inserted
+        if since:
+            return Taken(since, now)
+        is_recent = before.taken is not None and now - before.taken.at < IN_USE_FOR
+        return before.taken if is_recent else None
 
 
 NO_EVIDENCE = Evidence()

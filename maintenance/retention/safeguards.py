@@ -84,11 +84,9 @@ def _reasons(
     named = contradicts(case.policy, item.span)
     if named is not None and named.upper > limit:
         yield _named(named.upper)
-    taken = evidence.taken_since(item.span.partition.oid)
+    taken = evidence.taken(item.span.partition.oid, case.now)
     if taken is not None:
-        yield Reason(
-            f"it took {taken.inserted:,} rows since {taken.at:%Y-%m-%d %H:%M} UTC, so it is in use"
-        )
+        yield Reason(f"it has taken {taken.n_rows:,} rows since the look before, so it is in use")
 
 
 def _other_readings(case: Case, bound: str, limit: datetime) -> Iterator[Reason]:

@@ -1,5 +1,6 @@
 -- How many rows partitions near the end of their retention had taken when a run last looked, by
--- OID: one that has taken more since then is in use, whatever its bounds seem to say.
+-- OID: one that has taken more since then is in use, whatever its bounds seem to say. Behind the
+-- count: how many it was last seen to take, and when.
 CREATE TABLE maintenance.partition_inserts (
   database text PRIMARY KEY,
   inserted jsonb NOT NULL,

@@ -196,6 +196,8 @@ def test_every_time_type_is_a_key(database: Database, tmp_path: Path, type_: str
         ("epoch_s", "bigint", "extract(epoch from now())::bigint"),
         ("epoch_ms", "bigint", "(extract(epoch from now()) * 1000)::bigint"),
         ("epoch_us", "bigint", "(extract(epoch from now()) * 1000000)::bigint"),
+        ("yyyymm", "integer", "to_char(now() AT TIME ZONE 'UTC', 'YYYYMM')::integer"),
+        ("yyyymmdd", "bigint", "to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')::bigint"),
         (
             "uuidv7",
             "uuid",

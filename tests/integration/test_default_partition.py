@@ -172,6 +172,9 @@ KEYS = [
     ("epoch_s", "integer", "1793873000"),
     ("epoch_ms", "bigint", "1793873000000"),
     ("epoch_us", "bigint", "1793873000000000"),
+    ("yyyymm", "integer", "202611"),
+    ("yyyymmdd", "integer", "20261105"),
+    ({"snowflake": {"epoch": "2015-01-01", "shift": 22}}, "bigint", "1567842049687584768"),
     ("uuidv7", "uuid", "'01a1ab45-b000-7abc-8def-0123456789ab'"),
     ("ulid", "text", "'01M6NM6V5Y000000000000000G'"),
     ("ulid", "character(26)", "'01M6NM6V5Y000000000000000G'"),
@@ -181,7 +184,7 @@ KEYS = [
 @pytest.mark.pg("== 18")
 @pytest.mark.parametrize(("encoding", "type_", "value"), KEYS)
 def test_rows_of_every_kind_of_key_are_counted_and_put_right(
-    database: Database, tmp_path: Path, encoding: str, type_: str, value: str
+    database: Database, tmp_path: Path, encoding: Any, type_: str, value: str
 ) -> None:
     database.execute(f"CREATE TABLE public.events (at {type_}) PARTITION BY RANGE (at)")
     database.execute(DEFAULT)

@@ -10,6 +10,7 @@ from maintenance import maintain
 from maintenance.engine.requests import Request
 from maintenance.names import QualifiedName
 from maintenance.orchestration.build import build
+from maintenance.orchestration.partition_sets import range_tags
 from maintenance.policy import load_policies
 from tests.builders import Database
 from tests.orchestration.test_runs import child, month
@@ -131,3 +132,33 @@ def test_restore_of_what_was_never_archived_fails_with_one_clear_line(
     assert failure is not None
     assert failure.user_failure_data is not None
     assert "there is none" in str(failure.user_failure_data.description)
+
+
+def test_table_whose_policy_misreads_it_loses_no_row_and_is_red(
+    database: Database, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    database.execute("CREATE TABLE public.events (at bigint NOT NULL) PARTITION BY RANGE (at)")
+    for n in (-2, -1, 0, 1):
+        ends = [f"extract(epoch FROM timestamptz '{month(n + k)}-01+00')::bigint" for k in (0, 1)]
+        ((lower, upper),) = database.execute(f"SELECT {ends[0]}, {ends[1]}")
+        database.execute(
+            f"CREATE TABLE public.{child(n)} PARTITION OF public.events"
+            f" FOR VALUES FROM ({lower}) TO ({upper})"
+        )
+        database.execute(f"INSERT INTO public.events VALUES ({lower})")
+    before = names(database)
+    retention = {"keep": "2 months", "action": "drop", "max_per_run": 9}
+    section = {**EVENTS, "encoding": "epoch_ms", "start": month(-2), "retention": retention}
+    write_policy(tmp_path, database.url, section)
+    defs = build([tmp_path])
+    config = {"ops": {"app__retention": {"config": {"mode": "APPLY"}}}}
+    run(defs, instance, "app_retention", run_config=config)
+    check = dg.AssetCheckKey(RETENTION, "partition_key_mismatch")
+    (record,) = instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
+    evaluation = record.event.dagster_event.asset_check_evaluation_data  # type: ignore[union-attr]
+    assert not evaluation.passed
+    assert evaluation.severity is dg.AssetCheckSeverity.ERROR
+    asked = run(defs, instance, "app_monthly_partitions", tags=range_tags([month(2)]))
+    assert not asked.success
+    assert names(database) == before
+    assert database.execute("SELECT count(*) FROM public.events") == [(4,)]

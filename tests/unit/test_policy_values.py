@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from maintenance.keys import Snowflake
 from maintenance.names import QualifiedName
 from maintenance.periods import CalendarSpan, Interval, Period
 from maintenance.policy.cron import check_cron, next_tick
@@ -316,6 +317,82 @@ def test_start_before_1970_needs_an_encoding_that_can_hold_it() -> None:
     for encoding in ("uuidv7", "ulid"):
         with pytest.raises(ValidationError, match="1970 or later"):
             table(encoding=encoding, start=1969)
+
+
+@pytest.mark.parametrize(
+    ("written", "epoch", "shift"),
+    [
+        ({"epoch": "2015-01-01"}, datetime(2015, 1, 1, tzinfo=UTC), 22),
+        ({"epoch": date(2015, 1, 1), "shift": 20}, datetime(2015, 1, 1, tzinfo=UTC), 20),
+        ({"epoch": datetime(2015, 1, 1, 6)}, datetime(2015, 1, 1, 6, tzinfo=UTC), 22),  # noqa: DTZ001
+        (
+            {"epoch": "2010-11-04T02:42:54.657+01:00"},
+            datetime(2010, 11, 4, 1, 42, 54, 657000, UTC),
+            22,
+        ),
+        ({"epoch": 1420070400000}, datetime(2015, 1, 1, tzinfo=UTC), 22),
+    ],
+)
+def test_snowflake_is_an_epoch_and_a_shift(
+    written: dict[str, object], epoch: datetime, shift: int
+) -> None:
+    assert table(encoding={"snowflake": written}).encoding == Snowflake(epoch, shift)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "snowflake",
+        {"snowflake": None},
+        {"snowflake": {}},
+        {"snowflake": {"shift": 22}},
+        {"snowflake": {"epoch": "2015-01-01", "bits": 22}},
+        {"snowflake": {"epoch": "some day"}},
+        {"snowflake": {"epoch": 10**30}},
+        {"snowflake": {"epoch": "1969-12-31"}},
+        {"snowflake": {"epoch": True}},
+        {"snowflake": {"epoch": "2015-01-01", "shift": 0}},
+        {"snowflake": {"epoch": "2015-01-01", "shift": 63}},
+        {"snowflake": {"epoch": "2015-01-01", "shift": True}},
+        {"snowflake": {"epoch": "2015-01-01", "shift": "22"}},
+        {"snowflake": {"epoch": "2015-01-01"}, "ulid": {}},
+        {"ulid": {}},
+        ["epoch_s"],
+        7,
+        "yyyyddmm",
+    ],
+)
+def test_encoding_that_is_none_is_refused_with_what_is_wanted(written: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        table(encoding=written)
+    assert caught.value.errors()[0]["loc"] == ("encoding",)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "interval", "is_written"),
+    [
+        ("yyyy", "1 year", True),
+        ("yyyy", None, False),
+        ("yyyy", "1 month", False),
+        ("yyyy", "3 months", False),
+        ("yyyymm", None, True),
+        ("yyyymm", "3 months", True),
+        ("yyyymm", "1 year", True),
+        ("yyyymm", "1 day", False),
+        ("yyyymm", "1 week", False),
+        ("yyyymmdd", "1 week", True),
+    ],
+)
+def test_interval_must_be_one_that_the_encoding_can_write(
+    encoding: str, interval: str | None, is_written: bool
+) -> None:
+    settings = {"encoding": encoding, **({"interval": interval} if interval else {})}
+    if is_written:
+        assert table(**settings).encoding.value == encoding
+        return
+    with pytest.raises(ValidationError) as caught:
+        table(**settings)
+    assert caught.value.errors()[0]["loc"] == ("interval",)
 
 
 def test_archive_then_drop_needs_an_archive() -> None:
