@@ -49,14 +49,14 @@ def opened(url: str) -> Generator[Client]:
     where = describe(url)
     try:
         client = _client(url)
-    except (TypeError, ValueError) as exc:  # an option it does not know, or no url at all
-        raise CacheError(f"{where}: not a Redis url", hint="wanted redis://host:6379/0") from exc
+    except (TypeError, ValueError):  # an option it does not know, or no url at all
+        raise CacheError(f"{where}: not a Redis url", hint="wanted redis://host:6379/0") from None
     try:
         yield client
     except (redis.AuthenticationError, redis.ResponseError) as exc:
-        raise CacheError(f"{where}: refused: {_said(exc)}") from exc
+        raise CacheError(f"{where}: refused: {_said(exc)}") from None
     except redis.RedisError as exc:
-        raise CacheError(f"{where}: no answer: {_said(exc)}", hint=_HINT, retryable=True) from exc
+        raise CacheError(f"{where}: no answer: {_said(exc)}", hint=_HINT, retryable=True) from None
     finally:
         client.close()
 
