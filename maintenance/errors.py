@@ -78,6 +78,10 @@ class UnreachableError(MaintenanceError):
     exit_code = 3
 
 
+class ForeignStoreError(MaintenanceError):
+    """The store's schema may hold another role's work; the hint is the way out."""
+
+
 class PrivilegeError(MaintenanceError):
     """The role lacks a right; the hint is the GRANT to run."""
 

@@ -10,7 +10,7 @@ from maintenance.errors import UnreachableError
 from maintenance.policy import Policy
 from maintenance.policy.references import Url
 from maintenance.server.session import Connection, Timeouts, connect, explain
-from maintenance.store import is_ready
+from maintenance.store import is_ready, require_own
 
 STORE_CAP = timedelta(minutes=1)
 """How long one statement on the store may take."""
@@ -38,11 +38,13 @@ def on_store(policy: Policy, environ: Mapping[str, str]) -> Generator[Connection
 
     Raises:
         UsageError, UnreachableError, MaintenanceError: as `on_database`.
+        ForeignStoreError: the schema may be another role's; nothing in it was touched.
     """
     url = policy.store.url or policy.database.url
     timeouts = Timeouts(policy.locks.patient_lock_timeout, STORE_CAP)
     application = f"maintenance store {policy.database.name}"
     with _opened(url, environ, application, timeouts) as connection:
+        require_own(connection, policy.store.owner)
         yield connection
 
 
@@ -52,6 +54,7 @@ def on_history(policy: Policy, environ: Mapping[str, str]) -> Generator[Connecti
 
     Raises:
         UsageError: an environment variable is missing, or the url is none.
+        ForeignStoreError: as `on_store`.
     """
     with ExitStack() as stack:
         store: Connection | None = None

@@ -67,6 +67,11 @@ _PINNED = {
     "jit": "off",
     # a killed client's backend, and its locks, go away within a second
     "client_connection_check_interval": "1000",
+    # and those of a client whose host or network is gone, within a minute
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "60000",
     # the session that keeps two runs apart idles while the others work
     "idle_session_timeout": "0",
     "idle_in_transaction_session_timeout": "60000",
