@@ -18,6 +18,7 @@ from maintenance.engine.findings import FindingKind
 from maintenance.engine.runlock import RUN_LOCK
 from maintenance.errors import UnreachableError
 from maintenance.server.session import explain, fetch, run_sql
+from maintenance.visits import Visit
 from tests.builders import Database
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy
 from tests.sessions import session, until
@@ -125,9 +126,14 @@ def test_command_whose_connection_is_swallowed_says_so(
     with relay(database) as between:
         url = f"{between.url(database)}?connect_timeout=2"
         policy = make_policy(tmp_path, url, EVENTS)
+
+        def ask_in_vain(visit: Visit, **_: object) -> None:
+            between.swallows.set()
+            run_sql(visit.connection, "SELECT 1")
+
         monkeypatch.setattr(
             "maintenance.maintain.look_at",
-            lambda visit, **_: between.swallows.set() or run_sql(visit.connection, "SELECT 1"),
+            ask_in_vain,
         )
         with pytest.raises(UnreachableError, match="half open"):
             maintain.plan(policy)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import psycopg
 import pytest
 from click.testing import CliRunner
+from psycopg import sql
 
 from maintenance import redaction
 from maintenance.cli import cli
@@ -187,8 +187,8 @@ def test_password_that_libpq_takes_unescaped_still_connects(
 ) -> None:
     stored = password.replace("%2F", "/").replace("%40", "@")
     database.execute(
-        psycopg.sql.SQL("ALTER ROLE {} PASSWORD {}")
-        .format(psycopg.sql.Identifier(limited_role.name), psycopg.sql.Literal(stored))
+        sql.SQL("ALTER ROLE {} PASSWORD {}")
+        .format(sql.Identifier(limited_role.name), sql.Literal(stored))
         .as_string()
     )
     port, name = database.server.port, limited_role.name
