@@ -13,8 +13,12 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 HIDDEN = "…"
 SHORTEST = 4
 """Shorter pieces would be found in ordinary words."""
-TELLING = 8
+TELLING = 12
 """Letters alone need so many to be cut out of any text: `events` may be a table's name as well."""
+_TEXTS = frozenset(
+    ("message", "error", "hint", "reason", "detail", "problem", "found", "wanted", "unpinged")
+)
+"""Keys of documents whose values are written for people, or by drivers and servers."""
 
 _SEPARATORS = re.compile(r"[/@?#%&=:; '\"\\+,\s]+")
 
@@ -54,17 +58,25 @@ def redact_error(text: str) -> str:
     return _cut(text, only_whole=False)
 
 
-def redact_values(value: Any) -> Any:
-    """Cut secrets out of every text of a document."""
-    if isinstance(value, str):
-        return redact(value)
+def redact_values(value: Any, *, is_text: bool = False) -> Any:
+    """Cut secrets out of the texts of a document, and leave names, SQL and numbers as they are.
+
+    Args:
+        value: a document, JSON-ready.
+        is_text: whether it stands under a key whose value is written for people.
+    """
     if not _known:
         return value
+    if isinstance(value, str):
+        return redact(value) if is_text else value
     if isinstance(value, Mapping):
         mapping = cast("Mapping[str, Any]", value)
-        return {key: redact_values(each) for key, each in mapping.items()}
+        return {
+            key: redact_values(each, is_text=is_text or key in _TEXTS)
+            for key, each in mapping.items()
+        }
     if isinstance(value, list | tuple):
-        cut = [redact_values(each) for each in cast("Sequence[Any]", value)]
+        cut = [redact_values(each, is_text=is_text) for each in cast("Sequence[Any]", value)]
         return tuple(cut) if isinstance(value, tuple) else cut
     return value
 

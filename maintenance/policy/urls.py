@@ -87,7 +87,11 @@ def token_parts(text: str, *, host_too: bool) -> tuple[str, ...]:
     """Return the parts of a url that often are tokens: long steps of its path, or any step."""
     _, _, rest = text.partition("://")
     steps = re.split(r"[/?&=#:@]" if host_too else r"[/?&=#]", rest)
-    return tuple(step for step in steps[0 if host_too else 1 :] if len(step) >= _LEAST_TOKEN)
+    return tuple(
+        step
+        for step in steps[0 if host_too else 1 :]
+        if len(step) >= _LEAST_TOKEN and not step.isalpha()
+    )
 
 
 def place_behind_user(rest: str) -> str:

@@ -254,6 +254,9 @@ def test_secret_in_anothers_error_is_cut_out(tmp_path: Path) -> None:
     redaction.remember(["Zqkwx/vjmyt#1"], public=["app"])
     assert leaks(redaction.redact_error("could not parse Zqkwx, then vjmyt")) == []
     assert leaks(redaction.redact("url with Zqkwx%2Fvjmyt%231 in it")) == []
+    redaction.remember(["order_items2"])
+    document = {"object": "public.order_items2", "error": "bad url order_items2"}
+    assert redaction.redact_values(document) == {**document, "error": "bad url …"}
     redaction.remember(["maint", "app", "public"], public=["maint"])
     assert redaction.redact("maint owns public.app") == "maint owns public.app"
 
