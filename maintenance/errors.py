@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from maintenance.redaction import redact_error
+
 RETRYABLE_SQLSTATES = frozenset(
     {
         "40001",  # serialization_failure
@@ -28,8 +30,8 @@ class MaintenanceError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str = "", retryable: bool = False) -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(redact_error(message))
+        self.hint = redact_error(hint)
         self.retryable = retryable
 
 
@@ -74,6 +76,10 @@ class UnreachableError(MaintenanceError):
     """The server can't be reached, or refuses us altogether."""
 
     exit_code = 3
+
+
+class ForeignStoreError(MaintenanceError):
+    """The store's schema may hold another role's work; the hint is the way out."""
 
 
 class PrivilegeError(MaintenanceError):

@@ -21,6 +21,7 @@ from maintenance.engine.subject import Subject
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError
 from maintenance.names import quote
 from maintenance.policy import Policy
+from maintenance.redaction import redact, redact_values
 from maintenance.server.event_triggers import foreign_event_triggers
 from maintenance.server.session import explain
 from maintenance.visits import Visit
@@ -76,7 +77,15 @@ def _look_at(visit: Visit, *, records: bool) -> Sight:
 
 
 def _signed(subject: Subject[Any], plan: Plan) -> Plan:
-    found = (replace(finding, subject=subject.name) for finding in plan.findings)
+    found = (
+        replace(
+            finding,
+            subject=subject.name,
+            message=redact(finding.message),
+            data=redact_values(finding.data),
+        )
+        for finding in plan.findings
+    )
     return replace(plan, findings=tuple(found))
 
 

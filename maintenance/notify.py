@@ -12,6 +12,7 @@ from functools import partial
 from maintenance import maintain
 from maintenance.alerts.delivery import Delivered, Round, Target, deliver
 from maintenance.alerts.machine import judge
+from maintenance.alerts.messages import Message
 from maintenance.alerts.models import Alert, Event, Sight
 from maintenance.alerts.ping import call
 from maintenance.alerts.records import (
@@ -23,11 +24,12 @@ from maintenance.alerts.records import (
     tend,
     unjudged,
 )
-from maintenance.alerts.sinks import name_of, sender_of
+from maintenance.alerts.sinks import Send, SinkError, name_of, sender_of
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.errors import UnreachableError, UsageError
 from maintenance.links import links
 from maintenance.policy import Policy
+from maintenance.policy.alerts import Sink
 from maintenance.server.session import Connection
 from maintenance.sessions import on_store
 from maintenance.store import migrate
@@ -199,7 +201,21 @@ def _judge(
 
 def _targets(policy: Policy, environ: Mapping[str, str]) -> list[Target]:
     named = {name_of(sink): sink for sink in policy.alerts.sinks}
-    return [Target(name, sender_of(sink, policy, environ)) for name, sink in named.items()]
+    return [Target(name, _sender(sink, policy, environ)) for name, sink in named.items()]
+
+
+def _sender(sink: Sink, policy: Policy, environ: Mapping[str, str]) -> Send:
+    """Return what sends to a sink; one whose variable is wrong keeps no other from being told."""
+    try:
+        return sender_of(sink, policy, environ)
+    except UsageError as exc:
+        problem = SinkError(f"{exc} ({exc.hint})" if exc.hint else str(exc))
+
+    def refuse(message: Message, timeout_s: float) -> None:
+        del message, timeout_s
+        raise problem
+
+    return refuse
 
 
 def _ping(policy: Policy, environ: Mapping[str, str], delivered: Sequence[Delivered]) -> str | None:
@@ -211,4 +227,7 @@ def _ping(policy: Policy, environ: Mapping[str, str], delivered: Sequence[Delive
         return None
     if delivered and all(each.n_waiting for each in delivered):
         return "not called, since no sink takes what waits for it"
-    return call(policy.alerts.ping.resolve(environ))
+    try:
+        return call(policy.alerts.ping.resolve(environ))
+    except UsageError as exc:
+        return f"not called: {exc}"

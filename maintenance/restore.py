@@ -32,6 +32,7 @@ from maintenance.names import QualifiedName
 from maintenance.partitioning.coverage import coverage_of
 from maintenance.partitioning.fitness import unfit
 from maintenance.policy import PartitionPolicy, Policy
+from maintenance.policy.paths import archive_url_fault
 from maintenance.server.event_triggers import refuse_foreign_event_triggers
 from maintenance.server.session import fetch
 from maintenance.sessions import on_database, on_history
@@ -99,6 +100,8 @@ def restore_period(
             partition holds its range already.
         MaintenanceError: the server refused, or a lock stayed busy.
     """
+    if url is not None and (fault := archive_url_fault(url)):
+        raise UsageError(f"--from: {fault}", hint="the url is not shown: it may hold a secret")
     place = _place(policy, table, period, url, environ)
     require_packages(str(table), place.url, "copy")
     manifest = _manifest(place)

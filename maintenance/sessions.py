@@ -8,8 +8,9 @@ import psycopg
 
 from maintenance.errors import UnreachableError
 from maintenance.policy import Policy
+from maintenance.policy.references import Url
 from maintenance.server.session import Connection, Timeouts, connect, explain
-from maintenance.store import is_ready
+from maintenance.store import is_ready, require_own
 
 STORE_CAP = timedelta(minutes=1)
 """How long one statement on the store may take."""
@@ -24,9 +25,10 @@ def on_database(policy: Policy, environ: Mapping[str, str], command: str) -> Gen
         UnreachableError: the server can't be reached or refuses us.
         MaintenanceError: whatever a statement of the block failed with.
     """
-    url = policy.database.url.resolve(environ)
+    url = policy.database.url
     timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
-    with _opened(url, f"maintenance {command} {policy.database.name}", timeouts) as connection:
+    application = f"maintenance {command} {policy.database.name}"
+    with _opened(url, environ, application, timeouts) as connection:
         yield connection
 
 
@@ -36,10 +38,13 @@ def on_store(policy: Policy, environ: Mapping[str, str]) -> Generator[Connection
 
     Raises:
         UsageError, UnreachableError, MaintenanceError: as `on_database`.
+        ForeignStoreError: the schema may be another role's; nothing in it was touched.
     """
-    url = (policy.store.url or policy.database.url).resolve(environ)
+    url = policy.store.url or policy.database.url
     timeouts = Timeouts(policy.locks.patient_lock_timeout, STORE_CAP)
-    with _opened(url, f"maintenance store {policy.database.name}", timeouts) as connection:
+    application = f"maintenance store {policy.database.name}"
+    with _opened(url, environ, application, timeouts) as connection:
+        require_own(connection, policy.store.owner)
         yield connection
 
 
@@ -49,6 +54,7 @@ def on_history(policy: Policy, environ: Mapping[str, str]) -> Generator[Connecti
 
     Raises:
         UsageError: an environment variable is missing, or the url is none.
+        ForeignStoreError: as `on_store`.
     """
     with ExitStack() as stack:
         store: Connection | None = None
@@ -65,8 +71,11 @@ def _is_readable(store: Connection) -> bool:
 
 
 @contextmanager
-def _opened(url: str, application: str, timeouts: Timeouts) -> Generator[Connection]:
-    connection = connect(url, application=application, timeouts=timeouts)
+def _opened(
+    url: Url, environ: Mapping[str, str], application: str, timeouts: Timeouts
+) -> Generator[Connection]:
+    address = url.resolve(environ)
+    connection = connect(address, application=application, timeouts=timeouts, setting=url.setting)
     try:
         yield connection
     except psycopg.Error as exc:

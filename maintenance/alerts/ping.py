@@ -3,6 +3,7 @@
 import threading
 
 from maintenance.alerts.causes import cause
+from maintenance.alerts.sinks import is_taken
 
 PING_LIMIT_S = 5.0
 """How long a call may take, at most, whatever the server does meanwhile."""
@@ -20,7 +21,9 @@ def call(url: str, limit_s: float = PING_LIMIT_S) -> str | None:
 
         try:
             with requests.get(url, timeout=limit_s, allow_redirects=False, stream=True) as answer:
-                errors[:] = [] if answer.ok else [f"answered {answer.status_code}"]
+                errors[:] = (
+                    [] if is_taken(answer.status_code) else [f"answered {answer.status_code}"]
+                )
         except Exception as exc:  # noqa: BLE001 - whatever it is, the round goes on
             errors[:] = [f"no answer: {cause(exc)}"]
 

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -34,6 +35,8 @@ STREAM_LENGTH = 10_000
 _REFUSED = (400, 413, 415, 422)
 """Answers about the message itself. Any other, a lost page or a revoked token too, is about the
 sink, which may be mended."""
+_ENTRY = re.compile(r"\d+-\d+")
+"""The id of an entry that a stream has taken."""
 _LEVELS = {
     Severity.INFO: logging.INFO,
     Severity.WARN: logging.WARNING,
@@ -87,6 +90,11 @@ def sender_of(sink: Sink, policy: Policy, environ: Mapping[str, str]) -> Send:
             return partial(_to_webhook, sink.url.resolve(environ), secret)
 
 
+def is_taken(status: int) -> bool:
+    """Whether an HTTP status says that a message was taken; a redirect has not taken it."""
+    return 200 <= status < 300  # noqa: PLR2004 - RFC 9110, 15.3
+
+
 def signature(secret: str, body: bytes) -> str:
     """Sign the raw body of a webhook: `sha256=` and the hex HMAC."""
     return f"sha256={hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}"
@@ -116,15 +124,16 @@ def _to_webhook(url: str, secret: str | None, message: Message, timeout_s: float
     if secret is not None:
         headers[SIGNATURE] = signature(secret, body)
     try:
-        answer = requests.post(
-            url, data=body, headers=headers, timeout=timeout_s, allow_redirects=False
-        )
+        # What it answers beside its status is not read: there may be no end to it.
+        with requests.post(
+            url, data=body, headers=headers, timeout=timeout_s, allow_redirects=False, stream=True
+        ) as answer:
+            status = answer.status_code
     except requests.RequestException as exc:
         # Its text may hold the url, and a url may hold a token.
         raise SinkError(f"no answer: {cause(exc)}") from None
-    if not answer.ok:
-        refused = answer.status_code in _REFUSED
-        raise SinkError(f"answered {answer.status_code}", is_final=refused)
+    if not is_taken(status):
+        raise SinkError(f"answered {status}", is_final=status in _REFUSED)
 
 
 def _to_stream(url: str, stream: str, message: Message, timeout_s: float) -> None:
@@ -137,9 +146,12 @@ def _to_stream(url: str, stream: str, message: Message, timeout_s: float) -> Non
         with servers.from_url(
             url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s
         ) as client:
-            client.xadd(stream, fields, maxlen=STREAM_LENGTH, approximate=True)
+            entry = client.xadd(stream, fields, maxlen=STREAM_LENGTH, approximate=True)
     except (redis.RedisError, OSError) as exc:
         raise SinkError(f"stream {stream}: {cause(exc)}") from None
+    text = entry.decode(errors="replace") if isinstance(entry, bytes) else str(entry)
+    if not _ENTRY.fullmatch(text):
+        raise SinkError(f"stream {stream}: answered no entry's id, so it took nothing")
 
 
 _NOTES = {Severity.INFO: "info", Severity.WARN: "warning", Severity.ERROR: "failure"}

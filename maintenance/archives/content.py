@@ -177,7 +177,8 @@ def _receive(connection: Connection) -> None:
 
 
 def _readable() -> PQGen[None]:
-    yield Wait.R
+    while not (yield Wait.R):
+        pass  # waiting is interrupted now and then, to see whether the server is still there
 
 
 def _rows_sent(pgconn: PGconn) -> int:

@@ -190,11 +190,11 @@ def _explained(place: ArchivePlace, doing: str) -> Generator[None]:
         yield
     except MaintenanceError:
         raise
-    except Exception as exc:
-        # Each store has errors of its own; what they repeat of the url may hold a password.
+    except Exception as exc:  # noqa: BLE001 - each store has errors of its own
+        # What they repeat of the url may hold a password, and so may a chain of errors.
         text = str(exc).replace(place.url, shown(place.url)) or type(exc).__name__
         for secret in secrets(place.url):
             text = text.replace(secret, "…")
         raise ArchiveError(
             f"archive {place}: can't {doing}: {text.splitlines()[0]}", retryable=True
-        ) from exc
+        ) from None

@@ -48,11 +48,14 @@ def watched(bench: Workbench, number: int) -> Generator[Watch]:
 
 def _watch(bench: Workbench, number: int, watch: Watch) -> None:
     policy = bench.policy
-    url = policy.database.url.resolve(bench.environ)
+    url = policy.database.url
     timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
     name = f"maintenance watch {policy.database.name}"
     try:
-        with closing(connect(url, application=name, timeouts=timeouts)) as session:
+        address = url.resolve(bench.environ)
+        with closing(
+            connect(address, application=name, timeouts=timeouts, setting=url.setting)
+        ) as session:
             _follow(bench, session, number, watch)
     except MaintenanceError as exc:
         bench.progress(f"the rebuild goes on unwatched: {exc}")

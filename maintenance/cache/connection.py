@@ -1,14 +1,19 @@
 """Sessions with Redis, whose errors tell what to do and never show a password."""
 
+import threading
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
-from maintenance.errors import CacheError
+from maintenance.errors import CacheError, MaintenanceError
 
 CONNECT_TIMEOUT_S = 2.0
 COMMAND_TIMEOUT_S = 10.0
+SESSION_LIMIT_S = 10.0
+"""A server that answers a byte at a time keeps nobody longer than this."""
+_CUT_AGAIN_S = 0.2
+_LONGEST = 200
 _RETRIES = 2
 _HINT = "is it running there, and do host, port and password fit?"
 
@@ -36,29 +41,54 @@ class Client(Protocol):
         """Leave."""
         ...
 
+    @property
+    def connection_pool(self) -> Any:
+        """Its connections."""
+        ...
+
 
 @contextmanager
-def opened(url: str) -> Generator[Client]:
-    """A session with the server at a url, closed at the end.
+def opened(url: str, limit_s: float = SESSION_LIMIT_S) -> Generator[Client]:
+    """A session with the server at a url, closed at the end, or cut when its time is over.
 
     Raises:
-        CacheError: the url is none, nobody answers there, or the server refused a command.
+        CacheError: the url is none, nobody answers there, the server refused a command, or what
+            answers is no Redis.
     """
     import redis  # noqa: PLC0415 - a third of a second, needed by those who have a cache
 
     where = describe(url)
     try:
         client = _client(url)
-    except (TypeError, ValueError) as exc:  # an option it does not know, or no url at all
-        raise CacheError(f"{where}: not a Redis url", hint="wanted redis://host:6379/0") from exc
+    except (TypeError, ValueError):  # an option it does not know, or no url at all
+        raise CacheError(f"{where}: not a Redis url", hint="wanted redis://host:6379/0") from None
+    over = threading.Event()
+    threading.Thread(target=_cut, args=(client, limit_s, over), daemon=True).start()
     try:
         yield client
+    except MaintenanceError:
+        raise
     except (redis.AuthenticationError, redis.ResponseError) as exc:
-        raise CacheError(f"{where}: refused: {_said(exc)}") from exc
+        raise CacheError(f"{where}: refused: {_said(exc)}") from None
     except redis.RedisError as exc:
-        raise CacheError(f"{where}: no answer: {_said(exc)}", hint=_HINT, retryable=True) from exc
+        raise CacheError(f"{where}: no answer: {_said(exc)}", hint=_HINT, retryable=True) from None
+    except Exception as exc:  # noqa: BLE001 - what answers nonsense breaks the driver anywhere
+        raise CacheError(
+            f"{where}: answered nothing that Redis would ({type(exc).__name__})", hint=_HINT
+        ) from None
     finally:
-        client.close()
+        over.set()
+        with suppress(Exception):
+            client.close()
+
+
+def _cut(client: Client, limit_s: float, over: threading.Event) -> None:
+    """Cut the connections of a session whose time is over, those of its retries too."""
+    wait_s = limit_s
+    while not over.wait(wait_s):
+        with suppress(Exception):
+            client.connection_pool.disconnect()
+        wait_s = _CUT_AGAIN_S
 
 
 def _client(url: str) -> Client:
@@ -89,4 +119,8 @@ def describe(url: str) -> str:
 
 
 def _said(exc: Exception) -> str:
-    return next(iter(str(exc).splitlines()), "") or type(exc).__name__
+    """Return the first line of what a server said, fit for a terminal."""
+    line = next(iter(str(exc).splitlines()), "")[:_LONGEST] or type(exc).__name__
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line
+    )

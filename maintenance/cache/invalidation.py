@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from maintenance.cache.connection import Client, opened
+from maintenance.cache.connection import SESSION_LIMIT_S, Client, opened
 from maintenance.errors import CacheError
 
 CHANNEL = "maintenance:refreshed"
@@ -52,7 +52,7 @@ def invalidate(
     """
     deadline = clock() + DEADLINE_S
     n_removed = 0
-    with opened(url) as client:
+    with opened(url, DEADLINE_S + SESSION_LIMIT_S) as client:
         for pattern in dict.fromkeys(patterns):
             for keys in _scan(client, pattern, sleep, clock):
                 n_removed += client.unlink(*keys)

@@ -11,6 +11,9 @@ from maintenance.cache.connection import opened
 from maintenance.cache.facts import CacheFacts
 from maintenance.errors import CacheError
 
+_LIMIT = 2**63
+_LONGEST = 100
+
 
 def look(url: str) -> CacheFacts:
     """Look at a server.
@@ -22,23 +25,51 @@ def look(url: str) -> CacheFacts:
         info = client.info()
     try:
         return _facts(info)
-    except (KeyError, ValueError, TypeError) as exc:
+    except KeyError as exc:
         raise CacheError(
             f"INFO: found no {exc}, wanted a server that speaks as Redis does"
-        ) from exc
+        ) from None
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        raise CacheError(
+            "INFO: found a value of another type, wanted a server that speaks as Redis does"
+        ) from None
 
 
 def _facts(info: Mapping[str, Any]) -> CacheFacts:
     keyspaces = [info[name] for name in info if name.startswith("db") and name[2:].isdigit()]
     return CacheFacts(
-        server_run=str(info["run_id"]),
-        version=str(info.get("redis_version", "")),
-        hits=int(info["keyspace_hits"]),
-        misses=int(info["keyspace_misses"]),
-        evicted=int(info["evicted_keys"]),
-        expired=int(info["expired_keys"]),
-        used_memory_bytes=int(info["used_memory"]),
-        max_memory_bytes=int(info.get("maxmemory", 0)),
-        n_keys=sum(int(each["keys"]) for each in keyspaces),
-        n_expiring=sum(int(each["expires"]) for each in keyspaces),
+        server_run=_word(info["run_id"]),
+        version=_word(info.get("redis_version", "")),
+        hits=_count(info["keyspace_hits"]),
+        misses=_count(info["keyspace_misses"]),
+        evicted=_count(info["evicted_keys"]),
+        expired=_count(info["expired_keys"]),
+        used_memory_bytes=_count(info["used_memory"]),
+        max_memory_bytes=_count(info.get("maxmemory", 0)),
+        n_keys=_count(sum(_count(each["keys"]) for each in keyspaces)),
+        n_expiring=_count(sum(_count(each["expires"]) for each in keyspaces)),
     )
+
+
+def _count(value: Any) -> int:
+    """Read a counter that the store can keep.
+
+    Raises:
+        ValueError, TypeError: it is none.
+    """
+    number = int(value)
+    if isinstance(value, float) or not 0 <= number < _LIMIT:
+        raise ValueError
+    return number
+
+
+def _word(value: Any) -> str:
+    """Read an id or a version, which is short and can be shown.
+
+    Raises:
+        ValueError: it is none.
+    """
+    text = str(value)
+    if len(text) > _LONGEST or not text.isprintable():
+        raise ValueError
+    return text

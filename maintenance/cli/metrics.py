@@ -16,6 +16,7 @@ from maintenance.overview import Overview, exposition, look, write_textfile
 from maintenance.overview.families import FAMILIES, PREFIX
 from maintenance.overview.metrics import samples
 from maintenance.policy import Policy, load_policies, policy_paths
+from maintenance.redaction import redact_values
 
 
 @click.command()
@@ -28,7 +29,7 @@ def metrics(policies: tuple[Path, ...], as_json: bool, textfile: Path | None) ->
     if textfile is not None:
         write_textfile(overviews, textfile)
     elif as_json:
-        documents = [each.as_json(_document) for each in given]
+        documents = [redact_values(each.as_json(_document)) for each in given]
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
     else:
         click.echo(exposition(overviews), nl=False)

@@ -15,6 +15,7 @@ from maintenance.cli.render import error_console
 from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName, parse_name
 from maintenance.policy import Policy, load_policies, policy_paths, read_duration
+from maintenance.redaction import redact_values
 
 
 def policy_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -34,7 +35,7 @@ def policy_options(command: Callable[..., None]) -> Callable[..., None]:
             command(*args, **kwargs)
         except MaintenanceError as exc:
             error_console.print_error(exc)
-            raise SystemExit(exc.exit_code) from exc
+            raise SystemExit(exc.exit_code) from None
 
     return wrapped
 
@@ -92,7 +93,7 @@ def answer(
     loaded = load_policies(policy_paths(policies, os.environ))
     given = list(answers(loaded, work))
     if as_json:
-        documents = [each.as_json(to_json) for each in given]
+        documents = [redact_values(each.as_json(to_json)) for each in given]
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
     for each in given:
         if each.error is not None:

@@ -16,6 +16,7 @@ from maintenance.errors import MaintenanceError
 from maintenance.maintain import Report
 from maintenance.partitions.inventory import TableInventory, inventory
 from maintenance.policy import Policy
+from maintenance.redaction import redact, redact_error
 from maintenance.restore import RestoreReport
 from maintenance.sizes import readable_size
 
@@ -39,13 +40,13 @@ class ErrorConsole:
 
     def print_error(self, error: MaintenanceError) -> None:
         """Show one error and its hint."""
-        self._console.print(f"[bold red]error:[/] {escape(str(error))}")
+        self._console.print(f"[bold red]error:[/] {escape(redact_error(str(error)))}")
         if error.hint:
-            self._console.print(f"  {escape(error.hint)}")
+            self._console.print(f"  {escape(redact_error(error.hint))}")
 
     def print_progress(self, line: str) -> None:
         """Show one line of progress."""
-        self._console.print(Text(line, style="dim"))
+        self._console.print(Text(redact(line), style="dim"))
 
 
 error_console = ErrorConsole()

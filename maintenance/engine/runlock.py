@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 
 from maintenance.engine.ladder import Progress
@@ -12,6 +13,9 @@ from maintenance.server.session import Connection, fetch
 
 RUN_LOCK = int.from_bytes(hashlib.sha256(b"maintenance run").digest()[:7])
 """The advisory lock's key, the same in every database (locks are per database anyway)."""
+
+SILENT_S = 60.0
+"""A run that is alive uses the session of the lock more often than this, or nearly so."""
 
 _POLL_S = 0.2
 
@@ -41,7 +45,7 @@ def exclusive_run(
         if clock() >= deadline:
             raise LockNotAcquiredError(
                 f"another run is at work on this database: {holder}",
-                hint=f"it did not finish within {give_up_after}; wait for it or end it",
+                hint=f"it did not finish within {give_up_after}; {holder.remedy}",
             )
         if not announced:
             progress(f"waiting for another run to finish: {holder}")
@@ -59,10 +63,41 @@ def _take(connection: Connection, key: int) -> bool:
     return row.taken
 
 
-def _holder(connection: Connection, key: int) -> str:
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The session that holds the lock.
+
+    Attributes:
+        pid: of its server process; None where it has gone by now.
+        who: its role, name, address and state.
+        is_silent: whether it has done nothing for longer than a run in order does.
+    """
+
+    pid: int | None = None
+    who: str = "gone by now"
+    is_silent: bool = False
+
+    def __str__(self) -> str:
+        return self.who
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        if self.pid is None:
+            return "run this again"
+        end = f"SELECT pg_terminate_backend({self.pid})"
+        if self.is_silent:
+            return f"its client may be gone: if no such run is alive at that address, run {end}"
+        return f"wait for it, or end it: {end}"
+
+
+def _holder(connection: Connection, key: int) -> Holder:
     rows = fetch(connection, "server", "find_run_lock_holder", {"key": key})
     if not rows:
-        return "gone by now"
+        return Holder()
     (row,) = rows
     since = f" since {row.since:%Y-%m-%d %H:%M:%S} UTC" if row.since is not None else ""
-    return f"pid {row.pid} ({row.role}, {row.application}){since}"
+    idle_s = row.idle_s if (row.state or "").startswith("idle") and row.idle_s else 0.0
+    state = f", {row.state}" + (f" for {idle_s:.0f} s" if idle_s >= 1 else "") if row.state else ""
+    who = f"pid {row.pid} ({row.role}, {row.application}) from {row.client}{since}{state}"
+    return Holder(row.pid, who, idle_s >= SILENT_S)

@@ -79,7 +79,7 @@ def _manifests(policy: Policy, section: PartitionPolicy, archive: Archive) -> di
         key = archive.sealing_key(os.environ)
         found = list_archives(archive.url, policy.database.name, section.table, key)
     except MaintenanceError as exc:
-        raise dg.Failure(description=str(exc), allow_retries=True) from exc
+        raise dg.Failure(description=str(exc), allow_retries=True) from None
     return {period: manifest for period, manifest in found if isinstance(manifest, Manifest)}
 
 

@@ -16,6 +16,7 @@ from maintenance.maintain import Report
 from maintenance.names import QualifiedName
 from maintenance.overview import Overview, look
 from maintenance.policy import Policy
+from maintenance.redaction import redact_error
 from maintenance.restore import RestoreReport, restore_period
 from maintenance.server.session import Connection
 from maintenance.sessions import on_store
@@ -129,10 +130,11 @@ def _as_failure() -> Generator[None]:
     try:
         yield
     except MaintenanceError as exc:
+        # Dagster's event log keeps a whole chain of errors, and a driver's text may hold a url.
         raise dg.Failure(
-            description=f"{exc}\n{exc.hint}" if exc.hint else str(exc),
+            description=redact_error(f"{exc}\n{exc.hint}" if exc.hint else str(exc)),
             allow_retries=exc.retryable,
-        ) from exc
+        ) from None
 
 
 def fail_if_undone(report: Report) -> None:

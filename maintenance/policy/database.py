@@ -1,13 +1,13 @@
 """Which servers a policy is about, and how carefully they are touched."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from maintenance.policy.references import PostgresUrl, RedisUrl, at
 from maintenance.policy.section import Section, as_written
 from maintenance.policy.units import Duration, KeepSpan, Timeout
-from maintenance.policy.values import Cron, DatabaseName, Owner, SearchPath
+from maintenance.policy.values import Cron, DatabaseName, Owner, SearchPath, Text
 
 Replica = Annotated[PostgresUrl, at("database.replicas")]
 
@@ -34,6 +34,10 @@ class StorePolicy(Section):
 
     url: Annotated[PostgresUrl | None, at("store.url")] = None
     """Default: the maintained database."""
+    schema_: Annotated[Literal["maintenance"], Field(alias="schema")] = "maintenance"
+    """Where in it; no other is served yet."""
+    owner: Text | None = None
+    """The role that may own the schema and what is in it, beside the one that connects."""
     keep: KeepSpan = as_written("13 months")
     """How long history is kept."""
 

@@ -10,6 +10,10 @@ from pydantic.functional_validators import PlainValidator
 
 from maintenance.names import near
 from maintenance.policy.section import refused
+from maintenance.policy.urls import UrlError, check_url, public_parts, secret_parts
+from maintenance.redaction import remember
+
+_ARCHIVE = "a path, or a url that fsspec knows, such as s3://bucket/archive"
 
 
 def _folder(info: ValidationInfo) -> Path | None:
@@ -83,13 +87,40 @@ SqlFolder = Annotated[
 
 def _read_archive_url(value: object, info: ValidationInfo) -> str:
     if not isinstance(value, str) or not value or "\0" in value:
-        raise refused("a path, or a url that fsspec knows, such as s3://bucket/archive")
+        raise refused(_ARCHIVE)
+    check_archive_url(value)
     folder = _folder(info)
     if folder is None or "://" in value:
         return value
     path = normpath(folder / value)
     _note(info, path, value)
     return path
+
+
+def check_archive_url(value: str) -> None:
+    """Refuse a url whose secret other parsers would take for a host or a path.
+
+    Raises:
+        PydanticCustomError: says which part is wrong, and shows nothing of it.
+    """
+    if fault := archive_url_fault(value):
+        raise refused(_ARCHIVE, fault, found="a url that is not shown")
+
+
+def archive_url_fault(value: str) -> str:
+    """Return which part of an archive url is wrong; empty where none is, and for a path.
+
+    From here on no text that leaves the process shows what is secret in it.
+    """
+    if "://" not in value:
+        return ""
+    try:
+        check_url(value)
+    except UrlError as fault:
+        remember(secret_parts(value))
+        return str(fault)
+    remember(secret_parts(value), public_parts(value))
+    return ""
 
 
 ArchiveUrl = Annotated[

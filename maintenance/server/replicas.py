@@ -52,7 +52,9 @@ class _Call(Generic[Told]):
         timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
         application = f"maintenance {self.purpose} {policy.database.name}"
         address = url.resolve(self.environ)
-        with closing(connect(address, application=application, timeouts=timeouts)) as connection:
+        with closing(
+            connect(address, application=application, timeouts=timeouts, setting=url.setting)
+        ) as connection:
             try:
                 if _identity(connection, policy) != self.wanted:
                     raise UnreachableError(

@@ -9,8 +9,9 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -19,7 +20,10 @@ from psycopg.rows import TupleRow, namedtuple_row
 
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError, is_retryable
 from maintenance.names import literal
+from maintenance.policy.urls import UrlError, check_postgres, place_behind_user
+from maintenance.server.liveness import KEEPALIVE, Session
 from maintenance.server.metering import cursor_class
+from maintenance.server.pooling import find_process
 from maintenance.server.sqlfiles import load_statement
 
 Connection = psycopg.Connection[TupleRow]
@@ -63,10 +67,18 @@ _PINNED = {
     "jit": "off",
     # a killed client's backend, and its locks, go away within a second
     "client_connection_check_interval": "1000",
+    # and those of a client whose host or network is gone, within a minute
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "60000",
     # the session that keeps two runs apart idles while the others work
     "idle_session_timeout": "0",
     "idle_in_transaction_session_timeout": "60000",
 }
+OLDEST = 150000
+"""The oldest server version that is served, as libpq reports it."""
+
 _VERSION_17 = 170000
 _PINNED_FROM_17 = {"transaction_timeout": "0"}
 
@@ -82,23 +94,44 @@ class Timeouts:
     statement: timedelta
 
 
-def connect(url: str, *, application: str, timeouts: Timeouts) -> Connection:
+def connect(
+    url: str, *, application: str, timeouts: Timeouts, setting: str = "the database url"
+) -> Connection:
     """Open an autocommit session with pinned settings.
 
     Args:
         url: a PostgreSQL URL or key-value string; parameters that only Prisma knows are dropped.
         application: what `pg_stat_activity` shows, so that an operator sees who we are.
         timeouts: defaults for statements that set nothing of their own.
+        setting: where the url stands, for messages.
 
     Raises:
         UsageError: the url is no connection string.
-        UnreachableError: nobody answers there, or the server refuses us.
+        UnreachableError: nobody answers there, the server refuses us or is too old, or a
+            connection pool is in between that is not in session mode; nothing was set.
     """
-    parameters = read_url(url)
+    parameters = read_url(url, setting)
     parameters.setdefault("connect_timeout", str(CONNECT_TIMEOUT_S))
     parameters["application_name"] = application
+    where = describe(parameters)
+    connection = _open({**KEEPALIVE, **parameters}, where)
     try:
-        connection = psycopg.connect(
+        _refuse_old(connection.info.server_version, where)
+        here = {**KEEPALIVE, **parameters, **_host_of(connection)}
+        second = partial(psycopg.connect, "", **here, autocommit=True)
+        flagged = _says_pool(url)
+        process = find_process(connection, second, where, flagged=flagged)
+        connection.serve(process, second)
+        pin(connection, {**pinned_settings(connection), **_as_settings(timeouts)})
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _open(parameters: Mapping[str, Any], where: str) -> Session:
+    try:
+        return Session.connect(
             "",
             **parameters,
             autocommit=True,
@@ -106,11 +139,28 @@ def connect(url: str, *, application: str, timeouts: Timeouts) -> Connection:
             cursor_factory=cursor_class(),
         )
     except psycopg.OperationalError as exc:
+        # Its text may repeat the url, and whoever prints a chain of errors would show it.
+        raise UnreachableError(f"{where}: {_first_line(exc)}", hint=_CONNECT_HINT) from None
+
+
+def _host_of(connection: Connection) -> dict[str, str]:
+    """The one host of several that a connection found."""
+    return {"host": connection.info.host, "port": str(connection.info.port)}
+
+
+def _refuse_old(version: int, where: str) -> None:
+    """Refuse a server on which work of ours would not be safe.
+
+    Raises:
+        UnreachableError: it is too old.
+    """
+    if version < OLDEST:
         raise UnreachableError(
-            f"{describe(parameters)}: {_first_line(exc)}", hint=_CONNECT_HINT
-        ) from exc
-    pin(connection, {**pinned_settings(connection), **_as_settings(timeouts)})
-    return connection
+            f"{where}: PostgreSQL {version // 10000} is not supported: it reached its end of life"
+            " on 2026-11-12, and it loses foreign keys when a partition is detached"
+            " concurrently, so that rows which others point to could be dropped later",
+            hint="upgrade the server to PostgreSQL 15 or newer",
+        )
 
 
 def pinned_settings(connection: Connection) -> dict[str, str]:
@@ -119,21 +169,26 @@ def pinned_settings(connection: Connection) -> dict[str, str]:
     return {**_PINNED, **newer}
 
 
-def read_url(url: str) -> dict[str, Any]:
+def read_url(url: str, setting: str = "the database url") -> dict[str, Any]:
     """Split a connection string into libpq parameters.
 
     Raises:
         UsageError: it is none; the message never repeats it, since it may hold a password.
     """
+    problem = ""
     try:
+        check_postgres(url)
         return {
             key: value for key, value in conninfo_to_dict(_without_prisma(url)).items() if value
         }
-    except (psycopg.ProgrammingError, ValueError) as exc:
-        raise UsageError(
-            "the database url is not a PostgreSQL connection string",
-            hint="wanted postgresql://user:password@host:5432/database",
-        ) from exc
+    except UrlError as fault:
+        problem = f": {fault}"
+    except (psycopg.Error, ValueError):
+        problem = ": a parameter that libpq does not know"
+    raise UsageError(
+        f"{setting} is not a PostgreSQL connection string{problem}",
+        hint="wanted postgresql://user:password@host:5432/database",
+    )
 
 
 def describe(parameters: Mapping[str, Any]) -> str:
@@ -284,6 +339,11 @@ def milliseconds(span: timedelta) -> int:
     return max(1, round(span.total_seconds() * 1000)) if span else 0
 
 
+def _says_pool(url: str) -> bool:
+    """Whether a url says in Prisma's way that a connection pool is in between."""
+    return ("pgbouncer", "true") in parse_qsl(_split_query(url)[1])
+
+
 def _as_settings(timeouts: Timeouts) -> dict[str, str]:
     return {
         "lock_timeout": str(milliseconds(timeouts.lock)),
@@ -296,13 +356,20 @@ def _connection_lost(exc: psycopg.Error) -> bool:
 
 
 def _without_prisma(url: str) -> str:
-    if "://" not in url:
-        return url
-    parts = urlsplit(url)
-    kept = [
-        (k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if k not in _PRISMA_ONLY
-    ]
-    return urlunsplit(parts._replace(query=urlencode(kept, quote_via=quote)))
+    before, query = _split_query(url)
+    pairs = parse_qsl(query, keep_blank_values=True)
+    kept = [(key, value) for key, value in pairs if key not in _PRISMA_ONLY]
+    return f"{before}?{urlencode(kept, quote_via=quote)}" if kept else before
+
+
+def _split_query(url: str) -> tuple[str, str]:
+    """Part a url before the parameters; a `?` in its password is none of theirs."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url, ""
+    place = place_behind_user(rest)
+    front, _, query = place.partition("?")
+    return f"{scheme}://{rest[: len(rest) - len(place)]}{front}", query
 
 
 def _first_line(exc: BaseException) -> str:

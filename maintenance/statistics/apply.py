@@ -1,6 +1,5 @@
 """Carrying out ANALYZE and VACUUM: autovacuum is not disturbed, and the catalog has to show it."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -21,10 +20,6 @@ from maintenance.server.session import fetch, milliseconds, run_sql
 from maintenance.statistics.baselines import settle
 from maintenance.statistics.models import Counted
 
-SETTLING_S = 2.0
-"""Before 15 a separate process does the counting, and may be late by so much."""
-
-_LAST_WITH_COLLECTOR = 14
 _SHOWN = ("rows", "pages", "changed", "live", "dead", "frozen_age")
 
 
@@ -117,20 +112,15 @@ def _insist(ladder: Ladder, bench: Workbench, action: Action) -> int:
 
 def _proven(bench: Workbench, action: Action, before: Any) -> Any:
     """Read back what the catalog shows: without the right the server only warns."""
-    deadline = time.monotonic() + SETTLING_S
-    while True:
-        after = _describe(bench, action)
-        if after is None:
-            raise NotNeededError(f"{action.object}: it is gone")
-        if not after.counts or _moved(before.analyzed_at, after.analyzed_at):
-            return after
-        late = bench.connection.info.server_version // 10000 <= _LAST_WITH_COLLECTOR
-        if not late or time.monotonic() > deadline:
-            raise PrivilegeError(
-                f"{action.object}: {action.sql[0]} changed nothing; the role lacks the right",
-                hint="maintenance check names the GRANT",
-            )
-        time.sleep(SETTLING_S / 20)
+    after = _describe(bench, action)
+    if after is None:
+        raise NotNeededError(f"{action.object}: it is gone")
+    if not after.counts or _moved(before.analyzed_at, after.analyzed_at):
+        return after
+    raise PrivilegeError(
+        f"{action.object}: {action.sql[0]} changed nothing; the role lacks the right",
+        hint="maintenance check names the GRANT",
+    )
 
 
 def _moved(before: Any, after: Any) -> bool:

@@ -6,6 +6,7 @@ from maintenance.store.history import forget_runs, history_tables, longest_keep
 from maintenance.store.journal import Journal, RecentRun, recent_runs
 from maintenance.store.ledger import Refresh
 from maintenance.store.migrations import is_ready, migrate, missing_right
+from maintenance.store.ownership import require_own
 from maintenance.store.refreshes import (
     add_refresh,
     newest_failures,
@@ -31,4 +32,5 @@ __all__ = [
     "note_proofs",
     "recent_runs",
     "record_costs",
+    "require_own",
 ]

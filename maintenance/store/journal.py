@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from maintenance.redaction import redact_error, redact_values
 from maintenance.server.session import Connection
 
 FLUSH_EVERY_S = 0.5
@@ -58,7 +59,7 @@ class Journal:
         if not records:
             return
         columns = list(records[0])
-        rows = Jsonb([{**record, "run_id": str(self.run_id)} for record in records])
+        rows = Jsonb(redact_values([{**record, "run_id": str(self.run_id)} for record in records]))
         listed = ", ".join(["run_id", *columns])
         self._connection.execute(
             f"INSERT INTO maintenance.journal ({listed}) SELECT {listed}"
@@ -85,7 +86,7 @@ class Journal:
             " FROM pg_catalog.jsonb_to_recordset(%s) AS r (action_id text, outcome text,"
             " attempts int, duration_ms float8, error text, detail jsonb, ended_at float8)"
             " WHERE j.run_id = %s AND j.action_id = r.action_id",
-            (Jsonb(pending), self.run_id),
+            (Jsonb(redact_values(pending)), self.run_id),
         )
 
     def end(
@@ -110,9 +111,9 @@ class Journal:
             " subjects = %(subjects)s WHERE id = %(run)s",
             {
                 "run": self.run_id,
-                "findings": Jsonb(list(findings)),
+                "findings": Jsonb(redact_values(list(findings))),
                 "outcome": outcome,
-                "error": error,
+                "error": redact_error(error) if error is not None else None,
                 "kinds": sorted(kinds),
                 "subjects": sorted(subjects),
             },

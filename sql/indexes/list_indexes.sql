@@ -1,5 +1,5 @@
 -- list_indexes: one row for each index on a table or materialized view of the owner's
--- since: 14
+-- since: 15
 -- params:
 -- columns: oid oid, parent oid, table_oid oid, schema text, name text, method text, is_partitioned bool, is_unique bool, is_primary bool, is_exclusion bool, is_immediate bool, nulls_not_distinct bool, is_clustered bool, is_replica_identity bool, is_referenced bool, is_valid bool, is_building bool, is_readable bool, pages int4, n_keys int4, columns int2[], opclasses oid[], collations oid[], directions int2[], expressions text[], predicate text, parameters text, tablespace text, constraint_name text
 -- locks: ACCESS SHARE on tables of indexes with an expression or a predicate
@@ -57,7 +57,7 @@ SELECT
   i.indisprimary AS is_primary,
   i.indisexclusion AS is_exclusion,
   i.indimmediate AS is_immediate,
-  false AS nulls_not_distinct,
+  i.indnullsnotdistinct AS nulls_not_distinct,
   i.indisclustered AS is_clustered,
   i.indisreplident AS is_replica_identity,
   i.indexrelid IN (SELECT r.conindid FROM referenced r) AS is_referenced,

@@ -1,5 +1,5 @@
 -- list_obstacles: what forbids that copies take the place of a default partition
--- since: 14
+-- since: 15
 -- params: parent oid, relations oid[]
 -- columns: kind text, name text
 -- locks: none
@@ -25,4 +25,8 @@ UNION
 SELECT 'a publication that would publish the copies too', p.pubname::text
 FROM pg_catalog.pg_publication p
 WHERE p.puballtables
+   OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace n
+               WHERE n.pnpubid = p.oid
+                 AND n.pnnspid IN (SELECT c.relnamespace FROM pg_catalog.pg_class c
+                                    WHERE c.oid = ANY (%(relations)s::oid[])))
 ORDER BY 1, 2

@@ -1,10 +1,17 @@
--- find_run_lock_holder: who holds the lock that keeps two runs apart
--- since: 14
+-- find_run_lock_holder: who holds the lock that keeps two runs apart, and what that session does
+-- since: 15
 -- params: key int8
--- columns: pid int4, role text, application text, since timestamptz
+-- columns: pid int4, role text, application text, since timestamptz, client text, state text, idle_s float8
 -- locks: none
 -- source: PostgreSQL manual, 54.12 pg_locks (a bigint key shows as classid, objid, objsubid 1)
-SELECT l.pid, a.usename::text AS role, a.application_name AS application, a.backend_start AS since
+SELECT
+  l.pid,
+  a.usename::text AS role,
+  a.application_name AS application,
+  a.backend_start AS since,
+  coalesce(pg_catalog.host(a.client_addr) || ':' || a.client_port::text, 'the local socket') AS client,
+  a.state,
+  EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - a.state_change)::float8 AS idle_s
 FROM pg_catalog.pg_locks l
 LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
 WHERE l.locktype = 'advisory'

@@ -6,6 +6,7 @@ import pytest
 
 from maintenance import maintain
 from maintenance.engine.findings import FindingKind, Severity
+from maintenance.errors import ForeignStoreError
 from maintenance.policy import Policy
 from tests.builders import Database, Role
 from tests.integration.test_apply import PROPERTIES, child
@@ -240,7 +241,10 @@ def test_plan_by_a_role_that_may_not_read_the_store_knows_no_origin(
     database.execute(f"GRANT SELECT ON maintenance.migration TO {owner_role.name}")
     database.execute(f"ALTER TABLE public.events DETACH PARTITION public.{child(3)}")
     database.give_to(owner_role)
-    (message,) = stranded(
-        maintain.plan(make_policy(tmp_path, database.url_of(owner_role), EVENTS))
-    ).values()
+    url = database.url_of(owner_role)
+    with pytest.raises(ForeignStoreError):
+        maintain.plan(make_policy(tmp_path, url, EVENTS))
+    ((maker,),) = database.execute("SELECT current_user")
+    named = make_policy(tmp_path, url, EVENTS, store={"owner": maker})
+    (message,) = stranded(maintain.plan(named)).values()
     assert "no run of ours that made it is known" in message

@@ -8,11 +8,14 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 
+from maintenance.cli import cli
 from maintenance.engine.actions import LockMode
 from maintenance.errors import UnreachableError
 from maintenance.server.session import (
@@ -23,6 +26,7 @@ from maintenance.server.session import (
     run_sql,
 )
 from tests.builders import Database, Role
+from tests.policies import write_policy
 from tests.sessions import session
 
 HOSTILE = {
@@ -177,6 +181,19 @@ def test_servers_own_objects_come_before_those_of_an_owner(database: Database) -
         cursor.nextset()
         assert cursor.fetchone() == ("timestamp with time zone", True, 1259)
         assert settings(connection) == PINNED
+
+
+@pytest.mark.pg("== 15")
+@pytest.mark.parametrize("command", ["check", "plan", "apply", "status", "notify", "metrics"])
+def test_server_that_is_too_old_is_refused_before_anything_is_done(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("maintenance.server.session.OLDEST", 160000)
+    path = write_policy(tmp_path, database.url)
+    result = CliRunner().invoke(cli, [command, "--policy", str(path)])
+    assert result.exit_code == 3, result.output
+    assert "PostgreSQL 15 is not supported" in result.stderr
+    assert not database.execute("SELECT FROM pg_namespace WHERE nspname = 'maintenance'")
 
 
 # Clients that die or freeze
