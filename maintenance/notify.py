@@ -26,7 +26,7 @@ from maintenance.alerts.records import (
 )
 from maintenance.alerts.sinks import Send, SinkError, name_of, sender_of
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.errors import UnreachableError, UsageError
+from maintenance.errors import MaintenanceError, UsageError
 from maintenance.links import links
 from maintenance.policy import Policy
 from maintenance.policy.alerts import Sink
@@ -165,8 +165,11 @@ def _look(policy: Policy, environ: Mapping[str, str], now: datetime) -> Sight:
     name = policy.database.name
     try:
         report = maintain.plan(policy, environ=environ, now=now)
-    except UnreachableError as exc:
-        message = f"{name}: nothing can be seen: {exc} ({exc.hint})"
+    except UsageError:
+        raise
+    except MaintenanceError as exc:
+        hint = f" ({exc.hint})" if exc.hint else ""
+        message = f"{name}: nothing can be seen: {exc}{hint}"
         blind = Finding(FindingKind.MONITOR_BLIND, Severity.ERROR, name, message)
         return Sight(name, [blind], frozenset())
     return Sight(name, report.findings, report.kinds, subjects=report.subjects)

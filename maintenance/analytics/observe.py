@@ -10,7 +10,7 @@ from maintenance.analytics.fitness import unfit
 from maintenance.analytics.models import SeenAnalytics, Staleness
 from maintenance.catalog.models import Obstacle, OwnerCode
 from maintenance.catalog.owner_code import read_as_owner
-from maintenance.catalog.unreadable import unreadable_tables
+from maintenance.catalog.unreadable import foreign_tables, unreadable_tables
 from maintenance.engine.look import Look
 from maintenance.errors import MaintenanceError, PrivilegeError, UnreachableError
 from maintenance.names import QualifiedName
@@ -24,8 +24,21 @@ def observe(look: Look) -> SeenAnalytics:
     blind: dict[QualifiedName, str] = {}
     forbidden: set[QualifiedName] = set()
     hidden: set[QualifiedName] = set()
-    for section in look.policy.stale_analytics:
-        if not look.request.concerns(section.table) or unfit(section, look.snapshot) is not None:
+    sections = [
+        section
+        for section in look.policy.stale_analytics
+        if look.request.concerns(section.table) and unfit(section, look.snapshot) is None
+    ]
+    elsewhere = foreign_tables(
+        look.connection, [oid for section in sections for oid in _oids(look, section)]
+    )
+    for section in sections:
+        foreign = next((f for oid in _oids(look, section) if (f := elsewhere.get(oid))), None)
+        if foreign is not None:
+            blind[section.table] = (
+                f"its stale rows are not counted, because that would read {foreign.relation} on"
+                f" the foreign server {foreign.server}, which may never answer; name a local table"
+            )
             continue
         try:
             found[section.table] = _count(look, section)
@@ -46,10 +59,14 @@ def observe(look: Look) -> SeenAnalytics:
 
 def _obstacles(look: Look, section: StaleAnalyticsPolicy) -> set[Obstacle]:
     """Return what the server refused us for: a right, or rows behind row security."""
+    return set(unreadable_tables(look.connection, _oids(look, section)).values())
+
+
+def _oids(look: Look, section: StaleAnalyticsPolicy) -> list[int]:
+    """Return the OIDs of a section's table and of its activity's, as far as they were seen."""
     activity = section.activity
     names = [section.table, *([activity.table] if activity is not None else [])]
-    known = [table.oid for name in names if (table := look.snapshot.tables.get(name)) is not None]
-    return set(unreadable_tables(look.connection, known).values())
+    return [table.oid for name in names if (table := look.snapshot.tables.get(name)) is not None]
 
 
 def cutoff_of(section: StaleAnalyticsPolicy, now: datetime) -> datetime:

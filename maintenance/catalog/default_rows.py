@@ -1,8 +1,9 @@
 """Whether default partitions hold rows: one statement for all, else one for each by itself."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from types import MappingProxyType
 from typing import NamedTuple
 
 import psycopg
@@ -15,10 +16,10 @@ from maintenance.server.session import Connection, brief, explain
 
 
 class Contents(NamedTuple):
-    """Tables with what is known of their default partitions, and those that are locked."""
+    """Tables with what is known of their default partitions, and why to look again at some."""
 
     tables: Sequence[Table]
-    locked: Sequence[QualifiedName] = ()
+    passing: Mapping[QualifiedName, str] = MappingProxyType({})
 
 
 def obstacle_of(default: Partition, *, secured: bool, readable: bool) -> Unseen | None:
@@ -56,7 +57,7 @@ def read_each(connection: Connection, tables: Iterable[Table], time_cap: timedel
         UnreachableError: the session is gone.
     """
     known: list[Table] = []
-    locked: list[QualifiedName] = []
+    passing: dict[QualifiedName, str] = {}
     for table in tables:
         try:
             known += _read_alone(connection, table, time_cap)
@@ -64,10 +65,13 @@ def read_each(connection: Connection, tables: Iterable[Table], time_cap: timedel
             raise
         except psycopg.errors.LockNotAvailable:
             known.append(table)
-            locked.append(table.relation)
+            passing[table.relation] = "its default partition is locked in ACCESS EXCLUSIVE mode"
         except MaintenanceError as exc:
-            known.append(replace(table, default_unseen=Unseen(Obstacle.ERROR, str(exc))))
-    return Contents(known, locked)
+            if isinstance(exc.__cause__, psycopg.errors.UndefinedTable):
+                passing[table.relation] = "its default partition was dropped or renamed meanwhile"
+            unseen = Unseen(Obstacle.ERROR, str(exc))
+            known.append(replace(table, default_unseen=unseen))
+    return Contents(known, passing)
 
 
 def _read_alone(connection: Connection, table: Table, time_cap: timedelta) -> Sequence[Table]:

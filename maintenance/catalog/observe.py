@@ -102,7 +102,7 @@ def observe(
         server=server,
         tables=tables,
         missing=_missing(connection, set(relations) - tables.keys() - failed.keys()),
-        blind=_locked(sight.contents),
+        blind=_passing(sight.contents),
         failed=failed,
         marked=tuple(chain.from_iterable(marked.found)),
         unattached=tuple(chain.from_iterable(unattached.found)),
@@ -199,7 +199,7 @@ def _settled(
             continue
         except MaintenanceError:
             return _look_at_each(connection, relations, time_cap)
-        if not _locked(contents):
+        if not _passing(contents):
             return _Sight(contents, {})
         sleep(pause)
     return _look_at_each(connection, relations, time_cap)
@@ -216,7 +216,7 @@ def _look_at_each(
     )
     contents = Contents(
         [table for each in answers.found for table in each.tables],
-        [name for each in answers.found for name in each.locked],
+        {name: text for each in answers.found for name, text in each.passing.items()},
     )
     return _Sight(contents, answers.failed)
 
@@ -370,10 +370,9 @@ def _table(row: Any, partitions: tuple[Partition, ...]) -> Table:
     )
 
 
-def _locked(contents: Contents) -> dict[QualifiedName, str]:
-    blind = dict.fromkeys(
-        contents.locked, "its default partition is locked in ACCESS EXCLUSIVE mode"
-    )
+def _passing(contents: Contents) -> dict[QualifiedName, str]:
+    """Return what may be otherwise at the next look: what is locked, or was replaced just now."""
+    blind = dict(contents.passing)
     for table in contents.tables:
         for child in table.partitions:
             locked = unreadable(child)

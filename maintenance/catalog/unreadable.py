@@ -1,8 +1,10 @@
 """Which tables' rows we can't read, and why."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from maintenance.catalog.models import Obstacle
+from maintenance.names import QualifiedName
 from maintenance.server.session import Connection, fetch
 
 
@@ -15,3 +17,23 @@ def unreadable_tables(connection: Connection, tables: Iterable[int]) -> dict[int
     oids = list(tables)
     rows = fetch(connection, "catalog", "list_unreadable", {"tables": oids}) if oids else []
     return {row.oid: Obstacle.ROW_SECURITY if row.secured else Obstacle.PRIVILEGE for row in rows}
+
+
+class Foreign(NamedTuple):
+    """A foreign table, and the server that it lies on."""
+
+    relation: QualifiedName
+    server: str
+
+
+def foreign_tables(connection: Connection, relations: Iterable[int]) -> dict[int, Foreign]:
+    """Return for each relation, by OID, one foreign table that reading it would ask, if any.
+
+    A session that asks a server which does not answer may not be stopped, not even by a timeout.
+
+    Raises:
+        psycopg.Error: the catalog could not be read.
+    """
+    oids = sorted(set(relations))
+    rows = fetch(connection, "catalog", "list_foreign", {"relations": oids}) if oids else []
+    return {row.oid: Foreign(QualifiedName(row.schema, row.name), row.server) for row in rows}
