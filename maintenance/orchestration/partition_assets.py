@@ -11,7 +11,7 @@ from maintenance.maintain import Report
 from maintenance.names import slug
 from maintenance.orchestration.frames import Frame, Told, face, make_asset
 from maintenance.orchestration.markdown import code
-from maintenance.orchestration.metadata import inventory_metadata, period_metadata
+from maintenance.orchestration.metadata import inventory_metadata, period_metadata, shared_metadata
 from maintenance.orchestration.partition_sets import partition_set
 from maintenance.orchestration.resources import Maintainer, fail_if_undone
 from maintenance.partitions import PARTITIONS
@@ -53,6 +53,7 @@ def partitions_asset(
         keys = tuple(context.partition_keys)
         report = maintainer.apply(context, policy, PARTITIONS.name, Request(section.table, keys))
         present = period_metadata(policy, section, report)
+        present |= shared_metadata(policy, section, report, set(keys) - present.keys())
         for key in present.keys() & set(keys):
             context.add_asset_metadata(present[key], partition_key=key)
         fail_if_undone(report)

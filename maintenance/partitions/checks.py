@@ -13,7 +13,7 @@ from maintenance.ddl.locking import take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.keys import KeyCodec
 from maintenance.names import QualifiedName, quote
-from maintenance.partitioning.window import Slot
+from maintenance.partitioning.window import Slot, stamp
 
 PREFIX = "maintenance_"
 """What the name of every helper CHECK begins with; sql/catalog/list_tables.sql looks for it."""
@@ -77,7 +77,7 @@ def excluding(
     default: Partition, column: str, codec: KeyCodec, first: Slot, last: Slot
 ) -> HelperCheck:
     """Return the CHECK that no row lies from the first slot to the last."""
-    lower, upper = codec.literal(first.lower), codec.literal(last.upper)
+    lower, upper = first.literals(codec)[0], last.literals(codec)[1]
     key = quote(column)
     return HelperCheck(default, _name("not", first), f"{key} < {lower} OR {key} >= {upper}")
 
@@ -86,11 +86,12 @@ def within(
     partition: Partition, column: str, codec: KeyCodec, first: Slot, last: Slot
 ) -> HelperCheck:
     """Return the CHECK that every row lies from the first slot to the last."""
-    lower, upper = codec.literal(first.lower), codec.literal(last.upper)
+    lower, upper = first.literals(codec)[0], last.literals(codec)[1]
     key = quote(column)
     condition = f"{key} IS NOT NULL AND {key} >= {lower} AND {key} < {upper}"
     return HelperCheck(partition, _name("only", first), condition)
 
 
 def _name(kind: str, slot: Slot) -> str:
-    return f"{PREFIX}{kind}_{slot.period.start.isoformat().replace('-', '_')}"
+    since = stamp(slot.lower) if slot.is_bridge else slot.period.start.isoformat()
+    return f"{PREFIX}{kind}_{since.replace('-', '_')}"

@@ -35,10 +35,11 @@ def drain_default(bench: Workbench, action: Action) -> Mapping[str, Any]:
     """
     section = _section(bench, action)
     waiting = dict(action.preconditions["periods"])
+    ranges = action.preconditions["ranges"]
     moved: dict[str, int] = {}
     left = 0
     while waiting:
-        job = prepare(bench, section, waiting)
+        job = prepare(bench, section, waiting, ranges)
         if not moved and job.default.oid != action.preconditions["default_oid"]:
             raise MaintenanceError(f"{action.object} is not the table that was planned for")
         contents = _guarded_round(bench, job)
