@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from maintenance.formatting import visible_lines
+
 RETRYABLE_SQLSTATES = frozenset(
     {
         "40001",  # serialization_failure
@@ -28,8 +30,8 @@ class MaintenanceError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str = "", retryable: bool = False) -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(visible_lines(message))
+        self.hint = visible_lines(hint)
         self.retryable = retryable
 
 

@@ -8,6 +8,7 @@ import dagster as dg
 from maintenance.catalog.history import History
 from maintenance.engine.actions import Action
 from maintenance.engine.runner import Outcome, Result
+from maintenance.formatting import visible
 from maintenance.maintain import Report
 from maintenance.names import slug
 from maintenance.orchestration.markdown import code, plain, sql, table
@@ -49,7 +50,7 @@ def shared_metadata(
             bounds = parse_period(key, section.interval).bounds(section.time_zone)
             if holders := stock.holders(*bounds):
                 names = ", ".join(facts.name for facts in holders)
-                found[key] = {"state": "held by other bounds", "partitions": names}
+                found[key] = {"state": "held by other bounds", "partitions": visible(names)}
     return found
 
 
@@ -109,7 +110,7 @@ def _stock(policy: Policy, report: Report) -> tuple[TableInventory, ...]:
 def _period(facts: PartitionFacts, *, created: bool) -> Metadata:
     metadata: Metadata = {
         "state": "created" if created else "existed",
-        "partition": facts.name,
+        "partition": visible(facts.name),
         "size_bytes": facts.size_bytes,
         "size": readable_size(facts.size_bytes),
     }

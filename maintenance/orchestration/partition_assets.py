@@ -7,6 +7,7 @@ import dagster as dg
 
 from maintenance.engine.requests import Request
 from maintenance.engine.runner import Outcome
+from maintenance.formatting import visible
 from maintenance.maintain import Report
 from maintenance.names import slug
 from maintenance.orchestration.frames import Frame, Told, face, make_asset
@@ -103,7 +104,7 @@ def repaired(policy: Policy, report: Report) -> Iterator[dg.AssetMaterialization
                 asset_key=partitions_key(policy, sections[result.action.table]),
                 partition=result.action.period,
                 description=result.action.reason,
-                metadata={"state": "created", "partition": result.action.object},
+                metadata={"state": "created", "partition": visible(result.action.object)},
             )
 
 
