@@ -16,7 +16,7 @@ from maintenance.names import QualifiedName, quote
 from maintenance.partitioning.window import Slot, stamp
 
 PREFIX = "maintenance_"
-"""What the name of every helper CHECK begins with; sql/catalog/list_tables.sql looks for it."""
+"""What the names of helper CHECKs begin with; sql/catalog/list_tables.sql looks for them."""
 
 
 class HelperCheck(NamedTuple):

@@ -296,7 +296,7 @@ def test_leftovers_go_before_all_else() -> None:
         {"2026-11": MANY},
         default_checks=("maintenance_not_2027_01_01", "maintenance_only_2026_11_01"),
     )
-    comment = marked(None, {"draining": "public.events", "oid": 5})
+    comment = marked(None, {"draining": "public.events", "oid": 5, "made": [9], "function": 10})
     log = MarkedTable(
         9, QualifiedName("public", "maintenance_drain_5_log"), comment, False, 0, "owner"
     )
@@ -307,11 +307,22 @@ def test_leftovers_go_before_all_else() -> None:
     assert drain.preconditions == {"schema": "public", "drained_oid": 5}
 
 
-def test_leftovers_of_another_table_are_not_ours_to_remove() -> None:
-    comment = marked(None, {"draining": "public.other", "oid": 5})
-    log = MarkedTable(
-        9, QualifiedName("public", "maintenance_drain_5_log"), comment, False, 0, "owner"
-    )
+@pytest.mark.parametrize(
+    ("facts", "name", "owner"),
+    [
+        ({"draining": "public.other"}, "maintenance_drain_5_log", "owner"),
+        ({}, "maintenance_drain_5_log", "tenant"),
+        ({}, "orders", "owner"),
+        ({}, "maintenance_drain_6_log", "owner"),
+        ({"oid": "5; DROP"}, "maintenance_drain_5_log", "owner"),
+        ({"made": "all"}, "maintenance_drain_5_log", "owner"),
+    ],
+)
+def test_what_only_says_to_be_the_log_of_a_drain_is_not_ours_to_remove(
+    facts: dict[str, Any], name: str, owner: str
+) -> None:
+    mark = {"draining": "public.events", "oid": 5, "made": [9], "function": 10, **facts}
+    log = MarkedTable(9, QualifiedName("public", name), marked(None, mark), False, 0, owner)
     assert planned(a_policy(), a_table(months("2026-11", "2027-02")), marked=(log,)) == Plan()
 
 
