@@ -21,6 +21,7 @@ from maintenance.errors import MaintenanceError, UnreachableError, UsageError, i
 from maintenance.names import literal
 from maintenance.server.metering import cursor_class
 from maintenance.server.sqlfiles import load_statement
+from maintenance.server.undecodable import decode, fit_encoding, lenient, shown
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -110,6 +111,7 @@ def connect(url: str, *, application: str, timeouts: Timeouts) -> Connection:
             f"{describe(parameters)}: {_first_line(exc)}", hint=_CONNECT_HINT
         ) from exc
     pin(connection, {**pinned_settings(connection), **_as_settings(timeouts)})
+    fit_encoding(connection)
     return connection
 
 
@@ -216,8 +218,14 @@ def fetch(
     What is asked often in one session is planned once.
     """
     statement = load_statement(folder, name, connection.info.server_version)
-    with connection.cursor(row_factory=namedtuple_row) as cursor:
-        return cursor.execute(statement, parameters or None, prepare=often or None).fetchall()
+    with (
+        lenient(connection) as is_lenient,
+        connection.cursor(row_factory=namedtuple_row) as cursor,
+    ):
+        if is_lenient:
+            decode(cursor)
+        rows = cursor.execute(statement, parameters or None, prepare=often or None).fetchall()
+    return shown(connection, rows) if is_lenient else rows
 
 
 @contextmanager
