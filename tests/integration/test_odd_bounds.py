@@ -214,7 +214,7 @@ def test_catch_all_is_a_warning_whose_statements_bound_it(
     key = {"bigint": "1795860000000"}.get(type_, "2026-11-28 10:00")
     database.execute(f'CREATE TABLE public.ev ("At" {type_}, id int) PARTITION BY RANGE ("At")')
     database.execute(
-        'CREATE TABLE public."Fu$$ture" PARTITION OF public.ev'
+        'CREATE TABLE public."catch$$all" PARTITION OF public.ev'
         f" FOR VALUES FROM ({lower}) TO ({upper})"
     )
     database.execute(f"INSERT INTO public.ev VALUES ('{key}', 1)")
