@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from maintenance.formatting import visible_lines
 from maintenance.redaction import redact_error
 
 RETRYABLE_SQLSTATES = frozenset(
@@ -30,8 +31,8 @@ class MaintenanceError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str = "", retryable: bool = False) -> None:
-        super().__init__(redact_error(message))
-        self.hint = redact_error(hint)
+        super().__init__(visible_lines(redact_error(message)))
+        self.hint = visible_lines(redact_error(hint))
         self.retryable = retryable
 
 

@@ -9,11 +9,11 @@ import re
 from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from zoneinfo import ZoneInfo
 
-from maintenance.periods import Interval, midnight
+from maintenance.periods import Interval, first_moment_of, midnight
 
 
 class Encoding(Enum):
@@ -108,6 +108,8 @@ _DIGITS: Mapping[KeyEncoding, int] = {
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ULID_TIME_CHARS = 10
 _DATE_CHARS = len("2026-01-01")
+_WALL_CLOCK_TYPES = frozenset({"date", "timestamp without time zone"})
+_UTC = ZoneInfo("UTC")
 
 PAST = datetime.min.replace(tzinfo=UTC)
 """Stands for MINVALUE and -infinity."""
@@ -120,6 +122,11 @@ FUTURE = datetime.max.replace(tzinfo=UTC)
 class KeyCodec:
     """Writes and reads the bounds of one key column.
 
+    Bounds are compared as *positions*: aware datetimes in UTC. Where the column tells moments,
+    the position is the moment. A `date`, a `timestamp without time zone` and a date as digits tell
+    a wall clock, which may skip an hour or show it twice, and the server compares such values as
+    they are written; so their position is the reading itself, labelled UTC.
+
     Attributes:
         encoding: how the column holds time.
         type: the column's type as `format_type` names it, without length or precision.
@@ -131,24 +138,65 @@ class KeyCodec:
     type: str
     zone: ZoneInfo
 
-    def literal(self, moment: datetime) -> str:
-        """Return a bound as SQL text; `timestamptz` always with its UTC offset.
+    @property
+    def is_wall_clock(self) -> bool:
+        """Whether the column holds readings of a clock, which no zone tells apart."""
+        is_native = self.encoding is Encoding.NATIVE and self.type in _WALL_CLOCK_TYPES
+        return is_native or self.encoding in _DIGITS
+
+    @property
+    def calendar(self) -> ZoneInfo:
+        """The zone whose midnights, as positions, are the boundaries of periods."""
+        return _UTC if self.is_wall_clock else self.zone
+
+    def position(self, moment: datetime) -> datetime:
+        """Return where an aware moment stands among the bounds."""
+        if not self.is_wall_clock or moment in (PAST, FUTURE):
+            return moment
+        return moment.astimezone(self.zone).replace(tzinfo=UTC, fold=0)
+
+    def first_moment(self, position: datetime) -> datetime:
+        """Return the moment, in UTC, from which on the clock can show a position."""
+        return min(self._moments(position))
+
+    def last_moment(self, position: datetime) -> datetime:
+        """Return the moment, in UTC, after which the clock shows no earlier position."""
+        return max(self._moments(position))
+
+    def _moments(self, position: datetime) -> tuple[datetime, datetime]:
+        """Return both readings of a clock that is turned back; of any other, the same twice."""
+        if not self.is_wall_clock or position in (PAST, FUTURE):
+            return position, position
+        try:
+            first, second = (
+                position.replace(tzinfo=self.zone, fold=fold).astimezone(UTC) for fold in (0, 1)
+            )
+        except OverflowError:  # within a day of the ends of Python's calendar
+            end = PAST if position.year == 1 else FUTURE
+            return end, end
+        if second < first:  # skipped: the clock jumps over it, at one moment
+            jump = first_moment_of(position.replace(tzinfo=None), self.zone)
+            return jump, jump
+        return first, second
+
+    def literal(self, position: datetime) -> str:
+        """Return the bound at a position as SQL text; `timestamptz` always with its UTC offset.
 
         Raises:
             ValueError: a moment before 1970, in an encoding that begins there.
         """
         if self.encoding is not Encoding.NATIVE:
-            return self._encoded(moment)
+            return self._encoded(position)
+        text = _written(position)
         if self.type == "timestamp with time zone":
-            return f"'{_wall_clock(moment, UTC)}+00'"
-        local = _wall_clock(moment, self.zone)
-        return f"'{local[:_DATE_CHARS]}'" if self.type == "date" else f"'{local}'"
+            return f"'{text}+00'"
+        return f"'{text[:_DATE_CHARS]}'" if self.type == "date" else f"'{text}'"
 
     def moment(self, literal: str) -> datetime:
         """Read one bound as `pg_get_expr` shows it in a session whose TimeZone is UTC.
 
         Returns:
-            An aware UTC moment; `PAST` and `FUTURE` for unbounded or unrepresentable ends.
+            Its position; `PAST` and `FUTURE` for unbounded or unrepresentable ends.
 
         Raises:
             ValueError: the text is no bound of this key.
@@ -164,7 +212,7 @@ class KeyCodec:
 
     def _encoded(self, moment: datetime) -> str:
         if self.encoding in _DIGITS:
-            return f"'{_as_digits(moment.astimezone(self.zone).date(), _DIGITS[self.encoding])}'"
+            return f"'{_as_digits(moment.astimezone(UTC).date(), _DIGITS[self.encoding])}'"
         if isinstance(self.encoding, Snowflake):
             elapsed = (moment - self.encoding.epoch) // timedelta(milliseconds=1)
             return f"'{elapsed << self.encoding.shift}'"
@@ -184,7 +232,7 @@ class KeyCodec:
         if self.encoding in _MICROSECONDS:
             return _since_epoch(int(text) * _MICROSECONDS[self.encoding])
         if self.encoding in _DIGITS:
-            return _from_digits(int(text), _DIGITS[self.encoding], self.zone)
+            return _from_digits(int(text), _DIGITS[self.encoding])
         if isinstance(self.encoding, Snowflake):
             return _since(self.encoding.epoch, (int(text) >> self.encoding.shift) * 1000)
         if self.encoding is Encoding.UUIDV7:
@@ -199,12 +247,7 @@ class KeyCodec:
             raise ValueError(f"not a bound of type {self.type}: {text!r}")
         if len(match["year"]) > 4:  # noqa: PLR2004 - Python's calendar ends with 9999
             return FUTURE
-        zoned = self.type == "timestamp with time zone"
-        moment = datetime.fromisoformat(match["stamp"])
-        try:
-            return moment.replace(tzinfo=UTC if zoned else self.zone).astimezone(UTC)
-        except OverflowError:  # within a day of the end of Python's calendar
-            return PAST if moment.year == 1 else FUTURE
+        return datetime.fromisoformat(match["stamp"]).replace(tzinfo=UTC)
 
 
 _TIMESTAMP = re.compile(
@@ -212,10 +255,9 @@ _TIMESTAMP = re.compile(
 )
 
 
-def _wall_clock(moment: datetime, zone: tzinfo) -> str:
-    local = moment.astimezone(zone).replace(tzinfo=None)
+def _written(position: datetime) -> str:
     # Not strftime, which pads no year below 1000 on Linux.
-    return local.isoformat(sep=" ", timespec="seconds")
+    return position.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
 
 
 def _since_epoch(microseconds: int) -> datetime:
@@ -233,7 +275,7 @@ def _as_digits(day: date, numbers_a_year: int) -> int:
     return (day.year * 10_000 + day.month * 100 + day.day) * numbers_a_year // 10_000
 
 
-def _from_digits(value: int, numbers_a_year: int, zone: ZoneInfo) -> datetime:
+def _from_digits(value: int, numbers_a_year: int) -> datetime:
     """Return the beginning of the first date that is written by this number or a greater one.
 
     A bound need be no date: `202613` ends December as well as `202701`.
@@ -247,11 +289,8 @@ def _from_digits(value: int, numbers_a_year: int, zone: ZoneInfo) -> datetime:
     if year < 1 or year > FUTURE.year:
         return PAST if year < 1 else FUTURE
     if day > monthrange(year, month)[1]:
-        return _from_digits(value - rest + (month + 1) * 100, numbers_a_year, zone)
-    try:
-        return midnight(date(year, month, max(day, 1)), zone)
-    except OverflowError:  # within a day of the ends of Python's calendar
-        return PAST if year == 1 else FUTURE
+        return _from_digits(value - rest + (month + 1) * 100, numbers_a_year)
+    return midnight(date(year, month, max(day, 1)), _UTC)
 
 
 def _ulid_time(milliseconds: int) -> str:

@@ -24,6 +24,7 @@ from maintenance.policy import Policy
 from maintenance.redaction import redact, redact_values
 from maintenance.server.event_triggers import foreign_event_triggers
 from maintenance.server.session import explain
+from maintenance.server.undecodable import undecodable
 from maintenance.visits import Visit
 
 MAX_CLOCK_SKEW = timedelta(minutes=1)
@@ -72,8 +73,30 @@ def _look_at(visit: Visit, *, records: bool) -> Sight:
     )
     general = Plan(findings=further)
     subjects = frozenset(subject.name for subject in visit.subjects)
-    plan = join([*plans.values(), general])
+    plan = _without_undecodable(visit, join([*plans.values(), general]))
     return Sight(snapshot, plan, _seen_kinds(visit, plans), subjects)
+
+
+def _without_undecodable(visit: Visit, plan: Plan) -> Plan:
+    """Name what has names that are no text, and leave it alone: no statement can name it."""
+    names = undecodable(visit.connection)
+    if not names:
+        return plan
+    told = {f.object for f in plan.findings if f.kind is FindingKind.MONITOR_BLIND}
+    findings = tuple(_undecodable(name) for name in names if name not in told)
+    actions = tuple(each for each in plan.actions if each.object not in names)
+    return replace(plan, actions=actions, findings=(*plan.findings, *findings))
+
+
+def _undecodable(name: str) -> Finding:
+    return Finding(
+        FindingKind.MONITOR_BLIND,
+        Severity.WARN,
+        name,
+        f"{name}: a name in it is not UTF-8 text, and the database's encoding SQL_ASCII does not"
+        " say what it is: no action changes it itself, everything else goes on; rename it in a"
+        " session with the client_encoding of its name",
+    )
 
 
 def _signed(subject: Subject[Any], plan: Plan) -> Plan:

@@ -4,7 +4,7 @@ import re
 from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
@@ -136,7 +136,27 @@ def midnight(day: date, zone: ZoneInfo) -> datetime:
     Where the clocks skip midnight this is the moment of the jump; where midnight comes
     twice, the first (PEP 495, fold=0).
     """
-    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+    return first_moment_of(datetime.combine(day, time()), zone)
+
+
+def first_moment_of(reading: datetime, zone: ZoneInfo) -> datetime:
+    """Return the first moment, in UTC, at which a zone's clock shows a reading or a later one.
+
+    Args:
+        reading: without a zone.
+        zone: whose clock may skip the reading, or show it twice.
+    """
+    first, second = (reading.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if first <= second:
+        return first
+    first, second = first.replace(microsecond=0), second.replace(microsecond=0)
+    # Skipped: the jump lies between what the offsets before and after it make of the reading.
+    before, after = second - timedelta(seconds=1), first
+    while after - before > timedelta(seconds=1):
+        middle = before + timedelta(seconds=int((after - before).total_seconds()) // 2)
+        shown = middle.astimezone(zone).replace(tzinfo=None)
+        before, after = (middle, after) if shown < reading else (before, middle)
+    return after
 
 
 def add_months(day: date, n: int) -> date:

@@ -29,7 +29,7 @@ from maintenance.errors import (
 )
 from maintenance.keys import FUTURE, PAST, KeyCodec
 from maintenance.names import QualifiedName
-from maintenance.partitioning.coverage import coverage_of
+from maintenance.partitioning.coverage import coverage_of, read_bound
 from maintenance.partitioning.fitness import unfit
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.policy.paths import archive_url_fault
@@ -225,6 +225,14 @@ def _refuse_misread(
         )
 
 
+def _range(manifest: Manifest, codec: KeyCodec) -> tuple[datetime, datetime]:
+    try:
+        return read_bound(manifest.bound, codec)
+    except ValueError:  # of a table that has changed since
+        lower, upper = manifest.lower or PAST, manifest.upper or FUTURE
+        return codec.position(lower), codec.position(upper)
+
+
 def _refuse_present(policy: Policy, parent: Table, manifest: Manifest) -> None:
     """Look before the work whether a partition holds part of the range; ATTACH would refuse."""
     section = _section(policy, parent.relation)
@@ -232,7 +240,7 @@ def _refuse_present(policy: Policy, parent: Table, manifest: Manifest) -> None:
     present = [p.relation for p in parent.partitions if p.bound == manifest.bound]
     if section is not None and column is not None:
         codec = KeyCodec(section.encoding, column.type, section.time_zone)
-        lower, upper = manifest.lower or PAST, manifest.upper or FUTURE
+        lower, upper = _range(manifest, codec)
         spans = coverage_of(parent.partitions, codec).overlapping(lower, upper)
         present = [span.partition.relation for span in spans]
     if present:

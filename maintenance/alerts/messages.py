@@ -8,10 +8,11 @@ from typing import Any
 
 from maintenance.alerts.models import Alert, Event, Turn
 from maintenance.alerts.records import Waiting
-from maintenance.alerts.texts import clipped, plain
+from maintenance.alerts.texts import clipped
 from maintenance.alerts.units import readable
 from maintenance.engine.findings import Severity
 from maintenance.engine.runbook import by_itself
+from maintenance.formatting import visible
 
 LISTED = 20
 """How many objects a message names before it only counts the others."""
@@ -49,7 +50,7 @@ class Message:
         """That of the worst."""
         return max((event.alert.severity for event in self.events), key=list(Severity).index)
 
-    def title(self, show: Show = plain) -> str:
+    def title(self, show: Show = visible) -> str:
         """Return one line: what, and where."""
         first = self.events[0]
         database, kind, name = first.alert.identity
@@ -57,7 +58,7 @@ class Message:
         told = f"{first.turn.value} {self.severity}: {kind} on {show(what)}"
         return f"{clipped(told, CLIPPED)} ({database})"
 
-    def text(self, show: Show = plain) -> str:
+    def text(self, show: Show = visible) -> str:
         """Return what each finding says, since when, what happens next, and where to read on."""
         lines = [line for event in self.events[:LISTED] for line in _lines(event, show)]
         if len(self.events) > LISTED:

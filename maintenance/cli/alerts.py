@@ -11,10 +11,10 @@ from rich.text import Text
 
 from maintenance import notify as rounds
 from maintenance.alerts.models import Alert
-from maintenance.alerts.texts import plain
 from maintenance.cli.options import NOW, answer, policy_options
 from maintenance.engine.findings import Severity
 from maintenance.errors import UsageError
+from maintenance.formatting import visible
 from maintenance.notify import RoundReport
 from maintenance.policy import Policy, read_duration
 
@@ -169,9 +169,9 @@ def _render_round(policy: Policy, report: RoundReport) -> None:
         _render_alerts(policy, Standing([]))
     for each in report.delivered:
         left = f", {each.n_waiting} wait ({each.error})" if each.error else ""
-        _out.print(Text(f"{each.sink}: told {each.n_told}{left}"), soft_wrap=True)
+        _out.print(Text(visible(f"{each.sink}: told {each.n_told}{left}")), soft_wrap=True)
     if report.unpinged is not None:
-        _out.print(Text(f"dead man's switch: {report.unpinged}"), soft_wrap=True)
+        _out.print(Text(visible(f"dead man's switch: {report.unpinged}")), soft_wrap=True)
 
 
 def _render_alerts(policy: Policy, report: Standing) -> None:
@@ -200,6 +200,6 @@ def _line(state: str, alert: Alert) -> None:
     what = Text.assemble(
         f"{state:8}  ",
         (alert.severity.value, style),
-        f" {alert.identity.kind} since {alert.since:%Y-%m-%d %H:%M}: {plain(alert.message)}",
+        f" {alert.identity.kind} since {alert.since:%Y-%m-%d %H:%M}: {visible(alert.message)}",
     )
     _out.print(what, soft_wrap=True)

@@ -48,6 +48,11 @@ from maintenance.policy import (
 )
 from maintenance.restore import restore_period
 
+LARGEST_PLAN = 256_000_000
+"""Bytes of a saved plan; that of 10,000 partitions has about 20 million."""
+
+PLAN_FILE = click.Path(path_type=Path)
+
 CLOCK_OVERRIDE = "MAINTENANCE_ALLOW_CLOCK_OVERRIDE"
 
 
@@ -102,7 +107,7 @@ def plan(
 @NOW
 @click.option("--table", callback=read_table, help="Only this table.")
 @click.option("--period", "periods", multiple=True, help="This period, such as 2025-03.")
-@click.option("--plan", "plan_file", type=FILE, help="Exactly what this saved plan says.")
+@click.option("--plan", "plan_file", type=PLAN_FILE, help="Exactly what this saved plan says.")
 def apply(
     policies: tuple[Path, ...],
     as_json: bool,
@@ -230,7 +235,7 @@ def _save(out: Path, policy: Policy, report: Report, only: tuple[str, ...]) -> N
     actions = tuple(action.as_json() for action in report.plan.actions)
     document = ReviewedPlan(policy.database.name, policy.hash, only, actions).as_json()
     try:
-        out.write_text(json.dumps(document, indent=2) + "\n")
+        out.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
     except OSError as exc:
         raise UsageError(f"{out}: {exc.strerror}, wanted a file to write") from exc
 
@@ -239,9 +244,13 @@ def _reviewed(file: Path, only: tuple[str, ...], table: QualifiedName | None) ->
     if only or table is not None:
         raise UsageError("--plan says all: leave out --only, --table and --period")
     try:
-        return read_reviewed(file.read_text(), str(file))
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageError(f"{file}: can't be read, wanted a saved plan") from exc
+        if not file.is_file():  # to open a FIFO would wait for whoever writes to it
+            raise UsageError(f"{file}: found no regular file, wanted a saved plan")
+        if file.stat().st_size > LARGEST_PLAN:
+            raise UsageError(f"{file}: found more than {LARGEST_PLAN:,} bytes, wanted a saved plan")
+        return read_reviewed(file.read_text("utf-8"), str(file))
+    except (OSError, ValueError) as exc:
+        raise UsageError(f"{file}: can't be read as UTF-8 text, wanted a saved plan") from exc
 
 
 for command in (alerts, metrics, notify):

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -13,12 +13,19 @@ from maintenance.engine.findings import Finding, Severity
 from maintenance.engine.plans import Skip
 from maintenance.engine.runner import Outcome, Result
 from maintenance.errors import MaintenanceError
+from maintenance.formatting import visible, visible_lines
 from maintenance.maintain import Report
 from maintenance.partitions.inventory import TableInventory, inventory
 from maintenance.policy import Policy
 from maintenance.redaction import redact, redact_error
 from maintenance.restore import RestoreReport
 from maintenance.sizes import readable_size
+
+
+def escape(text: str) -> str:
+    """Show what others named: in one line, every character seen, none taken for markup."""
+    return markup.escape(visible(text))
+
 
 Render = Callable[[Policy, Report], None]
 
@@ -40,13 +47,13 @@ class ErrorConsole:
 
     def print_error(self, error: MaintenanceError) -> None:
         """Show one error and its hint."""
-        self._console.print(f"[bold red]error:[/] {escape(redact_error(str(error)))}")
+        self._console.print(f"[bold red]error:[/] {markup.escape(redact_error(str(error)))}")
         if error.hint:
-            self._console.print(f"  {escape(redact_error(error.hint))}")
+            self._console.print(f"  {markup.escape(redact_error(error.hint))}")
 
     def print_progress(self, line: str) -> None:
         """Show one line of progress."""
-        self._console.print(Text(redact(line), style="dim"))
+        self._console.print(Text(visible(redact(line)), style="dim"))
 
 
 error_console = ErrorConsole()
@@ -140,9 +147,9 @@ def _action(action: Action) -> None:
     kind = f"[bold]{action.kind}[/] {escape(action.object)}"
     _out.print(f"{kind}  [dim]{escape(action.reason)}[/]", soft_wrap=True)
     for statement in action.sql:
-        _out.print(Text(f"    {statement};", style="cyan"), soft_wrap=True)
+        _out.print(Text(visible_lines(f"    {statement};"), style="cyan"), soft_wrap=True)
     locks = ", ".join(f"{lock.mode} on {lock.object}" for lock in action.locks)
-    _out.print(Text(f"    locks: {locks or 'none'}", style="dim"), soft_wrap=True)
+    _out.print(Text(visible(f"    locks: {locks or 'none'}"), style="dim"), soft_wrap=True)
 
 
 def _result(result: Result, width: int) -> None:
@@ -156,18 +163,18 @@ def _result(result: Result, width: int) -> None:
     line = Text.assemble(
         outcome,
         (f"  {action.kind}", "bold"),
-        f" {object_}",
-        (f"  {effort}  {action.reason}", "dim"),
+        f" {visible(object_)}",
+        (visible(f"  {effort}  {action.reason}"), "dim"),
     )
     _out.print(line, soft_wrap=True)
     if result.error:
-        _out.print(Text(f"    {result.error}", style="red"), soft_wrap=True)
+        _out.print(Text(visible_lines(f"    {result.error}"), style="red"), soft_wrap=True)
 
 
 def _skipped(skips: Iterable[Skip]) -> None:
     for skip in skips:
         what = f"not needed: {skip.kind} {skip.object}  {skip.reason}"
-        _out.print(Text(what, style="dim"), soft_wrap=True)
+        _out.print(Text(visible(what), style="dim"), soft_wrap=True)
 
 
 def _findings(findings: Iterable[Finding], none: str = "no findings") -> None:

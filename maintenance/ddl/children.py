@@ -206,18 +206,19 @@ def index_identity(parent: Table, child: QualifiedName) -> Iterator[str]:
     if parent.properties.replica_identity != "i":
         return
     child_text, parent_text = literal(str(child)), literal(str(parent.relation))
-    yield f"""DO $$
-DECLARE counterpart text;
+    body = f"""DECLARE counterpart text;
 BEGIN
   WITH RECURSIVE above AS (
     SELECT i.indexrelid AS own, i.indexrelid AS index
       FROM pg_catalog.pg_index i WHERE i.indrelid = {child_text}::pg_catalog.regclass
     UNION ALL
     SELECT a.own, h.inhparent FROM above a JOIN pg_catalog.pg_inherits h ON h.inhrelid = a.index)
-  SELECT pg_catalog.quote_ident(c.relname) INTO STRICT counterpart
+  SELECT c.relname INTO STRICT counterpart
     FROM above a
     JOIN pg_catalog.pg_index p ON p.indexrelid = a.index
     JOIN pg_catalog.pg_class c ON c.oid = a.own
    WHERE p.indrelid = {parent_text}::pg_catalog.regclass AND p.indisreplident;
-  EXECUTE 'ALTER TABLE ' || {child_text} || ' REPLICA IDENTITY USING INDEX ' || counterpart;
-END $$"""
+  EXECUTE pg_catalog.format(
+    'ALTER TABLE %s REPLICA IDENTITY USING INDEX %I', {child_text}, counterpart);
+END"""
+    yield f"DO {literal(body)}"

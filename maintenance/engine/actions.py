@@ -1,11 +1,13 @@
 """Actions: what is to be done, as finished SQL with the locks it takes."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, NamedTuple
+
+from maintenance.formatting import visible_lines
 
 
 class ActionKind(StrEnum):
@@ -47,6 +49,24 @@ UNSEEN = frozenset(
 
 RECURRING = frozenset({ActionKind.ANALYZE_TABLE, ActionKind.VACUUM_TABLE})
 """Kinds that the application's work may call for again at once; their executors prove them too."""
+
+
+BY_STEPS = frozenset(
+    {
+        ActionKind.CREATE_PARTITION,
+        ActionKind.ATTACH_PARTITION,
+        ActionKind.CREATE_DEFAULT,
+        ActionKind.SWAP_DEFAULT,
+        ActionKind.REPAIR_PARTITION,
+        ActionKind.REMOVE_LEFTOVERS,
+        ActionKind.FINALIZE_DETACH,
+        ActionKind.DETACH_PARTITION,
+        ActionKind.DROP_PARTITION,
+        ActionKind.INDEX_MATVIEW,
+        ActionKind.REMOVE_REBUILD,
+    }
+)
+"""Kinds that are nothing but their statements: one without any would change nothing, for ever."""
 
 
 class LockMode(StrEnum):
@@ -126,6 +146,12 @@ class Step:
         return self.prepare + self.statements
 
 
+def identify_action(kind: str, object_: str, sql: Iterable[str]) -> str:
+    """Return the id of an action: a hash of what is to be done to what."""
+    content = "\0".join((kind, object_, *sql))
+    return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
 @dataclass(frozen=True)
 class Action:
     """Something to do to one object.
@@ -151,11 +177,14 @@ class Action:
     preconditions: Mapping[str, Any] = field(default_factory=dict[str, Any])
     refused: str | None = None
 
+    def __post_init__(self) -> None:
+        """Escape control characters that names bring into the sentence; `object` has them as is."""
+        object.__setattr__(self, "reason", visible_lines(self.reason))
+
     @cached_property
     def id(self) -> str:
         """A hash that stays the same as long as the same is to be done to the same object."""
-        content = "\0".join((self.kind, self.object, *self.sql))
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        return identify_action(self.kind, self.object, self.sql)
 
     @property
     def sql(self) -> tuple[str, ...]:
@@ -166,6 +195,11 @@ class Action:
     def owner(self) -> str | None:
         """With whose rights its statements run, where not with ours alone."""
         return next((step.owner for step in self.steps if step.owner is not None), None)
+
+    @property
+    def is_void(self) -> bool:
+        """Whether it would change nothing, and is not asked for by hand either."""
+        return self.kind in BY_STEPS and self.refused is None and not self.sql
 
     @property
     def locks(self) -> tuple[Lock, ...]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from maintenance.formatting import visible_lines
+
 
 class Severity(StrEnum):
     """Error means the promised state can't be reached, or writes will fail."""
@@ -121,6 +123,10 @@ class Finding:
     threshold: float | str | None = None
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     subject: str = ""
+
+    def __post_init__(self) -> None:
+        """Escape control characters that names bring into the sentence; `object` has them as is."""
+        object.__setattr__(self, "message", visible_lines(self.message))
 
     def leaves_open(self, kind: FindingKind, name: str) -> bool:
         """Whether it says that nobody can tell now if something of a kind stands on an object."""

@@ -39,15 +39,17 @@ class Plan:
 def join(plans: Iterable[Plan]) -> Plan:
     """Put the plans of several subjects or tables one after the other.
 
-    What two subjects say in the same words is said once, by the first.
+    What two subjects say in the same words is said once, by the first. An action that has no
+    statement is left out: what it was to change stays a finding.
     """
     ordered = list(plans)
     findings: dict[tuple[FindingKind, str, str], Finding] = {}
     for plan in ordered:
         for finding in plan.findings:
             findings.setdefault((finding.kind, finding.object, finding.message), finding)
+    actions = (action for plan in ordered for action in plan.actions)
     return Plan(
-        actions=tuple(action for plan in ordered for action in plan.actions),
+        actions=tuple(action for action in actions if not action.is_void),
         findings=tuple(findings.values()),
         skipped=tuple(skip for plan in ordered for skip in plan.skipped),
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from maintenance.engine.findings import Severity
+from maintenance.formatting import visible_lines
 from maintenance.orchestration.digest_page import digest_page
 from maintenance.orchestration.frames import Told, face, make_asset
 from maintenance.orchestration.metadata import Metadata
@@ -47,7 +48,7 @@ def digest_asset(policy: Policy, upstream: Sequence[dg.AssetKey]) -> dg.AssetsDe
     def sum_up(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[Told]:
         overview = maintainer.overview(policy)
         verdict = judge(overview)
-        context.log.info(str(verdict))
+        context.log.info("%s", visible_lines(str(verdict)))
         yield _check(key, verdict)
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(overview))
 
@@ -61,7 +62,7 @@ def _check(key: dg.AssetKey, verdict: Verdict) -> dg.AssetCheckResult:
         check_name=CHECK,
         passed=verdict.level is Level.FINE,
         severity=dg.AssetCheckSeverity.ERROR if is_urgent else dg.AssetCheckSeverity.WARN,
-        description=str(verdict),
+        description=visible_lines(str(verdict)),
     )
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
+from maintenance.formatting import visible, visible_lines
+
 SHOWN = 200
 """So many statements are shown at most."""
 
@@ -17,12 +19,12 @@ def code(text: str | None) -> str:
     if text is None:
         return ""
     fence = "`" * (_longest_run(text) + 1)
-    return f"{fence} {' '.join(text.splitlines())} {fence}".replace("|", "\\|")
+    return f"{fence} {visible(' '.join(text.splitlines()))} {fence}".replace("|", "\\|")
 
 
 def plain(text: str) -> str:
     """Show prose in one line: nothing in it is markup, wherever its names come from."""
-    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
+    return _MARKUP.sub(r"\\\1", visible(" ".join(text.split())))
 
 
 def table(
@@ -41,7 +43,7 @@ def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def sql(statements: Sequence[str]) -> dg.MarkdownMetadataValue:
     """Return statements as a block to copy from; the first ones, where they are very many."""
-    text = ";\n".join(statements[:SHOWN])
+    text = visible_lines(";\n".join(statements[:SHOWN]))
     more = len(statements) - SHOWN
     rest = f"\n-- and {more:,} more" if more > 0 else ""
     fence = "`" * max(3, _longest_run(text) + 1)

@@ -1,5 +1,6 @@
 """Reports as metadata: tables people can read, numbers with stable keys that the UI plots."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import dagster as dg
@@ -7,11 +8,13 @@ import dagster as dg
 from maintenance.catalog.history import History
 from maintenance.engine.actions import Action
 from maintenance.engine.runner import Outcome, Result
+from maintenance.formatting import visible
 from maintenance.maintain import Report
 from maintenance.names import slug
 from maintenance.orchestration.markdown import code, plain, sql, table
 from maintenance.orchestration.pictures import timeline
 from maintenance.partitions.inventory import PartitionFacts, TableInventory, inventory
+from maintenance.periods import parse_period
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.sizes import readable_size
 
@@ -33,6 +36,22 @@ def period_metadata(
         for facts in table.partitions
         if facts.period is not None
     }
+
+
+def shared_metadata(
+    policy: Policy, section: PartitionPolicy, report: Report, keys: Iterable[str]
+) -> dict[str, Metadata]:
+    """Return metadata for periods that several partitions hold, or one that holds others too."""
+    found: dict[str, Metadata] = {}
+    for stock in _stock(policy, report):
+        if stock.table != str(section.table):
+            continue
+        for key in keys:
+            bounds = parse_period(key, section.interval).bounds(section.time_zone)
+            if holders := stock.holders(*bounds):
+                names = ", ".join(facts.name for facts in holders)
+                found[key] = {"state": "held by other bounds", "partitions": visible(names)}
+    return found
 
 
 def inventory_metadata(policy: Policy, report: Report) -> Metadata:
@@ -91,7 +110,7 @@ def _stock(policy: Policy, report: Report) -> tuple[TableInventory, ...]:
 def _period(facts: PartitionFacts, *, created: bool) -> Metadata:
     metadata: Metadata = {
         "state": "created" if created else "existed",
-        "partition": facts.name,
+        "partition": visible(facts.name),
         "size_bytes": facts.size_bytes,
         "size": readable_size(facts.size_bytes),
     }

@@ -7,11 +7,12 @@ import dagster as dg
 
 from maintenance.engine.requests import Request
 from maintenance.engine.runner import Outcome
+from maintenance.formatting import visible
 from maintenance.maintain import Report
 from maintenance.names import slug
 from maintenance.orchestration.frames import Frame, Told, face, make_asset
 from maintenance.orchestration.markdown import code
-from maintenance.orchestration.metadata import inventory_metadata, period_metadata
+from maintenance.orchestration.metadata import inventory_metadata, period_metadata, shared_metadata
 from maintenance.orchestration.partition_sets import partition_set
 from maintenance.orchestration.resources import Maintainer, fail_if_undone
 from maintenance.partitions import PARTITIONS
@@ -53,6 +54,7 @@ def partitions_asset(
         keys = tuple(context.partition_keys)
         report = maintainer.apply(context, policy, PARTITIONS.name, Request(section.table, keys))
         present = period_metadata(policy, section, report)
+        present |= shared_metadata(policy, section, report, set(keys) - present.keys())
         for key in present.keys() & set(keys):
             context.add_asset_metadata(present[key], partition_key=key)
         fail_if_undone(report)
@@ -102,7 +104,7 @@ def repaired(policy: Policy, report: Report) -> Iterator[dg.AssetMaterialization
                 asset_key=partitions_key(policy, sections[result.action.table]),
                 partition=result.action.period,
                 description=result.action.reason,
-                metadata={"state": "created", "partition": result.action.object},
+                metadata={"state": "created", "partition": visible(result.action.object)},
             )
 
 

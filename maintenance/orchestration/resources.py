@@ -9,9 +9,11 @@ import dagster as dg
 
 from maintenance import freshness, maintain
 from maintenance.cache.facts import CacheFacts
+from maintenance.engine.ladder import Progress
 from maintenance.engine.requests import EVERYTHING, Request
 from maintenance.engine.runner import Outcome
 from maintenance.errors import MaintenanceError
+from maintenance.formatting import visible, visible_lines
 from maintenance.maintain import Report
 from maintenance.names import QualifiedName
 from maintenance.overview import Overview, look
@@ -39,7 +41,7 @@ class Maintainer(dg.ConfigurableResource[None]):
         """
         with _as_failure():
             return maintain.apply(
-                policy, only=[subject], request=request, progress=context.log.info
+                policy, only=[subject], request=request, progress=_log_of(context)
             )
 
     def plan(
@@ -121,8 +123,12 @@ class Maintainer(dg.ConfigurableResource[None]):
         """
         with _as_failure():
             return restore_period(
-                policy, table, period, into=into, hold=hold, progress=context.log.info
+                policy, table, period, into=into, hold=hold, progress=_log_of(context)
             )
+
+
+def _log_of(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Progress:
+    return lambda line: context.log.info("%s", visible(line))
 
 
 @contextmanager
@@ -150,7 +156,7 @@ def fail_if_undone(report: Report) -> None:
         if result.outcome in (Outcome.FAILED, Outcome.REFUSED)
     ]
     if undone:
-        raise dg.Failure(description="\n".join(undone), allow_retries=False)
+        raise dg.Failure(description=visible_lines("\n".join(undone)), allow_retries=False)
     if report.snapshot is None:
         raise dg.Failure(
             description="\n".join(finding.message for finding in report.findings),

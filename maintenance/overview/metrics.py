@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from maintenance.cache.facts import CacheFacts, hit_rate
 from maintenance.engine.findings import Severity
 from maintenance.errors import UsageError
+from maintenance.formatting import visible_lines
 from maintenance.overview.families import FAMILIES, PREFIX
 from maintenance.overview.models import History, Overview, View
 from maintenance.overview.verdict import Level, judge
@@ -81,7 +82,7 @@ class _Collected(Collector):
         for overview in self._overviews:
             for name, value, labels in samples(overview):
                 family = families.setdefault(name, _family(name))
-                family.add_metric([overview.database, *labels], float(value))
+                family.add_metric([overview.database, *map(visible_lines, labels)], float(value))
         return families.values()
 
 

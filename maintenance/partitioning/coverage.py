@@ -9,7 +9,7 @@ from functools import cache
 from typing import NamedTuple
 
 from maintenance.catalog.models import DEFAULT_BOUND, Partition, Table
-from maintenance.keys import KeyCodec
+from maintenance.keys import PAST, KeyCodec
 from maintenance.policy import PartitionPolicy
 
 _RANGE = re.compile(
@@ -18,7 +18,7 @@ _RANGE = re.compile(
 
 
 class Span(NamedTuple):
-    """A partition's half-open range of time, in UTC."""
+    """A partition's half-open range of time, by its bounds' positions (see `keys.KeyCodec`)."""
 
     lower: datetime
     upper: datetime
@@ -48,11 +48,20 @@ class Coverage:
 
     def covers(self, lower: datetime, upper: datetime) -> bool:
         """Whether every moment of `[lower, upper)` has a partition."""
+        return self.first_hole(lower, upper) is None
+
+    def first_hole(self, lower: datetime, upper: datetime) -> tuple[datetime, datetime] | None:
+        """Return the first stretch of `[lower, upper)` that has no partition."""
         for span in self.overlapping(lower, upper):
             if span.lower > lower:
-                return False
+                return lower, span.lower
             lower = span.upper
-        return lower >= upper
+        return (lower, upper) if lower < upper else None
+
+    def ends_before(self, position: datetime) -> datetime:
+        """Return where the last partition that ends at or before a position ends."""
+        n_ended = bisect_right(self.spans, position, key=lambda span: span.upper)
+        return self.spans[n_ended - 1].upper if n_ended else PAST
 
 
 def codec_of(policy: PartitionPolicy, table: Table) -> KeyCodec:

@@ -3,6 +3,7 @@
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
 
 from maintenance.catalog.models import MarkedTable, Partition, Snapshot
 from maintenance.ddl.marks import DETACHED_FROM, HOLD_UNTIL, read_mark
@@ -89,12 +90,16 @@ def expired_of(
     now: datetime,
 ) -> list[Expired]:
     """Return those of a table's partitions that have expired, as `expired` does."""
+    codec = codec_of(policy, snapshot.tables[policy.table])
     limit = cutoff(retention, policy, now)
     comments = {marked.oid: marked.comment for marked in snapshot.marked}
     return [
-        Expired(span, _held(policy, retention, span, comments.get(span.partition.oid), now))
+        Expired(
+            span,
+            _held(codec.calendar, retention, span, comments.get(span.partition.oid), now),
+        )
         for span in spans
-        if span.upper <= limit and _can_go(span.partition)
+        if codec.last_moment(span.upper) <= limit and _can_go(span.partition)
     ]
 
 
@@ -147,10 +152,10 @@ def unproven(policy: PartitionPolicy, snapshot: Snapshot) -> Iterator[tuple[Mark
             yield table, reason
 
 
-def label(policy: PartitionPolicy, span: Span) -> str:
+def label(policy: PartitionPolicy, calendar: ZoneInfo, span: Span) -> str:
     """Return the key under which a partition is archived: its period's, else its own name."""
-    period = period_at(max(span.lower, _FIRST), policy.interval, policy.time_zone)
-    exact = period.bounds(policy.time_zone) == (span.lower, span.upper)
+    period = period_at(max(span.lower, _FIRST), policy.interval, calendar)
+    exact = period.bounds(calendar) == (span.lower, span.upper)
     return period.key if exact else span.partition.relation.name
 
 
@@ -169,7 +174,7 @@ def _can_go(partition: Partition) -> bool:
 
 
 def _held(
-    policy: PartitionPolicy,
+    calendar: ZoneInfo,
     retention: RetentionPolicy,
     span: Span,
     comment: str | None,
@@ -179,7 +184,7 @@ def _held(
     if tree is not None and tree.obstacle is not None:
         return tree.obstacle
     for period in retention.hold:
-        lower, upper = period.bounds(policy.time_zone)
+        lower, upper = period.bounds(calendar)
         if lower < span.upper and span.lower < upper:
             return f"the policy holds {period}"
     until = read_mark(comment).get(HOLD_UNTIL)

@@ -127,7 +127,9 @@ def other_readings(policy: PartitionPolicy, table: Table, bound: str) -> Iterato
         if encoding != policy.encoding:
             found = _reading(encoding, codec, bound)
             if found is not None:
-                yield found
+                other = KeyCodec(encoding, codec.type, codec.zone)
+                lower, upper = other.first_moment(found.lower), other.last_moment(found.upper)
+                yield Reading(encoding, lower, upper)
 
 
 class Reading(NamedTuple):

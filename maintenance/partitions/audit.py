@@ -26,17 +26,19 @@ class Drift:
     Attributes:
         lacks: in words, what it has otherwise; mended by `repairs`.
         beyond: rights that only the partition gives, targets that somebody chose for it.
+        by_hand: what it lacks and no statement of ours can give it.
     """
 
     child: QualifiedName
     lacks: tuple[str, ...]
     beyond: tuple[str, ...]
+    by_hand: tuple[str, ...] = ()
 
 
 def drifts(table: Table) -> list[Drift]:
     """Compare the partitions that may have drifted with their parent, exactly."""
     found = [_compare(table.properties, child) for child in table.drifted]
-    return [drift for drift in found if drift.lacks or drift.beyond]
+    return [drift for drift in found if drift.lacks or drift.beyond or drift.by_hand]
 
 
 def repairs(table: Table, found: Sequence[Drift]) -> Iterator[Action]:
@@ -62,11 +64,11 @@ def drift_finding(
     words = _differences(table, found)
     if not words:
         return
-    mendable = [drift for drift in found if drift.lacks]
+    lacking = any(drift.lacks or drift.by_hand for drift in found)
     name = str(table.relation)
     shown = [f"{child} ({', '.join(what)})" for child, what in list(words.items())[:SHOWN]]
     more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
-    severity = Severity.WARN if mendable or siblings.refuses else Severity.INFO
+    severity = Severity.WARN if lacking or siblings.refuses else Severity.INFO
     why = ""
     if siblings.unbuildable is not None:
         severity = Severity.ERROR
@@ -86,7 +88,7 @@ def _differences(table: Table, found: Sequence[Drift]) -> dict[QualifiedName, li
     """Return in words what each partition has otherwise, those that can be mended first."""
     words: dict[QualifiedName, list[str]] = defaultdict(list)
     for drift in sorted(found, key=lambda drift: not drift.lacks):
-        words[drift.child] += drift.lacks + drift.beyond
+        words[drift.child] += drift.lacks + drift.by_hand + drift.beyond
     for odd in table.oddities:
         words[odd.relation].append(odd.what)
     return words
@@ -103,8 +105,14 @@ def _compare(wanted: Properties, child: Child) -> Drift:
         wanted.force_row_security,
     ):
         lacks.append("row security")
+    by_hand: list[str] = []
     if actual.replica_identity != wanted.replica_identity:
-        lacks.append("replica identity")
+        if wanted.replica_identity == "i":
+            # Which of its indexes that would be, if it has it at all, only the server knows.
+            set_it = f"ALTER TABLE {child.relation} REPLICA IDENTITY USING INDEX …"
+            by_hand.append(f"replica identity, its parent's is by an index: {set_it}")
+        else:
+            lacks.append("replica identity")
     lacks += [
         f"statistics target of {quote(target.column)}, wanted {target.value}"
         for target in lacking_targets(actual, wanted)
@@ -116,7 +124,7 @@ def _compare(wanted: Properties, child: Child) -> Drift:
         if grant not in wanted.grants and grant.grantee != wanted.owner
     ]
     beyond += _other_targets(actual, wanted)
-    return Drift(child.relation, tuple(lacks), tuple(beyond))
+    return Drift(child.relation, tuple(lacks), tuple(beyond), tuple(by_hand))
 
 
 def _other_targets(actual: Properties, wanted: Properties) -> Iterator[str]:

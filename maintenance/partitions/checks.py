@@ -13,10 +13,10 @@ from maintenance.ddl.locking import take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.keys import KeyCodec
 from maintenance.names import QualifiedName, quote
-from maintenance.partitioning.window import Slot
+from maintenance.partitioning.window import Slot, stamp
 
 PREFIX = "maintenance_"
-"""What the name of every helper CHECK begins with; sql/catalog/list_tables.sql looks for it."""
+"""What the names of helper CHECKs begin with; sql/catalog/list_tables.sql looks for them."""
 
 
 class HelperCheck(NamedTuple):
@@ -77,15 +77,15 @@ def removal(tables: Sequence[QualifiedName], names: Iterable[str]) -> Step:
 
 
 def excluding(table: Table, column: str, codec: KeyCodec, first: Slot, last: Slot) -> HelperCheck:
-    """Return the CHECK that no row of the default partition is of the first to the last slot."""
-    lower, upper = codec.literal(first.lower), codec.literal(last.upper)
+    """Return the CHECK that no row of the default partition lies between two slots, or in one."""
+    lower, upper = first.literals(codec)[0], last.literals(codec)[1]
     key = quote(column)
     return _check(table, _name("not", first), f"{key} < {lower} OR {key} >= {upper}")
 
 
 def within(table: Table, column: str, codec: KeyCodec, first: Slot, last: Slot) -> HelperCheck:
-    """Return the CHECK that every row of the default partition is of the first to the last slot."""
-    lower, upper = codec.literal(first.lower), codec.literal(last.upper)
+    """Return the CHECK that all its rows lie from the first slot to the last."""
+    lower, upper = first.literals(codec)[0], last.literals(codec)[1]
     key = quote(column)
     condition = f"{key} IS NOT NULL AND {key} >= {lower} AND {key} < {upper}"
     return _check(table, _name("only", first), condition)
@@ -97,4 +97,5 @@ def _check(table: Table, name: str, condition: str) -> HelperCheck:
 
 
 def _name(kind: str, slot: Slot) -> str:
-    return f"{PREFIX}{kind}_{slot.period.start.isoformat().replace('-', '_')}"
+    since = stamp(slot.lower) if slot.is_bridge else slot.period.start.isoformat()
+    return f"{PREFIX}{kind}_{since.replace('-', '_')}"

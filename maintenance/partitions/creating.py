@@ -36,7 +36,7 @@ def create_beside(
 
 
 def _attach(outlook: Outlook, slot: Slot, role: str) -> Step:
-    lower, upper = (outlook.codec.literal(bound) for bound in (slot.lower, slot.upper))
+    lower, upper = slot.literals(outlook.codec)
     blueprint, default = outlook.blueprint(slot), outlook.table.default
     if not blueprint.is_single:
         step = create_tree_and_attach(outlook.table, blueprint, lower, upper, role=role)
@@ -72,6 +72,9 @@ def _action(
 
 
 def _reason(outlook: Outlook, slot: Slot) -> str:
+    if slot.is_bridge:
+        lower, upper = slot.literals(outlook.codec)
+        return f"bridge: no partition holds {lower} to {upper}, a part of {slot.period}"
     if slot.period > outlook.current:
         premake = outlook.policy.premake
         return f"horizon: {outlook.ahead} of {premake} ahead exist, wanted {outlook.horizon}"

@@ -22,7 +22,7 @@ def interim_name(default: QualifiedName) -> QualifiedName:
 
 def wide_name(parent: QualifiedName, first: Slot, last: Slot) -> QualifiedName:
     """Return the name of a partition that holds several periods: `<table>_<first>_to_<last>`."""
-    keys = (slot.period.key.replace("-", "_") for slot in (first, last))
+    keys = (slot.key.replace("-", "_") for slot in (first, last))
     return QualifiedName(parent.schema, _with_suffix(parent.name, f"_{'_to_'.join(keys)}"))
 
 

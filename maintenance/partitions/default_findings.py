@@ -42,7 +42,7 @@ def default_finding(outlook: Outlook, remedy: Remedy, history: History) -> Itera
 
 
 def _count(holding: Holding) -> str:
-    parts = [f"{held.n_rows:,} of {held.slot.period}" for held in holding.held[:SHOWN]]
+    parts = [f"{held.n_rows:,} of {held.slot.key}" for held in holding.held[:SHOWN]]
     if len(holding.held) > SHOWN:
         others = sum(held.n_rows for held in holding.held[SHOWN:])
         parts.append(f"{others:,} of {len(holding.held) - SHOWN} more periods")
@@ -61,7 +61,7 @@ def _outlook_text(outlook: Outlook, remedy: Remedy) -> str:
         case Swap():
             return "; it becomes the partition of their time in place, no row is moved"
         case Drain(slots):
-            keys = [slot.period.key for slot in slots]
+            keys = [slot.key for slot in slots]
             return f"; {_listed(keys)} are copied into partitions of their own"
         case Stuck(reason):
             return f"; they stay: {reason}"
@@ -75,7 +75,7 @@ def _outlook_text(outlook: Outlook, remedy: Remedy) -> str:
 def _data(holding: Holding) -> dict[str, Any]:
     return {
         "is_exact": holding.is_exact,
-        "periods": {held.slot.period.key: held.n_rows for held in holding.held},
+        "periods": {held.slot.key: held.n_rows for held in holding.held},
         "before": _bucket(holding.below),
         "after": _bucket(holding.above),
         "without_key": holding.n_null,
@@ -95,8 +95,9 @@ def _rate(outlook: Outlook, holding: Holding, history: History) -> Rate | None:
     if rate is not None:
         return rate
     for held in holding.held:
-        if held.slot.period == outlook.current:
-            return growth([Reading(held.slot.lower, 0)], held.n_rows, outlook.now)
+        if outlook.holds_now(held.slot):
+            since = outlook.codec.first_moment(held.slot.lower)
+            return growth([Reading(since, 0)], held.n_rows, outlook.now)
     return None
 
 

@@ -31,7 +31,8 @@ def drain(outlook: Outlook, slots: Sequence[Slot], after: tuple[str, ...]) -> Ac
         after=after,
         preconditions={
             "default_oid": default.oid,
-            "periods": {slot.period.key: outlook.child(slot).name for slot in slots},
+            "periods": {slot.key: outlook.child(slot).name for slot in slots},
+            "ranges": {slot.key: list(slot.literals(outlook.codec)) for slot in slots},
         },
     )
 
@@ -67,7 +68,7 @@ def _exchange(outlook: Outlook, slots: Sequence[Slot]) -> Step:
 
 def _attach(outlook: Outlook, slots: Sequence[Slot]) -> Iterator[str]:
     for slot in slots:
-        lower, upper = outlook.codec.literal(slot.lower), outlook.codec.literal(slot.upper)
+        lower, upper = slot.literals(outlook.codec)
         yield (
             f"ALTER TABLE {outlook.name} ATTACH PARTITION {outlook.child(slot)}"
             f" FOR VALUES FROM ({lower}) TO ({upper})"

@@ -25,12 +25,12 @@ def fill(outlook: Outlook, free: Sequence[Slot], remedy: Remedy, role: str) -> I
         return
     rest = [slot for slot in free if slot not in remedy.slots]
     # What lies ahead comes first: from then on nothing that is written now is refused.
-    ahead = [slot for slot in rest if slot.period > outlook.current]
+    ahead = [slot for slot in rest if slot.lower > outlook.position]
     made = list(_create(outlook, ahead, role))
     yield from made
     action = _remedy(outlook, remedy, role, tuple(action.id for action in made))
     yield action
-    behind = [slot for slot in rest if slot.period <= outlook.current]
+    behind = [slot for slot in rest if slot.lower <= outlook.position]
     yield from _create(outlook, behind, role, remedied=isinstance(remedy, Swap), after=(action.id,))
 
 
@@ -54,5 +54,5 @@ def _create(
     for slot in slots:
         if slot in occupied:
             continue
-        alone = small or slot.period == outlook.current
+        alone = small or outlook.holds_now(slot)
         yield (create if alone else create_beside)(outlook, slot, role, after=after)

@@ -1,15 +1,17 @@
 """What the owner should know about one table's partitions."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from maintenance.catalog.history import History
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.names import QualifiedName
+from maintenance.names import QualifiedName, quote
 from maintenance.partitioning.window import Slot
+from maintenance.partitions.odd_bounds import odd_bounds
 from maintenance.partitions.outlook import Outlook
 from maintenance.partitions.rates import insert_rate, lasting
-from maintenance.partitions.zones import zone_drift
+from maintenance.periods import period_at
 
 SHOWN = 5
 """How many objects a message names before it only counts the others."""
@@ -32,12 +34,11 @@ def findings_of(
     if outlook.first_uncovered is not None:
         yield _horizon_short(outlook, outlook.first_uncovered)
     occupied = outlook.occupied
-    missing = [slot for slot in outlook.missing if slot.period < outlook.current]
-    gaps = [slot for slot in missing if slot not in occupied]
+    past = [slot for slot in outlook.missing if slot.upper <= outlook.position]
+    gaps = [slot for slot in past if slot not in occupied]
     if gaps:
         yield _gap(outlook, gaps)
-    if outlook.overlapped:
-        yield _overlap(outlook)
+    yield from odd_bounds(outlook)
     taken = list(names_taken)
     if taken:
         yield _name_taken(outlook, taken)
@@ -46,75 +47,66 @@ def findings_of(
         yield _detach_pending(outlook, pending, history)
 
 
-def _horizon_short(outlook: Outlook, first: Slot) -> Finding:
+def _horizon_short(outlook: Outlook, first: tuple[datetime, datetime]) -> Finding:
+    codec, now, (lower, upper) = outlook.codec, outlook.now, first
     has_default = outlook.table.default is not None
     impact = "fall into the default partition" if has_default else "fail"
-    overdue = first.lower <= outlook.now
-    left = first.lower - outlook.now
-    when = "now" if overdue else f"from {first.lower:%Y-%m-%d %H:%M} UTC, in {lasting(left)}"
+    overdue = lower <= outlook.position
+    impact_at = now if overdue else codec.first_moment(lower)
+    when = "now"
+    if not overdue:
+        when = f"from {_moment(outlook, lower)}, in {lasting(impact_at - now)}"
+    until = f", until {_moment(outlook, upper)}" if upper < outlook.end else ""
     rate = insert_rate(outlook)
     how_many = f", at the present rate about {rate:,} rows a day" if rate else ""
+    calendar, held = codec.calendar, max(lower, outlook.position)
     return _finding(
         outlook,
         FindingKind.PARTITION_HORIZON_SHORT,
         Severity.ERROR if overdue and not has_default else Severity.WARN,
         f"{outlook.ahead} of {outlook.policy.premake} partitions ahead exist;"
-        f" inserts {impact} {when}{how_many}",
+        f" inserts {impact} {when}{until}{how_many}",
         value=outlook.ahead,
         threshold=outlook.policy.premake,
         data={
             "impact": impact,
-            "impact_at": max(first.lower, outlook.now).isoformat(),
-            "first_missing": first.period.key,
+            "impact_at": impact_at.isoformat(),
+            "first_missing": period_at(held, outlook.policy.interval, calendar).key,
+            "first_missing_key": codec.literal(lower).strip("'"),
             "rows_per_day": rate,
         },
     )
+
+
+def _moment(outlook: Outlook, position: datetime) -> str:
+    """Say when the clock reaches a position; of a wall clock, what it shows then too."""
+    moment = outlook.codec.first_moment(position)
+    seconds = ":%S" if moment.second or moment.microsecond else ""
+    text = f"{moment:{f'%Y-%m-%d %H:%M{seconds}'}} UTC"
+    if not outlook.codec.is_wall_clock:
+        return text
+    return f"{text} ({quote(outlook.policy.column)} = {outlook.codec.literal(position)})"
 
 
 def _gap(outlook: Outlook, gaps: Sequence[Slot]) -> Finding:
     keys = _keys(gaps)
     has_default = outlook.table.default is not None
     impact = "fall into the default partition" if has_default else "are refused"
+    ranges = [slot.literals(outlook.codec) for slot in gaps]
+    parts = [f"{lower} to {upper}" for lower, upper in ranges]
+    shown = [part if slot.is_bridge else slot.key for slot, part in zip(gaps, parts, strict=True)]
     return _finding(
         outlook,
         FindingKind.PARTITION_GAP,
         Severity.WARN,
-        f"no partition holds {_listed(keys)}; rows of that time {impact}",
-        value=len(keys),
+        f"no partition holds {_listed(shown)}; rows of that time {impact}",
+        value=len(gaps),
         threshold=0,
-        data={"periods": keys},
-    )
-
-
-def _overlap(outlook: Outlook) -> Finding:
-    covers = outlook.coverage.covers
-    drift = zone_drift(outlook.policy, {span for _, spans in outlook.overlapped for span in spans})
-    partial = [slot for slot, _ in outlook.overlapped if not covers(slot.lower, slot.upper)]
-    spans = {span for _, spans in outlook.overlapped for span in spans}
-    holders = [str(span.partition.relation) for span in sorted(spans)]
-    interval = outlook.policy.interval.value
-    text = f"{_listed(holders)} hold {len(outlook.overlapped)} periods with other bounds than"
-    text += f" {interval}"
-    severity = Severity.INFO
-    if partial:
-        text += f"; parts of {_listed(_keys(partial))} have no partition and can't get one of"
-        text += f" {interval}: change those bounds by hand"
-        still_to_come = any(slot.period >= outlook.current for slot in partial)
-        severity = Severity.ERROR if still_to_come else Severity.WARN
-    kind = FindingKind.PARTITION_OVERLAP
-    if drift is not None:
-        kind = FindingKind.PARTITION_TIME_ZONE_DRIFT
-        hours = drift.total_seconds() / 3600
-        text += f"; all begin {hours:+g} hours off midnight in {outlook.policy.time_zone.key}, as"
-        text += " if made in a session of another TimeZone: should time_zone name that one?"
-    return _finding(
-        outlook,
-        kind,
-        severity,
-        text,
-        value=len(partial),
-        threshold=0,
-        data={"partitions": holders, "uncovered": _keys(partial)},
+        data={
+            "periods": keys,
+            "impact_at": outlook.codec.first_moment(gaps[0].lower).isoformat(),
+            "ranges": [[end.strip("'") for end in ends] for ends in ranges],
+        },
     )
 
 
@@ -154,7 +146,7 @@ def _finding(
 
 
 def _keys(slots: Collection[Slot]) -> list[str]:
-    return [slot.period.key for slot in slots]
+    return list(dict.fromkeys(slot.period.key for slot in slots))
 
 
 def _listed(items: Sequence[str]) -> str:

@@ -56,8 +56,8 @@ class Holding:
 
 def buckets_of(table: Table, codec: KeyCodec, window: Sequence[Slot]) -> Buckets:
     """Ask how many rows each period of a window has in the default partition."""
-    bounds = [slot.lower for slot in window] + [window[-1].upper]
-    return Buckets(table.relation, tuple(codec.literal(bound) for bound in bounds))
+    bounds = [slot.literals(codec)[0] for slot in window] + [window[-1].literals(codec)[1]]
+    return Buckets(table.relation, tuple(bounds))
 
 
 def holding_of(rows: DefaultRows, codec: KeyCodec, window: Sequence[Slot]) -> Holding:
@@ -85,6 +85,6 @@ def _held(buckets: Iterable[Bucket], window: Sequence[Slot]) -> Iterator[Held]:
 
 def _moment(codec: KeyCodec, text: str | None) -> datetime | None:
     try:
-        return codec.moment(f"'{text}'") if text is not None else None
+        return codec.first_moment(codec.moment(f"'{text}'")) if text is not None else None
     except ValueError:  # a time of day finer than a bound can have, in another calendar, …
         return None

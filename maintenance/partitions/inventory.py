@@ -39,6 +39,7 @@ class TableInventory:
     """All partitions of one table, oldest first, the default one last.
 
     `covered_until` is the moment from which on a row has no partition but the default one, if any.
+    `catch_all` is the partition that takes the rows of all periods from some one on, if any.
     """
 
     table: str
@@ -49,6 +50,21 @@ class TableInventory:
     horizon: str
     covered_until: datetime
     partitions: tuple[PartitionFacts, ...]
+    catch_all: str | None = None
+
+    def holders(self, lower: datetime, upper: datetime) -> tuple[PartitionFacts, ...]:
+        """Return the bounded partitions that hold all of `[lower, upper)`; none if a part lacks."""
+        found: list[PartitionFacts] = []
+        for facts in self.partitions:
+            if facts.lower is None or facts.upper is None or facts.upper <= lower:
+                continue
+            if facts.lower > lower or facts.name == self.catch_all:
+                break
+            found.append(facts)
+            lower = facts.upper
+            if lower >= upper:
+                return tuple(found)
+        return ()
 
     @property
     def size_bytes(self) -> int:
@@ -71,6 +87,7 @@ class TableInventory:
             "current": self.current,
             "horizon": self.horizon,
             "covered_until": self.covered_until.isoformat(),
+            "catch_all": self.catch_all,
             "partitions": len(self.partitions),
             "first": bounded[0].name if bounded else None,
             "last": bounded[-1].name if bounded else None,
@@ -90,7 +107,7 @@ def _take_stock(policy: Policy, snapshot: Snapshot, now: datetime) -> Iterator[T
             continue
         outlook = look(section, snapshot.tables[section.table], now)
         default = outlook.table.default
-        gap = outlook.first_uncovered
+        gap, catch_all = outlook.first_uncovered, outlook.catch_all
         fates = _fates(section, snapshot, now)
         yield TableInventory(
             table=str(section.table),
@@ -99,7 +116,8 @@ def _take_stock(policy: Policy, snapshot: Snapshot, now: datetime) -> Iterator[T
             premake=section.premake,
             current=outlook.current.key,
             horizon=outlook.horizon.key,
-            covered_until=gap.lower if gap else outlook.horizon.bounds(section.time_zone)[1],
+            covered_until=outlook.codec.first_moment(gap[0] if gap else outlook.end),
+            catch_all=str(catch_all.partition.relation) if catch_all is not None else None,
             partitions=(
                 *(
                     _facts(outlook, span, fates.get(span.partition.oid))
@@ -123,9 +141,9 @@ def _fates(policy: PartitionPolicy, snapshot: Snapshot, now: datetime) -> dict[i
 def _facts(outlook: Outlook, span: Span, fate: str | None) -> PartitionFacts:
     return PartitionFacts(
         name=str(span.partition.relation),
-        period=_period_key(outlook.policy, span),
-        lower=None if span.lower == PAST else span.lower,
-        upper=None if span.upper == FUTURE else span.upper,
+        period=_period_key(outlook, span),
+        lower=None if span.lower == PAST else outlook.codec.first_moment(span.lower),
+        upper=None if span.upper == FUTURE else outlook.codec.first_moment(span.upper),
         size_bytes=max(span.partition.pages, 0) * PAGE_BYTES,
         n_rows=_rows(span.partition),
         retention=fate,
@@ -138,11 +156,12 @@ def _unbounded(default: Partition) -> PartitionFacts:
     )
 
 
-def _period_key(policy: PartitionPolicy, span: Span) -> str | None:
+def _period_key(outlook: Outlook, span: Span) -> str | None:
     if PAST in span or FUTURE in span:
         return None
-    period = period_at(span.lower, policy.interval, policy.time_zone)
-    return period.key if period.bounds(policy.time_zone) == (span.lower, span.upper) else None
+    calendar = outlook.codec.calendar
+    period = period_at(span.lower, outlook.policy.interval, calendar)
+    return period.key if period.bounds(calendar) == (span.lower, span.upper) else None
 
 
 def _rows(partition: Partition) -> int | None:

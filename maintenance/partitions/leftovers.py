@@ -7,6 +7,7 @@ from maintenance.ddl.marks import read_mark
 from maintenance.engine.actions import Action, ActionKind, Step
 from maintenance.partitions.checks import removal
 from maintenance.partitions.drain.objects import DRAINED, Objects
+from maintenance.partitions.drain.registry import read_registry
 from maintenance.partitions.outlook import Outlook
 
 
@@ -28,13 +29,24 @@ def leftovers(outlook: Outlook, snapshot: Snapshot) -> Iterator[Action]:
             steps=(removal(default.names, names),),
         )
     for table in snapshot.marked:
-        if read_mark(table.comment).get(DRAINED) == outlook.name:
-            yield _removal(outlook, table, origin)
+        objects = _drained(outlook, table)
+        if objects is not None:
+            yield _removal(outlook, table, objects, origin)
 
 
-def _removal(outlook: Outlook, log: MarkedTable, origin: str) -> Action:
-    schema, oid = log.relation.schema, int(read_mark(log.comment)["oid"])
-    objects = Objects(schema, oid)
+def _drained(outlook: Outlook, log: MarkedTable) -> Objects | None:
+    """Return whose rows a drain copied if its comment, its name and its owner agree that it did."""
+    mark = read_mark(log.comment)
+    oid = mark.get("oid")
+    if mark.get(DRAINED) != outlook.name or not isinstance(oid, int):
+        return None
+    objects = Objects(log.relation.schema, oid)
+    is_its_log = log.relation == objects.log and log.owner == outlook.table.properties.owner
+    known = is_its_log and read_registry(log.comment, log.owner, oid) is not None
+    return objects if known else None
+
+
+def _removal(outlook: Outlook, log: MarkedTable, objects: Objects, origin: str) -> Action:
     return Action(
         kind=ActionKind.REMOVE_LEFTOVERS,
         object=str(log.relation),
@@ -50,5 +62,5 @@ def _removal(outlook: Outlook, log: MarkedTable, origin: str) -> Action:
                 ),
             ),
         ),
-        preconditions={"schema": schema, "drained_oid": oid},
+        preconditions={"schema": objects.schema, "drained_oid": objects.oid},
     )

@@ -1,5 +1,6 @@
 """Names for the tables of a new tree, derived from those of the sibling that it is like."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -15,6 +16,21 @@ class Dated(NamedTuple):
 
     name: str
     part: str
+
+
+def bridge_name(name: str, table: str, since: str) -> str:
+    """Name a partition that holds only a part of a period, within 63 bytes.
+
+    Args:
+        name: of a partition of the whole period, from which this one differs.
+        table: whose partition it is; names that have to be cut differ by it.
+        since: digits and dashes of the moment at which it begins.
+    """
+    suffix = f"_from_{since.replace('-', '_')}"
+    if len((name + suffix).encode()) <= MAX_NAME_BYTES:
+        return name + suffix
+    suffix = f"_{hashlib.sha256(table.encode()).hexdigest()[:6]}{suffix}"
+    return cut(name, MAX_NAME_BYTES - len(suffix)) + suffix
 
 
 def tree_names(model: Tree, old: Dated, new: QualifiedName, part: str) -> dict[int, QualifiedName]:

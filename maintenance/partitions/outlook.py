@@ -7,22 +7,27 @@ from functools import cached_property
 
 from maintenance.catalog.models import Table
 from maintenance.ddl.trees import Blueprint
-from maintenance.keys import KeyCodec
+from maintenance.keys import FUTURE, PAST, KeyCodec
 from maintenance.names import QualifiedName
 from maintenance.partitioning.coverage import Coverage, Span, codec_of, coverage_of
+from maintenance.partitioning.expiry import cutoff
 from maintenance.partitioning.window import (
     Slot,
     asked_slots,
     current_period,
     first_period,
+    fragments,
     horizon,
     slots,
 )
-from maintenance.partitions.blueprints import of_period
+from maintenance.partitions.blueprints import of_slot, slot_name
 from maintenance.partitions.holding import FEW_PAGES, Holding, holding_of
 from maintenance.partitions.siblings import Siblings, siblings_of
-from maintenance.periods import Period
+from maintenance.periods import Period, period_at
 from maintenance.policy import PartitionPolicy
+
+_MANY = 3
+"""A partition of so many periods, such as a quarter among months, is still a usual one."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,10 @@ class Outlook:
         now: the moment from which the horizon counts.
         window: every period from the first that is wanted, or the current one, to the horizon.
         holding: what the default partition holds, where it has rows and they were counted.
-        missing: wanted periods of which no partition holds any part.
+        missing: what is to be made: wanted periods of which no partition holds any part, and, if
+            the policy allows bridges, the parts of others that none holds.
         overlapped: wanted periods that partitions of other bounds hold, wholly or in part.
+        unbridged: their parts that no partition holds and, as the policy says, none is made for.
     """
 
     policy: PartitionPolicy
@@ -46,6 +53,12 @@ class Outlook:
     holding: Holding | None
     missing: tuple[Slot, ...]
     overlapped: tuple[tuple[Slot, list[Span]], ...]
+    unbridged: tuple[Slot, ...]
+
+    @cached_property
+    def position(self) -> datetime:
+        """Where now stands among the bounds."""
+        return self.codec.position(self.now)
 
     @property
     def name(self) -> str:
@@ -63,19 +76,50 @@ class Outlook:
         return horizon(self.policy, self.now)
 
     @cached_property
-    def first_uncovered(self) -> Slot | None:
-        """The first slot from the current one on that lacks a partition for any part of it."""
-        ahead = slots(self.current, self.horizon, self.policy.time_zone)
-        return next((s for s in ahead if not self.coverage.covers(s.lower, s.upper)), None)
+    def end(self) -> datetime:
+        """Position of the end of the last period that must exist."""
+        return self._end(self.horizon)
+
+    @cached_property
+    def first_uncovered(self) -> tuple[datetime, datetime] | None:
+        """The first stretch up to the horizon, not ended yet, in which rows have no partition.
+
+        One that holds now begins where the partition before it ends, within the current period.
+        """
+        hole = self.coverage.first_hole(self.position, self.end)
+        if hole is None or hole[0] > self.position:
+            return hole
+        lower = self.current.bounds(self.codec.calendar)[0]
+        return max(self.coverage.ends_before(self.position), lower), hole[1]
+
+    @cached_property
+    def catch_all(self) -> Span | None:
+        """The partition that takes the rows of so many periods to come that none is made."""
+        spans = self.coverage.overlapping(self.position, FUTURE)
+        return next((span for span in spans if self._swallows(span)), None)
+
+    def _swallows(self, span: Span) -> bool:
+        if span.lower > self.end or span.upper <= self.end:
+            return False
+        if span.upper == FUTURE:
+            return True
+        begins = max(span.lower, self.position)
+        first = period_at(begins, self.policy.interval, self.codec.calendar)
+        return span.upper > self._end(first.shift(max(self.policy.premake, _MANY)))
 
     @cached_property
     def ahead(self) -> int:
-        """Whole periods beyond the current one that are covered without a break."""
-        first = self.first_uncovered
-        if first is None:
-            return self.policy.premake
-        ahead = slots(self.current.shift(1), self.horizon, self.policy.time_zone)
-        return sum(slot.period < first.period for slot in ahead)
+        """Whole periods beyond the current one with partitions of their own, without a break."""
+        limits = [self.end]
+        if self.first_uncovered is not None:
+            limits.append(self.first_uncovered[0])
+        if self.catch_all is not None:
+            limits.append(self.catch_all.lower)
+        ends = (self._end(self.current.shift(n + 1)) for n in range(self.policy.premake))
+        return sum(end <= min(limits) for end in ends)
+
+    def _end(self, period: Period) -> datetime:
+        return period.bounds(self.codec.calendar)[1]
 
     @cached_property
     def uncovered(self) -> tuple[Slot, ...]:
@@ -104,7 +148,11 @@ class Outlook:
 
     def between(self, first: Slot, last: Slot) -> tuple[Slot, ...]:
         """Return the slots of the window from one to another, both included."""
-        return tuple(slot for slot in self.window if first.period <= slot.period <= last.period)
+        return tuple(slot for slot in self.window if first.lower <= slot.lower <= last.lower)
+
+    def holds_now(self, slot: Slot) -> bool:
+        """Whether rows of now belong into a slot."""
+        return slot.lower <= self.position < slot.upper
 
     @cached_property
     def siblings(self) -> Siblings:
@@ -113,7 +161,8 @@ class Outlook:
 
     def blueprint(self, slot: Slot) -> Blueprint:
         """Return how a slot's partition is built like its siblings."""
-        return of_period(self.policy, self.siblings, self.child(slot), slot.period)
+        calendar = self.codec.calendar
+        return of_slot(self.policy, self.siblings, calendar, self.child(slot), slot)
 
     def names(self, slot: Slot) -> tuple[QualifiedName, ...]:
         """Return the names of all tables that make a slot's partition, its own first."""
@@ -121,7 +170,7 @@ class Outlook:
 
     def child(self, slot: Slot) -> QualifiedName:
         """Return the name of a slot's partition, in the parent's schema."""
-        return QualifiedName(self.table.relation.schema, self.policy.child_name(slot.period))
+        return QualifiedName(self.table.relation.schema, slot_name(self.policy, slot))
 
 
 def look(
@@ -140,16 +189,31 @@ def look(
     """
     codec = codec_of(policy, table)
     coverage = coverage_of(table.partitions, codec)
-    first, last = first_period(policy, coverage, now), horizon(policy, now)
-    wanted = slots(first, last, policy.time_zone)
+    calendar = codec.calendar
+    first, last = first_period(policy, coverage, calendar, now), horizon(policy, now)
+    wanted = slots(first, last, calendar)
     if asked:
-        wanted = asked_slots(policy, asked, now)
+        wanted = asked_slots(policy, asked, calendar, now)
         first = min([first, *(slot.period for slot in wanted)])
-    window = slots(min(first, current_period(policy, now)), last, policy.time_zone)
-    rows = table.default_rows
+    window = slots(min(first, current_period(policy, now)), last, calendar)
     exact = coverage.exact
     inexact = [slot for slot in wanted if (slot.lower, slot.upper) not in exact]
     held = [(slot, coverage.overlapping(slot.lower, slot.upper)) for slot in inexact]
+    overlapped = tuple((slot, spans) for slot, spans in held if spans)
+    split = {slot: tuple(fragments(slot, spans)) for slot, spans in overlapped}
+    since = _bridged_since(policy, coverage, codec, now, asked=bool(asked))
+    bridges = {
+        part for parts in split.values() for part in parts if part.is_bridge and part.upper > since
+    }
+    if policy.bridge:
+        # Only slots that are split need to be: where all is covered nothing is counted or made.
+        window = tuple(
+            part
+            for slot in window
+            for part in (split[slot] if bridges.intersection(split.get(slot, ())) else (slot,))
+        )
+    rows = table.default_rows
+    missing = [slot for slot, spans in held if not spans]
     return Outlook(
         policy=policy,
         table=table,
@@ -158,6 +222,24 @@ def look(
         now=now,
         window=window,
         holding=holding_of(rows, codec, window) if rows is not None else None,
-        missing=tuple(slot for slot, spans in held if not spans),
-        overlapped=tuple((slot, spans) for slot, spans in held if spans),
+        missing=tuple(sorted([*missing, *bridges])) if policy.bridge else tuple(missing),
+        overlapped=overlapped,
+        unbridged=() if policy.bridge else tuple(sorted(bridges)),
     )
+
+
+def _bridged_since(
+    policy: PartitionPolicy, coverage: Coverage, codec: KeyCodec, now: datetime, *, asked: bool
+) -> datetime:
+    """Return up to where no part of a period gets a bridge: it has expired, or was never wanted.
+
+    Without a `start`, what lies before the oldest partition is wanted only if it holds now.
+    """
+    position = codec.position(now)
+    since = PAST
+    retention = policy.retention
+    if retention is not None and retention.action != "keep":
+        since = codec.position(cutoff(retention, policy, now))
+    bounded = (span.lower for span in coverage.spans if span.lower > PAST)
+    oldest = next(bounded, PAST)
+    return since if policy.start is not None or asked else max(since, min(oldest, position))

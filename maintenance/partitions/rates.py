@@ -46,7 +46,7 @@ def growth(readings: Iterable[Reading], n_rows: int, now: datetime) -> Rate | No
 def insert_rate(outlook: Outlook) -> int | None:
     """Return the rows a day that the newest whole partition which was analyzed took in."""
     for span in reversed(outlook.coverage.spans):
-        if span.lower > PAST and span.upper <= outlook.now and span.partition.rows > 0:
+        if span.lower > PAST and span.upper <= outlook.position and span.partition.rows > 0:
             return round(span.partition.rows * (_DAY / (span.upper - span.lower)))
     return None
 

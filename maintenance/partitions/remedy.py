@@ -48,7 +48,7 @@ def remedy_of(outlook: Outlook, taken: Collection[Slot]) -> Remedy:
         return None
     open_ = [slot for slot in outlook.uncovered if slot not in taken]
     rows_of = {held.slot for held in holding.held}
-    chosen = [slot for slot in open_ if slot in rows_of or slot.period == outlook.current]
+    chosen = [slot for slot in open_ if slot in rows_of or outlook.holds_now(slot)]
     if not rows_of.intersection(chosen) and (not chosen or outlook.default_is_small):
         return None
     reason = _obstacle(outlook)

@@ -15,7 +15,7 @@ from maintenance.ddl.trees import (
 from maintenance.engine.actions import Action, ActionKind, Step
 from maintenance.names import QualifiedName
 from maintenance.partitioning.window import Slot
-from maintenance.partitions.blueprints import in_place, like_default, of_period
+from maintenance.partitions.blueprints import in_place, like_default, of_slot
 from maintenance.partitions.checks import HelperCheck, drop, within
 from maintenance.partitions.default import exchange_locks, interim_name, wide_name
 from maintenance.partitions.outlook import Outlook
@@ -55,7 +55,8 @@ def _named(outlook: Outlook, slot: Slot, child: QualifiedName) -> Blueprint:
     """Give the tables of the default partition the names that those of a sibling would have."""
     default = outlook.table.default
     assert default is not None, "it has rows"
-    like = of_period(outlook.policy, outlook.siblings, child, slot.period)
+    calendar = outlook.codec.calendar
+    like = of_slot(outlook.policy, outlook.siblings, calendar, child, slot)
     model = like.model.paths()
     names = {b.oid: like.names[model[path].oid] for path, b in default.whole.paths().items()}
     return Blueprint(default.whole, names)
@@ -67,7 +68,7 @@ def _exchange(
     table, codec, default = outlook.table, outlook.codec, outlook.table.default
     assert default is not None, "it has rows"
     interim = like_default(default, interim_name(default.relation))
-    lower, upper = codec.literal(slots[0].lower), codec.literal(slots[-1].upper)
+    lower, upper = slots[0].literals(codec)[0], slots[-1].literals(codec)[1]
     settled = in_place(default)
     locks = exchange_locks(table)
     return Step(

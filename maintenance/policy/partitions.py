@@ -120,6 +120,8 @@ class PartitionPolicy(Section):
     """How partitions are named, of {table}, {yyyy}, {mm} and {dd}."""
     default: Literal["none", "ensure"] = "none"
     """Whether a DEFAULT partition is made if absent."""
+    bridge: bool = True
+    """Whether a part of a period that partitions with other bounds leave uncovered gets one."""
     convert: Literal["never", "online"] = "never"
     """Whether an unpartitioned table is turned into this."""
     convert_when: ConvertWhen = ConvertWhen()

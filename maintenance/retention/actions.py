@@ -150,7 +150,8 @@ def _action(
 def _facts(case: Case, target: Target) -> dict[str, object]:
     """Return what must still be so of a table, and what its archive will say of it."""
     try:
-        lower, upper = read_bound(target.bound, codec_of(case.policy, case.table))
+        codec = codec_of(case.policy, case.table)
+        lower, upper = map(codec.first_moment, read_bound(target.bound, codec))
     except ValueError:
         # A mark may have been edited; the rows are archived all the same.
         lower, upper = PAST, FUTURE

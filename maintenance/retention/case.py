@@ -8,6 +8,7 @@ from typing import NamedTuple
 from maintenance.catalog.models import Snapshot, Table
 from maintenance.catalog.trees import Tree
 from maintenance.names import QualifiedName
+from maintenance.partitioning.coverage import codec_of
 from maintenance.partitioning.expiry import Detached, Expired, label
 from maintenance.policy import PartitionPolicy, RetentionPolicy
 
@@ -63,7 +64,8 @@ class Case:
     def attached(self, item: Expired) -> Target:
         """Return an expired partition as a target."""
         partition = item.span.partition
-        period = label(self.policy, item.span)
+        calendar = codec_of(self.policy, self.table).calendar
+        period = label(self.policy, calendar, item.span)
         return Target(partition.oid, item.relation, item.bound, period, partition.tree)
 
 

@@ -44,7 +44,8 @@ def reason_to_keep_detached(case: Case, item: Detached) -> Reason | None:
     """
     limit = cutoff(case.retention, case.policy, case.now)
     try:
-        upper = read_bound(item.bound, codec_of(case.policy, case.table))[1]
+        codec = codec_of(case.policy, case.table)
+        upper = codec.last_moment(read_bound(item.bound, codec)[1])
     except ValueError:  # a mark that somebody edited: only the name is left
         named = named_period(case.policy, item.table.relation.name)
         return _named(named.upper) if named is not None and named.upper > limit else None

@@ -12,15 +12,14 @@ from maintenance.retention.case import Case
 
 def foreign_findings(case: Case) -> Iterator[Finding]:
     """Yield the expired partitions that lie on other servers, each by its name."""
-    spans = coverage_of(
-        [each for each in case.table.partitions if each.kind == "f" and not each.detach_pending],
-        codec_of(case.policy, case.table),
-    ).spans
+    codec = codec_of(case.policy, case.table)
+    foreign = [p for p in case.table.partitions if p.kind == "f" and not p.detach_pending]
+    spans = coverage_of(foreign, codec).spans
     limit = cutoff(case.retention, case.policy, case.now)
-    zone = case.policy.time_zone
-    held = [period.bounds(zone) for period in case.retention.hold]
+    held = [period.bounds(codec.calendar) for period in case.retention.hold]
     for span in spans:
-        if span.upper > limit or any(lo < span.upper and span.lower < up for lo, up in held):
+        is_held = any(lower < span.upper and span.lower < upper for lower, upper in held)
+        if codec.last_moment(span.upper) > limit or is_held:
             continue
         name = str(span.partition.relation)
         statements = [

@@ -25,6 +25,7 @@ from maintenance.server.liveness import KEEPALIVE, Session
 from maintenance.server.metering import cursor_class
 from maintenance.server.pooling import find_process
 from maintenance.server.sqlfiles import load_statement
+from maintenance.server.undecodable import decode, fit_encoding, lenient, shown
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -123,6 +124,7 @@ def connect(
         process = find_process(connection, second, where, flagged=flagged)
         connection.serve(process, second)
         pin(connection, {**pinned_settings(connection), **_as_settings(timeouts)})
+        fit_encoding(connection)
     except BaseException:
         connection.close()
         raise
@@ -271,8 +273,14 @@ def fetch(
     What is asked often in one session is planned once.
     """
     statement = load_statement(folder, name, connection.info.server_version)
-    with connection.cursor(row_factory=namedtuple_row) as cursor:
-        return cursor.execute(statement, parameters or None, prepare=often or None).fetchall()
+    with (
+        lenient(connection) as is_lenient,
+        connection.cursor(row_factory=namedtuple_row) as cursor,
+    ):
+        if is_lenient:
+            decode(cursor)
+        rows = cursor.execute(statement, parameters or None, prepare=often or None).fetchall()
+    return shown(connection, rows) if is_lenient else rows
 
 
 @contextmanager

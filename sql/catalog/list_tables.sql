@@ -96,7 +96,7 @@ SELECT
   (SELECT pg_catalog.jsonb_agg(k.conname ORDER BY k.conname)
      FROM pg_catalog.pg_constraint k
     WHERE k.conrelid = p.partdefid AND p.partdefid <> 0 AND k.contype = 'c'
-      AND pg_catalog.starts_with(k.conname::text, 'maintenance_')) AS default_checks,
+      AND k.conname::text ~ '^maintenance_((not|only)_[0-9_]+|restored_bounds|restoring_away)$') AS default_checks,
   -- whether row security applies to us there, and whether we may read it at all
   pg_catalog.row_security_active(p.partdefid) AS default_secured,
   pg_catalog.has_any_column_privilege(p.partdefid, 'SELECT') AS default_readable

@@ -1,11 +1,16 @@
--- list_drain_objects: what a drain has made and not yet removed
+-- list_drain_objects: what bears the names that a drain gives, and the drained table if it does
 -- since: 14
--- params: schema text, prefix text
--- columns: kind text, schema text, name text, part text, referenced_schema text, referenced text, owner text
+-- params: schema text, prefix text, drained oid
+-- columns: kind text, schema text, name text, part text, referenced_schema text, referenced text, owner text, oid oid, comment text, is_drained bool
 -- locks: none
 -- source: PostgreSQL manual, 53 System Catalogs
-WITH made AS MATERIALIZED (
-  SELECT c.oid, c.relname, c.relkind, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner
+WITH RECURSIVE drained AS (
+  SELECT %(drained)s::pg_catalog.oid AS oid
+  UNION ALL
+  SELECT i.inhrelid FROM drained d JOIN pg_catalog.pg_inherits i ON i.inhparent = d.oid
+), made AS MATERIALIZED (
+  SELECT c.oid, c.relname, c.relkind, pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
+         EXISTS (SELECT FROM drained d WHERE d.oid = c.oid) AS is_drained
     FROM pg_catalog.pg_class c
    WHERE c.relnamespace = (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = %(schema)s)
      AND pg_catalog.starts_with(c.relname::text, %(prefix)s)
@@ -13,7 +18,8 @@ WITH made AS MATERIALIZED (
 )
 SELECT 'trigger' AS kind, n.nspname::text AS schema, c.relname::text AS name, t.tgname::text AS part,
        NULL::text AS referenced_schema, NULL::text AS referenced,
-       pg_catalog.pg_get_userbyid(c.relowner)::text AS owner
+       pg_catalog.pg_get_userbyid(p.proowner)::text AS owner, p.oid AS oid, NULL::text AS comment,
+       false AS is_drained
 FROM pg_catalog.pg_trigger t
 JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
 JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
@@ -24,12 +30,13 @@ WHERE pn.nspname = %(schema)s
   AND NOT pg_catalog.starts_with(c.relname::text, %(prefix)s)
 UNION ALL
 SELECT 'foreign key', %(schema)s, m.relname::text, k.conname::text, n.nspname::text, r.relname::text,
-       m.owner
+       m.owner, m.oid, NULL, m.is_drained
 FROM made m
 JOIN pg_catalog.pg_constraint k ON k.conrelid = m.oid AND k.contype = 'f' AND k.conparentid = 0
 JOIN pg_catalog.pg_class r ON r.oid = k.confrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
 UNION ALL
 SELECT CASE m.relkind WHEN 'p' THEN 'tree' ELSE 'table' END, %(schema)s, m.relname::text,
-       NULL, NULL, NULL, m.owner
+       NULL, NULL, NULL, m.owner, m.oid,
+       pg_catalog.obj_description(m.oid, 'pg_class'), m.is_drained
 FROM made m

@@ -10,5 +10,5 @@ JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE k.conrelid = %(relation)s
   AND k.contype = 'c'
-  AND pg_catalog.starts_with(k.conname::text, 'maintenance_')
+  AND k.conname::text ~ '^maintenance_((not|only)_[0-9_]+|restored_bounds|restoring_away)$'
 ORDER BY k.conname

@@ -248,3 +248,21 @@ def test_plan_by_a_role_that_may_not_read_the_store_knows_no_origin(
     named = make_policy(tmp_path, url, EVENTS, store={"owner": maker})
     (message,) = stranded(maintain.plan(named)).values()
     assert "no run of ours that made it is known" in message
+
+
+@pytest.mark.pg("== 16")
+def test_replica_identity_by_an_index_that_older_partitions_lack_is_told_and_never_tried(
+    database: Database, policy: Policy
+) -> None:
+    database.execute("CREATE UNIQUE INDEX by_note ON public.events (id, at)")
+    database.execute("ALTER TABLE public.events REPLICA IDENTITY USING INDEX by_note")
+    for _ in range(2):
+        report = maintain.apply(policy)
+        assert report.ok
+        assert report.results == ()
+    (finding,) = report.findings
+    assert (finding.kind, finding.severity) == (
+        FindingKind.PARTITION_PROPERTY_DRIFT,
+        Severity.WARN,
+    )
+    assert finding.value == 4

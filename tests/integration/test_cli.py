@@ -271,10 +271,39 @@ def test_reviewed_plan_is_refused_when_the_policy_changed(
     assert database.execute(PARTITIONS) == []
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', "\0"])
-def test_file_that_is_no_saved_plan_exits_2(file: Path, tmp_path: Path, text: str) -> None:
+@pytest.mark.pg("== 16")
+def test_tampered_plan_exits_2_and_does_nothing(
+    database: Database, file: Path, tmp_path: Path
+) -> None:
+    database.execute("CREATE TABLE public.orders (id int)")
     saved = tmp_path / "plan.json"
-    saved.write_text(text)
+    answer("plan", "--policy", file, "--out", saved, exits=1)
+    document = json.loads(saved.read_text())
+    document["actions"][0]["sql"] = ["DROP TABLE public.orders"]
+    saved.write_text(json.dumps(document))
     result = call("apply", "--policy", file, "--plan", saved)
-    assert result.exit_code == 2
-    assert "plan.json" in result.stderr
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "since it was saved" in result.stderr
+    assert database.execute(PARTITIONS) == []
+    assert database.execute("SELECT count(*) FROM public.orders") == [(0,)]
+
+
+NO_PLANS = (b"", b"[]", b"{}", b'{"format": 2}', b"\0", b"[" * 10_000, b"\xff\xfe{\0}", b"\xe9")
+
+
+@pytest.mark.pg("== 16")
+def test_what_is_no_saved_plan_exits_2_with_one_line(file: Path, tmp_path: Path) -> None:
+    fifo, folder = tmp_path / "plan.fifo", tmp_path / "plan.folder"
+    os.mkfifo(fifo)
+    folder.mkdir()
+    files = [fifo, folder, tmp_path / "plan.missing"]
+    for place, content in enumerate(NO_PLANS):
+        files.append(tmp_path / f"plan.{place}")
+        files[-1].write_bytes(content)
+    for saved in files:
+        result = call("apply", "--policy", file, "--plan", saved)
+        assert result.exit_code == 2, saved
+        assert isinstance(result.exception, SystemExit)
+        (line, *hint) = result.stderr.splitlines()
+        assert saved.name in line
+        assert len(hint) <= 1

@@ -545,6 +545,25 @@ def test_old_partition_that_a_killed_run_left_goes_and_takes_no_row_along(
     assert database.execute(LEFT) == []
 
 
+@pytest.mark.pg("== 18")
+@pytest.mark.parametrize("dies", [False, True])
+def test_table_that_only_bears_the_name_of_a_drains_is_not_dropped(
+    database: Database, policy: Policy, dies: bool
+) -> None:
+    ((oid,),) = database.execute("SELECT 'public.events_default'::regclass::oid")
+    name = f"public.maintenance_drain_{oid}_orders"
+    database.execute(f"CREATE TABLE {name} AS SELECT 1 AS id")
+    check = "ALTER TABLE public.events ADD CONSTRAINT maintenance_rule CHECK (id IS NOT NULL)"
+    database.execute(check)
+    if dies:
+        with pytest.raises(UnreachableError):
+            apply(policy, progress=beside(COPYING, lambda: database.execute(END)))
+    assert apply(policy).ok
+    assert database.execute(f"SELECT id FROM {name}") == [(1,)]
+    rules = "SELECT count(*) FROM pg_constraint WHERE conname = 'maintenance_rule'"
+    assert database.execute(rules)[0][0] > 1
+
+
 # A crowd
 
 

@@ -125,6 +125,19 @@ def test_period_shows_bounds_and_whether_it_was_made_now(
     assert dagster.newest(month())["state"] == "existed"
 
 
+def test_period_that_odd_bounds_share_is_completed_and_shows_its_partitions(
+    events: Database, dagster: Dagster
+) -> None:
+    events.execute(
+        f"CREATE TABLE public.odd PARTITION OF public.events"
+        f" FOR VALUES FROM ('{month(-1)}-01+00') TO ('{month(1)}-10 05:00+00')"
+    )
+    dagster.policy(events.url)
+    assert dagster.run(MONTHLY, month(1)).success
+    names = dagster.newest(month(1))["partitions"]
+    assert names == f"public.odd, public.{child(1)}_from_{month(1).replace('-', '_')}_10_050000"
+
+
 def test_expired_key_fails_with_the_reason_and_marks_nothing(
     events: Database, dagster: Dagster
 ) -> None:
@@ -191,7 +204,8 @@ def test_findings_are_red_where_they_stand_with_value_and_threshold(
         f" FOR VALUES FROM ('{month(1)}-10') TO ('{month(2)}-01')"
     )
     events.execute(f"CREATE VIEW public.{child(1)} AS SELECT 1 AS x")
-    named = [{"table": t, "column": "at"} for t in ("gone", "plain", "keyed", "wide")]
+    named = [{"table": t, "column": "at"} for t in ("gone", "plain", "keyed")]
+    named.append({"table": "wide", "column": "at", "bridge": False})
     dagster.policy(events.url, EVENTS, *named)
     result = dagster.run(NIGHTLY)
     error, warn = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN

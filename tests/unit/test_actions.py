@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
+from maintenance.engine.plans import Plan, join
 
 LOCK = Lock("public.events", LockMode.SHARE_UPDATE_EXCLUSIVE)
 STEP = Step(prepare=("CREATE TABLE c ()",), statements=("ATTACH c",), locks=(LOCK,))
@@ -60,3 +61,11 @@ def test_json_has_the_fields_of_the_command_line() -> None:
 @pytest.mark.parametrize("mode", LockMode)
 def test_only_share_update_exclusive_stops_no_writer(mode: LockMode) -> None:
     assert mode.blocks_writers == (mode != "SHARE UPDATE EXCLUSIVE")
+
+
+def test_action_of_statements_alone_is_void_without_any_unless_it_was_refused() -> None:
+    empty = replace(ACTION, kind=ActionKind.REPAIR_PARTITION, steps=())
+    assert empty.is_void
+    assert not replace(empty, refused="expired").is_void
+    assert not ACTION.is_void
+    assert join([Plan(actions=(empty, ACTION))]).actions == (ACTION,)

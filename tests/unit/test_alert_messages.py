@@ -12,10 +12,11 @@ from maintenance.alerts.messages import HEAVIEST, Message, messages
 from maintenance.alerts.models import Alert, Event, Identity, Turn
 from maintenance.alerts.records import Waiting
 from maintenance.alerts.sinks import sender_of
-from maintenance.alerts.texts import harmless, plain
+from maintenance.alerts.texts import harmless
 from maintenance.alerts.units import readable
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.runbook import entry
+from maintenance.formatting import visible
 from maintenance.links import links
 from maintenance.policy import Policy
 from maintenance.policy.alerts import LogSink
@@ -115,7 +116,7 @@ def test_without_the_address_of_the_ui_there_is_no_link_to_it(tmp_path: Path) ->
 
 def test_hostile_names_are_shown_in_one_line_and_obeyed_by_nobody() -> None:
     shown = harmless(HOSTILE)
-    assert plain(HOSTILE).splitlines() == [plain(HOSTILE)]
+    assert visible(HOSTILE).splitlines() == [visible(HOSTILE)]
     for trap in ("</script", "<img", "<!channel", "@everyone", "](http", "\n", "\x1b"):
         assert trap not in shown
     assert harmless("WHERE a < 5 AND b <= 6") == "WHERE a < 5 AND b <= 6"

@@ -197,12 +197,27 @@ def test_rows_outside_the_window_are_told_with_numbers_and_never_followed() -> N
     assert "1 without a key" in finding.message
 
 
-def test_rows_in_a_period_that_is_partly_covered_are_only_told() -> None:
-    half = a_partition("half", "2026-08-01", "2026-08-15")
-    present = [*months("2026-07", "2026-07"), half, *months("2026-09", "2027-02")]
-    plan = planned(POLICY, a_filled(present, {"2026-08": 5}))
+PARTLY = [
+    *months("2026-07", "2026-07"),
+    a_partition("half", "2026-08-01", "2026-08-15"),
+    *months("2026-09", "2027-02"),
+]
+UNBRIDGED = a_policy({"start": "2026-07", "bridge": False})
+
+
+def test_rows_in_a_period_that_is_partly_covered_and_not_bridged_are_only_told() -> None:
+    plan = planned(UNBRIDGED, a_filled(PARTLY, {"2026-08": 5}, UNBRIDGED))
     assert plan.actions == ()
     assert the_finding(plan).data["periods"] == {"2026-08": 5}
+
+
+def test_rows_in_the_uncovered_part_of_a_period_get_a_partition_of_that_part() -> None:
+    buckets = (Bucket(3, 5, "2026-08-20", "2026-08-21"),)  # after July and the half that is held
+    table = replace(a_filled(PARTLY, {}), default_rows=DefaultRows(True, buckets))
+    (action,) = planned(POLICY, table).actions
+    assert action.kind is ActionKind.SWAP_DEFAULT
+    bound = "FROM ('2026-08-15 00:00:00+00') TO ('2026-09-01 00:00:00+00')"
+    assert any(bound in statement for statement in action.sql)
 
 
 def test_table_that_others_point_to_keeps_its_rows_and_says_why() -> None:
@@ -281,7 +296,7 @@ def test_leftovers_go_before_all_else() -> None:
         {"2026-11": MANY},
         default_checks=("maintenance_not_2027_01_01", "maintenance_only_2026_11_01"),
     )
-    comment = marked(None, {"draining": "public.events", "oid": 5})
+    comment = marked(None, {"draining": "public.events", "oid": 5, "made": [9], "function": 10})
     log = MarkedTable(
         9, QualifiedName("public", "maintenance_drain_5_log"), comment, False, 0, "owner"
     )
@@ -292,11 +307,22 @@ def test_leftovers_go_before_all_else() -> None:
     assert drain.preconditions == {"schema": "public", "drained_oid": 5}
 
 
-def test_leftovers_of_another_table_are_not_ours_to_remove() -> None:
-    comment = marked(None, {"draining": "public.other", "oid": 5})
-    log = MarkedTable(
-        9, QualifiedName("public", "maintenance_drain_5_log"), comment, False, 0, "owner"
-    )
+@pytest.mark.parametrize(
+    ("facts", "name", "owner"),
+    [
+        ({"draining": "public.other"}, "maintenance_drain_5_log", "owner"),
+        ({}, "maintenance_drain_5_log", "tenant"),
+        ({}, "orders", "owner"),
+        ({}, "maintenance_drain_6_log", "owner"),
+        ({"oid": "5; DROP"}, "maintenance_drain_5_log", "owner"),
+        ({"made": "all"}, "maintenance_drain_5_log", "owner"),
+    ],
+)
+def test_what_only_says_to_be_the_log_of_a_drain_is_not_ours_to_remove(
+    facts: dict[str, Any], name: str, owner: str
+) -> None:
+    mark = {"draining": "public.events", "oid": 5, "made": [9], "function": 10, **facts}
+    log = MarkedTable(9, QualifiedName("public", name), marked(None, mark), False, 0, owner)
     assert planned(a_policy(), a_table(months("2026-11", "2027-02")), marked=(log,)) == Plan()
 
 

@@ -44,8 +44,8 @@ def codec(encoding: KeyEncoding, type_: str, zone: str = "UTC") -> KeyCodec:
 @given(st.sampled_from(CODECS), st.dates(date(1970, 1, 2), date(9998, 12, 31)))
 def test_bound_reads_as_the_moment_it_was_written_for(key: KeyCodec, day: date) -> None:
     start = period_of(day, shortest(key.encoding)).start
-    moment = midnight(start, key.zone)
-    assert key.moment(key.literal(moment)) == moment
+    position = midnight(start, key.calendar)
+    assert key.moment(key.literal(position)) == position
 
 
 @given(
@@ -55,10 +55,8 @@ def test_bound_reads_as_the_moment_it_was_written_for(key: KeyCodec, day: date) 
 def test_bound_before_1970_reads_as_written(key: KeyCodec, day: date) -> None:
     # Midnight of those days was at odd seconds in most zones, in which no bound is written.
     day = period_of(day, shortest(key.encoding)).start
-    digits = key.encoding in (Encoding.YYYY, Encoding.YYYYMM, Encoding.YYYYMMDD)
-    zone = key.zone if digits else ZoneInfo("UTC")
-    moment = datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
-    assert key.moment(key.literal(moment)) == moment
+    position = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    assert key.moment(key.literal(position)) == position
 
 
 @pytest.mark.parametrize(
@@ -79,7 +77,7 @@ def test_bound_before_1970_reads_as_written(key: KeyCodec, day: date) -> None:
     ],
 )
 def test_bound_as_it_is_written(key: KeyCodec, literal: str) -> None:
-    assert key.literal(NOVEMBER) == literal
+    assert key.literal(key.position(NOVEMBER)) == literal
 
 
 @pytest.mark.parametrize(
@@ -100,11 +98,37 @@ def test_bound_of_others_is_read(text: str, moment: datetime) -> None:
     assert codec(Encoding.NATIVE, TIMESTAMPTZ).moment(text) == moment
 
 
-def test_bound_at_the_end_of_the_calendar_is_unbounded() -> None:
+def test_moment_of_a_bound_at_the_end_of_the_calendar_is_unbounded() -> None:
     west = codec(Encoding.NATIVE, TIMESTAMP, "America/New_York")
     east = codec(Encoding.NATIVE, TIMESTAMP, "Asia/Tokyo")
-    assert west.moment("'9999-12-31 23:59:59'") == FUTURE
-    assert east.moment("'0001-01-01 00:00:00'") == PAST
+    assert west.first_moment(west.moment("'9999-12-31 23:59:59'")) == FUTURE
+    assert east.last_moment(east.moment("'0001-01-01 00:00:00'")) == PAST
+
+
+def test_wall_clock_that_skips_midnight_reads_as_written_and_jumps_at_one_moment() -> None:
+    havana = codec(Encoding.NATIVE, TIMESTAMP, "America/Havana")
+    skipped = havana.moment("'2027-03-14 00:00:00'")
+    assert havana.literal(skipped) == "'2027-03-14 00:00:00'"
+    jump = datetime(2027, 3, 14, 5, tzinfo=UTC)
+    assert (havana.first_moment(skipped), havana.last_moment(skipped)) == (jump, jump)
+    half_past = havana.moment("'2027-03-14 00:30:00'")
+    assert havana.first_moment(half_past) == jump
+
+
+def test_wall_clock_that_shows_midnight_twice_has_two_moments() -> None:
+    havana = codec(Encoding.NATIVE, TIMESTAMP, "America/Havana")
+    twice = havana.moment("'2026-11-01 00:00:00'")
+    assert havana.first_moment(twice) == datetime(2026, 11, 1, 4, tzinfo=UTC)
+    assert havana.last_moment(twice) == datetime(2026, 11, 1, 5, tzinfo=UTC)
+
+
+def test_bound_finer_than_a_second_is_written_as_it_was_read() -> None:
+    for type_, text in (
+        (TIMESTAMPTZ, "'2026-11-01 10:00:00.25+00'"),
+        (TIMESTAMP, "'2026-11-01 10:00:00.000001'"),
+    ):
+        key = codec(Encoding.NATIVE, type_, "Asia/Kathmandu")
+        assert key.moment(key.literal(key.moment(text))) == key.moment(text)
 
 
 def test_year_below_1000_is_written_with_four_digits() -> None:
@@ -187,7 +211,7 @@ def test_digits_that_are_no_date_bound_the_next_one(
     encoding: Encoding, literal: str, day: date
 ) -> None:
     key = codec(encoding, "integer", "Europe/Berlin")
-    assert key.moment(literal) == midnight(day, key.zone)
+    assert key.moment(literal) == midnight(day, key.calendar)
 
 
 @pytest.mark.parametrize("encoding", [Encoding.YYYY, Encoding.YYYYMM, Encoding.YYYYMMDD])

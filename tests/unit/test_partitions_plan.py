@@ -56,7 +56,8 @@ def test_gap_between_the_oldest_and_the_current_month_is_filled() -> None:
     present = [*months("2026-06", "2026-07"), *months("2026-09", "2027-02")]
     plan = planned(a_policy(), a_table(present))
     assert periods(plan) == ["2026-08"]
-    assert the(plan, FindingKind.PARTITION_GAP).data == {"periods": ["2026-08"]}
+    data = the(plan, FindingKind.PARTITION_GAP).data
+    assert (data["periods"], data["impact_at"]) == (["2026-08"], "2026-08-01T00:00:00+00:00")
 
 
 def test_start_reaches_back_and_ahead_of_what_stands() -> None:
@@ -139,13 +140,17 @@ def test_month_wholly_inside_a_wider_partition_is_information() -> None:
     assert the(plan, FindingKind.PARTITION_OVERLAP).severity is Severity.INFO
 
 
-def test_month_partly_covered_is_an_error_and_stops_no_other() -> None:
+def test_month_partly_covered_that_must_not_be_bridged_is_an_error_and_stops_no_other() -> None:
     half = a_partition("events_half", "2026-12-01", "2026-12-15")
-    plan = planned(a_policy(), a_table([*months("2026-11", "2026-11"), half]))
+    policy = a_policy({"bridge": False})
+    plan = planned(policy, a_table([*months("2026-11", "2026-11"), half]))
     assert periods(plan) == ["2027-01", "2027-02"]
     finding = the(plan, FindingKind.PARTITION_OVERLAP)
     assert finding.severity is Severity.ERROR
     assert finding.data["uncovered"] == ["2026-12"]
+    assert finding.data["statements"][1].endswith(
+        "FOR VALUES FROM ('2026-12-15 00:00:00+00') TO ('2027-01-01 00:00:00+00')"
+    )
 
 
 @pytest.mark.parametrize(("zone", "hours"), [("America/New_York", "+5"), ("Asia/Tokyo", "-9")])
@@ -163,7 +168,9 @@ def test_months_of_another_zone_are_recognised_by_their_offset(zone: str, hours:
 def test_unbounded_partitions_cover_their_side_of_time() -> None:
     past = a_partition("events_past", "MINVALUE", "2026-11-01")
     future = a_partition("events_future", "2026-11-01", "MAXVALUE")
-    assert not planned(a_policy(), a_table([past, future])).actions
+    plan = planned(a_policy(), a_table([past, future]))
+    assert not plan.actions
+    assert kinds(plan) == {"partition_overlap"}
 
 
 def test_taken_name_is_a_finding_and_stops_no_other() -> None:

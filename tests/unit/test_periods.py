@@ -1,10 +1,10 @@
 """Periods: where they begin and end, on which calendar, and under which key."""
 
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from maintenance.periods import (
@@ -22,6 +22,25 @@ from maintenance.periods import (
 BERLIN = ZoneInfo("Europe/Berlin")
 DAYS = st.dates(date(2, 1, 1), date(9990, 12, 31))
 INTERVALS = st.sampled_from(Interval)
+
+
+@given(
+    st.sampled_from(sorted(available_timezones())), st.dates(date(1975, 1, 1), date(2050, 12, 31))
+)
+@example("America/Havana", date(2027, 3, 14))  # skips midnight
+@example("America/Havana", date(2026, 11, 1))  # shows it twice
+@example("America/Asuncion", date(2024, 10, 6))
+@example("Asia/Beirut", date(2027, 3, 28))
+@example("Africa/Cairo", date(2027, 4, 30))
+@example("America/Santiago", date(2027, 9, 5))
+@example("Pacific/Apia", date(2011, 12, 30))  # has no moment at all
+@example("America/St_Johns", date(2006, 10, 29))  # one minute old, it begins again
+@example("America/Toronto", date(1919, 3, 31))  # jumps from 23:30 over midnight
+def test_day_begins_with_its_first_moment(name: str, day: date) -> None:
+    zone = ZoneInfo(name)
+    first = midnight(day, zone)
+    assert first.astimezone(zone).date() >= day
+    assert (first - timedelta(seconds=1)).astimezone(zone).date() < day
 
 
 @given(DAYS, INTERVALS)

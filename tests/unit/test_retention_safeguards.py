@@ -90,7 +90,8 @@ def a_truth(
     for place, back in enumerate(reversed(range(number)), start=1):
         period = newest.shift(-back)
         lower, upper = period.bounds(section.time_zone)
-        bound = f"FOR VALUES FROM ({codec.literal(lower)}) TO ({codec.literal(upper)})"
+        first, last_end = map(codec.literal, period.bounds(codec.calendar))
+        bound = f"FOR VALUES FROM ({first}) TO ({last_end})"
         relation = QualifiedName("public", NAMES[name](period, place))
         found.append(Partition(place, relation, "r", False, 0, -1, bound))
         uppers[place] = upper

@@ -18,7 +18,8 @@ from maintenance.partitions.drain.objects import CAPTURE, TRUNCATION
 
 def logging_function(job: Job) -> Iterator[str]:
     """Yield the statements that make the function in its first form: it logs."""
-    yield _function(job, _logging_body(job))
+    # Not OR REPLACE: a function of that name that is not ours is somebody else's to change.
+    yield f"CREATE {_function(job, _logging_body(job))}"
     function = f"FUNCTION {job.objects.function}()"
     if job.table.properties.owner != job.role:
         yield f"ALTER {function} OWNER TO {quote(job.table.properties.owner)}"
@@ -27,7 +28,7 @@ def logging_function(job: Job) -> Iterator[str]:
 
 def mirroring_function(job: Job) -> str:
     """Return the statement that lets the function mirror; transactions under way may still log."""
-    return _function(job, _mirroring_body(job))
+    return f"CREATE OR REPLACE {_function(job, _mirroring_body(job))}"
 
 
 def install(job: Job, prepare: tuple[str, ...]) -> Step:
@@ -61,7 +62,7 @@ def _triggers(job: Job, table: QualifiedName) -> Iterator[str]:
 def _function(job: Job, body: str) -> str:
     # Writers have no rights on the copies; what runs here is ours, fixed, and qualified.
     return (
-        f"CREATE OR REPLACE FUNCTION {job.objects.function}() RETURNS trigger LANGUAGE plpgsql"
+        f"FUNCTION {job.objects.function}() RETURNS trigger LANGUAGE plpgsql"
         f" SECURITY DEFINER SET search_path = {job.search_path}, pg_temp AS {literal(body)}"
     )
 

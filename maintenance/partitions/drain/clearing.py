@@ -10,6 +10,7 @@ from maintenance.engine.workbench import Workbench
 from maintenance.names import QualifiedName, quote
 from maintenance.partitions.checks import alone
 from maintenance.partitions.drain.objects import Objects
+from maintenance.partitions.drain.registry import Registry, read_registry
 from maintenance.server.session import fetch, milliseconds
 from maintenance.server.statements import Ours
 
@@ -17,11 +18,18 @@ from maintenance.server.statements import Ours
 def clear(bench: Workbench, objects: Objects) -> None:
     """Remove the triggers, then the copies or, after the exchange, the old default partition.
 
+    A table that only bears such a name, and is not what the drain's log says it made, stays.
+
     Raises:
-        MaintenanceError: a lock stayed busy; what is left is known by its names to the next run.
+        MaintenanceError: a lock stayed busy; what is left is known by its log to the next run.
     """
-    parameters = {"schema": objects.schema, "prefix": objects.prefix}
-    rows = fetch(bench.connection, "partitions", "list_drain_objects", parameters)
+    parameters = {"schema": objects.schema, "prefix": objects.prefix, "drained": objects.oid}
+    found = fetch(bench.connection, "partitions", "list_drain_objects", parameters)
+    log = next((row for row in found if row.comment and row.name == objects.log.name), None)
+    registry = read_registry(log.comment, log.owner, objects.oid) if log is not None else None
+    if registry is None:  # it goes last, so nothing else is there either
+        return
+    rows = [row for row in found if _is_ours(row, registry)]
     triggers = [row for row in rows if row.kind == "trigger"]
     keys = [row for row in rows if row.kind == "foreign key"]
     tables = [row for row in rows if row.kind == "tree"]
@@ -32,7 +40,14 @@ def clear(bench: Workbench, objects: Objects) -> None:
         bench.run(_drop_key(row))
     for row in tables:
         bench.run(_drop_table(row, bench.ladder.patient_lock_timeout))
-    bench.run(Step(statements=tuple(_last(objects))))
+    bench.run(Step(statements=tuple(_last(objects, has_function=registry.function is not None))))
+
+
+def _is_ours(row: Any, registry: Registry) -> bool:
+    if row.is_drained:
+        return True
+    known = {registry.function} if row.kind == "trigger" else registry.made
+    return row.oid in known and row.owner == registry.owner
 
 
 def _let_go(triggers: Sequence[Any], keys: Sequence[Any]) -> Step:
@@ -72,7 +87,8 @@ def _table(row: Any) -> QualifiedName:
     return QualifiedName(row.schema, row.name)
 
 
-def _last(objects: Objects) -> Iterator[str]:
+def _last(objects: Objects, *, has_function: bool) -> Iterator[str]:
     """Yield what goes together: as long as the log is there, something may be."""
-    yield f"DROP FUNCTION IF EXISTS {objects.function}()"
+    if has_function:
+        yield f"DROP FUNCTION IF EXISTS {objects.function}()"
     yield f"DROP TABLE IF EXISTS {objects.log}"

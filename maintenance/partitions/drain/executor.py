@@ -17,6 +17,7 @@ from maintenance.partitions.drain.job import Job
 from maintenance.partitions.drain.objects import Objects
 from maintenance.partitions.drain.preparing import prepare
 from maintenance.partitions.drain.proof import Content, compare
+from maintenance.partitions.drain.registry import register
 from maintenance.partitions.drain.snapshots import wait_for_older_snapshots
 from maintenance.partitions.drain.stage import build, build_root, finish
 from maintenance.partitions.drain.transactions import transact
@@ -35,10 +36,11 @@ def drain_default(bench: Workbench, action: Action) -> Mapping[str, Any]:
     """
     section = _section(bench, action)
     waiting = dict(action.preconditions["periods"])
+    ranges = action.preconditions["ranges"]
     moved: dict[str, int] = {}
     left = 0
     while waiting:
-        job = prepare(bench, section, waiting)
+        job = prepare(bench, section, waiting, ranges)
         if not moved and job.default.oid != action.preconditions["default_oid"]:
             raise MaintenanceError(f"{action.object} is not the table that was planned for")
         contents = _guarded_round(bench, job)
@@ -100,10 +102,10 @@ def _round(bench: Workbench, job: Job) -> tuple[Content, ...]:
 def _copy(bench: Workbench, job: Job) -> str:
     """Bring the copies to where they follow by themselves; return who last wrote rows."""
     objects = job.objects
-    bench.run(install(job, prepare=(*build(job), *logging_function(job))))
+    bench.run(install(job, prepare=(*build(job), *logging_function(job), register(job))))
     xid = copy_rows(bench, job)
     xid = catch_up(bench, job, xid, into=objects.plain)
-    transact(bench, job.owner, tuple(build_root(job)))
+    transact(bench, job.owner, (*build_root(job), register(job)))
     for target in job.targets:
         bench.progress(f"{target.named.root}: building indexes")
         transact(bench, job.owner, tuple(finish(job, target)))

@@ -1,6 +1,6 @@
 """Looking at the table again, right before its default partition is drained."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from maintenance.catalog.models import Common, Partition, Table
 from maintenance.catalog.observe import look_up, observe
@@ -10,24 +10,31 @@ from maintenance.errors import MaintenanceError
 from maintenance.keys import KeyCodec
 from maintenance.names import QualifiedName
 from maintenance.partitioning.coverage import bound_literals, codec_of, coverage_of
-from maintenance.partitions.blueprints import of_period
+from maintenance.partitioning.window import Slot
+from maintenance.partitions.blueprints import of_slot
 from maintenance.partitions.drain.job import ForeignKey, Job, Shape, Storage
 from maintenance.partitions.drain.objects import Objects
 from maintenance.partitions.drain.targets import Range, first_round, period_target, rest_target
 from maintenance.partitions.drain.transactions import transact
 from maintenance.partitions.siblings import siblings_of
-from maintenance.periods import parse_period
+from maintenance.periods import period_at
 from maintenance.policy import PartitionPolicy
 from maintenance.server.session import fetch
 
 
-def prepare(bench: Workbench, section: PartitionPolicy, names: Mapping[str, str]) -> Job:
+def prepare(
+    bench: Workbench,
+    section: PartitionPolicy,
+    names: Mapping[str, str],
+    ranges: Mapping[str, Sequence[str]],
+) -> Job:
     """Look at a table and choose as many periods as one short exchange can attach.
 
     Args:
         bench: whose session is not in a transaction.
         section: the table's policy.
-        names: the partitions to be made, by their period's key.
+        names: the partitions to be made, by their slot's key.
+        ranges: the two bounds of each as SQL text.
 
     Raises:
         MaintenanceError: there is no default partition any more, or something forbids it.
@@ -35,9 +42,9 @@ def prepare(bench: Workbench, section: PartitionPolicy, names: Mapping[str, str]
     table, role = _look(bench, section)
     assert table.default is not None, "it was looked for"
     codec, shape = codec_of(section, table), _shape(bench, table)
-    blueprints = _blueprints(section, table, codec, names)
-    chosen = first_round(blueprints, shape)
-    ranges = {key: _range(section, codec, key) for key in chosen}
+    slots = {key: _slot(section, codec, key, ranges[key]) for key in names}
+    blueprints = _blueprints(section, table, codec, names, slots)
+    chosen = {key: slots[key].literals(codec) for key in first_round(blueprints, shape)}
     objects = Objects(table.default.relation.schema, table.default.oid)
     job = Job(
         table=table,
@@ -48,9 +55,9 @@ def prepare(bench: Workbench, section: PartitionPolicy, names: Mapping[str, str]
         storage=_storage(bench, table.default),
         periods=tuple(
             period_target(section.column, objects, key, blueprints[key], ends)
-            for key, ends in ranges.items()
+            for key, ends in chosen.items()
         ),
-        rest=rest_target(table.default, section.column, objects, _stretches(table, codec, ranges)),
+        rest=rest_target(table.default, section.column, objects, _stretches(table, codec, chosen)),
     )
     _try_identity(bench, job)
     return job
@@ -70,19 +77,18 @@ def _look(bench: Workbench, section: PartitionPolicy) -> tuple[Table, str]:
 
 
 def _blueprints(
-    section: PartitionPolicy, table: Table, codec: KeyCodec, names: Mapping[str, str]
+    section: PartitionPolicy,
+    table: Table,
+    codec: KeyCodec,
+    names: Mapping[str, str],
+    slots: Mapping[str, Slot],
 ) -> dict[str, Blueprint]:
     siblings = siblings_of(coverage_of(table.partitions, codec).spans, section.column)
     if siblings.unbuildable is not None:
         raise MaintenanceError(f"{table.relation}: {siblings.unbuildable}")
     schema = table.relation.schema
     return {
-        key: of_period(
-            section,
-            siblings,
-            QualifiedName(schema, name),
-            parse_period(key, section.interval),
-        )
+        key: of_slot(section, siblings, codec.calendar, QualifiedName(schema, name), slots[key])
         for key, name in names.items()
     }
 
@@ -127,9 +133,12 @@ def _refuse_obstacles(bench: Workbench, table: Table, default: Partition) -> Non
         )
 
 
-def _range(section: PartitionPolicy, codec: KeyCodec, key: str) -> Range:
-    lower, upper = parse_period(key, section.interval).bounds(section.time_zone)
-    return codec.literal(lower), codec.literal(upper)
+def _slot(section: PartitionPolicy, codec: KeyCodec, key: str, ends: Sequence[str]) -> Slot:
+    lower, upper = ends
+    position = codec.moment(lower)
+    period = period_at(position, section.interval, codec.calendar)
+    is_bridge = key != period.key
+    return Slot(period, position, codec.moment(upper), (lower, upper), is_bridge)
 
 
 def _stretches(table: Table, codec: KeyCodec, ranges: Mapping[str, Range]) -> list[Range]:

@@ -10,12 +10,10 @@ from dataclasses import replace
 
 from maintenance.catalog.models import Table
 from maintenance.ddl.children import build_like
-from maintenance.ddl.marks import marked, set_comment
 from maintenance.ddl.trees import attach_branches, build_tree, rename_tree
 from maintenance.names import QualifiedName, literal, quote
 from maintenance.partitions.checks import PREFIX
 from maintenance.partitions.drain.job import Job, Target
-from maintenance.partitions.drain.objects import DRAINED
 
 OWN_CHECK = f"{PREFIX}stage_own"
 """The CHECK of a leaf that is attached to its tree once that has taken its place."""
@@ -94,7 +92,6 @@ def _log(job: Job) -> Iterator[str]:
         f" FROM {job.source} AS d WITH NO DATA"
     )
     yield f"ALTER TABLE {log} ADD COLUMN entry bigint GENERATED ALWAYS AS IDENTITY"
-    yield set_comment(log, marked(None, {DRAINED: str(job.table.relation), "oid": job.default.oid}))
     if owner != job.role:
         yield f"ALTER TABLE {log} OWNER TO {quote(owner)}"
     for grantee in job.table.properties.default_grantees:
