@@ -29,6 +29,9 @@ class Function:
         kind: `f` function, `a` aggregate, `w` window function.
         version: changes with its definition.
         body: the tree of an SQL-standard body; None where there is none.
+        defaults: the trees of its arguments' defaults, which calls leave to the planner.
+        extension: that it belongs to.
+        parts: the functions of an aggregate.
     """
 
     oid: int
@@ -38,6 +41,39 @@ class Function:
     kind: str
     version: str
     body: str | None = None
+    defaults: str | None = None
+    extension: str | None = None
+    parts: tuple[int, ...] = ()
+
+    @property
+    def tree(self) -> str | None:
+        """Everything of it that can be looked into."""
+        return " ".join(filter(None, (self.body, self.defaults))) or None
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A type that values on the way have, or a part of one.
+
+    Attributes:
+        kind: pg_type.typtype.
+        shape: changes with its definition, its labels, attributes and constraints.
+        input: the function that reads it from text.
+        output: the function that writes it as text.
+        functions: others that its values go through, such as a range's canonical one.
+        has_own_class: whether a btree or hash operator class was made for it.
+    """
+
+    oid: int
+    name: str
+    kind: str
+    shape: str
+    is_array: bool = False
+    input: int = 0
+    output: int = 0
+    functions: tuple[int, ...] = ()
+    extension: str | None = None
+    has_own_class: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +84,7 @@ class Relation:
         kind: pg_class.relkind.
         shape: changes with its definition, its columns and their types.
         types: of its columns.
-        rule: the tree of its query, for views.
+        rule: the tree of its query, for views; of its virtual columns, for tables.
     """
 
     oid: int
@@ -101,6 +137,7 @@ class Fingerprint:
         shape: a digest of definitions, columns and types on the way.
         epoch: what must be the same for counters to be comparable.
         upstream: the newest refresh that changed each other view of ours which it reads.
+        settings: those that are configured otherwise than the server comes with.
         unprovable: why equal fingerprints would prove nothing; empty where they do.
     """
 
@@ -108,6 +145,7 @@ class Fingerprint:
     shape: str
     epoch: tuple[str | None, ...]
     upstream: Mapping[str, int]
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
     unprovable: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
@@ -117,6 +155,7 @@ class Fingerprint:
             "shape": self.shape,
             "epoch": list(self.epoch),
             "upstream": dict(self.upstream),
+            "settings": dict(self.settings),
         }
 
 

@@ -71,6 +71,8 @@ def changes(
     found = now.as_json()
     if base.get("epoch") != found["epoch"]:
         yield "the server or its statistics began anew since the last refresh"
+    if base.get("settings") != found["settings"]:
+        yield _configured(base.get("settings"), now.settings)
     if base.get("shape") != found["shape"]:
         yield "definitions, columns, types or partitions on the way have changed"
     if base.get("upstream") != found["upstream"]:
@@ -78,6 +80,15 @@ def changes(
     before = base.get("leaves")
     if before != found["leaves"]:
         yield _moved(cast("dict[str, list[int]]", before or {}), now.leaves, labels)
+
+
+def _configured(before: object, now: Mapping[str, str]) -> str:
+    """Name the settings that have changed."""
+    if not isinstance(before, dict):
+        return "the settings of its last refresh are not on record"
+    old = cast("dict[str, str]", before)
+    names = sorted(name for name in old.keys() | now.keys() if old.get(name) != now.get(name))
+    return f"settings have changed: {', '.join(names)}"
 
 
 def _moved(

@@ -45,6 +45,15 @@ _PINNED = {
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "postgres",
     "bytea_output": "hex",
+    # enough digits for every double to be read back as it was
+    "extra_float_digits": "1",
+    "xmlbinary": "base64",
+    "xmloption": "content",
+    "timezone_abbreviations": "Default",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    # a limit would leave out rows at random
+    "gin_fuzzy_search_limit": "0",
     "search_path": "",
     "quote_all_identifiers": "off",
     "standard_conforming_strings": "on",
@@ -147,6 +156,11 @@ def pin(connection: Connection, settings: Mapping[str, str]) -> None:
         " AS s (key, value)",
         (list(settings), list(settings.values())),
     )
+
+
+def pinned_settings() -> frozenset[str]:
+    """Return the names of the settings that every session of ours has pinned on all servers."""
+    return frozenset(_PINNED)
 
 
 def fetch(
