@@ -160,6 +160,7 @@ _COMPARISONS: dict[str, Callable[[int, int], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
     "==": operator.eq,
+    "!=": operator.ne,
     ">": operator.gt,
     "<": operator.lt,
 }
@@ -167,7 +168,7 @@ _COMPARISONS: dict[str, Callable[[int, int], bool]] = {
 
 def admits(spec: str, major: int) -> bool:
     """Tell whether a version fits a marker such as `>= 16`."""
-    match = re.fullmatch(r"\s*(>=|<=|==|>|<)\s*(\d+)\s*", spec)
+    match = re.fullmatch(r"\s*(>=|<=|==|!=|>|<)\s*(\d+)\s*", spec)
     if match is None:
         raise pytest.UsageError(f"pg marker: found {spec!r}, wanted such as '>= 16'")
     return _COMPARISONS[match[1]](major, int(match[2]))

@@ -16,7 +16,7 @@ from maintenance.matviews.steady import (
 )
 from maintenance.names import QualifiedName
 
-_READABLE_KINDS = frozenset("rpvm")
+_READABLE_KINDS = frozenset("rpvmc")
 _KINDS = {"f": "a foreign table", "S": "a sequence"}
 
 
@@ -104,7 +104,7 @@ def fingerprint_of(
         if not _is_other_matview(catalog, node, root)
     ]
     using = _Using(catalog)
-    using.add_types(oid for relation in relations for oid in relation.types)
+    using.add_nodes(using.add_types(oid for r in relations for oid in r.types))
     using.add_nodes(own)
     known = {relation.oid for relation in relations} | {root}
     return Fingerprint(

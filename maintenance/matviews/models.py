@@ -32,6 +32,7 @@ class Function:
         defaults: the trees of its arguments' defaults, which calls leave to the planner.
         extension: that it belongs to.
         parts: the functions of an aggregate.
+        is_constructor: whether it is the server's own for ranges of a type.
     """
 
     oid: int
@@ -44,6 +45,7 @@ class Function:
     defaults: str | None = None
     extension: str | None = None
     parts: tuple[int, ...] = ()
+    is_constructor: bool = False
 
     @property
     def tree(self) -> str | None:

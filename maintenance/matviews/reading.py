@@ -189,6 +189,7 @@ def _function(row: Any) -> Function:
         defaults=row.defaults,
         extension=row.extension,
         parts=tuple(row.parts or ()),
+        is_constructor=row.is_constructor,
     )
 
 

@@ -161,6 +161,8 @@ def unsteadiness(function: Function) -> str | None:
         if base in _NOT_IMMUTABLE or "." in base:
             return reason
         return None if function.volatility == "i" or function.name in _STEADY else reason
+    if function.is_constructor:
+        return None  # its types are looked at
     if function.kind == "a" and function.parts:
         return None  # its functions are looked at one by one
     if function.body is not None and function.volatility != "v":
@@ -172,7 +174,7 @@ def unsteadiness(function: Function) -> str | None:
 def prints_anything(function: Function) -> bool:
     """Whether a function may turn values of any type into text."""
     if function.oid >= FIRST_USER_OID:
-        return function.body is None
+        return function.body is None and not function.is_constructor
     return function.name in _PRINTING
 
 

@@ -1,7 +1,7 @@
 -- list_functions: functions, and those behind operators, with what decides whether they are steady
 -- since: 15
 -- params: functions oid[], operators oid[]
--- columns: oid oid, operator oid, name text, volatility text, language text, kind text, version text, body text, defaults text, extension text, parts oid[]
+-- columns: oid oid, operator oid, name text, volatility text, language text, kind text, version text, body text, defaults text, extension text, parts oid[], is_constructor bool
 -- locks: none
 -- source: PostgreSQL manual, 53.39 pg_proc, 38.7 Function Volatility Categories, 53.3 pg_amop
 -- Behind an operator are its own function, and those by which values are sorted and hashed in the
@@ -26,7 +26,8 @@ SELECT
     g.aggtransfn::pg_catalog.oid, g.aggfinalfn::pg_catalog.oid, g.aggcombinefn::pg_catalog.oid,
     g.aggserialfn::pg_catalog.oid, g.aggdeserialfn::pg_catalog.oid,
     g.aggmtransfn::pg_catalog.oid, g.aggminvtransfn::pg_catalog.oid,
-    g.aggmfinalfn::pg_catalog.oid], 0::pg_catalog.oid) END AS parts
+    g.aggmfinalfn::pg_catalog.oid], 0::pg_catalog.oid) END AS parts,
+  l.lanname = 'internal' AND p.prosrc ~ '^(multi)?range_constructor[0-3]$' AS is_constructor
 FROM (
   SELECT f.oid, NULL::pg_catalog.oid AS operator
   FROM pg_catalog.unnest(%(functions)s::pg_catalog.oid[]) AS f (oid)

@@ -62,6 +62,7 @@ SELECT
      AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass) AS extension,
   EXISTS (SELECT FROM pg_catalog.pg_opclass AS k
           WHERE k.opcintype = t.oid AND k.oid >= 16384 AND k.opcmethod IN (403, 405)
+            AND (k.opcdefault OR t.oid >= 16384)
   ) AS has_own_class,
   t.typinput::pg_catalog.oid AS input,
   t.typoutput::pg_catalog.oid AS output
