@@ -14,9 +14,11 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow, namedtuple_row
 
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError, is_retryable
+from maintenance.names import literal
 from maintenance.server.metering import cursor_class
 from maintenance.server.sqlfiles import load_statement
 
@@ -114,9 +116,14 @@ def connect(url: str, *, application: str, timeouts: Timeouts) -> Connection:
         raise UnreachableError(
             f"{describe(parameters)}: {_first_line(exc)}", hint=_CONNECT_HINT
         ) from exc
-    newer = _PINNED_FROM_17 if connection.info.server_version >= _VERSION_17 else {}
-    pin(connection, {**_PINNED, **newer, **_as_settings(timeouts)})
+    pin(connection, {**pinned_settings(connection), **_as_settings(timeouts)})
     return connection
+
+
+def pinned_settings(connection: Connection) -> dict[str, str]:
+    """Return the settings that every session of ours has, timeouts apart."""
+    newer = _PINNED_FROM_17 if connection.info.server_version >= _VERSION_17 else {}
+    return {**_PINNED, **newer}
 
 
 def read_url(url: str) -> dict[str, Any]:
@@ -158,9 +165,47 @@ def pin(connection: Connection, settings: Mapping[str, str]) -> None:
     )
 
 
-def pinned_settings() -> frozenset[str]:
-    """Return the names of the settings that every session of ours has pinned on all servers."""
-    return frozenset(_PINNED)
+def owner_path(search_path: str) -> str:
+    """Return the search_path under which an owner's code runs: the server's own objects first.
+
+    Temporary objects come last, so that none of them stands in for an owner's.
+    """
+    names = ("pg_catalog", search_path, "pg_temp")
+    return ", ".join(name for name in names if name.strip() not in ("", "''", '""'))
+
+
+@contextmanager
+def owner_search_path(connection: Connection, search_path: str) -> Generator[None]:
+    """Let maintenance statements in a block find what an owner's functions name without schema.
+
+    ANALYZE, VACUUM, REINDEX, REFRESH and CREATE INDEX evaluate expressions of indexes, views and
+    statistics as the table's owner. Before 17 names in them are looked up in the session's
+    search_path, from 17 on only in `pg_catalog` unless the function sets its own: then this does
+    nothing. For statements that make transactions of their own; inside a transaction use
+    `local_owner_path`. Afterwards, errors included, every setting that sessions of ours lean on
+    is pinned again.
+
+    Args:
+        connection: an autocommit session, in no transaction.
+        search_path: the policy's `database.search_path`.
+    """
+    if connection.info.server_version >= _VERSION_17:
+        yield
+        return
+    pin(connection, {"search_path": owner_path(search_path)})
+    try:
+        yield
+    finally:
+        if not connection.closed and not connection.broken:
+            if connection.info.transaction_status is not TransactionStatus.IDLE:
+                rollback_quietly(connection)
+            pin(connection, pinned_settings(connection))
+
+
+def local_owner_path(search_path: str) -> str:
+    """Return the statement that does the same until the end of a transaction."""
+    path = literal(owner_path(search_path))
+    return f"SELECT pg_catalog.set_config('search_path', {path}, true)"
 
 
 def fetch(

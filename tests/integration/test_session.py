@@ -15,7 +15,13 @@ import pytest
 
 from maintenance.engine.actions import LockMode
 from maintenance.errors import UnreachableError
-from maintenance.server.session import Timeouts, explain, run_sql
+from maintenance.server.session import (
+    Timeouts,
+    explain,
+    local_owner_path,
+    owner_search_path,
+    run_sql,
+)
 from tests.builders import Database, Role
 from tests.sessions import session
 
@@ -116,6 +122,61 @@ def test_backend_ended_by_an_administrator_is_unreachable_not_a_failed_statement
         with pytest.raises(psycopg.Error) as caught:
             run_sql(connection, "SELECT 1")
         assert isinstance(explain(caught.value, "asking"), UnreachableError)
+
+
+# The search_path of an owner's functions
+
+
+UNQUALIFIED = """
+CREATE SCHEMA "App space";
+CREATE FUNCTION "App space".inner_part(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+CREATE FUNCTION "App space".outer_part(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
+  'BEGIN RETURN inner_part($1); END';
+CREATE FUNCTION "App space".now() RETURNS text LANGUAGE sql AS $$SELECT 'theirs'$$;
+CREATE TABLE "App space".t (name text);
+CREATE TABLE "App space".pg_class (oid int);
+SET search_path = "App space";
+CREATE INDEX by_part ON t (outer_part(name));
+INSERT INTO t VALUES ('a'), ('b');
+"""
+PATH = '"App space", pg_catalog'
+
+
+@pytest.mark.pg("< 17")
+@pytest.mark.parametrize("what", ["ANALYZE", "VACUUM (ANALYZE)", "REINDEX TABLE CONCURRENTLY"])
+def test_owners_functions_find_their_names_before_17(database: Database, what: str) -> None:
+    database.execute(UNQUALIFIED)
+    statement = f'{what} "App space".t'
+    with session(database.url, timeouts=TIMEOUTS) as connection:
+        with pytest.raises(psycopg.errors.UndefinedFunction):
+            run_sql(connection, statement)
+        with owner_search_path(connection, PATH):
+            run_sql(connection, statement)
+        assert settings(connection) == PINNED
+
+
+@pytest.mark.pg("== 15")
+def test_search_path_of_an_owner_ends_with_its_block_whatever_happened(database: Database) -> None:
+    database.execute(UNQUALIFIED)
+    with session(database.url, timeouts=TIMEOUTS) as connection:
+        with pytest.raises(psycopg.errors.DivisionByZero), owner_search_path(connection, PATH):
+            run_sql(connection, "BEGIN; SET TimeZone = 'Asia/Tokyo'; SELECT 1 / 0")
+        assert settings(connection) == PINNED
+
+
+@pytest.mark.pg("== 18")
+def test_servers_own_objects_come_before_those_of_an_owner(database: Database) -> None:
+    database.execute(UNQUALIFIED)
+    with session(database.url, timeouts=TIMEOUTS) as connection:
+        run_sql(connection, "CREATE TEMP TABLE t (name int)")
+        cursor = connection.execute(
+            f"BEGIN; {local_owner_path(PATH)}; SELECT pg_typeof(now())::text, to_regclass('t')"
+            " <> to_regclass('pg_temp.t'), 'pg_class'::regclass::oid; COMMIT".encode()
+        )
+        cursor.nextset()
+        cursor.nextset()
+        assert cursor.fetchone() == ("timestamp with time zone", True, 1259)
+        assert settings(connection) == PINNED
 
 
 # Clients that die or freeze
