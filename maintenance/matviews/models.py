@@ -162,6 +162,38 @@ class Fingerprint:
 
 
 @dataclass(frozen=True, slots=True)
+class Ownership:
+    """Whom a view belongs to, or is to belong to, and who may read it.
+
+    Attributes:
+        owner: the role that it is to have; None where none was found.
+        grants: pairs of a role and a right; the role is None for all.
+        lacking: those of `grants` that a view which exists lacks.
+        refused: why no view can be made so; None where it can.
+    """
+
+    owner: str | None = None
+    grants: tuple[tuple[str | None, str], ...] = ()
+    lacking: tuple[tuple[str | None, str], ...] = ()
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexObstacle:
+    """Why a view can't have its unique index.
+
+    Attributes:
+        text: in words, after `has no unique index on (…): `.
+        data: what there is to know, such as the values that are there more than once.
+        n_duplicates: how many values are there more than once.
+    """
+
+    text: str
+    data: Mapping[str, object] = field(default_factory=dict[str, object])
+    n_duplicates: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Matview:
     """One view of the policy as it is in the database.
 
@@ -173,6 +205,8 @@ class Matview:
         reads: views of the policy that it reads, directly or through plain views and functions.
         baseline: its newest refresh on record.
         failure: its last refresh, where that failed.
+        columns: their names.
+        obstacle: why its declared unique index can't be made.
     """
 
     name: QualifiedName
@@ -189,6 +223,8 @@ class Matview:
     reads: frozenset[QualifiedName] = frozenset()
     baseline: Refresh | None = None
     failure: Refresh | None = None
+    columns: tuple[str, ...] = ()
+    obstacle: IndexObstacle | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +253,8 @@ class Seen:
         definitions: what the files mean to the server, as far as it could be asked.
         labels: names of relations, by OID, for reasons.
         near: for names that nothing bears, those that come near.
+        ownership: of views to be made, and of those that belong to this role.
+        role: this software's own.
     """
 
     views: Mapping[QualifiedName, Matview]
@@ -232,6 +270,10 @@ class Seen:
     near: Mapping[QualifiedName, tuple[str, ...]] = field(
         default_factory=dict[QualifiedName, tuple[str, ...]]
     )
+    ownership: Mapping[QualifiedName, Ownership] = field(
+        default_factory=dict[QualifiedName, Ownership]
+    )
+    role: str = ""
 
 
 FLUSH_LAG = timedelta(seconds=71)

@@ -20,7 +20,13 @@ from maintenance.matviews.measuring import (
 from maintenance.matviews.models import Counters, Matview
 from maintenance.matviews.statements import CONCURRENTLY
 from maintenance.names import literal
-from maintenance.server.session import Connection, explain, milliseconds, rollback_quietly
+from maintenance.server.session import (
+    Connection,
+    explain,
+    milliseconds,
+    owner_path,
+    rollback_quietly,
+)
 from maintenance.store import Refresh, add_refresh, newest_refreshes
 
 
@@ -41,15 +47,21 @@ class Written:
     n_deleted: int
 
 
-def fill(bench: Workbench, step: Step) -> Written:
+def fill(bench: Workbench, step: Step, *, index_optional: bool = False) -> Written:
     """Run a step that fills the view in one transaction without any limit of time.
 
     Readers and writers of the tables that it reads go on. The wait for a lock is short where
     readers of the view would queue behind it.
 
+    Args:
+        bench: whose session and limits.
+        step: what fills the view, and perhaps makes its unique index.
+        index_optional: whether duplicates leave the view full, without that index.
+
     Raises:
         LockNotAcquiredError, MaintenanceError: nothing is done.
     """
+    statements = map(unless_duplicates, step.statements) if index_optional else step.statements
     blocks = any(lock.mode is LockMode.ACCESS_EXCLUSIVE for lock in step.locks)
     limit = bench.ladder.lock_timeout if blocks else bench.ladder.patient_lock_timeout
     text = ";\n".join(
@@ -57,9 +69,9 @@ def fill(bench: Workbench, step: Step) -> Written:
             "BEGIN",
             "SET LOCAL statement_timeout = 0",
             f"SET LOCAL lock_timeout = {milliseconds(limit)}",
-            f"SET LOCAL search_path = {bench.policy.database.search_path}",
+            f"SET LOCAL search_path = {owner_path(bench.policy.database.search_path)}",
             "SELECT pg_catalog.statement_timestamp()",
-            *step.statements,
+            *statements,
             counting(step.locks[0].object),
             "COMMIT",
         )
@@ -72,6 +84,17 @@ def fill(bench: Workbench, step: Step) -> Written:
     taken = bench.ladder.insist(bench.connection, step, bench.progress, attempt)
     bench.attempts = max(bench.attempts, taken)
     return found[-1]
+
+
+def unless_duplicates(statement: str) -> str:
+    """Make a statement that builds a unique index pass over duplicates, and keep all else.
+
+    The view is there and full without its index; the next look says which values are doubled.
+    """
+    if not statement.startswith("CREATE UNIQUE INDEX "):
+        return statement
+    body = f"BEGIN EXECUTE {literal(statement)}; EXCEPTION WHEN unique_violation THEN NULL; END"
+    return f"DO {literal(body)}"
 
 
 def counting(view: str) -> str:
