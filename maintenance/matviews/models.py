@@ -113,12 +113,14 @@ class Session:
         is_visible: False where we lack the right to see what it does.
         open_since: since when a transaction or statement of it may run; None while it is idle.
         changed_at: since when it is in the state in which it is.
+        is_streaming: whether it sends decoded changes since `open_since`, and does nothing else.
     """
 
     pid: int
     is_visible: bool
     open_since: datetime | None
     changed_at: datetime | None
+    is_streaming: bool = False
 
 
 @dataclass(frozen=True, slots=True)

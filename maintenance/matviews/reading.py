@@ -25,7 +25,9 @@ def read_moment(connection: Connection, ours: Collection[int]) -> Moment:
     """
     rows = fetch(connection, "matviews", "list_sessions", {"ours": list(ours)})
     sessions = tuple(
-        Session(r.pid, r.is_visible, r.open_since, r.changed_at) for r in rows if r.pid is not None
+        Session(r.pid, r.is_visible, r.open_since, r.changed_at, r.is_streaming)
+        for r in rows
+        if r.pid is not None
     )
     return Moment(rows[0].read_at, sessions, connection.info.server_version)
 
