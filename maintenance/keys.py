@@ -1,15 +1,19 @@
 """Partition keys: how a moment is written as a bound, and a bound read as a moment.
 
 A key column holds time natively (`date`, `timestamp`, `timestamptz`), as an integer count
-since 1970, or inside an identifier that sorts by time (UUIDv7, ULID).
+since 1970, as an integer whose digits are a date (`2026`, `202611`, `20261128`), or inside an
+identifier that sorts by time (UUIDv7, ULID, snowflake).
 """
 
 import re
+from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import Enum
 from zoneinfo import ZoneInfo
+
+from maintenance.periods import Interval, midnight
 
 
 class Encoding(Enum):
@@ -19,22 +23,88 @@ class Encoding(Enum):
     EPOCH_S = "epoch_s"
     EPOCH_MS = "epoch_ms"
     EPOCH_US = "epoch_us"
+    YYYY = "yyyy"
+    YYYYMM = "yyyymm"
+    YYYYMMDD = "yyyymmdd"
     UUIDV7 = "uuidv7"
     ULID = "ulid"
 
+
+@dataclass(frozen=True, slots=True)
+class Snowflake:
+    """A bigint identifier whose upper bits count milliseconds.
+
+    Attributes:
+        epoch: the moment from which they count, aware.
+        shift: how many lower bits hold something else than time.
+    """
+
+    epoch: datetime
+    shift: int
+
+    @property
+    def value(self) -> str:
+        """The name of the encoding, as `Encoding.value` has it for the others."""
+        return "snowflake"
+
+    def __str__(self) -> str:
+        # Part of the policy's hash, so it must tell all there is.
+        return f"snowflake(epoch={self.epoch.isoformat()}, shift={self.shift})"
+
+
+KeyEncoding = Encoding | Snowflake
+"""How a key column holds time."""
 
 TYPES: Mapping[Encoding, frozenset[str]] = {
     Encoding.NATIVE: frozenset({"date", "timestamp without time zone", "timestamp with time zone"}),
     Encoding.EPOCH_S: frozenset({"integer", "bigint"}),
     Encoding.EPOCH_MS: frozenset({"bigint"}),
     Encoding.EPOCH_US: frozenset({"bigint"}),
+    Encoding.YYYY: frozenset({"smallint", "integer", "bigint"}),
+    Encoding.YYYYMM: frozenset({"integer", "bigint"}),
+    Encoding.YYYYMMDD: frozenset({"integer", "bigint"}),
     Encoding.UUIDV7: frozenset({"uuid"}),
     Encoding.ULID: frozenset({"text", "character varying", "character"}),
 }
 """The column types each encoding can live in, as `format_type` names them (without length)."""
 
+INTERVALS: Mapping[Encoding, frozenset[Interval]] = {
+    Encoding.YYYY: frozenset({Interval.YEAR}),
+    Encoding.YYYYMM: frozenset({Interval.MONTH, Interval.QUARTER, Interval.YEAR}),
+}
+"""The intervals whose bounds an encoding can write; those that are not here write all."""
+
+
+def types_of(encoding: KeyEncoding) -> frozenset[str]:
+    """Return the column types that an encoding can live in."""
+    return frozenset({"bigint"}) if isinstance(encoding, Snowflake) else TYPES[encoding]
+
+
+def intervals_of(encoding: KeyEncoding) -> frozenset[Interval]:
+    """Return the intervals whose bounds an encoding can write."""
+    every = frozenset(Interval)
+    return every if isinstance(encoding, Snowflake) else INTERVALS.get(encoding, every)
+
+
+def first_year(encoding: KeyEncoding) -> int:
+    """Return the year in which the moments that an encoding can write begin."""
+    if isinstance(encoding, Snowflake):
+        return encoding.epoch.year
+    return _EPOCH.year if encoding in (Encoding.UUIDV7, Encoding.ULID) else 1
+
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECONDS = {Encoding.EPOCH_S: 1_000_000, Encoding.EPOCH_MS: 1_000, Encoding.EPOCH_US: 1}
+_MICROSECONDS: Mapping[KeyEncoding, int] = {
+    Encoding.EPOCH_S: 1_000_000,
+    Encoding.EPOCH_MS: 1_000,
+    Encoding.EPOCH_US: 1,
+}
+_DIGITS: Mapping[KeyEncoding, int] = {
+    Encoding.YYYY: 1,
+    Encoding.YYYYMM: 100,
+    Encoding.YYYYMMDD: 10_000,
+}
+"""By encoding of dates as digits: how many numbers there are to a year."""
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ULID_TIME_CHARS = 10
 _DATE_CHARS = len("2026-01-01")
@@ -53,10 +123,11 @@ class KeyCodec:
     Attributes:
         encoding: how the column holds time.
         type: the column's type as `format_type` names it, without length or precision.
-        zone: the calendar zone; `date` and `timestamp without time zone` hold its wall clock.
+        zone: the calendar zone; `date`, `timestamp without time zone` and dates as digits hold
+            its wall clock.
     """
 
-    encoding: Encoding
+    encoding: KeyEncoding
     type: str
     zone: ZoneInfo
 
@@ -92,6 +163,11 @@ class KeyCodec:
         return self._read_encoded(text)
 
     def _encoded(self, moment: datetime) -> str:
+        if self.encoding in _DIGITS:
+            return f"'{_as_digits(moment.astimezone(self.zone).date(), _DIGITS[self.encoding])}'"
+        if isinstance(self.encoding, Snowflake):
+            elapsed = (moment - self.encoding.epoch) // timedelta(milliseconds=1)
+            return f"'{elapsed << self.encoding.shift}'"
         since = moment - _EPOCH
         if self.encoding in _MICROSECONDS:
             return f"'{since // timedelta(microseconds=_MICROSECONDS[self.encoding])}'"
@@ -107,6 +183,10 @@ class KeyCodec:
     def _read_encoded(self, text: str) -> datetime:
         if self.encoding in _MICROSECONDS:
             return _since_epoch(int(text) * _MICROSECONDS[self.encoding])
+        if self.encoding in _DIGITS:
+            return _from_digits(int(text), _DIGITS[self.encoding], self.zone)
+        if isinstance(self.encoding, Snowflake):
+            return _since(self.encoding.epoch, (int(text) >> self.encoding.shift) * 1000)
         if self.encoding is Encoding.UUIDV7:
             return _since_epoch(int(text.replace("-", "")[:12], 16) * 1000)
         return _since_epoch(_ulid_milliseconds(text) * 1000)
@@ -139,10 +219,39 @@ def _wall_clock(moment: datetime, zone: tzinfo) -> str:
 
 
 def _since_epoch(microseconds: int) -> datetime:
+    return _since(_EPOCH, microseconds)
+
+
+def _since(epoch: datetime, microseconds: int) -> datetime:
     try:
-        return _EPOCH + timedelta(microseconds=microseconds)
+        return epoch + timedelta(microseconds=microseconds)
     except OverflowError:
         return FUTURE if microseconds > 0 else PAST
+
+
+def _as_digits(day: date, numbers_a_year: int) -> int:
+    return (day.year * 10_000 + day.month * 100 + day.day) * numbers_a_year // 10_000
+
+
+def _from_digits(value: int, numbers_a_year: int, zone: ZoneInfo) -> datetime:
+    """Return the beginning of the first date that is written by this number or a greater one.
+
+    A bound need be no date: `202613` ends December as well as `202701`.
+    """
+    year, rest = divmod(value, numbers_a_year)
+    month, day = divmod(rest * 10_000 // numbers_a_year, 100)
+    if month < 1:
+        month, day = 1, 1
+    elif month > 12:  # noqa: PLR2004 - months of a year
+        year, month, day = year + 1, 1, 1
+    if year < 1 or year > FUTURE.year:
+        return PAST if year < 1 else FUTURE
+    if day > monthrange(year, month)[1]:
+        return _from_digits(value - rest + (month + 1) * 100, numbers_a_year, zone)
+    try:
+        return midnight(date(year, month, max(day, 1)), zone)
+    except OverflowError:  # within a day of the ends of Python's calendar
+        return PAST if year == 1 else FUTURE
 
 
 def _ulid_time(milliseconds: int) -> str:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from maintenance.archives.manifest import Manifest
@@ -18,12 +19,19 @@ from maintenance.catalog.models import Common, Table
 from maintenance.catalog.observe import look_up, observe
 from maintenance.engine.ladder import Ladder, Progress, silent
 from maintenance.engine.runlock import exclusive_run
-from maintenance.errors import ArchiveError, UnreachableError, UsageError
+from maintenance.errors import (
+    ArchiveError,
+    DamagedArchiveError,
+    MaintenanceError,
+    UnreachableError,
+    UsageError,
+)
 from maintenance.keys import FUTURE, PAST, KeyCodec
 from maintenance.names import QualifiedName
 from maintenance.partitioning.coverage import coverage_of
 from maintenance.policy import PartitionPolicy, Policy
-from maintenance.sessions import on_database
+from maintenance.server.session import fetch
+from maintenance.sessions import on_database, on_history
 
 DEFAULT_HOLD = timedelta(days=30)
 
@@ -88,9 +96,10 @@ def restore_period(
             partition holds its range already.
         MaintenanceError: the server refused, or a lock stayed busy.
     """
-    place = ArchivePlace(url or _archive_url(policy, table), policy.database.name, table, period)
+    place = _place(policy, table, period, url, environ)
     require_packages(str(table), place.url, "copy")
     manifest = _manifest(place)
+    _refuse_altered(policy, place, manifest, environ)
     until = ((now or datetime.now(UTC)) + hold).date()
     with on_database(policy, environ, "restore") as connection:
         snapshot = observe(connection, [table], time_cap=policy.observe.time_cap)
@@ -99,13 +108,27 @@ def restore_period(
             raise UnreachableError(
                 f"database {snapshot.server.database} is a standby, wanted the primary"
             )
+        if (error := snapshot.failed.get(table)) is not None:
+            raise MaintenanceError(f"{table}: can't be looked at: {error}")
         parent = snapshot.tables.get(table)
         locks = policy.locks
         ladder = Ladder(locks.lock_timeout, locks.patient_lock_timeout, locks.give_up_after)
-        restorer = Restorer(connection, ladder, snapshot.server.role, progress)
+        restorer = Restorer(
+            connection,
+            ladder,
+            snapshot.server.role,
+            partial(on_database, policy, environ, "restore"),
+            policy.database.search_path,
+            progress,
+        )
         with exclusive_run(connection, locks.give_up_after, progress):
+            if into is None:
+                _refuse_elsewhere(table, parent, manifest)
             if into is not None or parent is None:
-                restored = restorer.standalone(place, manifest, into or manifest.partition)
+                owner = parent.properties.owner if parent is not None else None
+                restored = restorer.standalone(
+                    place, manifest, into or manifest.partition, owner=owner
+                )
             else:
                 _refuse_present(policy, parent, manifest)
                 restored = restorer.attached(place, manifest, parent, until)
@@ -113,15 +136,46 @@ def restore_period(
     return RestoreReport(policy.database.name, place, manifest, restored, held)
 
 
-def _archive_url(policy: Policy, table: QualifiedName) -> str:
+def _place(
+    policy: Policy,
+    table: QualifiedName,
+    period: str,
+    url: str | None,
+    environ: Mapping[str, str],
+) -> ArchivePlace:
     section = _section(policy, table)
     retention = section.retention if section is not None else None
-    if retention is None or retention.archive is None:
+    archive = retention.archive if retention is not None else None
+    if url is None and archive is None:
         raise UsageError(
             f"{table}: policy {policy.database.name} names no archive of this table",
             hint="say where its archives are: --from URL",
         )
-    return retention.archive.url
+    key = archive.sealing_key(environ) if archive is not None else None
+    return ArchivePlace(
+        url or (archive.url if archive else ""), policy.database.name, table, period, key
+    )
+
+
+def _refuse_altered(
+    policy: Policy, place: ArchivePlace, manifest: Manifest, environ: Mapping[str, str]
+) -> None:
+    """Believe the journal more than an archive, where the store is within reach and knows it."""
+    with on_history(policy, environ) as store:
+        if store is None:
+            return
+        parameters = {
+            "database": place.database,
+            "table": str(place.table),
+            "period": place.period,
+        }
+        known = {row.seal for row in fetch(store, "archives", "list_seals", parameters)}
+    if known and manifest.seal not in known:
+        raise DamagedArchiveError(
+            f"archive {place}: its manifest is not one that this software wrote: the journal has"
+            " another seal of this period",
+            hint="find out who wrote to the archive; a copy of the store from before may be whole",
+        )
 
 
 def _section(policy: Policy, table: QualifiedName) -> PartitionPolicy | None:
@@ -131,12 +185,24 @@ def _section(policy: Policy, table: QualifiedName) -> PartitionPolicy | None:
 def _manifest(place: ArchivePlace) -> Manifest:
     manifest = read_manifest(place)
     if manifest is None:
-        known = [period for period, _ in list_archives(place.url, place.database, place.table)]
+        found = list_archives(place.url, place.database, place.table, place.key)
+        known = [period for period, _ in found]
         listed = ", ".join(known) or "none"
         raise ArchiveError(
             f"archive {place}: there is none", hint=f"archived periods of this table: {listed}"
         )
     return manifest
+
+
+def _refuse_elsewhere(table: QualifiedName, parent: Table | None, manifest: Manifest) -> None:
+    """Believe no manifest that names a table in a schema where partitions never were."""
+    schemas = {table.schema} | {p.relation.schema for p in (parent.partitions if parent else ())}
+    if manifest.partition.schema not in schemas:
+        raise ArchiveError(
+            f"{manifest.partition}: this is the archived table's name by its manifest, and no"
+            f" partition of {table} is in that schema",
+            hint="say under which name to restore it: --as",
+        )
 
 
 def _refuse_present(policy: Policy, parent: Table, manifest: Manifest) -> None:

@@ -6,6 +6,7 @@ served by the same planners and executors as the owner's tables.
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ from maintenance.engine import runner
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.ladder import Ladder, Progress, silent
 from maintenance.engine.plans import Plan, join
+from maintenance.engine.recall import recall
 from maintenance.engine.requests import EVERYTHING
 from maintenance.engine.runlock import exclusive_run
 from maintenance.engine.runner import Crew, Outcome, Result
@@ -96,6 +98,8 @@ def _plan(tables: Policy, store: Connection, now: datetime) -> Plan:
     snapshot = observe(store, PARTITIONS.relations(tables), time_cap=tables.observe.time_cap)
     names = PARTITIONS.questions(tables, snapshot, now, EVERYTHING)
     snapshot = look_up(store, snapshot, names)
+    history = recall(store, tables.database.name, snapshot, now)
+    snapshot = replace(snapshot, history=history)
     partitions = PARTITIONS.plan(tables, snapshot, now, EVERYTHING)
     # Foreign keys point to none of our tables.
     return join([partitions, RETENTION.plan(tables, Seen(snapshot), now, EVERYTHING)])

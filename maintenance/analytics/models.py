@@ -29,6 +29,7 @@ class SeenAnalytics:
         tables: those that could be looked into.
         blind: the others that are there, each with the reason.
         forbidden: those that we may not read.
+        hidden: those whose rows, or whose activity's, row security hides from us.
     """
 
     snapshot: Snapshot
@@ -37,3 +38,4 @@ class SeenAnalytics:
     )
     blind: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
     forbidden: frozenset[QualifiedName] = frozenset()
+    hidden: frozenset[QualifiedName] = frozenset()

@@ -8,6 +8,8 @@ from psycopg.rows import class_row
 from maintenance.analytics import queries
 from maintenance.analytics.fitness import unfit
 from maintenance.analytics.models import SeenAnalytics, Staleness
+from maintenance.catalog.models import Obstacle
+from maintenance.catalog.unreadable import unreadable_tables
 from maintenance.engine.look import Look
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
@@ -20,6 +22,7 @@ def observe(look: Look) -> SeenAnalytics:
     found: dict[QualifiedName, Staleness] = {}
     blind: dict[QualifiedName, str] = {}
     forbidden: set[QualifiedName] = set()
+    hidden: set[QualifiedName] = set()
     for section in look.policy.stale_analytics:
         if not look.request.concerns(section.table) or unfit(section, look.snapshot) is not None:
             continue
@@ -32,8 +35,19 @@ def observe(look: Look) -> SeenAnalytics:
         except MaintenanceError as exc:
             blind[section.table] = str(exc)
             if isinstance(exc.__cause__, psycopg.errors.InsufficientPrivilege):
-                forbidden.add(section.table)
-    return SeenAnalytics(look.snapshot, found, blind, frozenset(forbidden))
+                obstacles = _obstacles(look, section)
+                if obstacles == {Obstacle.PRIVILEGE}:
+                    forbidden.add(section.table)
+                hidden |= {section.table} if Obstacle.ROW_SECURITY in obstacles else set()
+    return SeenAnalytics(look.snapshot, found, blind, frozenset(forbidden), frozenset(hidden))
+
+
+def _obstacles(look: Look, section: StaleAnalyticsPolicy) -> set[Obstacle]:
+    """Return what the server refused us for: a right, or rows behind row security."""
+    activity = section.activity
+    names = [section.table, *([activity.table] if activity is not None else [])]
+    known = [table.oid for name in names if (table := look.snapshot.tables.get(name)) is not None]
+    return set(unreadable_tables(look.connection, known).values())
 
 
 def cutoff_of(section: StaleAnalyticsPolicy, now: datetime) -> datetime:

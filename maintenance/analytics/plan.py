@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from maintenance.analytics.fitness import unfit
 from maintenance.analytics.models import SeenAnalytics, Staleness
 from maintenance.engine.actions import Action, ActionKind, Step
-from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.engine.plans import Plan, join
 from maintenance.engine.requests import Request
 from maintenance.names import quote
@@ -68,15 +68,24 @@ def _stale(section: StaleAnalyticsPolicy, staleness: Staleness) -> Finding:
 
 def _unseen(section: StaleAnalyticsPolicy, seen: SeenAnalytics) -> Finding:
     name, reason = str(section.table), seen.blind[section.table]
-    if section.table not in seen.forbidden:
-        return Finding(FindingKind.MONITOR_BLIND, Severity.ERROR, name, f"{name}: {reason}")
     role = quote(seen.snapshot.server.role)
+    unknown = {UNKNOWN: {FindingKind.ANALYTICS_STALE.value: [name]}}
+    if section.table in seen.hidden:
+        reason = (
+            f"rows of it or of its activity are hidden from role {role} by row security, so whether"
+            f" any are stale is unknown; ALTER ROLE {role} BYPASSRLS"
+        )
+    if section.table not in seen.forbidden:
+        return Finding(
+            FindingKind.MONITOR_BLIND, Severity.ERROR, name, f"{name}: {reason}", data=unknown
+        )
     tables = [name, *([str(section.activity.table)] if section.activity else [])]
     return Finding(
         FindingKind.PRIVILEGE_MISSING,
         Severity.ERROR,
         name,
         f"{name}: {reason}: GRANT SELECT ON {', '.join(tables)} TO {role}",
+        data=unknown,
     )
 
 

@@ -18,6 +18,7 @@ from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.engine.ladder import Ladder, Progress
 from maintenance.errors import ArchiveError, MaintenanceError
 from maintenance.names import QualifiedName, quote
+from maintenance.server.owner_rights import OwnerSession
 from maintenance.server.session import Connection, fetch
 
 BOUNDS_CHECK = "maintenance_restored_bounds"
@@ -59,8 +60,9 @@ def attach_restored(
     parent: Table,
     child: QualifiedName,
     bound: str,
-    mark: str,
+    finish: Sequence[str],
     progress: Progress,
+    owner: OwnerSession | None = None,
 ) -> None:
     """Attach a loaded table under its bound.
 
@@ -70,8 +72,9 @@ def attach_restored(
         parent: as observed.
         child: the loaded table, which nobody else uses.
         bound: as its manifest has it.
-        mark: the statement that marks the partition, run together with the attachment.
+        finish: statements run together with the attachment.
         progress: told what locks are waited for.
+        owner: where the parent's owner wrote code that ATTACH evaluates to compare indexes.
 
     Raises:
         ArchiveError: the bound is no range of one column.
@@ -85,12 +88,21 @@ def attach_restored(
         locks = (*_others(attach_locks(parent), keys), *keys)
         statements = (
             take(locks),
-            *attach(parent, child, bound),
+            *_attach(parent, child, bound, owner),
             f"ALTER TABLE {child} DROP CONSTRAINT {BOUNDS_CHECK}",
             *undo,
-            mark,
+            *finish,
         )
-        ladder.run(connection, Step(statements=statements, locks=locks), progress)
+        session = owner.connection if owner is not None else connection
+        ladder.run(session, Step(statements=statements, locks=locks), progress)
+
+
+def _attach(
+    parent: Table, child: QualifiedName, bound: str, owner: OwnerSession | None
+) -> Iterator[str]:
+    statement, *more = attach(parent, child, bound)
+    yield from (statement,) if owner is None else owner.guard(statement)
+    yield from more
 
 
 def _others(locks: Iterable[Lock], keys: Sequence[Lock]) -> Iterator[Lock]:

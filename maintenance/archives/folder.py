@@ -4,13 +4,14 @@ An object appears whole or not at all where the store can do that: a local file 
 beside its name, made durable and renamed; an object store shows an upload when it is complete.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from maintenance.archives.local_files import PART, LocalFiles, LocalUpload
 from maintenance.archives.place import ArchivePlace, secrets, shown, table_segments
 from maintenance.archives.stores import is_local, open_store
-from maintenance.archives.uploads import PART, begin_upload
+from maintenance.archives.uploads import Upload, begin_upload
 from maintenance.errors import ArchiveError, MaintenanceError
 from maintenance.names import QualifiedName
 
@@ -29,31 +30,22 @@ class Folder:
     def __init__(self, place: ArchivePlace) -> None:
         self.place = place
         with _explained(place, "open"):
-            self._fs, root = open_store(place.url)
-        self._path = "/".join((root.rstrip("/"), *place.segments))
+            self._objects = _objects(*open_store(place.url), place.segments)
 
     def size_of(self, name: str) -> int | None:
         """Return an object's size in bytes; None if there is no such object."""
         with _explained(self.place, f"look at {name}"):
-            self._fs.invalidate_cache()
-            try:
-                return int(self._fs.info(self._at(name))["size"])
-            except FileNotFoundError:
-                return None
+            return self._objects.size_of(name)
 
     def read(self, name: str) -> bytes | None:
         """Return a whole object; None if there is no such object."""
         with _explained(self.place, f"read {name}"):
-            self._fs.invalidate_cache()
-            try:
-                return self._fs.cat_file(self._at(name))
-            except FileNotFoundError:
-                return None
+            return self._objects.read(name)
 
     def open(self, name: str) -> Any:
         """Return an object as a seekable binary file, for readers that jump."""
         with _explained(self.place, f"read {name}"):
-            return self._fs.open(self._at(name), "rb")
+            return self._objects.open(name)
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """Yield an object in pieces, as they come from the store."""
@@ -74,7 +66,7 @@ class Folder:
             expected_bytes: about how large it will be at most, 0 if unknown.
         """
         with _explained(self.place, f"write {name}"):
-            upload = begin_upload(self._fs, self._at(name), expected_bytes)
+            upload = self._objects.begin(name, expected_bytes)
 
         def write(data: bytes) -> None:
             with _explained(self.place, f"write {name}"):
@@ -91,28 +83,94 @@ class Folder:
 
     def put(self, name: str, data: bytes) -> None:
         """Write a small object in one piece; where that fails, one that stood before stays."""
-        if is_local(self._fs):
-            with self.creating(name) as write:
-                write(data)
-            return
         with _explained(self.place, f"write {name}"):
-            self._fs.pipe_file(self._at(name), data)
+            self._objects.put(name, data)
 
     def remove(self, name: str) -> None:
         """Remove an object if it is there."""
-        with _explained(self.place, f"remove {name}"), suppress(FileNotFoundError):
-            self._fs.rm_file(self._at(name))
+        with _explained(self.place, f"remove {name}"):
+            self._objects.remove(name)
 
     def clear(self, names: Iterable[str]) -> None:
         """Remove objects of these names, and what killed uploads to them left, where one may."""
         with suppress(Exception):  # they cost space and are otherwise harmless
-            self._fs.invalidate_cache()
-            found = {path.rsplit("/", 1)[-1] for path in self._fs.ls(self._path, detail=False)}
+            found = set(self._objects.names())
             for name in found.intersection(n + end for n in names for end in ("", PART)):
-                self._fs.rm_file(self._at(name))
+                self._objects.remove(name)
+
+
+class _LocalObjects(LocalFiles):
+    """Objects on this machine's own disk."""
+
+    def begin(self, name: str, _expected_bytes: int = 0) -> LocalUpload:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return super().begin(name)
+
+    def put(self, name: str, data: bytes) -> None:
+        upload = self.begin(name)
+        try:
+            upload.write(data)
+            upload.finish()
+        except BaseException:
+            with suppress(OSError):  # the first error is the one to tell
+                upload.discard()
+            raise
+
+
+class _StoreObjects:
+    """Objects of a store that fsspec talks to."""
+
+    def __init__(self, fs: Any, root: str, segments: Sequence[str]) -> None:
+        self._fs = fs
+        self._path = "/".join((root.rstrip("/"), *segments))
+
+    def size_of(self, name: str) -> int | None:
+        self._fs.invalidate_cache()
+        try:
+            return int(self._fs.info(self._at(name))["size"])
+        except FileNotFoundError:
+            return None
+
+    def read(self, name: str) -> bytes | None:
+        self._fs.invalidate_cache()
+        try:
+            content: bytes = self._fs.cat_file(self._at(name))
+        except FileNotFoundError:
+            return None
+        return content
+
+    def open(self, name: str) -> Any:
+        return self._fs.open(self._at(name), "rb")
+
+    def begin(self, name: str, expected_bytes: int) -> Upload:
+        return begin_upload(self._fs, self._at(name), expected_bytes)
+
+    def put(self, name: str, data: bytes) -> None:
+        self._fs.pipe_file(self._at(name), data)
+
+    def remove(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            self._fs.rm_file(self._at(name))
+
+    def names(self) -> list[str]:
+        self._fs.invalidate_cache()
+        listed: list[str] = self._fs.ls(self._path, detail=False)
+        return [path.rsplit("/", 1)[-1] for path in listed]
+
+    def folders(self) -> list[str]:
+        self._fs.invalidate_cache()
+        try:
+            listed = self._fs.ls(self._path, detail=True)
+        except FileNotFoundError:
+            return []
+        entries = [entry for entry in listed if entry["type"] == "directory"]
+        return sorted(entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries)
 
     def _at(self, name: str) -> str:
         return f"{self._path}/{name}"
+
+
+def _objects(fs: Any, root: str, segments: Sequence[str]) -> "_LocalObjects | _StoreObjects":
+    return _LocalObjects(root, segments) if is_local(fs) else _StoreObjects(fs, root, segments)
 
 
 def subfolders(url: str, database: str, table: QualifiedName) -> list[str]:
@@ -123,15 +181,7 @@ def subfolders(url: str, database: str, table: QualifiedName) -> list[str]:
     """
     place = ArchivePlace(url, database, table, "*")
     with _explained(place, "list"):
-        fs, root = open_store(url)
-        fs.invalidate_cache()
-        path = "/".join((root.rstrip("/"), *table_segments(database, table)))
-        try:
-            listed = fs.ls(path, detail=True)
-        except FileNotFoundError:
-            return []
-        entries = [entry for entry in listed if entry["type"] == "directory"]
-        return sorted(entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries)
+        return _objects(*open_store(url), table_segments(database, table)).folders()
 
 
 @contextmanager

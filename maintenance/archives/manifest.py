@@ -1,12 +1,13 @@
 """The manifest of an archive: what was archived, and the proof of it."""
 
 import hashlib
+import hmac
 import json
-from datetime import datetime
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -25,7 +26,10 @@ FORMAT = 1
 """Raised when an older version of this software could misread what is written."""
 
 SEAL = "seal"
-"""The field that holds the SHA-256 of all others, so that an altered manifest is noticed."""
+"""The field that holds a hash of all others, so that an altered manifest is noticed."""
+
+KEYED = "hmac-sha256:"
+"""Before a hash that only who knows the policy's `archive.key` can make."""
 
 
 def _read_name(value: object) -> QualifiedName:
@@ -39,6 +43,9 @@ def _read_name(value: object) -> QualifiedName:
 Name = Annotated[QualifiedName, PlainValidator(_read_name), PlainSerializer(str)]
 """A qualified name, in JSON as PostgreSQL quotes it."""
 
+Identifier = Annotated[str, Field(min_length=1)]
+"""A name of a column, constraint or index, unquoted."""
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -47,7 +54,7 @@ class _Section(BaseModel):
 class Column(_Section):
     """A column. Expressions are SQL text; `type` has its length or precision."""
 
-    name: str
+    name: Identifier
     type: str
     collation: str | None = None
     not_null: bool = False
@@ -59,7 +66,7 @@ class Column(_Section):
 class Constraint(_Section):
     """A constraint: kind `p`, `u`, `x`, `c` or `f`, as in pg_constraint.contype."""
 
-    name: str
+    name: Identifier
     kind: str
     definition: str
 
@@ -67,7 +74,7 @@ class Constraint(_Section):
 class Index(_Section):
     """An index that stands behind no constraint."""
 
-    name: str
+    name: Identifier
     definition: str
 
 
@@ -100,7 +107,7 @@ class Data(_Section):
     name: Annotated[str, Field(pattern=r"^data[-.\w]*$")]
     format: Literal["copy", "parquet"]
     compression: str
-    encoding: str
+    encoding: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
     size_bytes: int
     sha256: str
 
@@ -118,6 +125,7 @@ class Manifest(_Section):
         schema_sql: creates a standalone table with the same columns, checks, keys and indexes.
         policy_hash: of the policy under which it was archived.
         run_id: of the run that did it.
+        seal: the hash of all this, once it is written or was read.
     """
 
     format: int = FORMAT
@@ -127,8 +135,8 @@ class Manifest(_Section):
     partition_oid: int | None = None
     period: str
     bound: str
-    lower: datetime | None
-    upper: datetime | None
+    lower: AwareDatetime | None
+    upper: AwareDatetime | None
     key: str | None
     columns: tuple[Column, ...]
     constraints: tuple[Constraint, ...]
@@ -140,7 +148,8 @@ class Manifest(_Section):
     software: str = f"maintenance {version('maintenance')}"
     policy_hash: str
     run_id: str
-    written_at: datetime
+    written_at: AwareDatetime
+    seal: str = Field(default="", exclude=True)
 
     @property
     def n_rows(self) -> int:
@@ -157,10 +166,14 @@ class Manifest(_Section):
         """The columns whose values are among the data, in their order."""
         return tuple(column.name for column in self.columns if column.generated is None)
 
+    def sealed(self, key: str | None) -> "Manifest":
+        """Return the manifest with its seal, which nobody without the key can make anew."""
+        return self.model_copy(update={SEAL: seal_of(self.model_dump(mode="json"), key)})
+
     def to_json(self) -> bytes:
         """The bytes of `manifest.json`."""
         facts = self.model_dump(mode="json")
-        return json.dumps({**facts, SEAL: seal_of(facts)}, indent=2).encode() + b"\n"
+        return json.dumps({**facts, SEAL: self.seal}, indent=2).encode() + b"\n"
 
 
 class _Head(BaseModel):
@@ -174,6 +187,8 @@ def parse_manifest(place: ArchivePlace, text: bytes) -> Manifest:
         DamagedArchiveError: truncated, damaged or altered.
         ArchiveError: of a newer format, or of another archive.
     """
+    if rb"\u0000" in text:
+        raise _damaged(place, "damaged: no name or definition holds a NUL")
     try:
         found = _Head.model_validate_json(text).format
         if found > FORMAT:
@@ -187,16 +202,38 @@ def parse_manifest(place: ArchivePlace, text: bytes) -> Manifest:
         where = ".".join(str(part) for part in first["loc"])
         what = f"truncated or damaged: {f'{where}: ' if where else ''}{first['msg']}"
         raise _damaged(place, what) from exc
-    facts: dict[str, Any] = json.loads(text)
-    if facts.pop(SEAL, None) not in (None, seal_of(facts)):
-        raise _damaged(place, "altered: it is not the one that was written")
+    _check_seal(place, json.loads(text))
     _check_identity(place, manifest)
     return manifest
 
 
-def seal_of(facts: dict[str, Any]) -> str:
+def seal_of(facts: dict[str, Any], key: str | None) -> str:
     """Hash all fields, those of later versions among them, however they are laid out."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    text = json.dumps(facts, sort_keys=True).encode()
+    if key is None:
+        return hashlib.sha256(text).hexdigest()
+    return KEYED + hmac.new(key.encode(), text, hashlib.sha256).hexdigest()
+
+
+def _check_seal(place: ArchivePlace, facts: dict[str, Any]) -> None:
+    found = facts.pop(SEAL, None)
+    if not isinstance(found, str) or not found:
+        raise _damaged(place, "without its seal: it is not the one that was written")
+    is_keyed = found.startswith(KEYED)
+    if place.key is not None and not is_keyed:
+        raise ArchiveError(
+            f"archive {place}: {MANIFEST} is sealed without a key, and the policy has an"
+            " archive.key; it may have been written by somebody else, so it is not used",
+            hint="if it is older than the key and only you can write to the store, leave"
+            " archive.key out of the policy for this one run",
+        )
+    if place.key is None and is_keyed:
+        raise ArchiveError(
+            f"archive {place}: {MANIFEST} is sealed with a key, and the policy has none",
+            hint="set partitions.retention.archive.key to the key with which it was written",
+        )
+    if not hmac.compare_digest(found, seal_of(facts, place.key)):
+        raise _damaged(place, "altered: it is not the one that was written")
 
 
 def _damaged(place: ArchivePlace, what: str) -> DamagedArchiveError:

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 from urllib.parse import quote as percent_encode
 
@@ -28,12 +28,14 @@ class ArchivePlace:
         database: the database's name in its policy.
         table: the partitioned table.
         period: the period's key, such as `2024-01`.
+        key: with which manifests there are sealed; None if only their hash is written.
     """
 
     url: str
     database: str
     table: QualifiedName
     period: str
+    key: str | None = field(default=None, repr=False)
 
     @property
     def segments(self) -> tuple[str, str, str]:

@@ -75,7 +75,7 @@ def read_back(
 
 
 def list_archives(
-    url: str, database: str, table: QualifiedName
+    url: str, database: str, table: QualifiedName, key: str | None = None
 ) -> list[tuple[str, Manifest | ArchiveError]]:
     """Return a table's finished archives by period; one that can't be read as its error.
 
@@ -84,7 +84,7 @@ def list_archives(
     """
     found: list[tuple[str, Manifest | ArchiveError]] = []
     for name in subfolders(url, database, table):
-        place = ArchivePlace(url, database, table, unquote(name))
+        place = ArchivePlace(url, database, table, unquote(name), key)
         try:
             manifest = read_manifest(place)
         except ArchiveError as exc:

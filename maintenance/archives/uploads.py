@@ -1,14 +1,7 @@
 """Uploads: an object that appears whole or, where the store can do that, not at all."""
 
-import os
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Protocol
-
-from maintenance.archives.stores import is_local
-
-PART = ".part"
-"""Behind the name of a local file until it is whole."""
 
 MIN_BLOCK_BYTES = 16 * 2**20
 MAX_BLOCKS = 9_000
@@ -39,8 +32,6 @@ def begin_upload(fs: Any, path: str, expected_bytes: int) -> Upload:
         path: in it.
         expected_bytes: about how large it will be at most, 0 if unknown.
     """
-    if is_local(fs):
-        return _LocalUpload(Path(path))
     if "s3" in _protocols(fs):
         _end_abandoned_parts(fs, path)
     return _StoreUpload(fs, path, max(MIN_BLOCK_BYTES, expected_bytes // MAX_BLOCKS))
@@ -59,36 +50,6 @@ def _end_abandoned_parts(fs: Any, path: str) -> None:
             if upload["Key"] == key:
                 number = upload["UploadId"]
                 fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=number)
-
-
-class _LocalUpload:
-    """A local file; fsspec's own would be written in the system's folder and not synced."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._part = path.with_name(path.name + PART)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._part.open("wb")
-
-    def write(self, data: bytes) -> None:
-        self._file.write(data)
-
-    def finish(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._part.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-    def discard(self) -> None:
-        try:
-            self._file.close()  # which fails again on a full disk
-        finally:
-            self._part.unlink(missing_ok=True)
 
 
 class _StoreUpload:

@@ -53,11 +53,13 @@ class Bloat(Subject[Stock]):
         extension = find_extension(look.connection)
         least = {SeenTable: section.table_fraction, SeenIndex: section.index_fraction}
         worst = worst_first([*tables, *indexes], bloat, least)
-        bloat |= measure(look.connection, extension, worst, cap)
+        measured = measure(look.connection, extension, worst, cap)
+        bloat |= measured.bloat
         database = look.policy.database.name
         past = past_of(look.store, database, look.now) if look.store else {}
         rebuilds = rebuilds_of(look.store, database) if look.store else ()
-        return Stock(tables, indexes, bloat, extension, leftovers, past, rebuilds)
+        failed = measured.failed
+        return Stock(tables, indexes, bloat, extension, leftovers, past, rebuilds, failed)
 
     def record(self, look: Look, seen: Stock) -> None:
         """Keep every share for the trend, and close rebuilds of which nothing is left."""

@@ -200,6 +200,10 @@ def _doubts(fresh: Freshness, columns: Sequence[Column]) -> Iterator[Bloat]:
         yield _locked()
     if not fresh.readable:
         yield _unknown("its statistics are hidden from whoever may not read it", "GRANT SELECT")
+    if fresh.secured:
+        yield _unknown(
+            "row security hides its rows, and so its statistics, from us", "ALTER ROLE … BYPASSRLS"
+        )
     if fresh.n_rows < 0:
         yield _unknown("it was never vacuumed nor analyzed", "ANALYZE")
     if fresh.analyzed_at is None:

@@ -32,6 +32,7 @@ def findings(
             yield _too_empty(each, bloat, bloat.fraction, threshold, past, now)
     unknown = [each for each in seen if stock.bloat[each.oid].method is Method.UNKNOWN]
     yield from _unknown(policy.database.name, unknown, stock)
+    yield from (_failed(each, error) for each in seen if (error := stock.failed.get(each.oid)))
     yield from missing_extension(policy.database.name, stock.extension)
 
 
@@ -45,6 +46,17 @@ def missing_extension(database: str, extension: Extension) -> Iterator[Finding]:
             f"{database}: bloat is only estimated: to have the worst relations measured, run"
             f" {extension.remedy}",
         )
+
+
+def _failed(seen: Seen, error: str) -> Finding:
+    return Finding(
+        FindingKind.MONITOR_BLIND,
+        Severity.ERROR,
+        str(seen.relation),
+        f"{seen.relation}: can't be read from end to end: {error}; if its files are damaged,"
+        " restore it from a backup",
+        data={"table": str(seen.table)},
+    )
 
 
 def _too_empty(

@@ -4,10 +4,9 @@ Source: PostgreSQL manual, F.34 pgstattuple. It reads the whole relation.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from math import isnan
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.rows import namedtuple_row
@@ -20,6 +19,15 @@ from maintenance.names import quote
 from maintenance.server.session import Connection, brief, fetch
 
 NAME = "pgstattuple"
+_NOT_MEASURABLE = (
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.FeatureNotSupported,
+    psycopg.errors.ObjectNotInPrerequisiteState,
+)
+"""Too slow, gone meanwhile, or nothing that the extension measures: no trouble of the relation."""
 MOST_MEASURED = 5
 MOST_BYTES = 4 * 2**30
 """What all measuring of one look may read."""
@@ -37,26 +45,43 @@ def find_extension(connection: Connection) -> Extension:
     return Extension(row.schema, remedy)
 
 
+class Measured(NamedTuple):
+    """What measuring gave, by OID: shares, and the errors of relations that can't be read."""
+
+    bloat: Mapping[int, Bloat]
+    failed: Mapping[int, str]
+
+
 def measure(
     connection: Connection,
     extension: Extension,
     worst: Sequence[Seen],
     time_cap: timedelta,
-) -> dict[int, Bloat]:
-    """Measure some relations; one that is gone, locked or takes too long is left out."""
+) -> Measured:
+    """Measure some relations; one that is gone, locked or takes too long is left out.
+
+    Raises:
+        UnreachableError: the session is gone.
+    """
     found: dict[int, Bloat] = {}
+    failed: dict[int, str] = {}
     if extension.schema is None or extension.remedy:
-        return found
+        return Measured(found, failed)
     left = MOST_BYTES
     for seen in worst[:MOST_MEASURED]:
         if seen.size_bytes > left:
             continue
         left -= seen.size_bytes
-        with suppress(psycopg.errors.LockNotAvailable):
-            bloat = _measured(connection, extension.schema, seen, time_cap)
-            if bloat is not None:
-                found[seen.oid] = bloat
-    return found
+        try:
+            found[seen.oid] = _measured(connection, extension.schema, seen, time_cap)
+        except UnreachableError:
+            raise
+        except psycopg.errors.LockNotAvailable:
+            continue
+        except MaintenanceError as exc:
+            if not isinstance(exc.__cause__, _NOT_MEASURABLE):
+                failed[seen.oid] = str(exc)
+    return Measured(found, failed)
 
 
 def worst_first(
@@ -76,20 +101,15 @@ def worst_first(
     return [each for worth, each in weighed if worth > 0]
 
 
-def _measured(connection: Connection, schema: str, seen: Seen, time_cap: timedelta) -> Bloat | None:
+def _measured(connection: Connection, schema: str, seen: Seen, time_cap: timedelta) -> Bloat:
     is_index = isinstance(seen, SeenIndex)
     function = f"{quote(schema)}.{'pgstatindex' if is_index else 'pgstattuple'}"
     question = f"SELECT * FROM {function}(%s::pg_catalog.oid::pg_catalog.regclass)"
-    try:
-        with (
-            brief(connection, time_cap, f"measuring {seen.relation}"),
-            connection.cursor(row_factory=namedtuple_row) as cursor,
-        ):
-            row = cursor.execute(question.encode(), (seen.oid,)).fetchone()
-    except UnreachableError:
-        raise
-    except MaintenanceError:
-        return None
+    with (
+        brief(connection, time_cap, f"measuring {seen.relation}"),
+        connection.cursor(row_factory=namedtuple_row) as cursor,
+    ):
+        row = cursor.execute(question.encode(), (seen.oid,)).fetchone()
     fraction = exact_index(seen, row) if is_index else exact_table(seen, row)
     return Bloat(Method.EXACT, min(max(fraction, 0.0), 1.0))
 

@@ -43,6 +43,7 @@ class Freshness(NamedTuple):
         n_dead: rows that wait for VACUUM.
         analyzed_at: None where the counters do not know.
         readable: whether we may read it; if not, its statistics are hidden from us.
+        secured: whether row security hides its rows, and so its statistics, from us.
     """
 
     n_rows: float
@@ -52,6 +53,7 @@ class Freshness(NamedTuple):
     n_dead: int
     analyzed_at: datetime | None
     readable: bool
+    secured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,7 @@ class Stock:
         bloat: of every relation, by OID.
         past: earlier looks, oldest first, by quoted name.
         rebuilds: ours of the last weeks.
+        failed: the errors of relations that could not be measured, by OID.
     """
 
     tables: tuple[SeenTable, ...]
@@ -213,3 +216,4 @@ class Stock:
     leftovers: tuple[Leftover, ...] = ()
     past: Mapping[str, Sequence[Past]] = field(default_factory=dict[str, Sequence[Past]])
     rebuilds: tuple[Rebuild, ...] = ()
+    failed: Mapping[int, str] = field(default_factory=dict[int, str])

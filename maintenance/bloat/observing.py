@@ -85,6 +85,7 @@ def _table(row: Any, columns: tuple[Column, ...]) -> SeenTable:
             n_dead=row.n_dead,
             analyzed_at=row.analyzed_at,
             readable=row.readable,
+            secured=row.secured,
         ),
         columns=columns,
     )
@@ -105,6 +106,7 @@ def _index(row: Any, columns: tuple[Column, ...]) -> SeenIndex:
             n_dead=row.n_dead,
             analyzed_at=row.analyzed_at,
             readable=row.readable,
+            secured=row.secured,
         ),
         keys=tuple(row.keys),
         columns=columns,

@@ -11,17 +11,19 @@ MOST_UNATTACHED = 1000
 """How many tables that look like partitions and are none one look lists."""
 
 
-def marked_tables(
-    connection: Connection, relations: Collection[QualifiedName]
-) -> tuple[MarkedTable, ...]:
-    """Return the tables that bear a mark of ours, in the schemas of these relations."""
-    schemas = sorted({relation.schema for relation in relations})
-    if not schemas:
-        return ()
-    rows = fetch(connection, "catalog", "list_marked_tables", {"schemas": schemas})
+def marked_tables(connection: Connection, schemas: Collection[str]) -> tuple[MarkedTable, ...]:
+    """Return the tables that bear a mark of ours, in these schemas."""
+    rows = fetch(connection, "catalog", "list_marked_tables", {"schemas": list(schemas)})
     tables = (
         (
-            MarkedTable(r.oid, QualifiedName(r.schema, r.name), r.comment, r.attached, r.pages),
+            MarkedTable(
+                oid=r.oid,
+                relation=QualifiedName(r.schema, r.name),
+                comment=r.comment,
+                attached=r.attached,
+                pages=r.pages,
+                owner=r.owner,
+            ),
             r.kind,
         )
         for r in rows

@@ -1,7 +1,7 @@
 """Reading how partitions differ from their siblings, and what they have in common."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from maintenance.catalog.models import ColumnSetting, Oddity, Shared
 from maintenance.names import QualifiedName
@@ -31,11 +31,11 @@ def oddities(
     return odd
 
 
-def shared_properties(connection: Connection, parents: list[int]) -> dict[int, Shared]:
+def shared_properties(connection: Connection, parents: Sequence[int]) -> dict[int, Shared]:
     """Return by parent what all of its partitions have in common."""
     if not parents:
         return {}
-    rows = fetch(connection, "catalog", "list_shared_properties", {"parents": parents})
+    rows = fetch(connection, "catalog", "list_shared_properties", {"parents": list(parents)})
     return {
         row.parent: Shared(
             settings=tuple(ColumnSetting(*setting) for setting in row.settings or ()),

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from maintenance.catalog.models import MarkedTable, Partition
@@ -100,4 +101,4 @@ def _with_tree(partition: Partition, trees: Mapping[int, Tree]) -> Partition:
 def _marked_with_tree(table: MarkedTable, tree: Tree | None) -> MarkedTable:
     if tree is None:
         return table
-    return MarkedTable(table.oid, table.relation, table.comment, table.attached, tree.pages, tree)
+    return replace(table, pages=tree.pages, tree=tree)

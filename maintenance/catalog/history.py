@@ -51,6 +51,8 @@ class History:
         deeds: the newest of each object that was asked about, by its quoted name.
         unfinished: by table, the newest deed that failed or whose outcome nobody knows.
         archives: by table, the newest of each period.
+        detached_from: by OID of a table that bears a mark, the tables from which runs of ours
+            detached it, or meant to.
         default_rows: by table, rows of the default partition as runs of the last days counted
             them, oldest first.
     """
@@ -60,6 +62,7 @@ class History:
     archives: Mapping[str, tuple[Archived, ...]] = field(
         default_factory=dict[str, tuple[Archived, ...]]
     )
+    detached_from: Mapping[int, frozenset[str]] = field(default_factory=dict[int, frozenset[str]])
     default_rows: Mapping[str, tuple[Reading, ...]] = field(
         default_factory=dict[str, tuple[Reading, ...]]
     )

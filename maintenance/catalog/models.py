@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import NamedTuple
 
 from maintenance.catalog.history import History
@@ -108,6 +109,7 @@ class MarkedTable:
     comment: str
     attached: bool
     pages: int
+    owner: str
     tree: Tree | None = None
 
 
@@ -161,6 +163,28 @@ class Shared:
     options: tuple[str, ...] = ()
     access_method: str | None = None
     comment: str | None = None
+
+
+class Obstacle(Enum):
+    """What keeps us from the rows of a table."""
+
+    ROW_SECURITY = "row_security"
+    PRIVILEGE = "privilege"
+    FOREIGN = "foreign"
+    ERROR = "error"
+
+
+class Unseen(NamedTuple):
+    """A default partition whose rows can't be told.
+
+    Attributes:
+        detail: the error's text, or the foreign table; else empty.
+        is_empty: whether there are none all the same, since its files are empty.
+    """
+
+    obstacle: Obstacle
+    detail: str = ""
+    is_empty: bool = False
 
 
 class Oddity(NamedTuple):
@@ -250,7 +274,8 @@ class Table:
         shared: what they have in common beyond what the table itself has.
         oddities: what partitions have otherwise than their siblings, only to be reported.
         drifted: partitions whose properties may differ from the table's, at most a few hundred.
-        default_has_rows: None without a default partition, or where we may not look.
+        default_has_rows: None without a default partition, or where that can't be told.
+        default_unseen: why its rows can't be looked at, if so.
         default_rows: what it holds, where it has rows and a planner asked.
         default_checks: names of CHECKs on it that are ours, left by a run that was killed.
     """
@@ -271,6 +296,7 @@ class Table:
     drifted: tuple[Child, ...] = ()
     oddities: tuple[Oddity, ...] = ()
     default_has_rows: bool | None = None
+    default_unseen: Unseen | None = None
     default_rows: DefaultRows | None = None
     default_checks: tuple[str, ...] = ()
 
@@ -296,7 +322,8 @@ class Snapshot:
     Attributes:
         tables: those of the asked-for relations that exist.
         missing: the others, each with the names that come near it.
-        blind: relations we could not look into, with the reason.
+        blind: relations behind somebody's ACCESS EXCLUSIVE lock, with the reason.
+        failed: relations that could not be looked at, with the error; some are in no other field.
         marked: tables with a mark of ours in the schemas of the asked-for relations.
         unattached: tables like their partitions that are none.
         taken: for names that planners asked about, the kind of what bears them already.
@@ -309,6 +336,7 @@ class Snapshot:
         default_factory=dict[QualifiedName, tuple[str, ...]]
     )
     blind: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
+    failed: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
     marked: tuple[MarkedTable, ...] = ()
     unattached: tuple[UnattachedTable, ...] = ()
     taken: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])

@@ -2,12 +2,12 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import psycopg
 
@@ -15,6 +15,7 @@ from maintenance import names
 from maintenance.catalog.beside import marked_tables, unattached_tables
 from maintenance.catalog.comparing import oddities, shared_properties
 from maintenance.catalog.counting import count_default
+from maintenance.catalog.default_rows import Contents, obstacle_of, read_each, read_together
 from maintenance.catalog.growing import Children, drifted_branches, grown, unreadable
 from maintenance.catalog.models import (
     Buckets,
@@ -23,6 +24,7 @@ from maintenance.catalog.models import (
     ColumnSetting,
     Common,
     Grant,
+    Obstacle,
     Partition,
     Properties,
     Question,
@@ -30,12 +32,17 @@ from maintenance.catalog.models import (
     Shared,
     Snapshot,
     Table,
+    Unseen,
 )
+from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
 from maintenance.server.session import Connection, brief, explain, fetch
 
 MOST_DRIFTED = 200
 """How many partitions that differ from their parents one look describes."""
+
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
 
 PAUSES_S = (0.15, 0.3, 0.6)
 """After a look that met somebody's ACCESS EXCLUSIVE lock, so long until the next one."""
@@ -68,20 +75,36 @@ def observe(
     """Look at the named relations and their partitions.
 
     A table that stays behind somebody's ACCESS EXCLUSIVE lock for all of the looks is left
-    out of what may be planned and named in `blind`; the others are not held up by it.
+    out of what may be planned and named in `blind`, one that can't be looked at in `failed`; the
+    others are not held up by it.
 
     Raises:
-        MaintenanceError: the server refused a query, or a query outlasted the cap.
+        UnreachableError: the session is gone.
+        MaintenanceError: the server does not even say who it is.
     """
     server = identify(connection)
-    tables = _settled(connection, relations, time_cap, sleep)
+    sight = _settled(connection, relations, time_cap, sleep)
+    failed = dict(sight.failed)
+    tables = {table.relation: table for table in sight.contents.tables}
+    schemas = sorted({relation.schema for relation in relations})
+    marked = _each_or_all(
+        schemas, lambda some: marked_tables(connection, some), "reading what is marked as ours"
+    )
+    failed |= {r: marked.failed[r.schema] for r in relations if r.schema in marked.failed}
+    unattached = _each_or_all(
+        list(tables.values()),
+        lambda some: unattached_tables(connection, some),
+        "looking for tables beside it",
+    )
+    failed |= {table.relation: text for table, text in unattached.failed.items()}
     return Snapshot(
         server=server,
-        tables={table.relation: table for table in tables},
-        missing=_missing(connection, set(relations) - {table.relation for table in tables}),
-        blind=_unreadable(tables),
-        marked=marked_tables(connection, relations),
-        unattached=unattached_tables(connection, tables),
+        tables=tables,
+        missing=_missing(connection, set(relations) - tables.keys() - failed.keys()),
+        blind=_locked(sight.contents),
+        failed=failed,
+        marked=tuple(chain.from_iterable(marked.found)),
+        unattached=tuple(chain.from_iterable(unattached.found)),
     )
 
 
@@ -113,13 +136,23 @@ def look_up(
 def _with_common(
     connection: Connection, snapshot: Snapshot, parents: Collection[QualifiedName]
 ) -> Snapshot:
-    tables = {name: snapshot.tables[name] for name in parents}
-    shared = shared_properties(connection, [table.oid for table in tables.values()])
+    if not parents:
+        return snapshot
+    tables = {snapshot.tables[name].oid: snapshot.tables[name] for name in parents}
+    answers = _each_or_all(
+        list(tables),
+        lambda some: shared_properties(connection, some),
+        "reading what its partitions have in common",
+    )
+    shared = {oid: found for answer in answers.found for oid, found in answer.items()}
     told = {
-        name: replace(table, shared=shared.get(table.oid, Shared()))
-        for name, table in tables.items()
+        table.relation: replace(table, shared=shared.get(oid, Shared()))
+        for oid, table in tables.items()
     }
-    return replace(snapshot, tables={**snapshot.tables, **told}) if told else snapshot
+    failed = {tables[oid].relation: text for oid, text in answers.failed.items()}
+    return replace(
+        snapshot, tables={**snapshot.tables, **told}, failed={**snapshot.failed, **failed}
+    )
 
 
 def _counted(connection: Connection, snapshot: Snapshot, question: Buckets) -> Snapshot:
@@ -129,8 +162,21 @@ def _counted(connection: Connection, snapshot: Snapshot, question: Buckets) -> S
     except psycopg.errors.LockNotAvailable:
         reason = "its default partition is locked in ACCESS EXCLUSIVE mode"
         return replace(snapshot, blind={**snapshot.blind, table.relation: reason})
-    counted = replace(table, default_rows=rows)
+    except UnreachableError:
+        raise
+    except MaintenanceError as exc:
+        unseen = Unseen(Obstacle.ERROR, str(exc))
+        counted = replace(table, default_has_rows=None, default_unseen=unseen)
+    else:
+        counted = replace(table, default_rows=rows)
     return replace(snapshot, tables={**snapshot.tables, table.relation: counted})
+
+
+class _Sight(NamedTuple):
+    """What was seen of the asked-for relations, and those that could not be looked at."""
+
+    contents: Contents
+    failed: Mapping[QualifiedName, str]
 
 
 def _settled(
@@ -138,27 +184,98 @@ def _settled(
     relations: Collection[QualifiedName],
     time_cap: timedelta,
     sleep: Callable[[float], None],
-) -> list[Table]:
+) -> _Sight:
     """Look until nothing is in the way, or the looks are used up."""
     if not relations:
-        return []
+        return _Sight(Contents(()), {})
     for pause in PAUSES_S:
-        with suppress(psycopg.errors.LockNotAvailable):
-            tables = _look(connection, relations, time_cap)
-            if not _unreadable(tables):
-                return tables
+        try:
+            contents = _look(connection, relations, time_cap)
+        except UnreachableError:
+            raise
+        except psycopg.errors.LockNotAvailable:
+            sleep(pause)
+            continue
+        except MaintenanceError:
+            return _look_at_each(connection, relations, time_cap)
+        if not _locked(contents):
+            return _Sight(contents, {})
         sleep(pause)
+    return _look_at_each(connection, relations, time_cap)
+
+
+def _look_at_each(
+    connection: Connection, relations: Collection[QualifiedName], time_cap: timedelta
+) -> _Sight:
+    """Look at all together if that goes now, else at each alone: an error stays with its table."""
+    answers = _each_or_all(
+        sorted(relations),
+        lambda some: _look(connection, some, time_cap),
+        "observing the catalog",
+    )
+    contents = Contents(
+        [table for each in answers.found for table in each.tables],
+        [name for each in answers.found for name in each.locked],
+    )
+    return _Sight(contents, answers.failed)
+
+
+class _Answers(NamedTuple, Generic[Asked, Answer]):
+    """What was answered, in one piece or several, and what could not be, with the error."""
+
+    found: Sequence[Answer]
+    failed: Mapping[Asked, str]
+
+
+def _each_or_all(
+    asked: Sequence[Asked], ask: Callable[[Sequence[Asked]], Answer], doing: str
+) -> _Answers[Asked, Answer]:
+    """Ask about all at once; where that fails, about each alone.
+
+    Raises:
+        UnreachableError: the session is gone.
+    """
+    if not asked:
+        return _Answers((), {})
+    answer = _attempt(asked, ask, doing)
+    if not isinstance(answer, MaintenanceError):
+        return _Answers([answer], {})
+    found: list[Answer] = []
+    failed: dict[Asked, str] = {}
+    for one in asked:
+        answer = _attempt([one], ask, doing)
+        if isinstance(answer, MaintenanceError):
+            failed[one] = str(answer)
+        else:
+            found.append(answer)
+    return _Answers(found, failed)
+
+
+def _attempt(
+    asked: Sequence[Asked], ask: Callable[[Sequence[Asked]], Answer], doing: str
+) -> Answer | MaintenanceError:
     try:
-        return _look(connection, relations, time_cap)
-    except psycopg.errors.LockNotAvailable as exc:
-        raise explain(exc, "observing the catalog") from exc
+        return ask(asked)
+    except UnreachableError:
+        raise
+    except MaintenanceError as exc:
+        return exc
+    except psycopg.Error as exc:
+        error = explain(exc, doing)
+        if isinstance(error, UnreachableError):
+            raise error from exc
+        return error
 
 
 def _look(
     connection: Connection, relations: Collection[QualifiedName], time_cap: timedelta
-) -> list[Table]:
+) -> Contents:
     with brief(connection, time_cap, "observing the catalog"):
-        return _tables(connection, relations)
+        tables = _tables(connection, relations)
+        # The last statement of its transaction: where it fails, nothing else is lost.
+        with suppress(psycopg.Error):
+            return read_together(connection, tables)
+    return read_each(connection, tables, time_cap)
 
 
 def _tables(connection: Connection, relations: Collection[QualifiedName]) -> list[Table]:
@@ -170,17 +287,13 @@ def _tables(connection: Connection, relations: Collection[QualifiedName]) -> lis
     suspects = differing.union(row.oid for row in rows if row.kind == "p" and row.targets)
     drifted = _drifted(connection, suspects, children)
     odd = oddities(connection, parents, differing, MOST_DRIFTED)
-    tables = [
+    return [
         replace(
             _table(row, tuple(children.get(row.oid, ()))),
             drifted=tuple(drifted[row.oid]),
             oddities=tuple(odd[row.oid]),
         )
         for row in rows
-    ]
-    occupied = _occupied_defaults(connection, tables)
-    return [
-        replace(t, default_has_rows=occupied[t.oid]) if t.oid in occupied else t for t in tables
     ]
 
 
@@ -219,6 +332,12 @@ def _drifted(
 
 
 def _table(row: Any, partitions: tuple[Partition, ...]) -> Table:
+    default = next((child for child in partitions if child.is_default), None)
+    unseen = None
+    if default is not None:
+        unseen = obstacle_of(
+            default, secured=bool(row.default_secured), readable=bool(row.default_readable)
+        )
     return Table(
         oid=row.oid,
         relation=QualifiedName(row.schema, row.name),
@@ -242,28 +361,17 @@ def _table(row: Any, partitions: tuple[Partition, ...]) -> Table:
         creatable=row.creatable,
         foreign_keys=tuple(QualifiedName(*name) for name in row.foreign_keys or ()),
         referenced_by=tuple(QualifiedName(*name) for name in row.referenced_by or ()),
+        default_unseen=unseen,
         default_checks=tuple(row.default_checks or ()),
         partitions=partitions,
     )
 
 
-def _occupied_defaults(connection: Connection, tables: Iterable[Table]) -> dict[int, bool]:
-    """Look into all default partitions that we may read, in one statement."""
-    looks = [
-        f"SELECT {t.oid}::oid, CASE WHEN pg_catalog.has_table_privilege({d.oid}, 'SELECT')"
-        f" THEN EXISTS (SELECT FROM {d.relation}) END"
-        for t in tables
-        if (d := t.default) is not None
-    ]
-    if not looks:
-        return {}
-    rows = connection.execute(" UNION ALL ".join(looks).encode()).fetchall()
-    return dict(rows)
-
-
-def _unreadable(tables: Iterable[Table]) -> dict[QualifiedName, str]:
-    blind: dict[QualifiedName, str] = {}
-    for table in tables:
+def _locked(contents: Contents) -> dict[QualifiedName, str]:
+    blind = dict.fromkeys(
+        contents.locked, "its default partition is locked in ACCESS EXCLUSIVE mode"
+    )
+    for table in contents.tables:
         for child in table.partitions:
             locked = unreadable(child)
             if locked is not None:

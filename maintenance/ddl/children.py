@@ -126,13 +126,18 @@ def _build(parent: Table, child: QualifiedName, role: str, definition: str) -> I
         yield _set_columns(child, settings)
     if parent.shared.comment is not None:
         yield f"COMMENT ON TABLE {child} IS {literal(parent.shared.comment)}"
+    yield from row_security_of(child, properties)
+    if properties.replica_identity in ("n", "f"):
+        identity = _PLAIN_IDENTITIES[properties.replica_identity]
+        yield f"ALTER TABLE {child} REPLICA IDENTITY {identity}"
+
+
+def row_security_of(child: QualifiedName, properties: Properties) -> Iterator[str]:
+    """Yield the statements that turn row security on for a new table as for its parent."""
     if properties.row_security:
         yield f"ALTER TABLE {child} ENABLE ROW LEVEL SECURITY"
     if properties.force_row_security:
         yield f"ALTER TABLE {child} FORCE ROW LEVEL SECURITY"
-    if properties.replica_identity in ("n", "f"):
-        identity = _PLAIN_IDENTITIES[properties.replica_identity]
-        yield f"ALTER TABLE {child} REPLICA IDENTITY {identity}"
 
 
 def _storage(parent: Table) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from maintenance.engine.actions import Action, ActionKind
-from maintenance.engine.findings import Finding, Severity
+from maintenance.engine.findings import Finding, FindingKind, Severity
 
 
 class Skip(NamedTuple):
@@ -37,10 +37,17 @@ class Plan:
 
 
 def join(plans: Iterable[Plan]) -> Plan:
-    """Put the plans of several subjects or tables one after the other."""
+    """Put the plans of several subjects or tables one after the other.
+
+    What two subjects say in the same words is said once, by the first.
+    """
     ordered = list(plans)
+    findings: dict[tuple[FindingKind, str, str], Finding] = {}
+    for plan in ordered:
+        for finding in plan.findings:
+            findings.setdefault((finding.kind, finding.object, finding.message), finding)
     return Plan(
         actions=tuple(action for plan in ordered for action in plan.actions),
-        findings=tuple(finding for plan in ordered for finding in plan.findings),
+        findings=tuple(findings.values()),
         skipped=tuple(skip for plan in ordered for skip in plan.skipped),
     )

@@ -1,4 +1,4 @@
-"""Recalling from the store what planners should know of earlier runs, in four short queries."""
+"""Recalling from the store what planners should know of earlier runs, in five short queries."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -32,6 +32,7 @@ def recall(store: Connection, database: str, snapshot: Snapshot, now: datetime) 
         "database": database,
         "tables": sorted(map(str, snapshot.tables)),
         "objects": sorted(_questionable(snapshot)),
+        "marked": [table.oid for table in snapshot.marked],
         "since": now - LOOK_BACK,
         "interrupted_since": now - INTERRUPTED_BACK,
         "most": MOST_RUNS,
@@ -40,6 +41,7 @@ def recall(store: Connection, database: str, snapshot: Snapshot, now: datetime) 
         deeds=_deeds(store, about) if about["objects"] else {},
         unfinished=_unfinished(store, about),
         archives=_archives(store, about),
+        detached_from=_detached_from(store, about) if about["marked"] else {},
         default_rows=_default_rows(store, about),
     )
 
@@ -83,6 +85,19 @@ def _unfinished(store: Connection, about: dict[str, Any]) -> dict[str, Deed]:
         about,
     )
     return {table: Deed(*deed) for table, *deed in rows}
+
+
+def _detached_from(store: Connection, about: dict[str, Any]) -> dict[int, frozenset[str]]:
+    rows = _rows(
+        store,
+        b"SELECT j.relation_oid, pg_catalog.array_agg(DISTINCT j.table_name)"
+        b" FROM maintenance.journal j JOIN maintenance.run r ON r.id = j.run_id"
+        b" WHERE r.database = %(database)s AND j.relation_oid = ANY (%(marked)s)"
+        b" AND j.kind IN ('detach_partition', 'finalize_detach')"
+        b" AND (j.outcome IS NULL OR j.outcome IN ('done', 'failed')) GROUP BY 1",
+        about,
+    )
+    return {oid: frozenset(tables) for oid, tables in rows}
 
 
 def _archives(store: Connection, about: dict[str, Any]) -> dict[str, tuple[Archived, ...]]:

@@ -185,6 +185,7 @@ def _record(action: Action, place: int) -> dict[str, Any]:
         "sql": list(action.sql),
         "reason": action.reason,
         "destructive": action.destructive,
+        "relation_oid": action.preconditions.get("oid"),
     }
 
 

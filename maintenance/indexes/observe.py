@@ -58,8 +58,13 @@ def read_definitions(
         MaintenanceError: the server refused the query, or it outlasted the cap.
     """
     rows: list[Any] = []
-    with suppress(psycopg.errors.LockNotAvailable), brief(connection, time_cap, DOING):
-        rows = fetch(connection, "indexes", "list_definitions", {"oids": list(oids)})
+    try:
+        with brief(connection, time_cap, DOING):
+            rows = fetch(connection, "indexes", "list_definitions", {"oids": list(oids)})
+    except psycopg.errors.LockNotAvailable:
+        for oid in oids:
+            with suppress(psycopg.errors.LockNotAvailable), brief(connection, time_cap, DOING):
+                rows += fetch(connection, "indexes", "list_definitions", {"oids": [oid]})
     return {row.oid: Words(row.definition, row.constraint_definition) for row in rows if row[1]}
 
 

@@ -139,6 +139,7 @@ def _build(
         "SET LOCAL statement_timeout = 0",
         "SET LOCAL lock_timeout = 0",
         f"SET LOCAL search_path = {owner_path(bench.policy.database.search_path)}",
+        "SET LOCAL row_security = on",  # as at a refresh of the owner's
         "SELECT pg_catalog.statement_timestamp()",
         create_empty(beside, query),
         *give_to(beside, owner),

@@ -70,6 +70,7 @@ def fill(bench: Workbench, step: Step, *, index_optional: bool = False) -> Writt
             "SET LOCAL statement_timeout = 0",
             f"SET LOCAL lock_timeout = {milliseconds(limit)}",
             f"SET LOCAL search_path = {owner_path(bench.policy.database.search_path)}",
+            "SET LOCAL row_security = on",  # as at a refresh of the owner's
             "SELECT pg_catalog.statement_timestamp()",
             *statements,
             counting(step.locks[0].object),

@@ -1,5 +1,6 @@
 """The archives of a table, a period each."""
 
+import os
 from datetime import datetime
 
 import dagster as dg
@@ -7,7 +8,7 @@ import dagster as dg
 from maintenance.archives import Manifest, list_archives
 from maintenance.engine.requests import Request
 from maintenance.engine.runner import Outcome
-from maintenance.errors import ArchiveError
+from maintenance.errors import MaintenanceError
 from maintenance.names import slug
 from maintenance.orchestration.frames import face, make_asset
 from maintenance.orchestration.markdown import code
@@ -75,8 +76,9 @@ def archives_asset(
 
 def _manifests(policy: Policy, section: PartitionPolicy, archive: Archive) -> dict[str, Manifest]:
     try:
-        found = list_archives(archive.url, policy.database.name, section.table)
-    except ArchiveError as exc:
+        key = archive.sealing_key(os.environ)
+        found = list_archives(archive.url, policy.database.name, section.table, key)
+    except MaintenanceError as exc:
         raise dg.Failure(description=str(exc), allow_retries=True) from exc
     return {period: manifest for period, manifest in found if isinstance(manifest, Manifest)}
 

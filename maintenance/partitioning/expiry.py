@@ -1,12 +1,12 @@
 """Which partitions have expired, by the catalog's upper bound; unknown means keep."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from maintenance.catalog.models import MarkedTable, Partition, Snapshot
 from maintenance.ddl.marks import DETACHED_FROM, HOLD_UNTIL, read_mark
-from maintenance.names import QualifiedName
+from maintenance.names import QualifiedName, quote
 from maintenance.partitioning.coverage import Span, codec_of, coverage_of
 from maintenance.periods import period_at
 from maintenance.policy import PartitionPolicy, RetentionPolicy
@@ -68,8 +68,27 @@ def expired(
     Raises:
         ValueError: a bound is not of this key.
     """
+    return expired_of(spans_of(policy, snapshot), policy, retention, snapshot, now)
+
+
+def spans_of(policy: PartitionPolicy, snapshot: Snapshot) -> Sequence[Span]:
+    """Return the partitions of a table in order of time, without the default one.
+
+    Raises:
+        ValueError: a bound is not of this key.
+    """
     table = snapshot.tables[policy.table]
-    spans = coverage_of(table.partitions, codec_of(policy, table)).spans
+    return coverage_of(table.partitions, codec_of(policy, table)).spans
+
+
+def expired_of(
+    spans: Sequence[Span],
+    policy: PartitionPolicy,
+    retention: RetentionPolicy,
+    snapshot: Snapshot,
+    now: datetime,
+) -> list[Expired]:
+    """Return those of a table's partitions that have expired, as `expired` does."""
     limit = cutoff(retention, policy, now)
     comments = {marked.oid: marked.comment for marked in snapshot.marked}
     return [
@@ -84,6 +103,9 @@ def detached(
 ) -> Iterator[Detached]:
     """Yield the tables that this software has detached from a parent, oldest first.
 
+    A comment is written by whoever owns the table, so the mark alone is not believed: the journal
+    must know of the detach, and the table must have its parent's owner.
+
     Args:
         policy: the parent's.
         snapshot: where marked tables were observed.
@@ -95,6 +117,8 @@ def detached(
         attached = table.attached and table.oid not in pending
         if attached or mark.get(DETACHED_FROM) != str(policy.table):
             continue
+        if distrust(policy, snapshot, table) is not None:
+            continue
         try:
             at = datetime.fromisoformat(str(mark["at"]))
         except (KeyError, ValueError):
@@ -102,6 +126,25 @@ def detached(
         bound, period = str(mark.get("bound", "")), str(mark.get("period", ""))
         found.append(Detached(table, bound, period, at))
     yield from sorted(found, key=lambda d: (d.at, d.table.relation))
+
+
+def distrust(policy: PartitionPolicy, snapshot: Snapshot, table: MarkedTable) -> str | None:
+    """Return why the mark of a table that says it was detached is not believed; None if it is."""
+    parent = snapshot.tables.get(policy.table)
+    if parent is not None and table.owner != parent.properties.owner:
+        return f"its owner is {quote(table.owner)}, that of {policy.table} is not"
+    if str(policy.table) not in snapshot.history.detached_from.get(table.oid, ()):
+        return "the journal knows of no run that detached it"
+    return None
+
+
+def unproven(policy: PartitionPolicy, snapshot: Snapshot) -> Iterator[tuple[MarkedTable, str]]:
+    """Yield the tables whose comment says that they were detached from a parent, unproven."""
+    for table in snapshot.marked:
+        says_so = read_mark(table.comment).get(DETACHED_FROM) == str(policy.table)
+        reason = distrust(policy, snapshot, table) if says_so and not table.attached else None
+        if reason is not None:
+            yield table, reason
 
 
 def label(policy: PartitionPolicy, span: Span) -> str:

@@ -1,12 +1,14 @@
 """Whether a table is what its policy says, as far as partitioning it goes."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from maintenance import names
 from maintenance.catalog.models import Snapshot, Table
-from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.keys import TYPES
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
+from maintenance.keys import types_of
 from maintenance.names import quote
+from maintenance.partitioning.plausibility import mismatch
 from maintenance.policy import PartitionPolicy
 
 _KINDS = {
@@ -18,18 +20,43 @@ _KINDS = {
     "i": "an index",
 }
 _STRATEGIES = {"l": "LIST", "h": "HASH"}
+_OF_TABLE = (
+    FindingKind.NOT_PARTITIONED,
+    FindingKind.NO_SUCH_COLUMN,
+    FindingKind.PARTITION_KEY_MISMATCH,
+    FindingKind.PARTITION_NAME_TAKEN,
+    FindingKind.PARTITION_HORIZON_SHORT,
+    FindingKind.PARTITION_GAP,
+    FindingKind.PARTITION_OVERLAP,
+    FindingKind.PARTITION_TIME_ZONE_DRIFT,
+    FindingKind.PARTITION_PROPERTY_DRIFT,
+    FindingKind.DEFAULT_PARTITION_ROWS,
+    FindingKind.DETACH_PENDING,
+    FindingKind.PRIVILEGE_MISSING,
+    FindingKind.RETENTION_DUE,
+    FindingKind.RETENTION_FUSE,
+)
+_OF_PARTITIONS = (
+    FindingKind.RETENTION_HELD,
+    FindingKind.STRANDED_TABLE,
+    FindingKind.ARCHIVE_UNVERIFIED,
+)
 
 
-def unfit(policy: PartitionPolicy, snapshot: Snapshot) -> Finding | None:
+def unfit(policy: PartitionPolicy, snapshot: Snapshot, now: datetime) -> Finding | None:
     """Return the first reason why the policy can't be carried out on its table, if any."""
+    if policy.table in snapshot.failed:
+        return _failed(policy, snapshot.failed[policy.table])
     table = snapshot.tables.get(policy.table)
     if table is None:
         return _absent(policy, snapshot)
-    reasons = _reasons(policy, table, snapshot)
+    reasons = _reasons(policy, table, snapshot, now)
     return next(reasons, None)
 
 
-def _reasons(policy: PartitionPolicy, table: Table, snapshot: Snapshot) -> Iterator[Finding]:
+def _reasons(
+    policy: PartitionPolicy, table: Table, snapshot: Snapshot, now: datetime
+) -> Iterator[Finding]:
     if policy.table in snapshot.blind:
         yield _finding(
             policy,
@@ -37,6 +64,7 @@ def _reasons(policy: PartitionPolicy, table: Table, snapshot: Snapshot) -> Itera
             f"its partitions can't be read: {snapshot.blind[policy.table]};"
             " nothing is planned for it until they can",
             severity=Severity.WARN,
+            data={UNKNOWN: _unknown(policy)},
         )
     if not table.is_partitioned:
         yield _finding(
@@ -46,6 +74,7 @@ def _reasons(policy: PartitionPolicy, table: Table, snapshot: Snapshot) -> Itera
             f" wanted a table partitioned by RANGE ({quote(policy.column)})",
         )
     yield from _key_reasons(policy, table)
+    yield from _bound_reasons(policy, table, now)
     yield from _privilege_reasons(policy, table, snapshot.server.role)
 
 
@@ -66,13 +95,24 @@ def _key_reasons(policy: PartitionPolicy, table: Table) -> Iterator[Finding]:
             FindingKind.PARTITION_KEY_MISMATCH,
             f"is partitioned by {_key_text(table)}, wanted RANGE ({quote(policy.column)})",
         )
-    if column.type not in TYPES[policy.encoding]:
-        wanted = ", ".join(sorted(TYPES[policy.encoding]))
+    if column.type not in types_of(policy.encoding):
+        wanted = ", ".join(sorted(types_of(policy.encoding)))
         yield _finding(
             policy,
             FindingKind.PARTITION_KEY_MISMATCH,
             f"its key {quote(column.name)} is of type {column.type}, wanted {wanted}"
             f" for encoding {policy.encoding.value}",
+        )
+
+
+def _bound_reasons(policy: PartitionPolicy, table: Table, now: datetime) -> Iterator[Finding]:
+    found = mismatch(policy, table, now)
+    if found is not None:
+        yield _finding(
+            policy,
+            FindingKind.PARTITION_KEY_MISMATCH,
+            f"{found.text}; nothing is created, retired or restored until policy and bounds agree",
+            data=found.data,
         )
 
 
@@ -91,8 +131,24 @@ def _privilege_reasons(policy: PartitionPolicy, table: Table, role: str) -> Iter
             policy,
             FindingKind.PRIVILEGE_MISSING,
             f"no partition can be created beside it:"
-            f" GRANT CREATE ON SCHEMA {schema} TO {quote(role)}, {owner}",
+            f" GRANT USAGE, CREATE ON SCHEMA {schema} TO {quote(role)}, {owner}",
         )
+
+
+def _failed(policy: PartitionPolicy, error: str) -> Finding:
+    return _finding(
+        policy,
+        FindingKind.MONITOR_BLIND,
+        f"can't be looked at: {error}; nothing is planned for it until it can",
+        data={UNKNOWN: _unknown(policy)},
+    )
+
+
+def _unknown(policy: PartitionPolicy) -> dict[str, list[str] | None]:
+    """Return by kind the objects of which nothing is known without a look at the table."""
+    of_table = {kind.value: [str(policy.table)] for kind in _OF_TABLE}
+    # These name partitions, which are not known either.
+    return {**of_table, **{kind.value: None for kind in _OF_PARTITIONS}}
 
 
 def _absent(policy: PartitionPolicy, snapshot: Snapshot) -> Finding:

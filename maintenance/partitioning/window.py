@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from maintenance.keys import PAST
+from maintenance.keys import PAST, first_year
 from maintenance.partitioning.coverage import Coverage
 from maintenance.periods import Period, parse_period, period_at, period_of, periods_between
 from maintenance.policy import PartitionPolicy
@@ -56,6 +56,8 @@ def refusal(policy: PartitionPolicy, key: str, now: datetime) -> str | None:
     floor = kept_since(policy, now)
     if floor is not None and period < floor:
         return f"{key} has expired: retention keeps {floor} and later"
+    if period.start.year < first_year(policy.encoding):
+        return f"{key} lies before the time that encoding {policy.encoding.value} can hold"
     last = horizon(policy, now)
     if period > last:
         return f"{key} lies beyond the horizon {last}, {policy.premake} ahead of now"

@@ -86,7 +86,7 @@ def inventory(policy: Policy, snapshot: Snapshot, now: datetime) -> tuple[TableI
 
 def _take_stock(policy: Policy, snapshot: Snapshot, now: datetime) -> Iterator[TableInventory]:
     for section in policy.partitions:
-        if unfit(section, snapshot) is not None:
+        if unfit(section, snapshot, now) is not None:
             continue
         outlook = look(section, snapshot.tables[section.table], now)
         default = outlook.table.default

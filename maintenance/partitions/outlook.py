@@ -92,6 +92,12 @@ class Outlook:
         return self.holding is not None and self.holding.is_small and default.pages <= FEW_PAGES
 
     @property
+    def default_may_hide_rows(self) -> bool:
+        """Whether the default partition may hold rows of any period, and can't be looked at."""
+        unseen = self.table.default_unseen
+        return unseen is not None and not unseen.is_empty
+
+    @property
     def occupied(self) -> tuple[Slot, ...]:
         """The slots of the window with rows in the default partition."""
         return tuple(held.slot for held in self.holding.held) if self.holding else ()

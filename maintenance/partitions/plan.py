@@ -3,6 +3,7 @@
 from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import datetime
 
+from maintenance.catalog.history import History
 from maintenance.catalog.models import Common, Partition, Question, Snapshot
 from maintenance.engine.actions import Action, ActionKind
 from maintenance.engine.findings import Finding, FindingKind, Severity
@@ -22,6 +23,7 @@ from maintenance.partitions.leftovers import leftovers
 from maintenance.partitions.outlook import Outlook, look
 from maintenance.partitions.remedy import Drain, Remedy, Stuck, Swap, remedy_of
 from maintenance.partitions.stranded import stranded
+from maintenance.partitions.unseen import TOLD_ALONG, unseen_finding
 from maintenance.policy import PartitionPolicy, Policy
 
 
@@ -69,7 +71,7 @@ def _outlooks(
 ) -> Iterator[Outlook | Finding]:
     for section in policy.partitions:
         if request.concerns(section.table):
-            yield unfit(section, snapshot) or _look(section, snapshot, now, request.periods)
+            yield unfit(section, snapshot, now) or _look(section, snapshot, now, request.periods)
 
 
 def _look(
@@ -88,7 +90,7 @@ def _plan_table(outlook: Outlook, snapshot: Snapshot, request: Request) -> Plan:
     role, taken = snapshot.server.role, snapshot.taken
     named = [slot for slot in outlook.missing if any(n in taken for n in outlook.names(slot))]
     free = [slot for slot in outlook.missing if slot not in named]
-    if outlook.siblings.unbuildable is not None:
+    if outlook.siblings.unbuildable is not None or outlook.default_may_hide_rows:
         free = []
     remedy = _remedy(outlook, taken, request)
     drifted = drifts(outlook.table)
@@ -101,12 +103,22 @@ def _plan_table(outlook: Outlook, snapshot: Snapshot, request: Request) -> Plan:
             *(() if request.periods else _default(outlook, taken, role)),
         ),
         findings=(
-            *findings_of(outlook, _names_taken(outlook, named, taken), snapshot.history),
+            *_standing(outlook, _names_taken(outlook, named, taken), snapshot.history),
             *default_finding(outlook, remedy, snapshot.history),
+            *unseen_finding(outlook, role),
             *drift_finding(outlook.table, drifted, outlook.siblings),
             *stranded(outlook, snapshot),
         ),
     )
+
+
+def _standing(
+    outlook: Outlook, names_taken: Iterable[TakenName], history: History
+) -> Iterator[Finding]:
+    """Yield what stands; what follows from a default that can't be read is told along with it."""
+    for finding in findings_of(outlook, names_taken, history):
+        if not (outlook.default_may_hide_rows and finding.kind in TOLD_ALONG):
+            yield finding
 
 
 def _remedy(outlook: Outlook, taken: Container[QualifiedName], request: Request) -> Remedy:

@@ -1,15 +1,16 @@
 """What the owner wants of a partitioned table."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from maintenance.keys import Encoding
+from maintenance.keys import Encoding, KeyEncoding, first_year, intervals_of
 from maintenance.periods import CalendarSpan, Interval, Period
 from maintenance.policy.paths import ArchiveUrl
+from maintenance.policy.references import Secret, at
 from maintenance.policy.section import Fault, Section, as_written, raise_faults, refused
 from maintenance.policy.templates import (
     colliding,
@@ -31,7 +32,6 @@ from maintenance.policy.values import (
     read_period,
 )
 
-_FIRST_IDENTIFIER_YEAR = 1970
 _NO_PREMAKE = "with 0 the next interval would be missing at its first second"
 
 
@@ -42,6 +42,16 @@ class Archive(Section):
     """A path, or any fsspec url."""
     format: Literal["copy", "parquet"] = "copy"
     """PostgreSQL's own COPY text, compressed, or Parquet."""
+    key: Annotated[Secret | None, at("archive.key")] = None
+    """A secret of your choice that seals manifests, so that an altered one is noticed."""
+
+    def sealing_key(self, environ: Mapping[str, str]) -> str | None:
+        """Return the secret, None if there is none.
+
+        Raises:
+            UsageError: its environment variable is not set.
+        """
+        return self.key.resolve(environ) if self.key is not None else None
 
 
 _FLEETING = re.compile(r"(^|::)memory:", re.IGNORECASE)
@@ -98,7 +108,7 @@ class PartitionPolicy(Section):
     """The key column of its partitions."""
     encoding: EncodingName = Encoding.NATIVE
     """How the column holds time."""
-    interval: IntervalName = Interval.MONTH
+    interval: IntervalName = Field(default=Interval.MONTH, validate_default=True)
     """How long one partition is."""
     time_zone: ZoneName = as_written("UTC")
     """Boundaries are calendar boundaries in this zone."""
@@ -128,6 +138,18 @@ class PartitionPolicy(Section):
     def period_part(self, period: Period) -> str:
         """Return the part of names that tells a period, such as `2026_11`; empty if scattered."""
         return period_part(self.name, period.start)
+
+    @field_validator("interval", mode="after")
+    @classmethod
+    def _check_interval(cls, interval: Interval, info: ValidationInfo) -> Interval:
+        encoding = info.data.get("encoding")
+        if encoding is None:
+            return interval
+        allowed = [each.value for each in Interval if each in intervals_of(encoding)]
+        if interval.value in allowed:
+            return interval
+        wanted = f"an interval that encoding {encoding.value} can write: {', '.join(allowed)}"
+        raise refused(wanted, found=interval.value)
 
     @field_validator("start", mode="before")
     @classmethod
@@ -183,11 +205,13 @@ def _shorter_than_one(interval: Interval, keep: CalendarSpan) -> list[Fault]:
 
 
 def _not_before_identifiers(
-    period: Period | PydanticCustomError, encoding: Encoding | None
+    period: Period | PydanticCustomError, encoding: KeyEncoding | None
 ) -> Period | PydanticCustomError:
-    counts_up = encoding in (Encoding.UUIDV7, Encoding.ULID)
-    if isinstance(period, Period) and counts_up and period.start.year < _FIRST_IDENTIFIER_YEAR:
-        return refused("1970 or later, where the time in a uuidv7 or ulid begins")
+    if encoding is None or not isinstance(period, Period):
+        return period
+    first = first_year(encoding)
+    if period.start.year < first:
+        return refused(f"{first} or later, where the time in a {encoding.value} begins")
     return period
 
 

@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from functools import cache
-from typing import Annotated
+from typing import Annotated, cast
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic_core import PydanticCustomError
 
-from maintenance.keys import Encoding
+from maintenance.keys import Encoding, KeyEncoding, Snowflake
 from maintenance.names import MAX_NAME_BYTES, QualifiedName, parse_name
 from maintenance.periods import Interval, Period, parse_period
 from maintenance.policy.cron import check_cron
@@ -124,9 +124,89 @@ IntervalName = Annotated[
 ]
 """How long one partition is."""
 
+_SNOWFLAKE = "{snowflake: {epoch: 2015-01-01, shift: 22}}"
+_SHIFT = 22
+_MOST_SHIFT = 40
+_read_plain_encoding = _choice(Encoding)
+
+
+def _read_encoding(value: object) -> KeyEncoding:
+    if isinstance(value, dict):
+        return _read_snowflake(cast("dict[object, object]", value))
+    if value == "snowflake":
+        raise refused(_SNOWFLAKE, "its epoch tells the date from which the identifiers count")
+    try:
+        return cast("Encoding", _read_plain_encoding(value))
+    except PydanticCustomError as error:
+        context = error.context or {}
+        wanted = f"{context['wanted']}, {_SNOWFLAKE}"
+        raise refused(wanted, context["hint"]) from None
+
+
+def _read_snowflake(value: dict[object, object]) -> Snowflake:
+    facts = value.get("snowflake")
+    if set(value) != {"snowflake"} or not isinstance(facts, dict):
+        raise refused(_SNOWFLAKE)
+    written = cast("dict[object, object]", facts)
+    if not {"epoch"} <= set(written) <= {"epoch", "shift"}:
+        raise refused(_SNOWFLAKE, "snowflake takes epoch and shift")
+    shift = written.get("shift", _SHIFT)
+    is_number = isinstance(shift, int) and not isinstance(shift, bool)
+    if not is_number or not 1 <= cast("int", shift) <= _MOST_SHIFT:
+        raise refused(f"a shift of 1 to {_MOST_SHIFT} bits, such as 22", found=str(shift))
+    return Snowflake(_read_epoch(written["epoch"]), cast("int", shift))
+
+
+def _read_epoch(value: object) -> datetime:
+    """Read a date, a moment (UTC unless it has an offset), or milliseconds since 1970."""
+    epoch = None
+    try:
+        if isinstance(value, int) and not isinstance(value, bool):
+            epoch = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=value)
+        elif isinstance(value, date | str):
+            epoch = datetime.fromisoformat(value if isinstance(value, str) else value.isoformat())
+    except (ValueError, OverflowError):
+        epoch = None
+    if epoch is None or epoch.year < 1970:  # noqa: PLR2004 - no such identifiers are older
+        wanted = "a date, a moment or milliseconds since 1970 for the epoch, such as 2015-01-01"
+        raise refused(wanted, found=str(value))
+    return epoch.replace(tzinfo=UTC) if epoch.tzinfo is None else epoch.astimezone(UTC)
+
+
 EncodingName = Annotated[
-    Encoding,
-    Written(_choice(Encoding), {"enum": [encoding.value for encoding in Encoding]}),
+    KeyEncoding,
+    Written(
+        _read_encoding,
+        {
+            "anyOf": [
+                {"enum": [encoding.value for encoding in Encoding]},
+                {
+                    "type": "object",
+                    "properties": {
+                        "snowflake": {
+                            "type": "object",
+                            "properties": {
+                                "epoch": {
+                                    "type": ["string", "integer"],
+                                    "description": "from when on its milliseconds count",
+                                },
+                                "shift": {
+                                    "type": "integer",
+                                    "minimum": 1,
+                                    "maximum": _MOST_SHIFT,
+                                    "default": _SHIFT,
+                                },
+                            },
+                            "required": ["epoch"],
+                            "additionalProperties": False,
+                        }
+                    },
+                    "required": ["snowflake"],
+                    "additionalProperties": False,
+                },
+            ]
+        },
+    ),
 ]
 """How the key column holds time."""
 

@@ -18,6 +18,7 @@ from maintenance.policy import Policy
 from maintenance.retention import plan as planner
 from maintenance.retention.apply import detach, drop
 from maintenance.retention.archive import archive
+from maintenance.retention.counting import record_evidence
 from maintenance.retention.hindrances import NOTHING_SEEN, Hindrances
 from maintenance.retention.looking import look_for_hindrances
 
@@ -44,6 +45,7 @@ class Retention(Subject[Seen]):
             FindingKind.RETENTION_HELD,
             FindingKind.RETENTION_FUSE,
             FindingKind.ARCHIVE_UNVERIFIED,
+            FindingKind.PARTITION_KEY_MISMATCH,
             FindingKind.STRANDED_TABLE,
             FindingKind.LOCK_NOT_ACQUIRED,
             FindingKind.CLOCK_SKEW,
@@ -68,6 +70,10 @@ class Retention(Subject[Seen]):
     def observe(self, look: Look) -> Seen:
         """Look for what is in the way of tables that are due."""
         return Seen(look.snapshot, look_for_hindrances(look))
+
+    def record(self, look: Look, seen: Seen) -> None:
+        """Remember how many rows the partitions near the end of their retention have taken."""
+        record_evidence(look, seen.hindrances.evidence)
 
     def plan(self, policy: Policy, seen: Seen, now: datetime, request: Request) -> Plan:
         """Retire what has expired, at most `max_per_run` partitions a table."""

@@ -29,6 +29,7 @@ def archive(bench: Workbench, action: Action) -> Mapping[str, Any]:
         "rows": archived.n_rows,
         "bytes": data.size_bytes,
         "sha256": archived.content.sha256,
+        "seal": archived.seal,
         "verified": True,
     }
 
@@ -75,8 +76,10 @@ def proven_manifest(bench: Workbench, action: Action) -> Manifest:
 def place_of(bench: Workbench, action: Action) -> ArchivePlace:
     """Return where the archive of an action's period lies."""
     table = parse_name(str(action.table))
-    url = _section(bench, action).url
-    return ArchivePlace(url, bench.policy.database.name, table, str(action.period))
+    section = _section(bench, action)
+    name = bench.policy.database.name
+    key = section.sealing_key(bench.environ)
+    return ArchivePlace(section.url, name, table, str(action.period), key)
 
 
 def table_of(action: Action) -> TableId:

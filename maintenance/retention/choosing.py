@@ -10,17 +10,27 @@ from typing import NamedTuple
 
 from maintenance.catalog.history import History
 from maintenance.names import QualifiedName
+from maintenance.partitioning.coverage import Span
 from maintenance.partitioning.expiry import Detached, Expired
 from maintenance.retention.case import Case
 from maintenance.retention.hindrances import Hindrances
+from maintenance.retention.safeguards import Reason, reason_to_keep, reason_to_keep_detached
 
 
 class Kept(NamedTuple):
-    """A table that is due and stays; `waits` if only until others of ours have gone."""
+    """A table that is due and stays.
+
+    Attributes:
+        waits: whether only until others of ours have gone.
+        guarded: whether it may be in use, by a sign that outweighs its bounds.
+        is_ordinary: whether that is no sign of trouble.
+    """
 
     relation: QualifiedName
     reason: str
     waits: bool = False
+    guarded: bool = False
+    is_ordinary: bool = False
 
 
 class Leaving(NamedTuple):
@@ -62,18 +72,30 @@ class Choice(NamedTuple):
 
 
 def choose(
-    case: Case, left: Sequence[Detached], free: Sequence[Expired], around: Surroundings
+    case: Case,
+    left: Sequence[Detached],
+    free: Sequence[Expired],
+    spans: Sequence[Span],
+    around: Surroundings,
 ) -> Choice:
     """Choose what goes, oldest first: what was detached before, then what is still attached.
 
     A table whose drop failed the last time comes last: it may fail again.
+
+    Args:
+        case: the table whose partitions they are.
+        left: tables that earlier runs detached, and that are due to be dropped.
+        free: partitions that have expired and that nobody holds.
+        spans: all partitions, in order of time.
+        around: what else decides.
     """
-    kept = list(_standing_on(left, around.hindrances.dependents))
+    kept = [*_guarded(case, left), *_standing_on(left, around.hindrances.dependents)]
     stuck = {each.relation for each in kept}
     left = [item for item in left if item.table.relation not in stuck]
     leaving: list[Leaving] = []
     for item in free:
-        found = _way_of(case, item, around)
+        guard = reason_to_keep(case, item, spans, around.hindrances.evidence)
+        found = _kept_by(item.relation, guard) if guard else _way_of(case, item, around)
         kept.append(found) if isinstance(found, Kept) else leaving.append(found)
     fresh = [item for item in left if not _failed(item, around.history)]
     again = [item for item in left if _failed(item, around.history)]
@@ -89,6 +111,17 @@ def choose(
 def _failed(item: Detached, history: History) -> bool:
     deed = history.deeds.get(str(item.table.relation))
     return deed is not None and (deed.kind, deed.outcome) == ("drop_partition", "failed")
+
+
+def _guarded(case: Case, left: Sequence[Detached]) -> Iterator[Kept]:
+    for item in left:
+        guard = reason_to_keep_detached(case, item)
+        if guard is not None:
+            yield _kept_by(item.table.relation, guard)
+
+
+def _kept_by(relation: QualifiedName, guard: Reason) -> Kept:
+    return Kept(relation, guard.text, guarded=True, is_ordinary=guard.is_ordinary)
 
 
 def _standing_on(

@@ -7,17 +7,19 @@ Source: PostgreSQL manual, ALTER TABLE … DETACH PARTITION; decision 0012.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
 
 from maintenance.catalog.models import Snapshot
+from maintenance.catalog.unreadable import unreadable_tables
 from maintenance.engine.look import Look
 from maintenance.names import QualifiedName, quote
-from maintenance.partitioning.expiry import Expired, detached, expired
+from maintenance.partitioning.expiry import Expired, detached, expired_of, spans_of
 from maintenance.partitioning.fitness import unfit
 from maintenance.policy import PartitionPolicy
+from maintenance.retention.counting import Candidate, look_for_evidence
 from maintenance.retention.hindrances import Hindrances
 from maintenance.server.session import fetch
 
@@ -31,33 +33,37 @@ def look_for_hindrances(look: Look) -> Hindrances:
     Raises:
         psycopg.Error: the catalog could not be read.
     """
-    due = dict(_due(look))
+    candidates = list(_candidates(look))
+    evidence = look_for_evidence(look, candidates)
+    due = {each.section: each.due for each in candidates}
     loose = [item.table.oid for section in due for item in detached(section, look.snapshot, ())]
     attached = [item.span.partition.oid for items in due.values() for item in items]
     if not loose and not attached:
-        return Hindrances()
+        return Hindrances(evidence=evidence)
     dependents: dict[int, tuple[str, ...]] = {}
     for row in fetch(look.connection, "retention", "list_dependents", {"tables": loose + attached}):
         dependents[row.oid] = (*dependents.get(row.oid, ()), row.dependent)
-    return Hindrances(dependents, dict(_holders(look, due)))
+    unreadable = unreadable_tables(look.connection, loose + attached)
+    return Hindrances(dependents, dict(_holders(look, due)), evidence, unreadable)
 
 
-def _due(look: Look) -> Iterator[tuple[PartitionPolicy, list[Expired]]]:
+def _candidates(look: Look) -> Iterator[Candidate]:
     for section in look.policy.partitions:
         retention = section.retention
         if retention is None or retention.action == "keep" or not _fit(look, section):
             continue
-        items = expired(section, retention, look.snapshot, look.now)
-        yield section, [item for item in items if item.held is None]
+        spans = spans_of(section, look.snapshot)
+        items = expired_of(spans, section, retention, look.snapshot, look.now)
+        yield Candidate(section, spans, [item for item in items if item.held is None])
 
 
 def _fit(look: Look, section: PartitionPolicy) -> bool:
     snapshot: Snapshot = look.snapshot
-    return look.request.concerns(section.table) and unfit(section, snapshot) is None
+    return look.request.concerns(section.table) and unfit(section, snapshot, look.now) is None
 
 
 def _holders(
-    look: Look, due: dict[PartitionPolicy, list[Expired]]
+    look: Look, due: Mapping[PartitionPolicy, Sequence[Expired]]
 ) -> Iterator[tuple[int, tuple[QualifiedName, ...]]]:
     tables = {look.snapshot.tables[section.table].oid: items for section, items in due.items()}
     pointed_at = [

@@ -1,22 +1,40 @@
 """Planning retention: what has expired goes, oldest first, never more than the fuse allows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from maintenance.catalog.models import Snapshot
 from maintenance.engine.actions import ActionKind
+from maintenance.engine.findings import Finding, FindingKind
 from maintenance.engine.plans import Plan, join
 from maintenance.engine.requests import Request
 from maintenance.names import QualifiedName, parse_name
-from maintenance.partitioning.coverage import codec_of, coverage_of
-from maintenance.partitioning.expiry import Expired, detached, expired, grace_over
+from maintenance.partitioning.coverage import Span
+from maintenance.partitioning.expiry import (
+    Expired,
+    detached,
+    expired,
+    expired_of,
+    grace_over,
+    spans_of,
+    unproven,
+)
 from maintenance.partitioning.fitness import unfit
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.retention.actions import archive, end_pending, finish, retire, unmark
 from maintenance.retention.case import Case, case_of
 from maintenance.retention.choosing import Surroundings, choose
-from maintenance.retention.findings import clocks_differ, due_findings, fuse_finding, stranded
+from maintenance.retention.findings import (
+    clocks_differ,
+    due_findings,
+    everything_finding,
+    fuse_finding,
+    stranded,
+    unproven_findings,
+)
 from maintenance.retention.hindrances import NOTHING_SEEN, Hindrances
+from maintenance.retention.safeguards import retires_everything
+from maintenance.retention.withheld import foreign_findings, unreadable_findings
 
 MAX_CLOCK_SKEW = timedelta(minutes=1)
 
@@ -31,22 +49,34 @@ def plan(
     """Plan the retention of every table of the policy that has one.
 
     A server whose clock differs from ours by more than a minute is left alone: what has expired
-    is not known. A table that is unfit is another subject's finding, and is left alone too.
+    is not known. A table that is unfit is another subject's finding, and is left alone too; only
+    bounds that don't fit the policy are told here as well, for they are why nothing goes.
     Tables whose rows point to others of them come first, so that their months go first.
     """
-    fit = [
-        section
-        for section in policy.partitions
-        if request.concerns(section.table) and unfit(section, snapshot) is None
-    ]
+    asked = [section for section in policy.partitions if request.concerns(section.table)]
+    unfitness = {section.table: unfit(section, snapshot, now) for section in asked}
+    fit = [section for section in asked if unfitness[section.table] is None]
+    misread = Plan(findings=tuple(_misread(asked, unfitness)))
     if request.periods or request.archives:
-        return join(_archive_asked(section, snapshot, now, request.archives) for section in fit)
+        archived = (_archive_asked(section, snapshot, now, request.archives) for section in fit)
+        return join([misread, *archived])
     due = frozenset(_dropped_in_the_end(fit, snapshot, now))
     around = Surroundings(hindrances, snapshot.history, due)
-    return join(
+    tables = (
         _plan_table(section, snapshot, now, request.max_per_run, around)
         for section in _pointing_first(fit, snapshot)
     )
+    return join([misread, *tables])
+
+
+def _misread(
+    sections: Sequence[PartitionPolicy], unfitness: Mapping[QualifiedName, Finding | None]
+) -> Iterator[Finding]:
+    for section in sections:
+        found = unfitness[section.table]
+        is_misread = found is not None and found.kind is FindingKind.PARTITION_KEY_MISMATCH
+        if found is not None and is_misread and section.retention is not None:
+            yield found
 
 
 def _pointing_first(
@@ -88,7 +118,7 @@ def _archive_asked(
     if retention is None or retention.archive is None:
         return Plan()
     case = case_of(section, retention, snapshot, now)
-    spans = coverage_of(case.table.partitions, codec_of(section, case.table)).spans
+    spans = spans_of(section, snapshot)
     targets = [case.attached(Expired(span, held=None)) for span in spans]
     return Plan(actions=tuple(archive(case, t) for t in targets if t.period in keys))
 
@@ -107,17 +137,19 @@ def _plan_table(
     if fuse is not None:
         retention = retention.model_copy(update={"max_per_run": fuse})
     case = case_of(section, retention, snapshot, now)
-    due = expired(section, retention, snapshot, now)
+    spans = spans_of(section, snapshot)
+    due = expired_of(spans, section, retention, snapshot, now)
     if abs(snapshot.server.clock_skew_s) > MAX_CLOCK_SKEW.total_seconds():
         return Plan(actions=pending, findings=tuple(clocks_differ(case, due)))
     ended = {int(action.preconditions["oid"]): action.id for action in pending}
-    work = _work(case, due, snapshot, ended, around)
+    work = _work(case, due, spans, snapshot, ended, around)
     return Plan(actions=(*pending, *work.actions), findings=work.findings)
 
 
 def _work(
     case: Case,
     due: Sequence[Expired],
+    spans: Sequence[Span],
     snapshot: Snapshot,
     ended: dict[int, str],
     around: Surroundings,
@@ -129,7 +161,17 @@ def _work(
         for item in loose
         if case.drops and grace_over(case.policy, case.retention, item.at, case.now)
     ]
-    choice = choose(case, left, [item for item in due if item.held is None], around)
+    expiring = [item for item in due if item.held is None]
+    evidence = around.hindrances.evidence
+    everything = retires_everything(case, expiring, spans, evidence, begun=bool(loose))
+    unreadable = around.hindrances.unreadable if case.archives else NOTHING_SEEN.unreadable
+    archived = [
+        *((item.table.oid, item.table.relation) for item in left),
+        *((item.span.partition.oid, item.relation) for item in expiring),
+    ]
+    left = [item for item in left if item.table.oid not in unreadable]
+    free = [item for item in expiring if item.span.partition.oid not in unreadable]
+    choice = choose(case, left, [] if everything else free, spans, around)
     unattached = {*ended, *(leaving.item.span.partition.oid for leaving in choice.leaving)}
     actions = (
         *unmark(case, unattached),
@@ -141,8 +183,15 @@ def _work(
     return Plan(
         actions=actions,
         findings=(
-            *due_findings(case, due, choice.kept),
-            *fuse_finding(case, choice.n_due),
+            *due_findings(case, [item for item in due if item.held or item in free], choice.kept),
+            *unreadable_findings(case, archived, unreadable, snapshot),
+            *foreign_findings(case),
+            *(
+                [everything_finding(case, expiring)]
+                if everything
+                else fuse_finding(case, choice.n_due)
+            ),
             *stranded(case, [] if case.drops else loose, snapshot.history),
+            *unproven_findings(case, unproven(case.policy, snapshot)),
         ),
     )

@@ -174,10 +174,13 @@ class OwnerSession:
         Raises:
             psycopg.Error: as the server raised it; the transaction may be open.
         """
-        pinned = pinned_settings(self.connection)
-        each = [sql for text in statements for sql in guarded(text, self.rights, pinned)]
+        each = [sql for text in statements for sql in self.guard(text)]
         answers = _answers(self.connection, ["BEGIN", *settings, *each, "COMMIT"])
         return [int(n) for ((n,),) in answers]
+
+    def guard(self, statement: str) -> list[str]:
+        """Return the statements that run one with the owner's rights, as part of a transaction."""
+        return guarded(statement, self.rights, pinned_settings(self.connection))
 
     def query(self, text: str, settings: Sequence[str] = ()) -> list[dict[str, Any]]:
         """Return the rows of a query, by the names of its columns, as JSON has their values.

@@ -57,6 +57,8 @@ _PINNED = {
     # a limit would leave out rows at random
     "gin_fuzzy_search_limit": "0",
     "search_path": "",
+    # rows that a policy hides from us are an error, never taken for none
+    "row_security": "off",
     "quote_all_identifiers": "off",
     "standard_conforming_strings": "on",
     # finished SQL is sent as UTF-8
@@ -180,19 +182,18 @@ def owner_search_path(connection: Connection, search_path: str) -> Generator[Non
 
     ANALYZE, VACUUM, REINDEX, REFRESH and CREATE INDEX evaluate expressions of indexes, views and
     statistics as the table's owner. Before 17 names in them are looked up in the session's
-    search_path, from 17 on only in `pg_catalog` unless the function sets its own: then this does
-    nothing. For statements that make transactions of their own; inside a transaction use
-    `local_owner_path`. Afterwards, errors included, every setting that sessions of ours lean on
-    is pinned again.
+    search_path, from 17 on only in `pg_catalog` unless the function sets its own. Policies apply
+    to that owner as they would if it ran the statement itself. For statements that make
+    transactions of their own; inside a transaction use `local_owner_path`. Afterwards, errors
+    included, every setting that sessions of ours lean on is pinned again.
 
     Args:
         connection: an autocommit session, in no transaction.
         search_path: the policy's `database.search_path`.
     """
-    if connection.info.server_version >= _VERSION_17:
-        yield
-        return
-    pin(connection, {"search_path": owner_path(search_path)})
+    is_restricted = connection.info.server_version >= _VERSION_17
+    path = {} if is_restricted else {"search_path": owner_path(search_path)}
+    pin(connection, {"row_security": "on", **path})
     try:
         yield
     finally:
@@ -205,7 +206,10 @@ def owner_search_path(connection: Connection, search_path: str) -> Generator[Non
 def local_owner_path(search_path: str) -> str:
     """Return the statement that does the same until the end of a transaction."""
     path = literal(owner_path(search_path))
-    return f"SELECT pg_catalog.set_config('search_path', {path}, true)"
+    return (
+        f"SELECT pg_catalog.set_config('search_path', {path}, true),"
+        " pg_catalog.set_config('row_security', 'on', true)"
+    )
 
 
 def fetch(

@@ -50,6 +50,7 @@ class TableFacts(NamedTuple):
         analyzed_at: by whomever; None if never since the server counts.
         autovacuum_pid: the worker of autovacuum that is at work on it.
         permitted: whether we may analyze and vacuum it.
+        secured: whether row security hides its rows, and so its statistics, from us.
         described: whether it has statistics at all; None if that can't be seen.
         filled: whether it holds anything.
     """
@@ -72,6 +73,7 @@ class TableFacts(NamedTuple):
     permitted: bool = True
     described: bool | None = True
     filled: bool = True
+    secured: bool = False
 
     @property
     def is_parent(self) -> bool:
@@ -89,6 +91,13 @@ class TableFacts(NamedTuple):
         return Counted(self.total, self.n_rows)
 
 
+class ForeignPartition(NamedTuple):
+    """A partition that lies on another server; ANALYZE of a parent reads it there."""
+
+    relation: QualifiedName
+    server: str
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One look at all statistics of a database.
@@ -100,6 +109,8 @@ class Seen:
         freeze_max_age: the age at which autovacuum must freeze a table.
         multixact_freeze_max_age: the same in multixacts.
         baselines: what the store knows of partitioned parents, by OID.
+        foreign: partitions on other servers, at any depth, by the OID of the partitioned parent.
+        failed: tables of which the files could not be looked at, with the error.
     """
 
     major: int
@@ -109,6 +120,10 @@ class Seen:
     multixact_freeze_max_age: int
     tables: tuple[TableFacts, ...]
     baselines: Mapping[int, Baseline] = field(default_factory=dict[int, Baseline])
+    foreign: Mapping[int, tuple[ForeignPartition, ...]] = field(
+        default_factory=dict[int, tuple[ForeignPartition, ...]]
+    )
+    failed: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
 
     def leaves(self) -> dict[int, list[TableFacts]]:
         """Return the tables below each partitioned parent, at any depth."""

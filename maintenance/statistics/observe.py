@@ -1,27 +1,53 @@
 """Looking at statistics: a few set-based queries, none of which waits for a table's lock."""
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, NamedTuple
 
+import psycopg
+
 from maintenance.engine.look import Look
+from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
 from maintenance.server.session import Connection, brief, fetch
 from maintenance.statistics.baselines import read_baselines
-from maintenance.statistics.models import Seen, TableFacts
+from maintenance.statistics.models import ForeignPartition, Seen, TableFacts
 
 
 def observe(look: Look) -> Seen:
     """Read the counters of every table, and what the store knows of partitioned parents.
 
     Raises:
-        psycopg.errors.LockNotAvailable: a table was locked the moment its size was asked for.
         MaintenanceError: the server refused a query, or a query outlasted the cap.
     """
     connection, policy = look.connection, look.policy
     with brief(connection, policy.observe.time_cap, "observing statistics"):
         (settings,) = fetch(connection, "statistics", "read_settings")
-        tables = _judged(connection, [_facts(row) for row in _rows(connection)])
+        rows = _rows(connection)
+        local = [_facts(row) for row in rows if row.kind != "f"]
+        silent = [row.facts for row in local if _silent(row.facts)]
+        unsure = [row.facts for row in local if row.readable and _unsure(row.facts)]
+        described = dict.fromkeys((t.oid for t in unsure), False)
+        described |= dict.fromkeys(_among(connection, "list_described", unsure), True)
+        forbidden = _among(connection, "list_forbidden", [row.facts for row in local])
+        filled = None
+        # The last statement of its transaction: where it fails, nothing else is lost.
+        with suppress(psycopg.Error):
+            filled = _among(connection, "list_filled", silent)
+    failed: dict[QualifiedName, str] = {}
+    if filled is None:
+        filled, failed = _filled_one_by_one(connection, silent, policy.observe.time_cap)
+    tables = [
+        row.facts._replace(
+            described=_described(row.facts, described),
+            filled=_is_filled(row.facts, filled) and row.facts.relation not in failed,
+            permitted=row.facts.oid not in forbidden,
+        )
+        for row in local
+    ]
     seen = Seen(
         major=look.snapshot.server.major,
         role=look.snapshot.server.role,
@@ -29,6 +55,8 @@ def observe(look: Look) -> Seen:
         freeze_max_age=settings.freeze_max_age,
         multixact_freeze_max_age=settings.multixact_freeze_max_age,
         tables=tuple(tables),
+        foreign=_foreign(rows, tables),
+        failed=failed,
     )
     if look.store is None:
         return seen
@@ -56,8 +84,9 @@ def _facts(row: Any) -> "_Row":
         multixact_age=row.multixact_age,
         analyzed_at=row.analyzed_at,
         autovacuum_pid=row.autovacuum_pid,
+        secured=row.secured,
     )
-    return _Row(facts, row.readable)
+    return _Row(facts, row.readable and not row.secured)
 
 
 class _Row(NamedTuple):
@@ -65,22 +94,42 @@ class _Row(NamedTuple):
     readable: bool
 
 
-def _judged(connection: Connection, rows: list[_Row]) -> list[TableFacts]:
-    """Add what the counters alone don't tell, asking only about tables where it matters."""
-    silent = [r.facts for r in rows if _silent(r.facts)]
-    filled = _among(connection, "list_filled", silent)
-    unsure = [r.facts for r in rows if r.readable and _unsure(r.facts)]
-    described = dict.fromkeys((t.oid for t in unsure), False)
-    described |= dict.fromkeys(_among(connection, "list_described", unsure), True)
-    forbidden = _among(connection, "list_forbidden", [r.facts for r in rows])
-    return [
-        r.facts._replace(
-            described=_described(r.facts, described),
-            filled=r.facts.is_parent or _counted(r.facts) or r.facts.oid in filled,
-            permitted=r.facts.oid not in forbidden,
-        )
-        for r in rows
-    ]
+def _filled_one_by_one(
+    connection: Connection, silent: Iterable[TableFacts], time_cap: timedelta
+) -> tuple[set[int], dict[QualifiedName, str]]:
+    """Ask for each table by itself whether it has a block; an error stays with its table."""
+    filled: set[int] = set()
+    failed: dict[QualifiedName, str] = {}
+    for table in silent:
+        try:
+            with brief(connection, time_cap, "asking for its size"):
+                filled |= _among(connection, "list_filled", [table])
+        except psycopg.errors.LockNotAvailable:
+            continue  # left out, as the query leaves out what is locked when it begins
+        except UnreachableError:
+            raise
+        except MaintenanceError as exc:
+            failed[table.relation] = str(exc)
+    return filled, failed
+
+
+def _foreign(
+    rows: Iterable[Any], tables: Iterable[TableFacts]
+) -> dict[int, tuple[ForeignPartition, ...]]:
+    """Return the foreign partitions below each partitioned parent, at any depth."""
+    parent_of = {table.oid: table.parent for table in tables}
+    found: dict[int, tuple[ForeignPartition, ...]] = defaultdict(tuple)
+    for row in rows:
+        parent = row.parent if row.kind == "f" else None
+        while parent is not None:
+            each = ForeignPartition(QualifiedName(row.schema, row.name), row.foreign_server)
+            found[parent] += (each,)
+            parent = parent_of.get(parent)
+    return dict(found)
+
+
+def _is_filled(table: TableFacts, filled: Collection[int]) -> bool:
+    return table.is_parent or _counted(table) or table.oid in filled
 
 
 def _silent(table: TableFacts) -> bool:

@@ -26,7 +26,14 @@ def plan(policy: Policy, seen: Seen, request: Request) -> Plan:
         for item in due_tables(section, seen)
         if any(map(request.concerns, _names(item.table, by_oid)))
     ]
-    idle = [item for item in due if item.table.permitted and item.table.autovacuum_pid is None]
+    idle = [
+        item
+        for item in due
+        # To analyze a parent reads its foreign partitions too, on servers that may not answer.
+        if item.table.oid not in seen.foreign
+        and item.table.permitted
+        and item.table.autovacuum_pid is None
+    ]
     covered = _covered(idle, seen)
     return Plan(
         actions=tuple(_action(item, seen) for item in idle if item.table.oid not in covered),

@@ -1,7 +1,7 @@
 -- list_indexes: btree indexes that are large enough to be worth a look
 -- since: 14
 -- params: min_bytes int8
--- columns: oid oid, schema text, name text, table_oid oid, table_schema text, table_name text, table_kind text, size_bytes int8, n_rows float4, fill_factor int4, keys int2[], is_plain bool, is_unique bool, is_rebuildable bool, deduplicates bool, manageable bool, readable bool, table_pages int4, table_size_bytes int8, n_changed int8, n_dead int8, analyzed_at timestamptz, tablespace text
+-- columns: oid oid, schema text, name text, table_oid oid, table_schema text, table_name text, table_kind text, size_bytes int8, n_rows float4, fill_factor int4, keys int2[], is_plain bool, is_unique bool, is_rebuildable bool, deduplicates bool, manageable bool, readable bool, secured bool, table_pages int4, table_size_bytes int8, n_changed int8, n_dead int8, analyzed_at timestamptz, tablespace text
 -- locks: ACCESS SHARE on each and its table, for their sizes
 -- source: PostgreSQL manual, 53.26 pg_index, 67.4.3 Deduplication
 -- Plain means without a predicate and expressions. Keys are all its columns, included ones too.
@@ -61,6 +61,7 @@ SELECT
       WHERE p.oid IS NULL OR b.collisdeterministic IS FALSE) AS deduplicates,
   pg_catalog.pg_has_role(s.relowner, 'USAGE') AS manageable,
   pg_catalog.has_any_column_privilege(s.table_oid, 'SELECT') AS readable,
+  pg_catalog.row_security_active(s.table_oid) AS secured,
   s.table_pages,
   s.table_size_bytes,
   pg_catalog.pg_stat_get_mod_since_analyze(s.table_oid) AS n_changed,

@@ -1,7 +1,7 @@
 -- list_tables: tables, materialized views and TOAST tables that are large enough to be worth a look
 -- since: 14
 -- params: min_bytes int8
--- columns: oid oid, kind text, schema text, name text, owner_schema text, owner_name text, pages int4, n_rows float4, size_bytes int8, fill_factor int4, readable bool, n_changed int8, n_dead int8, analyzed_at timestamptz, vacuumed_at timestamptz
+-- columns: oid oid, kind text, schema text, name text, owner_schema text, owner_name text, pages int4, n_rows float4, size_bytes int8, fill_factor int4, readable bool, secured bool, n_changed int8, n_dead int8, analyzed_at timestamptz, vacuumed_at timestamptz
 -- locks: ACCESS SHARE on each, for its size
 -- source: PostgreSQL manual, 53.11 pg_class, 28.2.20 Statistics Functions
 -- Temporary tables are left out. Where relpages can't say, the size of the file does. A table that
@@ -38,6 +38,7 @@ SELECT
   coalesce((SELECT x.option_value::int4 FROM pg_catalog.pg_options_to_table(s.reloptions) x
             WHERE x.option_name = 'fillfactor'), 100) AS fill_factor,
   pg_catalog.has_any_column_privilege(coalesce(o.oid, s.oid), 'SELECT') AS readable,
+  pg_catalog.row_security_active(coalesce(o.oid, s.oid)) AS secured,
   pg_catalog.pg_stat_get_mod_since_analyze(s.oid) AS n_changed,
   pg_catalog.pg_stat_get_dead_tuples(s.oid) AS n_dead,
   greatest(pg_catalog.pg_stat_get_last_analyze_time(s.oid),

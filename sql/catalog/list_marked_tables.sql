@@ -1,7 +1,7 @@
 -- list_marked_tables: tables whose comment bears a mark of ours, see ddl/marks.py
 -- since: 14
 -- params: schemas text[]
--- columns: oid oid, schema text, name text, comment text, attached bool, pages int4, kind text
+-- columns: oid oid, schema text, name text, comment text, attached bool, pages int4, kind text, owner text
 -- locks: none
 -- source: PostgreSQL manual, 53.19 pg_description
 SELECT
@@ -11,7 +11,8 @@ SELECT
   d.description AS comment,
   c.relispartition AS attached,
   c.relpages AS pages,
-  c.relkind::text AS kind
+  c.relkind::text AS kind,
+  pg_catalog.pg_get_userbyid(c.relowner)::text AS owner
 FROM pg_catalog.pg_description d
 JOIN pg_catalog.pg_class c ON c.oid = d.objoid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

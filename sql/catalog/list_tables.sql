@@ -1,7 +1,7 @@
 -- list_tables: one row for each of the named relations that exists
 -- since: 14
 -- params: schemas text[], names text[] (pairs)
--- columns: oid oid, schema text, name text, kind text, owner text, manageable bool, creatable bool, columns jsonb, key_strategy text, key_columns jsonb, replica_identity text, row_security bool, force_row_security bool, tablespace text, access_method text, targets jsonb, grants jsonb, column_grants jsonb, owner_lacks jsonb, default_grantees jsonb, foreign_keys jsonb, referenced_by jsonb, default_checks jsonb
+-- columns: oid oid, schema text, name text, kind text, owner text, manageable bool, creatable bool, columns jsonb, key_strategy text, key_columns jsonb, replica_identity text, row_security bool, force_row_security bool, tablespace text, access_method text, targets jsonb, grants jsonb, column_grants jsonb, owner_lacks jsonb, default_grantees jsonb, foreign_keys jsonb, referenced_by jsonb, default_checks jsonb, default_secured bool, default_readable bool
 -- locks: none
 -- source: PostgreSQL manual, 53 System Catalogs
 -- Foreign keys are found once for all tables: nothing indexes what they point to.
@@ -19,6 +19,7 @@ SELECT
   pg_catalog.pg_has_role(c.relowner, 'USAGE') AS manageable,
   -- giving a table to its owner asks for that role's right too, unless a superuser gives it
   (pg_catalog.has_schema_privilege(n.oid, 'CREATE')
+   AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
    AND (pg_catalog.has_schema_privilege(c.relowner, n.oid, 'CREATE')
         OR (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = current_user))) AS creatable,
   (SELECT pg_catalog.jsonb_agg(
@@ -90,7 +91,10 @@ SELECT
   (SELECT pg_catalog.jsonb_agg(k.conname ORDER BY k.conname)
      FROM pg_catalog.pg_constraint k
     WHERE k.conrelid = p.partdefid AND p.partdefid <> 0 AND k.contype = 'c'
-      AND pg_catalog.starts_with(k.conname::text, 'maintenance_')) AS default_checks
+      AND pg_catalog.starts_with(k.conname::text, 'maintenance_')) AS default_checks,
+  -- whether row security applies to us there, and whether we may read it at all
+  pg_catalog.row_security_active(p.partdefid) AS default_secured,
+  pg_catalog.has_any_column_privilege(p.partdefid, 'SELECT') AS default_readable
 FROM ROWS FROM (pg_catalog.unnest(%(schemas)s::text[]), pg_catalog.unnest(%(names)s::text[])) AS w (schema, name)
 JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema
 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.name

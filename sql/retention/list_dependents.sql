@@ -3,23 +3,46 @@
 -- params: tables oid[]
 -- columns: oid oid, dependent text
 -- locks: none
--- source: PostgreSQL manual, 53.18 pg_depend, 9.27 System Information Functions
--- A table's own constraints, and those it has as one of the partitions that another points to, go
--- with it.
+-- source: PostgreSQL manual, 53.18 pg_depend, DROP TABLE, 9.27 System Information Functions
+-- Follows the catalog as DROP TABLE … RESTRICT does. What depends on a table in any other way than
+-- normally goes with it, and so does, in turn, what depends on that: columns and their defaults,
+-- triggers, policies, statistics objects, owned sequences, members of publications, partitions. It
+-- is refused for whatever depends on one of these only normally, and for whatever one of these is
+-- an internal part of. Foreign keys of others to a partition that they have by pointing to the table
+-- above end when it is detached.
+WITH RECURSIVE going AS (
+  SELECT t.oid AS root, 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AS classid,
+         t.oid AS objid
+    FROM pg_catalog.unnest(%(tables)s::oid[]) AS t (oid)
+  UNION
+  SELECT g.root, d.classid, d.objid
+    FROM going g
+    JOIN pg_catalog.pg_depend d ON d.refclassid = g.classid AND d.refobjid = g.objid
+   WHERE d.deptype <> 'n'
+     -- of a part of a table, such as a column, no more goes than the part: it is not among these
+     AND d.objsubid = 0
+), standing AS (
+  SELECT g.root, d.classid, d.objid, d.objsubid
+    FROM going g
+    JOIN pg_catalog.pg_depend d ON d.refclassid = g.classid AND d.refobjid = g.objid
+   WHERE d.deptype = 'n'
+  UNION
+  SELECT g.root, d.refclassid, d.refobjid, d.refobjsubid
+    FROM going g
+    JOIN pg_catalog.pg_depend d ON d.classid = g.classid AND d.objid = g.objid
+   WHERE d.deptype IN ('i', 'e')
+)
 SELECT DISTINCT
-  d.refobjid AS oid,
-  CASE WHEN r.oid IS NOT NULL
+  s.root AS oid,
+  CASE WHEN r.rulename = '_RETURN'
        THEN pg_catalog.pg_describe_object('pg_catalog.pg_class'::pg_catalog.regclass, r.ev_class, 0)
-       ELSE pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) END AS dependent
-FROM pg_catalog.pg_depend d
+       ELSE pg_catalog.pg_describe_object(s.classid, s.objid, s.objsubid) END AS dependent
+FROM standing s
 LEFT JOIN pg_catalog.pg_rewrite r
-       ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND r.oid = d.objid
+       ON s.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND r.oid = s.objid
 LEFT JOIN pg_catalog.pg_constraint k
-       ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = d.objid
-WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-  AND d.refobjid = ANY (%(tables)s::oid[])
-  AND d.deptype = 'n'
-  AND r.ev_class IS DISTINCT FROM d.refobjid
-  AND k.conrelid IS DISTINCT FROM d.refobjid
-  AND coalesce(k.conparentid, 0) = 0
+       ON s.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = s.objid
+WHERE NOT EXISTS (SELECT FROM going g
+                   WHERE g.root = s.root AND g.classid = s.classid AND g.objid = s.objid)
+  AND NOT (coalesce(k.contype, ' ') = 'f' AND k.conparentid <> 0)
 ORDER BY 1, 2

@@ -1,7 +1,7 @@
--- list_tables: one row for each table, partition, partitioned parent and filled materialized view
+-- list_tables: one row for each table, partition (foreign ones too), partitioned parent and filled materialized view
 -- since: 14
 -- params:
--- columns: oid oid, schema text, name text, kind text, parent oid, owner text, readable bool, pages int4, rows float4, changed int8, total int8, live int8, dead int8, frozen_age int4, multixact_age int4, analyzed_at timestamptz, autovacuum_pid int4
+-- columns: oid oid, schema text, name text, kind text, parent oid, owner text, readable bool, pages int4, rows float4, changed int8, total int8, live int8, dead int8, frozen_age int4, multixact_age int4, analyzed_at timestamptz, autovacuum_pid int4, secured bool, foreign_server text
 -- locks: none
 -- source: PostgreSQL manual, 27.2 The Cumulative Statistics System, 54.12 pg_locks
 -- A worker of autovacuum is the only session without a role that locks tables; who it is may be
@@ -39,13 +39,17 @@ SELECT
     AS multixact_age,
   greatest(pg_catalog.pg_stat_get_last_analyze_time(c.oid),
            pg_catalog.pg_stat_get_last_autoanalyze_time(c.oid)) AS analyzed_at,
-  v.pid AS autovacuum_pid
+  v.pid AS autovacuum_pid,
+  c.relrowsecurity AND pg_catalog.row_security_active(c.oid) AS secured,
+  fs.srvname::text AS foreign_server
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid AND c.reltoastrelid <> 0
 LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid AND c.relispartition
 LEFT JOIN autovacuum v ON v.relation = c.oid
-WHERE c.relkind IN ('r', 'p', 'm')
+LEFT JOIN pg_catalog.pg_foreign_table ft ON ft.ftrelid = c.oid
+LEFT JOIN pg_catalog.pg_foreign_server fs ON fs.oid = ft.ftserver
+WHERE (c.relkind IN ('r', 'p', 'm') OR (c.relkind = 'f' AND c.relispartition))
   AND c.relispopulated
   AND c.relpersistence <> 't'
   AND n.nspname NOT IN ('information_schema', 'maintenance')

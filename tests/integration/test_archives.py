@@ -416,7 +416,7 @@ def test_interrupted_at_any_line_of_progress_leaves_no_archive(
 KILLED = """
 import os, signal, sys
 from maintenance.archives import *
-from maintenance.archives import uploads
+from maintenance.archives import local_files
 from maintenance.names import QualifiedName
 from tests.archives import a_place, the_facts
 from tests.sessions import session
@@ -426,7 +426,7 @@ url, oid, target, stage = sys.argv[1:]
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-local = uploads._LocalUpload
+local = local_files.LocalUpload
 original = local.finish
 count = 0
 def finish(self):
@@ -572,7 +572,7 @@ def test_object_that_does_not_read_back_is_no_archive(
     def losing(_fd: int) -> None:
         _spoil(tmp_path)
 
-    monkeypatch.setattr("maintenance.archives.uploads.os.fsync", losing)
+    monkeypatch.setattr("maintenance.archives.local_files.os.fsync", losing)
     place = a_place(tmp_path)
     with pytest.raises(DamagedArchiveError):
         archive(connection, events, place)

@@ -478,6 +478,13 @@ def test_store_that_fails_for_one_table_leaves_the_others_alone(
         f"CREATE TABLE public.{name} PARTITION OF public.orders"
         f" FOR VALUES FROM ('{lower}') TO ('{upper}')"
     )
+    newer = child(0).replace("events", "orders")
+    lower, upper = f"{month(0)}-01 00:00+00", f"{month(1)}-01 00:00+00"
+    filled.execute(
+        f"CREATE TABLE public.{newer} PARTITION OF public.orders"
+        f" FOR VALUES FROM ('{lower}') TO ('{upper}')"
+    )
+    filled.execute(f"INSERT INTO public.orders VALUES (1, '{month(0)}-02')")
     (tmp_path / "broken").write_text("a file where the folder should be")
     sections = [
         {

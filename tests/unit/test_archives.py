@@ -1,15 +1,18 @@
 """Archives without a server: where they lie, what their manifests say, how text is stored."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from maintenance.archives.definition_check import foreign_code, require_definitions
 from maintenance.archives.description import create_standalone
 from maintenance.archives.differences import added_columns
 from maintenance.archives.digest import Digest, Tally
 from maintenance.archives.manifest import (
+    KEYED,
     Column,
     Constraint,
     Content,
@@ -56,7 +59,7 @@ def a_manifest(**changes: Any) -> Manifest:
         "run_id": "r",
         "written_at": datetime(2026, 11, 20, tzinfo=UTC),
     }
-    return Manifest(**(facts | changes))
+    return Manifest(**(facts | changes)).sealed(None)
 
 
 def test_place_is_database_table_and_period() -> None:
@@ -106,14 +109,155 @@ def test_manifest_comes_back_as_it_was() -> None:
 def test_manifest_of_a_later_release_of_this_format_is_read() -> None:
     document = json.loads(a_manifest().to_json()) | {"more": 1}
     del document["seal"]
-    sealed = {**document, "seal": seal_of(document)}
-    assert parse_manifest(PLACE, json.dumps(sealed).encode()) == a_manifest()
+    sealed = {**document, "seal": seal_of(document, None)}
+    found = parse_manifest(PLACE, json.dumps(sealed).encode())
+    assert found.seal == sealed["seal"]
+    assert found.sealed(None) == a_manifest()
 
 
-def test_manifest_without_a_seal_is_of_an_earlier_release() -> None:
+@pytest.mark.parametrize("seal", [None, "", 5, "x", KEYED])
+def test_manifest_without_its_seal_is_damage(seal: object) -> None:
     document = json.loads(a_manifest().to_json())
     del document["seal"]
-    assert parse_manifest(PLACE, json.dumps(document).encode()) == a_manifest()
+    for text in (document, document | {"seal": seal}):
+        with pytest.raises(ArchiveError):
+            parse_manifest(PLACE, json.dumps(text).encode())
+
+
+def test_a_seal_with_a_key_is_made_by_who_knows_it() -> None:
+    keyed = replace(PLACE, key="sesame")
+    sealed = a_manifest().sealed("sesame")
+    assert parse_manifest(keyed, sealed.to_json()) == sealed
+    for place, manifest in (
+        (keyed, a_manifest()),
+        (keyed, a_manifest().sealed("other")),
+        (PLACE, sealed),
+        (replace(PLACE, key="other"), sealed),
+    ):
+        with pytest.raises(ArchiveError):
+            parse_manifest(place, manifest.to_json())
+    assert "sesame" not in repr(keyed)
+
+
+def strange(document: dict[str, Any], where: str, value: object) -> bytes:
+    """The bytes of a manifest with one value changed, and a seal that fits."""
+    *path, last = where.split(".")
+    part: Any = document
+    for name in path:
+        part = part[int(name)] if name.isdigit() else part[name]
+    part[last] = value
+    del document["seal"]
+    return json.dumps(document | {"seal": seal_of(document, None)}).encode()
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ("data.encoding", "UTF8'); DROP TABLE x; --"),
+        ("data.encoding", ""),
+        ("columns.0.name", ""),
+        ("columns.0.name", "a\0b"),
+        ("columns.0.type", "te\0xt"),
+        ("lower", "2024-01-01T00:00:00"),
+        ("written_at", "2024-01-01T00:00:00"),
+        ("partition", "a.b.c"),
+        ("table", "\0"),
+        ("content", None),
+        ("columns", "none"),
+        ("format", []),
+    ],
+)
+def test_a_sealed_manifest_of_strange_values_is_damage(where: str, value: object) -> None:
+    document = json.loads(a_manifest().to_json())
+    with pytest.raises(ArchiveError):
+        parse_manifest(PLACE, strange(document, where, value))
+
+
+@pytest.mark.parametrize(
+    "text", [b"\xff\xfe{\x00}\x00", b"\x80", b"[" * 100_000, b'{"format": 1e400}', b"null", b"1"]
+)
+def test_a_manifest_that_is_no_manifest_is_damage(text: bytes) -> None:
+    with pytest.raises(ArchiveError):
+        parse_manifest(PLACE, text)
+
+
+INJECTED = "text); CREATE TABLE app.pwned AS SELECT current_user; --"
+INTO = QualifiedName("app", "copy")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"columns": (Column(name="a", type=INJECTED),)},
+        {"columns": (Column(name="a", type="text DEFAULT app.spy()"),)},
+        {"columns": (Column(name="a", type="text, b text"),)},
+        {"columns": (Column(name="a", type="text CHECK (app.spy())"),)},
+        {"columns": (Column(name="a", type="text PRIMARY KEY USING INDEX TABLESPACE x"),)},
+        {"columns": (Column(name="a", type="text", collation='"C"); DROP TABLE x; --'),)},
+        {"columns": (Column(name="a", type="text", collation='"C" DEFAULT app.spy()'),)},
+        {"columns": (Column(name="a", type="text", generated="1) STORED, b int DEFAULT (2"),)},
+        {"columns": (Column(name="a", type="text", generated="1) STORED); DROP TABLE x; --"),)},
+        {"constraints": (Constraint(name="c", kind="c", definition="CHECK (true); DROP TABLE x"),)},
+        {"constraints": (Constraint(name="c", kind="c", definition="CHECK (true), DROP a"),)},
+        {
+            "constraints": (
+                Constraint(name="c", kind="c", definition="FOREIGN KEY (a) REFERENCES x"),
+            )
+        },
+        {"constraints": (Constraint(name="c", kind="p", definition="COLUMN b int"),)},
+        {"indexes": (Index(name="i", definition="CREATE INDEX i ON x (a); DROP TABLE x"),)},
+        {"indexes": (Index(name="i", definition="DROP TABLE x; CREATE INDEX i ON x (a)"),)},
+        {"indexes": (Index(name="i", definition="SELECT app.spy() i ON x"),)},
+        {"indexes": (Index(name="i", definition="CREATE INDEX i ON  ONLY other (a)"),)},
+    ],
+)
+def test_nothing_but_definitions_is_made_of_a_manifest(change: dict[str, Any]) -> None:
+    manifest = a_manifest(partition=QualifiedName("public", "x"), **change)
+    names = [column.name for column in manifest.columns]
+    with pytest.raises(ArchiveError):
+        require_definitions(create_standalone(manifest, INTO), INTO, names)
+
+
+def test_definitions_as_postgresql_shows_them_are_let_through() -> None:
+    manifest = a_manifest(
+        partition=QualifiedName("public", "x"),
+        columns=(
+            Column(name='A "b"', type="app.status[]", not_null=True),
+            Column(name="c", type="character varying(20)", collation='pg_catalog."C"'),
+            Column(name="g", type="numeric(10,2)", generated="((c)::numeric * (2)::numeric)"),
+        ),
+        constraints=(
+            Constraint(name="k", kind="c", definition="CHECK ((length(c) > 1)) NOT VALID"),
+            Constraint(name="p", kind="p", definition='PRIMARY KEY ("A ""b""", c)'),
+            Constraint(name="u", kind="u", definition="UNIQUE NULLS NOT DISTINCT (c) INCLUDE (g)"),
+            Constraint(
+                name="e", kind="x", definition="EXCLUDE USING gist (c WITH =) WHERE ((c > 'a'))"
+            ),
+        ),
+        indexes=(
+            Index(
+                name="I x",
+                definition='CREATE UNIQUE INDEX "I x" ON public.x USING btree (lower(c)'
+                " text_pattern_ops DESC) WITH (fillfactor='70') WHERE (c IS NOT NULL)",
+            ),
+        ),
+    )
+    names = [column.name for column in manifest.columns]
+    require_definitions(create_standalone(manifest, INTO), INTO, names)
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("CREATE TABLE t (a int GENERATED ALWAYS AS (app.f(a)) STORED)", ["app.f"]),
+        ("ALTER TABLE t ADD CHECK (a OPERATOR(app.=) 1 AND lower(b) = 'x')", ["app.="]),
+        ("CREATE INDEX ON t (a app.ops, (app.f(b)))", ["app.f", "app.ops"]),
+        ("ALTER TABLE t ADD EXCLUDE USING gist (a WITH OPERATOR(app.=))", ["app.="]),
+        ("CREATE INDEX ON t (pg_catalog.lower(a)) WHERE a > 1", []),
+    ],
+)
+def test_code_of_other_schemas_is_named(statement: str, found: list[str]) -> None:
+    assert [name.replace('"', "") for name in foreign_code(statement)] == found
 
 
 @pytest.mark.parametrize("name", sorted(Manifest.model_fields))

@@ -282,7 +282,9 @@ def test_leftovers_go_before_all_else() -> None:
         default_checks=("maintenance_not_2027_01_01", "maintenance_only_2026_11_01"),
     )
     comment = marked(None, {"draining": "public.events", "oid": 5})
-    log = MarkedTable(9, QualifiedName("public", "maintenance_drain_5_log"), comment, False, 0)
+    log = MarkedTable(
+        9, QualifiedName("public", "maintenance_drain_5_log"), comment, False, 0, "owner"
+    )
     plan = planned(POLICY, table, marked=(log,))
     checks, drain, *_ = plan.actions
     assert {checks.kind, drain.kind} == {ActionKind.REMOVE_LEFTOVERS}
@@ -292,7 +294,9 @@ def test_leftovers_go_before_all_else() -> None:
 
 def test_leftovers_of_another_table_are_not_ours_to_remove() -> None:
     comment = marked(None, {"draining": "public.other", "oid": 5})
-    log = MarkedTable(9, QualifiedName("public", "maintenance_drain_5_log"), comment, False, 0)
+    log = MarkedTable(
+        9, QualifiedName("public", "maintenance_drain_5_log"), comment, False, 0, "owner"
+    )
     assert planned(a_policy(), a_table(months("2026-11", "2027-02")), marked=(log,)) == Plan()
 
 

@@ -7,28 +7,44 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maintenance.keys import FUTURE, PAST, TYPES, Encoding, KeyCodec
-from maintenance.periods import midnight
+from maintenance.keys import (
+    FUTURE,
+    PAST,
+    TYPES,
+    Encoding,
+    KeyCodec,
+    KeyEncoding,
+    Snowflake,
+    intervals_of,
+)
+from maintenance.periods import Interval, midnight, period_of
 
 TIMESTAMPTZ = "timestamp with time zone"
 TIMESTAMP = "timestamp without time zone"
 ZONES = ("UTC", "Europe/Berlin", "America/Sao_Paulo", "America/Havana", "Asia/Kathmandu")
+DISCORD = Snowflake(datetime(2015, 1, 1, tzinfo=UTC), 22)
+TWITTER = Snowflake(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=1288834974657), 22)
 CODECS = [
     KeyCodec(encoding, type_, ZoneInfo(zone))
-    for encoding, types in TYPES.items()
+    for encoding, types in [*TYPES.items(), (DISCORD, {"bigint"}), (TWITTER, {"bigint"})]
     for type_ in sorted(types)
     for zone in ZONES
 ]
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-def codec(encoding: Encoding, type_: str, zone: str = "UTC") -> KeyCodec:
+def shortest(encoding: KeyEncoding) -> Interval:
+    return next(interval for interval in Interval if interval in intervals_of(encoding))
+
+
+def codec(encoding: KeyEncoding, type_: str, zone: str = "UTC") -> KeyCodec:
     return KeyCodec(encoding, type_, ZoneInfo(zone))
 
 
 @given(st.sampled_from(CODECS), st.dates(date(1970, 1, 2), date(9998, 12, 31)))
 def test_bound_reads_as_the_moment_it_was_written_for(key: KeyCodec, day: date) -> None:
-    moment = midnight(day, key.zone)
+    start = period_of(day, shortest(key.encoding)).start
+    moment = midnight(start, key.zone)
     assert key.moment(key.literal(moment)) == moment
 
 
@@ -37,7 +53,11 @@ def test_bound_reads_as_the_moment_it_was_written_for(key: KeyCodec, day: date) 
     st.dates(date(2, 1, 1), date(1969, 12, 31)),
 )
 def test_bound_before_1970_reads_as_written(key: KeyCodec, day: date) -> None:
-    moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    # Midnight of those days was at odd seconds in most zones, in which no bound is written.
+    day = period_of(day, shortest(key.encoding)).start
+    digits = key.encoding in (Encoding.YYYY, Encoding.YYYYMM, Encoding.YYYYMMDD)
+    zone = key.zone if digits else ZoneInfo("UTC")
+    moment = datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
     assert key.moment(key.literal(moment)) == moment
 
 
@@ -50,6 +70,10 @@ def test_bound_before_1970_reads_as_written(key: KeyCodec, day: date) -> None:
         (codec(Encoding.EPOCH_S, "bigint"), "'1793491200'"),
         (codec(Encoding.EPOCH_MS, "bigint"), "'1793491200000'"),
         (codec(Encoding.EPOCH_US, "bigint"), "'1793491200000000'"),
+        (codec(Encoding.YYYY, "smallint"), "'2026'"),
+        (codec(Encoding.YYYYMM, "integer"), "'202611'"),
+        (codec(Encoding.YYYYMMDD, "integer"), "'20261101'"),
+        (codec(DISCORD, "bigint"), "'1566240355123200000'"),
         (codec(Encoding.UUIDV7, "uuid"), "'01a19467-e800-0000-0000-000000000000'"),
         (codec(Encoding.ULID, "text"), "'01M6A6FT00'"),
     ],
@@ -145,3 +169,38 @@ def test_identifier_bounds_sort_before_every_identifier_of_their_time() -> None:
     bound = codec(Encoding.UUIDV7, "uuid").literal(NOVEMBER)
     assert bound < "'01a19467-e800-7000-8000-000000000000'"
     assert codec(Encoding.ULID, "text").literal(NOVEMBER).strip("'") < "01M6A6FT000000000000000000"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "literal", "day"),
+    [
+        (Encoding.YYYYMM, "202613", date(2027, 1, 1)),
+        (Encoding.YYYYMM, "202700", date(2027, 1, 1)),
+        (Encoding.YYYYMMDD, "20261131", date(2026, 12, 1)),
+        (Encoding.YYYYMMDD, "20261232", date(2027, 1, 1)),
+        (Encoding.YYYYMMDD, "20261300", date(2027, 1, 1)),
+        (Encoding.YYYYMMDD, "20240230", date(2024, 3, 1)),
+        (Encoding.YYYYMMDD, "20260000", date(2026, 1, 1)),
+    ],
+)
+def test_digits_that_are_no_date_bound_the_next_one(
+    encoding: Encoding, literal: str, day: date
+) -> None:
+    key = codec(encoding, "integer", "Europe/Berlin")
+    assert key.moment(literal) == midnight(day, key.zone)
+
+
+@pytest.mark.parametrize("encoding", [Encoding.YYYY, Encoding.YYYYMM, Encoding.YYYYMMDD])
+@pytest.mark.parametrize(("value", "end"), [("'-1'", PAST), ("'9223372036854775807'", FUTURE)])
+def test_digits_outside_the_calendar_are_its_ends(
+    encoding: Encoding, value: str, end: datetime
+) -> None:
+    assert codec(encoding, "bigint").moment(value) == end
+
+
+def test_snowflake_of_another_epoch_and_shift_reads_as_its_own_moment() -> None:
+    instagram = Snowflake(datetime(2011, 8, 24, 21, 7, 1, 721000, tzinfo=UTC), 23)
+    key = codec(instagram, "bigint")
+    moment = datetime(2026, 11, 1, 0, 0, 0, 5000, tzinfo=UTC)
+    assert key.moment(key.literal(moment)) == moment
+    assert key.moment("0") == instagram.epoch

@@ -204,7 +204,7 @@ def test_rows_in_the_default_partition_are_reported() -> None:
         ({"key_columns": (None,)}, "partition_key_mismatch", "an expression"),
         ({"key_columns": ("id",)}, "partition_key_mismatch", "RANGE (id)"),
         ({"manageable": False}, "privilege_missing", "GRANT owner TO owner"),
-        ({"creatable": False}, "privilege_missing", "GRANT CREATE ON SCHEMA public"),
+        ({"creatable": False}, "privilege_missing", "GRANT USAGE, CREATE ON SCHEMA public"),
     ],
 )
 def test_unfit_table_is_one_error_that_says_what_to_do(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from maintenance.catalog.history import Deed, History
 from maintenance.catalog.models import MarkedTable
 from maintenance.ddl.marks import marked, read_mark
-from maintenance.engine.findings import FindingKind
+from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.plans import Plan
 from maintenance.engine.requests import EVERYTHING
 from maintenance.names import QualifiedName
@@ -45,7 +45,7 @@ def test_partition_touching_the_window_is_kept() -> None:
     touching = a_partition("events_odd", "2026-01-01", "2026-09-21")
     assert retired(touching).actions == ()
     gone = a_partition("events_odd", "2026-01-01", "2026-09-20")
-    assert len(retired(gone).actions) == 2
+    assert len(retired(gone, *months("2026-10", "2026-11")).actions) == 2
 
 
 def test_unbounded_future_and_default_partitions_are_kept() -> None:
@@ -53,7 +53,8 @@ def test_unbounded_future_and_default_partitions_are_kept() -> None:
 
 
 def test_past_without_a_lower_bound_expires_by_its_upper_one() -> None:
-    assert len(retired(a_partition("p", "MINVALUE", "2020-01-01")).actions) == 2
+    past = a_partition("p", "MINVALUE", "2020-01-01")
+    assert len(retired(past, *months("2026-10", "2026-11")).actions) == 2
 
 
 def test_oldest_go_first_and_never_more_than_the_fuse() -> None:
@@ -72,22 +73,35 @@ def test_hold_of_the_policy_keeps_a_period() -> None:
     assert "retention_held" in kinds(result)
 
 
+KNOWN = {9: frozenset({"public.events"})}
+"""What the journal knows of a table that was detached."""
+
+
+def a_detached(name: str, comment: str, *, oid: int = 9, owner: str = "owner") -> MarkedTable:
+    return MarkedTable(oid, QualifiedName("public", name), comment, False, 0, owner)
+
+
 def marks(partition: Any, **facts: Any) -> MarkedTable:
     comment = marked("my own words", facts)
-    return MarkedTable(partition.oid, partition.relation, comment, attached=True, pages=1)
+    return MarkedTable(
+        partition.oid, partition.relation, comment, attached=True, pages=1, owner="owner"
+    )
 
 
 def test_restored_period_is_held_until_its_day() -> None:
-    (old,) = months("2026-01", "2026-01")
+    (old, *others) = months("2026-01", "2026-01") + months("2026-10", "2026-11")
+    old = old._replace(oid=9)
     held = {"marked": (marks(old, hold_until="2026-11-21"),)}
-    assert retired(old, snapshot=held).actions == ()
+    assert retired(old, *others, snapshot=held).actions == ()
     over = {"marked": (marks(old, hold_until="2026-11-20"),)}
-    assert len(retired(old, snapshot=over).actions) == 2
+    assert len(retired(old, *others, snapshot=over).actions) == 2
 
 
 def test_mark_that_is_no_date_holds() -> None:
-    (old,) = months("2026-01", "2026-01")
-    assert retired(old, snapshot={"marked": (marks(old, hold_until="soon"),)}).actions == ()
+    (old, *others) = months("2026-01", "2026-01") + months("2026-10", "2026-11")
+    old = old._replace(oid=9)
+    soon = {"marked": (marks(old, hold_until="soon"),)}
+    assert retired(old, *others, snapshot=soon).actions == ()
 
 
 def test_without_a_default_the_detach_is_concurrent() -> None:
@@ -148,12 +162,11 @@ def test_grace_detaches_now_and_drops_later() -> None:
             "period": "2026-08",
             "at": f"{at}T00:00:00+00:00",
         }
-        table = MarkedTable(
-            9, QualifiedName("public", "events_2026_08"), marked(None, mark), False, 0
-        )
-        found = retired(
-            *months("2026-09", "2026-11"), grace="7 days", snapshot={"marked": (table,)}
-        )
+        snapshot: dict[str, Any] = {
+            "marked": (a_detached("events_2026_08", marked(None, mark)),),
+            "history": History(detached_from=KNOWN),
+        }
+        found = retired(*months("2026-09", "2026-11"), grace="7 days", snapshot=snapshot)
         assert len(found.actions) == actions
 
 
@@ -164,11 +177,40 @@ def test_tables_detached_by_others_are_never_dropped() -> None:
         marked(None, {"detached_from": "public.events", "at": "some day"}),
         "maintenance: {broken",
     ]
-    tables = tuple(
-        MarkedTable(100 + n, QualifiedName("public", f"t{n}"), comment, False, 0)
-        for n, comment in enumerate(strangers)
-    )
-    assert retired(*months("2026-09", "2026-11"), snapshot={"marked": tables}).actions == ()
+    tables = tuple(a_detached(f"t{n}", comment, oid=100 + n) for n, comment in enumerate(strangers))
+    snapshot = {
+        "marked": tables,
+        "history": History(detached_from={100 + n: KNOWN[9] for n in range(len(strangers))}),
+    }
+    assert retired(*months("2026-09", "2026-11"), snapshot=snapshot).actions == ()
+
+
+@pytest.mark.parametrize(
+    ("owner", "detached_from"),
+    [
+        ("owner", {}),
+        ("owner", {9: frozenset({"public.other"})}),
+        ("owner", {8: frozenset({"public.events"})}),
+        ("tenant", {9: frozenset({"public.events"})}),
+    ],
+)
+@pytest.mark.parametrize("action", ["drop", "detach"])
+def test_a_comment_alone_moves_no_rows(
+    owner: str, detached_from: dict[int, frozenset[str]], action: str
+) -> None:
+    mark = {
+        "detached_from": "public.events",
+        "bound": "FOR VALUES FROM ('2026-01-01') TO ('2026-02-01')",
+        "period": "2026-01",
+        "at": "2026-02-01T00:00:00+00:00",
+    }
+    forged = a_detached("forged", marked(None, mark), owner=owner)
+    snapshot = {"marked": (forged,), "history": History(detached_from=detached_from)}
+    found = retired(*months("2026-09", "2026-11"), action=action, snapshot=snapshot)
+    assert found.actions == ()
+    assert [(f.kind, f.severity, f.object) for f in found.findings] == [
+        (FindingKind.RETENTION_HELD, Severity.WARN, "public.forged")
+    ]
 
 
 def test_action_detach_never_drops() -> None:
@@ -230,7 +272,9 @@ def test_mark_of_a_detach_not_carried_out_goes_unless_this_run_detaches() -> Non
         month._replace(oid=10 + n) for n, month in enumerate(months("2026-07", "2026-09"))
     )
     mark = marked(None, {"detached_from": "public.events", "at": "2026-11-01T00:00:00+00:00"})
-    tables = tuple(MarkedTable(p.oid, p.relation, mark, True, 0) for p in (july, august, september))
+    tables = tuple(
+        MarkedTable(p.oid, p.relation, mark, True, 0, "owner") for p in (july, august, september)
+    )
     result = retired(july, august, september, snapshot={"marked": tables}, max_per_run=1)
     assert done(result) == [
         ("repair_partition", "2026_08"),
@@ -242,7 +286,7 @@ def test_mark_of_a_detach_not_carried_out_goes_unless_this_run_detaches() -> Non
 
 def detached_table(name: str, oid: int, at: str) -> MarkedTable:
     mark = {"detached_from": "public.events", "bound": "b", "period": name[-7:], "at": at}
-    return MarkedTable(oid, QualifiedName("public", name), marked(None, mark), False, 0)
+    return a_detached(name, marked(None, mark), oid=oid)
 
 
 def test_table_whose_drop_failed_the_last_time_comes_last() -> None:
@@ -251,7 +295,10 @@ def test_table_whose_drop_failed_the_last_time_comes_last() -> None:
     failed = Deed("0198c0de", "public.events", "drop_partition", "failed", NOW)
     snapshot = {
         "marked": (old, later),
-        "history": History(deeds={"public.events_2026_01": failed}),
+        "history": History(
+            deeds={"public.events_2026_01": failed},
+            detached_from={91: KNOWN[9], 92: KNOWN[9]},
+        ),
     }
     for fuse, wanted in ((1, ["2026_02"]), (2, ["2026_02", "2026_08"])):
         result = retired(*months("2026-08", "2026-11"), snapshot=snapshot, max_per_run=fuse)

@@ -131,7 +131,9 @@ def _verify(bench: Workbench, job: Job) -> None:
     snapshot = observe(
         bench.connection, [job.table.relation], time_cap=bench.policy.observe.time_cap
     )
-    table = snapshot.tables[job.table.relation]
+    table = snapshot.tables.get(job.table.relation, job.table)
+    if (error := snapshot.failed.get(table.relation)) is not None:
+        raise MaintenanceError(f"{table.relation}: can't be looked at after the exchange: {error}")
     attached = {partition.relation for partition in table.partitions}
     default = table.default
     if (

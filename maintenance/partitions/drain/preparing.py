@@ -60,6 +60,8 @@ def _look(bench: Workbench, section: PartitionPolicy) -> tuple[Table, str]:
     """Return the table with what its partitions have in common, and who we are."""
     snapshot = observe(bench.connection, [section.table], time_cap=bench.policy.observe.time_cap)
     table = snapshot.tables.get(section.table)
+    if (error := snapshot.failed.get(section.table)) is not None:
+        raise MaintenanceError(f"{section.table}: can't be looked at: {error}")
     if table is None or table.default is None:
         raise MaintenanceError(f"{section.table}: its default partition is gone")
     _refuse_obstacles(bench, table, table.default)

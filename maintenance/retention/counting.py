@@ -1,0 +1,158 @@
+"""Counting the rows that partitions take, and keeping the counts for the next look."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import NamedTuple
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from maintenance.catalog.models import Partition
+from maintenance.engine.look import Look
+from maintenance.engine.requests import EVERYTHING
+from maintenance.keys import Snowflake
+from maintenance.names import QualifiedName
+from maintenance.partitioning.coverage import Span
+from maintenance.partitioning.expiry import Expired
+from maintenance.partitioning.window import current_period
+from maintenance.policy import PartitionPolicy
+from maintenance.retention.evidence import NO_EVIDENCE, Evidence, Seen
+from maintenance.server.session import Connection, fetch
+
+MOST_COUNTED = 200
+"""Of how many expired partitions of a table the rows they take are counted, oldest first."""
+
+N_IN_USE = 3
+"""So many partitions up to now are counted too: a policy may change until the next look."""
+
+_UPSERT = (
+    "INSERT INTO maintenance.partition_inserts AS known (database, inserted)"
+    " VALUES (%(database)s, %(inserted)s) ON CONFLICT (database) DO UPDATE"
+    " SET inserted = CASE WHEN %(all)s THEN excluded.inserted"
+    " ELSE known.inserted || excluded.inserted END, seen_at = pg_catalog.clock_timestamp()"
+)
+
+
+class Candidate(NamedTuple):
+    """A table under retention: its partitions in order of time, and which of them may go."""
+
+    section: PartitionPolicy
+    spans: Sequence[Span]
+    due: Sequence[Expired]
+
+
+def look_for_evidence(look: Look, candidates: Sequence[Candidate]) -> Evidence:
+    """Count the rows that partitions take which are due, or in use.
+
+    Raises:
+        psycopg.Error: the server refused.
+    """
+    counted = {p.oid: _leaves(p) for each in candidates for p in _counted(each, look.now)}
+    if not counted:
+        return NO_EVIDENCE
+    inserted = _count(look.connection, counted)
+    due = [each for each in candidates if each.due]
+    if not due:
+        return Evidence(inserted)
+    oids = [item.span.partition.oid for each in due for item in each.due[:MOST_COUNTED]]
+    rowless = frozenset(_rowless(look, due))
+    everything = rowless | {each.section.table for each in due if len(each.due) == len(each.spans)}
+    return Evidence(
+        inserted,
+        before=_before(look, oids),
+        rowless=rowless,
+        retired_before=_retired_before(look, everything),
+    )
+
+
+def record_evidence(look: Look, evidence: Evidence) -> None:
+    """Keep what was counted for the next look."""
+    assert look.store is not None, "only runs with a store record"
+    if evidence.inserted:
+        parameters = {
+            "database": look.policy.database.name,
+            "inserted": Jsonb({str(oid): n for oid, n in evidence.inserted.items()}),
+            "all": look.request == EVERYTHING,
+        }
+        look.store.execute(_UPSERT, parameters)
+
+
+def _counted(each: Candidate, now: datetime) -> Iterator[Partition]:
+    yield from (item.span.partition for item in each.due[:MOST_COUNTED])
+    begun = [span.partition for span in each.spans if span.lower <= now]
+    yield from begun[-N_IN_USE:]
+
+
+def _leaves(partition: Partition) -> list[int]:
+    return [branch.oid for branch in partition.whole.branches if branch.kind == "r"]
+
+
+def _count(connection: Connection, counted: Mapping[int, Sequence[int]]) -> dict[int, int]:
+    leaves = sorted({leaf for leaves in counted.values() for leaf in leaves})
+    rows = fetch(connection, "retention", "count_inserts", {"relations": leaves})
+    by_leaf: dict[int, int] = {row.oid: row.inserted for row in rows}
+    return {oid: sum(by_leaf.get(leaf, 0) for leaf in leaves) for oid, leaves in counted.items()}
+
+
+def _before(look: Look, oids: Sequence[int]) -> dict[int, Seen]:
+    if look.store is None:
+        return {}
+    # The store may still be that of an older version; then no look is known.
+    with suppress(psycopg.errors.UndefinedTable):
+        rows = look.store.execute(
+            "SELECT e.key, e.value, i.seen_at FROM maintenance.partition_inserts i,"
+            " pg_catalog.jsonb_each_text(i.inserted) e"
+            " WHERE i.database = %s AND e.key = ANY (%s)",
+            (look.policy.database.name, [str(oid) for oid in oids]),
+        ).fetchall()
+        return {int(oid): Seen(int(inserted), at) for oid, inserted, at in rows}
+    return {}
+
+
+def partitions_in_use(each: Candidate, now: datetime) -> list[Partition]:
+    """Return the partitions of which some must hold rows if the table is read rightly.
+
+    They are those that are kept. A snowflake's epoch shifts all moments alike, so that bounds
+    still look like months: there, they are those of the present.
+    """
+    if isinstance(each.section.encoding, Snowflake):
+        last_period = current_period(each.section, now).shift(-1)
+        recent = last_period.bounds(each.section.time_zone)[0]
+        return [span.partition for span in each.spans if span.upper > recent]
+    going = {item.span.partition.oid for item in each.due}
+    return [span.partition for span in each.spans if span.partition.oid not in going]
+
+
+def _rowless(look: Look, due: Sequence[Candidate]) -> Iterator[QualifiedName]:
+    """Yield the tables that are read as if nothing were written any more, as far as files tell."""
+    in_use = {each.section.table: partitions_in_use(each, look.now) for each in due}
+    unsure = {
+        table: partitions
+        for table, partitions in in_use.items()
+        if not any(p.pages > 0 or p.rows > 0 or p.kind == "f" for p in partitions)
+    }
+    leaves = [leaf for partitions in unsure.values() for p in partitions for leaf in _leaves(p)]
+    filled: set[int] = set()
+    if leaves:
+        rows = fetch(look.connection, "retention", "list_filled", {"relations": leaves})
+        filled = {row.oid for row in rows}
+    for table, partitions in unsure.items():
+        if filled.isdisjoint(leaf for p in partitions for leaf in _leaves(p)):
+            yield table
+
+
+def _retired_before(look: Look, tables: frozenset[QualifiedName]) -> frozenset[QualifiedName]:
+    if look.store is None or not tables:
+        return frozenset()
+    by_name = {str(table): table for table in tables}
+    with suppress(psycopg.errors.UndefinedTable):
+        rows = look.store.execute(
+            "SELECT DISTINCT j.table_name FROM maintenance.journal j"
+            " JOIN maintenance.run r ON r.id = j.run_id"
+            " WHERE r.database = %s AND j.table_name = ANY (%s) AND j.outcome = 'done'"
+            " AND j.kind IN ('detach_partition', 'drop_partition')",
+            (look.policy.database.name, list(by_name)),
+        ).fetchall()
+        return frozenset(by_name[name] for (name,) in rows)
+    return frozenset()

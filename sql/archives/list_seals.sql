@@ -1,0 +1,11 @@
+-- list_seals: the seals of the manifests that were written of one period, by the journal
+-- since: 14
+-- params: database text, table text, period text
+-- columns: seal text
+-- locks: none
+-- source: decision 0031
+SELECT DISTINCT j.detail ->> 'seal' AS seal
+FROM maintenance.journal j
+JOIN maintenance.run r ON r.id = j.run_id
+WHERE r.database = %(database)s AND j.table_name = %(table)s AND j.period = %(period)s
+  AND j.kind = 'archive_partition' AND j.outcome = 'done' AND j.detail ? 'seal'

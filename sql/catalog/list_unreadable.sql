@@ -1,0 +1,15 @@
+-- list_unreadable: those of the given tables whose rows we can't read, and why
+-- since: 14
+-- params: tables oid[]
+-- columns: oid oid, secured bool
+-- locks: none
+-- source: PostgreSQL manual, 5.8 Row Security Policies, 9.27 System Information Functions
+-- Secured means that row security applies to us; else the right is missing.
+SELECT
+  c.oid,
+  c.relrowsecurity AND pg_catalog.row_security_active(c.oid) AS secured
+FROM pg_catalog.pg_class c
+WHERE c.oid = ANY (%(tables)s::oid[])
+  AND (NOT pg_catalog.has_table_privilege(c.oid, 'SELECT')
+       OR NOT pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE')
+       OR (c.relrowsecurity AND pg_catalog.row_security_active(c.oid)))
