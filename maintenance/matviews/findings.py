@@ -37,7 +37,8 @@ def _of_view(
             FindingKind.MATVIEW_UNPOPULATED,
             Severity.ERROR,
             view.name,
-            "was never filled: every query on it fails; the next run fills it",
+            f"was never filled: every query on it fails; {_outlook(view)}",
+            data=_last_error(view),
         )
     else:
         yield from _stale(section, view, now, right)
@@ -51,6 +52,12 @@ def _of_view(
         )
     yield from _index(section, view)
     yield from _drift(section, view, seen)
+
+
+def _outlook(view: Matview) -> str:
+    if view.failure is not None:
+        return f"the last try to fill it failed: {view.failure.error}"
+    return "the next run fills it" if view.may_refresh else "this role may not fill it"
 
 
 def _stale(

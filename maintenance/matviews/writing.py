@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from maintenance.engine.actions import Action, LockMode, Step
 from maintenance.engine.workbench import Workbench
@@ -20,6 +21,7 @@ from maintenance.matviews.measuring import (
 from maintenance.matviews.models import Counters, Matview
 from maintenance.matviews.statements import CONCURRENTLY
 from maintenance.names import literal
+from maintenance.server.owner_code import name_owner_code
 from maintenance.server.session import (
     Connection,
     explain,
@@ -163,8 +165,9 @@ class Entry:
         try:
             written = work()
         except MaintenanceError as exc:
-            self._note_failure(began, exc)
-            raise
+            error = self._naming_owner_code(exc)
+            self._note_failure(began, error)
+            raise error from exc.__cause__
         used = max(0, temp_bytes(connection) - before)
         entry = self._measured(replace(self._begun(began), temp_bytes=used), written)
         return replace(entry, id=self._write(entry))
@@ -179,10 +182,20 @@ class Entry:
             reason=self.action.reason,
         )
 
+    def _naming_owner_code(self, error: MaintenanceError) -> MaintenanceError:
+        """Name the function of the owner's that the error came from, where one did."""
+        connection, cause = self.bench.connection, error.__cause__
+        idle = connection.info.transaction_status is TransactionStatus.IDLE
+        if not isinstance(cause, psycopg.Error) or not idle:
+            return error
+        path = self.bench.policy.database.search_path
+        return name_owner_code(connection, cause, error, path)
+
     def _note_failure(self, began: datetime, exc: MaintenanceError) -> None:
         # The failure itself is what is told, whether or not it can be written down.
         with suppress(psycopg.Error):
-            self._write(replace(self._begun(began), error=str(exc), changed=False))
+            text = f"{exc} ({exc.hint})" if exc.hint else str(exc)
+            self._write(replace(self._begun(began), error=text, changed=False))
 
     def _measured(self, entry: Refresh, written: Written) -> Refresh:
         view, is_concurrent = self.view, self.mode == CONCURRENTLY
