@@ -1,85 +1,18 @@
-"""Watching an index build from a second session: what it makes, and whom it waits for."""
+"""Watching the rebuild of an index, and noting what it makes, so that leftovers are known."""
 
-import threading
-import time
 from collections.abc import Generator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
-
-import psycopg
+from contextlib import contextmanager
 
 from maintenance.bloat.history import note_new_oid
+from maintenance.engine import build_monitor
+from maintenance.engine.build_monitor import Watch
 from maintenance.engine.workbench import Workbench
-from maintenance.errors import MaintenanceError
-from maintenance.server.session import Connection, Timeouts, connect, fetch
 
-EVERY_S = 0.2
-
-
-@dataclass(slots=True)
-class Watch:
-    """What the watching session has seen.
-
-    Attributes:
-        gave_up: why the build was cancelled.
-        over: set when the build has ended.
-    """
-
-    gave_up: str | None = None
-    over: threading.Event = field(default_factory=threading.Event)
+__all__ = ["Watch", "watched"]
 
 
 @contextmanager
 def watched(bench: Workbench, number: int) -> Generator[Watch]:
-    """Watch the build that the workbench's session runs in the block.
-
-    A build that waits for one and the same session longer than `locks.give_up_after` is
-    cancelled. Without a second session the build goes on unwatched.
-    """
-    watch = Watch()
-    thread = threading.Thread(target=_watch, args=(bench, number, watch), daemon=True)
-    thread.start()
-    try:
+    """Watch the rebuild of that number in our history, see `build_monitor.watched`."""
+    with build_monitor.watched(bench, lambda oid: note_new_oid(bench.store, number, oid)) as watch:
         yield watch
-    finally:
-        watch.over.set()
-        thread.join()
-
-
-def _watch(bench: Workbench, number: int, watch: Watch) -> None:
-    policy = bench.policy
-    url = policy.database.url
-    timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
-    name = f"maintenance watch {policy.database.name}"
-    try:
-        address = url.resolve(bench.environ)
-        with closing(
-            connect(address, application=name, timeouts=timeouts, setting=url.setting)
-        ) as session:
-            _follow(bench, session, number, watch)
-    except MaintenanceError as exc:
-        bench.progress(f"the rebuild goes on unwatched: {exc}")
-    except psycopg.Error as exc:
-        bench.progress(f"the rebuild goes on unwatched: {type(exc).__name__}")
-
-
-def _follow(bench: Workbench, session: Connection, number: int, watch: Watch) -> None:
-    pid = bench.connection.info.backend_pid
-    patience = bench.policy.locks.give_up_after.total_seconds()
-    noted: int | None = None
-    waited_for, since = None, time.monotonic()
-    while not watch.over.wait(EVERY_S):
-        (row,) = fetch(session, "bloat", "find_build", {"pid": pid})
-        if row.index_oid is not None and row.index_oid != noted:
-            note_new_oid(bench.store, number, row.index_oid)
-            noted = row.index_oid
-        if row.locker_pid != waited_for:
-            waited_for, since = row.locker_pid, time.monotonic()
-            if waited_for is not None:
-                bench.progress(f"the rebuild waits for pid {waited_for} ({row.locker})")
-        if waited_for is not None and time.monotonic() - since > patience:
-            watch.gave_up = (
-                f"waited {patience:.0f} s for pid {waited_for} ({row.locker}) and gave up"
-            )
-            bench.connection.cancel_safe()
-            since = time.monotonic()

@@ -10,10 +10,11 @@ from maintenance.engine.look import Look
 from maintenance.engine.plans import Plan
 from maintenance.engine.requests import Request
 from maintenance.engine.subject import Subject
-from maintenance.engine.workbench import Executor, run_steps
+from maintenance.engine.workbench import Executor
 from maintenance.matviews import observe as observing
 from maintenance.matviews import plan as planner
 from maintenance.matviews.explained import explained
+from maintenance.matviews.indexing import index
 from maintenance.matviews.models import Seen
 from maintenance.matviews.rebuild import rebuild
 from maintenance.matviews.record import record
@@ -29,7 +30,7 @@ class Matviews(Subject[Seen]):
     executors: ClassVar[Mapping[ActionKind, Executor]] = {
         ActionKind.CREATE_MATVIEW: explained(create),
         ActionKind.REFRESH_MATVIEW: explained(refresh),
-        ActionKind.INDEX_MATVIEW: run_steps,
+        ActionKind.INDEX_MATVIEW: explained(index),
         ActionKind.REBUILD_MATVIEW: explained(rebuild),
     }
     finding_kinds = frozenset(

@@ -15,7 +15,7 @@ import psycopg
 from maintenance.errors import MaintenanceError
 from maintenance.matviews.models import Definition
 from maintenance.policy import Policy
-from maintenance.server.session import Connection, explain, milliseconds, run_sql
+from maintenance.server.session import Connection, explain, milliseconds, owner_path, run_sql
 
 _PROBE = "pg_temp.maintenance_definition"
 
@@ -48,7 +48,7 @@ def as_temporary_view(connection: Connection, policy: Policy, query: str) -> Gen
         run_sql(
             connection,
             f"BEGIN; SET LOCAL lock_timeout = '50ms'; SET LOCAL statement_timeout = {cap};"
-            f" SET LOCAL search_path = {policy.database.search_path};"
+            f" SET LOCAL search_path = {owner_path(policy.database.search_path)};"
             f" CREATE VIEW {_PROBE} AS {query}\n; SET LOCAL search_path = ''",
         )
         row = connection.execute(

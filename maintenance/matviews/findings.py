@@ -8,6 +8,7 @@ from maintenance.matviews.freshness import judge_all, moments_of
 from maintenance.matviews.graph import in_circles
 from maintenance.matviews.models import Matview, Seen
 from maintenance.matviews.reads import reads_of
+from maintenance.matviews.statements import grant_statements, is_unindexed, owner_statements
 from maintenance.names import QualifiedName
 from maintenance.policy import MatviewPolicy, Policy
 
@@ -36,7 +37,8 @@ def _of_view(
             FindingKind.MATVIEW_UNPOPULATED,
             Severity.ERROR,
             view.name,
-            "was never filled: every query on it fails; the next run fills it",
+            f"was never filled: every query on it fails; {_outlook(view)}",
+            data=_last_error(view),
         )
     else:
         yield from _stale(section, view, now, right)
@@ -50,6 +52,12 @@ def _of_view(
         )
     yield from _index(section, view)
     yield from _drift(section, view, seen)
+
+
+def _outlook(view: Matview) -> str:
+    if view.failure is not None:
+        return f"the last try to fill it failed: {view.failure.error}"
+    return "the next run fills it" if view.may_refresh else "this role may not fill it"
 
 
 def _stale(
@@ -88,8 +96,17 @@ def _why(view: Matview) -> str:
 
 
 def _index(section: MatviewPolicy, view: Matview) -> Iterator[Finding]:
-    declared = set(section.unique_index)
-    if declared and declared not in map(set, view.unique_keys):
+    if is_unindexed(section, view) and view.obstacle is not None:
+        yield _finding(
+            FindingKind.MATVIEW_NO_UNIQUE_INDEX,
+            Severity.ERROR,
+            view.name,
+            f"has no unique index on ({', '.join(section.unique_index)}): {view.obstacle.text}",
+            view.obstacle.n_duplicates,
+            None if view.obstacle.n_duplicates is None else 0,
+            dict(view.obstacle.data),
+        )
+    elif is_unindexed(section, view):
         fate = "the next run makes it" if view.is_owner else f"only {view.owner} can make it"
         yield _finding(
             FindingKind.MATVIEW_NO_UNIQUE_INDEX,
@@ -120,33 +137,63 @@ def _index(section: MatviewPolicy, view: Matview) -> Iterator[Finding]:
 
 def _drift(section: MatviewPolicy, view: Matview, seen: Seen) -> Iterator[Finding]:
     definition = seen.definitions.get(section.name)
-    if definition is None:
-        return
-    if definition.refused:
+    if definition is not None and definition.refused:
         yield _finding(
             FindingKind.MATVIEW_DEFINITION_DRIFT,
             Severity.ERROR,
             view.name,
             f"the server refuses its file: {definition.refused}",
         )
-    elif definition.differs:
+        return
+    texts: list[str] = []
+    data: dict[str, object] = {}
+    if definition is not None and definition.differs:
+        texts.append(
+            "is defined otherwise than its file says; replace it by:"
+            f" maintenance rebuild --matview {view.name}"
+        )
+        data["difference"] = definition.differs
+    for text, statements in _rights(view, seen):
+        texts.append(f"{text}: {'; '.join(statements)}")
+        data["sql"] = list(statements)
+    if texts:
         yield _finding(
             FindingKind.MATVIEW_DEFINITION_DRIFT,
             Severity.WARN,
             view.name,
-            "is defined otherwise than its file says; replace it by:"
-            f" maintenance rebuild --matview {view.name}",
-            data={"difference": definition.differs},
+            "; ".join(texts),
+            data=data,
         )
+
+
+def _rights(view: Matview, seen: Seen) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Say what a view lacks of the owner and the rights that it is to have."""
+    wanted = seen.ownership.get(view.name)
+    if wanted is None:
+        return
+    if wanted.owner is not None and wanted.owner != view.owner:
+        ours = view.owner == seen.role
+        risk = ", so that each refresh runs its query with this software's rights" if ours else ""
+        yield (
+            f"belongs to {view.owner} and not to {wanted.owner}{risk}",
+            owner_statements(view.name, wanted),
+        )
+    elif wanted.lacking:
+        roles = ", ".join(role or "public" for role, _ in wanted.lacking)
+        yield f"can't be read by {roles}", grant_statements(view.name, wanted.lacking)
 
 
 def _missing(section: MatviewPolicy, view: Matview | None, seen: Seen) -> Finding:
     definition = seen.definitions.get(section.name)
+    ownership = seen.ownership.get(section.name)
     severity = Severity.ERROR
     if view is not None:
         text = "is no materialized view, but something else bears its name"
     elif definition is not None and definition.refused:
         text = f"does not exist, and the server refuses its file: {definition.refused}"
+    elif definition is not None and ownership is not None and ownership.refused is not None:
+        reason = ownership.refused.removeprefix(f"{section.name}: ")
+        text = f"does not exist, and can't be created: {reason}"
     elif definition is not None:
         severity, text = Severity.WARN, "does not exist; the next run creates it from its file"
     else:

@@ -5,12 +5,18 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from maintenance.matviews.models import Fingerprint, Function, Node, Relation
+from maintenance.matviews.models import Fingerprint, Function, Node, Relation, Type
 from maintenance.matviews.rules import FIRST_USER_OID, Used, used_by
-from maintenance.matviews.steady import NAMES_OF_OBJECTS, unsteadiness
+from maintenance.matviews.steady import (
+    prints_anything,
+    unknown_types,
+    unsteadiness,
+    unsteady_input,
+    unsteady_output,
+)
 from maintenance.names import QualifiedName
 
-_READABLE_KINDS = frozenset("rpvm")
+_READABLE_KINDS = frozenset("rpvmc")
 _KINDS = {"f": "a foreign table", "S": "a sequence"}
 
 
@@ -21,19 +27,23 @@ class Catalog:
     Attributes:
         edges: what each node reads directly, with whether a partition is being detached.
         functions: by OID, those that pg_depend leaves out too.
-        operators: the function behind each operator.
-        types: for each type, the parts it is made of with their shapes.
+        operators: the functions behind each operator.
+        parts: for each type, all that it is made of, itself too.
         epoch: what must be the same for counters to be comparable.
         counts: whether the server counts rows at all.
+        settings: those that are configured otherwise than the server comes with.
+        used: what each stored query uses; domains have some as well.
     """
 
     edges: Mapping[Node, Collection[tuple[Node, bool]]]
     relations: Mapping[int, Relation]
     functions: Mapping[int, Function] = field(default_factory=dict[int, Function])
-    operators: Mapping[int, int] = field(default_factory=dict[int, int])
-    types: Mapping[int, Mapping[int, str]] = field(default_factory=dict[int, Mapping[int, str]])
+    operators: Mapping[int, Collection[int]] = field(default_factory=dict[int, Collection[int]])
+    types: Mapping[int, Type] = field(default_factory=dict[int, Type])
+    parts: Mapping[int, Collection[int]] = field(default_factory=dict[int, Collection[int]])
     epoch: tuple[str | None, ...] = ()
     counts: bool = True
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
     used: Mapping[Node, Used] = field(default_factory=dict[Node, Used])
 
 
@@ -42,7 +52,7 @@ def read_trees(
 ) -> dict[Node, Used]:
     """Read all stored queries, each once."""
     trees = {Node("relation", each.oid): each.rule for each in relations.values()}
-    trees |= {Node("function", each.oid): each.body for each in functions}
+    trees |= {Node("function", each.oid): each.tree for each in functions}
     return {node: used_by(tree) for node, tree in trees.items() if tree is not None}
 
 
@@ -88,66 +98,119 @@ def fingerprint_of(
         for n, _ in reached
         if n.oid in catalog.relations and n.kind == "relation"
     ]
-    trees = [
-        catalog.used[node]
+    own = [
+        node
         for node, _ in [*reached, (Node("relation", root), False)]
-        if node in catalog.used and not _is_matview(catalog, node, root)
+        if not _is_other_matview(catalog, node, root)
     ]
-    functions = _functions(catalog, reached, trees)
-    types = _types(catalog, relations, trees)
+    using = _Using(catalog)
+    using.add_nodes(using.add_types(oid for r in relations for oid in r.types))
+    using.add_nodes(own)
+    known = {relation.oid for relation in relations} | {root}
     return Fingerprint(
         leaves={str(r.oid): r.counters for r in relations if r.holds_rows},
-        shape=_digest(reached, relations, functions, types),
+        shape=_digest(reached, relations, using.functions.values(), using.types.values()),
         epoch=catalog.epoch,
         upstream={str(r.name): refreshed[r.name] for r in relations if r.name in refreshed},
-        unprovable=tuple(dict.fromkeys(_unprovable(catalog, relations, trees, functions, types))),
+        settings=catalog.settings,
+        unprovable=tuple(dict.fromkeys(_unprovable(catalog, relations, using, known))),
     )
 
 
-def _is_matview(catalog: Catalog, node: Node, root: int) -> bool:
+def _is_other_matview(catalog: Catalog, node: Node, root: int) -> bool:
     """Whether a node's tree says how another view is made, which its rows say already."""
-    return node.kind == "relation" and node.oid != root and catalog.relations[node.oid].kind == "m"
+    if node.kind != "relation" or node.oid == root:
+        return False
+    relation = catalog.relations.get(node.oid)
+    return relation is not None and relation.kind == "m"
 
 
-def _functions(
-    catalog: Catalog, reached: Iterable[tuple[Node, bool]], trees: Iterable[Used]
-) -> list[Function]:
-    oids = {node.oid for node, _ in reached if node.kind == "function"}
-    for tree in trees:
-        oids |= tree.functions
-        oids |= {catalog.operators[oid] for oid in tree.operators if oid in catalog.operators}
-    return [catalog.functions[oid] for oid in sorted(oids) if oid in catalog.functions]
+@dataclass(slots=True)
+class _Using:
+    """Everything that the queries of one view use, down to the functions of types.
 
+    Attributes:
+        lost: what could not be looked up, in words.
+    """
 
-def _types(
-    catalog: Catalog, relations: Iterable[Relation], trees: Iterable[Used]
-) -> dict[int, str]:
-    oids = {oid for relation in relations for oid in relation.types}
-    oids |= {oid for tree in trees for oid in tree.types}
-    parts = {oid: "" for oid in oids if oid < FIRST_USER_OID}
-    for oid in oids - parts.keys():
-        parts |= catalog.types.get(oid, {})
-    return parts
+    catalog: Catalog
+    functions: dict[int, Function] = field(default_factory=dict[int, Function])
+    types: dict[int, Type] = field(default_factory=dict[int, Type])
+    trees: dict[Node, Used] = field(default_factory=dict[Node, Used])
+    lost: list[str] = field(default_factory=list[str])
+
+    def add_nodes(self, nodes: Iterable[Node]) -> None:
+        waiting = list(nodes)
+        while waiting:
+            node = waiting.pop()
+            if node.kind == "function":
+                waiting += self._add_function(node.oid)
+            if node in self.trees or node not in self.catalog.used:
+                continue
+            self.trees[node] = used = self.catalog.used[node]
+            waiting += [Node("function", oid) for oid in used.functions - self.functions.keys()]
+            for oid in used.operators:
+                behind = self.catalog.operators.get(oid)
+                if behind is None:
+                    self.lost.append(f"operator {oid}, which is gone")
+                waiting += [Node("function", each) for each in behind or ()]
+            waiting += self.add_types(used.types)
+
+    def add_types(self, oids: Iterable[int]) -> list[Node]:
+        """Add types with all their parts; return what their constraints and casts are."""
+        found: list[Node] = []
+        for oid in oids:
+            if oid not in self.catalog.parts:
+                self.lost.append(f"type {oid}, which is gone")
+            for part in self.catalog.parts.get(oid, ()):
+                if part in self.types:
+                    continue
+                self.types[part] = type_ = self.catalog.types[part]
+                found += [Node("type", part), *(Node("function", f) for f in type_.functions)]
+        return found
+
+    def parts_of(self, oids: Iterable[int]) -> list[Type]:
+        """Return types with all their parts."""
+        parts = {part for oid in oids for part in self.catalog.parts.get(oid, ())}
+        return [self.catalog.types[part] for part in sorted(parts)]
+
+    def _add_function(self, oid: int) -> list[Node]:
+        if oid in self.functions:
+            return []
+        function = self.catalog.functions.get(oid)
+        if function is None:
+            self.lost.append(f"function {oid}, which is gone")
+            return []
+        self.functions[oid] = function
+        return [Node("function", part) for part in function.parts]
 
 
 def _unprovable(
-    catalog: Catalog,
-    relations: Iterable[Relation],
-    trees: Iterable[Used],
-    functions: Iterable[Function],
-    types: Collection[int],
+    catalog: Catalog, relations: Iterable[Relation], using: _Using, known: Collection[int]
 ) -> Iterator[str]:
     if not catalog.counts:
         yield "track_counts is off, so that changes are not counted"
     for relation in relations:
         yield from _hidden_changes(relation)
-    for tree in trees:
+    for tree in using.trees.values():
         yield from (f"it uses {words}" for words in tree.unsteady)
-    for function in functions:
+        if tree.relations - set(known):
+            yield "it reads a relation through a type or an operator, where it is not followed"
+    for function in using.functions.values():
         if reason := unsteadiness(function):
             yield f"it calls {reason}"
-    if NAMES_OF_OBJECTS & set(types):
-        yield "it holds regclass or its like, whose text follows the catalog"
+    yield from (f"it uses {words}" for words in using.lost)
+    yield from unknown_types(using.types.values())
+    yield from _conversions(catalog, using)
+
+
+def _conversions(catalog: Catalog, using: _Using) -> Iterator[str]:
+    """Say which values are turned into text, or read from it, in a way that is not proven."""
+    prints = any(tree.prints for tree in using.trees.values())
+    if prints or any(map(prints_anything, using.functions.values())):
+        yield from unsteady_output(using.types.values(), catalog.functions)
+    parsed = {oid for tree in using.trees.values() for oid in tree.parsed}
+    yield from unsteady_input(using.parts_of(parsed), catalog.functions)
 
 
 def _hidden_changes(relation: Relation) -> Iterator[str]:
@@ -163,12 +226,12 @@ def _digest(
     reached: Iterable[tuple[Node, bool]],
     relations: Iterable[Relation],
     functions: Iterable[Function],
-    types: Mapping[int, str],
+    types: Iterable[Type],
 ) -> str:
     facts = [
         sorted([*node, pending] for node, pending in reached),
         sorted([r.oid, str(r.name), r.shape, r.row_security] for r in relations),
         sorted([f.oid, f.version] for f in functions if f.oid >= FIRST_USER_OID),
-        sorted(types.items()),
+        sorted([t.oid, t.shape] for t in types),
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -29,6 +29,10 @@ class Function:
         kind: `f` function, `a` aggregate, `w` window function.
         version: changes with its definition.
         body: the tree of an SQL-standard body; None where there is none.
+        defaults: the trees of its arguments' defaults, which calls leave to the planner.
+        extension: that it belongs to.
+        parts: the functions of an aggregate.
+        is_constructor: whether it is the server's own for ranges of a type.
     """
 
     oid: int
@@ -38,6 +42,40 @@ class Function:
     kind: str
     version: str
     body: str | None = None
+    defaults: str | None = None
+    extension: str | None = None
+    parts: tuple[int, ...] = ()
+    is_constructor: bool = False
+
+    @property
+    def tree(self) -> str | None:
+        """Everything of it that can be looked into."""
+        return " ".join(filter(None, (self.body, self.defaults))) or None
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A type that values on the way have, or a part of one.
+
+    Attributes:
+        kind: pg_type.typtype.
+        shape: changes with its definition, its labels, attributes and constraints.
+        input: the function that reads it from text.
+        output: the function that writes it as text.
+        functions: others that its values go through, such as a range's canonical one.
+        has_own_class: whether a btree or hash operator class was made for it.
+    """
+
+    oid: int
+    name: str
+    kind: str
+    shape: str
+    is_array: bool = False
+    input: int = 0
+    output: int = 0
+    functions: tuple[int, ...] = ()
+    extension: str | None = None
+    has_own_class: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +86,7 @@ class Relation:
         kind: pg_class.relkind.
         shape: changes with its definition, its columns and their types.
         types: of its columns.
-        rule: the tree of its query, for views.
+        rule: the tree of its query, for views; of its virtual columns, for tables.
     """
 
     oid: int
@@ -75,12 +113,14 @@ class Session:
         is_visible: False where we lack the right to see what it does.
         open_since: since when a transaction or statement of it may run; None while it is idle.
         changed_at: since when it is in the state in which it is.
+        is_streaming: whether it sends decoded changes since `open_since`, and does nothing else.
     """
 
     pid: int
     is_visible: bool
     open_since: datetime | None
     changed_at: datetime | None
+    is_streaming: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +141,7 @@ class Fingerprint:
         shape: a digest of definitions, columns and types on the way.
         epoch: what must be the same for counters to be comparable.
         upstream: the newest refresh that changed each other view of ours which it reads.
+        settings: those that are configured otherwise than the server comes with.
         unprovable: why equal fingerprints would prove nothing; empty where they do.
     """
 
@@ -108,6 +149,7 @@ class Fingerprint:
     shape: str
     epoch: tuple[str | None, ...]
     upstream: Mapping[str, int]
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
     unprovable: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
@@ -117,7 +159,40 @@ class Fingerprint:
             "shape": self.shape,
             "epoch": list(self.epoch),
             "upstream": dict(self.upstream),
+            "settings": dict(self.settings),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Whom a view belongs to, or is to belong to, and who may read it.
+
+    Attributes:
+        owner: the role that it is to have; None where none was found.
+        grants: pairs of a role and a right; the role is None for all.
+        lacking: those of `grants` that a view which exists lacks.
+        refused: why no view can be made so; None where it can.
+    """
+
+    owner: str | None = None
+    grants: tuple[tuple[str | None, str], ...] = ()
+    lacking: tuple[tuple[str | None, str], ...] = ()
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexObstacle:
+    """Why a view can't have its unique index.
+
+    Attributes:
+        text: in words, after `has no unique index on (…): `.
+        data: what there is to know, such as the values that are there more than once.
+        n_duplicates: how many values are there more than once.
+    """
+
+    text: str
+    data: Mapping[str, object] = field(default_factory=dict[str, object])
+    n_duplicates: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +207,8 @@ class Matview:
         reads: views of the policy that it reads, directly or through plain views and functions.
         baseline: its newest refresh on record.
         failure: its last refresh, where that failed.
+        columns: their names.
+        obstacle: why its declared unique index can't be made.
     """
 
     name: QualifiedName
@@ -148,6 +225,8 @@ class Matview:
     reads: frozenset[QualifiedName] = frozenset()
     baseline: Refresh | None = None
     failure: Refresh | None = None
+    columns: tuple[str, ...] = ()
+    obstacle: IndexObstacle | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +255,8 @@ class Seen:
         definitions: what the files mean to the server, as far as it could be asked.
         labels: names of relations, by OID, for reasons.
         near: for names that nothing bears, those that come near.
+        ownership: of views to be made, and of those that belong to this role.
+        role: this software's own.
     """
 
     views: Mapping[QualifiedName, Matview]
@@ -191,6 +272,10 @@ class Seen:
     near: Mapping[QualifiedName, tuple[str, ...]] = field(
         default_factory=dict[QualifiedName, tuple[str, ...]]
     )
+    ownership: Mapping[QualifiedName, Ownership] = field(
+        default_factory=dict[QualifiedName, Ownership]
+    )
+    role: str = ""
 
 
 FLUSH_LAG = timedelta(seconds=71)

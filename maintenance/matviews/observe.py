@@ -1,15 +1,18 @@
 """One look at all views of a policy: what they are, what they read, what is on record."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from maintenance.engine.look import Look
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.matviews.definitions import as_temporary_view, compare, identity_of
 from maintenance.matviews.fingerprint import Catalog, closure, fingerprint_of
+from maintenance.matviews.indexing import find_obstacle
 from maintenance.matviews.models import Definition, Matview, Moment, Node, Seen
+from maintenance.matviews.ownership import read_ownership
 from maintenance.matviews.reading import read_catalog, read_moment
+from maintenance.matviews.statements import is_unindexed
 from maintenance.matviews.written import written_reads
 from maintenance.names import QualifiedName
 from maintenance.policy import MatviewPolicy, Policy
@@ -52,6 +55,9 @@ def observe(look: Look) -> Seen:
         for section in policy.matviews
         if section.definition is not None
     }
+    views = _with_obstacles(look.connection, policy, views)
+    with brief(look.connection, policy.observe.time_cap, "reading owners of views"):
+        ownership = read_ownership(look.connection, policy.matviews, views)
     names = [section.name for section in policy.matviews]
     written = {
         name: written_reads(query, policy.database.search_path, names) - {name}
@@ -65,7 +71,22 @@ def observe(look: Look) -> Seen:
         definitions=dict(_definitions(look, views, queries, written)),
         labels={str(oid): str(each.name) for oid, each in catalog.relations.items()},
         near={name: look.snapshot.missing.get(name, ()) for name in names if name not in views},
+        ownership=ownership,
+        role=look.connection.info.user,
     )
+
+
+def _with_obstacles(
+    connection: Connection, policy: Policy, views: Mapping[QualifiedName, Matview]
+) -> dict[QualifiedName, Matview]:
+    """Say of views that lack their unique index what keeps them from having it."""
+    found = dict(views)
+    for section in policy.matviews:
+        view = views.get(section.name)
+        if view is not None and view.kind == "m" and is_unindexed(section, view):
+            obstacle = find_obstacle(connection, policy, section, view)
+            found[section.name] = replace(view, obstacle=obstacle)
+    return found
 
 
 def see(
@@ -170,6 +191,7 @@ def _view(
         reads=_reads(catalog, reached, ours) - {section.name},
         baseline=ledger.refreshes.get(str(section.name)),
         failure=ledger.failures.get(str(section.name)),
+        columns=tuple(row.column_names),
     )
 
 

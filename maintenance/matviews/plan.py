@@ -10,13 +10,14 @@ from maintenance.engine.requests import Request
 from maintenance.matviews.findings import findings
 from maintenance.matviews.freshness import judge_all
 from maintenance.matviews.graph import in_order
-from maintenance.matviews.models import Matview, Seen
+from maintenance.matviews.models import Matview, Ownership, Seen
 from maintenance.matviews.proof import AFTER_ANOTHER, Verdict, proof_in_words
 from maintenance.matviews.reads import reads_of
 from maintenance.matviews.statements import (
     CONCURRENTLY,
     create_statements,
     index_statement,
+    is_unindexed,
     refresh_statement,
 )
 from maintenance.names import QualifiedName, parse_name
@@ -72,6 +73,7 @@ def _plan_view(making: _Plan, section: MatviewPolicy, view: Matview | None) -> N
 def _plan_creation(making: _Plan, section: MatviewPolicy) -> None:
     definition = making.seen.definitions.get(section.name)
     query = making.seen.queries.get(section.name)
+    ownership = making.seen.ownership.get(section.name)
     if definition is None or definition.refused or query is None:
         return
     _add(
@@ -82,12 +84,13 @@ def _plan_creation(making: _Plan, section: MatviewPolicy) -> None:
             table=str(section.name),
             steps=(
                 Step(
-                    create_statements(section, query),
+                    create_statements(section, query, ownership),
                     locks=(Lock(str(section.name), LockMode.ACCESS_EXCLUSIVE),),
                 ),
             ),
             reason="it does not exist, and its definition is declared",
             after=_before(making, section.name),
+            refused=ownership.refused if ownership is not None else None,
         ),
     )
 
@@ -132,6 +135,9 @@ def _add(making: _Plan, action: Action) -> None:
 
 def _rebuild_action(section: MatviewPolicy, view: Matview, seen: Seen) -> Action:
     query, definition = seen.queries.get(section.name), seen.definitions.get(section.name)
+    ownership = replace(
+        seen.ownership.get(section.name, Ownership()), owner=owner_of_rebuilt(section, view, seen)
+    )
     refused = None
     if query is None:
         refused = f"{view.name}: no definition of it is declared"
@@ -145,20 +151,27 @@ def _rebuild_action(section: MatviewPolicy, view: Matview, seen: Seen) -> Action
         table=str(view.name),
         steps=(
             Step(
-                create_statements(section, query or "SELECT"),
+                create_statements(section, query or "SELECT", ownership),
                 locks=(Lock(str(view.name), LockMode.ACCESS_EXCLUSIVE),),
             ),
         ),
         reason="it was asked for",
-        preconditions={"oid": view.oid},
-        refused=refused,
+        preconditions={"oid": view.oid, "owner": ownership.owner, "grants": list(ownership.grants)},
+        refused=refused or ownership.refused,
     )
 
 
+def owner_of_rebuilt(section: MatviewPolicy, view: Matview, seen: Seen) -> str:
+    """Return whom a view is to belong to when it is made anew: as before, unless it is ours."""
+    wanted = seen.ownership.get(section.name)
+    if wanted is None or wanted.owner is None or wanted.refused is not None:
+        return section.owner or view.owner
+    return wanted.owner
+
+
 def lacks_index(section: MatviewPolicy, view: Matview) -> bool:
-    """Whether the view's declared unique index is not there, or can't be used."""
-    declared = set(section.unique_index)
-    return bool(declared) and view.is_owner and declared not in map(set, view.unique_keys)
+    """Whether the view's declared unique index is to be made, and can be."""
+    return is_unindexed(section, view) and view.is_owner and view.obstacle is None
 
 
 def _index_action(section: MatviewPolicy, view: Matview) -> Action:
@@ -178,6 +191,9 @@ def _refresh_action(
     section: MatviewPolicy, view: Matview, reason: str, waits: tuple[str, ...]
 ) -> Action:
     mode = choose_mode(section, view)
+    refused = None
+    if mode == CONCURRENTLY and not view.unique_keys and view.obstacle is not None:
+        refused = f"{view.name}: can't be refreshed concurrently: {view.obstacle.text}"
     mode_lock = LockMode.EXCLUSIVE if mode == CONCURRENTLY else LockMode.ACCESS_EXCLUSIVE
     steps = [Step((refresh_statement(view.name, mode),), locks=(Lock(str(view.name), mode_lock),))]
     if lacks_index(section, view) and view.is_populated:
@@ -193,6 +209,7 @@ def _refresh_action(
         reason=reason,
         after=waits,
         preconditions={"oid": view.oid},
+        refused=refused,
     )
 
 

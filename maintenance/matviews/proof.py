@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from maintenance.matviews.models import FLUSH_LAG, Counters, Fingerprint, Matview, Moment, Seen
+from maintenance.matviews.models import (
+    FLUSH_LAG,
+    Counters,
+    Fingerprint,
+    Matview,
+    Moment,
+    Seen,
+    Session,
+)
 from maintenance.store.ledger import Refresh
 
 AFTER_ANOTHER = "a view that it reads is refreshed before"
@@ -40,7 +48,7 @@ def judge(view: Matview, seen: Seen) -> Verdict:
         return Verdict(obstacle)
     assert view.baseline is not None, "no baseline is an obstacle"
     assert view.baseline.as_of is not None, "a refresh that succeeded has its moment"
-    as_of = max(view.baseline.as_of, proven_until(seen.moment))
+    as_of = max(view.baseline.as_of, proven_until(seen.moment, view.baseline.started_at))
     return Verdict("nothing that it reads has changed", as_of)
 
 
@@ -71,6 +79,8 @@ def changes(
     found = now.as_json()
     if base.get("epoch") != found["epoch"]:
         yield "the server or its statistics began anew since the last refresh"
+    if base.get("settings") != found["settings"]:
+        yield _configured(base.get("settings"), now.settings)
     if base.get("shape") != found["shape"]:
         yield "definitions, columns, types or partitions on the way have changed"
     if base.get("upstream") != found["upstream"]:
@@ -78,6 +88,15 @@ def changes(
     before = base.get("leaves")
     if before != found["leaves"]:
         yield _moved(cast("dict[str, list[int]]", before or {}), now.leaves, labels)
+
+
+def _configured(before: object, now: Mapping[str, str]) -> str:
+    """Name the settings that have changed."""
+    if not isinstance(before, dict):
+        return "the settings of its last refresh are not on record"
+    old = cast("dict[str, str]", before)
+    names = sorted(name for name in old.keys() | now.keys() if old.get(name) != now.get(name))
+    return f"settings have changed: {', '.join(names)}"
 
 
 def _moved(
@@ -113,8 +132,16 @@ def _unseen_writers(base: Refresh, moment: Moment) -> Iterator[str]:
         yield f"the session with pid {used[0]} may hold changes that are not counted yet"
 
 
-def proven_until(moment: Moment) -> datetime:
+def _streams_since(session: Session, moment: datetime) -> bool:
+    return session.open_since is not None and session.open_since <= moment
+
+
+def proven_until(moment: Moment, since: datetime | None = None) -> datetime:
     """Return the moment up to which every commit must be in the counters.
+
+    Args:
+        moment: when counters were read, and what other sessions did then.
+        since: the start of the refresh; what was committed before is in the view.
 
     A session that has been idle for longer than it may keep its counts has delivered them. Any
     other may hold those of commits shortly before it began what it does now: between two
@@ -122,6 +149,8 @@ def proven_until(moment: Moment) -> datetime:
     """
     keeping = [moment.read_at]
     for session in moment.sessions:
+        if session.is_streaming and since is not None and _streams_since(session, since):
+            continue
         busy_since = session.open_since or session.changed_at
         if busy_since is None:
             busy_since = moment.read_at

@@ -18,13 +18,26 @@ from maintenance.engine.workbench import Workbench
 from maintenance.errors import MaintenanceError
 from maintenance.matviews.observe import fingerprint_of_query
 from maintenance.matviews.refresh import section_of
-from maintenance.matviews.statements import index_statement
+from maintenance.matviews.statements import (
+    create_empty,
+    give_to,
+    grant_statements,
+    index_statement,
+    refresh_statement,
+)
 from maintenance.matviews.telling import telling
 from maintenance.matviews.writing import Entry, Written, counting, run_counted
 from maintenance.names import QualifiedName, literal, parse_name, quote
 from maintenance.policy import MatviewPolicy
 from maintenance.policy.viewsql import read_view_query
-from maintenance.server.session import Connection, explain, fetch, rollback_quietly, run_sql
+from maintenance.server.session import (
+    Connection,
+    explain,
+    fetch,
+    owner_path,
+    rollback_quietly,
+    run_sql,
+)
 
 _MARK = "rebuild_of"
 
@@ -61,7 +74,7 @@ def rebuild(bench: Workbench, action: Action) -> Mapping[str, Any]:
 
     def work() -> Written:
         _remove_leftover(bench, section.name)
-        beside, written = _build(bench, section, query, oid, dependents)
+        beside, written = _build(bench, section, query, action, dependents)
         bench.run(_swap(beside))
         return written
 
@@ -112,18 +125,26 @@ def _build(
     bench: Workbench,
     section: MatviewPolicy,
     query: str,
-    oid: int,
+    action: Action,
     dependents: Sequence[tuple[str, str]],
 ) -> tuple[_Beside, Written]:
-    """Build the new view in one transaction, with all that the old one has."""
+    """Build the new view in one transaction, with all that the old one has.
+
+    It belongs to its owner before it is filled, so that its query runs with that role's rights.
+    """
     connection, beside = bench.connection, beside_name(section.name)
+    oid, owner = int(action.preconditions["oid"]), action.preconditions["owner"]
     create = (
         "BEGIN",
         "SET LOCAL statement_timeout = 0",
         "SET LOCAL lock_timeout = 0",
-        f"SET LOCAL search_path = {bench.policy.database.search_path}",
+        f"SET LOCAL search_path = {owner_path(bench.policy.database.search_path)}",
+        "SET LOCAL row_security = on",  # as at a refresh of the owner's
         "SELECT pg_catalog.statement_timestamp()",
-        f"CREATE MATERIALIZED VIEW {beside} AS {query}\n",
+        create_empty(beside, query),
+        *give_to(beside, owner),
+        *grant_statements(beside, [(to, right) for to, right in action.preconditions["grants"]]),
+        refresh_statement(beside, "plain"),
         "SET LOCAL search_path = ''",
         counting(str(beside)),
     )

@@ -1,15 +1,17 @@
 """Carrying out actions on views: fingerprint first, then the work, then the record."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from maintenance.engine.actions import Action
+from maintenance.engine.actions import Action, Step
 from maintenance.engine.workbench import Workbench
 from maintenance.errors import MaintenanceError, NotNeededError
+from maintenance.matviews.indexing import build, find_obstacle
 from maintenance.matviews.models import Matview, Seen
 from maintenance.matviews.observe import fingerprint_of_query, see
 from maintenance.matviews.proof import AFTER_ANOTHER, judge
-from maintenance.matviews.statements import CONCURRENTLY, refresh_statement
+from maintenance.matviews.statements import CONCURRENTLY, is_unindexed, refresh_statement
 from maintenance.matviews.telling import telling
 from maintenance.matviews.writing import Entry, fill, no_later_than_sources
 from maintenance.names import QualifiedName, parse_name
@@ -28,12 +30,35 @@ def refresh(bench: Workbench, action: Action) -> Mapping[str, Any]:
     view = _seen_again(bench, action)
     *before, last = action.steps
     for step in before:
-        bench.run(step)
+        build(bench, section_of(bench.policy, view.name), view.oid, step)
     concurrent = last.statements[0] == refresh_statement(view.name, CONCURRENTLY)
     mode = CONCURRENTLY if concurrent else "plain" if view.is_populated else "populate"
     section = section_of(bench.policy, view.name)
     entry = Entry(bench, action, view, mode)
-    return telling(bench, section, lambda: entry.about(lambda: fill(bench, last, as_owner=True)))
+    work = partial(fill, bench, last, index_optional=True)
+    detail = telling(bench, section, lambda: entry.about(work))
+    _check_index(bench, section, last)
+    return detail
+
+
+def _check_index(bench: Workbench, section: MatviewPolicy, step: Step) -> None:
+    """Fail where a view was filled, and its unique index could not be made with it.
+
+    Raises:
+        MaintenanceError: says which values are there more than once.
+    """
+    if not any(statement.startswith("CREATE UNIQUE INDEX ") for statement in step.statements):
+        return
+    views, _, _ = see(bench.connection, bench.store, bench.policy, only=[section.name])
+    view = views.get(section.name)
+    if view is None or not is_unindexed(section, view):
+        return
+    obstacle = find_obstacle(bench.connection, bench.policy, section, view)
+    reason = obstacle.text if obstacle is not None else "the next run tries again"
+    raise MaintenanceError(
+        f"{section.name}: is filled, but has no unique index on"
+        f" ({', '.join(section.unique_index)}): {reason}"
+    )
 
 
 def _seen_again(bench: Workbench, action: Action) -> Matview:

@@ -1,7 +1,9 @@
 """The SQL of views: creating, indexing, refreshing."""
 
 import hashlib
+from collections.abc import Iterable
 
+from maintenance.matviews.models import Matview, Ownership
 from maintenance.names import MAX_NAME_BYTES, QualifiedName, cut, quote
 from maintenance.policy import MatviewPolicy
 
@@ -15,11 +17,53 @@ def refresh_statement(view: QualifiedName, mode: str) -> str:
     return f"REFRESH MATERIALIZED VIEW {how}{view}"
 
 
-def create_statements(section: MatviewPolicy, query: str) -> tuple[str, ...]:
-    """Return the statements that make a view from its query, with its unique index."""
-    create = f"CREATE MATERIALIZED VIEW {section.name} AS {query}\n"
-    index = [index_statement(section, concurrently=False)] if section.unique_index else []
-    return (create, *index)
+def create_statements(
+    section: MatviewPolicy, query: str, ownership: Ownership | None = None
+) -> tuple[str, ...]:
+    """Return the statements that make a view from its query, with its unique index.
+
+    It belongs to its owner before it is filled: its query then runs with that role's rights, not
+    with ours.
+    """
+    wanted = ownership or Ownership()
+    return (
+        create_empty(section.name, query),
+        *give_to(section.name, wanted.owner),
+        *grant_statements(section.name, wanted.grants),
+        refresh_statement(section.name, "plain"),
+        *([index_statement(section, concurrently=False)] if section.unique_index else []),
+    )
+
+
+def give_to(view: QualifiedName, owner: str | None) -> tuple[str, ...]:
+    """Return the statement that makes a role the owner of a view."""
+    return (f"ALTER MATERIALIZED VIEW {view} OWNER TO {quote(owner)}",) if owner is not None else ()
+
+
+def create_empty(view: QualifiedName, query: str) -> str:
+    """Return the statement that makes a view without running its query."""
+    return f"CREATE MATERIALIZED VIEW {view} AS {query}\nWITH NO DATA"
+
+
+def grant_statements(
+    view: QualifiedName, grants: Iterable[tuple[str | None, str]]
+) -> tuple[str, ...]:
+    """Return the statements that give rights on a view; no role means all."""
+    return tuple(
+        f"GRANT {right} ON {view} TO {'PUBLIC' if role is None else quote(role)}"
+        for role, right in grants
+    )
+
+
+def owner_statements(view: QualifiedName, ownership: Ownership) -> tuple[str, ...]:
+    """Return the statements that give an existing view the owner and the rights it lacks."""
+    return (*give_to(view, ownership.owner), *grant_statements(view, ownership.lacking))
+
+
+def is_unindexed(section: MatviewPolicy, view: Matview) -> bool:
+    """Whether a view lacks its declared unique index, or can't use it."""
+    declared = set(section.unique_index)
+    return bool(declared) and declared not in map(set, view.unique_keys)
 
 
 def index_name(section: MatviewPolicy) -> str:

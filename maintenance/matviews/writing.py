@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from maintenance.engine.actions import Action, LockMode, Step
 from maintenance.engine.workbench import Workbench
@@ -20,7 +21,14 @@ from maintenance.matviews.measuring import (
 from maintenance.matviews.models import Counters, Matview
 from maintenance.matviews.statements import CONCURRENTLY
 from maintenance.names import literal
-from maintenance.server.session import Connection, explain, milliseconds, rollback_quietly
+from maintenance.server.owner_code import name_owner_code
+from maintenance.server.session import (
+    Connection,
+    explain,
+    milliseconds,
+    owner_path,
+    rollback_quietly,
+)
 from maintenance.store import Refresh, add_refresh, newest_refreshes
 
 
@@ -41,21 +49,21 @@ class Written:
     n_deleted: int
 
 
-def fill(bench: Workbench, step: Step, *, as_owner: bool = False) -> Written:
+def fill(bench: Workbench, step: Step, *, index_optional: bool = False) -> Written:
     """Run a step that fills the view in one transaction without any limit of time.
 
     Readers and writers of the tables that it reads go on. The wait for a lock is short where
     readers of the view would queue behind it.
 
     Args:
-        bench: of the action.
-        step: its statements.
-        as_owner: whether the server runs the view's query as its owner, to whom policies apply as
-            they would at a refresh of the owner's; else rows that policies hide are an error.
+        bench: whose session and limits.
+        step: what fills the view, and perhaps makes its unique index.
+        index_optional: whether duplicates leave the view full, without that index.
 
     Raises:
         LockNotAcquiredError, MaintenanceError: nothing is done.
     """
+    statements = map(unless_duplicates, step.statements) if index_optional else step.statements
     blocks = any(lock.mode is LockMode.ACCESS_EXCLUSIVE for lock in step.locks)
     limit = bench.ladder.lock_timeout if blocks else bench.ladder.patient_lock_timeout
     text = ";\n".join(
@@ -63,10 +71,10 @@ def fill(bench: Workbench, step: Step, *, as_owner: bool = False) -> Written:
             "BEGIN",
             "SET LOCAL statement_timeout = 0",
             f"SET LOCAL lock_timeout = {milliseconds(limit)}",
-            f"SET LOCAL search_path = {bench.policy.database.search_path}",
-            f"SET LOCAL row_security = {'on' if as_owner else 'off'}",
+            f"SET LOCAL search_path = {owner_path(bench.policy.database.search_path)}",
+            "SET LOCAL row_security = on",  # as at a refresh of the owner's
             "SELECT pg_catalog.statement_timestamp()",
-            *step.statements,
+            *statements,
             counting(step.locks[0].object),
             "COMMIT",
         )
@@ -79,6 +87,17 @@ def fill(bench: Workbench, step: Step, *, as_owner: bool = False) -> Written:
     taken = bench.ladder.insist(bench.connection, step, bench.progress, attempt)
     bench.attempts = max(bench.attempts, taken)
     return found[-1]
+
+
+def unless_duplicates(statement: str) -> str:
+    """Make a statement that builds a unique index pass over duplicates, and keep all else.
+
+    The view is there and full without its index; the next look says which values are doubled.
+    """
+    if not statement.startswith("CREATE UNIQUE INDEX "):
+        return statement
+    body = f"BEGIN EXECUTE {literal(statement)}; EXCEPTION WHEN unique_violation THEN NULL; END"
+    return f"DO {literal(body)}"
 
 
 def counting(view: str) -> str:
@@ -146,8 +165,9 @@ class Entry:
         try:
             written = work()
         except MaintenanceError as exc:
-            self._note_failure(began, exc)
-            raise
+            error = self._naming_owner_code(exc)
+            self._note_failure(began, error)
+            raise error from exc.__cause__
         used = max(0, temp_bytes(connection) - before)
         entry = self._measured(replace(self._begun(began), temp_bytes=used), written)
         return replace(entry, id=self._write(entry))
@@ -162,10 +182,20 @@ class Entry:
             reason=self.action.reason,
         )
 
+    def _naming_owner_code(self, error: MaintenanceError) -> MaintenanceError:
+        """Name the function of the owner's that the error came from, where one did."""
+        connection, cause = self.bench.connection, error.__cause__
+        idle = connection.info.transaction_status is TransactionStatus.IDLE
+        if not isinstance(cause, psycopg.Error) or not idle:
+            return error
+        path = self.bench.policy.database.search_path
+        return name_owner_code(connection, cause, error, path)
+
     def _note_failure(self, began: datetime, exc: MaintenanceError) -> None:
         # The failure itself is what is told, whether or not it can be written down.
         with suppress(psycopg.Error):
-            self._write(replace(self._begun(began), error=str(exc), changed=False))
+            text = f"{exc} ({exc.hint})" if exc.hint else str(exc)
+            self._write(replace(self._begun(began), error=text, changed=False))
 
     def _measured(self, entry: Refresh, written: Written) -> Refresh:
         view, is_concurrent = self.view, self.mode == CONCURRENTLY

@@ -9,11 +9,22 @@ from maintenance.names import QualifiedName
 from maintenance.policy.paths import SqlFile, is_in_file
 from maintenance.policy.section import Section, as_written, refused
 from maintenance.policy.units import Duration
-from maintenance.policy.values import ColumnName, Cron, TableName, Text
+from maintenance.policy.values import ColumnName, Cron, RoleName, TableName, Text
 from maintenance.policy.viewsql import ViewSqlError, read_view_query
 
 Columns = Annotated[tuple[ColumnName, ...], Field(strict=False)]
 KeyColumns = Annotated[tuple[ColumnName, ...], Field(strict=False, min_length=1)]
+
+
+class GrantPolicy(Section):
+    """Rights on a view."""
+
+    to: RoleName
+    """The role; `public` for all."""
+    rights: Annotated[
+        tuple[Literal["SELECT", "MAINTAIN"], ...], Field(strict=False, min_length=1)
+    ] = ("SELECT",)
+    """What it may do; MAINTAIN needs PostgreSQL 17."""
 
 
 class MatviewPolicy(Section):
@@ -27,6 +38,10 @@ class MatviewPolicy(Section):
     """Relations it reads that its SQL can't show."""
     unique_index: Columns = ()
     """Columns whose values are unique, which a concurrent refresh needs."""
+    owner: RoleName | None = None
+    """Whom it is made for; else the owner of the schema's other views, or of the schema."""
+    grants: Annotated[tuple[GrantPolicy, ...], Field(strict=False)] = ()
+    """Who may read it, besides those who may read all other views of the schema."""
     refresh: Cron | None = None
     """When it is refreshed, in UTC; else with the nightly run."""
     mode: Literal["auto", "concurrently", "plain"] = "auto"

@@ -54,6 +54,17 @@ TableName = Annotated[
 """A relation, in schema public if none is written."""
 
 
+def _read_role(value: object) -> str:
+    text = _text(value, "a role's exact name")
+    if len(text.encode()) > MAX_NAME_BYTES:
+        raise refused(f"a role's exact name, of at most {MAX_NAME_BYTES} bytes")
+    return text
+
+
+RoleName = Annotated[str, Written(_read_role, text_schema("a role's exact name", "app_owner"))]
+"""A role, as the catalog has it."""
+
+
 def _read_column(value: object) -> str:
     text = _text(value, "a column's exact name")
     if len(text.encode()) > MAX_NAME_BYTES:

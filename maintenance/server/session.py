@@ -52,6 +52,15 @@ _PINNED = {
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "postgres",
     "bytea_output": "hex",
+    # enough digits for every double to be read back as it was
+    "extra_float_digits": "1",
+    "xmlbinary": "base64",
+    "xmloption": "content",
+    "timezone_abbreviations": "Default",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    # a limit would leave out rows at random
+    "gin_fuzzy_search_limit": "0",
     "search_path": "",
     # rows that a policy hides from us are an error, never taken for none
     "row_security": "off",

@@ -7,12 +7,8 @@
 SELECT 1 AS place, s.statement, NULL::pg_catalog.text AS index_name, NULL::pg_catalog.text AS made_name
 FROM pg_catalog.pg_class AS c
 CROSS JOIN LATERAL (
-  SELECT pg_catalog.format('ALTER MATERIALIZED VIEW %%s OWNER TO %%I', %(beside)s::pg_catalog.text,
-    pg_catalog.pg_get_userbyid(c.relowner)) AS statement
-  WHERE pg_catalog.pg_get_userbyid(c.relowner) <> current_user
-  UNION ALL
   SELECT pg_catalog.format('ALTER MATERIALIZED VIEW %%s SET (%%I = %%L)', %(beside)s::pg_catalog.text,
-    pg_catalog.split_part(o.text, '=', 1), pg_catalog.substr(o.text, pg_catalog.strpos(o.text, '=') + 1))
+    pg_catalog.split_part(o.text, '=', 1), pg_catalog.substr(o.text, pg_catalog.strpos(o.text, '=') + 1)) AS statement
   FROM pg_catalog.unnest(c.reloptions) AS o (text)
   UNION ALL
   SELECT pg_catalog.format('GRANT %%s ON %%s TO %%s%%s', a.privilege_type, %(beside)s::pg_catalog.text,

@@ -1,7 +1,7 @@
 -- list_matviews: relations by name, with what a refresh needs to know of each
 -- since: 17
 -- params: schemas text[], names text[]
--- columns: schema text, name text, oid oid, kind text, is_populated bool, n_rows float4, owner text, is_owner bool, may_refresh bool, unique_keys jsonb
+-- columns: schema text, name text, oid oid, kind text, is_populated bool, n_rows float4, owner text, is_owner bool, may_refresh bool, unique_keys jsonb, column_names text[]
 -- locks: none
 -- source: PostgreSQL manual, REFRESH MATERIALIZED VIEW; matview.c, is_usable_unique_index
 SELECT
@@ -25,7 +25,10 @@ SELECT
     JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid
     WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
       AND i.indpred IS NULL AND 0 <> ALL (i.indkey::pg_catalog.int2[]) AND x.relam = 403
-  ) AS unique_keys
+  ) AS unique_keys,
+  ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute AS a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        ORDER BY a.attnum) AS column_names
 FROM ROWS FROM (pg_catalog.unnest(%(schemas)s::pg_catalog.text[]),
                 pg_catalog.unnest(%(names)s::pg_catalog.text[])) AS w (schema, name)
 JOIN pg_catalog.pg_namespace AS n ON n.nspname = w.schema

@@ -1,9 +1,17 @@
 """When a view may be left alone: each thing that changes its content must be noticed."""
 
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
+from psycopg import pq
+from psycopg.conninfo import make_conninfo
 
 from maintenance import maintain
 from maintenance.demo.postgres import PostgresServer
@@ -11,6 +19,7 @@ from maintenance.engine.plans import Plan
 from maintenance.policy import Policy
 from tests.builders import Database, Role
 from tests.policies import make_policy
+from tests.sessions import until
 
 newest = pytest.mark.pg("== 18")
 
@@ -259,6 +268,69 @@ def test_crash_of_the_server_makes_counters_worthless(
     server.start()
     found = reason(maintain.plan(policy).plan)
     assert found == "the server or its statistics began anew since the last refresh"
+
+
+def test_two_crashes_in_a_row_hide_no_change(
+    server: PostgresServer, database: Database, tmp_path: Path
+) -> None:
+    """The server recovers by itself: it did not start anew, and its reset time is empty again."""
+    database.execute("CREATE TABLE public.t (id int); INSERT INTO public.t VALUES (1)")
+    policy = a_policy(database, tmp_path, "SELECT id FROM public.t", unique_index=["id"])
+    settle(policy)
+    kill_a_backend(database)
+    maintain.apply(policy)
+    assert reason(maintain.plan(policy).plan) is None
+    database.execute("INSERT INTO public.t VALUES (2)")
+    kill_a_backend(database)
+    found = reason(maintain.plan(policy).plan)
+    assert found == "the server or its statistics began anew since the last refresh"
+
+
+def kill_a_backend(database: Database) -> None:
+    """Kill one backend, and wait until the server has recovered from it."""
+    session = database.connect()
+    os.kill(session.info.backend_pid, signal.SIGKILL)
+
+    def is_back() -> bool:
+        with suppress(psycopg.Error):
+            return database.execute("SELECT 1") == [(1,)]
+        return False
+
+    until(session_is_gone(session))
+    until(is_back)
+
+
+def session_is_gone(session: psycopg.Connection[Any]) -> Callable[[], bool]:
+    def is_gone() -> bool:
+        try:
+            session.execute("SELECT 1")
+        except psycopg.Error:
+            return True
+        return False
+
+    return is_gone
+
+
+@newest
+def test_rows_written_through_the_replication_protocol_are_not_vouched_for(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute("CREATE TABLE public.t (id int)")
+    policy = a_policy(database, tmp_path, "SELECT id FROM public.t")
+    settle(policy)
+    options = make_conninfo(database.url, replication="database")
+    writer = pq.PGconn.connect(options.encode())
+    try:
+        for statement in (b"BEGIN", b"INSERT INTO public.t VALUES (1)"):
+            assert writer.exec_(statement).error_message == b""
+        with database.connect() as clock:
+            (open_at,) = clock.execute("SELECT clock_timestamp()").fetchone() or (None,)
+        moment = vouched_for(database, policy)
+        writer.exec_(b"COMMIT")
+    finally:
+        writer.finish()
+    assert open_at
+    assert moment is None or moment < open_at
 
 
 def test_prepared_transaction_counts_when_it_is_committed(

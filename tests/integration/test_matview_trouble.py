@@ -282,3 +282,42 @@ def test_hostile_names_are_only_names(t: Database, tmp_path: Path) -> None:
     report = maintain.apply(policy)
     assert report.ok
     assert report.results[0].detail["rows_inserted"] == 1
+
+
+UNQUALIFIED = """
+CREATE TABLE public.rate (code int PRIMARY KEY, v int); INSERT INTO public.rate VALUES (1, 2);
+CREATE FUNCTION public.rate_of(int) RETURNS int LANGUAGE plpgsql STABLE AS
+  'BEGIN RETURN (SELECT v FROM rate WHERE code = $1); END';
+CREATE MATERIALIZED VIEW public.cost AS SELECT code, public.rate_of(code) AS v FROM public.rate
+  WITH NO DATA;
+"""
+
+
+@pytest.mark.pg("< 17")
+def test_function_that_names_no_schema_finds_the_policys(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(UNQUALIFIED)
+    policy = make_policy(tmp_path, database.url, matviews=[{"name": "public.cost"}])
+    assert maintain.apply(policy).ok
+    assert database.execute("SELECT v FROM public.cost") == [(2,)]
+
+
+@newest
+def test_function_that_names_no_schema_is_named_with_what_mends_it(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(UNQUALIFIED)
+    policy = make_policy(tmp_path, database.url, matviews=[{"name": "public.cost"}])
+    remedy = "ALTER FUNCTION public.rate_of(integer) SET search_path = public"
+    for _ in range(2):
+        assert remedy in error(maintain.apply(policy))
+    (empty,) = [
+        each
+        for each in maintain.plan(policy).findings
+        if each.kind is FindingKind.MATVIEW_UNPOPULATED
+    ]
+    assert remedy in empty.data["last_error"]
+    database.execute(remedy)
+    assert maintain.apply(policy).ok
+    assert database.execute("SELECT v FROM public.cost") == [(2,)]

@@ -1,0 +1,94 @@
+"""Watching an index build from a second session: what it makes, and whom it waits for."""
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+
+import psycopg
+
+from maintenance.engine.workbench import Workbench
+from maintenance.errors import MaintenanceError
+from maintenance.server.session import Connection, Timeouts, connect, fetch
+
+EVERY_S = 0.2
+
+
+@dataclass(slots=True)
+class Watch:
+    """What the watching session has seen.
+
+    Attributes:
+        gave_up: why the build was cancelled.
+        over: set when the build has ended.
+    """
+
+    gave_up: str | None = None
+    over: threading.Event = field(default_factory=threading.Event)
+
+
+@contextmanager
+def watched(bench: Workbench, note_index: Callable[[int], None] | None = None) -> Generator[Watch]:
+    """Watch the index build that the workbench's session runs in the block.
+
+    A build that waits for one and the same session longer than `locks.give_up_after` is
+    cancelled. Without a second session the build goes on unwatched.
+
+    Args:
+        bench: whose session builds; its limits hold.
+        note_index: told the OID of the index that is made, as soon as it is known.
+    """
+    watch = Watch()
+    thread = threading.Thread(target=_watch, args=(bench, note_index, watch), daemon=True)
+    thread.start()
+    try:
+        yield watch
+    finally:
+        watch.over.set()
+        thread.join()
+
+
+def _watch(bench: Workbench, note_index: Callable[[int], None] | None, watch: Watch) -> None:
+    policy = bench.policy
+    url = policy.database.url
+    timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
+    name = f"maintenance watch {policy.database.name}"
+    try:
+        address = url.resolve(bench.environ)
+        with closing(
+            connect(address, application=name, timeouts=timeouts, setting=url.setting)
+        ) as session:
+            _follow(bench, session, note_index, watch)
+    except MaintenanceError as exc:
+        bench.progress(f"Build continues without monitoring: {exc}")
+    except psycopg.Error as exc:
+        bench.progress(f"Build continues without monitoring: {type(exc).__name__}")
+
+
+def _follow(
+    bench: Workbench,
+    session: Connection,
+    note_index: Callable[[int], None] | None,
+    watch: Watch,
+) -> None:
+    pid = bench.connection.info.backend_pid
+    patience = bench.policy.locks.give_up_after.total_seconds()
+    noted: int | None = None
+    waited_for, since = None, time.monotonic()
+    while not watch.over.wait(EVERY_S):
+        (row,) = fetch(session, "bloat", "find_build", {"pid": pid})
+        if row.index_oid is not None and row.index_oid != noted:
+            if note_index is not None:
+                note_index(row.index_oid)
+            noted = row.index_oid
+        if row.locker_pid != waited_for:
+            waited_for, since = row.locker_pid, time.monotonic()
+            if waited_for is not None:
+                bench.progress(f"the index build waits for pid {waited_for} ({row.locker})")
+        if waited_for is not None and time.monotonic() - since > patience:
+            watch.gave_up = (
+                f"waited {patience:.0f} s for pid {waited_for} ({row.locker}) and gave up"
+            )
+            bench.connection.cancel_safe()
+            since = time.monotonic()
