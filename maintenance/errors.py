@@ -80,6 +80,10 @@ class PrivilegeError(MaintenanceError):
     """The role lacks a right; the hint is the GRANT to run."""
 
 
+class OwnerCodeError(MaintenanceError):
+    """A function or event trigger of the owner's failed; names it, and the hint how to mend it."""
+
+
 class LockNotAcquiredError(MaintenanceError):
     """A lock stayed busy until the deadline; names who holds it."""
 

@@ -120,6 +120,11 @@ class Step:
         """All its statements in order."""
         return self.prepare + self.statements
 
+    @property
+    def builds_index(self) -> bool:
+        """Whether it builds an index concurrently, which waits for every older snapshot."""
+        return self.concurrent and self.statements[0].startswith(("CREATE", "REINDEX"))
+
 
 @dataclass(frozen=True)
 class Action:
@@ -132,6 +137,8 @@ class Action:
         reason: why, with found and wanted.
         after: ids of actions that must be done before.
         preconditions: what was observed and must still be so, JSON-ready: OIDs, bounds, …
+        branches: further relations that it locks one by one, such as the partitions of a parent
+            that ANALYZE goes on to.
         refused: why it must not be done; such an action was asked for and is only reported.
     """
 
@@ -145,6 +152,7 @@ class Action:
     after: tuple[str, ...] = ()
     preconditions: Mapping[str, Any] = field(default_factory=dict[str, Any])
     refused: str | None = None
+    branches: tuple[str, ...] = ()
 
     @cached_property
     def id(self) -> str:
@@ -161,6 +169,16 @@ class Action:
     def locks(self) -> tuple[Lock, ...]:
         """Every lock taken, each once, in the order of taking."""
         return tuple(dict.fromkeys(lock for step in self.steps for lock in step.locks))
+
+    @cached_property
+    def relations(self) -> frozenset[str]:
+        """The names of all relations that it locks against others of our actions."""
+        return frozenset((*(lock.object for lock in self.locks), *self.branches))
+
+    @cached_property
+    def builds_index(self) -> bool:
+        """Whether one of its steps builds an index concurrently."""
+        return any(step.builds_index for step in self.steps)
 
     def as_json(self) -> dict[str, Any]:
         """The action as the command line prints it."""

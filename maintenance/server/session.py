@@ -257,6 +257,12 @@ def run_sql(connection: Connection, text: str) -> None:
     connection.execute(text.encode())
 
 
+def report_counters(connection: Connection) -> None:
+    """Deliver what this session has counted, which the server would else do seconds later."""
+    if not connection.closed and not connection.broken:
+        connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
+
+
 def rollback_quietly(connection: Connection) -> None:
     """Leave a failed transaction; a connection that is gone has left it already."""
     if not connection.closed and not connection.broken:

@@ -1,0 +1,117 @@
+"""Naming the owner's function or event trigger that made a statement of ours fail.
+
+Indexes, views, statistics and DDL event triggers run functions that the owner wrote. Their errors
+speak of what such a function did, and not of the statement; where it is, only the CONTEXT of the
+error says. It is translated, so only names that the catalog knows are looked for in it.
+"""
+
+import re
+from typing import Any, NamedTuple
+
+import psycopg
+
+from maintenance.errors import MaintenanceError, OwnerCodeError
+from maintenance.server.session import Connection, fetch, owner_path
+
+UNDEFINED = frozenset(
+    {
+        "3F000",  # invalid_schema_name
+        "42703",  # undefined_column
+        "42704",  # undefined_object
+        "42883",  # undefined_function
+        "42P01",  # undefined_table
+    }
+)
+"""Errors of a function that names something without its schema, which is then not found."""
+
+_RESTRICTED_SINCE = 170000
+"""From here on the server runs functions of indexes and views with a search_path of its own."""
+
+
+class _Culprit(NamedTuple):
+    """A function of the owner's that ran when the error was raised.
+
+    Attributes:
+        signature: as `ALTER FUNCTION` takes it.
+        event_trigger: the one that called it, quoted; None where none did.
+    """
+
+    signature: str
+    schema: str
+    owner: str
+    event_trigger: str | None
+
+
+def name_owner_code(
+    connection: Connection, exc: psycopg.Error, error: MaintenanceError, search_path: str = ""
+) -> MaintenanceError:
+    """Return an error that names the owner's code it came from; the given one where none did.
+
+    Args:
+        connection: on the database where it failed; not in a failed transaction.
+        exc: what the server raised.
+        error: what was made of it.
+        search_path: `database.search_path` of the policy, for the remedy.
+    """
+    context = exc.diag.context
+    if type(error) is not MaintenanceError or not context:
+        return error
+    try:
+        rows = fetch(connection, "server", "list_named_functions", {"context": context})
+    except psycopg.Error:
+        return error  # the first error is the one to tell
+    culprit = _culprit(context, rows)
+    if culprit is None:
+        return error
+    version = connection.info.server_version
+    remedy = _remedy(culprit, exc.sqlstate or "", search_path, version)
+    return OwnerCodeError(f"{error}; {_where(culprit)}", hint=remedy)
+
+
+def _culprit(context: str, rows: list[Any]) -> _Culprit | None:
+    """Return the innermost function that the context names; an event trigger's before others."""
+    places = [(_place(context, row), row) for row in rows]
+    found = [(place, row) for place, row in places if place is not None]
+    if not found:
+        return None
+    found.sort(key=lambda each: (each[1].event_trigger is None, each[0]))
+    row = found[0][1]
+    return _Culprit(row.signature, row.schema, row.owner, row.event_trigger)
+
+
+def _place(context: str, row: Any) -> tuple[int, bool] | None:
+    """Return where a context names a function, and whether without its arguments."""
+    unqualified = row.signature.removeprefix(f"{row.schema}.")
+    exact = re.search(rf"(?<![\w$\"]){re.escape(unqualified)}", context)
+    if exact is not None:
+        return exact.start(), False
+    called = rf"(?<![\w$\"]){re.escape(row.name)}\(|\"{re.escape(row.raw_name)}\""
+    loose = re.search(called, context)
+    return (loose.start(), True) if loose is not None else None
+
+
+def _where(culprit: _Culprit) -> str:
+    if culprit.event_trigger is not None:
+        return (
+            f"raised by event trigger {culprit.event_trigger}, which runs function"
+            f" {culprit.signature} at DDL of any session"
+        )
+    return f"raised in function {culprit.signature} of {culprit.owner}"
+
+
+def _remedy(culprit: _Culprit, sqlstate: str, search_path: str, version: int) -> str:
+    if sqlstate in UNDEFINED:
+        path = search_path or culprit.schema
+        remedy = f"it names something without a schema: ALTER FUNCTION {culprit.signature}"
+        remedy += f" SET search_path = {path}"
+        if culprit.event_trigger is None and version >= _RESTRICTED_SINCE:
+            return f"{remedy}; since PostgreSQL 17 the search_path of the session does not count"
+        if culprit.event_trigger is None:
+            return f"{remedy}; it ran with search_path {owner_path(search_path)}"
+        return remedy
+    if culprit.event_trigger is not None:
+        return (
+            f"correct function {culprit.signature}, or let it pass over the role of these runs;"
+            f" to switch it off meanwhile: ALTER EVENT TRIGGER {culprit.event_trigger} DISABLE"
+        )
+    return f"correct function {culprit.signature} or the row that it fails on"
