@@ -5,6 +5,7 @@ from pathlib import Path
 import psycopg
 
 from maintenance.errors import MaintenanceError, PrivilegeError
+from maintenance.server.owner_code import name_owner_code
 from maintenance.server.session import Connection, explain, rollback_quietly, run_sql
 from maintenance.server.sqlfiles import data_root
 
@@ -37,7 +38,8 @@ def migrate(connection: Connection) -> None:
                 "the store's schema maintenance can't be created",
                 hint=f"{missing_right(connection)}; or name another database in store.url",
             ) from exc
-        raise explain(exc, "creating the store") from exc
+        error = explain(exc, "creating the store")
+        raise name_owner_code(connection, exc, error) from exc
 
 
 def is_ready(connection: Connection) -> bool:
