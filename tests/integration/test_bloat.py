@@ -42,7 +42,8 @@ DELETE FROM public.filled WHERE id % 4 > 0;
 
 
 def fill(database: Database, sql: str = FILLED) -> None:
-    database.execute(sql)
+    # What is counted late would count as changed since the ANALYZE.
+    database.execute(f"{sql}; SELECT pg_catalog.pg_stat_force_next_flush()")
     database.execute("VACUUM (ANALYZE)")
 
 
@@ -329,10 +330,11 @@ INVALID = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"
 
 
 @pytest.mark.pg("== 15")
-@pytest.mark.parametrize("name", ["filled_part", 'x"' * 30 + "é!"], ids=["plain", "63 bytes"])
 def test_rebuild_that_an_owners_function_fails_leaves_nothing_and_backs_off(
-    database: Database, acting: Policy, name: str
+    database: Database, acting: Policy
 ) -> None:
+    name = 'x"' * 30 + "é!"
+    assert len(name.encode()) == 63
     database.execute(RAISING.replace("{index}", quote(name)))
     database.execute("VACUUM (ANALYZE) public.filled")
     database.execute("UPDATE public.switch SET raises = true")

@@ -12,7 +12,6 @@ from maintenance.engine.findings import FindingKind
 from maintenance.engine.reviewed import read_reviewed
 from maintenance.engine.runner import Outcome
 from maintenance.maintain import Report
-from maintenance.policy import Policy
 from tests.builders import Database
 from tests.policies import make_policy
 from tests.snapshots import NOW
@@ -167,26 +166,3 @@ def test_table_that_another_session_renamed_or_replaced_is_known_by_its_oid(
         ('New "name"', 1000.0),
         ("replaced", -1.0),
     ]
-
-
-@pytest.mark.pg("< 18")
-def test_parent_is_not_analyzed_beside_the_vacuum_of_its_partition(
-    database: Database, tmp_path: Path
-) -> None:
-    database.execute("CREATE TABLE public.p (id int, v text) PARTITION BY RANGE (id)")
-    for n in range(4):
-        database.execute(
-            f"CREATE TABLE public.p_{n} PARTITION OF public.p FOR VALUES FROM ({n * 20000})"
-            f" TO ({n * 20000 + 20000}) WITH (autovacuum_enabled = false)"
-        )
-    database.execute("INSERT INTO public.p SELECT g, md5(g::text) FROM generate_series(0, 79999) g")
-    database.execute("UPDATE public.p SET v = md5(v)")
-    policy: Policy = make_policy(
-        tmp_path,
-        database.url,
-        statistics=FEW,
-        parallel={"statistics": 4},
-        locks={"patient_lock_timeout": "1 ms", "give_up_after": "1 ms"},
-    )
-    report = maintain.apply(policy, only=["statistics"])
-    assert [result.error for result in report.results] == [None] * 5
