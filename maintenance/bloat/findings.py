@@ -156,7 +156,7 @@ def _rebuilding(seen: Seen, section: BloatPolicy, stock: Stock, now: datetime) -
     statement = f"REINDEX INDEX CONCURRENTLY {seen.relation}"
     backoff = backoff_of(seen.oid, stock.rebuilds)
     if backoff is not None and backoff.holds(now):
-        return _Rebuilding(*_failed(backoff, statement))
+        return _Rebuilding(*_after_failure(backoff, statement))
     if fails_upserts(seen, stock):
         text = (
             "it is unique, so no run rebuilds it: up to PostgreSQL 18 an INSERT … ON CONFLICT of"
@@ -168,7 +168,7 @@ def _rebuilding(seen: Seen, section: BloatPolicy, stock: Stock, now: datetime) -
     return _Rebuilding(f"{statement}{by_itself}", {"reindex": statement})
 
 
-def _failed(backoff: Backoff, statement: str) -> tuple[str, dict[str, Any]]:
+def _after_failure(backoff: Backoff, statement: str) -> tuple[str, dict[str, Any]]:
     why = backoff.error or "the run was killed"
     times = f"{backoff.n_failures} times, the last" if backoff.n_failures > 1 else "once,"
     text = (
