@@ -6,17 +6,19 @@ from functools import partial
 from typing import Any
 
 from maintenance.engine import runner
-from maintenance.engine.actions import RECURRING, UNSEEN
+from maintenance.engine.actions import RECURRING, UNSEEN, Action
 from maintenance.engine.budget import Budget
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.ladder import Ladder
 from maintenance.engine.plans import Plan
 from maintenance.engine.runner import Crew, Outcome, Result
+from maintenance.engine.schedule import rounds
 from maintenance.engine.subject import Subject
 from maintenance.engine.workbench import Workbench
 from maintenance.errors import ArchiveError, EffectError, LockNotAcquiredError, MaintenanceError
+from maintenance.names import QualifiedName
 from maintenance.policy import Policy
-from maintenance.server.session import Connection
+from maintenance.server.session import Connection, fetch
 from maintenance.sessions import on_database
 from maintenance.store import Journal
 from maintenance.visits import Visit
@@ -28,8 +30,16 @@ _FAILURES: Mapping[type[MaintenanceError], FindingKind] = {
 """Failures of actions that are findings of their own."""
 
 
-def carry_out(visit: Visit, planned: Plan, journal: Journal) -> list[Result]:
-    """Carry out a plan, with its intents and outcomes in the journal.
+def carry_out(
+    visit: Visit, actions: Sequence[Action], journal: Journal, first_place: int = 0
+) -> list[Result]:
+    """Carry out actions, with their intents and outcomes in the journal.
+
+    Args:
+        visit: where.
+        actions: what is to be done.
+        journal: of this run.
+        first_place: how many actions this run has carried out before.
 
     Raises:
         UnreachableError: a connection is gone.
@@ -37,21 +47,64 @@ def carry_out(visit: Visit, planned: Plan, journal: Journal) -> list[Result]:
     policy, store = visit.policy, visit.store
     assert store is not None, "what is carried out is journaled"
     locks = policy.locks
-    ladder = Ladder(locks.lock_timeout, locks.patient_lock_timeout, locks.give_up_after)
+    ladder = Ladder(
+        locks.lock_timeout,
+        locks.patient_lock_timeout,
+        locks.give_up_after,
+        search_path=policy.database.search_path,
+    )
 
     def bench(connection: Connection) -> Workbench:
         run_id = str(journal.run_id)
         return Workbench(connection, store, policy, visit.environ, ladder, visit.progress, run_id)
 
     return runner.run(
-        planned.actions,
+        actions,
         _crew(visit.subjects, policy),
         journal,
         connection=visit.connection,
         opened=partial(on_database, policy, visit.environ, "apply"),
         bench=bench,
         progress=visit.progress,
+        first_place=first_place,
     )
+
+
+def superseded(visit: Visit, planned: Sequence[Action], again: Plan) -> Iterator[Result]:
+    """Yield as skipped what was planned and is no longer, after other actions of the run.
+
+    Args:
+        visit: where.
+        planned: ANALYZE and VACUUM, as planned before the run did anything.
+        again: what is planned now.
+    """
+    upkeep = rounds(again.actions).upkeep
+    still = {action.id for action in upkeep}
+    dropped = [action for action in planned if action.id not in still]
+    if not dropped:
+        return
+    oids = [action.preconditions["oid"] for action in dropped]
+    rows = fetch(visit.connection, "catalog", "list_named", {"relations": oids})
+    names = {row.oid: str(QualifiedName(row.schema, row.name)) for row in rows}
+    taken_on = {action.preconditions["oid"] for action in upkeep}
+    skipped = {skip.object: skip.reason for skip in again.skipped}
+    for action in dropped:
+        oid = action.preconditions["oid"]
+        reason = _why_superseded(action, names.get(oid), is_planned=oid in taken_on)
+        reason = skipped.get(names.get(oid, ""), reason)
+        yield Result(action, Outcome.SKIPPED, error=f"{action.object}: {reason}")
+
+
+def _why_superseded(action: Action, name: str | None, *, is_planned: bool) -> str:
+    if name is None:
+        return "it no longer exists: it was dropped or replaced in this run"
+    if name != action.object and is_planned:
+        return f"it became {name} in this run, and is analyzed by that name"
+    if name != action.object:
+        return f"it became {name} in this run, whose statistics are up to date"
+    if is_planned:
+        return "the other actions of this run changed what it needs, and it gets that instead"
+    return "its statistics are up to date after the other actions of this run"
 
 
 def _crew(subjects: Sequence[Subject[Any]], policy: Policy) -> Crew:

@@ -4,7 +4,7 @@ Both drivers, the command line and Dagster, call these functions and add nothing
 """
 
 import os
-from collections.abc import Collection, Generator, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,9 +12,10 @@ from typing import Any
 
 import psycopg
 
-from maintenance.carrying import carry_out, failures, verified
+from maintenance.carrying import carry_out, failures, superseded, verified
 from maintenance.catalog.models import Server, Snapshot
 from maintenance.catalog.observe import identify
+from maintenance.engine.actions import Action
 from maintenance.engine.findings import FITNESS, Finding, FindingKind, Severity
 from maintenance.engine.ladder import Progress, silent
 from maintenance.engine.plans import Plan
@@ -22,6 +23,7 @@ from maintenance.engine.requests import EVERYTHING, Request
 from maintenance.engine.reviewed import ReviewedPlan, admit
 from maintenance.engine.runlock import exclusive_run
 from maintenance.engine.runner import Outcome, Result
+from maintenance.engine.schedule import rounds
 from maintenance.engine.subject import Subject
 from maintenance.engine.unfinished import left_over
 from maintenance.errors import (
@@ -204,11 +206,9 @@ def _apply(visit: Visit, journal: Journal, reviewed: ReviewedPlan | None) -> Rep
             sight = look_at(visit, records=True)
             if reviewed is not None:
                 sight = replace(sight, plan=admit(reviewed, policy.hash, sight.plan))
-            with visit.meter.spent_on("actions"):
-                results = carry_out(visit, sight.plan, journal)
+            results, after = _carry_out(visit, sight, journal, as_reviewed=reviewed is not None)
             if not results:
                 return _report(visit, sight, kept)
-            after = look_at(visit)
             wider = after
             if visit.request.periods:
                 wider = look_at(replace(visit, request=Request(table=visit.request.table)))
@@ -220,6 +220,33 @@ def _apply(visit: Visit, journal: Journal, reviewed: ReviewedPlan | None) -> Rep
     proven = tuple(verified(results, after.plan))
     more = (*failures(proven, visit.subjects), *left_over(policy, visit.subjects, proven), *kept)
     return replace(_report(visit, wider, more), plan=sight.plan, results=proven)
+
+
+def _carry_out(
+    visit: Visit, sight: Sight, journal: Journal, *, as_reviewed: bool
+) -> tuple[list[Result], Sight]:
+    """Carry out what was planned, and look again.
+
+    What is analyzed is chosen by a look after the other work, which makes statistics stale. Of a
+    reviewed plan exactly what was reviewed is carried out.
+    """
+    work, upkeep = rounds(sight.plan.actions)
+    if as_reviewed or not work:
+        results = _act(visit, (*work, *upkeep), journal)
+        return results, look_at(visit) if results else sight
+    results = _act(visit, work, journal)
+    after = look_at(visit)
+    left = list(superseded(visit, upkeep, after.plan))
+    again = rounds(after.plan.actions).upkeep
+    done = _act(visit, again, journal, first_place=len(results))
+    return [*results, *left, *done], look_at(visit) if done else after
+
+
+def _act(
+    visit: Visit, actions: Sequence[Action], journal: Journal, first_place: int = 0
+) -> list[Result]:
+    with visit.meter.spent_on("actions"):
+        return carry_out(visit, actions, journal, first_place)
 
 
 def _report(visit: Visit, sight: Sight, further: Iterable[Finding] = ()) -> Report:

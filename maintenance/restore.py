@@ -118,7 +118,12 @@ def restore_period(
             raise MaintenanceError(f"{table}: can't be looked at: {error}")
         parent = snapshot.tables.get(table)
         locks = policy.locks
-        ladder = Ladder(locks.lock_timeout, locks.patient_lock_timeout, locks.give_up_after)
+        ladder = Ladder(
+            locks.lock_timeout,
+            locks.patient_lock_timeout,
+            locks.give_up_after,
+            search_path=policy.database.search_path,
+        )
         restorer = Restorer(
             connection,
             ladder,

@@ -15,12 +15,13 @@ from maintenance.workload import WORKLOAD
 
 SUBJECTS: tuple[Subject[Any], ...] = (
     PARTITIONS,
+    RETENTION,
     MATVIEWS,
     STALE_ANALYTICS,
-    STATISTICS,
     INDEXES,
     CACHING,
     BLOAT,
     WORKLOAD,
-    RETENTION,
+    STATISTICS,
 )
+"""A view that was refreshed before a month goes would be stale after it; see `engine.schedule`."""

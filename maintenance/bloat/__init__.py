@@ -10,6 +10,7 @@ from maintenance.bloat.history import note_look, past_of, rebuilds_of, record, s
 from maintenance.bloat.measuring import find_extension, measure, worst_first
 from maintenance.bloat.models import SeenIndex, SeenTable, Stock
 from maintenance.bloat.observing import look as look_at
+from maintenance.bloat.observing import named_indexes
 from maintenance.bloat.rebuilding import rebuild
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
@@ -30,6 +31,8 @@ class Bloat(Subject[Stock]):
         {
             FindingKind.TABLE_BLOAT,
             FindingKind.INDEX_BLOAT,
+            FindingKind.INDEX_INVALID,
+            FindingKind.NO_SUCH_TABLE,
             FindingKind.BLOAT_UNKNOWN,
             FindingKind.EXTENSION_MISSING,
             FindingKind.LOCK_NOT_ACQUIRED,
@@ -58,8 +61,20 @@ class Bloat(Subject[Stock]):
         database = look.policy.database.name
         past = past_of(look.store, database, look.now) if look.store else {}
         rebuilds = rebuilds_of(look.store, database) if look.store else ()
-        failed = measured.failed
-        return Stock(tables, indexes, bloat, extension, leftovers, past, rebuilds, failed)
+        asked_for, not_unique = named_indexes(look.connection, section.reindex_unique, cap)
+        return Stock(
+            tables,
+            indexes,
+            bloat,
+            extension,
+            leftovers,
+            past,
+            rebuilds,
+            failed=measured.failed,
+            major=look.snapshot.server.major,
+            asked_for=asked_for,
+            not_unique=not_unique,
+        )
 
     def record(self, look: Look, seen: Stock) -> None:
         """Keep every share for the trend, and close rebuilds of which nothing is left."""

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
@@ -11,6 +12,21 @@ from maintenance.bloat.models import Bloat, Past, Rebuild, Seen, SeenIndex, Stoc
 from maintenance.server.session import Connection
 
 LOOKED_BACK = timedelta(days=90)
+
+
+class Beginning(NamedTuple):
+    """An index right before its rebuild.
+
+    Attributes:
+        name: quoted and qualified.
+        indexes: OIDs of all indexes of its table.
+    """
+
+    name: str
+    oid: int
+    size_bytes: int
+    table_oid: int
+    indexes: list[int]
 
 
 def record(store: Connection, database: str, now: datetime, stock: Stock) -> None:
@@ -53,7 +69,7 @@ def rebuilds_of(store: Connection, database: str) -> tuple[Rebuild, ...]:
     with store.cursor(row_factory=class_row(Rebuild)) as cursor:
         rows = cursor.execute(
             "SELECT id, index_name AS name, old_oid, new_oid, started_at, ended_at, size_before,"
-            " size_after FROM maintenance.rebuild"
+            " size_after, table_oid, indexes_before, error FROM maintenance.rebuild"
             " WHERE database = %s AND (started_at >= pg_catalog.now() - %s OR ended_at IS NULL)"
             " ORDER BY id",
             (database, LOOKED_BACK),
@@ -61,14 +77,12 @@ def rebuilds_of(store: Connection, database: str) -> tuple[Rebuild, ...]:
         return tuple(rows)
 
 
-def begin_rebuild(
-    store: Connection, database: str, run_id: str, index: str, oid: int, size_bytes: int
-) -> int:
+def begin_rebuild(store: Connection, database: str, run_id: str, begun: Beginning) -> int:
     """Note that a rebuild begins, durable when this returns; gives its number."""
     row = store.execute(
-        "INSERT INTO maintenance.rebuild (database, run_id, index_name, old_oid, size_before)"
-        " VALUES (%s, %s, %s, %s, %s) RETURNING id",
-        (database, run_id, index, oid, size_bytes),
+        "INSERT INTO maintenance.rebuild (database, run_id, index_name, old_oid, size_before,"
+        " table_oid, indexes_before) VALUES (%s, %s, %s, %s, %s, %s, %s::oid[]) RETURNING id",
+        (database, run_id, *begun),
     ).fetchone()
     assert row is not None, "RETURNING gives the row"
     return int(row[0])
@@ -77,6 +91,11 @@ def begin_rebuild(
 def note_new_oid(store: Connection, number: int, oid: int) -> None:
     """Note the index that is being built."""
     store.execute("UPDATE maintenance.rebuild SET new_oid = %s WHERE id = %s", (oid, number))
+
+
+def note_failure(store: Connection, number: int, error: str) -> None:
+    """Note why a rebuild failed, whether or not it has left something."""
+    store.execute("UPDATE maintenance.rebuild SET error = %s WHERE id = %s", (error, number))
 
 
 def end_rebuild(store: Connection, number: int, size_bytes: int | None) -> None:

@@ -97,6 +97,7 @@ class SeenIndex:
         deduplicates: whether equal keys may share an entry (13 and later).
         manageable: whether we have the rights of its owner.
         tablespace: its folder, where it is not in the default tablespace.
+        of_view: whether its table is a materialized view, which no session upserts.
     """
 
     oid: int
@@ -113,6 +114,7 @@ class SeenIndex:
     deduplicates: bool = False
     manageable: bool = True
     tablespace: str | None = None
+    of_view: bool = False
 
 
 Seen = SeenTable | SeenIndex
@@ -151,10 +153,12 @@ class Past(NamedTuple):
 
 
 class Leftover(NamedTuple):
-    """An invalid index that looks like what an interrupted rebuild leaves behind.
+    """An invalid index, such as an interrupted rebuild leaves behind.
 
     Attributes:
         twins: OIDs of valid indexes of that table with the same definition.
+        table_oid: of the table it belongs to.
+        is_copy: whether it bears a name that only REINDEX CONCURRENTLY gives.
         is_building: whether somebody is at work on that table's indexes.
     """
 
@@ -163,6 +167,8 @@ class Leftover(NamedTuple):
     table: QualifiedName
     twins: tuple[int, ...]
     is_building: bool
+    table_oid: int = 0
+    is_copy: bool = True
 
 
 class Rebuild(NamedTuple):
@@ -173,6 +179,9 @@ class Rebuild(NamedTuple):
         name: of the index, quoted and qualified.
         old_oid, new_oid: of the index before and after; the new one is None until it was seen.
         ended_at: None where the run was killed, or its leftovers are still there.
+        table_oid: of its table; None in records of earlier versions.
+        indexes_before: OIDs of all indexes of that table when it began; None as above.
+        error: why it failed; None where it was killed, or is not over.
     """
 
     id: int
@@ -183,6 +192,9 @@ class Rebuild(NamedTuple):
     ended_at: datetime | None
     size_before: int
     size_after: int | None
+    table_oid: int | None = None
+    indexes_before: Sequence[int] | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +219,9 @@ class Stock:
         past: earlier looks, oldest first, by quoted name.
         rebuilds: ours of the last weeks.
         failed: the errors of relations that could not be measured, by OID.
+        major: the server's major version; zero where it is not known.
+        asked_for: OIDs of the unique indexes that the policy wants rebuilt, and of those below.
+        not_unique: names in that list which are no unique index.
     """
 
     tables: tuple[SeenTable, ...]
@@ -217,3 +232,6 @@ class Stock:
     past: Mapping[str, Sequence[Past]] = field(default_factory=dict[str, Sequence[Past]])
     rebuilds: tuple[Rebuild, ...] = ()
     failed: Mapping[int, str] = field(default_factory=dict[int, str])
+    major: int = 0
+    asked_for: frozenset[int] = frozenset()
+    not_unique: tuple[QualifiedName, ...] = ()

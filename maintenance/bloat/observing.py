@@ -27,7 +27,7 @@ PAUSES_S = (0.15, 0.3, 0.6)
 
 
 def look(connection: Connection, min_bytes: int, time_cap: timedelta) -> Sight:
-    """Read the tables and btree indexes above a size, and what looks like leftovers.
+    """Read the tables and btree indexes above a size, and invalid indexes.
 
     What is locked when we come is left out by the queries; what is locked just then is waited
     for, three times.
@@ -57,8 +57,21 @@ def _look(connection: Connection, min_bytes: int, time_cap: timedelta) -> Sight:
     )
 
 
+def named_indexes(
+    connection: Connection, names: Collection[QualifiedName], time_cap: timedelta
+) -> tuple[frozenset[int], tuple[QualifiedName, ...]]:
+    """Return the OIDs of unique indexes by name, partitions' too, and the names that are none."""
+    if not names:
+        return frozenset(), ()
+    with brief(connection, time_cap, "observing bloat"):
+        rows = fetch(connection, "bloat", "list_named_indexes", {"names": [str(n) for n in names]})
+    known = {row.named for row in rows}
+    unknown = tuple(name for name in names if str(name) not in known)
+    return frozenset(row.oid for row in rows), unknown
+
+
 def list_leftovers(connection: Connection) -> tuple[Leftover, ...]:
-    """Return the invalid indexes that look like what an interrupted rebuild leaves."""
+    """Return the invalid indexes, among which are those that interrupted rebuilds have left."""
     return tuple(_leftover(row) for row in fetch(connection, "bloat", "list_leftovers"))
 
 
@@ -116,6 +129,7 @@ def _index(row: Any, columns: tuple[Column, ...]) -> SeenIndex:
         deduplicates=row.deduplicates,
         manageable=row.manageable,
         tablespace=row.tablespace,
+        of_view=row.table_kind == "m",
     )
 
 
@@ -124,6 +138,8 @@ def _leftover(row: Any) -> Leftover:
         oid=row.oid,
         relation=QualifiedName(row.schema, row.name),
         table=QualifiedName(row.table_schema, row.table_name),
-        twins=tuple(row.is_twin_of),
+        twins=tuple(row.twins),
         is_building=row.is_building,
+        table_oid=row.table_oid,
+        is_copy=row.is_copy,
     )

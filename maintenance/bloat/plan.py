@@ -3,14 +3,17 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from maintenance.bloat.findings import findings
+from maintenance.bloat.backoff import backoff_of
+from maintenance.bloat.findings import findings, left_by_others
 from maintenance.bloat.models import Leftover, Method, Rebuild, SeenIndex, Stock
+from maintenance.bloat.upserts import fails_upserts
 from maintenance.ddl.guards import require
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.engine.plans import Plan
 from maintenance.engine.requests import Request
 from maintenance.names import literal
 from maintenance.policy import Policy
+from maintenance.policy.health import BloatPolicy
 
 MOST_REBUILT = 2
 """Indexes rebuilt by one run."""
@@ -23,30 +26,29 @@ def plan(policy: Policy, stock: Stock, now: datetime, request: Request) -> Plan:
     section = policy.bloat
     if section is None:
         return Plan()
-    told = tuple(findings(policy, section, stock, now, request))
+    ours = list(ours_among(stock.leftovers, stock.rebuilds))
+    others = [left for left in stock.leftovers if left not in ours and request.concerns(left.table)]
+    told = (
+        *findings(policy, section, stock, now, request),
+        *left_by_others(policy, others),
+    )
     if section.reindex != "concurrently":
         return Plan(findings=told)
-    leftovers = [
-        left for left in ours_among(stock.leftovers, stock.rebuilds) if request.concerns(left.table)
-    ]
+    leftovers = [left for left in ours if request.concerns(left.table)]
     cleaning = tuple(_clean(leftover) for leftover in leftovers)
-    worst = list(_worst(stock, section.index_fraction, now, request))
+    worst = list(_worst(stock, section, now, request))
     rebuilding = (_rebuild(stock, index, cleaning) for index in worst[:MOST_REBUILT])
     return Plan(actions=(*cleaning, *rebuilding), findings=told)
 
 
 def ours_among(leftovers: Sequence[Leftover], rebuilds: Sequence[Rebuild]) -> Iterator[Leftover]:
-    """Yield the invalid indexes that a killed rebuild of ours has left, known by OIDs alone.
+    """Yield the invalid indexes that a rebuild of ours has left that failed or was killed.
 
-    Before the swap that is the new index, a twin of the one that was to be rebuilt; after it,
-    the old one. What somebody is building just now is left alone.
+    What somebody is building just now is left alone.
     """
     open_ = [rebuild for rebuild in rebuilds if rebuild.ended_at is None]
-    known = {oid for rebuild in open_ for oid in (rebuild.old_oid, rebuild.new_oid)}
-    started = {rebuild.old_oid for rebuild in open_}
     for leftover in leftovers:
-        is_twin = bool(started.intersection(leftover.twins))
-        if not leftover.is_building and (leftover.oid in known or is_twin):
+        if not leftover.is_building and any(_is_of(leftover, rebuild) for rebuild in open_):
             yield leftover
 
 
@@ -58,8 +60,21 @@ def settled(leftovers: Sequence[Leftover], rebuilds: Sequence[Rebuild]) -> Itera
 
 
 def _is_of(leftover: Leftover, rebuild: Rebuild) -> bool:
-    by_oid = leftover.oid in (rebuild.old_oid, rebuild.new_oid)
-    return by_oid or rebuild.old_oid in leftover.twins
+    """Whether an invalid index provably comes from a rebuild.
+
+    Before the swap that is the new index: it was seen while it was built, or is a copy of the
+    one to be rebuilt that its table did not have when the rebuild began. After the swap it is the
+    old one, in whose place a valid copy stands.
+    """
+    if leftover.oid == rebuild.new_oid:
+        return True
+    if leftover.oid == rebuild.old_oid:
+        return bool(leftover.twins)
+    if rebuild.indexes_before is not None and (
+        leftover.table_oid != rebuild.table_oid or leftover.oid in rebuild.indexes_before
+    ):
+        return False
+    return leftover.is_copy and rebuild.old_oid in leftover.twins
 
 
 def drop_leftover(leftover: Leftover) -> tuple[Step, Step]:
@@ -83,14 +98,16 @@ def _clean(leftover: Leftover) -> Action:
         ActionKind.REMOVE_REBUILD,
         str(leftover.relation),
         drop_leftover(leftover),
-        "a rebuild that was killed has left it; it costs writes and serves no query",
+        "a rebuild that failed or was killed has left it; it costs writes and serves no query",
         table=str(leftover.table),
         destructive=False,
         preconditions={"oid": leftover.oid},
     )
 
 
-def _worst(stock: Stock, threshold: float, now: datetime, request: Request) -> Iterator[SeenIndex]:
+def _worst(
+    stock: Stock, section: BloatPolicy, now: datetime, request: Request
+) -> Iterator[SeenIndex]:
     """Yield the indexes to rebuild, the most to win first."""
     measurable = stock.extension.schema is not None and not stock.extension.remedy
     sure = {Method.EXACT} if measurable else {Method.EXACT, Method.ESTIMATE}
@@ -102,10 +119,17 @@ def _worst(stock: Stock, threshold: float, now: datetime, request: Request) -> I
         and index.manageable
         and request.concerns(index.table)
         and str(index.relation) not in rested
+        and not fails_upserts(index, stock)
+        and not _is_put_off(index, stock.rebuilds, now)
         and stock.bloat[index.oid].method in sure
-        and (stock.bloat[index.oid].fraction or 0) > threshold
+        and (stock.bloat[index.oid].fraction or 0) > section.index_fraction
     ]
     yield from sorted(chosen, key=lambda each: (-_won(stock, each), each.relation))
+
+
+def _is_put_off(index: SeenIndex, rebuilds: Sequence[Rebuild], now: datetime) -> bool:
+    backoff = backoff_of(index.oid, rebuilds)
+    return backoff is not None and backoff.holds(now)
 
 
 def _rested(rebuilds: Sequence[Rebuild], now: datetime) -> set[str]:

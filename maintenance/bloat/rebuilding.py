@@ -10,7 +10,13 @@ from typing import Any
 
 import psycopg
 
-from maintenance.bloat.history import begin_rebuild, end_rebuild, rebuilds_of
+from maintenance.bloat.history import (
+    Beginning,
+    begin_rebuild,
+    end_rebuild,
+    note_failure,
+    rebuilds_of,
+)
 from maintenance.bloat.observing import list_leftovers
 from maintenance.bloat.plan import drop_leftover, ours_among
 from maintenance.bloat.watching import Watch, watched
@@ -25,7 +31,16 @@ from maintenance.errors import (
 )
 from maintenance.policy.health import IndexesPolicy, IndexPreflight
 from maintenance.server.disk import free_disk
-from maintenance.server.session import Connection, explain, fetch, milliseconds, pin, run_sql
+from maintenance.server.owner_code import name_owner_code
+from maintenance.server.session import (
+    Connection,
+    explain,
+    fetch,
+    milliseconds,
+    owner_search_path,
+    pin,
+    run_sql,
+)
 from maintenance.sizes import readable_size
 
 
@@ -33,26 +48,31 @@ def rebuild(bench: Workbench, action: Action) -> Mapping[str, Any]:
     """Rebuild one index; returns what it won.
 
     Raises:
-        NotNeededError: the index is gone, or is another one by now.
+        NotNeededError: the index is gone, or has become invalid.
         LockNotAcquiredError: an old transaction stands in the way, or outlasted the wait.
         MaintenanceError: the disk is too full, or the server refused.
     """
-    size_before = _preflight(bench, action)
-    database = bench.policy.database.name
-    oid = int(action.preconditions["oid"])
-    number = begin_rebuild(bench.store, database, bench.run_id, action.object, oid, size_before)
+    begun = _preflight(bench, action)
+    number = begin_rebuild(bench.store, bench.policy.database.name, bench.run_id, begun)
+    statement = f"REINDEX INDEX CONCURRENTLY {begun.name}"
+    path = bench.policy.database.search_path
     try:
-        with _without_timeouts(bench), watched(bench, number) as watch:
-            _run(bench.connection, action.sql[0], watch)
+        with (
+            _without_timeouts(bench),
+            watched(bench, number) as watch,
+            owner_search_path(bench.connection, path),
+        ):
+            _run(bench, statement, watch)
     except UnreachableError:
         raise
     except MaintenanceError as exc:
         _clean_up(bench, number, exc)
         raise
-    size_after = _verified(bench, action, oid)
+    size_after = _verified(bench, begun)
     end_rebuild(bench.store, number, size_after)
+    size_before = begun.size_bytes
     bench.progress(
-        f"{action.object}: {readable_size(size_before)} before, {readable_size(size_after)} after"
+        f"{begun.name}: {readable_size(size_before)} before, {readable_size(size_after)} after"
     )
     return {
         "size_before": size_before,
@@ -62,17 +82,21 @@ def rebuild(bench: Workbench, action: Action) -> Mapping[str, Any]:
     }
 
 
-def _preflight(bench: Workbench, action: Action) -> int:
-    """Look once more whether the index can be rebuilt now; returns its size in bytes."""
-    parameters = {"index_oid": action.preconditions["oid"]}
-    rows = fetch(bench.connection, "bloat", "check_rebuild", parameters)
-    if not rows or rows[0].name != action.object or not rows[0].is_valid:
-        raise NotNeededError(f"{action.object}: is not the index that was observed")
+def _preflight(bench: Workbench, action: Action) -> Beginning:
+    """Look once more whether the index can be rebuilt now, by its OID, and what it is called."""
+    oid = int(action.preconditions["oid"])
+    rows = fetch(bench.connection, "bloat", "check_rebuild", {"index_oid": oid})
+    if not rows:
+        raise NotNeededError(
+            f"{action.object}: it no longer exists: it was dropped or replaced since it was planned"
+        )
     row = rows[0]
+    if not row.is_valid:
+        raise NotNeededError(f"{action.object}: it has become invalid since it was planned")
     limits = (bench.policy.indexes or IndexesPolicy()).preflight
-    _refuse_waits(action.object, row, limits)
-    _refuse_full_disk(bench.connection, action.object, row, limits)
-    return int(row.size_bytes)
+    _refuse_waits(row.name, row, limits)
+    _refuse_full_disk(bench.connection, row.name, row, limits)
+    return Beginning(row.name, oid, int(row.size_bytes), row.table_oid, list(row.indexes))
 
 
 def _refuse_waits(name: str, row: Any, limits: IndexPreflight) -> None:
@@ -127,20 +151,25 @@ def _without_timeouts(bench: Workbench) -> Generator[None]:
             pin(bench.connection, usual)
 
 
-def _run(connection: Connection, statement: str, watch: Watch) -> None:
+def _run(bench: Workbench, statement: str, watch: Watch) -> None:
+    connection = bench.connection
     try:
         run_sql(connection, statement)
     except psycopg.Error as exc:
         if watch.gave_up is not None and not connection.broken:
             raise LockNotAcquiredError(
-                f"{statement}: {watch.gave_up}", hint="end that session; the next run tries again"
+                f"{statement}: {watch.gave_up}", hint="end that session; a later run tries again"
             ) from exc
-        raise explain(exc, statement) from exc
+        error = explain(exc, statement)
+        path = bench.policy.database.search_path
+        raise name_owner_code(connection, exc, error, path) from exc
 
 
 def _clean_up(bench: Workbench, number: int, cause: MaintenanceError) -> None:
     """Drop what the failed rebuild left; what can't be dropped now is the next run's to drop."""
     database = bench.policy.database.name
+    told = f"{cause} ({cause.hint})" if cause.hint else str(cause)
+    note_failure(bench.store, number, told)
     try:
         rebuilds = [each for each in rebuilds_of(bench.store, database) if each.id == number]
         for leftover in ours_among(list_leftovers(bench.connection), rebuilds):
@@ -148,11 +177,14 @@ def _clean_up(bench: Workbench, number: int, cause: MaintenanceError) -> None:
                 bench.run(step)
         end_rebuild(bench.store, number, None)
     except MaintenanceError as exc:
-        cause.add_note(f"what it left is still there: {exc}")
+        bench.progress(f"what the rebuild left is still there, the next run drops it: {exc}")
 
 
-def _verified(bench: Workbench, action: Action, old_oid: int) -> int:
-    rows = fetch(bench.connection, "bloat", "find_index", {"name": action.object})
-    if not rows or rows[0].oid == old_oid or not rows[0].is_valid:
-        raise EffectError(f"{action.object}: rebuilt, and yet the catalog shows the old index")
-    return int(rows[0].size_bytes)
+def _verified(bench: Workbench, begun: Beginning) -> int:
+    """Return the size of the index that took the old one's place, whatever it is called now."""
+    rows = fetch(bench.connection, "bloat", "list_indexes_of", {"table_oid": begun.table_oid})
+    made = [row for row in rows if row.is_valid and row.oid not in begun.indexes]
+    made.sort(key=lambda row: row.name != begun.name)
+    if not made or begun.oid in {row.oid for row in rows}:
+        raise EffectError(f"{begun.name}: rebuilt, and yet the catalog shows the old index")
+    return int(made[0].size_bytes)

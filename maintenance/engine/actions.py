@@ -145,6 +145,11 @@ class Step:
         """All its statements in order."""
         return self.prepare + self.statements
 
+    @property
+    def builds_index(self) -> bool:
+        """Whether it builds an index concurrently, which waits for every older snapshot."""
+        return self.concurrent and self.statements[0].startswith(("CREATE", "REINDEX"))
+
 
 def identify_action(kind: str, object_: str, sql: Iterable[str]) -> str:
     """Return the id of an action: a hash of what is to be done to what."""
@@ -163,6 +168,8 @@ class Action:
         reason: why, with found and wanted.
         after: ids of actions that must be done before.
         preconditions: what was observed and must still be so, JSON-ready: OIDs, bounds, …
+        branches: further relations that it locks one by one, such as the partitions of a parent
+            that ANALYZE goes on to.
         refused: why it must not be done; such an action was asked for and is only reported.
     """
 
@@ -176,6 +183,7 @@ class Action:
     after: tuple[str, ...] = ()
     preconditions: Mapping[str, Any] = field(default_factory=dict[str, Any])
     refused: str | None = None
+    branches: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Escape control characters that names bring into the sentence; `object` has them as is."""
@@ -205,6 +213,16 @@ class Action:
     def locks(self) -> tuple[Lock, ...]:
         """Every lock taken, each once, in the order of taking."""
         return tuple(dict.fromkeys(lock for step in self.steps for lock in step.locks))
+
+    @cached_property
+    def relations(self) -> frozenset[str]:
+        """The names of all relations that it locks against others of our actions."""
+        return frozenset((*(lock.object for lock in self.locks), *self.branches))
+
+    @cached_property
+    def builds_index(self) -> bool:
+        """Whether one of its steps builds an index concurrently."""
+        return any(step.builds_index for step in self.steps)
 
     def as_json(self) -> dict[str, Any]:
         """The action as the command line prints it."""

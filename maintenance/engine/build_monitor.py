@@ -10,7 +10,7 @@ import psycopg
 
 from maintenance.engine.workbench import Workbench
 from maintenance.errors import MaintenanceError
-from maintenance.server.session import Connection, Timeouts, connect, fetch
+from maintenance.server.session import Connection, Timeouts, connect, fetch, process_of
 
 EVERY_S = 0.2
 
@@ -72,7 +72,7 @@ def _follow(
     note_index: Callable[[int], None] | None,
     watch: Watch,
 ) -> None:
-    pid = bench.connection.info.backend_pid
+    pid = process_of(bench.connection)
     patience = bench.policy.locks.give_up_after.total_seconds()
     noted: int | None = None
     waited_for, since = None, time.monotonic()

@@ -19,6 +19,7 @@ import psycopg
 from maintenance.engine.actions import Lock, Step
 from maintenance.errors import LockNotAcquiredError, MaintenanceError
 from maintenance.names import literal
+from maintenance.server.owner_code import name_owner_code
 from maintenance.server.owner_rights import OwnerSession, with_rights
 from maintenance.server.session import (
     Connection,
@@ -61,12 +62,14 @@ class Ladder:
 
     Attributes:
         statement_timeout: of a statement that makes its own transactions; zero means none.
+        search_path: that the policy gives to the owner's code; errors in it name it.
     """
 
     lock_timeout: timedelta
     patient_lock_timeout: timedelta
     give_up_after: timedelta
     statement_timeout: timedelta = timedelta(0)
+    search_path: str = ""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     dice: Callable[[], float] = field(default=random.random)
@@ -184,7 +187,7 @@ class Ladder:
                 slow = exc.sqlstate == psycopg.errors.QueryCanceled.sqlstate
                 slow_tries += slow and not step.one_snapshot
                 if not error.retryable or slow_tries >= MAX_SLOW_TRIES:
-                    raise error from exc
+                    raise name_owner_code(connection, exc, error, self.search_path) from exc
                 now = self.clock()
                 if now >= deadline:
                     raise self._given_up(connection, step.locks, attempt) from exc

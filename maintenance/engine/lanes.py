@@ -1,6 +1,9 @@
-"""Actions side by side: each in a session of its own, none before those it waits for."""
+"""Actions side by side: each in a session of its own, none before those it waits for.
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+None runs beside one that would wait for it, see `engine.schedule`.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack
 from graphlib import TopologicalSorter
@@ -8,7 +11,8 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from maintenance.engine.actions import Action
-from maintenance.server.session import Connection
+from maintenance.engine.schedule import collide
+from maintenance.server.session import Connection, report_counters
 
 Done = TypeVar("Done")
 
@@ -26,8 +30,9 @@ def side_by_side(
 ) -> Iterator[tuple[Action, Done]]:
     """Carry out actions in up to `width` sessions, and yield what came of them as it comes.
 
-    An action begins once those of its `after` that are among the actions have been yielded, in
-    the given order where several could. Who stops taking results cancels what still runs.
+    An action begins once those of its `after` that are among the actions have been yielded, and
+    none that it collides with is running; in the given order where several could. Who stops
+    taking results cancels what still runs.
 
     Raises:
         Exception: whatever `perform` raises, after the others have been cancelled.
@@ -49,19 +54,40 @@ def side_by_side(
                 free.put(session)
 
         pool = stack.enter_context(ThreadPoolExecutor(len(sessions) or 1))
-        running: set[Future[tuple[Action, Done]]] = set()
+        ready: list[Action] = []
+        running: dict[Future[tuple[Action, Done]], Action] = {}
         try:
             while waiting.is_active():
-                running |= {pool.submit(work, known[id_]) for id_ in waiting.get_ready()}
-                ended, running = wait(running, return_when=FIRST_COMPLETED)
+                ready += [known[id_] for id_ in waiting.get_ready()]
+                for action in _startable(ready, running.values(), len(sessions)):
+                    running[pool.submit(work, action)] = action
+                ended, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in ended:
+                    del running[future]
                     action, done = future.result()
                     yield action, done
                     waiting.done(action.id)
+            for session in sessions:
+                report_counters(session)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             _stop(sessions, running)
             raise
+
+
+def _startable(ready: list[Action], running: Iterable[Action], width: int) -> list[Action]:
+    """Take from the front of `ready` what may begin now beside what is running."""
+    beside = list(running)
+    started: list[Action] = []
+    place = 0
+    while len(beside) < width and place < len(ready):
+        if any(collide(ready[place], other) for other in beside):
+            place += 1
+            continue
+        action = ready.pop(place)
+        started.append(action)
+        beside.append(action)
+    return started
 
 
 def _stop(sessions: Sequence[Connection], running: Collection[Future[Any]]) -> None:

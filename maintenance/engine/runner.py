@@ -7,14 +7,19 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
+import psycopg
+from psycopg.pq import TransactionStatus
+
 from maintenance.engine.actions import UNSEEN, Action, ActionKind
 from maintenance.engine.budget import Budget
 from maintenance.engine.ladder import Progress
 from maintenance.engine.lanes import Opener, side_by_side
+from maintenance.engine.schedule import is_upkeep, rounds
 from maintenance.engine.workbench import Executor, Workbench, run_steps
 from maintenance.errors import BudgetError, MaintenanceError, NotNeededError, UnreachableError
+from maintenance.server.owner_code import name_owner_code
 from maintenance.server.owner_sessions import OwnerSessions
-from maintenance.server.session import Connection
+from maintenance.server.session import Connection, report_counters
 from maintenance.store import Journal
 
 _NO_FAILURE = (NotNeededError, BudgetError)
@@ -79,8 +84,11 @@ def run(
     opened: Opener,
     bench: Callable[[Connection], Workbench],
     progress: Progress,
+    first_place: int = 0,
 ) -> list[Result]:
-    """Carry out actions in order; one that fails stops only those that wait for it.
+    """Carry out actions in order, ANALYZE and VACUUM last.
+
+    One that fails stops only those that wait for it.
 
     Args:
         actions: in their order; neighbours that may go side by side do.
@@ -90,11 +98,14 @@ def run(
         opened: opens a session for each that goes beside others.
         bench: makes the workbench of one action.
         progress: told each outcome.
+        first_place: how many actions this run has carried out before.
 
     Raises:
         UnreachableError: a connection is gone; what was done so far is in the journal.
     """
-    journal.intend([_record(action, place) for place, action in enumerate(actions)])
+    work, upkeep = rounds(actions)
+    ordered = (*work, *upkeep)
+    journal.intend([_record(action, place) for place, action in enumerate(ordered, first_place)])
     results: list[Result] = []
     owners = OwnerSessions()
 
@@ -105,13 +116,15 @@ def run(
         return _perform(workbench, action, crew.executors.get(action.kind, run_steps))
 
     try:
-        for result in _each(actions, crew, connection, opened, perform):
+        for result in _each(ordered, crew, connection, opened, perform):
             results.append(result)
             progress(_line(result, len(results), len(actions)))
             journal.conclude(_conclusion(result))
             # No look at the catalog tells what came of it, and what follows may lean on it.
             if result.action.kind in UNSEEN:
                 journal.flush()
+        # The next look is to see what was changed.
+        report_counters(connection)
     finally:
         owners.close()
         journal.flush()
@@ -134,7 +147,7 @@ def _each(
             return Result(action, Outcome.SKIPPED, error="waits for an action that failed")
         return perform(connection, action)
 
-    for width, group in groupby(actions, crew.width):
+    for (_, width), group in groupby(actions, lambda each: (is_upkeep(each), crew.width(each))):
         if width > 1:
             results = side_by_side(list(group), width, opened, attempt)
         else:
@@ -162,10 +175,21 @@ def _perform(bench: Workbench, action: Action, execute: Executor) -> Result:
         detail = execute(bench, action)
     except UnreachableError:
         raise
-    except MaintenanceError as exc:
+    except MaintenanceError as failure:
+        exc = _naming_owner_code(bench, failure)
         outcome = Outcome.SKIPPED if isinstance(exc, _NO_FAILURE) else Outcome.FAILED
         return Result(action, outcome, bench.attempts, took_ms(), error=_text(exc), cause=exc)
     return Result(action, Outcome.DONE, bench.attempts, took_ms(), detail=dict(detail))
+
+
+def _naming_owner_code(bench: Workbench, failure: MaintenanceError) -> MaintenanceError:
+    """Name the owner's code behind a failure, where the executor did not go through the ladder."""
+    cause = failure.__cause__
+    idle = bench.connection.info.transaction_status is TransactionStatus.IDLE
+    if not isinstance(cause, psycopg.Error) or not idle:
+        return failure
+    path = bench.policy.database.search_path
+    return name_owner_code(bench.connection, cause, failure, path)
 
 
 def _text(exc: MaintenanceError) -> str:

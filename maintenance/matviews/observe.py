@@ -17,7 +17,7 @@ from maintenance.matviews.written import written_reads
 from maintenance.names import QualifiedName
 from maintenance.policy import MatviewPolicy, Policy
 from maintenance.policy.viewsql import read_view_query
-from maintenance.server.session import Connection, brief, fetch
+from maintenance.server.session import Connection, brief, fetch, process_of
 from maintenance.store import Refresh, known_definitions, newest_failures, newest_refreshes
 
 
@@ -155,7 +155,7 @@ def _reads(
 
 def _our_sessions(store: Connection | None, policy: Policy) -> list[int]:
     """Return the store's session, which writes nothing but history, where it is on this server."""
-    return [store.info.backend_pid] if store is not None and policy.store.url is None else []
+    return [process_of(store)] if store is not None and policy.store.url is None else []
 
 
 def _named(connection: Connection, sections: Collection[MatviewPolicy]) -> dict[QualifiedName, Any]:

@@ -30,6 +30,9 @@ def statistics_asset(policy: Policy) -> dg.AssetsDefinition:
         group="statistics",
         # ANALYZE follows attach and detach.
         deps=[inventory_key(policy)] if policy.partitions else [],
+        # Of the steps that could begin, this one comes last: a refresh makes statistics stale.
+        # A dependency would let one view that fails keep all tables from being analyzed.
+        op_tags={"dagster/priority": "-1"},
         about=(
             "Every table and partitioned parent that changed beyond the policy, or has no"
             " statistics, is analyzed, worst first, inside the time budget. What autovacuum is at"

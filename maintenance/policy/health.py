@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
+from maintenance.names import QualifiedName
 from maintenance.policy.paths import SqlFile, SqlFolder
-from maintenance.policy.section import Section, as_written
+from maintenance.policy.section import Section, as_written, refused
 from maintenance.policy.units import Count, Duration, Share, Size, number, whole
 from maintenance.policy.values import TableName
 
@@ -101,6 +102,20 @@ class BloatPolicy(Section):
     """Smaller relations are left alone."""
     reindex: Literal["report", "concurrently"] = "report"
     """What is done about a bloated index."""
+    reindex_unique: Annotated[tuple[TableName, ...], Field(strict=False)] = ()
+    """Unique indexes that are rebuilt too; up to PostgreSQL 18 upserts beside it can fail."""
+
+    @field_validator("reindex_unique", mode="after")
+    @classmethod
+    def _check_reindex(
+        cls, named: tuple[QualifiedName, ...], info: ValidationInfo
+    ) -> tuple[QualifiedName, ...]:
+        if named and info.data.get("reindex", "concurrently") != "concurrently":
+            raise refused(
+                "nothing here, or reindex: concurrently beside it",
+                "with reindex: report no index is rebuilt",
+            )
+        return named
 
 
 class DiskGrowth(Section):

@@ -71,6 +71,11 @@ class Session(psycopg.Connection[TupleRow]):
         """
         return super().wait(self._watched(gen) if self._process else gen, interval, timeout)
 
+    @property
+    def process(self) -> int:
+        """The id of the server process that serves it, behind a pool too."""
+        return self._process or self.info.backend_pid
+
     def close(self) -> None:
         """Close; what was set or locked stays on no connection of a pool."""
         if self._is_pooled and not self.closed and not self.broken:

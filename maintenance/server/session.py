@@ -174,6 +174,12 @@ def _refuse_old(version: int, where: str) -> None:
         )
 
 
+def process_of(connection: Connection) -> int:
+    """Return the id of the server process that serves a session, behind a pool too."""
+    is_ours = isinstance(connection, Session)
+    return connection.process if is_ours else connection.info.backend_pid
+
+
 def pinned_settings(connection: Connection) -> dict[str, str]:
     """Return the settings that every session of ours has, timeouts apart."""
     newer = _PINNED_FROM_17 if connection.info.server_version >= _VERSION_17 else {}
@@ -327,6 +333,12 @@ def run_sql(connection: Connection, text: str) -> None:
     One message means that the server goes through all of it whether or not the client lives.
     """
     connection.execute(text.encode())
+
+
+def report_counters(connection: Connection) -> None:
+    """Deliver what this session has counted, which the server would else do seconds later."""
+    if not connection.closed and not connection.broken:
+        connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
 
 
 def rollback_quietly(connection: Connection) -> None:

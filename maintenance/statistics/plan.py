@@ -35,8 +35,13 @@ def plan(policy: Policy, seen: Seen, request: Request) -> Plan:
         and item.table.autovacuum_pid is None
     ]
     covered = _covered(idle, seen)
+    below = _branches(idle, seen)
     return Plan(
-        actions=tuple(_action(item, seen) for item in idle if item.table.oid not in covered),
+        actions=tuple(
+            _action(item, seen, below.get(item.table.oid, ()))
+            for item in idle
+            if item.table.oid not in covered
+        ),
         findings=tuple(findings_of(policy, seen, due)),
         skipped=tuple(_skips(due)),
     )
@@ -61,7 +66,21 @@ def _covered(due: Sequence[Due], seen: Seen) -> Collection[int]:
     }
 
 
-def _action(due: Due, seen: Seen) -> Action:
+def _branches(due: Sequence[Due], seen: Seen) -> dict[int, tuple[str, ...]]:
+    """Return for each parent to be analyzed which relations that goes on to, and locks."""
+    if seen.major >= ANALYZE_ONLY_SINCE:
+        return {}
+    by_oid = {table.oid: table for table in seen.tables}
+    below: dict[int, list[str]] = {item.table.oid: [] for item in due if item.table.is_parent}
+    if below:
+        for table in seen.tables:
+            for above in ancestors(table, by_oid):
+                if above.oid in below:
+                    below[above.oid].append(str(table.relation))
+    return {oid: tuple(names) for oid, names in below.items()}
+
+
+def _action(due: Due, seen: Seen, branches: tuple[str, ...]) -> Action:
     table = due.table
     return Action(
         kind=ActionKind.VACUUM_TABLE if due.for_vacuum else ActionKind.ANALYZE_TABLE,
@@ -70,6 +89,7 @@ def _action(due: Due, seen: Seen) -> Action:
         steps=(_step(due, seen),),
         reason=_reason(due),
         preconditions={"oid": table.oid, "parent": table.is_parent},
+        branches=branches,
     )
 
 

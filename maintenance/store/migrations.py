@@ -6,6 +6,7 @@ import psycopg
 
 from maintenance.errors import MaintenanceError, PrivilegeError
 from maintenance.server.event_triggers import refuse_foreign_event_triggers
+from maintenance.server.owner_code import name_owner_code
 from maintenance.server.session import Connection, explain, rollback_quietly, run_sql
 from maintenance.server.sqlfiles import data_root
 
@@ -40,7 +41,8 @@ def migrate(connection: Connection) -> None:
                 "the store's schema maintenance can't be created",
                 hint=f"{missing_right(connection)}; or name another database in store.url",
             ) from exc
-        raise explain(exc, "creating the store") from exc
+        error = explain(exc, "creating the store")
+        raise name_owner_code(connection, exc, error) from exc
 
 
 def is_ready(connection: Connection) -> bool:

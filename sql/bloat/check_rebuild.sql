@@ -1,7 +1,7 @@
 -- check_rebuild: what stands in the way of rebuilding an index concurrently, one row
 -- since: 14
 -- params: index_oid oid
--- columns: name text, is_valid bool, size_bytes int8, oldest_s float8, oldest_pid int4, oldest text, n_prepared int8, other_build_pid int4, tablespace text
+-- columns: name text, is_valid bool, size_bytes int8, oldest_s float8, oldest_pid int4, oldest text, n_prepared int8, other_build_pid int4, tablespace text, table_oid oid, indexes oid[]
 -- locks: ACCESS SHARE on the index, for its size
 -- source: PostgreSQL manual, REINDEX, 28.2.3 pg_stat_activity, 54.15 pg_prepared_xacts
 -- The oldest transaction is that of another client session of this database.
@@ -16,7 +16,10 @@ SELECT
    WHERE x.database = pg_catalog.current_database()) AS n_prepared,
   (SELECT p.pid FROM pg_catalog.pg_stat_progress_create_index p
    WHERE p.relid = i.indrelid AND p.pid <> pg_catalog.pg_backend_pid() LIMIT 1) AS other_build_pid,
-  nullif(pg_catalog.pg_tablespace_location(c.reltablespace), '') AS tablespace
+  nullif(pg_catalog.pg_tablespace_location(c.reltablespace), '') AS tablespace,
+  i.indrelid AS table_oid,
+  ARRAY(SELECT o.indexrelid FROM pg_catalog.pg_index o WHERE o.indrelid = i.indrelid ORDER BY 1)
+    AS indexes
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid

@@ -134,7 +134,12 @@ def blocking(database: Database, phase: str) -> Generator[psycopg.Connection[Any
 def test_interrupted_rebuild_is_cleaned_up_by_oid_and_done_by_the_next_run(
     database: Database, tmp_path: Path, phase: str, interrupt: Interruption
 ) -> None:
-    section = {"min_size": "100 kB", "index_fraction": 0.3, "reindex": "concurrently"}
+    section = {
+        "min_size": "100 kB",
+        "index_fraction": 0.3,
+        "reindex": "concurrently",
+        "reindex_unique": ["public.filled_pkey"],
+    }
     policy = write_policy(
         tmp_path, database.url, bloat=section, indexes={"preflight": {"free_disk": "1 MB"}}
     )

@@ -15,6 +15,8 @@ from maintenance.bloat.estimate import estimate_index, estimate_table
 from maintenance.bloat.measuring import exact_index, exact_table
 from maintenance.bloat.models import Method, SeenIndex
 from maintenance.bloat.observing import look
+from maintenance.engine import runner
+from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.runner import Outcome
 from maintenance.maintain import Report
@@ -25,6 +27,11 @@ from tests.policies import make_policy
 from tests.sessions import TIMEOUTS, session
 
 SECTION = {"min_size": "100 kB", "index_fraction": 0.3}
+ACTING = {
+    **SECTION,
+    "reindex": "concurrently",
+    "reindex_unique": ["public.filled_pkey"],
+}
 
 FILLED = """
 CREATE TABLE public.filled (id bigint PRIMARY KEY, note text) WITH (autovacuum_enabled = false);
@@ -35,7 +42,8 @@ DELETE FROM public.filled WHERE id % 4 > 0;
 
 
 def fill(database: Database, sql: str = FILLED) -> None:
-    database.execute(sql)
+    # What is counted late would count as changed since the ANALYZE.
+    database.execute(f"{sql}; SELECT pg_catalog.pg_stat_force_next_flush()")
     database.execute("VACUUM (ANALYZE)")
 
 
@@ -46,7 +54,7 @@ def policy(database: Database, tmp_path: Path) -> Policy:
 
 @pytest.fixture
 def acting(database: Database, tmp_path: Path) -> Policy:
-    section = {**SECTION, "reindex": "concurrently"}
+    section = ACTING
     preflight = {"preflight": {"free_disk": "1 MB"}}
     return make_policy(
         tmp_path,
@@ -200,7 +208,7 @@ HOSTILE = 'we"ird.\nnäme <b>' + "x" * 40
 def test_hostile_names_are_served(database: Database, acting: Policy) -> None:
     table, index = quote(HOSTILE), quote(HOSTILE[:30] + "_idx")
     database.execute(f"CREATE TABLE {table} (id bigint) WITH (autovacuum_enabled = false)")
-    database.execute(f"CREATE UNIQUE INDEX {index} ON {table} (id)")
+    database.execute(f"CREATE INDEX {index} ON {table} (id)")
     database.execute(f"INSERT INTO {table} SELECT generate_series(1, 20000)")
     database.execute(f"DELETE FROM {table} WHERE id % 4 > 0")
     database.execute("VACUUM (ANALYZE)")
@@ -247,7 +255,7 @@ def test_old_transaction_in_the_way_is_named_before_anything_is_done(
     strict = make_policy(
         tmp_path,
         database.url,
-        bloat={**SECTION, "reindex": "concurrently"},
+        bloat=ACTING,
         indexes={"preflight": {"max_transaction_age": "0 seconds"}},
     )
     report = act(strict)
@@ -264,7 +272,7 @@ def test_full_disk_is_refused(database: Database, tmp_path: Path) -> None:
     greedy = make_policy(
         tmp_path,
         database.url,
-        bloat={**SECTION, "reindex": "concurrently"},
+        bloat=ACTING,
         indexes={"preflight": {"free_disk": "900000 GB"}},
     )
     (result,) = act(greedy).results
@@ -284,8 +292,155 @@ def test_rebuild_that_waits_too_long_gives_up_and_leaves_nothing(
     assert "the writer" in (result.error or "")
     holder.rollback()
     again = act(acting)
-    assert all(result.outcome is Outcome.DONE for result in again.results)
+    assert [(r.action.kind, r.outcome) for r in again.results] == [
+        (ActionKind.REMOVE_REBUILD, Outcome.DONE)
+    ], "the writer kept what was left; and the rebuild backs off"
     assert [name for _, name in database.execute(PKEY)] == ["filled_pkey"]
+    assert act(acting).results == ()
+    backdate(database, days=1)
+    (result,) = act(acting).results
+    assert result.outcome is Outcome.DONE
+    assert [name for _, name in database.execute(PKEY)] == ["filled_pkey"]
+
+
+def backdate(database: Database, days: int) -> None:
+    """Let what the store knows of rebuilds be some days old."""
+    database.execute(
+        "UPDATE maintenance.rebuild SET started_at = started_at - %s * interval '1 day'", [days]
+    )
+
+
+RAISING = """
+CREATE TABLE public.switch (raises bool);
+INSERT INTO public.switch VALUES (false);
+CREATE FUNCTION public.inner_part(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  IF (SELECT s.raises FROM public.switch s) THEN RAISE EXCEPTION 'not today'; END IF;
+  RETURN $1;
+END$$;
+CREATE FUNCTION public.part(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
+  $$BEGIN RETURN inner_part($1); END$$;
+CREATE TABLE public.filled (id bigint, note text) WITH (autovacuum_enabled = false);
+CREATE INDEX {index} ON public.filled (public.part(note), id) WHERE public.part(note) <> 'none';
+INSERT INTO public.filled SELECT n, 'note ' || n FROM generate_series(1, 20000) n;
+DELETE FROM public.filled WHERE id % 4 > 0;
+CREATE EXTENSION pgstattuple;
+"""
+INVALID = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"
+
+
+@pytest.mark.pg("== 15")
+def test_rebuild_that_an_owners_function_fails_leaves_nothing_and_backs_off(
+    database: Database, acting: Policy
+) -> None:
+    name = 'x"' * 30 + "é!"
+    assert len(name.encode()) == 63
+    database.execute(RAISING.replace("{index}", quote(name)))
+    database.execute("VACUUM (ANALYZE) public.filled")
+    database.execute("UPDATE public.switch SET raises = true")
+    index = f"public.{quote(name)}"
+    for days, is_tried in ((0, True), (0, False), (1, True), (1, False), (1, True), (3, False)):
+        backdate(database, days) if days else None
+        report = act(acting)
+        assert [(r.action.object, r.outcome) for r in report.results] == (
+            [(index, Outcome.FAILED)] if is_tried else []
+        )
+        assert all("public.inner_part(text)" in (r.error or "") for r in report.results)
+        assert database.execute(INVALID) == []
+        (finding,) = only(report, FindingKind.INDEX_BLOAT)
+        assert "public.inner_part(text)" in finding.data["error"]
+        assert finding.data["next_try"] > finding.data["failed_at"]
+    assert finding.data["failures"] == 3
+    database.execute("UPDATE public.switch SET raises = false")
+    backdate(database, 1)
+    (result,) = act(acting).results
+    assert result.outcome is Outcome.DONE, "its functions are found by database.search_path"
+
+
+@pytest.mark.pg("== 18")
+def test_rebuild_that_meets_duplicates_leaves_nothing(database: Database, acting: Policy) -> None:
+    fill(database, FILLED.replace("PRIMARY KEY", ""))
+    database.execute("UPDATE public.filled SET id = 8 WHERE id = 4")
+    database.execute("CREATE INDEX filled_pkey ON public.filled (id) WITH (fillfactor = 20)")
+    # As in the data of people whose unique index was damaged by another collation.
+    database.execute(
+        "UPDATE pg_index SET indisunique = true WHERE indexrelid = 'filled_pkey'::regclass"
+    )
+    database.execute("ALTER INDEX public.filled_pkey SET (fillfactor = 90)")
+    database.execute("VACUUM (ANALYZE) public.filled")
+    (result,) = act(acting).results
+    assert result.outcome is Outcome.FAILED
+    for _ in range(2):
+        assert act(acting).results == ()
+        assert [name for _, name in database.execute(PKEY)] == ["filled_pkey"]
+    assert database.execute(INVALID) == []
+
+
+@pytest.mark.pg("== 18")
+def test_index_that_was_renamed_since_it_was_planned_is_rebuilt_by_its_oid(
+    database: Database, acting: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(database)
+    ((oid, _),) = database.execute(PKEY)
+    whole = runner.run
+
+    def raced(actions: Any, *args: Any, **kwargs: Any) -> Any:
+        if any(action.kind is ActionKind.REINDEX for action in actions):
+            database.execute('ALTER INDEX public.filled_pkey RENAME TO "filled ""Key"""')
+            database.execute("ALTER TABLE public.filled RENAME TO full_no_more")
+        return whole(actions, *args, **kwargs)
+
+    monkeypatch.setattr(runner, "run", raced)
+    (result,) = act(acting).results
+    assert result.outcome is Outcome.DONE, result.error
+    ((after, name),) = database.execute(PKEY)
+    assert (name, after != oid) == ('filled "Key"', True)
+    assert database.execute(INVALID) == []
+
+
+@pytest.mark.pg("== 18")
+def test_unique_index_is_rebuilt_only_where_the_policy_names_it(
+    database: Database, acting: Policy, tmp_path: Path
+) -> None:
+    fill(database)
+    database.execute("CREATE MATERIALIZED VIEW public.filled_mv AS SELECT id FROM public.filled")
+    assert acting.bloat is not None
+    unnamed = acting.model_copy(
+        update={"bloat": acting.bloat.model_copy(update={"reindex_unique": ()})}
+    )
+    report = act(unnamed)
+    assert report.results == ()
+    (finding,) = only(report, FindingKind.INDEX_BLOAT)
+    assert finding.data["unique"] is True
+    assert finding.data["reindex"] == "REINDEX INDEX CONCURRENTLY public.filled_pkey"
+    (result,) = act(acting).results
+    assert result.outcome is Outcome.DONE
+
+
+@pytest.mark.pg("== 18")
+def test_name_of_a_partitioned_unique_index_stands_for_those_of_its_partitions(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute("CREATE TABLE public.filled (id bigint PRIMARY KEY) PARTITION BY RANGE (id)")
+    for n in range(2):
+        database.execute(
+            f"CREATE TABLE public.filled_{n} PARTITION OF public.filled FOR VALUES"
+            f" FROM ({n * 20000}) TO ({n * 20000 + 20000}) WITH (autovacuum_enabled = false)"
+        )
+    database.execute("INSERT INTO public.filled SELECT generate_series(0, 39999)")
+    database.execute("DELETE FROM public.filled WHERE id % 4 > 0")
+    database.execute("VACUUM (ANALYZE)")
+    named = {**ACTING, "reindex_unique": ["public.filled_pkey", "public.absent", "public.filled"]}
+    policy = make_policy(
+        tmp_path, database.url, bloat=named, indexes={"preflight": {"free_disk": "1 MB"}}
+    )
+    report = act(policy)
+    assert {r.action.object: r.outcome for r in report.results} == {
+        "public.filled_0_pkey": Outcome.DONE,
+        "public.filled_1_pkey": Outcome.DONE,
+    }
+    (finding,) = only(report, FindingKind.NO_SUCH_TABLE)
+    assert finding.data["names"] == ["public.absent", "public.filled"]
 
 
 @pytest.mark.pg("== 18")
@@ -338,7 +493,7 @@ def test_old_index_that_a_rebuild_killed_after_the_swap_left_is_dropped(
 ) -> None:
     fill(database)
     act(acting)
-    database.execute("CREATE INDEX filled_pkey_ccold ON public.filled (id)")
+    database.execute("CREATE UNIQUE INDEX filled_pkey_ccold ON public.filled (id)")
     database.execute(
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'filled_pkey_ccold'::regclass"
     )

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from maintenance.engine.actions import Action, ActionKind, Step
+from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.engine.lanes import side_by_side
 from tests.builders import Database
 
@@ -94,3 +94,31 @@ def test_one_that_breaks_cancels_those_beside_it(sessions: Sessions) -> None:
     with pytest.raises(ZeroDivisionError):
         list(side_by_side(actions, 2, sessions.open, sleep_or_break))
     assert all(session.closed for session in sessions.opened)
+
+
+def test_what_would_wait_for_each_other_never_goes_side_by_side(sessions: Sessions) -> None:
+    def locking(name: str, relation: str, statement: str = "SELECT 'done'") -> Action:
+        lock = Lock(relation, LockMode.SHARE_UPDATE_EXCLUSIVE)
+        step = Step((statement,), locks=(lock,), concurrent=True)
+        return Action(ActionKind.ANALYZE_TABLE, name, (step,), "a test")
+
+    build = "CREATE INDEX CONCURRENTLY i ON public.t (id)"
+    actions = [
+        *(locking(f"same {n}", "public.same") for n in range(3)),
+        locking("build", "public.t", build),
+        *(locking(f"own {n}", f"public.own_{n}") for n in range(6)),
+    ]
+    running: list[Action] = []
+    beside: list[tuple[str, str]] = []
+
+    def note(connection: psycopg.Connection[Any], action: Action) -> None:
+        beside.extend((action.object, other.object) for other in running)
+        running.append(action)
+        connection.execute("SELECT pg_catalog.pg_sleep(0.05)")
+        running.remove(action)
+
+    ended = [action.object for action, _ in side_by_side(actions, 4, sessions.open, note)]
+    assert sorted(ended) == sorted(action.object for action in actions)
+    assert beside, "others do go side by side"
+    assert not [pair for pair in beside if all(name.startswith("same") for name in pair)]
+    assert not [pair for pair in beside if "build" in pair]

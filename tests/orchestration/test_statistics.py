@@ -31,3 +31,18 @@ def test_nightly_job_analyzes_and_shows_what_why_and_how_long(
     key = dg.AssetCheckKey(STATISTICS, "statistics_missing")
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])
     assert records[key].status.value == "SUCCEEDED"
+
+
+def test_statistics_come_last_of_the_steps_that_could_begin(
+    database: Database, tmp_path: Path
+) -> None:
+    views = [{"name": "public.a_view", "max_age": "1 hour"}]
+    write_policy(tmp_path, database.url, statistics={}, matviews=views)
+    definitions = build([tmp_path])
+
+    def priority(key: dg.AssetKey) -> int:
+        return int(definitions.resolve_assets_def(key).op.tags.get("dagster/priority", "0"))
+
+    keys = list(definitions.resolve_asset_graph().materializable_asset_keys)
+    assert len(keys) > 1
+    assert all(priority(STATISTICS) < priority(key) for key in keys if key != STATISTICS)

@@ -50,7 +50,7 @@ def an_index(oid: int = 10, name: str = "events_id", **changes: Any) -> SeenInde
         "size_bytes": 20 * MB,
         "keys": (1,),
         "columns": (ID, TEXT),
-        "is_unique": True,
+        "is_unique": False,
     } | changes
     relation = QualifiedName("public", name)
     freshness = FRESH._replace(**fresh)
@@ -114,9 +114,63 @@ def test_rebuilt_index_is_left_alone_for_ten_days() -> None:
     assert len(planned(a_stock(an_index(), rebuilds=(a_rebuild(10.1),))).actions) == 1
 
 
-def test_rebuild_that_failed_is_tried_again() -> None:
-    failed = a_rebuild(1, size_after=None)
-    assert len(planned(a_stock(an_index(), rebuilds=(failed,))).actions) == 1
+def a_failure(days_ago: float, **changes: Any) -> Rebuild:
+    return a_rebuild(days_ago, old_oid=10, size_after=None, error="no", **changes)
+
+
+@pytest.mark.parametrize(
+    ("ages", "days"), [([0], 1), ([1, 0], 2), ([3, 1, 0], 4), ([60, 40, 9, 5, 0], 16)]
+)
+def test_rebuild_that_failed_is_tried_again_after_days_that_double(
+    ages: list[float], days: float
+) -> None:
+    def at_work(later: float) -> bool:
+        rebuilds = tuple(a_failure(age + later) for age in ages)
+        stock = a_stock(an_index(), rebuilds=rebuilds)
+        (finding,) = planned(stock).findings
+        is_tried = bool(planned(stock).actions)
+        assert is_tried is ("next_try" not in finding.data)
+        return is_tried
+
+    assert not at_work(days - 0.5)
+    assert at_work(days - 0.05), "a nightly run is not put off by a night"
+    assert at_work(days + 1)
+
+
+def test_failures_are_those_of_this_index_since_it_was_rebuilt() -> None:
+    others = (a_failure(0.1)._replace(old_oid=11), a_failure(0.2)._replace(old_oid=9))
+    assert len(planned(a_stock(an_index(), rebuilds=others)).actions) == 1
+
+
+def test_run_that_was_killed_is_no_failure_unless_it_happens_again() -> None:
+    killed = a_failure(0.1)._replace(error=None)
+    assert len(planned(a_stock(an_index(), rebuilds=(killed,))).actions) == 1
+    twice = (killed._replace(started_at=NOW - timedelta(days=0.2)), killed)
+    assert planned(a_stock(an_index(), rebuilds=twice)).actions == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "of_stock", "is_rebuilt"),
+    [
+        ({}, {"major": 15}, False),
+        ({}, {"major": 18}, False),
+        ({}, {}, False),
+        ({}, {"major": 19}, True),
+        ({}, {"major": 15, "asked_for": frozenset({10})}, True),
+        ({}, {"major": 15, "asked_for": frozenset({11})}, False),
+        ({"of_view": True}, {"major": 15}, True),
+        ({"is_unique": False}, {"major": 15}, True),
+    ],
+)
+def test_unique_indexes_are_not_rebuilt_beside_upserts(
+    changes: dict[str, Any], of_stock: dict[str, Any], is_rebuilt: bool
+) -> None:
+    index = replace(an_index(), **{"is_unique": True, **changes})
+    stock = a_stock(index, **of_stock)
+    result = planned(stock)
+    assert bool(result.actions) is is_rebuilt
+    (finding,) = result.findings
+    assert ("unique" in finding.data) is not is_rebuilt
 
 
 @pytest.mark.parametrize("flag", ["is_rebuildable", "manageable"])
@@ -151,6 +205,33 @@ def test_leftover_of_a_killed_rebuild_is_dropped_first() -> None:
     assert rebuild.after == (clean.id,)
     assert list(settled(stock.leftovers, stock.rebuilds)) == []
     assert list(settled((), stock.rebuilds)) == [killed]
+
+
+def test_copy_that_the_table_had_before_is_of_another_rebuild() -> None:
+    begun = a_rebuild(
+        20, old_oid=10, new_oid=None, ended_at=None, size_after=None, table_oid=5
+    )._replace(indexes_before=[10, 77])
+    left = LEFT._replace(table_oid=5)
+
+    def removed(rebuild: Rebuild, leftover: Leftover) -> int:
+        stock = a_stock(a_table(), bloat=0.0, leftovers=(leftover,), rebuilds=(rebuild,))
+        return len(planned(stock).actions)
+
+    assert removed(begun, left) == 0
+    assert removed(begun._replace(new_oid=77), left) == 1
+    assert removed(begun._replace(indexes_before=[10]), left) == 1
+    assert removed(begun._replace(indexes_before=[10]), left._replace(table_oid=6)) == 0
+    assert removed(begun._replace(indexes_before=[10]), left._replace(is_copy=False)) == 0
+
+
+def test_leftover_of_others_is_told_unless_the_indexes_are_looked_at_anyway() -> None:
+    stock = a_stock(a_table(), bloat=0.0, leftovers=(LEFT,))
+    (finding,) = planned(stock).findings
+    assert (finding.kind, finding.object) == (FindingKind.INDEX_INVALID, str(LEFT.relation))
+    assert finding.data["drop"] == "DROP INDEX CONCURRENTLY public.events_id_ccnew"
+    assert plan(a_policy(bloat={}, indexes={}), stock, NOW, EVERYTHING).findings == ()
+    for other in (LEFT._replace(is_building=True), LEFT._replace(is_copy=False)):
+        assert planned(a_stock(a_table(), bloat=0.0, leftovers=(other,))).findings == ()
 
 
 @pytest.mark.parametrize(

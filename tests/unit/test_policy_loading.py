@@ -182,6 +182,16 @@ def test_choice_names_its_near_miss(tmp_path: Path) -> None:
     assert found.hint == "did you mean concurrently?"
 
 
+def test_indexes_to_rebuild_are_refused_where_none_is_rebuilt(tmp_path: Path) -> None:
+    for first in ("", "reindex: report, "):
+        text = f"bloat: {{{first}reindex_unique: [public.orders_pkey]}}\n"
+        assert problem(tmp_path, DATABASE + text).key == "bloat.reindex_unique"
+    text = "bloat: {reindex_unique: [public.orders_pkey], reindex: concurrently}\n"
+    bloat = load_policy(write(tmp_path, DATABASE + text)).bloat
+    assert bloat is not None
+    assert [str(name) for name in bloat.reindex_unique] == ["public.orders_pkey"]
+
+
 def test_missing_key_is_told_at_its_mapping(tmp_path: Path) -> None:
     found = problem(tmp_path, DATABASE + "partitions:\n  - table: a\n")
     assert (found.line, found.column, found.key) == (3, 5, "partitions[0].column")

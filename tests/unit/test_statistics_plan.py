@@ -14,6 +14,7 @@ from maintenance.engine.budget import Budget
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.plans import Plan
 from maintenance.engine.requests import EVERYTHING, Request
+from maintenance.engine.schedule import collide
 from maintenance.errors import BudgetError
 from maintenance.names import QualifiedName
 from maintenance.statistics.findings import LISTED
@@ -108,6 +109,20 @@ def test_parent_owes_what_changed_below_it_at_any_depth() -> None:
     seen = a_look(*tree, baselines={1: before, 2: before})
     assert sql(seen) == ["ANALYZE ONLY public.t1", "ANALYZE ONLY public.t2"]
     assert sql(replace(seen, major=17)) == ["ANALYZE public.t1"], "takes all below it along"
+
+
+@pytest.mark.parametrize(("major", "collides"), [(15, True), (17, True), (18, False)])
+def test_parent_is_not_analyzed_beside_the_vacuum_of_a_leaf_that_it_goes_on_to(
+    major: int, collides: bool
+) -> None:
+    tree = [a_parent(1, described=False), a_parent(2, parent=1), a_table(3, parent=2, dead=5000)]
+    by_name = {
+        action.object: action
+        for action in planned(a_look(*tree, a_table(4, described=False), major=major)).actions
+    }
+    assert by_name["public.t3"].kind is ActionKind.VACUUM_TABLE
+    assert collide(by_name["public.t1"], by_name["public.t3"]) is collides
+    assert not collide(by_name["public.t1"], by_name["public.t4"])
 
 
 def test_parent_of_empty_partitions_needs_no_statistics() -> None:
