@@ -125,7 +125,7 @@ def _foreign(
             each = ForeignPartition(QualifiedName(row.schema, row.name), row.foreign_server)
             found[parent] += (each,)
             parent = parent_of.get(parent)
-    return dict(found)
+    return {parent: tuple(sorted(foreign)) for parent, foreign in found.items()}
 
 
 def _is_filled(table: TableFacts, filled: Collection[int]) -> bool:
