@@ -62,12 +62,12 @@ WITH RECURSIVE strangers AS MATERIALIZED (
    UNION
   SELECT b.asked, d.refobjid
     FROM read b
-    JOIN pg_catalog.pg_class v ON v.oid = b.oid AND v.relkind = 'v'
-    JOIN pg_catalog.pg_rewrite r ON r.ev_class = v.oid
+    JOIN pg_catalog.pg_rewrite r ON r.ev_class = b.oid
     JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
                                AND d.objid = r.oid
                                AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
    WHERE d.refobjid >= 16384
+     AND (SELECT v.relkind FROM pg_catalog.pg_class v WHERE v.oid = b.oid) = 'v'
 ), above AS (
   SELECT h.oid AS holder, h.rolname, h.oid FROM holders h
    UNION
