@@ -26,10 +26,10 @@ KEEPALIVE = {
 }
 """A host that is gone is noticed within a minute; values of the url go before these."""
 
-SILENCE_S = 30.0
+SILENCE_S = 15.0
 """How long an answer may stay away before the server is asked whether it still works on it."""
 
-CONFIRM_S = 5.0
+CONFIRM_S = 3.0
 """An answer may be on its way while it is asked; so much later it is asked again."""
 
 _IS_AT_WORK = (
