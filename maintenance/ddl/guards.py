@@ -49,6 +49,14 @@ def same_tree(root: QualifiedName, oids: Sequence[int]) -> str:
     )
 
 
+def empty(table: QualifiedName) -> str:
+    """Return a statement that fails unless a table has never held a row, or was truncated since."""
+    return require(
+        f"pg_catalog.pg_relation_size({literal(str(table))}::pg_catalog.regclass) = 0",
+        f"{table} is no longer empty",
+    )
+
+
 def require(condition: str, otherwise: str) -> str:
     """Return a statement that fails with `CHANGED` and this message unless a condition holds."""
     message = literal(otherwise.replace("%", "%%"))

@@ -1,11 +1,11 @@
 """A table's partitions held against the periods it should have."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
-from maintenance.catalog.models import Table
+from maintenance.catalog.models import Place, SchemaRights, Table
 from maintenance.ddl.trees import Blueprint
 from maintenance.keys import KeyCodec
 from maintenance.names import QualifiedName
@@ -20,6 +20,7 @@ from maintenance.partitioning.window import (
 )
 from maintenance.partitions.blueprints import of_period
 from maintenance.partitions.holding import FEW_PAGES, Holding, holding_of
+from maintenance.partitions.sharing import Sharing, schema_of, sharing_of
 from maintenance.partitions.siblings import Siblings, siblings_of
 from maintenance.periods import Period
 from maintenance.policy import PartitionPolicy
@@ -35,6 +36,7 @@ class Outlook:
         holding: what the default partition holds, where it has rows and they were counted.
         missing: wanted periods of which no partition holds any part.
         overlapped: wanted periods that partitions of other bounds hold, wholly or in part.
+        rights: in the schema of partitions, where it is not the table's and they were asked for.
     """
 
     policy: PartitionPolicy
@@ -46,6 +48,7 @@ class Outlook:
     holding: Holding | None
     missing: tuple[Slot, ...]
     overlapped: tuple[tuple[Slot, list[Span]], ...]
+    rights: SchemaRights | None = None
 
     @property
     def name(self) -> str:
@@ -107,6 +110,39 @@ class Outlook:
         return tuple(slot for slot in self.window if first.period <= slot.period <= last.period)
 
     @cached_property
+    def sharing(self) -> Sharing:
+        """What its partitions share that it does not give them."""
+        return sharing_of(self.table, self.coverage.spans, self.now, self.policy.column)
+
+    @cached_property
+    def schema(self) -> str:
+        """The schema of partitions to be made: the policy's, else that of the newest ones."""
+        newest = self.policy.schema_name or schema_of(self.coverage.spans, self.now)
+        return newest or self.table.relation.schema
+
+    @property
+    def place(self) -> Place | None:
+        """The question about the schema of partitions, where it is not the table's."""
+        if self.schema == self.table.relation.schema:
+            return None
+        return Place(self.schema, self.table.properties.owner)
+
+    @property
+    def is_shut_out(self) -> bool:
+        """Whether partitions can't be made where they are to be."""
+        return self.rights is not None and not self.rights.creatable
+
+    @cached_property
+    def parent(self) -> Table:
+        """The table, as one that is made like it in the schema of partitions is to be."""
+        rights = self.rights
+        if rights is None:
+            return self.table
+        grantees = rights.default_grantees
+        properties = replace(self.table.properties, default_grantees=grantees)
+        return replace(self.table, properties=properties)
+
+    @cached_property
     def siblings(self) -> Siblings:
         """What its partitions say about how the next one is built."""
         return siblings_of(self.coverage.spans, self.policy.column)
@@ -120,8 +156,8 @@ class Outlook:
         return tuple(self.blueprint(slot).names.values())
 
     def child(self, slot: Slot) -> QualifiedName:
-        """Return the name of a slot's partition, in the parent's schema."""
-        return QualifiedName(self.table.relation.schema, self.policy.child_name(slot.period))
+        """Return the name of a slot's partition, in the schema of partitions."""
+        return QualifiedName(self.schema, self.policy.child_name(slot.period))
 
 
 def look(

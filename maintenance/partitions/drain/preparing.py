@@ -21,12 +21,15 @@ from maintenance.policy import PartitionPolicy
 from maintenance.server.session import fetch
 
 
-def prepare(bench: Workbench, section: PartitionPolicy, names: Mapping[str, str]) -> Job:
+def prepare(
+    bench: Workbench, section: PartitionPolicy, schema: str, names: Mapping[str, str]
+) -> Job:
     """Look at a table and choose as many periods as one short exchange can attach.
 
     Args:
         bench: whose session is not in a transaction.
         section: the table's policy.
+        schema: where the partitions are to be.
         names: the partitions to be made, by their period's key.
 
     Raises:
@@ -35,7 +38,8 @@ def prepare(bench: Workbench, section: PartitionPolicy, names: Mapping[str, str]
     table, role = _look(bench, section)
     assert table.default is not None, "it was looked for"
     codec, shape = codec_of(section, table), _shape(bench, table)
-    blueprints = _blueprints(section, table, codec, names)
+    wanted = {key: QualifiedName(schema, name) for key, name in names.items()}
+    blueprints = _blueprints(section, table, codec, wanted)
     chosen = first_round(blueprints, shape)
     ranges = {key: _range(section, codec, key) for key in chosen}
     objects = Objects(table.default.relation.schema, table.default.oid)
@@ -70,19 +74,13 @@ def _look(bench: Workbench, section: PartitionPolicy) -> tuple[Table, str]:
 
 
 def _blueprints(
-    section: PartitionPolicy, table: Table, codec: KeyCodec, names: Mapping[str, str]
+    section: PartitionPolicy, table: Table, codec: KeyCodec, names: Mapping[str, QualifiedName]
 ) -> dict[str, Blueprint]:
     siblings = siblings_of(coverage_of(table.partitions, codec).spans, section.column)
     if siblings.unbuildable is not None:
         raise MaintenanceError(f"{table.relation}: {siblings.unbuildable}")
-    schema = table.relation.schema
     return {
-        key: of_period(
-            section,
-            siblings,
-            QualifiedName(schema, name),
-            parse_period(key, section.interval),
-        )
+        key: of_period(section, siblings, name, parse_period(key, section.interval))
         for key, name in names.items()
     }
 
