@@ -15,13 +15,14 @@ from maintenance.workload import WORKLOAD
 
 SUBJECTS: tuple[Subject[Any], ...] = (
     PARTITIONS,
-    RETENTION,
     MATVIEWS,
     STALE_ANALYTICS,
     INDEXES,
     CACHING,
     BLOAT,
     WORKLOAD,
+    RETENTION,
     STATISTICS,
 )
-"""A view that was refreshed before a month goes would be stale after it; see `engine.schedule`."""
+"""In the order of their work: views see a month once more before it goes, and what all of them have
+changed is analyzed last; see `engine.schedule`."""

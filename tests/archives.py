@@ -1,6 +1,7 @@
 """Builders of archives, and tables that have every kind of value."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import psycopg
 from maintenance.archives import ArchivePlace, Facts, TableId
 from maintenance.engine.ladder import Ladder
 from maintenance.names import QualifiedName
+from maintenance.server.session import Connection
 from tests.builders import Database
 
 EVENTS = QualifiedName("public", "events")
@@ -105,6 +107,11 @@ SELECT g, '2024-01-01 00:00:00+00'::timestamptz + g * interval '1 second',
        CASE g % 3 WHEN 0 THEN 'click' ELSE repeat('x', g % 300) END, nullif(g % 7, 0)
 FROM generate_series(1, 2000) AS g;
 """
+
+
+def no_other_session() -> AbstractContextManager[Connection]:
+    """Stands where a table is ours and no code of others is run."""
+    raise AssertionError("no session with an owner's rights is called for")
 
 
 def identify(database: Database, relation: QualifiedName = MONTH) -> TableId:

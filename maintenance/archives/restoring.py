@@ -92,7 +92,7 @@ class Restorer:
             self._fill(place, manifest, into, guarded, owner)
             self._run(f"ANALYZE {into}")
             mark = self._mark(into, {RESTORED: _now(), HOLD_UNTIL: hold_until.isoformat()})
-            secured = row_security_of(into, parent.properties)
+            secured = row_security_of(into, parent)
             attach_restored(
                 self.connection,
                 self.ladder,

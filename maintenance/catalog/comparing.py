@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from maintenance.catalog.models import ColumnSetting, Oddity, Shared
+from maintenance.catalog.models import ColumnSetting, Oddity, Place, SchemaRights, Shared
 from maintenance.names import QualifiedName
 from maintenance.server.session import Connection, fetch
 
@@ -27,7 +27,7 @@ def oddities(
     if compared:
         parameters = {"parents": sorted(compared), "most": most}
         for row in fetch(connection, "catalog", "list_partition_oddities", parameters):
-            odd[row.parent].append(Oddity(QualifiedName(row.schema, row.name), row.what))
+            odd[row.parent].append(Oddity(QualifiedName(row.schema, row.name), row.what, row.warns))
     return odd
 
 
@@ -44,4 +44,19 @@ def shared_properties(connection: Connection, parents: Sequence[int]) -> dict[in
             comment=row.comment,
         )
         for row in rows
+    }
+
+
+def schema_rights(connection: Connection, places: Iterable[Place]) -> dict[Place, SchemaRights]:
+    """Return what is known of schemas in which partitions are to be made."""
+    ordered = sorted(places)
+    parameters = {
+        "schemas": [place.schema for place in ordered],
+        "owners": [place.owner for place in ordered],
+    }
+    return {
+        Place(row.schema, row.owner): SchemaRights(
+            exists=row.found, creatable=row.creatable, default_grantees=tuple(row.grantees or ())
+        )
+        for row in fetch(connection, "catalog", "list_schema_rights", parameters)
     }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from maintenance.catalog.history import History
 from maintenance.catalog.trees import DEFAULT_BOUND, Tree, single
@@ -202,10 +202,35 @@ class OwnerCode(NamedTuple):
 
 
 class Oddity(NamedTuple):
-    """A partition, or an index of the parent, and in words what it has otherwise than others."""
+    """A partition, or an index of the parent, and in words what it has otherwise than others.
+
+    `warns` where somebody should do something about it.
+    """
 
     relation: QualifiedName
     what: str
+    warns: bool = False
+
+
+class OwnObject(NamedTuple):
+    """Something that a partition has and its parent does not give it, or that the parent has.
+
+    Attributes:
+        kind: such as `index`, `constraint`, `check`, `foreign key`, `trigger`, `rule`, `policy`,
+            `publication`, `default`, `not null`, `statistics`; `table` says that it was read.
+        name: its own, or that of the column.
+        parts: the pieces of its definition without its name and that of the table.
+        state: what else counts, such as whether a trigger is enabled; of a `check` the columns.
+        obstacle: in words, why we could not make another one, if so.
+        referenced: of a foreign key, the table that it points to.
+    """
+
+    kind: str
+    name: str
+    parts: tuple[Any, ...]
+    state: str | None = None
+    obstacle: str | None = None
+    referenced: QualifiedName | None = None
 
 
 class Child(NamedTuple):
@@ -213,6 +238,7 @@ class Child(NamedTuple):
 
     relation: QualifiedName
     properties: Properties
+    oid: int = 0
 
 
 class Buckets(NamedTuple):
@@ -233,7 +259,45 @@ class Common(NamedTuple):
     relation: QualifiedName
 
 
-Question = QualifiedName | Buckets | Common
+class Own(NamedTuple):
+    """A question: what partitions of a table have that it does not give them.
+
+    Attributes:
+        relation: the partitioned table.
+        sampled: OIDs of a few, the only ones looked at where none of them has anything.
+        described: OIDs of those whose objects are read otherwise.
+        needed: whether they are read in any case.
+    """
+
+    relation: QualifiedName
+    sampled: tuple[int, ...]
+    described: tuple[int, ...]
+    needed: bool = False
+
+
+class Place(NamedTuple):
+    """A question: whether partitions owned by a role may be made in a schema."""
+
+    schema: str
+    owner: str
+
+
+class SchemaRights(NamedTuple):
+    """What is known of a schema where partitions are to be made.
+
+    Attributes:
+        exists: whether there is one of that name.
+        creatable: whether we and the owner may create tables in it.
+        default_grantees: roles that ALTER DEFAULT PRIVILEGES would give rights on a table that
+            we create there; None is PUBLIC.
+    """
+
+    exists: bool
+    creatable: bool
+    default_grantees: tuple[str | None, ...] = ()
+
+
+Question = QualifiedName | Buckets | Common | Own | Place
 """What a planner asks once it has seen the tables; a name, to learn whether it is taken."""
 
 
@@ -294,6 +358,8 @@ class Table:
         default_rows: what it holds, where it has rows and a planner asked.
         default_checks: names of CHECKs on it that are ours, left by a run that was killed.
         code: what reading its rows runs; None where that is the server's own and ours.
+        objects: by OID, what its partitions have of their own, and it itself, as far as a planner
+            asked and any has something.
     """
 
     oid: int
@@ -317,11 +383,19 @@ class Table:
     default_rows: DefaultRows | None = None
     default_checks: tuple[str, ...] = ()
     code: OwnerCode | None = None
+    objects: Mapping[int, tuple[OwnObject, ...]] = field(
+        default_factory=dict[int, tuple[OwnObject, ...]]
+    )
 
     @property
     def is_partitioned(self) -> bool:
         """Whether it is a partitioned parent."""
         return self.kind == "p"
+
+    @property
+    def policies(self) -> tuple[OwnObject, ...]:
+        """Its policies of row security, as far as they were asked for."""
+        return tuple(each for each in self.objects.get(self.oid, ()) if each.kind == "policy")
 
     @property
     def default(self) -> Partition | None:
@@ -345,6 +419,7 @@ class Snapshot:
         marked: tables with a mark of ours in the schemas of the asked-for relations.
         unattached: tables like their partitions that are none.
         taken: for names that planners asked about, the kind of what bears them already.
+        places: what is known of schemas that planners asked about.
         history: what the store knows of them; nothing without a store.
     """
 
@@ -358,4 +433,5 @@ class Snapshot:
     marked: tuple[MarkedTable, ...] = ()
     unattached: tuple[UnattachedTable, ...] = ()
     taken: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
+    places: Mapping[Place, SchemaRights] = field(default_factory=dict[Place, SchemaRights])
     history: History = field(default_factory=History)

@@ -13,7 +13,7 @@ import psycopg
 
 from maintenance import names
 from maintenance.catalog.beside import marked_tables, unattached_tables
-from maintenance.catalog.comparing import oddities, shared_properties
+from maintenance.catalog.comparing import oddities, schema_rights, shared_properties
 from maintenance.catalog.counting import count_default
 from maintenance.catalog.default_rows import Contents, obstacle_of, read_each, read_together
 from maintenance.catalog.growing import Children, drifted_branches, grown, unreadable
@@ -25,7 +25,9 @@ from maintenance.catalog.models import (
     Common,
     Grant,
     Obstacle,
+    Own,
     Partition,
+    Place,
     Properties,
     Question,
     Server,
@@ -34,6 +36,7 @@ from maintenance.catalog.models import (
     Table,
     Unseen,
 )
+from maintenance.catalog.objects import own_objects
 from maintenance.catalog.owner_code import with_code
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
@@ -87,11 +90,16 @@ def observe(
     sight = _settled(connection, relations, time_cap, sleep)
     failed = dict(sight.failed)
     tables = {table.relation: table for table in sight.contents.tables}
-    schemas = sorted({relation.schema for relation in relations})
+    homes = {r: {r.schema, *_schemas(tables.get(r))} for r in relations}
+    schemas = sorted(set(chain.from_iterable(homes.values())))
     marked = _each_or_all(
         schemas, lambda some: marked_tables(connection, some), "reading what is marked as ours"
     )
-    failed |= {r: marked.failed[r.schema] for r in relations if r.schema in marked.failed}
+    failed |= {
+        relation: marked.failed[schema]
+        for relation, own in homes.items()
+        for schema in own.intersection(marked.failed)
+    }
     unattached = _each_or_all(
         list(tables.values()),
         lambda some: unattached_tables(connection, some),
@@ -131,7 +139,57 @@ def look_up(
         if isinstance(question, Buckets):
             snapshot = _counted(connection, snapshot, question)
     parents = [question.relation for question in wanted if isinstance(question, Common)]
-    return _with_common(connection, snapshot, parents)
+    snapshot = _with_common(connection, snapshot, parents)
+    places = {question for question in wanted if isinstance(question, Place)}
+    if places:
+        snapshot = replace(snapshot, places=schema_rights(connection, places))
+    return _with_objects(connection, snapshot, _own_questions(snapshot, wanted, parents))
+
+
+def _schemas(table: Table | None) -> set[str]:
+    """Return the schemas of a table's partitions, which may live elsewhere than it does."""
+    return {p.relation.schema for p in table.partitions} if table is not None else set()
+
+
+def _own_questions(
+    snapshot: Snapshot, wanted: Collection[Question], parents: Collection[QualifiedName]
+) -> list[Own]:
+    """Return what was asked, and what is needed to make a table like one with row security."""
+    asked = [question for question in wanted if isinstance(question, Own)]
+    rest = set(parents).difference(question.relation for question in asked)
+    return asked + [
+        Own(name, (), (), needed=True)
+        for name in sorted(rest)
+        if snapshot.tables[name].properties.row_security
+    ]
+
+
+def _with_objects(
+    connection: Connection, snapshot: Snapshot, questions: Collection[Own]
+) -> Snapshot:
+    """Add what partitions have of their own: without it one would be made that lacks some."""
+    answers = _each_or_all(
+        list(questions),
+        lambda some: own_objects(connection, snapshot.tables, some),
+        "reading what its partitions have of their own",
+    )
+    told = {
+        name: replace(snapshot.tables[name], objects=objects)
+        for found in answers.found
+        for name, objects in found.items()
+    }
+    unread = {
+        name: "it is locked in ACCESS EXCLUSIVE mode"
+        for name, table in told.items()
+        if table.oid not in table.objects
+    }
+    failed = {question.relation: text for question, text in answers.failed.items()}
+    return replace(
+        snapshot,
+        tables={**snapshot.tables, **told},
+        blind={**snapshot.blind, **unread},
+        failed={**snapshot.failed, **failed},
+    )
 
 
 def _with_common(
@@ -329,7 +387,9 @@ def _drifted(
     if parent_of:
         for row in fetch(connection, "catalog", "list_tables", _pairs(parent_of)):
             child = _table(row, ())
-            drifted[parent_of[child.relation]].append(Child(child.relation, child.properties))
+            drifted[parent_of[child.relation]].append(
+                Child(child.relation, child.properties, child.oid)
+            )
     return drifted
 
 

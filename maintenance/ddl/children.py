@@ -6,16 +6,23 @@ SHARE UPDATE EXCLUSIVE on the parent, and we carry over what LIKE leaves behind.
 Source: PostgreSQL manual, CREATE TABLE and ALTER TABLE.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from maintenance.catalog.models import ColumnSetting, Grant, Properties, Table
+from maintenance.ddl.objects import NOTHING_ADDED, Additions, statements
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import QualifiedName, literal, quote
 
 
 def create_and_attach(
-    parent: Table, child: QualifiedName, lower: str, upper: str, *, role: str
+    parent: Table,
+    child: QualifiedName,
+    lower: str,
+    upper: str,
+    *,
+    role: str,
+    additions: Additions = NOTHING_ADDED,
 ) -> Step:
     """Return the one transaction that makes a partition for `[lower, upper)`.
 
@@ -25,11 +32,15 @@ def create_and_attach(
         lower: bound as SQL text, see `keys.KeyCodec.literal`.
         upper: likewise.
         role: who we are, to know whether the owner must be set.
+        additions: what it gets beyond what its parent has.
     """
     return Step(
-        prepare=build_like(parent, child, role=role),
-        statements=attach(parent, child, f"FOR VALUES FROM ({lower}) TO ({upper})"),
-        locks=tuple(attach_locks(parent)),
+        prepare=(*build_like(parent, child, role=role), *additions.prepare),
+        statements=(
+            *additions.locked,
+            *attach(parent, child, f"FOR VALUES FROM ({lower}) TO ({upper})"),
+        ),
+        locks=tuple(attach_locks(parent, additions.referenced)),
         owner=parent.properties.owner,
     )
 
@@ -63,21 +74,33 @@ def attach(parent: Table, child: QualifiedName, bound: str) -> tuple[str, ...]:
     return (statement, *index_identity(parent, child))
 
 
-def attach_locks(parent: Table) -> Iterator[Lock]:
-    """Yield the locks of ATTACH PARTITION in the order of taking."""
+def attach_locks(parent: Table, referenced: Iterable[QualifiedName] = ()) -> Iterator[Lock]:
+    """Yield the locks of ATTACH PARTITION in the order of taking.
+
+    Args:
+        parent: the partitioned table as observed.
+        referenced: tables to which foreign keys of the partition itself point.
+    """
     yield Lock(str(parent.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
     if parent.default is not None:
         yield Lock(str(parent.default.relation), LockMode.ACCESS_EXCLUSIVE)
-    for other in sorted(parent.foreign_keys):
+    for other in sorted({*parent.foreign_keys, *referenced}):
         yield Lock(str(other), LockMode.SHARE_ROW_EXCLUSIVE)
 
 
 def change_properties(
-    child: QualifiedName, actual: Properties, wanted: Properties
+    child: QualifiedName, actual: Properties, wanted: Properties, policies: Sequence[str] = ()
 ) -> Iterator[Step]:
     """Yield the steps that give a partition what it lacks of its parent's properties.
 
     Each that locks the partition is a transaction of its own: writers of it wait for one only.
+
+    Args:
+        child: the partition.
+        actual: what it has.
+        wanted: what it is to have.
+        policies: statements that give it its parent's policies, in the same transaction as row
+            security: without them nobody but its owner would see a row of it.
     """
     lock = (Lock(str(child), LockMode.ACCESS_EXCLUSIVE),)
     if actual.owner != wanted.owner:
@@ -90,12 +113,16 @@ def change_properties(
     if targets:
         harmless = Lock(str(child), LockMode.SHARE_UPDATE_EXCLUSIVE)
         yield Step(statements=(_set_columns(child, targets),), locks=(harmless,))
-    for clause, is_on, should_be in (
-        ("ROW LEVEL SECURITY", actual.row_security, wanted.row_security),
-        ("FORCE ROW LEVEL SECURITY", actual.force_row_security, wanted.force_row_security),
-    ):
-        if is_on != should_be:
-            yield Step(statements=(_row_security(child, clause, on=should_be),), locks=lock)
+    flags = [
+        _row_security(child, clause, on=should_be)
+        for clause, is_on, should_be in (
+            ("ROW LEVEL SECURITY", actual.row_security, wanted.row_security),
+            ("FORCE ROW LEVEL SECURITY", actual.force_row_security, wanted.force_row_security),
+        )
+        if is_on != should_be
+    ]
+    if flags:
+        yield Step(statements=(*policies, *flags), locks=lock)
     identity = _PLAIN_IDENTITIES.get(wanted.replica_identity)
     if actual.replica_identity != wanted.replica_identity and identity is not None:
         statement = f"ALTER TABLE {child} REPLICA IDENTITY {identity}"
@@ -127,15 +154,21 @@ def _build(parent: Table, child: QualifiedName, role: str, definition: str) -> I
         yield _set_columns(child, settings)
     if parent.shared.comment is not None:
         yield f"COMMENT ON TABLE {child} IS {literal(parent.shared.comment)}"
-    yield from row_security_of(child, properties)
+    yield from row_security_of(child, parent)
     if properties.replica_identity in ("n", "f"):
         identity = _PLAIN_IDENTITIES[properties.replica_identity]
         yield f"ALTER TABLE {child} REPLICA IDENTITY {identity}"
 
 
-def row_security_of(child: QualifiedName, properties: Properties) -> Iterator[str]:
-    """Yield the statements that turn row security on for a new table as for its parent."""
+def row_security_of(child: QualifiedName, parent: Table) -> Iterator[str]:
+    """Yield the statements that turn row security on for a new table as for its parent.
+
+    The policies come first: without them nobody but the owner would see a row of it.
+    """
+    properties = parent.properties
     if properties.row_security:
+        for policy in parent.policies:
+            yield from statements(policy, parent.relation, child, properties.owner)
         yield f"ALTER TABLE {child} ENABLE ROW LEVEL SECURITY"
     if properties.force_row_security:
         yield f"ALTER TABLE {child} FORCE ROW LEVEL SECURITY"

@@ -50,6 +50,14 @@ def same_tree(root: QualifiedName, oids: Sequence[int]) -> Ours:
     )
 
 
+def empty(table: QualifiedName) -> str:
+    """Return a statement that fails unless a table has never held a row, or was truncated since."""
+    return _of_the_catalog(
+        f"pg_catalog.pg_relation_size({literal(str(table))}::pg_catalog.regclass) = 0",
+        f"{table} is no longer empty",
+    )
+
+
 def _of_the_catalog(condition: str, otherwise: str) -> Ours:
     return Ours(require(condition, otherwise))
 

@@ -8,13 +8,14 @@ and not to what is below it already; a tree whose tables differ in this can't be
 more. There the branches are attached after the partition, in the same transaction.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from maintenance.catalog.models import ColumnSetting, Shared, Table
 from maintenance.catalog.trees import DEFAULT_BOUND, Branch, Tree, single
 from maintenance.ddl.children import attach, attach_locks, build_like, index_identity
 from maintenance.ddl.locking import allowed_time, take
+from maintenance.ddl.objects import NOTHING_ADDED, Additions
 from maintenance.engine.actions import Step
 from maintenance.names import QualifiedName, quote
 from maintenance.server.statements import Ours
@@ -60,7 +61,13 @@ def plain(name: QualifiedName) -> Blueprint:
 
 
 def create_tree_and_attach(
-    parent: Table, blueprint: Blueprint, lower: str, upper: str, *, role: str
+    parent: Table,
+    blueprint: Blueprint,
+    lower: str,
+    upper: str,
+    *,
+    role: str,
+    additions: Additions = NOTHING_ADDED,
 ) -> Step:
     """Return the one transaction that makes a partition with all that is below it.
 
@@ -70,9 +77,10 @@ def create_tree_and_attach(
         lower: bound as SQL text, see `keys.KeyCodec.literal`.
         upper: likewise.
         role: who we are, to know whether owners must be set.
+        additions: what its tables get beyond what the parent has.
     """
     bound = f"FOR VALUES FROM ({lower}) TO ({upper})"
-    locks = tuple(attach_locks(parent))
+    locks = tuple(attach_locks(parent, additions.referenced))
     branches = tuple(attach_branches(blueprint))
     late = blueprint.joins_late
     blocking = [lock for lock in locks if lock.mode.blocks_writers]
@@ -80,13 +88,14 @@ def create_tree_and_attach(
         prepare=(
             *build_tree(parent, blueprint, role),
             *publish(blueprint),
-            *(() if late else branches),
+            *(() if late else (*branches, *additions.prepare)),
         ),
         statements=(
             # taken first, so that the wait for them does not count against the work
             *((take(blocking), allowed_time(len(blueprint.names))) if blocking else ()),
+            *(() if late else additions.locked),
             *attach(parent, blueprint.root, bound),
-            *(branches if late else ()),
+            *((*branches, *additions.prepare, *additions.locked) if late else ()),
             *index_identities(parent, blueprint),
         ),
         locks=locks,
@@ -107,10 +116,21 @@ def build_tree(
     """
     for branch in blueprint.model.branches:
         like = parent if blueprint.is_single else _like(parent, branch)
+        like = _without_policies(like, {policy for policy, _ in branch.policies})
         name, key = blueprint.names[branch.oid], branch.partition_by
         yield from build_like(like, name, role=role, indexes=indexes, partition_by=key)
         for policy, clauses in branch.policies:
             yield f"CREATE POLICY {quote(policy)} ON {name} {clauses}"
+
+
+def _without_policies(parent: Table, names: Container[str]) -> Table:
+    """Return a table without those policies that the one like it has in a way of its own."""
+    own = tuple(
+        each
+        for each in parent.objects.get(parent.oid, ())
+        if each.kind != "policy" or each.name not in names
+    )
+    return replace(parent, objects={**parent.objects, parent.oid: own})
 
 
 def publish(blueprint: Blueprint) -> Iterator[str]:

@@ -6,7 +6,8 @@ from dataclasses import replace
 from maintenance.catalog.models import Partition
 from maintenance.ddl.children import create_and_attach
 from maintenance.ddl.locking import take
-from maintenance.ddl.trees import create_tree_and_attach
+from maintenance.ddl.objects import Additions, attempt, statements
+from maintenance.ddl.trees import Blueprint, create_tree_and_attach
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.partitioning.window import Slot
 from maintenance.partitions.checks import drop, excluding
@@ -38,15 +39,34 @@ def create_beside(
 def _attach(outlook: Outlook, slot: Slot, role: str) -> Step:
     lower, upper = slot.literals(outlook.codec)
     blueprint, default = outlook.blueprint(slot), outlook.table.default
+    parent, added = outlook.parent, _additions(outlook, blueprint)
     if not blueprint.is_single:
-        step = create_tree_and_attach(outlook.table, blueprint, lower, upper, role=role)
+        step = create_tree_and_attach(parent, blueprint, lower, upper, role=role, additions=added)
     else:
-        step = create_and_attach(outlook.table, outlook.child(slot), lower, upper, role=role)
-    parent, *others = step.locks
+        child = outlook.child(slot)
+        step = create_and_attach(parent, child, lower, upper, role=role, additions=added)
+    first, *others = step.locks
     if not others:
         return step
     statements = (take(others), *step.statements) if blueprint.is_single else step.statements
-    return replace(step, statements=statements, locks=(parent, *_patient(default), *others))
+    return replace(step, statements=statements, locks=(first, *_patient(default), *others))
+
+
+def _additions(outlook: Outlook, blueprint: Blueprint) -> Additions:
+    """Return what siblings share beyond what their parent gives them."""
+    paths, owner = blueprint.model.paths(), outlook.table.properties.owner
+    shared = [
+        (each.object, attempt(statements(each.object, each.source, table, owner)))
+        for each in outlook.sharing.for_new
+        if each.path in paths and each.object.kind != "schema"
+        for table in (blueprint.names[paths[each.path].oid],)
+    ]
+    keys = [(own, statement) for own, statement in shared if own.referenced is not None]
+    return Additions(
+        prepare=tuple(statement for own, statement in shared if own.referenced is None),
+        locked=tuple(statement for _, statement in keys),
+        referenced=tuple(own.referenced for own, _ in keys if own.referenced is not None),
+    )
 
 
 def _patient(default: Partition | None) -> Iterator[Lock]:

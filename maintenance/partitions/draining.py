@@ -31,6 +31,7 @@ def drain(outlook: Outlook, slots: Sequence[Slot], after: tuple[str, ...]) -> Ac
         after=after,
         preconditions={
             "default_oid": default.oid,
+            "schema": outlook.schema,
             "periods": {slot.key: outlook.child(slot).name for slot in slots},
             "ranges": {slot.key: list(slot.literals(outlook.codec)) for slot in slots},
         },

@@ -1,11 +1,11 @@
 """A table's partitions held against the periods it should have."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
-from maintenance.catalog.models import Table
+from maintenance.catalog.models import Place, SchemaRights, Table
 from maintenance.ddl.trees import Blueprint
 from maintenance.keys import FUTURE, PAST, KeyCodec
 from maintenance.names import QualifiedName
@@ -22,6 +22,7 @@ from maintenance.partitioning.window import (
 )
 from maintenance.partitions.blueprints import of_slot, slot_name
 from maintenance.partitions.holding import FEW_PAGES, Holding, holding_of
+from maintenance.partitions.sharing import Sharing, schema_of, sharing_of
 from maintenance.partitions.siblings import Siblings, siblings_of
 from maintenance.periods import Period, period_at
 from maintenance.policy import PartitionPolicy
@@ -42,6 +43,7 @@ class Outlook:
             the policy allows bridges, the parts of others that none holds.
         overlapped: wanted periods that partitions of other bounds hold, wholly or in part.
         unbridged: their parts that no partition holds and, as the policy says, none is made for.
+        rights: in the schema of partitions, where it is not the table's and they were asked for.
     """
 
     policy: PartitionPolicy
@@ -54,6 +56,7 @@ class Outlook:
     missing: tuple[Slot, ...]
     overlapped: tuple[tuple[Slot, list[Span]], ...]
     unbridged: tuple[Slot, ...]
+    rights: SchemaRights | None = None
 
     @cached_property
     def position(self) -> datetime:
@@ -155,6 +158,39 @@ class Outlook:
         return slot.lower <= self.position < slot.upper
 
     @cached_property
+    def sharing(self) -> Sharing:
+        """What its partitions share that it does not give them."""
+        return sharing_of(self.table, self.coverage.spans, self.now, self.policy.column)
+
+    @cached_property
+    def schema(self) -> str:
+        """The schema of partitions to be made: the policy's, else that of the newest ones."""
+        newest = self.policy.schema_name or schema_of(self.coverage.spans, self.now)
+        return newest or self.table.relation.schema
+
+    @property
+    def place(self) -> Place | None:
+        """The question about the schema of partitions, where it is not the table's."""
+        if self.schema == self.table.relation.schema:
+            return None
+        return Place(self.schema, self.table.properties.owner)
+
+    @property
+    def is_shut_out(self) -> bool:
+        """Whether partitions can't be made where they are to be."""
+        return self.rights is not None and not self.rights.creatable
+
+    @cached_property
+    def parent(self) -> Table:
+        """The table, as one that is made like it in the schema of partitions is to be."""
+        rights = self.rights
+        if rights is None:
+            return self.table
+        grantees = rights.default_grantees
+        properties = replace(self.table.properties, default_grantees=grantees)
+        return replace(self.table, properties=properties)
+
+    @cached_property
     def siblings(self) -> Siblings:
         """What its partitions say about how the next one is built."""
         return siblings_of(self.coverage.spans, self.policy.column)
@@ -169,8 +205,8 @@ class Outlook:
         return tuple(self.blueprint(slot).names.values())
 
     def child(self, slot: Slot) -> QualifiedName:
-        """Return the name of a slot's partition, in the parent's schema."""
-        return QualifiedName(self.table.relation.schema, slot_name(self.policy, slot))
+        """Return the name of a slot's partition, in the schema of partitions."""
+        return QualifiedName(self.schema, slot_name(self.policy, slot))
 
 
 def look(

@@ -1,6 +1,7 @@
 """Planning partitions: premake by the clock, gaps filled, nothing below what retention keeps."""
 
 from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from maintenance.catalog.history import History
@@ -9,10 +10,10 @@ from maintenance.engine.actions import Action, ActionKind
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plans import Plan, join
 from maintenance.engine.requests import Request
-from maintenance.names import QualifiedName
+from maintenance.names import QualifiedName, quote
 from maintenance.partitioning.fitness import unfit
 from maintenance.partitioning.window import Slot, refusal
-from maintenance.partitions.audit import drift_finding, drifts, repairs
+from maintenance.partitions.audit import additions, drift_finding, drifts, repairs
 from maintenance.partitions.blueprints import like_default
 from maintenance.partitions.default import create_default, default_name, interim_name
 from maintenance.partitions.default_findings import default_finding
@@ -22,6 +23,7 @@ from maintenance.partitions.holding import buckets_of
 from maintenance.partitions.leftovers import leftovers
 from maintenance.partitions.outlook import Outlook, look
 from maintenance.partitions.remedy import Drain, Remedy, Stuck, Swap, remedy_of
+from maintenance.partitions.sharing import asked_about
 from maintenance.partitions.stranded import stranded
 from maintenance.partitions.unseen import TOLD_ALONG, unseen_finding
 from maintenance.policy import PartitionPolicy, Policy
@@ -64,6 +66,11 @@ def _questions(outlook: Outlook) -> Iterator[Question]:
         yield buckets_of(table, outlook.codec, outlook.window)
     if outlook.missing or is_filled or _lacks_default(outlook):
         yield Common(table.relation)
+    if outlook.missing and outlook.place is not None:
+        yield outlook.place
+    own = asked_about(table, outlook.coverage.spans, outlook.now)
+    if own is not None:
+        yield own
 
 
 def _outlooks(
@@ -79,34 +86,42 @@ def _look(
 ) -> Outlook | Finding:
     table = snapshot.tables[section.table]
     try:
-        return look(section, table, now, asked)
+        outlook = look(section, table, now, asked)
     except ValueError as exc:
         name = str(table.relation)
         kind = FindingKind.PARTITION_KEY_MISMATCH
         return Finding(kind, Severity.ERROR, name, f"{name}: {exc}")
+    place = outlook.place
+    return replace(outlook, rights=snapshot.places.get(place)) if place is not None else outlook
 
 
 def _plan_table(outlook: Outlook, snapshot: Snapshot, request: Request) -> Plan:
     role, taken = snapshot.server.role, snapshot.taken
     named = [slot for slot in outlook.missing if any(n in taken for n in outlook.names(slot))]
     free = [slot for slot in outlook.missing if slot not in named]
-    if outlook.siblings.unbuildable is not None or outlook.default_may_hide_rows:
+    if (
+        outlook.siblings.unbuildable is not None
+        or outlook.is_shut_out
+        or outlook.default_may_hide_rows
+    ):
         free = []
     remedy = _remedy(outlook, taken, request)
-    drifted = drifts(outlook.table)
+    drifted = drifts(outlook.table, outlook.sharing)
     return Plan(
         actions=(
             *_refused(outlook, request.periods),
             *leftovers(outlook, snapshot),
             *(() if request.periods else repairs(outlook.table, drifted)),
+            *(() if request.periods else additions(outlook.table, outlook.sharing)),
             *fill(outlook, free, remedy, role),
             *(() if request.periods else _default(outlook, taken, role)),
         ),
         findings=(
+            *_shut_out(outlook, role),
             *_standing(outlook, _names_taken(outlook, named, taken), snapshot.history),
             *default_finding(outlook, remedy, snapshot.history),
             *unseen_finding(outlook, role),
-            *drift_finding(outlook.table, drifted, outlook.siblings),
+            *drift_finding(outlook.table, drifted, outlook.siblings, outlook.sharing),
             *stranded(outlook, snapshot),
         ),
     )
@@ -121,10 +136,29 @@ def _standing(
             yield finding
 
 
+def _shut_out(outlook: Outlook, role: str) -> Iterator[Finding]:
+    """Yield why no partition can be made in the schema of partitions, if so."""
+    if not outlook.is_shut_out:
+        return
+    assert outlook.rights is not None, "they were asked for"
+    name, schema = outlook.name, quote(outlook.schema)
+    owner = quote(outlook.table.properties.owner)
+    fix = f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {quote(role)}, {owner}"
+    if not outlook.rights.exists:
+        fix = f"it does not exist: CREATE SCHEMA {schema} AUTHORIZATION {owner}, or correct schema"
+    yield Finding(
+        FindingKind.PRIVILEGE_MISSING,
+        Severity.ERROR,
+        name,
+        f"{name}: no partition can be created in schema {schema}, where its partitions live: {fix}",
+        data={"schema": outlook.schema},
+    )
+
+
 def _remedy(outlook: Outlook, taken: Container[QualifiedName], request: Request) -> Remedy:
     """Choose what is done about a filled default partition, if anybody asked for its periods."""
     default = outlook.table.default
-    if default is None or outlook.holding is None:
+    if default is None or outlook.holding is None or outlook.is_shut_out:
         return None
     named = [s for s in outlook.uncovered if any(n in taken for n in outlook.names(s))]
     remedy = remedy_of(outlook, named)

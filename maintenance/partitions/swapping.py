@@ -36,7 +36,8 @@ def swap(outlook: Outlook, slots: Sequence[Slot], role: str, after: tuple[str, .
     assert default is not None, "it has rows"
     child = outlook.child(first)
     if first != last:
-        child = wide_name(outlook.table.relation, first, last)
+        wide = wide_name(outlook.table.relation, first, last)
+        child = QualifiedName(outlook.schema, wide.name)
     check = within(outlook.table, outlook.policy.column, outlook.codec, first, last)
     checked = () if outlook.default_is_small else (check.add, check.validate)
     return Action(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from maintenance.keys import Encoding, KeyEncoding, first_year, intervals_of
@@ -26,6 +26,7 @@ from maintenance.policy.values import (
     EncodingName,
     IntervalName,
     PeriodKey,
+    SchemaName,
     TableName,
     Text,
     ZoneName,
@@ -102,6 +103,8 @@ def _default_name(data: dict[str, Any]) -> str:
 class PartitionPolicy(Section):
     """One partitioned table."""
 
+    model_config = ConfigDict(populate_by_name=True)
+
     table: TableName
     """The parent."""
     column: ColumnName
@@ -118,6 +121,8 @@ class PartitionPolicy(Section):
     """The first interval that must exist; else the earlier of now and the oldest partition."""
     name: Text = Field(default_factory=_default_name)
     """How partitions are named, of {table}, {yyyy}, {mm} and {dd}."""
+    schema_name: SchemaName | None = Field(default=None, alias="schema")
+    """Where partitions are made; else where the newest ones live."""
     default: Literal["none", "ensure"] = "none"
     """Whether a DEFAULT partition is made if absent."""
     bridge: bool = True
@@ -219,12 +224,16 @@ def _not_before_identifiers(
 
 def collisions(tables: Sequence[PartitionPolicy]) -> list[Fault]:
     """Return the tables whose partitions' names collide with another's, by list position."""
-    schemas = sorted({policy.table.schema for policy in tables})
+    schemas = sorted({_schema(policy) for policy in tables})
     return [fault for schema in schemas for fault in _collisions_in(schema, tables)]
 
 
+def _schema(policy: PartitionPolicy) -> str:
+    return policy.schema_name or policy.table.schema
+
+
 def _collisions_in(schema: str, tables: Sequence[PartitionPolicy]) -> list[Fault]:
-    indexes = [index for index, policy in enumerate(tables) if policy.table.schema == schema]
+    indexes = [index for index, policy in enumerate(tables) if _schema(policy) == schema]
     named = [(tables[index].name, tables[index].table.name) for index in indexes]
     pairs = [(indexes[later], indexes[earlier]) for later, earlier in colliding(named)]
     return [

@@ -65,6 +65,19 @@ RoleName = Annotated[str, Written(_read_role, text_schema("a role's exact name",
 """A role, as the catalog has it."""
 
 
+def _read_schema(value: object) -> str:
+    text = _text(value, "a schema's exact name")
+    if len(text.encode()) > MAX_NAME_BYTES or text.startswith("pg_"):
+        raise refused(f"a schema's exact name, of at most {MAX_NAME_BYTES} bytes and no pg_…")
+    return text
+
+
+SchemaName = Annotated[
+    str, Written(_read_schema, text_schema("a schema's exact name", "public", "partitions"))
+]
+"""A schema as the catalog spells it; quotes would be part of it."""
+
+
 def _read_column(value: object) -> str:
     text = _text(value, "a column's exact name")
     if len(text.encode()) > MAX_NAME_BYTES:

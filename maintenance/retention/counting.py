@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -39,6 +40,7 @@ class Candidate(NamedTuple):
     """A table under retention: its partitions in order of time, and which of them may go."""
 
     section: PartitionPolicy
+    calendar: ZoneInfo
     spans: Sequence[Span]
     due: Sequence[Expired]
 
@@ -168,7 +170,7 @@ def _made_by_us(look: Look, due: Sequence[Candidate]) -> frozenset[QualifiedName
     """
     asked = {
         each.section.table: {
-            (str(item.relation), label(each.section, item.span)) for item in each.due
+            (str(item.relation), label(each.section, each.calendar, item.span)) for item in each.due
         }
         for each in due
         if not isinstance(each.section.encoding, Snowflake)

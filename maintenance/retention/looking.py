@@ -19,6 +19,7 @@ from maintenance.catalog.unreadable import unreadable_tables
 from maintenance.engine.look import Look
 from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName, quote
+from maintenance.partitioning.coverage import codec_of
 from maintenance.partitioning.expiry import Expired, detached, expired_of, spans_of
 from maintenance.partitioning.fitness import unfit
 from maintenance.policy import PartitionPolicy
@@ -57,7 +58,8 @@ def _candidates(look: Look) -> Iterator[Candidate]:
             continue
         spans = spans_of(section, look.snapshot)
         items = expired_of(spans, section, retention, look.snapshot, look.now)
-        yield Candidate(section, spans, [item for item in items if item.held is None])
+        calendar = codec_of(section, look.snapshot.tables[section.table]).calendar
+        yield Candidate(section, calendar, spans, [item for item in items if item.held is None])
 
 
 def _fit(look: Look, section: PartitionPolicy) -> bool:

@@ -13,6 +13,16 @@ WITH parent AS MATERIALIZED (
                 ORDER BY a.attname) AS columns
     FROM pg_catalog.pg_class p
    WHERE p.oid = ANY (%(parents)s::oid[])
+), home AS MATERIALIZED (
+  -- partitions may live in another schema than their parent
+  SELECT p.oid AS parent, p.relnamespace FROM parent p
+  UNION
+  SELECT k.parent, c.relnamespace
+    FROM (SELECT i.inhparent AS parent, pg_catalog.min(i.inhrelid) AS first, pg_catalog.max(i.inhrelid) AS last
+            FROM pg_catalog.pg_inherits i
+           WHERE i.inhparent = ANY (%(parents)s::oid[])
+           GROUP BY i.inhparent) k
+    JOIN pg_catalog.pg_class c ON c.oid IN (k.first, k.last)
 ), beside AS MATERIALIZED (
   SELECT c.oid, c.relnamespace
     FROM pg_catalog.pg_class c
@@ -20,7 +30,7 @@ WITH parent AS MATERIALIZED (
      AND c.relpersistence <> 't'
      AND NOT c.relispartition
      AND c.oid <> ALL (%(parents)s::oid[])
-     AND c.relnamespace IN (SELECT p.relnamespace FROM parent p)
+     AND c.relnamespace IN (SELECT h.relnamespace FROM home h)
 ), shape AS MATERIALIZED (
   SELECT b.oid, b.relnamespace,
          ARRAY(SELECT (a.attname, a.atttypid, a.atttypmod)::text
@@ -37,7 +47,8 @@ SELECT
   pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
   c.relpages AS pages
 FROM parent p
-JOIN shape s ON s.relnamespace = p.relnamespace AND s.columns = p.columns
+JOIN home h ON h.parent = p.oid
+JOIN shape s ON s.relnamespace = h.relnamespace AND s.columns = p.columns
 JOIN pg_catalog.pg_class c ON c.oid = s.oid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 ORDER BY c.relname

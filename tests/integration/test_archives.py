@@ -38,6 +38,7 @@ from tests.archives import (
     a_ladder,
     a_place,
     identify,
+    no_other_session,
     the_facts,
     values_for,
 )
@@ -67,7 +68,7 @@ def archive(
 
 
 def restorer(connection: Connection) -> Restorer:
-    return Restorer(connection, a_ladder(), "postgres")
+    return Restorer(connection, a_ladder(), "postgres", no_other_session)
 
 
 def rows(database: Database, relation: QualifiedName) -> list[tuple[Any, ...]]:

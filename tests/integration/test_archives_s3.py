@@ -28,6 +28,7 @@ from tests.archives import (
     a_ladder,
     a_place,
     identify,
+    no_other_session,
     the_facts,
 )
 from tests.builders import ROOT, Database
@@ -90,7 +91,9 @@ def test_archive_goes_to_s3_and_back(
     assert write_archive(connection, events, PLACE, the_facts()).reused
     assert [period for period, _ in list_archives(PLACE.url, "app", EVENTS)] == ["2024-01"]
     copy = QualifiedName("public", "copy")
-    Restorer(connection, a_ladder(), "postgres").standalone(PLACE, made.manifest, copy)
+    Restorer(connection, a_ladder(), "postgres", no_other_session).standalone(
+        PLACE, made.manifest, copy
+    )
     count = "SELECT count(*) FROM public.copy"
     assert database.execute(count) == [(2000,)]
 

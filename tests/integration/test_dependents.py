@@ -69,10 +69,10 @@ def is_refused(connection: psycopg.Connection[Any], table: str, n: int, shape: s
     """Whether the server itself refuses to drop the table."""
     with connection.transaction(force_rollback=True):
         if shape == "attached":
-            connection.execute(f"ALTER TABLE p{n} DETACH PARTITION {table}")
+            connection.execute(f"ALTER TABLE p{n} DETACH PARTITION {table}".encode())
         try:
             with connection.transaction():
-                connection.execute(f"DROP TABLE {table} RESTRICT")
+                connection.execute(f"DROP TABLE {table} RESTRICT".encode())
         except DependentObjectsStillExist:
             return True
     return False

@@ -355,8 +355,9 @@ def test_month_whose_rows_are_hidden_is_held_and_never_archived_in_part(
             " FORCE ROW LEVEL SECURITY;"
             f"CREATE POLICY few ON public.log_2026_{month} USING (id < 10)"
         )
-    for action, held in (("archive_then_drop", {"06", "07"}), ("drop", set())):
-        retention = {**RETIRED, "action": action}
+    cases: list[tuple[str, set[str]]] = [("archive_then_drop", {"06", "07"}), ("drop", set())]
+    for action, held in cases:
+        retention: dict[str, Any] = {**RETIRED, "action": action}
         if action != "drop":
             retention["archive"] = {"url": "./archive"}
         policy = make_policy(

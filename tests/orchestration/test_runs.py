@@ -204,7 +204,7 @@ def test_findings_are_red_where_they_stand_with_value_and_threshold(
         f" FOR VALUES FROM ('{month(1)}-10') TO ('{month(2)}-01')"
     )
     events.execute(f"CREATE VIEW public.{child(1)} AS SELECT 1 AS x")
-    named = [{"table": t, "column": "at"} for t in ("gone", "plain", "keyed")]
+    named: list[dict[str, Any]] = [{"table": t, "column": "at"} for t in ("gone", "plain", "keyed")]
     named.append({"table": "wide", "column": "at", "bridge": False})
     dagster.policy(events.url, EVENTS, *named)
     result = dagster.run(NIGHTLY)

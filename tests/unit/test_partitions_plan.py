@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maintenance.catalog.models import Common, Partition, Snapshot
+from maintenance.catalog.models import Common, Own, Partition, Snapshot
 from maintenance.engine.actions import Action
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plans import Plan
@@ -185,6 +185,7 @@ def test_questions_are_those_of_missing_partitions_only() -> None:
     assert questions(a_policy(), snapshot, NOW, Request()) == {
         QualifiedName("public", "events_2027_02"),
         Common(EVENTS),
+        Own(EVENTS, sampled=(1,), described=(1,)),
     }
 
 

@@ -40,7 +40,8 @@ def drain_default(bench: Workbench, action: Action) -> Mapping[str, Any]:
     moved: dict[str, int] = {}
     left = 0
     while waiting:
-        job = prepare(bench, section, waiting, ranges)
+        schema = action.preconditions.get("schema", section.table.schema)
+        job = prepare(bench, section, schema, waiting, ranges)
         if not moved and job.default.oid != action.preconditions["default_oid"]:
             raise MaintenanceError(f"{action.object} is not the table that was planned for")
         contents = _guarded_round(bench, job)

@@ -25,6 +25,7 @@ from maintenance.server.session import fetch
 def prepare(
     bench: Workbench,
     section: PartitionPolicy,
+    schema: str,
     names: Mapping[str, str],
     ranges: Mapping[str, Sequence[str]],
 ) -> Job:
@@ -33,6 +34,7 @@ def prepare(
     Args:
         bench: whose session is not in a transaction.
         section: the table's policy.
+        schema: where the partitions are to be.
         names: the partitions to be made, by their slot's key.
         ranges: the two bounds of each as SQL text.
 
@@ -43,7 +45,8 @@ def prepare(
     assert table.default is not None, "it was looked for"
     codec, shape = codec_of(section, table), _shape(bench, table)
     slots = {key: _slot(section, codec, key, ranges[key]) for key in names}
-    blueprints = _blueprints(section, table, codec, names, slots)
+    wanted = {key: QualifiedName(schema, name) for key, name in names.items()}
+    blueprints = _blueprints(section, table, codec, wanted, slots)
     chosen = {key: slots[key].literals(codec) for key in first_round(blueprints, shape)}
     objects = Objects(table.default.relation.schema, table.default.oid)
     job = Job(
@@ -80,15 +83,14 @@ def _blueprints(
     section: PartitionPolicy,
     table: Table,
     codec: KeyCodec,
-    names: Mapping[str, str],
+    names: Mapping[str, QualifiedName],
     slots: Mapping[str, Slot],
 ) -> dict[str, Blueprint]:
     siblings = siblings_of(coverage_of(table.partitions, codec).spans, section.column)
     if siblings.unbuildable is not None:
         raise MaintenanceError(f"{table.relation}: {siblings.unbuildable}")
-    schema = table.relation.schema
     return {
-        key: of_slot(section, siblings, codec.calendar, QualifiedName(schema, name), slots[key])
+        key: of_slot(section, siblings, codec.calendar, name, slots[key])
         for key, name in names.items()
     }
 

@@ -1,0 +1,116 @@
+"""Row security of partitions: never without the policies of their parent."""
+
+from pathlib import Path
+
+import pytest
+
+from maintenance import maintain
+from maintenance.engine.findings import FindingKind, Severity
+from maintenance.policy import Policy
+from tests.builders import Database, Role
+from tests.integration.test_apply import child
+from tests.policies import CREATE_EVENTS, EVENTS, make_policy
+
+pytestmark = pytest.mark.pg("== 15")
+FLAGS = "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = %s::regclass"
+POLICIES = """
+SELECT polname, polcmd, polpermissive, polroles::regrole[]::text, pg_get_expr(polqual, polrelid),
+       pg_get_expr(polwithcheck, polrelid)
+FROM pg_policy WHERE polrelid = %s::regclass ORDER BY 1
+"""
+
+
+@pytest.fixture
+def policy(database: Database, tmp_path: Path) -> Policy:
+    database.execute(CREATE_EVENTS)
+    policy = make_policy(tmp_path, database.url, EVENTS)
+    maintain.apply(policy)
+    return policy
+
+
+def protect(database: Database, reader: Role) -> None:
+    for statement in (
+        "ALTER TABLE public.events ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+        'CREATE POLICY "mine ""$$" ON public.events'
+        " USING (note = current_setting('app.me', true))",
+        f"CREATE POLICY few ON public.events AS RESTRICTIVE FOR UPDATE TO {reader.name}"
+        " USING (id > 0 AND id IN (SELECT 1)) WITH CHECK (id < 9)",
+    ):
+        database.execute(statement)
+
+
+def rows_seen(database: Database, table: str, reader: Role, me: str) -> int:
+    session = database.connect(reader)
+    session.execute("SELECT set_config('app.me', %s, false)", [me])
+    ((n,),) = session.execute(f"SELECT count(*) FROM {table}".encode()).fetchall()
+    return int(n)
+
+
+def test_a_partition_gets_row_security_with_its_parents_policies(
+    database: Database, policy: Policy, limited_role: Role
+) -> None:
+    database.execute(f"DROP TABLE public.{child(3)}")
+    database.execute(f"GRANT SELECT ON public.events TO {limited_role.name}")
+    protect(database, limited_role)
+    database.execute(
+        "INSERT INTO public.events SELECT i, now(), n"
+        " FROM unnest('{a,a,b}'::text[]) WITH ORDINALITY AS u (n, i)"
+    )
+    report = maintain.apply(policy, only=["partitions"])
+    assert report.ok
+    wanted = database.execute(POLICIES, ["public.events"])
+    for n in range(4):
+        name = f"public.{child(n)}"
+        assert database.execute(FLAGS, [name]) == [(True, True)]
+        assert database.execute(POLICIES, [name]) == wanted
+    assert rows_seen(database, f"public.{child(0)}", limited_role, "a") == 2
+    (step,) = {
+        tuple(sql.split()[0] for sql in step.statements)
+        for result in report.results
+        if result.action.kind.value == "repair_partition"
+        for step in result.action.steps
+        if any("ROW LEVEL" in sql for sql in step.statements)
+    }
+    assert step == ("CREATE", "CREATE", "ALTER", "ALTER"), "policies first, in one transaction"
+    assert maintain.plan(policy, only=["partitions"]).plan.actions == ()
+
+
+def test_a_partition_that_is_read_by_name_does_not_go_dark_and_is_told(
+    database: Database, policy: Policy, limited_role: Role
+) -> None:
+    protect(database, limited_role)
+    name = f"public.{child(0)}"
+    database.execute(f"GRANT SELECT ON {name} TO {limited_role.name}")
+    database.execute("INSERT INTO public.events VALUES (1, now(), 'a')")
+    report = maintain.apply(policy, only=["partitions"])
+    assert report.ok
+    assert database.execute(FLAGS, [name]) == [(False, False)]
+    assert rows_seen(database, name, limited_role, "nobody") == 1
+    found = next(f for f in report.findings if f.kind is FindingKind.PARTITION_PROPERTY_DRIFT)
+    assert found.severity is Severity.WARN
+    assert f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY" in found.message
+    assert maintain.plan(policy, only=["partitions"]).plan.actions == ()
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_row_security_with_policies_of_its_own_is_not_taken_away(
+    database: Database, policy: Policy, own: bool
+) -> None:
+    name = f"public.{child(2)}"
+    database.execute(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")
+    if own:
+        database.execute(f"CREATE POLICY mine ON {name} USING (id > 0)")
+    assert maintain.apply(policy, only=["partitions"]).ok
+    assert database.execute(FLAGS, [name]) == [(own, False)]
+
+
+def test_a_policy_of_the_same_name_and_other_words_leaves_a_partition_as_it_is(
+    database: Database, policy: Policy, limited_role: Role
+) -> None:
+    protect(database, limited_role)
+    name = f"public.{child(1)}"
+    database.execute(f"CREATE POLICY few ON {name} USING (id > 77)")
+    report = maintain.apply(policy, only=["partitions"])
+    assert report.ok
+    assert database.execute(FLAGS, [name]) == [(False, False)]
+    assert len(database.execute(POLICIES, [name])) == 1
