@@ -12,6 +12,7 @@ from maintenance.catalog.models import Obstacle, Partition, Table, Unseen
 from maintenance.catalog.owner_code import read_as_owner
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
+from maintenance.server.owner_sessions import OwnerSessions
 from maintenance.server.session import Connection, brief, explain
 
 
@@ -41,7 +42,8 @@ def read_together(connection: Connection, tables: Sequence[Table]) -> Contents:
     Raises:
         psycopg.Error: one of them could not be read, and the transaction has failed.
     """
-    tables = [_seen_as_owner(connection, t) if _runs_code(t) else t for t in tables]
+    with OwnerSessions() as sessions:
+        tables = [_seen_as_owner(connection, sessions, t) if _runs_code(t) else t for t in tables]
     asked = [t for t in tables if _is_local(t) and not _runs_code(t)]
     if not asked:
         return Contents(tables)
@@ -85,7 +87,7 @@ def _runs_code(table: Table) -> bool:
     return table.code is not None and table.default is not None and table.default_unseen is None
 
 
-def _seen_as_owner(connection: Connection, table: Table) -> Table:
+def _seen_as_owner(connection: Connection, sessions: OwnerSessions, table: Table) -> Table:
     """Look into the default partition of a table as its owner: that runs the owner's code.
 
     Raises:
@@ -95,7 +97,7 @@ def _seen_as_owner(connection: Connection, table: Table) -> Table:
     query = f"SELECT {_question(table)} AS found"
     doing = "looking into its default partition"
     try:
-        (row,) = read_as_owner(connection, table.code, query, None, doing)
+        (row,) = read_as_owner(connection, table.code, query, None, doing, sessions)
     except psycopg.errors.LockNotAvailable:
         raise
     except psycopg.Error as exc:

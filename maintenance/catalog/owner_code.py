@@ -13,7 +13,7 @@ from typing import Any
 from maintenance.catalog.models import OwnerCode, Table
 from maintenance.errors import PrivilegeError
 from maintenance.server.owner_rights import OwnerRights
-from maintenance.server.owner_sessions import read_as
+from maintenance.server.owner_sessions import OwnerSessions, read_as
 from maintenance.server.session import Connection, fetch
 
 
@@ -36,7 +36,12 @@ def with_code(connection: Connection, tables: Sequence[Table]) -> list[Table]:
 
 
 def read_as_owner(
-    connection: Connection, code: OwnerCode, query: str, time_cap: timedelta | None, doing: str
+    connection: Connection,
+    code: OwnerCode,
+    query: str,
+    time_cap: timedelta | None,
+    doing: str,
+    sessions: OwnerSessions | None = None,
 ) -> list[dict[str, Any]]:
     """Return the rows of a query, by column, run with the rights of a relation's owner.
 
@@ -46,6 +51,7 @@ def read_as_owner(
         query: finished SQL whose names are qualified and whose columns have names.
         time_cap: for the query; None for that of the session.
         doing: what it is for; errors begin with it.
+        sessions: where several such queries come one after the other.
 
     Raises:
         psycopg.Error: as the server raised it.
@@ -56,4 +62,4 @@ def read_as_owner(
             f"{doing}: it would run {code.what} with the rights of {code.owner}",
             hint="let one role own both the table and the code",
         )
-    return read_as(connection, OwnerRights(code.owner), query, time_cap, doing)
+    return read_as(connection, OwnerRights(code.owner), query, time_cap, doing, sessions)

@@ -5,6 +5,7 @@ forgets all that the owner's code may have left before it serves another.
 """
 
 import json
+from contextlib import ExitStack
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -93,12 +94,18 @@ def needs_rights(connection: Connection, owner: str) -> bool:
 
 
 def read_as(
-    beside: Connection, rights: OwnerRights, query: str, time_cap: timedelta | None, doing: str
+    beside: Connection,
+    rights: OwnerRights,
+    query: str,
+    time_cap: timedelta | None,
+    doing: str,
+    sessions: OwnerSessions | None = None,
 ) -> list[dict[str, Any]]:
     """Return the rows of a query, by column as JSON has them, run with an owner's rights.
 
     Args:
         beside: a session of ours, whose server, database and role it has.
+        sessions: one of which it uses; without them, one that is closed again.
         rights: whose.
         query: finished SQL whose names are qualified and whose columns have names.
         time_cap: for the query; None for that of the session.
@@ -110,10 +117,15 @@ def read_as(
     """
     cap = milliseconds(time_cap) if time_cap is not None else _statement_timeout(beside)
     settings = ("SET LOCAL lock_timeout = '50ms'", f"SET LOCAL statement_timeout = {cap}")
-    with OwnerSessions() as sessions:
+    with ExitStack() as stack:
+        used = sessions or stack.enter_context(OwnerSessions())
+        session = used.session(beside, rights)
         try:
-            return sessions.session(beside, rights).query(query, settings)
-        except psycopg.errors.InsufficientPrivilege as exc:
+            return session.query(query, settings)
+        except psycopg.Error as exc:
+            rollback_quietly(session.connection)
+            if not isinstance(exc, psycopg.errors.InsufficientPrivilege):
+                raise
             error = explain(exc, doing)
             hint = error.hint or _grants(rights.owner, beside)
             raise PrivilegeError(f"{error}, with the rights of {rights.owner}", hint=hint) from exc
