@@ -1,5 +1,5 @@
 -- add_events: keep events in their order, each waiting to be told to every sink
--- since: 14
+-- since: 15
 -- params: events jsonb (rows of maintenance.alert_event without an id), sinks text[]
 -- columns: event_id int8, sink text
 -- locks: ROW EXCLUSIVE on maintenance.alert_event and maintenance.delivery

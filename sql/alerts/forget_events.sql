@@ -1,5 +1,5 @@
 -- forget_events: remove old events of a database that no sink waits for
--- since: 14
+-- since: 15
 -- params: database text, before timestamptz
 -- columns: id int8
 -- locks: ROW EXCLUSIVE on maintenance.alert_event and maintenance.delivery

@@ -1,5 +1,5 @@
 -- list_alerts: the alerts of a database that stand, or wait until they are told
--- since: 14
+-- since: 15
 -- params: database text
 -- columns: database text, kind text, object text, severity text, message text, value jsonb, threshold jsonb, since timestamptz, told_at timestamptz, told text, acknowledged_until timestamptz, muted_until timestamptz, subject text
 -- locks: ACCESS SHARE on maintenance.alert

@@ -1,5 +1,5 @@
 -- list_unjudged: ended runs on a database whose findings have not been made alerts, oldest first
--- since: 14
+-- since: 15
 -- params: database text
 -- columns: id uuid, ended_at timestamptz, kinds text[], findings jsonb, subjects text[]
 -- locks: ACCESS SHARE on maintenance.run and maintenance.finding

@@ -1,5 +1,5 @@
 -- list_waiting: the events of a database that a sink has not been told yet, in their order
--- since: 14
+-- since: 15
 -- params: database text, sink text
 -- columns: id int8, turn text, database text, kind text, object text, severity text, message text, value jsonb, threshold jsonb, since timestamptz, happened_at timestamptz, attempts int4, tried_at timestamptz, subject text
 -- locks: ACCESS SHARE on maintenance.alert_event and maintenance.delivery

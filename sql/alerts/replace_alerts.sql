@@ -1,5 +1,5 @@
 -- replace_alerts: make these the alerts of a database; others of it are gone
--- since: 14
+-- since: 15
 -- params: database text, alerts jsonb (rows of maintenance.alert)
 -- columns: kind text, object text
 -- locks: ROW EXCLUSIVE on maintenance.alert

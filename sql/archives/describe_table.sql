@@ -1,5 +1,5 @@
 -- describe_table: what one table looks like, one row; none if there is no such table
--- since: 14
+-- since: 15
 -- params: relation text (quoted, qualified name)
 -- columns: oid oid, kind text, encoding text, columns jsonb, constraints jsonb, indexes jsonb
 -- locks: waits behind ACCESS EXCLUSIVE on the table

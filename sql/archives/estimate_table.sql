@@ -1,5 +1,5 @@
 -- estimate_table: what the catalog guesses of one table's content, with all below it, one row; rows -1 if unknown, 0 bytes of none
--- since: 14
+-- since: 15
 -- params: relation text (quoted, qualified name)
 -- columns: rows float4, size_bytes int8
 -- locks: none

@@ -1,5 +1,5 @@
 -- find_owner: who owns a schema, and whether we may act as that role, one row; none if there is no such schema
--- since: 14
+-- since: 15
 -- params: schema text
 -- columns: owner text, is_ours bool
 -- locks: none

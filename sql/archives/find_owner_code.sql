@@ -1,5 +1,5 @@
 -- find_owner_code: what of a table evaluates code that its owner may have written, none if nothing does
--- since: 14
+-- since: 15
 -- params: relation text (quoted, qualified name)
 -- columns: what text
 -- locks: none

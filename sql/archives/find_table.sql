@@ -1,5 +1,5 @@
 -- find_table: what bears a name, one row; none if it is free
--- since: 14
+-- since: 15
 -- params: relation text (quoted, qualified name)
 -- columns: oid oid, kind text, attached bool, comment text, is_ours bool
 -- locks: none

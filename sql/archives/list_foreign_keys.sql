@@ -1,5 +1,5 @@
 -- list_foreign_keys: the foreign keys by which a table points to others
--- since: 14
+-- since: 15
 -- params: relation text (quoted, qualified name)
 -- columns: name text, definition text, schema text, referenced text
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_seals: the seals of the manifests that were written of one period, by the journal
--- since: 14
+-- since: 15
 -- params: database text, table text, period text
 -- columns: seal text
 -- locks: none

@@ -1,5 +1,5 @@
 -- check_rebuild: what stands in the way of rebuilding an index concurrently, one row
--- since: 14
+-- since: 15
 -- params: index_oid oid
 -- columns: name text, is_valid bool, size_bytes int8, oldest_s float8, oldest_pid int4, oldest text, n_prepared int8, other_build_pid int4, tablespace text, table_oid oid, indexes oid[]
 -- locks: ACCESS SHARE on the index, for its size

@@ -1,5 +1,5 @@
 -- find_build: how far a session's index build is, and whom it waits for
--- since: 14
+-- since: 15
 -- params: pid int4
 -- columns: index_oid oid, phase text, locker_pid int4, locker text, locker_age_s float8
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_columns: how wide the columns of some tables are, and how often their values repeat
--- since: 14
+-- since: 15
 -- params: tables oid[]
 -- columns: table_oid oid, number int2, length int2, alignment text, is_dropped bool, width int4, null_fraction float4, n_distinct float4, n_common int4, common_fraction float4
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_indexes_of: the indexes of a table, as they are now
--- since: 14
+-- since: 15
 -- params: table_oid oid
 -- columns: oid oid, name text, is_valid bool, size_bytes int8
 -- locks: ACCESS SHARE on each, for its size

@@ -1,5 +1,5 @@
 -- list_leftovers: invalid indexes, and of which valid ones each is a copy
--- since: 14
+-- since: 15
 -- params:
 -- columns: oid oid, schema text, name text, table_schema text, table_name text, table_oid oid, is_copy bool, twins oid[], is_building bool
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_named_indexes: unique indexes by their names, and those of partitions below them
--- since: 14
+-- since: 15
 -- params: names text[] (quoted and qualified)
 -- columns: named text, oid oid
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_tables: tables, materialized views and TOAST tables that are large enough to be worth a look
--- since: 14
+-- since: 15
 -- params: min_bytes int8
 -- columns: oid oid, kind text, schema text, name text, owner_schema text, owner_name text, pages int4, n_rows float4, size_bytes int8, fill_factor int4, readable bool, secured bool, n_changed int8, n_dead int8, analyzed_at timestamptz, vacuumed_at timestamptz
 -- locks: ACCESS SHARE on each, for its size

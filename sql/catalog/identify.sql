@@ -1,5 +1,5 @@
 -- identify: who and where we are, one row
--- since: 14
+-- since: 15
 -- params:
 -- columns: database text, role text, is_superuser bool, in_recovery bool, server_now timestamptz, encoding text, monitors bool
 -- locks: none

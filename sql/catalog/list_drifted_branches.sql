@@ -1,5 +1,5 @@
 -- list_drifted_branches: tables below a partition whose owner, rights, identity or statistics targets may differ from the parent's
--- since: 14
+-- since: 15
 -- params: tops oid[], branches oid[] (pairs), most int8
 -- columns: parent oid, schema text, name text
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_drifted_partitions: partitions whose owner, rights, identity or statistics targets may differ from their parent's
--- since: 14
+-- since: 15
 -- params: parents oid[], most int8
 -- columns: parent oid, schema text, name text
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_foreign: the foreign tables that a look at the given relations would read
--- since: 14
+-- since: 15
 -- params: relations oid[]
 -- columns: oid oid, schema text, name text, server text
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_marked_tables: tables whose comment bears a mark of ours, see ddl/marks.py
--- since: 14
+-- since: 15
 -- params: schemas text[]
 -- columns: oid oid, schema text, name text, comment text, attached bool, pages int4, kind text, owner text
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_named: those of the given relations that exist, with the names they have now
--- since: 14
+-- since: 15
 -- params: relations oid[]
 -- columns: oid oid, schema text, name text
 -- locks: none

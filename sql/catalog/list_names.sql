@@ -1,5 +1,5 @@
 -- list_names: those of the given names that some relation or composite type bears already
--- since: 14
+-- since: 15
 -- params: schemas text[], names text[] (pairs)
 -- columns: schema text, name text, kind text
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_near_names: every table of the database, to suggest the one that was meant
--- since: 14
+-- since: 15
 -- params:
 -- columns: schema text, name text
 -- locks: none

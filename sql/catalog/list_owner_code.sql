@@ -1,5 +1,5 @@
 -- list_owner_code: those of the given relations whose rows can't be read without running code that some other role wrote
--- since: 14
+-- since: 15
 -- params: relations oid[]
 -- columns: oid oid, owner text, trusted bool, what text
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_parents_to_compare: parents whose partitions may be otherwise than it or than each other
--- since: 14
+-- since: 15
 -- params: parents oid[]
 -- columns: parent oid
 -- locks: none

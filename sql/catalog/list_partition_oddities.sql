@@ -1,5 +1,5 @@
 -- list_partition_oddities: what partitions have otherwise than their parent or most of their siblings
--- since: 14
+-- since: 15
 -- params: parents oid[], most int8
 -- columns: parent oid, schema text, name text, what text, warns bool
 -- locks: none

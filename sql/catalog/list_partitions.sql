@@ -1,5 +1,5 @@
 -- list_partitions: one row for each child of the given partitioned parents
--- since: 14
+-- since: 15
 -- params: parents oid[]
 -- columns: parent oid, oid oid, schema text, name text, kind text, detach_pending bool, pages int4, rows float4, bound text, differs bool
 -- locks: none

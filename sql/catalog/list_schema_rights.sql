@@ -1,5 +1,5 @@
 -- list_schema_rights: whether tables of an owner may be made in a schema, and who would get rights on them
--- since: 14
+-- since: 15
 -- params: schemas text[], owners text[] (pairs)
 -- columns: schema text, owner text, found bool, creatable bool, grantees jsonb
 -- locks: none

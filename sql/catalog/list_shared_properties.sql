@@ -1,5 +1,5 @@
 -- list_shared_properties: what all partitions of a parent have in common and LIKE does not carry, for the next one
--- since: 14
+-- since: 15
 -- params: parents oid[]
 -- columns: parent oid, options jsonb, access_method text, comment text, settings jsonb
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_sizes: the bytes that relations take on disk, with their indexes and TOAST
--- since: 14
+-- since: 15
 -- params: schemas text[], names text[] (pairs)
 -- columns: schema text, name text, size_bytes int8
 -- locks: ACCESS SHARE on each relation

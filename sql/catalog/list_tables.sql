@@ -1,5 +1,5 @@
 -- list_tables: one row for each of the named relations that exists
--- since: 14
+-- since: 15
 -- params: schemas text[], names text[] (pairs)
 -- columns: oid oid, schema text, name text, kind text, owner text, manageable bool, lends bool, creatable bool, columns jsonb, key_strategy text, key_columns jsonb, replica_identity text, row_security bool, force_row_security bool, tablespace text, access_method text, targets jsonb, grants jsonb, column_grants jsonb, owner_lacks jsonb, default_grantees jsonb, foreign_keys jsonb, referenced_by jsonb, default_checks jsonb, default_secured bool, default_readable bool
 -- locks: none

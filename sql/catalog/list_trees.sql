@@ -1,5 +1,5 @@
 -- list_trees: the given tables that are partitioned themselves, and all that is below them
--- since: 14
+-- since: 15
 -- params: roots oid[]
 -- columns: root oid, parent oid, oid oid, schema text, name text, kind text, detach_pending bool, bound text, pages int4, rows float4, partition_by text, identity jsonb, tablespace text, access_method text, options jsonb, settings jsonb, publications jsonb, policies jsonb, comment text, columns_described bool, n_statistics int8
 -- locks: none

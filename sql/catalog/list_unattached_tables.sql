@@ -1,5 +1,5 @@
 -- list_unattached_tables: tables beside a partitioned parent that have its columns and are no partition
--- since: 14
+-- since: 15
 -- params: parents oid[], most int8
 -- columns: parent oid, oid oid, schema text, name text, comment text, pages int4
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_unreadable: those of the given tables whose rows we can't read, and why
--- since: 14
+-- since: 15
 -- params: tables oid[]
 -- columns: oid oid, secured bool
 -- locks: none

@@ -1,5 +1,5 @@
 -- describe_counters: whose counters these are, and since when they count
--- since: 14
+-- since: 15
 -- params:
 -- columns: taken_at timestamptz, system_identifier int8, timeline int4, database_reset_at timestamptz, server_reset_at timestamptz, is_counting bool
 -- locks: none

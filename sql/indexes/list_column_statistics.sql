@@ -1,5 +1,5 @@
 -- list_column_statistics: width and distinct values of the columns of tables of the given names
--- since: 14
+-- since: 15
 -- params: names text[]
 -- columns: schema text, table_name text, column_name text, inherited bool, width int4, n_distinct float4
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_columns: one row for each of the given columns
--- since: 14
+-- since: 15
 -- params: tables oid[], numbers int2[] (pairs)
 -- columns: table_oid oid, number int2, name text
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_definitions: the DDL of indexes, or of the unique constraints they are behind
--- since: 14
+-- since: 15
 -- params: oids oid[]
 -- columns: oid oid, definition text, constraint_definition text
 -- locks: ACCESS SHARE on tables of indexes with an expression or a predicate

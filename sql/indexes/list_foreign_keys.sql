@@ -1,5 +1,5 @@
 -- list_foreign_keys: one row for each foreign key of the owner's tables, those of partitions left out
--- since: 14
+-- since: 15
 -- params:
 -- columns: name text, table_oid oid, columns int2[], names text[], referenced_schema text, referenced_name text
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_indexed_tables: one row for each table or materialized view of the owner's
--- since: 14
+-- since: 15
 -- params:
 -- columns: oid oid, schema text, name text, kind text, pages int4, rows float4, n_writes int8, is_readable bool, is_secured bool
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_usage: one row for each index of the owner's, as one server has used it since its counters began
--- since: 14
+-- since: 15
 -- params:
 -- columns: oid oid, scans int8, last_scan_at timestamptz
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_carried: the statements that give a view beside another all that the other has, in order
--- since: 14
+-- since: 15
 -- params: view oid, beside text, columns text[], prefix text
 -- columns: place int4, statement text, index_name text, made_name text
 -- locks: ACCESS SHARE on the indexes

@@ -1,5 +1,5 @@
 -- list_dependents: what depends on a view: plain views with how they are made, and everything else
--- since: 14
+-- since: 15
 -- params: view oid
 -- columns: description text, statement text, relation text
 -- locks: ACCESS SHARE on the views

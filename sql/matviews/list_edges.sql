@@ -1,5 +1,5 @@
 -- list_edges: what relations read, through views, partitions, functions and operators
--- since: 14
+-- since: 15
 -- params: views oid[], others oid[]
 -- columns: of_class text, oid oid, to_class text, to_oid oid, pending bool
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_matviews: relations by name, with what a refresh needs to know of each
--- since: 14
+-- since: 15
 -- params: schemas text[], names text[]
 -- columns: schema text, name text, oid oid, kind text, is_populated bool, n_rows float4, owner text, is_owner bool, may_refresh bool, unique_keys jsonb, column_names text[]
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_relations: what a fingerprint needs of each relation that a view reads
--- since: 14
+-- since: 15
 -- params: relations oid[]
 -- columns: oid oid, schema text, name text, kind text, filenode oid, row_security bool, is_heap bool, n_inserted int8, n_updated int8, n_deleted int8, shape text, types oid[], rule text
 -- locks: none

@@ -1,5 +1,5 @@
 -- describe_table: what of a partitioned table decides how rows of its default partition are copied
--- since: 14
+-- since: 15
 -- params: relation oid
 -- columns: columns jsonb, stored jsonb, identity jsonb, partition_key text, n_indexes int8, foreign_keys jsonb
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_helper_checks: our CHECKs that stand on a table, with the name that it bears now
--- since: 14
+-- since: 15
 -- params: relation oid
 -- columns: schema text, relation text, name text
 -- locks: none

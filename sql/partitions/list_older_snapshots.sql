@@ -1,5 +1,5 @@
 -- list_older_snapshots: whoever may not yet see what a transaction that has ended wrote
--- since: 14
+-- since: 15
 -- params: xid text
 -- columns: pid int4, virtual_xid text, role text, application text, state text, age_s float8
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_own_properties: what hangs on a default partition itself, or below it, and a new one in its place would lack
--- since: 14
+-- since: 15
 -- params: relation oid
 -- columns: kind text, name text
 -- locks: none

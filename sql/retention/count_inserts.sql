@@ -1,5 +1,5 @@
 -- count_inserts: how many rows each of the given relations has taken since the server counts
--- since: 14
+-- since: 15
 -- params: relations oid[]
 -- columns: oid oid, inserted int8
 -- locks: none

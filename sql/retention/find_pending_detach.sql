@@ -1,5 +1,5 @@
 -- find_pending_detach: whether the detach of a partition was begun and not ended
--- since: 14
+-- since: 15
 -- params: child oid
 -- columns: parent oid
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_dependents: what stands on the given tables, for which PostgreSQL would refuse to drop them
--- since: 14
+-- since: 15
 -- params: tables oid[]
 -- columns: oid oid, dependent text
 -- locks: none

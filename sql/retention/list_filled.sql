@@ -1,5 +1,5 @@
 -- list_filled: those of the given relations that have at least one block on disk
--- since: 14
+-- since: 15
 -- params: relations oid[]
 -- columns: oid oid
 -- locks: ACCESS SHARE on each; those under ACCESS EXCLUSIVE are left out

@@ -1,5 +1,5 @@
 -- list_incoming_keys: the foreign keys that point to the given tables
--- since: 14
+-- since: 15
 -- params: tables oid[]
 -- columns: referenced oid, referencing oid, schema text, name text, columns jsonb, referenced_columns jsonb
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_outbound_keys: the foreign keys of detached tables, with the tables they lock when dropped
--- since: 14
+-- since: 15
 -- params: tables oid[]
 -- columns: own text, name text, referenced text
 -- locks: none

@@ -1,5 +1,5 @@
 -- find_disk: where the server's data lies, one row; null where we may not know
--- since: 14
+-- since: 15
 -- params:
 -- columns: data_directory text, is_local bool
 -- locks: none

@@ -1,5 +1,5 @@
 -- find_extension: where an extension lives, whether it could be made, and whether we may use it
--- since: 14
+-- since: 15
 -- params: name text
 -- columns: schema text, is_available bool, role text, sees_all bool, scans_all bool
 -- locks: none

@@ -1,5 +1,5 @@
 -- identify_cluster: what a primary and its replicas have in common, and nobody else
--- since: 14
+-- since: 15
 -- params:
 -- columns: system_identifier int8, database_oid oid
 -- locks: none

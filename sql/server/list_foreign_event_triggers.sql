@@ -1,5 +1,5 @@
 -- list_foreign_event_triggers: event triggers that run code of a role with fewer rights than whoever made them
--- since: 14
+-- since: 15
 -- params:
 -- columns: name text, owner text, function text, function_owner text
 -- locks: none

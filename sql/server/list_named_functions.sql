@@ -1,5 +1,5 @@
 -- list_named_functions: functions whose name occurs in a text, with the event triggers that call them
--- since: 14
+-- since: 15
 -- params: context text
 -- columns: signature text, name text, raw_name text, schema text, owner text, event_trigger text
 -- locks: none

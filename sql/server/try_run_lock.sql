@@ -1,5 +1,5 @@
 -- try_run_lock: take the session lock that keeps two runs on one database apart, if it is free
--- since: 14
+-- since: 15
 -- params: key int8
 -- columns: taken bool
 -- locks: advisory, session level

@@ -1,5 +1,5 @@
 -- describe_table: one table's counters and whether autovacuum is at work on it; no row if it is gone
--- since: 14
+-- since: 15
 -- params: relation oid
 -- columns: schema text, name text, pages int4, rows float4, changed int8, live int8, dead int8, frozen_age int4, analyzed_at timestamptz, vacuumed_at timestamptz, counts bool, autovacuum_pid int4
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_described: those of the given relations of which some column has statistics that we may see
--- since: 14
+-- since: 15
 -- params: relations oid[]
 -- columns: oid oid
 -- locks: none

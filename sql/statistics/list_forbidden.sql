@@ -1,5 +1,5 @@
 -- list_forbidden: those of the given relations that we may not analyze and vacuum
--- since: 14
+-- since: 15
 -- params: relations oid[]
 -- columns: oid oid
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_leaves: one row for each table somewhere below a partitioned parent, with its counters
--- since: 14
+-- since: 15
 -- params: parent oid
 -- columns: oid oid, total int8, rows float4, live int8
 -- locks: none

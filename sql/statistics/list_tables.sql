@@ -1,5 +1,5 @@
 -- list_tables: one row for each table, partition (foreign ones too), partitioned parent and filled materialized view
--- since: 14
+-- since: 15
 -- params:
 -- columns: oid oid, schema text, name text, kind text, parent oid, owner text, readable bool, pages int4, rows float4, changed int8, total int8, live int8, dead int8, frozen_age int4, multixact_age int4, analyzed_at timestamptz, autovacuum_pid int4, secured bool, foreign_server text
 -- locks: none

@@ -1,5 +1,5 @@
 -- read_settings: what decides whether changes are counted and when tables must be frozen, one row
--- since: 14
+-- since: 15
 -- params:
 -- columns: counts bool, freeze_max_age int4, multixact_freeze_max_age int4
 -- locks: none

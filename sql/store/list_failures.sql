@@ -1,5 +1,5 @@
 -- list_failures: runs that failed as a whole, and actions that could not be done, newest first
--- since: 14
+-- since: 15
 -- params: database text, since timestamptz, most int8
 -- columns: failed_at timestamptz, what text, error text
 -- locks: ACCESS SHARE on maintenance.run, maintenance.journal

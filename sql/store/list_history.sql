@@ -1,5 +1,5 @@
 -- list_history: one row for each table of the store that keeps snapshots by the month
--- since: 14
+-- since: 15
 -- params:
 -- columns: name text
 -- locks: none

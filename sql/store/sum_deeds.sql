@@ -1,5 +1,5 @@
 -- sum_deeds: what runs on a database carried out since a moment, by kind of action and outcome
--- since: 14
+-- since: 15
 -- params: database text, since timestamptz
 -- columns: kind text, outcome text, n int8, seconds float8
 -- locks: ACCESS SHARE on maintenance.run, maintenance.journal

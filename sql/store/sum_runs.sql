@@ -1,5 +1,5 @@
 -- sum_runs: how many runs on a database there were since a moment, and when one last ended
--- since: 14
+-- since: 15
 -- params: database text, since timestamptz
 -- columns: n_runs int8, n_failed int8, n_open int8, last_ended_at timestamptz, last_failed bool, unjudged_since timestamptz, own_seconds float8
 -- locks: ACCESS SHARE on maintenance.run, maintenance.cost

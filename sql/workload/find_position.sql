@@ -1,5 +1,5 @@
 -- find_position: up to where the primary has written WAL, one row
--- since: 14
+-- since: 15
 -- params:
 -- columns: position pg_lsn
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_holders: who keeps VACUUM from cleaning and freezing, by the oldest transaction they need
--- since: 14
+-- since: 15
 -- params:
 -- columns: what text, name text, pid int4, role text, application text, age int8
 -- locks: none

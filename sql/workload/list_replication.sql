@@ -1,5 +1,5 @@
 -- list_replication: how far each standby and each slot is behind, in bytes of WAL
--- since: 14
+-- since: 15
 -- params:
 -- columns: what text, name text, state text, lag_bytes int8, lag_s float8
 -- locks: none

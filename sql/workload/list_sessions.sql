@@ -1,5 +1,5 @@
 -- list_sessions: who has had a transaction open for longer than a while, oldest first
--- since: 14
+-- since: 15
 -- params: least_s float8
 -- columns: pid int4, what text, role text, database text, application text, client text, state text, transaction_s float8, idle_s float8, holds_snapshot bool
 -- locks: none

@@ -1,5 +1,5 @@
 -- list_sizes: the largest tables with indexes and TOAST, partitions summed up under their root
--- since: 14
+-- since: 15
 -- params: min_bytes int8, most int8
 -- columns: schema text, name text, n_partitions int8, size_bytes int8, n_rows float8
 -- locks: none

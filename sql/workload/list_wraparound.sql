@@ -1,5 +1,5 @@
 -- list_wraparound: how much of its transaction and multixact ids each database has used, worst first
--- since: 14
+-- since: 15
 -- params:
 -- columns: database text, is_ours bool, xid_age int8, multixact_age int8, freeze_max_age int8
 -- locks: none

@@ -1,5 +1,5 @@
 -- read_lag: how far a replica is behind a place in the primary's WAL, one row
--- since: 14
+-- since: 15
 -- params: position pg_lsn
 -- columns: lag_bytes int8, lag_s float8
 -- locks: none

@@ -1,5 +1,5 @@
 -- read_server: connections by state, counters and gauges of the server and this database, one row
--- since: 14
+-- since: 15
 -- params:
 -- columns: max_connections int4, n_reserved int4, n_connections int8, n_active int8, n_idle int8, n_idle_in_transaction int8, n_other int8, blocks_hit int8, blocks_read int8, commits int8, rollbacks int8, epoch text, track_counts bool, track_io bool, n_ours int8, connection_limit int4
 -- locks: none

@@ -115,7 +115,8 @@ def evidence_of(truth: Truth, policy: PartitionPolicy) -> Evidence:
     """What a first look would see of the rows of a table, read by a policy."""
     assert policy.retention is not None
     due = [i for i in expired(policy, policy.retention, truth.snapshot, NOW) if i.held is None]
-    each = Candidate(policy, spans_of(policy, truth.snapshot), due)
+    spans = spans_of(policy, truth.snapshot)
+    each = Candidate(policy, policy.time_zone, spans, due)
     in_use = {partition.oid for partition in partitions_in_use(each, NOW)}
     return Evidence(rowless=frozenset() if in_use & truth.filled else frozenset({EVENTS}))
 

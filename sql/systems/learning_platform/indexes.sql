@@ -1,5 +1,5 @@
 -- learning_platform: the indexes that its logins, catalog, progress and analytics need
--- since: 14
+-- since: 15
 -- A predicate must be immutable, so sessions are indexed whole and the expired ones cleaned up.
 
 CREATE INDEX idx_users_email_active ON users (email) WHERE is_active = true;

@@ -1,5 +1,5 @@
 -- learning_platform: the tables of a learning application, before any tuning
--- since: 14
+-- since: 15
 -- Partitions, indexes and materialized views are not in here: they are made from the policy.
 
 CREATE TABLE organizations (

@@ -1,5 +1,5 @@
 -- lms: the indexes of its optimization
--- since: 14
+-- since: 15
 -- They take the place of six: users_email_idx, courses_slug_idx, "transactions_providerTxnId_idx",
 -- "certificates_certificateNo_idx", "course_progress_progressPercent_idx" and
 -- lesson_progress_completed_idx. The one for text search needs courses.search_vector.

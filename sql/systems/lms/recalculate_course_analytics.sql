@@ -1,5 +1,5 @@
 -- recalculate_course_analytics: the row of each course whose id is in the keys, computed anew
--- since: 14
+-- since: 15
 -- One idempotent upsert: running it twice, or for too many courses, does no harm. Rows are locked
 -- in the order of their keys, so that two of these can't deadlock. A course without enrollments
 -- has 0 as its completion rate, which must not be null. The time is that of the beginning, since

@@ -1,5 +1,5 @@
 -- lms: the tables of a learning management system made by Prisma, with the indexes it began with
--- since: 14
+-- since: 15
 -- Made as Prisma makes them: columns are camelCase, DateTime is a timestamp in UTC without a time
 -- zone, and what is unique is a unique index. Foreign keys to users are left out.
 

@@ -1,5 +1,5 @@
 -- nova: the indexes that message history and user timelines need
--- since: 14
+-- since: 15
 -- Another index bears the name of the second one, see schema.sql.
 
 CREATE INDEX idx_messages_sender_created ON messages

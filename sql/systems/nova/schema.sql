@@ -1,5 +1,5 @@
 -- nova: the tables of a messaging application, with the indexes they had before any tuning
--- since: 14
+-- since: 15
 
 CREATE TABLE users (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),

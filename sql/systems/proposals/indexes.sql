@@ -1,5 +1,5 @@
 -- proposals: the indexes that its analytics, search and approval workflows need
--- since: 14
+-- since: 15
 -- That of the materialized view comes with the view.
 
 CREATE INDEX idx_hypothesis_events_user_timestamp_hypothesis ON hypothesis_validation_events

@@ -1,5 +1,5 @@
 -- proposals: the same application's tables as Prisma makes them, with the indexes they have there
--- since: 14
+-- since: 15
 -- Many stand twice: once by the model's @@index, once by a migration written by hand. Beside those
 -- only what they are judged by is in here.
 

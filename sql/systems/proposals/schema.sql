@@ -1,5 +1,5 @@
 -- proposals: the tables of a proposal management application, before any tuning
--- since: 14
+-- since: 15
 -- Partitions, indexes, materialized views and CHECK constraints are not in here: they are made
 -- from the policy.
 

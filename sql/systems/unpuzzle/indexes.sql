@@ -1,5 +1,5 @@
 -- unpuzzle: the indexes that its dashboards, timelines and histories need
--- since: 14
+-- since: 15
 
 CREATE INDEX idx_video_progress_student_course_completion ON video_progress
     (student_id, course_id, completed, last_watched_at DESC) WHERE completed = true;

@@ -1,5 +1,5 @@
 -- unpuzzle: the tables of a video learning application, with the indexes it had before any tuning
--- since: 14
+-- since: 15
 
 CREATE TABLE video_progress (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),

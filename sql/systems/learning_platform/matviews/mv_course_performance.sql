@@ -1,5 +1,5 @@
 -- mv_course_performance: how many users each course has, how many complete it, how far they are
--- since: 14
+-- since: 15
 -- One row a course, courses without enrollments too: those have 0 users, and null as their
 -- completion rate and progress, since there is nothing to divide by.
 CREATE MATERIALIZED VIEW public.mv_course_performance AS

@@ -1,5 +1,5 @@
 -- mv_user_learning_summary: what each user has enrolled in, completed, and how engaged they are
--- since: 14
+-- since: 15
 -- One row a user, users without enrollments too.
 --
 -- engagement_score, from 0 to 100, is the mean progress over all courses that a user began, in

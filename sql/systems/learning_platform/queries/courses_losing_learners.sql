@@ -1,5 +1,5 @@
 -- courses_losing_learners: well attended courses that few complete, for their instructors
--- since: 14
+-- since: 15
 SELECT c.id, c.title, v.total_enrollments, v.completion_rate_percent
 FROM public.mv_course_performance AS v
 JOIN public.courses AS c ON c.id = v.course_id

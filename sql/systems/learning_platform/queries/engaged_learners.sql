@@ -1,5 +1,5 @@
 -- engaged_learners: the most engaged active users, for the administrators' dashboard
--- since: 14
+-- since: 15
 SELECT u.id, u.first_name, u.last_name, v.completed_courses, v.engagement_score
 FROM public.mv_user_learning_summary AS v
 JOIN public.users AS u ON u.id = v.user_id

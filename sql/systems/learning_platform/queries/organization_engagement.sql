@@ -1,5 +1,5 @@
 -- organization_engagement: how engaged the users of each organization are, for their managers
--- since: 14
+-- since: 15
 SELECT
     o.name,
     count(*) AS users,

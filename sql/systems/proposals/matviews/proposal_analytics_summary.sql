@@ -1,5 +1,5 @@
 -- proposal_analytics_summary: number, value and processing time of proposals by day and status
--- since: 14
+-- since: 15
 -- One row for each UTC day of creation and status. The day does not follow the time zone of
 -- whoever refreshes.
 --

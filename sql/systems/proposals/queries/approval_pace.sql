@@ -1,5 +1,5 @@
 -- approval_pace: how long approvals took, month by month
--- since: 14
+-- since: 15
 SELECT
     date_trunc('month', v.date::timestamp)::date AS month,
     sum(v.count) AS approved,

@@ -1,5 +1,5 @@
 -- proposal_trend: proposals made and their value, day by day over the newest 90 days with any
--- since: 14
+-- since: 15
 SELECT v.date, sum(v.count) AS proposals, sum(v.total_value) AS total_value
 FROM public.proposal_analytics_summary AS v
 GROUP BY v.date
