@@ -346,7 +346,8 @@ class Table:
         key_columns: the partition key; None stands for an expression.
         manageable: whether we have the rights of the owner.
         lends: whether the owner may make the temporary function by which its rights are taken.
-        creatable: whether the owner may create tables in its schema.
+        owner_creates: whether the owner may create tables in its schema.
+        creatable: whether the owner may, or we who are superuser.
         foreign_keys: tables it points to or that point to it.
         referenced_by: those of them that point to it.
         partitions: direct children, in no order.
@@ -371,6 +372,7 @@ class Table:
     key_columns: tuple[str | None, ...] = ()
     manageable: bool = True
     lends: bool = True
+    owner_creates: bool = True
     creatable: bool = True
     foreign_keys: tuple[QualifiedName, ...] = ()
     referenced_by: tuple[QualifiedName, ...] = ()
@@ -386,6 +388,14 @@ class Table:
     objects: Mapping[int, tuple[OwnObject, ...]] = field(
         default_factory=dict[int, tuple[OwnObject, ...]]
     )
+
+    @property
+    def maker(self) -> str | None:
+        """With whose rights partitions are made; None where a superuser makes them as itself.
+
+        A superuser does so where the owner can't, and no code but the server's is run by it.
+        """
+        return None if not self.owner_creates and self.code is None else self.properties.owner
 
     @property
     def is_partitioned(self) -> bool:

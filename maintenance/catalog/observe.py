@@ -421,6 +421,7 @@ def _table(row: Any, partitions: tuple[Partition, ...]) -> Table:
         key_columns=tuple(row.key_columns or ()),
         manageable=row.manageable,
         lends=row.lends,
+        owner_creates=row.owner_creates,
         creatable=row.creatable,
         foreign_keys=tuple(QualifiedName(*name) for name in row.foreign_keys or ()),
         referenced_by=tuple(QualifiedName(*name) for name in row.referenced_by or ()),

@@ -41,7 +41,7 @@ def create_and_attach(
             *attach(parent, child, f"FOR VALUES FROM ({lower}) TO ({upper})"),
         ),
         locks=tuple(attach_locks(parent, additions.referenced)),
-        owner=parent.properties.owner,
+        owner=parent.maker,
     )
 
 

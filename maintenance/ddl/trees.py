@@ -99,7 +99,7 @@ def create_tree_and_attach(
             *index_identities(parent, blueprint),
         ),
         locks=locks,
-        owner=parent.properties.owner,
+        owner=parent.maker,
     )
 
 

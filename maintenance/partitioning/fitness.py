@@ -131,7 +131,7 @@ def _privilege_reasons(policy: PartitionPolicy, table: Table, server: Server) ->
             f"what is done to it runs with the rights of its owner {owner}, by way of a temporary"
             f" function: GRANT TEMPORARY ON DATABASE {quote(server.database)} TO {owner}",
         )
-    if not table.creatable:
+    if not table.creatable or (not table.owner_creates and table.code is not None):
         schema = quote(table.relation.schema)
         yield _finding(
             policy,

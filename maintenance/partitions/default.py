@@ -39,7 +39,7 @@ def create_default(table: Table, role: str) -> Action:
                 prepare=build_like(table, default, role=role),
                 statements=attach(table, default, "DEFAULT"),
                 locks=tuple(attach_locks(table)),
-                owner=table.properties.owner,
+                owner=table.maker,
             ),
         ),
     )

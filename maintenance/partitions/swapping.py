@@ -88,7 +88,7 @@ def _exchange(
             *(() if outlook.default_is_small else (drop(child.root, check.name),)),
         ),
         locks=locks,
-        owner=table.properties.owner,
+        owner=table.maker,
     )
 
 

@@ -1,7 +1,7 @@
 -- list_tables: one row for each of the named relations that exists
 -- since: 15
 -- params: schemas text[], names text[] (pairs)
--- columns: oid oid, schema text, name text, kind text, owner text, manageable bool, lends bool, creatable bool, columns jsonb, key_strategy text, key_columns jsonb, replica_identity text, row_security bool, force_row_security bool, tablespace text, access_method text, targets jsonb, grants jsonb, column_grants jsonb, owner_lacks jsonb, default_grantees jsonb, foreign_keys jsonb, referenced_by jsonb, default_checks jsonb, default_secured bool, default_readable bool
+-- columns: oid oid, schema text, name text, kind text, owner text, manageable bool, lends bool, owner_creates bool, creatable bool, columns jsonb, key_strategy text, key_columns jsonb, replica_identity text, row_security bool, force_row_security bool, tablespace text, access_method text, targets jsonb, grants jsonb, column_grants jsonb, owner_lacks jsonb, default_grantees jsonb, foreign_keys jsonb, referenced_by jsonb, default_checks jsonb, default_secured bool, default_readable bool
 -- locks: none
 -- source: PostgreSQL manual, 53 System Catalogs
 -- Foreign keys are found once for all tables: nothing indexes what they point to.
@@ -23,10 +23,13 @@ SELECT
   -- what runs with the owner's rights runs in a temporary function of that role
   (pg_catalog.pg_get_userbyid(c.relowner) = session_user
    OR pg_catalog.has_database_privilege(c.relowner, pg_catalog.current_database(), 'TEMPORARY')) AS lends,
-  -- partitions are made by the owner, and looked at by us
   (pg_catalog.has_schema_privilege(c.relowner, n.oid, 'CREATE')
-   AND pg_catalog.has_schema_privilege(c.relowner, n.oid, 'USAGE')
-   AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')) AS creatable,
+   AND pg_catalog.has_schema_privilege(c.relowner, n.oid, 'USAGE')) AS owner_creates,
+  -- partitions are made by the owner, and looked at by us; a superuser may make some all the same
+  (pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+   AND (pg_catalog.has_schema_privilege(c.relowner, n.oid, 'CREATE')
+        AND pg_catalog.has_schema_privilege(c.relowner, n.oid, 'USAGE')
+        OR (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.rolname = current_user))) AS creatable,
   (SELECT pg_catalog.jsonb_agg(
             pg_catalog.jsonb_build_array(a.attname, pg_catalog.format_type(a.atttypid, NULL))
             ORDER BY a.attnum)
