@@ -1,5 +1,6 @@
 """Counting stale rows: one set-based query a table, each in a short transaction of its own."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 import psycopg
@@ -8,7 +9,7 @@ from psycopg.rows import class_row
 from maintenance.analytics import queries
 from maintenance.analytics.fitness import unfit
 from maintenance.analytics.models import SeenAnalytics, Staleness
-from maintenance.catalog.models import Obstacle, OwnerCode
+from maintenance.catalog.models import Obstacle, OwnerCode, Table
 from maintenance.catalog.owner_code import read_as_owner
 from maintenance.catalog.unreadable import foreign_tables, unreadable_tables
 from maintenance.engine.look import Look
@@ -102,11 +103,29 @@ def _count(look: Look, section: StaleAnalyticsPolicy) -> Staleness:
 
 def _code(look: Look, section: StaleAnalyticsPolicy) -> OwnerCode | None:
     """Return what the query runs of others' code; that of two owners goes with nobody's rights."""
-    names = [section.table, *([section.activity.table] if section.activity else [])]
-    tables = (look.snapshot.tables[name] for name in names if name in look.snapshot.tables)
-    found = [table.code for table in tables if table.code is not None]
+    used: dict[QualifiedName, tuple[str, ...]] = {
+        section.table: (*section.key, section.calculated_at)
+    }
+    if section.activity is not None:
+        activity = section.activity
+        used[activity.table] = (*used.get(activity.table, ()), *activity.key, activity.at)
+    tables = look.snapshot.tables
+    role = look.snapshot.server.role
+    codes = (_code_of(tables[name], cols, role) for name, cols in used.items() if name in tables)
+    found = [code for code in codes if code is not None]
     if not found:
         return None
     what = " and ".join(code.what for code in found)
     safe = all(code.safe and code.owner == found[0].owner for code in found)
     return OwnerCode(found[0].owner, safe, what)
+
+
+def _code_of(table: Table, columns: Collection[str], role: str) -> OwnerCode | None:
+    """Return what reading some columns of a table runs: operators and casts of their types too."""
+    owner = table.properties.owner
+    if table.code is not None or owner == role or not table.manageable:
+        return table.code
+    types = [column.type for column in table.columns if column.name in columns]
+    # Only the server's own types are named without a schema.
+    strange = next((each for each in types if "." in each), None)
+    return OwnerCode(owner, safe=True, what=f"code of the type {strange}") if strange else None

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg.rows import dict_row
 
 from maintenance.engine.actions import Action, Step
 from maintenance.engine.build_monitor import Watch, watched
@@ -20,6 +21,8 @@ from maintenance.matviews.models import IndexObstacle, Matview
 from maintenance.matviews.statements import index_name
 from maintenance.names import QualifiedName, near, parse_name, quote
 from maintenance.policy import MatviewPolicy, Policy
+from maintenance.server.owner_rights import OwnerRights
+from maintenance.server.owner_sessions import needs_rights, read_as
 from maintenance.server.session import (
     Connection,
     brief,
@@ -82,17 +85,17 @@ def _duplicates(
     shown = ", ".join(f"pg_catalog.left({column}::pg_catalog.text, 100)" for column in columns)
     present = " AND ".join(f"{column} IS NOT NULL" for column in columns)
     query = (
-        f"SELECT ARRAY[{shown}], n, pg_catalog.count(*) OVER () FROM"
+        f"SELECT ARRAY[{shown}] AS key, n, pg_catalog.count(*) OVER () AS total FROM"
         f" (SELECT {', '.join(columns)}, pg_catalog.count(*) AS n FROM {view.name}"
         f" WHERE {present} GROUP BY {', '.join(columns)} HAVING pg_catalog.count(*) > 1) AS q"
         f" ORDER BY n DESC, 1 LIMIT {MAX_SHOWN}"
     )
-    rows = connection.execute(query.encode()).fetchall()
+    rows = _rows(connection, view, query)
     if not rows:
         return None
-    keys = [dict(zip(section.unique_index, values, strict=True)) for values, _, _ in rows]
-    found = [{"key": key, "rows": int(n)} for key, (_, n, _) in zip(keys, rows, strict=True)]
-    total, most = int(rows[0][2]), int(rows[0][1])
+    keys = [dict(zip(section.unique_index, row["key"], strict=True)) for row in rows]
+    found = [{"key": key, "rows": int(row["n"])} for key, row in zip(keys, rows, strict=True)]
+    total, most = int(rows[0]["total"]), int(rows[0]["n"])
     first = ", ".join(f"{name} = {value}" for name, value in keys[0].items())
     text = (
         f"{total} value{'s are' if total > 1 else ' is'} there more than once,"
@@ -100,6 +103,14 @@ def _duplicates(
         " correct unique_index or the view's definition"
     )
     return IndexObstacle(text, {"duplicates": found}, n_duplicates=total)
+
+
+def _rows(connection: Connection, view: Matview, query: str) -> list[dict[str, Any]]:
+    """Ask as the view's owner, who may have written the casts and operators of its columns."""
+    if view.owner and view.is_owner and needs_rights(connection, view.owner):
+        return read_as(connection, OwnerRights(view.owner), query, None, "looking for duplicates")
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query.encode()).fetchall()
 
 
 def index(bench: Workbench, action: Action) -> Mapping[str, Any]:
