@@ -57,6 +57,9 @@ SELECT '2024-01-02+00', g, g, NULL, g, 'glad', format('(%s,x y)', g)::app.pair, 
   'x', g / 3.0
 FROM generate_series(1, 20) g;
 
+CREATE TABLE app.old_2026_11 PARTITION OF app.old
+  FOR VALUES FROM ('2026-11-01+00') TO ('2026-12-01+00');
+INSERT INTO app.old (at, id) VALUES ('2026-11-02+00', 99);
 RESET ROLE;
 TRUNCATE app.loot;
 """
@@ -88,10 +91,8 @@ def policy(database: Database, owner_role: Role, limited_role: Role, tmp_path: P
     url = database.url_of(limited_role)
     whole = {"name": "app", "url": url, "search_path": "app, public"}
     policy = make_policy(tmp_path, url, section, database=whole)
-    rows_before = database.execute("SELECT * FROM app.old ORDER BY id")
-    assert len(rows_before) == 20
     apply(policy, now=NOW)
-    assert database.execute("SELECT * FROM app.old") == []
+    assert database.execute("SELECT id FROM app.old") == [(99,)]
     database.execute("TRUNCATE app.loot")
     return policy
 
@@ -113,7 +114,7 @@ def test_code_of_a_table_that_is_restored_runs_as_its_owner(
     assert {"check", "generated", "domain", "index"} <= spied.keys()
     found = database.execute(
         "SELECT count(*), sum(g), sum(c), sum((p).n), min(a::text), min(n), min(m), count(d)"
-        f" FROM {into or OLD}"
+        f" FROM {into or OLD} WHERE id < 99"
     )
     assert [tuple(map(str, row)) for row in found] == [
         ("20", "210", "210", "210", "{1,NULL}", "0.33", "glad", "0")
