@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from maintenance.catalog.models import DEFAULT_BOUND, Partition, Table
 from maintenance.keys import FUTURE, PAST, Encoding, KeyCodec, KeyEncoding, Snowflake, types_of
 from maintenance.partitioning.coverage import bound_literals, codec_of, read_bound
 from maintenance.partitioning.naming import named_period, names_agree
-from maintenance.periods import Interval
+from maintenance.periods import Interval, period_at
 from maintenance.policy import PartitionPolicy
 
-_UNLIKELY_PAST = datetime(1971, 1, 1, tzinfo=UTC)
+UNLIKELY_PAST = datetime(1971, 1, 1, tzinfo=UTC)
 """What a wrong unit makes of this century lies before: 20991231 read as seconds is August 1970."""
 _UNLIKELY_FUTURE = datetime(2500, 1, 1, tzinfo=UTC)
 
@@ -27,6 +28,7 @@ _PLAUSIBLE_TO = datetime(2200, 1, 1, tzinfo=UTC)
 
 _CLOCK_CHANGE = timedelta(hours=2)
 """By so much daylight saving makes a period longer or shorter, at most."""
+_FURTHEST_ZONE = timedelta(hours=14)
 _ZONE_STEP = timedelta(minutes=15)
 """Midnight in any zone of today is a multiple of this in UTC."""
 _DAYS = {
@@ -208,6 +210,13 @@ def _fits(each: Range, interval: Interval, encoding: KeyEncoding) -> bool:
     return as_long and (encoding is Encoding.NATIVE or _is_on_the_clock(each))
 
 
+def begins_a_period(moment: datetime, interval: Interval) -> bool:
+    """Whether an interval begins at a moment, by the calendar of any zone."""
+    utc = ZoneInfo("UTC")
+    begin, _ = period_at(moment + _FURTHEST_ZONE, interval, utc).bounds(utc)
+    return abs(begin - moment) <= _FURTHEST_ZONE
+
+
 def _is_on_the_clock(each: Range) -> bool:
     return _on_the_clock(each.lower) and _on_the_clock(each.upper)
 
@@ -231,7 +240,7 @@ def _is_unlikely(each: Range) -> bool:
     lower, upper = each.literals
     if upper == "MAXVALUE":
         return each.lower >= _UNLIKELY_FUTURE
-    return each.upper < _UNLIKELY_PAST or (lower != "MINVALUE" and each.lower >= _UNLIKELY_FUTURE)
+    return each.upper < UNLIKELY_PAST or (lower != "MINVALUE" and each.lower >= _UNLIKELY_FUTURE)
 
 
 def _means_another(codec: KeyCodec, each: Range) -> bool:

@@ -7,11 +7,16 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from maintenance.keys import Snowflake
+from maintenance.keys import Encoding, Snowflake
 from maintenance.partitioning.coverage import Span, codec_of, read_bound
 from maintenance.partitioning.expiry import Detached, Expired, cutoff
 from maintenance.partitioning.naming import contradicts, named_period
-from maintenance.partitioning.plausibility import Reading, other_readings
+from maintenance.partitioning.plausibility import (
+    UNLIKELY_PAST,
+    Reading,
+    begins_a_period,
+    other_readings,
+)
 from maintenance.retention.case import Case
 from maintenance.retention.evidence import Evidence
 
@@ -59,6 +64,9 @@ def retires_everything(
 ) -> bool:
     """Whether a table's first retirement would leave it without partitions, or without rows.
 
+    Where the key is a moment of the server's own types its bounds can't be misread, so a table may
+    lose its last rows: nothing has been written to it for that long.
+
     Args:
         case: the table.
         free: the partitions that may go.
@@ -72,7 +80,8 @@ def retires_everything(
     if table in evidence.rowless and isinstance(case.policy.encoding, Snowflake):
         return True
     is_first = not begun and table not in evidence.retired_before
-    return is_first and (len(free) == len(spans) or table in evidence.rowless)
+    is_rowless = table in evidence.rowless and case.policy.encoding is not Encoding.NATIVE
+    return is_first and (len(free) == len(spans) or is_rowless)
 
 
 def _reasons(
@@ -81,6 +90,9 @@ def _reasons(
     limit = cutoff(case.retention, case.policy, case.now)
     if item.span.upper == spans[-1].upper:
         yield Reason("it is the newest partition", is_ordinary=True)
+    if case.policy.encoding is not Encoding.NATIVE and item.span.upper < UNLIKELY_PAST:
+        yield Reason("its bounds end before 1971, as with a wrong unit in the policy")
+    yield from _off_the_calendar(case, item)
     yield from _other_readings(case, item.bound, limit)
     named = contradicts(case.policy, item.span)
     if named is not None and named.upper > limit:
@@ -88,6 +100,17 @@ def _reasons(
     taken = evidence.taken(item.span.partition.oid, case.now)
     if taken is not None:
         yield Reason(f"it has taken {taken.n_rows:,} rows since the look before, so it is in use")
+
+
+def _off_the_calendar(case: Case, item: Expired) -> Iterator[Reason]:
+    """A wrong epoch shifts all moments alike: widths stay what they are, the calendar does not."""
+    interval = case.policy.interval
+    if isinstance(case.policy.encoding, Snowflake) and not begins_a_period(
+        item.span.upper, interval
+    ):
+        yield Reason(
+            f"its bounds end within a period of {interval}, as with a wrong epoch in the policy"
+        )
 
 
 def _other_readings(case: Case, bound: str, limit: datetime) -> Iterator[Reason]:

@@ -21,6 +21,7 @@ from maintenance.archives import (
     verify_archive,
     write_archive,
 )
+from maintenance.archives.manifest import seal_of
 from maintenance.cli import cli
 from maintenance.errors import ArchiveError, DamagedArchiveError
 from maintenance.server.session import Connection
@@ -187,12 +188,19 @@ def fewer_rows(place: ArchivePlace) -> None:
     spoil_manifest(place, lambda d: d["content"].update(n_rows=1))
 
 
+def resealed(document: dict[str, Any], **changes: Any) -> None:
+    """Alter a manifest, and make its seal anew."""
+    del document["seal"]
+    document.update(changes)
+    document["seal"] = seal_of(document, None)
+
+
 def another_database(place: ArchivePlace) -> None:
-    spoil_manifest(place, lambda d: (d.pop("seal"), d.update(database="other")))
+    spoil_manifest(place, lambda d: resealed(d, database="other"))
 
 
 def another_table(place: ArchivePlace) -> None:
-    spoil_manifest(place, lambda d: (d.pop("seal"), d.update(table="public.orders")))
+    spoil_manifest(place, lambda d: resealed(d, table="public.orders"))
 
 
 def outside(place: ArchivePlace) -> None:

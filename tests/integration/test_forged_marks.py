@@ -35,6 +35,8 @@ def test_a_forged_comment_is_told_and_the_true_month_is_archived(
     CREATE TABLE victim.ev (id int, at timestamptz NOT NULL) PARTITION BY RANGE (at);
     CREATE TABLE victim.ev_2026_01 PARTITION OF victim.ev {BOUND};
     INSERT INTO victim.ev VALUES (1, '2026-01-05+00');
+    CREATE TABLE victim.ev_2026_10 PARTITION OF victim.ev
+      FOR VALUES FROM ('2026-10-01 00:00:00+00') TO ('2026-11-01 00:00:00+00');
     RESET ROLE; SET ROLE {tenant};
     CREATE TABLE victim.forged (id int, at timestamptz NOT NULL);
     INSERT INTO victim.forged VALUES (666, '2026-01-06+00');

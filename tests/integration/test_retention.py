@@ -294,7 +294,8 @@ def test_role_that_may_not_read_who_points_to_a_table_keeps_it(
     policy = policy_of(filled, tmp_path)
     url = filled.url_of(owner_role)
     section = {"keep": "2 months", "action": "drop"}
-    theirs = make_policy(tmp_path, url, {**EVENTS, "retention": section}, name="app")
+    events, store = {**EVENTS, "retention": section}, {"owner": "postgres"}
+    theirs = make_policy(tmp_path, url, events, name="app", store=store)
     report = maintain.plan(theirs, only=["retention"])
     assert report.plan.actions == ()
     assert "was not to be told" in due(report).message

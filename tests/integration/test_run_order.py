@@ -9,7 +9,7 @@ import pytest
 from maintenance import maintain
 from maintenance.engine import runner
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.reviewed import read_reviewed
+from maintenance.engine.reviewed import ReviewedPlan, read_reviewed
 from maintenance.engine.runner import Outcome
 from maintenance.maintain import Report
 from tests.builders import Database
@@ -79,6 +79,8 @@ MONTHS = """
 CREATE TABLE public.usage (id bigint, at timestamptz NOT NULL) PARTITION BY RANGE (at);
 CREATE TABLE public.usage_2026_05 PARTITION OF public.usage
   FOR VALUES FROM ('2026-05-01+00') TO ('2026-06-01+00');
+CREATE TABLE public.usage_2026_10 PARTITION OF public.usage
+  FOR VALUES FROM ('2026-10-01+00') TO ('2026-11-01+00');
 CREATE TABLE public.usage_default PARTITION OF public.usage DEFAULT;
 INSERT INTO public.usage SELECT g, timestamptz '2026-05-01+00' + g * interval '1 minute'
   FROM generate_series(1, 5000) g;
@@ -118,13 +120,8 @@ def test_reviewed_plan_is_carried_out_by_oid(database: Database, tmp_path: Path)
     quiet(database, "public.usage_2026_05", "public.usage_default")
     policy = make_policy(tmp_path, database.url, USAGE, statistics=FEW)
     planned = maintain.plan(policy, now=NOW)
-    saved = {
-        "format": 1,
-        "database": "app",
-        "policy_hash": policy.hash,
-        "only": [],
-        "actions": [action.as_json() for action in planned.plan.actions],
-    }
+    actions = tuple(action.as_json() for action in planned.plan.actions)
+    saved = ReviewedPlan("app", policy.hash, (), actions).as_json()
     reviewed = read_reviewed(json.dumps(saved), "plan.json")
     report = maintain.apply(policy, now=NOW, reviewed=reviewed)
     assert report.ok, report.results

@@ -137,7 +137,7 @@ def test_new_months_are_trees_like_the_old_one_in_everything(
 ) -> None:
     prepared(database, owner_role, limited_role)
     report = maintain.apply(policy)
-    assert report.ok, report
+    assert report.ok, [r.error for r in report.results] + [f.message for f in report.findings]
     assert report.findings == ()
     wanted = shape(database, child())
     assert len(wanted) == 5
@@ -180,7 +180,7 @@ def test_hostile_names_are_carried_over(database: Database, tmp_path: Path) -> N
         tmp_path, database.url, {"table": f"public.{quoted}", "column": "at", "premake": 2}
     )
     report = maintain.apply(policy)
-    assert report.ok, report
+    assert report.ok, [r.error for r in report.results] + [f.message for f in report.findings]
     rows = database.execute(
         "SELECT count(*), max(octet_length(relname)) FROM pg_class"
         " WHERE relkind IN ('p', 'r') AND relispartition"
@@ -370,7 +370,7 @@ def test_expired_tree_is_archived_and_dropped_and_comes_back_as_a_plain_month(
     content = "SELECT id, at, kind, author, note FROM public.events ORDER BY id"
     before = database.execute(content)
     report = maintain.apply(policy)
-    assert report.ok, report
+    assert report.ok, [r.error for r in report.results] + [f.message for f in report.findings]
     archived = next(r for r in report.results if r.action.kind is ActionKind.ARCHIVE_PARTITION)
     assert archived.detail["rows"] == 300
     assert database.execute(content) == []
@@ -395,7 +395,7 @@ def test_detach_of_a_tree_that_a_reader_interrupts_is_ended_when_it_is_gone(
     end.start()
     report = maintain.apply(retiring(database, tmp_path, action="drop"))
     end.join()
-    assert report.ok, report
+    assert report.ok, [r.error for r in report.results] + [f.message for f in report.findings]
     left = "SELECT count(*) FROM pg_class WHERE starts_with(relname, %s)"
     assert database.execute(left, [name]) == [(0,)]
 
@@ -409,7 +409,7 @@ def test_tree_kept_for_a_grace_is_dropped_whole_by_a_later_run(
     loose = "SELECT count(*) FROM pg_class WHERE starts_with(relname, %s) AND relkind IN ('r', 'p')"
     assert database.execute(loose, [name]) == [(5,)]
     report = maintain.apply(retiring(database, tmp_path, action="drop"))
-    assert report.ok, report
+    assert report.ok, [r.error for r in report.results] + [f.message for f in report.findings]
     assert database.execute(loose, [name]) == [(0,)]
 
 

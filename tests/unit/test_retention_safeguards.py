@@ -320,10 +320,6 @@ def test_first_retirement_of_everything_retires_nothing_whatever_the_fuse() -> N
     result = keeping(*months("2026-01", "2026-06"))
     assert (gone(result), "retention_fuse" in kinds(result)) == (set(), True)
     created = months("2026-10", "2027-02")
-    result = keeping(
-        *months("2026-01", "2026-06"), *created, evidence=Evidence(rowless=frozenset({EVENTS}))
-    )
-    assert (gone(result), "retention_fuse" in kinds(result)) == (set(), True)
     assert gone(keeping(*months("2026-01", "2026-06"), *created)) == {1, 2, 3, 4, 5, 6}
 
 
