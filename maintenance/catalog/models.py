@@ -345,6 +345,7 @@ class Table:
         key_strategy: `r` RANGE, `l` LIST, `h` HASH; None unless partitioned.
         key_columns: the partition key; None stands for an expression.
         manageable: whether we have the rights of the owner.
+        secured: whether its row security applies to us, who have the rights of the owner: it is forced.
         lends: whether the owner may make the temporary function by which its rights are taken.
         creatable: whether the owner may create tables in its schema.
         foreign_keys: tables it points to or that point to it.
@@ -370,6 +371,7 @@ class Table:
     key_strategy: str | None = None
     key_columns: tuple[str | None, ...] = ()
     manageable: bool = True
+    secured: bool = False
     lends: bool = True
     creatable: bool = True
     foreign_keys: tuple[QualifiedName, ...] = ()
