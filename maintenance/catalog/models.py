@@ -345,7 +345,7 @@ class Table:
         key_strategy: `r` RANGE, `l` LIST, `h` HASH; None unless partitioned.
         key_columns: the partition key; None stands for an expression.
         manageable: whether we have the rights of the owner.
-        secured: whether its row security applies to us, who have the rights of the owner: it is forced.
+        secured: whether its row security, being forced, applies to us too.
         lends: whether the owner may make the temporary function by which its rights are taken.
         creatable: whether the owner may create tables in its schema.
         foreign_keys: tables it points to or that point to it.

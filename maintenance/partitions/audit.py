@@ -30,6 +30,7 @@ from maintenance.names import QualifiedName, quote
 from maintenance.partitions.default import parent_of_default
 from maintenance.partitions.sharing import MINOR, NOTHING_SHARED, Lacking, Sharing
 from maintenance.partitions.siblings import PLAIN, Siblings
+from maintenance.server.statements import Ours
 
 SHOWN = 5
 
@@ -138,14 +139,17 @@ def _add(table: Table, partition: Partition, lacking: Sequence[Lacking]) -> Step
             take(locks),
             still_attached(child, partition.oid, table.relation, partition.bound),
             *((empty(child),) if alone else ()),
-            *(
-                statement
-                for each in lacking
-                for statement in statements(each.object, each.source, each.relation, owner)
-            ),
+            *(statement for each in lacking for statement in _given(each, owner)),
         ),
         locks=locks,
+        owner=owner,
     )
+
+
+def _given(each: Lacking, owner: str) -> Iterator[str]:
+    """Yield what adds it, with the owner's rights; a publication has an owner of its own."""
+    for statement in statements(each.object, each.source, each.relation, owner):
+        yield Ours(statement) if each.object.kind == "publication" else statement
 
 
 def drift_finding(
@@ -285,14 +289,12 @@ def _row_security(wanted: Properties, table: Table, child: Child) -> _RowSecurit
         if actual.force_row_security and not wanted.force_row_security:
             wanted = replace(wanted, force_row_security=True)
     flags = wanted.row_security, wanted.force_row_security
-    if as_it_is[:2] == flags:
+    if as_it_is[:2] == flags or (is_default and not wanted.row_security):
         return as_it_is
     objects = table.objects.get(child.oid)
     own = [each for each in objects or () if each.kind == "policy"]
     if objects is None or table.oid not in table.objects:
         return as_it_is._replace(told=("row security, and its policies could not be read",))
-    if not wanted.row_security and is_default:
-        return as_it_is
     if not wanted.row_security and own:
         return as_it_is._replace(
             told=("row security with policies of its own, its parent has none",)
