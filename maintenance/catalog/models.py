@@ -345,6 +345,7 @@ class Table:
         key_strategy: `r` RANGE, `l` LIST, `h` HASH; None unless partitioned.
         key_columns: the partition key; None stands for an expression.
         manageable: whether we have the rights of the owner.
+        secured: whether its row security, being forced, applies to us too.
         lends: whether the owner may make the temporary function by which its rights are taken.
         owner_creates: whether the owner may create tables in its schema.
         creatable: whether the owner may, or we who are superuser.
@@ -371,6 +372,7 @@ class Table:
     key_strategy: str | None = None
     key_columns: tuple[str | None, ...] = ()
     manageable: bool = True
+    secured: bool = False
     lends: bool = True
     owner_creates: bool = True
     creatable: bool = True

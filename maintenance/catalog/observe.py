@@ -420,6 +420,7 @@ def _table(row: Any, partitions: tuple[Partition, ...]) -> Table:
         key_strategy=row.key_strategy,
         key_columns=tuple(row.key_columns or ()),
         manageable=row.manageable,
+        secured=row.secured,
         lends=row.lends,
         owner_creates=row.owner_creates,
         creatable=row.creatable,

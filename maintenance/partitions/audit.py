@@ -6,7 +6,8 @@ it has beyond its parent's, and other targets, are only reported: somebody gave 
 
 Row security comes with the parent's policies. It is not set where others were given rights on the
 partition itself, which they would read otherwise from then on, nor taken away where the partition
-has policies of its own: both are told.
+has policies of its own: both are told. A default partition keeps the one it has of its own, and is
+not forced to have it where its rows would be hidden from us from then on.
 
 What siblings share and a partition lacks is told with the statement that adds it. It is added where
 that can stop no writer and refuse no row: defaults, and all else while the partition lies ahead and
@@ -26,8 +27,10 @@ from maintenance.ddl.objects import by_hand, statements
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.names import QualifiedName, quote
+from maintenance.partitions.default import parent_of_default
 from maintenance.partitions.sharing import MINOR, NOTHING_SHARED, Lacking, Sharing
 from maintenance.partitions.siblings import PLAIN, Siblings
+from maintenance.server.statements import Ours
 
 SHOWN = 5
 
@@ -136,14 +139,17 @@ def _add(table: Table, partition: Partition, lacking: Sequence[Lacking]) -> Step
             take(locks),
             still_attached(child, partition.oid, table.relation, partition.bound),
             *((empty(child),) if alone else ()),
-            *(
-                statement
-                for each in lacking
-                for statement in statements(each.object, each.source, each.relation, owner)
-            ),
+            *(statement for each in lacking for statement in _given(each, owner)),
         ),
         locks=locks,
+        owner=owner,
     )
+
+
+def _given(each: Lacking, owner: str) -> Iterator[str]:
+    """Yield what adds it, with the owner's rights; a publication has an owner of its own."""
+    for statement in statements(each.object, each.source, each.relation, owner):
+        yield Ours(statement) if each.object.kind == "publication" else statement
 
 
 def drift_finding(
@@ -218,6 +224,9 @@ def _compare(wanted: Properties, table: Table, child: Child) -> Drift:
     security = _row_security(wanted, table, child)
     wanted = replace(wanted, row_security=security.on, force_row_security=security.force)
     lacks: list[str] = []
+    if not security.on and table.properties.row_security:
+        # rights on it would lead past the policies of its parent
+        wanted = replace(wanted, grants=actual.grants)
     if actual.owner != wanted.owner:
         lacks.append(f"owner {actual.owner}, wanted {wanted.owner}")
     lacks += [f"lacks {_words(grant)}" for grant in wanted.grants if grant not in actual.grants]
@@ -245,6 +254,8 @@ def _compare(wanted: Properties, table: Table, child: Child) -> Drift:
         if grant not in wanted.grants and grant.grantee != wanted.owner
     ]
     beyond += _other_targets(actual, wanted)
+    if _is_of_default(table, child):
+        beyond += _security_of_default(table.properties, security)
     return Drift(
         child.relation,
         tuple(lacks),
@@ -272,8 +283,13 @@ def _row_security(wanted: Properties, table: Table, child: Child) -> _RowSecurit
     """
     actual = child.properties
     as_it_is = _RowSecurity(actual.row_security, actual.force_row_security)
+    is_default = _is_of_default(table, child)
+    if is_default:
+        wanted = parent_of_default(replace(table, properties=wanted)).properties
+        if actual.force_row_security and not wanted.force_row_security:
+            wanted = replace(wanted, force_row_security=True)
     flags = wanted.row_security, wanted.force_row_security
-    if as_it_is[:2] == flags:
+    if as_it_is[:2] == flags or (is_default and not wanted.row_security):
         return as_it_is
     objects = table.objects.get(child.oid)
     own = [each for each in objects or () if each.kind == "policy"]
@@ -307,6 +323,20 @@ def _row_security(wanted: Properties, table: Table, child: Child) -> _RowSecurit
         )
         return as_it_is._replace(told=(told,))
     return _RowSecurity(*flags, policies=policies if turned_on else ())
+
+
+def _security_of_default(parent: Properties, own: _RowSecurity) -> Iterator[str]:
+    if own.on and not parent.row_security:
+        yield "row security of its own, its parent has none"
+    elif own.on and parent.force_row_security and not own.force:
+        yield (
+            "row security that is not forced as its parent's is: its rows would be hidden from us;"
+            " a run whose role has BYPASSRLS forces it"
+        )
+
+
+def _is_of_default(table: Table, child: Child) -> bool:
+    return table.default is not None and child.oid in table.default.whole.oids
 
 
 def _other_targets(actual: Properties, wanted: Properties) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from maintenance.catalog.models import Partition
+from maintenance.catalog.models import OwnObject, Partition
 from maintenance.ddl.children import create_and_attach
 from maintenance.ddl.locking import take
 from maintenance.ddl.objects import Additions, attempt, statements
@@ -12,6 +12,7 @@ from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.partitioning.window import Slot
 from maintenance.partitions.checks import drop, excluding
 from maintenance.partitions.outlook import Outlook
+from maintenance.server.statements import Ours
 
 
 def create(outlook: Outlook, slot: Slot, role: str, *, after: tuple[str, ...] = ()) -> Action:
@@ -56,7 +57,7 @@ def _additions(outlook: Outlook, blueprint: Blueprint) -> Additions:
     """Return what siblings share beyond what their parent gives them."""
     paths, owner = blueprint.model.paths(), outlook.table.properties.owner
     shared = [
-        (each.object, attempt(statements(each.object, each.source, table, owner)))
+        (each.object, _given(each.object, statements(each.object, each.source, table, owner)))
         for each in outlook.sharing.for_new
         if each.path in paths and each.object.kind != "schema"
         for table in (blueprint.names[paths[each.path].oid],)
@@ -67,6 +68,13 @@ def _additions(outlook: Outlook, blueprint: Blueprint) -> Additions:
         locked=tuple(statement for _, statement in keys),
         referenced=tuple(own.referenced for own, _ in keys if own.referenced is not None),
     )
+
+
+def _given(own: OwnObject, wanted: tuple[str, ...]) -> str:
+    """Return the statement that gives a new partition one object, if it can be given."""
+    statement = attempt(wanted)
+    # a publication has an owner of its own, and its filter calls the server's functions alone
+    return Ours(statement) if own.kind == "publication" else statement
 
 
 def _patient(default: Partition | None) -> Iterator[Lock]:

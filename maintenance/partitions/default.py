@@ -1,5 +1,7 @@
 """The default partition: its name, and making one where the policy wants it."""
 
+from dataclasses import replace
+
 from maintenance.catalog.models import Table
 from maintenance.ddl.children import attach, attach_locks, build_like
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
@@ -26,6 +28,17 @@ def wide_name(parent: QualifiedName, first: Slot, last: Slot) -> QualifiedName:
     return QualifiedName(parent.schema, _with_suffix(parent.name, f"_{'_to_'.join(keys)}"))
 
 
+def parent_of_default(table: Table) -> Table:
+    """Return a table as its default partition is to be like it.
+
+    Rows of a default partition decide which partitions can be made. So it never forces row
+    security where that would hide them from us.
+    """
+    if not table.secured:
+        return table
+    return replace(table, properties=replace(table.properties, force_row_security=False))
+
+
 def create_default(table: Table, role: str) -> Action:
     """Plan a default partition for a table that has none."""
     default = default_name(table.relation)
@@ -36,7 +49,7 @@ def create_default(table: Table, role: str) -> Action:
         reason="the policy wants a default partition, and there is none",
         steps=(
             Step(
-                prepare=build_like(table, default, role=role),
+                prepare=build_like(parent_of_default(table), default, role=role),
                 statements=attach(table, default, "DEFAULT"),
                 locks=tuple(attach_locks(table)),
                 owner=table.maker,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from maintenance.catalog.models import Table
 from maintenance.ddl.children import attach
 from maintenance.ddl.guards import same_tree, still_attached
 from maintenance.ddl.locking import allowed_time, take
@@ -17,7 +18,12 @@ from maintenance.names import QualifiedName
 from maintenance.partitioning.window import Slot
 from maintenance.partitions.blueprints import in_place, like_default, of_slot
 from maintenance.partitions.checks import HelperCheck, drop, within
-from maintenance.partitions.default import exchange_locks, interim_name, wide_name
+from maintenance.partitions.default import (
+    exchange_locks,
+    interim_name,
+    parent_of_default,
+    wide_name,
+)
 from maintenance.partitions.outlook import Outlook
 
 
@@ -73,7 +79,7 @@ def _exchange(
     settled = in_place(default)
     locks = exchange_locks(table)
     return Step(
-        prepare=(*build_tree(table, interim, role), *attach_branches(interim)),
+        prepare=(*build_tree(parent_of_default(table), interim, role), *attach_branches(interim)),
         statements=(
             take(locks),
             allowed_time(2 * len(default.names)),
@@ -82,6 +88,7 @@ def _exchange(
             f"ALTER TABLE {table.relation} DETACH PARTITION {default.relation}",
             *rename_tree(settled, child),
             *rename_tree(interim, settled),
+            *_forced(table, child),
             *attach(table, child.root, f"FOR VALUES FROM ({lower}) TO ({upper})"),
             *attach(table, default.relation, "DEFAULT"),
             *index_identities(table, settled),
@@ -90,6 +97,15 @@ def _exchange(
         locks=locks,
         owner=table.maker,
     )
+
+
+def _forced(table: Table, child: Blueprint) -> Iterator[str]:
+    """Yield what forces row security where the default partition was not, see `default`."""
+    secured = {each.oid for each in table.drifted if each.properties.row_security}
+    if table.secured:
+        for branch in child.model.branches:
+            if branch.oid in secured:
+                yield f"ALTER TABLE {child.names[branch.oid]} FORCE ROW LEVEL SECURITY"
 
 
 def _reason(outlook: Outlook, slots: Sequence[Slot]) -> str:

@@ -5,7 +5,7 @@
 -- locks: none
 -- source: PostgreSQL manual, 53 System Catalogs, 9.27 System Information Functions
 -- Parts are the pieces of its definition without its own name and that of the table, so that two
--- tables have the same if their parts are the same. A table under an ACCESS EXCLUSIVE lock is left out, and
+-- tables have the same if their parts are the same. The owner makes them, so the rights are the owner's. A table under an ACCESS EXCLUSIVE lock is left out, and
 -- while any is so locked one whose rules or policies may ask others: to read them might wait for it.
 -- Every table that was read comes with a row of kind `table`.
 WITH locked AS MATERIALIZED (
@@ -17,10 +17,12 @@ WITH locked AS MATERIALIZED (
                         WHERE d.datname = pg_catalog.current_database())
 ), wanted AS MATERIALIZED (
   SELECT w.top, w.relation, c.relkind, c.relpersistence, c.relreplident, c.reltablespace,
-         c.relrowsecurity, c.relforcerowsecurity, c.relname,
+         c.relrowsecurity, c.relforcerowsecurity, c.relname, t.relowner AS owner,
+         pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(t.relowner)) AS owner_name,
          pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS qualified
     FROM ROWS FROM (pg_catalog.unnest(%(tops)s::oid[]), pg_catalog.unnest(%(relations)s::oid[])) AS w (top, relation)
     JOIN pg_catalog.pg_class c ON c.oid = w.relation
+    JOIN pg_catalog.pg_class t ON t.oid = w.top
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
    WHERE c.oid NOT IN (SELECT l.relation FROM locked l)
      AND NOT (EXISTS (SELECT FROM locked)
@@ -29,7 +31,7 @@ WITH locked AS MATERIALIZED (
                                  AND pg_catalog.strpos(pg_catalog.concat(p.polqual, p.polwithcheck), 'SUBLINK') > 0)))
 ), own_index AS MATERIALIZED (
   SELECT w.relation, w.qualified, w.relkind, x.indexrelid, x.indisunique, x.indisreplident, i.relname,
-         s.spcname, pg_catalog.has_tablespace_privilege(s.oid, 'CREATE') AS allowed,
+         w.owner_name, s.spcname, pg_catalog.has_tablespace_privilege(w.owner, s.oid, 'CREATE') AS allowed,
          pg_catalog.pg_get_indexdef(x.indexrelid) AS definition,
          'CREATE ' || CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END || 'INDEX '
            || pg_catalog.quote_ident(i.relname) || ' ON '
@@ -44,7 +46,7 @@ WITH locked AS MATERIALIZED (
    WHERE x.indisvalid AND x.indislive AND w.relation <> w.top
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhrelid = x.indexrelid)
 ), own_trigger AS MATERIALIZED (
-  SELECT w.relation, t.tgname, t.tgenabled::text AS enabled, t.tgfoid,
+  SELECT w.relation, w.owner, w.owner_name, t.tgname, t.tgenabled::text AS enabled, t.tgfoid,
          'CREATE ' || CASE WHEN t.tgconstraint <> 0 THEN 'CONSTRAINT ' ELSE '' END || 'TRIGGER' AS create,
          pg_catalog.substr(d.text, pg_catalog.strpos(d.text, 'TRIGGER ')
            + pg_catalog.length('TRIGGER ' || pg_catalog.quote_ident(t.tgname) || ' ')) AS rest,
@@ -85,14 +87,14 @@ SELECT x.relation, 'index', x.relname,
        x.spcname,
        CASE WHEN NOT pg_catalog.starts_with(x.definition, x.prefix) THEN 'its definition could not be taken apart'
             WHEN NOT x.allowed THEN 'GRANT CREATE ON TABLESPACE ' || pg_catalog.quote_ident(x.spcname)
-              || ' TO ' || pg_catalog.quote_ident(current_user) END,
+              || ' TO ' || x.owner_name END,
        NULL
   FROM own_index x WHERE x.constraint IS NULL
 UNION ALL
 SELECT x.relation, 'constraint', k.conname,
        pg_catalog.jsonb_build_array(pg_catalog.pg_get_constraintdef(k.oid)), x.spcname,
        CASE WHEN NOT x.allowed THEN 'GRANT CREATE ON TABLESPACE ' || pg_catalog.quote_ident(x.spcname)
-              || ' TO ' || pg_catalog.quote_ident(current_user) END,
+              || ' TO ' || x.owner_name END,
        NULL
   FROM own_index x JOIN pg_catalog.pg_constraint k ON k.oid = x.constraint
 UNION ALL
@@ -112,9 +114,9 @@ SELECT w.relation, 'foreign key', k.conname,
        pg_catalog.jsonb_build_array(
          pg_catalog.regexp_replace(pg_catalog.pg_get_constraintdef(k.oid), ' NOT VALID$', '')),
        NULL,
-       CASE WHEN NOT pg_catalog.has_table_privilege(k.confrelid, 'REFERENCES')
+       CASE WHEN NOT pg_catalog.has_table_privilege(w.owner, k.confrelid, 'REFERENCES')
             THEN 'GRANT REFERENCES ON ' || k.confrelid::pg_catalog.regclass::text || ' TO '
-              || pg_catalog.quote_ident(current_user) END,
+              || w.owner_name END,
        pg_catalog.jsonb_build_array(fn.nspname, f.relname)
   FROM wanted w
   JOIN pg_catalog.pg_constraint k ON k.conrelid = w.relation
@@ -129,9 +131,9 @@ SELECT t.relation, 'trigger', t.tgname,
        CASE WHEN pg_catalog.length(t.rest) - pg_catalog.length(pg_catalog.replace(t.rest, t.joint, ''))
                  <> pg_catalog.length(t.joint)
             THEN 'its definition could not be taken apart'
-            WHEN NOT pg_catalog.has_function_privilege(t.tgfoid, 'EXECUTE')
+            WHEN NOT pg_catalog.has_function_privilege(t.owner, t.tgfoid, 'EXECUTE')
             THEN 'GRANT EXECUTE ON FUNCTION ' || t.tgfoid::pg_catalog.regprocedure::text || ' TO '
-              || pg_catalog.quote_ident(current_user) END,
+              || t.owner_name END,
        NULL
   FROM own_trigger t
 UNION ALL

@@ -69,8 +69,10 @@ WITH child AS MATERIALIZED (
   SELECT e.stxrelid, pg_catalog.count(*) AS n
     FROM pg_catalog.pg_statistic_ext e GROUP BY e.stxrelid
 ), published AS (
-  SELECT DISTINCT c.parent, r.prpubid
+  -- where all rows and columns of its siblings are published, a statement can be told
+  SELECT c.parent, r.prpubid, pg_catalog.bool_and(r.prqual IS NULL AND r.prattrs IS NULL) AS whole
     FROM child c JOIN pg_catalog.pg_publication_rel r ON r.prrelid = c.oid
+   GROUP BY c.parent, r.prpubid
 ), policed AS (
   SELECT p.polrelid, pg_catalog.count(*) AS n
     FROM pg_catalog.pg_policy p GROUP BY p.polrelid
@@ -125,9 +127,10 @@ WITH child AS MATERIALIZED (
    WHERE p.oid = ANY (%(parents)s::oid[])
      AND p.reltablespace <> 0 AND c.reltablespace <> p.reltablespace
   UNION ALL
-  SELECT c.parent, c.oid, c.relnamespace, c.relname, 'not in publication ' || b.pubname || ' (ALTER PUBLICATION '
+  SELECT c.parent, c.oid, c.relnamespace, c.relname, 'not in publication ' || b.pubname || CASE WHEN s.whole THEN ' (ALTER PUBLICATION '
          || pg_catalog.quote_ident(b.pubname) || ' ADD TABLE ONLY '
-         || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) || ')', true
+         || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) || ')'
+         ELSE ', which has columns or rows of its siblings' END, true
     FROM child c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     JOIN published s ON s.parent = c.parent

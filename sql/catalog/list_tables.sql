@@ -1,7 +1,7 @@
 -- list_tables: one row for each of the named relations that exists
 -- since: 15
 -- params: schemas text[], names text[] (pairs)
--- columns: oid oid, schema text, name text, kind text, owner text, manageable bool, lends bool, owner_creates bool, creatable bool, columns jsonb, key_strategy text, key_columns jsonb, replica_identity text, row_security bool, force_row_security bool, tablespace text, access_method text, targets jsonb, grants jsonb, column_grants jsonb, owner_lacks jsonb, default_grantees jsonb, foreign_keys jsonb, referenced_by jsonb, default_checks jsonb, default_secured bool, default_readable bool
+-- columns: oid oid, schema text, name text, kind text, owner text, manageable bool, lends bool, owner_creates bool, creatable bool, columns jsonb, key_strategy text, key_columns jsonb, replica_identity text, row_security bool, force_row_security bool, secured bool, tablespace text, access_method text, targets jsonb, grants jsonb, column_grants jsonb, owner_lacks jsonb, default_grantees jsonb, foreign_keys jsonb, referenced_by jsonb, default_checks jsonb, default_secured bool, default_readable bool
 -- locks: none
 -- source: PostgreSQL manual, 53 System Catalogs
 -- Foreign keys are found once for all tables: nothing indexes what they point to.
@@ -44,6 +44,7 @@ SELECT
   c.relreplident::text AS replica_identity,
   c.relrowsecurity AS row_security,
   c.relforcerowsecurity AS force_row_security,
+  c.relrowsecurity AND pg_catalog.row_security_active(c.oid) AS secured,
   (SELECT t.spcname::text FROM pg_catalog.pg_tablespace t WHERE t.oid = c.reltablespace) AS tablespace,
   -- from 17 on a partitioned table has one too, for partitions to come
   (SELECT m.amname::text FROM pg_catalog.pg_am m WHERE m.oid = c.relam) AS access_method,

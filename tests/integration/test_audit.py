@@ -24,6 +24,7 @@ def policy(database: Database, tmp_path: Path) -> Policy:
 def test_partition_made_by_hand_gets_its_parents_owner_rights_and_identity(
     database: Database, policy: Policy, owner_role: Role, limited_role: Role
 ) -> None:
+    database.execute(f"GRANT CREATE ON SCHEMA public TO {owner_role.name}")
     database.execute(f"ALTER TABLE public.events OWNER TO {owner_role.name}")
     database.execute(f"GRANT SELECT, INSERT ON public.events TO {limited_role.name}")
     database.execute("ALTER TABLE public.events REPLICA IDENTITY FULL")

@@ -114,3 +114,77 @@ def test_a_policy_of_the_same_name_and_other_words_leaves_a_partition_as_it_is(
     assert report.ok
     assert database.execute(FLAGS, [name]) == [(False, False)]
     assert len(database.execute(POLICIES, [name])) == 1
+
+
+SECURE = """
+ALTER TABLE public.events ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY mine ON public.events USING (note = current_setting('app.me', true))
+"""
+DEFAULT = "CREATE TABLE public.events_default PARTITION OF public.events DEFAULT"
+LATE = (
+    "INSERT INTO public.events_default SELECT i, now() + interval '1 month' * m, 'a'"
+    " FROM generate_series(0, 3) m, generate_series(1, 9) i"
+)
+
+
+@pytest.mark.parametrize("made_by", ["owner", "us", "swap", "drain"])
+def test_a_default_partition_stays_readable_for_a_role_that_row_security_binds(
+    database: Database, tmp_path: Path, owner_role: Role, made_by: str
+) -> None:
+    database.execute(CREATE_EVENTS)
+    if made_by != "us":
+        database.execute(DEFAULT)
+    database.execute(SECURE)
+    if made_by in ("swap", "drain"):
+        database.execute(LATE.replace("0, 3", "0, 0"))
+    if made_by == "drain":
+        database.execute("INSERT INTO public.events_default VALUES (1, '2001-01-01', 'a')")
+    database.give_to(owner_role)
+    database.execute(f"GRANT CREATE ON SCHEMA public TO {owner_role.name}")
+    events = {**EVENTS, "premake": 1, "default": "ensure"}
+    policy = make_policy(tmp_path, database.url_of(owner_role), events)
+    assert maintain.apply(policy, only=["partitions"]).ok
+    assert database.execute(FLAGS, ["public.events_default"]) == [(True, False)]
+    assert database.execute(POLICIES, ["public.events_default"]) == database.execute(
+        POLICIES, ["public.events"]
+    )
+    database.execute(LATE.replace("0, 3", "2, 3"))
+    more = make_policy(tmp_path, database.url_of(owner_role), {**events, "premake": 3})
+    report = maintain.apply(more, only=["partitions"])
+    assert report.ok, report.results
+    kinds = {f.kind for f in report.findings if f.severity is not Severity.INFO}
+    assert FindingKind.MONITOR_BLIND not in kinds
+    assert FindingKind.PARTITION_PROPERTY_DRIFT not in kinds
+    rest = 1 if made_by == "drain" else 0
+    assert database.execute("SELECT count(*) FROM public.events_default") == [(rest,)]
+    assert maintain.apply(more, only=["partitions"]).ok
+    assert maintain.plan(more, only=["partitions"]).plan.actions == ()
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_row_security_of_a_default_partition_is_never_taken_away(
+    database: Database, policy: Policy, force: bool
+) -> None:
+    database.execute(DEFAULT)
+    database.execute("ALTER TABLE public.events_default ENABLE ROW LEVEL SECURITY")
+    if force:
+        database.execute("ALTER TABLE public.events_default FORCE ROW LEVEL SECURITY")
+    report = maintain.apply(policy, only=["partitions"])
+    assert report.ok
+    assert database.execute(FLAGS, ["public.events_default"]) == [(True, force)]
+    (found,) = [f for f in report.findings if f.kind is FindingKind.PARTITION_PROPERTY_DRIFT]
+    assert found.data["partitions"] == ["public.events_default"]
+
+
+def test_no_right_is_granted_past_the_policies_of_the_parent(
+    database: Database, policy: Policy, limited_role: Role, owner_role: Role
+) -> None:
+    name = f"public.{child(0)}"
+    database.execute(f"GRANT SELECT ON {name} TO {owner_role.name}")
+    database.execute(f"GRANT SELECT ON public.events TO {limited_role.name}")
+    protect(database, limited_role)
+    assert maintain.apply(policy, only=["partitions"]).ok
+    assert database.execute(FLAGS, [name]) == [(False, False)]
+    assert database.execute(
+        f"SELECT has_table_privilege('{limited_role.name}', '{name}', 'SELECT')"
+    ) == [(False,)]

@@ -235,6 +235,38 @@ def test_what_we_may_not_add_is_a_warning_and_the_month_is_made(
 
 
 @pytest.mark.pg("== 15")
+def test_rights_are_the_owners_and_those_over_publications_ours(
+    database: Database, owner_role: Role, limited_role: Role, tmp_path: Path
+) -> None:
+    owner, us = owner_role.name, limited_role.name
+    make(database, -1, 0, 2)
+    database.give_to(owner_role)
+    database.execute("CREATE TABLE public.other (id int PRIMARY KEY)")
+    database.execute(f"GRANT REFERENCES ON public.other TO {owner}")
+    database.execute(f"GRANT {owner} TO {us}; GRANT CREATE ON DATABASE {database.name} TO {us}")
+    on(database, "ALTER TABLE {t} ADD FOREIGN KEY (a) REFERENCES public.other", -1, 0)
+    for place, columns in enumerate(("", " (id, at)")):
+        database.execute(f"CREATE PUBLICATION ours_{place}")
+        on(database, f"ALTER PUBLICATION ours_{place} ADD TABLE {{t}}{columns}", -1, 0)
+        database.execute(f"ALTER PUBLICATION ours_{place} OWNER TO {us}")
+    database.execute(
+        "CREATE FUNCTION public.who() RETURNS text LANGUAGE plpgsql IMMUTABLE"
+        " AS 'BEGIN RAISE LOG ''who? %'', current_user; RETURN current_user; END'"
+    )
+    on(database, "ALTER TABLE {t} ADD CHECK (body <> public.who())", -1, 0)
+    log = database.server.log
+    before = log.stat().st_size
+    report = maintain.apply(make_policy(tmp_path, database.url_of(limited_role), TABLE), only=ONLY)
+    assert report.ok, report.results
+    assert drift(report) is None
+    shared = own(database, partition(0))
+    assert {kind for kind, _, _ in shared} == {"check", "foreign key", "publication"}
+    assert own(database, partition(1)) == shared == own(database, partition(2))
+    said = log.read_bytes()[before:].decode()
+    assert f"who? {us}" not in said
+
+
+@pytest.mark.pg("== 15")
 def test_months_are_made_where_their_siblings_live_or_where_the_policy_says(
     database: Database, owner_role: Role, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ The default partition goes with a name that tells any run that it is done with.
 
 from collections.abc import Iterator, Sequence
 
+from maintenance.catalog.models import Table
 from maintenance.ddl.children import attach
 from maintenance.ddl.guards import require, same_tree, still_attached
 from maintenance.ddl.locking import allowed_time, take
@@ -18,7 +19,7 @@ from maintenance.ddl.trees import (
 from maintenance.engine.actions import Step
 from maintenance.names import QualifiedName, literal
 from maintenance.partitions.blueprints import in_place
-from maintenance.partitions.default import exchange_locks
+from maintenance.partitions.default import exchange_locks, parent_of_default
 from maintenance.partitions.drain.job import Job, Target
 from maintenance.partitions.drain.objects import CAPTURE
 from maintenance.partitions.drain.stage import OWN_CHECK, check_names
@@ -108,9 +109,15 @@ def _settle(job: Job, target: Target) -> Iterator[str]:
         dropped = check_names(target) if final.is_single or own else []
         drops = [f"DROP CONSTRAINT {check}" for check in (*dropped, *own)]
         yield f"ALTER TABLE {final.names[branch.oid]} {', '.join([*drops, _autovacuum(options)])}"
-    if job.table.properties.force_row_security:
+    if _like(job.table, final.root).properties.force_row_security:
         for name in final.names.values():
             yield f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY"
+
+
+def _like(table: Table, partition: QualifiedName) -> Table:
+    default = table.default
+    is_default = default is not None and partition == default.relation
+    return parent_of_default(table) if is_default else table
 
 
 def _drop_checks(table: QualifiedName, target: Target) -> str:
