@@ -23,7 +23,7 @@ from psycopg.types.json import Jsonb
 from maintenance.analytics import queries
 from maintenance.engine.actions import Action, Step
 from maintenance.engine.workbench import Workbench
-from maintenance.errors import EffectError, LockNotAcquiredError
+from maintenance.errors import EffectError, LockNotAcquiredError, MaintenanceError
 from maintenance.names import literal
 from maintenance.policy import StaleAnalyticsPolicy
 from maintenance.server.owner_rights import OwnerSession
@@ -48,6 +48,7 @@ def recalculate(bench: Workbench, action: Action) -> Mapping[str, Any]:
     section = next(each for each in bench.policy.stale_analytics if str(each.table) == action.table)
     cutoff = datetime.fromisoformat(str(action.preconditions["cutoff"]))
     step = action.steps[0]
+    _check_parameters(bench, section, step.statements[0])
     owner = bench.owner_session(step.owner) if step.owner is not None else None
     work = _Work(bench, section, step, cutoff, owner)
     ends_at = time.monotonic() + section.time_budget.total_seconds()
@@ -60,6 +61,22 @@ def recalculate(bench: Workbench, action: Action) -> Mapping[str, Any]:
             del keys[:n]
         bench.progress(f"{action.object}: {work.n_keys:,} keys recalculated")
     return work.detail(complete=True)
+
+
+def _check_parameters(bench: Workbench, section: StaleAnalyticsPolicy, text: str) -> None:
+    """Refuse SQL that wants other parameters than the keys.
+
+    Raises:
+        MaintenanceError: it does.
+    """
+    try:
+        psycopg.ClientCursor(bench.connection).mogrify(text.encode(), {"keys": []})
+    except (psycopg.ProgrammingError, TypeError) as exc:
+        raise MaintenanceError(
+            f"recalculating rows of {section.table}: {exc}",
+            hint=f"{section.recalculate} may name %(keys)s and no other parameter;"
+            " a per cent sign of its own is written %%",
+        ) from exc
 
 
 @dataclass

@@ -381,7 +381,10 @@ def _as_settings(timeouts: Timeouts) -> dict[str, str]:
 
 
 def _connection_lost(exc: psycopg.Error) -> bool:
-    return exc.sqlstate is None or exc.sqlstate[:2] == "08" or exc.sqlstate in ("57P01", "57P02")
+    if exc.sqlstate is None:
+        # psycopg's own words: about the connection, unless a statement never left this process
+        return not isinstance(exc, psycopg.ProgrammingError | psycopg.DataError)
+    return exc.sqlstate[:2] == "08" or exc.sqlstate in ("57P01", "57P02")
 
 
 def _without_prisma(url: str) -> str:

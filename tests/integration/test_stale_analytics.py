@@ -235,6 +235,22 @@ def test_sql_that_the_server_refuses_fails_with_its_words(lms: Database, tmp_pat
     assert 'column "lastcalculatedat" of relation' in (result.error or "")
 
 
+@pytest.mark.pg("== 18")
+@pytest.mark.parametrize("parameter", ["%(courseId)s", "%s", "%(keys)d"])
+def test_sql_with_a_wrong_parameter_keeps_nothing_else_from_being_done(
+    lms: Database, tmp_path: Path, parameter: str
+) -> None:
+    add_course(lms, "stale", hours(30), hours(2))
+    wrong = tmp_path / "wrong.sql"
+    wrong.write_text(
+        f'UPDATE course_analytics SET "lastCalculatedAt" = now() WHERE {parameter} IS NULL'
+    )
+    policy = policy_of(lms, tmp_path, COURSES | {"recalculate": str(wrong)})
+    (result,) = apply(policy).results
+    assert result.outcome is Outcome.FAILED
+    assert (result.error or "").startswith("recalculating rows of public.course_analytics: ")
+
+
 # Others
 
 
