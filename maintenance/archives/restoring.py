@@ -17,7 +17,7 @@ from maintenance.archives.manifest import Manifest
 from maintenance.archives.place import ArchivePlace
 from maintenance.archives.tables import TableId
 from maintenance.catalog.models import Table
-from maintenance.ddl.children import build_like, row_security_of
+from maintenance.ddl.children import build_like, force_row_security, row_security_of
 from maintenance.ddl.marks import HOLD_UNTIL, RESTORING, marked, read_mark, set_comment
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.engine.ladder import Ladder, Progress, silent
@@ -92,7 +92,7 @@ class Restorer:
             self._fill(place, manifest, into, guarded, owner)
             self._run(f"ANALYZE {into}")
             mark = self._mark(into, {RESTORED: _now(), HOLD_UNTIL: hold_until.isoformat()})
-            secured = row_security_of(into, parent)
+            secured = (*row_security_of(into, parent), *force_row_security(parent, [into]))
             attach_restored(
                 self.connection,
                 self.ladder,

@@ -39,6 +39,7 @@ def create_and_attach(
         statements=(
             *additions.locked,
             *attach(parent, child, f"FOR VALUES FROM ({lower}) TO ({upper})"),
+            *force_row_security(parent, [child]),
         ),
         locks=tuple(attach_locks(parent, additions.referenced)),
         owner=parent.maker,
@@ -54,6 +55,8 @@ def build_like(
     partition_by: str | None = None,
 ) -> tuple[str, ...]:
     """Return the statements that make an unattached table like a partition of the parent.
+
+    All but that it forces row security, see `force_row_security`.
 
     Args:
         parent: the partitioned table as observed.
@@ -170,8 +173,16 @@ def row_security_of(child: QualifiedName, parent: Table) -> Iterator[str]:
         for policy in parent.policies:
             yield from statements(policy, parent.relation, child, properties.owner)
         yield f"ALTER TABLE {child} ENABLE ROW LEVEL SECURITY"
-    if properties.force_row_security:
-        yield f"ALTER TABLE {child} FORCE ROW LEVEL SECURITY"
+
+
+def force_row_security(parent: Table, children: Iterable[QualifiedName]) -> Iterator[str]:
+    """Yield the statements that force row security on new tables where their parent does.
+
+    They come after the attachment, which looks for what its foreign keys point to as the owner.
+    """
+    if parent.properties.force_row_security:
+        for child in children:
+            yield f"ALTER TABLE {child} FORCE ROW LEVEL SECURITY"
 
 
 def _storage(parent: Table) -> str:

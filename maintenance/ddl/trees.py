@@ -13,7 +13,13 @@ from dataclasses import dataclass, replace
 
 from maintenance.catalog.models import ColumnSetting, Shared, Table
 from maintenance.catalog.trees import DEFAULT_BOUND, Branch, Tree, single
-from maintenance.ddl.children import attach, attach_locks, build_like, index_identity
+from maintenance.ddl.children import (
+    attach,
+    attach_locks,
+    build_like,
+    force_row_security,
+    index_identity,
+)
 from maintenance.ddl.locking import allowed_time, take
 from maintenance.ddl.objects import NOTHING_ADDED, Additions
 from maintenance.engine.actions import Step
@@ -97,6 +103,7 @@ def create_tree_and_attach(
             *attach(parent, blueprint.root, bound),
             *((*branches, *additions.prepare, *additions.locked) if late else ()),
             *index_identities(parent, blueprint),
+            *force_row_security(parent, blueprint.names.values()),
         ),
         locks=locks,
         owner=parent.maker,

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from maintenance.catalog.models import Table
-from maintenance.ddl.children import attach, attach_locks, build_like
+from maintenance.ddl.children import attach, attach_locks, build_like, force_row_security
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.names import MAX_NAME_BYTES, QualifiedName, cut
 from maintenance.partitioning.window import Slot
@@ -50,7 +50,10 @@ def create_default(table: Table, role: str) -> Action:
         steps=(
             Step(
                 prepare=build_like(parent_of_default(table), default, role=role),
-                statements=attach(table, default, "DEFAULT"),
+                statements=(
+                    *attach(table, default, "DEFAULT"),
+                    *force_row_security(parent_of_default(table), [default]),
+                ),
                 locks=tuple(attach_locks(table)),
                 owner=table.maker,
             ),

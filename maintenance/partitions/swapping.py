@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from maintenance.catalog.models import Table
-from maintenance.ddl.children import attach
+from maintenance.ddl.children import attach, force_row_security
 from maintenance.ddl.guards import same_tree, still_attached
 from maintenance.ddl.locking import allowed_time, take
 from maintenance.ddl.trees import (
@@ -92,6 +92,7 @@ def _exchange(
             *attach(table, child.root, f"FOR VALUES FROM ({lower}) TO ({upper})"),
             *attach(table, default.relation, "DEFAULT"),
             *index_identities(table, settled),
+            *force_row_security(parent_of_default(table), settled.names.values()),
             *(() if outlook.default_is_small else (drop(child.root, check.name),)),
         ),
         locks=locks,
