@@ -133,11 +133,14 @@ class Restorer:
         names = [column.name for column in manifest.columns]
         require_definitions((create, *finish), into, names)
         give = [f"ALTER TABLE {into} OWNER TO {quote(owner)}"] if owner != self.role else []
+        computed = any(column.generated is not None for column in manifest.columns)
         with self._whole_or_gone(into), self._owner_of(owner) as rights:
+            # Already making a generated column evaluates what its expression does to constants.
+            build = rights.guard(create) if rights is not None and computed else [create, *give]
             if rights is None:
                 statements = (create, *finish)
                 self._refuse_foreign(into, {name for s in statements for name in foreign_code(s)})
-            self._fill(place, manifest, into, (create, *give), rights, is_own=False)
+            self._fill(place, manifest, into, build, rights, is_own=False)
             mark = self._mark(into, {RESTORED: _now(), "period": manifest.period})
             if rights is None:
                 self._run(*finish)

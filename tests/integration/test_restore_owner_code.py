@@ -40,13 +40,16 @@ CREATE FUNCTION app.spy_int(x int, via text) RETURNS int LANGUAGE plpgsql IMMUTA
 BEGIN PERFORM app.spy(via); RETURN x; END$$;
 CREATE FUNCTION app.bump() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN PERFORM app.spy('trigger'); RETURN NEW; END$$;
+CREATE FUNCTION app.constant(x int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN RETURN x; END$$;
 CREATE DOMAIN app.checked AS int CHECK (app.spy('domain'));
 CREATE TYPE app.mood AS ENUM ('sad', 'glad');
 CREATE TYPE app.pair AS (n app.checked, note text);
 CREATE TABLE app.old (at timestamptz NOT NULL, id int NOT NULL,
   x int CHECK (app.spy('check')), d int DEFAULT app.spy_int(1, 'default'),
   g int GENERATED ALWAYS AS (app.spy_int(x, 'generated')) STORED,
-  c app.checked, m app.mood, p app.pair, a app.checked[], v varchar(5), n numeric(10, 2)
+  c app.checked, m app.mood, p app.pair, a app.checked[], v varchar(5), n numeric(10, 2),
+  k int GENERATED ALWAYS AS (app.constant(1)) STORED
 ) PARTITION BY RANGE (at);
 CREATE INDEX ON app.old (app.spy_int(x, 'index'));
 CREATE INDEX ON app.old (id) WHERE app.spy_int(1, 'constant predicate') = 1;
@@ -62,6 +65,9 @@ CREATE TABLE app.old_2026_11 PARTITION OF app.old
 INSERT INTO app.old (at, id) VALUES ('2026-11-02+00', 99);
 RESET ROLE;
 TRUNCATE app.loot;
+-- the server calls it when the table is made, above as the superuser
+CREATE OR REPLACE FUNCTION app.constant(x int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN PERFORM app.spy('constant generated'); RETURN x; END$$;
 """
 
 
@@ -111,7 +117,7 @@ def test_code_of_a_table_that_is_restored_runs_as_its_owner(
         database.execute("SELECT via, string_agg(DISTINCT as_role, ',') FROM app.loot GROUP BY 1")
     )
     assert set(spied.values()) == {owner_role.name}
-    assert {"check", "generated", "domain", "index"} <= spied.keys()
+    assert {"check", "generated", "constant generated", "domain", "index"} <= spied.keys()
     found = database.execute(
         "SELECT count(*), sum(g), sum(c), sum((p).n), min(a::text), min(n), min(m), count(d)"
         f" FROM {into or OLD} WHERE id < 99"
