@@ -157,7 +157,7 @@ def strange(document: dict[str, Any], where: str, value: object) -> bytes:
         ("data.encoding", ""),
         ("columns.0.name", ""),
         ("columns.0.name", "a\0b"),
-        ("columns.0.type", "te\0xt"),
+        ("columns.0.type", "in\0t"),
         ("lower", "2024-01-01T00:00:00"),
         ("written_at", "2024-01-01T00:00:00"),
         ("partition", "a.b.c"),
