@@ -287,6 +287,20 @@ def test_first_run_that_would_leave_no_row_retires_nothing(
     assert database.execute("SELECT count(*) FROM public.events") == [(1,)]
 
 
+@pytest.mark.parametrize("key", ["timestamptz", "bigint"])
+def test_months_of_a_table_without_a_row_go_since_none_can_be_lost(
+    database: Database, tmp_path: Path, key: str
+) -> None:
+    encoding = Encoding.NATIVE if key == "timestamptz" else Encoding.EPOCH_MS
+    make_table(database, encoding, around_now(behind=6), key)
+    database.execute("TRUNCATE public.events")
+    report = apply(file_of(database, tmp_path, encoding=encoding.value))
+    assert report.ok
+    gone = {r.action.object for r in report.results if r.action.kind.value == "drop_partition"}
+    assert gone == {"public.part0", "public.part1", "public.part2"}
+    assert FindingKind.PARTITION_KEY_MISMATCH not in {f.kind for f in report.findings}
+
+
 KEYS = [
     pytest.param("yyyy", "smallint", "1 year", "YYYY", id="years"),
     pytest.param("yyyymm", "integer", "1 month", "YYYYMM", id="months"),
