@@ -66,6 +66,7 @@ def look_for_evidence(look: Look, candidates: Sequence[Candidate]) -> Evidence:
         inserted,
         before=_before(look, oids),
         rowless=rowless,
+        renewed=_renewed(look, [each for each in due if each.section.table in rowless]),
         retired_before=_retired_before(look, everything),
     )
 
@@ -205,6 +206,29 @@ def _made_by_us(look: Look, due: Sequence[Candidate]) -> frozenset[QualifiedName
         ).fetchall()
         made = set(rows)
         return frozenset(table for table, wanted in asked.items() if wanted <= made)
+    return frozenset()
+
+
+def _renewed(look: Look, due: Sequence[Candidate]) -> frozenset[QualifiedName]:
+    """Return the tables that would have no partition but those that runs of ours have made."""
+    kept = {
+        each.section.table: {
+            str(partition.relation) for partition in partitions_in_use(each, look.now)
+        }
+        for each in due
+    }
+    if look.store is None or not kept:
+        return frozenset()
+    with suppress(psycopg.errors.UndefinedTable):
+        rows = look.store.execute(
+            "SELECT DISTINCT j.object FROM maintenance.journal j"
+            " JOIN maintenance.run r ON r.id = j.run_id"
+            " WHERE r.database = %s AND j.object = ANY (%s) AND j.outcome = 'done'"
+            " AND j.kind = 'create_partition'",
+            (look.policy.database.name, [name for names in kept.values() for name in names]),
+        ).fetchall()
+        made = {name for (name,) in rows}
+        return frozenset(table for table, names in kept.items() if names <= made)
     return frozenset()
 
 

@@ -35,12 +35,14 @@ class Evidence:
         before: the same at the last look that was recorded; what it did not count is missing.
         rowless: tables of which no partition that should be in use holds a row, unless runs of
             ours have made all that are due.
+        renewed: those of them whose partitions that are kept were all made by runs of ours.
         retired_before: those of them of which earlier runs have retired partitions.
     """
 
     inserted: Mapping[int, int] = field(default_factory=dict[int, int])
     before: Mapping[int, Seen] = field(default_factory=dict[int, Seen])
     rowless: frozenset[QualifiedName] = frozenset()
+    renewed: frozenset[QualifiedName] = frozenset()
     retired_before: frozenset[QualifiedName] = frozenset()
 
     def taken(self, oid: int, now: datetime) -> Taken | None:

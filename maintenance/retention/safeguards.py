@@ -65,7 +65,8 @@ def retires_everything(
     """Whether a table's first retirement would leave it without partitions, or without rows.
 
     Where the key is a moment of the server's own types its bounds can't be misread, so a table may
-    lose its last rows: nothing has been written to it for that long.
+    lose its last rows: nothing has been written to it for that long. But not where its owner's
+    partitions would all go: those that a run of ours has made since say nothing.
 
     Args:
         case: the table.
@@ -80,7 +81,8 @@ def retires_everything(
     if table in evidence.rowless and isinstance(case.policy.encoding, Snowflake):
         return True
     is_first = not begun and table not in evidence.retired_before
-    is_rowless = table in evidence.rowless and case.policy.encoding is not Encoding.NATIVE
+    doubted = evidence.renewed if case.policy.encoding is Encoding.NATIVE else evidence.rowless
+    is_rowless = table in doubted
     return is_first and (len(free) == len(spans) or is_rowless)
 
 

@@ -339,6 +339,21 @@ def test_local_months_beside_foreign_ones_are_analyzed_and_retired(
     assert maintain.apply(policy, now=NOW).results == ()
 
 
+def test_months_beside_a_foreign_default_partition_are_retired(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(LOG)
+    database.execute(
+        "CREATE FOREIGN TABLE public.log_default PARTITION OF public.log DEFAULT SERVER cold"
+    )
+    retention = {**RETIRED, "action": "drop"}
+    section = {"table": "public.log", **PREMAKE, "retention": retention}
+    report = maintain.apply(make_policy(tmp_path, database.url, section), now=NOW)
+    assert {r.outcome.value for r in report.results} == {"done"}
+    assert database.execute("SELECT to_regclass('public.log_2026_07')") == [(None,)]
+    assert FindingKind.MONITOR_BLIND in {f.kind for f in report.findings}
+
+
 # Row security
 
 
