@@ -66,7 +66,8 @@ def retires_everything(
 
     Where the key is a moment of the server's own types its bounds can't be misread, so a table may
     lose its last rows: nothing has been written to it for that long. But not where its owner's
-    partitions would all go: those that a run of ours has made since say nothing.
+    partitions would all go: those that a run of ours has made since say nothing. Then they go only
+    if they are archived before, since an archive brings them back.
 
     Args:
         case: the table.
@@ -81,8 +82,9 @@ def retires_everything(
     if table in evidence.rowless and isinstance(case.policy.encoding, Snowflake):
         return True
     is_first = not begun and table not in evidence.retired_before
-    doubted = evidence.renewed if case.policy.encoding is Encoding.NATIVE else evidence.rowless
-    is_rowless = table in doubted
+    is_native = case.policy.encoding is Encoding.NATIVE
+    doubted = evidence.renewed if is_native else evidence.rowless
+    is_rowless = table in doubted and not (is_native and case.archives)
     return is_first and (len(free) == len(spans) or is_rowless)
 
 
