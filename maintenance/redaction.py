@@ -102,3 +102,9 @@ def _cut(text: str, *, only_whole: bool) -> str:
         _pattern[only_whole] = re.compile(joined) if joined else None
     pattern = _pattern[only_whole]
     return pattern.sub(HIDDEN, text) if pattern is not None else text
+
+
+def forget() -> None:
+    """Forget all secrets, for who goes on with other policies in the same process."""
+    _known.clear()
+    _pattern.clear()

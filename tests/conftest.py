@@ -19,6 +19,7 @@ from hypothesis import settings
 from maintenance.demo.postgres import PostgresServer, embedded_binaries, system_binaries
 from maintenance.demo.programs import version_of
 from maintenance.errors import MaintenanceError
+from maintenance.redaction import forget
 from tests.builders import (
     Database,
     Role,
@@ -127,6 +128,12 @@ def _database(server: PostgresServer, template: str) -> Iterator[Database]:
     yield database
     server.start()
     drop_database(database)
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_of_other_tests() -> None:
+    """What one test calls a secret, such as a wrong piece of a url, is another one's address."""
+    forget()
 
 
 @pytest.fixture
