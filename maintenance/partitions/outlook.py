@@ -241,7 +241,7 @@ def look(
     bridges = {
         part for parts in split.values() for part in parts if part.is_bridge and part.upper > since
     }
-    if policy.bridge:
+    if policy.bridge and bridges:
         # Only slots that are split need to be: where all is covered nothing is counted or made.
         window = tuple(
             part
