@@ -69,10 +69,15 @@ def _signature(body: bytes) -> str:
 def http_receiver() -> Generator[Receiver]:
     """A server on a free port of loopback."""
     known = Receiver()
+    whole = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            length = int(self.headers["Content-Length"])
+            body = self.rfile.read(length)
+            if len(body) < length:  # who sent it was killed meanwhile
+                self.close_connection = True
+                return
             while known.slow.is_set():
                 time.sleep(0.05)
                 known.silent.set()
@@ -82,8 +87,9 @@ def http_receiver() -> Generator[Receiver]:
                 return
             status = known.statuses.pop(0) if known.statuses else 200
             if status == 200:
-                known.bodies.append(body)
-                known.headers.append(dict(self.headers))
+                with whole:
+                    known.bodies.append(body)
+                    known.headers.append(dict(self.headers))
                 known.on_post(body)
             self._answer(status)
 
