@@ -53,7 +53,7 @@ def _require_definition(statement: str, into: QualifiedName, columns: Sequence[s
 
 
 def foreign_code(statement: str) -> list[str]:
-    """Return the functions, operators and operator classes of other schemas that it names.
+    """Return the functions, operators, operator classes and types of other schemas that it names.
 
     Under an empty search_path a name without a schema is always the server's own.
     """
@@ -76,6 +76,8 @@ def foreign_code(statement: str) -> list[str]:
                     note(node.name)
                 case ast.IndexElem():
                     note(node.opclass)
+                case ast.TypeName():  # a cast may be a function, and a domain has CHECKs
+                    note(node.names)
                 case ast.Constraint():
                     for _, operator in node.exclusions or ():
                         note(operator)

@@ -23,7 +23,7 @@ from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.engine.ladder import Ladder, Progress, silent
 from maintenance.engine.lanes import Opener
 from maintenance.errors import ArchiveError, MaintenanceError, UnreachableError
-from maintenance.names import QualifiedName, quote
+from maintenance.names import QualifiedName, parse_name, quote
 from maintenance.server.owner_rights import OwnerRights, OwnerSession
 from maintenance.server.session import Connection, explain, fetch, rollback_quietly
 
@@ -138,8 +138,8 @@ class Restorer:
             # Already making a generated column evaluates what its expression does to constants.
             build = rights.guard(create) if rights is not None and computed else [create, *give]
             if rights is None:
-                statements = (create, *finish)
-                self._refuse_foreign(into, {name for s in statements for name in foreign_code(s)})
+                named = {name for each in (create, *finish) for name in foreign_code(each)}
+                self._refuse_foreign(into, self._of_others(named))
             self._fill(place, manifest, into, build, rights, is_own=False)
             mark = self._mark(into, {RESTORED: _now(), "period": manifest.period})
             if rights is None:
@@ -171,6 +171,16 @@ class Restorer:
                 f" {self.role}; nothing is restored",
                 hint=f"restore it into a schema whose owner {self.role} is a member of (--as)",
             )
+
+    def _of_others(self, named: Iterable[str]) -> list[str]:
+        """Return those names that code of roles other than superusers and us bears."""
+        names = [parse_name(each) for each in named]
+        parameters = {
+            "schemas": [name.schema for name in names],
+            "names": [name.name for name in names],
+        }
+        rows = fetch(self.connection, "archives", "list_code_of_others", parameters)
+        return [row.what for row in rows]
 
     def _owner_code(self, table: QualifiedName) -> list[str]:
         """Return what of a table evaluates code that is not the server's own."""

@@ -224,3 +224,45 @@ def test_code_of_others_is_refused_where_it_would_run_as_us(
         restore(policy, QualifiedName("public", "copy"))
     assert database.execute("SELECT * FROM app.loot") == []
     assert database.execute("SELECT to_regclass('public.copy')") == [(None,)]
+
+
+OWN = """
+CREATE SCHEMA own AUTHORIZATION {maintainer};
+GRANT USAGE ON SCHEMA own TO PUBLIC;
+SET ROLE {maintainer};
+CREATE FUNCTION own.same(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+CREATE OPERATOR own.+ (RIGHTARG = int, FUNCTION = own.same);
+CREATE TABLE own.old (at timestamptz NOT NULL, id int CHECK (own.same(id) > 0),
+  g int GENERATED ALWAYS AS (OPERATOR(own.+) id) STORED) PARTITION BY RANGE (at);
+CREATE INDEX ON own.old (own.same(id));
+CREATE TABLE own.old_2024_01 PARTITION OF own.old
+  FOR VALUES FROM ('2024-01-01+00') TO ('2024-02-01+00');
+CREATE TABLE own.old_2026_11 PARTITION OF own.old
+  FOR VALUES FROM ('2026-11-01+00') TO ('2026-12-01+00');
+INSERT INTO own.old VALUES ('2024-01-02+00', 1), ('2026-11-02+00', 99);
+"""
+
+
+@pytest.mark.pg("== 18")
+@pytest.mark.parametrize("writer", ["ours", "another's"])
+def test_tables_of_ours_are_restored_with_code_of_ours_and_of_nobody_else(
+    database: Database, owner_role: Role, limited_role: Role, tmp_path: Path, writer: str
+) -> None:
+    with database.connect() as connection:
+        connection.execute(OWN.replace("{maintainer}", limited_role.name).encode())
+    database.execute(f"GRANT CREATE ON DATABASE {database.name} TO {limited_role.name}")
+    archive = {"url": str(tmp_path / "archive")}
+    retention = {"keep": "3 months", "action": "archive_then_drop", "archive": archive}
+    section = {"table": "own.old", "column": "at", "premake": 1, "retention": retention}
+    policy = make_policy(tmp_path, database.url_of(limited_role), section)
+    apply(policy, now=NOW)
+    assert database.execute("SELECT id FROM own.old") == [(99,)]
+    table, copy = QualifiedName("own", "old"), QualifiedName("own", "copy")
+    if writer == "ours":
+        restore_period(policy, table, "2024-01", into=copy, now=NOW)
+        assert database.execute("SELECT id, g FROM own.copy") == [(1, 1)]
+    else:
+        database.execute(f"ALTER FUNCTION own.same(int) OWNER TO {owner_role.name}")
+        with pytest.raises(ArchiveError, match=r"own\.same"):
+            restore_period(policy, table, "2024-01", into=copy, now=NOW)
+        assert database.execute("SELECT to_regclass('own.copy')") == [(None,)]

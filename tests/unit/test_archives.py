@@ -254,6 +254,7 @@ def test_definitions_as_postgresql_shows_them_are_let_through() -> None:
         ("CREATE INDEX ON t (a app.ops, (app.f(b)))", ["app.f", "app.ops"]),
         ("ALTER TABLE t ADD EXCLUDE USING gist (a WITH OPERATOR(app.=))", ["app.="]),
         ("CREATE INDEX ON t (pg_catalog.lower(a)) WHERE a > 1", []),
+        ("CREATE INDEX ON t ((a::app.small)) WHERE b::text = 'x'", ["app.small"]),
     ],
 )
 def test_code_of_other_schemas_is_named(statement: str, found: list[str]) -> None:
