@@ -4,23 +4,22 @@ REINDEX CONCURRENTLY waits for every older snapshot. A lock timeout would end su
 invalid index left behind, so there is none: somebody watches, and gives up for a reason.
 """
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
-
-import psycopg
 
 from maintenance.bloat.history import (
     Beginning,
     begin_rebuild,
     end_rebuild,
     note_failure,
+    note_new_oid,
     rebuilds_of,
 )
 from maintenance.bloat.observing import list_leftovers
 from maintenance.bloat.plan import drop_leftover, ours_among
-from maintenance.bloat.watching import Watch, watched
 from maintenance.engine.actions import Action
+from maintenance.engine.build_monitor import run_watched, watched, without_timeouts
 from maintenance.engine.workbench import Workbench
 from maintenance.errors import (
     EffectError,
@@ -31,15 +30,10 @@ from maintenance.errors import (
 )
 from maintenance.policy.health import IndexesPolicy, IndexPreflight
 from maintenance.server.disk import free_disk
-from maintenance.server.owner_code import name_owner_code
 from maintenance.server.session import (
     Connection,
-    explain,
     fetch,
-    milliseconds,
     owner_search_path,
-    pin,
-    run_sql,
 )
 from maintenance.sizes import readable_size
 
@@ -58,11 +52,11 @@ def rebuild(bench: Workbench, action: Action) -> Mapping[str, Any]:
     path = bench.policy.database.search_path
     try:
         with (
-            _without_timeouts(bench),
-            watched(bench, number) as watch,
+            without_timeouts(bench),
+            watched(bench, partial(note_new_oid, bench.store, number)) as watch,
             owner_search_path(bench.connection, path),
         ):
-            _run(bench, statement, watch)
+            run_watched(bench, statement, watch)
     except UnreachableError:
         raise
     except MaintenanceError as exc:
@@ -134,35 +128,6 @@ def _refuse_full_disk(connection: Connection, name: str, row: Any, limits: Index
             " on the server's disk can't be seen from here",
             hint="rebuild it by hand, or raise indexes.preflight.free_disk above its size",
         )
-
-
-@contextmanager
-def _without_timeouts(bench: Workbench) -> Generator[None]:
-    policy = bench.policy
-    usual = {
-        "lock_timeout": str(milliseconds(policy.locks.lock_timeout)),
-        "statement_timeout": str(milliseconds(policy.observe.time_cap)),
-    }
-    pin(bench.connection, dict.fromkeys(usual, "0"))
-    try:
-        yield
-    finally:
-        if not bench.connection.closed and not bench.connection.broken:
-            pin(bench.connection, usual)
-
-
-def _run(bench: Workbench, statement: str, watch: Watch) -> None:
-    connection = bench.connection
-    try:
-        run_sql(connection, statement)
-    except psycopg.Error as exc:
-        if watch.gave_up is not None and not connection.broken:
-            raise LockNotAcquiredError(
-                f"{statement}: {watch.gave_up}", hint="end that session; a later run tries again"
-            ) from exc
-        error = explain(exc, statement)
-        path = bench.policy.database.search_path
-        raise name_owner_code(connection, exc, error, path) from exc
 
 
 def _clean_up(bench: Workbench, number: int, cause: MaintenanceError) -> None:

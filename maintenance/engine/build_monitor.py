@@ -9,8 +9,19 @@ from dataclasses import dataclass, field
 import psycopg
 
 from maintenance.engine.workbench import Workbench
-from maintenance.errors import MaintenanceError
-from maintenance.server.session import Connection, Timeouts, connect, fetch, process_of
+from maintenance.errors import LockNotAcquiredError, MaintenanceError
+from maintenance.server.owner_code import name_owner_code
+from maintenance.server.session import (
+    Connection,
+    Timeouts,
+    connect,
+    explain,
+    fetch,
+    milliseconds,
+    pin,
+    process_of,
+    run_sql,
+)
 
 EVERY_S = 0.2
 
@@ -47,6 +58,42 @@ def watched(bench: Workbench, note_index: Callable[[int], None] | None = None) -
     finally:
         watch.over.set()
         thread.join()
+
+
+@contextmanager
+def without_timeouts(bench: Workbench) -> Generator[None]:
+    """Let waits of the block take as long as they do: a timeout would leave an invalid index."""
+    policy = bench.policy
+    usual = {
+        "lock_timeout": str(milliseconds(policy.locks.lock_timeout)),
+        "statement_timeout": str(milliseconds(policy.observe.time_cap)),
+    }
+    pin(bench.connection, dict.fromkeys(usual, "0"))
+    try:
+        yield
+    finally:
+        if not bench.connection.closed and not bench.connection.broken:
+            pin(bench.connection, usual)
+
+
+def run_watched(bench: Workbench, statement: str, watch: Watch) -> None:
+    """Run the statement that is watched.
+
+    Raises:
+        LockNotAcquiredError: the watch has cancelled it.
+        MaintenanceError: the server refused it.
+    """
+    connection = bench.connection
+    try:
+        run_sql(connection, statement)
+    except psycopg.Error as exc:
+        if watch.gave_up is not None and not connection.broken:
+            raise LockNotAcquiredError(
+                f"{statement}: {watch.gave_up}", hint="end that session; a later run tries again"
+            ) from exc
+        error = explain(exc, statement)
+        path = bench.policy.database.search_path
+        raise name_owner_code(connection, exc, error, path) from exc
 
 
 def _watch(bench: Workbench, note_index: Callable[[int], None] | None, watch: Watch) -> None:

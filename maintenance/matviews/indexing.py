@@ -6,15 +6,14 @@ What a failed or killed build left bears the index's name, on the view, unique, 
 it is dropped before the next try.
 """
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
 from maintenance.engine.actions import Action, Step
-from maintenance.engine.build_monitor import Watch, watched
+from maintenance.engine.build_monitor import Watch, run_watched, watched, without_timeouts
 from maintenance.engine.workbench import Workbench
 from maintenance.errors import LockNotAcquiredError, MaintenanceError, UnreachableError
 from maintenance.matviews.models import IndexObstacle, Matview
@@ -26,11 +25,7 @@ from maintenance.server.owner_sessions import needs_rights, read_as
 from maintenance.server.session import (
     Connection,
     brief,
-    explain,
     fetch,
-    milliseconds,
-    pin,
-    run_sql,
 )
 
 MAX_SHOWN = 5
@@ -132,10 +127,10 @@ def build(bench: Workbench, section: MatviewPolicy, view: int, step: Step) -> No
     Raises:
         LockNotAcquiredError, MaintenanceError: see `index`.
     """
-    with _without_timeouts(bench), watched(bench) as watch:
+    with without_timeouts(bench), watched(bench) as watch:
         _remove_leftover(bench, section, view, watch)
         try:
-            _run(bench.connection, step.statements[0], watch)
+            run_watched(bench, step.statements[0], watch)
         except UnreachableError:
             raise
         except MaintenanceError as exc:
@@ -169,30 +164,4 @@ def _remove_leftover(bench: Workbench, section: MatviewPolicy, view: int, watch:
             hint="rename that",
         )
     bench.progress(f"{name}: dropping what a build that did not end has left")
-    _run(bench.connection, f"DROP INDEX CONCURRENTLY {name}", watch)
-
-
-def _run(connection: Connection, statement: str, watch: Watch) -> None:
-    try:
-        run_sql(connection, statement)
-    except psycopg.Error as exc:
-        if watch.gave_up is not None and not connection.broken:
-            raise LockNotAcquiredError(
-                f"{statement}: {watch.gave_up}", hint="end that session; the next run tries again"
-            ) from exc
-        raise explain(exc, statement) from exc
-
-
-@contextmanager
-def _without_timeouts(bench: Workbench) -> Generator[None]:
-    policy = bench.policy
-    usual = {
-        "lock_timeout": str(milliseconds(policy.locks.lock_timeout)),
-        "statement_timeout": str(milliseconds(policy.observe.time_cap)),
-    }
-    pin(bench.connection, dict.fromkeys(usual, "0"))
-    try:
-        yield
-    finally:
-        if not bench.connection.closed and not bench.connection.broken:
-            pin(bench.connection, usual)
+    run_watched(bench, f"DROP INDEX CONCURRENTLY {name}", watch)

@@ -158,7 +158,7 @@ def _rowless(look: Look, due: Sequence[Candidate]) -> Iterator[QualifiedName]:
     leaves = [leaf for partition in asked for leaf in _leaves(partition)]
     filled: set[int] = set()
     if leaves:
-        rows = fetch(look.connection, "retention", "list_filled", {"relations": leaves})
+        rows = fetch(look.connection, "catalog", "list_filled", {"relations": leaves})
         filled = {row.oid for row in rows}
 
     def has_rows(partitions: Sequence[Partition]) -> bool:

@@ -36,7 +36,7 @@ def observe(look: Look) -> Seen:
         filled = None
         # The last statement of its transaction: where it fails, nothing else is lost.
         with suppress(psycopg.Error):
-            filled = _among(connection, "list_filled", silent)
+            filled = _among(connection, "list_filled", silent, "catalog")
     failed: dict[QualifiedName, str] = {}
     if filled is None:
         filled, failed = _filled_one_by_one(connection, silent, policy.observe.time_cap)
@@ -51,6 +51,7 @@ def observe(look: Look) -> Seen:
     seen = Seen(
         major=look.snapshot.server.major,
         role=look.snapshot.server.role,
+        superusers=look.snapshot.server.superusers,
         counts=settings.counts,
         freeze_max_age=settings.freeze_max_age,
         multixact_freeze_max_age=settings.multixact_freeze_max_age,
@@ -103,7 +104,7 @@ def _filled_one_by_one(
     for table in silent:
         try:
             with brief(connection, time_cap, "asking for its size"):
-                filled |= _among(connection, "list_filled", [table])
+                filled |= _among(connection, "list_filled", [table], "catalog")
         except psycopg.errors.LockNotAvailable:
             continue  # left out, as the query leaves out what is locked when it begins
         except UnreachableError:
@@ -153,8 +154,10 @@ def _described(table: TableFacts, known: Mapping[int, bool]) -> bool | None:
     return table.rows >= 0 or table.analyzed_at is not None
 
 
-def _among(connection: Connection, query: str, tables: Iterable[TableFacts]) -> set[int]:
+def _among(
+    connection: Connection, query: str, tables: Iterable[TableFacts], folder: str = "statistics"
+) -> set[int]:
     oids = [table.oid for table in tables]
     if not oids:
         return set()
-    return {row.oid for row in fetch(connection, "statistics", query, {"relations": oids})}
+    return {row.oid for row in fetch(connection, folder, query, {"relations": oids})}
