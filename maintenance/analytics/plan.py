@@ -9,6 +9,7 @@ from maintenance.engine.actions import Action, ActionKind, Step
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.engine.plans import Plan, join
 from maintenance.engine.requests import Request
+from maintenance.grants import right_to_act
 from maintenance.names import quote
 from maintenance.policy import Policy, StaleAnalyticsPolicy
 
@@ -37,14 +38,15 @@ def _plan_table(section: StaleAnalyticsPolicy, seen: SeenAnalytics, now: datetim
 
 
 def _no_rights(section: StaleAnalyticsPolicy, seen: SeenAnalytics) -> Finding:
-    name, role = str(section.table), quote(seen.snapshot.server.role)
-    owner = quote(seen.snapshot.tables[section.table].properties.owner)
+    name, server = str(section.table), seen.snapshot.server
+    owner = seen.snapshot.tables[section.table].properties.owner
+    right = right_to_act(owner, server.role, server.superusers, f"TABLE {name}")
     return Finding(
         FindingKind.PRIVILEGE_MISSING,
         Severity.ERROR,
         name,
-        f"{name}: its rows are recalculated with the rights of its owner {owner}, and {role} may"
-        f" not take them: GRANT {owner} TO {role}",
+        f"{name}: its rows are recalculated with the rights of its owner {quote(owner)}, and"
+        f" {quote(server.role)} may not take them: {right}",
     )
 
 

@@ -20,6 +20,7 @@ class Server:
         role: who we are there.
         clock_skew_s: seconds by which the server's clock is ahead of ours.
         monitors: whether we see what all sessions do, and all settings.
+        superusers: the roles that are one.
     """
 
     version: int
@@ -30,6 +31,7 @@ class Server:
     encoding: str
     clock_skew_s: float
     monitors: bool = True
+    superusers: frozenset[str] = frozenset()
 
     @property
     def major(self) -> int:

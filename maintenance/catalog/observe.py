@@ -66,6 +66,7 @@ def identify(connection: Connection) -> Server:
         encoding=row.encoding,
         clock_skew_s=(row.server_now - ours).total_seconds(),
         monitors=row.monitors,
+        superusers=frozenset(row.superusers),
     )
 
 

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.grants import right_to_act
 from maintenance.matviews.freshness import judge_all, moments_of
 from maintenance.matviews.graph import in_circles
 from maintenance.matviews.models import Matview, Seen
 from maintenance.matviews.reads import reads_of
 from maintenance.matviews.statements import grant_statements, is_unindexed, owner_statements
-from maintenance.names import QualifiedName
+from maintenance.names import QualifiedName, quote
 from maintenance.policy import MatviewPolicy, Policy
 
 
@@ -43,12 +44,23 @@ def _of_view(
     else:
         yield from _stale(section, view, now, right)
     if not view.may_refresh:
+        membership = right_to_act(
+            view.owner, seen.role, seen.superusers, f"MATERIALIZED VIEW {view.name}"
+        )
         yield _finding(
             FindingKind.PRIVILEGE_MISSING,
             Severity.ERROR,
             view.name,
-            f"belongs to {view.owner}, and this role may not refresh it: GRANT {view.owner} TO"
-            " it; from PostgreSQL 17 on GRANT MAINTAIN ON the view suffices",
+            f"belongs to {view.owner}, and {seen.role} may not refresh it: {membership}; from"
+            f" PostgreSQL 17 on GRANT MAINTAIN ON {view.name} TO {quote(seen.role)} suffices",
+        )
+    elif not view.lends:
+        yield _finding(
+            FindingKind.PRIVILEGE_MISSING,
+            Severity.ERROR,
+            view.name,
+            f"can't be refreshed concurrently, because its owner {view.owner} may make no temporary"
+            f" table: GRANT TEMPORARY ON DATABASE {quote(seen.database)} TO {quote(view.owner)}",
         )
     yield from _index(section, view)
     yield from _drift(section, view, seen)

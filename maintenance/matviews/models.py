@@ -202,6 +202,7 @@ class Matview:
     Attributes:
         kind: pg_class.relkind: `m`, unless something else bears the name.
         n_rows: the server's estimate; negative where it has none.
+        lends: whether its owner may make temporary tables, as a concurrent refresh does.
         unique_keys: the columns of each index that a concurrent refresh can use.
         state: file node and counters of its own.
         reads: views of the policy that it reads, directly or through plain views and functions.
@@ -219,6 +220,7 @@ class Matview:
     owner: str = ""
     is_owner: bool = True
     may_refresh: bool = True
+    lends: bool = True
     unique_keys: tuple[tuple[str, ...], ...] = ()
     state: Counters = ()
     fingerprint: Fingerprint | None = None
@@ -257,6 +259,8 @@ class Seen:
         near: for names that nothing bears, those that come near.
         ownership: of views to be made, and of those that belong to this role.
         role: this software's own.
+        superusers: the roles that are one.
+        database: its own name.
     """
 
     views: Mapping[QualifiedName, Matview]
@@ -276,6 +280,8 @@ class Seen:
         default_factory=dict[QualifiedName, Ownership]
     )
     role: str = ""
+    superusers: frozenset[str] = frozenset()
+    database: str = ""
 
 
 FLUSH_LAG = timedelta(seconds=71)

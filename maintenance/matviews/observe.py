@@ -57,7 +57,7 @@ def observe(look: Look) -> Seen:
     }
     views = _with_obstacles(look.connection, policy, views)
     with brief(look.connection, policy.observe.time_cap, "reading owners of views"):
-        ownership = read_ownership(look.connection, policy.matviews, views)
+        ownership = read_ownership(look.connection, policy.matviews, views, look.snapshot.server)
     names = [section.name for section in policy.matviews]
     written = {
         name: written_reads(query, policy.database.search_path, names) - {name}
@@ -73,6 +73,8 @@ def observe(look: Look) -> Seen:
         near={name: look.snapshot.missing.get(name, ()) for name in names if name not in views},
         ownership=ownership,
         role=look.connection.info.user,
+        superusers=look.snapshot.server.superusers,
+        database=look.snapshot.server.database,
     )
 
 
@@ -185,6 +187,7 @@ def _view(
         owner=row.owner,
         is_owner=row.is_owner,
         may_refresh=row.may_refresh,
+        lends=row.lends,
         unique_keys=tuple(tuple(key) for key in row.unique_keys or ()),
         state=catalog.relations[row.oid].counters,
         fingerprint=fingerprint_of(catalog, row.oid, reached, changed),

@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from maintenance.catalog.models import Server
 from maintenance.matviews.models import Matview, Ownership
-from maintenance.names import QualifiedName
+from maintenance.names import QualifiedName, quote
 from maintenance.policy import MatviewPolicy
 from maintenance.server.session import Connection, fetch
 
@@ -18,6 +19,7 @@ def read_ownership(
     connection: Connection,
     sections: Iterable[MatviewPolicy],
     views: Mapping[QualifiedName, Matview],
+    server: Server,
 ) -> dict[QualifiedName, Ownership]:
     """Read what views that are missing are to get, and what others lack of it.
 
@@ -28,6 +30,7 @@ def read_ownership(
         connection: a session in a transaction.
         sections: of the policy.
         views: those that exist.
+        server: on which the session is.
     """
     asked = [each for each in sections if _is_asked(each, views.get(each.name), connection)]
     if not asked:
@@ -37,10 +40,8 @@ def read_ownership(
     rows = fetch(connection, "matviews", "list_owners", parameters)
     by_name = {QualifiedName(row.schema, row.name): row for row in rows}
     roles = _read_roles(connection, asked, schemas)
-    version = connection.info.server_version
     return {
-        section.name: _ownership(section, by_name[section.name], roles, version)
-        for section in asked
+        section.name: _ownership(section, by_name[section.name], roles, server) for section in asked
     }
 
 
@@ -64,7 +65,7 @@ def _read_roles(
 
 
 def _ownership(
-    section: MatviewPolicy, row: Any, roles: Mapping[str, Any], version: int
+    section: MatviewPolicy, row: Any, roles: Mapping[str, Any], server: Server
 ) -> Ownership:
     inherited = {(each["to"], right) for each in row.grants or () for right in each["rights"]}
     named = {
@@ -79,7 +80,7 @@ def _ownership(
         owner=owner,
         grants=grants,
         lacking=tuple((to, r) for to, r in grants if r == "SELECT" and to not in readers),
-        refused=_refused(section, row, roles, version),
+        refused=_refused(section, row, roles, server),
     )
 
 
@@ -88,7 +89,7 @@ def _sorted(grants: Iterable[tuple[str | None, str]]) -> _Grants:
 
 
 def _refused(
-    section: MatviewPolicy, row: Any, roles: Mapping[str, Any], version: int
+    section: MatviewPolicy, row: Any, roles: Mapping[str, Any], server: Server
 ) -> str | None:
     """Say why a view can't be made with this owner and these rights."""
     schema, view = section.name.schema, section.name
@@ -99,14 +100,15 @@ def _refused(
     unknown = sorted(named_roles - roles.keys())
     if unknown:
         return f"{view}: role {unknown[0]} of its owner or grants does not exist"
-    if version < _KNOWS_MAINTAIN and any("MAINTAIN" in g.rights for g in section.grants):
+    if server.version < _KNOWS_MAINTAIN and any("MAINTAIN" in g.rights for g in section.grants):
         return f"{view}: the right MAINTAIN of its grants needs PostgreSQL 17"
     owner = section.owner or row.owner
     named = roles[section.owner] if section.owner is not None else None
     if not (named.may_act if named is not None else row.may_act):
+        grant = f"GRANT {quote(owner)} TO {quote(server.role)}, or "
         return (
-            f"{view}: is to belong to {owner}, and this role may not act for it:"
-            f" GRANT {owner} TO it, or name another role as the view's `owner`"
+            f"{view}: is to belong to {owner}, and {server.role} may not act for it:"
+            f" {'' if owner in server.superusers else grant}name another role as the view's `owner`"
         )
     if not (schema in named.creates_in if named is not None else row.owner_may_create):
         return (

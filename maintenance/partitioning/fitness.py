@@ -6,6 +6,7 @@ from datetime import datetime
 from maintenance import names
 from maintenance.catalog.models import Server, Snapshot, Table
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
+from maintenance.grants import right_to_act
 from maintenance.keys import types_of
 from maintenance.names import quote
 from maintenance.partitioning.plausibility import mismatch
@@ -119,10 +120,13 @@ def _bound_reasons(policy: PartitionPolicy, table: Table, now: datetime) -> Iter
 def _privilege_reasons(policy: PartitionPolicy, table: Table, server: Server) -> Iterator[Finding]:
     owner, role = quote(table.properties.owner), quote(server.role)
     if not table.manageable:
+        right = right_to_act(
+            table.properties.owner, server.role, server.superusers, f"TABLE {table.relation}"
+        )
         yield _finding(
             policy,
             FindingKind.PRIVILEGE_MISSING,
-            f"is owned by {owner}, and {role} is no member of that role: GRANT {owner} TO {role}",
+            f"is owned by {owner}, and {role} is no member of that role: {right}",
         )
     if not table.lends:
         yield _finding(

@@ -139,6 +139,12 @@ def _statement_timeout(connection: Connection) -> str:
 
 def _grants(owner: str, connection: Connection) -> str:
     role, database = quote(connection.info.user), quote(connection.info.dbname)
+    is_superuser = "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = %s"
+    if connection.execute(is_superuser, (owner,)).fetchone() == (True,):
+        return (
+            f"{quote(owner)} is a superuser, whose rights we never take: give what it owns to the"
+            f" application's own role, of which {role} is a member"
+        )
     return (
         f"needed are GRANT {quote(owner)} TO {role} and"
         f" GRANT TEMPORARY ON DATABASE {database} TO {quote(owner)}"

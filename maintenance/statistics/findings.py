@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
+from maintenance.grants import right_to_act
 from maintenance.names import quote
 from maintenance.policy import Policy
 from maintenance.statistics.due import Due, Why
@@ -114,8 +115,9 @@ def _rights(name: str, seen: Seen) -> Iterator[Finding]:
 def _to_maintain(tables: Sequence[TableFacts], seen: Seen) -> Iterator[str]:
     role = quote(seen.role)
     if seen.major < MAINTAIN_SINCE:
-        for owner in sorted({table.owner for table in tables}):
-            yield f"GRANT {quote(owner)} TO {role}"
+        of_owner = {table.owner: table for table in tables}
+        for owner, table in sorted(of_owner.items()):
+            yield right_to_act(owner, seen.role, seen.superusers, f"TABLE {table.relation}")
     elif len(tables) <= NAMED:
         listed = ", ".join(sorted(str(table.relation) for table in tables))
         yield f"GRANT MAINTAIN ON TABLE {listed} TO {role}"

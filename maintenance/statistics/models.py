@@ -111,6 +111,7 @@ class Seen:
         baselines: what the store knows of partitioned parents, by OID.
         foreign: partitions on other servers, at any depth, by the OID of the partitioned parent.
         failed: tables of which the files could not be looked at, with the error.
+        superusers: the roles that are one.
     """
 
     major: int
@@ -124,6 +125,7 @@ class Seen:
         default_factory=dict[int, tuple[ForeignPartition, ...]]
     )
     failed: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
+    superusers: frozenset[str] = frozenset()
 
     def leaves(self) -> dict[int, list[TableFacts]]:
         """Return the tables below each partitioned parent, at any depth."""

@@ -1,7 +1,7 @@
 -- list_matviews: relations by name, with what a refresh needs to know of each
 -- since: 17
 -- params: schemas text[], names text[]
--- columns: schema text, name text, oid oid, kind text, is_populated bool, n_rows float4, owner text, is_owner bool, may_refresh bool, unique_keys jsonb, column_names text[]
+-- columns: schema text, name text, oid oid, kind text, is_populated bool, n_rows float4, owner text, is_owner bool, may_refresh bool, lends bool, unique_keys jsonb, column_names text[]
 -- locks: none
 -- source: PostgreSQL manual, REFRESH MATERIALIZED VIEW; matview.c, is_usable_unique_index
 SELECT
@@ -15,6 +15,8 @@ SELECT
   pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_owner,
   pg_catalog.pg_has_role(c.relowner, 'USAGE')
     OR pg_catalog.has_table_privilege(c.oid, 'MAINTAIN') AS may_refresh,
+  -- a concurrent refresh compares in a temporary table of the owner's
+  pg_catalog.has_database_privilege(c.relowner, pg_catalog.current_database(), 'TEMPORARY') AS lends,
   (
     SELECT pg_catalog.jsonb_agg((
       SELECT pg_catalog.jsonb_agg(a.attname ORDER BY k.place)

@@ -85,6 +85,34 @@ def test_missing_rights_are_said_once_each_with_a_grant_that_mends_them(
     assert maintain.apply(policy).ok
 
 
+def test_membership_in_a_superuser_is_never_asked_for(
+    database: Database, limited_role: Role, tmp_path: Path
+) -> None:
+    """It would make the role one too; who owns the tables is what has to change."""
+    database.execute(CREATE_EVENTS)
+    database.execute("CREATE MATERIALIZED VIEW public.mv AS SELECT 1 AS id")
+    database.execute("CREATE TABLE public.rows (id int PRIMARY KEY, calculated_at timestamptz)")
+    database.execute("INSERT INTO public.rows SELECT g FROM generate_series(1, 500) g")
+    database.execute(f"GRANT pg_read_all_data TO {limited_role.name}")
+    (tmp_path / "recalculate.sql").write_text(
+        "UPDATE public.rows SET calculated_at = now() WHERE id = ANY (%(keys)s)"
+    )
+    (tmp_path / "view.sql").write_text("SELECT 1 AS id")
+    stale = {"table": "rows", "calculated_at": "calculated_at", "key": ["id"]}
+    policy = make_policy(
+        tmp_path,
+        database.url_of(limited_role),
+        EVENTS,
+        matviews=[{"name": "mv"}, {"name": "new", "definition": "view.sql", "owner": "postgres"}],
+        stale_analytics=[{**stale, "recalculate": "recalculate.sql"}],
+        statistics={},
+    )
+    found = maintain.plan(policy).findings
+    lacking = {f.object for f in found if f.kind is FindingKind.PRIVILEGE_MISSING}
+    assert {"public.events", "public.mv", "public.rows"} <= lacking
+    assert [f for f in found if re.search(r"GRANT \W?postgres\b", f"{f.message} {f.data}")] == []
+
+
 def test_own_cost_is_counted_by_purpose_and_kept(owned: Database, tmp_path: Path) -> None:
     policy = make_policy(tmp_path, owned.url, EVENTS, statistics={})
     report = maintain.apply(policy)
@@ -139,3 +167,22 @@ def test_documented_role_has_what_others_know_by_other_names(
     assert views[:2] == ("public.mv", "leave")
     recommended = maintain.plan(policy, only=["matviews"])
     assert recommended.plan.actions or recommended.plan.skipped
+
+
+def test_owner_of_a_view_that_may_make_no_temporary_table_is_told(
+    owned: Database, owner_role: Role, limited_role: Role, tmp_path: Path
+) -> None:
+    for grant in documented(owned, limited_role, owner_role):
+        owned.execute(grant)
+    owned.execute("CREATE MATERIALIZED VIEW public.mv AS SELECT id FROM public.users")
+    owned.execute("CREATE UNIQUE INDEX ON public.mv (id)")
+    owned.execute(f"ALTER MATERIALIZED VIEW public.mv OWNER TO {owner_role.name}")
+    owned.execute(f"ALTER DATABASE {owned.name} OWNER TO postgres")
+    owned.execute(f"REVOKE ALL ON DATABASE {owned.name} FROM PUBLIC, {owner_role.name}")
+    policy = make_policy(tmp_path, owned.url_of(limited_role), matviews=[{"name": "mv"}])
+    found = maintain.plan(policy).findings
+    (finding,) = (f for f in found if f.kind is FindingKind.PRIVILEGE_MISSING)
+    assert finding.object == "public.mv"
+    (grant,) = re.findall(r"GRANT TEMPORARY ON .*", finding.message)
+    owned.execute(grant)
+    assert maintain.apply(policy).ok
