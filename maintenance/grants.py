@@ -6,9 +6,10 @@ from maintenance.names import quote
 
 
 def right_to_act(owner: str, role: str, superusers: Collection[str], relation: str) -> str:
-    """Return what an administrator does so that a role may act for an owner.
+    """Return the statement that lets a role act for the owner of a relation.
 
-    A member of a superuser may become one, so that membership is never asked for.
+    A member of a superuser may become one, so that membership is never asked for: what belongs to
+    a superuser is to be given away, to this role or to one that it is a member of.
 
     Args:
         owner: the role that owns the relation, unquoted.
@@ -18,7 +19,4 @@ def right_to_act(owner: str, role: str, superusers: Collection[str], relation: s
     """
     if owner not in superusers:
         return f"GRANT {quote(owner)} TO {quote(role)}"
-    return (
-        f"ALTER {relation} OWNER TO the application's own role, of which {quote(role)} is a member"
-        f" ({quote(owner)} is a superuser, and so would be its members)"
-    )
+    return f"ALTER {relation} OWNER TO {quote(role)}"

@@ -115,9 +115,12 @@ def _rights(name: str, seen: Seen) -> Iterator[Finding]:
 def _to_maintain(tables: Sequence[TableFacts], seen: Seen) -> Iterator[str]:
     role = quote(seen.role)
     if seen.major < MAINTAIN_SINCE:
-        of_owner = {table.owner: table for table in tables}
-        for owner, table in sorted(of_owner.items()):
-            yield right_to_act(owner, seen.role, seen.superusers, f"TABLE {table.relation}")
+        yield from sorted(
+            {
+                right_to_act(table.owner, seen.role, seen.superusers, f"TABLE {table.relation}")
+                for table in tables
+            }
+        )
     elif len(tables) <= NAMED:
         listed = ", ".join(sorted(str(table.relation) for table in tables))
         yield f"GRANT MAINTAIN ON TABLE {listed} TO {role}"
