@@ -13,8 +13,9 @@ from benchmarks.outcomes import OURS, PEER, Outcome, Target
 from benchmarks.servers import fresh_database, session
 from benchmarks.tables import Shape, build, settle, write_policy
 from benchmarks.timing import Contender, interleave, seconds
-from maintenance.catalog.observe import look_up, observe
+from maintenance.catalog.observe import observe
 from maintenance.demo.postgres import PostgresServer
+from maintenance.engine.look import Look
 from maintenance.engine.plans import Plan
 from maintenance.engine.requests import EVERYTHING
 from maintenance.partitions import PARTITIONS
@@ -72,9 +73,8 @@ def _look(connection: Connection, policy: Policy) -> None:
     now = datetime.now(UTC)
     relations = PARTITIONS.relations(policy)
     snapshot = observe(connection, relations, time_cap=policy.observe.time_cap)
-    names = PARTITIONS.questions(policy, snapshot, now, EVERYTHING)
-    snapshot = look_up(connection, snapshot, names)
-    plan = PARTITIONS.plan(policy, snapshot, now, EVERYTHING)
+    look = Look(policy, now, EVERYTHING, snapshot, connection, None, {})
+    plan = PARTITIONS.plan(policy, PARTITIONS.observe(look), now, EVERYTHING)
     assert plan == Plan(), plan
 
 

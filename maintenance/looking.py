@@ -11,7 +11,7 @@ import psycopg
 
 from maintenance.catalog.history import History
 from maintenance.catalog.models import Snapshot
-from maintenance.catalog.observe import look_up, observe
+from maintenance.catalog.observe import observe
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.look import Look
 from maintenance.engine.plans import Plan, join
@@ -150,12 +150,6 @@ def _shared(visit: Visit) -> Snapshot:
             hint=f"it names {', '.join(sorted(map(str, wanted))) or 'none'}",
         )
     snapshot = observe(visit.connection, relations, time_cap=policy.observe.time_cap)
-    questions = {
-        question
-        for subject in visit.subjects
-        for question in subject.questions(policy, snapshot, visit.now, request)
-    }
-    snapshot = look_up(visit.connection, snapshot, questions)
     return replace(snapshot, history=_history(visit, snapshot))
 
 

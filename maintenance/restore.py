@@ -16,7 +16,7 @@ from maintenance.archives.reading import list_archives, read_manifest
 from maintenance.archives.restoring import Restored, Restorer
 from maintenance.archives.stores import require_packages
 from maintenance.catalog.models import Common, Snapshot, Table
-from maintenance.catalog.observe import look_up, observe
+from maintenance.catalog.observe import fetch_details, observe
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.ladder import Ladder, Progress, silent
 from maintenance.engine.runlock import exclusive_run
@@ -109,7 +109,7 @@ def restore_period(
     until = ((now or datetime.now(UTC)) + hold).date()
     with on_database(policy, environ, "restore") as connection:
         snapshot = observe(connection, [table], time_cap=policy.observe.time_cap)
-        snapshot = look_up(connection, snapshot, [Common(found) for found in snapshot.tables])
+        snapshot = fetch_details(connection, snapshot, [Common(found) for found in snapshot.tables])
         if snapshot.server.in_recovery:
             raise UnreachableError(
                 f"database {snapshot.server.database} is a standby, wanted the primary"

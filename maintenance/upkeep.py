@@ -11,10 +11,11 @@ from datetime import datetime
 from functools import partial
 from zoneinfo import ZoneInfo
 
-from maintenance.catalog.observe import look_up, observe
+from maintenance.catalog.observe import observe
 from maintenance.engine import runner
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.ladder import Ladder, Progress, silent
+from maintenance.engine.look import Look
 from maintenance.engine.plans import Plan, join
 from maintenance.engine.recall import recall
 from maintenance.engine.requests import EVERYTHING
@@ -63,13 +64,13 @@ def keep_history(
         last_kept = policy.store.keep.before(now.date())
         before = midnight(last_kept, ZoneInfo("UTC"))
         forget_runs(store, policy.database.name, before, journal.run_id)
-        plan = _plan(tables, store, now)
+        plan = _plan(tables, store, now, environ)
         if not plan.actions:
             return plan.findings
         with exclusive_run(store, policy.locks.give_up_after, progress, key=UPKEEP_LOCK):
-            plan = _plan(tables, store, now)
+            plan = _plan(tables, store, now, environ)
             results = _carry_out(policy, plan, store, journal, environ, progress)
-        return (*_plan(tables, store, now).findings, *_failures(results))
+        return (*_plan(tables, store, now, environ).findings, *_failures(results))
     except UnreachableError:
         raise
     except MaintenanceError as exc:
@@ -92,15 +93,14 @@ def _section(table: QualifiedName, keep: CalendarSpan) -> PartitionPolicy:
     )
 
 
-def _plan(tables: Policy, store: Connection, now: datetime) -> Plan:
+def _plan(tables: Policy, store: Connection, now: datetime, environ: Mapping[str, str]) -> Plan:
     if not tables.partitions:
         return Plan()
     snapshot = observe(store, PARTITIONS.relations(tables), time_cap=tables.observe.time_cap)
-    names = PARTITIONS.questions(tables, snapshot, now, EVERYTHING)
-    snapshot = look_up(store, snapshot, names)
     history = recall(store, tables.database.name, snapshot, now)
     snapshot = replace(snapshot, history=history)
-    partitions = PARTITIONS.plan(tables, snapshot, now, EVERYTHING)
+    look = Look(tables, now, EVERYTHING, snapshot, store, store, environ)
+    partitions = PARTITIONS.plan(tables, PARTITIONS.observe(look), now, EVERYTHING)
     # Foreign keys point to none of our tables.
     return join([partitions, RETENTION.plan(tables, Seen(snapshot), now, EVERYTHING)])
 

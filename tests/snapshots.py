@@ -11,6 +11,7 @@ from maintenance.catalog.models import Column, Partition, Properties, Server, Sn
 from maintenance.engine.plans import Plan
 from maintenance.engine.requests import EVERYTHING, Request
 from maintenance.names import QualifiedName
+from maintenance.partitions.assess import assess
 from maintenance.partitions.plan import plan
 from maintenance.policy import Policy
 
@@ -82,4 +83,4 @@ def planned(
     policy: Policy, *tables: Table, now: datetime = NOW, request: Request = EVERYTHING, **facts: Any
 ) -> Plan:
     """Plan partitions on a snapshot of these tables."""
-    return plan(policy, a_snapshot(*tables, **facts), now, request)
+    return plan(assess(policy, a_snapshot(*tables, **facts), now, request), request)

@@ -31,14 +31,25 @@ def marked_tables(connection: Connection, schemas: Collection[str]) -> tuple[Mar
     return grown_marked(connection, tables)
 
 
+def schemas_of(table: Table) -> set[str]:
+    """Return the schemas of a table and of its partitions, which may live elsewhere."""
+    return {table.relation.schema, *(p.relation.schema for p in table.partitions)}
+
+
 def unattached_tables(
     connection: Connection, tables: Collection[Table]
 ) -> tuple[UnattachedTable, ...]:
     """Return the tables that look like partitions of these and are none."""
-    parents = {table.oid: table.relation for table in tables if table.is_partitioned}
+    tables = [table for table in tables if table.is_partitioned]
+    parents = {table.oid: table.relation for table in tables}
     if not parents:
         return ()
-    parameters = {"parents": list(parents), "most": MOST_UNATTACHED}
+    homes = [(table.oid, schema) for table in tables for schema in sorted(schemas_of(table))]
+    parameters = {
+        "parents": [oid for oid, _ in homes],
+        "schemas": [schema for _, schema in homes],
+        "most": MOST_UNATTACHED,
+    }
     rows = fetch(connection, "catalog", "list_unattached_tables", parameters)
     return tuple(
         UnattachedTable(

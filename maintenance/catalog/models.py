@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from maintenance.catalog.history import History
@@ -244,7 +245,7 @@ class Child(NamedTuple):
 
 
 class Buckets(NamedTuple):
-    """A question: how many rows of a table's default partition lie between which bounds.
+    """A detail: how many rows of a table's default partition lie between which bounds.
 
     Attributes:
         relation: the partitioned table.
@@ -256,29 +257,31 @@ class Buckets(NamedTuple):
 
 
 class Common(NamedTuple):
-    """A question: what all partitions of a table have in common, for the next one."""
+    """A detail: what all partitions of a table have in common, for the next one."""
 
     relation: QualifiedName
 
 
 class Own(NamedTuple):
-    """A question: what partitions of a table have that it does not give them.
+    """A detail: what partitions of a table have that it does not give them.
 
     Attributes:
         relation: the partitioned table.
-        sampled: OIDs of a few, the only ones looked at where none of them has anything.
-        described: OIDs of those whose objects are read otherwise.
+        sampled: a few partitions, the only ones looked at where none of them has anything.
+        described: those whose objects are read otherwise.
+        drifted: OIDs of tables whose objects are read along with theirs.
         needed: whether they are read in any case.
     """
 
     relation: QualifiedName
-    sampled: tuple[int, ...]
-    described: tuple[int, ...]
+    sampled: tuple[Partition, ...] = ()
+    described: tuple[Partition, ...] = ()
+    drifted: tuple[int, ...] = ()
     needed: bool = False
 
 
 class Place(NamedTuple):
-    """A question: whether partitions owned by a role may be made in a schema."""
+    """A detail: whether partitions owned by a role may be made in a schema."""
 
     schema: str
     owner: str
@@ -299,8 +302,8 @@ class SchemaRights(NamedTuple):
     default_grantees: tuple[str | None, ...] = ()
 
 
-Question = QualifiedName | Buckets | Common | Own | Place
-"""What a planner asks once it has seen the tables; a name, to learn whether it is taken."""
+Detail = QualifiedName | Buckets | Common | Own | Place
+"""What is read only of tables that need it; a name, to learn whether it is taken."""
 
 
 class Bucket(NamedTuple):
@@ -338,7 +341,7 @@ class DefaultRows:
         return sum(bucket.n_rows for bucket in self.buckets)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Table:
     """A relation that a policy names.
 
@@ -411,7 +414,7 @@ class Table:
         """Its policies of row security, as far as they were asked for."""
         return tuple(each for each in self.objects.get(self.oid, ()) if each.kind == "policy")
 
-    @property
+    @cached_property
     def default(self) -> Partition | None:
         """The DEFAULT partition, if one is attached."""
         return next((p for p in self.partitions if p.is_default), None)

@@ -1,8 +1,8 @@
 """Reading what partitions have that their parent does not give them, such as indexes."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from maintenance.catalog.models import Own, OwnObject, Table
+from maintenance.catalog.models import Own, OwnObject, Partition, Table
 from maintenance.names import QualifiedName
 from maintenance.server.session import Connection, fetch
 
@@ -10,7 +10,7 @@ from maintenance.server.session import Connection, fetch
 def own_objects(
     connection: Connection,
     tables: Mapping[QualifiedName, Table],
-    questions: Collection[Own],
+    details: Collection[Own],
 ) -> dict[QualifiedName, dict[int, tuple[OwnObject, ...]]]:
     """Return the objects of the asked-for tables by parent and OID, the parent's among them.
 
@@ -20,22 +20,28 @@ def own_objects(
     Raises:
         psycopg.Error: the catalog could not be read.
     """
-    pairs = [(tables[q.relation].oid, oid) for q in questions for oid in q.sampled]
+    sampled = {each.relation: dict.fromkeys(_oids(each.sampled)) for each in details}
+    pairs = [(tables[name].oid, oid) for name, oids in sampled.items() for oid in oids]
     found: set[int] = set()
     if pairs:
         found = {
             row.relation for row in fetch(connection, "catalog", "find_own_objects", _of(pairs))
         }
-    bearing = [q for q in questions if q.needed or not found.isdisjoint(q.sampled)]
     return {
-        question.relation: _described(connection, tables[question.relation].oid, question)
-        for question in bearing
+        each.relation: _described(connection, tables[each.relation].oid, each)
+        for each in details
+        if each.needed or not found.isdisjoint(sampled[each.relation])
     }
 
 
-def _described(connection: Connection, top: int, question: Own) -> dict[int, tuple[OwnObject, ...]]:
+def _oids(partitions: Iterable[Partition]) -> Iterator[int]:
+    return (oid for partition in partitions for oid in partition.whole.oids)
+
+
+def _described(connection: Connection, top: int, own: Own) -> dict[int, tuple[OwnObject, ...]]:
     objects: dict[int, tuple[OwnObject, ...]] = {}
-    pairs = [(top, oid) for oid in dict.fromkeys((top, *question.described))]
+    relations = dict.fromkeys((top, *_oids(own.described), *own.drifted))
+    pairs = [(top, oid) for oid in relations]
     for row in fetch(connection, "catalog", "list_own_objects", _of(pairs)):
         each = OwnObject(
             kind=row.kind,

@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import psycopg
 
 from maintenance import names
-from maintenance.catalog.beside import marked_tables, unattached_tables
+from maintenance.catalog.beside import marked_tables, schemas_of, unattached_tables
 from maintenance.catalog.comparing import oddities, schema_rights, shared_properties
 from maintenance.catalog.counting import count_default
 from maintenance.catalog.default_rows import Contents, obstacle_of, read_each, read_together
@@ -23,13 +23,13 @@ from maintenance.catalog.models import (
     Column,
     ColumnSetting,
     Common,
+    Detail,
     Grant,
     Obstacle,
     Own,
     Partition,
     Place,
     Properties,
-    Question,
     Server,
     Shared,
     Snapshot,
@@ -91,7 +91,7 @@ def observe(
     sight = _settled(connection, relations, time_cap, sleep)
     failed = dict(sight.failed)
     tables = {table.relation: table for table in sight.contents.tables}
-    homes = {r: {r.schema, *_schemas(tables.get(r))} for r in relations}
+    homes = {r: schemas_of(tables[r]) if r in tables else {r.schema} for r in relations}
     schemas = sorted(set(chain.from_iterable(homes.values())))
     marked = _each_or_all(
         schemas, lambda some: marked_tables(connection, some), "reading what is marked as ours"
@@ -118,59 +118,50 @@ def observe(
     )
 
 
-def look_up(
-    connection: Connection,
-    snapshot: Snapshot,
-    wanted: Collection[Question],
+def fetch_details(
+    connection: Connection, snapshot: Snapshot, details: Collection[Detail]
 ) -> Snapshot:
-    """Add to a snapshot what planners ask about once they have seen it.
+    """Add to a snapshot what is read only of tables that need it.
 
     Args:
         connection: the session that took the snapshot.
         snapshot: to be added to.
-        wanted: names, to learn which of them are taken and by what kind of relation; buckets, to
+        details: names, to learn which of them are taken and by what kind of relation; buckets, to
             learn how many rows of a default partition each holds; what partitions have in common.
     """
-    named = [question for question in wanted if isinstance(question, QualifiedName)]
+    named = {each for each in details if isinstance(each, QualifiedName)}
     if named:
         rows = fetch(connection, "catalog", "list_names", _pairs(named))
         taken = {QualifiedName(r.schema, r.name): r.kind for r in rows}
         snapshot = replace(snapshot, taken=taken)
-    for question in wanted:
-        if isinstance(question, Buckets):
-            snapshot = _counted(connection, snapshot, question)
-    parents = [question.relation for question in wanted if isinstance(question, Common)]
+    for each in details:
+        if isinstance(each, Buckets):
+            snapshot = _counted(connection, snapshot, each)
+    parents = [each.relation for each in details if isinstance(each, Common)]
     snapshot = _with_common(connection, snapshot, parents)
-    places = {question for question in wanted if isinstance(question, Place)}
+    places = {each for each in details if isinstance(each, Place)}
     if places:
         snapshot = replace(snapshot, places=schema_rights(connection, places))
-    return _with_objects(connection, snapshot, _own_questions(snapshot, wanted, parents))
+    return _with_objects(connection, snapshot, _own_details(snapshot, details, parents))
 
 
-def _schemas(table: Table | None) -> set[str]:
-    """Return the schemas of a table's partitions, which may live elsewhere than it does."""
-    return {p.relation.schema for p in table.partitions} if table is not None else set()
-
-
-def _own_questions(
-    snapshot: Snapshot, wanted: Collection[Question], parents: Collection[QualifiedName]
+def _own_details(
+    snapshot: Snapshot, details: Collection[Detail], parents: Collection[QualifiedName]
 ) -> list[Own]:
     """Return what was asked, and what is needed to make a table like one with row security."""
-    asked = [question for question in wanted if isinstance(question, Own)]
-    rest = set(parents).difference(question.relation for question in asked)
+    asked = [each for each in details if isinstance(each, Own)]
+    rest = set(parents).difference(each.relation for each in asked)
     return asked + [
-        Own(name, (), (), needed=True)
+        Own(name, needed=True)
         for name in sorted(rest)
         if snapshot.tables[name].properties.row_security
     ]
 
 
-def _with_objects(
-    connection: Connection, snapshot: Snapshot, questions: Collection[Own]
-) -> Snapshot:
+def _with_objects(connection: Connection, snapshot: Snapshot, details: Collection[Own]) -> Snapshot:
     """Add what partitions have of their own: without it one would be made that lacks some."""
     answers = _each_or_all(
-        list(questions),
+        list(details),
         lambda some: own_objects(connection, snapshot.tables, some),
         "reading what its partitions have of their own",
     )
@@ -184,7 +175,7 @@ def _with_objects(
         for name, table in told.items()
         if table.oid not in table.objects
     }
-    failed = {question.relation: text for question, text in answers.failed.items()}
+    failed = {own.relation: text for own, text in answers.failed.items()}
     return replace(
         snapshot,
         tables={**snapshot.tables, **told},
@@ -215,10 +206,10 @@ def _with_common(
     )
 
 
-def _counted(connection: Connection, snapshot: Snapshot, question: Buckets) -> Snapshot:
-    table = snapshot.tables[question.relation]
+def _counted(connection: Connection, snapshot: Snapshot, buckets: Buckets) -> Snapshot:
+    table = snapshot.tables[buckets.relation]
     try:
-        rows = count_default(connection, table, question.bounds)
+        rows = count_default(connection, table, buckets.bounds)
     except psycopg.errors.LockNotAvailable:
         reason = "its default partition is locked in ACCESS EXCLUSIVE mode"
         return replace(snapshot, blind={**snapshot.blind, table.relation: reason})

@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar, Generic, TypeVar
 
-from maintenance.catalog.models import Question, Snapshot
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.look import Look
@@ -49,13 +48,6 @@ class Subject(ABC, Generic[Seen]):
     def relations(self, policy: Policy) -> Collection[QualifiedName]:
         """The relations that it needs in the common snapshot."""
         del policy
-        return ()
-
-    def questions(
-        self, policy: Policy, snapshot: Snapshot, now: datetime, request: Request
-    ) -> Collection[Question]:
-        """What is to be looked up for it once the snapshot is known."""
-        del policy, snapshot, now, request
         return ()
 
     def width(self, policy: Policy) -> int:

@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import ClassVar
 
-from maintenance.catalog.models import Question, Snapshot
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.look import Look
@@ -14,12 +13,14 @@ from maintenance.engine.subject import Subject
 from maintenance.engine.workbench import Executor
 from maintenance.names import QualifiedName
 from maintenance.partitions import plan as planner
+from maintenance.partitions.assess import PartitionsObservation
 from maintenance.partitions.drain.executor import drain_default, remove_leftovers
 from maintenance.partitions.guarded import run_guarded, swap_default
+from maintenance.partitions.observe import observe
 from maintenance.policy import Policy
 
 
-class Partitions(Subject[Snapshot]):
+class Partitions(Subject[PartitionsObservation]):
     """The subject `partitions`."""
 
     name = "partitions"
@@ -59,19 +60,16 @@ class Partitions(Subject[Snapshot]):
         """The partitioned tables of the policy."""
         return [section.table for section in policy.partitions]
 
-    def questions(
-        self, policy: Policy, snapshot: Snapshot, now: datetime, request: Request
-    ) -> Collection[Question]:
-        """The names of partitions about to be created, and what to count in filled defaults."""
-        return planner.questions(policy, snapshot, now, request)
+    def observe(self, look: Look) -> PartitionsObservation:
+        """Assess each table, and read what is still to be known of those that lack something."""
+        return observe(look)
 
-    def observe(self, look: Look) -> Snapshot:
-        """The common snapshot is all it needs."""
-        return look.snapshot
-
-    def plan(self, policy: Policy, seen: Snapshot, now: datetime, request: Request) -> Plan:
+    def plan(
+        self, policy: Policy, seen: PartitionsObservation, now: datetime, request: Request
+    ) -> Plan:
         """Create what is missing between the start and the horizon."""
-        return planner.plan(policy, seen, now, request)
+        del policy, now
+        return planner.plan(seen, request)
 
 
 PARTITIONS = Partitions()

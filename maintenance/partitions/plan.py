@@ -1,98 +1,39 @@
 """Planning partitions: premake by the clock, gaps filled, nothing below what retention keeps."""
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import replace
-from datetime import datetime
 
 from maintenance.catalog.history import History
-from maintenance.catalog.models import Common, Partition, Question, Snapshot
+from maintenance.catalog.models import Snapshot
 from maintenance.engine.actions import Action, ActionKind
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plans import Plan, join
 from maintenance.engine.requests import Request
 from maintenance.names import QualifiedName, quote
-from maintenance.partitioning.fitness import unfit
 from maintenance.partitioning.window import Slot, refusal
+from maintenance.partitions.assess import PartitionsObservation, interim_names, lacks_default
 from maintenance.partitions.audit import additions, drift_finding, drifts, repairs
-from maintenance.partitions.blueprints import like_default
-from maintenance.partitions.default import create_default, default_name, interim_name
+from maintenance.partitions.default import create_default, default_name
 from maintenance.partitions.default_findings import default_finding
 from maintenance.partitions.filling import fill
 from maintenance.partitions.findings import TakenName, findings_of
-from maintenance.partitions.holding import buckets_of
 from maintenance.partitions.leftovers import leftovers
-from maintenance.partitions.outlook import Outlook, look
+from maintenance.partitions.outlook import Outlook
 from maintenance.partitions.remedy import Drain, Remedy, Stuck, Swap, remedy_of
-from maintenance.partitions.sharing import asked_about
 from maintenance.partitions.stranded import stranded
 from maintenance.partitions.unseen import TOLD_ALONG, unseen_finding
-from maintenance.policy import PartitionPolicy, Policy
 
 
-def plan(policy: Policy, snapshot: Snapshot, now: datetime, request: Request) -> Plan:
-    """Plan the partitions of every table of the policy.
+def plan(seen: PartitionsObservation, request: Request) -> Plan:
+    """Plan the partitions of every table that was assessed.
 
     A table that can't be served is a finding of its own and never holds up the others.
     """
     return join(
-        Plan(findings=(outlook,))
-        if isinstance(outlook, Finding)
-        else _plan_table(outlook, snapshot, request)
-        for outlook in _outlooks(policy, snapshot, now, request)
+        Plan(findings=(state,))
+        if isinstance(state, Finding)
+        else _plan_table(state, seen.snapshot, request)
+        for state in seen.states.values()
     )
-
-
-def questions(
-    policy: Policy, snapshot: Snapshot, now: datetime, request: Request
-) -> frozenset[Question]:
-    """Return what is to be looked up: names, rows of defaults, what siblings have in common."""
-    return frozenset(
-        question
-        for outlook in _outlooks(policy, snapshot, now, request)
-        if isinstance(outlook, Outlook)
-        for question in _questions(outlook)
-    )
-
-
-def _questions(outlook: Outlook) -> Iterator[Question]:
-    table = outlook.table
-    yield from (name for slot in outlook.missing for name in outlook.names(slot))
-    if _lacks_default(outlook):
-        yield default_name(table.relation)
-    is_filled = table.default is not None and table.default_has_rows
-    if table.default is not None and is_filled:
-        yield from (name for slot in outlook.uncovered for name in outlook.names(slot))
-        yield from _interim_names(table.default)
-        yield buckets_of(table, outlook.codec, outlook.window)
-    if outlook.missing or is_filled or _lacks_default(outlook):
-        yield Common(table.relation)
-    if outlook.missing and outlook.place is not None:
-        yield outlook.place
-    own = asked_about(table, outlook.coverage.spans, outlook.now)
-    if own is not None:
-        yield own
-
-
-def _outlooks(
-    policy: Policy, snapshot: Snapshot, now: datetime, request: Request
-) -> Iterator[Outlook | Finding]:
-    for section in policy.partitions:
-        if request.concerns(section.table):
-            yield unfit(section, snapshot, now) or _look(section, snapshot, now, request.periods)
-
-
-def _look(
-    section: PartitionPolicy, snapshot: Snapshot, now: datetime, asked: Sequence[str]
-) -> Outlook | Finding:
-    table = snapshot.tables[section.table]
-    try:
-        outlook = look(section, table, now, asked)
-    except ValueError as exc:
-        name = str(table.relation)
-        kind = FindingKind.PARTITION_KEY_MISMATCH
-        return Finding(kind, Severity.ERROR, name, f"{name}: {exc}")
-    place = outlook.place
-    return replace(outlook, rights=snapshot.places.get(place)) if place is not None else outlook
 
 
 def _plan_table(outlook: Outlook, snapshot: Snapshot, request: Request) -> Plan:
@@ -164,25 +105,17 @@ def _remedy(outlook: Outlook, taken: Container[QualifiedName], request: Request)
     remedy = remedy_of(outlook, named)
     if not isinstance(remedy, Swap | Drain):
         return remedy
-    for name in _interim_names(default):
+    for name in interim_names(default):
         if name in taken:
             return Stuck(f"the name {name} is taken")
     asked = not request.periods or set(outlook.missing).intersection(remedy.slots)
     return remedy if asked else None
 
 
-def _interim_names(default: Partition) -> Iterable[QualifiedName]:
-    return like_default(default, interim_name(default.relation)).names.values()
-
-
 def _default(outlook: Outlook, taken: Container[QualifiedName], role: str) -> Iterator[Action]:
     """Yield the default partition last: until then no creation has to lock one."""
-    if _lacks_default(outlook) and default_name(outlook.table.relation) not in taken:
+    if lacks_default(outlook) and default_name(outlook.table.relation) not in taken:
         yield create_default(outlook.table, role)
-
-
-def _lacks_default(outlook: Outlook) -> bool:
-    return outlook.policy.default == "ensure" and outlook.table.default is None
 
 
 def _names_taken(
@@ -193,7 +126,7 @@ def _names_taken(
             if name in taken:
                 yield TakenName(name, slot.period.key)
     default = default_name(outlook.table.relation)
-    if _lacks_default(outlook) and default in taken:
+    if lacks_default(outlook) and default in taken:
         yield TakenName(default, "default")
 
 

@@ -93,7 +93,7 @@ class _Unit(NamedTuple):
 
 
 def asked_about(table: Table, spans: Sequence[Span], now: datetime) -> Own | None:
-    """Return the question on which all of this rests, if there is anything to ask.
+    """Return the detail on which all of this rests, if there is anything to read.
 
     Args:
         table: as observed.
@@ -107,14 +107,14 @@ def asked_about(table: Table, spans: Sequence[Span], now: datetime) -> Own | Non
         if child.properties.row_security != table.properties.row_security
         or child.properties.force_row_security != table.properties.force_row_security
     )
-    chosen = [span.partition for span in _chosen(spans, now)]
+    chosen = _chosen(spans, now)
     if not chosen and not security and not drifted:
         return None
-    described = (oid for partition in chosen for oid in partition.whole.oids)
     return Own(
         relation=table.relation,
-        sampled=tuple(dict.fromkeys(oid for p in _sample(spans, now) for oid in p.whole.oids)),
-        described=tuple(dict.fromkeys((*described, *drifted))),
+        sampled=tuple(_sample(chosen, now)),
+        described=tuple(span.partition for span in chosen),
+        drifted=drifted,
         needed=security or bool(drifted),
     )
 
@@ -177,12 +177,15 @@ def _chosen(spans: Sequence[Span], now: datetime) -> list[Span]:
     return past[-MOST_PAST:] + usable[len(past) :][:MOST_AHEAD]
 
 
-def _sample(spans: Sequence[Span], now: datetime) -> list[Partition]:
-    """Choose the few that show whether any has something: the newest, and some older ones."""
-    chosen = _chosen(spans, now)
+def _sample(chosen: Sequence[Span], now: datetime) -> list[Partition]:
+    """Choose the few that show whether any has something: without it here nothing is shared.
+
+    What is shared, the newest of all or the newest that lies not ahead has; what all older ones
+    have, the oldest has.
+    """
     past = [span for span in chosen if span.lower <= now]
-    some = [*past[-FEWEST:], *chosen[-FEWEST:], *past[:1], *past[len(past) // 2 :][:1]]
-    return [partition for _, _, partition in dict.fromkeys(some)]
+    some = [*past[-1:], *chosen[-1:], *past[:1]]
+    return list({span.partition.oid: span.partition for span in some}.values())
 
 
 def _lives_beside(table: Table, span: Span) -> bool:

@@ -20,9 +20,12 @@ WITH RECURSIVE strangers AS MATERIALIZED (
     FROM pg_catalog.pg_operator o JOIN strangers s ON s.oid = o.oprowner
    WHERE o.oid >= 16384
    UNION ALL
+  -- a domain runs code only by its CHECKs; each domain that it is made of is found alone
   SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid, s.rolname
-    FROM pg_catalog.pg_type t JOIN strangers s ON s.oid = t.typowner
-   WHERE t.oid >= 16384 AND t.typtype = 'd'
+    FROM pg_catalog.pg_constraint k
+    JOIN pg_catalog.pg_type t ON t.oid = k.contypid
+    JOIN strangers s ON s.oid = t.typowner
+   WHERE k.contypid >= 16384 AND k.contype = 'c'
 ), users AS MATERIALIZED (
   SELECT d.classid, d.objid, w.rolname
     FROM written w

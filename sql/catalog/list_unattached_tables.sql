@@ -1,12 +1,12 @@
--- list_unattached_tables: tables beside a partitioned parent that have its columns and are no partition
+-- list_unattached_tables: tables in the given schemas that have the columns of a partitioned parent and are no partition
 -- since: 15
--- params: parents oid[], most int8
+-- params: parents oid[], schemas text[] (pairs), most int8
 -- columns: parent oid, oid oid, schema text, name text, comment text, pages int4
 -- locks: none
 -- source: PostgreSQL manual, 53.11 pg_class, 53.7 pg_attribute
 -- Columns are read by table, through the index: the partitions' are many, and not asked for.
 WITH parent AS MATERIALIZED (
-  SELECT p.oid, p.relnamespace,
+  SELECT p.oid,
          ARRAY(SELECT (a.attname, a.atttypid, a.atttypmod)::text
                  FROM pg_catalog.pg_attribute a
                 WHERE a.attrelid = p.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -14,15 +14,9 @@ WITH parent AS MATERIALIZED (
     FROM pg_catalog.pg_class p
    WHERE p.oid = ANY (%(parents)s::oid[])
 ), home AS MATERIALIZED (
-  -- partitions may live in another schema than their parent
-  SELECT p.oid AS parent, p.relnamespace FROM parent p
-  UNION
-  SELECT k.parent, c.relnamespace
-    FROM (SELECT i.inhparent AS parent, pg_catalog.min(i.inhrelid) AS first, pg_catalog.max(i.inhrelid) AS last
-            FROM pg_catalog.pg_inherits i
-           WHERE i.inhparent = ANY (%(parents)s::oid[])
-           GROUP BY i.inhparent) k
-    JOIN pg_catalog.pg_class c ON c.oid IN (k.first, k.last)
+  SELECT w.parent, n.oid AS relnamespace
+    FROM ROWS FROM (pg_catalog.unnest(%(parents)s::oid[]), pg_catalog.unnest(%(schemas)s::text[])) AS w (parent, schema)
+    JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema
 ), beside AS MATERIALIZED (
   SELECT c.oid, c.relnamespace
     FROM pg_catalog.pg_class c

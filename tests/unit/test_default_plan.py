@@ -22,8 +22,8 @@ from maintenance.engine.findings import Finding, FindingKind
 from maintenance.engine.plans import Plan
 from maintenance.engine.requests import Request
 from maintenance.names import QualifiedName
+from maintenance.partitions.assess import assess, details_of
 from maintenance.partitions.outlook import look
-from maintenance.partitions.plan import questions
 from maintenance.policy import Policy
 from tests.snapshots import (
     EVENTS,
@@ -270,10 +270,10 @@ def test_check_refuses_neither_what_holds_now_nor_what_has_rows() -> None:
         assert "DROP CONSTRAINT" in attach.sql[-1]
 
 
-def test_names_and_buckets_to_look_up_are_those_of_the_window() -> None:
+def test_names_and_buckets_to_be_read_are_those_of_the_window() -> None:
     table = a_filled(months("2026-07", "2026-10"), {"2026-11": 5})
-    wanted = questions(POLICY, a_snapshot(table), NOW, Request())
-    (buckets,) = [question for question in wanted if isinstance(question, Buckets)]
+    wanted = details_of(assess(POLICY, a_snapshot(table), NOW, Request()).states.values())
+    (buckets,) = [detail for detail in wanted if isinstance(detail, Buckets)]
     assert len(buckets.bounds) == 9
     assert (buckets.bounds[0], buckets.bounds[-1]) == (
         "'2026-07-01 00:00:00+00'",
@@ -285,7 +285,7 @@ def test_names_and_buckets_to_look_up_are_those_of_the_window() -> None:
 def test_empty_default_partition_costs_no_count() -> None:
     default = a_partition("events_default")
     table = a_table([*months("2026-11", "2027-02"), default], default_has_rows=False)
-    (own,) = questions(a_policy(), a_snapshot(table), NOW, Request())
+    (own,) = details_of(assess(a_policy(), a_snapshot(table), NOW, Request()).states.values())
     assert isinstance(own, Own)
 
 

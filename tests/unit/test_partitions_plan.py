@@ -12,7 +12,7 @@ from maintenance.engine.plans import Plan
 from maintenance.engine.requests import Request
 from maintenance.names import QualifiedName
 from maintenance.partitioning.window import refusal
-from maintenance.partitions.plan import questions
+from maintenance.partitions.assess import assess, details_of
 from tests.snapshots import (
     EVENTS,
     NOW,
@@ -180,13 +180,14 @@ def test_taken_name_is_a_finding_and_stops_no_other() -> None:
     assert "public.events_2026_12" in the(plan, FindingKind.PARTITION_NAME_TAKEN).message
 
 
-def test_questions_are_those_of_missing_partitions_only() -> None:
-    snapshot = a_snapshot(a_table(months("2026-11", "2027-01")))
-    assert questions(a_policy(), snapshot, NOW, Request()) == {
+def test_details_are_those_of_missing_partitions_only() -> None:
+    present = months("2026-11", "2027-01")
+    states = assess(a_policy(), a_snapshot(a_table(present)), NOW, Request()).states
+    assert details_of(states.values()) == [
         QualifiedName("public", "events_2027_02"),
         Common(EVENTS),
-        Own(EVENTS, sampled=(1,), described=(1,)),
-    }
+        Own(EVENTS, sampled=(present[0],), described=tuple(present)),
+    ]
 
 
 def test_half_detached_partition_is_an_error_and_is_not_doubled() -> None:

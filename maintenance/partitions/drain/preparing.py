@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from maintenance.catalog.models import Common, Partition, Table
-from maintenance.catalog.observe import look_up, observe
+from maintenance.catalog.observe import fetch_details, observe
 from maintenance.ddl.trees import Blueprint
 from maintenance.engine.workbench import Workbench
 from maintenance.errors import MaintenanceError
@@ -75,7 +75,7 @@ def _look(bench: Workbench, section: PartitionPolicy) -> tuple[Table, str]:
     if table is None or table.default is None:
         raise MaintenanceError(f"{section.table}: its default partition is gone")
     _refuse_obstacles(bench, table, table.default)
-    snapshot = look_up(bench.connection, snapshot, [Common(section.table)])
+    snapshot = fetch_details(bench.connection, snapshot, [Common(section.table)])
     return snapshot.tables[section.table], snapshot.server.role
 
 
