@@ -149,10 +149,10 @@ def test_hit_rate_counts_the_lookups_between_two_looks(cache: RedisServer) -> No
     client = client_of(cache)
     client.set("there", "1")
     before = look(cache.url)
-    pipeline = client.pipeline(transaction=False)
+    batch = client.pipeline(transaction=False)
     for n in range(LEAST_LOOKUPS):
-        pipeline.get("there" if n % 4 else "absent")
-    pipeline.execute()
+        batch.get("there" if n % 4 else "absent")
+    batch.execute()
     assert hit_rate(before, look(cache.url)) == 0.75
 
 
@@ -256,10 +256,10 @@ def test_low_hit_rate_between_two_runs_is_a_finding(
 ) -> None:
     client = client_of(embedded)
     assert maintain.apply(policy, only=["redis"]).findings == ()
-    pipeline = client.pipeline(transaction=False)
+    batch = client.pipeline(transaction=False)
     for _ in range(2 * LEAST_LOOKUPS):
-        pipeline.get("absent")
-    pipeline.execute()
+        batch.get("absent")
+    batch.execute()
     (finding,) = maintain.apply(policy, only=["redis"]).findings
     assert finding.kind is FindingKind.REDIS_HIT_RATE_LOW
     assert (finding.value, finding.threshold) == (0.0, 0.7)
@@ -272,8 +272,8 @@ def test_counters_of_a_server_that_was_started_again_are_no_evidence(
     maintain.apply(policy, only=["redis"])
     embedded.stop()
     embedded.start()
-    pipeline = client_of(embedded).pipeline(transaction=False)
+    batch = client_of(embedded).pipeline(transaction=False)
     for _ in range(2 * LEAST_LOOKUPS):
-        pipeline.get("absent")
-    pipeline.execute()
+        batch.get("absent")
+    batch.execute()
     assert maintain.apply(policy, only=["redis"]).findings == ()
