@@ -189,6 +189,7 @@ def _refuse_altered(
             f"archive {place}: its manifest is not one that this software wrote: the journal has"
             " another seal of this period",
             hint="find out who wrote to the archive; a copy of the store from before may be whole",
+            reason="not_in_journal",
         )
 
 
