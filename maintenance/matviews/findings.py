@@ -221,7 +221,7 @@ def _missing(section: MatviewPolicy, view: Matview | None, seen: Seen) -> Findin
         near = seen.near.get(section.name, ())
         guess = f"; did you mean {', '.join(near)}?" if near else ""
         text = f"does not exist, and no definition of it is declared{guess}"
-    data = {"reason": reason, "error": error}
+    data: dict[str, object] = {"reason": reason, "error": error}
     return _finding(FindingKind.MATVIEW_MISSING, severity, section.name, text, data=data)
 
 

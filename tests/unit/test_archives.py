@@ -293,7 +293,7 @@ def test_manifest_without_a_field_is_damage_that_names_it() -> None:
 
 
 def test_newer_format_is_no_damage() -> None:
-    with pytest.raises(ArchiveError, match="2") as caught:
+    with pytest.raises(ArchiveError) as caught:
         parse_manifest(PLACE, b'{"format": 2, "all": "other"}')
     assert caught.value.reason == "newer_format"
     assert not isinstance(caught.value, DamagedArchiveError)
