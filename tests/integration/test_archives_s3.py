@@ -169,7 +169,7 @@ def test_wrong_credentials_are_told_without_secrets(
         closed(endpoint),
     ):
         write_archive(connection, events, PLACE, the_facts())
-    assert caught.value.reason == "cannot_read"
+    assert caught.value.reason == "read_failed"
     assert SECRET not in f"{caught.value}{caught.value.hint}"
     assert store.find(BUCKET) == []
 
@@ -182,7 +182,7 @@ def test_store_that_nobody_reaches_is_told(
     s3fs.S3FileSystem.clear_instance_cache()
     with pytest.raises(ArchiveError, match=r"manifest\.json.*http://127\.0\.0\.1:1/") as caught:
         write_archive(connection, events, PLACE, the_facts())
-    assert caught.value.reason == "cannot_read"
+    assert caught.value.reason == "read_failed"
     assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
@@ -206,7 +206,7 @@ def test_manifest_that_could_not_be_replaced_stays(
     monkeypatch.setattr(Folder, "put", refused)
     with pytest.raises(ArchiveError, match=r"manifest\.json") as caught:
         write_archive(connection, events, PLACE, the_facts())
-    assert caught.value.reason == "cannot_write"
+    assert caught.value.reason == "write_failed"
     assert read_manifest(PLACE) == standing
     verify_archive(PLACE, standing)
 
