@@ -26,14 +26,19 @@ class MaintenanceError(Exception):
     Attributes:
         hint: what to do next; empty when the message says it all.
         retryable: whether the same call may succeed later without anybody acting.
+        reason: a short code that tells errors of one class apart, whatever they are worded like;
+            empty where the class says it all.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str = "", retryable: bool = False) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", retryable: bool = False, reason: str = ""
+    ) -> None:
         super().__init__(visible_lines(redact_error(message)))
         self.hint = visible_lines(redact_error(hint))
         self.retryable = retryable
+        self.reason = reason
 
 
 class UsageError(MaintenanceError):

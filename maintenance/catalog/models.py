@@ -206,12 +206,14 @@ class OwnerCode(NamedTuple):
 class Oddity(NamedTuple):
     """A partition, or an index of the parent, and in words what it has otherwise than others.
 
-    `warns` where somebody should do something about it.
+    `warns` where somebody should do something about it; `reasons` are short codes for it, where
+    there are any.
     """
 
     relation: QualifiedName
     what: str
     warns: bool = False
+    reasons: tuple[str, ...] = ()
 
 
 class OwnObject(NamedTuple):

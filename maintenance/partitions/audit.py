@@ -188,6 +188,8 @@ def drift_finding(
         threshold=0,
         data={
             "partitions": [str(child) for child in words],
+            "reason": siblings.fault.reason if siblings.fault is not None else None,
+            "reasons": _reasons(table.oddities),
             "statements": [s for each in sharing.lacking for s in _statements(table, each)],
         },
     )
@@ -217,6 +219,15 @@ def _differences(table: Table, found: Sequence[Drift]) -> dict[QualifiedName, li
     for odd in table.oddities:
         words[odd.relation].append(odd.what)
     return words
+
+
+def _reasons(oddities: Sequence[Oddity]) -> dict[str, list[str]]:
+    """Return by partition the codes of what it has otherwise, as far as there are any."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for odd in oddities:
+        if odd.reasons:
+            found[str(odd.relation)].extend(odd.reasons)
+    return dict(found)
 
 
 def _compare(wanted: Properties, table: Table, child: Child) -> Drift:

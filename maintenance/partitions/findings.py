@@ -135,7 +135,11 @@ def _detach_pending(outlook: Outlook, children: list[str], history: History) -> 
         f" {origin}",
         value=len(children),
         threshold=0,
-        data={"partitions": children, "origin": origin},
+        data={
+            "partitions": children,
+            "origin": origin,
+            "last_action": history.last_action(children[0]),
+        },
     )
 
 
