@@ -20,6 +20,7 @@ def added_columns(
         raise ArchiveError(
             f"{table}: its columns differ from those archived: {'; '.join(problems)}",
             hint="restore it as a table of its own (--as), and copy what you need from there",
+            reason="columns_differ",
         )
     known = {column.name for column in archived}
     return tuple(column.name for column in present if column.name not in known)

@@ -195,6 +195,7 @@ def parse_manifest(place: ArchivePlace, text: bytes) -> Manifest:
             raise ArchiveError(
                 f"archive {place}: its format is {found}, this version reads up to {FORMAT}",
                 hint="use the version of maintenance that wrote it, or a newer one",
+                reason="newer_format",
             )
         manifest = Manifest.model_validate_json(text)
     except ValidationError as exc:
@@ -251,4 +252,5 @@ def _check_identity(place: ArchivePlace, manifest: Manifest) -> None:
             f"archive {place}: it holds {manifest.period} of {manifest.table}"
             f" of database {manifest.database}",
             hint="two archives share a folder, or one was moved by hand",
+            reason="another_archive",
         )
