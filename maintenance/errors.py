@@ -1,7 +1,8 @@
 """The errors of every layer: what was found, what was wanted, what to do next."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from maintenance.formatting import visible_lines
 from maintenance.redaction import redact_error
@@ -97,7 +98,22 @@ class OwnerCodeError(MaintenanceError):
 
 
 class LockNotAcquiredError(MaintenanceError):
-    """A lock stayed busy until the deadline; names who holds it."""
+    """A lock stayed busy until the deadline; names who holds it.
+
+    Attributes:
+        holder: facts about the one session that holds it, JSON-ready, if they are known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        reason: str = "",
+        holder: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, reason=reason)
+        self.holder = dict(holder or {})
 
 
 class NotNeededError(MaintenanceError):

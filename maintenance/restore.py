@@ -112,7 +112,8 @@ def restore_period(
         snapshot = look_up(connection, snapshot, [Common(found) for found in snapshot.tables])
         if snapshot.server.in_recovery:
             raise UnreachableError(
-                f"database {snapshot.server.database} is a standby, wanted the primary"
+                f"database {snapshot.server.database} is a standby, wanted the primary",
+                reason="standby",
             )
         if (error := snapshot.failed.get(table)) is not None:
             raise MaintenanceError(f"{table}: can't be looked at: {error}")

@@ -127,21 +127,25 @@ def _privilege_reasons(policy: PartitionPolicy, table: Table, server: Server) ->
             policy,
             FindingKind.PRIVILEGE_MISSING,
             f"is owned by {owner}, and {role} is no member of that role: {right}",
+            data={"grants": [right]},
         )
     if not table.lends:
+        grant = f"GRANT TEMPORARY ON DATABASE {quote(server.database)} TO {owner}"
         yield _finding(
             policy,
             FindingKind.PRIVILEGE_MISSING,
             f"what is done to it runs with the rights of its owner {owner}, by way of a temporary"
-            f" function: GRANT TEMPORARY ON DATABASE {quote(server.database)} TO {owner}",
+            f" function: {grant}",
+            data={"grants": [grant]},
         )
     if not table.creatable or (not table.owner_creates and table.code is not None):
         schema = quote(table.relation.schema)
+        grant = f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}, {owner}"
         yield _finding(
             policy,
             FindingKind.PRIVILEGE_MISSING,
-            f"no partition can be created beside it:"
-            f" GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}, {owner}",
+            f"no partition can be created beside it: {grant}",
+            data={"grants": [grant]},
         )
 
 

@@ -166,7 +166,7 @@ def _remedy(outlook: Outlook, taken: Container[QualifiedName], request: Request)
         return remedy
     for name in _interim_names(default):
         if name in taken:
-            return Stuck(f"the name {name} is taken")
+            return Stuck("name_taken", f"the name {name} is taken", (name,))
     asked = not request.periods or set(outlook.missing).intersection(remedy.slots)
     return remedy if asked else None
 
