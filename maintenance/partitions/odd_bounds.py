@@ -203,7 +203,8 @@ def _drift(outlook: Outlook, spans: Sequence[Span], drift: timedelta) -> Finding
         f"{part.text}; all begin {hours:+g} hours off midnight in {zone}, as if made in a session"
         " of another TimeZone: should time_zone name that one?"
     )
-    return _finding(outlook, FindingKind.PARTITION_TIME_ZONE_DRIFT, [part._replace(text=text)])
+    part = part._replace(text=text, data={"hours": hours})
+    return _finding(outlook, FindingKind.PARTITION_TIME_ZONE_DRIFT, [part])
 
 
 def _finding(outlook: Outlook, kind: FindingKind, parts: Sequence[_Part]) -> Finding:
