@@ -162,7 +162,7 @@ def test_worst_tables_have_findings_and_the_others_are_counted() -> None:
 def test_counters_switched_off_are_told_with_what_to_set() -> None:
     (finding,) = planned(a_look(counts=False)).findings
     assert finding.kind is FindingKind.MONITOR_BLIND
-    assert "ALTER SYSTEM SET track_counts = on" in finding.message
+    assert "ALTER SYSTEM SET track_counts = on" in finding.data["statements"]
 
 
 # Whatever there is
