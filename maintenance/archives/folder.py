@@ -196,5 +196,7 @@ def _explained(place: ArchivePlace, doing: str) -> Generator[None]:
         for secret in secrets(place.url):
             text = text.replace(secret, "…")
         raise ArchiveError(
-            f"archive {place}: can't {doing}: {text.splitlines()[0]}", retryable=True
+            f"archive {place}: can't {doing}: {text.splitlines()[0]}",
+            retryable=True,
+            reason=f"{doing.split(maxsplit=1)[0]}_failed",
         ) from None

@@ -93,6 +93,7 @@ def _hidden(database: str, limits: IndexesPolicy, seen: Seen) -> Iterator[Findin
         threshold=0,
         data={
             "grants": grants,
+            "tables": sorted(str(table.relation) for table in tables.values()),
             UNKNOWN: {kind.value: _at_most(names) for kind in _BY_STATISTICS},
         },
     )
