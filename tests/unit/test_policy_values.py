@@ -247,7 +247,7 @@ def test_search_path_refuses_the_rest(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("europe/berlin", "did you mean Europe/Berlin?"),
+        ("europe/berlin", "Europe/Berlin"),
         ("Europe", ""),
         ("localtime", ""),
         ("../../etc/passwd", ""),
@@ -256,7 +256,7 @@ def test_search_path_refuses_the_rest(text: str) -> None:
 )
 def test_zone_is_an_iana_name(text: str, hint: str) -> None:
     refused = refusal(ZoneName, text)
-    assert refused["wanted"].startswith("an IANA time zone")
+    assert "IANA" in refused["wanted"].split()
     assert hint in refused["hint"]
 
 
