@@ -254,4 +254,5 @@ def _refuse_present(policy: Policy, parent: Table, manifest: Manifest) -> None:
         raise ArchiveError(
             f"{parent.relation}: {present[0]} holds {manifest.period} or a part of it already",
             hint="restore it as a table of its own (--as), and compare",
+            reason="period_present",
         )

@@ -188,7 +188,7 @@ def parse_manifest(place: ArchivePlace, text: bytes) -> Manifest:
         ArchiveError: of a newer format, or of another archive.
     """
     if rb"\u0000" in text:
-        raise _damaged(place, "damaged", "damaged: no name or definition holds a NUL")
+        raise _damaged(place, "damaged: no name or definition holds a NUL")
     try:
         found = _Head.model_validate_json(text).format
         if found > FORMAT:
@@ -202,7 +202,7 @@ def parse_manifest(place: ArchivePlace, text: bytes) -> Manifest:
         first = exc.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         what = f"truncated or damaged: {f'{where}: ' if where else ''}{first['msg']}"
-        raise _damaged(place, "damaged", what) from exc
+        raise _damaged(place, what) from exc
     _check_seal(place, json.loads(text))
     _check_identity(place, manifest)
     return manifest
@@ -219,7 +219,7 @@ def seal_of(facts: dict[str, Any], key: str | None) -> str:
 def _check_seal(place: ArchivePlace, facts: dict[str, Any]) -> None:
     found = facts.pop(SEAL, None)
     if not isinstance(found, str) or not found:
-        raise _damaged(place, "no_seal", "without its seal: it is not the one that was written")
+        raise _damaged(place, "without its seal: it is not the one that was written", "unsealed")
     is_keyed = found.startswith(KEYED)
     if place.key is not None and not is_keyed:
         raise ArchiveError(
@@ -234,10 +234,10 @@ def _check_seal(place: ArchivePlace, facts: dict[str, Any]) -> None:
             hint="set partitions.retention.archive.key to the key with which it was written",
         )
     if not hmac.compare_digest(found, seal_of(facts, place.key)):
-        raise _damaged(place, "altered", "altered: it is not the one that was written")
+        raise _damaged(place, "altered: it is not the one that was written", "altered")
 
 
-def _damaged(place: ArchivePlace, reason: str, what: str) -> DamagedArchiveError:
+def _damaged(place: ArchivePlace, what: str, reason: str = "damaged") -> DamagedArchiveError:
     return DamagedArchiveError(
         f"archive {place}: {MANIFEST} is {what}",
         hint="nothing is written over it, nothing dropped: bring the file back from a copy of the"

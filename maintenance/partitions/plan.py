@@ -144,14 +144,16 @@ def _shut_out(outlook: Outlook, role: str) -> Iterator[Finding]:
     name, schema = outlook.name, quote(outlook.schema)
     owner = quote(outlook.table.properties.owner)
     fix = f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {quote(role)}, {owner}"
+    statement = fix
     if not outlook.rights.exists:
-        fix = f"it does not exist: CREATE SCHEMA {schema} AUTHORIZATION {owner}, or correct schema"
+        statement = f"CREATE SCHEMA {schema} AUTHORIZATION {owner}"
+        fix = f"it does not exist: {statement}, or correct schema"
     yield Finding(
         FindingKind.PRIVILEGE_MISSING,
         Severity.ERROR,
         name,
         f"{name}: no partition can be created in schema {schema}, where its partitions live: {fix}",
-        data={"schema": outlook.schema},
+        data={"schema": outlook.schema, "statements": [statement]},
     )
 
 

@@ -20,7 +20,8 @@ def due_findings(case: Case, due: Sequence[Expired], kept: Sequence[Kept]) -> It
     if held:
         reasons = ", ".join(f"{item.relation} ({item.held})" for item in held)
         text = f"expired and held: {reasons}"
-        yield _finding(case, FindingKind.RETENTION_HELD, Severity.INFO, text, len(held))
+        data = {"partitions": [str(item.relation) for item in held]}
+        yield _finding(case, FindingKind.RETENTION_HELD, Severity.INFO, text, len(held), data=data)
     free = [item for item in due if item.held is None]
     if not free and not kept:
         return
