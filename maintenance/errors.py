@@ -1,7 +1,8 @@
 """The errors of every layer: what was found, what was wanted, what to do next."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from maintenance.formatting import visible_lines
 from maintenance.redaction import redact_error
@@ -26,14 +27,19 @@ class MaintenanceError(Exception):
     Attributes:
         hint: what to do next; empty when the message says it all.
         retryable: whether the same call may succeed later without anybody acting.
+        reason: a short code that tells errors of one class apart, whatever they are worded like;
+            empty where the class says it all.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str = "", retryable: bool = False) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", retryable: bool = False, reason: str = ""
+    ) -> None:
         super().__init__(visible_lines(redact_error(message)))
         self.hint = visible_lines(redact_error(hint))
         self.retryable = retryable
+        self.reason = reason
 
 
 class UsageError(MaintenanceError):
@@ -92,7 +98,22 @@ class OwnerCodeError(MaintenanceError):
 
 
 class LockNotAcquiredError(MaintenanceError):
-    """A lock stayed busy until the deadline; names who holds it."""
+    """A lock stayed busy until the deadline; names who holds it.
+
+    Attributes:
+        holder: facts about the one session that holds it, JSON-ready, if they are known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        reason: str = "",
+        holder: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, reason=reason)
+        self.holder = dict(holder or {})
 
 
 class NotNeededError(MaintenanceError):

@@ -214,7 +214,11 @@ def _apply(visit: Visit, journal: Journal, reviewed: ReviewedPlan | None) -> Rep
                 wider = look_at(replace(visit, request=Request(table=visit.request.table)))
     except LockNotAcquiredError as exc:
         busy = Finding(
-            FindingKind.LOCK_NOT_ACQUIRED, Severity.ERROR, name, f"{name}: {exc} ({exc.hint})"
+            FindingKind.LOCK_NOT_ACQUIRED,
+            Severity.ERROR,
+            name,
+            f"{name}: {exc} ({exc.hint})",
+            data={"holder": exc.holder},
         )
         return Report(name, now, Plan(), (busy,), None)
     proven = tuple(verified(results, after.plan))
@@ -280,6 +284,7 @@ def _no_store(policy: Policy, grant: str) -> Finding:
         Severity.ERROR,
         name,
         f"{name}: the store's schema maintenance can't be created, and apply needs it: {grant}",
+        data={"grants": [grant]},
     )
 
 
@@ -301,6 +306,7 @@ def _refuse_standby(server: Server) -> None:
         raise UnreachableError(
             f"database {server.database} is a standby, wanted the primary",
             hint="point database.url at the primary; standbys belong under database.replicas",
+            reason="standby",
         )
 
 

@@ -112,7 +112,8 @@ def restore_period(
         snapshot = fetch_details(connection, snapshot, [Common(found) for found in snapshot.tables])
         if snapshot.server.in_recovery:
             raise UnreachableError(
-                f"database {snapshot.server.database} is a standby, wanted the primary"
+                f"database {snapshot.server.database} is a standby, wanted the primary",
+                reason="standby",
             )
         if (error := snapshot.failed.get(table)) is not None:
             raise MaintenanceError(f"{table}: can't be looked at: {error}")
@@ -188,6 +189,7 @@ def _refuse_altered(
             f"archive {place}: its manifest is not one that this software wrote: the journal has"
             " another seal of this period",
             hint="find out who wrote to the archive; a copy of the store from before may be whole",
+            reason="not_in_journal",
         )
 
 
@@ -252,4 +254,5 @@ def _refuse_present(policy: Policy, parent: Table, manifest: Manifest) -> None:
         raise ArchiveError(
             f"{parent.relation}: {present[0]} holds {manifest.period} or a part of it already",
             hint="restore it as a table of its own (--as), and compare",
+            reason="period_present",
         )

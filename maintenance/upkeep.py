@@ -144,4 +144,5 @@ def _unkept(name: str, reason: str) -> Finding:
         Severity.ERROR,
         name,
         f"{name}: the store's history can't be kept: {reason}",
+        data={"error": reason},
     )

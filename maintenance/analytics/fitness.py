@@ -1,6 +1,7 @@
 """Whether the tables of a section are what it says."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from maintenance import names
 from maintenance.catalog.models import Snapshot
@@ -32,7 +33,8 @@ def _absent(
     if table in snapshot.missing:
         near = list(snapshot.missing[table])
         text = f"no such table in database {snapshot.server.database}: {table}{_guess(near)}"
-        yield _finding(section, FindingKind.NO_SUCH_TABLE, text, near)
+        facts = {"table": str(table), "near": near}
+        yield _finding(section, FindingKind.NO_SUCH_TABLE, text, facts)
 
 
 def _columns(
@@ -48,7 +50,8 @@ def _columns(
         if name not in known:
             near = names.near(name, known)
             text = f"{table} has no column {quote(name)}{_guess(map(quote, near))}"
-            yield _finding(section, FindingKind.NO_SUCH_COLUMN, text, near)
+            facts = {"table": str(table), "column": name, "near": near}
+            yield _finding(section, FindingKind.NO_SUCH_COLUMN, text, facts)
 
 
 def _guess(near: Iterable[str]) -> str:
@@ -57,7 +60,7 @@ def _guess(near: Iterable[str]) -> str:
 
 
 def _finding(
-    section: StaleAnalyticsPolicy, kind: FindingKind, text: str, near: list[str]
+    section: StaleAnalyticsPolicy, kind: FindingKind, text: str, facts: Mapping[str, Any]
 ) -> Finding:
     name = str(section.table)
-    return Finding(kind, Severity.ERROR, name, f"{name}: {text}", data={"near": near})
+    return Finding(kind, Severity.ERROR, name, f"{name}: {text}", data=facts)

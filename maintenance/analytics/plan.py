@@ -47,6 +47,7 @@ def _no_rights(section: StaleAnalyticsPolicy, seen: SeenAnalytics) -> Finding:
         name,
         f"{name}: its rows are recalculated with the rights of its owner {quote(owner)}, and"
         f" {quote(server.role)} may not take them: {right}",
+        data={"grants": [right]},
     )
 
 
@@ -85,7 +86,12 @@ def _stale(section: StaleAnalyticsPolicy, staleness: Staleness) -> Finding:
         f"{newer}{age}{never}{todo}",
         value=staleness.n_stale,
         threshold=0,
-        data={"oldest_age_s": oldest, "max_age_s": section.max_age.total_seconds()},
+        data={
+            "oldest_age_s": oldest,
+            "max_age_s": section.max_age.total_seconds(),
+            "never_calculated": staleness.n_never,
+            "recalculated": section.recalculate is not None,
+        },
     )
 
 
@@ -103,12 +109,13 @@ def _unseen(section: StaleAnalyticsPolicy, seen: SeenAnalytics) -> Finding:
             FindingKind.MONITOR_BLIND, Severity.ERROR, name, f"{name}: {reason}", data=unknown
         )
     tables = [name, *([str(section.activity.table)] if section.activity else [])]
+    grant = f"GRANT SELECT ON {', '.join(tables)} TO {role}"
     return Finding(
         FindingKind.PRIVILEGE_MISSING,
         Severity.ERROR,
         name,
-        f"{name}: {reason}: GRANT SELECT ON {', '.join(tables)} TO {role}",
-        data=unknown,
+        f"{name}: {reason}: {grant}",
+        data={**unknown, "grants": [grant]},
     )
 
 

@@ -134,6 +134,7 @@ class _Work:
             raise LockNotAcquiredError(
                 f"{name}: somebody held a row of it for {bench.policy.locks.give_up_after}",
                 hint="look for a long transaction on it; the next run goes on with the rest",
+                reason="row_locked",
             ) from exc
 
     def _write_once(self, parameters: Mapping[str, Any]) -> None:

@@ -56,6 +56,7 @@ def codec_of(column: Column) -> Codec:
     raise ArchiveError(
         f"column {quote(column.name)}: type {column.type} can't be stored exactly as Parquet",
         hint=_HINT,
+        reason="inexact_type",
     )
 
 
@@ -104,6 +105,7 @@ def _refused(column: Column, value: str) -> ArchiveError:
         f"column {quote(column.name)}: value {value!r} of type {column.type}"
         " can't be stored exactly as Parquet",
         hint=_HINT,
+        reason="inexact_value",
     )
 
 

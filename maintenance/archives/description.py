@@ -81,6 +81,7 @@ def describe(connection: Connection, table: TableId) -> Description:
         raise ArchiveError(
             f"{table.relation}: not the table that was observed (OID {table.oid})",
             hint="it was dropped, renamed or replaced meanwhile; run again",
+            reason="replaced",
         )
     (row,) = rows
     if row.kind not in ARCHIVED_KINDS:

@@ -58,4 +58,5 @@ def refuse_difference(what: str, wanted: Digest, found: Digest, where: str) -> N
             f"{what}: {where}: found {found.n_rows} rows with sha256 {found.sha256[:12]}…,"
             f" wanted {wanted.n_rows} rows with {wanted.sha256[:12]}…",
             hint=DAMAGE_HINT,
+            reason="other_content",
         )

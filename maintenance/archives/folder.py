@@ -29,29 +29,29 @@ class Folder:
 
     def __init__(self, place: ArchivePlace) -> None:
         self.place = place
-        with _explained(place, "open"):
+        with _explained(place, "open_failed", "open"):
             self._objects = _objects(*open_store(place.url), place.segments)
 
     def size_of(self, name: str) -> int | None:
         """Return an object's size in bytes; None if there is no such object."""
-        with _explained(self.place, f"look at {name}"):
+        with _explained(self.place, "look_failed", f"look at {name}"):
             return self._objects.size_of(name)
 
     def read(self, name: str) -> bytes | None:
         """Return a whole object; None if there is no such object."""
-        with _explained(self.place, f"read {name}"):
+        with _explained(self.place, "read_failed", f"read {name}"):
             return self._objects.read(name)
 
     def open(self, name: str) -> Any:
         """Return an object as a seekable binary file, for readers that jump."""
-        with _explained(self.place, f"read {name}"):
+        with _explained(self.place, "read_failed", f"read {name}"):
             return self._objects.open(name)
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """Yield an object in pieces, as they come from the store."""
         with self.open(name) as file:
             while True:
-                with _explained(self.place, f"read {name}"):
+                with _explained(self.place, "read_failed", f"read {name}"):
                     data: bytes = file.read(READ_BYTES)
                 if not data:
                     return
@@ -65,16 +65,16 @@ class Folder:
             name: an object of that name is replaced.
             expected_bytes: about how large it will be at most, 0 if unknown.
         """
-        with _explained(self.place, f"write {name}"):
+        with _explained(self.place, "write_failed", f"write {name}"):
             upload = self._objects.begin(name, expected_bytes)
 
         def write(data: bytes) -> None:
-            with _explained(self.place, f"write {name}"):
+            with _explained(self.place, "write_failed", f"write {name}"):
                 upload.write(data)
 
         try:
             yield write
-            with _explained(self.place, f"write {name}"):
+            with _explained(self.place, "write_failed", f"write {name}"):
                 upload.finish()
         except BaseException:
             with suppress(Exception):  # the first error is the one to tell
@@ -83,12 +83,12 @@ class Folder:
 
     def put(self, name: str, data: bytes) -> None:
         """Write a small object in one piece; where that fails, one that stood before stays."""
-        with _explained(self.place, f"write {name}"):
+        with _explained(self.place, "write_failed", f"write {name}"):
             self._objects.put(name, data)
 
     def remove(self, name: str) -> None:
         """Remove an object if it is there."""
-        with _explained(self.place, f"remove {name}"):
+        with _explained(self.place, "remove_failed", f"remove {name}"):
             self._objects.remove(name)
 
     def clear(self, names: Iterable[str]) -> None:
@@ -180,12 +180,12 @@ def subfolders(url: str, database: str, table: QualifiedName) -> list[str]:
         ArchiveError: the store fails.
     """
     place = ArchivePlace(url, database, table, "*")
-    with _explained(place, "list"):
+    with _explained(place, "list_failed", "list"):
         return _objects(*open_store(url), table_segments(database, table)).folders()
 
 
 @contextmanager
-def _explained(place: ArchivePlace, doing: str) -> Generator[None]:
+def _explained(place: ArchivePlace, reason: str, doing: str) -> Generator[None]:
     try:
         yield
     except MaintenanceError:
@@ -196,5 +196,7 @@ def _explained(place: ArchivePlace, doing: str) -> Generator[None]:
         for secret in secrets(place.url):
             text = text.replace(secret, "…")
         raise ArchiveError(
-            f"archive {place}: can't {doing}: {text.splitlines()[0]}", retryable=True
+            f"archive {place}: can't {doing}: {text.splitlines()[0]}",
+            retryable=True,
+            reason=reason,
         ) from None

@@ -133,7 +133,9 @@ def _decompressed(folder: Folder, data: Data) -> Iterator[bytes]:
             text = reader.read(TEXT_BYTES)  # of a few stored bytes there may be gigabytes
         except zstandard.ZstdError as exc:
             raise DamagedArchiveError(
-                f"archive {folder.place}: {data.name} is damaged: {exc}", hint=DAMAGE_HINT
+                f"archive {folder.place}: {data.name} is damaged: {exc}",
+                hint=DAMAGE_HINT,
+                reason="damaged",
             ) from exc
         if not text:
             break
@@ -164,6 +166,7 @@ def _stored(folder: Folder, data: Data) -> Iterator[bytes]:
             f"archive {folder.place}: {data.name} is damaged: its sha256 is"
             f" {hashed.hexdigest()[:12]}…, wanted {data.sha256[:12]}…",
             hint=DAMAGE_HINT,
+            reason="damaged",
         )
 
 
@@ -179,4 +182,5 @@ def check_size(folder: Folder, data: Data) -> None:
         raise DamagedArchiveError(
             f"archive {folder.place}: {data.name} {found}, wanted {data.size_bytes} bytes",
             hint=DAMAGE_HINT,
+            reason="missing" if size is None else "wrong_size",
         )

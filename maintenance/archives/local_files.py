@@ -165,6 +165,7 @@ class LocalFiles:
                 f"archive folder {self._root}: {name} below it belongs to user {found.st_uid}, not"
                 " to the user that runs maintenance; nothing is read, written or dropped",
                 hint="find out who put it there; chown it if it is an archive of yours",
+                reason="another_owner",
             )
 
     def _link(self, name: str) -> ArchiveError:
@@ -173,6 +174,7 @@ class LocalFiles:
             " links are not followed, and nothing is read, written or dropped",
             hint="replace the link by what it points to; the configured folder itself may be a"
             " link",
+            reason="link",
         )
 
 

@@ -195,6 +195,7 @@ def parse_manifest(place: ArchivePlace, text: bytes) -> Manifest:
             raise ArchiveError(
                 f"archive {place}: its format is {found}, this version reads up to {FORMAT}",
                 hint="use the version of maintenance that wrote it, or a newer one",
+                reason="newer_format",
             )
         manifest = Manifest.model_validate_json(text)
     except ValidationError as exc:
@@ -218,7 +219,7 @@ def seal_of(facts: dict[str, Any], key: str | None) -> str:
 def _check_seal(place: ArchivePlace, facts: dict[str, Any]) -> None:
     found = facts.pop(SEAL, None)
     if not isinstance(found, str) or not found:
-        raise _damaged(place, "without its seal: it is not the one that was written")
+        raise _damaged(place, "without its seal: it is not the one that was written", "unsealed")
     is_keyed = found.startswith(KEYED)
     if place.key is not None and not is_keyed:
         raise ArchiveError(
@@ -233,14 +234,15 @@ def _check_seal(place: ArchivePlace, facts: dict[str, Any]) -> None:
             hint="set partitions.retention.archive.key to the key with which it was written",
         )
     if not hmac.compare_digest(found, seal_of(facts, place.key)):
-        raise _damaged(place, "altered: it is not the one that was written")
+        raise _damaged(place, "altered: it is not the one that was written", "altered")
 
 
-def _damaged(place: ArchivePlace, what: str) -> DamagedArchiveError:
+def _damaged(place: ArchivePlace, what: str, reason: str = "damaged") -> DamagedArchiveError:
     return DamagedArchiveError(
         f"archive {place}: {MANIFEST} is {what}",
         hint="nothing is written over it, nothing dropped: bring the file back from a copy of the"
         " store, or move the folder away while the partition exists, and run again",
+        reason=reason,
     )
 
 
@@ -251,4 +253,5 @@ def _check_identity(place: ArchivePlace, manifest: Manifest) -> None:
             f"archive {place}: it holds {manifest.period} of {manifest.table}"
             f" of database {manifest.database}",
             hint="two archives share a folder, or one was moved by hand",
+            reason="another_archive",
         )

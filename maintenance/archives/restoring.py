@@ -255,6 +255,7 @@ class Restorer:
                 raise ArchiveError(
                     f"{into}: the name is taken, wanted it free to restore to",
                     hint="rename or drop that table, or restore under another name (--as)",
+                    reason="name_taken",
                 )
             alone = Lock(str(into), LockMode.ACCESS_EXCLUSIVE)
             # DROP TABLE would lock all tables that its foreign keys point to at once.

@@ -122,6 +122,7 @@ def _refuse_other_table(standing: Manifest, table: TableId, place: ArchivePlace)
             f" {table.relation}; neither is touched",
             hint="restore that archive as a table of its own (maintenance restore --as), put the"
             " rows together, and move the archive away",
+            reason="another_table",
         )
 
 

@@ -59,7 +59,11 @@ def estimate_table(table: SeenTable) -> Bloat:
         return doubt
     dropped = [column for column in table.columns if column.is_dropped]
     if dropped:
-        return _unknown("rows may still hold values of dropped columns", "VACUUM FULL clears them")
+        return _unknown(
+            "dropped_columns",
+            "rows may still hold values of dropped columns",
+            "VACUUM FULL clears them",
+        )
     columns = table.columns
     width = row_width(columns)
     share = table.fill_factor / 100
@@ -99,18 +103,23 @@ def leaf_room(fill_factor: int) -> float:
 def _index_doubts(index: SeenIndex, keys: Sequence[Column]) -> Iterator[Bloat]:
     exact = "CREATE EXTENSION pgstattuple lets it be measured"
     if not index.is_plain:
-        yield _unknown("no statistics tell which rows and values it holds", exact)
+        yield _unknown(
+            "expressions_or_predicate", "no statistics tell which rows and values it holds", exact
+        )
     if any(key.length < 0 and (key.width or 0) > WIDEST_KEY for key in keys):
-        yield _unknown("its values are wide, and may be compressed or toasted", exact)
+        yield _unknown("wide_keys", "its values are wide, and may be compressed or toasted", exact)
     if index.freshness.n_dead > MOST_STALE * max(index.freshness.n_rows, 1):
         yield _unknown(
+            "dead_rows",
             f"{index.freshness.n_dead:,} dead rows of its table wait for VACUUM",
             f"VACUUM {index.table}",
         )
     if _shares_entries(index) and len(keys) > 1 and not any(_is_distinct(key) for key in keys):
-        yield _unknown("equal entries of several columns share space in it", exact)
+        yield _unknown(
+            "shared_entries", "equal entries of several columns share space in it", exact
+        )
     if _shares_entries(index) and len(keys) == 1 and _repeats_some(index, keys[0]):
-        yield _unknown("how many of its entries share space is not known", exact)
+        yield _unknown("shared_entries", "how many of its entries share space is not known", exact)
 
 
 def _repeats_some(index: SeenIndex, key: Column) -> bool:
@@ -187,9 +196,17 @@ def _toast(table: SeenTable) -> Bloat:
     if not fresh.size_bytes:
         return Bloat(Method.ESTIMATE, 0.0)
     if fresh.n_rows < 0 or _has_grown(fresh):
-        return _unknown("it was never vacuumed, or not since it changed", f"VACUUM {table.owner}")
+        return _unknown(
+            "never_vacuumed",
+            "it was never vacuumed, or not since it changed",
+            f"VACUUM {table.owner}",
+        )
     if fresh.n_dead > MOST_STALE * max(fresh.n_rows, 1):
-        return _unknown(f"{fresh.n_dead:,} dead chunks wait for VACUUM", f"VACUUM {table.owner}")
+        return _unknown(
+            "dead_rows",
+            f"{fresh.n_dead:,} dead chunks wait for VACUUM",
+            f"VACUUM {table.owner}",
+        )
     pages = fresh.n_rows / ((PAGE - PAGE_HEADER) // TOAST_ROW)
     return Bloat(Method.AT_LEAST, max(0.0, 1 - pages / max(table.size_bytes / PAGE, 1)))
 
@@ -199,23 +216,37 @@ def _doubts(fresh: Freshness, columns: Sequence[Column]) -> Iterator[Bloat]:
     if fresh.size_bytes is None:
         yield _locked()
     if not fresh.readable:
-        yield _unknown("its statistics are hidden from whoever may not read it", "GRANT SELECT")
+        yield _unknown(
+            "not_readable",
+            "its statistics are hidden from whoever may not read it",
+            "GRANT SELECT",
+        )
     if fresh.secured:
         yield _unknown(
-            "row security hides its rows, and so its statistics, from us", "ALTER ROLE … BYPASSRLS"
+            "row_security",
+            "row security hides its rows, and so its statistics, from us",
+            "ALTER ROLE … BYPASSRLS",
         )
     if fresh.n_rows < 0:
-        yield _unknown("it was never vacuumed nor analyzed", "ANALYZE")
+        yield _unknown("never_analyzed", "it was never vacuumed nor analyzed", "ANALYZE")
     if fresh.analyzed_at is None:
-        yield _unknown("the counters do not know when it was analyzed", "ANALYZE")
+        yield _unknown(
+            "analyzed_unknown", "the counters do not know when it was analyzed", "ANALYZE"
+        )
     if fresh.n_changed > MOST_STALE * max(fresh.n_rows, 1):
         yield _unknown(
-            f"{fresh.n_changed:,} of {fresh.n_rows:,.0f} rows changed since ANALYZE", "ANALYZE"
+            "rows_changed",
+            f"{fresh.n_changed:,} of {fresh.n_rows:,.0f} rows changed since ANALYZE",
+            "ANALYZE",
         )
     if _has_grown(fresh):
-        yield _unknown("its size changed since it was last counted", "ANALYZE")
+        yield _unknown("size_changed", "its size changed since it was last counted", "ANALYZE")
     if any(column.width is None and not column.is_dropped for column in columns):
-        yield _unknown("a column has no statistics that we may see", "ANALYZE, or GRANT SELECT")
+        yield _unknown(
+            "no_statistics",
+            "a column has no statistics that we may see",
+            "ANALYZE, or GRANT SELECT",
+        )
 
 
 def _has_grown(fresh: Freshness) -> bool:
@@ -227,6 +258,7 @@ def _between(one: float, other: float, *, pages: float) -> Bloat:
     low, high = sorted(1 - each / max(pages, 1) for each in (one, other))
     if high - low > WIDEST:
         return _unknown(
+            "interval_too_wide",
             f"the statistics leave {max(low, 0):.0%} to {max(high, 0):.0%} open",
             "CREATE EXTENSION pgstattuple lets it be measured",
         )
@@ -234,8 +266,8 @@ def _between(one: float, other: float, *, pages: float) -> Bloat:
 
 
 def _locked() -> Bloat:
-    return _unknown("somebody holds it in ACCESS EXCLUSIVE mode", "look again later")
+    return _unknown("locked", "somebody holds it in ACCESS EXCLUSIVE mode", "look again later")
 
 
-def _unknown(reason: str, remedy: str) -> Bloat:
-    return Bloat(Method.UNKNOWN, None, reason, remedy)
+def _unknown(reason: str, text: str, remedy: str) -> Bloat:
+    return Bloat(Method.UNKNOWN, None, text, remedy, reason)

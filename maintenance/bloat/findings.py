@@ -85,6 +85,7 @@ def missing_extension(database: str, extension: Extension) -> Iterator[Finding]:
             f"{database}/pgstattuple",
             f"{database}: bloat is only estimated: to have the worst relations measured, run"
             f" {extension.remedy}",
+            data={"statements": [extension.remedy]},
         )
 
 
@@ -127,6 +128,7 @@ def _too_empty(
             "empty_bytes": round(empty),
             "method": bloat.method.value,
             "a_week_ago": before.fraction if before else None,
+            "a_week_ago_at": f"{before.taken_at:%Y-%m-%d}" if before else None,
             **outlook.data,
         },
     )
@@ -212,7 +214,7 @@ def _unknown(database: str, unknown: Sequence[Seen], stock: Stock) -> Iterator[F
             Severity.INFO,
             str(each.relation),
             f"{_name(each)}: how much of {readable_size(each.size_bytes)} is empty is not known:"
-            f" {bloat.reason} ({bloat.remedy})",
+            f" {bloat.text} ({bloat.remedy})",
             data={
                 "size_bytes": each.size_bytes,
                 "reason": bloat.reason,

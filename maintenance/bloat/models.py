@@ -134,14 +134,16 @@ class Bloat(NamedTuple):
 
     Attributes:
         fraction: 0 to 1; None where it is unknown.
-        reason: why it is unknown.
+        text: why it is unknown, in words.
         remedy: what to do so that it becomes known.
+        reason: why it is unknown, as a short code.
     """
 
     method: Method
     fraction: float | None = None
-    reason: str = ""
+    text: str = ""
     remedy: str = ""
+    reason: str = ""
 
 
 class Past(NamedTuple):

@@ -121,12 +121,14 @@ def _refuse_full_disk(connection: Connection, name: str, row: Any, limits: Index
             f"{name}: a rebuild takes up to {readable_size(row.size_bytes)}, {readable_size(free)}"
             f" are free, and {readable_size(limits.free_disk)} are to be left",
             hint="make room, or lower indexes.preflight.free_disk",
+            reason="free_disk_low",
         )
     if free is None and row.size_bytes > limits.free_disk:
         raise MaintenanceError(
             f"{name}: a rebuild takes up to {readable_size(row.size_bytes)}, and how much is free"
             " on the server's disk can't be seen from here",
             hint="rebuild it by hand, or raise indexes.preflight.free_disk above its size",
+            reason="free_disk_unknown",
         )
 
 

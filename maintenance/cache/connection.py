@@ -69,9 +69,11 @@ def opened(url: str, limit_s: float = SESSION_LIMIT_S) -> Generator[Client]:
     except MaintenanceError:
         raise
     except (redis.AuthenticationError, redis.ResponseError) as exc:
-        raise CacheError(f"{where}: refused: {_said(exc)}") from None
+        raise CacheError(f"{where}: refused: {_said(exc)}", reason="refused") from None
     except redis.RedisError as exc:
-        raise CacheError(f"{where}: no answer: {_said(exc)}", hint=_HINT, retryable=True) from None
+        raise CacheError(
+            f"{where}: no answer: {_said(exc)}", hint=_HINT, retryable=True, reason="no_answer"
+        ) from None
     except Exception as exc:  # noqa: BLE001 - what answers nonsense breaks the driver anywhere
         raise CacheError(
             f"{where}: answered nothing that Redis would ({type(exc).__name__})", hint=_HINT

@@ -61,6 +61,7 @@ def invalidate(
                         f"{pattern!r}: not all keys looked at in {DEADLINE_S:.0f} s",
                         hint="the next run goes on",
                         retryable=True,
+                        reason="deadline",
                     )
         n_told = client.publish(CHANNEL, json.dumps(message, sort_keys=True))
     return {"keys_removed": n_removed, "subscribers": n_told}

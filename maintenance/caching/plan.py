@@ -84,5 +84,8 @@ def _unreachable(name: str, seen: SeenCache, now: datetime) -> Finding:
         Severity.WARN,
         name,
         f"{name}: {seen.error}{waiting}",
-        data={"owed": [each.object for each in seen.owed]},
+        data={
+            "owed": [each.object for each in seen.owed],
+            "owed_since": oldest.isoformat() if oldest else None,
+        },
     )

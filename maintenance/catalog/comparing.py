@@ -27,7 +27,10 @@ def oddities(
     if compared:
         parameters = {"parents": sorted(compared), "most": most}
         for row in fetch(connection, "catalog", "list_partition_oddities", parameters):
-            odd[row.parent].append(Oddity(QualifiedName(row.schema, row.name), row.what, row.warns))
+            relation = QualifiedName(row.schema, row.name)
+            statements = (row.statement,) if row.statement is not None else ()
+            oddity = Oddity(relation, row.what, row.warns, (row.reason,), statements)
+            odd[row.parent].append(oddity)
     return odd
 
 

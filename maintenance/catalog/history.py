@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Deed(NamedTuple):
@@ -25,6 +25,10 @@ class Deed(NamedTuple):
     def __str__(self) -> str:
         outcome = self.outcome or "not known, it was interrupted"
         return f"{self.kind} by run {self.run_id[:8]} on {self.at:%Y-%m-%d %H:%M} UTC ({outcome})"
+
+    def as_json(self) -> dict[str, Any]:
+        """The deed as findings carry it."""
+        return {**self._asdict(), "at": self.at.isoformat()}
 
 
 class Archived(NamedTuple):
@@ -69,11 +73,21 @@ class History:
 
     def origin(self, name: str) -> str:
         """Tell in words where what bears a name comes from, as far as the store knows."""
+        deed = self.last_deed(name)
+        return "no run of ours that made it is known" if deed is None else f"last: {deed}"
+
+    def last_deed(self, name: str) -> Deed | None:
+        """Return what a run last did to what bears a name; None where no run is known."""
         deed = self.deeds.get(name)
         # What bears the name of a table that was dropped is another one.
         if deed is None or (deed.kind == "drop_partition" and deed.outcome == "done"):
-            return "no run of ours that made it is known"
-        return f"last: {deed}"
+            return None
+        return deed
+
+    def last_action(self, name: str) -> dict[str, Any] | None:
+        """Return the last deed to what bears a name, JSON-ready."""
+        deed = self.last_deed(name)
+        return None if deed is None else deed.as_json()
 
     def interruption(self, table: str) -> str:
         """Tell in words which run left something of a table behind, as far as the store knows."""

@@ -207,12 +207,15 @@ class OwnerCode(NamedTuple):
 class Oddity(NamedTuple):
     """A partition, or an index of the parent, and in words what it has otherwise than others.
 
-    `warns` where somebody should do something about it.
+    `warns` where somebody should do something about it; `reasons` are short codes for it, where
+    there are any, and `statements` put it right where some do.
     """
 
     relation: QualifiedName
     what: str
     warns: bool = False
+    reasons: tuple[str, ...] = ()
+    statements: tuple[str, ...] = ()
 
 
 class OwnObject(NamedTuple):

@@ -49,6 +49,13 @@ class Branch(NamedTuple):
     n_statistics: int = 0
 
 
+class Fault(NamedTuple):
+    """What is wrong with a tree, or otherwise than in others: a short code, and in words."""
+
+    reason: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Tree:
     """A partition that is partitioned itself.
@@ -106,7 +113,13 @@ class Tree:
 
     @property
     def obstacle(self) -> str | None:
-        """In words, why it can't be detached or dropped without loss, if so.
+        """In words, why it can't be detached or dropped without loss, if so."""
+        fault = self.fault
+        return None if fault is None else fault.text
+
+    @property
+    def fault(self) -> Fault | None:
+        """Why it can't be detached or dropped without loss, if so.
 
         From 17 on PostgreSQL takes the identity away from every table of a tree that is detached,
         and fails where one has none; a concurrent detach then can't be ended any more.
@@ -114,13 +127,14 @@ class Tree:
         identity_of = {branch.oid: branch.identity for branch in self.branches}
         for branch in self.below:
             if branch.detach_pending:
-                return f"{branch.relation} is half detached from it"
+                return Fault("detach_pending", f"{branch.relation} is half detached from it")
             if branch.kind not in ("r", "p"):
-                return f"{branch.relation} is no table of this database"
+                return Fault("foreign", f"{branch.relation} is no table of this database")
             if branch.identity != identity_of.get(branch.parent or 0):
-                return (
+                return Fault(
+                    "identity_lacking",
                     f"{branch.relation} lacks the identity columns of its parent, and PostgreSQL"
-                    " detaches no such tree: detach it from there and attach it again"
+                    " detaches no such tree: detach it from there and attach it again",
                 )
         return None
 

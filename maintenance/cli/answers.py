@@ -89,11 +89,12 @@ def _named(policy: Policy) -> set[QualifiedName]:
 
 
 def error_json(error: MaintenanceError) -> dict[str, Any]:
-    """An error as the command line prints it: message, hint, and a policy's problems."""
+    """An error as the command line prints it: message, hint, reason, and a policy's problems."""
     problems = error.problems if isinstance(error, PolicyError) else ()
     return {
         "message": str(error),
         "hint": error.hint,
+        "reason": error.reason,
         "exit_code": error.exit_code,
         "problems": [
             {

@@ -67,6 +67,7 @@ class Cluster:
             raise MaintenanceError(
                 f"data folder {self.home}: found other files, wanted a cluster of ours or nothing",
                 hint="name another folder; this one is left as it is",
+                reason="other_files",
             )
         return False
 
@@ -121,6 +122,7 @@ class Cluster:
                 f"data folder {self.home}: found in use by process {holder}, wanted it free",
                 hint="stop that process, or name another folder",
                 retryable=True,
+                reason="in_use",
             ) from exc
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())

@@ -60,7 +60,10 @@ class PostgresServer:
 
     def __post_init__(self) -> None:
         if not (self.binaries / "initdb").exists():
-            raise MaintenanceError(f"folder {self.binaries}: found no initdb, wanted PostgreSQL's")
+            raise MaintenanceError(
+                f"folder {self.binaries}: found no initdb, wanted PostgreSQL's",
+                reason="no_programs",
+            )
         account = server_account()
         self.binaries = reachable_programs(self.binaries.absolute(), account)
         self.data = self.data.absolute()
@@ -117,6 +120,7 @@ class PostgresServer:
             raise MaintenanceError(
                 f"data folder {self.data}: found PostgreSQL {self.major}, wanted {programs}",
                 hint=f"start it with the programs of {self.major}, or name another folder",
+                reason="other_version",
             )
 
     def start(self) -> None:

@@ -55,7 +55,9 @@ class Service:
         while not ready():
             self.check_alive()
             if time.monotonic() > deadline:
-                raise self._error(f"found not ready after {limit_s:.0f} s, wanted an answer")
+                raise self._error(
+                    f"found not ready after {limit_s:.0f} s, wanted an answer", "not_ready"
+                )
             time.sleep(_POLL_S)
 
     def check_alive(self) -> None:
@@ -65,7 +67,7 @@ class Service:
             MaintenanceError: it has; with the end of its log.
         """
         if self._run is None or self._run.poll() is not None:
-            raise self._error("found ended, wanted running")
+            raise self._error("found ended, wanted running", "ended")
 
     def ask_to_stop(self) -> None:
         """Begin to stop it; `stop` waits for the end."""
@@ -113,7 +115,9 @@ class Service:
     def _session_file(self) -> Path:
         return self.log.with_suffix(".session")
 
-    def _error(self, what: str) -> MaintenanceError:
+    def _error(self, what: str, reason: str) -> MaintenanceError:
         text = Text.from_ansi(self.log.read_text(errors="replace").strip()).plain
         lines = "\n".join(text.splitlines()[-_LAST_LINES:])
-        return MaintenanceError(f"{self.name}: {what}\n{lines}", hint=f"its log: {self.log}")
+        return MaintenanceError(
+            f"{self.name}: {what}\n{lines}", hint=f"its log: {self.log}", reason=reason
+        )

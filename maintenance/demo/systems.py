@@ -101,6 +101,7 @@ def load(folder: Path) -> list[Policy]:
             raise UsageError(
                 f"{policy.path}: database.url: found a literal, wanted {{env: VARIABLE}}",
                 hint="the demo works on databases of its own alone",
+                reason="literal_url",
             )
     return policies
 

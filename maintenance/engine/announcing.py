@@ -38,13 +38,13 @@ def announce(bench: Workbench, object_: str) -> Mapping[str, Any]:
     """Tell the cache what it is owed of an object; one that can't be told is owed on.
 
     Returns:
-        What was done, for the action's detail: `keys_removed` and `subscribers`; or `owed`,
-        with the reason. Empty where nothing is owed.
+        What was done, for the action's detail: `keys_removed` and `subscribers`; or `owed`, why
+        it is owed on, and the `reason` as a short code. Empty where nothing is owed.
     """
     try:
         return tell(bench, object_)
     except CacheError as exc:
-        return {"owed": str(exc)}
+        return {"owed": str(exc), "reason": exc.reason}
 
 
 def tell(bench: Workbench, object_: str) -> Mapping[str, Any]:

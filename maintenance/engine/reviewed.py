@@ -63,6 +63,7 @@ def read_reviewed(text: str, source: str) -> ReviewedPlan:
         raise UsageError(
             f"{source}: {change} since it was saved; nothing was done",
             hint="plan and review again: maintenance plan --out FILE",
+            reason="altered",
         )
     return ReviewedPlan(
         document["database"],

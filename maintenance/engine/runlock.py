@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from maintenance.engine.ladder import Progress
 from maintenance.errors import LockNotAcquiredError
@@ -46,6 +47,7 @@ def exclusive_run(
             raise LockNotAcquiredError(
                 f"another run is at work on this database: {holder}",
                 hint=f"it did not finish within {give_up_after}; {holder.remedy}",
+                holder=holder.as_json(),
             )
         if not announced:
             progress(f"waiting for another run to finish: {holder}")
@@ -69,23 +71,45 @@ class Holder:
 
     Attributes:
         pid: of its server process; None where it has gone by now.
-        who: its role, name, address and state.
+        who: its role, name, address and state, in words.
+        application, client, state, since: the same as facts, as `pg_stat_activity` has them.
         is_silent: whether it has done nothing for longer than a run in order does.
     """
 
     pid: int | None = None
     who: str = "gone by now"
     is_silent: bool = False
+    application: str | None = None
+    client: str | None = None
+    state: str | None = None
+    since: datetime | None = None
 
     def __str__(self) -> str:
         return self.who
 
+    def as_json(self) -> dict[str, Any]:
+        """The facts of it, for the data of a finding."""
+        return {
+            "pid": self.pid,
+            "application": self.application,
+            "client": self.client,
+            "state": self.state,
+            "since": self.since.isoformat() if self.since is not None else None,
+            "is_silent": self.is_silent,
+            "statement": self.statement,
+        }
+
+    @property
+    def statement(self) -> str | None:
+        """The statement that ends it; None where it has gone by now."""
+        return f"SELECT pg_terminate_backend({self.pid})" if self.pid is not None else None
+
     @property
     def remedy(self) -> str:
         """What to do about it."""
-        if self.pid is None:
+        end = self.statement
+        if end is None:
             return "run this again"
-        end = f"SELECT pg_terminate_backend({self.pid})"
         if self.is_silent:
             return f"its client may be gone: if no such run is alive at that address, run {end}"
         return f"wait for it, or end it: {end}"
@@ -100,4 +124,12 @@ def _holder(connection: Connection, key: int) -> Holder:
     idle_s = row.idle_s if (row.state or "").startswith("idle") and row.idle_s else 0.0
     state = f", {row.state}" + (f" for {idle_s:.0f} s" if idle_s >= 1 else "") if row.state else ""
     who = f"pid {row.pid} ({row.role}, {row.application}) from {row.client}{since}{state}"
-    return Holder(row.pid, who, idle_s >= SILENT_S)
+    return Holder(
+        row.pid,
+        who,
+        idle_s >= SILENT_S,
+        application=row.application,
+        client=row.client,
+        state=row.state,
+        since=row.since,
+    )

@@ -42,7 +42,7 @@ def findings(policy: Policy, limits: IndexesPolicy, seen: Seen, now: datetime) -
 def _finding(verdict: Verdict, limits: IndexesPolicy, seen: Seen) -> Finding:
     why = reason(verdict, limits, seen)
     name = str(verdict.tree.root.relation)
-    data = _data(verdict, seen)
+    data: dict[str, Any] = {**_data(verdict, seen), "reason": why.code}
     size = readable_size(data["size_bytes"])
     cost = f"{size}, {data['writes_per_day']:,.0f} entries written a day"
     keep = verdict.charge in {Charge.PREDICATE_IN_KEY, Charge.WIDE_KEY}

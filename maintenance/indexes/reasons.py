@@ -13,11 +13,12 @@ _REINDEX_LEFTOVERS = ("_ccnew", "_ccold")
 
 
 class Reason(NamedTuple):
-    """What a verdict rests on."""
+    """What a verdict rests on; `code` where one charge has several reasons."""
 
     text: str
     value: float | None = None
     threshold: float | None = None
+    code: str | None = None
 
 
 def reason(verdict: Verdict, limits: IndexesPolicy, seen: Seen) -> Reason:
@@ -28,12 +29,14 @@ def reason(verdict: Verdict, limits: IndexesPolicy, seen: Seen) -> Reason:
 def _invalid(verdict: Verdict, _limits: IndexesPolicy, _seen: Seen) -> Reason:
     index = verdict.tree.root
     if index.is_partitioned:
-        return Reason("invalid: partitions lack their part of it; build and attach those")
+        text = "invalid: partitions lack their part of it; build and attach those"
+        return Reason(text, code="parts_lacking")
     if index.relation.name.rstrip("0123456789").endswith(_REINDEX_LEFTOVERS):
         text = "invalid, left by a REINDEX CONCURRENTLY that did not end; written and never read"
-        return Reason(text)
+        return Reason(text, code="reindex_leftover")
     also = ", and may keep rows apart all the same" if index.is_unique else ""
-    return Reason(f"invalid: its build did not end; written and never read{also}")
+    text = f"invalid: its build did not end; written and never read{also}"
+    return Reason(text, code="build_incomplete")
 
 
 def _duplicate(verdict: Verdict, _limits: IndexesPolicy, _seen: Seen) -> Reason:

@@ -47,4 +47,4 @@ def witnesses(
     answers = ask_replicas(
         connection, policy, environ, "indexes", lambda replica: read_usage(replica, time_cap)
     )
-    return primary, *(Witness(a.name, a.told, silence=a.silence) for a in answers)
+    return primary, *(Witness(a.name, a.told, silence=a.silence, reason=a.reason) for a in answers)

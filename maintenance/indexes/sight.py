@@ -47,6 +47,7 @@ def _unreachable(policy: Policy, witness: Witness) -> Finding:
         name,
         f"{name}: {witness.silence}; as long as nobody knows what is read there, no index is"
         " called unused",
+        data={"reason": witness.reason},
     )
 
 
@@ -92,6 +93,7 @@ def _hidden(database: str, limits: IndexesPolicy, seen: Seen) -> Iterator[Findin
         threshold=0,
         data={
             "grants": grants,
+            "tables": sorted(str(table.relation) for table in tables.values()),
             UNKNOWN: {kind.value: _at_most(names) for kind in _BY_STATISTICS},
         },
     )
@@ -119,7 +121,7 @@ def _unproven(policy: Policy, limits: IndexesPolicy, seen: Seen, now: datetime) 
     days = limits.unused.window.days
     starts = [witness.watched_since or now for witness in seen.witnesses]
     watched = round((now - max(starts)).total_seconds() / _DAY_S, 1)
-    gaps = "".join(f"; {server}: {gap}" for server, gap in seen.judgement.gaps)
+    gaps = "".join(f"; {server}: {gap.text}" for server, gap in seen.judgement.gaps)
     found = sorted(str(index.relation) for index in seen.judgement.unproven)
     return Finding(
         FindingKind.INDEX_EVIDENCE_INSUFFICIENT,
@@ -132,7 +134,8 @@ def _unproven(policy: Policy, limits: IndexesPolicy, seen: Seen, now: datetime) 
         data={
             "indexes": found[:_MOST_NAMED],
             "n_indexes": len(found),
-            "gaps": dict(seen.judgement.gaps),
+            "gaps": {server: gap.text for server, gap in seen.judgement.gaps},
+            "reasons": {server: gap.reason for server, gap in seen.judgement.gaps},
             # an alert on one of them stays until somebody knows better
             UNKNOWN: {FindingKind.INDEX_UNUSED.value: _at_most(found)},
         },

@@ -65,6 +65,13 @@ class Baseline:
     scans: Mapping[int, int]
 
 
+class Gap(NamedTuple):
+    """Why a server can't tell what happened: a short code, and in words."""
+
+    reason: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Witness:
     """One server of the cluster, and what it can tell.
@@ -75,6 +82,7 @@ class Witness:
         baseline: None where nobody looked before the window began.
         watched_since: the oldest look of this epoch; None without one.
         silence: why there is no usage.
+        reason: the code of that error, where it has one.
     """
 
     name: str
@@ -82,24 +90,23 @@ class Witness:
     baseline: Baseline | None = None
     watched_since: datetime | None = None
     silence: str = ""
+    reason: str = ""
 
-    def gap(self, since: datetime) -> str | None:
+    def gap(self, since: datetime) -> Gap | None:
         """Say why this server can't tell what happened since then; None if it can."""
         if self.usage is None:
-            return self.silence or "it can't be reached"
+            return Gap("unreachable", self.silence or "it can't be reached")
         if not self.usage.is_counting:
-            return "track_counts is off"
+            return Gap("track_counts_off", "track_counts is off")
         if self.baseline is not None:
-            same = self.baseline.epoch == self.usage.epoch
-            return (
-                None
-                if same
-                else f"its counters were emptied since {self.baseline.taken_at:%Y-%m-%d}"
-            )
+            text = f"its counters were emptied since {self.baseline.taken_at:%Y-%m-%d}"
+            is_same = self.baseline.epoch == self.usage.epoch
+            return None if is_same else Gap("counters_reset", text)
         if self.usage.epoch.timeline > 1:
-            return "it was promoted, nobody knows when"
+            return Gap("promoted", "it was promoted, nobody knows when")
         began = self.usage.epoch.began_at
-        return None if began <= since else f"its counters began on {began:%Y-%m-%d}"
+        text = f"its counters began on {began:%Y-%m-%d}"
+        return None if began <= since else Gap("counters_young", text)
 
     def scans_at_most(self, oid: int, since: datetime) -> int | None:
         """Count an index's scans since then; rather too many, and None where nobody knows."""

@@ -11,7 +11,7 @@ from maintenance.indexes.models import Catalog, ForeignKey, Index, Table
 from maintenance.indexes.redundancy import Redundancy, redundancies
 from maintenance.indexes.suspects import constant_keys, has_few_values, is_wide
 from maintenance.indexes.trees import Tree, trees
-from maintenance.indexes.usage import Evidence, Witness, evidence
+from maintenance.indexes.usage import Evidence, Gap, Witness, evidence
 from maintenance.policy.health import IndexesPolicy
 from maintenance.sizes import PAGE_BYTES
 
@@ -61,7 +61,7 @@ class Judgement:
     since: datetime
     verdicts: tuple[Verdict, ...] = ()
     unproven: tuple[Index, ...] = ()
-    gaps: tuple[tuple[str, str], ...] = ()
+    gaps: tuple[tuple[str, Gap], ...] = ()
     unindexed: tuple[ForeignKey, ...] = ()
 
 

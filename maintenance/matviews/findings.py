@@ -47,20 +47,24 @@ def _of_view(
         membership = right_to_act(
             view.owner, seen.role, seen.superusers, f"MATERIALIZED VIEW {view.name}"
         )
+        maintain = f"GRANT MAINTAIN ON {view.name} TO {quote(seen.role)}"
         yield _finding(
             FindingKind.PRIVILEGE_MISSING,
             Severity.ERROR,
             view.name,
             f"belongs to {view.owner}, and {seen.role} may not refresh it: {membership}; from"
-            f" PostgreSQL 17 on GRANT MAINTAIN ON {view.name} TO {quote(seen.role)} suffices",
+            f" PostgreSQL 17 on {maintain} suffices",
+            data={"grants": [membership], "suffices_from_17": maintain},
         )
     elif not view.lends:
+        grant = f"GRANT TEMPORARY ON DATABASE {quote(seen.database)} TO {quote(view.owner)}"
         yield _finding(
             FindingKind.PRIVILEGE_MISSING,
             Severity.ERROR,
             view.name,
             f"can't be refreshed concurrently, because its owner {view.owner} may make no temporary"
-            f" table: GRANT TEMPORARY ON DATABASE {quote(seen.database)} TO {quote(view.owner)}",
+            f" table: {grant}",
+            data={"grants": [grant]},
         )
     yield from _index(section, view)
     yield from _drift(section, view, seen)
@@ -199,20 +203,26 @@ def _missing(section: MatviewPolicy, view: Matview | None, seen: Seen) -> Findin
     definition = seen.definitions.get(section.name)
     ownership = seen.ownership.get(section.name)
     severity = Severity.ERROR
+    error: str | None = None
     if view is not None:
+        reason = "name_taken"
         text = "is no materialized view, but something else bears its name"
     elif definition is not None and definition.refused:
-        text = f"does not exist, and the server refuses its file: {definition.refused}"
+        reason, error = "query_refused", definition.refused
+        text = f"does not exist, and the server refuses its file: {error}"
     elif definition is not None and ownership is not None and ownership.refused is not None:
-        reason = ownership.refused.removeprefix(f"{section.name}: ")
-        text = f"does not exist, and can't be created: {reason}"
+        reason, error = "not_creatable", ownership.refused.removeprefix(f"{section.name}: ")
+        text = f"does not exist, and can't be created: {error}"
     elif definition is not None:
-        severity, text = Severity.WARN, "does not exist; the next run creates it from its file"
+        severity, reason = Severity.WARN, "not_created_yet"
+        text = "does not exist; the next run creates it from its file"
     else:
+        reason = "undeclared"
         near = seen.near.get(section.name, ())
         guess = f"; did you mean {', '.join(near)}?" if near else ""
         text = f"does not exist, and no definition of it is declared{guess}"
-    return _finding(FindingKind.MATVIEW_MISSING, severity, section.name, text)
+    data: dict[str, object] = {"reason": reason, "error": error}
+    return _finding(FindingKind.MATVIEW_MISSING, severity, section.name, text, data=data)
 
 
 def _circle(name: QualifiedName, circular: frozenset[QualifiedName]) -> Finding:

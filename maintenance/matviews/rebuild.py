@@ -95,6 +95,7 @@ def _dependents(connection: Connection, view: QualifiedName, oid: int) -> list[t
             f"{view}: not rebuilt, since what depends on it can't be carried over:"
             f" {', '.join(stuck)}",
             hint="drop that first and make it anew afterwards; a plain view would be carried",
+            reason="dependents",
         )
     return [(row.relation, row.statement) for row in rows]
 

@@ -25,7 +25,7 @@ def _coming(policy: Policy, tables: Sequence[TableInventory], now: datetime) -> 
         at = next_tick(schedules.monthly, now)
         yield from (_ahead(section, at) for section in policy.partitions)
     if any(section.retention for section in policy.partitions):
-        yield Coming(next_tick(schedules.retention, now), _retired(tables))
+        yield _retired(next_tick(schedules.retention, now), tables)
     if policy.indexes is not None:
         yield Coming(next_tick(schedules.weekly, now), "review the use of indexes")
 
@@ -42,9 +42,9 @@ def _ahead(section: PartitionPolicy, at: datetime) -> Coming:
     return Coming(at, f"partitions of {section.table} up to {horizon(section, at)}")
 
 
-def _retired(tables: Sequence[TableInventory]) -> str:
+def _retired(at: datetime, tables: Sequence[TableInventory]) -> Coming:
     """Tell what has expired by now; more may have by then."""
     gone = [each for table in tables for each in table.partitions if each.retention == "expired"]
     size = readable_size(sum(each.size_bytes for each in gone))
     some = f"{len(gone)} have expired by now, {size}" if gone else "none has expired by now"
-    return f"retire expired partitions: {some}"
+    return Coming(at, f"retire expired partitions: {some}", len(gone))

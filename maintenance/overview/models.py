@@ -31,10 +31,15 @@ class Emptiness(NamedTuple):
 
 
 class Coming(NamedTuple):
-    """Something that a schedule will do."""
+    """Something that a schedule will do.
+
+    Attributes:
+        n_expired: how many partitions have expired by now; None where it retires none.
+    """
 
     at: datetime
     what: str
+    n_expired: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

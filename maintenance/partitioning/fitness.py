@@ -73,6 +73,7 @@ def _reasons(
             FindingKind.NOT_PARTITIONED,
             f"found {_KINDS.get(table.kind, 'something else')},"
             f" wanted a table partitioned by RANGE ({quote(policy.column)})",
+            data={"relkind": table.kind},
         )
     yield from _key_reasons(policy, table)
     yield from _bound_reasons(policy, table, now)
@@ -95,14 +96,20 @@ def _key_reasons(policy: PartitionPolicy, table: Table) -> Iterator[Finding]:
             policy,
             FindingKind.PARTITION_KEY_MISMATCH,
             f"is partitioned by {_key_text(table)}, wanted RANGE ({quote(policy.column)})",
+            data={
+                "reason": "other_key",
+                "strategy": _strategy(table),
+                "columns": list(table.key_columns),
+            },
         )
     if column.type not in types_of(policy.encoding):
-        wanted = ", ".join(sorted(types_of(policy.encoding)))
+        wanted = sorted(types_of(policy.encoding))
         yield _finding(
             policy,
             FindingKind.PARTITION_KEY_MISMATCH,
-            f"its key {quote(column.name)} is of type {column.type}, wanted {wanted}"
+            f"its key {quote(column.name)} is of type {column.type}, wanted {', '.join(wanted)}"
             f" for encoding {policy.encoding.value}",
+            data={"reason": "other_type", "type": column.type, "wanted": wanted},
         )
 
 
@@ -127,21 +134,25 @@ def _privilege_reasons(policy: PartitionPolicy, table: Table, server: Server) ->
             policy,
             FindingKind.PRIVILEGE_MISSING,
             f"is owned by {owner}, and {role} is no member of that role: {right}",
+            data={"grants": [right]},
         )
     if not table.lends:
+        grant = f"GRANT TEMPORARY ON DATABASE {quote(server.database)} TO {owner}"
         yield _finding(
             policy,
             FindingKind.PRIVILEGE_MISSING,
             f"what is done to it runs with the rights of its owner {owner}, by way of a temporary"
-            f" function: GRANT TEMPORARY ON DATABASE {quote(server.database)} TO {owner}",
+            f" function: {grant}",
+            data={"grants": [grant]},
         )
     if not table.creatable or (not table.owner_creates and table.code is not None):
         schema = quote(table.relation.schema)
+        grant = f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}, {owner}"
         yield _finding(
             policy,
             FindingKind.PRIVILEGE_MISSING,
-            f"no partition can be created beside it:"
-            f" GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}, {owner}",
+            f"no partition can be created beside it: {grant}",
+            data={"grants": [grant]},
         )
 
 
@@ -173,7 +184,11 @@ def _absent(policy: PartitionPolicy, snapshot: Snapshot) -> Finding:
 
 def _key_text(table: Table) -> str:
     columns = ", ".join(quote(c) if c is not None else "an expression" for c in table.key_columns)
-    return f"{_STRATEGIES.get(table.key_strategy or '', 'RANGE')} ({columns})"
+    return f"{_strategy(table)} ({columns})"
+
+
+def _strategy(table: Table) -> str:
+    return _STRATEGIES.get(table.key_strategy or "", "RANGE")
 
 
 def _did_you_mean(near: list[str]) -> str:

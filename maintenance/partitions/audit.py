@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from maintenance.catalog.models import Child, Grant, Oddity, Partition, Properties, Table
+from maintenance.catalog.trees import Fault
 from maintenance.ddl.children import change_properties, lacking_targets
 from maintenance.ddl.guards import empty, still_attached
 from maintenance.ddl.locking import take
@@ -40,21 +41,28 @@ class Drift:
     """One partition that differs from its parent.
 
     Attributes:
-        lacks: in words, what it has otherwise; mended by `repairs`.
+        lacks: what it has otherwise; mended by `repairs`.
         beyond: rights that only the partition gives, targets that somebody chose for it.
         by_hand: what it lacks and no statement of ours can give it.
-        told: in words, what it has otherwise and somebody should decide about.
+        told: what it has otherwise and somebody should decide about.
+        advice: statements that put right what is told, if that is wanted.
         wanted: what it is to have; as it has it, where it is not mended.
         policies: statements that give it its parent's policies.
     """
 
     child: QualifiedName
-    lacks: tuple[str, ...]
-    beyond: tuple[str, ...]
-    by_hand: tuple[str, ...] = ()
-    told: tuple[str, ...] = ()
+    lacks: tuple[Fault, ...]
+    beyond: tuple[Fault, ...]
+    by_hand: tuple[Fault, ...] = ()
+    told: tuple[Fault, ...] = ()
+    advice: tuple[str, ...] = ()
     wanted: Properties | None = None
     policies: tuple[str, ...] = ()
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """All that it has otherwise."""
+        return self.lacks + self.by_hand + self.told + self.beyond
 
 
 def drifts(table: Table, sharing: Sharing = NOTHING_SHARED) -> list[Drift]:
@@ -91,7 +99,7 @@ def repairs(table: Table, found: Sequence[Drift]) -> Iterator[Action]:
                 object=str(drift.child),
                 table=str(table.relation),
                 steps=tuple(steps),
-                reason=f"differs from its parent: {', '.join(drift.lacks)}",
+                reason=f"differs from its parent: {', '.join(fault.text for fault in drift.lacks)}",
             )
 
 
@@ -188,7 +196,13 @@ def drift_finding(
         threshold=0,
         data={
             "partitions": [str(child) for child in words],
-            "statements": [s for each in sharing.lacking for s in _statements(table, each)],
+            "reason": siblings.fault.reason if siblings.fault is not None else None,
+            "reasons": _reasons(table.oddities, found),
+            "statements": [
+                *(s for each in sharing.lacking for s in _statements(table, each)),
+                *(s for each in table.oddities for s in each.statements),
+                *(s for drift in found for s in drift.advice),
+            ],
         },
     )
 
@@ -196,7 +210,8 @@ def drift_finding(
 def _lacks(table: Table, each: Lacking) -> Oddity:
     why = f"; not added by itself: {each.object.obstacle}" if each.object.obstacle else ""
     what = f"lacks {_what(each)} of its siblings: {'; '.join(_statements(table, each))}{why}"
-    return Oddity(each.relation, what, warns=each.object.kind not in MINOR)
+    reason = f"{each.object.kind.replace(' ', '_')}_lacking"
+    return Oddity(each.relation, what, each.object.kind not in MINOR, (reason,))
 
 
 def _statements(table: Table, each: Lacking) -> tuple[str, ...]:
@@ -213,43 +228,62 @@ def _differences(table: Table, found: Sequence[Drift]) -> dict[QualifiedName, li
     """Return in words what each partition has otherwise, those that can be mended first."""
     words: dict[QualifiedName, list[str]] = defaultdict(list)
     for drift in sorted(found, key=lambda drift: not drift.lacks):
-        words[drift.child] += drift.lacks + drift.by_hand + drift.told + drift.beyond
+        words[drift.child] += [fault.text for fault in drift.faults]
     for odd in table.oddities:
         words[odd.relation].append(odd.what)
     return words
+
+
+def _reasons(oddities: Sequence[Oddity], found: Sequence[Drift]) -> dict[str, list[str]]:
+    """Return by partition the codes of what it has otherwise, as far as there are any."""
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for drift in found:
+        reasons[str(drift.child)].extend(fault.reason for fault in drift.faults)
+    for odd in oddities:
+        if odd.reasons:
+            reasons[str(odd.relation)].extend(odd.reasons)
+    return dict(reasons)
 
 
 def _compare(wanted: Properties, table: Table, child: Child) -> Drift:
     actual = child.properties
     security = _row_security(wanted, table, child)
     wanted = replace(wanted, row_security=security.on, force_row_security=security.force)
-    lacks: list[str] = []
+    lacks: list[Fault] = []
     if not security.on and table.properties.row_security:
         # rights on it would lead past the policies of its parent
         wanted = replace(wanted, grants=actual.grants)
     if actual.owner != wanted.owner:
-        lacks.append(f"owner {actual.owner}, wanted {wanted.owner}")
-    lacks += [f"lacks {_words(grant)}" for grant in wanted.grants if grant not in actual.grants]
+        lacks.append(Fault("owner", f"owner {actual.owner}, wanted {wanted.owner}"))
+    lacks += [
+        Fault("rights_lacking", f"lacks {_words(grant)}")
+        for grant in wanted.grants
+        if grant not in actual.grants
+    ]
     if (actual.row_security, actual.force_row_security) != (
         wanted.row_security,
         wanted.force_row_security,
     ):
-        lacks.append("row security")
-    by_hand: list[str] = []
+        lacks.append(Fault("row_security", "row security"))
+    by_hand: list[Fault] = []
     if actual.replica_identity != wanted.replica_identity:
         if wanted.replica_identity == "i":
             # Which of its indexes that would be, if it has it at all, only the server knows.
             set_it = f"ALTER TABLE {child.relation} REPLICA IDENTITY USING INDEX …"
-            by_hand.append(f"replica identity, its parent's is by an index: {set_it}")
+            what = f"replica identity, its parent's is by an index: {set_it}"
+            by_hand.append(Fault("replica_identity", what))
         else:
-            lacks.append("replica identity")
+            lacks.append(Fault("replica_identity", "replica identity"))
     lacks += [
-        f"statistics target of {quote(target.column)}, wanted {target.value}"
+        Fault(
+            "statistics_target",
+            f"statistics target of {quote(target.column)}, wanted {target.value}",
+        )
         for target in lacking_targets(actual, wanted)
     ]
     # A parent's rights cover a partition read through it; its owner needs none of its own.
     beyond = [
-        f"also {_words(grant)}"
+        Fault("rights_beyond", f"also {_words(grant)}")
         for grant in actual.grants
         if grant not in wanted.grants and grant.grantee != wanted.owner
     ]
@@ -262,6 +296,7 @@ def _compare(wanted: Properties, table: Table, child: Child) -> Drift:
         tuple(beyond),
         tuple(by_hand),
         security.told,
+        security.advice,
         wanted,
         security.policies,
     )
@@ -273,7 +308,8 @@ class _RowSecurity(NamedTuple):
     on: bool
     force: bool
     policies: tuple[str, ...] = ()
-    told: tuple[str, ...] = ()
+    told: tuple[Fault, ...] = ()
+    advice: tuple[str, ...] = ()
 
 
 def _row_security(wanted: Properties, table: Table, child: Child) -> _RowSecurity:
@@ -294,11 +330,11 @@ def _row_security(wanted: Properties, table: Table, child: Child) -> _RowSecurit
     objects = table.objects.get(child.oid)
     own = [each for each in objects or () if each.kind == "policy"]
     if objects is None or table.oid not in table.objects:
-        return as_it_is._replace(told=("row security, and its policies could not be read",))
+        what = "row security, and its policies could not be read"
+        return as_it_is._replace(told=(Fault("policies_unreadable", what),))
     if not wanted.row_security and own:
-        return as_it_is._replace(
-            told=("row security with policies of its own, its parent has none",)
-        )
+        what = "row security with policies of its own, its parent has none"
+        return as_it_is._replace(told=(Fault("policies_of_its_own", what),))
     definitions = {each.parts for each in own}
     lacking = [each for each in table.policies if each.parts not in definitions]
     owner = table.properties.owner
@@ -312,26 +348,26 @@ def _row_security(wanted: Properties, table: Table, child: Child) -> _RowSecurit
     named = {each.name for each in own}.intersection(each.name for each in lacking)
     if named:
         other = ", ".join(sorted(map(quote, named)))
-        return as_it_is._replace(told=(f"row security, and its policies {other} differ",))
+        what = f"row security, and its policies {other} differ"
+        return as_it_is._replace(told=(Fault("policies_differ", what),))
     if turned_on and readers:
-        statement = "; ".join(
-            (*policies, f"ALTER TABLE {child.relation} ENABLE ROW LEVEL SECURITY")
-        )
-        told = (
+        advice = (*policies, f"ALTER TABLE {child.relation} ENABLE ROW LEVEL SECURITY")
+        what = (
             f"no row security, and {', '.join(readers)} may read it by name past the policies of"
-            f" its parent; if that is not meant: {statement}"
+            f" its parent; if that is not meant: {'; '.join(advice)}"
         )
-        return as_it_is._replace(told=(told,))
+        return as_it_is._replace(told=(Fault("read_by_name", what),), advice=advice)
     return _RowSecurity(*flags, policies=policies if turned_on else ())
 
 
-def _security_of_default(parent: Properties, own: _RowSecurity) -> Iterator[str]:
+def _security_of_default(parent: Properties, own: _RowSecurity) -> Iterator[Fault]:
     if own.on and not parent.row_security:
-        yield "row security of its own, its parent has none"
+        yield Fault("row_security_of_its_own", "row security of its own, its parent has none")
     elif own.on and parent.force_row_security and not own.force:
-        yield (
+        yield Fault(
+            "row_security_unforced",
             "row security that is not forced as its parent's is: its rows would be hidden from us;"
-            " a run whose role has BYPASSRLS forces it"
+            " a run whose role has BYPASSRLS forces it",
         )
 
 
@@ -339,13 +375,14 @@ def _is_of_default(table: Table, child: Child) -> bool:
     return table.default is not None and child.oid in table.default.whole.oids
 
 
-def _other_targets(actual: Properties, wanted: Properties) -> Iterator[str]:
+def _other_targets(actual: Properties, wanted: Properties) -> Iterator[Fault]:
     by_column = {target.column: target.value for target in wanted.targets}
     for column, _, value in actual.targets:
         if value != by_column.get(column, value):
-            yield (
+            yield Fault(
+                "statistics_target",
                 f"statistics target {value} of column {quote(column)},"
-                f" its parent has {by_column[column]}"
+                f" its parent has {by_column[column]}",
             )
 
 

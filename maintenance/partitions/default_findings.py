@@ -30,6 +30,8 @@ def default_finding(outlook: Outlook, remedy: Remedy, history: History) -> Itera
         rate = _rate(outlook, holding, history)
         text += _growth_text(holding, rate, remedy)
         data |= _data(holding) | _impact(outlook, holding, rate)
+    if isinstance(remedy, Stuck):
+        data |= {"reason": remedy.reason, "by": [str(each) for each in remedy.by]}
     yield Finding(
         FindingKind.DEFAULT_PARTITION_ROWS,
         Severity.WARN,
@@ -63,8 +65,8 @@ def _outlook_text(outlook: Outlook, remedy: Remedy) -> str:
         case Drain(slots):
             keys = [slot.key for slot in slots]
             return f"; {_listed(keys)} are copied into partitions of their own"
-        case Stuck(reason):
-            return f"; they stay: {reason}"
+        case Stuck(text=text):
+            return f"; they stay: {text}"
         case None:
             window = outlook.window
             span = f"{window[0].period} to {window[-1].period}"

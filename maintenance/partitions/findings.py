@@ -70,6 +70,7 @@ def _horizon_short(outlook: Outlook, first: tuple[datetime, datetime]) -> Findin
         threshold=outlook.policy.premake,
         data={
             "impact": impact,
+            "has_default": has_default,
             "impact_at": impact_at.isoformat(),
             "first_missing": period_at(held, outlook.policy.interval, calendar).key,
             "first_missing_key": codec.literal(lower).strip("'"),
@@ -126,16 +127,21 @@ def _name_taken(outlook: Outlook, taken: Sequence[TakenName]) -> Finding:
 
 def _detach_pending(outlook: Outlook, children: list[str], history: History) -> Finding:
     origin = history.origin(children[0])
+    statement = f"ALTER TABLE {outlook.name} DETACH PARTITION {children[0]} FINALIZE"
     return _finding(
         outlook,
         FindingKind.DETACH_PENDING,
         Severity.ERROR,
         f"{_listed(children)} is half detached: its rows are invisible and inserts of its range"
-        f" fail; ALTER TABLE {outlook.name} DETACH PARTITION {children[0]} FINALIZE;"
-        f" {origin}",
+        f" fail; {statement}; {origin}",
         value=len(children),
         threshold=0,
-        data={"partitions": children, "origin": origin},
+        data={
+            "partitions": children,
+            "origin": origin,
+            "last_action": history.last_action(children[0]),
+            "statements": [statement],
+        },
     )
 
 

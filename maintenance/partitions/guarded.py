@@ -34,6 +34,7 @@ def swap_default(bench: Workbench, action: Action) -> Mapping[str, Any]:
         raise MaintenanceError(
             f"{action.table}: its default partition has {listed} of its own, a new one would not",
             hint=f"move them to {action.table}, or drop them",
+            reason="default_has_objects",
         )
     return run_guarded(bench, action)
 

@@ -1,6 +1,6 @@
 """Partitions whose bounds are not the policy's periods: open-ended, too wide, or shifted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -28,6 +28,8 @@ class _Part(NamedTuple):
     text: str
     partitions: tuple[str, ...]
     statements: tuple[str, ...] = ()
+    reason: str = "other_bounds"
+    data: Mapping[str, Any] = {}
 
 
 def odd_bounds(outlook: Outlook) -> Iterator[Finding]:
@@ -63,7 +65,14 @@ def _catch_all(outlook: Outlook) -> Iterator[_Part]:
     )
     statements = tuple(_bounding(outlook, span))
     text += f"; bound it, and the next run goes on from there: {'; '.join(statements)}"
-    yield _Part(Severity.WARN, text, (str(relation),), statements)
+    yield _Part(
+        Severity.WARN,
+        text,
+        (str(relation),),
+        statements,
+        "catch_all",
+        {"stops_retention": bool(_unreachable(outlook))},
+    )
 
 
 def _unreachable(outlook: Outlook) -> str:
@@ -116,7 +125,8 @@ def _open_at_the_beginning(outlook: Outlook) -> Iterator[_Part]:
     )
     look = f"SELECT min({quote(outlook.policy.column)}) FROM {relation}"
     text += f"; to bound it, look where it begins ({look}), detach it and attach it from there"
-    yield _Part(Severity.WARN, text, (str(relation),), (look,))
+    data = {"retired_at": goes.isoformat()}
+    yield _Part(Severity.WARN, text, (str(relation),), (look,), "no_lower_bound", data)
 
 
 def _goes_at(outlook: Outlook, span: Span) -> datetime | None:
@@ -193,16 +203,20 @@ def _drift(outlook: Outlook, spans: Sequence[Span], drift: timedelta) -> Finding
         f"{part.text}; all begin {hours:+g} hours off midnight in {zone}, as if made in a session"
         " of another TimeZone: should time_zone name that one?"
     )
-    return _finding(outlook, FindingKind.PARTITION_TIME_ZONE_DRIFT, [part._replace(text=text)])
+    part = part._replace(text=text, data={"hours": hours})
+    return _finding(outlook, FindingKind.PARTITION_TIME_ZONE_DRIFT, [part])
 
 
 def _finding(outlook: Outlook, kind: FindingKind, parts: Sequence[_Part]) -> Finding:
     uncovered = list(dict.fromkeys(slot.period.key for slot in outlook.unbridged))
     data: dict[str, Any] = {
         "partitions": [name for part in parts for name in part.partitions],
+        "reasons": [part.reason for part in parts],
         "uncovered": uncovered,
         "statements": [statement for part in parts for statement in part.statements],
     }
+    for part in parts:
+        data |= part.data
     return Finding(
         kind,
         max((part.severity for part in parts), key=list(Severity).index),

@@ -85,14 +85,16 @@ def _shut_out(outlook: Outlook, role: str) -> Iterator[Finding]:
     name, schema = outlook.name, quote(outlook.schema)
     owner = quote(outlook.table.properties.owner)
     fix = f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {quote(role)}, {owner}"
+    statement = fix
     if not outlook.rights.exists:
-        fix = f"it does not exist: CREATE SCHEMA {schema} AUTHORIZATION {owner}, or correct schema"
+        statement = f"CREATE SCHEMA {schema} AUTHORIZATION {owner}"
+        fix = f"it does not exist: {statement}, or correct schema"
     yield Finding(
         FindingKind.PRIVILEGE_MISSING,
         Severity.ERROR,
         name,
         f"{name}: no partition can be created in schema {schema}, where its partitions live: {fix}",
-        data={"schema": outlook.schema},
+        data={"schema": outlook.schema, "statements": [statement]},
     )
 
 
@@ -107,7 +109,7 @@ def _remedy(outlook: Outlook, taken: Container[QualifiedName], request: Request)
         return remedy
     for name in interim_names(default):
         if name in taken:
-            return Stuck(f"the name {name} is taken")
+            return Stuck("name_taken", f"the name {name} is taken", (name,))
     asked = not request.periods or set(outlook.missing).intersection(remedy.slots)
     return remedy if asked else None
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from maintenance.catalog.trees import Tree
+from maintenance.names import QualifiedName
 from maintenance.partitioning.window import Slot
 from maintenance.partitions.holding import Holding
 from maintenance.partitions.outlook import Outlook
@@ -25,9 +26,17 @@ class Drain:
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """There are such rows, and nothing that we may do about them; the reason, in words."""
+    """There are such rows, and nothing that we may do about them.
+
+    Attributes:
+        reason: why, as a short code.
+        text: why, in words.
+        by: the relations that are in the way, where some are.
+    """
 
     reason: str
+    text: str
+    by: tuple[QualifiedName, ...] = ()
 
 
 Remedy = Swap | Drain | Stuck | None
@@ -51,28 +60,34 @@ def remedy_of(outlook: Outlook, taken: Collection[Slot]) -> Remedy:
     chosen = [slot for slot in open_ if slot in rows_of or outlook.holds_now(slot)]
     if not rows_of.intersection(chosen) and (not chosen or outlook.default_is_small):
         return None
-    reason = _obstacle(outlook)
-    if reason is not None:
-        return Stuck(reason)
+    stuck = _obstacle(outlook)
+    if stuck is not None:
+        return stuck
     stretch = outlook.between(chosen[0], chosen[-1])
     if _all_within(holding, stretch) and set(stretch) <= set(open_) and _is_like_siblings(outlook):
         return Swap(tuple(stretch))
     return Drain(tuple(chosen))
 
 
-def _obstacle(outlook: Outlook) -> str | None:
+def _obstacle(outlook: Outlook) -> Stuck | None:
     table = outlook.table
     if table.referenced_by:
         others = ", ".join(map(str, table.referenced_by))
-        return f"foreign keys of {others} point to the table, and PostgreSQL detaches no rows then"
+        return Stuck(
+            "referenced",
+            f"foreign keys of {others} point to the table, and PostgreSQL detaches no rows then",
+            tuple(table.referenced_by),
+        )
     if outlook.siblings.unbuildable is not None:
-        return (
+        return Stuck(
+            "unbuildable",
             "the other partitions are partitioned themselves, and none can be built again:"
-            f" {outlook.siblings.unbuildable}; mend the newest of them"
+            f" {outlook.siblings.unbuildable}; mend the newest of them",
         )
     if table.default is not None and table.default.kind not in ("r", "p"):
-        return "it is no table of this database: move its rows by hand"
-    return table.default.whole.obstacle if table.default is not None else None
+        return Stuck("foreign", "it is no table of this database: move its rows by hand")
+    obstacle = table.default.whole.obstacle if table.default is not None else None
+    return Stuck("undetachable", obstacle) if obstacle is not None else None
 
 
 def _is_like_siblings(outlook: Outlook) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from maintenance.catalog.models import Oddity
-from maintenance.catalog.trees import Branch, Tree
+from maintenance.catalog.trees import Branch, Fault, Tree
 from maintenance.names import quote
 from maintenance.partitioning.coverage import Span
 
@@ -21,20 +21,25 @@ class Siblings:
     Attributes:
         model: the newest tree that can be built again, with those comments only that all trees
             share; None where new partitions are plain.
-        unbuildable: in words, why there are trees and none can be built again, if so.
+        fault: why there are trees and none can be built again, if so.
         oddities: partitions, and tables below them, that are otherwise than the model.
         refuses: whether one of them refuses rows of its own period.
     """
 
     model: Span | None = None
-    unbuildable: str | None = None
+    fault: Fault | None = None
     oddities: tuple[Oddity, ...] = ()
     refuses: bool = False
 
     @property
     def are_trees(self) -> bool:
         """Whether any partition is partitioned itself."""
-        return self.model is not None or self.unbuildable is not None
+        return self.model is not None or self.fault is not None
+
+    @property
+    def unbuildable(self) -> str | None:
+        """In words, why there are trees and none can be built again, if so."""
+        return None if self.fault is None else self.fault.text
 
     @property
     def tree(self) -> Tree | None:
@@ -60,7 +65,7 @@ def siblings_of(spans: Sequence[Span], column: str) -> Siblings:
     model = next((span for span in newest_first if fault_of[span.partition.oid] is None), None)
     reference = model or newest_first[0]
     faults = [
-        Oddity(span.partition.relation, fault)
+        Oddity(span.partition.relation, fault.text, reasons=(fault.reason,))
         for span in newest_first
         if (fault := fault_of[span.partition.oid]) is not None
     ]
@@ -71,7 +76,7 @@ def siblings_of(spans: Sequence[Span], column: str) -> Siblings:
         differing = [oddity for span in others for oddity in _differences(span, tree)]
     return Siblings(
         model=_with_shared_comments(model, newest_first) if model is not None else None,
-        unbuildable=None if model is not None else fault_of[reference.partition.oid],
+        fault=None if model is not None else fault_of[reference.partition.oid],
         oddities=(*faults, *differing),
         refuses=any(_is_incomplete(span) for span in newest_first),
     )
@@ -92,18 +97,19 @@ def _with_shared_comments(model: Span, trees: Sequence[Span]) -> Span:
     return model._replace(partition=model.partition._replace(tree=Tree(branches)))
 
 
-def _fault(span: Span, column: str) -> str | None:
+def _fault(span: Span, column: str) -> Fault | None:
     """Return why a tree can't be built again for another period, if so."""
     tree = span.partition.tree
     if tree is None:
-        return "its partitions could not be read"
-    if tree.obstacle is not None:
-        return tree.obstacle
+        return Fault("unreadable", "its partitions could not be read")
+    if tree.fault is not None:
+        return tree.fault
     for branch in tree.branches:
         if branch.partition_by is None:
             continue
         if _depends_on(branch.partition_by, column):
-            return f"{branch.relation} is partitioned by {branch.partition_by}, bounds of its time"
+            what = f"{branch.relation} is partitioned by {branch.partition_by}, bounds of its time"
+            return Fault("bound_by_time", what)
     return next(_holes(tree), None)
 
 
@@ -117,16 +123,18 @@ def _is_incomplete(span: Span) -> bool:
     return span.partition.tree is not None and any(_holes(span.partition.tree))
 
 
-def _holes(tree: Tree) -> Iterator[str]:
-    """Yield in words which tables of a tree refuse rows that they should hold."""
+def _holes(tree: Tree) -> Iterator[Fault]:
+    """Yield which tables of a tree refuse rows that they should hold."""
     for branch in tree.branches:
         if branch.partition_by is None:
             continue
         children = tree.children(branch.oid)
         if not children:
-            yield f"{branch.relation} has no partitions, it refuses all rows"
+            what = f"{branch.relation} has no partitions, it refuses all rows"
+            yield Fault("no_partitions", what)
         elif branch.partition_by.startswith("HASH") and _share(children) < 1:
-            yield f"{branch.relation} lacks remainders, it refuses rows"
+            what = f"{branch.relation} lacks remainders, it refuses rows"
+            yield Fault("remainders_lacking", what)
 
 
 def _share(children: Sequence[Branch]) -> Fraction:
@@ -139,48 +147,54 @@ def _differences(span: Span, model: Tree) -> Iterator[Oddity]:
     partition = span.partition
     if partition.kind != "p":
         what = f"is not partitioned itself, {model.root.relation} is"
-        yield Oddity(partition.relation, what)
+        yield Oddity(partition.relation, what, reasons=("not_partitioned",))
         return
     if partition.tree is None:
         return
     own, wanted = partition.tree.paths(), model.paths()
     for path, branch in own.items():
         if path in wanted:
-            what = "; ".join(_other_properties(branch, wanted[path]))
-            if what:
-                yield Oddity(branch.relation, f"{what}, otherwise than {wanted[path].relation}")
-    for words, paths in (("lacks", wanted.keys() - own), ("has", own.keys() - wanted)):
+            others = list(_other_properties(branch, wanted[path]))
+            if others:
+                what = "; ".join(other.text for other in others)
+                what = f"{what}, otherwise than {wanted[path].relation}"
+                yield Oddity(branch.relation, what, reasons=tuple(each.reason for each in others))
+    for words, reason, paths in (
+        ("lacks", "partitions_lacking", wanted.keys() - own),
+        ("has", "partitions_more", own.keys() - wanted),
+    ):
         if paths:
             listed = ", ".join(" / ".join(path) for path in sorted(paths)[:_SHOWN])
             more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
             what = f"{words} {listed}{more}, otherwise than {model.root.relation}"
-            yield Oddity(partition.relation, what)
+            yield Oddity(partition.relation, what, reasons=(reason,))
 
 
-def _other_properties(branch: Branch, wanted: Branch) -> Iterator[str]:
+def _other_properties(branch: Branch, wanted: Branch) -> Iterator[Fault]:
     if branch.partition_by != wanted.partition_by:
-        yield f"partitioned by {branch.partition_by or 'nothing'}"
+        yield Fault("partition_key", f"partitioned by {branch.partition_by or 'nothing'}")
     if branch.tablespace != wanted.tablespace:
-        yield f"tablespace {branch.tablespace or 'of the database'}"
+        yield Fault("tablespace", f"tablespace {branch.tablespace or 'of the database'}")
     if branch.access_method != wanted.access_method:
-        yield f"access method {branch.access_method or 'of its leaves'}"
+        yield Fault("access_method", f"access method {branch.access_method or 'of its leaves'}")
     if branch.options != wanted.options:
-        yield f"storage options {{{','.join(branch.options)}}}"
+        yield Fault("storage_options", f"storage options {{{','.join(branch.options)}}}")
     if branch.settings != wanted.settings:
         settings = (" ".join(setting) for setting in branch.settings)
-        yield f"settings of columns {{{', '.join(settings)}}}"
+        yield Fault("column_settings", f"settings of columns {{{', '.join(settings)}}}")
     if branch.publications != wanted.publications:
-        yield f"publications {{{', '.join(branch.publications)}}}"
+        yield Fault("publications", f"publications {{{', '.join(branch.publications)}}}")
     yield from _other_words(branch, wanted)
 
 
-def _other_words(branch: Branch, wanted: Branch) -> Iterator[str]:
+def _other_words(branch: Branch, wanted: Branch) -> Iterator[Fault]:
     """Yield what differs of what is said about a table, and of who sees which of its rows."""
     if policies := set(branch.policies) ^ set(wanted.policies):
-        yield f"row security policies {', '.join(sorted({name for name, _ in policies}))}"
+        names = ", ".join(sorted({name for name, _ in policies}))
+        yield Fault("row_security_policies", f"row security policies {names}")
     if wanted.comment and not branch.comment:
-        yield "no comment"
+        yield Fault("comment", "no comment")
     if wanted.columns_described and not branch.columns_described:
-        yield "no comments on columns"
+        yield Fault("column_comments", "no comments on columns")
     if branch.n_statistics != wanted.n_statistics:
-        yield f"extended statistics {branch.n_statistics}"
+        yield Fault("extended_statistics", f"extended statistics {branch.n_statistics}")

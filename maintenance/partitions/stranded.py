@@ -36,7 +36,8 @@ def _seems_ours(outlook: Outlook, snapshot: Snapshot, table: UnattachedTable) ->
 def _finding(outlook: Outlook, snapshot: Snapshot, table: UnattachedTable) -> Finding:
     name = str(table.relation)
     size = readable_size(table.pages * PAGE_BYTES)
-    if RESTORING in read_mark(table.comment):
+    is_restored = RESTORING in read_mark(table.comment)
+    if is_restored:
         origin = "a restore that was interrupted left it, and the next one of it replaces it"
     else:
         origin = snapshot.history.origin(name)
@@ -46,5 +47,10 @@ def _finding(outlook: Outlook, snapshot: Snapshot, table: UnattachedTable) -> Fi
         name,
         f"{name}: has the columns of {outlook.name} and is attached to nothing, {size}; {origin};"
         " look what it holds, then attach it or drop it",
-        data={"table": outlook.name, "origin": origin},
+        data={
+            "table": outlook.name,
+            "reason": "interrupted_restore" if is_restored else "never_attached",
+            "origin": origin,
+            "last_action": None if is_restored else snapshot.history.last_action(name),
+        },
     )

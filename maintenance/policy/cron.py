@@ -33,19 +33,23 @@ _FIELDS = (
 )
 
 
+class CronError(ValueError):
+    """A schedule that is malformed, or that never comes; the message says what was wanted."""
+
+
 def check_cron(text: str) -> str:
     """Return a schedule with single spaces between its fields.
 
     Raises:
-        ValueError: not five fields, a field out of its range, or a day that never comes.
+        CronError: not five fields, a field out of its range, or a day that never comes.
     """
     fields = text.split()
     if len(fields) != len(_FIELDS):
-        raise ValueError("five fields: minute hour day month weekday")
+        raise CronError("five fields: minute hour day month weekday")
     values = [set(_read(field, rule)) for field, rule in zip(fields, _FIELDS, strict=True)]
     days, months = values[2], values[3]
     if min(days) > max(_DAYS_IN_MONTH[n - 1] for n in months):
-        raise ValueError("a day that comes in one of its months")
+        raise CronError("a day that comes in one of its months")
     return " ".join(fields)
 
 
@@ -83,7 +87,7 @@ def _read(field: str, rule: _Field) -> Iterator[int]:
     for part in field.split(","):
         match = _PART.fullmatch(part)
         if match is None:
-            raise ValueError(f"a {rule.name} like 5, 1-5, 1,3 or */2")
+            raise CronError(f"a {rule.name} like 5, 1-5, 1,3 or */2")
         yield from _range(match, rule)
 
 
@@ -96,12 +100,12 @@ def _range(match: re.Match[str], rule: _Field) -> range:
     # Dagster takes 0-0 for all weekdays.
     rises = first < last or not match["last"]
     if not rises or not 1 <= step <= rule.most or (match["step"] and first == last):
-        raise ValueError(f"a {rule.name} range that rises, with a step of 1 to {rule.most}")
+        raise CronError(f"a {rule.name} range that rises, with a step of 1 to {rule.most}")
     return range(first, last + 1, step)
 
 
 def _number(text: str, rule: _Field) -> int:
     value = rule.names.get(text.lower(), int(text) if text.isdigit() else -1)
     if not rule.least <= value <= rule.most:
-        raise ValueError(f"a {rule.name} from {rule.least} to {rule.most}")
+        raise CronError(f"a {rule.name} from {rule.least} to {rule.most}")
     return value

@@ -12,7 +12,15 @@ _COMMENTS = frozenset({"SQL_COMMENT", "C_COMMENT"})
 
 
 class ViewSqlError(ValueError):
-    """A file that is no definition; the message says what was found, and in which line."""
+    """A file that is no definition; the message says what was found, and in which line.
+
+    Attributes:
+        reason: a short code for what is wrong.
+    """
+
+    def __init__(self, reason: str, found: str) -> None:
+        super().__init__(found)
+        self.reason = reason
 
 
 def view_query(text: str, name: QualifiedName) -> str:
@@ -33,14 +41,14 @@ def view_query(text: str, name: QualifiedName) -> str:
     except ParseError as exc:
         message, position = (*exc.args, 0)[:2]
         line = text.count("\n", 0, int(position)) + 1
-        raise ViewSqlError(f"line {line}: {message}") from exc
+        raise ViewSqlError("syntax", f"line {line}: {message}") from exc
     if len(statements) != 1:
-        raise ViewSqlError(f"{len(statements)} statements")
+        raise ViewSqlError("statement_count", f"{len(statements)} statements")
     statement: Any = statements[0].stmt
     if isinstance(statement, ast.SelectStmt) and statement.intoClause is None:
         return _between(text, 0)
     if not isinstance(statement, ast.CreateTableAsStmt) or statement.objtype is not _matview():
-        raise ViewSqlError("another statement")
+        raise ViewSqlError("not_a_view", "another statement")
     _check_head(statement.into, name)
     return _between(text, 1)
 
@@ -54,7 +62,7 @@ def read_view_query(path: Path, name: QualifiedName) -> str:
     try:
         return view_query(path.read_text(), name)
     except (OSError, UnicodeDecodeError) as exc:
-        raise ViewSqlError("a file that can't be read as UTF-8 text") from exc
+        raise ViewSqlError("unreadable", "a file that can't be read as UTF-8 text") from exc
 
 
 def _matview() -> Any:
@@ -66,11 +74,13 @@ def _matview() -> Any:
 def _check_head(into: Any, name: QualifiedName) -> None:
     found = QualifiedName(into.rel.schemaname or "public", into.rel.relname)
     if found != name:
-        raise ViewSqlError(f"the definition of {found}")
+        raise ViewSqlError("another_view", f"the definition of {found}")
     if into.colNames:
-        raise ViewSqlError("a list of columns, which the query itself should name")
+        raise ViewSqlError("column_list", "a list of columns, which the query itself should name")
     if into.options or into.tableSpaceName or into.accessMethod:
-        raise ViewSqlError("storage settings, which ALTER MATERIALIZED VIEW sets and keeps")
+        raise ViewSqlError(
+            "storage_settings", "storage settings, which ALTER MATERIALIZED VIEW sets and keeps"
+        )
 
 
 def _between(text: str, n_heads: int) -> str:

@@ -6,7 +6,7 @@ ever. Unknown means keep.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from maintenance.catalog.history import History
 from maintenance.names import QualifiedName
@@ -21,16 +21,30 @@ class Kept(NamedTuple):
     """A table that is due and stays.
 
     Attributes:
+        text: why, in words.
+        reason: why, as a short code.
+        by: the relations that keep it, where others do.
         waits: whether only until others of ours have gone.
         guarded: whether it may be in use, by a sign that outweighs its bounds.
         is_ordinary: whether that is no sign of trouble.
     """
 
     relation: QualifiedName
+    text: str
     reason: str
+    by: tuple[str, ...] = ()
     waits: bool = False
     guarded: bool = False
     is_ordinary: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The facts of it, for the data of a finding."""
+        return {
+            "partition": str(self.relation),
+            "reason": self.reason,
+            "by": list(self.by),
+            "waits": self.waits,
+        }
 
 
 class Leaving(NamedTuple):
@@ -121,7 +135,7 @@ def _guarded(case: Case, left: Sequence[Detached]) -> Iterator[Kept]:
 
 
 def _kept_by(relation: QualifiedName, guard: Reason) -> Kept:
-    return Kept(relation, guard.text, guarded=True, is_ordinary=guard.is_ordinary)
+    return Kept(relation, guard.text, "guarded", guarded=True, is_ordinary=guard.is_ordinary)
 
 
 def _standing_on(
@@ -129,18 +143,19 @@ def _standing_on(
 ) -> Iterator[Kept]:
     for item in left:
         if standing := dependents.get(item.table.oid):
-            yield Kept(item.table.relation, _depends(standing))
+            yield _depended_on(item.table.relation, standing)
 
 
-def _depends(standing: Sequence[str]) -> str:
-    return f"{', '.join(standing)} would be lost with it"
+def _depended_on(relation: QualifiedName, standing: Sequence[str]) -> Kept:
+    text = f"{', '.join(standing)} would be lost with it"
+    return Kept(relation, text, "dependents", tuple(standing))
 
 
 def _way_of(case: Case, item: Expired, around: Surroundings) -> Kept | Leaving:
     oid = item.span.partition.oid
     standing = around.hindrances.dependents.get(oid, ())
     if case.drops and standing:
-        return Kept(item.relation, _depends(standing))
+        return _depended_on(item.relation, standing)
     if not case.table.referenced_by:
         return Leaving(item, ())
     holders = around.hindrances.holders.get(oid)
@@ -150,10 +165,13 @@ def _way_of(case: Case, item: Expired, around: Surroundings) -> Kept | Leaving:
             item.relation,
             f"foreign keys of {others} point to this table, and whether rows do was not to be told"
             " within a lock timeout",
+            "references_unknown",
+            tuple(map(str, case.table.referenced_by)),
         )
     after = [around.dropped[holder] for holder in holders if holder in around.dropped]
     if len(after) == len(holders):
         return Leaving(item, tuple(after))
     listed = ", ".join(map(str, holders))
     waits = around.due.issuperset(holders) and item.relation not in holders
-    return Kept(item.relation, f"rows of {listed} point to its rows", waits)
+    text = f"rows of {listed} point to its rows"
+    return Kept(item.relation, text, "referenced", tuple(map(str, holders)), waits)

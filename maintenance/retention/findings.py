@@ -1,6 +1,7 @@
 """What the owner should know about a table's retention."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from maintenance.catalog.history import History
 from maintenance.catalog.models import MarkedTable
@@ -19,7 +20,8 @@ def due_findings(case: Case, due: Sequence[Expired], kept: Sequence[Kept]) -> It
     if held:
         reasons = ", ".join(f"{item.relation} ({item.held})" for item in held)
         text = f"expired and held: {reasons}"
-        yield _finding(case, FindingKind.RETENTION_HELD, Severity.INFO, text, len(held))
+        data = {"partitions": [str(item.relation) for item in held]}
+        yield _finding(case, FindingKind.RETENTION_HELD, Severity.INFO, text, len(held), data=data)
     free = [item for item in due if item.held is None]
     if not free and not kept:
         return
@@ -36,17 +38,22 @@ def due_findings(case: Case, due: Sequence[Expired], kept: Sequence[Kept]) -> It
             f"{len(guarded)} stay because they may be in use: {_listed(guarded)}; check encoding,"
             " interval, time_zone and keep of this table in the policy"
         )
-    parts.extend(f"{each.relation} stays: {each.reason}" for each in kept if each.is_ordinary)
+    parts.extend(f"{each.relation} stays: {each.text}" for each in kept if each.is_ordinary)
     if waiting := [each for each in kept if each.waits]:
         parts.append(f"{len(waiting)} wait until those have gone: {_listed(waiting)}")
     severity = Severity.WARN if must_stay or guarded else Severity.INFO
     text = "; ".join(parts)
-    yield _finding(case, FindingKind.RETENTION_DUE, severity, text, max(len(free), len(kept)))
+    data = {
+        "partitions": [str(item.relation) for item in free],
+        "kept": [each.as_json() for each in kept],
+    }
+    n_due = max(len(free), len(kept))
+    yield _finding(case, FindingKind.RETENTION_DUE, severity, text, n_due, data=data)
 
 
 def _listed(kept: Sequence[Kept]) -> str:
     more = f" and {len(kept) - SHOWN} more" if len(kept) > SHOWN else ""
-    return ", ".join(f"{each.relation} ({each.reason})" for each in kept[:SHOWN]) + more
+    return ", ".join(f"{each.relation} ({each.text})" for each in kept[:SHOWN]) + more
 
 
 def fuse_finding(case: Case, n_due: int) -> Iterator[Finding]:
@@ -85,7 +92,8 @@ def clocks_differ(case: Case, due: Sequence[Expired]) -> Iterator[Finding]:
             f"{len(due)} partitions look expired and stay: the server's clock and ours differ by"
             " more than a minute"
         )
-        yield _finding(case, FindingKind.RETENTION_DUE, Severity.WARN, text, len(due))
+        data = {"reason": "clock_skew"}
+        yield _finding(case, FindingKind.RETENTION_DUE, Severity.WARN, text, len(due), data=data)
 
 
 def stranded(case: Case, tables: Sequence[Detached], history: History) -> Iterator[Finding]:
@@ -126,5 +134,6 @@ def _finding(
     text: str,
     value: float,
     threshold: float = 0,
+    data: Mapping[str, Any] | None = None,
 ) -> Finding:
-    return Finding(kind, severity, case.name, f"{case.name}: {text}", value, threshold)
+    return Finding(kind, severity, case.name, f"{case.name}: {text}", value, threshold, data or {})

@@ -41,6 +41,10 @@ _IS_AT_WORK = (
 V = TypeVar("V")
 
 
+class HalfOpenError(psycopg.OperationalError):
+    """The server is no longer at work on a connection whose answer is still awaited."""
+
+
 class Session(psycopg.Connection[TupleRow]):
     """A connection that ends with an error where its server has gone, and leaves a pool clean."""
 
@@ -97,7 +101,7 @@ class Session(psycopg.Connection[TupleRow]):
                     lost = not self._is_at_work()
                     if lost and in_doubt:
                         self.pgconn.finish()
-                        raise psycopg.OperationalError(
+                        raise HalfOpenError(
                             "the connection is half open: nothing comes back, though the server"
                             " is no longer at work on it or does not answer at all"
                         )

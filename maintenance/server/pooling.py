@@ -97,6 +97,7 @@ def _in_transaction(connection: Raw, where: str) -> int:
             f"{where}: a connection pool answers there and refuses transactions, as in statement"
             f" mode ({exc.sqlstate or type(exc).__name__}): {_WHY}",
             hint=_HINT,
+            reason="shared_pool",
         ) from None
 
 
@@ -108,6 +109,7 @@ def _process_of(connection: Raw, where: str) -> int:
             f"{where}: no answer to a first statement within {ANSWER_LIMIT_S:.0f} s",
             hint="is a connection pool there, and has it run out of connections?",
             retryable=True,
+            reason="no_answer",
         ) from None
 
 
@@ -149,6 +151,7 @@ def _shared(where: str, fact: str) -> UnreachableError:
     return UnreachableError(
         f"{where}: a connection pool in transaction mode answers there ({fact}): {_WHY}",
         hint=_HINT,
+        reason="shared_pool",
     )
 
 
@@ -158,4 +161,5 @@ def _unclear(where: str, reason: str) -> UnreachableError:
         f" told: {reason}; in any other mode {_WHY}",
         hint=f"{_HINT}, with room for at least three connections of ours",
         retryable=True,
+        reason="unclear_pool",
     )

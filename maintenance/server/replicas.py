@@ -23,11 +23,13 @@ class Answer(Generic[Told]):
         name: how the policy names it: its variable, or its number.
         told: None where it can't be asked.
         silence: why.
+        reason: the code of that error, where it has one.
     """
 
     name: str
     told: Told | None = None
     silence: str = ""
+    reason: str = ""
 
 
 class _Identity(NamedTuple):
@@ -58,7 +60,8 @@ class _Call(Generic[Told]):
             try:
                 if _identity(connection, policy) != self.wanted:
                     raise UnreachableError(
-                        "it is no replica of this database: another system or database"
+                        "it is no replica of this database: another system or database",
+                        reason="another_database",
                     )
                 return self.question(connection)
             except psycopg.Error as exc:
@@ -98,9 +101,9 @@ def _answer(call: _Call[Told], url: Url, name: str) -> Answer[Told]:
     except UsageError as exc:
         if not call.policy.database.optional_replicas:
             raise
-        return Answer(name, silence=str(exc))
+        return Answer(name, silence=str(exc), reason=exc.reason)
     except MaintenanceError as exc:
-        return Answer(name, silence=str(exc))
+        return Answer(name, silence=str(exc), reason=exc.reason)
 
 
 def _identity(connection: Connection, policy: Policy) -> _Identity:

@@ -17,6 +17,9 @@ NAMED = 5
 
 MAINTAIN_SINCE = 17
 
+COUNT = ("ALTER SYSTEM SET track_counts = on", "SELECT pg_reload_conf()")
+"""What lets the server count again."""
+
 _KINDS = {Why.CHANGED: FindingKind.STATISTICS_STALE, Why.MISSING: FindingKind.STATISTICS_MISSING}
 
 
@@ -108,7 +111,10 @@ def _rights(name: str, seen: Seen) -> Iterator[Finding]:
             f"{name}: role {quote(seen.role)} {' and '.join(lacks)}: {'; '.join(grants)}",
             value=len({table.oid for table in (*forbidden, *undescribed)}),
             threshold=0,
-            data={"grants": grants},
+            data={
+                "grants": grants,
+                "tables": sorted({str(table.relation) for table in (*forbidden, *undescribed)}),
+            },
         )
 
 
@@ -141,6 +147,6 @@ def _blind(name: str) -> Finding:
         Severity.ERROR,
         name,
         f"{name}: the server counts no changes (track_counts is off), so only tables without any"
-        " statistics are seen, and autovacuum does nothing: ALTER SYSTEM SET track_counts = on,"
-        " then SELECT pg_reload_conf()",
+        f" statistics are seen, and autovacuum does nothing: {', then '.join(COUNT)}",
+        data={"statements": list(COUNT)},
     )

@@ -62,6 +62,9 @@ def _connections(database: str, section: WorkloadPolicy, load: Load) -> Iterator
             value=round(share, 3),
             threshold=section.connections,
             data={
+                "taken": taken,
+                "usable": most,
+                "is_limited": server.is_limited,
                 "max_connections": server.max_connections,
                 "reserved": server.n_reserved,
                 "connection_limit": server.connection_limit,
@@ -196,8 +199,8 @@ def _growth(database: str, section: WorkloadPolicy, load: Load, now: datetime) -
         before = load.sizes_before.get(str(size.relation), ())
         grown = growth(before, now, size.size_bytes)
         if grown is not None and _is_fast(grown, section):
-            parts = f" in {size.n_partitions} partitions" if size.n_partitions else ""
-            yield _grows(str(size.relation), parts, size.size_bytes, grown, section)
+            name = str(size.relation)
+            yield _grows(name, size.n_partitions, size.size_bytes, grown, section)
     yield from _disk(database, section, load, now)
 
 
@@ -221,7 +224,7 @@ def _disk(database: str, section: WorkloadPolicy, load: Load, now: datetime) -> 
             data={"full_at": full_at.isoformat() if full_at else None},
         )
     elif grown is not None and _is_fast(grown, section):
-        yield _grows(database, "", size, grown, section)
+        yield _grows(database, 0, size, grown, section)
 
 
 def _is_fast(grown: Growth, section: WorkloadPolicy) -> bool:
@@ -230,8 +233,9 @@ def _is_fast(grown: Growth, section: WorkloadPolicy) -> bool:
 
 
 def _grows(
-    name: str, parts: str, size_bytes: int, grown: Growth, section: WorkloadPolicy
+    name: str, n_partitions: int, size_bytes: int, grown: Growth, section: WorkloadPolicy
 ) -> Finding:
+    parts = f" in {n_partitions} partitions" if n_partitions else ""
     limit = section.disk_growth.fraction_per_week
     in_a_month = size_bytes + grown.bytes_a_week * (timedelta(days=30) / WEEK)
     return Finding(
@@ -243,5 +247,9 @@ def _grows(
         f" {readable_size(in_a_month)} in a month if it goes on so",
         value=round(grown.fraction_a_week, 3),
         threshold=limit,
-        data={"bytes_a_week": round(grown.bytes_a_week), "in_a_month_bytes": round(in_a_month)},
+        data={
+            "bytes_a_week": round(grown.bytes_a_week),
+            "in_a_month_bytes": round(in_a_month),
+            "n_partitions": n_partitions,
+        },
     )

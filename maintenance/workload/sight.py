@@ -5,6 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.workload.models import Load
 
+COUNT = "ALTER SYSTEM SET track_counts = on"
+"""What lets the server count again."""
+
 
 def sight_findings(database: str, load: Load) -> Iterator[Finding]:
     """Tell what we could not see, once each, with what to run."""
@@ -22,7 +25,8 @@ def sight_findings(database: str, load: Load) -> Iterator[Finding]:
             Severity.WARN,
             f"{database}/workload/counters",
             f"{database}: track_counts is off, so nothing is counted and autovacuum does nothing:"
-            " ALTER SYSTEM SET track_counts = on",
+            f" {COUNT}",
+            data={"statements": [COUNT]},
         )
     if load.statements.remedy:
         yield Finding(
@@ -31,6 +35,7 @@ def sight_findings(database: str, load: Load) -> Iterator[Finding]:
             f"{database}/pg_stat_statements",
             f"{database}: nobody counts statements, so slow ones stay unseen:"
             f" {load.statements.remedy}",
+            data={"statements": [load.statements.remedy]},
         )
 
 

@@ -17,7 +17,7 @@ from maintenance.demo import ports, processes
 from maintenance.demo.postgres import PostgresServer, embedded_binaries
 
 MAINTENANCE = Path(sys.executable).with_name("maintenance")
-SERVING = "Ctrl-C stops everything."
+SERVING = "maintenance status"
 
 
 class Line(NamedTuple):
@@ -63,6 +63,12 @@ class Demo:
     def table(self) -> list[Line]:
         rows = [re.split(r"\s+", line.strip()) for line in self.stdout.splitlines()]
         return [_line(row) for row in rows if row[0] in ("learning_platform", "proposals")]
+
+    @property
+    def n_passed(self) -> int:
+        """How many checks passed, which it says in the end; 0 where one failed."""
+        number, *_ = self.stdout.splitlines()[-1].split()
+        return int(number) if number.isdigit() else 0
 
     def start(self, *options: str, environment: Mapping[str, str] = os.environ) -> None:
         arguments = ["demo", "--data", str(self.data), "--port", str(self.port), *options]

@@ -3,6 +3,8 @@
 What it shows, and that it ends and starts again, is in `test_ui.py`, which starts it once.
 """
 
+import errno
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -27,7 +29,7 @@ def killed(folder: Path) -> Iterator[Demo]:
     """A demo whose first start was killed while the main job ran, and that then ran once."""
     demo = Demo(folder / "killed")
     demo.start()
-    demo.wait_for("Dagster at")
+    demo.wait_for(demo.url)
     demo.send(signal.SIGKILL)
     demo.wait()
     assert demo.run("--once") == 0, demo.stderr
@@ -38,7 +40,8 @@ def killed(folder: Path) -> Iterator[Demo]:
 def test_taken_port_is_refused_before_anything_is_started(demo: Demo) -> None:
     with socket.create_server(("127.0.0.1", demo.port)):
         assert demo.run() == 2
-    assert f"port {demo.port}: found in use by process" in demo.stderr
+    assert str(demo.port) in demo.stderr
+    assert str(os.getpid()) in demo.stderr, "who has it"
     assert "--port" in demo.stderr
     assert not (demo.data / "postgres").exists()
 
@@ -46,14 +49,16 @@ def test_taken_port_is_refused_before_anything_is_started(demo: Demo) -> None:
 def test_impossible_port_is_refused(demo: Demo) -> None:
     demo.port = 70_000
     assert demo.run() == 2
-    assert "wanted a port, 1 to 65535" in demo.stderr
+    assert "--port 70000" in demo.stderr
+    assert "65535" in demo.stderr
 
 
 def test_folder_with_other_files_is_left_alone(demo: Demo) -> None:
     demo.data.mkdir()
     (demo.data / "thesis.txt").write_text("mine")
     assert demo.run() == 2
-    assert "found other files" in demo.stderr
+    assert str(demo.data) in demo.stderr
+    assert "--data" in demo.stderr
     assert [each.name for each in demo.data.iterdir()] == ["thesis.txt"]
 
 
@@ -61,14 +66,15 @@ def test_folder_that_cannot_be_made_is_one_clear_line(demo: Demo) -> None:
     demo.data.write_text("a file")
     demo.data /= "below"
     assert demo.run() == 2
-    assert "not a directory" in demo.stderr
+    assert os.strerror(errno.ENOTDIR).lower() in demo.stderr
+    assert "--data" in demo.stderr
     assert "Traceback" not in demo.stderr
 
 
 @pytest.mark.slow
 def test_killed_demo_starts_again_as_if_nothing_had_been(killed: Demo) -> None:
     assert {line.database for line in killed.table} == {"learning_platform", "proposals"}
-    assert "checks passed" in killed.stdout
+    assert killed.n_passed > 0
 
 
 @pytest.mark.slow
@@ -76,7 +82,7 @@ def test_failed_run_shows_its_error_and_exits_1(killed: Demo) -> None:
     month = f"audit_logs_{killed.table[-1].period.replace('-', '_')}"
     killed.at_rest("proposals", f"DROP TABLE {month}", f"CREATE TABLE {month} (n int)")
     assert killed.run("--once") == 1
-    assert "job proposals_monthly_partitions: failure" in killed.stderr
+    assert "proposals_monthly_partitions" in killed.stderr
     assert month in killed.stderr
     assert "Traceback" not in killed.stderr
     assert killed.leftovers() == []
@@ -96,7 +102,7 @@ def test_second_signal_kills_and_nothing_lingers(demo: Demo) -> None:
     demo.start()
     demo.wait_for("PostgreSQL 18")
     demo.send(signal.SIGINT)
-    demo.wait_for("Ctrl-C again kills")
+    demo.wait_for("Ctrl-C")
     demo.send(signal.SIGINT)
     assert demo.wait() in (-signal.SIGINT, 130)  # the latter where all had ended by then
     wait_until(lambda: not demo.leftovers())

@@ -12,7 +12,7 @@ from maintenance.engine.findings import FindingKind
 from maintenance.engine.requests import Request
 from maintenance.engine.runlock import RUN_LOCK
 from maintenance.engine.runner import Outcome
-from maintenance.errors import UnreachableError, UsageError
+from maintenance.errors import MaintenanceError, PrivilegeError, UnreachableError, UsageError
 from maintenance.names import QualifiedName, parse_name
 from maintenance.periods import Interval, period_of
 from maintenance.policy import Policy
@@ -104,7 +104,8 @@ def test_expired_period_is_refused_and_nothing_is_made(database: Database, tmp_p
     request = Request(QualifiedName("public", "events"), ("2020-01",))
     (result,) = maintain.apply(policy, request=request).results
     assert result.outcome is Outcome.REFUSED
-    assert "2020-01 has expired" in str(result.error)
+    assert "2020-01" in str(result.error)
+    assert month(-2) in str(result.error), "the first one that is kept"
     assert names(database) == []
 
 
@@ -277,7 +278,8 @@ def test_one_bad_table_never_stops_the_others(database: Database, tmp_path: Path
         FindingKind.NOT_PARTITIONED,
         FindingKind.NO_SUCH_TABLE,
     }
-    assert "did you mean public.events?" in " ".join(f.message for f in report.findings)
+    (absent,) = (f for f in report.findings if f.kind is FindingKind.NO_SUCH_TABLE)
+    assert (absent.object, absent.data["near"]) == ("public.evnets", ["public.events"])
     assert not report.ok
 
 
@@ -318,12 +320,17 @@ def test_role_without_rights_is_told_which(
 ) -> None:
     database.execute(CREATE_EVENTS)
     policy = make_policy(tmp_path, database.url_of(limited_role), EVENTS)
-    messages = [f.message for f in maintain.check(policy).findings]
-    given_away = f"ALTER TABLE public.events OWNER TO {limited_role.name}"
-    assert any(given_away in message for message in messages), messages
-    assert any("GRANT CREATE ON DATABASE" in message for message in messages)
-    with pytest.raises(Exception, match="schema maintenance can't be created"):
+    found = maintain.check(policy).findings
+    assert {f.kind for f in found} == {FindingKind.PRIVILEGE_MISSING}
+    grants = {f.object: f.data["grants"] for f in found}
+    create = f"GRANT CREATE ON DATABASE {database.name} TO {limited_role.name}"
+    assert grants == {
+        "app": [create],
+        "public.events": [f"ALTER TABLE public.events OWNER TO {limited_role.name}"],
+    }
+    with pytest.raises(PrivilegeError) as caught:
         maintain.apply(policy)
+    assert create in caught.value.hint
     assert names(database) == []
 
 
@@ -341,11 +348,11 @@ def test_wrong_password_never_shows_it(database: Database, tmp_path: Path) -> No
     with pytest.raises(UnreachableError) as caught:
         maintain.plan(policy)
     assert "geheim" not in str(caught.value) + caught.value.hint
-    assert "password authentication failed" in str(caught.value)
+    assert "password authentication failed" in str(caught.value)  # in the server's words
 
 
 def test_table_that_the_policy_does_not_name_is_refused(policy: Policy) -> None:
-    with pytest.raises(UsageError, match=r"public.other: no section"):
+    with pytest.raises(UsageError, match=r"public\.other"):
         maintain.apply(policy, request=Request(QualifiedName("public", "other")))
 
 
@@ -385,7 +392,7 @@ def test_store_in_another_database_leaves_no_schema_behind(
 def test_store_of_a_newer_version_is_not_touched(database: Database, policy: Policy) -> None:
     maintain.apply(policy)
     database.execute("INSERT INTO maintenance.migration (name) VALUES ('9999_future')")
-    with pytest.raises(Exception, match="this version knows"):
+    with pytest.raises(MaintenanceError, match="9999_future"):
         maintain.apply(policy)
 
 
@@ -398,8 +405,9 @@ def test_standby_is_read_and_never_written(servers: Servers, tmp_path: Path) -> 
     standby.start()
     policy = make_policy(tmp_path, standby.url("app"), EVENTS)
     assert {f.kind for f in maintain.plan(policy).findings} == {FindingKind.NO_SUCH_TABLE}
-    with pytest.raises(UnreachableError, match="is a standby, wanted the primary"):
+    with pytest.raises(UnreachableError) as caught:
         maintain.apply(policy)
+    assert caught.value.reason == "standby"
     standby.remove()
 
 
@@ -416,7 +424,7 @@ def test_second_run_waits_and_then_names_the_first(database: Database, tmp_path:
     report = maintain.apply(policy, progress=lines.append)
     (finding,) = report.findings
     assert finding.kind is FindingKind.LOCK_NOT_ACQUIRED
-    assert "somebody at work" in finding.message
+    assert finding.data["holder"]["application"] == "somebody at work"
     assert "somebody at work" in lines[0]
     assert not report.ok
     assert names(database) == []

@@ -1,6 +1,8 @@
 """Archive stores that fail: each is told clearly, and nothing is lost, dropped or left half."""
 
+import errno
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -114,13 +116,20 @@ def names(place: ArchivePlace) -> set[str]:
 # Full, read-only, not there.
 
 
+def is_full(error: ArchiveError) -> bool:
+    """Whether it tells that there is no room: on the disk, or for a file as large as that."""
+    full = [os.strerror(number) for number in (errno.ENOSPC, errno.EFBIG)]
+    return error.reason == "write_failed" and any(words in str(error) for words in full)
+
+
 def test_full_store_is_told_and_keeps_nothing_of_it(
     database: Database, connection: Connection, events: TableId, full: Path
 ) -> None:
     fill_with_noise(database)
     place = a_place(full)
-    with pytest.raises(ArchiveError, match=r"can't write data\.copy\.zst: .*(space|large)"):
+    with pytest.raises(ArchiveError, match=r"data\.copy\.zst") as caught:
         write_archive(connection, events, place, the_facts())
+    assert is_full(caught.value)
     assert names(place) == set()
     assert connection.execute("SELECT 1").fetchone() == (1,)
 
@@ -131,8 +140,9 @@ def test_store_that_gets_full_keeps_the_archive_that_stands(
     place = a_place(full)
     standing = write_archive(connection, events, place, the_facts()).manifest
     fill_with_noise(database)
-    with pytest.raises(ArchiveError, match="can't write"):
+    with pytest.raises(ArchiveError) as caught:
         write_archive(connection, events, place, the_facts())
+    assert is_full(caught.value)
     assert read_manifest(place) == standing
     verify_archive(place, standing)
     assert names(place) == {"manifest.json", standing.data.name}
@@ -142,14 +152,17 @@ def test_read_only_store_is_told(
     database: Database, connection: Connection, events: TableId, tmp_path: Path
 ) -> None:
     place = a_place(tmp_path)
-    with read_only(tmp_path), pytest.raises(ArchiveError, match=r"can't write data\.copy\.zst"):
+    with read_only(tmp_path), pytest.raises(ArchiveError, match=r"data\.copy\.zst") as first:
         write_archive(connection, events, place, the_facts())
     standing = write_archive(connection, events, place, the_facts()).manifest
     with read_only(tmp_path):
         assert write_archive(connection, events, place, the_facts()).reused
         database.execute("DELETE FROM public.events WHERE id = 1")
-        with pytest.raises(ArchiveError, match=r"can't write data-2\.copy\.zst"):
+        with pytest.raises(ArchiveError, match=r"data-2\.copy\.zst") as again:
             write_archive(connection, events, place, the_facts())
+    for caught in (first, again):
+        assert caught.value.reason == "write_failed"
+        assert os.strerror(errno.EROFS) in str(caught.value)
     assert read_manifest(place) == standing
 
 
@@ -207,30 +220,33 @@ def outside(place: ArchivePlace) -> None:
     spoil_manifest(place, lambda d: (d.pop("seal"), d["data"].update(name="../../precious")))
 
 
-SPOILED: list[tuple[Callable[[ArchivePlace], None], str]] = [
-    (cut, r"manifest\.json is truncated or damaged"),
-    (empty, r"manifest\.json is truncated or damaged"),
-    (fewer_rows, r"manifest\.json is altered"),
-    (another_database, "it holds 2024-01 of public.events of database other"),
-    (another_table, "it holds 2024-01 of public.orders of database app"),
-    (outside, r"manifest\.json is truncated or damaged: data\.name"),
+SPOILED: list[tuple[Callable[[ArchivePlace], None], str, tuple[str, ...]]] = [
+    (cut, "damaged", ("manifest.json",)),
+    (empty, "damaged", ("manifest.json",)),
+    (fewer_rows, "altered", ("manifest.json",)),
+    (another_database, "another_archive", ("2024-01", "public.events", "other")),
+    (another_table, "another_archive", ("2024-01", "public.orders", "app")),
+    (outside, "damaged", ("manifest.json", "data.name")),
 ]
 
 
-@pytest.mark.parametrize(("spoil", "message"), SPOILED)
+@pytest.mark.parametrize(("spoil", "reason", "names"), SPOILED)
 def test_what_is_no_valid_archive_of_this_period_is_never_written_over(
     connection: Connection,
     events: TableId,
     tmp_path: Path,
     spoil: Callable[[ArchivePlace], None],
-    message: str,
+    reason: str,
+    names: tuple[str, ...],
 ) -> None:
     place = a_place(tmp_path)
     write_archive(connection, events, place, the_facts())
     spoil(place)
     before = {path: path.read_bytes() for path in folder_of(place).iterdir()}
-    with pytest.raises(ArchiveError, match=message) as caught:
+    with pytest.raises(ArchiveError) as caught:
         write_archive(connection, events, place, the_facts())
+    assert caught.value.reason == reason
+    assert all(name in str(caught.value) for name in names)
     assert caught.value.hint
     assert {path: path.read_bytes() for path in folder_of(place).iterdir()} == before
     ((period, found),) = list_archives(place.url, "app", EVENTS)
@@ -246,8 +262,9 @@ def test_damaged_rows_of_another_table_are_never_written_over(
     path.write_bytes(path.read_bytes()[:-1])
     database.execute("DROP TABLE public.events")
     database.execute(CREATE_EVENTS)
-    with pytest.raises(ArchiveError, match="holds 2000 rows of another table"):
+    with pytest.raises(ArchiveError, match="2000") as caught:
         write_archive(connection, identify(database), place, the_facts())
+    assert caught.value.reason == "another_table"
     assert names(place) == {"manifest.json", made.data.name}
 
 
@@ -260,8 +277,9 @@ def test_cut_object_in_memory_is_found(connection: Connection, events: TableId) 
     memory: Any = fsspec.filesystem("memory")
     path = "/".join(("/archives-cut", *place.segments, made.data.name))
     memory.pipe_file(path, memory.cat_file(path)[:-1])
-    with pytest.raises(DamagedArchiveError, match=r"has .* bytes, wanted"):
+    with pytest.raises(DamagedArchiveError, match=str(made.data.size_bytes)) as caught:
         read_manifest(place)
+    assert caught.value.reason == "wrong_size"
     assert not write_archive(connection, events, place, the_facts()).reused
     memory.rm("/archives-cut", recursive=True)
 
@@ -277,12 +295,12 @@ def run(monkeypatch: pytest.MonkeyPatch, path: Path, *arguments: str, without: s
 
 
 MISSING = [
-    ({"url": "s3://bucket/x"}, "s3fs", ("package s3fs", "maintenance[s3]")),
-    ({"url": "gs://bucket/x"}, "gcsfs", ("package gcsfs", "install gcsfs")),
-    ({"url": "simplecache::s3://bucket/x"}, "s3fs", ("package s3fs",)),
+    ({"url": "s3://bucket/x"}, "s3fs", ("s3fs", "maintenance[s3]")),
+    ({"url": "gs://bucket/x"}, "gcsfs", ("gcsfs", "install gcsfs")),
+    ({"url": "simplecache::s3://bucket/x"}, "s3fs", ("s3fs",)),
     ({"url": "sftp://u:hunter2@host/x"}, "paramiko", ("sftp://host/x", "paramiko")),
-    ({"url": "./a", "format": "parquet"}, "pyarrow", ("format parquet", "maintenance[parquet]")),
-    ({"url": "nonsense://u:hunter2@host/x"}, "", ("protocol nonsense",)),
+    ({"url": "./a", "format": "parquet"}, "pyarrow", ("parquet", "maintenance[parquet]")),
+    ({"url": "nonsense://u:hunter2@host/x"}, "", ("nonsense",)),
 ]
 
 
@@ -331,6 +349,6 @@ def test_restore_names_the_missing_package(
 
 def test_password_in_a_url_is_in_no_message(connection: Connection, events: TableId) -> None:
     place = a_place("ftp://user:hunter2@127.0.0.1:1/x?token=swordfish")
-    with pytest.raises(ArchiveError, match=r"archive ftp://127\.0\.0\.1:1/x") as caught:
+    with pytest.raises(ArchiveError, match=r"ftp://127\.0\.0\.1:1/x") as caught:
         write_archive(connection, events, place, the_facts())
     assert not [word for word in ("hunter2", "swordfish") if word in str(caught.value)]

@@ -9,6 +9,7 @@ from typing import Any
 
 import fsspec
 import pytest
+from psycopg import errors
 from psycopg.pq import TransactionStatus
 
 from maintenance.archives import (
@@ -316,8 +317,9 @@ def test_replaced_table_is_noticed(
     database: Database, connection: Connection, events: TableId, tmp_path: Path
 ) -> None:
     database.execute("DROP TABLE public.events_2024_01; CREATE TABLE public.events_2024_01 ()")
-    with pytest.raises(ArchiveError, match=r"events_2024_01: not the table that was observed"):
+    with pytest.raises(ArchiveError, match=r"public\.events_2024_01") as caught:
         archive(connection, events, a_place(tmp_path))
+    assert caught.value.reason == "replaced"
     assert _names(a_place(tmp_path)) == set()
 
 
@@ -328,7 +330,7 @@ def test_hidden_rows_are_an_error_and_never_left_out(
     database.execute("ALTER TABLE public.events_2024_01 ENABLE ROW LEVEL SECURITY")
     with (
         session(database.url_of(limited_role)) as connection,
-        pytest.raises(MaintenanceError, match="row-level security"),
+        pytest.raises(MaintenanceError, match=errors.InsufficientPrivilege.sqlstate),
     ):
         archive(connection, events, a_place(tmp_path))
     assert _names(a_place(tmp_path)) == set()
@@ -378,7 +380,7 @@ def test_key_that_is_no_column_leaves_no_archive(
     connection: Connection, events: TableId, tmp_path: Path
 ) -> None:
     place = a_place(tmp_path)
-    with pytest.raises(ArchiveError, match="has no column"):
+    with pytest.raises(ArchiveError, match='"no such"'):
         write_archive(connection, events, place, the_facts(key="no such"))
     assert read_manifest(place) is None
     assert _names(place) == set()
@@ -528,27 +530,27 @@ def _grow(path: Path) -> None:
 
 
 DAMAGES: list[tuple[Callable[[Path], None], str]] = [
-    (Path.unlink, "is missing"),
-    (_cut, "has .* bytes, wanted"),
-    (_grow, "has .* bytes, wanted"),
+    (Path.unlink, "missing"),
+    (_cut, "wrong_size"),
+    (_grow, "wrong_size"),
 ]
 
 
-@pytest.mark.parametrize(("damage", "message"), DAMAGES)
+@pytest.mark.parametrize(("damage", "reason"), DAMAGES)
 def test_missing_or_cut_object_is_told_without_reading_it(
     connection: Connection,
     events: TableId,
     tmp_path: Path,
     damage: Callable[[Path], None],
-    message: str,
+    reason: str,
 ) -> None:
     place = a_place(tmp_path)
     manifest = archive(connection, events, place).manifest
     damage(_folder(place) / manifest.data.name)
-    with pytest.raises(DamagedArchiveError, match=message):
-        read_manifest(place)
-    with pytest.raises(DamagedArchiveError, match=message):
-        verify_archive(place, manifest)
+    for look in (lambda: read_manifest(place), lambda: verify_archive(place, manifest)):
+        with pytest.raises(DamagedArchiveError, match=manifest.data.name) as caught:
+            look()
+        assert caught.value.reason == reason
     assert not archive(connection, events, place).reused
 
 
@@ -560,8 +562,9 @@ def test_flipped_bit_is_found_and_the_next_run_archives_again(
     place = a_place(tmp_path)
     manifest = archive(connection, events, place, format_=format_).manifest
     _flip(_folder(place) / manifest.data.name)
-    with pytest.raises(DamagedArchiveError, match=r"is damaged|read back"):
+    with pytest.raises(DamagedArchiveError) as caught:
         verify_archive(place, manifest)
+    assert caught.value.reason in ("damaged", "other_content")
     again = archive(connection, events, place, format_=format_)
     assert not again.reused
     verify_archive(place, again.manifest)
@@ -593,8 +596,9 @@ def test_manifest_of_a_newer_format_is_never_overwritten(
     archive(connection, events, place)
     path = _folder(place) / "manifest.json"
     path.write_text('{"format": 2}')
-    with pytest.raises(ArchiveError, match="its format is 2, this version reads up to 1"):
+    with pytest.raises(ArchiveError) as caught:
         archive(connection, events, place)
+    assert caught.value.reason == "newer_format"
     assert path.read_text() == '{"format": 2}'
 
 
@@ -606,8 +610,9 @@ def test_archive_of_another_table_is_never_overwritten(
     other = a_place(tmp_path, table=QualifiedName("public", "other"))
     _folder(other).parent.mkdir()
     _folder(place).rename(_folder(other))
-    with pytest.raises(ArchiveError, match=r"it holds 2024-01 of public\.events"):
+    with pytest.raises(ArchiveError, match=r"public\.events\b") as caught:
         archive(connection, events, other)
+    assert caught.value.reason == "another_archive"
 
 
 def test_absent_archive_is_none_and_lists_nothing(tmp_path: Path) -> None:
@@ -628,16 +633,16 @@ def test_memory_store_holds_archives(connection: Connection, events: TableId) ->
 
 
 @pytest.mark.parametrize(
-    ("url", "message"),
+    ("url", "named"),
     [
         ("nonsense://user:hunter2@host/x", "nonsense"),
-        ("/proc/nowhere/x", "can't write"),
+        ("/proc/nowhere/x", "/proc/nowhere/x"),
     ],
 )
 def test_store_that_fails_is_told_without_its_password(
-    connection: Connection, events: TableId, url: str, message: str
+    connection: Connection, events: TableId, url: str, named: str
 ) -> None:
-    with pytest.raises(ArchiveError, match=message) as caught:
+    with pytest.raises(ArchiveError, match=named) as caught:
         archive(connection, events, a_place(url))
     assert "hunter2" not in str(caught.value)
     assert connection.execute("SELECT 1").fetchone() == (1,)
@@ -698,14 +703,15 @@ def test_parquet_can_be_queried(
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "reason", "named"),
     [
-        ("ALTER TABLE public.events ADD n numeric", r"column n: type numeric can't"),
-        ("ALTER TABLE public.events ADD s int[]", r"column s: type integer\[\] can't"),
+        ("ALTER TABLE public.events ADD total numeric", "inexact_type", ["total", "numeric"]),
+        ("ALTER TABLE public.events ADD parts int[]", "inexact_type", ["parts", "integer[]"]),
         (
-            "ALTER TABLE public.events ADD d date; UPDATE public.events SET d = 'infinity'"
+            "ALTER TABLE public.events ADD due date; UPDATE public.events SET due = 'infinity'"
             " WHERE id = 9",
-            r"column d: value 'infinity' of type date can't",
+            "inexact_value",
+            ["due", "'infinity'", "date"],
         ),
     ],
 )
@@ -715,12 +721,15 @@ def test_parquet_refuses_what_it_can_not_hold(
     events: TableId,
     tmp_path: Path,
     change: str,
-    message: str,
+    reason: str,
+    named: list[str],
 ) -> None:
     database.execute("ALTER TABLE public.events DROP amount CASCADE")
     database.execute(change)
-    with pytest.raises(ArchiveError, match=message):
+    with pytest.raises(ArchiveError) as caught:
         archive(connection, events, a_place(tmp_path), format_="parquet")
+    assert caught.value.reason == reason
+    assert [name for name in named if name not in str(caught.value)] == []
     assert _names(a_place(tmp_path)) == set()
     assert connection.execute("SELECT 1").fetchone() == (1,)
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +112,11 @@ def test_subscribers_are_told_in_json_after_the_keys_are_gone(cache: RedisServer
 def test_work_that_takes_too_long_is_cut_short(embedded: RedisServer) -> None:
     client_of(embedded).mset({f"report:{n}": "x" for n in range(3 * BATCH)})
     times = iter(range(0, 10_000, 200))
-    with pytest.raises(CacheError, match="not all keys looked at"):
+    with pytest.raises(CacheError, match=r"report:\*") as caught:
         invalidate(
             embedded.url, ["report:*"], NOTHING, sleep=lambda _s: None, clock=lambda: next(times)
         )
+    assert caught.value.reason == "deadline"
 
 
 # What can't be reached
@@ -123,16 +124,18 @@ def test_work_that_takes_too_long_is_cut_short(embedded: RedisServer) -> None:
 
 def test_server_that_is_down_is_an_error_without_its_password() -> None:
     url = f"redis://:geheim@127.0.0.1:{ports.free_port()}/0"
-    with pytest.raises(CacheError, match=r"Redis at 127\.0\.0\.1:\d+/0: no answer") as caught:
+    with pytest.raises(CacheError, match=r"127\.0\.0\.1:\d+/0") as caught:
         invalidate(url, ["a*"], NOTHING)
+    assert caught.value.reason == "no_answer"
     assert caught.value.retryable
     assert "geheim" not in str(caught.value)
 
 
 def test_wrong_password_is_an_error_without_it(cache: RedisServer) -> None:
     url = f"redis://:geheim@127.0.0.1:{cache.port}/0"
-    with pytest.raises(CacheError, match="refused: ") as caught:
+    with pytest.raises(CacheError) as caught:
         look(url)
+    assert caught.value.reason == "refused"
     assert "geheim" not in str(caught.value)
 
 
@@ -222,13 +225,13 @@ def test_redis_that_is_down_fails_nothing_and_is_told_by_the_next_run(
     embedded.stop()
     with session(database.url) as store:
         detail = announcing.announce(bench_of(policy, "", store), "public.v")
-    assert "no answer" in detail["owed"]
+    assert detail["reason"] == "no_answer"
     report = maintain.apply(policy, only=["redis"])
     assert report.ok
     (finding,) = report.findings
     assert (finding.kind, finding.severity) == (FindingKind.REDIS_UNREACHABLE, Severity.WARN)
-    assert "invalidations of 1 objects wait since" in finding.message
     assert finding.data["owed"] == ["public.v"]
+    assert datetime.fromisoformat(finding.data["owed_since"]) < report.now
 
     embedded.start()
     client_of(embedded).mset({"v:1": "a", "w:1": "b", "x:1": "c"})
@@ -236,7 +239,7 @@ def test_redis_that_is_down_fails_nothing_and_is_told_by_the_next_run(
     (result,) = report.results
     assert result.outcome is Outcome.DONE
     assert result.detail["keys_removed"] == 2
-    assert "no answer" in result.action.reason
+    assert f"127.0.0.1:{embedded.port}" in result.action.reason
     assert client_of(embedded).keys() == ["x:1"]
     assert report.findings == ()
     assert maintain.apply(policy, only=["redis"]).results == ()
@@ -247,7 +250,7 @@ def test_variable_that_is_not_set_is_a_finding(database: Database, tmp_path: Pat
     policy = make_policy(tmp_path, database.url, redis={"url": {"env": "NO_SUCH_REDIS"}})
     (finding,) = maintain.plan(policy, environ={}).findings
     assert finding.kind is FindingKind.REDIS_UNREACHABLE
-    assert "NO_SUCH_REDIS is not set" in finding.message
+    assert "NO_SUCH_REDIS" in finding.message
 
 
 @pg18

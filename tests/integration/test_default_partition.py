@@ -152,7 +152,6 @@ def test_rows_are_counted_by_period_and_far_ones_are_told_apart(
     assert finding.data["before"]["rows"] == 1
     assert finding.data["since"] == "2026-09-09T00:00:00+00:00"
     assert finding.data["rows_per_day"] == round(30 / 19)
-    assert "30 of 2026-11" in finding.message
 
 
 @pytest.mark.pg("== 18")
@@ -369,7 +368,6 @@ def test_rows_of_neighbouring_months_become_one_wide_partition(
     report = apply(application)
     (action,) = [r.action for r in report.results if r.action.kind is ActionKind.SWAP_DEFAULT]
     assert action.object == "public.events_2026_09_to_2026_11"
-    assert "one partition of all 3" in action.reason
     assert report.ok
     assert database.execute(WHERE_ROWS_ARE) == [("events_2026_09_to_2026_11", 100)]
     assert settled(application)
@@ -427,7 +425,10 @@ def test_trigger_of_the_default_partition_itself_stops_the_swap(
     database.execute(TRIGGER.replace("ON public.events", "ON public.events_default"))
     database.execute("INSERT INTO public.events (id, at) VALUES (1, '2026-11-02')")
     report = apply(application)
-    assert "trigger fire of its own" in str(report.results[-1].error)
+    cause = report.results[-1].cause
+    assert cause is not None
+    assert cause.reason == "default_has_objects"
+    assert {"trigger", "fire"} <= set(str(cause).split())
     assert children(database).count("events_default") == 1
 
 
@@ -441,7 +442,8 @@ def test_table_that_others_point_to_is_left_alone_with_the_reason(
         " FOREIGN KEY (event, at) REFERENCES public.events)"
     )
     report = apply(application)
-    assert "foreign keys of public.notes" in default_finding(report).message
+    finding = default_finding(report)
+    assert (finding.data["reason"], finding.data["by"]) == ("referenced", ["public.notes"])
     assert database.execute(WHERE_ROWS_ARE) == [("events_default", 3)]
     assert "events_2026_12" in children(database)
 

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 
 from maintenance.demo.data import (
@@ -103,8 +104,9 @@ def test_month_without_partition_is_named_and_nothing_is_written(
 ) -> None:
     _make_partitions(learning_platform_database, "analytics_events", but="2026-10")
     connection = learning_platform_database.connect()
-    with pytest.raises(MaintenanceError, match=r"no partition for a row.*2026-10-01"):
+    with pytest.raises(MaintenanceError, match=r"public\.analytics_events.*2026-10-01") as caught:
         _fill_learning_platform(connection)
+    assert isinstance(caught.value.__cause__, psycopg.errors.CheckViolation)
     assert learning_platform_database.execute("SELECT count(*) FROM analytics_events") == [(0,)]
     assert connection.info.transaction_status.name == "IDLE"
 

@@ -153,5 +153,8 @@ def test_months_go_with_their_own_parts_and_only_one_with_a_view_stays(
     assert child(-3) in relations(filled)
     due = next(f for f in report.findings if f.kind is FindingKind.RETENTION_DUE)
     assert (due.object, due.value, due.severity) == ("public.events", 1, Severity.WARN)
-    assert 'a ""report""' in due.message
+    (kept,) = due.data["kept"]
+    assert (kept["partition"], kept["reason"]) == (third, "dependents")
+    (view,) = kept["by"]
+    assert 'public."a ""report"""' in view
     assert filled.execute(f"SELECT twice FROM {third}") == [(6,)]

@@ -152,8 +152,9 @@ def test_url_by_hand_needs_no_archive_in_the_policy(
 ) -> None:
     archive_and_drop(database, policy)
     bare = make_policy(tmp_path, database.url, name="app")
-    with pytest.raises(UsageError, match="names no archive"):
+    with pytest.raises(UsageError, match=r"public\.events") as caught:
         restore(bare)
+    assert "--from" in caught.value.hint
     assert restore(bare, url=place_of(policy).url).restored.attached
 
 
@@ -172,16 +173,18 @@ def test_period_that_is_there_already_is_refused_before_any_work(
         "CREATE TABLE public.other PARTITION OF public.events"
         " FOR VALUES FROM ('2024-01-15 00:00:00+00') TO ('2024-03-01 00:00:00+00')"
     )
-    with pytest.raises(ArchiveError, match=r"public\.other holds 2024-01 or a part of it"):
+    with pytest.raises(ArchiveError, match=r"public\.other\b") as caught:
         restore(policy)
+    assert caught.value.reason == "period_present"
     assert database.execute("SELECT to_regclass('public.events_2024_01')") == [(None,)]
 
 
 def test_name_that_is_taken_is_left_alone(database: Database, policy: Policy) -> None:
     archive_and_drop(database, policy)
     database.execute("CREATE TABLE public.events_2024_01 AS SELECT 1 AS mine")
-    with pytest.raises(ArchiveError, match="the name is taken"):
+    with pytest.raises(ArchiveError, match=r"public\.events_2024_01") as caught:
         restore(policy)
+    assert caught.value.reason == "name_taken"
     assert database.execute("SELECT mine FROM public.events_2024_01") == [(1,)]
 
 
@@ -218,12 +221,8 @@ def test_every_difference_is_named_and_nothing_is_made(database: Database, polic
     database.execute("ALTER TABLE public.events DROP kind")
     with pytest.raises(ArchiveError) as caught:
         restore(policy)
-    for part in (
-        "amount was numeric and is numeric(12,2)",
-        "kind text is missing",
-        "doubled numeric is missing",
-        '"must Have" integer was added, not null and without a default',
-    ):
+    assert caught.value.reason == "columns_differ"
+    for part in ("amount", "numeric(12,2)", "kind", "doubled", '"must Have"'):
         assert part in str(caught.value)
     assert database.execute("SELECT to_regclass('public.events_2024_01')") == [(None,)]
     assert restore(policy, into=QualifiedName("public", "apart")).restored.n_rows == 2000
@@ -265,7 +264,7 @@ def test_damaged_archive_restores_nothing(
     path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(DamagedArchiveError) as caught:
         restore(policy, into=into)
-    assert "copy of the store" in caught.value.hint
+    assert caught.value.hint
     assert rows(database) == []
     left = "SELECT to_regclass('public.apart'), to_regclass('public.events_2024_01')"
     assert database.execute(left) == [(None, None)]
@@ -479,7 +478,7 @@ def test_rows_whose_referenced_row_is_gone_are_an_error(database: Database, poli
     add_keys_and_default(database)
     archive_and_drop(database, policy)
     database.execute("DELETE FROM public.kinds WHERE kind = 'click'")
-    with pytest.raises(MaintenanceError, match="violates foreign key constraint"):
+    with pytest.raises(MaintenanceError, match='"of_kind"'):
         restore(policy)
     assert restore(policy, into=QualifiedName("public", "apart")).restored.n_rows == 2000
 

@@ -88,7 +88,8 @@ def test_a_partition_that_is_read_by_name_does_not_go_dark_and_is_told(
     assert rows_seen(database, name, limited_role, "nobody") == 1
     found = next(f for f in report.findings if f.kind is FindingKind.PARTITION_PROPERTY_DRIFT)
     assert found.severity is Severity.WARN
-    assert f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY" in found.message
+    assert "read_by_name" in found.data["reasons"][name]
+    assert found.data["statements"][-1] == f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY"
     assert maintain.plan(policy, only=["partitions"]).plan.actions == ()
 
 

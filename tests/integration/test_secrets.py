@@ -167,7 +167,7 @@ def test_wrong_part_is_named(tmp_path: Path) -> None:
     for value, part in (
         ("postgresql://u:a/b@127.0.0.1:1/d", "password"),
         ("postgresql://u:a@b@127.0.0.1:1/d", "password"),
-        ("postgresql://u:a%zz@127.0.0.1:1/d", "user or password"),
+        ("postgresql://u:a%zz@127.0.0.1:1/d", "user.*password"),
         ("postgresql://u:a@h/d%00", "database"),
         ("postgresql://u:a@h:x/d", "port"),
         ("postgresql://u:a@h/d?sslmode=maybe", "sslmode"),
@@ -175,7 +175,7 @@ def test_wrong_part_is_named(tmp_path: Path) -> None:
     ):
         printed, codes = told(path, ["check"], {"SHOP_URL": value})
         assert codes == {2}
-        assert re.search(r"database\.url: environment variable SHOP_URL: .*" + part, printed), value
+        assert re.search(rf"database\.url\b.*\bSHOP_URL\b.*\b{part}\b", printed), value
 
 
 GOOD_PASSWORDS = ["a?b", "a#b", "a&b=c", "a;b", "a'b", "a\\b", "a:b", "a%2Fb%40c"]

@@ -1,5 +1,6 @@
 """What partitions share that their parent does not give them reaches the next one, or is told."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from maintenance import maintain
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.names import quote
 from maintenance.server.session import fetch
 from tests.builders import Database, Role
 from tests.integration.test_retention import month
@@ -228,7 +230,9 @@ def test_what_we_may_not_add_is_a_warning_and_the_month_is_made(
     assert found is not None
     assert (found.severity, found.value) == (Severity.WARN, 2)
     assert "GRANT EXECUTE ON FUNCTION public.touch() TO" in found.message
-    assert "the publication belongs to postgres" in found.message
+    reasons = found.data["reasons"][partition(1)]
+    assert {"trigger_lacking", "publication_lacking"} <= set(reasons)
+    assert {"theirs", "postgres"} <= set(re.findall(r"\w+", found.message))
     assert own(database, partition(1)) == set()
     # no CHECK of this year keeps the rows of the next one out
     database.execute(f"INSERT INTO public.log VALUES (1, '{month(1)}-03', 1)")
@@ -294,12 +298,16 @@ def test_schema_of_months_that_we_may_not_use_is_an_error_on_the_table(
     database.give_to(owner_role)
     database.execute(f"ALTER TABLE {partition(0, 'parts')} OWNER TO {owner_role.name}")
     url = database.url_of(owner_role)
-    for section, words in ((TABLE, "ON SCHEMA parts TO"), ({**TABLE, "schema": "no"}, "not exist")):
+    owner = quote(owner_role.name)
+    for section, statement in (
+        (TABLE, f"GRANT USAGE, CREATE ON SCHEMA parts TO {owner}, {owner}"),
+        ({**TABLE, "schema": "no"}, f"CREATE SCHEMA no AUTHORIZATION {owner}"),
+    ):
         report = maintain.plan(make_policy(tmp_path, url, section), only=ONLY)
         assert report.plan.actions == ()
         finding = next(f for f in report.findings if f.kind is FindingKind.PRIVILEGE_MISSING)
         assert (finding.object, finding.severity) == ("public.log", Severity.ERROR)
-        assert words in finding.message
+        assert finding.data["statements"] == [statement]
 
 
 @pytest.mark.pg("== 15")

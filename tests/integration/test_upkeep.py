@@ -97,4 +97,4 @@ def test_busy_store_is_a_finding_that_names_who_is_in_the_way(
     holder.execute("LOCK TABLE ONLY maintenance.cost IN SHARE UPDATE EXCLUSIVE MODE")
     report = maintain.apply(hasty, now=datetime(2026, 12, 2, tzinfo=UTC))
     (finding,) = [f for f in report.findings if f.kind is FindingKind.STORE_UNKEPT]
-    assert "a slow report" in finding.message
+    assert "a slow report" in finding.data["error"]

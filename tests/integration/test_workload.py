@@ -41,7 +41,7 @@ def test_quiet_server_is_no_finding_but_the_missing_extension(
 ) -> None:
     (finding,) = workload(policy).findings
     assert finding.kind is FindingKind.EXTENSION_MISSING
-    assert "pg_stat_statements" in finding.message
+    assert finding.object == f"{policy.database.name}/pg_stat_statements"
 
 
 def test_policy_without_the_section_looks_at_nothing(database: Database, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_slow_statement_is_found_and_no_literal_is_kept(database: Database, poli
     database.execute("CREATE TABLE hush (a text DEFAULT 'hush-4714')")
     report = record(policy)
     (finding,) = only(report, FindingKind.QUERY_SLOW)
-    assert "SELECT ? AS secret, pg_sleep(?)" in finding.message
+    assert "SELECT ? AS secret, pg_sleep(?)" in finding.data["text"]
     assert finding.data["calls"] == 1
     kept = database.execute("SELECT string_agg(s::text, ' ') FROM maintenance.statement s")
     kept += database.execute("SELECT string_agg(f::text, ' ') FROM maintenance.finding f")
@@ -91,7 +91,7 @@ def test_who_holds_a_transaction_open_is_named(database: Database, tmp_path: Pat
     holder.execute("SELECT 'hush-4711'")
     report = workload(policy)
     (idle,) = only(report, FindingKind.IDLE_IN_TRANSACTION)
-    assert str(holder.info.backend_pid) in idle.message
+    assert holder.info.backend_pid in {each["pid"] for each in idle.data["sessions"]}
     assert "hush" not in str(report.findings)
     holder.rollback()
     assert only(workload(policy), FindingKind.IDLE_IN_TRANSACTION) == []
@@ -141,7 +141,7 @@ def test_role_without_pg_monitor_is_told_once_and_the_rest_goes_on(
 ) -> None:
     report = workload(make_policy(tmp_path, database.url_of(limited_role), workload=SECTION))
     (finding,) = only(report, FindingKind.PRIVILEGE_MISSING)
-    assert f"GRANT pg_monitor TO {limited_role.name}" in finding.message
+    assert finding.data["grants"] == [f"GRANT pg_monitor TO {limited_role.name}"]
     assert only(report, FindingKind.MONITOR_BLIND) == []
 
 

@@ -15,7 +15,7 @@ from maintenance.alerts.sinks import sender_of
 from maintenance.alerts.texts import harmless
 from maintenance.alerts.units import readable
 from maintenance.engine.findings import FindingKind, Severity
-from maintenance.engine.runbook import entry
+from maintenance.engine.runbook import by_itself, entry
 from maintenance.formatting import visible
 from maintenance.links import links
 from maintenance.policy import Policy
@@ -46,25 +46,30 @@ def policy(tmp_path: Path) -> Policy:
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "threshold", "shown"),
+    ("kind", "value", "threshold", "found", "wanted"),
     [
-        (FindingKind.MATVIEW_STALE, 17_000, 14_400.0, "4 h 43 min against 4 h"),
-        (FindingKind.MATVIEW_STALE, 180_000, 86_400.0, "2 d 2 h against 1 d"),
-        (FindingKind.CONNECTIONS_SATURATED, 0.934, 0.9, "93.4 % against 90 %"),
-        (FindingKind.QUERY_SLOW, 1234.5, 1000.0, "1,234 ms against 1,000 ms"),
-        (FindingKind.QUERY_REGRESSED, 3.25, 2.0, "3.25 times against 2 times"),
-        (FindingKind.DISK_GROWTH, 3 * 2**30, 5 * 2**30, "3.0 GB against 5.0 GB"),
-        (FindingKind.DISK_GROWTH, 0.5, 0.2, "50 % against 20 %"),
-        (FindingKind.REPLICATION_LAG, None, 100, ""),
-        (FindingKind.PARTITION_HORIZON_SHORT, 2, 3, "2 against 3"),
-        (FindingKind.RETENTION_DUE, "2024-01", None, "2024-01"),
-        (FindingKind.IDLE_IN_TRANSACTION, 42.0, 0.0, "42 s against 0 s"),
+        (FindingKind.MATVIEW_STALE, 17_000, 14_400.0, "4 h 43 min", "4 h"),
+        (FindingKind.MATVIEW_STALE, 180_000, 86_400.0, "2 d 2 h", "1 d"),
+        (FindingKind.CONNECTIONS_SATURATED, 0.934, 0.9, "93.4 %", "90 %"),
+        (FindingKind.QUERY_SLOW, 1234.5, 1000.0, "1,234 ms", "1,000 ms"),
+        (FindingKind.QUERY_REGRESSED, 3.25, 2.0, "3.25 times", "2 times"),
+        (FindingKind.DISK_GROWTH, 3 * 2**30, 5 * 2**30, "3.0 GB", "5.0 GB"),
+        (FindingKind.DISK_GROWTH, 0.5, 0.2, "50 %", "20 %"),
+        (FindingKind.PARTITION_HORIZON_SHORT, 2, 3, "2", "3"),
+        (FindingKind.IDLE_IN_TRANSACTION, 42.0, 0.0, "42 s", "0 s"),
     ],
 )
 def test_numbers_bear_the_unit_of_their_kind(
-    kind: FindingKind, value: float | str | None, threshold: float | None, shown: str
+    kind: FindingKind, value: float, threshold: float, found: str, wanted: str
 ) -> None:
-    assert readable(kind, value, threshold) == shown
+    shown = readable(kind, value, threshold)
+    assert shown.startswith(f"{found} ")
+    assert shown.endswith(f" {wanted}")
+
+
+def test_value_or_threshold_alone_is_shown_as_it_is() -> None:
+    assert readable(FindingKind.REPLICATION_LAG, None, 100) == ""
+    assert readable(FindingKind.RETENTION_DUE, "2024-01", None) == "2024-01"
 
 
 def test_runbook_says_of_every_kind_what_the_software_does_by_itself() -> None:
@@ -78,11 +83,14 @@ def test_text_tells_what_since_when_how_much_what_happens_next_and_where_to_read
 ) -> None:
     numbers = {"value": 17_000, "threshold": 14_400.0}
     message = a_message(policy, an_alert(FindingKind.MATVIEW_STALE, "public.totals", **numbers))
-    assert message.title() == "raised warn: matview_stale on public.totals (app)"
-    assert message.text().splitlines() == [
-        "public.totals: is unwell",
-        "  since 2026-11-20 12:00 UTC, 4 h 43 min against 4 h",
-        "by itself: every run refreshes what is not proven unchanged",
+    for fact in ("raised", "warn", "matview_stale", "public.totals", "app"):
+        assert fact in message.title()
+    said, measured, next_step, *pages = message.text().splitlines()
+    assert said == "public.totals: is unwell"
+    assert "2026-11-20 12:00 UTC" in measured
+    assert measured.endswith(readable(FindingKind.MATVIEW_STALE, 17_000, 14_400.0))
+    assert next_step.endswith(by_itself(FindingKind.MATVIEW_STALE))
+    assert pages == [
         "runbook: docs/runbook.md#matview_stale",
         "dagster: https://dagster.example/assets/app/matviews/totals",
     ]
@@ -92,7 +100,7 @@ def test_what_is_over_needs_nothing_done(policy: Policy) -> None:
     message = a_message(
         policy, an_alert(FindingKind.MATVIEW_STALE, "public.totals"), turn=Turn.RESOLVED
     )
-    assert "by itself" not in message.text()
+    assert by_itself(FindingKind.MATVIEW_STALE) not in message.text()
 
 
 def test_several_alerts_link_to_what_they_have_in_common(policy: Policy) -> None:

@@ -81,7 +81,9 @@ def test_value_without_counterpart_is_refused_by_column_and_value(type_: str) ->
         texts = pa.array([good, None, value, good], pa.string())
         with pytest.raises(ArchiveError) as caught:
             to_arrow(column, codec_of(column), texts)
-        assert f'column "When": value {value!r}' in str(caught.value)
+        assert caught.value.reason == "inexact_value"
+        assert '"When"' in str(caught.value)
+        assert repr(value) in str(caught.value)
         assert "format: copy" in caught.value.hint
 
 
@@ -89,7 +91,8 @@ def test_value_without_counterpart_is_refused_by_column_and_value(type_: str) ->
 def test_type_without_counterpart_is_refused_by_name(type_: str) -> None:
     with pytest.raises(ArchiveError) as caught:
         codec_of(Column(name="c", type=type_))
-    assert f"column c: type {type_} can't" in str(caught.value)
+    assert caught.value.reason == "inexact_type"
+    assert type_ in str(caught.value)
 
 
 @pytest.mark.parametrize(

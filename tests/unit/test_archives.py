@@ -9,7 +9,7 @@ import pytest
 
 from maintenance.archives.definition_check import foreign_code, require_definitions
 from maintenance.archives.description import create_standalone
-from maintenance.archives.differences import added_columns
+from maintenance.archives.differences import added_columns, differences
 from maintenance.archives.digest import Digest, Tally
 from maintenance.archives.manifest import (
     KEYED,
@@ -271,8 +271,9 @@ def test_alteration_of_any_field_is_noticed(name: str) -> None:
 
 @pytest.mark.parametrize("end", [0, 1, 50, 500, -5])
 def test_truncated_manifest_is_damage(end: int) -> None:
-    with pytest.raises(DamagedArchiveError, match="truncated or damaged"):
+    with pytest.raises(DamagedArchiveError) as caught:
         parse_manifest(PLACE, a_manifest().to_json()[:end])
+    assert caught.value.reason == "damaged"
 
 
 @pytest.mark.parametrize("name", ["../precious", "/etc/passwd", "manifest.json", "data/x", ""])
@@ -292,15 +293,18 @@ def test_manifest_without_a_field_is_damage_that_names_it() -> None:
 
 
 def test_newer_format_is_no_damage() -> None:
-    with pytest.raises(ArchiveError, match="its format is 2, this version reads up to 1") as caught:
+    with pytest.raises(ArchiveError) as caught:
         parse_manifest(PLACE, b'{"format": 2, "all": "other"}')
+    assert caught.value.reason == "newer_format"
     assert not isinstance(caught.value, DamagedArchiveError)
 
 
 @pytest.mark.parametrize("change", [{"period": "2024-02"}, {"database": "other"}])
 def test_manifest_of_another_archive_is_refused(change: dict[str, str]) -> None:
-    with pytest.raises(ArchiveError, match="it holds"):
+    (other,) = change.values()
+    with pytest.raises(ArchiveError, match=other) as caught:
         parse_manifest(PLACE, a_manifest(**change).to_json())
+    assert caught.value.reason == "another_archive"
 
 
 def test_standalone_table_depends_on_nothing() -> None:
@@ -336,23 +340,29 @@ A = Column(name="a", type="integer")
 
 
 @pytest.mark.parametrize(
-    ("now", "message"),
+    ("now", "column", "reason"),
     [
-        ((), "a integer is missing"),
-        ((Column(name="a", type="bigint"),), "a was integer and is bigint"),
-        (
-            (Column(name="a", type="integer", generated="1"),),
-            "a was an ordinary column and is generated",
-        ),
-        (
-            (A, Column(name="b", type="text", not_null=True)),
-            "b text was added, not null and without a default",
-        ),
+        ((), "a", "missing"),
+        ((Column(name="a", type="bigint"),), "a", "other_type"),
+        ((Column(name="a", type="integer", generated="1"),), "a", "generated"),
+        ((A, Column(name="b", type="text", not_null=True)), "b", "no_default"),
     ],
 )
-def test_column_that_does_not_fit_is_named(now: tuple[Column, ...], message: str) -> None:
-    with pytest.raises(ArchiveError, match=message):
+def test_column_that_does_not_fit_is_named(
+    now: tuple[Column, ...], column: str, reason: str
+) -> None:
+    (found,) = differences([A], now)
+    assert (found.column, found.reason) == (column, reason)
+    with pytest.raises(ArchiveError) as caught:
         added_columns([A], now, EVENTS)
+    assert caught.value.reason == "columns_differ"
+    assert found.text in str(caught.value)
+
+
+def test_column_of_another_type_is_told_with_both() -> None:
+    (found,) = differences([A], [Column(name="a", type="bigint")])
+    assert "integer" in found.text
+    assert "bigint" in found.text
 
 
 def test_added_columns_that_fill_themselves_are_told() -> None:
@@ -385,4 +395,5 @@ def test_progress_is_a_few_lines_a_second(monkeypatch: pytest.MonkeyPatch) -> No
         tally.take(b"x\n")
         pace.show(tally)
     assert len(lines) == 3
-    assert lines[0] == "reading t: 30 rows, 60 B, 99%"
+    for part in ("reading t", "30", "60 B", "99%"):
+        assert part in lines[0]

@@ -273,14 +273,13 @@ def test_missing_extension_is_said_once_with_what_to_run() -> None:
     stock = a_stock(extension=Extension(None, "CREATE EXTENSION pgstattuple"))
     (finding,) = planned(stock).findings
     assert finding.kind is FindingKind.EXTENSION_MISSING
-    assert "CREATE EXTENSION pgstattuple" in finding.message
+    assert finding.data["statements"] == ["CREATE EXTENSION pgstattuple"]
 
 
 def test_finding_tells_what_it_was_a_week_ago() -> None:
     past = [Past(NOW - timedelta(days=days), MB, share) for days, share in ((9, 0.1), (1, 0.4))]
     (finding,) = planned(a_stock(an_index(), past={"public.events_id": past})).findings
-    assert "10% on 2026-11-11" in finding.message
-    assert finding.data["a_week_ago"] == 0.1
+    assert (finding.data["a_week_ago"], finding.data["a_week_ago_at"]) == (0.1, "2026-11-11")
 
 
 # Estimates
@@ -301,32 +300,32 @@ def test_emptied_table_is_bloated_by_what_is_gone() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"size_bytes": None}, "ACCESS EXCLUSIVE"),
-        ({"readable": False}, "hidden"),
-        ({"n_rows": -1}, "never vacuumed"),
-        ({"analyzed_at": None}, "do not know when"),
-        ({"n_changed": 50_000}, "50,000 of 100,000 rows changed"),
-        ({"pages": 500}, "size changed"),
-        ({"columns": (ID, TEXT._replace(width=None))}, "no statistics"),
-        ({"columns": (ID, TEXT._replace(is_dropped=True))}, "dropped"),
+        ({"size_bytes": None}, "locked"),
+        ({"readable": False}, "not_readable"),
+        ({"n_rows": -1}, "never_analyzed"),
+        ({"analyzed_at": None}, "analyzed_unknown"),
+        ({"n_changed": 50_000}, "rows_changed"),
+        ({"pages": 500}, "size_changed"),
+        ({"columns": (ID, TEXT._replace(width=None))}, "no_statistics"),
+        ({"columns": (ID, TEXT._replace(is_dropped=True))}, "dropped_columns"),
     ],
 )
 def test_bad_input_is_refused_with_the_reason(changes: dict[str, Any], reason: str) -> None:
     bloat = estimate_table(a_table(**changes))
     assert (bloat.method, bloat.fraction) == (Method.UNKNOWN, None)
-    assert reason in bloat.reason
+    assert bloat.reason == reason
     assert bloat.remedy
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"is_plain": False}, "no statistics tell"),
-        ({"n_dead": 50_000}, "dead rows"),
-        ({"keys": (2,), "columns": (ID, TEXT._replace(width=900))}, "wide"),
+        ({"is_plain": False}, "expressions_or_predicate"),
+        ({"n_dead": 50_000}, "dead_rows"),
+        ({"keys": (2,), "columns": (ID, TEXT._replace(width=900))}, "wide_keys"),
         (
             {"is_unique": False, "deduplicates": True, "columns": (ID._replace(n_distinct=9e3),)},
-            "share space",
+            "shared_entries",
         ),
     ],
 )
@@ -335,7 +334,7 @@ def test_index_that_statistics_can_not_tell_is_refused(
 ) -> None:
     bloat = estimate_index(an_index(**changes))
     assert bloat.method is Method.UNKNOWN
-    assert reason in bloat.reason
+    assert bloat.reason == reason
 
 
 def test_wide_values_apart_are_empty_at_least_by_whole_chunks() -> None:

@@ -141,7 +141,7 @@ def test_year_below_1000_is_written_with_four_digits() -> None:
     ("encoding", "type_"), [(Encoding.UUIDV7, "uuid"), (Encoding.ULID, "text")]
 )
 def test_identifiers_hold_no_moment_before_1970(encoding: Encoding, type_: str) -> None:
-    with pytest.raises(ValueError, match="begins with 1970"):
+    with pytest.raises(ValueError, match="1970"):
         codec(encoding, type_).literal(datetime(1969, 12, 31, tzinfo=UTC))
 
 

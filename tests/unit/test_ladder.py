@@ -133,8 +133,9 @@ def test_gives_up_at_the_deadline_and_names_the_holder(
     with locked(events) as holder, pytest.raises(LockNotAcquiredError) as caught:
         ladder.run(connection, RENAME)
     message = str(caught.value)
-    assert message.startswith("ACCESS EXCLUSIVE on public.events: not acquired in ")
-    assert f"pid {holder.info.backend_pid} (postgres, a slow migration) holds ShareLock" in message
+    assert message.startswith("ACCESS EXCLUSIVE on public.events")
+    facts = (f"pid {holder.info.backend_pid}", "postgres", "a slow migration", "ShareLock")
+    assert all(fact in message for fact in facts)
     assert time.now == 5.0
     assert not caught.value.retryable
 
@@ -142,10 +143,10 @@ def test_gives_up_at_the_deadline_and_names_the_holder(
 def test_holder_is_told_at_the_first_wait_only(events: Database, connection: Connection) -> None:
     lines: list[str] = []
     ladder = a_ladder(give_up_after=timedelta(seconds=5))
-    with locked(events), pytest.raises(LockNotAcquiredError):
+    with locked(events) as holder, pytest.raises(LockNotAcquiredError):
         ladder.run(connection, RENAME, lines.append)
     assert len(lines) == 1
-    assert "waiting for a lock: pid " in lines[0]
+    assert f"pid {holder.info.backend_pid}" in lines[0]
 
 
 def test_lock_that_comes_free_is_taken_at_the_next_try(
@@ -183,7 +184,7 @@ def test_prepared_transaction_in_the_way_is_named(events: Database, connection: 
     holder.execute("LOCK TABLE public.events IN SHARE MODE")
     holder.execute("PREPARE TRANSACTION 'forgotten'")
     try:
-        with pytest.raises(LockNotAcquiredError, match="prepared transaction forgotten"):
+        with pytest.raises(LockNotAcquiredError, match="forgotten"):
             a_ladder(give_up_after=timedelta(0)).run(connection, RENAME)
     finally:
         holder.execute("ROLLBACK PREPARED 'forgotten'")

@@ -76,7 +76,7 @@ def test_quotes_stand_where_quote_ident_puts_them(name: str, quoted: str) -> Non
 
 @pytest.mark.parametrize("name", ["", "a\0b"])
 def test_what_no_server_can_name_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="not a PostgreSQL name"):
+    with pytest.raises(ValueError, match=re.escape(repr(name))):
         quote(name)
 
 
@@ -112,18 +112,18 @@ def test_name_is_read_as_the_server_reads_it(text: str) -> None:
     "text", ["", " ", ".", "a.", ".a", "a..b", "a b", "1a", "$a", '""', '"a', 'a"b"', "a;", '"\0"']
 )
 def test_text_that_is_no_name_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="not a SQL name"):
+    with pytest.raises(ValueError, match=re.escape(repr(text))):
         parse_name(text)
 
 
 def test_third_part_is_refused() -> None:
-    with pytest.raises(ValueError, match="more than schema and name"):
+    with pytest.raises(ValueError, match=r"db\.public\.orders"):
         parse_name("db.public.orders")
 
 
 def test_name_the_server_would_cut_is_refused() -> None:
     assert parse_name("ü" * 31).name == "ü" * 31
-    with pytest.raises(ValueError, match="longer than 63 bytes"):
+    with pytest.raises(ValueError, match="63"):
         parse_name("ü" * 32)
 
 

@@ -201,7 +201,8 @@ def test_partition_that_takes_all_to_come_is_a_warning_with_what_bounds_it(
     assert finding.severity is Severity.WARN
     assert finding.data["partitions"] == ["public.future"]
     assert any("DETACH PARTITION public.future" in s for s in finding.data["statements"])
-    assert "retention" in finding.message
+    assert finding.data["reasons"] == ["catch_all"]
+    assert finding.data["stops_retention"]
     outlook = look(a_policy().partitions[0], a_table([*present, odd]), NOW)
     assert outlook.ahead == 0
 
@@ -219,7 +220,9 @@ def test_partition_from_minvalue_is_a_warning_as_long_as_retention_cannot_take_i
     rest = months("2026-10", "2027-02")
     plan = swallowed(recent, *rest, retention=RETENTION)
     assert kinds(plan) == {"partition_overlap": "warn"}
-    assert "2027-01-01" in the(plan, FindingKind.PARTITION_OVERLAP).message
+    finding = the(plan, FindingKind.PARTITION_OVERLAP)
+    assert finding.data["reasons"] == ["no_lower_bound"]
+    assert finding.data["retired_at"].startswith("2027-01-01")
     assert kinds(swallowed(recent, *rest)) == {}
     expired = a_partition("old", "MINVALUE", "2026-07-01")
     assert kinds(swallowed(expired, *months("2026-07", "2027-02"), retention=RETENTION)) == {}

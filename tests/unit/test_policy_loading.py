@@ -1,11 +1,14 @@
 """Policy files: what loads, and what each message says."""
 
+import errno
 import os
+import re
 from codecs import BOM_UTF8
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from maintenance.errors import PolicyError, Problem, UsageError
 from maintenance.keys import Encoding
@@ -46,6 +49,11 @@ def problems(folder: Path, text: str) -> list[Problem]:
 def problem(folder: Path, text: str) -> Problem:
     (only,) = problems(folder, text)
     return only
+
+
+def named(text: str, *names: str) -> set[str]:
+    """Which of some names a text has in it."""
+    return {name for name in names if name in re.findall(r"\w+", text)}
 
 
 def places(found: list[Problem]) -> list[tuple[int, int, str]]:
@@ -136,39 +144,40 @@ def test_empty_section_means_all_its_defaults(tmp_path: Path) -> None:
 
 def test_empty_section_without_defaults_says_what_is_missing(tmp_path: Path) -> None:
     found = problem(tmp_path, DATABASE + "redis:\n")
-    assert (found.line, found.key, found.found) == (2, "redis.url", "nothing")
+    assert (found.line, found.key) == (2, "redis.url")
 
 
 def test_unknown_key_names_its_near_miss(tmp_path: Path) -> None:
     found = problem(tmp_path, DATABASE + "partition: []\n")
     assert (found.line, found.column, found.key) == (2, 1, "partition")
-    assert found.hint == "did you mean partitions?"
+    assert named(found.hint, "partitions", "locks", "store") == {"partitions"}
 
 
 def test_unknown_nested_key_names_its_near_miss(tmp_path: Path) -> None:
     text = DATABASE + "partitions:\n  - table: a\n    column: at\n    premak: 3\n"
     found = problem(tmp_path, text)
     assert (found.line, found.column, found.key) == (5, 5, "partitions[0].premak")
-    assert found.hint == "did you mean premake?"
+    assert named(found.hint, "premake", "interval", "start") == {"premake"}
 
 
 def test_unknown_key_of_a_sink_knows_the_sinks_keys(tmp_path: Path) -> None:
     text = DATABASE + "alerts: {sinks: [{type: webhook, url: {env: A}, secrt: x}]}\n"
     found = problem(tmp_path, text)
     assert found.key == "alerts.sinks[0].secrt"
-    assert found.hint == "did you mean secret?"
+    assert named(found.hint, "secret", "url", "type") == {"secret"}
 
 
 def test_unknown_key_like_nothing_lists_what_is_known(tmp_path: Path) -> None:
     found = problem(tmp_path, DATABASE + "redis: {url: {env: R}, zzz: 1}\n")
-    assert found.hint == "known here: url"
+    assert named(found.hint, "url", "locks", "database") == {"url"}
 
 
 def test_unknown_sink_names_its_near_miss(tmp_path: Path) -> None:
     found = problem(tmp_path, DATABASE + "alerts:\n  sinks: [{type: webook}]\n")
     assert (found.line, found.column, found.key) == (3, 18, "alerts.sinks[0].type")
-    assert found.wanted == "one of log, redis_stream, apprise, webhook"
-    assert found.hint == "did you mean webhook?"
+    sinks = ("log", "redis_stream", "apprise", "webhook")
+    assert named(found.wanted, *sinks) == {*sinks}
+    assert named(found.hint, *sinks) == {"webhook"}
 
 
 def test_sink_without_type_is_told_at_the_sink(tmp_path: Path) -> None:
@@ -178,8 +187,10 @@ def test_sink_without_type_is_told_at_the_sink(tmp_path: Path) -> None:
 
 def test_choice_names_its_near_miss(tmp_path: Path) -> None:
     found = problem(tmp_path, DATABASE + "bloat: {reindex: concurrent}\n")
-    assert (found.found, found.wanted) == ("concurrent", "one of report, concurrently")
-    assert found.hint == "did you mean concurrently?"
+    choices = ("report", "concurrently")
+    assert found.found == "concurrent"
+    assert named(found.wanted, *choices) == {*choices}
+    assert named(found.hint, *choices) == {"concurrently"}
 
 
 def test_indexes_to_rebuild_are_refused_where_none_is_rebuilt(tmp_path: Path) -> None:
@@ -195,63 +206,67 @@ def test_indexes_to_rebuild_are_refused_where_none_is_rebuilt(tmp_path: Path) ->
 def test_missing_key_is_told_at_its_mapping(tmp_path: Path) -> None:
     found = problem(tmp_path, DATABASE + "partitions:\n  - table: a\n")
     assert (found.line, found.column, found.key) == (3, 5, "partitions[0].column")
-    assert found.found == "nothing"
 
 
 @pytest.mark.parametrize(
     ("written", "found", "wanted"),
     [
-        ("premake: true", "true", "a whole number from 1 to 1000"),
-        ('premake: "3"', '"3"', "a whole number from 1 to 1000"),
-        ("premake: 3.0", "3.0", "a whole number from 1 to 1000"),
-        ("premake: 10000", "10000", "a whole number from 1 to 1000"),
-        ("premake:", "nothing", "a whole number from 1 to 1000"),
-        ("premake: [1]", "a list of 1", "a whole number from 1 to 1000"),
-        ("retention: [1, 2]", "a list of 2", "a mapping of keys and values"),
-        ("interval: 1 month s", "1 month s", "one of 1 day, 1 week, 1 month, 3 months, 1 year"),
-        ("convert: yes", "yes", "one of never, online"),
-        ("time_zone: Europe/Belrin", "Europe/Belrin", "an IANA time zone, such as UTC or"),
+        ("premake: true", "true", ("1", "1000")),
+        ('premake: "3"', '"3"', ("1", "1000")),
+        ("premake: 3.0", "3.0", ("1", "1000")),
+        ("premake: 10000", "10000", ("1", "1000")),
+        ("premake:", None, ("1", "1000")),
+        ("premake: [1]", None, ("1", "1000")),
+        ("retention: [1, 2]", None, ()),
+        ("interval: 1 month s", "1 month s", ("day", "week", "month", "months", "year")),
+        ("convert: yes", "yes", ("never", "online")),
+        ("time_zone: Europe/Belrin", "Europe/Belrin", ("IANA", "UTC")),
     ],
 )
 def test_wrong_value_is_shown_as_written(
-    tmp_path: Path, written: str, found: str, wanted: str
+    tmp_path: Path, written: str, found: str | None, wanted: tuple[str, ...]
 ) -> None:
+    """A list, and nothing at all, are not shown but told in words."""
     text = f"{DATABASE}partitions:\n  - table: a\n    column: at\n    {written}\n"
     told = problem(tmp_path, text)
-    assert told.line == 5
-    assert told.found == found
-    assert told.wanted.startswith(wanted)
+    key, _, _ = written.partition(":")
+    assert (told.line, told.key) == (5, f"partitions[0].{key}")
+    assert told.found == found or found is None
+    assert named(told.wanted, *wanted) == {*wanted}
 
 
 def test_premake_zero_says_why(tmp_path: Path) -> None:
     told = problem(tmp_path, DATABASE + "partitions: [{table: a, column: at, premake: 0}]\n")
-    assert told.hint == "with 0 the next interval would be missing at its first second"
+    assert told.key == "partitions[0].premake"
+    assert "0" in told.hint.split()
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    ("text", "key", "wanted"),
     [
-        ("matviews: {name: a}\n", "a list"),
-        ("locks: 50 ms\n", "a mapping of keys and values"),
-        ("indexes: {allow_drop: 1}\n", "true or false"),
-        ("workload: {connections: .nan}\n", "a number from 0 to 1"),
-        ("workload: {connections: true}\n", "a number from 0 to 1"),
-        ("parallel: {matviews: 0}\n", "a whole number from 1 to 32"),
-        ("matviews: [{name: a, unique_index: id}]\n", "a list"),
-        ("matviews: [{name: a, unique_index: [1]}]\n", "a column's exact name"),
-        ("alerts: {runbook: 'x#{knd}'}\n", "a link with no placeholder but {kind}"),
-        ("alerts: {sinks: [{type: redis_stream}]}\n", "a redis section with its url"),
+        ("matviews: {name: a}\n", "matviews", ("list",)),
+        ("locks: 50 ms\n", "locks", ("mapping",)),
+        ("indexes: {allow_drop: 1}\n", "indexes.allow_drop", ("true", "false")),
+        ("workload: {connections: .nan}\n", "workload.connections", ("0", "1")),
+        ("workload: {connections: true}\n", "workload.connections", ("0", "1")),
+        ("parallel: {matviews: 0}\n", "parallel.matviews", ("1", "32")),
+        ("matviews: [{name: a, unique_index: id}]\n", "matviews[0].unique_index", ("list",)),
+        ("matviews: [{name: a, unique_index: [1]}]\n", "matviews[0].unique_index[0]", ()),
+        ("alerts: {runbook: 'x#{knd}'}\n", "alerts.runbook", ("kind",)),
+        ("alerts: {sinks: [{type: redis_stream}]}\n", "alerts.sinks[0]", ("redis", "url")),
     ],
 )
-def test_wrong_type_says_what_is_wanted(tmp_path: Path, text: str, wanted: str) -> None:
+def test_wrong_type_says_what_is_wanted(
+    tmp_path: Path, text: str, key: str, wanted: tuple[str, ...]
+) -> None:
     told = problem(tmp_path, DATABASE + text)
-    assert told.line == 2
-    assert told.wanted.startswith(wanted)
+    assert (told.line, told.key) == (2, key)
+    assert named(told.wanted, *wanted) == {*wanted}
 
 
 def test_empty_list_of_key_columns_is_refused(tmp_path: Path) -> None:
     text = "stale_analytics: [{table: a, calculated_at: at, key: []}]\n"
-    assert problem(tmp_path, DATABASE + text).wanted == "a list of at least one"
+    assert problem(tmp_path, DATABASE + text).key == "stale_analytics[0].key"
 
 
 def test_all_problems_are_told_at_once_in_the_order_of_lines(tmp_path: Path) -> None:
@@ -275,18 +290,16 @@ def test_all_problems_are_told_at_once_in_the_order_of_lines(tmp_path: Path) -> 
 
 def test_message_has_file_place_key_found_and_wanted(tmp_path: Path) -> None:
     told = problem(tmp_path, DATABASE + "bloat: {min_size: 3}\n")
-    assert str(told) == (
-        f"{tmp_path}/shop.yaml:2:19: bloat.min_size: found 3, "
-        "wanted a size, such as 10 MB or 5 GB (write the unit behind the number)"
-    )
+    before, *facts = f"{tmp_path}/shop.yaml:2:19: bloat.min_size:", "3", told.wanted, told.hint
+    assert all(facts)
+    assert re.fullmatch(f"{re.escape(before)}.*{'.*'.join(map(re.escape, facts))}.*", str(told))
 
 
 def test_repeated_key_is_told_with_its_first(tmp_path: Path) -> None:
     text = DATABASE + "locks:\n  lock_timeout: 1 s\n  lock_timeout: 2 s\n"
     told = problem(tmp_path, text)
     assert (told.line, told.column, told.key) == (4, 3, "locks.lock_timeout")
-    assert told.wanted == "each key once"
-    assert told.hint == "first in line 3; remove one"
+    assert named(told.hint, "3", "4") == {"3"}
 
 
 def test_merge_keys_and_anchors_are_read(tmp_path: Path) -> None:
@@ -318,8 +331,10 @@ def test_wrong_merged_value_is_told_where_it_is_written(tmp_path: Path) -> None:
     "text", ["locks: &a {x: *a}\n", "locks: &a [*a]\n", "locks: &a {<<: *a}\n"]
 )
 def test_alias_inside_of_itself_is_a_problem(tmp_path: Path, text: str) -> None:
-    told = problems(tmp_path, DATABASE + text)
-    assert "an alias inside of what it stands for" in [each.found for each in told]
+    told = problems(tmp_path, DATABASE + text)[0]
+    assert (told.line, told.column) == (2, 8)
+    assert told.key.startswith("locks")
+    assert "alias" in told.found.split()
 
 
 @pytest.mark.parametrize(
@@ -346,27 +361,27 @@ def test_alias_bomb_is_refused_where_it_is_used(tmp_path: Path, target: str) -> 
     levels = [f"  - &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 40)]
     text = f"{DATABASE}locks:\n  - &a0 [lol]\n{''.join(levels)}{target}\n"
     told = problems(tmp_path, text)
-    assert (told[0].key, told[0].found) == ("locks", "a list of 40")
+    assert told[0].key == "locks"
+    assert "40" in told[0].found.split()
     assert len(told) >= 2
 
 
 def test_number_of_a_million_digits_is_a_problem(tmp_path: Path) -> None:
     told = problems(tmp_path, f"{DATABASE}parallel: {{matviews: {'9' * 1_000_000}}}\n")
-    assert told[0].wanted == "a number that can be read"
+    assert told[0].key == "parallel.matviews"
     assert len(told[0].found) < 100
 
 
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- "])
 def test_very_deep_nesting_is_a_problem(tmp_path: Path, opening: str) -> None:
     told = problem(tmp_path, f"{DATABASE}locks:\n  {opening * 20_000}\n")
-    assert told.line == 3
-    assert told.found == "very deep nesting"
+    assert (told.line, told.key, told.wanted) == (3, "", "YAML")
 
 
 def test_tab_is_told_with_its_place(tmp_path: Path) -> None:
     told = problem(tmp_path, DATABASE + "locks:\n\tlock_timeout: 1 s\n")
     assert (told.line, told.column, told.wanted) == (3, 1, "YAML")
-    assert told.hint == "indent with spaces"
+    assert "spaces" in told.hint.split()
 
 
 def test_syntax_error_is_told_with_its_place(tmp_path: Path) -> None:
@@ -380,23 +395,26 @@ def test_second_document_is_a_problem(tmp_path: Path) -> None:
 
 def test_control_character_is_told_with_its_place(tmp_path: Path) -> None:
     told = problem(tmp_path, DATABASE + "locks: \x07\n")
-    assert (told.line, told.column, told.found) == (2, 8, "the character U+0007")
+    assert (told.line, told.column) == (2, 8)
+    assert "U+0007" in told.found.split()
 
 
 @pytest.mark.parametrize("tag", ["!secret x", "!!python/name:os.system", "!!binary aGk="])
 def test_yaml_tag_is_refused(tmp_path: Path, tag: str) -> None:
-    told = problems(tmp_path, f"{DATABASE}locks: {tag}\n")
-    assert "a YAML tag" in [each.found for each in told]
+    (told,) = problems(tmp_path, f"{DATABASE}locks: {tag}\n")
+    assert places([told]) == [(2, 8, "locks")]
+    assert {"YAML", "tag"} <= set(told.found.split())
 
 
 def test_key_that_is_no_name_is_refused(tmp_path: Path) -> None:
     told = problem(tmp_path, DATABASE + "? [a, b]\n: 1\n")
-    assert (told.line, told.wanted) == (2, "a name for a key")
+    assert (told.line, told.column, told.key) == (2, 3, "")
 
 
 def test_date_that_does_not_exist_is_told(tmp_path: Path) -> None:
     told = problems(tmp_path, DATABASE + "locks: {lock_timeout: 2024-02-31}\n")
-    assert "a date that exists" in [each.wanted for each in told]
+    assert {(each.line, each.column, each.found) for each in told} == {(2, 23, "2024-02-31")}
+    assert "date" in told[0].wanted.split()
 
 
 def test_byte_order_mark_is_read_over(tmp_path: Path) -> None:
@@ -406,13 +424,15 @@ def test_byte_order_mark_is_read_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "\n\n", "# only\n# comments\n", "---\n"])
 def test_empty_file_is_told_what_the_smallest_policy_is(tmp_path: Path, text: str) -> None:
     told = problem(tmp_path, text)
-    assert told.found == "an empty file"
-    assert "name: and url:" in told.wanted
+    assert (told.line, told.key) == (0, "")
+    assert named(told.wanted, "database", "name", "url") == {"database", "name", "url"}
 
 
 @pytest.mark.parametrize("text", ["- a\n", "just text\n", "42\n"])
 def test_file_that_is_no_mapping_is_told(tmp_path: Path, text: str) -> None:
-    assert problem(tmp_path, text).wanted == "a mapping of keys and values"
+    told = problem(tmp_path, text)
+    assert (told.line, told.column, told.key) == (1, 1, "")
+    assert "mapping" in told.wanted.split()
 
 
 def test_file_that_is_not_utf8_is_told_with_the_byte(tmp_path: Path) -> None:
@@ -421,37 +441,43 @@ def test_file_that_is_not_utf8_is_told_with_the_byte(tmp_path: Path) -> None:
     with pytest.raises(PolicyError) as caught:
         load_policy(path)
     (told,) = caught.value.problems
-    assert (told.line, told.column, told.found) == (2, 3, "the byte 0xFC")
+    assert (told.line, told.column) == (2, 3)
+    assert "0xFC" in told.found.split()
 
 
 def test_folder_and_missing_file_are_problems(tmp_path: Path) -> None:
     for path, found in (
-        (tmp_path, "a folder"),
-        (tmp_path / "no.yaml", "no such file or directory"),
+        (tmp_path, "folder"),
+        (tmp_path / "no.yaml", os.strerror(errno.ENOENT).lower()),
     ):
         with pytest.raises(PolicyError) as caught:
             load_policy(path)
-        assert caught.value.problems[0].found == found
+        (told,) = caught.value.problems
+        assert (told.file, told.line) == (str(path), 0)
+        assert found in told.found
 
 
 def test_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "shop.yaml")
-    with pytest.raises(PolicyError, match="something that is no file"):
+    with pytest.raises(PolicyError) as caught:
         load_policy(tmp_path / "shop.yaml")
+    (told,) = caught.value.problems
+    assert (told.file, told.line) == (str(tmp_path / "shop.yaml"), 0)
 
 
 def test_missing_sql_file_is_told_with_its_near_miss(tmp_path: Path) -> None:
     (tmp_path / "indexes.sql").touch()
     told = problem(tmp_path, DATABASE + "indexes: {declared: index.sql}\n")
-    assert told.wanted == "the path of an existing SQL file"
-    assert told.hint == f"looked for {tmp_path / 'index.sql'}; did you mean indexes.sql?"
+    assert (told.key, told.found) == ("indexes.declared", "index.sql")
+    assert str(tmp_path / "index.sql") in told.hint
+    assert "indexes.sql" in told.hint
 
 
 def test_path_that_can_be_no_file_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "loop.sql").symlink_to("loop.sql")
     for path in ("x" * 300, "loop.sql", "''", "3"):
         told = problem(tmp_path, f"{DATABASE}indexes: {{declared: {path}}}\n")
-        assert told.wanted == "the path of an existing SQL file"
+        assert (told.line, told.key) == (2, "indexes.declared")
 
 
 @pytest.mark.parametrize("url", ["s3://bucket/a", "memory://a", "file://./a", "/mnt/a"])
@@ -464,9 +490,10 @@ def test_archive_url_stays_as_written(tmp_path: Path, url: str) -> None:
 
 
 def test_name_of_a_path_that_is_too_long_is_a_wrong_call(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="found file name too long"):
+    too_long = os.strerror(errno.ENAMETOOLONG).lower()
+    with pytest.raises(UsageError, match=too_long):
         load_policies([tmp_path / ("x" * 300)])
-    with pytest.raises(PolicyError, match="found file name too long"):
+    with pytest.raises(PolicyError, match=too_long):
         load_policy(tmp_path / ("x" * 300))
 
 
@@ -474,7 +501,7 @@ def test_same_table_twice_is_told_at_the_second(tmp_path: Path) -> None:
     text = "partitions:\n  - {table: a, column: at}\n  - {table: public.A, column: at}\n"
     told = problem(tmp_path, DATABASE + text)
     assert (told.line, told.key) == (4, "partitions[1].table")
-    assert told.hint == "also at partitions[0].table"
+    assert "partitions[0].table" in told.hint
 
 
 def test_same_view_twice_is_told_beside_other_problems(tmp_path: Path) -> None:
@@ -510,7 +537,7 @@ def test_second_policy_of_a_database_is_broken(tmp_path: Path) -> None:
     assert [policy.path.name for policy in policies.loaded] == ["a.yaml"]
     (told,) = policies.broken[0].problems
     assert (told.line, told.column, told.key) == (1, 18, "database.name")
-    assert told.hint == f"{tmp_path}/a.yaml has it too"
+    assert f"{tmp_path}/a.yaml" in told.hint
 
 
 def test_file_named_twice_is_loaded_once(tmp_path: Path) -> None:
@@ -572,7 +599,7 @@ def test_keep_is_at_least_one_interval(
     else:
         told = problem(tmp_path, text)
         assert told.key == "partitions[0].retention.keep"
-        assert told.wanted == f"at least one interval, which is {interval}"
+        assert (told.found, interval in told.wanted) == (keep, True)
 
 
 def test_hash_does_not_depend_on_where_the_file_lies(tmp_path: Path) -> None:
@@ -586,5 +613,6 @@ def test_hash_does_not_depend_on_where_the_file_lies(tmp_path: Path) -> None:
 
 def test_policy_is_frozen(tmp_path: Path) -> None:
     policy = load_policy(write(tmp_path, DATABASE))
-    with pytest.raises(ValueError, match="frozen"):
+    with pytest.raises(ValidationError) as caught:
         policy.bloat = None  # pyright: ignore[reportAttributeAccessIssue]
+    assert [error["type"] for error in caught.value.errors()] == ["frozen_instance"]

@@ -74,7 +74,7 @@ def test_reference_of_wrong_shape_says_the_right_one(tmp_path: Path, reference: 
     with pytest.raises(PolicyError) as caught:
         load(tmp_path, f"database: {{name: shop, url: {reference}}}\n")
     (told,) = caught.value.problems
-    assert (told.key, told.found) == ("database.url", "a value that is not shown")
+    assert told.key == "database.url"
     assert "environment variable" in told.wanted or "{env: NAME}" in told.wanted
 
 
@@ -82,14 +82,14 @@ def test_reference_of_wrong_shape_says_the_right_one(tmp_path: Path, reference: 
 def test_bare_variable_is_told_how_to_refer(tmp_path: Path, written: str) -> None:
     with pytest.raises(PolicyError) as caught:
         load(tmp_path, f'database: {{name: shop, url: "{written}"}}\n')
-    assert caught.value.problems[0].hint == "refer to an environment variable by {env: NAME}"
+    assert "{env: NAME}" in caught.value.problems[0].hint
 
 
 def test_missing_variable_is_named_with_its_key(tmp_path: Path) -> None:
     policy = load(tmp_path, "database: {name: shop, url: {env: SHOP}, replicas: [{env: COPY}]}\n")
-    with pytest.raises(UsageError, match=r"database\.url: environment variable SHOP is not set"):
+    with pytest.raises(UsageError, match=r"database\.url: .*\bSHOP\b"):
         policy.database.url.resolve({})
-    with pytest.raises(UsageError, match=r"database\.replicas: .* COPY is empty") as caught:
+    with pytest.raises(UsageError, match=r"database\.replicas: .*\bCOPY\b") as caught:
         policy.database.replicas[0].resolve({"COPY": ""})
     assert "COPY" in caught.value.hint
     assert policy.database.url.resolve({"SHOP": URL}) == URL

@@ -1,5 +1,6 @@
 """Names of partitions: what a template must hold, how it is cut, when two collide."""
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -85,30 +86,36 @@ def test_table_named_like_a_placeholder_is_not_filled_in() -> None:
     ],
 )
 def test_unknown_placeholder_is_refused(template: str) -> None:
-    assert faults(template, Interval.MONTH)[0].startswith("no placeholders but")
+    assert placeholders(faults(template, Interval.MONTH)[0]) == {
+        "{table}", "{yyyy}", "{mm}", "{dd}",
+    }  # fmt: skip
+
+
+def placeholders(text: str) -> set[str]:
+    return set(re.findall(r"\{\w+\}", text))
 
 
 @pytest.mark.parametrize(
     ("interval", "template", "missing"),
     [
-        (Interval.YEAR, "{table}", "{yyyy}"),
-        (Interval.MONTH, "{table}_{yyyy}", "{mm}"),
-        (Interval.QUARTER, "{table}_{mm}", "{yyyy}"),
-        (Interval.WEEK, "{table}_{yyyy}_{mm}", "{dd}"),
-        (Interval.DAY, "{table}_{dd}", "{yyyy} and {mm}"),
+        (Interval.YEAR, "{table}", {"{yyyy}"}),
+        (Interval.MONTH, "{table}_{yyyy}", {"{mm}"}),
+        (Interval.QUARTER, "{table}_{mm}", {"{yyyy}"}),
+        (Interval.WEEK, "{table}_{yyyy}_{mm}", {"{dd}"}),
+        (Interval.DAY, "{table}_{dd}", {"{yyyy}", "{mm}"}),
     ],
 )
 def test_template_tells_any_two_periods_apart(
-    interval: Interval, template: str, missing: str
+    interval: Interval, template: str, missing: set[str]
 ) -> None:
-    assert faults(template, interval) == [f"{missing}, without which two periods share a name"]
+    (fault,) = faults(template, interval)
+    assert placeholders(fault) == missing
 
 
 def test_fixed_text_fits_63_bytes() -> None:
     assert faults("x" * 56 + "{yyyy}{mm}{table}", Interval.MONTH) == []
-    assert faults("x" * 58 + "{yyyy}{mm}", Interval.MONTH) == [
-        "at most 63 bytes without the table's name"
-    ]
+    (fault,) = faults("x" * 58 + "{yyyy}{mm}", Interval.MONTH)
+    assert "63" in fault
     assert faults("é" * 29 + "{yyyy}{mm}", Interval.MONTH)
 
 
@@ -122,7 +129,8 @@ def test_same_names_after_the_cut_are_refused_with_both_tables(tmp_path: Path) -
 def test_same_names_by_template_are_refused(tmp_path: Path) -> None:
     name = 'name: "p_{yyyy}_{mm}"'
     (message,) = messages(tmp_path, f"table: a, {name}", f"table: b, {name}")
-    assert "names of public.b that differ from those of public.a" in message
+    for part in ("partitions[1].name:", "public.a", "public.b"):
+        assert part in message
 
 
 def test_table_whose_own_name_looks_like_a_date_may_collide(tmp_path: Path) -> None:

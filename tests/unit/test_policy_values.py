@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from maintenance.keys import Snowflake
 from maintenance.names import QualifiedName
 from maintenance.periods import CalendarSpan, Interval, Period
-from maintenance.policy.cron import check_cron, next_tick
+from maintenance.policy.cron import CronError, check_cron, next_tick
 from maintenance.policy.partitions import PartitionPolicy
 from maintenance.policy.units import Duration, KeepSpan, Share, Size, Span, Timeout, number, whole
 from maintenance.policy.values import ColumnName, SearchPath, TableName, ZoneName
@@ -26,6 +26,11 @@ def refusal(kind: Any, value: object) -> dict[str, str]:
     with pytest.raises(ValidationError) as caught:
         read(kind, value)
     return caught.value.errors()[0]["ctx"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
+
+
+def assert_hints(hint: str, word: str) -> None:
+    """Check that a hint has this word in it, or says nothing where there is none."""
+    assert word in hint if word else hint == ""
 
 
 def table(**settings: object) -> PartitionPolicy:
@@ -53,28 +58,29 @@ def test_duration_is_a_number_and_a_unit(text: str, length: timedelta) -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("3 minuta", "did you mean minute?"),
-        ("3 Days", "did you mean days?"),
-        ("3 months", "months and years differ in length; write days"),
+        ("3 minuta", "minute"),
+        ("3 Days", "days"),
+        ("3 months", "days"),
         ("-3 days", ""),
         ("", ""),
         ("soon", ""),
         ("3 days ago 5", ""),
         ("٣ days", ""),
         ("999999999 weeks", ""),
-        (50, "write the unit behind the number"),
+        (50, "unit"),
         (True, ""),
         (None, ""),
         ([], ""),
     ],
 )
 def test_duration_refuses_the_rest(text: object, hint: str) -> None:
-    assert refusal(Duration, text)["hint"] == hint
+    assert_hints(refusal(Duration, text)["hint"], hint)
 
 
 @pytest.mark.parametrize("text", ["0 ms", "0.5 ms", "25 hours"])
 def test_timeout_is_never_zero_which_would_mean_no_limit(text: str) -> None:
-    assert refusal(Timeout, text)["wanted"] == "a duration from 1 ms to 1 day"
+    wanted = refusal(Timeout, text)["wanted"]
+    assert wanted.index("1 ms") < wanted.index("1 day")
 
 
 @pytest.mark.parametrize(
@@ -87,7 +93,7 @@ def test_size_is_counted_in_powers_of_1024(text: str, size_bytes: int) -> None:
 
 @pytest.mark.parametrize("text", ["1", 1, "1 gb", "1 GB 1 MB", "GB", "-1 GB", "1 GiB"])
 def test_size_refuses_the_rest(text: object) -> None:
-    assert refusal(Size, text)["wanted"] == "a size, such as 10 MB or 5 GB"
+    assert {"MB", "GB"} <= set(refusal(Size, text)["wanted"].split())
 
 
 @pytest.mark.parametrize(
@@ -109,29 +115,32 @@ def test_span_reads_what_it_shows(months: int, days: int) -> None:
 
 
 def test_keeping_nothing_is_refused_with_how_to_keep_for_ever() -> None:
-    assert refusal(KeepSpan, "0 days")["hint"] == "leave the retention section out to keep for ever"
+    assert "retention" in refusal(KeepSpan, "0 days")["hint"].split()
     assert read(Span, "0 days") == CalendarSpan(0, 0)
 
 
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("3 mnths", "did you mean months?"),
-        ("1.5 months", "whole numbers only"),
-        ("1001 years", "1000 years at the most"),
+        ("3 mnths", "months"),
+        ("1.5 months", "whole"),
+        ("1001 years", "1000"),
         ("4 hours", ""),
-        (24, "write the unit behind the number"),
+        (24, "unit"),
     ],
 )
 def test_span_refuses_the_rest(text: object, hint: str) -> None:
-    assert refusal(Span, text)["hint"] == hint
+    assert_hints(refusal(Span, text)["hint"], hint)
 
 
 def test_numbers_have_limits() -> None:
     assert read(Share, 1) == 1.0
-    assert refusal(Annotated[int, whole(1)], 0)["wanted"] == "a whole number of at least 1"
-    assert refusal(Annotated[float, number(1)], 0.5)["wanted"] == "a number of at least 1"
-    assert refusal(Annotated[float, number(1)], float("inf"))["wanted"] == "a number of at least 1"
+    for kind, value in (
+        (Annotated[int, whole(1)], 0),
+        (Annotated[float, number(1)], 0.5),
+        (Annotated[float, number(1)], float("inf")),
+    ):
+        assert "1" in refusal(kind, value)["wanted"].split()
 
 
 @pytest.mark.parametrize(
@@ -176,7 +185,7 @@ def test_cron_of_five_fields_is_taken(text: str) -> None:
     ],
 )
 def test_cron_that_is_malformed_or_never_comes_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"field|range|from|like|day"):
+    with pytest.raises(CronError):
         check_cron(text)
 
 
@@ -213,11 +222,11 @@ def test_table_is_a_sql_name(text: str, name: QualifiedName) -> None:
 
 @pytest.mark.parametrize("text", ["", "a b", "a.b.c", "1a", '"a', 'a"b', "a;", "ü" * 32, '"\0"', 3])
 def test_table_refuses_what_is_no_sql_name(text: object) -> None:
-    assert refusal(TableName, text)["wanted"].startswith("a SQL name")
+    assert "SQL" in refusal(TableName, text)["wanted"].split()
 
 
 def test_number_where_text_is_due_is_to_be_quoted() -> None:
-    assert refusal(ColumnName, 2024)["hint"] == "in quotes, if it is meant as text"
+    assert "quotes" in refusal(ColumnName, 2024)["hint"]
 
 
 def test_column_fits_63_bytes() -> None:
@@ -238,7 +247,7 @@ def test_search_path_refuses_the_rest(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("europe/berlin", "did you mean Europe/Berlin?"),
+        ("europe/berlin", "Europe/Berlin"),
         ("Europe", ""),
         ("localtime", ""),
         ("../../etc/passwd", ""),
@@ -247,7 +256,7 @@ def test_search_path_refuses_the_rest(text: str) -> None:
 )
 def test_zone_is_an_iana_name(text: str, hint: str) -> None:
     refused = refusal(ZoneName, text)
-    assert refused["wanted"].startswith("an IANA time zone")
+    assert "IANA" in refused["wanted"].split()
     assert hint in refused["hint"]
 
 
@@ -315,8 +324,9 @@ def test_bad_interval_is_the_only_problem_of_its_periods() -> None:
 def test_start_before_1970_needs_an_encoding_that_can_hold_it() -> None:
     assert table(encoding="epoch_ms", start=1969).start
     for encoding in ("uuidv7", "ulid"):
-        with pytest.raises(ValidationError, match="1970 or later"):
+        with pytest.raises(ValidationError, match="1970") as caught:
             table(encoding=encoding, start=1969)
+        assert caught.value.errors()[0]["loc"] == ("start",)
 
 
 @pytest.mark.parametrize(
@@ -403,8 +413,9 @@ def test_archive_then_drop_needs_an_archive() -> None:
 
 @pytest.mark.parametrize("url", ["memory://a", "MEMORY://a", "simplecache::memory://a"])
 def test_no_row_is_dropped_behind_an_archive_that_ends_with_the_process(url: str) -> None:
-    with pytest.raises(ValidationError, match="a place that outlives this program"):
+    with pytest.raises(ValidationError) as caught:
         table(retention={"keep": "1 year", "action": "archive_then_drop", "archive": {"url": url}})
+    assert [error["loc"] for error in caught.value.errors()] == [("retention", "archive")]
 
 
 @pytest.mark.parametrize("action", ["keep", "detach", "drop"])

@@ -141,14 +141,22 @@ def test_incoming_foreign_key_keeps_everything_and_says_so() -> None:
     )
     assert result.actions == ()
     (finding,) = result.findings
-    assert "foreign keys of public.users" in finding.message
+    assert (finding.kind, finding.object) == (FindingKind.RETENTION_DUE, "public.events")
+    (kept,) = finding.data["kept"]
+    assert kept == {
+        "partition": "public.events_2026_08",
+        "reason": "references_unknown",
+        "by": ["public.users"],
+        "waits": False,
+    }
 
 
 def test_clocks_that_differ_keep_everything() -> None:
     skewed = {"server": replace(SERVER, clock_skew_s=61.0)}
     result = retired(*months("2026-08", "2026-11"), snapshot=skewed)
     assert result.actions == ()
-    assert kinds(result) == {"retention_due"}
+    (finding,) = result.findings
+    assert (finding.kind.value, finding.data) == ("retention_due", {"reason": "clock_skew"})
 
 
 def test_grace_detaches_now_and_drops_later() -> None:

@@ -34,7 +34,7 @@ def found(*tables: UnattachedTable, **deeds: Deed) -> list[Finding]:
 def test_table_named_like_a_partition_is_stranded() -> None:
     (finding,) = found(unattached("events_2020_01"))
     assert finding.object == "public.events_2020_01"
-    assert "no run of ours that made it is known" in finding.message
+    assert (finding.data["reason"], finding.data["last_action"]) == ("never_attached", None)
 
 
 @pytest.mark.parametrize(
@@ -46,19 +46,24 @@ def test_table_of_another_name_is_the_owners(name: str) -> None:
 
 def test_table_that_a_run_worked_on_is_stranded_with_its_origin() -> None:
     (finding,) = found(unattached("events_wide"), events_wide=a_deed("create_partition", None))
-    assert "create_partition by run 0198c0de on 2026-11-20 00:00 UTC" in finding.message
-    assert "interrupted" in finding.data["origin"]
+    assert finding.data["last_action"] == {
+        "run_id": RUN,
+        "table": "public.events",
+        "kind": "create_partition",
+        "outcome": None,
+        "at": NOW.isoformat(),
+    }
 
 
 def test_what_bears_the_name_of_a_dropped_table_is_not_ours() -> None:
     (finding,) = found(unattached("events_2020_01"), events_2020_01=a_deed("drop_partition"))
-    assert finding.data["origin"] == "no run of ours that made it is known"
+    assert finding.data["last_action"] is None
 
 
 def test_marked_tables_are_told_by_their_mark() -> None:
     restoring = marked(None, {"restoring": "s3://b/x"})
     (finding,) = found(unattached("events_2020_01", restoring))
-    assert "a restore that was interrupted" in finding.message
+    assert finding.data["reason"] == "interrupted_restore"
     for mark in ({"detached_from": "public.events"}, {"restored": "2026-11-01"}):
         assert found(unattached("events_2020_01", marked("mine", mark))) == []
 
@@ -72,9 +77,10 @@ def planned_with(history: History, **changes: Any) -> Any:
 def test_pending_detach_tells_who_began_it() -> None:
     history = History(deeds={"public.events_2026_08": a_deed("detach_partition", "failed")})
     (finding,) = planned_with(history).findings
-    assert "detach_partition by run 0198c0de" in finding.message
+    last = finding.data["last_action"]
+    assert (last["kind"], last["run_id"], last["outcome"]) == ("detach_partition", RUN, "failed")
     (finding,) = planned_with(History()).findings
-    assert "no run of ours that made it is known" in finding.message
+    assert finding.data["last_action"] is None
 
 
 def test_leftover_check_tells_the_run_that_left_it() -> None:
@@ -86,5 +92,7 @@ def test_leftover_check_tells_the_run_that_left_it() -> None:
     )
     with_history = planned(a_policy(), table, history=history).actions[0]
     without = planned(a_policy(), table).actions[0]
-    assert "create_partition by run 0198c0de" in with_history.reason
+    for named in ("create_partition", RUN[:8]):
+        assert named in with_history.reason
+        assert named not in without.reason
     assert with_history.id == without.id

@@ -76,7 +76,7 @@ def test_plain_sibling_that_is_newer_changes_nothing() -> None:
     assert len(made(plan.actions[0])) == 3
     (finding,) = (f for f in plan.findings if f.kind == "partition_property_drift")
     assert finding.severity is Severity.INFO
-    assert "events_2026_11 (is not partitioned itself, public.events_2026_10 is)" in finding.message
+    assert finding.data["reasons"] == {"public.events_2026_11": ["not_partitioned"]}
 
 
 def test_where_the_parent_has_identities_branches_are_attached_after_their_parents() -> None:
@@ -117,25 +117,23 @@ BY_TIME = [("a", "FOR VALUES FROM ('2026-11-01') TO ('2026-11-02')")]
 
 
 @pytest.mark.parametrize(
-    ("tree", "words"),
+    ("tree", "reason"),
     [
-        (a_tree("m", BY_TIME, "RANGE (at)"), "bounds of its time"),
-        (
-            a_tree("m", [("a", "DEFAULT")], "LIST (date_part('day'::text, at))"),
-            "bounds of its time",
-        ),
-        (a_tree("m", [("a", TWO_HASHES[0])]), "lacks remainders"),
-        (a_tree("m", []), "has no partitions"),
+        (a_tree("m", BY_TIME, "RANGE (at)"), "bound_by_time"),
+        (a_tree("m", [("a", "DEFAULT")], "LIST (date_part('day'::text, at))"), "bound_by_time"),
+        (a_tree("m", [("a", TWO_HASHES[0])]), "remainders_lacking"),
+        (a_tree("m", []), "no_partitions"),
     ],
 )
 def test_tree_that_cannot_be_built_again_stops_creation_and_says_why(
-    tree: Tree, words: str
+    tree: Tree, reason: str
 ) -> None:
     plan = planned(a_policy(), a_table([month("2026-11", tree)]))
     assert plan.actions == ()
     (finding,) = (f for f in plan.findings if f.kind == "partition_property_drift")
     assert finding.severity is Severity.ERROR
-    assert words in finding.message
+    assert finding.data["reason"] == reason
+    assert finding.data["reasons"] == {"public.events_2026_11": [reason]}
 
 
 def test_model_is_the_newest_sibling_that_is_whole() -> None:
@@ -144,7 +142,9 @@ def test_model_is_the_newest_sibling_that_is_whole() -> None:
     assert len(made(plan.actions[0])) == 3
     (finding,) = (f for f in plan.findings if f.kind == "partition_property_drift")
     assert finding.severity is Severity.WARN
-    assert "events_2026_11 lacks remainders, it refuses rows" in finding.message
+    reasons = finding.data["reasons"]["public.events_2026_11"]
+    assert "remainders_lacking" in reasons
+    assert finding.data["reason"] is None
 
 
 def test_leaves_that_differ_across_siblings_are_named() -> None:
@@ -156,7 +156,8 @@ def test_leaves_that_differ_across_siblings_are_named() -> None:
         f for f in planned(a_policy(), table).findings if f.kind == "partition_property_drift"
     )
     assert finding.severity is Severity.INFO
-    assert "public.events_2026_10_h0 (storage options {fillfactor=10}" in finding.message
+    assert finding.data["reasons"] == {"public.events_2026_10_h0": ["storage_options"]}
+    assert "fillfactor=10" in finding.message
 
 
 def test_name_of_a_leaf_that_is_taken_is_a_finding() -> None:
@@ -178,13 +179,17 @@ def test_rows_of_a_default_partition_stay_where_months_are_trees() -> None:
 def test_half_detached_and_foreign_tables_forbid_to_detach_a_tree() -> None:
     tree = hashed("m")
     root, leaf, other = tree.branches
-    assert tree.obstacle is None
+    assert tree.fault is None
     pending = replace(tree, branches=(root, leaf._replace(detach_pending=True), other))
-    assert "half detached" in str(pending.obstacle)
+    assert reason_of(pending) == "detach_pending"
     foreign = replace(tree, branches=(root, leaf._replace(kind="f"), other))
-    assert "no table of this database" in str(foreign.obstacle)
+    assert reason_of(foreign) == "foreign"
     torn = replace(tree, branches=(root._replace(identity=("id",)), leaf, other))
-    assert "lacks the identity" in str(torn.obstacle)
+    assert reason_of(torn) == "identity_lacking"
+
+
+def reason_of(tree: Tree) -> str | None:
+    return tree.fault.reason if tree.fault is not None else None
 
 
 # Names
