@@ -61,13 +61,14 @@ def test_findings_of_a_run_are_told_once(
     path = write_policy(tmp_path, database.url, EVENTS)
     maintain.apply(load_policy(path))
     told = [evaluate(tmp_path, "alert_on_findings", instance) for _ in range(2)]
-    assert [numbers_of("app", each) for each in told] == [["1", "1"], ["1", "0"]]
+    assert [numbers_of("app", each) for each in told] == [("1", "1"), ("1", "0")]
 
 
-def numbers_of(database: str, said: str) -> list[str]:
+def numbers_of(database: str, said: str) -> tuple[str, ...]:
     """How many alerts of a database stand, and how many of them a sensor says it told."""
-    (part,) = [part for part in said.split("; ") if part.startswith(f"{database}: ")]
-    return re.findall(r"\d+", part)
+    found = re.search(rf"\b{database}\b\D+(\d+)\D+(\d+)", said)
+    assert found, said
+    return found.groups()
 
 
 def test_database_out_of_reach_stops_no_other(
