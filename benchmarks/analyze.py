@@ -15,8 +15,8 @@ from benchmarks.outcomes import OURS, Outcome, Target, ratio
 from benchmarks.servers import fresh_database, session
 from benchmarks.tables import URL_VARIABLE
 from benchmarks.timing import Contender, interleave, seconds
-from maintenance import maintain
 from maintenance.demo.postgres import PostgresServer
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import load_policy
 
 PEER = "vacuumdb --analyze-only -j 2"
@@ -111,7 +111,7 @@ def _change(url: str, numbers: Iterable[int], n_rows: int) -> None:
 
 def _maintain(path: Path, url: str) -> None:
     """Do what the nightly job does."""
-    report = maintain.apply(load_policy(path), environ={URL_VARIABLE: url})
+    report = pipeline.apply(load_policy(path), environ={URL_VARIABLE: url})
     assert report.ok, report.findings
 
 

@@ -12,12 +12,12 @@ from psycopg.rows import namedtuple_row
 from benchmarks.bloated_tables import cases
 from benchmarks.outcomes import OURS, Outcome, Target
 from benchmarks.servers import Database, fresh_database, session
-from maintenance.bloat.estimate import estimate_index, estimate_table
-from maintenance.bloat.measuring import exact_index, exact_table
-from maintenance.bloat.models import Bloat, Method, Seen, SeenIndex
-from maintenance.bloat.observing import look
 from maintenance.demo.postgres import PostgresServer
 from maintenance.server.session import Timeouts, connect
+from maintenance.subjects.bloat.estimate import estimate_index, estimate_table
+from maintenance.subjects.bloat.models import Bloat, Method, Seen, SeenIndex
+from maintenance.subjects.bloat.observe import look
+from maintenance.subjects.bloat.pgstattuple import exact_index, exact_table
 
 PAGE = Path(__file__).parents[1] / "docs" / "bloat-estimates.md"
 PEER = "rewriting it"

@@ -10,9 +10,9 @@ from benchmarks.outcomes import OURS, PEER, Outcome, Target, ratio
 from benchmarks.servers import fresh_database, session
 from benchmarks.tables import URL_VARIABLE, Shape, build, n_partitions, write_policy
 from benchmarks.timing import Contender, interleave, seconds
-from maintenance import maintain
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine.actions import Action
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 
 BARE = "the same DDL and commits, bare"
@@ -60,11 +60,11 @@ class CreatePartitions:
 
 
 def _ours(policy: Policy, url: str) -> float:
-    return seconds(lambda: maintain.apply(policy, environ={URL_VARIABLE: url}))
+    return seconds(lambda: pipeline.apply(policy, environ={URL_VARIABLE: url}))
 
 
 def _bare(policy: Policy, url: str) -> float:
-    actions = maintain.plan(policy, environ={URL_VARIABLE: url}).plan.actions
+    actions = pipeline.plan(policy, environ={URL_VARIABLE: url}).plan.actions
 
     def work() -> None:
         with session(url) as connection:

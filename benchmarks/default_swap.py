@@ -18,9 +18,9 @@ from benchmarks.servers import Database, fresh_database, session
 from benchmarks.tables import URL_VARIABLE, UTC_ZONE, Shape, build, write_policy
 from benchmarks.timing import Contender, interleave, seconds
 from benchmarks.writers import slowest_insert_ms
-from maintenance import maintain
 from maintenance.demo.postgres import PostgresServer
 from maintenance.periods import Interval, period_at
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 
 LIMIT_MS = 50.0
@@ -144,7 +144,7 @@ def _prepared(server: PostgresServer, n_rows: int) -> Generator[tuple[Database, 
 
 def _ours(policy: Policy, url: str) -> float:
     def work() -> None:
-        report = maintain.apply(policy, environ={URL_VARIABLE: url})
+        report = pipeline.apply(policy, environ={URL_VARIABLE: url})
         assert report.ok, [result.error for result in report.results]
 
     took_s = seconds(work)

@@ -11,11 +11,11 @@ import yaml
 from benchmarks.outcomes import OURS, Outcome, Target
 from benchmarks.servers import Database, fresh_database, session
 from benchmarks.timing import seconds
-from maintenance import maintain
 from maintenance.demo.postgres import PostgresServer
-from maintenance.maintain import Report
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.registry import SUBJECTS
+from maintenance.pipeline.run import Report
 from maintenance.policy import Policy, load_policy
-from maintenance.subjects import SUBJECTS
 
 LIMIT_S = 10.0
 HEALTH = ("statistics", "indexes", "bloat", "workload")
@@ -35,7 +35,7 @@ class Health:
         with fresh_database(server) as database, tempfile.TemporaryDirectory() as folder:
             _build(database, self.n_tables)
             policy = _policy(Path(folder), database, names)
-            maintain.apply(policy, only=names)
+            pipeline.apply(policy, only=names)
             samples = {
                 OURS: tuple(_timed(policy, names) for _ in range(self.rounds)),
                 **{name: (_timed(policy, [name]),) for name in names},
@@ -58,7 +58,7 @@ def _policy(folder: Path, database: Database, names: list[str]) -> Policy:
 
 def _timed(policy: Policy, names: list[str]) -> float:
     reports: list[Report] = []
-    took = seconds(lambda: reports.append(maintain.plan(policy, only=names)))
+    took = seconds(lambda: reports.append(pipeline.plan(policy, only=names)))
     blind = [each for each in reports[0].findings if each.kind == "monitor_blind"]
     assert not blind, blind
     return took

@@ -19,14 +19,14 @@ from benchmarks.outcomes import OURS, Outcome, Target, ratio
 from benchmarks.servers import fresh_database, session
 from benchmarks.tables import URL_VARIABLE, settle
 from benchmarks.timing import Contender, interleave, seconds
-from maintenance import maintain
 from maintenance.demo.postgres import PostgresServer
-from maintenance.engine.requests import EVERYTHING
-from maintenance.indexes import INDEXES
-from maintenance.looking import look_at
+from maintenance.engine.scope import EVERYTHING
+from maintenance.engine.sessions import on_database, on_store
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.context import Visit
+from maintenance.pipeline.observe import look_at
 from maintenance.policy import Policy, load_policy
-from maintenance.sessions import on_database, on_store
-from maintenance.visits import Visit
+from maintenance.subjects.indexes import INDEXES
 
 PEER = "PgHero's queries"
 LIMIT_S = 1.0
@@ -51,7 +51,7 @@ class IndexAdvice:
                 settle(connection)
             policy = _policy(Path(folder) / "policy.yaml")
             environ = {URL_VARIABLE: database.url}
-            maintain.apply(policy, only=[INDEXES.name], environ=environ)
+            pipeline.apply(policy, only=[INDEXES.name], environ=environ)
             moments = _moments()
             contenders: dict[str, Contender | None] = {
                 OURS: lambda url: look_and_advise(policy, url, next(moments), self.n_tables),

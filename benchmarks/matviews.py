@@ -15,13 +15,13 @@ import yaml
 from benchmarks.outcomes import OURS, Outcome, Target, ratio
 from benchmarks.servers import Database, fresh_database, session
 from benchmarks.timing import Contender, interleave, seconds
-from maintenance import maintain
 from maintenance.demo.postgres import PostgresServer
-from maintenance.matviews.freshness import judge_all
-from maintenance.matviews.models import Seen
-from maintenance.matviews.observe import see
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy, load_policy
 from maintenance.server.session import Timeouts, connect
+from maintenance.subjects.matviews.freshness import judge_all
+from maintenance.subjects.matviews.models import Seen
+from maintenance.subjects.matviews.observe import see
 
 N_VIEWS = 12
 N_CHANGED = 3
@@ -139,7 +139,7 @@ def _apply(policy: Policy, url: str) -> float:
     """Time a whole run, from connecting to the last line of its journal."""
 
     def work() -> None:
-        report = maintain.apply(policy, only=("matviews",), environ={"BENCH": url})
+        report = pipeline.apply(policy, only=("matviews",), environ={"BENCH": url})
         assert report.ok, report.findings
 
     return seconds(work)

@@ -15,12 +15,12 @@ from benchmarks.tables import Shape, build, settle, write_policy
 from benchmarks.timing import Contender, interleave, seconds
 from maintenance.catalog.observe import observe
 from maintenance.demo.postgres import PostgresServer
-from maintenance.engine.look import Look
-from maintenance.engine.plans import Plan
-from maintenance.engine.requests import EVERYTHING
-from maintenance.partitions import PARTITIONS
+from maintenance.engine.observe_context import Look
+from maintenance.engine.plan import Plan
+from maintenance.engine.scope import EVERYTHING
 from maintenance.policy import Policy
 from maintenance.server.session import Connection, Timeouts, connect
+from maintenance.subjects.partitions import PARTITIONS
 
 PREMAKE = 4
 LIMIT_S = 0.25

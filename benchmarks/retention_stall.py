@@ -13,10 +13,10 @@ from benchmarks.tables import URL_VARIABLE, Shape, build, write_policy
 from benchmarks.timing import Contender, interleave
 from benchmarks.writer_stall import IDLE
 from benchmarks.writers import Work, slowest_insert_ms
-from maintenance import maintain
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine.actions import ActionKind
-from maintenance.engine.runner import Outcome as Done
+from maintenance.engine.executor import Outcome as Done
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 
 BESIDE_DEFAULT = f"{OURS}, with a default partition"
@@ -95,7 +95,7 @@ class RetentionStall:
         )
 
     def _ours(self, policy: Policy, url: str) -> None:
-        report = maintain.apply(policy, environ={URL_VARIABLE: url})
+        report = pipeline.apply(policy, environ={URL_VARIABLE: url})
         left = [result for result in report.results if result.outcome is not Done.DONE]
         assert not left, f"not done: {left}"
         steps = Counter(result.action.kind for result in report.results)

@@ -10,8 +10,8 @@ from benchmarks.servers import Database, fresh_database, session
 from benchmarks.timing import Contender, interleave, seconds
 from maintenance.demo.postgres import PostgresServer
 from maintenance.names import QualifiedName
-from maintenance.policy.viewsql import read_view_query
-from maintenance.server.sqlfiles import data_root
+from maintenance.policy.view_sql import read_view_query
+from maintenance.server.sql_library import data_root
 
 WANTED = 14
 """So many times as fast, at least: 2.5 s to 180 ms is what such views are said to give."""

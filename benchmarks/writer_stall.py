@@ -11,8 +11,8 @@ from benchmarks.servers import fresh_database, session
 from benchmarks.tables import URL_VARIABLE, Shape, build, n_partitions, write_policy
 from benchmarks.timing import interleave
 from benchmarks.writers import Work, slowest_insert_ms
-from maintenance import maintain
 from maintenance.demo.postgres import PostgresServer
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 
 IDLE = "nobody else at work"
@@ -73,7 +73,7 @@ class WriterStall:
 
 
 def _ours(policy: Policy, url: str) -> None:
-    maintain.apply(policy, environ={URL_VARIABLE: url})
+    pipeline.apply(policy, environ={URL_VARIABLE: url})
 
 
 def _create_and_drop(url: str) -> None:

@@ -11,9 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from maintenance import notify as rounds
 from maintenance.alerts.models import Sight
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.pipeline import notify as rounds
 from maintenance.policy import load_policy
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from maintenance.archives import ArchivePlace, Facts, TableId
-from maintenance.engine.ladder import Ladder
+from maintenance.engine.lock_retry import Ladder
 from maintenance.names import QualifiedName
 from maintenance.server.session import Connection
 from tests.builders import Database

@@ -6,17 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from maintenance.alerts.models import Alert, Identity
-from maintenance.cache.facts import CacheFacts
 from maintenance.engine.findings import FindingKind, Severity
-from maintenance.freshness import Age
+from maintenance.monitoring import Overview
+from maintenance.monitoring.freshness import Age
+from maintenance.monitoring.models import Coming, Emptiness, History, View
 from maintenance.names import QualifiedName
-from maintenance.overview import Overview
-from maintenance.overview.models import Coming, Emptiness, History, View
-from maintenance.partitions.inventory import PartitionFacts, TableInventory
-from maintenance.store.analytics import SeenStaleness
-from maintenance.store.doings import Deeds, Doings, Failure
-from maintenance.store.ledger import Refresh
-from maintenance.workload.looking_back import Moment, Table
+from maintenance.redis_client.models import CacheFacts
+from maintenance.store.activity import Deeds, Doings, Failure
+from maintenance.store.refresh import Refresh
+from maintenance.store.staleness import SeenStaleness
+from maintenance.subjects.partitions.inventory import PartitionFacts, TableInventory
+from maintenance.subjects.workload.history import Moment, Table
 
 NOW = datetime(2026, 11, 20, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)

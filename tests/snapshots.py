@@ -8,12 +8,12 @@ from typing import Any
 import yaml
 
 from maintenance.catalog.models import Column, Partition, Properties, Server, Snapshot, Table
-from maintenance.engine.plans import Plan
-from maintenance.engine.requests import EVERYTHING, Request
+from maintenance.engine.plan import Plan
+from maintenance.engine.scope import EVERYTHING, Request
 from maintenance.names import QualifiedName
-from maintenance.partitions.assess import assess
-from maintenance.partitions.plan import plan
 from maintenance.policy import Policy
+from maintenance.subjects.partitions.assess import assess
+from maintenance.subjects.partitions.plan import plan
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 EVENTS = QualifiedName("public", "events")

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from maintenance.alerts.causes import cause
+from maintenance.alerts.error_names import cause
 from maintenance.alerts.messages import Links, Message, messages
-from maintenance.alerts.records import Waiting, note_failed, note_told, waiting_for
 from maintenance.alerts.sinks import Send, SinkError
+from maintenance.alerts.store import Waiting, note_failed, note_told, waiting_for
 from maintenance.errors import MaintenanceError
 from maintenance.server.session import Connection
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from maintenance.alerts.formatting import clipped, readable
 from maintenance.alerts.models import Alert, Event, Turn
-from maintenance.alerts.records import Waiting
-from maintenance.alerts.texts import clipped
-from maintenance.alerts.units import readable
+from maintenance.alerts.store import Waiting
 from maintenance.engine.findings import Severity
 from maintenance.engine.runbook import by_itself
 from maintenance.formatting import visible

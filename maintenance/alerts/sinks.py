@@ -12,15 +12,15 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from maintenance.alerts.causes import cause
+from maintenance.alerts.error_names import cause
+from maintenance.alerts.formatting import harmless
 from maintenance.alerts.messages import Message
 from maintenance.alerts.models import Turn
-from maintenance.alerts.texts import harmless
 from maintenance.engine.findings import Severity
 from maintenance.errors import MaintenanceError
 from maintenance.policy import Policy
 from maintenance.policy.alerts import AppriseSink, LogSink, RedisStreamSink, Sink, WebhookSink
-from maintenance.policy.references import Url
+from maintenance.policy.secrets import Url
 
 Send = Callable[[Message, float], None]
 """Sends one message within so many seconds.

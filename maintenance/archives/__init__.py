@@ -1,13 +1,13 @@
 """Archives of partitions: written, proven by reading back, restored."""
 
-from maintenance.archives.content import content_digest
-from maintenance.archives.digest import Digest
+from maintenance.archives.checksum import Digest
+from maintenance.archives.copy_stream import content_digest
+from maintenance.archives.filesystem import require_packages
+from maintenance.archives.location import ArchivePlace
 from maintenance.archives.manifest import Manifest
-from maintenance.archives.place import ArchivePlace
-from maintenance.archives.reading import list_archives, read_manifest, verify_archive
-from maintenance.archives.stores import require_packages
-from maintenance.archives.tables import TableId
-from maintenance.archives.writing import Archived, Facts, write_archive
+from maintenance.archives.models import TableId
+from maintenance.archives.read import list_archives, read_manifest, verify_archive
+from maintenance.archives.write import Archived, Facts, write_archive
 
 __all__ = [
     "ArchivePlace",

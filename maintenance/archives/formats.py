@@ -13,9 +13,9 @@ from typing import Any, Literal, Protocol
 
 import zstandard
 
-from maintenance.archives.digest import DAMAGE_HINT
-from maintenance.archives.folder import Folder, Write
+from maintenance.archives.checksum import DAMAGE_HINT
 from maintenance.archives.manifest import Column, Data
+from maintenance.archives.objects import Folder, Write
 from maintenance.errors import ArchiveError, DamagedArchiveError
 
 Format = Literal["copy", "parquet"]

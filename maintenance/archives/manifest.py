@@ -16,8 +16,8 @@ from pydantic import (
     ValidationError,
 )
 
-from maintenance.archives.digest import Digest
-from maintenance.archives.place import ArchivePlace
+from maintenance.archives.checksum import Digest
+from maintenance.archives.location import ArchivePlace
 from maintenance.errors import ArchiveError, DamagedArchiveError
 from maintenance.names import QualifiedName, parse_name
 

@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import Any
 
 from maintenance.archives.arrow import codec_of, escape, pa, pc, to_arrow, unescape
-from maintenance.archives.digest import DAMAGE_HINT
-from maintenance.archives.folder import Folder, Write
+from maintenance.archives.checksum import DAMAGE_HINT
 from maintenance.archives.manifest import Column
+from maintenance.archives.objects import Folder, Write
 from maintenance.errors import ArchiveError, DamagedArchiveError
 
 pq: Any = import_module("pyarrow.parquet")

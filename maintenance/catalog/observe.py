@@ -12,11 +12,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import psycopg
 
 from maintenance import names
-from maintenance.catalog.beside import marked_tables, schemas_of, unattached_tables
-from maintenance.catalog.comparing import oddities, schema_rights, shared_properties
-from maintenance.catalog.counting import count_default
+from maintenance.catalog.default_counts import count_default
 from maintenance.catalog.default_rows import Contents, obstacle_of, read_each, read_together
-from maintenance.catalog.growing import Children, drifted_branches, grown, unreadable
 from maintenance.catalog.models import (
     Buckets,
     Child,
@@ -38,6 +35,15 @@ from maintenance.catalog.models import (
 )
 from maintenance.catalog.objects import own_objects
 from maintenance.catalog.owner_code import with_code
+from maintenance.catalog.related_tables import (
+    marked_tables,
+    oddities,
+    schema_rights,
+    schemas_of,
+    shared_properties,
+    unattached_tables,
+)
+from maintenance.catalog.tree_observe import Children, drifted_branches, grown, unreadable
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
 from maintenance.server.session import Connection, brief, explain, fetch

@@ -9,13 +9,13 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from maintenance import notify as rounds
 from maintenance.alerts.models import Alert
 from maintenance.cli.options import NOW, answer, policy_options
 from maintenance.engine.findings import Severity
 from maintenance.errors import UsageError
 from maintenance.formatting import visible
-from maintenance.notify import RoundReport
+from maintenance.pipeline import notify as rounds
+from maintenance.pipeline.notify import RoundReport
 from maintenance.policy import Policy, read_duration
 
 _out = Console(highlight=False)

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import click
 
-from maintenance import maintain
 from maintenance.cli.alerts import alerts, notify
-from maintenance.cli.answers import policy_of
-from maintenance.cli.documents import (
+from maintenance.cli.batch import policy_of
+from maintenance.cli.json_output import (
     applied_document,
     check_document,
     plan_document,
@@ -27,7 +26,7 @@ from maintenance.cli.options import (
     read_span,
     read_table,
 )
-from maintenance.cli.render import (
+from maintenance.cli.text_output import (
     error_console,
     render_applied,
     render_check,
@@ -35,18 +34,19 @@ from maintenance.cli.render import (
     render_restored,
     render_status,
 )
-from maintenance.engine.requests import Request
-from maintenance.engine.reviewed import ReviewedPlan, read_reviewed
+from maintenance.engine.saved_plan import ReviewedPlan, read_reviewed
+from maintenance.engine.scope import Request
 from maintenance.errors import MaintenanceError, UsageError
-from maintenance.maintain import Report
 from maintenance.names import QualifiedName
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.restore import restore_period
+from maintenance.pipeline.run import Report
 from maintenance.policy import (
     Policy,
     json_schema,
     load_policies,
     policy_paths,
 )
-from maintenance.restore import restore_period
 
 LARGEST_PLAN = 256_000_000
 """Bytes of a saved plan; that of 10,000 partitions has about 20 million."""
@@ -75,7 +75,7 @@ def check(policies: tuple[Path, ...], as_json: bool, schema: bool) -> None:
     if schema:
         click.echo(json.dumps(json_schema(), indent=2))
         return
-    answer(policies, as_json, maintain.check, check_document, render_check)
+    answer(policies, as_json, pipeline.check, check_document, render_check)
 
 
 @cli.command()
@@ -93,7 +93,7 @@ def plan(
     """Dry run: show actions with their SQL and locks, and findings; change nothing."""
 
     def work(policy: Policy) -> Report:
-        report = maintain.plan(policy, now=now, only=only)
+        report = pipeline.plan(policy, now=now, only=only)
         if out is not None:
             _save(out, policy, report, only)
         return report
@@ -134,7 +134,7 @@ def apply(
                 f"{plan_file}: a plan for {reviewed.database}, found {policy.database.name}",
                 hint="name that database's policy with --policy",
             )
-        return maintain.apply(
+        return pipeline.apply(
             policy,
             now=now,
             only=reviewed.only if reviewed is not None else only,
@@ -150,7 +150,7 @@ def apply(
 @policy_options
 def status(policies: tuple[Path, ...], as_json: bool) -> None:
     """Show findings, horizons and the newest runs; change nothing."""
-    answer(policies, as_json, maintain.status, status_document, render_status)
+    answer(policies, as_json, pipeline.status, status_document, render_status)
 
 
 @cli.command()
@@ -200,7 +200,7 @@ def rebuild(policies: tuple[Path, ...], as_json: bool, matview: QualifiedName) -
     policy = policy_of(load_policies(policy_paths(policies, os.environ)), matview)
 
     def work(policy: Policy) -> Report:
-        return maintain.apply(
+        return pipeline.apply(
             policy,
             only=("matviews",),
             request=Request(matview, rebuild=True),

@@ -8,13 +8,12 @@ from typing import Any
 
 import click
 
-from maintenance.cli.answers import Answer, answers
+from maintenance.cli.batch import Answer, answers
 from maintenance.cli.options import FILE, policy_options
-from maintenance.cli.render import error_console
+from maintenance.cli.text_output import error_console
 from maintenance.errors import UnreachableError
-from maintenance.overview import Overview, exposition, look, write_textfile
-from maintenance.overview.families import FAMILIES, PREFIX
-from maintenance.overview.metrics import samples
+from maintenance.monitoring import Overview, exposition, look, write_textfile
+from maintenance.monitoring.metrics import FAMILIES, PREFIX, samples
 from maintenance.policy import Policy, load_policies, policy_paths
 from maintenance.redaction import redact_values
 

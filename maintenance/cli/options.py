@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from maintenance.cli.answers import R, answers
-from maintenance.cli.render import error_console
+from maintenance.cli.batch import R, answers
+from maintenance.cli.text_output import error_console
 from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName, parse_name
 from maintenance.policy import Policy, load_policies, policy_paths, read_duration

@@ -10,7 +10,7 @@ from pathlib import Path
 from maintenance.demo import ports
 from maintenance.demo.services import Service
 from maintenance.demo.webserver import Webserver
-from maintenance.server.sqlfiles import data_root
+from maintenance.server.sql_library import data_root
 
 LOCATION = "maintenance"
 """The code location's name. Schedules belong to it, so it is that of workspace.yaml."""

@@ -22,7 +22,7 @@ from maintenance.demo.redis import RedisServer, embedded_program
 from maintenance.demo.report import show, step, tell
 from maintenance.demo.systems import System
 from maintenance.errors import MaintenanceError
-from maintenance.server.sqlfiles import data_root
+from maintenance.server.sql_library import data_root
 
 _INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "TMPDIR", "USER")
 """All that Dagster's processes inherit: no variable that leads to a database or a pager of the

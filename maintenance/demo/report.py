@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from maintenance.demo.jobs import Check, Outcome, Partition
-from maintenance.sizes import readable_size
+from maintenance.formatting import readable_size
 
 NEWEST = 5
 """How many periods of a table have a line of their own; the older ones share one."""

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import psycopg
 
-from maintenance import maintain
 from maintenance.demo.data import Connection, fill_learning_platform, fill_proposals, first_month
 from maintenance.demo.postgres import PostgresServer
-from maintenance.engine.requests import Request
+from maintenance.engine.scope import Request
 from maintenance.errors import MaintenanceError, UsageError
-from maintenance.partitioning.window import current_period, kept_since
-from maintenance.partitions import PARTITIONS
+from maintenance.partition_set.expected import current_period, kept_since
 from maintenance.periods import Period, periods_between
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import PartitionPolicy, Policy, load_policy
 from maintenance.server.session import explain
-from maintenance.server.sqlfiles import data_root
+from maintenance.server.sql_library import data_root
+from maintenance.subjects.partitions import PARTITIONS
 
 MONTHS = 24
 """How far back the rows go where the policy names neither start nor retention."""
@@ -76,7 +76,7 @@ class System:
         """Make the partitions up to now, and count their months; the main job makes the others."""
         past = _past(section, now)
         request = Request(section.table, tuple(period.key for period in past))
-        report = maintain.apply(
+        report = pipeline.apply(
             self.policy,
             environ=self.environment,
             now=now,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from maintenance.engine.workbench import Workbench
+from maintenance.engine.action_context import Workbench
 from maintenance.errors import LockNotAcquiredError, MaintenanceError
 from maintenance.server.owner_code import name_owner_code
 from maintenance.server.session import (

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from maintenance.engine.findings import FindingKind
-from maintenance.server.sqlfiles import data_root
+from maintenance.server.sql_library import data_root
 
 _ENTRY = re.compile(r"^## (\w+)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 _BY_ITSELF = re.compile(r"\*\*By\s+itself:\*\*(.*?)(?=\n\n|\*\*[A-Z]|\Z)", re.DOTALL)

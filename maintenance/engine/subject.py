@@ -5,12 +5,12 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar, Generic, TypeVar
 
+from maintenance.engine.action_context import Executor
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.look import Look
-from maintenance.engine.plans import Plan
-from maintenance.engine.requests import Request
-from maintenance.engine.workbench import Executor
+from maintenance.engine.observe_context import Look
+from maintenance.engine.plan import Plan
+from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName
 from maintenance.policy import Policy
 

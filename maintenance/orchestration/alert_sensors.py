@@ -12,15 +12,15 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from maintenance import freshness
 from maintenance.alerts.models import Sight
 from maintenance.engine.findings import FindingKind
 from maintenance.errors import MaintenanceError
-from maintenance.matviews.lineage import declared_reads
-from maintenance.notify import RoundReport, Sights, tell
-from maintenance.orchestration.run_findings import failed_jobs, overdue_jobs
-from maintenance.overlooked import overlooked_analytics
+from maintenance.monitoring import freshness
+from maintenance.monitoring.outdated import overlooked_analytics
+from maintenance.orchestration.run_monitor import failed_jobs, overdue_jobs
+from maintenance.pipeline.notify import RoundReport, Sights, tell
 from maintenance.policy import Policy
+from maintenance.subjects.matviews.dependencies import declared_reads
 
 ROUND_S = 30
 """Seconds between two rounds."""

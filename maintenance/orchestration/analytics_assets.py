@@ -4,20 +4,20 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from maintenance.analytics import STALE_ANALYTICS
-from maintenance.cache.facts import CacheFacts
-from maintenance.caching import CACHING
+from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import Finding, FindingKind
-from maintenance.engine.runner import Outcome
-from maintenance.maintain import Report
+from maintenance.formatting import readable_size
 from maintenance.names import QualifiedName
-from maintenance.orchestration.frames import Frame, Told, face, subject_asset
 from maintenance.orchestration.markdown import code, table
 from maintenance.orchestration.matview_assets import matview_key, source_key
 from maintenance.orchestration.metadata import Metadata
 from maintenance.orchestration.resources import Maintainer
+from maintenance.orchestration.subject_asset import Frame, Told, face, subject_asset
+from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
-from maintenance.sizes import readable_size
+from maintenance.redis_client.models import CacheFacts
+from maintenance.subjects.redis import CACHING
+from maintenance.subjects.stale_analytics import STALE_ANALYTICS
 
 _MEGABYTE = 2**20
 

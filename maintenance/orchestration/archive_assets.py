@@ -6,19 +6,19 @@ from datetime import datetime
 import dagster as dg
 
 from maintenance.archives import Manifest, list_archives
-from maintenance.engine.requests import Request
-from maintenance.engine.runner import Outcome
+from maintenance.engine.executor import Outcome
+from maintenance.engine.scope import Request
 from maintenance.errors import MaintenanceError
+from maintenance.formatting import readable_size
 from maintenance.names import slug
-from maintenance.orchestration.frames import face, make_asset
 from maintenance.orchestration.markdown import code
 from maintenance.orchestration.metadata import Metadata
 from maintenance.orchestration.partition_assets import GROUP, partitions_key
-from maintenance.orchestration.partition_sets import partition_set
+from maintenance.orchestration.partitions_defs import partition_set
 from maintenance.orchestration.resources import Maintainer, fail_if_undone
+from maintenance.orchestration.subject_asset import face, make_asset
 from maintenance.policy import Archive, PartitionPolicy, Policy
-from maintenance.retention import RETENTION
-from maintenance.sizes import readable_size
+from maintenance.subjects.retention import RETENTION
 
 
 def archives_key(policy: Policy, section: PartitionPolicy) -> dg.AssetKey:

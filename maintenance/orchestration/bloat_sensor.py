@@ -11,17 +11,17 @@ from functools import partial
 import dagster as dg
 
 from maintenance.alerts.models import Sight
-from maintenance.bloat import BLOAT
-from maintenance.bloat.judging import too_empty
-from maintenance.bloat.looking_back import newest_look
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.sessions import on_history
 from maintenance.errors import MaintenanceError
-from maintenance.notify import tell
+from maintenance.monitoring.outdated import BLOAT_AGE, overlooked_bloat
 from maintenance.orchestration.health_assets import health_key
-from maintenance.overlooked import BLOAT_AGE, overlooked_bloat
+from maintenance.pipeline.notify import tell
 from maintenance.policy import Policy
-from maintenance.policy.health import BloatPolicy
-from maintenance.sessions import on_history
+from maintenance.policy.thresholds import BloatPolicy
+from maintenance.subjects.bloat import BLOAT
+from maintenance.subjects.bloat.history import newest_look
+from maintenance.subjects.bloat.recheck import too_empty
 
 EVERY_S = 600
 SHOWN = 20

@@ -43,7 +43,7 @@ from maintenance.orchestration.partition_assets import inventory_asset, partitio
 from maintenance.orchestration.resources import Maintainer
 from maintenance.orchestration.restore_job import restore_job
 from maintenance.orchestration.retention_assets import retention_asset
-from maintenance.orchestration.staleness import staleness_sensor
+from maintenance.orchestration.staleness_sensor import staleness_sensor
 from maintenance.orchestration.statistics_assets import statistics_asset
 from maintenance.policy import BrokenPolicyError, Policy, load_policies
 

@@ -7,8 +7,8 @@ import dagster as dg
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.runbook import entry
+from maintenance.formatting import readable_number
 from maintenance.orchestration.markdown import code, plain, table
-from maintenance.sizes import readable_number
 
 Metadata = dict[str, Any]
 

@@ -6,11 +6,11 @@ import dagster as dg
 
 from maintenance.engine.findings import Severity
 from maintenance.formatting import visible_lines
+from maintenance.monitoring import Level, Overview, Verdict, judge
 from maintenance.orchestration.digest_page import digest_page
-from maintenance.orchestration.frames import Told, face, make_asset
 from maintenance.orchestration.metadata import Metadata
 from maintenance.orchestration.resources import Maintainer
-from maintenance.overview import Level, Overview, Verdict, judge
+from maintenance.orchestration.subject_asset import Told, face, make_asset
 from maintenance.policy import Policy
 
 GROUP = "digest"

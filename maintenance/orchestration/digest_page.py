@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from maintenance.alerts.models import Alert
-from maintenance.cache.facts import hit_rate
 from maintenance.engine.runbook import by_itself
+from maintenance.formatting import readable_number, readable_size, readable_span
+from maintenance.monitoring import Overview, judge
+from maintenance.monitoring.models import History, View
 from maintenance.orchestration.markdown import code, grid, plain
-from maintenance.overview import Overview, judge
-from maintenance.overview.models import History, View
-from maintenance.sizes import readable_number, readable_size, readable_span
-from maintenance.store.doings import Doings
+from maintenance.redis_client.models import hit_rate
+from maintenance.store.activity import Doings
 
 MOST_ALERTS = 20
 MOST_COMING = 8

@@ -5,11 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from maintenance.bloat import BLOAT
-from maintenance.engine.runner import Outcome
+from maintenance.engine.executor import Outcome
 from maintenance.engine.subject import Subject
-from maintenance.maintain import Report
-from maintenance.orchestration.frames import Frame, face, subject_asset
 from maintenance.orchestration.health_metadata import (
     Metadata,
     bloat_metadata,
@@ -17,9 +14,12 @@ from maintenance.orchestration.health_metadata import (
 )
 from maintenance.orchestration.metadata import actions_metadata
 from maintenance.orchestration.resources import Maintainer
+from maintenance.orchestration.subject_asset import Frame, face, subject_asset
+from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
 from maintenance.server.session import Connection
-from maintenance.workload import WORKLOAD
+from maintenance.subjects.bloat import BLOAT
+from maintenance.subjects.workload import WORKLOAD
 
 GROUP = "health"
 

@@ -4,14 +4,14 @@ from typing import Any
 
 import dagster as dg
 
-from maintenance.bloat.looking_back import newest_look, trend
+from maintenance.formatting import readable_size
 from maintenance.orchestration.charts import bars, lines
 from maintenance.orchestration.markdown import code, table
 from maintenance.policy import Policy
 from maintenance.server.session import Connection
-from maintenance.sizes import readable_size
-from maintenance.workload.looking_back import heaviest, largest, moments, months
-from maintenance.workload.texts import shown
+from maintenance.subjects.bloat.history import newest_look, trend
+from maintenance.subjects.workload.history import heaviest, largest, moments, months
+from maintenance.subjects.workload.query_text import shown
 
 Metadata = dict[str, Any]
 

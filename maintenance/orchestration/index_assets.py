@@ -6,11 +6,11 @@ from typing import Any
 import dagster as dg
 
 from maintenance.engine.findings import Finding, FindingKind
-from maintenance.indexes import INDEXES
-from maintenance.orchestration.frames import Frame, face, subject_asset
+from maintenance.formatting import readable_size
 from maintenance.orchestration.markdown import code, sql, table
+from maintenance.orchestration.subject_asset import Frame, face, subject_asset
 from maintenance.policy import Policy
-from maintenance.sizes import readable_size
+from maintenance.subjects.indexes import INDEXES
 
 GROUP = "health"
 WORST = 20

@@ -15,7 +15,7 @@ from maintenance.orchestration.crons import cron_name
 from maintenance.orchestration.digest_asset import digest_key
 from maintenance.orchestration.matview_assets import matview_key
 from maintenance.orchestration.partition_assets import partitions_key
-from maintenance.orchestration.partition_sets import keys_ahead, range_tags
+from maintenance.orchestration.partitions_defs import keys_ahead, range_tags
 from maintenance.orchestration.retention_assets import Mode, retention_key, run_config
 from maintenance.policy import MatviewPolicy, PartitionPolicy, Policy
 

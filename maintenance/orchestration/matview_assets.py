@@ -6,21 +6,26 @@ from typing import Any
 
 import dagster as dg
 
-from maintenance.engine.requests import Request
-from maintenance.engine.runner import Outcome, Result
+from maintenance.engine.executor import Outcome, Result
+from maintenance.engine.scope import Request
 from maintenance.errors import NotNeededError
-from maintenance.maintain import Report
-from maintenance.matviews import MATVIEWS
-from maintenance.matviews.graph import in_circles, in_order
-from maintenance.matviews.lineage import declared_reads, header, query
+from maintenance.formatting import readable_size
 from maintenance.names import QualifiedName, slug
 from maintenance.orchestration.checks import check_results, check_specs
-from maintenance.orchestration.frames import Told, belonging
 from maintenance.orchestration.markdown import code, sql
 from maintenance.orchestration.metadata import Metadata
 from maintenance.orchestration.resources import Maintainer
+from maintenance.orchestration.subject_asset import Told, belonging
+from maintenance.pipeline.run import Report
 from maintenance.policy import MatviewPolicy, Policy
-from maintenance.sizes import readable_size
+from maintenance.subjects.matviews import MATVIEWS
+from maintenance.subjects.matviews.dependencies import (
+    declared_reads,
+    header,
+    in_circles,
+    in_order,
+    query,
+)
 
 GROUP = "matviews"
 SOURCES = "sources"

@@ -7,16 +7,15 @@ import dagster as dg
 
 from maintenance.catalog.history import History
 from maintenance.engine.actions import Action
-from maintenance.engine.runner import Outcome, Result
-from maintenance.formatting import visible
-from maintenance.maintain import Report
+from maintenance.engine.executor import Outcome, Result
+from maintenance.formatting import readable_size, visible
 from maintenance.names import slug
+from maintenance.orchestration.images import timeline
 from maintenance.orchestration.markdown import code, plain, sql, table
-from maintenance.orchestration.pictures import timeline
-from maintenance.partitions.inventory import PartitionFacts, TableInventory, inventory
 from maintenance.periods import parse_period
+from maintenance.pipeline.run import Report
 from maintenance.policy import PartitionPolicy, Policy
-from maintenance.sizes import readable_size
+from maintenance.subjects.partitions.inventory import PartitionFacts, TableInventory, inventory
 
 Metadata = dict[str, Any]
 

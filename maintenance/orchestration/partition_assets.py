@@ -5,18 +5,18 @@ from datetime import datetime
 
 import dagster as dg
 
-from maintenance.engine.requests import Request
-from maintenance.engine.runner import Outcome
+from maintenance.engine.executor import Outcome
+from maintenance.engine.scope import Request
 from maintenance.formatting import visible
-from maintenance.maintain import Report
 from maintenance.names import slug
-from maintenance.orchestration.frames import Frame, Told, face, make_asset
 from maintenance.orchestration.markdown import code
 from maintenance.orchestration.metadata import inventory_metadata, period_metadata, shared_metadata
-from maintenance.orchestration.partition_sets import partition_set
+from maintenance.orchestration.partitions_defs import partition_set
 from maintenance.orchestration.resources import Maintainer, fail_if_undone
-from maintenance.partitions import PARTITIONS
+from maintenance.orchestration.subject_asset import Frame, Told, face, make_asset
+from maintenance.pipeline.run import Report
 from maintenance.policy import PartitionPolicy, Policy
+from maintenance.subjects.partitions import PARTITIONS
 
 GROUP = "partitions"
 

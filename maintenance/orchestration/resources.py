@@ -7,21 +7,21 @@ from datetime import timedelta
 
 import dagster as dg
 
-from maintenance import freshness, maintain
-from maintenance.cache.facts import CacheFacts
-from maintenance.engine.ladder import Progress
-from maintenance.engine.requests import EVERYTHING, Request
-from maintenance.engine.runner import Outcome
+from maintenance.engine.executor import Outcome
+from maintenance.engine.lock_retry import Progress
+from maintenance.engine.scope import EVERYTHING, Request
+from maintenance.engine.sessions import on_store
 from maintenance.errors import MaintenanceError
 from maintenance.formatting import visible, visible_lines
-from maintenance.maintain import Report
+from maintenance.monitoring import Overview, freshness, look
 from maintenance.names import QualifiedName
-from maintenance.overview import Overview, look
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.restore import RestoreReport, restore_period
+from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
 from maintenance.redaction import redact_error
-from maintenance.restore import RestoreReport, restore_period
+from maintenance.redis_client.models import CacheFacts
 from maintenance.server.session import Connection
-from maintenance.sessions import on_store
 
 
 class Maintainer(dg.ConfigurableResource[None]):
@@ -40,7 +40,7 @@ class Maintainer(dg.ConfigurableResource[None]):
             dagster.Failure: the server can't be reached, or what only a person can mend.
         """
         with _as_failure():
-            return maintain.apply(
+            return pipeline.apply(
                 policy, only=[subject], request=request, progress=_log_of(context)
             )
 
@@ -58,7 +58,7 @@ class Maintainer(dg.ConfigurableResource[None]):
         """
         context.log.info("planning %s of %s; nothing is changed", subject, policy.database.name)
         with _as_failure():
-            return maintain.plan(policy, only=[subject], request=request)
+            return pipeline.plan(policy, only=[subject], request=request)
 
     def sizes(self, policy: Policy, names: Collection[QualifiedName]) -> dict[QualifiedName, int]:
         """Return how many bytes relations take with their indexes, as far as that can be told.

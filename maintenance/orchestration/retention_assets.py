@@ -6,13 +6,13 @@ from enum import Enum
 import dagster as dg
 from pydantic import Field
 
-from maintenance.engine.requests import Request
-from maintenance.orchestration.frames import Frame, Told, face
+from maintenance.engine.scope import Request
 from maintenance.orchestration.metadata import actions_metadata
 from maintenance.orchestration.partition_assets import GROUP, inventory_key
 from maintenance.orchestration.resources import Maintainer
+from maintenance.orchestration.subject_asset import Frame, Told, face
 from maintenance.policy import Policy
-from maintenance.retention import RETENTION
+from maintenance.subjects.retention import RETENTION
 
 
 class Mode(Enum):

@@ -2,14 +2,14 @@
 
 import dagster as dg
 
-from maintenance.engine.runner import Outcome, Result
-from maintenance.maintain import Report
-from maintenance.orchestration.frames import Frame, face, subject_asset
+from maintenance.engine.executor import Outcome, Result
 from maintenance.orchestration.markdown import code, plain, table
 from maintenance.orchestration.metadata import Metadata
 from maintenance.orchestration.partition_assets import inventory_key
+from maintenance.orchestration.subject_asset import Frame, face, subject_asset
+from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
-from maintenance.statistics import STATISTICS
+from maintenance.subjects.statistics import STATISTICS
 
 LISTED = 100
 """So many tables are listed, the most pressing first; the others are counted."""

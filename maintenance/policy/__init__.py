@@ -16,13 +16,6 @@ from maintenance.policy.database import (
     SchedulesPolicy,
     StorePolicy,
 )
-from maintenance.policy.health import (
-    BloatPolicy,
-    IndexesPolicy,
-    ParallelPolicy,
-    StatisticsPolicy,
-    WorkloadPolicy,
-)
 from maintenance.policy.loading import (
     BrokenPolicyError,
     Policies,
@@ -33,9 +26,16 @@ from maintenance.policy.loading import (
 from maintenance.policy.matviews import Activity, MatviewPolicy, StaleAnalyticsPolicy
 from maintenance.policy.models import Policy
 from maintenance.policy.partitions import Archive, ConvertWhen, PartitionPolicy, RetentionPolicy
-from maintenance.policy.references import Url
+from maintenance.policy.quantities import read_duration
 from maintenance.policy.schema import json_schema
-from maintenance.policy.units import read_duration
+from maintenance.policy.secrets import Url
+from maintenance.policy.thresholds import (
+    BloatPolicy,
+    IndexesPolicy,
+    ParallelPolicy,
+    StatisticsPolicy,
+    WorkloadPolicy,
+)
 
 __all__ = [
     "Activity",

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, cast
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
-from maintenance.policy.references import AnyUrl, HttpUrl, Secret, at
-from maintenance.policy.section import Section, as_written, refused
-from maintenance.policy.units import Duration
+from maintenance.policy.base import Section, as_written, refused
+from maintenance.policy.quantities import Duration
+from maintenance.policy.secrets import AnyUrl, HttpUrl, Secret, at
 from maintenance.policy.values import Text
 
 

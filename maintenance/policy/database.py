@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from maintenance.policy.references import PostgresUrl, RedisUrl, at
-from maintenance.policy.section import Section, as_written
-from maintenance.policy.units import Duration, KeepSpan, Timeout
+from maintenance.policy.base import Section, as_written
+from maintenance.policy.quantities import Duration, KeepSpan, Timeout
+from maintenance.policy.secrets import PostgresUrl, RedisUrl, at
 from maintenance.policy.values import Cron, DatabaseName, Owner, SearchPath, Text
 
 Replica = Annotated[PostgresUrl, at("database.replicas")]

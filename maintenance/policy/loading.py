@@ -9,10 +9,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from maintenance.errors import PolicyError, Problem, UsageError
-from maintenance.policy.composing import line_and_column
-from maintenance.policy.document import Document, read_document
 from maintenance.policy.models import Policy
 from maintenance.policy.problems import problems_of
+from maintenance.policy.yaml_document import Document, line_and_column, read_document
 
 _SMALLEST = "a policy; the smallest is database: with name: and url:"
 

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from maintenance.names import QualifiedName
+from maintenance.policy.base import Section, as_written, refused
 from maintenance.policy.paths import SqlFile, is_in_file
-from maintenance.policy.section import Section, as_written, refused
-from maintenance.policy.units import Duration
+from maintenance.policy.quantities import Duration
 from maintenance.policy.values import ColumnName, Cron, RoleName, TableName, Text
-from maintenance.policy.viewsql import ViewSqlError, read_view_query
+from maintenance.policy.view_sql import ViewSqlError, read_view_query
 
 Columns = Annotated[tuple[ColumnName, ...], Field(strict=False)]
 KeyColumns = Annotated[tuple[ColumnName, ...], Field(strict=False, min_length=1)]

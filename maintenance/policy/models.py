@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
 
 from maintenance.policy.alerts import AlertsPolicy, RedisStreamSink
+from maintenance.policy.base import Fault, Section, raise_faults, refused
 from maintenance.policy.database import (
     DatabasePolicy,
     LocksPolicy,
@@ -17,16 +18,15 @@ from maintenance.policy.database import (
     SchedulesPolicy,
     StorePolicy,
 )
-from maintenance.policy.health import (
+from maintenance.policy.matviews import MatviewPolicy, StaleAnalyticsPolicy
+from maintenance.policy.partitions import PartitionPolicy, collisions
+from maintenance.policy.thresholds import (
     BloatPolicy,
     IndexesPolicy,
     ParallelPolicy,
     StatisticsPolicy,
     WorkloadPolicy,
 )
-from maintenance.policy.matviews import MatviewPolicy, StaleAnalyticsPolicy
-from maintenance.policy.partitions import PartitionPolicy, collisions
-from maintenance.policy.section import Fault, Section, raise_faults, refused
 
 
 class Policy(Section):

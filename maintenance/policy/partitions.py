@@ -7,12 +7,10 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from maintenance.keys import Encoding, KeyEncoding, first_year, intervals_of
+from maintenance.partition_key import Encoding, KeyEncoding, first_year, intervals_of
 from maintenance.periods import CalendarSpan, Interval, Period
-from maintenance.policy.paths import ArchiveUrl
-from maintenance.policy.references import Secret, at
-from maintenance.policy.section import Fault, Section, as_written, raise_faults, refused
-from maintenance.policy.templates import (
+from maintenance.policy.base import Fault, Section, as_written, raise_faults, refused
+from maintenance.policy.name_templates import (
     colliding,
     default_template,
     faults,
@@ -20,7 +18,9 @@ from maintenance.policy.templates import (
     period_part,
     render,
 )
-from maintenance.policy.units import KeepSpan, Size, Span, whole
+from maintenance.policy.paths import ArchiveUrl
+from maintenance.policy.quantities import KeepSpan, Size, Span, whole
+from maintenance.policy.secrets import Secret, at
 from maintenance.policy.values import (
     ColumnName,
     EncodingName,

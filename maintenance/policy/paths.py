@@ -9,7 +9,7 @@ from pydantic import PlainSerializer, SerializationInfo, ValidationInfo, WithJso
 from pydantic.functional_validators import PlainValidator
 
 from maintenance.names import near
-from maintenance.policy.section import refused
+from maintenance.policy.base import refused
 from maintenance.policy.urls import UrlError, check_url, public_parts, secret_parts
 from maintenance.redaction import remember
 

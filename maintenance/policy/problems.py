@@ -9,10 +9,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from maintenance.errors import Problem
-from maintenance.policy.composing import shown
-from maintenance.policy.document import Document
+from maintenance.policy.base import Section, did_you_mean, keys_of, sections_in
 from maintenance.policy.models import Policy
-from maintenance.policy.section import Section, did_you_mean, keys_of, sections_in
+from maintenance.policy.yaml_document import Document, shown
 
 _WANTED: Mapping[str, str] = {
     "bool_type": "true or false",

@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic_core import PydanticCustomError
 
-from maintenance.keys import Encoding, KeyEncoding, Snowflake
 from maintenance.names import MAX_NAME_BYTES, QualifiedName, parse_name
+from maintenance.partition_key import Encoding, KeyEncoding, Snowflake
 from maintenance.periods import Interval, Period, parse_period
+from maintenance.policy.base import did_you_mean, refused
 from maintenance.policy.cron import check_cron
-from maintenance.policy.section import did_you_mean, refused
-from maintenance.policy.units import Written, text_schema
+from maintenance.policy.quantities import Written, text_schema
 
 
 def _text(value: object, wanted: str) -> str:

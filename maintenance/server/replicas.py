@@ -9,7 +9,7 @@ import psycopg
 
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError
 from maintenance.policy import Policy
-from maintenance.policy.references import Url
+from maintenance.policy.secrets import Url
 from maintenance.server.session import Connection, Timeouts, brief, connect, fetch
 
 Told = TypeVar("Told")

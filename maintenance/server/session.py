@@ -21,11 +21,11 @@ from psycopg.rows import TupleRow, namedtuple_row
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError, is_retryable
 from maintenance.names import literal
 from maintenance.policy.urls import UrlError, check_postgres, place_behind_user
+from maintenance.server.cost_meter import cursor_class
 from maintenance.server.liveness import KEEPALIVE, Session
-from maintenance.server.metering import cursor_class
-from maintenance.server.pooling import find_process
-from maintenance.server.sqlfiles import load_statement
-from maintenance.server.undecodable import decode, fit_encoding, lenient, shown
+from maintenance.server.poolers import find_process
+from maintenance.server.sql_library import load_statement
+from maintenance.server.undecodable_names import decode, fit_encoding, lenient, shown
 
 Connection = psycopg.Connection[TupleRow]
 

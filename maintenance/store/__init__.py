@@ -1,18 +1,18 @@
 """History, in schema `maintenance` of the store database: runs, findings, what was observed."""
 
-from maintenance.store.cost import record_costs
-from maintenance.store.definitions import known_definitions, note_definitions
-from maintenance.store.history import forget_runs, history_tables, longest_keep
+from maintenance.store.costs import record_costs
 from maintenance.store.journal import Journal, RecentRun, recent_runs
-from maintenance.store.ledger import Refresh
 from maintenance.store.migrations import is_ready, migrate, missing_right
 from maintenance.store.ownership import require_own
-from maintenance.store.refreshes import (
+from maintenance.store.refresh import Refresh
+from maintenance.store.refresh_ledger import (
     add_refresh,
     newest_failures,
     newest_refreshes,
     note_proofs,
 )
+from maintenance.store.retention import forget_runs, history_tables, longest_keep
+from maintenance.store.view_definitions import known_definitions, note_definitions
 
 __all__ = [
     "Journal",

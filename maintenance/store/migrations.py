@@ -8,7 +8,7 @@ from maintenance.errors import MaintenanceError, PrivilegeError
 from maintenance.server.event_triggers import refuse_foreign_event_triggers
 from maintenance.server.owner_code import name_owner_code
 from maintenance.server.session import Connection, explain, rollback_quietly, run_sql
-from maintenance.server.sqlfiles import data_root
+from maintenance.server.sql_library import data_root
 
 _MIGRATION_LOCK = 0x6D61696E74_0001
 

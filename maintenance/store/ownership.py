@@ -12,7 +12,7 @@ from typing import Any
 from maintenance.errors import ForeignStoreError
 from maintenance.names import quote
 from maintenance.server.session import Connection, fetch
-from maintenance.server.sqlfiles import data_root
+from maintenance.server.sql_library import data_root
 
 SCHEMA = "maintenance"
 SHOWN = 3

@@ -4,7 +4,7 @@
 -- columns: parent oid
 -- locks: none
 -- source: PostgreSQL manual, 53 System Catalogs
--- A coarse filter before list_partition_oddities, for what is not in pg_class: usually nothing is
+-- A coarse filter before list_partition_differences, for what is not in pg_class: usually nothing is
 -- there that could differ. It must let through whatever that would find.
 WITH child AS MATERIALIZED (
   SELECT i.inhparent AS parent, pg_catalog.min(i.inhrelid) AS first,

@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from maintenance import maintain
+from maintenance.pipeline import run as pipeline
 from tests.builders import Database, drop_database, make_database
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy, write_policy
 
@@ -179,7 +179,7 @@ def undisturbed(database: Database, folder: Path, premake: int) -> list[tuple[An
     other = make_database(database.server)
     other.execute(SCHEMA)
     folder.mkdir()
-    assert maintain.apply(make_policy(folder, other.url, {**EVENTS, "premake": premake})).ok
+    assert pipeline.apply(make_policy(folder, other.url, {**EVENTS, "premake": premake})).ok
     shape = other.execute(SHAPE)
     drop_database(other)
     return shape

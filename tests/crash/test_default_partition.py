@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.builders import Database, Role
-from tests.crowd import FAR, NEIGHBOURS, SPREAD, build, crowd, moments, month, rows_there
 from tests.interruptions import OURS, Interruption, Process, crash_server, end_backends, kill_client
+from tests.load_generator import FAR, NEIGHBOURS, SPREAD, build, crowd, moments, month, rows_there
 from tests.policies import EVENTS, write_policy
 
 SEED = 20261120

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from maintenance import maintain
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from tests.builders import Database
 from tests.policies import make_policy
@@ -35,7 +35,7 @@ def a_policy(database: Database, folder: Path) -> Policy:
 
 def look(world: World, policy: Policy) -> int:
     """Refresh what is to be refreshed, hold all views against history; how many were left alone."""
-    report = maintain.apply(policy, only=("matviews",))
+    report = pipeline.apply(policy, only=("matviews",))
     assert [r.error for r in report.results if r.outcome == "failed"] == []
     for view, moment in world.database.execute(LEDGER):
         name = view.removeprefix("public.")

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from maintenance import maintain
 from maintenance.archives import ArchivePlace, Manifest, list_archives
-from maintenance.archives.folder import Folder
 from maintenance.archives.formats import texts
+from maintenance.archives.objects import Folder
 from maintenance.names import QualifiedName
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import load_policy
 from tests.builders import ROOT, Database
 from tests.policies import write_policy
@@ -39,7 +39,7 @@ KEEPER = """
 import sys
 import time
 from pathlib import Path
-from maintenance import maintain
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import load_policy
 from tests.soak import Clock
 
@@ -49,7 +49,7 @@ def say(line):
 policy = load_policy(Path(sys.argv[1]))
 clock = Clock(*map(float, sys.argv[2:]))
 while True:
-    report = maintain.apply(policy, now=clock.now(), progress=say)
+    report = pipeline.apply(policy, now=clock.now(), progress=say)
     say("ok" if report.ok else f"failed: {[finding.message for finding in report.findings]}")
     time.sleep(0.1)
 """
@@ -137,7 +137,7 @@ def soak(
     database.execute(CREATE_EVENTS)
     path = policy_file(folder, database, clock)
     policy = load_policy(path)
-    assert maintain.apply(policy, now=clock.origin).ok
+    assert pipeline.apply(policy, now=clock.origin).ok
     with at_work(database, clock, SEED, n_writers=2, longest_s=longest_s) as application:
         said = list(keep_and_kill(path, clock, dice, time.monotonic() + seconds))
     assert not application.errors, application.told(said)
@@ -145,9 +145,9 @@ def soak(
     assert application.n_looks > 0
     assert {KILLED, OK} <= set(said)
     end = clock.now()
-    last = maintain.apply(policy, now=end)
+    last = pipeline.apply(policy, now=end)
     assert last.ok, [result.error for result in last.results]
-    assert maintain.plan(policy, now=end).plan.actions == ()
+    assert pipeline.plan(policy, now=end).plan.actions == ()
     there, kept = list(standing(database)), list(archived(folder))
     assert account(application.rows, application.gone, there, kept) == {}
     early = {number: row for number, row in kept if not clock.may_be_gone(row.at, end)}

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from maintenance import maintain
 from maintenance.errors import MaintenanceError
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from tests.builders import Database, drop_database, make_database
 from tests.crash.test_default_partition import LIMIT_S
@@ -56,7 +56,7 @@ def disturbed(
         database.execute("UPDATE public.fatal SET number = %s", [number])
         database.execute("ALTER SEQUENCE public.commands RESTART")
         try:
-            report = maintain.apply(policy)
+            report = pipeline.apply(policy)
         except MaintenanceError:
             check()
             continue
@@ -83,7 +83,7 @@ def test_month_is_there_whole_or_not_at_all_whenever_its_session_ends(
 
     assert disturbed(database, policy, nothing_half_built) > 10
     assert shape(database, child(1)) == shape(database, child())
-    assert maintain.plan(policy).plan.actions == ()
+    assert pipeline.plan(policy).plan.actions == ()
 
 
 @pytest.mark.pg("== 18")
@@ -107,7 +107,7 @@ def test_expired_tree_goes_whole_and_its_rows_stay_somewhere(
     assert disturbed(database, policy, all_or_nothing) > 2
     assert [t for t in tables_of(database) if t.startswith(name)] == []
     assert tables_of(database) == undisturbed(database, tmp_path / "other", action)
-    assert maintain.plan(policy).plan.actions == ()
+    assert pipeline.plan(policy).plan.actions == ()
 
 
 @pytest.mark.slow
@@ -130,7 +130,7 @@ def test_rows_that_are_copied_into_trees_are_there_whenever_the_session_ends(
     assert shape(database, child(1)) == shape(database, child())
     assert shape(database, "rest") == rest
     assert database.execute(LEFT) == []
-    assert maintain.plan(policy).plan.actions == ()
+    assert pipeline.plan(policy).plan.actions == ()
 
 
 def tables_of(database: Database) -> list[str]:
@@ -144,7 +144,7 @@ def undisturbed(database: Database, folder: Path, action: str) -> list[Any]:
     folder.mkdir()
     other = make_database(database.server)
     expired_month(other)
-    assert maintain.apply(retiring(other, folder, action=action)).ok
+    assert pipeline.apply(retiring(other, folder, action=action)).ok
     tables = tables_of(other)
     drop_database(other)
     return tables

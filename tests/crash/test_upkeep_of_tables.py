@@ -14,8 +14,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from maintenance import maintain
-from maintenance.engine.runner import Outcome
+from maintenance.engine.executor import Outcome
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import load_policy
 from tests.builders import Database
 from tests.interruptions import OURS, Interruption, crash_server, end_backends, kill_client
@@ -58,7 +58,7 @@ def interrupted(
 
 
 def outcomes(policy: Path) -> dict[str, Outcome]:
-    report = maintain.apply(load_policy(policy))
+    report = pipeline.apply(load_policy(policy))
     assert report.ok, [result.error for result in report.results]
     return {f"{r.action.kind} {r.action.object}": r.outcome for r in report.results}
 

@@ -15,8 +15,8 @@ from playwright.sync_api import Locator, Page, expect, sync_playwright
 from maintenance.demo import ports, processes
 from maintenance.demo.webserver import Webserver
 from maintenance.engine.findings import FindingKind
+from maintenance.monitoring.health import Level
 from maintenance.orchestration.build import build
-from maintenance.overview.verdict import Level
 from tests.builders import ROOT
 from tests.e2e.demos import MAINTENANCE, SERVING, Demo, wait_until
 from tests.orchestration.test_runs import month

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from maintenance import notify as rounds
-from maintenance.alerts.machine import judge
 from maintenance.alerts.models import Alert, Identity
+from maintenance.alerts.state import judge
+from maintenance.pipeline import notify as rounds
 from maintenance.policy import Policy, load_policy
 from tests.alert_daemon import Round, read_script
 from tests.builders import ROOT, Database

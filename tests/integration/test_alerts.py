@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from maintenance import maintain
-from maintenance import notify as rounds
 from maintenance.alerts.models import Sight, Turn
 from maintenance.cli.commands import cli
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.requests import Request
 from maintenance.engine.runbook import by_itself
+from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName
+from maintenance.pipeline import notify as rounds
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy, load_policy
 from tests.builders import Database
 from tests.policies import write_policy
@@ -201,14 +201,14 @@ def test_findings_of_a_run_are_judged_once(
     database: Database, tmp_path: Path, receiver: Receiver
 ) -> None:
     policy = a_policy(tmp_path, database, receiver.webhook())
-    assert not maintain.apply(policy).ok
+    assert not pipeline.apply(policy).ok
     (event,) = rounds.tell(policy, []).events
     assert (event.turn, event.alert.identity.kind) == (Turn.RAISED, FindingKind.NO_SUCH_TABLE)
     assert rounds.tell(policy, []).events == ()
     database.execute(
         "CREATE TABLE public.events (id int, at timestamptz NOT NULL) PARTITION BY RANGE (at)"
     )
-    assert maintain.apply(policy).ok
+    assert pipeline.apply(policy).ok
     assert [event.turn for event in rounds.tell(policy, []).events] == [Turn.RESOLVED]
     assert [each["state"] for each in receiver.documents()] == ["raised", "resolved"]
 
@@ -218,7 +218,7 @@ def test_run_that_looked_at_one_table_resolves_nothing(
 ) -> None:
     policy = a_policy(tmp_path, database, receiver.webhook())
     tell(policy, 0, "public.other")
-    maintain.apply(policy, request=Request(table=QualifiedName("public", "events")))
+    pipeline.apply(policy, request=Request(table=QualifiedName("public", "events")))
     turns = {event.turn for event in rounds.tell(policy, []).events}
     assert turns == {Turn.RAISED}
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from maintenance import maintain
 from maintenance.demo.postgres import PostgresServer, embedded_binaries
+from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.requests import Request
-from maintenance.engine.runlock import RUN_LOCK
-from maintenance.engine.runner import Outcome
+from maintenance.engine.run_lock import RUN_LOCK
+from maintenance.engine.scope import Request
 from maintenance.errors import MaintenanceError, PrivilegeError, UnreachableError, UsageError
 from maintenance.names import QualifiedName, parse_name
 from maintenance.periods import Interval, period_of
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from tests.builders import Database, Role
 from tests.conftest import Servers
@@ -48,20 +48,20 @@ def child(offset: int = 0) -> str:
 def test_apply_makes_the_horizon_and_a_second_apply_plans_nothing(
     database: Database, policy: Policy
 ) -> None:
-    first = maintain.apply(policy)
+    first = pipeline.apply(policy)
     assert [result.outcome for result in first.results] == [Outcome.DONE] * 4
     assert first.ok
     assert first.findings == ()
     assert names(database) == [child(offset) for offset in range(4)]
-    second = maintain.apply(policy)
+    second = pipeline.apply(policy)
     assert second.plan.actions == ()
     assert second.ok
 
 
 def test_plan_changes_nothing_and_makes_no_store(database: Database, policy: Policy) -> None:
-    assert len(maintain.plan(policy).plan.actions) == 4
-    maintain.check(policy)
-    maintain.status(policy)
+    assert len(pipeline.plan(policy).plan.actions) == 4
+    pipeline.check(policy)
+    pipeline.status(policy)
     assert names(database) == []
     assert database.execute("SELECT nspname FROM pg_namespace WHERE nspname = 'maintenance'") == []
 
@@ -73,17 +73,17 @@ def test_bounds_are_utc_whatever_the_session_defaults_are(
     database.execute(f"ALTER DATABASE {database.name} SET datestyle = 'German, DMY'")
     database.execute(f"ALTER DATABASE {database.name} SET search_path = pg_temp")
     database.execute(f"ALTER DATABASE {database.name} SET quote_all_identifiers = on")
-    maintain.apply(policy)
+    pipeline.apply(policy)
     with database.connect(options="-c TimeZone=UTC -c DateStyle=ISO") as connection:
         bounds = [row[1] for row in connection.execute(CHILDREN.encode()).fetchall()]
     assert all(bound.count(" 00:00:00+00'") == 2 for bound in bounds)
-    assert maintain.plan(policy).plan.actions == ()
+    assert pipeline.plan(policy).plan.actions == ()
 
 
 def test_partition_dropped_by_hand_comes_back(database: Database, policy: Policy) -> None:
-    maintain.apply(policy)
+    pipeline.apply(policy)
     database.execute(f"DROP TABLE public.{child(2)}")
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert [result.action.object for result in report.results] == [f"public.{child(2)}"]
     assert names(database) == [child(offset) for offset in range(4)]
 
@@ -91,7 +91,7 @@ def test_partition_dropped_by_hand_comes_back(database: Database, policy: Policy
 def test_asked_periods_are_made_in_one_run(database: Database, policy: Policy) -> None:
     asked = tuple(month(-offset) for offset in range(24))
     request = Request(QualifiedName("public", "events"), asked)
-    report = maintain.apply(policy, request=request)
+    report = pipeline.apply(policy, request=request)
     assert len(report.results) == 24
     assert len(names(database)) == 24
     assert {f.kind for f in report.findings} == {FindingKind.PARTITION_HORIZON_SHORT}
@@ -102,7 +102,7 @@ def test_expired_period_is_refused_and_nothing_is_made(database: Database, tmp_p
     retention = {"keep": "2 months", "action": "detach"}
     policy = make_policy(tmp_path, database.url, {**EVENTS, "retention": retention})
     request = Request(QualifiedName("public", "events"), ("2020-01",))
-    (result,) = maintain.apply(policy, request=request).results
+    (result,) = pipeline.apply(policy, request=request).results
     assert result.outcome is Outcome.REFUSED
     assert "2020-01" in str(result.error)
     assert month(-2) in str(result.error), "the first one that is kept"
@@ -134,7 +134,7 @@ def test_new_partition_has_owner_grants_and_identity_of_its_parent(
         f"GRANT CREATE ON SCHEMA public TO {owner}",
     ):
         database.execute(statement)
-    assert maintain.apply(policy).ok
+    assert pipeline.apply(policy).ok
     (parent,) = database.execute(PROPERTIES, ["public.events"])
     (made,) = database.execute(PROPERTIES, [f"public.{child()}"])
     assert made == parent
@@ -144,7 +144,7 @@ def test_new_partition_has_owner_grants_and_identity_of_its_parent(
 def test_replica_identity_by_index_is_carried_over(database: Database, policy: Policy) -> None:
     database.execute("CREATE UNIQUE INDEX events_identity ON public.events (at, id)")
     database.execute("ALTER TABLE public.events REPLICA IDENTITY USING INDEX events_identity")
-    assert maintain.apply(policy).ok
+    assert pipeline.apply(policy).ok
     (row,) = database.execute(
         "SELECT c.relreplident::text, pg_get_indexdef(i.indexrelid) LIKE '%% (at, id)'"
         " FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid AND i.indisreplident"
@@ -159,7 +159,7 @@ def test_indexes_defaults_and_foreign_keys_arrive(database: Database, policy: Po
     database.execute("ALTER TABLE public.events ADD FOREIGN KEY (id) REFERENCES public.users")
     database.execute("CREATE INDEX ON public.events (note)")
     database.execute("INSERT INTO public.users VALUES (1)")
-    assert maintain.apply(policy).ok
+    assert pipeline.apply(policy).ok
     database.execute("INSERT INTO public.events (id, at) VALUES (1, now())")
     (row,) = database.execute(
         "SELECT count(*) FILTER (WHERE i.indisvalid), (SELECT count(*) FROM pg_constraint"
@@ -178,7 +178,7 @@ def test_identity_column_of_the_parent_stands_in_no_ones_way(
         "CREATE TABLE public.events (id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz)"
         " PARTITION BY RANGE (at)"
     )
-    assert maintain.apply(make_policy(tmp_path, database.url, EVENTS)).ok
+    assert pipeline.apply(make_policy(tmp_path, database.url, EVENTS)).ok
     database.execute("INSERT INTO public.events (at) VALUES (now())")
     assert database.execute("SELECT id FROM public.events") == [(1,)]
 
@@ -187,8 +187,8 @@ def test_identity_column_of_the_parent_stands_in_no_ones_way(
 def test_every_time_type_is_a_key(database: Database, tmp_path: Path, type_: str) -> None:
     database.execute(f"CREATE TABLE public.events (at {type_}) PARTITION BY RANGE (at)")
     policy = make_policy(tmp_path, database.url, {**EVENTS, "time_zone": "Asia/Tokyo"})
-    assert len(maintain.apply(policy).results) == 4
-    assert maintain.plan(policy).plan.actions == ()
+    assert len(pipeline.apply(policy).results) == 4
+    assert pipeline.plan(policy).plan.actions == ()
 
 
 @pytest.mark.parametrize(
@@ -212,10 +212,10 @@ def test_encoded_keys_find_their_month(
 ) -> None:
     database.execute(f"CREATE TABLE public.events (at {type_}) PARTITION BY RANGE (at)")
     policy = make_policy(tmp_path, database.url, {**EVENTS, "encoding": encoding})
-    assert maintain.apply(policy).ok
+    assert pipeline.apply(policy).ok
     database.execute(f"INSERT INTO public.events VALUES ({value})")
     assert database.execute("SELECT tableoid::regclass::text FROM public.events") == [(child(),)]
-    assert maintain.plan(policy).plan.actions == ()
+    assert pipeline.plan(policy).plan.actions == ()
 
 
 HOSTILE = ['"Sales"."Order Log"', '"a.b"."c""d"', '"ключ"."таблица 🐘"', '"select"."from"']
@@ -233,7 +233,7 @@ def test_hostile_names_are_quoted_everywhere(
         [],
     )
     policy = make_policy(tmp_path, database.url, {"table": written, "column": "At % time"})
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert report.ok
     assert len(report.results) == 4
     (row,) = database.execute(
@@ -251,7 +251,7 @@ def test_long_table_name_keeps_the_suffix_within_63_bytes(
     name = "é" * 31
     database.execute(f'CREATE TABLE public."{name}" (at timestamptz) PARTITION BY RANGE (at)')
     policy = make_policy(tmp_path, database.url, {"table": f'"{name}"', "column": "at"})
-    assert maintain.apply(policy).ok
+    assert pipeline.apply(policy).ok
     rows = database.execute(
         "SELECT relname FROM pg_class WHERE relispartition"
         " AND relnamespace <> 'maintenance'::regnamespace ORDER BY 1"
@@ -259,7 +259,7 @@ def test_long_table_name_keeps_the_suffix_within_63_bytes(
     assert [row[0] for row in rows] == [
         "é" * 27 + f"_{month(n).replace('-', '_')}" for n in range(4)
     ]
-    assert maintain.plan(policy).plan.actions == ()
+    assert pipeline.plan(policy).plan.actions == ()
 
 
 def test_one_bad_table_never_stops_the_others(database: Database, tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_one_bad_table_never_stops_the_others(database: Database, tmp_path: Path
         {"table": "public.evnets", "column": "at"},
         EVENTS,
     )
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert len(names(database)) == 4
     assert {f.kind for f in report.findings} == {
         FindingKind.NOT_PARTITIONED,
@@ -297,7 +297,7 @@ def test_name_taken_by_something_else_is_a_finding(
     database: Database, policy: Policy, taker: str
 ) -> None:
     database.execute(taker.format(child(1)))
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert len(names(database)) == 3
     taken = [f for f in report.findings if f.kind is FindingKind.PARTITION_NAME_TAKEN]
     assert [f.data["names"] for f in taken] == [[f"public.{child(1)}"]]
@@ -310,8 +310,8 @@ def test_owner_who_is_no_superuser_can_do_it_all(
     database.give_to(owner_role)
     database.execute(f"GRANT CREATE ON SCHEMA public TO {owner_role.name}")
     policy = make_policy(tmp_path, database.url_of(owner_role), EVENTS)
-    assert maintain.check(policy).ok
-    assert maintain.apply(policy).ok
+    assert pipeline.check(policy).ok
+    assert pipeline.apply(policy).ok
     assert len(names(database)) == 4
 
 
@@ -320,7 +320,7 @@ def test_role_without_rights_is_told_which(
 ) -> None:
     database.execute(CREATE_EVENTS)
     policy = make_policy(tmp_path, database.url_of(limited_role), EVENTS)
-    found = maintain.check(policy).findings
+    found = pipeline.check(policy).findings
     assert {f.kind for f in found} == {FindingKind.PRIVILEGE_MISSING}
     grants = {f.object: f.data["grants"] for f in found}
     create = f"GRANT CREATE ON DATABASE {database.name} TO {limited_role.name}"
@@ -329,7 +329,7 @@ def test_role_without_rights_is_told_which(
         "public.events": [f"ALTER TABLE public.events OWNER TO {limited_role.name}"],
     }
     with pytest.raises(PrivilegeError) as caught:
-        maintain.apply(policy)
+        pipeline.apply(policy)
     assert create in caught.value.hint
     assert names(database) == []
 
@@ -337,7 +337,7 @@ def test_role_without_rights_is_told_which(
 def test_unreachable_server_says_where(tmp_path: Path) -> None:
     policy = make_policy(tmp_path, "postgresql://u:geheim@127.0.0.1:9/db", EVENTS)
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:9/db as u") as caught:
-        maintain.plan(policy)
+        pipeline.plan(policy)
     assert "geheim" not in str(caught.value) + caught.value.hint
 
 
@@ -346,20 +346,20 @@ def test_wrong_password_never_shows_it(database: Database, tmp_path: Path) -> No
     url = database.url.replace(user_info, "postgres:geheim")
     policy = make_policy(tmp_path, url, EVENTS)
     with pytest.raises(UnreachableError) as caught:
-        maintain.plan(policy)
+        pipeline.plan(policy)
     assert "geheim" not in str(caught.value) + caught.value.hint
     assert "password authentication failed" in str(caught.value)  # in the server's words
 
 
 def test_table_that_the_policy_does_not_name_is_refused(policy: Policy) -> None:
     with pytest.raises(UsageError, match=r"public\.other"):
-        maintain.apply(policy, request=Request(QualifiedName("public", "other")))
+        pipeline.apply(policy, request=Request(QualifiedName("public", "other")))
 
 
 def test_prisma_parameters_in_the_url_do_no_harm(database: Database, tmp_path: Path) -> None:
     database.execute(CREATE_EVENTS)
     url = f"{database.url}?connection_limit=5&pgbouncer=true&schema=public&connect_timeout=3"
-    assert maintain.apply(make_policy(tmp_path, url, EVENTS)).ok
+    assert pipeline.apply(make_policy(tmp_path, url, EVENTS)).ok
 
 
 # The store
@@ -367,7 +367,7 @@ def test_prisma_parameters_in_the_url_do_no_harm(database: Database, tmp_path: P
 
 def test_run_intents_outcomes_and_findings_are_recorded(database: Database, policy: Policy) -> None:
     database.execute(f"CREATE VIEW public.{child(1)} AS SELECT 1 AS x")
-    maintain.apply(policy)
+    pipeline.apply(policy)
     assert database.execute("SELECT command, outcome FROM maintenance.run") == [("apply", "failed")]
     assert database.execute(
         "SELECT kind, outcome, count(*), count(ended_at), min(attempts)"
@@ -384,16 +384,16 @@ def test_store_in_another_database_leaves_no_schema_behind(
     policy = make_policy(
         tmp_path, database.url, EVENTS, store={"url": database.server.url("postgres")}
     )
-    assert maintain.apply(policy).ok
+    assert pipeline.apply(policy).ok
     assert database.execute("SELECT nspname FROM pg_namespace WHERE nspname = 'maintenance'") == []
-    assert [run.command for run in maintain.status(policy).runs][:1] == ["apply"]
+    assert [run.command for run in pipeline.status(policy).runs][:1] == ["apply"]
 
 
 def test_store_of_a_newer_version_is_not_touched(database: Database, policy: Policy) -> None:
-    maintain.apply(policy)
+    pipeline.apply(policy)
     database.execute("INSERT INTO maintenance.migration (name) VALUES ('9999_future')")
     with pytest.raises(MaintenanceError, match="9999_future"):
-        maintain.apply(policy)
+        pipeline.apply(policy)
 
 
 def test_standby_is_read_and_never_written(servers: Servers, tmp_path: Path) -> None:
@@ -404,9 +404,9 @@ def test_standby_is_read_and_never_written(servers: Servers, tmp_path: Path) -> 
     (standby.data / "cluster" / "standby.signal").touch()
     standby.start()
     policy = make_policy(tmp_path, standby.url("app"), EVENTS)
-    assert {f.kind for f in maintain.plan(policy).findings} == {FindingKind.NO_SUCH_TABLE}
+    assert {f.kind for f in pipeline.plan(policy).findings} == {FindingKind.NO_SUCH_TABLE}
     with pytest.raises(UnreachableError) as caught:
-        maintain.apply(policy)
+        pipeline.apply(policy)
     assert caught.value.reason == "standby"
     standby.remove()
 
@@ -421,7 +421,7 @@ def test_second_run_waits_and_then_names_the_first(database: Database, tmp_path:
     holder = database.connect(application_name="somebody at work")
     holder.execute("SELECT pg_advisory_lock(%s)", [RUN_LOCK])
     lines: list[str] = []
-    report = maintain.apply(policy, progress=lines.append)
+    report = pipeline.apply(policy, progress=lines.append)
     (finding,) = report.findings
     assert finding.kind is FindingKind.LOCK_NOT_ACQUIRED
     assert finding.data["holder"]["application"] == "somebody at work"
@@ -429,13 +429,13 @@ def test_second_run_waits_and_then_names_the_first(database: Database, tmp_path:
     assert not report.ok
     assert names(database) == []
     holder.close()
-    assert maintain.apply(policy).ok
+    assert pipeline.apply(policy).ok
 
 
 def test_two_runs_at_once_both_end_well(database: Database, policy: Policy) -> None:
-    reports: list[maintain.Report] = []
+    reports: list[pipeline.Report] = []
     threads = [
-        threading.Thread(target=lambda: reports.append(maintain.apply(policy))) for _ in range(3)
+        threading.Thread(target=lambda: reports.append(pipeline.apply(policy))) for _ in range(3)
     ]
     for thread in threads:
         thread.start()
@@ -465,7 +465,7 @@ def test_busy_lock_is_waited_for_in_short_tries(database: Database, policy: Poli
             )
         }
     )
-    report = maintain.apply(impatient, progress=progress)
+    report = pipeline.apply(impatient, progress=progress)
     assert report.ok
     assert report.results[0].attempts > 1
     assert "a slow migration" in lines[0]
@@ -479,7 +479,7 @@ def test_lock_never_released_is_a_failed_action_that_names_the_holder(
     policy = make_policy(tmp_path, database.url, EVENTS, locks=locks)
     blocker = database.connect(autocommit=False, application_name="a forgotten session")
     blocker.execute("LOCK TABLE public.events IN SHARE ROW EXCLUSIVE MODE")
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert {result.outcome for result in report.results} == {Outcome.FAILED}
     assert "a forgotten session" in str(report.results[0].error)
     assert FindingKind.LOCK_NOT_ACQUIRED in {finding.kind for finding in report.findings}
@@ -491,17 +491,17 @@ def test_locked_partition_blinds_its_table_and_no_other(database: Database, tmp_
     database.execute(CREATE_EVENTS)
     database.execute("CREATE TABLE public.logs (at timestamptz) PARTITION BY RANGE (at)")
     policy = make_policy(tmp_path, database.url, EVENTS, {"table": "public.logs", "column": "at"})
-    maintain.apply(policy, only=["partitions"])
+    pipeline.apply(policy, only=["partitions"])
     database.execute(f"DROP TABLE public.{child(3)}, public.logs_{month(3).replace('-', '_')}")
     blocker = database.connect(autocommit=False)
     blocker.execute(f"LOCK TABLE public.{child(1)} IN ACCESS EXCLUSIVE MODE".encode())
-    report = maintain.plan(policy)
+    report = pipeline.plan(policy)
     assert [action.table for action in report.plan.actions] == ["public.logs"]
     assert (FindingKind.MONITOR_BLIND, "public.events") in {
         (finding.kind, finding.object) for finding in report.findings
     }
     blocker.rollback()
-    assert len(maintain.plan(policy).plan.actions) == 2
+    assert len(pipeline.plan(policy).plan.actions) == 2
 
 
 def test_default_partition_with_rows_of_the_month_becomes_that_month(
@@ -509,6 +509,6 @@ def test_default_partition_with_rows_of_the_month_becomes_that_month(
 ) -> None:
     database.execute("CREATE TABLE public.rest PARTITION OF public.events DEFAULT")
     database.execute("INSERT INTO public.events VALUES (1, now())")
-    assert maintain.apply(policy).ok
+    assert pipeline.apply(policy).ok
     assert database.execute("SELECT tableoid::regclass::text FROM public.events") == [(child(),)]
     assert sorted(names(database)) == sorted(["rest", *[child(n) for n in range(4)]])

@@ -21,9 +21,9 @@ from maintenance.archives import (
     verify_archive,
     write_archive,
 )
-from maintenance.archives.folder import Folder
 from maintenance.archives.formats import TEXT_BYTES, texts
-from maintenance.archives.restoring import Restorer
+from maintenance.archives.objects import Folder
+from maintenance.archives.restore import Restorer
 from maintenance.demo.postgres import PostgresServer
 from maintenance.errors import ArchiveError, DamagedArchiveError, MaintenanceError, UnreachableError
 from maintenance.names import MAX_NAME_BYTES, QualifiedName, quote
@@ -395,9 +395,9 @@ def test_interrupted_at_any_line_of_progress_leaves_no_archive(
     after: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("maintenance.archives.pace.EVERY_S", 0)
-    monkeypatch.setattr("maintenance.archives.content.CHUNK_BYTES", 2**15)
-    monkeypatch.setattr("maintenance.archives.content.INPUT_BYTES", 1)
+    monkeypatch.setattr("maintenance.archives.progress.EVERY_S", 0)
+    monkeypatch.setattr("maintenance.archives.copy_stream.CHUNK_BYTES", 2**15)
+    monkeypatch.setattr("maintenance.archives.copy_stream.INPUT_BYTES", 1)
     monkeypatch.setattr("maintenance.archives.formats.TEXT_BYTES", 2**15)
     seen = 0
 
@@ -499,8 +499,8 @@ def test_backend_that_is_terminated_leaves_no_archive(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("maintenance.archives.pace.EVERY_S", 0)
-    monkeypatch.setattr("maintenance.archives.content.CHUNK_BYTES", 2**12)
+    monkeypatch.setattr("maintenance.archives.progress.EVERY_S", 0)
+    monkeypatch.setattr("maintenance.archives.copy_stream.CHUNK_BYTES", 2**12)
     pid = connection.info.backend_pid
 
     def terminate(_line: str) -> None:

@@ -17,7 +17,7 @@ LIMIT_MB = {"copy": 150, "parquet": 400}
 ROUND_TRIP = """
 import json, re, sys
 from maintenance.archives import TableId, write_archive
-from maintenance.archives.restoring import Restorer
+from maintenance.archives.restore import Restorer
 from maintenance.names import QualifiedName
 from tests.archives import a_ladder, a_place, the_facts
 from tests.sessions import session

@@ -16,8 +16,8 @@ from maintenance.archives import (
     verify_archive,
     write_archive,
 )
-from maintenance.archives.folder import Folder
-from maintenance.archives.restoring import Restorer
+from maintenance.archives.objects import Folder
+from maintenance.archives.restore import Restorer
 from maintenance.errors import ArchiveError, DamagedArchiveError
 from maintenance.names import QualifiedName
 from maintenance.server.session import Connection
@@ -122,7 +122,7 @@ def test_failed_multipart_upload_is_aborted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("maintenance.archives.uploads.MIN_BLOCK_BYTES", MULTIPART_BYTES)
-    monkeypatch.setattr("maintenance.archives.pace.EVERY_S", 0)
+    monkeypatch.setattr("maintenance.archives.progress.EVERY_S", 0)
     fill_with_noise(database)
     begun: list[bool] = []
 
@@ -214,7 +214,8 @@ def test_manifest_that_could_not_be_replaced_stays(
 KILLED = """
 import os, signal, sys
 from maintenance.archives import *
-from maintenance.archives import pace, uploads
+from maintenance.archives import uploads
+from maintenance.archives import progress as pace
 from maintenance.names import QualifiedName
 from tests.archives import a_place, the_facts
 from tests.sessions import session

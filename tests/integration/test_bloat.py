@@ -10,18 +10,18 @@ import pytest
 from psycopg.rows import namedtuple_row
 
 from benchmarks.bloated_tables import cases
-from maintenance import maintain
-from maintenance.bloat.estimate import estimate_index, estimate_table
-from maintenance.bloat.measuring import exact_index, exact_table
-from maintenance.bloat.models import Method, SeenIndex
-from maintenance.bloat.observing import look
-from maintenance.engine import runner
+from maintenance.engine import executor as runner
 from maintenance.engine.actions import ActionKind
+from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.runner import Outcome
-from maintenance.maintain import Report
 from maintenance.names import quote
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
+from maintenance.subjects.bloat.estimate import estimate_index, estimate_table
+from maintenance.subjects.bloat.models import Method, SeenIndex
+from maintenance.subjects.bloat.observe import look
+from maintenance.subjects.bloat.pgstattuple import exact_index, exact_table
 from tests.builders import Database, Role
 from tests.policies import make_policy
 from tests.sessions import TIMEOUTS, session
@@ -70,11 +70,11 @@ def only(report: Report, kind: FindingKind) -> list[Finding]:
 
 
 def bloat(policy: Policy) -> Report:
-    return maintain.plan(policy, only=["bloat"])
+    return pipeline.plan(policy, only=["bloat"])
 
 
 def act(policy: Policy) -> Report:
-    return maintain.apply(policy, only=["bloat"])
+    return pipeline.apply(policy, only=["bloat"])
 
 
 # Looking

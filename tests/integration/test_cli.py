@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from maintenance.cli import cli
-from maintenance.partitioning.window import horizon
+from maintenance.partition_set.expected import horizon
 from maintenance.policy import load_policy
 from tests.builders import Database
 from tests.policies import CREATE_EVENTS, EVENTS, write_policy

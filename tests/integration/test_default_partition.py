@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from maintenance import maintain
-from maintenance.catalog import counting
-from maintenance.catalog.counting import count_default
+from maintenance.catalog import default_counts as counting
+from maintenance.catalog.default_counts import count_default
 from maintenance.engine.actions import Action, ActionKind
+from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import Finding, FindingKind
-from maintenance.engine.requests import Request
-from maintenance.engine.runner import Outcome
+from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from maintenance.server.session import Timeouts
 from tests.builders import Database, Role
@@ -51,15 +51,15 @@ def fill(database: Database, n_rows: int, first: str, last: str = "") -> None:
     )
 
 
-def apply(policy: Policy, **arguments: Any) -> maintain.Report:
-    return maintain.apply(policy, now=NOW, only=["partitions"], **arguments)
+def apply(policy: Policy, **arguments: Any) -> pipeline.Report:
+    return pipeline.apply(policy, now=NOW, only=["partitions"], **arguments)
 
 
 def children(database: Database) -> list[str]:
     return [name for (name,) in database.execute(CHILDREN)]
 
 
-def default_finding(report: maintain.Report) -> Finding:
+def default_finding(report: pipeline.Report) -> Finding:
     kind = FindingKind.DEFAULT_PARTITION_ROWS
     (finding,) = [finding for finding in report.findings if finding.kind is kind]
     return finding
@@ -67,7 +67,7 @@ def default_finding(report: maintain.Report) -> Finding:
 
 def settled(policy: Policy) -> bool:
     """Whether planning again finds nothing to do."""
-    return not maintain.plan(policy, now=NOW).plan.actions
+    return not pipeline.plan(policy, now=NOW).plan.actions
 
 
 # Made where the policy wants one
@@ -141,7 +141,7 @@ def test_rows_are_counted_by_period_and_far_ones_are_told_apart(
     fill(database, 1, "2097-01-01 12:30:00.5+00")
     database.execute("INSERT INTO public.events VALUES (99, 'infinity')")
     fill(database, 1, "2025-12-31 23:59:59.999999+00")
-    finding = default_finding(maintain.plan(policy, now=NOW))
+    finding = default_finding(pipeline.plan(policy, now=NOW))
     assert finding.value == 35
     assert finding.data["periods"] == {"2026-09": 2, "2026-11": 30}
     assert finding.data["after"] == {
@@ -160,7 +160,7 @@ def test_rows_without_a_key_are_counted(database: Database, tmp_path: Path) -> N
     database.execute(DEFAULT)
     database.execute("INSERT INTO public.events VALUES (NULL), (NULL)")
     policy = make_policy(tmp_path, database.url, EVENTS)
-    finding = default_finding(maintain.plan(policy, now=NOW))
+    finding = default_finding(pipeline.plan(policy, now=NOW))
     assert finding.data["without_key"] == 2
 
 
@@ -189,7 +189,7 @@ def test_rows_of_every_kind_of_key_are_counted_and_put_right(
     database.execute(DEFAULT)
     database.execute(f"INSERT INTO public.events VALUES ({value})")
     policy = make_policy(tmp_path, database.url, {**EVENTS, "encoding": encoding})
-    assert default_finding(maintain.plan(policy, now=NOW)).data["periods"] == {"2026-11": 1}
+    assert default_finding(pipeline.plan(policy, now=NOW)).data["periods"] == {"2026-11": 1}
     assert apply(policy).ok
     assert database.execute(WHERE_ROWS_ARE) == [("events_2026_11", 1)]
     assert settled(policy)
@@ -201,7 +201,7 @@ def test_locked_default_partition_blinds_its_table(database: Database, policy: P
     fill(database, 3, "2026-11-05")
     blocker = database.connect(autocommit=False)
     blocker.execute("LOCK TABLE public.events_default IN ACCESS EXCLUSIVE MODE")
-    report = maintain.plan(policy, now=NOW)
+    report = pipeline.plan(policy, now=NOW)
     assert [finding.kind for finding in report.findings] == [FindingKind.MONITOR_BLIND]
     assert report.plan.actions == ()
 
@@ -215,7 +215,7 @@ def test_count_that_takes_too_long_is_an_estimate_and_says_so(
     database.execute(
         "INSERT INTO public.events SELECT '2026-11-05' FROM generate_series(1, 1000000)"
     )
-    snapshot = maintain.plan(make_policy(tmp_path, database.url, EVENTS)).snapshot
+    snapshot = pipeline.plan(make_policy(tmp_path, database.url, EVENTS)).snapshot
     assert snapshot is not None
     (table,) = snapshot.tables.values()
     monkeypatch.setattr(counting, "SAMPLED_PAGES", 20)
@@ -255,7 +255,7 @@ def test_month_beside_a_filled_default_partition_is_made_with_a_check_that_goes(
 def test_month_beside_few_rows_needs_no_check(database: Database, policy: Policy) -> None:
     database.execute(DEFAULT)
     fill(database, 10, "2031-05-05")
-    assert {len(a.steps) for a in maintain.plan(policy, now=NOW).plan.actions} == {1}
+    assert {len(a.steps) for a in pipeline.plan(policy, now=NOW).plan.actions} == {1}
     assert apply(policy).ok
 
 
@@ -409,7 +409,7 @@ def test_row_that_came_too_late_to_be_counted_stops_the_swap(
     database: Database, application: Policy
 ) -> None:
     fill(database, MANY, "2026-11-01 00:00+00", "2026-11-20 00:00+00")
-    planned = maintain.plan(application, now=NOW)
+    planned = pipeline.plan(application, now=NOW)
     (action,) = [a for a in planned.plan.actions if a.kind is ActionKind.SWAP_DEFAULT]
     database.execute("INSERT INTO public.events (id, at) VALUES (-2, '2031-01-01')")
     _, add, validate, *_ = action.sql
@@ -498,7 +498,7 @@ def test_locks_are_those_that_the_plan_declares(
     if default == "none":
         fill(database, MANY, "2026-11-01 00:00+00", "2026-11-20 00:00+00")
     policy = make_policy(tmp_path, database.url, {**EVENTS, "default": default, "premake": 2})
-    for action in maintain.plan(policy, now=NOW).plan.actions:
+    for action in pipeline.plan(policy, now=NOW).plan.actions:
         declared = {
             (lock.object, lock.mode.title().replace(" ", "") + "Lock")
             for lock in action.locks

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from psycopg.errors import DependentObjectsStillExist
 
-from maintenance import maintain
 from maintenance.engine.findings import FindingKind, Severity
+from maintenance.pipeline import run as pipeline
 from maintenance.server.session import fetch
 from tests.builders import Database
 from tests.integration.test_retention import child, filled, policy_of, relations
@@ -146,7 +146,7 @@ def test_months_go_with_their_own_parts_and_only_one_with_a_view_stays(
     ):
         filled.execute(statement)
     policy = policy_of(filled, tmp_path)
-    report = maintain.apply(policy, only=["retention"])
+    report = pipeline.apply(policy, only=["retention"])
     assert report.ok
     assert child(-5) not in relations(filled)
     assert child(-4) not in relations(filled)

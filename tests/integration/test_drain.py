@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 
-from maintenance import maintain
 from maintenance.engine.actions import ActionKind
+from maintenance.engine.executor import Outcome, Result
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.runner import Outcome, Result
 from maintenance.errors import UnreachableError
-from maintenance.partitions.drain import copying, executor, targets
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
+from maintenance.subjects.partitions.drain import apply as executor
+from maintenance.subjects.partitions.drain import backfill as copying
+from maintenance.subjects.partitions.drain import staging as targets
 from tests.builders import Database, Role
-from tests.crowd import FAR, NEIGHBOURS, SPREAD, build, crowd, moments, month, rows_there
+from tests.load_generator import FAR, NEIGHBOURS, SPREAD, build, crowd, moments, month, rows_there
 from tests.policies import EVENTS, make_policy
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -69,11 +71,11 @@ def policy(database: Database, tmp_path: Path) -> Policy:
     return make_policy(tmp_path, database.url, {**EVENTS, "start": "2026-09", "premake": 2})
 
 
-def apply(policy: Policy, **arguments: Any) -> maintain.Report:
-    return maintain.apply(policy, now=NOW, only=["partitions"], **arguments)
+def apply(policy: Policy, **arguments: Any) -> pipeline.Report:
+    return pipeline.apply(policy, now=NOW, only=["partitions"], **arguments)
 
 
-def the_drain(report: maintain.Report) -> Result:
+def the_drain(report: pipeline.Report) -> Result:
     (result,) = [r for r in report.results if r.action.kind is ActionKind.DRAIN_DEFAULT]
     return result
 
@@ -97,7 +99,7 @@ def test_rows_of_months_apart_get_partitions_and_the_others_stay(
     assert database.execute("SELECT * FROM public.fired") == []
     assert database.execute(LEFT) == []
     assert any("100% of its blocks" in line for line in lines)
-    assert not maintain.plan(policy, now=NOW).plan.actions
+    assert not pipeline.plan(policy, now=NOW).plan.actions
     database.execute("INSERT INTO public.events (id, at) VALUES (0, '2026-11-30')")
     assert database.execute("SELECT note, author, twice FROM public.events WHERE id = 0") == [
         ("n", 1, 0)
@@ -253,7 +255,7 @@ def test_older_snapshot_stops_the_exchange_and_is_named(
     assert apply(policy).ok
     assert database.execute(LEFT) == []
     assert FindingKind.DEFAULT_PARTITION_ROWS in {
-        f.kind for f in maintain.plan(policy, now=NOW).findings
+        f.kind for f in pipeline.plan(policy, now=NOW).findings
     }
 
 
@@ -567,13 +569,13 @@ def test_table_that_only_bears_the_name_of_a_drains_is_not_dropped(
 # A crowd
 
 
-def at_work(database: Database, folder: Path, busy: list[str], seed: int) -> maintain.Report:
+def at_work(database: Database, folder: Path, busy: list[str], seed: int) -> pipeline.Report:
     """Put the default partition right while a crowd works on the table."""
     section = {**EVENTS, "premake": 2, "start": month(-3)[:7]}
     policy = make_policy(folder, database.url, section, locks={"give_up_after": "1 minute"})
     with crowd(database, busy, seed) as people:
         time.sleep(0.3)
-        report = maintain.apply(policy, only=["partitions"])
+        report = pipeline.apply(policy, only=["partitions"])
         time.sleep(0.3)
     assert people.errors == []
     assert people.n_written > 50

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from maintenance import maintain
 from maintenance.engine.actions import ActionKind
-from maintenance.engine.runner import Outcome, Result
+from maintenance.engine.executor import Outcome, Result
 from maintenance.errors import UnreachableError
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from tests.builders import Database
 from tests.integration.test_drain import COMPARING, COPYING, END, INDEXING, LEFT, beside
@@ -58,7 +58,7 @@ def policy_of(database: Database, folder: Path, **section: Any) -> Policy:
 
 
 def put_right(policy: Policy, kind: ActionKind, **arguments: Any) -> Result:
-    report = maintain.apply(policy, **arguments)
+    report = pipeline.apply(policy, **arguments)
     assert report.ok, [result.error for result in report.results]
     (result,) = (r for r in report.results if r.action.kind is kind)
     return result
@@ -83,7 +83,7 @@ def test_rows_are_copied_into_a_tree_like_its_siblings(
     assert shape(database, child(2)) == shape(database, child())
     assert shape(database, "rest") == rest
     assert database.execute(LEFT) == []
-    assert maintain.plan(policy).plan.actions == ()
+    assert pipeline.plan(policy).plan.actions == ()
     database.execute(f"ALTER TABLE public.events DETACH PARTITION public.{child(1)}")
     database.execute("DELETE FROM public.users WHERE id = 5")
     database.execute("INSERT INTO public.events (at, kind) VALUES ('2001-01-01', 'b')")
@@ -103,7 +103,7 @@ def test_default_partition_that_is_like_its_siblings_becomes_one_in_place(
     assert shape(database, child(1)) == shape(database, child())
     assert whole(database, "rest") == rest
     assert database.execute(LEFT) == []
-    assert maintain.plan(policy_of(database, tmp_path)).plan.actions == ()
+    assert pipeline.plan(policy_of(database, tmp_path)).plan.actions == ()
 
 
 @pytest.mark.pg("== 18")
@@ -171,7 +171,7 @@ def test_truncate_of_the_default_partition_or_a_leaf_ends_the_drain(
     filled(database, default)
     table = "rest" if default == SINGLE else "rest_a0"
     stop = beside(COMPARING, lambda: database.execute(f"TRUNCATE public.{table}"))
-    report = maintain.apply(policy_of(database, tmp_path), progress=stop)
+    report = pipeline.apply(policy_of(database, tmp_path), progress=stop)
     (drain,) = (r for r in report.results if r.action.kind is ActionKind.DRAIN_DEFAULT)
     assert "truncated" in str(drain.error)
     assert database.execute(LEFT) == []
@@ -184,7 +184,7 @@ def test_leaf_that_comes_or_goes_meanwhile_ends_the_drain(
     filled(database, TREE)
     change = "CREATE TABLE public.rest_z PARTITION OF public.rest FOR VALUES IN ('z')"
     stop = beside(COMPARING, lambda: database.execute(change))
-    report = maintain.apply(policy_of(database, tmp_path), progress=stop)
+    report = pipeline.apply(policy_of(database, tmp_path), progress=stop)
     (drain,) = (r for r in report.results if r.action.kind is ActionKind.DRAIN_DEFAULT)
     assert "no longer has the partitions that were observed" in str(drain.error)
     assert database.execute(LEFT) == []
@@ -223,7 +223,7 @@ def test_row_that_no_leaf_takes_ends_the_drain_and_hinders_no_writer(
         database.execute(misfit)
     else:
         progress = beside(moment, lambda: database.execute(misfit))
-    report = maintain.apply(policy, progress=progress)
+    report = pipeline.apply(policy, progress=progress)
     (drain,) = report.results
     assert drain.outcome is Outcome.FAILED
     assert "zebra" in str(drain.error)
@@ -239,7 +239,7 @@ def test_row_that_no_leaf_takes_ends_the_drain_and_hinders_no_writer(
 def test_tree_that_can_not_be_built_again_is_named(database: Database, tmp_path: Path) -> None:
     filled(database, SINGLE)
     database.execute(f"DROP TABLE public.{child()}_a1")
-    report = maintain.plan(policy_of(database, tmp_path))
+    report = pipeline.plan(policy_of(database, tmp_path))
     assert report.plan.actions == ()
     assert "lacks remainders, it refuses rows; mend the newest" in str(report.findings)
 
@@ -275,7 +275,7 @@ def test_hostile_names_are_carried_over(database: Database, tmp_path: Path, swap
     left = database.execute(f"SELECT count(*) FROM public.{hostile}")
     assert left == [(len(moments),)]
     assert database.execute(LEFT) == []
-    assert maintain.plan(policy).plan.actions == ()
+    assert pipeline.plan(policy).plan.actions == ()
 
 
 @pytest.mark.pg("== 18")
@@ -286,11 +286,11 @@ def test_what_a_killed_drain_leaves_is_in_nobodys_way_and_removed_by_the_next_ru
     filled(database, default)
     policy = policy_of(database, tmp_path)
     with pytest.raises(UnreachableError):
-        maintain.apply(policy, progress=beside(moment, lambda: database.execute(END)))
+        pipeline.apply(policy, progress=beside(moment, lambda: database.execute(END)))
     assert database.execute(LEFT) != []
     database.execute(CHANGES)
     before = database.execute(CONTENT)
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert report.results[0].action.kind is ActionKind.REMOVE_LEFTOVERS
     assert report.ok, [result.error for result in report.results]
     assert database.execute(CONTENT) == before

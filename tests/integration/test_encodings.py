@@ -6,8 +6,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from maintenance import maintain, notify
 from maintenance.engine.findings import FindingKind, Severity
+from maintenance.pipeline import notify
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from tests.builders import Database, drop_database, in_maintenance_database, unique
 from tests.policies import EVENTS, make_policy
@@ -72,7 +73,7 @@ def test_names_that_are_no_text_are_told_one_by_one_and_all_else_is_served(
         for statement in ODD_NAMES:
             connection.execute(statement)
     policy = policy_of(ascii_database, tmp_path)
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert report.ok, [(r.action.object, r.error) for r in report.results if r.error]
     with session(ascii_database.url) as connection:
         for table in ("public.events", "public.other"):
@@ -96,7 +97,7 @@ def test_utf8_names_in_a_database_without_an_encoding_are_read_as_ever(
             'CREATE TABLE public."日本é" (at timestamptz NOT NULL) PARTITION BY RANGE (at)'.encode()
         )
     policy = policy_of(ascii_database, tmp_path, {**EVENTS, "table": '"日本é"'}, *TABLES)
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert report.ok
     assert not [f for f in report.findings if f.kind is FindingKind.MONITOR_BLIND]
 
@@ -108,7 +109,7 @@ def test_name_that_the_databases_encoding_lacks_is_missing_and_blinds_no_other(
         connection.execute('ALTER TABLE public.other RENAME TO "öther"'.encode())
     tables = ({**EVENTS, "table": '"日本"'}, {**EVENTS, "table": '"öther"'}, EVENTS)
     policy = policy_of(latin_database, tmp_path, *tables)
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert len(report.results) == 8
     missing = [f for f in report.findings if f.kind is FindingKind.NO_SUCH_TABLE]
     assert len(missing) == 1

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from maintenance import maintain
 from maintenance.cli import cli
+from maintenance.pipeline import run as pipeline
 from tests.builders import Database, Role
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy, write_policy
 
@@ -128,7 +128,7 @@ def test_store_that_was_changed_is_refused(
     platform: Database, owner_role: Role, limited_role: Role, tmp_path: Path, change: str
 ) -> None:
     policy = make_policy(tmp_path, platform.url_of(owner_role), EVENTS)
-    assert maintain.apply(policy).ok
+    assert pipeline.apply(policy).ok
     platform.execute(f"SET search_path = public; {change.format(other=limited_role.name)}")
     for command in ("check", "apply", "status", "notify"):
         result = CliRunner().invoke(cli, [command, "--policy", str(policy.path), "--json"])
@@ -140,7 +140,7 @@ def test_store_that_was_changed_is_refused(
 def test_role_that_the_policy_names_may_own_the_store(
     platform: Database, owner_role: Role, tmp_path: Path
 ) -> None:
-    assert maintain.apply(make_policy(tmp_path, platform.url_of(owner_role), EVENTS)).ok
+    assert pipeline.apply(make_policy(tmp_path, platform.url_of(owner_role), EVENTS)).ok
     path = write_policy(tmp_path, platform.url, EVENTS)
     refused = CliRunner().invoke(cli, ["status", "--policy", str(path)])
     assert refused.exit_code == 1
@@ -155,7 +155,7 @@ def test_schema_that_is_made_for_us_is_used(
     platform: Database, owner_role: Role, tmp_path: Path
 ) -> None:
     platform.execute(f'CREATE SCHEMA maintenance AUTHORIZATION "{owner_role.name}"')
-    assert maintain.apply(make_policy(tmp_path, platform.url_of(owner_role), EVENTS)).ok
+    assert pipeline.apply(make_policy(tmp_path, platform.url_of(owner_role), EVENTS)).ok
 
 
 def test_tables_of_our_own_role_that_we_did_not_make_are_refused(

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from maintenance.engine.findings import FindingKind, Severity
-from maintenance.maintain import apply
 from maintenance.names import QualifiedName
-from maintenance.restore import restore_period
+from maintenance.pipeline.restore import restore_period
+from maintenance.pipeline.run import apply
 from tests.builders import Database, Role
 from tests.policies import make_policy
 

@@ -13,13 +13,13 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from maintenance import maintain
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.runlock import RUN_LOCK
+from maintenance.engine.run_lock import RUN_LOCK
 from maintenance.errors import UnreachableError
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.context import Visit
 from maintenance.server.liveness import HalfOpenError
 from maintenance.server.session import explain, fetch, run_sql
-from maintenance.visits import Visit
 from tests.builders import Database
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy
 from tests.sessions import session, until
@@ -132,11 +132,11 @@ def test_command_whose_connection_is_swallowed_says_so(
             run_sql(visit.connection, "SELECT 1")
 
         monkeypatch.setattr(
-            "maintenance.maintain.look_at",
+            "maintenance.pipeline.run.look_at",
             ask_in_vain,
         )
         with pytest.raises(UnreachableError) as caught:
-            maintain.plan(policy)
+            pipeline.plan(policy)
     assert isinstance(caught.value.__cause__, HalfOpenError)
 
 
@@ -162,8 +162,8 @@ def test_loser_of_the_run_lock_is_told_who_holds_it_and_what_to_do(
     holder.execute("SELECT pg_advisory_lock(%s)", [RUN_LOCK])
     pid = holder.info.backend_pid
     policy = make_policy(tmp_path, database.url, EVENTS, locks={"give_up_after": "300 ms"})
-    monkeypatch.setattr("maintenance.engine.runlock.SILENT_S", 0.1)
-    (busy,) = maintain.apply(policy).findings
+    monkeypatch.setattr("maintenance.engine.run_lock.SILENT_S", 0.1)
+    (busy,) = pipeline.apply(policy).findings
     assert busy.kind is FindingKind.LOCK_NOT_ACQUIRED
     told = busy.data["holder"]
     assert (told["pid"], told["state"], told["is_silent"]) == (pid, "idle", True)
@@ -178,4 +178,4 @@ def test_loser_of_the_run_lock_is_told_who_holds_it_and_what_to_do(
     assert (row.pid, row.state) == (pid, "idle")
     holder.close()
     until(lambda: not database.execute("SELECT FROM pg_locks WHERE locktype = 'advisory'"))
-    assert maintain.apply(policy).ok
+    assert pipeline.apply(policy).ok

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from maintenance.alerts.ping import call
+from maintenance.alerts.heartbeat import call
 from maintenance.cli import cli
 from tests.builders import Database
 from tests.impostors import Talk, be_silent, drip, hang_up, impostor, pour, say
@@ -124,8 +124,8 @@ def test_answer_without_an_end_is_not_read(database: Database, tmp_path: Path) -
 def test_redis_that_never_ends_its_answer_is_cut(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, talk: Talk
 ) -> None:
-    monkeypatch.setattr("maintenance.cache.connection.COMMAND_TIMEOUT_S", 1.0)
-    monkeypatch.setattr("maintenance.cache.connection.opened.__wrapped__.__defaults__", (2.0,))
+    monkeypatch.setattr("maintenance.redis_client.client.COMMAND_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("maintenance.redis_client.client.opened.__wrapped__.__defaults__", (2.0,))
     with impostor(talk) as port:
         redis = {"url": f"redis://127.0.0.1:{port}/0"}
         path = write_policy(tmp_path, database.url, redis=redis)

@@ -7,14 +7,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from maintenance import maintain
 from maintenance.demo.postgres import PostgresServer, embedded_binaries
 from maintenance.engine.findings import Finding, FindingKind
 from maintenance.errors import UsageError
-from maintenance.indexes import INDEXES
-from maintenance.indexes.servers import read_usage
-from maintenance.notify import notify
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.notify import notify
 from maintenance.policy import Policy
+from maintenance.subjects.indexes import INDEXES
+from maintenance.subjects.indexes.servers import read_usage
 from tests.builders import Database, server_folder
 from tests.policies import make_policy
 from tests.replicas import caught_up, make_replica
@@ -49,7 +49,7 @@ def use(url: str, column: str) -> None:
 
 def advice(policy: Policy, now: datetime) -> dict[FindingKind, list[Finding]]:
     findings: dict[FindingKind, list[Finding]] = {}
-    for finding in maintain.apply(policy, only=[INDEXES.name], now=now).findings:
+    for finding in pipeline.apply(policy, only=[INDEXES.name], now=now).findings:
         findings.setdefault(finding.kind, []).append(finding)
     return findings
 
@@ -156,7 +156,7 @@ def test_looking_alone_remembers_nothing(
     database: Database, policy: Policy, start: datetime
 ) -> None:
     advice(policy, start)
-    maintain.plan(policy, only=[INDEXES.name], now=start + AFTER)
+    pipeline.plan(policy, only=[INDEXES.name], now=start + AFTER)
     assert database.execute("SELECT count(*) FROM maintenance.index_usage") == [(1,)]
 
 
@@ -314,4 +314,4 @@ def test_replica_whose_variable_is_missing_is_a_finding_or_an_error_as_the_polic
         tmp_path, database.url, indexes={}, database={**missing, "optional_replicas": False}
     )
     with pytest.raises(UsageError, match="NO_SUCH_REPLICA_URL"):
-        maintain.plan(strict, only=[INDEXES.name])
+        pipeline.plan(strict, only=[INDEXES.name])

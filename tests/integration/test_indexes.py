@@ -8,12 +8,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from maintenance import maintain
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.requests import Request
-from maintenance.indexes import INDEXES
-from maintenance.indexes.observe import read_definitions
+from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName, cut, parse_name, quote
+from maintenance.pipeline import run as pipeline
+from maintenance.subjects.indexes import INDEXES
+from maintenance.subjects.indexes.observe import read_definitions
 from tests.builders import SQL, Database, Role
 from tests.index_pairs import CASES, INVALIDATE, PARTITIONED, TABLE
 from tests.policies import EVENTS, make_policy
@@ -25,7 +25,7 @@ DUPLICATE, REDUNDANT = FindingKind.INDEX_DUPLICATE, FindingKind.INDEX_REDUNDANT
 
 def advice(database: Database, folder: Path, **section: Any) -> list[Finding]:
     policy = make_policy(folder, database.url, indexes=section)
-    return list(maintain.plan(policy, only=[INDEXES.name]).findings)
+    return list(pipeline.plan(policy, only=[INDEXES.name]).findings)
 
 
 def covered(findings: list[Finding], kind: FindingKind) -> dict[str, str]:
@@ -334,7 +334,7 @@ def invalid(database: Database, folder: Path, role: Role | None = None) -> set[s
     url = database.url_of(role) if role else database.url
     policy = make_policy(folder, url, indexes={})
     return names(
-        list(maintain.plan(policy, only=[INDEXES.name]).findings), FindingKind.INDEX_INVALID
+        list(pipeline.plan(policy, only=[INDEXES.name]).findings), FindingKind.INDEX_INVALID
     )
 
 
@@ -461,7 +461,7 @@ def test_statistics_that_are_hidden_are_told_once_with_what_to_run(
     policy = make_policy(tmp_path, database.url_of(limited_role), indexes={})
 
     def seen() -> list[Finding]:
-        return list(maintain.plan(policy, only=[INDEXES.name]).findings)
+        return list(pipeline.plan(policy, only=[INDEXES.name]).findings)
 
     (missing,) = [finding for finding in seen() if finding.object == "app/indexes"]
     assert missing.kind is FindingKind.PRIVILEGE_MISSING
@@ -481,7 +481,7 @@ def test_role_without_any_privilege_gets_the_same_verdicts_on_definitions(
 ) -> None:
     run_script(database, "lms", "schema.sql")
     policy = make_policy(tmp_path, database.url_of(limited_role), indexes={})
-    findings = list(maintain.plan(policy, only=[INDEXES.name]).findings)
+    findings = list(pipeline.plan(policy, only=[INDEXES.name]).findings)
     assert names(findings, DUPLICATE) == LMS_DUPLICATES
     assert names(findings, REDUNDANT) == LMS_PREFIXES
 
@@ -490,7 +490,7 @@ def test_role_without_any_privilege_gets_the_same_verdicts_on_definitions(
 def test_policy_without_the_section_does_nothing(database: Database, tmp_path: Path) -> None:
     run_script(database, "lms", "schema.sql")
     policy = make_policy(tmp_path, database.url)
-    report = maintain.apply(policy, only=[INDEXES.name])
+    report = pipeline.apply(policy, only=[INDEXES.name])
     assert report.findings == ()
     assert database.execute("SELECT count(*) FROM maintenance.index_usage") == [(0,)]
 
@@ -500,7 +500,7 @@ def test_one_table_asked_for_is_one_table_answered(database: Database, tmp_path:
     run_script(database, "lms", "schema.sql")
     policy = make_policy(tmp_path, database.url, {**EVENTS, "table": "users"}, indexes={})
     request = Request(table=QualifiedName("public", "users"))
-    findings = list(maintain.plan(policy, only=["partitions", "indexes"], request=request).findings)
+    findings = list(pipeline.plan(policy, only=["partitions", "indexes"], request=request).findings)
     assert names(findings, DUPLICATE) == {"users_email_idx"}
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from maintenance import maintain
+from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.runner import Outcome
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from tests.builders import Database
 from tests.policies import make_policy
@@ -40,7 +40,7 @@ def a_policy(database: Database, folder: Path, **more: object) -> Policy:
 def unindexed(policy: Policy) -> Finding:
     (found,) = [
         each
-        for each in maintain.plan(policy).findings
+        for each in pipeline.plan(policy).findings
         if each.kind is FindingKind.MATVIEW_NO_UNIQUE_INDEX
     ]
     return found
@@ -48,7 +48,7 @@ def unindexed(policy: Policy) -> Finding:
 
 def carry_out(policy: Policy) -> None:
     """Apply a policy; findings may stand, but what is done succeeds."""
-    assert {result.error for result in maintain.apply(policy).results} <= {None}
+    assert {result.error for result in pipeline.apply(policy).results} <= {None}
 
 
 def test_build_waits_for_old_snapshots_and_gives_up_without_a_leftover(
@@ -57,14 +57,14 @@ def test_build_waits_for_old_snapshots_and_gives_up_without_a_leftover(
     old = database.connect(autocommit=False)
     old.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     old.execute("SELECT * FROM public.other")
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert [result.outcome for result in report.results] == [Outcome.FAILED]
     threading.Timer(1.0, old.rollback).start()  # longer than any lock_timeout
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert [result.error for result in report.results] == [None]
     assert database.execute(INDEXES) == [("mv_id_key", True)]
-    assert maintain.apply(policy).ok
-    assert [f.kind for f in maintain.plan(policy).findings] == []
+    assert pipeline.apply(policy).ok
+    assert [f.kind for f in pipeline.plan(policy).findings] == []
 
 
 @newest
@@ -109,7 +109,7 @@ def test_duplicates_that_come_with_the_first_rows_leave_the_view_full(
 ) -> None:
     database.execute("INSERT INTO public.t VALUES (3, 0)")
     database.execute("REFRESH MATERIALIZED VIEW public.mv WITH NO DATA")
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert [result.outcome for result in report.results] == [Outcome.FAILED]
     assert database.execute("SELECT count(*) FROM public.mv") == [(10,)]
     assert unindexed(policy).value == 1
@@ -143,5 +143,5 @@ def test_column_that_is_not_there_is_told(database: Database, tmp_path: Path) ->
     assert unindexed(policy).data == {"missing_columns": ["ID"]}
     database.execute("INSERT INTO public.t VALUES (77, 0)")
     policy = a_policy(database, tmp_path, unique_index=["ID"], mode="concurrently")
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert [result.outcome for result in report.results] == [Outcome.REFUSED]

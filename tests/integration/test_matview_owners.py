@@ -7,10 +7,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from maintenance import maintain
+from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind, Severity
-from maintenance.engine.requests import Request
-from maintenance.engine.runner import Outcome
+from maintenance.engine.scope import Request
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy, load_policy
 from tests.builders import Database, Role, make_role
 from tests.policies import make_policy, write_policy
@@ -67,7 +67,7 @@ def place(database: Database, tmp_path: Path) -> Place:
 
 def test_view_gets_owner_and_readers_of_the_other_views(place: Place) -> None:
     place.make_other_view()
-    report = maintain.apply(place.policy())
+    report = pipeline.apply(place.policy())
     assert [result.error for result in report.results] == [None]
     assert place.owner_of_view() == place.owner.name
     assert place.read_as(place.reader) == [(1, place.owner.name)]
@@ -79,7 +79,7 @@ def test_view_gets_the_owner_of_its_schema_where_it_is_the_first(place: Place) -
         f"ALTER DEFAULT PRIVILEGES FOR ROLE {place.owner.name} IN SCHEMA app"
         f" GRANT SELECT ON TABLES TO {place.reader.name}"
     )
-    maintain.apply(place.policy())
+    pipeline.apply(place.policy())
     assert place.owner_of_view() == place.owner.name
     assert place.read_as(place.reader) == [(1, place.owner.name)]
 
@@ -88,7 +88,7 @@ def test_view_gets_the_owner_of_its_schema_where_it_is_the_first(place: Place) -
 def test_right_that_not_all_other_views_give_is_not_given(place: Place) -> None:
     place.make_other_view()
     place.database.execute(f"SET ROLE {place.owner.name}; CREATE VIEW app.w AS SELECT 1 AS x")
-    maintain.apply(place.policy())
+    pipeline.apply(place.policy())
     assert place.owner_of_view() == place.owner.name
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         place.read_as(place.reader)
@@ -103,10 +103,10 @@ def test_policy_names_owner_and_readers(place: Place) -> None:
         f" GRANT SELECT ON app.t TO {quoted}"
     )
     grants = [{"to": place.reader.name, "rights": ["SELECT", "MAINTAIN"]}, {"to": "public"}]
-    maintain.apply(place.policy(owner=second.name, grants=grants))
+    pipeline.apply(place.policy(owner=second.name, grants=grants))
     assert place.owner_of_view() == second.name
     assert place.read_as(place.reader) == [(1, second.name)]
-    assert maintain.plan(place.policy(owner=second.name, grants=grants)).findings == ()
+    assert pipeline.plan(place.policy(owner=second.name, grants=grants)).findings == ()
 
 
 REFUSED = {
@@ -119,7 +119,7 @@ REFUSED = {
 @newest
 @pytest.mark.parametrize("fault", REFUSED)
 def test_owner_and_readers_that_can_not_be_had_are_refused(place: Place, fault: str) -> None:
-    report = maintain.apply(place.policy(**REFUSED[fault]))
+    report = pipeline.apply(place.policy(**REFUSED[fault]))
     assert [result.outcome for result in report.results] == [Outcome.REFUSED]
     (finding,) = report.findings
     assert (finding.kind, finding.severity) == (FindingKind.MATVIEW_MISSING, Severity.ERROR)
@@ -140,18 +140,18 @@ def test_view_that_is_ours_is_told_and_a_rebuild_gives_it_away(place: Place) -> 
     policy = place.policy()
     (finding,) = [
         each
-        for each in maintain.plan(policy).findings
+        for each in pipeline.plan(policy).findings
         if each.kind is FindingKind.MATVIEW_DEFINITION_DRIFT
     ]
     assert finding.data["sql"] == [
         f"ALTER MATERIALIZED VIEW app.v OWNER TO {place.owner.name}",
         f"GRANT SELECT ON app.v TO {place.reader.name}",
     ]
-    report = maintain.apply(policy, only=("matviews",), request=rebuilding(policy))
+    report = pipeline.apply(policy, only=("matviews",), request=rebuilding(policy))
     assert [result.error for result in report.results] == [None]
     assert place.owner_of_view() == place.owner.name
     assert place.read_as(place.reader) == [(1, place.owner.name)]
-    assert maintain.plan(policy).findings == ()
+    assert pipeline.plan(policy).findings == ()
 
 
 @newest
@@ -166,5 +166,5 @@ def test_operators_of_the_server_come_before_those_on_the_search_path(place: Pla
     url = place.database.url_of(place.ours)
     path = write_policy(place.folder, url, matviews=[view])
     path.write_text(path.read_text().replace("url:", "search_path: app\n  url:"))
-    report = maintain.apply(load_policy(path))
+    report = pipeline.apply(load_policy(path))
     assert [result.error for result in report.results] == [None]

@@ -13,9 +13,9 @@ import pytest
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
-from maintenance import maintain
 from maintenance.demo.postgres import PostgresServer
-from maintenance.engine.plans import Plan
+from maintenance.engine.plan import Plan
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from tests.builders import Database, Role
 from tests.policies import make_policy
@@ -65,9 +65,9 @@ def a_policy(database: Database, folder: Path, query: str, **more: object) -> Po
 
 def settle(policy: Policy) -> None:
     """Make the view, and see it left alone."""
-    made = maintain.apply(policy)
+    made = pipeline.apply(policy)
     assert [r.error for r in made.results] == [None]
-    assert reason(maintain.plan(policy).plan) is None
+    assert reason(pipeline.plan(policy).plan) is None
 
 
 def reason(plan: Plan) -> str | None:
@@ -111,7 +111,7 @@ def test_whatever_may_change_the_content_leads_to_a_refresh(
     database.execute("ALTER TABLE public.people REPLICA IDENTITY FULL") if change == "x" else None
     settle(policy)
     database.execute(CHANGES[change].replace("{database}", database.name))
-    found = reason(maintain.plan(policy).plan)
+    found = reason(pipeline.plan(policy).plan)
     assert found is not None
 
 
@@ -133,7 +133,7 @@ def test_whatever_changes_the_columns_of_whole_rows_leads_to_a_refresh(
     policy = a_policy(database, tmp_path, "SELECT to_jsonb(p) AS w FROM public.people p")
     settle(policy)
     database.execute(COLUMN_CHANGES[change])
-    assert reason(maintain.plan(policy).plan) is not None
+    assert reason(pipeline.plan(policy).plan) is not None
 
 
 UNRELATED = {
@@ -151,7 +151,7 @@ def test_whatever_changes_no_content_leads_to_none(
 ) -> None:
     settle(policy)
     database.execute(UNRELATED[change])
-    assert reason(maintain.plan(policy).plan) is None
+    assert reason(pipeline.plan(policy).plan) is None
 
 
 UNPROVABLE = {
@@ -183,8 +183,8 @@ def test_what_rows_alone_do_not_decide_is_refreshed_every_time(
         " AS 'SELECT count(*) FROM public.other'"
     )
     policy = a_policy(database, tmp_path, UNPROVABLE[query])
-    maintain.apply(policy)
-    found = reason(maintain.plan(policy).plan)
+    pipeline.apply(policy)
+    found = reason(pipeline.plan(policy).plan)
     assert found is not None
     assert found.startswith("whether it changed can't be proven: ")
 
@@ -204,7 +204,7 @@ def test_days_under_the_pinned_time_zone_can_be_proven(database: Database, tmp_p
 
 def vouched_for(database: Database, policy: Policy) -> datetime | None:
     """Up to when a look says that the view is right; None where it does not."""
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     if report.plan.actions:
         return None
     ((moment,),) = database.execute(
@@ -255,7 +255,7 @@ def test_sessions_that_can_not_be_seen_prove_nothing(
     settle(policy)
     with database.connect(limited_role) as other:
         other.execute("SELECT 1")
-        found = reason(maintain.plan(policy).plan)
+        found = reason(pipeline.plan(policy).plan)
     assert found is not None
     assert "GRANT pg_read_all_stats" in found
 
@@ -266,7 +266,7 @@ def test_crash_of_the_server_makes_counters_worthless(
     settle(policy)
     server.stop(immediate=True)
     server.start()
-    found = reason(maintain.plan(policy).plan)
+    found = reason(pipeline.plan(policy).plan)
     assert found == "the server or its statistics began anew since the last refresh"
 
 
@@ -278,11 +278,11 @@ def test_two_crashes_in_a_row_hide_no_change(
     policy = a_policy(database, tmp_path, "SELECT id FROM public.t", unique_index=["id"])
     settle(policy)
     kill_a_backend(database)
-    maintain.apply(policy)
-    assert reason(maintain.plan(policy).plan) is None
+    pipeline.apply(policy)
+    assert reason(pipeline.plan(policy).plan) is None
     database.execute("INSERT INTO public.t VALUES (2)")
     kill_a_backend(database)
-    found = reason(maintain.plan(policy).plan)
+    found = reason(pipeline.plan(policy).plan)
     assert found == "the server or its statistics began anew since the last refresh"
 
 
@@ -341,7 +341,7 @@ def test_prepared_transaction_counts_when_it_is_committed(
         writer.execute("PREPARE TRANSACTION 'pending'")
     settle(policy)
     database.execute("COMMIT PREPARED 'pending'")
-    assert reason(maintain.plan(policy).plan) is not None
+    assert reason(pipeline.plan(policy).plan) is not None
 
 
 def test_partition_that_is_being_detached_is_noticed(database: Database, policy: Policy) -> None:
@@ -353,4 +353,4 @@ def test_partition_that_is_being_detached_is_noticed(database: Database, policy:
         with pytest.raises(Exception, match="timeout"):
             other.execute("ALTER TABLE public.events DETACH PARTITION public.events_1 CONCURRENTLY")
     reader.rollback()
-    assert reason(maintain.plan(policy).plan) is not None
+    assert reason(pipeline.plan(policy).plan) is not None

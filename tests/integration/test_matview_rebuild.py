@@ -6,13 +6,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from maintenance import maintain
 from maintenance.cli import cli
+from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.requests import Request
-from maintenance.engine.runner import Outcome
-from maintenance.maintain import Report
+from maintenance.engine.scope import Request
 from maintenance.names import parse_name
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
 from tests.builders import Database, Role
 from tests.policies import make_policy
@@ -31,26 +31,26 @@ def policy(database: Database, tmp_path: Path) -> Policy:
     (tmp_path / "v.sql").write_text(OLD)
     view = {"name": VIEW, "definition": "v.sql", "unique_index": ["id"]}
     policy = make_policy(tmp_path, database.url, matviews=[view])
-    maintain.apply(policy)
+    pipeline.apply(policy)
     (tmp_path / "v.sql").write_text(NEW)
     return policy
 
 
 def rebuild(policy: Policy) -> Report:
-    return maintain.apply(
+    return pipeline.apply(
         policy, only=("matviews",), request=Request(parse_name(VIEW), rebuild=True)
     )
 
 
 def test_drift_is_found_and_gone_after_the_rebuild(database: Database, policy: Policy) -> None:
-    (drift,) = maintain.plan(policy).findings
+    (drift,) = pipeline.plan(policy).findings
     assert drift.kind is FindingKind.MATVIEW_DEFINITION_DRIFT
     assert "AS twice" in drift.data["difference"]
     report = rebuild(policy)
     assert [r.error for r in report.results] == [None]
     assert report.findings == ()
     assert database.execute(f"SELECT * FROM {VIEW} WHERE id = 1") == [(1, "N1", 2)]
-    again = maintain.apply(policy)
+    again = pipeline.apply(policy)
     assert again.plan.actions == ()
     assert len(again.plan.skipped) == 1
 

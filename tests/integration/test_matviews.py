@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from maintenance import maintain
 from maintenance.engine.actions import ActionKind
-from maintenance.engine.runner import Outcome
-from maintenance.maintain import Report
+from maintenance.engine.executor import Outcome
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
 from tests.builders import Database
 from tests.policies import make_policy
@@ -53,7 +53,7 @@ def kinds(report: Report) -> list[tuple[ActionKind, str, Outcome]]:
 
 
 def test_missing_views_are_made_in_their_order(database: Database, policy: Policy) -> None:
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert [r.error for r in report.results] == [None, None]
     assert kinds(report) == [
         (ActionKind.CREATE_MATVIEW, "public.by_course", Outcome.DONE),
@@ -64,8 +64,8 @@ def test_missing_views_are_made_in_their_order(database: Database, policy: Polic
 
 
 def test_unchanged_views_are_left_alone(policy: Policy) -> None:
-    maintain.apply(policy)
-    report = maintain.apply(policy)
+    pipeline.apply(policy)
+    report = pipeline.apply(policy)
     assert report.plan.actions == ()
     assert [skip.object for skip in report.plan.skipped] == ["public.by_course", "public.total"]
 
@@ -73,9 +73,9 @@ def test_unchanged_views_are_left_alone(policy: Policy) -> None:
 def test_changed_rows_lead_to_a_concurrent_refresh_of_all_that_reads_them(
     database: Database, policy: Policy
 ) -> None:
-    maintain.apply(policy)
+    pipeline.apply(policy)
     database.execute("INSERT INTO public.enrollments VALUES (101, 1, 5)")
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert kinds(report) == [
         (ActionKind.REFRESH_MATVIEW, "public.by_course", Outcome.DONE),
         (ActionKind.REFRESH_MATVIEW, "public.total", Outcome.DONE),
@@ -94,15 +94,15 @@ def test_changed_rows_lead_to_a_concurrent_refresh_of_all_that_reads_them(
         "temp_bytes": 0,
     }
     assert database.execute("SELECT * FROM public.total") == [(10, 101)]
-    assert maintain.apply(policy).plan.actions == ()
+    assert pipeline.apply(policy).plan.actions == ()
 
 
 def test_view_on_a_view_that_did_not_change_is_skipped_in_the_same_run(
     database: Database, policy: Policy
 ) -> None:
-    maintain.apply(policy)
+    pipeline.apply(policy)
     database.execute("UPDATE public.courses SET title = title")
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert kinds(report) == [
         (ActionKind.REFRESH_MATVIEW, "public.by_course", Outcome.DONE),
         (ActionKind.REFRESH_MATVIEW, "public.total", Outcome.SKIPPED),

@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from click.testing import CliRunner
 
-from maintenance import maintain
 from maintenance.cli import cli
 from maintenance.engine.findings import FindingKind, Severity
-from maintenance.keys import Encoding, KeyCodec, KeyEncoding, Snowflake
-from maintenance.maintain import Report
+from maintenance.partition_key import Encoding, KeyCodec, KeyEncoding, Snowflake
 from maintenance.periods import Interval, Period, period_of
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.run import Report
 from maintenance.policy import load_policies
 from tests.builders import Database
 from tests.policies import write_policy
@@ -78,7 +78,7 @@ def file_of(database: Database, folder: Path, **keys: Any) -> Path:
 
 def apply(file: Path, **options: Any) -> Report:
     ((policy,), _) = load_policies([file]).loaded, None
-    return maintain.apply(policy, **options)
+    return pipeline.apply(policy, **options)
 
 
 def call(*arguments: object, exits: int = 1) -> Any:

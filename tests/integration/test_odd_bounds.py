@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from maintenance import maintain
+from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.runner import Outcome
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from tests.builders import Database
 from tests.policies import make_policy
@@ -112,14 +112,14 @@ def the(findings: Sequence[Finding], kind: FindingKind) -> Finding:
     return finding
 
 
-def apply(policy: Policy) -> maintain.Report:
-    report = maintain.apply(policy, now=NOW, only=["partitions"])
+def apply(policy: Policy) -> pipeline.Report:
+    report = pipeline.apply(policy, now=NOW, only=["partitions"])
     errors = [result.error for result in report.results if result.outcome is not Outcome.DONE]
     assert not errors
     return report
 
 
-def urgent(report: maintain.Report) -> set[FindingKind]:
+def urgent(report: pipeline.Report) -> set[FindingKind]:
     return {f.kind for f in report.findings if f.severity is not Severity.INFO}
 
 
@@ -128,7 +128,7 @@ def test_first_moment_without_a_partition_is_told_to_the_second_and_bridged(
     database: Database, tmp_path: Path, odd: Odd
 ) -> None:
     policy = make(database, tmp_path, odd)
-    findings = maintain.plan(policy, now=NOW).findings
+    findings = pipeline.plan(policy, now=NOW).findings
     kind = FindingKind.PARTITION_GAP if odd.gap else FindingKind.PARTITION_HORIZON_SHORT
     data = the(findings, kind).data
     told = data["ranges"][0][0] if odd.gap else data["first_missing_key"]
@@ -141,7 +141,7 @@ def test_first_moment_without_a_partition_is_told_to_the_second_and_bridged(
             insert(database, data["impact_at"])
     assert urgent(apply(policy)) == set()
     insert(database, odd.fails)
-    again = maintain.plan(policy, now=NOW, only=["partitions"])
+    again = pipeline.plan(policy, now=NOW, only=["partitions"])
     assert not again.plan.actions
 
 
@@ -184,7 +184,7 @@ def test_bridge_of_a_tree_is_a_tree_with_names_of_its_own(
     insert(database, "2026-12-31 12:00+00")
     names = {name for (name,) in database.execute(TREES)}
     assert {"h0_2026_12_from_2026_12_20_043000", "h0_2027_01"} <= names
-    assert not maintain.plan(policy, now=NOW, only=["partitions"]).plan.actions
+    assert not pipeline.plan(policy, now=NOW, only=["partitions"]).plan.actions
 
 
 def test_policy_can_forbid_bridges_and_then_the_statements_are_given(

@@ -10,12 +10,12 @@ import pytest
 from click.testing import CliRunner, Result
 from prometheus_client.parser import text_string_to_metric_families
 
-from maintenance import maintain
 from maintenance.cli import cli
 from maintenance.engine.findings import FindingKind
-from maintenance.notify import tell
+from maintenance.monitoring import Level, judge, look
 from maintenance.orchestration.build import build
-from maintenance.overview import Level, judge, look
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.notify import tell
 from maintenance.policy import Policy
 from tests.builders import Database, drop_database, make_database, server_folder
 from tests.conftest import Servers
@@ -49,7 +49,7 @@ def policy(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Poli
     folder = tmp_path_factory.mktemp("policies")
     odd = {"table": ODD, "column": "at"}
     policy = make_policy(folder, database.url, EVENTS_KEPT, odd, **SECTIONS)
-    maintain.apply(policy, only=["partitions", "matviews", "workload", "bloat"])
+    pipeline.apply(policy, only=["partitions", "matviews", "workload", "bloat"])
     tell(policy, [])
     return policy
 
@@ -81,7 +81,7 @@ def test_overview_has_what_runs_left_and_what_the_catalog_holds(policy: Policy) 
 
 def test_findings_that_nobody_has_judged_are_told(policy: Policy) -> None:
     before = look(policy).history
-    maintain.apply(policy, only=["workload"])
+    pipeline.apply(policy, only=["workload"])
     between = look(policy).history
     tell(policy, [])
     after = look(policy).history

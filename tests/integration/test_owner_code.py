@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from maintenance import maintain
-from maintenance.engine.runner import Outcome
+from maintenance.engine.executor import Outcome
 from maintenance.errors import MaintenanceError
+from maintenance.pipeline import run as pipeline
 from tests.builders import Database
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy
 from tests.snapshots import NOW
@@ -32,7 +32,7 @@ def test_functions_of_indexes_find_their_names_or_are_named_with_the_remedy(
     if dead:
         database.execute(DEAD)
     policy = make_policy(tmp_path, database.url, statistics={})
-    report = maintain.apply(policy, only=["statistics"])
+    report = pipeline.apply(policy, only=["statistics"])
     (result,) = report.results
     if int(database.execute("SHOW server_version_num")[0][0]) >= 170000:
         assert result.outcome is Outcome.FAILED
@@ -40,9 +40,9 @@ def test_functions_of_indexes_find_their_names_or_are_named_with_the_remedy(
         assert result.cause is not None
         assert remedy in result.cause.hint
         database.execute(remedy)
-        (result,) = maintain.apply(policy, only=["statistics"]).results
+        (result,) = pipeline.apply(policy, only=["statistics"]).results
     assert result.outcome is Outcome.DONE, result.error
-    assert maintain.apply(policy, only=["statistics"]).results == ()
+    assert pipeline.apply(policy, only=["statistics"]).results == ()
 
 
 AUDIT = """
@@ -78,10 +78,10 @@ def test_event_trigger_that_fails_is_named_with_the_remedy(
     )
     database.execute(CREATE_EVENTS)
     database.execute("CREATE TABLE public.other (id int)")
-    maintain.apply(policy, now=NOW, only=["statistics"])
+    pipeline.apply(policy, now=NOW, only=["statistics"])
     audit = AUDIT.replace("{event}", event).replace("{body}", body)
     database.execute(audit.replace("{condition}", "WHEN TAG IN ('CREATE TABLE')"))
-    report = maintain.apply(policy, now=NOW)
+    report = pipeline.apply(policy, now=NOW)
     assert not report.ok
     failed = [result for result in report.results if result.outcome is Outcome.FAILED]
     assert failed
@@ -90,7 +90,7 @@ def test_event_trigger_that_fails_is_named_with_the_remedy(
         assert '"audit ""DDL"' in str(result.cause)
         assert result.cause.hint.count(remedy) == 1
     database.execute('ALTER EVENT TRIGGER "audit ""DDL" DISABLE')
-    assert maintain.apply(policy, now=NOW).ok
+    assert pipeline.apply(policy, now=NOW).ok
 
 
 @pytest.mark.pg("== 15")
@@ -100,5 +100,5 @@ def test_event_trigger_that_keeps_the_store_from_being_made_is_named(
     audit = AUDIT.replace("{event}", "ddl_command_end").replace("{condition}", "")
     database.execute(audit.replace("{body}", "PERFORM 1 / 0"))
     with pytest.raises(MaintenanceError) as caught:
-        maintain.apply(make_policy(tmp_path, database.url, statistics={}))
+        pipeline.apply(make_policy(tmp_path, database.url, statistics={}))
     assert '"audit ""DDL"' in str(caught.value)

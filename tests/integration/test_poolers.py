@@ -120,7 +120,7 @@ def test_pool_in_session_mode_is_served_and_left_clean(
 def test_pool_that_has_no_second_connection_is_refused(
     orders: Database, owner_role: Role, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("maintenance.server.pooling.ANSWER_LIMIT_S", 0.5)
+    monkeypatch.setattr("maintenance.server.poolers.ANSWER_LIMIT_S", 0.5)
     with (
         pooler(orders, owner_role, "session", size=1) as through,
         pytest.raises(UnreachableError) as refused,

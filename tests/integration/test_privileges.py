@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from maintenance import maintain
 from maintenance.engine.findings import FindingKind
-from maintenance.subjects import SUBJECTS
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.registry import SUBJECTS
 from tests.builders import ROOT, Database, Role
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy
 
@@ -54,7 +54,7 @@ def test_documented_role_carries_out_every_subject(
         bloat={},
         workload={},
     )
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     kinds = {f.kind for f in report.findings}
     assert report.ok, report.findings
     assert kinds.isdisjoint({FindingKind.PRIVILEGE_MISSING, FindingKind.MONITOR_BLIND})
@@ -74,15 +74,15 @@ def test_missing_rights_are_said_once_each_with_a_grant_that_mends_them(
 ) -> None:
     owned.execute(f"GRANT CREATE ON DATABASE {owned.name} TO {limited_role.name}")
     policy = make_policy(tmp_path, owned.url_of(limited_role), statistics={})
-    missing = maintain.check(policy).findings
+    missing = pipeline.check(policy).findings
     assert {f.kind for f in missing} == {FindingKind.PRIVILEGE_MISSING}
     assert {f.object for f in missing} == {"app", "app/statistics"}
     for finding in missing:
         for grant in finding.data["grants"]:
             assert grant in finding.message
             owned.execute(grant)
-    assert maintain.check(policy).findings == ()
-    assert maintain.apply(policy).ok
+    assert pipeline.check(policy).findings == ()
+    assert pipeline.apply(policy).ok
 
 
 def test_membership_in_a_superuser_is_never_asked_for(
@@ -107,7 +107,7 @@ def test_membership_in_a_superuser_is_never_asked_for(
         stale_analytics=[{**stale, "recalculate": "recalculate.sql"}],
         statistics={},
     )
-    found = maintain.plan(policy).findings
+    found = pipeline.plan(policy).findings
     lacking = {f.object for f in found if f.kind is FindingKind.PRIVILEGE_MISSING}
     assert {"public.events", "public.mv", "public.rows"} <= lacking
     assert [f for f in found if re.search(r"GRANT \W?postgres\b", f"{f.message} {f.data}")] == []
@@ -115,13 +115,13 @@ def test_membership_in_a_superuser_is_never_asked_for(
 
 def test_own_cost_is_counted_by_purpose_and_kept(owned: Database, tmp_path: Path) -> None:
     policy = make_policy(tmp_path, owned.url, EVENTS, statistics={})
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert {"catalog", "statistics", "actions", "store"} <= report.costs.keys()
     assert all(cost.n_statements > 0 for cost in report.costs.values())
     kept = dict(owned.execute("SELECT purpose, n_statements FROM maintenance.cost"))
     assert kept.keys() == report.costs.keys()
     assert kept["statistics"] == report.costs["statistics"].n_statements
-    (run,) = maintain.status(policy).runs
+    (run,) = pipeline.status(policy).runs
     assert run.own_rows
     assert run.own_seconds
 
@@ -152,20 +152,20 @@ def test_documented_role_has_what_others_know_by_other_names(
         assert len(found) == 4
         return [tuple(rows[0]) if rows else () for rows in found]
 
-    monthly = maintain.apply(policy, only=["partitions", "retention"])
+    monthly = pipeline.apply(policy, only=["partitions", "retention"])
     assert {result.action.kind.value for result in monthly.results} == {"create_partition"}
-    refresh_all = maintain.apply(policy, only=["matviews"])
+    refresh_all = pipeline.apply(policy, only=["matviews"])
     assert refresh_all.ok
     assert "public.mv" in {result.action.object for result in refresh_all.results}
     for _ in range(2):
         owned.execute("SELECT count(*) FROM public.large")
-        maintain.apply(policy, only=["workload"])
+        pipeline.apply(policy, only=["workload"])
     queries, indexes, sizes, views = look()
     assert bool(queries) is (owned.server.major == EXTENDED)
     assert indexes
     assert sizes[0] == "public.large"
     assert views[:2] == ("public.mv", "leave")
-    recommended = maintain.plan(policy, only=["matviews"])
+    recommended = pipeline.plan(policy, only=["matviews"])
     assert recommended.plan.actions or recommended.plan.skipped
 
 
@@ -180,11 +180,11 @@ def test_owner_of_a_view_that_may_make_no_temporary_table_is_told(
     owned.execute(f"ALTER DATABASE {owned.name} OWNER TO postgres")
     owned.execute(f"REVOKE ALL ON DATABASE {owned.name} FROM PUBLIC, {owner_role.name}")
     policy = make_policy(tmp_path, owned.url_of(limited_role), matviews=[{"name": "mv"}])
-    found = maintain.plan(policy).findings
+    found = pipeline.plan(policy).findings
     (finding,) = (f for f in found if f.kind is FindingKind.PRIVILEGE_MISSING)
     assert finding.object == "public.mv"
     (grant,) = finding.data["grants"]
     assert grant.startswith("GRANT TEMPORARY ON DATABASE ")
     assert grant in finding.message
     owned.execute(grant)
-    assert maintain.apply(policy).ok
+    assert pipeline.apply(policy).ok

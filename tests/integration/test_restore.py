@@ -12,13 +12,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from maintenance import maintain, sessions
 from maintenance.archives import ArchivePlace, Manifest, write_archive
 from maintenance.ddl.marks import HOLD_UNTIL, read_mark
+from maintenance.engine import sessions
 from maintenance.errors import ArchiveError, DamagedArchiveError, MaintenanceError, UsageError
 from maintenance.names import QualifiedName
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.restore import RestoreReport, restore_period
 from maintenance.policy import Policy
-from maintenance.restore import RestoreReport, restore_period
 from tests.archives import CREATE_EVENTS, EVENTS, FILL_EVENTS, MONTH, identify, the_facts
 from tests.builders import ROOT, Database, Role
 from tests.policies import EVENTS as SECTION
@@ -277,10 +278,10 @@ import os, signal, sys
 from pathlib import Path
 from maintenance.policy import load_policy
 from maintenance.names import QualifiedName
-from maintenance.restore import restore_period
-from maintenance.engine.ladder import Ladder
-from maintenance.archives import restoring
-from maintenance.archives.pace import Pace
+from maintenance.pipeline.restore import restore_period
+from maintenance.engine.lock_retry import Ladder
+from maintenance.archives import restore as restoring
+from maintenance.archives.progress import Pace
 
 policy, stage = sys.argv[1:]
 
@@ -337,9 +338,11 @@ import os, signal, sys
 from pathlib import Path
 from maintenance.policy import load_policy
 from maintenance.names import QualifiedName
-from maintenance.restore import restore_period
-from maintenance.archives import attaching, loading, restoring
-from maintenance.engine.ladder import Ladder
+from maintenance.pipeline.restore import restore_period
+from maintenance.archives import attach as attaching
+from maintenance.archives import load as loading
+from maintenance.archives import restore as restoring
+from maintenance.engine.lock_retry import Ladder
 
 policy, last = sys.argv[1:]
 count = 0
@@ -472,7 +475,7 @@ def test_check_of_a_restore_that_was_killed_goes_with_the_next_ordinary_run(
     )
     with pytest.raises(psycopg.errors.CheckViolation):
         database.execute(refused)
-    report = maintain.apply(policy, only=["partitions"])
+    report = pipeline.apply(policy, only=["partitions"])
     assert "remove_leftovers" in {r.action.kind.value for r in report.results}
     database.execute(refused)
 

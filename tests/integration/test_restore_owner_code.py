@@ -10,10 +10,10 @@ import pytest
 
 from maintenance.archives.manifest import seal_of
 from maintenance.errors import ArchiveError, DamagedArchiveError
-from maintenance.maintain import apply
 from maintenance.names import QualifiedName
+from maintenance.pipeline.restore import restore_period
+from maintenance.pipeline.run import apply
 from maintenance.policy import Policy
-from maintenance.restore import restore_period
 from tests.builders import Database, Role
 from tests.policies import make_policy
 

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from maintenance import maintain
 from maintenance.cli import cli
 from maintenance.ddl.marks import marked, read_mark, set_comment
-from maintenance.engine import runner
+from maintenance.engine import executor as runner
+from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind, Severity
-from maintenance.engine.requests import Request
-from maintenance.engine.runner import Outcome
-from maintenance.maintain import Report
+from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName
 from maintenance.periods import Interval, period_of
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
 from tests.builders import Database, Role
 from tests.integration.test_writers import writing
@@ -46,8 +46,8 @@ def filled(database: Database, tmp_path: Path) -> Database:
     database.execute(CREATE_EVENTS)
     keeping = make_policy(tmp_path, database.url, EVENTS, name="filling")
     asked = tuple(month(-n) for n in range(6))
-    maintain.apply(keeping, request=Request(TABLE, asked))
-    maintain.apply(keeping)
+    pipeline.apply(keeping, request=Request(TABLE, asked))
+    pipeline.apply(keeping)
     for n in range(6):
         database.execute(f"INSERT INTO public.events VALUES ({n}, '{month(-n)}-02')")
     return database
@@ -62,7 +62,7 @@ def relations(database: Database) -> set[str]:
 
 
 def retire(policy: Policy) -> Report:
-    return maintain.apply(policy, only=["retention"])
+    return pipeline.apply(policy, only=["retention"])
 
 
 def test_expired_months_go_and_the_others_stay(filled: Database, tmp_path: Path) -> None:
@@ -78,8 +78,8 @@ def test_expired_months_go_and_the_others_stay(filled: Database, tmp_path: Path)
 
 def test_partitions_and_retention_agree_in_one_run(filled: Database, tmp_path: Path) -> None:
     policy = policy_of(filled, tmp_path)
-    assert maintain.apply(policy).ok
-    assert maintain.plan(policy).plan.actions == ()
+    assert pipeline.apply(policy).ok
+    assert pipeline.plan(policy).plan.actions == ()
 
 
 def test_with_a_default_partition_the_detach_is_short_and_plain(
@@ -121,7 +121,7 @@ def test_open_reader_delays_the_detach_and_no_writer(filled: Database, tmp_path:
     lines: list[str] = []
     policy = policy_of(filled, tmp_path, max_per_run=9)
     with writing(filled) as writers:
-        report = maintain.apply(policy, only=["retention"], progress=lines.append)
+        report = pipeline.apply(policy, only=["retention"], progress=lines.append)
     assert report.ok
     assert writers.errors == []
     assert any(line.startswith(f"public.{child(-5)}: ") for line in lines), "the wait is told"
@@ -216,7 +216,7 @@ def pointing(database: Database, folder: Path, **retention: Any) -> Policy:
     notes = {"table": "public.notes", "column": "at"}
     keeping = make_policy(folder, database.url, EVENTS, notes, name="app")
     asked = tuple(month(-n) for n in range(6))
-    maintain.apply(keeping, request=Request(QualifiedName("public", "notes"), asked))
+    pipeline.apply(keeping, request=Request(QualifiedName("public", "notes"), asked))
     database.execute("INSERT INTO public.notes SELECT id, at FROM public.events")
     section = {"keep": "2 months", "action": "drop", "max_per_run": 9}
     both = (EVENTS | {"retention": section}, notes | {"retention": section | retention})
@@ -275,7 +275,7 @@ def test_month_that_its_own_table_points_to_goes_after_the_one_that_does(
     ):
         filled.execute(statement)
     policy = policy_of(filled, tmp_path, max_per_run=9)
-    planned = due(maintain.plan(policy, only=["retention"]))
+    planned = due(pipeline.plan(policy, only=["retention"]))
     assert kept(planned) == [
         referenced(child(-5), child(-4), waits=True),
         referenced(child(-3), child(-3)),
@@ -316,12 +316,12 @@ def test_role_that_may_not_read_who_points_to_a_table_keeps_it(
     section = {"keep": "2 months", "action": "drop"}
     events, store = {**EVENTS, "retention": section}, {"owner": "postgres"}
     theirs = make_policy(tmp_path, url, events, name="app", store=store)
-    report = maintain.plan(theirs, only=["retention"])
+    report = pipeline.plan(theirs, only=["retention"])
     assert report.plan.actions == ()
     assert kept(due(report)) == [
         (f"public.{child(n)}", "references_unknown", ["public.notes"], False) for n in (-5, -4, -3)
     ]
-    assert maintain.plan(policy, only=["retention"]).plan.actions
+    assert pipeline.plan(policy, only=["retention"]).plan.actions
 
 
 def test_partition_replaced_after_planning_is_not_touched(filled: Database, tmp_path: Path) -> None:
@@ -379,7 +379,7 @@ def test_what_stands_on_a_month_does_not_keep_it_attached(filled: Database, tmp_
 
 def test_fuse_limits_a_run_and_says_so(filled: Database, tmp_path: Path) -> None:
     policy = policy_of(filled, tmp_path, max_per_run=1)
-    planned = maintain.plan(policy, only=["retention"])
+    planned = pipeline.plan(policy, only=["retention"])
     assert FindingKind.RETENTION_FUSE in {finding.kind for finding in planned.findings}
     retire(policy)
     assert child(-5) not in relations(filled)
@@ -411,7 +411,7 @@ def test_expired_months_are_archived_proven_and_dropped(filled: Database, tmp_pa
 def test_archived_periods_are_recalled_from_the_store(filled: Database, tmp_path: Path) -> None:
     policy = archiving(filled, tmp_path)
     assert retire(policy).ok
-    snapshot = maintain.plan(policy).snapshot
+    snapshot = pipeline.plan(policy).snapshot
     assert snapshot is not None
     archived = snapshot.history.archives["public.events"]
     assert [each.period for each in archived] == [month(-n) for n in (5, 4, 3)]
@@ -440,7 +440,7 @@ def test_row_written_after_the_archive_is_archived_before_the_drop(
     mark = {**read_mark(comment), "at": "2020-01-01T00:00:00+00:00"}
     filled.execute(set_comment(QualifiedName("public", child(-5)), marked(None, mark)))
     lines: list[str] = []
-    report = maintain.apply(policy, only=["retention"], progress=lines.append)
+    report = pipeline.apply(policy, only=["retention"], progress=lines.append)
     assert report.ok
     assert any(line.startswith(f"public.{child(-5)}: ") for line in lines), "it is told"
     (dropped,) = report.results
@@ -470,7 +470,7 @@ def test_what_is_no_valid_archive_is_neither_written_over_nor_dropped_on(
 ) -> None:
     policy = archiving(filled, tmp_path)
     request = Request(TABLE, archives=(month(-5),))
-    assert maintain.apply(policy, only=["retention"], request=request).ok
+    assert pipeline.apply(policy, only=["retention"], request=request).ok
     (path,) = tmp_path.glob(f"archive/**/{month(-5)}/manifest.json")
     document = json.loads(path.read_text())
     if spoil == "of another database":
@@ -533,7 +533,7 @@ def test_store_that_fails_for_one_table_leaves_the_others_alone(
 def test_asked_period_is_archived_and_stays(filled: Database, tmp_path: Path) -> None:
     policy = archiving(filled, tmp_path)
     request = Request(TABLE, archives=(month(-1),))
-    report = maintain.apply(policy, only=["retention"], request=request)
+    report = pipeline.apply(policy, only=["retention"], request=request)
     assert report.ok
     assert manifests(tmp_path) == {month(-1)}
     assert filled.execute("SELECT count(*) FROM public.events") == [(6,)]
@@ -541,7 +541,7 @@ def test_asked_period_is_archived_and_stays(filled: Database, tmp_path: Path) ->
 
 def test_asking_for_a_period_retires_and_archives_nothing(filled: Database, tmp_path: Path) -> None:
     policy = archiving(filled, tmp_path)
-    report = maintain.apply(policy, request=Request(TABLE, (month(-1),)))
+    report = pipeline.apply(policy, request=Request(TABLE, (month(-1),)))
     assert report.results == ()
     assert manifests(tmp_path) == set()
     assert filled.execute("SELECT count(*) FROM public.events") == [(6,)]
@@ -564,7 +564,7 @@ def test_archived_month_comes_back_attached_and_held(filled: Database, tmp_path:
     back = restore(tmp_path, "--table", "events", "--period", month(-5))
     assert (back["rows"], back["attached"]) == (1, True)
     assert filled.execute("SELECT id FROM public.events WHERE id = 5") == [(5,)]
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert report.results == ()
     assert FindingKind.RETENTION_HELD in {finding.kind for finding in report.findings}
 
@@ -640,7 +640,7 @@ def test_detach_that_begins_late_and_is_interrupted_then_is_ended_too(
             threading.Timer(0.3, other.rollback).start()
             threading.Timer(1.5, reader.rollback).start()
 
-    report = maintain.apply(policy, only=["retention"], progress=progress)
+    report = pipeline.apply(policy, only=["retention"], progress=progress)
     assert report.ok, [result.error for result in report.results]
     assert any(line.startswith(f"public.{child(-5)}: ") for line in lines), "the wait is told"
     assert child(-5) not in relations(filled)
@@ -669,7 +669,7 @@ def test_month_made_again_never_replaces_the_archive_of_the_first(
     assert retire(policy).ok
     kept = archiving(filled, tmp_path, keep="12 months")
     asked = Request(TABLE, (month(-5), month(-4)))
-    assert maintain.apply(kept, request=asked).ok
+    assert pipeline.apply(kept, request=asked).ok
     report = retire(archiving(filled, tmp_path))
     assert {r.action.kind.value for r in report.results if r.outcome is Outcome.FAILED} == {
         "archive_partition"

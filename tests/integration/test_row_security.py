@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from maintenance import maintain
 from maintenance.engine.findings import FindingKind, Severity
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from tests.builders import Database, Role
 from tests.integration.test_apply import child
@@ -24,7 +24,7 @@ FROM pg_policy WHERE polrelid = %s::regclass ORDER BY 1
 def policy(database: Database, tmp_path: Path) -> Policy:
     database.execute(CREATE_EVENTS)
     policy = make_policy(tmp_path, database.url, EVENTS)
-    maintain.apply(policy)
+    pipeline.apply(policy)
     return policy
 
 
@@ -56,7 +56,7 @@ def test_a_partition_gets_row_security_with_its_parents_policies(
         "INSERT INTO public.events SELECT i, now(), n"
         " FROM unnest('{a,a,b}'::text[]) WITH ORDINALITY AS u (n, i)"
     )
-    report = maintain.apply(policy, only=["partitions"])
+    report = pipeline.apply(policy, only=["partitions"])
     assert report.ok
     wanted = database.execute(POLICIES, ["public.events"])
     for n in range(4):
@@ -72,7 +72,7 @@ def test_a_partition_gets_row_security_with_its_parents_policies(
         if any("ROW LEVEL" in sql for sql in step.statements)
     }
     assert step == ("CREATE", "CREATE", "ALTER", "ALTER"), "policies first, in one transaction"
-    assert maintain.plan(policy, only=["partitions"]).plan.actions == ()
+    assert pipeline.plan(policy, only=["partitions"]).plan.actions == ()
 
 
 def test_a_partition_that_is_read_by_name_does_not_go_dark_and_is_told(
@@ -82,7 +82,7 @@ def test_a_partition_that_is_read_by_name_does_not_go_dark_and_is_told(
     name = f"public.{child(0)}"
     database.execute(f"GRANT SELECT ON {name} TO {limited_role.name}")
     database.execute("INSERT INTO public.events VALUES (1, now(), 'a')")
-    report = maintain.apply(policy, only=["partitions"])
+    report = pipeline.apply(policy, only=["partitions"])
     assert report.ok
     assert database.execute(FLAGS, [name]) == [(False, False)]
     assert rows_seen(database, name, limited_role, "nobody") == 1
@@ -90,7 +90,7 @@ def test_a_partition_that_is_read_by_name_does_not_go_dark_and_is_told(
     assert found.severity is Severity.WARN
     assert "read_by_name" in found.data["reasons"][name]
     assert found.data["statements"][-1] == f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY"
-    assert maintain.plan(policy, only=["partitions"]).plan.actions == ()
+    assert pipeline.plan(policy, only=["partitions"]).plan.actions == ()
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -101,7 +101,7 @@ def test_row_security_with_policies_of_its_own_is_not_taken_away(
     database.execute(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")
     if own:
         database.execute(f"CREATE POLICY mine ON {name} USING (id > 0)")
-    assert maintain.apply(policy, only=["partitions"]).ok
+    assert pipeline.apply(policy, only=["partitions"]).ok
     assert database.execute(FLAGS, [name]) == [(own, False)]
 
 
@@ -111,7 +111,7 @@ def test_a_policy_of_the_same_name_and_other_words_leaves_a_partition_as_it_is(
     protect(database, limited_role)
     name = f"public.{child(1)}"
     database.execute(f"CREATE POLICY few ON {name} USING (id > 77)")
-    report = maintain.apply(policy, only=["partitions"])
+    report = pipeline.apply(policy, only=["partitions"])
     assert report.ok
     assert database.execute(FLAGS, [name]) == [(False, False)]
     assert len(database.execute(POLICIES, [name])) == 1
@@ -144,22 +144,22 @@ def test_a_default_partition_stays_readable_for_a_role_that_row_security_binds(
     database.execute(f"GRANT CREATE ON SCHEMA public TO {owner_role.name}")
     events = {**EVENTS, "premake": 1, "default": "ensure"}
     policy = make_policy(tmp_path, database.url_of(owner_role), events)
-    assert maintain.apply(policy, only=["partitions"]).ok
+    assert pipeline.apply(policy, only=["partitions"]).ok
     assert database.execute(FLAGS, ["public.events_default"]) == [(True, False)]
     assert database.execute(POLICIES, ["public.events_default"]) == database.execute(
         POLICIES, ["public.events"]
     )
     database.execute(LATE.replace("0, 3", "2, 3"))
     more = make_policy(tmp_path, database.url_of(owner_role), {**events, "premake": 3})
-    report = maintain.apply(more, only=["partitions"])
+    report = pipeline.apply(more, only=["partitions"])
     assert report.ok, report.results
     kinds = {f.kind for f in report.findings if f.severity is not Severity.INFO}
     assert FindingKind.MONITOR_BLIND not in kinds
     assert FindingKind.PARTITION_PROPERTY_DRIFT not in kinds
     rest = 1 if made_by == "drain" else 0
     assert database.execute("SELECT count(*) FROM public.events_default") == [(rest,)]
-    assert maintain.apply(more, only=["partitions"]).ok
-    assert maintain.plan(more, only=["partitions"]).plan.actions == ()
+    assert pipeline.apply(more, only=["partitions"]).ok
+    assert pipeline.plan(more, only=["partitions"]).plan.actions == ()
 
 
 @pytest.mark.parametrize("force", [True, False])
@@ -170,7 +170,7 @@ def test_row_security_of_a_default_partition_is_never_taken_away(
     database.execute("ALTER TABLE public.events_default ENABLE ROW LEVEL SECURITY")
     if force:
         database.execute("ALTER TABLE public.events_default FORCE ROW LEVEL SECURITY")
-    report = maintain.apply(policy, only=["partitions"])
+    report = pipeline.apply(policy, only=["partitions"])
     assert report.ok
     assert database.execute(FLAGS, ["public.events_default"]) == [(True, force)]
     (found,) = [f for f in report.findings if f.kind is FindingKind.PARTITION_PROPERTY_DRIFT]
@@ -184,7 +184,7 @@ def test_no_right_is_granted_past_the_policies_of_the_parent(
     database.execute(f"GRANT SELECT ON {name} TO {owner_role.name}")
     database.execute(f"GRANT SELECT ON public.events TO {limited_role.name}")
     protect(database, limited_role)
-    assert maintain.apply(policy, only=["partitions"]).ok
+    assert pipeline.apply(policy, only=["partitions"]).ok
     assert database.execute(FLAGS, [name]) == [(False, False)]
     assert database.execute(
         f"SELECT has_table_privilege('{limited_role.name}', '{name}', 'SELECT')"

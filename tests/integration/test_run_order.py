@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from maintenance import maintain
-from maintenance.engine import runner
+from maintenance.engine import executor as runner
+from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.reviewed import ReviewedPlan, read_reviewed
-from maintenance.engine.runner import Outcome
-from maintenance.maintain import Report
+from maintenance.engine.saved_plan import ReviewedPlan, read_reviewed
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.run import Report
 from tests.builders import Database
 from tests.policies import make_policy
 from tests.snapshots import NOW
@@ -61,10 +61,10 @@ def test_views_are_analyzed_after_their_refresh(
         parallel={"matviews": width, "statistics": width},
         locks={"give_up_after": "1 seconds"},
     )
-    maintain.apply(policy)
+    pipeline.apply(policy)
     for _ in range(2):
         database.execute("UPDATE public.work SET v = md5(v)")
-        report = maintain.apply(policy)
+        report = pipeline.apply(policy)
         assert report.ok, report.results
         kinds = [result.action.kind.value for result in report.results]
         last = len(kinds) - 1 - kinds[::-1].index("refresh_matview")
@@ -72,7 +72,7 @@ def test_views_are_analyzed_after_their_refresh(
         done = {r.action.object for r in report.results[last + 1 :] if r.outcome is Outcome.DONE}
         assert done == {"public.work", *names}
         assert stale(report) == []
-        assert stale(maintain.status(policy)) == []
+        assert stale(pipeline.status(policy)) == []
 
 
 MONTHS = """
@@ -102,7 +102,7 @@ def test_what_the_run_swapped_or_dropped_is_analyzed_by_its_new_name_or_skipped(
     database.execute(MONTHS)
     quiet(database, "public.usage_2026_05", "public.usage_default")
     policy = make_policy(tmp_path, database.url, USAGE, statistics=FEW)
-    report = maintain.apply(policy, now=NOW)
+    report = pipeline.apply(policy, now=NOW)
     assert report.ok, report.results
     found = outcomes(report)
     assert found["analyze_table", "public.usage_default"] == "skipped"
@@ -111,7 +111,7 @@ def test_what_the_run_swapped_or_dropped_is_analyzed_by_its_new_name_or_skipped(
     assert found["analyze_table", "public.usage"] == "done"
     assert found["drop_partition", "public.usage_2026_05"] == "done"
     assert stale(report) == []
-    assert maintain.apply(policy, now=NOW).results == ()
+    assert pipeline.apply(policy, now=NOW).results == ()
 
 
 @pytest.mark.pg("== 18")
@@ -119,11 +119,11 @@ def test_reviewed_plan_is_carried_out_by_oid(database: Database, tmp_path: Path)
     database.execute(MONTHS)
     quiet(database, "public.usage_2026_05", "public.usage_default")
     policy = make_policy(tmp_path, database.url, USAGE, statistics=FEW)
-    planned = maintain.plan(policy, now=NOW)
+    planned = pipeline.plan(policy, now=NOW)
     actions = tuple(action.as_json() for action in planned.plan.actions)
     saved = ReviewedPlan("app", policy.hash, (), actions).as_json()
     reviewed = read_reviewed(json.dumps(saved), "plan.json")
-    report = maintain.apply(policy, now=NOW, reviewed=reviewed)
+    report = pipeline.apply(policy, now=NOW, reviewed=reviewed)
     assert report.ok, report.results
     found = outcomes(report)
     assert found["analyze_table", "public.usage_default"] == "done"
@@ -152,7 +152,7 @@ def test_table_that_another_session_renamed_or_replaced_is_known_by_its_oid(
         return whole(actions, *args, **kwargs)
 
     monkeypatch.setattr(runner, "run", raced)
-    report = maintain.apply(policy, only=["statistics"])
+    report = pipeline.apply(policy, only=["statistics"])
     assert report.ok, report.results
     assert outcomes(report) == {
         ("analyze_table", "public.renamed"): "done",

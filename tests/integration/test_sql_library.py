@@ -18,10 +18,10 @@ from pglast import ast, parse_sql
 from pglast.visitors import Visitor
 
 from maintenance.demo.postgres import PostgresServer
-from maintenance.engine.runlock import RUN_LOCK
+from maintenance.engine.run_lock import RUN_LOCK
 from maintenance.errors import MaintenanceError
 from maintenance.server.session import fetch, pin
-from maintenance.server.sqlfiles import load_statement, newest_variant
+from maintenance.server.sql_library import load_statement, newest_variant
 from maintenance.store import migrate
 from tests.builders import ROOT, SQL, Database
 from tests.policies import CREATE_EVENTS
@@ -391,7 +391,7 @@ def test_wheel_carries_sql_policies_and_dagster_files(installed: Path) -> None:
 
 def test_installed_copy_reads_its_own_sql(installed: Path, tmp_path: Path) -> None:
     script = """
-from maintenance.server.sqlfiles import data_root, load_statement
+from maintenance.server.sql_library import data_root, load_statement
 load_statement("catalog", "identify", 180004)
 print(data_root())
 """

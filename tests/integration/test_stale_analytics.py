@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from maintenance import maintain
 from maintenance.engine.actions import ActionKind
+from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind, Severity
-from maintenance.engine.runner import Outcome
 from maintenance.errors import EffectError, LockNotAcquiredError
-from maintenance.maintain import Report
 from maintenance.names import quote
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
-from maintenance.store.analytics import seen_staleness
+from maintenance.store.staleness import seen_staleness
 from tests.builders import SQL, Database, Role
 from tests.policies import make_policy
 from tests.sessions import session
@@ -63,7 +63,7 @@ def hours(n: float) -> timedelta:
 
 
 def apply(policy: Policy, **options: Any) -> Report:
-    return maintain.apply(policy, only=["stale_analytics"], now=NOW, **options)
+    return pipeline.apply(policy, only=["stale_analytics"], now=NOW, **options)
 
 
 def policy_of(database: Database, folder: Path, *sections: Any, **others: Any) -> Policy:
@@ -132,7 +132,7 @@ def test_stale_rows_are_recalculated_and_verified(lms: Database, tmp_path: Path)
 
 def test_plan_shows_the_sql_and_changes_nothing(lms: Database, tmp_path: Path) -> None:
     add_course(lms, "stale", hours(30), hours(2))
-    report = maintain.plan(policy_of(lms, tmp_path, RECALCULATED), now=NOW)
+    report = pipeline.plan(policy_of(lms, tmp_path, RECALCULATED), now=NOW)
     (action,) = report.plan.actions
     assert "%(keys)s" in action.sql[0]
     assert action.preconditions["cutoff"] == (NOW - hours(24)).isoformat()
@@ -141,7 +141,7 @@ def test_plan_shows_the_sql_and_changes_nothing(lms: Database, tmp_path: Path) -
 
 @pytest.fixture
 def pages_of_seven(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maintenance.analytics.recalculation.PAGE", 7)
+    monkeypatch.setattr("maintenance.subjects.stale_analytics.apply.PAGE", 7)
 
 
 @pytest.mark.pg("== 18")
@@ -297,7 +297,7 @@ def test_missing_table_and_column_are_found_with_what_is_near(
         {**COURSES, "table": "public.courses", "calculated_at": "createdAt", "key": ["id"]}
         | {"activity": {"table": "public.enrolments", "key": ["courseId"], "at": "enrolledAt"}},
     )
-    found = {f.object: (f.kind, f.data) for f in maintain.plan(policy, now=NOW).findings}
+    found = {f.object: (f.kind, f.data) for f in pipeline.plan(policy, now=NOW).findings}
     assert found == {
         "public.course_analytics": (
             FindingKind.NO_SUCH_COLUMN,
@@ -324,12 +324,12 @@ def test_missing_right_is_found_with_the_grant(
 ) -> None:
     add_course(lms, "stale", hours(30), hours(2))
     policy = make_policy(tmp_path, lms.url_of(limited_role), stale_analytics=[COURSES])
-    (finding,) = maintain.plan(policy, now=NOW).findings
+    (finding,) = pipeline.plan(policy, now=NOW).findings
     assert finding.kind is FindingKind.PRIVILEGE_MISSING
     (grant,) = finding.data["grants"]
     assert grant in finding.message
     lms.execute(grant)
-    (finding,) = maintain.plan(policy, now=NOW).findings
+    (finding,) = pipeline.plan(policy, now=NOW).findings
     assert finding.kind is FindingKind.ANALYTICS_STALE
 
 
@@ -341,7 +341,7 @@ def test_locked_table_blinds_us_to_itself_alone(lms: Database, tmp_path: Path) -
     holder = lms.connect(autocommit=False)
     holder.execute("LOCK TABLE enrollments IN ACCESS EXCLUSIVE MODE")
     other = {"table": "public.other", "calculated_at": "at", "key": ["id"]}
-    found = maintain.plan(policy_of(lms, tmp_path, COURSES, other), now=NOW).findings
+    found = pipeline.plan(policy_of(lms, tmp_path, COURSES, other), now=NOW).findings
     assert {(f.object, f.kind) for f in found} == {
         ("public.course_analytics", FindingKind.MONITOR_BLIND),
         ("public.other", FindingKind.ANALYTICS_STALE),

@@ -7,11 +7,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from maintenance import maintain
+from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.runner import Outcome
 from maintenance.errors import EffectError
-from maintenance.maintain import Report
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
 from tests.builders import Database, Role
 from tests.policies import make_policy
@@ -46,7 +46,7 @@ def add(database: Database, table: str, n: int) -> None:
 
 
 def apply(policy: Policy) -> Report:
-    return maintain.apply(policy, only=["statistics"])
+    return pipeline.apply(policy, only=["statistics"])
 
 
 def done(report: Report) -> list[tuple[str, str]]:
@@ -62,7 +62,7 @@ def test_table_without_statistics_is_analyzed_and_a_second_run_plans_nothing(
 ) -> None:
     fill(database, "public.never")
     database.execute("CREATE TABLE public.empty (id int)")
-    planned = maintain.plan(policy)
+    planned = pipeline.plan(policy)
     assert kinds(planned) == {("statistics_missing", "public.never")}
     report = apply(policy)
     assert done(report) == [("analyze_table", "public.never")]
@@ -82,7 +82,7 @@ def test_changes_beyond_the_policy_are_analyzed_and_fewer_are_left(
     apply(policy)
     add(database, "public.quiet", 40)
     add(database, "public.busy", 500)
-    planned = maintain.plan(policy)
+    planned = pipeline.plan(policy)
     (finding,) = planned.findings
     assert (finding.kind, finding.object) == (FindingKind.STATISTICS_STALE, "public.busy")
     assert (finding.value, finding.threshold) == (500, 150)
@@ -96,7 +96,7 @@ def test_worst_comes_first(database: Database, policy: Policy) -> None:
     for table, n in (("public.a", 200), ("public.b", 900), ("public.c", 400)):
         add(database, table, n)
     fill(database, "public.new")
-    ordered = [action.object for action in maintain.plan(policy).plan.actions]
+    ordered = [action.object for action in pipeline.plan(policy).plan.actions]
     assert ordered == ["public.new", "public.b", "public.c", "public.a"]
 
 
@@ -128,7 +128,7 @@ def test_parents_debt_survives_a_reset_of_the_counters(database: Database, polic
     apply(policy)
     database.execute("SELECT pg_stat_reset()")
     add_parted(database, 90)
-    planned = maintain.plan(policy).plan.actions
+    planned = pipeline.plan(policy).plan.actions
     assert "public.parted" in [action.object for action in planned]
 
 
@@ -151,17 +151,17 @@ def test_attached_partition_with_rows_is_a_debt_of_its_parent(
 def test_parents_own_analyze_settles_its_debt(database: Database, policy: Policy) -> None:
     database.execute(PARTED)
     database.execute("ANALYZE public.parted")
-    assert maintain.plan(policy).plan.actions == ()
+    assert pipeline.plan(policy).plan.actions == ()
     apply(policy)
     add_parted(database, 500)
     database.execute("ANALYZE public.parted")
-    assert maintain.plan(policy).plan.actions == ()
+    assert pipeline.plan(policy).plan.actions == ()
 
 
 @pytest.mark.pg(">= 18")
 def test_parent_is_analyzed_alone_where_the_server_can(database: Database, policy: Policy) -> None:
     database.execute(PARTED)
-    sql = [a.sql[0] for a in maintain.plan(policy).plan.actions]
+    sql = [a.sql[0] for a in pipeline.plan(policy).plan.actions]
     assert "ANALYZE ONLY public.parted" in sql
     assert "ANALYZE public.parted_1" in sql
 
@@ -171,7 +171,7 @@ def test_leaves_go_along_with_their_parent_where_the_server_takes_them(
     database: Database, policy: Policy
 ) -> None:
     database.execute(PARTED)
-    assert [a.sql[0] for a in maintain.plan(policy).plan.actions] == ["ANALYZE public.parted"]
+    assert [a.sql[0] for a in pipeline.plan(policy).plan.actions] == ["ANALYZE public.parted"]
 
 
 def test_dead_rows_are_vacuumed_without_truncation(database: Database, policy: Policy) -> None:
@@ -192,7 +192,7 @@ def test_old_rows_are_frozen_before_autovacuum_has_to(database: Database, tmp_pa
     policy = make_policy(tmp_path, database.url, statistics={"freeze_fraction": 0.0000001})
     for _ in range(30):
         database.execute("SELECT pg_current_xact_id()")
-    (action,) = maintain.plan(policy).plan.actions
+    (action,) = pipeline.plan(policy).plan.actions
     assert action.sql == ("VACUUM (FREEZE, ANALYZE, TRUNCATE false) public.old",)
     report = apply(policy)
     assert report.ok
@@ -247,7 +247,7 @@ def test_table_dropped_meanwhile_is_a_skip(
         if "public.gone" in line or "public.stays" in line:
             database.execute("DROP TABLE IF EXISTS public.stays")
 
-    report = maintain.apply(policy, only=["statistics"], progress=drop)
+    report = pipeline.apply(policy, only=["statistics"], progress=drop)
     outcomes = {r.action.object: r.outcome for r in report.results}
     assert outcomes == {"public.gone": Outcome.DONE, "public.stays": Outcome.SKIPPED}
     assert report.ok
@@ -294,7 +294,7 @@ def test_waiting_for_a_table_stops_no_writer(database: Database, policy: Policy)
 
     locks = policy.locks.model_copy(update={"patient_lock_timeout": timedelta(milliseconds=100)})
     narrowed = narrow(policy, locks=locks)
-    report = maintain.apply(narrowed, only=["statistics"], progress=write)
+    report = pipeline.apply(narrowed, only=["statistics"], progress=write)
     assert report.ok
     assert written
 

@@ -8,14 +8,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from maintenance import maintain
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.names import parse_name
-from maintenance.partitions.inventory import inventory
 from maintenance.periods import Interval, period_of
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.restore import restore_period
 from maintenance.policy import Policy
-from maintenance.restore import restore_period
+from maintenance.subjects.partitions.inventory import inventory
 from tests.builders import Database, Role
 from tests.policies import EVENTS, make_policy
 
@@ -136,14 +136,14 @@ def test_new_months_are_trees_like_the_old_one_in_everything(
     database: Database, policy: Policy, owner_role: Role, limited_role: Role
 ) -> None:
     prepared(database, owner_role, limited_role)
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert report.ok, [r.error for r in report.results] + [f.message for f in report.findings]
     assert report.findings == ()
     wanted = shape(database, child())
     assert len(wanted) == 5
     assert shape(database, child(1)) == wanted
     assert shape(database, child(2)) == wanted
-    assert maintain.plan(policy).plan.actions == ()
+    assert pipeline.plan(policy).plan.actions == ()
     insert(database, 2)
     ((n_rows,),) = database.execute(f"SELECT count(*) FROM public.{child(2)}_a1")
     assert n_rows > 0
@@ -157,9 +157,9 @@ def test_replica_identity_by_an_index_reaches_every_leaf(
     for table in (name, f"{name}_a", f"{name}_a0", f"{name}_a1", f"{name}_rest"):
         index = f"{table}_pkey"
         database.execute(f"ALTER TABLE public.{table} REPLICA IDENTITY USING INDEX {index}")
-    assert maintain.apply(policy).ok
+    assert pipeline.apply(policy).ok
     assert shape(database, child(1)) == shape(database, name)
-    assert maintain.plan(policy).findings == ()
+    assert pipeline.plan(policy).findings == ()
 
 
 def test_hostile_names_are_carried_over(database: Database, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_hostile_names_are_carried_over(database: Database, tmp_path: Path) -> N
     policy = make_policy(
         tmp_path, database.url, {"table": f"public.{quoted}", "column": "at", "premake": 2}
     )
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert report.ok, [r.error for r in report.results] + [f.message for f in report.findings]
     rows = database.execute(
         "SELECT count(*), max(octet_length(relname)) FROM pg_class"
@@ -187,7 +187,7 @@ def test_hostile_names_are_carried_over(database: Database, tmp_path: Path) -> N
         " AND relnamespace = 'public'::regnamespace"
     )
     assert rows == [(6, 63)]
-    assert maintain.plan(policy).plan.actions == ()
+    assert pipeline.plan(policy).plan.actions == ()
 
 
 def test_beside_a_filled_default_partition_nothing_is_looked_through(
@@ -199,7 +199,7 @@ def test_beside_a_filled_default_partition_nothing_is_looked_through(
         "INSERT INTO public.events (at) SELECT '2001-01-01'::timestamptz + n * interval '1 s'"
         " FROM generate_series(1, 20000) n"
     )
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert [(r.outcome.value, r.error) for r in report.results] == [("done", None)] * 2
     assert any("VALIDATE CONSTRAINT" in sql for sql in report.results[0].action.sql)
     assert shape(database, child(1)) == shape(database, child())
@@ -223,7 +223,7 @@ def test_default_partition_that_is_a_tree_is_counted_and_worked_beside(
           FROM generate_series(1, 20000) n
         """
     )
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert [(r.action.object, r.error) for r in report.results] == [
         (f"public.{child(1)}", None),
         (f"public.{child(2)}", None),
@@ -239,7 +239,7 @@ def test_referenced_table_gets_trees_too(database: Database, policy: Policy) -> 
         "CREATE TABLE public.likes (id bigint, at timestamptz, kind text,"
         " FOREIGN KEY (id, at, kind) REFERENCES public.events)"
     )
-    assert maintain.apply(policy).ok
+    assert pipeline.apply(policy).ok
     assert shape(database, child(1)) == shape(database, child())
 
 
@@ -247,28 +247,28 @@ def test_every_leaf_is_held_to_the_parent_and_mended(
     database: Database, policy: Policy, limited_role: Role
 ) -> None:
     add_month(database)
-    assert maintain.apply(policy).ok
+    assert pipeline.apply(policy).ok
     database.execute(f"GRANT SELECT ON public.events TO {limited_role.name}")
     database.execute("ALTER TABLE public.events ENABLE ROW LEVEL SECURITY")
     database.execute(f"ALTER TABLE public.{child(1)}_a0 REPLICA IDENTITY FULL")
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert {r.action.kind for r in report.results} == {ActionKind.REPAIR_PARTITION}
     assert len(report.results) == 15
     assert report.ok
     assert report.findings == ()
-    assert maintain.plan(policy).plan.actions == ()
+    assert pipeline.plan(policy).plan.actions == ()
 
 
 def test_leaves_that_differ_from_their_siblings_are_reported_and_left(
     database: Database, policy: Policy
 ) -> None:
     add_month(database)
-    assert maintain.apply(policy).ok
+    assert pipeline.apply(policy).ok
     database.execute(f"ALTER TABLE public.{child()}_a0 SET (fillfactor = 50)")
     database.execute(
         f"CREATE TABLE public.extra PARTITION OF public.{child(1)} FOR VALUES IN ('z')"
     )
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert report.results == ()
     (finding,) = report.findings
     assert finding.severity is Severity.INFO
@@ -298,7 +298,7 @@ def test_policies_comments_and_statistics_of_leaves_are_held_against_each_other(
             CREATE STATISTICS public.{name}_s ON kind, author FROM public.{name}_rest;
             """
         )
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert [r.error for r in report.results] == [None]
     said = (
         "SELECT obj_description(%s::regclass), count(*) FROM pg_policy"
@@ -316,7 +316,7 @@ def test_policies_comments_and_statistics_of_leaves_are_held_against_each_other(
         COMMENT ON TABLE public.{child(1)}_a0 IS NULL;
         """
     )
-    (finding,) = maintain.plan(policy).findings
+    (finding,) = pipeline.plan(policy).findings
     assert finding.severity is Severity.INFO
     assert finding.data["reasons"] == {
         f"public.{child()}": ["row_security_policies"],
@@ -330,7 +330,7 @@ def test_locked_leaf_makes_us_wait_and_never_guess(database: Database, policy: P
     add_month(database)
     with database.connect(autocommit=False) as holder:
         holder.execute(f"LOCK TABLE public.{child()}_a0 IN ACCESS EXCLUSIVE MODE".encode())
-        report = maintain.plan(policy)
+        report = pipeline.plan(policy)
     assert report.plan.actions == ()
     assert {f.kind for f in report.findings} == {FindingKind.MONITOR_BLIND}
 
@@ -341,7 +341,7 @@ def test_size_and_rows_of_a_month_are_the_sums_of_its_leaves(
     add_month(database)
     insert(database, 0, 300)
     database.execute("VACUUM ANALYZE")
-    snapshot = maintain.plan(policy).snapshot
+    snapshot = pipeline.plan(policy).snapshot
     assert snapshot is not None
     (table,) = inventory(policy, snapshot, datetime.now(UTC))
     ((size, n_rows),) = database.execute(
@@ -377,18 +377,18 @@ def test_expired_tree_is_archived_and_dropped_and_comes_back_as_a_plain_month(
     policy = retiring(database, tmp_path)
     content = "SELECT id, at, kind, author, note FROM public.events ORDER BY id"
     before = database.execute(content)
-    report = maintain.apply(policy)
+    report = pipeline.apply(policy)
     assert report.ok, [r.error for r in report.results] + [f.message for f in report.findings]
     archived = next(r for r in report.results if r.action.kind is ActionKind.ARCHIVE_PARTITION)
     assert archived.detail["rows"] == 300
     assert database.execute(content) == before[300:]
     left = "SELECT relname FROM pg_class WHERE starts_with(relname, %s)"
     assert database.execute(left, [child(-7)]) == []
-    assert maintain.plan(policy).plan.actions == ()
+    assert pipeline.plan(policy).plan.actions == ()
     restored = restore_period(policy, parse_name("public.events"), month(-7))
     assert (restored.restored.n_rows, restored.restored.attached) == (300, True)
     assert database.execute(content) == before
-    later = maintain.plan(policy)
+    later = pipeline.plan(policy)
     assert later.plan.actions == ()
     (drift,) = (f for f in later.findings if f.kind is FindingKind.PARTITION_PROPERTY_DRIFT)
     assert drift.data["reasons"] == {f"public.{child(-7)}": ["not_partitioned"]}
@@ -402,7 +402,7 @@ def test_detach_of_a_tree_that_a_reader_interrupts_is_ended_when_it_is_gone(
     reader.execute("SELECT count(*) FROM public.events")
     end = threading.Timer(1, reader.rollback)
     end.start()
-    report = maintain.apply(retiring(database, tmp_path, action="drop"))
+    report = pipeline.apply(retiring(database, tmp_path, action="drop"))
     end.join()
     assert report.ok, [r.error for r in report.results] + [f.message for f in report.findings]
     left = "SELECT count(*) FROM pg_class WHERE starts_with(relname, %s)"
@@ -414,10 +414,10 @@ def test_tree_kept_for_a_grace_is_dropped_whole_by_a_later_run(
 ) -> None:
     name = expired_month(database)
     database.execute("CREATE TABLE public.events_default PARTITION OF public.events DEFAULT")
-    assert maintain.apply(retiring(database, tmp_path, grace="1 day", action="drop")).ok
+    assert pipeline.apply(retiring(database, tmp_path, grace="1 day", action="drop")).ok
     loose = "SELECT count(*) FROM pg_class WHERE starts_with(relname, %s) AND relkind IN ('r', 'p')"
     assert database.execute(loose, [name]) == [(5,)]
-    report = maintain.apply(retiring(database, tmp_path, action="drop"))
+    report = pipeline.apply(retiring(database, tmp_path, action="drop"))
     assert report.ok, [r.error for r in report.results] + [f.message for f in report.findings]
     assert database.execute(loose, [name]) == [(0,)]
 
@@ -427,8 +427,8 @@ def test_tree_that_lost_or_won_a_leaf_since_the_plan_is_not_dropped(
 ) -> None:
     name = expired_month(database)
     policy = retiring(database, tmp_path, grace="1 day", action="drop")
-    assert maintain.apply(policy).ok
-    (drop,) = maintain.plan(retiring(database, tmp_path, action="drop")).plan.actions
+    assert pipeline.apply(policy).ok
+    (drop,) = pipeline.plan(retiring(database, tmp_path, action="drop")).plan.actions
     database.execute(f"ALTER TABLE public.{name} DETACH PARTITION public.{name}_rest")
     changed = pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match=name)
     with database.connect(autocommit=False) as connection, changed:
@@ -450,7 +450,7 @@ def test_tree_with_a_half_detached_leaf_stays(database: Database, tmp_path: Path
                 .encode()
             )
     reader.rollback()
-    report = maintain.apply(retiring(database, tmp_path))
+    report = pipeline.apply(retiring(database, tmp_path))
     assert {r.action.kind for r in report.results} <= {ActionKind.CREATE_PARTITION}
     (held,) = (f for f in report.findings if f.kind is FindingKind.RETENTION_HELD)
     assert held.data["partitions"] == [f"public.{name}"]
@@ -474,7 +474,7 @@ def test_tree_whose_leaves_lack_its_identity_is_never_half_detached(
     )
     insert(database, -7, 10)
     insert(database, 0, 1)
-    maintain.apply(retiring(database, tmp_path, action="detach"))
+    pipeline.apply(retiring(database, tmp_path, action="detach"))
     pending = "SELECT count(*) FROM pg_inherits WHERE inhdetachpending"
     assert database.execute(pending) == [(0,)]
     attached = database.execute(
@@ -487,8 +487,8 @@ def test_nobody_writes_to_a_table_between_its_proof_and_its_drop(
     database: Database, tmp_path: Path
 ) -> None:
     name = expired_month(database)
-    assert maintain.apply(retiring(database, tmp_path, grace="1 day")).ok
-    (drop,) = maintain.plan(retiring(database, tmp_path)).plan.actions
+    assert pipeline.apply(retiring(database, tmp_path, grace="1 day")).ok
+    (drop,) = pipeline.plan(retiring(database, tmp_path)).plan.actions
     *sure, _ = drop.sql
     with database.connect(autocommit=False) as holder:
         holder.execute("; ".join(sure).encode())

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from maintenance import maintain
 from maintenance.engine.findings import Finding, FindingKind
-from maintenance.maintain import Report
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
 from maintenance.server.session import fetch
 from tests.builders import Database, Role
@@ -27,11 +27,11 @@ def only(report: Report, kind: FindingKind) -> list[Finding]:
 
 
 def workload(policy: Policy) -> Report:
-    return maintain.plan(policy, only=["workload"])
+    return pipeline.plan(policy, only=["workload"])
 
 
 def record(policy: Policy, days_ago: float = 0) -> Report:
-    return maintain.apply(
+    return pipeline.apply(
         policy, only=["workload"], now=datetime.now(UTC) - timedelta(days=days_ago)
     )
 

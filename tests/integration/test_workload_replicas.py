@@ -8,10 +8,10 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
-from maintenance import maintain
 from maintenance.demo.postgres import PostgresServer, system_binaries
 from maintenance.engine.findings import Finding, FindingKind
-from maintenance.notify import notify
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.notify import notify
 from maintenance.policy import Policy
 from tests.builders import server_folder
 from tests.policies import make_policy
@@ -60,7 +60,7 @@ def run(server: PostgresServer, sql: str) -> list[tuple[object, ...]]:
 
 
 def found(policy: Policy) -> list[Finding]:
-    return list(maintain.apply(policy, only=["workload"]).findings)
+    return list(pipeline.apply(policy, only=["workload"]).findings)
 
 
 def objects(findings: list[Finding], kind: FindingKind) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 
-from maintenance import maintain
+from maintenance.pipeline import run as pipeline
 from tests.builders import Database
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy
 
@@ -61,13 +61,13 @@ def test_writers_never_wait_while_months_come_and_a_reader_stays_open(
     database.execute("CREATE SEQUENCE public.ids")
     policy = make_policy(tmp_path, database.url, EVENTS)
     far = make_policy(tmp_path, database.url, {**EVENTS, "premake": 24})
-    maintain.apply(policy)
+    pipeline.apply(policy)
     reader = database.connect(autocommit=False)
     reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     reader.execute("SELECT count(*) FROM public.events")
     with writing(database) as writers:
-        report = maintain.apply(far)
-        made = maintain.apply(far)
+        report = pipeline.apply(far)
+        made = pipeline.apply(far)
     reader.rollback()
     assert writers.errors == []
     assert min(writers.written) > 0

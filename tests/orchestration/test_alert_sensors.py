@@ -8,14 +8,14 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from maintenance import maintain
 from maintenance.alerts.models import Alert, Identity
 from maintenance.engine.findings import Severity
-from maintenance.links import links
 from maintenance.orchestration.build import build
-from maintenance.orchestration.run_findings import failed_jobs, overdue_jobs
+from maintenance.orchestration.run_monitor import failed_jobs, overdue_jobs
+from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.alert_links import links
+from maintenance.pipeline.registry import SUBJECTS
 from maintenance.policy import load_policy
-from maintenance.subjects import SUBJECTS
 from tests.builders import Database, server_folder
 from tests.policies import EVENTS, write_policy
 from tests.receivers import Receiver
@@ -59,7 +59,7 @@ def test_findings_of_a_run_are_told_once(
     database: Database, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     path = write_policy(tmp_path, database.url, EVENTS)
-    maintain.apply(load_policy(path))
+    pipeline.apply(load_policy(path))
     told = [evaluate(tmp_path, "alert_on_findings", instance) for _ in range(2)]
     assert [numbers_of("app", each) for each in told] == [("1", "1"), ("1", "0")]
 
@@ -76,7 +76,7 @@ def test_database_out_of_reach_stops_no_other(
 ) -> None:
     write_policy(tmp_path, "postgresql://nobody:secret@127.0.0.1:9/gone", EVENTS, name="gone")
     path = write_policy(tmp_path, database.url, EVENTS)
-    maintain.apply(load_policy(path))
+    pipeline.apply(load_policy(path))
     for name in ("alert_on_findings", "alert_on_run_failure", "alert_on_freshness"):
         told = evaluate(tmp_path, name, instance)
         assert numbers_of("app", told)[0] == "1"
@@ -199,16 +199,16 @@ def test_look_at_bloat_too_old_to_go_by_is_an_alert_that_no_other_run_ends(
         evaluate(tmp_path, "alert_on_findings", instance)
         return [(each["state"], each["object"]) for each in receiver.events()]
 
-    maintain.apply(policy, only=["bloat"])
+    pipeline.apply(policy, only=["bloat"])
     found = [("raised", "public.t_pkey"), ("raised", "public.t")]
     assert sorted(look()) == sorted(look()) == sorted(found)
     older = "SET taken_at = taken_at - interval '3 days'"
     for table in ("bloat", "bloat_look"):
         database.execute(f"UPDATE maintenance.{table} {older}")
     assert look()[2:] == [("raised", "app/bloat/look")]
-    maintain.apply(policy, only=["statistics"])
+    pipeline.apply(policy, only=["statistics"])
     assert look()[3:] == []
-    maintain.apply(policy, only=["bloat"])
+    pipeline.apply(policy, only=["bloat"])
     assert look()[3:] == [("resolved", "app/bloat/look")]
 
 

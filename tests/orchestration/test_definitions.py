@@ -15,7 +15,7 @@ from maintenance.engine.findings import FindingKind
 from maintenance.engine.runbook import entry
 from maintenance.orchestration.build import build
 from maintenance.orchestration.partition_assets import GROUP
-from maintenance.partitions import PARTITIONS
+from maintenance.subjects.partitions import PARTITIONS
 from tests.builders import ROOT
 from tests.policies import EVENTS, write_policy
 

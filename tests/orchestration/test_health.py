@@ -7,12 +7,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from maintenance.bloat import BLOAT
 from maintenance.engine.findings import FindingKind
 from maintenance.orchestration.bloat_sensor import judged
 from maintenance.orchestration.build import build
 from maintenance.policy import Policy, load_policies
-from maintenance.workload import WORKLOAD
+from maintenance.subjects.bloat import BLOAT
+from maintenance.subjects.workload import WORKLOAD
 from tests.builders import Database
 from tests.policies import write_policy
 

@@ -6,9 +6,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from maintenance.indexes import INDEXES
 from maintenance.orchestration.build import build
 from maintenance.orchestration.markdown import code, sql
+from maintenance.subjects.indexes import INDEXES
 from tests.builders import Database
 from tests.policies import write_policy
 

@@ -7,10 +7,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from maintenance.matviews import MATVIEWS
-from maintenance.matviews.lineage import header
 from maintenance.orchestration.build import build
 from maintenance.orchestration.crons import cron_name
+from maintenance.subjects.matviews import MATVIEWS
+from maintenance.subjects.matviews.dependencies import header
 from tests.builders import ROOT, Database
 from tests.policies import write_policy
 

@@ -6,11 +6,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from maintenance import maintain
-from maintenance.engine.requests import Request
+from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName
 from maintenance.orchestration.build import build
-from maintenance.orchestration.partition_sets import range_tags
+from maintenance.orchestration.partitions_defs import range_tags
+from maintenance.pipeline import run as pipeline
 from maintenance.policy import load_policies
 from tests.builders import Database
 from tests.orchestration.test_runs import child, month
@@ -33,7 +33,7 @@ def defs(database: Database, tmp_path: Path) -> dg.Definitions:
     write_policy(tmp_path, database.url, {**EVENTS, "start": month(-5)})
     (policy,) = load_policies([tmp_path]).loaded
     asked = tuple(month(-n) for n in range(6))
-    maintain.apply(policy, request=Request(QualifiedName("public", "events"), asked))
+    pipeline.apply(policy, request=Request(QualifiedName("public", "events"), asked))
     database.execute(f"INSERT INTO public.events VALUES (5, '{month(-5)}-02')")
     archive = {"action": "archive_then_drop", "archive": {"url": "./archive"}}
     retention = {"keep": "2 months", "max_per_run": 9, **archive}

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from maintenance.engine.runlock import RUN_LOCK
+from maintenance.engine.run_lock import RUN_LOCK
 from maintenance.orchestration.build import build
 from maintenance.periods import Interval, period_of
 from tests.builders import Database

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
-from maintenance.engine.plans import Plan, join
+from maintenance.engine.plan import Plan, join
 
 LOCK = Lock("public.events", LockMode.SHARE_UPDATE_EXCLUSIVE)
 STEP = Step(prepare=("CREATE TABLE c ()",), statements=("ATTACH c",), locks=(LOCK,))

@@ -8,16 +8,15 @@ from typing import Any
 
 import pytest
 
+from maintenance.alerts.formatting import harmless, readable
 from maintenance.alerts.messages import HEAVIEST, Message, messages
 from maintenance.alerts.models import Alert, Event, Identity, Turn
-from maintenance.alerts.records import Waiting
 from maintenance.alerts.sinks import sender_of
-from maintenance.alerts.texts import harmless
-from maintenance.alerts.units import readable
+from maintenance.alerts.store import Waiting
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.runbook import by_itself, entry
 from maintenance.formatting import visible
-from maintenance.links import links
+from maintenance.pipeline.alert_links import links
 from maintenance.policy import Policy
 from maintenance.policy.alerts import LogSink
 from tests.policies import make_policy

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from maintenance.archives.attach import added_columns, differences
+from maintenance.archives.checksum import Digest, Tally
 from maintenance.archives.definition_check import foreign_code, require_definitions
-from maintenance.archives.description import create_standalone
-from maintenance.archives.differences import added_columns, differences
-from maintenance.archives.digest import Digest, Tally
+from maintenance.archives.location import ArchivePlace, segment
 from maintenance.archives.manifest import (
     KEYED,
     Column,
@@ -22,8 +22,8 @@ from maintenance.archives.manifest import (
     parse_manifest,
     seal_of,
 )
-from maintenance.archives.pace import Pace
-from maintenance.archives.place import ArchivePlace, segment
+from maintenance.archives.progress import Pace
+from maintenance.archives.table_definition import create_standalone
 from maintenance.errors import ArchiveError, DamagedArchiveError
 from maintenance.names import QualifiedName
 
@@ -387,7 +387,7 @@ def test_tally_does_not_depend_on_the_pieces() -> None:
 
 def test_progress_is_a_few_lines_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr("maintenance.archives.pace.time.monotonic", lambda: now)
+    monkeypatch.setattr("maintenance.archives.progress.time.monotonic", lambda: now)
     lines: list[str] = []
     pace, tally = Pace("reading t", lines.append, 4), Tally()
     for _ in range(100):

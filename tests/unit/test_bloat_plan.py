@@ -8,9 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maintenance.bloat.estimate import estimate_index, estimate_table
-from maintenance.bloat.layout import aligned, entry_width, row_width
-from maintenance.bloat.models import (
+from maintenance.engine.findings import FindingKind, Severity
+from maintenance.engine.plan import Plan
+from maintenance.engine.scope import EVERYTHING, Request
+from maintenance.names import QualifiedName
+from maintenance.subjects.bloat.estimate import estimate_index, estimate_table
+from maintenance.subjects.bloat.models import (
     Bloat,
     Column,
     Extension,
@@ -23,11 +26,8 @@ from maintenance.bloat.models import (
     SeenTable,
     Stock,
 )
-from maintenance.bloat.plan import plan, settled
-from maintenance.engine.findings import FindingKind, Severity
-from maintenance.engine.plans import Plan
-from maintenance.engine.requests import EVERYTHING, Request
-from maintenance.names import QualifiedName
+from maintenance.subjects.bloat.page_layout import aligned, entry_width, row_width
+from maintenance.subjects.bloat.plan import plan, settled
 from tests.snapshots import NOW, a_policy
 
 MB = 2**20

@@ -19,12 +19,12 @@ from maintenance.catalog.models import (
 from maintenance.ddl.marks import marked
 from maintenance.engine.actions import Action, ActionKind
 from maintenance.engine.findings import Finding, FindingKind
-from maintenance.engine.plans import Plan
-from maintenance.engine.requests import Request
+from maintenance.engine.plan import Plan
+from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName
-from maintenance.partitions.assess import assess, details_of
-from maintenance.partitions.outlook import look
 from maintenance.policy import Policy
+from maintenance.subjects.partitions.assess import assess, details_of
+from maintenance.subjects.partitions.state import look
 from tests.snapshots import (
     EVENTS,
     NOW,

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from maintenance.archives import ArchivePlace, Manifest, read_manifest, verify_archive
-from maintenance.archives.digest import Tally
-from maintenance.archives.folder import Folder
+from maintenance.archives.checksum import Tally
 from maintenance.archives.formats import encoding
 from maintenance.archives.manifest import Column, Content, Data
+from maintenance.archives.objects import Folder
 from maintenance.errors import ArchiveError, PolicyError
 from maintenance.names import QualifiedName
 from maintenance.policy import load_policy

@@ -8,11 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maintenance.indexes.models import Catalog, Index, Key, Table
-from maintenance.indexes.usage import Baseline, Count, Epoch, Evidence, Usage, Witness, evidence
-from maintenance.indexes.verdicts import Charge, judge
 from maintenance.names import QualifiedName
-from maintenance.policy.health import IndexesPolicy
+from maintenance.policy.thresholds import IndexesPolicy
+from maintenance.subjects.indexes.advice import Charge, judge
+from maintenance.subjects.indexes.models import Catalog, Index, Key, Table
+from maintenance.subjects.indexes.usage import (
+    Baseline,
+    Count,
+    Epoch,
+    Evidence,
+    Usage,
+    Witness,
+    evidence,
+)
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 SINCE = NOW - timedelta(days=35)

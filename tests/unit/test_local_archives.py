@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from maintenance.archives import ArchivePlace
-from maintenance.archives.folder import Folder, subfolders
+from maintenance.archives.objects import Folder, subfolders
 from maintenance.errors import ArchiveError
 from maintenance.names import QualifiedName
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from maintenance.catalog.models import Column, Partition, Table
 from maintenance.engine.actions import Action
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.plans import Plan
-from maintenance.keys import FUTURE, PAST, Encoding, KeyCodec
+from maintenance.engine.plan import Plan
 from maintenance.names import MAX_NAME_BYTES, QualifiedName
-from maintenance.partitioning.coverage import Coverage, coverage_of
-from maintenance.partitions.outlook import look
+from maintenance.partition_key import FUTURE, PAST, Encoding, KeyCodec
+from maintenance.partition_set.bounds import Coverage, coverage_of
 from maintenance.periods import Interval, midnight, period_at
 from maintenance.policy import Policy
+from maintenance.subjects.partitions.state import look
 from tests.snapshots import NOW, a_partition, a_policy, a_table, months, planned
 
 TIMESTAMPTZ, TIMESTAMP = "timestamp with time zone", "timestamp without time zone"

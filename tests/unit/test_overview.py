@@ -9,10 +9,10 @@ from markdown_it import MarkdownIt
 from prometheus_client.parser import text_string_to_metric_families
 
 from maintenance.engine.findings import FindingKind, Severity
+from maintenance.monitoring import Level, Overview, exposition, judge
+from maintenance.monitoring.metrics import FAMILIES, PREFIX
+from maintenance.monitoring.metrics import MOST_ALERTS as MOST_SERIES
 from maintenance.orchestration.digest_page import MOST_ALERTS, digest_page
-from maintenance.overview import Level, Overview, exposition, judge
-from maintenance.overview.families import FAMILIES, PREFIX
-from maintenance.overview.metrics import MOST_ALERTS as MOST_SERIES
 from tests.builders import ROOT
 from tests.overviews import (
     HOSTILE,

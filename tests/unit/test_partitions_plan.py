@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from maintenance.catalog.models import Common, Own, Partition, Snapshot
 from maintenance.engine.actions import Action
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.plans import Plan
-from maintenance.engine.requests import Request
+from maintenance.engine.plan import Plan
+from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName
-from maintenance.partitioning.window import refusal
-from maintenance.partitions.assess import assess, details_of
+from maintenance.partition_set.expected import refusal
+from maintenance.subjects.partitions.assess import assess, details_of
 from tests.snapshots import (
     EVENTS,
     NOW,

@@ -11,8 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from maintenance.errors import PolicyError, Problem, UsageError
-from maintenance.keys import Encoding
 from maintenance.names import QualifiedName
+from maintenance.partition_key import Encoding
 from maintenance.periods import CalendarSpan, Interval, Period
 from maintenance.policy import (
     AppriseSink,

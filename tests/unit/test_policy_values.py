@@ -9,12 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from maintenance.keys import Snowflake
 from maintenance.names import QualifiedName
+from maintenance.partition_key import Snowflake
 from maintenance.periods import CalendarSpan, Interval, Period
 from maintenance.policy.cron import CronError, check_cron, next_tick
 from maintenance.policy.partitions import PartitionPolicy
-from maintenance.policy.units import Duration, KeepSpan, Share, Size, Span, Timeout, number, whole
+from maintenance.policy.quantities import (
+    Duration,
+    KeepSpan,
+    Share,
+    Size,
+    Span,
+    Timeout,
+    number,
+    whole,
+)
 from maintenance.policy.values import ColumnName, SearchPath, TableName, ZoneName
 
 

@@ -9,10 +9,10 @@ from maintenance.catalog.history import Deed, History
 from maintenance.catalog.models import MarkedTable
 from maintenance.ddl.marks import marked, read_mark
 from maintenance.engine.findings import FindingKind, Severity
-from maintenance.engine.plans import Plan
-from maintenance.engine.requests import EVERYTHING
+from maintenance.engine.plan import Plan
+from maintenance.engine.scope import EVERYTHING
 from maintenance.names import QualifiedName
-from maintenance.retention.plan import plan
+from maintenance.subjects.retention.plan import plan
 from tests.snapshots import NOW, SERVER, a_partition, a_policy, a_snapshot, a_table, months
 
 USERS = QualifiedName("public", "users")

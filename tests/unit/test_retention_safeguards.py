@@ -16,18 +16,18 @@ from maintenance.catalog.history import History
 from maintenance.catalog.models import Column, MarkedTable, Partition, Snapshot
 from maintenance.ddl.marks import marked
 from maintenance.engine.findings import FindingKind, Severity
-from maintenance.engine.plans import Plan
-from maintenance.engine.requests import EVERYTHING
-from maintenance.keys import KeyCodec, Snowflake, intervals_of
+from maintenance.engine.plan import Plan
+from maintenance.engine.scope import EVERYTHING
 from maintenance.names import QualifiedName
-from maintenance.partitioning.expiry import cutoff, expired, spans_of
-from maintenance.partitioning.fitness import unfit
+from maintenance.partition_key import KeyCodec, Snowflake, intervals_of
+from maintenance.partition_set.expiry import cutoff, expired, spans_of
+from maintenance.partition_set.validate import unfit
 from maintenance.periods import Interval, Period, period_at
 from maintenance.policy import PartitionPolicy, Policy
-from maintenance.retention.counting import Candidate, partitions_in_use
-from maintenance.retention.evidence import NO_EVIDENCE, Evidence, Seen, Taken
-from maintenance.retention.hindrances import Hindrances
-from maintenance.retention.plan import plan
+from maintenance.subjects.retention.evidence import NO_EVIDENCE, Evidence, Seen, Taken
+from maintenance.subjects.retention.insert_counts import Candidate, partitions_in_use
+from maintenance.subjects.retention.models import Hindrances
+from maintenance.subjects.retention.plan import plan
 from tests.snapshots import EVENTS, NOW, a_policy, a_snapshot, a_table, months
 
 TWITTER = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=1288834974657)
@@ -208,7 +208,7 @@ def test_bounds_that_another_encoding_reads_as_young_are_kept_also_if_nothing_st
     assume(can_write(WRITTEN[encoding], interval))
     zone = truth.section.time_zone.key
     retention = {"keep": times(interval, keep)}
-    with patch("maintenance.retention.plan.unfit", return_value=None):
+    with patch("maintenance.subjects.retention.plan.unfit", return_value=None):
         result = retired(truth, WRITTEN[encoding], interval, time_zone=zone, retention=retention)
     section = a_section(WRITTEN[encoding], interval, time_zone=zone, retention=retention)
     assert section.retention is not None

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from maintenance.sizes import readable_number, readable_size, readable_span
+from maintenance.formatting import readable_number, readable_size, readable_span
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maintenance.names import QualifiedName
-from maintenance.statistics.debt import debt_of, rebased
-from maintenance.statistics.models import Baseline, Counted, TableFacts
+from maintenance.subjects.statistics.debt import debt_of, rebased
+from maintenance.subjects.statistics.models import Baseline, Counted, TableFacts
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 PARENT = 1

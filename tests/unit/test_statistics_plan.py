@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maintenance.engine.action_order import collide
 from maintenance.engine.actions import Action, ActionKind
-from maintenance.engine.budget import Budget
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.plans import Plan
-from maintenance.engine.requests import EVERYTHING, Request
-from maintenance.engine.schedule import collide
+from maintenance.engine.plan import Plan
+from maintenance.engine.scope import EVERYTHING, Request
+from maintenance.engine.time_budget import Budget
 from maintenance.errors import BudgetError
 from maintenance.names import QualifiedName
-from maintenance.statistics.findings import LISTED
-from maintenance.statistics.models import Baseline, Seen, TableFacts
-from maintenance.statistics.plan import plan
+from maintenance.subjects.statistics.findings import LISTED
+from maintenance.subjects.statistics.models import Baseline, Seen, TableFacts
+from maintenance.subjects.statistics.plan import plan
 from tests.snapshots import a_policy
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

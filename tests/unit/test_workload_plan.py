@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.plans import Plan
+from maintenance.engine.plan import Plan
 from maintenance.names import QualifiedName
-from maintenance.workload.growth import growth
-from maintenance.workload.models import (
+from maintenance.subjects.workload.deltas import baselines, growth, windows
+from maintenance.subjects.workload.models import (
     Counts,
     Holder,
     Load,
@@ -26,9 +26,8 @@ from maintenance.workload.models import (
     TableSize,
     Wraparound,
 )
-from maintenance.workload.plan import plan
-from maintenance.workload.texts import UNREADABLE, key_of, normalised
-from maintenance.workload.windows import baselines, windows
+from maintenance.subjects.workload.plan import plan
+from maintenance.subjects.workload.query_text import UNREADABLE, key_of, normalised
 from tests.snapshots import NOW, a_policy
 
 GB = 2**30

@@ -1,0 +1,187 @@
+"""Alerts in the store: those that stand, their events, and what of these is still to be told."""
+
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+from psycopg.types.json import Jsonb
+
+from maintenance.alerts.models import Alert, Event, Identity, Judgement, Sight, Turn
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.server.session import Connection, fetch
+
+_LOCK = 0x616C6572
+"""Class of the advisory lock under which the alerts of one database are judged."""
+
+_OWN = tuple(field.name for field in fields(Alert) if field.name != "identity")
+_KNOWN_KINDS = frozenset(kind.value for kind in FindingKind)
+"""A store may hold kinds of another version of this software."""
+
+
+class Waiting(NamedTuple):
+    """An event that one sink has not been told yet.
+
+    Attributes:
+        attempts: how often it was tried in vain.
+        tried_at: when last.
+    """
+
+    id: int
+    event: Event
+    attempts: int
+    tried_at: datetime | None
+
+
+def lock_alerts(store: Connection, database: str) -> None:
+    """Keep two judges of one database apart until the transaction ends."""
+    store.execute(
+        "SELECT pg_catalog.pg_advisory_xact_lock(%s, pg_catalog.hashtext(%s))",
+        (_LOCK, database),
+    )
+
+
+def standing_alerts(store: Connection, database: str) -> dict[Identity, Alert]:
+    """Return the alerts of a database that stand or wait."""
+    rows = fetch(store, "alerts", "list_alerts", {"database": database})
+    return {alert.identity: alert for alert in map(_standing, rows)}
+
+
+def keep(store: Connection, database: str, judgement: Judgement, sinks: Collection[str]) -> None:
+    """Replace the alerts of a database, and put its events before every sink."""
+    alerts = Jsonb([_row(alert) for alert in judgement.alerts.values()])
+    fetch(store, "alerts", "replace_alerts", {"database": database, "alerts": alerts})
+    if judgement.events:
+        events = Jsonb([_event_row(event) for event in judgement.events])
+        fetch(store, "alerts", "add_events", {"events": events, "sinks": list(sinks)})
+
+
+def waiting_for(store: Connection, database: str, sink: str) -> list[Waiting]:
+    """Return what a sink has not been told yet, in the order of events."""
+    rows = fetch(store, "alerts", "list_pending_deliveries", {"database": database, "sink": sink})
+    return [
+        Waiting(
+            row.id, Event(Turn(row.turn), _alert(row), row.happened_at), row.attempts, row.tried_at
+        )
+        for row in rows
+    ]
+
+
+def note_told(store: Connection, sink: str, ids: Sequence[int], error: str | None = None) -> None:
+    """Note that a sink has taken events, or refused them for good with an error."""
+    store.execute(
+        "UPDATE maintenance.delivery SET attempts = attempts + 1, error = %s,"
+        " tried_at = pg_catalog.clock_timestamp(), ended_at = pg_catalog.clock_timestamp()"
+        " WHERE sink = %s AND event_id = ANY (%s)",
+        (error, sink, list(ids)),
+    )
+
+
+def note_failed(store: Connection, sink: str, ids: Sequence[int], error: str) -> None:
+    """Note that a sink could not be reached; its events go on waiting."""
+    store.execute(
+        "UPDATE maintenance.delivery SET attempts = attempts + 1, error = %s,"
+        " tried_at = pg_catalog.clock_timestamp() WHERE sink = %s AND event_id = ANY (%s)",
+        (error, sink, list(ids)),
+    )
+
+
+class Unjudged(NamedTuple):
+    """A run whose findings have not been made alerts yet."""
+
+    id: uuid.UUID
+    ended_at: datetime
+    sight: Sight
+
+
+def unjudged(store: Connection, database: str) -> list[Unjudged]:
+    """Return the ended runs on a database that were not judged, the oldest first."""
+    rows = fetch(store, "alerts", "list_unprocessed_runs", {"database": database})
+    return [Unjudged(row.id, row.ended_at, _sight(database, row)) for row in rows]
+
+
+def note_judged(store: Connection, runs: Sequence[uuid.UUID]) -> None:
+    """Note that the findings of runs have been made alerts."""
+    store.execute(
+        "UPDATE maintenance.run SET judged_at = pg_catalog.clock_timestamp() WHERE id = ANY (%s)",
+        (list(runs),),
+    )
+
+
+def _sight(database: str, row: Any) -> Sight:
+    subjects = None if row.subjects is None else frozenset[str](row.subjects)
+    return Sight(database, _findings(row.findings), _kinds(row.kinds), subjects=subjects)
+
+
+def _findings(documents: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    return [
+        Finding(
+            FindingKind(each["kind"]),
+            Severity(each["severity"]),
+            each["object"],
+            each["message"],
+            each["value"],
+            each["threshold"],
+            each["data"],
+            each["subject"],
+        )
+        for each in documents
+        if each["kind"] in _KNOWN_KINDS
+    ]
+
+
+def _kinds(names: Sequence[str]) -> frozenset[FindingKind]:
+    return frozenset(FindingKind(name) for name in names if name in _KNOWN_KINDS)
+
+
+def tend(store: Connection, identity: Identity, column: str, until: datetime | None) -> bool:
+    """Acknowledge or mute a standing alert; tell whether it stands.
+
+    Args:
+        store: the store.
+        identity: which alert.
+        column: `acknowledged_until` or `muted_until`.
+        until: the moment when that ends, aware; None takes it back.
+    """
+    assert column in ("acknowledged_until", "muted_until"), column
+    done = store.execute(
+        f"UPDATE maintenance.alert SET {column} = %s"
+        " WHERE database = %s AND kind = %s AND object = %s".encode(),
+        (until, *identity),
+    )
+    return done.rowcount == 1
+
+
+def forget_old(store: Connection, database: str, before: date) -> None:
+    """Remove events of days before a date that no sink waits for."""
+    fetch(store, "alerts", "forget_events", {"database": database, "before": before})
+
+
+def _row(alert: Alert) -> dict[str, Any]:
+    own = {name: _json(getattr(alert, name)) for name in _OWN}
+    return {**alert.identity._asdict(), **own}
+
+
+def _event_row(event: Event) -> Mapping[str, Any]:
+    return {**_row(event.alert), "turn": event.turn.value, "happened_at": _json(event.at)}
+
+
+def _json(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _standing(row: Any) -> Alert:
+    return replace(
+        _alert(row),
+        told_at=row.told_at,
+        told=Severity(row.told) if row.told else None,
+        acknowledged_until=row.acknowledged_until,
+        muted_until=row.muted_until,
+    )
+
+
+def _alert(row: Any) -> Alert:
+    identity = Identity(row.database, FindingKind(row.kind), row.object)
+    severity = Severity(row.severity)
+    return Alert(identity, severity, row.message, row.since, row.value, row.threshold, row.subject)

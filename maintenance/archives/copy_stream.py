@@ -1,0 +1,204 @@
+"""The content of a table as a stream of COPY text that is lossless and the same every time.
+
+Text is lossless for every type under the settings below, outlives major versions, and needs no
+knowledge of types here. A sequential scan that always begins at the first block gives rows of an
+untouched table in the same order, so one hash over the stream proves that nothing changed.
+Source: PostgreSQL manual, COPY, and what pg_dump sets.
+"""
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg.abc import PQGen
+from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGconn
+from psycopg.waiting import Wait
+
+from maintenance.archives.background import Take, aside
+from maintenance.archives.checksum import Digest, Tally
+from maintenance.archives.models import TableId
+from maintenance.archives.progress import Pace
+from maintenance.archives.table_definition import Description, describe
+from maintenance.engine.lock_retry import Progress, silent
+from maintenance.errors import ArchiveError
+from maintenance.names import quote
+from maintenance.server.session import Connection, explain, rollback_quietly, run_sql
+
+LOSSLESS = {
+    "bytea_output": "'hex'",
+    "DateStyle": "'ISO, YMD'",
+    "extra_float_digits": "3",
+    "IntervalStyle": "'postgres'",
+    "lc_monetary": "'C'",
+    "search_path": "''",
+    "TimeZone": "'UTC'",
+    "xmloption": "'content'",
+}
+"""Settings under which a value's text is the same everywhere, and reads back as the same value."""
+
+_READING = {
+    # rows that a policy hides are an error, never left out
+    "row_security": "off",
+    # the order of rows is that of the table
+    "synchronize_seqscans": "off",
+    "max_parallel_workers_per_gather": "0",
+    "enable_indexscan": "off",
+    "enable_indexonlyscan": "off",
+    "enable_bitmapscan": "off",
+    "statement_timeout": "0",
+    "lock_timeout": "'60s'",
+}
+
+CHUNK_BYTES = 2**20
+"""Large enough that to hand over a piece, and to begin to compress it, costs next to nothing."""
+
+INPUT_BYTES = 2**19
+"""Of libpq's input buffer, which it otherwise fills with 16 kB at a time."""
+
+_GATHERING_S = 0.0005
+"""How long rows may gather once the first is there: else each packet costs two switches."""
+
+
+def content_digest(
+    connection: Connection, table: TableId, *, progress: Progress = silent
+) -> Digest:
+    """Hash what an archive of a table would hold now, without writing anything.
+
+    Inside a transaction of the caller's it sees what that sees, under the locks it holds, and
+    leaves its settings as they were; otherwise it makes a transaction of its own.
+
+    Raises:
+        ArchiveError: the table is gone, or is another one by now.
+        MaintenanceError: the server refused.
+    """
+    with consistent(connection, table) as description:
+        pace = Pace(f"reading {table.relation}", progress, description.n_rows_estimated)
+        return copy_out(connection, description, pace).digest
+
+
+@contextmanager
+def consistent(connection: Connection, table: TableId) -> Generator[Description]:
+    """Look at one table in one snapshot, under the settings that make its text lossless.
+
+    Raises:
+        ArchiveError: the table is gone, or is another one by now.
+        MaintenanceError: the server refused.
+    """
+    nested = connection.info.transaction_status == TransactionStatus.INTRANS
+    settings = [f"SET LOCAL {key} = {value}" for key, value in (LOSSLESS | _READING).items()]
+    begin = "SAVEPOINT content" if nested else "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+    end = "ROLLBACK TO content; RELEASE content" if nested else "COMMIT"
+    try:
+        # The lock comes before the snapshot: what is observed is the table that is read.
+        run_sql(connection, "; ".join([begin, *settings]))
+        run_sql(connection, f"LOCK TABLE {table.relation} IN ACCESS SHARE MODE")
+        description = describe(connection, table)
+        yield description
+        run_sql(connection, end)
+    except psycopg.Error as exc:
+        if not nested:
+            rollback_quietly(connection)
+        raise explain(exc, f"reading {table.relation}") from exc
+    except BaseException:
+        if not nested:
+            rollback_quietly(connection)
+        raise
+
+
+def copy_out(
+    connection: Connection, description: Description, pace: Pace, take: Take | None = None
+) -> Tally:
+    """Stream a table's rows in pieces of about `CHUNK_BYTES`, counted, each given to `take`.
+
+    Counting, hashing and `take` run in a thread of their own, beside the server's sending.
+
+    Raises:
+        ArchiveError: the server sent other than it says.
+    """
+    tally = Tally()
+
+    def count(text: bytes) -> None:
+        tally.take(text)
+        if take is not None:
+            take(text)
+
+    with aside(count) as give:
+
+        def pass_on(text: bytes) -> None:
+            give(text)
+            pace.show(tally)
+
+        n_sent = _stream(connection, copy_statement(description), pass_on)
+    if n_sent != tally.n_rows:
+        raise ArchiveError(
+            f"{description.relation}: the server sent {n_sent} rows, {tally.n_rows} arrived"
+        )
+    return tally
+
+
+def _stream(connection: Connection, statement: str, take: Take) -> int:
+    """Run a COPY TO STDOUT; return the number of rows that the server says it sent.
+
+    Rows are fetched from libpq directly: psycopg's own loop takes as long over a short row as
+    the server does.
+    """
+    _widen_input(connection)
+    fetch_row = connection.pgconn.get_copy_data
+    piece = bytearray()  # to append to it costs half of what a list of rows does
+    with connection.cursor() as cursor, cursor.copy(statement.encode()):
+        while (fetched := fetch_row(1))[0] >= 0:
+            n_bytes, row = fetched
+            if n_bytes:
+                piece += row
+                continue
+            # libpq's buffer is empty, so a piece grows by no more than that between two looks.
+            if len(piece) >= CHUNK_BYTES:
+                take(bytes(piece))
+                piece.clear()
+            _receive(connection)
+        n_sent = _rows_sent(connection.pgconn)
+    if piece:
+        take(bytes(piece))
+    return n_sent
+
+
+def _widen_input(connection: Connection) -> None:
+    """Let libpq receive much at once: its buffer grows with the largest message, and stays so."""
+    connection.execute(f"SELECT pg_catalog.repeat('x', {INPUT_BYTES})".encode())
+
+
+def _receive(connection: Connection) -> None:
+    """Take what the server has sent meanwhile, or wait for it."""
+    connection.wait(_readable())
+    time.sleep(_GATHERING_S)
+    connection.pgconn.consume_input()
+
+
+def _readable() -> PQGen[None]:
+    while not (yield Wait.R):
+        pass  # waiting is interrupted now and then, to see whether the server is still there
+
+
+def _rows_sent(pgconn: PGconn) -> int:
+    """Take what follows the last row: how many there were, or why there are no more."""
+    result = pgconn.get_result()
+    assert result is not None, "a COPY ends with a result"
+    while pgconn.get_result() is not None:
+        pass
+    if result.status != ExecStatus.COMMAND_OK:
+        raise psycopg.errors.error_from_result(result)
+    return result.command_tuples or 0
+
+
+def copy_statement(description: Description) -> str:
+    """Return the COPY that streams a table's stored columns, in the encoding it is described in."""
+    listed = ", ".join(quote(name) for name in description.stored_columns)
+    relation = description.relation
+    # COPY reads only plain tables by name; a tree of partitions goes through a query.
+    if description.kind == "r":
+        source = f"{relation} ({listed})" if listed else str(relation)
+    else:
+        source = f"(SELECT {listed} FROM {relation})"
+    return f"COPY {source} TO STDOUT (ENCODING '{description.encoding}')"

@@ -1,0 +1,94 @@
+"""Stores: what fsspec reaches by a url, and which package it needs for that."""
+
+from importlib.util import find_spec
+from typing import Any
+
+from maintenance.archives.location import shown
+from maintenance.errors import UsageError
+
+_EXTRAS = {"s3fs": "maintenance[s3]", "pyarrow": "maintenance[parquet]"}
+"""Packages that come with an extra of ours."""
+
+_S3 = ("s3", "s3a")
+_S3_LIMITS = {"connect_timeout": 10, "retries": {"mode": "standard", "total_max_attempts": 2}}
+"""Of each try, of which s3fs makes five: a store that nobody reaches is told within minutes."""
+
+
+def open_store(url: str) -> tuple[Any, str]:
+    """Return the file system of a url, and the url's path in it; some connect here.
+
+    Raises:
+        Exception: whatever the store's driver raises.
+    """
+    from fsspec.config import conf  # noqa: PLC0415 - a tenth of a second, needed late or never
+    from fsspec.core import url_to_fs  # noqa: PLC0415 # pyright: ignore[reportUnknownVariableType]
+    from fsspec.utils import get_protocol  # noqa: PLC0415
+
+    options: dict[str, Any] = {}
+    protocol = get_protocol(url)
+    if protocol in _S3 and "config_kwargs" not in conf.get(protocol, {}):
+        options["config_kwargs"] = _S3_LIMITS
+    opened: tuple[Any, str] = url_to_fs(url, **options)  # pyright: ignore[reportUnknownVariableType]
+    return opened
+
+
+def is_local(fs: Any) -> bool:
+    """Tell whether a file system is this machine's own."""
+    from fsspec.implementations.local import LocalFileSystem  # noqa: PLC0415 - see above
+
+    return isinstance(fs, LocalFileSystem)
+
+
+def require_packages(what: str, url: str, format_: str) -> None:
+    """Refuse archives whose store or format needs a package that is not installed.
+
+    Nothing is connected to.
+
+    Args:
+        what: whose archives they are, for the message.
+        url: where they go; may be a chain of urls, as fsspec has them.
+        format_: `copy` or `parquet`.
+
+    Raises:
+        UsageError: names the package, and how to install it.
+    """
+    from fsspec.registry import known_implementations  # noqa: PLC0415 - see above
+    from fsspec.utils import get_protocol  # noqa: PLC0415
+
+    for part in url.split("::"):
+        protocol = get_protocol(part)
+        if protocol not in known_implementations:
+            raise UsageError(
+                f"{what}: archive url {shown(url)}: found protocol {protocol}, wanted one that"
+                " fsspec knows",
+                hint="such as s3://bucket/folder, or a path",
+            )
+        _require_driver(f"{what}: archive url {shown(url)}", protocol)
+    if format_ == "parquet" and find_spec("pyarrow") is None:
+        raise _missing(f"{what}: archive format parquet", "pyarrow")
+
+
+def _require_driver(what: str, protocol: str) -> None:
+    from fsspec.registry import (  # noqa: PLC0415 - see above
+        get_filesystem_class,  # pyright: ignore[reportUnknownVariableType]
+        known_implementations,
+    )
+
+    package = known_implementations[protocol]["class"].partition(".")[0]
+    if package != "fsspec":
+        if find_spec(package) is None:
+            raise _missing(what, package)
+        return
+    try:
+        get_filesystem_class(protocol)
+    except ImportError as exc:
+        raise UsageError(
+            f"{what}: needs a package that is not installed: {exc}", hint="install that package"
+        ) from exc
+
+
+def _missing(what: str, package: str) -> UsageError:
+    return UsageError(
+        f"{what} needs the package {package}, which is not installed",
+        hint=f"install {_EXTRAS.get(package, package)}",
+    )

@@ -1,0 +1,283 @@
+"""Restoring an archive: into a table of its own, or back under its parent."""
+
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+import psycopg
+
+from maintenance.archives.attach import added_columns, attach_restored
+from maintenance.archives.definition_check import foreign_code, require_definitions
+from maintenance.archives.load import create_stage, load, load_staged, stage_of
+from maintenance.archives.location import ArchivePlace
+from maintenance.archives.manifest import Manifest
+from maintenance.archives.models import TableId
+from maintenance.archives.table_definition import create_standalone, describe
+from maintenance.catalog.models import Table
+from maintenance.ddl.children import build_like, force_row_security, row_security_of
+from maintenance.ddl.marks import HOLD_UNTIL, RESTORING, marked, read_mark, set_comment
+from maintenance.engine.actions import Lock, LockMode, Step
+from maintenance.engine.lock_retry import Ladder, Progress, silent
+from maintenance.engine.parallel import Opener
+from maintenance.errors import ArchiveError, MaintenanceError, UnreachableError
+from maintenance.names import QualifiedName, parse_name, quote
+from maintenance.server.owner_rights import OwnerRights, OwnerSession
+from maintenance.server.session import Connection, explain, fetch, rollback_quietly
+
+RESTORED = "restored"
+"""Mark of a restored table: the moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore made.
+
+    Attributes:
+        attached: whether it is a partition again.
+        added: columns of the parent that the archive does not know; they hold their defaults.
+    """
+
+    relation: QualifiedName
+    n_rows: int
+    attached: bool
+    added: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Restorer:
+    """Restores archives on one database.
+
+    Attributes:
+        connection: an autocommit session of `server.session.connect`, in no transaction.
+        role: who we are there.
+        opened: opens another such session, for code that the tables' owners wrote.
+        search_path: where such code looks for names.
+    """
+
+    connection: Connection
+    ladder: Ladder
+    role: str
+    opened: Opener
+    search_path: str = ""
+    progress: Progress = silent
+
+    def attached(
+        self, place: ArchivePlace, manifest: Manifest, parent: Table, hold_until: date
+    ) -> Restored:
+        """Bring an archive back under its parent, by its old name and bound, held until a day.
+
+        An interrupted call leaves at most an unattached table, which the next one replaces.
+
+        Raises:
+            ArchiveError: the columns differ in more than nullable or defaulted new ones, the
+                name is taken, or the archive is damaged.
+            MaintenanceError: see `attach_restored`.
+        """
+        into = manifest.partition
+        now = describe(self.connection, TableId(parent.oid, parent.relation))
+        added = added_columns(manifest.columns, now.columns, parent.relation)
+        # With its row security on, its own owner might not write into it.
+        hidden = replace(parent.properties, row_security=False, force_row_security=False)
+        with self._whole_or_gone(into), self._owner_of(parent.properties.owner) as owner:
+            code = owner is not None and self._owner_code(parent.relation)
+            maker = parent.properties.owner if code else self.role
+            build = build_like(replace(parent, properties=hidden), into, role=maker)
+            # An index is built as the owner of its table, which is who makes it.
+            guarded = (
+                [sql for each in build for sql in owner.guard(each)] if owner and code else build
+            )
+            self._fill(place, manifest, into, guarded, owner)
+            self._run(f"ANALYZE {into}")
+            mark = self._mark(into, {RESTORED: _now(), HOLD_UNTIL: hold_until.isoformat()})
+            secured = (*row_security_of(into, parent), *force_row_security(parent, [into]))
+            attach_restored(
+                self.connection,
+                self.ladder,
+                parent,
+                into,
+                manifest.bound,
+                (*secured, mark),
+                self.progress,
+                owner if code else None,
+            )
+        return Restored(into, manifest.n_rows, attached=True, added=added)
+
+    def standalone(
+        self,
+        place: ArchivePlace,
+        manifest: Manifest,
+        into: QualifiedName,
+        *,
+        owner: str | None = None,
+    ) -> Restored:
+        """Bring an archive back as a table of its own, with its keys, checks and indexes.
+
+        An interrupted call leaves at most a table that the next one of this name replaces.
+
+        Args:
+            place: where the archive lies.
+            manifest: what it says.
+            into: the new table.
+            owner: who is to own it; None for the owner of its schema, or us if we are no member.
+
+        Raises:
+            ArchiveError: the name is taken, the archive is damaged, its manifest holds other SQL
+                than definitions, or code that it calls would run with our rights.
+            MaintenanceError: the server refused, such as a type that no longer exists.
+        """
+        owner = owner or self._owner_of_schema(into)
+        create, *finish = create_standalone(manifest, into)
+        names = [column.name for column in manifest.columns]
+        require_definitions((create, *finish), into, names)
+        give = [f"ALTER TABLE {into} OWNER TO {quote(owner)}"] if owner != self.role else []
+        computed = any(column.generated is not None for column in manifest.columns)
+        with self._whole_or_gone(into), self._owner_of(owner) as rights:
+            # Already making a generated column evaluates what its expression does to constants.
+            build = rights.guard(create) if rights is not None and computed else [create, *give]
+            if rights is None:
+                named = {name for each in (create, *finish) for name in foreign_code(each)}
+                self._refuse_foreign(into, self._of_others(named))
+            self._fill(place, manifest, into, build, rights, is_own=False)
+            mark = self._mark(into, {RESTORED: _now(), "period": manifest.period})
+            if rights is None:
+                self._run(*finish)
+            else:
+                self._run_as_owner(rights, finish)
+            self._run(mark, f"ANALYZE {into}")
+        return Restored(into, manifest.n_rows, attached=False)
+
+    def _owner_of_schema(self, into: QualifiedName) -> str:
+        parameters = {"schema": into.schema}
+        rows = fetch(self.connection, "archives", "find_owner", parameters)
+        return rows[0].owner if rows and rows[0].is_ours else self.role
+
+    @contextmanager
+    def _owner_of(self, owner: str) -> Generator[OwnerSession | None]:
+        """Open a session for code of a table's owner; None if that is us."""
+        if owner == self.role:
+            yield None
+            return
+        with self.opened() as connection:
+            yield OwnerSession(connection, OwnerRights(owner, self.search_path))
+
+    def _refuse_foreign(self, into: QualifiedName, code: Iterable[str]) -> None:
+        """Leave alone what would evaluate functions of others as us."""
+        if listed := ", ".join(sorted(code)):
+            raise ArchiveError(
+                f"{into}: its definition uses {listed}, which would run with the rights of role"
+                f" {self.role}; nothing is restored",
+                hint=f"restore it into a schema whose owner {self.role} is a member of (--as)",
+            )
+
+    def _of_others(self, named: Iterable[str]) -> list[str]:
+        """Return those names that code of roles other than superusers and us bears."""
+        names = [parse_name(each) for each in named]
+        parameters = {
+            "schemas": [name.schema for name in names],
+            "names": [name.name for name in names],
+        }
+        rows = fetch(self.connection, "archives", "list_code_of_others", parameters)
+        return [row.what for row in rows]
+
+    def _owner_code(self, table: QualifiedName) -> list[str]:
+        """Return what of a table evaluates code that is not the server's own."""
+        parameters = {"relation": str(table)}
+        return [r.what for r in fetch(self.connection, "archives", "find_owner_code", parameters)]
+
+    def _run_as_owner(self, owner: OwnerSession, statements: Sequence[str]) -> None:
+        for statement in statements:
+            try:
+                owner.execute(statement, settings=("SET LOCAL statement_timeout = 0",))
+            except psycopg.Error as exc:
+                rollback_quietly(owner.connection)
+                raise explain(exc, statement) from exc
+
+    @contextmanager
+    def _whole_or_gone(self, into: QualifiedName) -> Generator[None]:
+        """Leave nothing of a restore that is refused; what was killed goes with the next."""
+        try:
+            yield
+        except UnreachableError:
+            raise
+        except MaintenanceError:
+            with suppress(MaintenanceError):  # the first error is the one to tell
+                self._clear(into)
+            raise
+
+    def _fill(
+        self,
+        place: ArchivePlace,
+        manifest: Manifest,
+        into: QualifiedName,
+        build: Sequence[str],
+        owner: OwnerSession | None,
+        *,
+        is_own: bool = True,
+    ) -> None:
+        """Make a table and fill it.
+
+        Args:
+            place: the archive.
+            manifest: what it says.
+            into: the table.
+            build: the statements that make it.
+            owner: a session with the rights of its owner; None where that is us.
+            is_own: whether a definition that is ours may call what it likes.
+        """
+        self._clear(into)
+        mark = set_comment(into, marked(None, {RESTORING: str(place)}))
+        session = owner.connection if owner is not None else self.connection
+        self.ladder.run(session, Step(statements=(*build, mark)), self.progress)
+        (made,) = self._find(into)
+        table = TableId(made.oid, into)
+        code = self._owner_code(into)
+        if owner is None and not is_own:
+            self._refuse_foreign(into, code)
+        if owner is None or not code:
+            load(self.connection, table, place, manifest, self.progress)
+            return
+        # COPY would evaluate the owner's code as us: rows are read into a table without any.
+        stage = stage_of(into)
+        self._clear(stage)
+        mark = set_comment(stage, marked(None, {RESTORING: str(place)}))
+        reader = f"GRANT SELECT ON TABLE {stage} TO {quote(owner.rights.owner)}"
+        self._run(create_stage(manifest, stage), reader, mark)
+        load_staged(self.connection, table, stage, owner, place, manifest, self.progress)
+        self._clear(stage)
+
+    def _clear(self, into: QualifiedName) -> None:
+        """Drop what an interrupted restore left under a name; refuse anything else."""
+        for found in self._find(into):
+            if found.attached or not found.is_ours or RESTORING not in read_mark(found.comment):
+                raise ArchiveError(
+                    f"{into}: the name is taken, wanted it free to restore to",
+                    hint="rename or drop that table, or restore under another name (--as)",
+                    reason="name_taken",
+                )
+            alone = Lock(str(into), LockMode.ACCESS_EXCLUSIVE)
+            # DROP TABLE would lock all tables that its foreign keys point to at once.
+            for key in fetch(
+                self.connection, "archives", "list_foreign_keys", {"relation": str(into)}
+            ):
+                drop = f"ALTER TABLE {into} DROP CONSTRAINT {quote(key.name)}"
+                other = Lock(
+                    str(QualifiedName(key.schema, key.referenced)), LockMode.ACCESS_EXCLUSIVE
+                )
+                self._run(drop, locks=(alone, other))
+            self._run(f"DROP TABLE {into}", locks=(alone,))
+
+    def _find(self, name: QualifiedName) -> list[Any]:
+        return fetch(self.connection, "archives", "find_table", {"relation": str(name)})
+
+    def _mark(self, table: QualifiedName, facts: dict[str, str]) -> str:
+        return set_comment(table, marked(None, facts))
+
+    def _run(self, *statements: str, locks: Sequence[Lock] = ()) -> None:
+        step = Step(statements=statements, locks=tuple(locks))
+        self.ladder.run(self.connection, step, self.progress)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,126 @@
+"""Reading how partitions differ from their siblings, and what they have in common."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+
+from maintenance.catalog.models import (
+    ColumnSetting,
+    MarkedTable,
+    Oddity,
+    Place,
+    SchemaRights,
+    Shared,
+    Table,
+    UnattachedTable,
+)
+from maintenance.catalog.tree_observe import grown_marked
+from maintenance.names import QualifiedName
+from maintenance.server.session import Connection, fetch
+
+MOST_UNATTACHED = 1000
+"""How many tables that look like partitions and are none one look lists."""
+
+
+def marked_tables(connection: Connection, schemas: Collection[str]) -> tuple[MarkedTable, ...]:
+    """Return the tables that bear a mark of ours, in these schemas."""
+    rows = fetch(connection, "catalog", "list_marked_tables", {"schemas": list(schemas)})
+    tables = (
+        (
+            MarkedTable(
+                oid=r.oid,
+                relation=QualifiedName(r.schema, r.name),
+                comment=r.comment,
+                attached=r.attached,
+                pages=r.pages,
+                owner=r.owner,
+            ),
+            r.kind,
+        )
+        for r in rows
+    )
+    return grown_marked(connection, tables)
+
+
+def schemas_of(table: Table) -> set[str]:
+    """Return the schemas of a table and of its partitions, which may live elsewhere."""
+    return {table.relation.schema, *(p.relation.schema for p in table.partitions)}
+
+
+def unattached_tables(
+    connection: Connection, tables: Collection[Table]
+) -> tuple[UnattachedTable, ...]:
+    """Return the tables that look like partitions of these and are none."""
+    tables = [table for table in tables if table.is_partitioned]
+    parents = {table.oid: table.relation for table in tables}
+    if not parents:
+        return ()
+    homes = [(table.oid, schema) for table in tables for schema in sorted(schemas_of(table))]
+    parameters = {
+        "parents": [oid for oid, _ in homes],
+        "schemas": [schema for _, schema in homes],
+        "most": MOST_UNATTACHED,
+    }
+    rows = fetch(connection, "catalog", "list_unattached_tables", parameters)
+    return tuple(
+        UnattachedTable(
+            parents[r.parent], r.oid, QualifiedName(r.schema, r.name), r.comment, r.pages
+        )
+        for r in rows
+    )
+
+
+def oddities(
+    connection: Connection, parents: list[int], differing: Iterable[int], most: int
+) -> dict[int, list[Oddity]]:
+    """Return by parent what partitions have otherwise than it or their siblings.
+
+    Args:
+        connection: in the transaction of the look.
+        parents: all that are looked at.
+        differing: those whose partitions were seen to differ.
+        most: how many oddities are described.
+    """
+    odd: dict[int, list[Oddity]] = defaultdict(list)
+    if not parents:
+        return odd
+    rows = fetch(connection, "catalog", "list_parents_to_compare", {"parents": parents})
+    compared: set[int] = {*differing, *(row.parent for row in rows)}
+    if compared:
+        parameters = {"parents": sorted(compared), "most": most}
+        for row in fetch(connection, "catalog", "list_partition_differences", parameters):
+            relation = QualifiedName(row.schema, row.name)
+            statements = (row.statement,) if row.statement is not None else ()
+            oddity = Oddity(relation, row.what, row.warns, (row.reason,), statements)
+            odd[row.parent].append(oddity)
+    return odd
+
+
+def shared_properties(connection: Connection, parents: Sequence[int]) -> dict[int, Shared]:
+    """Return by parent what all of its partitions have in common."""
+    if not parents:
+        return {}
+    rows = fetch(connection, "catalog", "list_shared_properties", {"parents": list(parents)})
+    return {
+        row.parent: Shared(
+            settings=tuple(ColumnSetting(*setting) for setting in row.settings or ()),
+            options=tuple(row.options or ()),
+            access_method=row.access_method,
+            comment=row.comment,
+        )
+        for row in rows
+    }
+
+
+def schema_rights(connection: Connection, places: Iterable[Place]) -> dict[Place, SchemaRights]:
+    """Return what is known of schemas in which partitions are to be made."""
+    ordered = sorted(places)
+    parameters = {
+        "schemas": [place.schema for place in ordered],
+        "owners": [place.owner for place in ordered],
+    }
+    return {
+        Place(row.schema, row.owner): SchemaRights(
+            exists=row.found, creatable=row.creatable, default_grantees=tuple(row.grantees or ())
+        )
+        for row in fetch(connection, "catalog", "list_schema_rights", parameters)
+    }

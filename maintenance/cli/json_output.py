@@ -1,0 +1,90 @@
+"""Reports as the JSON documents of the command line."""
+
+from typing import Any
+
+from maintenance.pipeline.run import Report
+from maintenance.policy import Policy
+from maintenance.store import RecentRun
+from maintenance.subjects.partitions.inventory import inventory
+
+
+def check_document(policy: Policy, report: Report) -> dict[str, Any]:
+    """The answer of `check`."""
+    assert report.snapshot is not None, "check has looked"
+    server = report.snapshot.server
+    return {
+        **_head(policy, report),
+        "policy": str(policy.path),
+        "server": {
+            "version": server.version_text,
+            "database": server.database,
+            "role": server.role,
+            "is_superuser": server.is_superuser,
+            "in_recovery": server.in_recovery,
+        },
+        "findings": _findings(report),
+    }
+
+
+def plan_document(policy: Policy, report: Report) -> dict[str, Any]:
+    """The answer of `plan`: actions as planned, and findings."""
+    actions = [action.as_json() for action in report.plan.actions]
+    return {
+        **_head(policy, report),
+        "actions": actions,
+        "findings": _findings(report),
+        **_costs(report),
+    }
+
+
+def applied_document(policy: Policy, report: Report) -> dict[str, Any]:
+    """The answer of `apply`: actions with their outcomes, and what stands now."""
+    results = [result.as_json() for result in report.results]
+    return {
+        **_head(policy, report),
+        "actions": results,
+        "skipped": [skip._asdict() for skip in report.plan.skipped],
+        "findings": _findings(report),
+        **_costs(report),
+    }
+
+
+def status_document(policy: Policy, report: Report) -> dict[str, Any]:
+    """The answer of `status`."""
+    assert report.snapshot is not None, "status has looked"
+    stock = inventory(policy, report.snapshot, report.now)
+    return {
+        **_head(policy, report),
+        "partitions": [table.as_json() for table in stock],
+        "findings": _findings(report),
+        "runs": [_run(run) for run in report.runs],
+        **_costs(report),
+    }
+
+
+def _head(policy: Policy, report: Report) -> dict[str, Any]:
+    return {"database": policy.database.name, "now": report.now.isoformat()}
+
+
+def _findings(report: Report) -> list[dict[str, Any]]:
+    return [finding.as_json() for finding in report.findings]
+
+
+def _costs(report: Report) -> dict[str, Any]:
+    """What our own statements took, by what they were for."""
+    return {"cost": {purpose: cost.as_json() for purpose, cost in report.costs.items()}}
+
+
+def _run(run: RecentRun) -> dict[str, Any]:
+    return {
+        "id": str(run.id),
+        "command": run.command,
+        "started_at": run.started_at.isoformat(),
+        "ended_at": run.ended_at.isoformat() if run.ended_at else None,
+        "outcome": run.outcome,
+        "error": run.error,
+        "actions": run.n_actions,
+        "failed": run.n_failed,
+        "own_seconds": run.own_seconds,
+        "own_rows": run.own_rows,
+    }

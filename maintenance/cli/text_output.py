@@ -1,0 +1,215 @@
+"""Showing reports to a person at a terminal."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from rich import markup
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from maintenance.engine.actions import Action
+from maintenance.engine.executor import Outcome, Result
+from maintenance.engine.findings import Finding, Severity
+from maintenance.engine.plan import Skip
+from maintenance.errors import MaintenanceError
+from maintenance.formatting import readable_size, visible, visible_lines
+from maintenance.pipeline.restore import RestoreReport
+from maintenance.pipeline.run import Report
+from maintenance.policy import Policy
+from maintenance.redaction import redact, redact_error
+from maintenance.subjects.partitions.inventory import TableInventory, inventory
+
+
+def escape(text: str) -> str:
+    """Show what others named: in one line, every character seen, none taken for markup."""
+    return markup.escape(visible(text))
+
+
+Render = Callable[[Policy, Report], None]
+
+_out = Console(highlight=False)
+_SEVERITY_STYLE = {Severity.ERROR: "bold red", Severity.WARN: "yellow", Severity.INFO: "cyan"}
+_OUTCOME_STYLE = {
+    Outcome.DONE: "green",
+    Outcome.SKIPPED: "yellow",
+    Outcome.FAILED: "bold red",
+    Outcome.REFUSED: "bold red",
+}
+
+
+class ErrorConsole:
+    """Standard error: progress, and errors with what to do next."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def print_error(self, error: MaintenanceError) -> None:
+        """Show one error and its hint."""
+        self._console.print(f"[bold red]error:[/] {markup.escape(redact_error(str(error)))}")
+        if error.hint:
+            self._console.print(f"  {markup.escape(redact_error(error.hint))}")
+
+    def print_progress(self, line: str) -> None:
+        """Show one line of progress."""
+        self._console.print(Text(visible(redact(line)), style="dim"))
+
+
+error_console = ErrorConsole()
+
+
+def render_check(policy: Policy, report: Report) -> None:
+    """Show who answered and what does not fit."""
+    _title(policy, report)
+    if report.snapshot is not None:
+        server = report.snapshot.server
+        _out.print(
+            f"PostgreSQL {server.version_text}, database {escape(server.database)},"
+            f" role {escape(server.role)}{' (superuser)' if server.is_superuser else ''}"
+        )
+    _findings(report.findings, none="the database fits the policy")
+
+
+def render_plan(policy: Policy, report: Report) -> None:
+    """Show what would be done, statement by statement, and what stands."""
+    _title(policy, report)
+    for action in report.plan.actions:
+        _action(action)
+    if not report.plan.actions:
+        _out.print("nothing to do", style="green")
+    _skipped(report.plan.skipped)
+    _findings(report.findings)
+
+
+def render_applied(policy: Policy, report: Report) -> None:
+    """Show what was done and what stands now."""
+    _title(policy, report)
+    if report.results:
+        width = max(len(result.outcome.value) for result in report.results)
+        for result in report.results:
+            _result(result, width)
+    else:
+        _out.print("nothing to do", style="green")
+    _skipped(report.plan.skipped)
+    _findings(report.findings)
+
+
+def render_status(policy: Policy, report: Report) -> None:
+    """Show horizons, findings and the newest runs."""
+    _title(policy, report)
+    if report.snapshot is not None and policy.partitions:
+        _out.print(horizons(inventory(policy, report.snapshot, report.now)))
+    _findings(report.findings)
+    if report.runs:
+        _out.print(_runs(report))
+    spent = sum(cost.seconds for cost in report.costs.values())
+    _out.print(f"[dim]this look: {spent:.2f} s of own queries[/]")
+
+
+def render_restored(report: RestoreReport) -> None:
+    """Show what came back, and from where."""
+    restored = report.restored
+    _out.print(
+        f"[green]restored[/] {escape(str(restored.relation))}: {restored.n_rows:,} rows, verified,"
+        f" from {escape(str(report.place))}",
+        soft_wrap=True,
+    )
+    if restored.attached:
+        _out.print(f"attached to {escape(str(report.place.table))}, held until {report.hold_until}")
+    for column in restored.added:
+        _out.print(f"column {escape(column)} is newer than the archive and has its default")
+
+
+def horizons(stock: Iterable[TableInventory]) -> Table:
+    """Make the table of partitioned tables with how far ahead they are."""
+    shown = _table("table", "interval", "ahead", "horizon", "partitions", "rows", "size")
+    for line in stock:
+        short = line.ahead < line.premake
+        ahead = Text(f"{line.ahead} of {line.premake}", style="bold red" if short else "green")
+        shown.add_row(
+            escape(line.table),
+            line.interval,
+            ahead,
+            line.horizon,
+            str(len(line.partitions)),
+            f"~{line.n_rows:,}",
+            readable_size(line.size_bytes),
+        )
+    return shown
+
+
+def _title(policy: Policy, report: Report) -> None:
+    _out.rule(f"[bold]{policy.database.name}[/]  {report.now:%Y-%m-%d %H:%M} UTC", align="left")
+
+
+def _action(action: Action) -> None:
+    kind = f"[bold]{action.kind}[/] {escape(action.object)}"
+    _out.print(f"{kind}  [dim]{escape(action.reason)}[/]", soft_wrap=True)
+    for statement in action.sql:
+        _out.print(Text(visible_lines(f"    {statement};"), style="cyan"), soft_wrap=True)
+    locks = ", ".join(f"{lock.mode} on {lock.object}" for lock in action.locks)
+    _out.print(Text(visible(f"    locks: {locks or 'none'}"), style="dim"), soft_wrap=True)
+
+
+def _result(result: Result, width: int) -> None:
+    """One line, as a plan shows it, after what came of it; below, what went wrong."""
+    action = result.action
+    object_ = action.object if result.outcome is not Outcome.REFUSED else str(action.table)
+    outcome = Text(result.outcome.value.ljust(width), style=_OUTCOME_STYLE[result.outcome])
+    effort = f"{result.duration_ms:,.1f} ms"
+    if result.attempts > 1:
+        effort += f", {result.attempts} tries"
+    line = Text.assemble(
+        outcome,
+        (f"  {action.kind}", "bold"),
+        f" {visible(object_)}",
+        (visible(f"  {effort}  {action.reason}"), "dim"),
+    )
+    _out.print(line, soft_wrap=True)
+    if result.error:
+        _out.print(Text(visible_lines(f"    {result.error}"), style="red"), soft_wrap=True)
+
+
+def _skipped(skips: Iterable[Skip]) -> None:
+    for skip in skips:
+        what = f"not needed: {skip.kind} {skip.object}  {skip.reason}"
+        _out.print(Text(visible(what), style="dim"), soft_wrap=True)
+
+
+def _findings(findings: Iterable[Finding], none: str = "no findings") -> None:
+    worst_first = sorted(findings, key=lambda f: list(_SEVERITY_STYLE).index(f.severity))
+    for finding in worst_first:
+        style = _SEVERITY_STYLE[finding.severity]
+        _out.print(
+            f"[{style}]{finding.severity}[/] {finding.kind}: {escape(finding.message)}",
+            soft_wrap=True,
+        )
+    if not worst_first:
+        _out.print(none, style="green")
+
+
+def _runs(report: Report) -> Table:
+    shown = _table("run", "started", "took", "outcome", "actions", "failed", "own queries", "rows")
+    for run in report.runs:
+        shown.add_row(
+            run.command,
+            f"{run.started_at:%Y-%m-%d %H:%M:%S}",
+            _took(run.started_at, run.ended_at),
+            run.outcome or "not finished",
+            str(run.n_actions),
+            str(run.n_failed),
+            f"{run.own_seconds:.2f} s" if run.own_seconds is not None else "",
+            f"{run.own_rows:,}" if run.own_rows is not None else "",
+        )
+    return shown
+
+
+def _took(started_at: datetime, ended_at: datetime | None) -> str:
+    return f"{(ended_at - started_at).total_seconds():.1f} s" if ended_at else ""
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

@@ -1,0 +1,228 @@
+"""Carrying out a plan: intent journaled, steps run under the ladder, outcome journaled."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import groupby
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from maintenance.engine.action_context import Executor, Workbench, run_steps
+from maintenance.engine.action_order import is_upkeep, rounds
+from maintenance.engine.actions import UNSEEN, Action, ActionKind
+from maintenance.engine.lock_retry import Progress
+from maintenance.engine.parallel import Opener, side_by_side
+from maintenance.engine.time_budget import Budget
+from maintenance.errors import BudgetError, MaintenanceError, NotNeededError, UnreachableError
+from maintenance.server.owner_code import name_owner_code
+from maintenance.server.owner_sessions import OwnerSessions
+from maintenance.server.session import Connection, report_counters
+from maintenance.store import Journal
+
+_NO_FAILURE = (NotNeededError, BudgetError)
+
+
+class Outcome(StrEnum):
+    """What came of an action."""
+
+    DONE = "done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An action and what came of it."""
+
+    action: Action
+    outcome: Outcome
+    attempts: int = 0
+    duration_ms: float = 0.0
+    error: str | None = None
+    cause: MaintenanceError | None = None
+    detail: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def as_json(self) -> dict[str, Any]:
+        """The action as the command line prints it after it ran."""
+        return {
+            **self.action.as_json(),
+            "outcome": self.outcome.value,
+            "duration_ms": round(self.duration_ms, 1),
+            "attempts": self.attempts,
+            "error": self.error,
+            "detail": self.detail,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Who carries out which kinds of actions, and how many of a kind side by side.
+
+    A kind without an executor of its own is carried out by running its steps, and one without
+    a width one after the other. Kinds that share a budget share its time.
+    """
+
+    executors: Mapping[ActionKind, Executor] = field(default_factory=dict[ActionKind, Executor])
+    widths: Mapping[ActionKind, int] = field(default_factory=dict[ActionKind, int])
+    budgets: Mapping[ActionKind, Budget] = field(default_factory=dict[ActionKind, Budget])
+
+    def width(self, action: Action) -> int:
+        """How many such actions may be carried out side by side."""
+        return self.widths.get(action.kind, 1)
+
+
+def run(
+    actions: Sequence[Action],
+    crew: Crew,
+    journal: Journal,
+    *,
+    connection: Connection,
+    opened: Opener,
+    bench: Callable[[Connection], Workbench],
+    progress: Progress,
+    first_place: int = 0,
+) -> list[Result]:
+    """Carry out actions in order, ANALYZE and VACUUM last.
+
+    One that fails stops only those that wait for it.
+
+    Args:
+        actions: in their order; neighbours that may go side by side do.
+        crew: who carries them out.
+        journal: where the intents are written before, and the outcomes after.
+        connection: the session for those that go one after the other.
+        opened: opens a session for each that goes beside others.
+        bench: makes the workbench of one action.
+        progress: told each outcome.
+        first_place: how many actions this run has carried out before.
+
+    Raises:
+        UnreachableError: a connection is gone; what was done so far is in the journal.
+    """
+    work, upkeep = rounds(actions)
+    ordered = (*work, *upkeep)
+    journal.intend([_record(action, place) for place, action in enumerate(ordered, first_place)])
+    results: list[Result] = []
+    owners = OwnerSessions()
+
+    def perform(connection: Connection, action: Action) -> Result:
+        workbench = bench(connection)
+        workbench.budget = crew.budgets.get(action.kind)
+        workbench.owners = owners
+        return _perform(workbench, action, crew.executors.get(action.kind, run_steps))
+
+    try:
+        for result in _each(ordered, crew, connection, opened, perform):
+            results.append(result)
+            progress(_line(result, len(results), len(actions)))
+            journal.conclude(_conclusion(result))
+            # No look at the catalog tells what came of it, and what follows may lean on it.
+            if result.action.kind in UNSEEN:
+                journal.flush()
+        # The next look is to see what was changed.
+        report_counters(connection)
+    finally:
+        owners.close()
+        journal.flush()
+    return results
+
+
+def _each(
+    actions: Sequence[Action],
+    crew: Crew,
+    connection: Connection,
+    opened: Opener,
+    perform: Callable[[Connection, Action], Result],
+) -> Iterator[Result]:
+    undone: set[str] = set()
+
+    def attempt(connection: Connection, action: Action) -> Result:
+        if action.refused is not None:
+            return Result(action, Outcome.REFUSED, error=action.refused)
+        if undone.intersection(action.after):
+            return Result(action, Outcome.SKIPPED, error="waits for an action that failed")
+        return perform(connection, action)
+
+    for (_, width), group in groupby(actions, lambda each: (is_upkeep(each), crew.width(each))):
+        if width > 1:
+            results = side_by_side(list(group), width, opened, attempt)
+        else:
+            results = ((action, attempt(connection, action)) for action in group)
+        for action, result in results:
+            if result.outcome is not Outcome.DONE and not _was_needless(result):
+                undone.add(action.id)
+            yield result
+
+
+def _was_needless(result: Result) -> bool:
+    """Whether what an action was to bring about is so without it."""
+    return isinstance(result.cause, NotNeededError)
+
+
+def _perform(bench: Workbench, action: Action, execute: Executor) -> Result:
+    began = time.perf_counter()
+
+    def took_ms() -> float:
+        return (time.perf_counter() - began) * 1000
+
+    try:
+        if bench.budget is not None:
+            bench.budget.begin()
+        detail = execute(bench, action)
+    except UnreachableError:
+        raise
+    except MaintenanceError as failure:
+        exc = _naming_owner_code(bench, failure)
+        outcome = Outcome.SKIPPED if isinstance(exc, _NO_FAILURE) else Outcome.FAILED
+        return Result(action, outcome, bench.attempts, took_ms(), error=_text(exc), cause=exc)
+    return Result(action, Outcome.DONE, bench.attempts, took_ms(), detail=dict(detail))
+
+
+def _naming_owner_code(bench: Workbench, failure: MaintenanceError) -> MaintenanceError:
+    """Name the owner's code behind a failure, where the executor did not go through the ladder."""
+    cause = failure.__cause__
+    idle = bench.connection.info.transaction_status is TransactionStatus.IDLE
+    if not isinstance(cause, psycopg.Error) or not idle:
+        return failure
+    path = bench.policy.database.search_path
+    return name_owner_code(bench.connection, cause, failure, path)
+
+
+def _text(exc: MaintenanceError) -> str:
+    return f"{exc} ({exc.hint})" if exc.hint else str(exc)
+
+
+def _line(result: Result, place: int, total: int) -> str:
+    action = result.action
+    error = f": {result.error}" if result.error else ""
+    return f"[{place}/{total}] {action.kind} {action.object}: {result.outcome}{error}"
+
+
+def _record(action: Action, place: int) -> dict[str, Any]:
+    return {
+        "action_id": action.id,
+        "place": place,
+        "kind": action.kind.value,
+        "object": action.object,
+        "table_name": action.table,
+        "period": action.period,
+        "sql": list(action.sql),
+        "reason": action.reason,
+        "destructive": action.destructive,
+        "relation_oid": action.preconditions.get("oid"),
+    }
+
+
+def _conclusion(result: Result) -> dict[str, Any]:
+    return {
+        "action_id": result.action.id,
+        "outcome": result.outcome.value,
+        "attempts": result.attempts,
+        "duration_ms": result.duration_ms,
+        "error": result.error,
+        "detail": result.detail or None,
+    }

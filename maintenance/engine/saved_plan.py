@@ -1,0 +1,223 @@
+"""Reviewed plans: saved by `plan --out`, carried out by `apply --plan` exactly or not at all."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from maintenance.engine.actions import Action, ActionKind, Step, identify_action
+from maintenance.engine.plan import Plan
+from maintenance.errors import UsageError
+
+FORMAT = 1
+
+COMPARED = ("kind", "object", "table", "period", "sql", "locks", "destructive", "preconditions")
+"""What of an action must be planned now as it was reviewed; its reason may count differently."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedPlan:
+    """What somebody has read and approved.
+
+    Attributes:
+        only: the subjects that were planned; all if empty.
+        actions: each as `Action.as_json` gave it.
+    """
+
+    database: str
+    policy_hash: str
+    only: tuple[str, ...]
+    actions: tuple[Mapping[str, Any], ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The document that `plan --out` writes."""
+        document = {
+            "format": FORMAT,
+            "database": self.database,
+            "policy_hash": self.policy_hash,
+            "only": list(self.only),
+            "actions": [dict(action) for action in self.actions],
+        }
+        return {**document, "digest": _digest(document)}
+
+
+def read_reviewed(text: str, source: str) -> ReviewedPlan:
+    """Read a saved plan.
+
+    Raises:
+        UsageError: the text is none, or one of another format, or not as it was saved.
+    """
+    document = _parse(text, source)
+    if document.get("format") != FORMAT:
+        found = _shown(document.get("format"))
+        raise UsageError(f"{source}: found format {found}, wanted {FORMAT}")
+    fault = next(_faults(document), None)
+    if fault is not None:
+        raise _no_plan(source, fault)
+    try:
+        change = next(_tampered(document), None)
+    except RecursionError:
+        raise _no_plan(source, "it is nested too deeply") from None
+    if change is not None:
+        raise UsageError(
+            f"{source}: {change} since it was saved; nothing was done",
+            hint="plan and review again: maintenance plan --out FILE",
+            reason="altered",
+        )
+    return ReviewedPlan(
+        document["database"],
+        document["policy_hash"],
+        tuple(document["only"]),
+        tuple(document["actions"]),
+    )
+
+
+def admit(reviewed: ReviewedPlan, policy_hash: str, planned: Plan) -> Plan:
+    """Return the reviewed actions as they are planned now; all refused where any differs.
+
+    Args:
+        reviewed: what was approved.
+        policy_hash: of the policy as it is now.
+        planned: the plan as it is now.
+    """
+    now = {action.id: action for action in planned.actions}
+    changes = list(_changes(reviewed, policy_hash, now))
+    if not changes:
+        return replace(planned, actions=tuple(now[a["id"]] for a in reviewed.actions))
+    reason = f"not what was reviewed: {'; '.join(changes)}; plan and review again"
+    return replace(planned, actions=tuple(_refused(a, reason) for a in reviewed.actions))
+
+
+def _changes(reviewed: ReviewedPlan, policy_hash: str, now: Mapping[str, Action]) -> Iterator[str]:
+    if reviewed.policy_hash != policy_hash:
+        yield "the policy has changed"
+    for action in reviewed.actions:
+        name = f"{action['kind']} {action['object']}"
+        planned = now.get(action["id"])
+        if planned is None:
+            yield f"{name} is no longer planned so"
+            continue
+        # Through JSON, as the file went: a tuple has become a list there.
+        actual = json.loads(json.dumps(planned.as_json()))
+        if action["preconditions"] != actual["preconditions"]:
+            yield f"{name} meets another table than it did"
+        different = [key for key in COMPARED if action[key] != actual[key]]
+        if different and different != ["preconditions"]:
+            yield f"{name} has another {', '.join(different)}"
+
+
+def _parse(text: str, source: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _no_plan(source, "it is not JSON that can be read") from None
+    if not isinstance(document, dict):
+        raise _no_plan(source, "it is not a JSON object")
+    return cast("dict[str, Any]", document)
+
+
+def _no_plan(source: str, fault: str) -> UsageError:
+    return UsageError(
+        f"{source}: not a saved plan: {fault}", hint="write one with maintenance plan --out FILE"
+    )
+
+
+def _faults(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield in words what a saved plan must have and this document has not."""
+    for key in ("database", "policy_hash", "digest"):
+        if not isinstance(document.get(key), str):
+            yield f"{key}: found {_shown(document.get(key))}, wanted text"
+    if not _are_texts(document.get("only")):
+        yield f"only: found {_shown(document.get('only'))}, wanted a list of texts"
+    actions = document.get("actions")
+    if not isinstance(actions, list):
+        yield f"actions: found {_shown(actions)}, wanted a list"
+        return
+    for place, action in enumerate(cast("list[object]", actions)):
+        for fault in _action_faults(action):
+            yield f"actions[{place}]{fault}"
+
+
+def _action_faults(action: object) -> Iterator[str]:
+    if not isinstance(action, dict):
+        yield f": found {_shown(action)}, wanted an object"
+        return
+    facts = cast("dict[str, object]", action)
+    for key, (wanted, fits) in _WANTED.items():
+        if key not in facts:
+            yield f".{key}: is missing, wanted {wanted}"
+        elif not fits(facts[key]):
+            yield f".{key}: found {_shown(facts[key])}, wanted {wanted}"
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(item, str) for item in cast("list[object]", value)
+    )
+
+
+def _is_text_or_null(value: object) -> bool:
+    return value is None or _is_text(value)
+
+
+_TEXT = ("text", _is_text)
+_TEXT_OR_NULL = ("text or null", _is_text_or_null)
+_TEXTS = ("a list of texts", _are_texts)
+_WANTED: Mapping[str, tuple[str, Callable[[object], bool]]] = {
+    "id": _TEXT,
+    "kind": ("a kind of action", lambda value: _is_text(value) and value in set(ActionKind)),
+    "object": _TEXT,
+    "reason": _TEXT,
+    "table": _TEXT_OR_NULL,
+    "period": _TEXT_OR_NULL,
+    "sql": _TEXTS,
+    "after": _TEXTS,
+    "locks": ("a list", lambda value: isinstance(value, list)),
+    "destructive": ("true or false", lambda value: isinstance(value, bool)),
+    "preconditions": ("an object", lambda value: isinstance(value, dict)),
+}
+
+
+def _tampered(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield in words what of a saved plan is not as it was written."""
+    actions: Sequence[Mapping[str, Any]] = document["actions"]
+    for place, action in enumerate(actions):
+        if action["id"] != identify_action(action["kind"], action["object"], action["sql"]):
+            yield f"actions[{place}] has another id than its kind, object and SQL give: it changed"
+    if len({action["id"] for action in actions}) != len(actions):
+        yield "an action was doubled"
+    if document["digest"] != _digest(document):
+        yield "it was changed"
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    """Hash all of a saved plan but the digest itself."""
+    content = {key: value for key, value in document.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _shown(value: object) -> str:
+    """Show a value in a word or two, whatever its size."""
+    if value is None or isinstance(value, bool | int | float):
+        return json.dumps(value)[:40]
+    if isinstance(value, str):
+        return json.dumps(value if len(value) <= 40 else f"{value[:39]}…")  # noqa: PLR2004
+    return "a list" if isinstance(value, list) else "an object"
+
+
+def _refused(saved: Mapping[str, Any], reason: str) -> Action:
+    return Action(
+        kind=ActionKind(saved["kind"]),
+        object=saved["object"],
+        table=saved["table"],
+        period=saved["period"],
+        steps=(Step(statements=tuple(saved["sql"])),),
+        reason=saved["reason"],
+        destructive=saved["destructive"],
+        refused=reason,
+    )

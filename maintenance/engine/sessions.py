@@ -1,0 +1,84 @@
+"""The sessions of one run: on the maintained database, and on the store."""
+
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import timedelta
+
+import psycopg
+
+from maintenance.errors import UnreachableError
+from maintenance.policy import Policy
+from maintenance.policy.secrets import Url
+from maintenance.server.session import Connection, Timeouts, connect, explain
+from maintenance.store import is_ready, require_own
+
+STORE_CAP = timedelta(minutes=1)
+"""How long one statement on the store may take."""
+
+
+@contextmanager
+def on_database(policy: Policy, environ: Mapping[str, str], command: str) -> Generator[Connection]:
+    """A session on the maintained database, named after the command it serves.
+
+    Raises:
+        UsageError: an environment variable is missing, or the url is none.
+        UnreachableError: the server can't be reached or refuses us.
+        MaintenanceError: whatever a statement of the block failed with.
+    """
+    url = policy.database.url
+    timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
+    application = f"maintenance {command} {policy.database.name}"
+    with _opened(url, environ, application, timeouts) as connection:
+        yield connection
+
+
+@contextmanager
+def on_store(policy: Policy, environ: Mapping[str, str]) -> Generator[Connection]:
+    """A session on the store: what was journaled survives the working session.
+
+    Raises:
+        UsageError, UnreachableError, MaintenanceError: as `on_database`.
+        ForeignStoreError: the schema may be another role's; nothing in it was touched.
+    """
+    url = policy.store.url or policy.database.url
+    timeouts = Timeouts(policy.locks.patient_lock_timeout, STORE_CAP)
+    application = f"maintenance store {policy.database.name}"
+    with _opened(url, environ, application, timeouts) as connection:
+        require_own(connection, policy.store.owner)
+        yield connection
+
+
+@contextmanager
+def on_history(policy: Policy, environ: Mapping[str, str]) -> Generator[Connection | None]:
+    """A session on the store for looking back; None where there is no store within reach.
+
+    Raises:
+        UsageError: an environment variable is missing, or the url is none.
+        ForeignStoreError: as `on_store`.
+    """
+    with ExitStack() as stack:
+        store: Connection | None = None
+        with suppress(UnreachableError):
+            store = stack.enter_context(on_store(policy, environ))
+        yield store if store is not None and _is_readable(store) else None
+
+
+def _is_readable(store: Connection) -> bool:
+    """Whether there is a store, and this role may look into it."""
+    with suppress(psycopg.errors.InsufficientPrivilege):
+        return is_ready(store)
+    return False
+
+
+@contextmanager
+def _opened(
+    url: Url, environ: Mapping[str, str], application: str, timeouts: Timeouts
+) -> Generator[Connection]:
+    address = url.resolve(environ)
+    connection = connect(address, application=application, timeouts=timeouts, setting=url.setting)
+    try:
+        yield connection
+    except psycopg.Error as exc:
+        raise explain(exc, application) from exc
+    finally:
+        connection.close()

@@ -1,0 +1,193 @@
+"""How fresh views and computed rows are, from the store alone: cheap enough for every minute."""
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import psycopg
+from psycopg.rows import class_row
+
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.sessions import on_database, on_history
+from maintenance.errors import MaintenanceError
+from maintenance.names import QualifiedName
+from maintenance.policy import Policy
+from maintenance.redis_client.models import CacheFacts
+from maintenance.server.session import brief, fetch
+from maintenance.store import Refresh, newest_refreshes
+from maintenance.store.staleness import SeenStaleness, seen_staleness
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """How old what somebody looks at may be.
+
+    Attributes:
+        name: the view, or the table of computed rows.
+        right_until: the moment up to which it is known to be right; None where nobody knows.
+        max_age: how old it may be.
+    """
+
+    name: QualifiedName
+    right_until: datetime | None
+    max_age: timedelta
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether it is older than it may be, or nobody knows."""
+        return self.right_until is None or now - self.right_until > self.max_age
+
+
+Reads = Mapping[QualifiedName, Collection[QualifiedName]]
+"""What each view reads."""
+
+
+def views(
+    policy: Policy, reads: Reads, environ: Mapping[str, str] = os.environ
+) -> list[Age] | None:
+    """Return the ages of a policy's views, by the ledger of refreshes.
+
+    A view is as old as the oldest of the views that it reads.
+
+    Args:
+        policy: whose views.
+        reads: what each of them reads; what is no view of the policy is always right.
+        environ: where `{env: …}` references of the policy are resolved.
+
+    Returns:
+        None where there is no store within reach.
+
+    Raises:
+        UsageError: an environment variable is missing, or the url is none.
+    """
+    with on_history(policy, environ) as store:
+        if store is None:
+            return None
+        ledger = newest_refreshes(store, policy.database.name)
+    return ages(policy, reads, ledger)
+
+
+def ages(policy: Policy, reads: Reads, ledger: Mapping[str, Refresh]) -> list[Age]:
+    """Return the ages of a policy's views by a ledger that was read already; see `views`."""
+    own = {
+        view.name: refresh.right_until if (refresh := ledger.get(str(view.name))) else None
+        for view in policy.matviews
+    }
+    return [
+        Age(
+            view.name,
+            _oldest([own[name] for name in _upstream(view.name, reads, own)]),
+            view.max_age,
+        )
+        for view in policy.matviews
+    ]
+
+
+def _upstream(
+    name: QualifiedName, reads: Reads, known: Collection[QualifiedName]
+) -> set[QualifiedName]:
+    """Return a view and all views that it reads, directly or not."""
+    waiting, found = [name], set[QualifiedName]()
+    while waiting:
+        current = waiting.pop()
+        if current in known and current not in found:
+            found.add(current)
+            waiting += reads.get(current, ())
+    return found
+
+
+def _oldest(moments: Collection[datetime | None]) -> datetime | None:
+    known = [moment for moment in moments if moment is not None]
+    return min(known) if len(known) == len(moments) else None
+
+
+def analytics(
+    policy: Policy, environ: Mapping[str, str] = os.environ
+) -> Mapping[QualifiedName, SeenStaleness] | None:
+    """Return what was last seen of the tables of computed rows.
+
+    Returns:
+        None where there is no store within reach.
+
+    Raises:
+        UsageError: an environment variable is missing, or the url is none.
+    """
+    with on_history(policy, environ) as store:
+        if store is None:
+            return None
+        known = {seen.table_name: seen for seen in seen_staleness(store, policy.database.name)}
+    tables = [section.table for section in policy.stale_analytics]
+    return {table: known[str(table)] for table in tables if str(table) in known}
+
+
+def stale_views(ages: Collection[Age], now: datetime) -> Iterator[Finding]:
+    """Yield a finding for each view that is older than its policy allows, or of unknown age."""
+    for age in ages:
+        if age.is_over(now):
+            yield _stale(age, now)
+
+
+def _stale(age: Age, now: datetime) -> Finding:
+    most_s = age.max_age.total_seconds()
+    if age.right_until is None:
+        text = "how old its content is, is not known: no refresh of it is on record"
+        return _finding(age, Severity.WARN, text, None)
+    old_s = (now - age.right_until).total_seconds()
+    text = f"its content is {old_s / 3600:.1f} hours old, wanted at most {most_s / 3600:.3g}"
+    return _finding(age, Severity.ERROR if old_s > 2 * most_s else Severity.WARN, text, old_s)
+
+
+def _finding(age: Age, severity: Severity, text: str, old_s: float | None) -> Finding:
+    value = round(old_s) if old_s is not None else None
+    most_s = age.max_age.total_seconds()
+    kind = FindingKind.MATVIEW_STALE
+    return Finding(kind, severity, str(age.name), f"{age.name}: {text}", value, most_s)
+
+
+def view_rows(policy: Policy, environ: Mapping[str, str] = os.environ) -> dict[QualifiedName, int]:
+    """Return how many rows each view has had since its newest refresh, where that is known.
+
+    Raises:
+        UsageError: an environment variable is missing, or the url is none.
+    """
+    with on_history(policy, environ) as store:
+        ledger = newest_refreshes(store, policy.database.name) if store is not None else {}
+    counts = {view.name: ledger.get(str(view.name)) for view in policy.matviews}
+    return {name: r.n_rows for name, r in counts.items() if r is not None and r.n_rows is not None}
+
+
+def sizes(
+    policy: Policy, names: Collection[QualifiedName], environ: Mapping[str, str] = os.environ
+) -> dict[QualifiedName, int]:
+    """Return how many bytes relations take with their indexes, as far as that can be told.
+
+    Raises:
+        UsageError, UnreachableError: as `on_database`.
+    """
+    pairs = {"schemas": [n.schema for n in names], "names": [n.name for n in names]}
+    with on_database(policy, environ, "sizes") as connection, suppress(MaintenanceError):
+        try:
+            with brief(connection, policy.observe.time_cap, "reading sizes"):
+                rows = fetch(connection, "catalog", "list_sizes", pairs)
+        except psycopg.errors.LockNotAvailable:
+            return {}
+        return {QualifiedName(row.schema, row.name): row.size_bytes for row in rows}
+    return {}
+
+
+def cache_facts(policy: Policy, environ: Mapping[str, str] = os.environ) -> CacheFacts | None:
+    """Return what the newest look at the cache gave; None where there was none.
+
+    Raises:
+        UsageError: an environment variable is missing, or the url is none.
+    """
+    with on_history(policy, environ) as store:
+        if store is None:
+            return None
+        with store.cursor(row_factory=class_row(CacheFacts)) as cursor:
+            return cursor.execute(
+                f"SELECT {', '.join(CacheFacts._fields)} FROM maintenance.cache_look"
+                " WHERE database = %s ORDER BY seen_at DESC LIMIT 1".encode(),
+                (policy.database.name,),
+            ).fetchone()

@@ -1,0 +1,112 @@
+"""Looking at a database for its overview: no plans, no sizes of relations, nothing per table."""
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from psycopg.rows import class_row
+
+from maintenance.alerts.models import Alert
+from maintenance.alerts.store import standing_alerts
+from maintenance.catalog.observe import observe
+from maintenance.engine.findings import Severity
+from maintenance.engine.sessions import on_database, on_history
+from maintenance.errors import MaintenanceError, UsageError
+from maintenance.monitoring.freshness import ages
+from maintenance.monitoring.models import Emptiness, History, Overview, View
+from maintenance.monitoring.upcoming import coming
+from maintenance.policy import Policy
+from maintenance.redis_client.models import CacheFacts
+from maintenance.server.session import Connection
+from maintenance.store import newest_refreshes
+from maintenance.store.activity import doings
+from maintenance.store.staleness import seen_staleness
+from maintenance.subjects.bloat.history import newest_look
+from maintenance.subjects.matviews.dependencies import declared_reads
+from maintenance.subjects.partitions import PARTITIONS
+from maintenance.subjects.partitions.inventory import TableInventory, inventory
+from maintenance.subjects.workload.history import largest, moments
+
+LOOK_BACK = timedelta(hours=24)
+"""Of so long the doings are summed: one night is in it."""
+
+MOST_FAILURES = 5
+MOST_TABLES = 10
+_RANKS = tuple(reversed(Severity))
+
+
+def look(
+    policy: Policy, *, environ: Mapping[str, str] = os.environ, now: datetime | None = None
+) -> Overview:
+    """Gather the overview of a database; what can't be seen is told in it.
+
+    Args:
+        policy: whose.
+        environ: where `{env: …}` references of the policy are resolved.
+        now: the moment to count from, aware; the clock's if None.
+
+    Raises:
+        UsageError: an environment variable is missing, or a url is none.
+    """
+    moment = now or datetime.now(UTC)
+    tables, blind = _tables(policy, environ, moment)
+    with on_history(policy, environ) as store:
+        history = _history(policy, store, moment) if store is not None else None
+    return Overview(
+        policy.database.name, moment, history, tables, blind, coming(policy, tables, moment)
+    )
+
+
+def _tables(
+    policy: Policy, environ: Mapping[str, str], now: datetime
+) -> tuple[tuple[TableInventory, ...], str | None]:
+    """Take stock of the partitioned tables; otherwise say why that can't be done."""
+    try:
+        with on_database(policy, environ, "overview") as connection:
+            relations = PARTITIONS.relations(policy)
+            snapshot = observe(connection, relations, time_cap=policy.observe.time_cap)
+    except UsageError:
+        raise
+    except MaintenanceError as exc:
+        return (), f"{exc} ({exc.hint})" if exc.hint else str(exc)
+    stock = inventory(policy, snapshot, now)
+    return tuple(sorted(stock, key=lambda each: each.covered_until)), None
+
+
+def _history(policy: Policy, store: Connection, now: datetime) -> History:
+    name = policy.database.name
+    ledger = newest_refreshes(store, name)
+    views = ages(policy, declared_reads(policy), ledger)
+    alerts = standing_alerts(store, name).values()
+    return History(
+        alerts=tuple(sorted(alerts, key=_urgency)),
+        views=tuple(View(age, ledger.get(str(age.name))) for age in views),
+        computed=tuple(seen_staleness(store, name)),
+        doings=doings(store, name, now - LOOK_BACK, MOST_FAILURES),
+        moments=tuple(moments(store, name)),
+        largest=tuple(largest(store, name, MOST_TABLES)),
+        emptiness=_emptiness(store, name),
+        cache=_cache(store, name) if policy.redis else (),
+    )
+
+
+def _urgency(alert: Alert) -> tuple[int, datetime]:
+    return _RANKS.index(alert.severity), alert.since
+
+
+def _emptiness(store: Connection, name: str) -> Emptiness | None:
+    seen_at, kept = newest_look(store, name)
+    if seen_at is None:
+        return None
+    indexes = sum(each.empty_bytes for each in kept if each.kind == "index")
+    return Emptiness(seen_at, sum(each.empty_bytes for each in kept) - indexes, indexes)
+
+
+def _cache(store: Connection, name: str) -> tuple[CacheFacts, ...]:
+    with store.cursor(row_factory=class_row(CacheFacts)) as cursor:
+        newest = cursor.execute(
+            f"SELECT {', '.join(CacheFacts._fields)} FROM maintenance.cache_look"
+            " WHERE database = %s ORDER BY seen_at DESC LIMIT 2".encode(),
+            (name,),
+        ).fetchall()
+    return tuple(reversed(newest))

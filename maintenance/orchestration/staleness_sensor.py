@@ -1,0 +1,88 @@
+"""The sensor that sees each minute, from the store alone, what is older than it may be."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import dagster as dg
+
+from maintenance.errors import MaintenanceError
+from maintenance.monitoring import freshness
+from maintenance.orchestration.alert_sensors import staleness
+from maintenance.orchestration.analytics_assets import analytics_key
+from maintenance.orchestration.jobs import nightly_name, refresh_name
+from maintenance.orchestration.matview_assets import matview_key
+from maintenance.pipeline import notify
+from maintenance.policy import Policy
+from maintenance.subjects.matviews.dependencies import declared_reads
+
+EVERY_S = 60
+AGAIN_AFTER = timedelta(minutes=15)
+"""A run that was requested and did not help is requested again after this."""
+
+_OPEN = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+def staleness_sensor(policy: Policy, jobs: Iterable[dg.ScheduleDefinition]) -> dg.SensorDefinition:
+    """Make the sensor `<db>_staleness`.
+
+    A view that is older than its `max_age`, or was never refreshed, is refreshed by the job that
+    its schedule runs, unless that is at it; computed rows are looked at as often as they may
+    become stale. Stale views are alerted of, and resolved when they are fresh again.
+    """
+    name = f"{policy.database.name}_staleness"
+
+    @dg.sensor(
+        name=name,
+        jobs=[schedule.job for schedule in jobs],
+        minimum_interval_seconds=EVERY_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Each minute: what is older than it may be is refreshed, and alerted of.",
+    )
+    def tick(
+        context: dg.SensorEvaluationContext,
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        now = datetime.now(UTC)
+        try:
+            requests = list(_requests(policy, now))
+            notify.tell(policy, [(now, partial(staleness, policy, now))], patient=True, ping=False)
+        except MaintenanceError as exc:
+            yield dg.SkipReason(f"{exc} ({exc.hint})" if exc.hint else str(exc))
+            return
+        due = [request for request in requests if not _runs(context, request)]
+        yield from due or [dg.SkipReason("everything is as fresh as it should be, or on its way")]
+
+    return tick
+
+
+def _requests(policy: Policy, now: datetime) -> Iterator[dg.RunRequest]:
+    over: dict[str, list[dg.AssetKey]] = {}
+    for age in freshness.views(policy, declared_reads(policy)) or ():
+        if age.is_over(now):
+            section = next(view for view in policy.matviews if view.name == age.name)
+            over.setdefault(refresh_name(policy, section), []).append(matview_key(policy, age.name))
+    if _is_due(policy, now):
+        over.setdefault(nightly_name(policy), []).append(analytics_key(policy))
+    spell = int(now.timestamp() // AGAIN_AFTER.total_seconds())
+    for job, keys in over.items():
+        what = ",".join(sorted(key.to_user_string() for key in keys))
+        yield dg.RunRequest(run_key=f"{what}@{spell}", job_name=job, asset_selection=keys)
+
+
+def _is_due(policy: Policy, now: datetime) -> bool:
+    """Whether the tables of computed rows were last looked at longer ago than rows may be old."""
+    seen = freshness.analytics(policy)
+    return seen is not None and any(
+        section.table not in seen or now - seen[section.table].seen_at > section.max_age
+        for section in policy.stale_analytics
+    )
+
+
+def _runs(context: dg.SensorEvaluationContext, request: dg.RunRequest) -> bool:
+    wanted = dg.RunsFilter(job_name=request.job_name, statuses=_OPEN)
+    return bool(context.instance.get_runs(wanted, limit=1))

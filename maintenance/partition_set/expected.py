@@ -1,0 +1,147 @@
+"""Which periods a table should have: from its start to the horizon, never one that expired."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from maintenance.partition_key import PAST, KeyCodec, first_year
+from maintenance.partition_set.bounds import Coverage, Span, bound_literals
+from maintenance.periods import Period, parse_period, period_at, period_of, periods_between
+from maintenance.policy import PartitionPolicy
+
+
+class Slot(NamedTuple):
+    """A period, or a part of one, that should have a partition.
+
+    Attributes:
+        period: the period, which a part of it lies in.
+        lower: position of its first bound, see `keys.KeyCodec`.
+        upper: likewise of the second.
+        texts: its two bounds as the neighbours' bounds are written in the catalog, where it
+            begins or ends at a partition and not at a boundary of the calendar.
+        is_bridge: whether it is the part that partitions with other bounds leave uncovered.
+    """
+
+    period: Period
+    lower: datetime
+    upper: datetime
+    texts: tuple[str | None, str | None] = (None, None)
+    is_bridge: bool = False
+
+    @property
+    def key(self) -> str:
+        """The period's key; of a part of one, the moment at which it begins."""
+        return stamp(self.lower) if self.is_bridge else self.period.key
+
+    def literals(self, codec: KeyCodec) -> tuple[str, str]:
+        """Return its bounds as SQL text."""
+        lower, upper = self.texts
+        return lower or codec.literal(self.lower), upper or codec.literal(self.upper)
+
+
+def stamp(position: datetime) -> str:
+    """Return a position as digits and dashes: `2026-11-29-230000`."""
+    text = position.isoformat(timespec="microseconds")
+    fraction = text[20:26].rstrip("0")
+    return f"{text[:10]}-{text[11:19].replace(':', '')}{'-' if fraction else ''}{fraction}"
+
+
+def current_period(policy: PartitionPolicy, now: datetime) -> Period:
+    """Return the period that holds now, on the policy's calendar."""
+    return period_at(now, policy.interval, policy.time_zone)
+
+
+def horizon(policy: PartitionPolicy, now: datetime) -> Period:
+    """Return the last period that must exist. Counted from the clock, never from the data."""
+    return current_period(policy, now).shift(policy.premake)
+
+
+def first_period(
+    policy: PartitionPolicy, coverage: Coverage, calendar: ZoneInfo, now: datetime
+) -> Period:
+    """Return the first period that must exist: `start`, else the oldest, but none expired."""
+    current = current_period(policy, now)
+    first = policy.start or min(current, _oldest(policy, coverage, calendar) or current)
+    floor = kept_since(policy, now)
+    return max(first, floor) if floor is not None else first
+
+
+def kept_since(policy: PartitionPolicy, now: datetime) -> Period | None:
+    """Return the first period that retention still keeps; None when it keeps everything."""
+    retention = policy.retention
+    if retention is None or retention.action == "keep":
+        return None
+    today = now.astimezone(policy.time_zone).date()
+    return period_of(retention.keep.before(today), policy.interval)
+
+
+def refusal(policy: PartitionPolicy, key: str, now: datetime) -> str | None:
+    """Tell why a period that somebody asks for must not be created, if so."""
+    try:
+        period = parse_period(key, policy.interval)
+    except ValueError as exc:
+        return str(exc)
+    floor = kept_since(policy, now)
+    if floor is not None and period < floor:
+        return f"{key} has expired: retention keeps {floor} and later"
+    if period.start.year < first_year(policy.encoding):
+        return f"{key} lies before the time that encoding {policy.encoding.value} can hold"
+    last = horizon(policy, now)
+    if period > last:
+        return f"{key} lies beyond the horizon {last}, {policy.premake} ahead of now"
+    return None
+
+
+def asked_slots(
+    policy: PartitionPolicy, keys: Sequence[str], calendar: ZoneInfo, now: datetime
+) -> tuple[Slot, ...]:
+    """Return the slots of periods somebody asks for, without those that are refused."""
+    allowed = {key for key in keys if refusal(policy, key, now) is None}
+    periods = sorted(parse_period(key, policy.interval) for key in allowed)
+    return tuple(_slot(period, calendar) for period in periods)
+
+
+@lru_cache(maxsize=1024)
+def slots(first: Period, last: Period, calendar: ZoneInfo) -> tuple[Slot, ...]:
+    """Return the slots from first to last, both included, on the calendar of their positions."""
+    found = (_slot(period, calendar) for period in periods_between(first, last))
+    # A zone that moved across the date line has a day without a moment (Apia, 2011-12-30).
+    return tuple(slot for slot in found if slot.lower < slot.upper)
+
+
+def fragments(slot: Slot, spans: Sequence[Span]) -> Iterator[Slot]:
+    """Split a slot where the partitions that hold parts of it begin and end.
+
+    Args:
+        slot: a period.
+        spans: the partitions that hold a part of it, in order of time.
+
+    Yields:
+        The parts in order of time; those that no partition holds are bridges.
+    """
+    lower, text = slot.lower, None
+    for span in spans:
+        begins, ends = bound_literals(span.partition.bound or "")
+        if span.lower > lower:
+            yield Slot(slot.period, lower, span.lower, (text, begins), is_bridge=True)
+            lower, text = span.lower, begins
+        if span.upper >= slot.upper:
+            yield Slot(slot.period, lower, slot.upper, (text, None))
+            return
+        yield Slot(slot.period, lower, span.upper, (text, ends))
+        lower, text = span.upper, ends
+    yield Slot(slot.period, lower, slot.upper, (text, None), is_bridge=True)
+
+
+def _slot(period: Period, calendar: ZoneInfo) -> Slot:
+    return Slot(period, *period.bounds(calendar))
+
+
+def _oldest(policy: PartitionPolicy, coverage: Coverage, calendar: ZoneInfo) -> Period | None:
+    bounded = (span.lower for span in coverage.spans if span.lower > PAST)
+    lower = next(bounded, None)
+    if lower is None:
+        return None
+    return period_at(lower, policy.interval, calendar)

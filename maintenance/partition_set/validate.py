@@ -1,0 +1,206 @@
+"""Whether a table is what its policy says, as far as partitioning it goes."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from maintenance import names
+from maintenance.catalog.models import Server, Snapshot, Table
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
+from maintenance.names import quote
+from maintenance.partition_key import types_of
+from maintenance.partition_set.plausibility import mismatch
+from maintenance.policy import PartitionPolicy
+from maintenance.server.grants import right_to_act
+
+_KINDS = {
+    "r": "an unpartitioned table",
+    "v": "a view",
+    "m": "a materialized view",
+    "f": "a foreign table",
+    "S": "a sequence",
+    "i": "an index",
+}
+_STRATEGIES = {"l": "LIST", "h": "HASH"}
+_OF_TABLE = (
+    FindingKind.NOT_PARTITIONED,
+    FindingKind.NO_SUCH_COLUMN,
+    FindingKind.PARTITION_KEY_MISMATCH,
+    FindingKind.PARTITION_NAME_TAKEN,
+    FindingKind.PARTITION_HORIZON_SHORT,
+    FindingKind.PARTITION_GAP,
+    FindingKind.PARTITION_OVERLAP,
+    FindingKind.PARTITION_TIME_ZONE_DRIFT,
+    FindingKind.PARTITION_PROPERTY_DRIFT,
+    FindingKind.DEFAULT_PARTITION_ROWS,
+    FindingKind.DETACH_PENDING,
+    FindingKind.PRIVILEGE_MISSING,
+    FindingKind.RETENTION_DUE,
+    FindingKind.RETENTION_FUSE,
+)
+_OF_PARTITIONS = (
+    FindingKind.RETENTION_HELD,
+    FindingKind.STRANDED_TABLE,
+    FindingKind.ARCHIVE_UNVERIFIED,
+)
+
+
+def unfit(policy: PartitionPolicy, snapshot: Snapshot, now: datetime) -> Finding | None:
+    """Return the first reason why the policy can't be carried out on its table, if any."""
+    if policy.table in snapshot.failed:
+        return _failed(policy, snapshot.failed[policy.table])
+    table = snapshot.tables.get(policy.table)
+    if table is None:
+        return _absent(policy, snapshot)
+    reasons = _reasons(policy, table, snapshot, now)
+    return next(reasons, None)
+
+
+def _reasons(
+    policy: PartitionPolicy, table: Table, snapshot: Snapshot, now: datetime
+) -> Iterator[Finding]:
+    if policy.table in snapshot.blind:
+        yield _finding(
+            policy,
+            FindingKind.MONITOR_BLIND,
+            f"its partitions can't be read: {snapshot.blind[policy.table]};"
+            " nothing is planned for it until they can",
+            severity=Severity.WARN,
+            data={UNKNOWN: _unknown(policy)},
+        )
+    if not table.is_partitioned:
+        yield _finding(
+            policy,
+            FindingKind.NOT_PARTITIONED,
+            f"found {_KINDS.get(table.kind, 'something else')},"
+            f" wanted a table partitioned by RANGE ({quote(policy.column)})",
+            data={"relkind": table.kind},
+        )
+    yield from _key_reasons(policy, table)
+    yield from _bound_reasons(policy, table, now)
+    yield from _privilege_reasons(policy, table, snapshot.server)
+
+
+def _key_reasons(policy: PartitionPolicy, table: Table) -> Iterator[Finding]:
+    column = table.column(policy.column)
+    if column is None:
+        near = names.near(policy.column, [c.name for c in table.columns])
+        yield _finding(
+            policy,
+            FindingKind.NO_SUCH_COLUMN,
+            f"has no column {quote(policy.column)}{_did_you_mean(near)}",
+            data={"near": near},
+        )
+        return
+    if table.key_strategy != "r" or table.key_columns != (policy.column,):
+        yield _finding(
+            policy,
+            FindingKind.PARTITION_KEY_MISMATCH,
+            f"is partitioned by {_key_text(table)}, wanted RANGE ({quote(policy.column)})",
+            data={
+                "reason": "other_key",
+                "strategy": _strategy(table),
+                "columns": list(table.key_columns),
+            },
+        )
+    if column.type not in types_of(policy.encoding):
+        wanted = sorted(types_of(policy.encoding))
+        yield _finding(
+            policy,
+            FindingKind.PARTITION_KEY_MISMATCH,
+            f"its key {quote(column.name)} is of type {column.type}, wanted {', '.join(wanted)}"
+            f" for encoding {policy.encoding.value}",
+            data={"reason": "other_type", "type": column.type, "wanted": wanted},
+        )
+
+
+def _bound_reasons(policy: PartitionPolicy, table: Table, now: datetime) -> Iterator[Finding]:
+    found = mismatch(policy, table, now)
+    if found is not None:
+        yield _finding(
+            policy,
+            FindingKind.PARTITION_KEY_MISMATCH,
+            f"{found.text}; nothing is created, retired or restored until policy and bounds agree",
+            data=found.data,
+        )
+
+
+def _privilege_reasons(policy: PartitionPolicy, table: Table, server: Server) -> Iterator[Finding]:
+    owner, role = quote(table.properties.owner), quote(server.role)
+    if not table.manageable:
+        right = right_to_act(
+            table.properties.owner, server.role, server.superusers, f"TABLE {table.relation}"
+        )
+        yield _finding(
+            policy,
+            FindingKind.PRIVILEGE_MISSING,
+            f"is owned by {owner}, and {role} is no member of that role: {right}",
+            data={"grants": [right]},
+        )
+    if not table.lends:
+        grant = f"GRANT TEMPORARY ON DATABASE {quote(server.database)} TO {owner}"
+        yield _finding(
+            policy,
+            FindingKind.PRIVILEGE_MISSING,
+            f"what is done to it runs with the rights of its owner {owner}, by way of a temporary"
+            f" function: {grant}",
+            data={"grants": [grant]},
+        )
+    if not table.creatable or (not table.owner_creates and table.code is not None):
+        schema = quote(table.relation.schema)
+        grant = f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}, {owner}"
+        yield _finding(
+            policy,
+            FindingKind.PRIVILEGE_MISSING,
+            f"no partition can be created beside it: {grant}",
+            data={"grants": [grant]},
+        )
+
+
+def _failed(policy: PartitionPolicy, error: str) -> Finding:
+    return _finding(
+        policy,
+        FindingKind.MONITOR_BLIND,
+        f"can't be looked at: {error}; nothing is planned for it until it can",
+        data={UNKNOWN: _unknown(policy)},
+    )
+
+
+def _unknown(policy: PartitionPolicy) -> dict[str, list[str] | None]:
+    """Return by kind the objects of which nothing is known without a look at the table."""
+    of_table = {kind.value: [str(policy.table)] for kind in _OF_TABLE}
+    # These name partitions, which are not known either.
+    return {**of_table, **{kind.value: None for kind in _OF_PARTITIONS}}
+
+
+def _absent(policy: PartitionPolicy, snapshot: Snapshot) -> Finding:
+    near = list(snapshot.missing.get(policy.table, ()))
+    return _finding(
+        policy,
+        FindingKind.NO_SUCH_TABLE,
+        f"no such table in database {snapshot.server.database}{_did_you_mean(near)}",
+        data={"near": near},
+    )
+
+
+def _key_text(table: Table) -> str:
+    columns = ", ".join(quote(c) if c is not None else "an expression" for c in table.key_columns)
+    return f"{_strategy(table)} ({columns})"
+
+
+def _strategy(table: Table) -> str:
+    return _STRATEGIES.get(table.key_strategy or "", "RANGE")
+
+
+def _did_you_mean(near: list[str]) -> str:
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _finding(
+    policy: PartitionPolicy,
+    kind: FindingKind,
+    text: str,
+    *,
+    severity: Severity = Severity.ERROR,
+    data: dict[str, object] | None = None,
+) -> Finding:
+    return Finding(kind, severity, str(policy.table), f"{policy.table}: {text}", data=data or {})

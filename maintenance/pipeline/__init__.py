@@ -1,0 +1,1 @@
+"""The pipeline of one command: observe, plan, execute, record, notify."""

@@ -1,0 +1,75 @@
+"""Where to read on about an alert: its runbook entry, and its asset or job in the Dagster UI."""
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote as url_quote
+
+from maintenance.alerts.messages import Links
+from maintenance.alerts.models import Alert
+from maintenance.engine.findings import FindingKind
+from maintenance.names import parse_name, slug
+from maintenance.pipeline.registry import SUBJECTS
+from maintenance.policy import Policy
+
+LOCATION = "maintenance"
+"""The code location's name in workspace.yaml."""
+
+_ASSETS = {
+    "partitions": "partition_inventory",
+    "retention": "retention",
+    "matviews": "matviews",
+    "stale_analytics": "stale_analytics",
+    "statistics": "statistics",
+    "indexes": "index_usage",
+    "redis": "redis",
+    "bloat": "bloat",
+    "workload": "workload",
+}
+"""The asset of each subject, below the database's name."""
+_OF_JOBS = (FindingKind.RUN_FAILED, FindingKind.RUN_OVERDUE)
+
+
+def links(policy: Policy) -> Links:
+    """Return what finds the pages to read on about alerts of one kind."""
+
+    def of(alerts: Sequence[Alert]) -> Mapping[str, str]:
+        kind = alerts[0].identity.kind
+        found = {"runbook": policy.alerts.runbook.replace("{kind}", kind.value)}
+        path = _path(alerts)
+        if policy.alerts.ui is not None and path is not None:
+            found["dagster"] = f"{policy.alerts.ui.rstrip('/')}/{url_quote(path)}"
+        return found
+
+    return of
+
+
+def _path(alerts: Sequence[Alert]) -> str | None:
+    """Return the page of one alert, or the page that several have in common."""
+    paths = [_path_of(alert) for alert in alerts]
+    if len(set(paths)) == 1:
+        return paths[0]
+    common = {path.rpartition("/")[0] for path in paths if path is not None}
+    return common.pop() if len(common) == 1 and None not in paths else None
+
+
+def _path_of(alert: Alert) -> str | None:
+    database, kind, name = alert.identity
+    if kind in _OF_JOBS:
+        return f"locations/{LOCATION}/jobs/{name}"
+    subject = alert.subject if alert.subject in _ASSETS else _only_subject(kind)
+    if subject not in _ASSETS:
+        return None
+    view = _view(name) if subject == "matviews" else ""
+    return f"assets/{database}/{_ASSETS[subject]}{view}"
+
+
+def _only_subject(kind: FindingKind) -> str | None:
+    subjects = [subject.name for subject in SUBJECTS if kind in subject.finding_kinds]
+    return subjects[0] if len(subjects) == 1 else None
+
+
+def _view(name: str) -> str:
+    """Return the last part of a view's key; nothing where the object is no view."""
+    try:
+        return f"/{slug(parse_name(name))}"
+    except ValueError:
+        return ""

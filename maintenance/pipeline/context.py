@@ -1,0 +1,28 @@
+"""A visit: what stays the same during one command on one database."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from maintenance.engine.lock_retry import Progress, silent
+from maintenance.engine.scope import Request
+from maintenance.engine.subject import Subject
+from maintenance.policy import Policy
+from maintenance.server.cost_meter import Meter
+from maintenance.server.session import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One command on one database; `store` is None where there is none to look back into."""
+
+    policy: Policy
+    environ: Mapping[str, str]
+    now: datetime
+    subjects: Sequence[Subject[Any]]
+    request: Request
+    connection: Connection
+    store: Connection | None
+    progress: Progress = silent
+    meter: Meter = field(default_factory=Meter)

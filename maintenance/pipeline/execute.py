@@ -1,0 +1,183 @@
+"""Carrying out a plan, and holding what came of it against a second look."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from maintenance.engine import executor as runner
+from maintenance.engine.action_context import Workbench
+from maintenance.engine.action_order import rounds
+from maintenance.engine.actions import RECURRING, UNSEEN, Action
+from maintenance.engine.executor import Crew, Outcome, Result
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.lock_retry import Ladder
+from maintenance.engine.plan import Plan
+from maintenance.engine.sessions import on_database
+from maintenance.engine.subject import Subject
+from maintenance.engine.time_budget import Budget
+from maintenance.errors import (
+    ArchiveError,
+    BudgetError,
+    EffectError,
+    LockNotAcquiredError,
+    MaintenanceError,
+)
+from maintenance.names import QualifiedName
+from maintenance.pipeline.context import Visit
+from maintenance.policy import Policy
+from maintenance.server.session import Connection, fetch
+from maintenance.store import Journal
+
+_FAILURES: Mapping[type[MaintenanceError], FindingKind] = {
+    LockNotAcquiredError: FindingKind.LOCK_NOT_ACQUIRED,
+    ArchiveError: FindingKind.ARCHIVE_UNVERIFIED,
+}
+"""Failures of actions that are findings of their own."""
+
+
+def carry_out(
+    visit: Visit, actions: Sequence[Action], journal: Journal, first_place: int = 0
+) -> list[Result]:
+    """Carry out actions, with their intents and outcomes in the journal.
+
+    Args:
+        visit: where.
+        actions: what is to be done.
+        journal: of this run.
+        first_place: how many actions this run has carried out before.
+
+    Raises:
+        UnreachableError: a connection is gone.
+    """
+    policy, store = visit.policy, visit.store
+    assert store is not None, "what is carried out is journaled"
+    locks = policy.locks
+    ladder = Ladder(
+        locks.lock_timeout,
+        locks.patient_lock_timeout,
+        locks.give_up_after,
+        search_path=policy.database.search_path,
+    )
+
+    def bench(connection: Connection) -> Workbench:
+        run_id = str(journal.run_id)
+        return Workbench(connection, store, policy, visit.environ, ladder, visit.progress, run_id)
+
+    return runner.run(
+        actions,
+        _crew(visit.subjects, policy),
+        journal,
+        connection=visit.connection,
+        opened=partial(on_database, policy, visit.environ, "apply"),
+        bench=bench,
+        progress=visit.progress,
+        first_place=first_place,
+    )
+
+
+def superseded(visit: Visit, planned: Sequence[Action], again: Plan) -> Iterator[Result]:
+    """Yield as skipped what was planned and is no longer, after other actions of the run.
+
+    Args:
+        visit: where.
+        planned: ANALYZE and VACUUM, as planned before the run did anything.
+        again: what is planned now.
+    """
+    upkeep = rounds(again.actions).upkeep
+    still = {action.id for action in upkeep}
+    dropped = [action for action in planned if action.id not in still]
+    if not dropped:
+        return
+    oids = [action.preconditions["oid"] for action in dropped]
+    rows = fetch(visit.connection, "catalog", "list_named", {"relations": oids})
+    names = {row.oid: str(QualifiedName(row.schema, row.name)) for row in rows}
+    taken_on = {action.preconditions["oid"] for action in upkeep}
+    skipped = {skip.object: skip.reason for skip in again.skipped}
+    for action in dropped:
+        oid = action.preconditions["oid"]
+        reason = _why_superseded(action, names.get(oid), is_planned=oid in taken_on)
+        reason = skipped.get(names.get(oid, ""), reason)
+        yield Result(action, Outcome.SKIPPED, error=f"{action.object}: {reason}")
+
+
+def _why_superseded(action: Action, name: str | None, *, is_planned: bool) -> str:
+    if name is None:
+        return "it no longer exists: it was dropped or replaced in this run"
+    if name != action.object and is_planned:
+        return f"it became {name} in this run, and is analyzed by that name"
+    if name != action.object:
+        return f"it became {name} in this run, whose statistics are up to date"
+    if is_planned:
+        return "the other actions of this run changed what it needs, and it gets that instead"
+    return "its statistics are up to date after the other actions of this run"
+
+
+def _crew(subjects: Sequence[Subject[Any]], policy: Policy) -> Crew:
+    budgets = {
+        s.name: Budget(limit) for s in subjects if (limit := s.time_budget(policy)) is not None
+    }
+    return Crew(
+        {kind: each for subject in subjects for kind, each in subject.executors.items()},
+        {kind: subject.width(policy) for subject in subjects for kind in subject.executors},
+        {kind: budgets[s.name] for s in subjects if s.name in budgets for kind in s.executors},
+    )
+
+
+def verified(results: Sequence[Result], again: Plan) -> Iterator[Result]:
+    """Call done only what the catalog shows: what a second plan asks for again has failed."""
+    seen = (action for action in again.actions if action.kind not in UNSEEN | RECURRING)
+    still_wanted = {(action.kind, action.object) for action in seen}
+    for result in results:
+        action = result.action
+        if result.outcome is Outcome.DONE and (action.kind, action.object) in still_wanted:
+            cause = EffectError(f"{action.object}: done, and yet the catalog does not show it")
+            yield replace(result, outcome=Outcome.FAILED, error=str(cause), cause=cause)
+        else:
+            yield result
+
+
+def failures(results: Sequence[Result], subjects: Sequence[Subject[Any]]) -> Iterator[Finding]:
+    """Yield the failures that are findings of their own."""
+    subject = subjects[0].name if len(subjects) == 1 else ""
+    for result in results:
+        kind = next((k for cause, k in _FAILURES.items() if isinstance(result.cause, cause)), None)
+        if kind is not None:
+            name = result.action.object
+            message = f"{name}: {result.error}"
+            yield Finding(kind, Severity.ERROR, name, message, subject=subject)
+
+
+NAMED = 5
+"""So many objects the message names; `data` has up to `LISTED`."""
+
+LISTED = 100
+
+
+def left_over(
+    policy: Policy, subjects: Sequence[Subject[Any]], results: Sequence[Result]
+) -> Iterator[Finding]:
+    """Yield one finding for each subject whose actions did not all fit, the most pressing first."""
+    for subject in subjects:
+        left = [
+            result.action.object
+            for result in results
+            if isinstance(result.cause, BudgetError) and result.action.kind in subject.executors
+        ]
+        if left:
+            yield _finding(policy, subject, left)
+
+
+def _finding(policy: Policy, subject: Subject[Any], left: Sequence[str]) -> Finding:
+    name = f"{policy.database.name}/{subject.name}"
+    named = ", ".join(left[:NAMED]) + (", …" if len(left) > NAMED else "")
+    return Finding(
+        FindingKind.BUDGET_EXHAUSTED,
+        Severity.WARN,
+        name,
+        f"{name}: {len(left)} actions did not fit into {subject.time_budget(policy)}: {named};"
+        " the next run goes on, or give it more time",
+        value=len(left),
+        threshold=0,
+        data={"objects": list(left[:LISTED])},
+    )

@@ -1,0 +1,28 @@
+"""The list of subjects, in the order in which one run takes them."""
+
+from typing import Any
+
+from maintenance.engine.subject import Subject
+from maintenance.subjects.bloat import BLOAT
+from maintenance.subjects.indexes import INDEXES
+from maintenance.subjects.matviews import MATVIEWS
+from maintenance.subjects.partitions import PARTITIONS
+from maintenance.subjects.redis import CACHING
+from maintenance.subjects.retention import RETENTION
+from maintenance.subjects.stale_analytics import STALE_ANALYTICS
+from maintenance.subjects.statistics import STATISTICS
+from maintenance.subjects.workload import WORKLOAD
+
+SUBJECTS: tuple[Subject[Any], ...] = (
+    PARTITIONS,
+    MATVIEWS,
+    STALE_ANALYTICS,
+    INDEXES,
+    CACHING,
+    BLOAT,
+    WORKLOAD,
+    RETENTION,
+    STATISTICS,
+)
+"""In the order of their work: views see a month once more before it goes, and what all of them have
+changed is analyzed last; see `engine.schedule`."""

@@ -1,0 +1,320 @@
+"""Observe, plan, apply, record: the whole of one run on one database.
+
+Both drivers, the command line and Dagster, call these functions and add nothing of their own.
+"""
+
+import os
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+
+from maintenance.catalog.models import Server, Snapshot
+from maintenance.catalog.observe import identify
+from maintenance.engine.action_order import rounds
+from maintenance.engine.actions import Action
+from maintenance.engine.executor import Outcome, Result
+from maintenance.engine.findings import FITNESS, Finding, FindingKind, Severity
+from maintenance.engine.lock_retry import Progress, silent
+from maintenance.engine.plan import Plan
+from maintenance.engine.run_lock import exclusive_run
+from maintenance.engine.saved_plan import ReviewedPlan, admit
+from maintenance.engine.scope import EVERYTHING, Request
+from maintenance.engine.sessions import on_database, on_history, on_store
+from maintenance.engine.subject import Subject
+from maintenance.errors import (
+    LockNotAcquiredError,
+    MaintenanceError,
+    UnreachableError,
+    UsageError,
+)
+from maintenance.pipeline.context import Visit
+from maintenance.pipeline.execute import carry_out, failures, left_over, superseded, verified
+from maintenance.pipeline.observe import Sight, look_at
+from maintenance.pipeline.registry import SUBJECTS
+from maintenance.pipeline.store_upkeep import keep_history
+from maintenance.policy import Policy
+from maintenance.server.cost_meter import Cost, metered
+from maintenance.server.event_triggers import refuse_foreign_event_triggers
+from maintenance.store import (
+    Journal,
+    RecentRun,
+    is_ready,
+    migrate,
+    missing_right,
+    recent_runs,
+    record_costs,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one command saw and did on one database.
+
+    Attributes:
+        now: the moment that plans counted from.
+        plan: what was planned before anything was done.
+        results: what came of the plan's actions; empty unless they were applied.
+        findings: what stands at the end.
+        snapshot: the newest observation; None where another run was in the way.
+        runs: the newest runs, for `status`.
+        kinds: the kinds of findings that were looked for everywhere, and could be seen: what of
+            them is not among the findings does not stand.
+        subjects: the subjects that looked for them.
+        costs: what our own statements took, by what they were for: `catalog` is the look that all
+            subjects share, a subject's name its own looks, `actions` the work.
+    """
+
+    database: str
+    now: datetime
+    plan: Plan
+    findings: tuple[Finding, ...]
+    snapshot: Snapshot | None
+    results: tuple[Result, ...] = ()
+    runs: tuple[RecentRun, ...] = ()
+    kinds: frozenset[FindingKind] = frozenset()
+    subjects: frozenset[str] = frozenset()
+    costs: Mapping[str, Cost] = field(default_factory=dict[str, Cost])
+
+    @property
+    def ok(self) -> bool:
+        """Whether no action failed or was refused and no finding of severity error stands."""
+        undone = any(result.outcome in (Outcome.FAILED, Outcome.REFUSED) for result in self.results)
+        return not undone and all(f.severity is not Severity.ERROR for f in self.findings)
+
+
+def check(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> Report:
+    """Connect, and report what in the database does not fit the policy; changes nothing.
+
+    Raises:
+        UsageError, UnreachableError: see `plan`.
+    """
+    report = plan(policy, environ=environ)
+    findings = [finding for finding in report.findings if finding.kind in FITNESS]
+    with on_store(policy, environ) as connection:
+        grant = missing_right(connection)
+    if grant is not None:
+        findings.append(_no_store(policy, grant))
+    return replace(report, plan=Plan(), findings=tuple(findings))
+
+
+def plan(
+    policy: Policy,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    now: datetime | None = None,
+    only: Collection[str] = (),
+    request: Request = EVERYTHING,
+) -> Report:
+    """Observe and plan; changes nothing and needs no store.
+
+    Args:
+        policy: what the owner wants.
+        environ: where `{env: …}` references of the policy are resolved.
+        now: the moment to count from, aware; the clock's if None.
+        only: names of subjects; all if empty.
+        request: what is asked for beyond the policy.
+
+    Raises:
+        UsageError: an environment variable or a package is missing, a url is none, or a subject
+            is unknown.
+        UnreachableError: the server can't be reached or refuses us.
+        MaintenanceError: the catalog could not be read.
+    """
+    subjects = _selected(only, policy)
+    moment = now or datetime.now(UTC)
+    with (
+        metered() as meter,
+        on_database(policy, environ, "plan") as connection,
+        on_history(policy, environ) as store,
+    ):
+        visit = Visit(policy, environ, moment, subjects, request, connection, store, meter=meter)
+        sight = look_at(visit)
+    return replace(_report(visit, sight), costs=meter.costs)
+
+
+def apply(
+    policy: Policy,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    now: datetime | None = None,
+    only: Collection[str] = (),
+    request: Request = EVERYTHING,
+    reviewed: ReviewedPlan | None = None,
+    progress: Progress = silent,
+) -> Report:
+    """Observe, plan, carry out, observe again; everything is recorded in the store.
+
+    An action counts as done only when a second look at the catalog no longer asks for it.
+    With a reviewed plan exactly its actions are carried out, or all are refused.
+
+    Raises:
+        UsageError, UnreachableError, MaintenanceError: as `plan`; a store that can't be made too.
+    """
+    subjects = _selected(only, policy)
+    moment = now or datetime.now(UTC)
+    with (
+        metered() as meter,
+        on_database(policy, environ, "apply") as connection,
+        on_store(policy, environ) as store,
+    ):
+        _refuse_standby(identify(connection))
+        refuse_foreign_event_triggers(connection)
+        migrate(store)
+        journal = Journal(store, policy.database.name)
+        journal.begin("apply", policy.hash)
+        with _recorded_failure(journal):
+            visit = Visit(
+                policy, environ, moment, subjects, request, connection, store, progress, meter
+            )
+            report = replace(_apply(visit, journal, reviewed), costs=meter.costs)
+        journal.end(
+            "done" if report.ok else "failed",
+            [{**each.as_json(), "subject": each.subject} for each in report.findings],
+            kinds=report.kinds,
+            subjects=report.subjects,
+        )
+        # Without the store's month there is a finding already.
+        with suppress(psycopg.errors.CheckViolation):
+            record_costs(store, policy.database.name, journal.run_id, moment, report.costs)
+    return report
+
+
+def status(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> Report:
+    """Report what stands now, with the newest runs where a store exists; changes nothing.
+
+    Raises:
+        UsageError, UnreachableError, MaintenanceError: as `plan`.
+    """
+    report = plan(policy, environ=environ)
+    with on_store(policy, environ) as store:
+        runs = recent_runs(store, policy.database.name) if is_ready(store) else []
+    return replace(report, runs=tuple(runs))
+
+
+def _apply(visit: Visit, journal: Journal, reviewed: ReviewedPlan | None) -> Report:
+    policy, now = visit.policy, visit.now
+    name = policy.database.name
+    try:
+        with exclusive_run(visit.connection, policy.locks.give_up_after, visit.progress):
+            with visit.meter.spent_on("store"):
+                kept = _keep_history(visit, journal)
+            sight = look_at(visit, records=True)
+            if reviewed is not None:
+                sight = replace(sight, plan=admit(reviewed, policy.hash, sight.plan))
+            results, after = _carry_out(visit, sight, journal, as_reviewed=reviewed is not None)
+            if not results:
+                return _report(visit, sight, kept)
+            wider = after
+            if visit.request.periods:
+                wider = look_at(replace(visit, request=Request(table=visit.request.table)))
+    except LockNotAcquiredError as exc:
+        busy = Finding(
+            FindingKind.LOCK_NOT_ACQUIRED,
+            Severity.ERROR,
+            name,
+            f"{name}: {exc} ({exc.hint})",
+            data={"holder": exc.holder},
+        )
+        return Report(name, now, Plan(), (busy,), None)
+    proven = tuple(verified(results, after.plan))
+    more = (*failures(proven, visit.subjects), *left_over(policy, visit.subjects, proven), *kept)
+    return replace(_report(visit, wider, more), plan=sight.plan, results=proven)
+
+
+def _carry_out(
+    visit: Visit, sight: Sight, journal: Journal, *, as_reviewed: bool
+) -> tuple[list[Result], Sight]:
+    """Carry out what was planned, and look again.
+
+    What is analyzed is chosen by a look after the other work, which makes statistics stale. Of a
+    reviewed plan exactly what was reviewed is carried out.
+    """
+    work, upkeep = rounds(sight.plan.actions)
+    if as_reviewed or not work:
+        results = _act(visit, (*work, *upkeep), journal)
+        return results, look_at(visit) if results else sight
+    results = _act(visit, work, journal)
+    after = look_at(visit)
+    left = list(superseded(visit, upkeep, after.plan))
+    again = rounds(after.plan.actions).upkeep
+    done = _act(visit, again, journal, first_place=len(results))
+    return [*results, *left, *done], look_at(visit) if done else after
+
+
+def _act(
+    visit: Visit, actions: Sequence[Action], journal: Journal, first_place: int = 0
+) -> list[Result]:
+    with visit.meter.spent_on("actions"):
+        return carry_out(visit, actions, journal, first_place)
+
+
+def _report(visit: Visit, sight: Sight, further: Iterable[Finding] = ()) -> Report:
+    return Report(
+        visit.policy.database.name,
+        visit.now,
+        sight.plan,
+        (*sight.plan.findings, *further),
+        sight.snapshot,
+        kinds=sight.kinds,
+        subjects=sight.subjects,
+    )
+
+
+def _keep_history(visit: Visit, journal: Journal) -> tuple[Finding, ...]:
+    assert visit.store is not None, "what is carried out is journaled"
+    return keep_history(
+        visit.policy,
+        visit.store,
+        journal,
+        visit.now,
+        environ=visit.environ,
+        progress=visit.progress,
+    )
+
+
+def _no_store(policy: Policy, grant: str) -> Finding:
+    name = policy.database.name
+    return Finding(
+        FindingKind.PRIVILEGE_MISSING,
+        Severity.ERROR,
+        name,
+        f"{name}: the store's schema maintenance can't be created, and apply needs it: {grant}",
+        data={"grants": [grant]},
+    )
+
+
+def _selected(only: Collection[str], policy: Policy) -> list[Subject[Any]]:
+    known = {subject.name: subject for subject in SUBJECTS}
+    unknown = sorted(set(only) - known.keys())
+    if unknown:
+        raise UsageError(
+            f"no such subject: {', '.join(unknown)}", hint=f"subjects are {', '.join(known)}"
+        )
+    selected = [subject for name, subject in known.items() if not only or name in only]
+    for subject in selected:
+        subject.require(policy)
+    return selected
+
+
+def _refuse_standby(server: Server) -> None:
+    if server.in_recovery:
+        raise UnreachableError(
+            f"database {server.database} is a standby, wanted the primary",
+            hint="point database.url at the primary; standbys belong under database.replicas",
+            reason="standby",
+        )
+
+
+@contextmanager
+def _recorded_failure(journal: Journal) -> Generator[None]:
+    try:
+        yield
+    except MaintenanceError as exc:
+        # The store may be what failed; the first error is the one to tell.
+        with suppress(psycopg.Error):
+            journal.end("failed", [], str(exc))
+        raise

@@ -1,0 +1,233 @@
+"""A policy file as plain data in which every value still knows its line and column."""
+
+import re
+from dataclasses import dataclass, field
+from typing import cast
+
+import yaml
+from yaml.constructor import SafeConstructor
+from yaml.events import Event
+from yaml.reader import Reader
+
+from maintenance.errors import Problem
+from maintenance.policy.base import Location
+
+_MAX_DEPTH = 50
+"""Far deeper than any policy; keeps a hostile file from exhausting the stack."""
+
+_MAX_SHOWN = 60
+_SECRET = re.compile(r"(://|password=).*", re.DOTALL | re.IGNORECASE)
+
+
+class NotYamlError(Exception):
+    """A text that can't be composed; carries the problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes nodes down to a limited depth."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            event = cast("Event", self.peek_event())  # pyright: ignore[reportUnknownMemberType]
+            mark = cast("yaml.Mark", event.start_mark)
+            raise yaml.MarkedYAMLError(problem="very deep nesting", problem_mark=mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def compose(text: str, file: str) -> yaml.Node | None:
+    """Return the root node of a text's only document; None if there is none.
+
+    Raises:
+        NotYamlError: the text is no YAML, or more than one document.
+    """
+    if match := Reader.NON_PRINTABLE.search(text):
+        line, column = line_and_column(text[: match.start()])
+        found = f"the character U+{ord(match[0]):04X}"
+        raise NotYamlError(Problem(file, line, column, "", found, "printable text"))
+    loader = _Loader(text)
+    try:
+        return loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        raise NotYamlError(_syntax_problem(file, error)) from None
+    finally:
+        loader.dispose()
+
+
+def line_and_column(before: str) -> tuple[int, int]:
+    """Return where the character behind a text stands, both from 1."""
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
+
+
+def _syntax_problem(file: str, error: yaml.MarkedYAMLError) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+    # Names of aliases and tags may be passwords that lack quotes; single characters help.
+    found = re.sub(r"'[^']{3,}'", "…", error.problem or "an error")
+    hint = "indent with spaces" if "\\t" in found else error.context or ""
+    return Problem(file, line, column, "", found, "YAML", hint)
+
+
+def shown(node: yaml.Node) -> str:
+    """Return a value as the file has it, short, with the inside of urls left out."""
+    if isinstance(node, yaml.SequenceNode):
+        return f"a list of {len(node.value)}"
+    if isinstance(node, yaml.MappingNode):
+        return "a mapping"
+    scalar = cast("yaml.ScalarNode", node)
+    text = without_secrets(" ".join(str(scalar.value).split()))
+    text = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+    return f'"{text}"' if scalar.style in ("'", '"') else text or "nothing"
+
+
+def without_secrets(text: str) -> str:
+    """Return a text without what may be secret in it: the inside of urls, passwords."""
+    return _SECRET.sub(r"\1…", text)
+
+
+_YAML = "tag:yaml.org,2002:"
+_SCALARS = frozenset(f"{_YAML}{name}" for name in ("null", "bool", "int", "float", "timestamp"))
+_TEXTS = frozenset({f"{_YAML}str", f"{_YAML}value"})
+
+Entries = dict[str, tuple[yaml.Node, yaml.Node]]
+"""The keys of a mapping, merged ones too, each with the nodes of its key and its value."""
+
+
+@dataclass(slots=True)
+class Document:
+    """One YAML document.
+
+    Attributes:
+        file: the name it has in messages.
+        data: mappings with text keys, lists and scalars; None when the file is empty.
+        root: the node of the whole; None when the file is empty or is no YAML.
+        problems: what is wrong with it as YAML, repeated keys included.
+    """
+
+    file: str
+    data: object = None
+    root: yaml.Node | None = None
+    problems: list[Problem] = field(default_factory=list[Problem])
+    _entries: dict[int, Entries] = field(default_factory=dict[int, Entries])
+    _values: dict[int, object] = field(default_factory=dict[int, object])
+    _open: set[int] = field(default_factory=set[int])
+
+    def find(self, place: Location) -> tuple[str, yaml.Node, yaml.Node]:
+        """Return the dotted key at a place, and the nodes of its key and its value.
+
+        Steps the file does not have are left out of the way there; a last one it does not
+        have is kept in the key, with the node of the mapping that lacks it.
+        """
+        assert self.root is not None
+        key, key_node, node = "", self.root, self.root
+        for position, step in enumerate(place):
+            entries = self._entries.get(id(node), {})
+            if isinstance(step, int) and isinstance(node, yaml.SequenceNode):
+                key, key_node = f"{key}[{step}]", node.value[step]
+                node = key_node
+            elif isinstance(step, str) and step in entries:
+                key = _join(key, step)
+                key_node, node = entries[step]
+            elif position == len(place) - 1:
+                key, key_node = _join(key, str(step)), node
+        return key, key_node, node
+
+    def problem(
+        self, node: yaml.Node, key: str, wanted: str, hint: str = "", found: str = ""
+    ) -> Problem:
+        """Return a problem at a node."""
+        mark = node.start_mark
+        found = found or shown(node)
+        return Problem(self.file, mark.line + 1, mark.column + 1, key, found, wanted, hint)
+
+    def _report(
+        self, node: yaml.Node, key: str, wanted: str, hint: str = "", found: str = ""
+    ) -> None:
+        self.problems.append(self.problem(node, key, wanted, hint, found))
+
+    def read(self, node: yaml.Node, key: str = "") -> object:
+        """Return a node's data; each node is read once, however many aliases it has."""
+        if id(node) in self._open:
+            self._report(node, key, "a value", found="an alias inside of what it stands for")
+            return None
+        if id(node) not in self._values:
+            self._open.add(id(node))
+            self._values[id(node)] = self._read(node, key)
+            self._open.remove(id(node))
+        return self._values[id(node)]
+
+    def _read(self, node: yaml.Node, key: str) -> object:
+        if isinstance(node, yaml.MappingNode):
+            entries = self._entries[id(node)] = self._read_keys(node, key)
+            return {
+                name: self.read(value, _join(key, name)) for name, (_, value) in entries.items()
+            }
+        if isinstance(node, yaml.SequenceNode):
+            return [self.read(item, f"{key}[{index}]") for index, item in enumerate(node.value)]
+        return self._read_scalar(cast("yaml.ScalarNode", node), key)
+
+    def _read_scalar(self, node: yaml.ScalarNode, key: str) -> object:
+        if node.tag in _TEXTS:
+            return node.value
+        if node.tag not in _SCALARS:
+            self._report(node, key, "a plain value", found="a YAML tag")
+            return None
+        try:
+            return cast("object", SafeConstructor().construct_object(node))  # pyright: ignore[reportUnknownMemberType]
+        except (ValueError, KeyError, AttributeError, OverflowError):
+            is_date = node.tag == f"{_YAML}timestamp"
+            self._report(
+                node, key, "a date that exists" if is_date else "a number that can be read"
+            )
+            return None
+
+    def _read_keys(self, node: yaml.MappingNode, key: str) -> Entries:
+        own: Entries = {}
+        merged: Entries = {}
+        for key_node, value in node.value:
+            if key_node.tag == f"{_YAML}merge":
+                merged = self._merged(value, key) | merged
+            elif not isinstance(key_node, yaml.ScalarNode):
+                self._report(key_node, key, "a name for a key")
+            elif key_node.value in own:
+                first = own[key_node.value][0].start_mark.line + 1
+                hint = f"first in line {first}; remove one"
+                self._report(key_node, _join(key, key_node.value), "each key once", hint)
+            else:
+                own[key_node.value] = (key_node, value)
+        return merged | own
+
+    def _merged(self, node: yaml.Node, key: str) -> Entries:
+        """Return what `<<` brings in; of several mappings the first wins."""
+        self.read(node, key)
+        entries: Entries = {}
+        for part in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+            if isinstance(part, yaml.MappingNode):  # one still open has none yet, and is reported
+                entries = self._entries.get(id(part), {}) | entries
+            else:
+                self._report(part, _join(key, "<<"), "a mapping to merge")
+        return entries
+
+
+def read_document(text: str, file: str) -> Document:
+    """Read one YAML document; whatever is wrong with it is in its `problems`."""
+    document = Document(file)
+    try:
+        document.root = compose(text, file)
+    except NotYamlError as error:
+        document.problems.append(error.problem)
+    if document.root is not None:
+        document.data = document.read(document.root)
+    return document
+
+
+def _join(key: str, step: str) -> str:
+    return ".".join(filter(None, (key, without_secrets(step))))

@@ -1,0 +1,75 @@
+"""How the cache does: counters of INFO, which cost the server next to nothing.
+
+INFO keyspace tells exactly how many keys have a time to live, so no key need be sampled.
+Source: Redis documentation, INFO.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from maintenance.errors import CacheError
+from maintenance.redis_client.client import opened
+from maintenance.redis_client.models import CacheFacts
+
+_LIMIT = 2**63
+_LONGEST = 100
+
+
+def look(url: str) -> CacheFacts:
+    """Look at a server.
+
+    Raises:
+        CacheError: nobody answers, or INFO is refused.
+    """
+    with opened(url) as client:
+        info = client.info()
+    try:
+        return _facts(info)
+    except KeyError as exc:
+        raise CacheError(
+            f"INFO: found no {exc}, wanted a server that speaks as Redis does"
+        ) from None
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        raise CacheError(
+            "INFO: found a value of another type, wanted a server that speaks as Redis does"
+        ) from None
+
+
+def _facts(info: Mapping[str, Any]) -> CacheFacts:
+    keyspaces = [info[name] for name in info if name.startswith("db") and name[2:].isdigit()]
+    return CacheFacts(
+        server_run=_word(info["run_id"]),
+        version=_word(info.get("redis_version", "")),
+        hits=_count(info["keyspace_hits"]),
+        misses=_count(info["keyspace_misses"]),
+        evicted=_count(info["evicted_keys"]),
+        expired=_count(info["expired_keys"]),
+        used_memory_bytes=_count(info["used_memory"]),
+        max_memory_bytes=_count(info.get("maxmemory", 0)),
+        n_keys=_count(sum(_count(each["keys"]) for each in keyspaces)),
+        n_expiring=_count(sum(_count(each["expires"]) for each in keyspaces)),
+    )
+
+
+def _count(value: Any) -> int:
+    """Read a counter that the store can keep.
+
+    Raises:
+        ValueError, TypeError: it is none.
+    """
+    number = int(value)
+    if isinstance(value, float) or not 0 <= number < _LIMIT:
+        raise ValueError
+    return number
+
+
+def _word(value: Any) -> str:
+    """Read an id or a version, which is short and can be shown.
+
+    Raises:
+        ValueError: it is none.
+    """
+    text = str(value)
+    if len(text) > _LONGEST or not text.isprintable():
+        raise ValueError
+    return text

@@ -1,0 +1,91 @@
+"""Bloat: how empty tables and indexes are, and rebuilding indexes without stopping anybody."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import ClassVar
+
+from maintenance.engine.action_context import Executor
+from maintenance.engine.actions import ActionKind
+from maintenance.engine.findings import FindingKind
+from maintenance.engine.observe_context import Look
+from maintenance.engine.plan import Plan
+from maintenance.engine.scope import Request
+from maintenance.engine.subject import Subject
+from maintenance.policy import Policy
+from maintenance.subjects.bloat import plan as planner
+from maintenance.subjects.bloat.apply import rebuild
+from maintenance.subjects.bloat.estimate import estimate_index, estimate_table
+from maintenance.subjects.bloat.history import note_look, past_of, rebuilds_of, record, settle
+from maintenance.subjects.bloat.models import SeenIndex, SeenTable, Stock
+from maintenance.subjects.bloat.observe import look as look_at
+from maintenance.subjects.bloat.observe import named_indexes
+from maintenance.subjects.bloat.pgstattuple import find_extension, measure, worst_first
+
+
+class Bloat(Subject[Stock]):
+    """The subject `bloat`."""
+
+    name = "bloat"
+    executors: ClassVar[Mapping[ActionKind, Executor]] = {ActionKind.REINDEX: rebuild}
+    finding_kinds = frozenset(
+        {
+            FindingKind.TABLE_BLOAT,
+            FindingKind.INDEX_BLOAT,
+            FindingKind.INDEX_INVALID,
+            FindingKind.NO_SUCH_TABLE,
+            FindingKind.BLOAT_UNKNOWN,
+            FindingKind.EXTENSION_MISSING,
+            FindingKind.LOCK_NOT_ACQUIRED,
+            FindingKind.MONITOR_BLIND,
+            FindingKind.CLOCK_SKEW,
+        }
+    )
+
+    def concerns(self, policy: Policy) -> bool:
+        """Whether the policy has the section."""
+        return policy.bloat is not None
+
+    def observe(self, look: Look) -> Stock:
+        """Estimate all that is large enough, and measure the few where it matters most."""
+        section = look.policy.bloat
+        assert section is not None, "nobody asks without the section"
+        cap = look.policy.observe.time_cap
+        tables, indexes, leftovers = look_at(look.connection, section.min_size, cap)
+        bloat = {each.oid: estimate_table(each) for each in tables}
+        bloat |= {each.oid: estimate_index(each) for each in indexes}
+        extension = find_extension(look.connection)
+        least = {SeenTable: section.table_fraction, SeenIndex: section.index_fraction}
+        worst = worst_first([*tables, *indexes], bloat, least)
+        measured = measure(look.connection, extension, worst, cap)
+        bloat |= measured.bloat
+        database = look.policy.database.name
+        past = past_of(look.store, database, look.now) if look.store else {}
+        rebuilds = rebuilds_of(look.store, database) if look.store else ()
+        asked_for, not_unique = named_indexes(look.connection, section.reindex_unique, cap)
+        return Stock(
+            tables,
+            indexes,
+            bloat,
+            extension,
+            leftovers,
+            past,
+            rebuilds,
+            failed=measured.failed,
+            major=look.snapshot.server.major,
+            asked_for=asked_for,
+            not_unique=not_unique,
+        )
+
+    def record(self, look: Look, seen: Stock) -> None:
+        """Keep every share for the trend, and close rebuilds of which nothing is left."""
+        assert look.store is not None, "whoever records has a store"
+        record(look.store, look.policy.database.name, look.now, seen)
+        note_look(look.store, look.policy.database.name, look.now)
+        settle(look.store, planner.settled(seen.leftovers, seen.rebuilds))
+
+    def plan(self, policy: Policy, seen: Stock, now: datetime, request: Request) -> Plan:
+        """Tell what is too empty; rebuild the worst indexes where the policy says so."""
+        return planner.plan(policy, seen, now, request)
+
+
+BLOAT = Bloat()

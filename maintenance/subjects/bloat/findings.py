@@ -1,0 +1,241 @@
+"""What the owner should know of bloat."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
+from maintenance.engine.scope import Request
+from maintenance.formatting import readable_size
+from maintenance.names import QualifiedName
+from maintenance.policy import Policy
+from maintenance.policy.thresholds import BloatPolicy
+from maintenance.subjects.bloat.backoff import Backoff, backoff_of
+from maintenance.subjects.bloat.models import (
+    Bloat,
+    Extension,
+    Leftover,
+    Method,
+    Past,
+    Seen,
+    SeenIndex,
+    Stock,
+)
+from maintenance.subjects.bloat.upserts import fails_upserts
+
+MOST_UNKNOWN = 20
+"""So many unknown ones are named, the largest; the others are counted."""
+SETTLED = 0.3
+"""A btree filled in random order settles below this, and comes back to it after a rebuild."""
+TREND = timedelta(days=7)
+
+
+class _Rebuilding(NamedTuple):
+    """How a relation gets its space back.
+
+    Attributes:
+        text: for the message.
+        data: for the finding's data.
+    """
+
+    text: str
+    data: dict[str, Any]
+
+
+def findings(
+    policy: Policy, section: BloatPolicy, stock: Stock, now: datetime, request: Request
+) -> Iterator[Finding]:
+    """Yield what is too empty, what is unknown, and what would let us know."""
+    seen = [each for each in (*stock.tables, *stock.indexes) if request.concerns(each.table)]
+    for each in seen:
+        threshold = (
+            section.index_fraction if isinstance(each, SeenIndex) else section.table_fraction
+        )
+        bloat = stock.bloat[each.oid]
+        if bloat.fraction is not None and bloat.fraction > threshold:
+            past = stock.past.get(str(each.relation), ())
+            outlook = _rebuilding(each, section, stock, now)
+            yield _too_empty(each, bloat, bloat.fraction, threshold, past, now, outlook)
+    unknown = [each for each in seen if stock.bloat[each.oid].method is Method.UNKNOWN]
+    yield from _unknown(policy.database.name, unknown, stock)
+    yield from (_failed(each, error) for each in seen if (error := stock.failed.get(each.oid)))
+    yield from missing_extension(policy.database.name, stock.extension)
+    if stock.not_unique:
+        yield _misnamed(policy.database.name, stock.not_unique)
+
+
+def _misnamed(database: str, names: Sequence[QualifiedName]) -> Finding:
+    listed = ", ".join(map(str, names))
+    return Finding(
+        FindingKind.NO_SUCH_TABLE,
+        Severity.WARN,
+        f"{database}/bloat",
+        f"{database}: bloat.reindex_unique names {listed}, wanted names of unique indexes that"
+        " exist; correct the policy, or these entries do nothing",
+        data={"names": [str(name) for name in names]},
+    )
+
+
+def missing_extension(database: str, extension: Extension) -> Iterator[Finding]:
+    """Say once what would let bloat be measured."""
+    if extension.remedy:
+        yield Finding(
+            FindingKind.EXTENSION_MISSING,
+            Severity.INFO,
+            f"{database}/pgstattuple",
+            f"{database}: bloat is only estimated: to have the worst relations measured, run"
+            f" {extension.remedy}",
+            data={"statements": [extension.remedy]},
+        )
+
+
+def _failed(seen: Seen, error: str) -> Finding:
+    return Finding(
+        FindingKind.MONITOR_BLIND,
+        Severity.ERROR,
+        str(seen.relation),
+        f"{seen.relation}: can't be read from end to end: {error}; if its files are damaged,"
+        " restore it from a backup",
+        data={"table": str(seen.table)},
+    )
+
+
+def _too_empty(
+    seen: Seen,
+    bloat: Bloat,
+    fraction: float,
+    threshold: float,
+    past: Sequence[Past],
+    now: datetime,
+    outlook: _Rebuilding,
+) -> Finding:
+    is_index = isinstance(seen, SeenIndex)
+    severity = Severity.INFO if is_index and fraction <= SETTLED else Severity.WARN
+    empty = fraction * seen.size_bytes
+    before = _a_week_ago(past, now)
+    trend = f"; {before.fraction:.0%} on {before.taken_at:%Y-%m-%d}" if before else ""
+    return Finding(
+        FindingKind.INDEX_BLOAT if is_index else FindingKind.TABLE_BLOAT,
+        severity,
+        str(seen.relation),
+        f"{_name(seen)}: {_share(bloat, fraction)} of {readable_size(seen.size_bytes)} is empty"
+        f" ({bloat.method}), wanted at most {threshold:.0%}{trend}; {outlook.text}",
+        value=round(fraction, 3),
+        threshold=threshold,
+        data={
+            "table": str(seen.table),
+            "size_bytes": seen.size_bytes,
+            "empty_bytes": round(empty),
+            "method": bloat.method.value,
+            "a_week_ago": before.fraction if before else None,
+            "a_week_ago_at": f"{before.taken_at:%Y-%m-%d}" if before else None,
+            **outlook.data,
+        },
+    )
+
+
+def _a_week_ago(past: Sequence[Past], now: datetime) -> Past | None:
+    old = [each for each in past if each.taken_at <= now - TREND and each.fraction is not None]
+    return old[-1] if old else None
+
+
+def _share(bloat: Bloat, fraction: float) -> str:
+    least = "at least " if bloat.method is Method.AT_LEAST else ""
+    return f"{least}{fraction:.0%}"
+
+
+def _name(seen: Seen) -> str:
+    if isinstance(seen, SeenIndex) or seen.owner is None:
+        return str(seen.relation)
+    return f"{seen.relation} (TOAST of {seen.owner})"
+
+
+def _rebuilding(seen: Seen, section: BloatPolicy, stock: Stock, now: datetime) -> _Rebuilding:
+    """Say how a relation gets its space back, and why a run does not do it."""
+    if not isinstance(seen, SeenIndex):
+        text = "pg_repack gives the space back online, VACUUM FULL while no session uses it"
+        return _Rebuilding(text, {})
+    statement = f"REINDEX INDEX CONCURRENTLY {seen.relation}"
+    backoff = backoff_of(seen.oid, stock.rebuilds)
+    if backoff is not None and backoff.holds(now):
+        return _Rebuilding(*_after_failure(backoff, statement))
+    if fails_upserts(seen, stock):
+        text = (
+            "it is unique, so no run rebuilds it: up to PostgreSQL 18 an INSERT … ON CONFLICT of"
+            f" the application can fail meanwhile; in a quiet hour: {statement}, or name"
+            f" {seen.relation} in bloat.reindex_unique"
+        )
+        return _Rebuilding(text, {"reindex": statement, "unique": True})
+    by_itself = "" if section.reindex == "concurrently" else ", or bloat.reindex: concurrently"
+    return _Rebuilding(f"{statement}{by_itself}", {"reindex": statement})
+
+
+def _after_failure(backoff: Backoff, statement: str) -> tuple[str, dict[str, Any]]:
+    why = backoff.error or "the run was killed"
+    times = f"{backoff.n_failures} times, the last" if backoff.n_failures > 1 else "once,"
+    text = (
+        f"its rebuild failed {times} on {backoff.failed_at:%Y-%m-%d}: {why}; the next try is on"
+        f" {backoff.next_try:%Y-%m-%d}; by hand: {statement}"
+    )
+    data = {
+        "reindex": statement,
+        "failures": backoff.n_failures,
+        "failed_at": backoff.failed_at.isoformat(),
+        "error": backoff.error,
+        "next_try": backoff.next_try.isoformat(),
+    }
+    return text, data
+
+
+def left_by_others(policy: Policy, leftovers: Sequence[Leftover]) -> Iterator[Finding]:
+    """Yield what rebuilds have left that are not provably ours; section `indexes` does it too."""
+    if policy.indexes is not None:
+        return
+    for leftover in leftovers:
+        if leftover.is_copy and not leftover.is_building:
+            drop = f"DROP INDEX CONCURRENTLY {leftover.relation}"
+            yield Finding(
+                FindingKind.INDEX_INVALID,
+                Severity.WARN,
+                str(leftover.relation),
+                f"{leftover.relation}: a REINDEX CONCURRENTLY of {leftover.table} that did not end"
+                " has left it: every write maintains it and no query uses it; no run of ours is"
+                f" known to have made it, so it stays until you run {drop}",
+                data={"table": str(leftover.table), "drop": drop},
+            )
+
+
+def _unknown(database: str, unknown: Sequence[Seen], stock: Stock) -> Iterator[Finding]:
+    largest = sorted(unknown, key=lambda each: (-each.size_bytes, each.relation))
+    for each in largest[:MOST_UNKNOWN]:
+        bloat = stock.bloat[each.oid]
+        yield Finding(
+            FindingKind.BLOAT_UNKNOWN,
+            Severity.INFO,
+            str(each.relation),
+            f"{_name(each)}: how much of {readable_size(each.size_bytes)} is empty is not known:"
+            f" {bloat.text} ({bloat.remedy})",
+            data={
+                "size_bytes": each.size_bytes,
+                "reason": bloat.reason,
+                "remedy": bloat.remedy,
+                UNKNOWN: _unsure([each]),
+            },
+        )
+    rest = largest[MOST_UNKNOWN:]
+    if rest:
+        size = sum(each.size_bytes for each in rest)
+        yield Finding(
+            FindingKind.BLOAT_UNKNOWN,
+            Severity.INFO,
+            database,
+            f"{database}: how empty {len(rest):,} further relations are is not known either,"
+            f" {readable_size(size)} in all",
+            value=len(rest),
+            data={UNKNOWN: _unsure(rest)},
+        )
+
+
+def _unsure(unknown: Sequence[Seen]) -> dict[str, list[str]]:
+    names = [str(each.relation) for each in unknown]
+    return {kind.value: names for kind in (FindingKind.TABLE_BLOAT, FindingKind.INDEX_BLOAT)}

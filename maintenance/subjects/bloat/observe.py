@@ -1,0 +1,145 @@
+"""Looking at tables and indexes: three queries for all of them, however many there are."""
+
+import time
+from collections import defaultdict
+from collections.abc import Collection
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+
+from maintenance.names import QualifiedName
+from maintenance.server.session import Connection, brief, fetch
+from maintenance.subjects.bloat.models import (
+    Column,
+    Freshness,
+    Leftover,
+    SeenIndex,
+    SeenTable,
+)
+
+Sight = tuple[tuple[SeenTable, ...], tuple[SeenIndex, ...], tuple[Leftover, ...]]
+"""Tables, indexes, leftovers."""
+
+PAUSES_S = (0.15, 0.3, 0.6)
+"""After a look in whose way somebody's lock came, so long until the next one."""
+
+
+def look(connection: Connection, min_bytes: int, time_cap: timedelta) -> Sight:
+    """Read the tables and btree indexes above a size, and invalid indexes.
+
+    What is locked when we come is left out by the queries; what is locked just then is waited
+    for, three times.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: somebody locked one of them again and again.
+        MaintenanceError: the server refused a query, or a query outlasted the cap.
+    """
+    for pause in PAUSES_S:
+        with suppress(psycopg.errors.LockNotAvailable):
+            return _look(connection, min_bytes, time_cap)
+        time.sleep(pause)
+    return _look(connection, min_bytes, time_cap)
+
+
+def _look(connection: Connection, min_bytes: int, time_cap: timedelta) -> Sight:
+    with brief(connection, time_cap, "observing bloat"):
+        tables = fetch(connection, "bloat", "list_tables", {"min_bytes": min_bytes})
+        indexes = fetch(connection, "bloat", "list_indexes", {"min_bytes": min_bytes})
+        oids = {row.oid for row in tables if row.kind != "t"} | {row.table_oid for row in indexes}
+        columns = _columns(connection, oids)
+        leftovers = list_leftovers(connection)
+    return (
+        tuple(_table(row, columns[row.oid]) for row in tables),
+        tuple(_index(row, columns[row.table_oid]) for row in indexes),
+        leftovers,
+    )
+
+
+def named_indexes(
+    connection: Connection, names: Collection[QualifiedName], time_cap: timedelta
+) -> tuple[frozenset[int], tuple[QualifiedName, ...]]:
+    """Return the OIDs of unique indexes by name, partitions' too, and the names that are none."""
+    if not names:
+        return frozenset(), ()
+    with brief(connection, time_cap, "observing bloat"):
+        rows = fetch(connection, "bloat", "list_named_indexes", {"names": [str(n) for n in names]})
+    known = {row.named for row in rows}
+    unknown = tuple(name for name in names if str(name) not in known)
+    return frozenset(row.oid for row in rows), unknown
+
+
+def list_leftovers(connection: Connection) -> tuple[Leftover, ...]:
+    """Return the invalid indexes, among which are those that interrupted rebuilds have left."""
+    return tuple(_leftover(row) for row in fetch(connection, "bloat", "list_leftovers"))
+
+
+def _columns(connection: Connection, tables: Collection[int]) -> dict[int, tuple[Column, ...]]:
+    columns: dict[int, tuple[Column, ...]] = defaultdict(tuple)
+    for row in fetch(connection, "bloat", "list_columns", {"tables": sorted(tables)}):
+        table, *rest = row
+        columns[table] += (Column(*rest),)
+    return columns
+
+
+def _table(row: Any, columns: tuple[Column, ...]) -> SeenTable:
+    owner = QualifiedName(row.owner_schema, row.owner_name) if row.owner_name else None
+    return SeenTable(
+        oid=row.oid,
+        relation=QualifiedName(row.schema, row.name),
+        owner=owner,
+        fill_factor=row.fill_factor,
+        freshness=Freshness(
+            n_rows=row.n_rows,
+            pages=row.pages,
+            size_bytes=row.size_bytes,
+            n_changed=row.n_changed,
+            n_dead=row.n_dead,
+            analyzed_at=row.analyzed_at,
+            readable=row.readable,
+            secured=row.secured,
+        ),
+        columns=columns,
+    )
+
+
+def _index(row: Any, columns: tuple[Column, ...]) -> SeenIndex:
+    return SeenIndex(
+        oid=row.oid,
+        relation=QualifiedName(row.schema, row.name),
+        table=QualifiedName(row.table_schema, row.table_name),
+        size_bytes=row.size_bytes,
+        fill_factor=row.fill_factor,
+        freshness=Freshness(
+            n_rows=row.n_rows,
+            pages=row.table_pages,
+            size_bytes=row.table_size_bytes,
+            n_changed=row.n_changed,
+            n_dead=row.n_dead,
+            analyzed_at=row.analyzed_at,
+            readable=row.readable,
+            secured=row.secured,
+        ),
+        keys=tuple(row.keys),
+        columns=columns,
+        is_plain=row.is_plain,
+        is_unique=row.is_unique,
+        is_rebuildable=row.is_rebuildable,
+        deduplicates=row.deduplicates,
+        manageable=row.manageable,
+        tablespace=row.tablespace,
+        of_view=row.table_kind == "m",
+    )
+
+
+def _leftover(row: Any) -> Leftover:
+    return Leftover(
+        oid=row.oid,
+        relation=QualifiedName(row.schema, row.name),
+        table=QualifiedName(row.table_schema, row.table_name),
+        twins=tuple(row.twins),
+        is_building=row.is_building,
+        table_oid=row.table_oid,
+        is_copy=row.is_copy,
+    )

@@ -1,0 +1,162 @@
+"""Planning against bloat: what is too empty is told, and indexes are rebuilt where asked for."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from maintenance.ddl.guards import require
+from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
+from maintenance.engine.plan import Plan
+from maintenance.engine.scope import Request
+from maintenance.names import literal
+from maintenance.policy import Policy
+from maintenance.policy.thresholds import BloatPolicy
+from maintenance.subjects.bloat.backoff import backoff_of
+from maintenance.subjects.bloat.findings import findings, left_by_others
+from maintenance.subjects.bloat.models import Leftover, Method, Rebuild, SeenIndex, Stock
+from maintenance.subjects.bloat.upserts import fails_upserts
+
+MOST_REBUILT = 2
+"""Indexes rebuilt by one run."""
+REST = timedelta(days=10)
+"""An index that was rebuilt is left alone for so long."""
+
+
+def plan(policy: Policy, stock: Stock, now: datetime, request: Request) -> Plan:
+    """Plan what to tell and what to rebuild."""
+    section = policy.bloat
+    if section is None:
+        return Plan()
+    ours = list(ours_among(stock.leftovers, stock.rebuilds))
+    others = [left for left in stock.leftovers if left not in ours and request.concerns(left.table)]
+    told = (
+        *findings(policy, section, stock, now, request),
+        *left_by_others(policy, others),
+    )
+    if section.reindex != "concurrently":
+        return Plan(findings=told)
+    leftovers = [left for left in ours if request.concerns(left.table)]
+    cleaning = tuple(_clean(leftover) for leftover in leftovers)
+    worst = list(_worst(stock, section, now, request))
+    rebuilding = (_rebuild(stock, index, cleaning) for index in worst[:MOST_REBUILT])
+    return Plan(actions=(*cleaning, *rebuilding), findings=told)
+
+
+def ours_among(leftovers: Sequence[Leftover], rebuilds: Sequence[Rebuild]) -> Iterator[Leftover]:
+    """Yield the invalid indexes that a rebuild of ours has left that failed or was killed.
+
+    What somebody is building just now is left alone.
+    """
+    open_ = [rebuild for rebuild in rebuilds if rebuild.ended_at is None]
+    for leftover in leftovers:
+        if not leftover.is_building and any(_is_of(leftover, rebuild) for rebuild in open_):
+            yield leftover
+
+
+def settled(leftovers: Sequence[Leftover], rebuilds: Sequence[Rebuild]) -> Iterator[Rebuild]:
+    """Yield the rebuilds of killed runs of which nothing is left."""
+    for rebuild in rebuilds:
+        if rebuild.ended_at is None and not any(_is_of(left, rebuild) for left in leftovers):
+            yield rebuild
+
+
+def _is_of(leftover: Leftover, rebuild: Rebuild) -> bool:
+    """Whether an invalid index provably comes from a rebuild.
+
+    Before the swap that is the new index: it was seen while it was built, or is a copy of the
+    one to be rebuilt that its table did not have when the rebuild began. After the swap it is the
+    old one, in whose place a valid copy stands.
+    """
+    if leftover.oid == rebuild.new_oid:
+        return True
+    if leftover.oid == rebuild.old_oid:
+        return bool(leftover.twins)
+    if rebuild.indexes_before is not None and (
+        leftover.table_oid != rebuild.table_oid or leftover.oid in rebuild.indexes_before
+    ):
+        return False
+    return leftover.is_copy and rebuild.old_oid in leftover.twins
+
+
+def drop_leftover(leftover: Leftover) -> tuple[Step, Step]:
+    """Return the steps that drop an invalid index without stopping readers and writers."""
+    name = literal(str(leftover.relation))
+    guard = require(
+        "EXISTS (SELECT FROM pg_catalog.pg_index i WHERE NOT i.indisvalid"
+        f" AND i.indexrelid = {leftover.oid} AND i.indexrelid = pg_catalog.to_regclass({name}))",
+        f"{leftover.relation} is not the invalid index that was observed",
+    )
+    drop = Step(
+        statements=(f"DROP INDEX CONCURRENTLY {leftover.relation}",),
+        locks=(Lock(str(leftover.table), LockMode.SHARE_UPDATE_EXCLUSIVE),),
+        concurrent=True,
+    )
+    return Step(statements=(guard,)), drop
+
+
+def _clean(leftover: Leftover) -> Action:
+    return Action(
+        ActionKind.REMOVE_REBUILD,
+        str(leftover.relation),
+        drop_leftover(leftover),
+        "a rebuild that failed or was killed has left it; it costs writes and serves no query",
+        table=str(leftover.table),
+        destructive=False,
+        preconditions={"oid": leftover.oid},
+    )
+
+
+def _worst(
+    stock: Stock, section: BloatPolicy, now: datetime, request: Request
+) -> Iterator[SeenIndex]:
+    """Yield the indexes to rebuild, the most to win first."""
+    measurable = stock.extension.schema is not None and not stock.extension.remedy
+    sure = {Method.EXACT} if measurable else {Method.EXACT, Method.ESTIMATE}
+    rested = _rested(stock.rebuilds, now)
+    chosen = [
+        index
+        for index in stock.indexes
+        if index.is_rebuildable
+        and index.manageable
+        and request.concerns(index.table)
+        and str(index.relation) not in rested
+        and not fails_upserts(index, stock)
+        and not _is_put_off(index, stock.rebuilds, now)
+        and stock.bloat[index.oid].method in sure
+        and (stock.bloat[index.oid].fraction or 0) > section.index_fraction
+    ]
+    yield from sorted(chosen, key=lambda each: (-_won(stock, each), each.relation))
+
+
+def _is_put_off(index: SeenIndex, rebuilds: Sequence[Rebuild], now: datetime) -> bool:
+    backoff = backoff_of(index.oid, rebuilds)
+    return backoff is not None and backoff.holds(now)
+
+
+def _rested(rebuilds: Sequence[Rebuild], now: datetime) -> set[str]:
+    return {
+        rebuild.name
+        for rebuild in rebuilds
+        if rebuild.size_after is not None and rebuild.started_at > now - REST
+    }
+
+
+def _won(stock: Stock, index: SeenIndex) -> float:
+    return (stock.bloat[index.oid].fraction or 0) * index.size_bytes
+
+
+def _rebuild(stock: Stock, index: SeenIndex, cleaning: Sequence[Action]) -> Action:
+    bloat = stock.bloat[index.oid]
+    step = Step(
+        statements=(f"REINDEX INDEX CONCURRENTLY {index.relation}",),
+        locks=(Lock(str(index.table), LockMode.SHARE_UPDATE_EXCLUSIVE),),
+        concurrent=True,
+    )
+    return Action(
+        ActionKind.REINDEX,
+        str(index.relation),
+        (step,),
+        f"{bloat.fraction or 0:.0%} of it is empty ({bloat.method})",
+        table=str(index.table),
+        after=tuple(each.id for each in cleaning if each.table == str(index.table)),
+        preconditions={"oid": index.oid},
+    )

@@ -1,0 +1,18 @@
+"""Unique indexes that are not rebuilt beside an application's upserts.
+
+Up to PostgreSQL 18 an `INSERT … ON CONFLICT` can fail with a false unique violation while a unique
+index of its table is rebuilt concurrently: it meets the half-built copy, which it does not take
+for the index that it asked for.
+Source: PostgreSQL 19 release notes; commits bc32a12 and 2bc7e886.
+"""
+
+from maintenance.subjects.bloat.models import SeenIndex, Stock
+
+MENDED_IN = 19
+
+
+def fails_upserts(index: SeenIndex, stock: Stock) -> bool:
+    """Whether a rebuild could fail statements of the application, and the policy has not asked."""
+    if not index.is_unique or index.of_view or stock.major >= MENDED_IN:
+        return False
+    return index.oid not in stock.asked_for

@@ -1,0 +1,183 @@
+"""The verdict on every index: pure, from what was seen and what the policy says."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+
+from maintenance.formatting import PAGE_BYTES
+from maintenance.policy.thresholds import IndexesPolicy
+from maintenance.subjects.indexes.definition_checks import constant_keys, has_few_values, is_wide
+from maintenance.subjects.indexes.foreign_keys import Served, servants, sole_servants, unindexed
+from maintenance.subjects.indexes.models import Catalog, ForeignKey, Index, Table
+from maintenance.subjects.indexes.redundancy import Redundancy, redundancies
+from maintenance.subjects.indexes.trees import Tree, trees
+from maintenance.subjects.indexes.usage import Evidence, Gap, Witness, evidence
+
+
+class Charge(StrEnum):
+    """What an index is charged with; the first that holds is the verdict on it."""
+
+    INVALID = "invalid"
+    DUPLICATE = "duplicate"
+    REDUNDANT = "redundant"
+    UNUSED = "unused"
+    LOW_CARDINALITY = "low_cardinality"
+    PREDICATE_IN_KEY = "predicate_in_key"
+    WIDE_KEY = "wide_key"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is wrong with one index, or one tree of them.
+
+    Attributes:
+        evidence: of its use; None where that plays no part.
+        by: the index that makes it superfluous.
+        serves: foreign keys that it alone serves.
+        keys: those that its predicate makes constant.
+    """
+
+    charge: Charge
+    tree: Tree
+    evidence: Evidence
+    by: Index | None = None
+    serves: tuple[ForeignKey, ...] = ()
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdicts on one database.
+
+    Attributes:
+        since: the beginning of the window.
+        unproven: indexes that nobody was seen to use, without the evidence to say so.
+        gaps: why, by the server's name.
+        unindexed: foreign keys without an index.
+    """
+
+    since: datetime
+    verdicts: tuple[Verdict, ...] = ()
+    unproven: tuple[Index, ...] = ()
+    gaps: tuple[tuple[str, Gap], ...] = ()
+    unindexed: tuple[ForeignKey, ...] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that speaks for and against one tree.
+
+    Attributes:
+        table: the one that its root is on.
+        witnesses: every server, heard only where use plays a part.
+        since: the beginning of the window.
+        redundancy: the index that makes it superfluous, if one does.
+        serves: foreign keys that it alone serves.
+    """
+
+    tree: Tree
+    table: Table
+    witnesses: Sequence[Witness]
+    since: datetime
+    redundancy: Redundancy | None = None
+    serves: tuple[ForeignKey, ...] = ()
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What the servers say of its use."""
+        return evidence(self.witnesses, [leaf.oid for leaf in self.tree.leaves], self.since)
+
+    @property
+    def index(self) -> Index:
+        """What is dropped if it goes."""
+        return self.tree.root
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether all servers told of the whole window, and the index was there all the time."""
+        return self.evidence.is_complete and self.evidence.existed
+
+
+def judge(
+    catalog: Catalog, witnesses: Sequence[Witness], policy: IndexesPolicy, now: datetime
+) -> Judgement:
+    """Judge every index once.
+
+    Args:
+        catalog: all of them, with their tables.
+        witnesses: every server of the cluster, the silent ones too.
+        policy: thresholds.
+        now: the end of the window.
+    """
+    since = now - policy.unused.window
+    served = servants(catalog)
+    cases = list(_cases(catalog, witnesses, served, since))
+    verdicts = (_verdict(case, catalog, policy) for case in cases)
+    gaps = ((witness.name, witness.gap(since)) for witness in witnesses)
+    return Judgement(
+        since=since,
+        verdicts=tuple(verdict for verdict in verdicts if verdict is not None),
+        unproven=tuple(case.index for case in cases if _is_unproven(case, policy)),
+        gaps=tuple((name, gap) for name, gap in gaps if gap is not None),
+        unindexed=tuple(unindexed(served)),
+    )
+
+
+def _cases(
+    catalog: Catalog, witnesses: Sequence[Witness], served: Served, since: datetime
+) -> Iterator[Case]:
+    superfluous = {found.index.oid: found for found in redundancies(catalog)}
+    sole = sole_servants(served)
+    for tree in trees(catalog):
+        index = tree.root
+        yield Case(
+            tree,
+            catalog.tables[index.table_oid],
+            witnesses,
+            since,
+            superfluous.get(index.oid),
+            tuple(sole.get(index.oid, ())),
+        )
+
+
+def _verdict(case: Case, catalog: Catalog, policy: IndexesPolicy) -> Verdict | None:
+    index, found = case.index, case.redundancy
+    if not index.is_valid:
+        return None if case.tree.is_building else _charged(Charge.INVALID, case)
+    if found is not None:
+        return _charged(Charge.DUPLICATE if found.is_duplicate else Charge.REDUNDANT, case)
+    if _looks_unused(case, policy) and case.is_proven:
+        return _charged(Charge.UNUSED, case)
+    if not case.serves and has_few_values(case.tree, catalog, policy.low_cardinality):
+        return _charged(Charge.LOW_CARDINALITY, case)
+    if keys := constant_keys(index, case.table):
+        return _charged(Charge.PREDICATE_IN_KEY, case, tuple(keys))
+    return _charged(Charge.WIDE_KEY, case) if is_wide(index, case.table) else None
+
+
+def _charged(charge: Charge, case: Case, keys: tuple[str, ...] = ()) -> Verdict:
+    by = case.redundancy.by if case.redundancy is not None else None
+    return Verdict(charge, case.tree, case.evidence, by, case.serves, keys)
+
+
+def _looks_unused(case: Case, policy: IndexesPolicy) -> bool:
+    """Tell whether nobody was seen to use an index that exists for nothing but its use."""
+    index = case.index
+    return (
+        not index.is_unique
+        and not index.is_pinned
+        and index.constraint is None
+        and case.tree.pages * PAGE_BYTES >= policy.unused.min_size
+        and case.evidence.scans <= policy.unused.max_scans
+    )
+
+
+def _is_unproven(case: Case, policy: IndexesPolicy) -> bool:
+    return (
+        case.index.is_valid
+        and case.redundancy is None
+        and _looks_unused(case, policy)
+        and not case.is_proven
+    )

@@ -1,0 +1,147 @@
+"""What could not be seen of indexes and their use, and what nobody can tell because of that."""
+
+from collections.abc import Collection, Iterator
+from datetime import datetime
+
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
+from maintenance.names import QualifiedName, quote
+from maintenance.policy import Policy
+from maintenance.policy.thresholds import IndexesPolicy
+from maintenance.subjects.indexes.models import Table
+from maintenance.subjects.indexes.observation import Seen
+from maintenance.subjects.indexes.usage import Witness
+
+_DAY_S = 86_400
+_MOST_NAMED = 100
+_FEW = 5
+"""So many tables a message names."""
+_BY_DEFINITION = (
+    FindingKind.INDEX_INVALID,
+    FindingKind.INDEX_DUPLICATE,
+    FindingKind.INDEX_REDUNDANT,
+    FindingKind.INDEX_UNUSED,
+    FindingKind.INDEX_PREDICATE_IN_KEY,
+)
+_BY_STATISTICS = (FindingKind.INDEX_LOW_CARDINALITY, FindingKind.INDEX_WIDE_KEY)
+
+
+def sight_findings(
+    policy: Policy, limits: IndexesPolicy, seen: Seen, now: datetime
+) -> Iterator[Finding]:
+    """Yield silent replicas, locked tables, hidden statistics, and what lacks evidence."""
+    for witness in seen.witnesses:
+        if witness.usage is None:
+            yield _unreachable(policy, witness)
+    for relation in seen.catalog.blind:
+        yield _blind(relation, seen)
+    yield from _hidden(policy.database.name, limits, seen)
+    if seen.judgement.unproven:
+        yield _unproven(policy, limits, seen, now)
+
+
+def _unreachable(policy: Policy, witness: Witness) -> Finding:
+    name = f"{policy.database.name}/{witness.name}"
+    return Finding(
+        FindingKind.REPLICA_UNREACHABLE,
+        Severity.WARN if policy.database.optional_replicas else Severity.ERROR,
+        name,
+        f"{name}: {witness.silence}; as long as nobody knows what is read there, no index is"
+        " called unused",
+        data={"reason": witness.reason},
+    )
+
+
+def _blind(relation: QualifiedName, seen: Seen) -> Finding:
+    names = sorted(map(str, seen.catalog.blind[relation]))
+    tables = seen.catalog.tables
+    keys = [
+        f"{relation}.{quote(key.name)}"
+        for key in seen.catalog.foreign_keys
+        if (table := tables.get(key.table_oid)) and table.relation == relation
+    ]
+    unknown = {kind.value: names for kind in (*_BY_DEFINITION, *_BY_STATISTICS)}
+    return Finding(
+        FindingKind.MONITOR_BLIND,
+        Severity.WARN,
+        str(relation),
+        f"{relation}: its indexes could not be read behind an ACCESS EXCLUSIVE lock; the next run"
+        " looks again",
+        data={"table": str(relation), UNKNOWN: unknown | {FindingKind.FK_UNINDEXED.value: keys}},
+    )
+
+
+def _hidden(database: str, limits: IndexesPolicy, seen: Seen) -> Iterator[Finding]:
+    """Tell once of which large tables nobody shows us the statistics."""
+    indexes = [
+        (index, table)
+        for index in seen.catalog.indexes
+        if (table := seen.catalog.tables[index.table_oid]).rows >= limits.low_cardinality.min_rows
+        and (table.is_secured or not table.is_readable)
+    ]
+    tables = {table.oid: table for _, table in indexes}
+    if not tables:
+        return
+    grants, role = _grants(tables.values(), seen.role), quote(seen.role)
+    names = sorted(str(index.relation) for index, _ in indexes)
+    yield Finding(
+        FindingKind.PRIVILEGE_MISSING,
+        Severity.WARN,
+        f"{database}/indexes",
+        f"{database}/indexes: role {role} can't see the statistics of {_named(tables.values())}, so"
+        f" nothing is said of few distinct and of wide keys there: {'; '.join(grants)}",
+        value=len(tables),
+        threshold=0,
+        data={
+            "grants": grants,
+            "tables": sorted(str(table.relation) for table in tables.values()),
+            UNKNOWN: {kind.value: _at_most(names) for kind in _BY_STATISTICS},
+        },
+    )
+
+
+def _grants(tables: Collection[Table], role: str) -> list[str]:
+    grants: list[str] = []
+    if not all(table.is_readable for table in tables):
+        grants.append(f"GRANT pg_read_all_data TO {quote(role)}")
+    if any(table.is_secured for table in tables):
+        grants.append(f"ALTER ROLE {quote(role)} BYPASSRLS")
+    return grants
+
+
+def _named(tables: Collection[Table]) -> str:
+    names = sorted(str(table.relation) for table in tables)
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return (
+        f"{len(names)} {'tables' if len(names) > 1 else 'table'} ({', '.join(names[:_FEW])}{more})"
+    )
+
+
+def _unproven(policy: Policy, limits: IndexesPolicy, seen: Seen, now: datetime) -> Finding:
+    name = policy.database.name
+    days = limits.unused.window.days
+    starts = [witness.watched_since or now for witness in seen.witnesses]
+    watched = round((now - max(starts)).total_seconds() / _DAY_S, 1)
+    gaps = "".join(f"; {server}: {gap.text}" for server, gap in seen.judgement.gaps)
+    found = sorted(str(index.relation) for index in seen.judgement.unproven)
+    return Finding(
+        FindingKind.INDEX_EVIDENCE_INSUFFICIENT,
+        Severity.INFO,
+        name,
+        f"{name}: {len(found)} indexes were not seen in use, but not watched for {days} days on"
+        f" every server either; all are watched since {watched} days{gaps}",
+        value=watched,
+        threshold=days,
+        data={
+            "indexes": found[:_MOST_NAMED],
+            "n_indexes": len(found),
+            "gaps": {server: gap.text for server, gap in seen.judgement.gaps},
+            "reasons": {server: gap.reason for server, gap in seen.judgement.gaps},
+            # an alert on one of them stays until somebody knows better
+            UNKNOWN: {FindingKind.INDEX_UNUSED.value: _at_most(found)},
+        },
+    )
+
+
+def _at_most(names: list[str]) -> list[str] | None:
+    """Return the names, or None for all there are where they are too many."""
+    return names if len(names) <= _MOST_NAMED else None

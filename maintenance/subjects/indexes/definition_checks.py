@@ -1,0 +1,129 @@
+"""Indexes whose own definition speaks against them."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from math import prod
+from typing import Any
+
+from maintenance.policy.thresholds import LowCardinality
+from maintenance.subjects.indexes.models import Catalog, Column, Index, Table
+from maintenance.subjects.indexes.trees import Tree, rows
+
+MAX_ENTRY_BYTES = 2704
+"""A btree refuses a wider entry, and with it the row (PostgreSQL manual, 67.2)."""
+
+WIDE_BYTES = MAX_ENTRY_BYTES // 4
+"""An average from which on some rows are likely to be refused."""
+
+
+def distinct_values(tree: Tree, catalog: Catalog) -> float | None:
+    """Estimate how many different keys an index has; None where that is not known."""
+    table = catalog.tables[tree.root.table_oid]
+    n_rows = rows(tree, catalog)
+    numbers = [_distinct(_column(table, key.of), n_rows) for key in tree.root.keys]
+    known = [number for number in numbers if number is not None]
+    return prod(known) if len(known) == len(numbers) else None
+
+
+def has_few_values(tree: Tree, catalog: Catalog, limits: LowCardinality) -> bool:
+    """Tell whether an index has so few different keys that reading the table is as quick.
+
+    A partial index is left alone: its predicate chooses the rows, not its keys.
+    """
+    index = tree.root
+    if (
+        index.method not in {"btree", "hash"}
+        or index.is_unique
+        or index.predicate is not None
+        or index.relation in limits.except_
+        or rows(tree, catalog) < limits.min_rows
+    ):
+        return False
+    distinct = distinct_values(tree, catalog)
+    return distinct is not None and distinct <= limits.max_distinct
+
+
+def entry_bytes(index: Index, table: Table) -> int | None:
+    """Return the average width of what an index holds; None where a column's is not known."""
+    width = 0
+    for of in (*(key.of for key in index.keys), *index.included):
+        column = _column(table, of)
+        if column is None or column.width is None:
+            return None
+        width += column.width
+    return width
+
+
+def is_wide(index: Index, table: Table) -> bool:
+    """Tell whether a btree's entries come near to what a page can take."""
+    width = entry_bytes(index, table) if index.method == "btree" and table.columns else None
+    return width is not None and width >= WIDE_BYTES
+
+
+def constant_keys(index: Index, table: Table) -> list[str]:
+    """Name the keys that have one value in the whole index, since its predicate says so."""
+    if index.predicate is None:
+        return []
+    names = [column.name for key in index.keys if (column := _column(table, key.of))]
+    if not any(name in index.predicate for name in names):
+        return []
+    constant = _constants(index.predicate)
+    return [name for name in names if name in constant]
+
+
+def _column(table: Table, of: int | str) -> Column | None:
+    return table.columns.get(of) if isinstance(of, int) else None
+
+
+def _distinct(column: Column | None, n_rows: float) -> float | None:
+    if column is None or column.n_distinct is None or not column.n_distinct:
+        return None
+    return column.n_distinct if column.n_distinct > 0 else -column.n_distinct * n_rows
+
+
+@cache
+def _constants(predicate: str) -> frozenset[str]:
+    """Find the columns that a predicate holds to one value, by its outermost AND."""
+    from pglast import parse_sql  # noqa: PLC0415 - a tenth of a second, needed late or never
+
+    statement: Any = parse_sql(f"SELECT WHERE {predicate}")[0].stmt
+    return frozenset(_held(statement.whereClause(skip_none=True)))
+
+
+def _held(node: Mapping[str, Any]) -> Iterator[str]:
+    kind = node["@"]
+    if kind == "BoolExpr" and node["boolop"]["name"] == "AND_EXPR":
+        for part in node["args"]:
+            yield from _held(part)
+    elif kind == "BoolExpr" and node["boolop"]["name"] == "NOT_EXPR":
+        yield from _name(node["args"][0])
+    elif kind == "ColumnRef":
+        yield from _name(node)
+    elif kind in {"NullTest", "BooleanTest"} and _test(node) in {"IS_NULL", "IS_TRUE", "IS_FALSE"}:
+        yield from _name(node["arg"])
+    elif kind == "A_Expr" and node["kind"]["name"] == "AEXPR_OP":
+        yield from _equal(node)
+
+
+def _test(node: Mapping[str, Any]) -> str:
+    return str((node.get("nulltesttype") or node["booltesttype"])["name"])
+
+
+def _equal(node: Mapping[str, Any]) -> Iterator[str]:
+    operator = node["name"][-1]["sval"]
+    left, right = node.get("lexpr"), node["rexpr"]
+    if operator == "=" and left is not None and _is_constant(right):
+        yield from _name(left)
+
+
+def _is_constant(node: Mapping[str, Any]) -> bool:
+    if node["@"] == "TypeCast":
+        return _is_constant(node["arg"])
+    return bool(node["@"] == "A_Const")
+
+
+def _name(node: Mapping[str, Any]) -> Iterator[str]:
+    if node["@"] == "TypeCast":
+        yield from _name(node["arg"])
+    elif node["@"] == "ColumnRef":
+        yield str(node["fields"][-1]["sval"])

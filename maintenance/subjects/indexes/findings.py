@@ -1,0 +1,186 @@
+"""Verdicts as findings: what is wrong, what it costs, how to end it and how to undo that."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.formatting import PAGE_BYTES, readable_size, readable_span
+from maintenance.names import quote
+from maintenance.policy import Policy
+from maintenance.policy.thresholds import IndexesPolicy
+from maintenance.subjects.indexes.advice import Charge, Verdict
+from maintenance.subjects.indexes.blind_spots import sight_findings
+from maintenance.subjects.indexes.ddl import create_for, drop, restore
+from maintenance.subjects.indexes.definition_checks import (
+    MAX_ENTRY_BYTES,
+    distinct_values,
+    entry_bytes,
+)
+from maintenance.subjects.indexes.models import ForeignKey
+from maintenance.subjects.indexes.observation import Seen
+from maintenance.subjects.indexes.trees import n_writes
+from maintenance.subjects.indexes.usage import Witness
+
+_REINDEX_LEFTOVERS = ("_ccnew", "_ccold")
+
+
+class Reason(NamedTuple):
+    """What a verdict rests on; `code` where one charge has several reasons."""
+
+    text: str
+    value: float | None = None
+    threshold: float | None = None
+    code: str | None = None
+
+
+def reason(verdict: Verdict, limits: IndexesPolicy, seen: Seen) -> Reason:
+    """Say why a verdict was given."""
+    return _REASONS[verdict.charge](verdict, limits, seen)
+
+
+def _invalid(verdict: Verdict, _limits: IndexesPolicy, _seen: Seen) -> Reason:
+    index = verdict.tree.root
+    if index.is_partitioned:
+        text = "invalid: partitions lack their part of it; build and attach those"
+        return Reason(text, code="parts_lacking")
+    if index.relation.name.rstrip("0123456789").endswith(_REINDEX_LEFTOVERS):
+        text = "invalid, left by a REINDEX CONCURRENTLY that did not end; written and never read"
+        return Reason(text, code="reindex_leftover")
+    also = ", and may keep rows apart all the same" if index.is_unique else ""
+    text = f"invalid: its build did not end; written and never read{also}"
+    return Reason(text, code="build_incomplete")
+
+
+def _duplicate(verdict: Verdict, _limits: IndexesPolicy, _seen: Seen) -> Reason:
+    assert verdict.by is not None, "superfluous by another one"
+    return Reason(f"the same as {verdict.by.relation}, which stays")
+
+
+def _redundant(verdict: Verdict, _limits: IndexesPolicy, _seen: Seen) -> Reason:
+    assert verdict.by is not None, "superfluous by another one"
+    return Reason(f"{verdict.by.relation} finds all that it finds, and stays")
+
+
+def _unused(verdict: Verdict, limits: IndexesPolicy, seen: Seen) -> Reason:
+    scans, last = verdict.evidence.scans, verdict.evidence.last_scan_at
+    n_servers = len(seen.witnesses)
+    where = f"all {n_servers} servers" if n_servers > 1 else "the server"
+    when = f", last used on {last:%Y-%m-%d}" if last else ""
+    text = f"{scans} scans in {readable_span(limits.unused.window)} on {where}{when}"
+    if verdict.serves:
+        keys = ", ".join(key.name for key in verdict.serves)
+        text += f"; without it, a delete in the other table of {keys} reads all of this one"
+    return Reason(text, scans, limits.unused.max_scans)
+
+
+def _few_values(verdict: Verdict, limits: IndexesPolicy, seen: Seen) -> Reason:
+    distinct = round(distinct_values(verdict.tree, seen.catalog) or 0)
+    most = limits.low_cardinality.max_distinct
+    return Reason(f"only {distinct} different keys, so it seldom helps", distinct, most)
+
+
+def _predicate_in_key(verdict: Verdict, _limits: IndexesPolicy, _seen: Seen) -> Reason:
+    names = ", ".join(verdict.keys)
+    return Reason(f"its predicate makes {names} constant; leave that out of the keys")
+
+
+def _wide(verdict: Verdict, _limits: IndexesPolicy, seen: Seen) -> Reason:
+    index = verdict.tree.root
+    width = entry_bytes(index, seen.catalog.tables[index.table_oid])
+    text = (
+        f"an entry takes {width} bytes on average, and a row whose entry takes more than"
+        f" {MAX_ENTRY_BYTES} is refused; index a hash or a part of the value"
+    )
+    return Reason(text, width, MAX_ENTRY_BYTES)
+
+
+_REASONS: Mapping[Charge, Callable[[Verdict, IndexesPolicy, Seen], Reason]] = {
+    Charge.INVALID: _invalid,
+    Charge.DUPLICATE: _duplicate,
+    Charge.REDUNDANT: _redundant,
+    Charge.UNUSED: _unused,
+    Charge.LOW_CARDINALITY: _few_values,
+    Charge.PREDICATE_IN_KEY: _predicate_in_key,
+    Charge.WIDE_KEY: _wide,
+}
+
+
+_KINDS: Mapping[Charge, FindingKind] = {
+    Charge.INVALID: FindingKind.INDEX_INVALID,
+    Charge.DUPLICATE: FindingKind.INDEX_DUPLICATE,
+    Charge.REDUNDANT: FindingKind.INDEX_REDUNDANT,
+    Charge.UNUSED: FindingKind.INDEX_UNUSED,
+    Charge.LOW_CARDINALITY: FindingKind.INDEX_LOW_CARDINALITY,
+    Charge.PREDICATE_IN_KEY: FindingKind.INDEX_PREDICATE_IN_KEY,
+    Charge.WIDE_KEY: FindingKind.INDEX_WIDE_KEY,
+}
+_DAY_S = 86_400
+
+
+def findings(policy: Policy, limits: IndexesPolicy, seen: Seen, now: datetime) -> Iterator[Finding]:
+    """Yield what the owner should know, in the order of the catalog."""
+    for verdict in seen.judgement.verdicts:
+        yield _finding(verdict, limits, seen)
+    for key in seen.judgement.unindexed:
+        yield _unindexed(key, limits, seen)
+    yield from sight_findings(policy, limits, seen, now)
+
+
+def _finding(verdict: Verdict, limits: IndexesPolicy, seen: Seen) -> Finding:
+    why = reason(verdict, limits, seen)
+    name = str(verdict.tree.root.relation)
+    data: dict[str, Any] = {**_data(verdict, seen), "reason": why.code}
+    size = readable_size(data["size_bytes"])
+    cost = f"{size}, {data['writes_per_day']:,.0f} entries written a day"
+    keep = verdict.charge in {Charge.PREDICATE_IN_KEY, Charge.WIDE_KEY}
+    advice = "" if keep else f"; to drop it: {data['drop']}"
+    message = f"{name}: {why.text} ({cost}){advice}"
+    kind = _KINDS[verdict.charge]
+    return Finding(kind, Severity.WARN, name, message, why.value, why.threshold, data)
+
+
+def _data(verdict: Verdict, seen: Seen) -> dict[str, Any]:
+    index = verdict.tree.root
+    table = seen.catalog.tables[index.table_oid]
+    last = verdict.evidence.last_scan_at
+    definition = seen.definitions.get(index.oid)
+    return {
+        "table": str(table.relation),
+        "covered_by": str(verdict.by.relation) if verdict.by is not None else None,
+        "size_bytes": verdict.tree.pages * PAGE_BYTES,
+        "writes_per_day": _per_day(n_writes(verdict.tree, seen.catalog), seen.witnesses[0]),
+        "scans": verdict.evidence.scans if verdict.evidence.is_complete else None,
+        "last_used_at": last.isoformat() if last else None,
+        "partitions": len(verdict.tree.leaves) if index.is_partitioned else None,
+        "drop": drop(index, table),
+        "restore": list(restore(index, table, definition)) if definition else None,
+    }
+
+
+def _per_day(count: int, primary: Witness) -> float:
+    """Spread a counter over the days that it has counted; less than one counts as one."""
+    if primary.usage is None:
+        return 0.0
+    counted = primary.usage.taken_at - primary.usage.epoch.began_at
+    return round(count / max(1.0, counted.total_seconds() / _DAY_S), 1)
+
+
+def _unindexed(key: ForeignKey, limits: IndexesPolicy, seen: Seen) -> Finding:
+    table = seen.catalog.tables[key.table_oid]
+    name = f"{table.relation}.{quote(key.name)}"
+    size_bytes = max(0, table.pages) * PAGE_BYTES
+    # A partitioned table has rows, once it is analyzed, and no size of its own.
+    many = limits.low_cardinality.min_rows
+    is_large = size_bytes >= limits.unused.min_size or table.rows >= many
+    columns, create = ", ".join(key.names), create_for(key, table)
+    return Finding(
+        FindingKind.FK_UNINDEXED,
+        Severity.WARN if is_large else Severity.INFO,
+        name,
+        f"{name}: no index begins with ({columns}), so a delete or a new key in {key.referenced}"
+        f" reads all of {table.relation}; to have one: {create}",
+        value=table.rows if table.rows >= 0 else None,
+        threshold=many,
+        data={"table": str(table.relation), "size_bytes": size_bytes, "create": create},
+    )

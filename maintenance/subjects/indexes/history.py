@@ -1,0 +1,98 @@
+"""Looks at the counters that the store remembers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from maintenance.server.session import Connection
+from maintenance.subjects.indexes.usage import Baseline, Epoch, Usage, Witness
+
+RECORD_EVERY = timedelta(hours=1)
+"""A look is not remembered when an older one of the same epoch is younger than this."""
+
+
+def recall(
+    store: Connection, database: str, witnesses: Sequence[Witness], since: datetime
+) -> tuple[Witness, ...]:
+    """Add to each server what the store remembers of it.
+
+    Args:
+        store: a session on it.
+        database: the policy's name.
+        witnesses: as they were heard now.
+        since: the beginning of the window, which a baseline precedes.
+
+    Raises:
+        psycopg.Error: the store failed.
+    """
+    baselines = _baselines(store, database, since)
+    watched = _watched(store, database)
+    return tuple(
+        replace(
+            witness,
+            baseline=baselines.get(witness.name),
+            watched_since=watched.get((witness.name, witness.usage.epoch)),
+        )
+        if witness.usage is not None
+        else witness
+        for witness in witnesses
+    )
+
+
+def remember(store: Connection, database: str, witnesses: Sequence[Witness], now: datetime) -> None:
+    """Keep a look at every server that was heard.
+
+    Raises:
+        psycopg.Error: the store failed.
+    """
+    for witness in witnesses:
+        if witness.usage is not None and witness.usage.is_counting:
+            _remember(store, database, witness.name, witness.usage, now)
+
+
+def _baselines(store: Connection, database: str, since: datetime) -> Mapping[str, Baseline]:
+    rows = store.execute(
+        "SELECT DISTINCT ON (server) server, taken_at, oids, scans, system_identifier, timeline,"
+        " database_reset_at, server_reset_at FROM maintenance.index_usage"
+        " WHERE database = %s AND taken_at <= %s ORDER BY server, taken_at DESC",
+        (database, since),
+        binary=True,
+    )
+    return {
+        server: Baseline(Epoch(*epoch), taken_at, dict(zip(oids, scans, strict=True)))
+        for server, taken_at, oids, scans, *epoch in rows
+    }
+
+
+def _watched(store: Connection, database: str) -> Mapping[tuple[str, Epoch], datetime]:
+    rows = store.execute(
+        "SELECT server, pg_catalog.min(taken_at), system_identifier, timeline, database_reset_at,"
+        " server_reset_at FROM maintenance.index_usage WHERE database = %s"
+        " GROUP BY server, system_identifier, timeline, database_reset_at, server_reset_at",
+        (database,),
+    )
+    return {(server, Epoch(*epoch)): first_at for server, first_at, *epoch in rows}
+
+
+def _remember(store: Connection, database: str, server: str, usage: Usage, now: datetime) -> None:
+    store.execute(
+        "INSERT INTO maintenance.index_usage (taken_at, database, server, system_identifier,"
+        " timeline, database_reset_at, server_reset_at, oids, scans)"
+        " SELECT %(now)s, %(database)s, %(server)s, %(system_identifier)s, %(timeline)s,"
+        " %(database_reset_at)s, %(server_reset_at)s, %(oids)s::oid[], %(scans)s::int8[]"
+        " WHERE NOT EXISTS (SELECT FROM maintenance.index_usage u"
+        " WHERE u.database = %(database)s AND u.server = %(server)s"
+        " AND u.taken_at > %(after)s AND u.taken_at <= %(now)s"
+        " AND (u.system_identifier, u.timeline, u.database_reset_at, u.server_reset_at)"
+        " IS NOT DISTINCT FROM (%(system_identifier)s::int8, %(timeline)s::int4,"
+        " %(database_reset_at)s::timestamptz, %(server_reset_at)s::timestamptz))",
+        {
+            "now": now,
+            "after": now - RECORD_EVERY,
+            "database": database,
+            "server": server,
+            **usage.epoch._asdict(),
+            "oids": list(usage.counts),
+            "scans": [count.scans for count in usage.counts.values()],
+        },
+    )

@@ -1,0 +1,181 @@
+"""Reading all indexes of a database in a few set-based queries."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+
+from maintenance.names import QualifiedName
+from maintenance.server.session import Connection, brief, fetch
+from maintenance.subjects.indexes.ddl import Definition as Words
+from maintenance.subjects.indexes.models import (
+    Catalog,
+    Column,
+    Definition,
+    ForeignKey,
+    Index,
+    Key,
+    Table,
+)
+
+DOING = "observing the indexes"
+
+PAUSES_S = (0.15, 0.3, 0.6)
+"""After a look that met somebody's ACCESS EXCLUSIVE lock, so long until the next one."""
+
+
+def read_catalog(
+    connection: Connection,
+    *,
+    time_cap: timedelta,
+    min_rows: int,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Catalog:
+    """Look at all indexes of the owner's; what stays locked is named in `blind`.
+
+    Args:
+        connection: a session on the primary.
+        time_cap: for each query.
+        min_rows: columns of smaller tables come without statistics.
+        sleep: waits so many seconds.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: a lock came between at every look.
+        MaintenanceError: the server refused a query, or a query outlasted the cap.
+    """
+    for pause in PAUSES_S:
+        with suppress(psycopg.errors.LockNotAvailable):
+            catalog = _look(connection, time_cap, min_rows)
+            if not catalog.blind:
+                return catalog
+        sleep(pause)
+    return _look(connection, time_cap, min_rows)
+
+
+def read_definitions(
+    connection: Connection, oids: Collection[int], time_cap: timedelta
+) -> dict[int, Words]:
+    """Ask for the DDL of some indexes; those that went or were locked meanwhile have none.
+
+    Raises:
+        MaintenanceError: the server refused the query, or it outlasted the cap.
+    """
+    rows: list[Any] = []
+    try:
+        with brief(connection, time_cap, DOING):
+            rows = fetch(connection, "indexes", "list_definitions", {"oids": list(oids)})
+    except psycopg.errors.LockNotAvailable:
+        for oid in oids:
+            with suppress(psycopg.errors.LockNotAvailable), brief(connection, time_cap, DOING):
+                rows += fetch(connection, "indexes", "list_definitions", {"oids": [oid]})
+    return {row.oid: Words(row.definition, row.constraint_definition) for row in rows if row[1]}
+
+
+def _look(connection: Connection, time_cap: timedelta, min_rows: int) -> Catalog:
+    with brief(connection, time_cap, DOING):
+        tables = {
+            row.oid: _table(row) for row in fetch(connection, "indexes", "list_indexed_tables")
+        }
+        rows = fetch(connection, "indexes", "list_indexes")
+        keys = fetch(connection, "indexes", "list_foreign_keys")
+        # A table made between two of the queries is left to the next look.
+        indexes = [(row.is_readable, _index(row)) for row in rows if row.table_oid in tables]
+        columns = _columns(connection, tables, [index for _, index in indexes], min_rows)
+    blind: dict[QualifiedName, list[QualifiedName]] = defaultdict(list)
+    for is_read, index in indexes:
+        if not is_read:
+            blind[tables[index.table_oid].relation].append(index.relation)
+    return Catalog(
+        indexes=tuple(index for is_read, index in indexes if is_read),
+        tables=tables | {oid: replace(tables[oid], columns=columns[oid]) for oid in columns},
+        foreign_keys=tuple(_foreign_key(row) for row in keys),
+        blind={relation: blind[relation] for relation in sorted(blind)},
+    )
+
+
+def _table(row: Any) -> Table:
+    name = QualifiedName(row.schema, row.name)
+    return Table(
+        row.oid,
+        name,
+        row.kind,
+        row.pages,
+        row.rows,
+        row.n_writes,
+        # gone between two of the queries' looks at it: then it is nobody's
+        is_readable=row.is_readable is not False,
+        is_secured=bool(row.is_secured),
+    )
+
+
+def _foreign_key(row: Any) -> ForeignKey:
+    referenced = QualifiedName(row.referenced_schema, row.referenced_name)
+    return ForeignKey(row.name, row.table_oid, tuple(row.columns), tuple(row.names), referenced)
+
+
+def _index(row: Any) -> Index:
+    expressions = iter(row.expressions or ())
+    held: list[Definition] = [number or next(expressions, "") for number in row.columns]
+    n = row.n_keys
+    return Index(
+        oid=row.oid,
+        relation=QualifiedName(row.schema, row.name),
+        table_oid=row.table_oid,
+        method=row.method,
+        keys=tuple(map(Key, held[:n], row.opclasses, row.collations, row.directions)),
+        included=frozenset(held[n:]),
+        predicate=row.predicate,
+        parent=row.parent,
+        is_partitioned=row.is_partitioned,
+        is_unique=row.is_unique,
+        is_primary=row.is_primary,
+        is_exclusion=row.is_exclusion,
+        is_immediate=row.is_immediate,
+        nulls_not_distinct=row.nulls_not_distinct,
+        is_clustered=row.is_clustered,
+        is_replica_identity=row.is_replica_identity,
+        is_referenced=row.is_referenced,
+        is_valid=row.is_valid,
+        is_building=row.is_building,
+        pages=row.pages,
+        parameters=row.parameters,
+        tablespace=row.tablespace,
+        constraint=row.constraint_name,
+    )
+
+
+def _columns(
+    connection: Connection, tables: Mapping[int, Table], indexes: Iterable[Index], min_rows: int
+) -> dict[int, dict[int, Column]]:
+    """Read the columns that are judged: of large tables with statistics, and of partial indexes."""
+    large = {oid for oid, table in tables.items() if table.rows >= min_rows}
+    wanted = {
+        (index.table_oid, of)
+        for index in indexes
+        if index.table_oid in large or index.predicate is not None
+        for of in index.holds
+        if isinstance(of, int)
+    }
+    columns: dict[int, dict[int, Column]] = defaultdict(dict)
+    if not wanted:
+        return columns
+    names = sorted({tables[oid].relation.name for oid in large})
+    known = {
+        (row.schema, row.table_name, row.column_name, row.inherited): row
+        for row in fetch(connection, "indexes", "list_column_statistics", {"names": names})
+    }
+    oids, numbers = zip(*wanted, strict=True)
+    pairs = {"tables": list(oids), "numbers": list(numbers)}
+    for row in fetch(connection, "indexes", "list_columns", pairs):
+        table = tables[row.table_oid]
+        schema, name = table.relation
+        seen = known.get((schema, name, row.name, table.kind == "p"))
+        columns[row.table_oid][row.number] = (
+            Column(row.name, seen.width, seen.n_distinct) if seen else Column(row.name)
+        )
+    return columns

@@ -1,0 +1,104 @@
+"""Which index another one makes superfluous, by every property that decides what it can do."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from maintenance.subjects.indexes.models import Catalog, Index
+
+
+@dataclass(frozen=True, slots=True)
+class Redundancy:
+    """An index that may go, and the one that stays for it.
+
+    Attributes:
+        is_duplicate: they hold the same, in the same order.
+    """
+
+    index: Index
+    by: Index
+    is_duplicate: bool
+
+
+def redundancies(catalog: Catalog) -> Iterator[Redundancy]:
+    """Yield one for every superfluous index; what it names as the other is kept."""
+    tables: dict[int, list[Index]] = defaultdict(list)
+    for index in catalog.indexes:
+        tables[index.table_oid].append(index)
+    for indexes in tables.values():
+        if len(indexes) > 1:
+            for alike in _alike(indexes):
+                yield from _among(alike)
+
+
+def covers(a: Index, b: Index) -> bool:
+    """Tell whether B of the same table may go because A does all that it does.
+
+    Where each could go for the other, `rank` decides. Reversed directions are not equal ones,
+    though a backward scan finds the same: the order was somebody's choice, and costs nothing.
+    """
+    return could_replace(a, b) and not (could_replace(b, a) and rank(b) > rank(a))
+
+
+def could_replace(a: Index, b: Index) -> bool:
+    """Tell whether A does all that B of the same table does."""
+    return (
+        a.oid != b.oid
+        and a.is_valid
+        and b.is_valid
+        and b.parent is None
+        and not b.is_pinned
+        and _finds_as_much(a, b)
+        and _promises_as_much(a, b)
+    )
+
+
+def rank(index: Index) -> tuple[bool, bool, int, int]:
+    """Order indexes that could replace each other; the greatest stays."""
+    return index.constraint is not None, index.is_unique, len(index.included), -index.oid
+
+
+def _alike(indexes: Iterable[Index]) -> Iterator[list[Index]]:
+    groups: dict[Hashable, list[Index]] = defaultdict(list)
+    for index in indexes:
+        groups[_kind(index), index.keys[0]].append(index)
+    return (group for group in groups.values() if len(group) > 1)
+
+
+def _among(indexes: Sequence[Index]) -> Iterator[Redundancy]:
+    found = {b.oid: [a for a in indexes if covers(a, b)] for b in indexes}
+    for b in indexes:
+        keepers = [a for a in found[b.oid] if not found[a.oid]]
+        if keepers:
+            by = max(keepers, key=lambda a: (_is_same(a, b), -len(a.keys), rank(a)))
+            yield Redundancy(b, by, _is_same(by, b))
+
+
+def _kind(index: Index) -> tuple[str, str | None, str | None]:
+    return index.method, index.predicate, index.parameters
+
+
+def _finds_as_much(a: Index, b: Index) -> bool:
+    n = len(b.keys)
+    return (
+        _kind(a) == _kind(b)
+        and a.keys[:n] == b.keys
+        and (n == len(a.keys) or a.method == "btree")
+        and (not b.included or b.included <= a.holds)
+    )
+
+
+def _promises_as_much(a: Index, b: Index) -> bool:
+    """Only an equal one can keep rows apart in B's place, and in the same way."""
+    if not b.is_unique and b.constraint is None:
+        return True
+    return (
+        len(a.keys) == len(b.keys)
+        and a.is_unique
+        and (a.constraint is not None or b.constraint is None)
+        and (a.nulls_not_distinct, a.is_immediate) == (b.nulls_not_distinct, b.is_immediate)
+    )
+
+
+def _is_same(a: Index, b: Index) -> bool:
+    return a.keys == b.keys and a.included == b.included

@@ -1,0 +1,76 @@
+"""Materialized views: always there, always fresh, refreshed only when something changed."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import ClassVar
+
+from maintenance.engine.action_context import Executor
+from maintenance.engine.actions import ActionKind
+from maintenance.engine.findings import FindingKind
+from maintenance.engine.observe_context import Look
+from maintenance.engine.plan import Plan
+from maintenance.engine.scope import Request
+from maintenance.engine.subject import Subject
+from maintenance.names import QualifiedName
+from maintenance.policy import Policy
+from maintenance.subjects.matviews import observe as observing
+from maintenance.subjects.matviews import plan as planner
+from maintenance.subjects.matviews.apply import create, explained, refresh
+from maintenance.subjects.matviews.history import record
+from maintenance.subjects.matviews.models import Seen
+from maintenance.subjects.matviews.rebuild import rebuild
+from maintenance.subjects.matviews.unique_index import index
+
+
+class Matviews(Subject[Seen]):
+    """The subject `matviews`."""
+
+    name = "matviews"
+    executors: ClassVar[Mapping[ActionKind, Executor]] = {
+        ActionKind.CREATE_MATVIEW: explained(create),
+        ActionKind.REFRESH_MATVIEW: explained(refresh),
+        ActionKind.INDEX_MATVIEW: explained(index),
+        ActionKind.REBUILD_MATVIEW: explained(rebuild),
+    }
+    finding_kinds = frozenset(
+        {
+            FindingKind.MATVIEW_STALE,
+            FindingKind.MATVIEW_UNPOPULATED,
+            FindingKind.MATVIEW_MISSING,
+            FindingKind.MATVIEW_NO_UNIQUE_INDEX,
+            FindingKind.MATVIEW_DEFINITION_DRIFT,
+            FindingKind.MATVIEW_NULL_KEY_CHURN,
+            FindingKind.MATVIEW_CYCLE,
+            FindingKind.PRIVILEGE_MISSING,
+            FindingKind.MONITOR_BLIND,
+            FindingKind.LOCK_NOT_ACQUIRED,
+            FindingKind.CLOCK_SKEW,
+        }
+    )
+
+    def concerns(self, policy: Policy) -> bool:
+        """Whether the policy names materialized views."""
+        return bool(policy.matviews)
+
+    def relations(self, policy: Policy) -> Collection[QualifiedName]:
+        """The views of the policy, for names that come near those which do not exist."""
+        return [section.name for section in policy.matviews]
+
+    def width(self, policy: Policy) -> int:
+        """As many as the policy has refreshed side by side."""
+        return policy.parallel.matviews
+
+    def observe(self, look: Look) -> Seen:
+        """Read what the views are, what they read, and what is on record of them."""
+        return observing.observe(look)
+
+    def record(self, look: Look, seen: Seen) -> None:
+        """Keep what was proven, and what the files were found to mean."""
+        record(look, seen)
+
+    def plan(self, policy: Policy, seen: Seen, now: datetime, request: Request) -> Plan:
+        """Make what is missing, refresh what is not proven unchanged."""
+        return planner.plan(policy, seen, now, request)
+
+
+MATVIEWS = Matviews()

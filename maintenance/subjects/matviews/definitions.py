@@ -1,0 +1,113 @@
+"""What a view's file means to the server, compared with what the view is.
+
+Both texts are the server's own: it resolves names, stars and casts as it does for the view. For
+that the query becomes a temporary view in a transaction that is rolled back. What came of it is
+remembered in the store, so that it is asked again only when file or view have changed.
+"""
+
+import difflib
+import hashlib
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import psycopg
+
+from maintenance.errors import MaintenanceError
+from maintenance.policy import Policy
+from maintenance.server.session import Connection, explain, milliseconds, owner_path, run_sql
+from maintenance.subjects.matviews.models import Definition
+
+_PROBE = "pg_temp.maintenance_definition"
+
+
+class RefusedQueryError(MaintenanceError):
+    """The server does not take a query for what it says."""
+
+
+def identity_of(query: str, search_path: str, oid: int, shape: str) -> str:
+    """Return what stays the same as long as neither the file nor what it names has changed."""
+    content = "\0".join((query, search_path, str(oid), shape))
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+@contextmanager
+def as_temporary_view(connection: Connection, policy: Policy, query: str) -> Generator[int]:
+    """Give a query to the server for the length of a block, and yield the OID it has there.
+
+    Args:
+        connection: an autocommit session; nothing of the block is kept.
+        policy: whose limits and search_path hold.
+        query: one SELECT.
+
+    Raises:
+        RefusedQueryError: the server does not take the query.
+        MaintenanceError: it can't be asked now.
+    """
+    cap = milliseconds(policy.observe.time_cap)
+    try:
+        run_sql(
+            connection,
+            f"BEGIN; SET LOCAL lock_timeout = '50ms'; SET LOCAL statement_timeout = {cap};"
+            f" SET LOCAL search_path = {owner_path(policy.database.search_path)};"
+            f" CREATE VIEW {_PROBE} AS {query}\n; SET LOCAL search_path = ''",
+        )
+        row = connection.execute(
+            f"SELECT '{_PROBE}'::pg_catalog.regclass::pg_catalog.oid".encode()
+        ).fetchone()
+        assert row is not None, "SELECT without FROM returns one row"
+        yield int(row[0])
+    except psycopg.Error as exc:
+        error = explain(exc, "its definition")
+        if _is_the_querys_fault(exc):
+            raise RefusedQueryError(str(error), hint=error.hint) from exc
+        raise error from exc
+    finally:
+        if not connection.closed and not connection.broken:
+            run_sql(connection, "ROLLBACK")
+
+
+def compare(
+    connection: Connection, policy: Policy, query: str, view: int | None, identity: str
+) -> Definition:
+    """Ask the server what a query means, and whether a view is defined so.
+
+    Args:
+        connection: an autocommit session.
+        policy: whose limits and search_path hold.
+        query: of the view's file.
+        view: the view's OID; None where it does not exist.
+        identity: of both, see `identity_of`.
+
+    Raises:
+        MaintenanceError: the server can't be asked now; nothing is known.
+    """
+    try:
+        with as_temporary_view(connection, policy, query) as probe:
+            differs = _difference(connection, view, probe) if view is not None else None
+        return Definition(differs=differs, identity=identity)
+    except RefusedQueryError as exc:
+        return Definition(refused=f"{exc} ({exc.hint})" if exc.hint else str(exc))
+
+
+def _difference(connection: Connection, view: int, probe: int) -> str | None:
+    row = connection.execute(
+        "SELECT pg_catalog.pg_get_viewdef(%s::pg_catalog.oid),"
+        " pg_catalog.pg_get_viewdef(%s::pg_catalog.oid)",
+        [view, probe],
+    ).fetchone()
+    assert row is not None, "SELECT without FROM returns one row"
+    found, wanted = row
+    if found == wanted:
+        return None
+    lines = difflib.unified_diff(
+        found.splitlines(), wanted.splitlines(), "database", "file", lineterm="", n=0
+    )
+    return "\n".join(lines)
+
+
+def _is_the_querys_fault(exc: psycopg.Error) -> bool:
+    """Whether a statement was refused for what it says: SQLSTATE classes 42, 22 and 0A."""
+    state = exc.sqlstate or ""
+    return state[:2] in ("42", "22", "0A") and not isinstance(
+        exc, psycopg.errors.InsufficientPrivilege
+    )

@@ -1,0 +1,253 @@
+"""What the owner should know of views: old, empty, missing, drifted, or costly to refresh."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.names import QualifiedName, quote
+from maintenance.policy import MatviewPolicy, Policy
+from maintenance.server.grants import right_to_act
+from maintenance.subjects.matviews.ddl import grant_statements, is_unindexed, owner_statements
+from maintenance.subjects.matviews.dependencies import in_circles, reads_of
+from maintenance.subjects.matviews.freshness import judge_all, moments_of
+from maintenance.subjects.matviews.models import Matview, Seen
+
+
+def findings(policy: Policy, seen: Seen, now: datetime) -> list[Finding]:
+    """Return what stands, view by view in the order of the policy."""
+    circular = in_circles(reads_of(policy, seen))
+    moments = moments_of(policy, seen, judge_all(policy, seen))
+    found: list[Finding] = []
+    for section in policy.matviews:
+        if section.name in circular:
+            found.append(_circle(section.name, circular))
+        view = seen.views.get(section.name)
+        if view is None or view.kind != "m":
+            found.append(_missing(section, view, seen))
+            continue
+        found += _of_view(section, view, seen, now, moments[section.name])
+    return found
+
+
+def _of_view(
+    section: MatviewPolicy, view: Matview, seen: Seen, now: datetime, right: datetime | None
+) -> Iterator[Finding]:
+    if not view.is_populated:
+        yield _finding(
+            FindingKind.MATVIEW_UNPOPULATED,
+            Severity.ERROR,
+            view.name,
+            f"was never filled: every query on it fails; {_outlook(view)}",
+            data=_last_error(view),
+        )
+    else:
+        yield from _stale(section, view, now, right)
+    if not view.may_refresh:
+        membership = right_to_act(
+            view.owner, seen.role, seen.superusers, f"MATERIALIZED VIEW {view.name}"
+        )
+        maintain = f"GRANT MAINTAIN ON {view.name} TO {quote(seen.role)}"
+        yield _finding(
+            FindingKind.PRIVILEGE_MISSING,
+            Severity.ERROR,
+            view.name,
+            f"belongs to {view.owner}, and {seen.role} may not refresh it: {membership}; from"
+            f" PostgreSQL 17 on {maintain} suffices",
+            data={"grants": [membership], "suffices_from_17": maintain},
+        )
+    elif not view.lends:
+        grant = f"GRANT TEMPORARY ON DATABASE {quote(seen.database)} TO {quote(view.owner)}"
+        yield _finding(
+            FindingKind.PRIVILEGE_MISSING,
+            Severity.ERROR,
+            view.name,
+            f"can't be refreshed concurrently, because its owner {view.owner} may make no temporary"
+            f" table: {grant}",
+            data={"grants": [grant]},
+        )
+    yield from _index(section, view)
+    yield from _drift(section, view, seen)
+
+
+def _outlook(view: Matview) -> str:
+    if view.failure is not None:
+        return f"the last try to fill it failed: {view.failure.error}"
+    return "the next run fills it" if view.may_refresh else "this role may not fill it"
+
+
+def _stale(
+    section: MatviewPolicy, view: Matview, now: datetime, right: datetime | None
+) -> Iterator[Finding]:
+    limit = section.max_age
+    if right is None:
+        yield _finding(
+            FindingKind.MATVIEW_STALE,
+            Severity.WARN,
+            view.name,
+            "how old its content is, is not known: no refresh of it is on record",
+            None,
+            limit.total_seconds(),
+            _last_error(view),
+        )
+    elif (age := now - right) > limit:
+        yield _finding(
+            FindingKind.MATVIEW_STALE,
+            Severity.ERROR if age > 2 * limit else Severity.WARN,
+            view.name,
+            f"shows everything up to {right:%Y-%m-%d %H:%M} UTC, {_span(age)} ago;"
+            f" wanted at most {_span(limit)}{_why(view)}",
+            round(age.total_seconds()),
+            limit.total_seconds(),
+            {"right_until": right.isoformat(), **_last_error(view)},
+        )
+
+
+def _last_error(view: Matview) -> dict[str, object]:
+    return {"last_error": view.failure.error} if view.failure is not None else {}
+
+
+def _why(view: Matview) -> str:
+    return f"; its last refresh failed: {view.failure.error}" if view.failure is not None else ""
+
+
+def _index(section: MatviewPolicy, view: Matview) -> Iterator[Finding]:
+    if is_unindexed(section, view) and view.obstacle is not None:
+        yield _finding(
+            FindingKind.MATVIEW_NO_UNIQUE_INDEX,
+            Severity.ERROR,
+            view.name,
+            f"has no unique index on ({', '.join(section.unique_index)}): {view.obstacle.text}",
+            view.obstacle.n_duplicates,
+            None if view.obstacle.n_duplicates is None else 0,
+            dict(view.obstacle.data),
+        )
+    elif is_unindexed(section, view):
+        fate = "the next run makes it" if view.is_owner else f"only {view.owner} can make it"
+        yield _finding(
+            FindingKind.MATVIEW_NO_UNIQUE_INDEX,
+            Severity.WARN,
+            view.name,
+            f"has no usable unique index on ({', '.join(section.unique_index)}); {fate}",
+        )
+    elif not view.unique_keys:
+        yield _finding(
+            FindingKind.MATVIEW_NO_UNIQUE_INDEX,
+            Severity.WARN,
+            view.name,
+            "has no usable unique index, so that readers wait for each refresh;"
+            " declare its key as unique_index (plain columns, no WHERE)",
+        )
+    last = view.baseline
+    if last is not None and last.n_null_keys:
+        yield _finding(
+            FindingKind.MATVIEW_NULL_KEY_CHURN,
+            Severity.WARN,
+            view.name,
+            f"{last.n_null_keys} rows have a NULL in the unique key; each concurrent refresh"
+            " deletes and inserts them anew: coalesce it in the definition",
+            last.n_null_keys,
+            0,
+        )
+
+
+def _drift(section: MatviewPolicy, view: Matview, seen: Seen) -> Iterator[Finding]:
+    definition = seen.definitions.get(section.name)
+    if definition is not None and definition.refused:
+        yield _finding(
+            FindingKind.MATVIEW_DEFINITION_DRIFT,
+            Severity.ERROR,
+            view.name,
+            f"the server refuses its file: {definition.refused}",
+        )
+        return
+    texts: list[str] = []
+    data: dict[str, object] = {}
+    if definition is not None and definition.differs:
+        texts.append(
+            "is defined otherwise than its file says; replace it by:"
+            f" maintenance rebuild --matview {view.name}"
+        )
+        data["difference"] = definition.differs
+    for text, statements in _rights(view, seen):
+        texts.append(f"{text}: {'; '.join(statements)}")
+        data["sql"] = list(statements)
+    if texts:
+        yield _finding(
+            FindingKind.MATVIEW_DEFINITION_DRIFT,
+            Severity.WARN,
+            view.name,
+            "; ".join(texts),
+            data=data,
+        )
+
+
+def _rights(view: Matview, seen: Seen) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Say what a view lacks of the owner and the rights that it is to have."""
+    wanted = seen.ownership.get(view.name)
+    if wanted is None:
+        return
+    if wanted.owner is not None and wanted.owner != view.owner:
+        ours = view.owner == seen.role
+        risk = ", so that each refresh runs its query with this software's rights" if ours else ""
+        yield (
+            f"belongs to {view.owner} and not to {wanted.owner}{risk}",
+            owner_statements(view.name, wanted),
+        )
+    elif wanted.lacking:
+        roles = ", ".join(role or "public" for role, _ in wanted.lacking)
+        yield f"can't be read by {roles}", grant_statements(view.name, wanted.lacking)
+
+
+def _missing(section: MatviewPolicy, view: Matview | None, seen: Seen) -> Finding:
+    definition = seen.definitions.get(section.name)
+    ownership = seen.ownership.get(section.name)
+    severity = Severity.ERROR
+    error: str | None = None
+    if view is not None:
+        reason = "name_taken"
+        text = "is no materialized view, but something else bears its name"
+    elif definition is not None and definition.refused:
+        reason, error = "query_refused", definition.refused
+        text = f"does not exist, and the server refuses its file: {error}"
+    elif definition is not None and ownership is not None and ownership.refused is not None:
+        reason, error = "not_creatable", ownership.refused.removeprefix(f"{section.name}: ")
+        text = f"does not exist, and can't be created: {error}"
+    elif definition is not None:
+        severity, reason = Severity.WARN, "not_created_yet"
+        text = "does not exist; the next run creates it from its file"
+    else:
+        reason = "undeclared"
+        near = seen.near.get(section.name, ())
+        guess = f"; did you mean {', '.join(near)}?" if near else ""
+        text = f"does not exist, and no definition of it is declared{guess}"
+    data: dict[str, object] = {"reason": reason, "error": error}
+    return _finding(FindingKind.MATVIEW_MISSING, severity, section.name, text, data=data)
+
+
+def _circle(name: QualifiedName, circular: frozenset[QualifiedName]) -> Finding:
+    return _finding(
+        FindingKind.MATVIEW_CYCLE,
+        Severity.ERROR,
+        name,
+        "is not refreshed: it reads itself by way of"
+        f" {', '.join(sorted(str(each) for each in circular if each != name)) or 'itself'};"
+        " correct depends_on or the definitions",
+    )
+
+
+def _finding(
+    kind: FindingKind,
+    severity: Severity,
+    name: QualifiedName,
+    text: str,
+    value: float | None = None,
+    threshold: float | None = None,
+    data: dict[str, object] | None = None,
+) -> Finding:
+    return Finding(kind, severity, str(name), f"{name}: {text}", value, threshold, data or {})
+
+
+def _span(span: timedelta) -> str:
+    minutes = round(span.total_seconds() / 60)
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if hours else f"{rest} min"

@@ -1,0 +1,209 @@
+"""When a refresh is not needed, and from when on that is proven.
+
+A baseline was read before the last refresh; its commits are all in the view. If nothing that
+writes count in has moved since, no commit that has been counted came after it. What has not been
+counted yet is younger than the moment that a proof names.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import cast
+
+from maintenance.names import QualifiedName
+from maintenance.policy import Policy
+from maintenance.store.refresh import Refresh
+from maintenance.subjects.matviews.dependencies import reads_of
+from maintenance.subjects.matviews.models import (
+    FLUSH_LAG,
+    Counters,
+    Fingerprint,
+    Matview,
+    Moment,
+    Seen,
+    Session,
+)
+
+AFTER_ANOTHER = "a view that it reads is refreshed before"
+"""Why a view is planned though nothing that it reads has changed yet."""
+
+_COUNTS_WHILE_IDLE = 150000
+"""Before 15 a session that idles delivers nothing until it works again or ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a view must be refreshed.
+
+    Attributes:
+        reason: why; or, where it need not be, why not.
+        as_of: up to when the view is proven right; None where it must be refreshed.
+    """
+
+    reason: str
+    as_of: datetime | None = None
+
+
+def judge(view: Matview, seen: Seen) -> Verdict:
+    """Say whether a view may be left as it is, as far as its own sources go."""
+    obstacle = next(_obstacles(view, seen), None)
+    if obstacle is not None:
+        return Verdict(obstacle)
+    assert view.baseline is not None, "no baseline is an obstacle"
+    assert view.baseline.as_of is not None, "a refresh that succeeded has its moment"
+    as_of = max(view.baseline.as_of, proven_until(seen.moment, view.baseline.started_at))
+    return Verdict("nothing that it reads has changed", as_of)
+
+
+def proof_in_words(verdict: Verdict) -> str:
+    """Say what is proven, and as of when."""
+    return f"{verdict.reason} as of {verdict.as_of:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _obstacles(view: Matview, seen: Seen) -> Iterator[str]:
+    base, now = view.baseline, view.fingerprint
+    if not view.is_populated:
+        yield "it has never been filled"
+    if base is None or base.fingerprint is None or now is None:
+        yield "no refresh of it is on record"
+        return
+    if now.unprovable:
+        yield f"whether it changed can't be proven: {now.unprovable[0]}"
+    yield from changes(base.fingerprint, now, seen.labels)
+    if base.state != view.state:
+        yield "somebody else has refreshed or rewritten it"
+    yield from _unseen_writers(base, seen.moment)
+
+
+def changes(
+    base: Mapping[str, object], now: Fingerprint, labels: Mapping[str, str]
+) -> Iterator[str]:
+    """Say what differs between the fingerprint of a refresh and the one of now."""
+    found = now.as_json()
+    if base.get("epoch") != found["epoch"]:
+        yield "the server or its statistics began anew since the last refresh"
+    if base.get("settings") != found["settings"]:
+        yield _configured(base.get("settings"), now.settings)
+    if base.get("shape") != found["shape"]:
+        yield "definitions, columns, types or partitions on the way have changed"
+    if base.get("upstream") != found["upstream"]:
+        yield "a view that it reads has changed"
+    before = base.get("leaves")
+    if before != found["leaves"]:
+        yield _moved(cast("dict[str, list[int]]", before or {}), now.leaves, labels)
+
+
+def _configured(before: object, now: Mapping[str, str]) -> str:
+    """Name the settings that have changed."""
+    if not isinstance(before, dict):
+        return "the settings of its last refresh are not on record"
+    old = cast("dict[str, str]", before)
+    names = sorted(name for name in old.keys() | now.keys() if old.get(name) != now.get(name))
+    return f"settings have changed: {', '.join(names)}"
+
+
+def _moved(
+    before: Mapping[str, list[int]], now: Mapping[str, Counters], labels: Mapping[str, str]
+) -> str:
+    """Name one relation that has changed, and how many others."""
+    others = [
+        oid for oid in before.keys() | now.keys() if before.get(oid) != list(now.get(oid, ()))
+    ]
+    oid = min(others)
+    name = labels.get(oid, "a relation that is gone")
+    old, new = before.get(oid), now.get(oid)
+    if old is None or new is None or old[0] != new[0]:
+        what = f"{name} was added, removed, truncated or rewritten"
+    else:
+        rows = [after - prior for prior, after in zip(old[1:], new[1:], strict=True)]
+        what = "{}: {:+d} inserted, {:+d} updated, {:+d} deleted".format(name, *rows)
+    return what if len(others) == 1 else f"{what}; {len(others) - 1} other relations changed"
+
+
+def _unseen_writers(base: Refresh, moment: Moment) -> Iterator[str]:
+    hidden = next((each for each in moment.sessions if not each.is_visible), None)
+    if hidden is not None:
+        yield (
+            f"what the session with pid {hidden.pid} does can't be seen:"
+            " GRANT pg_read_all_stats to the role of this software"
+        )
+    if moment.server_version >= _COUNTS_WHILE_IDLE:
+        return
+    since = base.started_at - FLUSH_LAG
+    used = [s.pid for s in moment.sessions if s.changed_at is None or s.changed_at >= since]
+    if used:
+        yield f"the session with pid {used[0]} may hold changes that are not counted yet"
+
+
+def _streams_since(session: Session, moment: datetime) -> bool:
+    return session.open_since is not None and session.open_since <= moment
+
+
+def proven_until(moment: Moment, since: datetime | None = None) -> datetime:
+    """Return the moment up to which every commit must be in the counters.
+
+    Args:
+        moment: when counters were read, and what other sessions did then.
+        since: the start of the refresh; what was committed before is in the view.
+
+    A session that has been idle for longer than it may keep its counts has delivered them. Any
+    other may hold those of commits shortly before it began what it does now: between two
+    statements it delivers only if the last time is a second ago.
+    """
+    keeping = [moment.read_at]
+    for session in moment.sessions:
+        if session.is_streaming and since is not None and _streams_since(session, since):
+            continue
+        busy_since = session.open_since or session.changed_at
+        if busy_since is None:
+            busy_since = moment.read_at
+        is_idle = session.open_since is None
+        if not is_idle or moment.read_at - busy_since <= FLUSH_LAG:
+            keeping.append(busy_since - FLUSH_LAG)
+    if moment.server_version < _COUNTS_WHILE_IDLE:
+        keeping.append(moment.read_at - FLUSH_LAG)
+    return min(keeping)
+
+
+def judge_all(policy: Policy, seen: Seen) -> dict[QualifiedName, Verdict]:
+    """Judge each view; a proof reaches no further than those of the views that it reads."""
+    verdicts = {name: judge(view, seen) for name, view in seen.views.items()}
+    moments = moments_of(policy, seen, verdicts)
+    return {
+        name: replace(verdict, as_of=moments[name]) if verdict.as_of is not None else verdict
+        for name, verdict in verdicts.items()
+    }
+
+
+def moments_of(
+    policy: Policy, seen: Seen, verdicts: Mapping[QualifiedName, Verdict]
+) -> dict[QualifiedName, datetime | None]:
+    """Return up to when each view shows everything; None where that is not known."""
+    reads = reads_of(policy, seen)
+    own = {name: _own(view, verdicts[name]) for name, view in seen.views.items()}
+    return {name: _least(name, reads, own) for name in seen.views}
+
+
+def _own(view: Matview, verdict: Verdict) -> datetime | None:
+    if verdict.as_of is not None or view.baseline is None:
+        return verdict.as_of
+    return view.baseline.right_until
+
+
+def _least(
+    name: QualifiedName,
+    reads: Mapping[QualifiedName, frozenset[QualifiedName]],
+    own: Mapping[QualifiedName, datetime | None],
+) -> datetime | None:
+    """Return the least moment of a view and of everything behind it, as far as it is known."""
+    moments: list[datetime] = []
+    waiting, done = [name], set[QualifiedName]()
+    while waiting:
+        current = waiting.pop()
+        if current in done:
+            continue
+        done.add(current)
+        waiting += reads.get(current, ())
+        if (moment := own.get(current)) is not None:
+            moments.append(moment)
+    return min(moments) if own.get(name) is not None else None

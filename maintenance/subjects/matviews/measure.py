@@ -1,0 +1,67 @@
+"""What is measured around a refresh: time, rows, keys, temporary files."""
+
+from datetime import datetime
+
+import psycopg
+
+from maintenance.catalog.owner_code import owner_code, read_as_owner
+from maintenance.errors import MaintenanceError
+from maintenance.names import quote
+from maintenance.policy import Policy
+from maintenance.server.session import Connection, brief
+from maintenance.subjects.matviews.models import Matview
+
+_FORCES_FLUSH = 150000
+
+
+def server_time(connection: Connection) -> datetime:
+    """Return the server's clock."""
+    row = connection.execute("SELECT pg_catalog.clock_timestamp()").fetchone()
+    assert row is not None, "SELECT without FROM returns one row"
+    return row[0]
+
+
+def temp_bytes(connection: Connection) -> int:
+    """Return how much the whole database has written to temporary files so far."""
+    deliver_counts(connection)
+    row = connection.execute(
+        "SELECT pg_catalog.pg_stat_get_db_temp_bytes(d.oid) FROM pg_catalog.pg_database AS d"
+        " WHERE d.datname = pg_catalog.current_database()"
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def deliver_counts(connection: Connection) -> None:
+    """Make our own counts visible to all, so that the next look finds what we left."""
+    if connection.info.server_version >= _FORCES_FLUSH:
+        connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
+
+
+def count_rows(connection: Connection, policy: Policy, view: Matview) -> int | None:
+    """Count a view's rows; None where that takes too long, or may not be seen."""
+    return _count(connection, policy, view, "true")
+
+
+def count_null_keys(connection: Connection, policy: Policy, view: Matview) -> int | None:
+    """Count the rows whose unique key holds a NULL; None as in `count_rows`."""
+    columns = sorted({column for key in view.unique_keys for column in key})
+    if not columns:
+        return None
+    is_null = " OR ".join(f"{quote(column)} IS NULL" for column in columns)
+    return _count(connection, policy, view, is_null)
+
+
+def _count(connection: Connection, policy: Policy, view: Matview, condition: str) -> int | None:
+    query = f"SELECT pg_catalog.count(*) AS n FROM {view.name} WHERE {condition}"
+    cap, doing = policy.observe.time_cap, "counting rows"
+    try:
+        # Its indexes and statistics may be its owner's code.
+        code = owner_code(connection, [view.oid]).get(view.oid)
+        if code is not None:
+            (found,) = read_as_owner(connection, code, query, cap, doing)
+            return int(found["n"])
+        with brief(connection, cap, doing):
+            row = connection.execute(query.encode()).fetchone()
+        return int(row[0]) if row else None
+    except (MaintenanceError, psycopg.Error):
+        return None

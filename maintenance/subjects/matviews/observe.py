@@ -1,0 +1,225 @@
+"""One look at all views of a policy: what they are, what they read, what is on record."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from maintenance.engine.observe_context import Look
+from maintenance.errors import MaintenanceError, UnreachableError
+from maintenance.names import QualifiedName
+from maintenance.policy import MatviewPolicy, Policy
+from maintenance.policy.view_sql import read_view_query
+from maintenance.server.session import Connection, brief, fetch, process_of
+from maintenance.store import Refresh, known_definitions, newest_failures, newest_refreshes
+from maintenance.subjects.matviews.catalog import read_catalog, read_moment
+from maintenance.subjects.matviews.ddl import is_unindexed
+from maintenance.subjects.matviews.definitions import as_temporary_view, compare, identity_of
+from maintenance.subjects.matviews.dependencies import written_reads
+from maintenance.subjects.matviews.fingerprint import Catalog, closure, fingerprint_of
+from maintenance.subjects.matviews.models import Definition, Matview, Moment, Node, Seen
+from maintenance.subjects.matviews.ownership import read_ownership
+from maintenance.subjects.matviews.unique_index import find_obstacle
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What the store knows: the newest refreshes that succeeded, and those that failed since."""
+
+    refreshes: Mapping[str, Refresh]
+    failures: Mapping[str, Refresh]
+
+    def changed(self, names: Collection[QualifiedName]) -> dict[QualifiedName, int]:
+        """Return for each of some views the newest refresh that changed its rows."""
+        found = {name: self.refreshes.get(str(name)) for name in names}
+        return {name: refresh.changed_id for name, refresh in found.items() if refresh}
+
+
+def read_ledger(store: Connection | None, policy: Policy) -> Ledger:
+    """Read what is on record of a policy's views; nothing where there is no store."""
+    if store is None:
+        return Ledger({}, {})
+    name = policy.database.name
+    return Ledger(newest_refreshes(store, name), newest_failures(store, name))
+
+
+def observe(look: Look) -> Seen:
+    """Look at all views of a policy.
+
+    Raises:
+        MaintenanceError: the server refused a query, or a query outlasted the cap.
+    """
+    policy = look.policy
+    views, moment, catalog = see(look.connection, look.store, policy)
+    queries = {
+        section.name: read_view_query(section.definition, section.name)
+        for section in policy.matviews
+        if section.definition is not None
+    }
+    views = _with_obstacles(look.connection, policy, views)
+    with brief(look.connection, policy.observe.time_cap, "reading owners of views"):
+        ownership = read_ownership(look.connection, policy.matviews, views, look.snapshot.server)
+    names = [section.name for section in policy.matviews]
+    written = {
+        name: written_reads(query, policy.database.search_path, names) - {name}
+        for name, query in queries.items()
+    }
+    return Seen(
+        views=views,
+        moment=moment,
+        queries=queries,
+        written=written,
+        definitions=dict(_definitions(look, views, queries, written)),
+        labels={str(oid): str(each.name) for oid, each in catalog.relations.items()},
+        near={name: look.snapshot.missing.get(name, ()) for name in names if name not in views},
+        ownership=ownership,
+        role=look.connection.info.user,
+        superusers=look.snapshot.server.superusers,
+        database=look.snapshot.server.database,
+    )
+
+
+def _with_obstacles(
+    connection: Connection, policy: Policy, views: Mapping[QualifiedName, Matview]
+) -> dict[QualifiedName, Matview]:
+    """Say of views that lack their unique index what keeps them from having it."""
+    found = dict(views)
+    for section in policy.matviews:
+        view = views.get(section.name)
+        if view is not None and view.kind == "m" and is_unindexed(section, view):
+            obstacle = find_obstacle(connection, policy, section, view)
+            found[section.name] = replace(view, obstacle=obstacle)
+    return found
+
+
+def see(
+    connection: Connection,
+    store: Connection | None,
+    policy: Policy,
+    only: Collection[QualifiedName] | None = None,
+) -> tuple[dict[QualifiedName, Matview], Moment, Catalog]:
+    """Take fingerprints of a policy's views, or some of them, in one short transaction."""
+    ledger = read_ledger(store, policy)
+    sections = [s for s in policy.matviews if only is None or s.name in only]
+    with brief(connection, policy.observe.time_cap, "observing materialized views"):
+        moment = read_moment(connection, _our_sessions(store, policy))
+        rows = _named(connection, sections)
+        oids = {name: row.oid for name, row in rows.items()}
+        declared = {oids[d] for s in sections for d in s.depends_on if d in oids}
+        own = [oids[s.name] for s in sections if s.name in oids]
+        catalog = read_catalog(connection, own, declared)
+    ours = [section.name for section in policy.matviews]
+    changed = ledger.changed(ours)
+    views = {
+        section.name: _view(section, rows[section.name], catalog, oids, changed, ledger, ours)
+        for section in sections
+        if section.name in rows
+    }
+    return views, moment, catalog
+
+
+def fingerprint_of_query(
+    connection: Connection,
+    store: Connection | None,
+    policy: Policy,
+    section: MatviewPolicy,
+    query: str,
+) -> Matview:
+    """Take the fingerprint of what a query reads, as the baseline of the view to be made of it.
+
+    Raises:
+        MaintenanceError: the server refuses the query.
+    """
+    ledger = read_ledger(store, policy)
+    with as_temporary_view(connection, policy, query) as oid:
+        rows = _named(connection, [section])
+        oids = {name: row.oid for name, row in rows.items()}
+        extra = [oids[name] for name in section.depends_on if name in oids]
+        catalog = read_catalog(connection, [oid], extra)
+        reached = closure(catalog, oid, extra)
+    ours = [each.name for each in policy.matviews]
+    return Matview(
+        name=section.name,
+        oid=0,
+        is_populated=False,
+        unique_keys=(section.unique_index,) if section.unique_index else (),
+        fingerprint=fingerprint_of(catalog, oid, reached, ledger.changed(ours)),
+        reads=_reads(catalog, reached, ours) - {section.name},
+    )
+
+
+def _reads(
+    catalog: Catalog, reached: Iterable[tuple[Node, bool]], ours: Collection[QualifiedName]
+) -> frozenset[QualifiedName]:
+    oids = [node.oid for node, _ in reached if node.kind == "relation"]
+    names = {catalog.relations[oid].name for oid in oids if oid in catalog.relations}
+    return frozenset(names & set(ours))
+
+
+def _our_sessions(store: Connection | None, policy: Policy) -> list[int]:
+    """Return the store's session, which writes nothing but history, where it is on this server."""
+    return [process_of(store)] if store is not None and policy.store.url is None else []
+
+
+def _named(connection: Connection, sections: Collection[MatviewPolicy]) -> dict[QualifiedName, Any]:
+    wanted = sorted({name for s in sections for name in (s.name, *s.depends_on)})
+    parameters = {"schemas": [n.schema for n in wanted], "names": [n.name for n in wanted]}
+    rows = fetch(connection, "matviews", "list_matviews", parameters)
+    return {QualifiedName(row.schema, row.name): row for row in rows}
+
+
+def _view(
+    section: MatviewPolicy,
+    row: Any,
+    catalog: Catalog,
+    oids: Mapping[QualifiedName, int],
+    changed: Mapping[QualifiedName, int],
+    ledger: Ledger,
+    ours: Collection[QualifiedName],
+) -> Matview:
+    extra = [oids[name] for name in section.depends_on if name in oids]
+    reached = closure(catalog, row.oid, extra)
+    return Matview(
+        name=section.name,
+        oid=row.oid,
+        kind=row.kind,
+        is_populated=row.is_populated,
+        n_rows=row.n_rows,
+        owner=row.owner,
+        is_owner=row.is_owner,
+        may_refresh=row.may_refresh,
+        lends=row.lends,
+        unique_keys=tuple(tuple(key) for key in row.unique_keys or ()),
+        state=catalog.relations[row.oid].counters,
+        fingerprint=fingerprint_of(catalog, row.oid, reached, changed),
+        reads=_reads(catalog, reached, ours) - {section.name},
+        baseline=ledger.refreshes.get(str(section.name)),
+        failure=ledger.failures.get(str(section.name)),
+        columns=tuple(row.column_names),
+    )
+
+
+def _definitions(
+    look: Look,
+    views: Mapping[QualifiedName, Matview],
+    queries: Mapping[QualifiedName, str],
+    written: Mapping[QualifiedName, frozenset[QualifiedName]],
+) -> Iterator[tuple[QualifiedName, Definition]]:
+    known = known_definitions(look.store, look.policy.database.name) if look.store else {}
+    for name, query in queries.items():
+        view = views.get(name)
+        if view is None and not written[name] <= views.keys():
+            yield name, Definition()  # what it reads is made before it, and then it is looked at
+            continue
+        oid = view.oid if view is not None else 0
+        shape = view.fingerprint.shape if view is not None and view.fingerprint else ""
+        identity = identity_of(query, look.policy.database.search_path, oid, shape)
+        if view is not None and known.get(str(name), ("", None))[0] == identity:
+            yield name, Definition(differs=known[str(name)][1], identity=identity)
+            continue
+        defined = view.oid if view is not None and view.kind == "m" else None
+        try:
+            yield name, compare(look.connection, look.policy, query, defined, identity)
+        except UnreachableError:
+            raise
+        except MaintenanceError:
+            continue  # it can't be asked now, so nothing is said

@@ -1,0 +1,118 @@
+"""Whom a view is made for, and who may read it: as the policy says, else as its schema has it."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from maintenance.catalog.models import Server
+from maintenance.names import QualifiedName, quote
+from maintenance.policy import MatviewPolicy
+from maintenance.server.session import Connection, fetch
+from maintenance.subjects.matviews.models import Matview, Ownership
+
+_KNOWS_MAINTAIN = 170000
+_EVERYBODY = frozenset({"public", "PUBLIC"})
+
+_Grants = tuple[tuple[str | None, str], ...]
+
+
+def read_ownership(
+    connection: Connection,
+    sections: Iterable[MatviewPolicy],
+    views: Mapping[QualifiedName, Matview],
+    server: Server,
+) -> dict[QualifiedName, Ownership]:
+    """Read what views that are missing are to get, and what others lack of it.
+
+    Of views that exist only those are looked at that belong to this role, or of which the policy
+    says whose they are.
+
+    Args:
+        connection: a session in a transaction.
+        sections: of the policy.
+        views: those that exist.
+        server: on which the session is.
+    """
+    asked = [each for each in sections if _is_asked(each, views.get(each.name), connection)]
+    if not asked:
+        return {}
+    schemas = [section.name.schema for section in asked]
+    parameters = {"schemas": schemas, "names": [section.name.name for section in asked]}
+    rows = fetch(connection, "matviews", "list_owners", parameters)
+    by_name = {QualifiedName(row.schema, row.name): row for row in rows}
+    roles = _read_roles(connection, asked, schemas)
+    return {
+        section.name: _ownership(section, by_name[section.name], roles, server) for section in asked
+    }
+
+
+def _is_asked(section: MatviewPolicy, view: Matview | None, connection: Connection) -> bool:
+    if view is None:
+        return section.definition is not None
+    is_ours = section.definition is not None and view.owner == connection.info.user
+    return view.kind == "m" and (is_ours or section.owner is not None or bool(section.grants))
+
+
+def _read_roles(
+    connection: Connection, sections: Collection[MatviewPolicy], schemas: Collection[str]
+) -> dict[str, Any]:
+    names = {section.owner for section in sections if section.owner is not None}
+    names |= {grant.to for section in sections for grant in section.grants} - _EVERYBODY
+    if not names:
+        return {}
+    parameters = {"roles": sorted(names), "schemas": sorted(set(schemas))}
+    rows = fetch(connection, "matviews", "list_roles", parameters)
+    return {row.name: row for row in rows}
+
+
+def _ownership(
+    section: MatviewPolicy, row: Any, roles: Mapping[str, Any], server: Server
+) -> Ownership:
+    inherited = {(each["to"], right) for each in row.grants or () for right in each["rights"]}
+    named = {
+        (None if grant.to in _EVERYBODY else grant.to, right)
+        for grant in section.grants
+        for right in grant.rights
+    }
+    owner = section.owner or row.owner
+    grants = _sorted((to, right) for to, right in inherited | named if to != owner)
+    readers: set[str | None] = set(row.readers or ())
+    return Ownership(
+        owner=owner,
+        grants=grants,
+        lacking=tuple((to, r) for to, r in grants if r == "SELECT" and to not in readers),
+        refused=_refused(section, row, roles, server),
+    )
+
+
+def _sorted(grants: Iterable[tuple[str | None, str]]) -> _Grants:
+    return tuple(sorted(grants, key=lambda each: (each[0] or "", each[1])))
+
+
+def _refused(
+    section: MatviewPolicy, row: Any, roles: Mapping[str, Any], server: Server
+) -> str | None:
+    """Say why a view can't be made with this owner and these rights."""
+    schema, view = section.name.schema, section.name
+    if not row.schema_exists:
+        return f"{view}: schema {schema} does not exist"
+    owners = [section.owner] if section.owner is not None else []
+    named_roles = {*owners, *(grant.to for grant in section.grants)} - _EVERYBODY
+    unknown = sorted(named_roles - roles.keys())
+    if unknown:
+        return f"{view}: role {unknown[0]} of its owner or grants does not exist"
+    if server.version < _KNOWS_MAINTAIN and any("MAINTAIN" in g.rights for g in section.grants):
+        return f"{view}: the right MAINTAIN of its grants needs PostgreSQL 17"
+    owner = section.owner or row.owner
+    named = roles[section.owner] if section.owner is not None else None
+    if not (named.may_act if named is not None else row.may_act):
+        grant = f"GRANT {quote(owner)} TO {quote(server.role)}, or "
+        return (
+            f"{view}: is to belong to {owner}, and {server.role} may not act for it:"
+            f" {'' if owner in server.superusers else grant}name another role as the view's `owner`"
+        )
+    if not (schema in named.creates_in if named is not None else row.owner_may_create):
+        return (
+            f"{view}: is to belong to {owner}, which may create nothing in schema {schema}:"
+            f" GRANT CREATE ON SCHEMA {schema} TO {owner}, or name another role as `owner`"
+        )
+    return None

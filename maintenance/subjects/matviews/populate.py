@@ -1,0 +1,259 @@
+"""Filling a view in one transaction, and the ledger's entry about it."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from maintenance.engine.action_context import Workbench
+from maintenance.engine.actions import Action, LockMode, Step
+from maintenance.errors import MaintenanceError
+from maintenance.names import literal
+from maintenance.server.owner_code import name_owner_code
+from maintenance.server.session import (
+    Connection,
+    explain,
+    milliseconds,
+    owner_path,
+    rollback_quietly,
+)
+from maintenance.store import Refresh, add_refresh, newest_refreshes
+from maintenance.subjects.matviews.ddl import CONCURRENTLY
+from maintenance.subjects.matviews.measure import (
+    count_null_keys,
+    count_rows,
+    server_time,
+    temp_bytes,
+)
+from maintenance.subjects.matviews.models import Counters, Matview
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a transaction left of a view, as read before its COMMIT.
+
+    Attributes:
+        began_at: every commit before that moment is in the view.
+        state: file node and counters that others will see.
+        n_inserted: rows that this transaction wrote.
+        n_deleted: rows that this transaction removed one by one.
+    """
+
+    began_at: datetime
+    state: Counters
+    n_inserted: int
+    n_deleted: int
+
+
+def fill(bench: Workbench, step: Step, *, index_optional: bool = False) -> Written:
+    """Run a step that fills the view in one transaction without any limit of time.
+
+    Readers and writers of the tables that it reads go on. The wait for a lock is short where
+    readers of the view would queue behind it.
+
+    Args:
+        bench: whose session and limits.
+        step: what fills the view, and perhaps makes its unique index.
+        index_optional: whether duplicates leave the view full, without that index.
+
+    Raises:
+        LockNotAcquiredError, MaintenanceError: nothing is done.
+    """
+    statements = map(unless_duplicates, step.statements) if index_optional else step.statements
+    blocks = any(lock.mode is LockMode.ACCESS_EXCLUSIVE for lock in step.locks)
+    limit = bench.ladder.lock_timeout if blocks else bench.ladder.patient_lock_timeout
+    text = ";\n".join(
+        (
+            "BEGIN",
+            "SET LOCAL statement_timeout = 0",
+            f"SET LOCAL lock_timeout = {milliseconds(limit)}",
+            f"SET LOCAL search_path = {owner_path(bench.policy.database.search_path)}",
+            "SET LOCAL row_security = on",  # as at a refresh of the owner's
+            "SELECT pg_catalog.statement_timestamp()",
+            *statements,
+            counting(step.locks[0].object),
+            "COMMIT",
+        )
+    )
+    found: list[Written] = []
+
+    def attempt() -> None:
+        found.append(run_counted(bench.connection, text))
+
+    taken = bench.ladder.insist(bench.connection, step, bench.progress, attempt)
+    bench.attempts = max(bench.attempts, taken)
+    return found[-1]
+
+
+def unless_duplicates(statement: str) -> str:
+    """Make a statement that builds a unique index pass over duplicates, and keep all else.
+
+    The view is there and full without its index; the next look says which values are doubled.
+    """
+    if not statement.startswith("CREATE UNIQUE INDEX "):
+        return statement
+    body = f"BEGIN EXECUTE {literal(statement)}; EXCEPTION WHEN unique_violation THEN NULL; END"
+    return f"DO {literal(body)}"
+
+
+def counting(view: str) -> str:
+    """Return the query for what this transaction leaves of a view.
+
+    The shared counters are what all transactions so far have delivered, those of the transaction
+    what it will deliver itself.
+    """
+    oid = f"pg_catalog.to_regclass({literal(view)})"
+    counters = ("tuples_inserted", "tuples_updated", "tuples_deleted")
+    shared = [f"pg_catalog.pg_stat_get_{counter}({oid})" for counter in counters]
+    own = [f"pg_catalog.pg_stat_get_xact_{counter}({oid})" for counter in counters]
+    filenode = f"pg_catalog.pg_relation_filenode({oid})::pg_catalog.int8"
+    return f"SELECT {', '.join((filenode, *shared, *own))}"
+
+
+def run_counted(connection: Connection, text: str) -> Written:
+    """Run statements of which one asks for the time, and a later one for `counting`.
+
+    Raises:
+        MaintenanceError: somebody cancelled it.
+        psycopg.Error: the server refused; the transaction is still open.
+    """
+    try:
+        cursor = connection.execute(text.encode())
+    except psycopg.errors.QueryCanceled as exc:
+        # There is no timeout, so it was somebody, who does not want it to be tried again.
+        rollback_quietly(connection)
+        raise MaintenanceError(str(explain(exc, "the refresh"))) from exc
+    rows: list[Any] = []
+    while True:
+        if cursor.description is not None:
+            rows.append(cursor.fetchone())
+        if not cursor.nextset():
+            break
+    ((began_at,), (filenode, *counts)) = rows
+    shared, own = [int(n or 0) for n in counts[:3]], [int(n or 0) for n in counts[3:]]
+    totals = (a + b for a, b in zip(shared, own, strict=True))
+    return Written(began_at, (int(filenode), *totals), n_inserted=own[0], n_deleted=own[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the ledger in the making.
+
+    Attributes:
+        view: as it was before, with the fingerprint that becomes the new baseline.
+        mode: see `Refresh`.
+    """
+
+    bench: Workbench
+    action: Action
+    view: Matview
+    mode: str
+
+    def about(self, work: Callable[[], Written]) -> Refresh:
+        """Do the work, and write down what came of it, failures too.
+
+        Raises:
+            MaintenanceError: whatever the work raised.
+        """
+        connection = self.bench.connection
+        before = temp_bytes(connection)
+        began = server_time(connection)
+        try:
+            written = work()
+        except MaintenanceError as exc:
+            error = self._naming_owner_code(exc)
+            self._note_failure(began, error)
+            raise error from exc.__cause__
+        used = max(0, temp_bytes(connection) - before)
+        entry = self._measured(replace(self._begun(began), temp_bytes=used), written)
+        return replace(entry, id=self._write(entry))
+
+    def _begun(self, began: datetime) -> Refresh:
+        return Refresh(
+            view=self.action.object,
+            run_id=self.bench.run_id,
+            started_at=began,
+            ended_at=server_time(self.bench.connection),
+            mode=self.mode,
+            reason=self.action.reason,
+        )
+
+    def _naming_owner_code(self, error: MaintenanceError) -> MaintenanceError:
+        """Name the function of the owner's that the error came from, where one did."""
+        connection, cause = self.bench.connection, error.__cause__
+        idle = connection.info.transaction_status is TransactionStatus.IDLE
+        if not isinstance(cause, psycopg.Error) or not idle:
+            return error
+        path = self.bench.policy.database.search_path
+        return name_owner_code(connection, cause, error, path)
+
+    def _note_failure(self, began: datetime, exc: MaintenanceError) -> None:
+        # The failure itself is what is told, whether or not it can be written down.
+        with suppress(psycopg.Error):
+            text = f"{exc} ({exc.hint})" if exc.hint else str(exc)
+            self._write(replace(self._begun(began), error=text, changed=False))
+
+    def _measured(self, entry: Refresh, written: Written) -> Refresh:
+        view, is_concurrent = self.view, self.mode == CONCURRENTLY
+        n_updated = min(written.n_inserted, written.n_deleted)
+        if is_concurrent:
+            entry = replace(
+                entry,
+                changed=written.n_inserted + written.n_deleted > 0,
+                n_inserted=written.n_inserted - n_updated,
+                n_updated=n_updated,
+                n_deleted=written.n_deleted - n_updated,
+            )
+        return replace(
+            entry,
+            n_rows=self._n_rows(written, is_concurrent=is_concurrent),
+            n_null_keys=self._n_null_keys(written, is_concurrent=is_concurrent),
+            state=written.state,
+            fingerprint=view.fingerprint.as_json() if view.fingerprint else None,
+            as_of=no_later_than_sources(self.bench, view, written.began_at),
+        )
+
+    def _n_rows(self, written: Written, *, is_concurrent: bool) -> int | None:
+        if not is_concurrent:
+            return written.n_inserted
+        base = self.view.baseline
+        if base is not None and base.n_rows is not None and base.state == self.view.state:
+            return base.n_rows + written.n_inserted - written.n_deleted
+        return count_rows(self.bench.connection, self.bench.policy, self.view)
+
+    def _n_null_keys(self, written: Written, *, is_concurrent: bool) -> int | None:
+        """Rows with a NULL in their key are written by every concurrent refresh."""
+        if is_concurrent and not (written.n_inserted and written.n_deleted):
+            return 0
+        return count_null_keys(self.bench.connection, self.bench.policy, self.view)
+
+    def _write(self, entry: Refresh) -> int:
+        return add_refresh(self.bench.store, self.bench.policy.database.name, entry)
+
+
+def no_later_than_sources(bench: Workbench, view: Matview, moment: datetime) -> datetime:
+    """Return up to when a view is right: no further than the views that it reads."""
+    known = newest_refreshes(bench.store, bench.policy.database.name)
+    upstream = [known[str(name)].right_until for name in view.reads if str(name) in known]
+    return min([moment, *(until for until in upstream if until is not None)])
+
+
+def detail_of(entry: Refresh) -> dict[str, Any]:
+    """Return an entry as the detail of its action."""
+    numbers = {
+        "rows": entry.n_rows,
+        "rows_inserted": entry.n_inserted,
+        "rows_updated": entry.n_updated,
+        "rows_deleted": entry.n_deleted,
+        "temp_bytes": entry.temp_bytes,
+    }
+    return {
+        "mode": entry.mode,
+        "changed": entry.changed,
+        "as_of": entry.as_of.isoformat() if entry.as_of else None,
+        **{key: value for key, value in numbers.items() if value is not None},
+    }

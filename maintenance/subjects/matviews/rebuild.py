@@ -1,0 +1,217 @@
+"""Replacing a view by its definition, with no moment in which it is absent or empty.
+
+The new view is built beside the old one, in as much time as it takes, and gets all that the old
+one has. Then one short transaction changes the names, points plain views to the new one, and drops
+the old one; it is all or nothing, and waits for locks no longer than any of ours.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from maintenance.ddl.marks import marked, read_mark, unmarked
+from maintenance.engine.action_context import Workbench
+from maintenance.engine.actions import Action, Lock, LockMode, Step
+from maintenance.errors import MaintenanceError
+from maintenance.names import QualifiedName, literal, parse_name, quote
+from maintenance.policy import MatviewPolicy
+from maintenance.policy.view_sql import read_view_query
+from maintenance.server.session import (
+    Connection,
+    explain,
+    fetch,
+    owner_path,
+    rollback_quietly,
+    run_sql,
+)
+from maintenance.subjects.matviews.apply import section_of, telling
+from maintenance.subjects.matviews.ddl import (
+    create_empty,
+    give_to,
+    grant_statements,
+    index_statement,
+    refresh_statement,
+)
+from maintenance.subjects.matviews.observe import fingerprint_of_query
+from maintenance.subjects.matviews.populate import Entry, Written, counting, run_counted
+
+_MARK = "rebuild_of"
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """A view built beside another.
+
+    Attributes:
+        indexes: pairs of the name an index has and the one it is to have.
+        dependents: plain views that read the old one, with the statements that make them.
+    """
+
+    old: QualifiedName
+    name: QualifiedName
+    comment: str | None
+    indexes: Sequence[tuple[str, str]]
+    dependents: Sequence[tuple[str, str]]
+
+
+def rebuild(bench: Workbench, action: Action) -> Mapping[str, Any]:
+    """Replace a view by what its file defines.
+
+    Raises:
+        MaintenanceError: it can't be replaced, or not now; the old view stands as it was.
+    """
+    section = section_of(bench.policy, parse_name(action.object))
+    assert section.definition is not None, "only views with a file are rebuilt"
+    oid = int(action.preconditions["oid"])
+    dependents = _dependents(bench.connection, section.name, oid)
+    query = read_view_query(section.definition, section.name)
+    view = fingerprint_of_query(bench.connection, bench.store, bench.policy, section, query)
+    entry = Entry(bench, action, view, "rebuild")
+
+    def work() -> Written:
+        _remove_leftover(bench, section.name)
+        beside, written = _build(bench, section, query, action, dependents)
+        bench.run(_swap(beside))
+        return written
+
+    return telling(bench, section, lambda: entry.about(work))
+
+
+def beside_name(view: QualifiedName) -> QualifiedName:
+    """Return the name that the new view has until it takes the old one's place."""
+    digest = hashlib.sha256(str(view).encode()).hexdigest()[:12]
+    return QualifiedName(view.schema, f"maintenance_rebuild_{digest}")
+
+
+def _dependents(connection: Connection, view: QualifiedName, oid: int) -> list[tuple[str, str]]:
+    rows = fetch(connection, "matviews", "list_dependents", {"view": oid})
+    stuck = [row.description for row in rows if row.statement is None]
+    if stuck:
+        raise MaintenanceError(
+            f"{view}: not rebuilt, since what depends on it can't be carried over:"
+            f" {', '.join(stuck)}",
+            hint="drop that first and make it anew afterwards; a plain view would be carried",
+            reason="dependents",
+        )
+    return [(row.relation, row.statement) for row in rows]
+
+
+def _remove_leftover(bench: Workbench, view: QualifiedName) -> None:
+    """Drop what a killed rebuild has left, known by its name and its mark."""
+    beside = beside_name(view)
+    row = bench.connection.execute(
+        "SELECT pg_catalog.obj_description(pg_catalog.to_regclass(%s), 'pg_class'),"
+        " pg_catalog.to_regclass(%s) IS NOT NULL",
+        [str(beside), str(beside)],
+    ).fetchone()
+    assert row is not None, "SELECT without FROM returns one row"
+    comment, exists = row
+    if not exists:
+        return
+    if read_mark(comment).get(_MARK) != str(view):
+        raise MaintenanceError(f"{beside}: in the way, and not ours", hint="rename it")
+    bench.run(
+        Step(
+            (f"DROP MATERIALIZED VIEW {beside}",),
+            locks=(Lock(str(beside), LockMode.ACCESS_EXCLUSIVE),),
+        )
+    )
+
+
+def _build(
+    bench: Workbench,
+    section: MatviewPolicy,
+    query: str,
+    action: Action,
+    dependents: Sequence[tuple[str, str]],
+) -> tuple[_Beside, Written]:
+    """Build the new view in one transaction, with all that the old one has.
+
+    It belongs to its owner before it is filled, so that its query runs with that role's rights.
+    """
+    connection, beside = bench.connection, beside_name(section.name)
+    oid, owner = int(action.preconditions["oid"]), action.preconditions["owner"]
+    create = (
+        "BEGIN",
+        "SET LOCAL statement_timeout = 0",
+        "SET LOCAL lock_timeout = 0",
+        f"SET LOCAL search_path = {owner_path(bench.policy.database.search_path)}",
+        "SET LOCAL row_security = on",  # as at a refresh of the owner's
+        "SELECT pg_catalog.statement_timestamp()",
+        create_empty(beside, query),
+        *give_to(beside, owner),
+        *grant_statements(beside, [(to, right) for to, right in action.preconditions["grants"]]),
+        refresh_statement(beside, "plain"),
+        "SET LOCAL search_path = ''",
+        counting(str(beside)),
+    )
+    try:
+        written = run_counted(connection, ";\n".join(create))
+        comment, indexes = _carry(connection, section, oid, beside)
+        run_sql(connection, "COMMIT")
+    except psycopg.Error as exc:
+        rollback_quietly(connection)
+        raise explain(exc, f"{section.name}: building it anew") from exc
+    return _Beside(section.name, beside, comment, indexes, dependents), written
+
+
+def _carry(
+    connection: Connection, section: MatviewPolicy, oid: int, beside: QualifiedName
+) -> tuple[str | None, list[tuple[str, str]]]:
+    """Give the new view what the old one has; return its comment, and names for its indexes."""
+    row = connection.execute(
+        "SELECT pg_catalog.obj_description(%s::pg_catalog.oid, 'pg_class'),"
+        " ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute AS a"
+        "  WHERE a.attrelid = pg_catalog.to_regclass(%s) AND a.attnum > 0)",
+        [oid, str(beside)],
+    ).fetchone()
+    assert row is not None, "SELECT without FROM returns one row"
+    comment, columns = row
+    parameters = {
+        "view": oid,
+        "beside": str(beside),
+        "columns": columns,
+        "prefix": f"{beside.name}_",
+    }
+    rows = fetch(connection, "matviews", "list_carried", parameters)
+    for carried in rows:
+        run_sql(connection, carried.statement)
+    if section.unique_index and not _has_unique_key(connection, beside, section.unique_index):
+        run_sql(connection, index_statement(section, concurrently=False, view=beside))
+    mark = marked(comment, {_MARK: str(section.name)})
+    run_sql(connection, f"COMMENT ON MATERIALIZED VIEW {beside} IS {literal(mark)}")
+    return comment, [(r.made_name, r.index_name) for r in rows if r.index_name is not None]
+
+
+def _has_unique_key(connection: Connection, view: QualifiedName, columns: Sequence[str]) -> bool:
+    parameters = {"schemas": [view.schema], "names": [view.name]}
+    (row,) = fetch(connection, "matviews", "list_matviews", parameters)
+    return set(columns) in [set(key) for key in row.unique_keys or ()]
+
+
+def _swap(beside: _Beside) -> Step:
+    old, new = beside.old, beside.name
+    aside = QualifiedName(old.schema, f"{new.name}_old")
+    comment = literal(unmarked(beside.comment)) if beside.comment else "NULL"
+    schema = quote(old.schema)
+    return Step(
+        (
+            f"ALTER MATERIALIZED VIEW {old} RENAME TO {quote(aside.name)}",
+            f"ALTER MATERIALIZED VIEW {new} RENAME TO {quote(old.name)}",
+            *(statement for _, statement in beside.dependents),
+            f"DROP MATERIALIZED VIEW {aside}",
+            *(
+                f"ALTER INDEX {schema}.{quote(made)} RENAME TO {quote(wanted)}"
+                for made, wanted in beside.indexes
+            ),
+            f"COMMENT ON MATERIALIZED VIEW {old} IS {comment}",
+        ),
+        locks=(
+            Lock(str(old), LockMode.ACCESS_EXCLUSIVE),
+            Lock(str(new), LockMode.ACCESS_EXCLUSIVE),
+            *(Lock(name, LockMode.ACCESS_EXCLUSIVE) for name, _ in beside.dependents),
+        ),
+    )

@@ -1,0 +1,167 @@
+"""The unique index of a view: what stands in its way, and building it while everybody goes on.
+
+A concurrent build waits for every older snapshot. A lock timeout would end such a wait with an
+invalid index left behind, so there is none: a second session watches, and cancels for a reason.
+What a failed or killed build left bears the index's name, on the view, unique, and is invalid:
+it is dropped before the next try.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from maintenance.engine.action_context import Workbench
+from maintenance.engine.actions import Action, Step
+from maintenance.engine.build_monitor import Watch, run_watched, watched, without_timeouts
+from maintenance.errors import LockNotAcquiredError, MaintenanceError, UnreachableError
+from maintenance.names import QualifiedName, near, parse_name, quote
+from maintenance.policy import MatviewPolicy, Policy
+from maintenance.server.owner_rights import OwnerRights
+from maintenance.server.owner_sessions import needs_rights, read_as
+from maintenance.server.session import (
+    Connection,
+    brief,
+    fetch,
+)
+from maintenance.subjects.matviews.ddl import index_name
+from maintenance.subjects.matviews.models import IndexObstacle, Matview
+
+MAX_SHOWN = 5
+"""So many of the values that are there more than once are shown."""
+
+
+def find_obstacle(
+    connection: Connection, policy: Policy, section: MatviewPolicy, view: Matview
+) -> IndexObstacle | None:
+    """Look for what keeps a view from having its declared unique index.
+
+    Args:
+        connection: a session in no transaction.
+        policy: whose limits hold.
+        section: the view's.
+        view: one without that index.
+    """
+    missing = [column for column in section.unique_index if column not in view.columns]
+    if missing:
+        guess = near(missing[0], view.columns, n=1)
+        hint = f"; did you mean {guess[0]}?" if guess else ""
+        return IndexObstacle(
+            f"the view has no column {missing[0]}{hint}", {"missing_columns": missing}
+        )
+    try:
+        with brief(connection, policy.observe.time_cap, "looking for duplicates"):
+            rows = _named(connection, section, view.oid)
+            if rows and not (rows[0].is_ours and not rows[0].is_valid):
+                taken = f"{quote(view.name.schema)}.{quote(index_name(section))}"
+                text = f"its name {taken} is taken by {rows[0].what}: rename that"
+                return IndexObstacle(text, {"taken": taken})
+            return _duplicates(connection, section, view) if view.is_populated else None
+    except (MaintenanceError, psycopg.errors.LockNotAvailable):
+        return None  # it can't be asked now, and the build will tell
+
+
+def _named(connection: Connection, section: MatviewPolicy, view: int) -> list[Any]:
+    """Look up what bears the name of a view's unique index."""
+    parameters = {
+        "view": view,
+        "name": index_name(section),
+        "columns": list(section.unique_index),
+    }
+    return fetch(connection, "matviews", "find_named_index", parameters)
+
+
+def _duplicates(
+    connection: Connection, section: MatviewPolicy, view: Matview
+) -> IndexObstacle | None:
+    """Count the values that are there more than once; those with a NULL never are."""
+    columns = [quote(column) for column in section.unique_index]
+    shown = ", ".join(f"pg_catalog.left({column}::pg_catalog.text, 100)" for column in columns)
+    present = " AND ".join(f"{column} IS NOT NULL" for column in columns)
+    query = (
+        f"SELECT ARRAY[{shown}] AS key, n, pg_catalog.count(*) OVER () AS total FROM"
+        f" (SELECT {', '.join(columns)}, pg_catalog.count(*) AS n FROM {view.name}"
+        f" WHERE {present} GROUP BY {', '.join(columns)} HAVING pg_catalog.count(*) > 1) AS q"
+        f" ORDER BY n DESC, 1 LIMIT {MAX_SHOWN}"
+    )
+    rows = _rows(connection, view, query)
+    if not rows:
+        return None
+    keys = [dict(zip(section.unique_index, row["key"], strict=True)) for row in rows]
+    found = [{"key": key, "rows": int(row["n"])} for key, row in zip(keys, rows, strict=True)]
+    total, most = int(rows[0]["total"]), int(rows[0]["n"])
+    first = ", ".join(f"{name} = {value}" for name, value in keys[0].items())
+    text = (
+        f"{total} value{'s are' if total > 1 else ' is'} there more than once,"
+        f" such as {first} in {most} rows;"
+        " correct unique_index or the view's definition"
+    )
+    return IndexObstacle(text, {"duplicates": found}, n_duplicates=total)
+
+
+def _rows(connection: Connection, view: Matview, query: str) -> list[dict[str, Any]]:
+    """Ask as the view's owner, who may have written the casts and operators of its columns."""
+    if view.owner and view.is_owner and needs_rights(connection, view.owner):
+        return read_as(connection, OwnerRights(view.owner), query, None, "looking for duplicates")
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query.encode()).fetchall()
+
+
+def index(bench: Workbench, action: Action) -> Mapping[str, Any]:
+    """Build the unique index of a view.
+
+    Raises:
+        LockNotAcquiredError: an old transaction outlasted the wait.
+        MaintenanceError: it can't be built; nothing of it is left.
+    """
+    (step,) = action.steps
+    section = next(s for s in bench.policy.matviews if s.name == parse_name(action.object))
+    build(bench, section, int(action.preconditions["oid"]), step)
+    return {}
+
+
+def build(bench: Workbench, section: MatviewPolicy, view: int, step: Step) -> None:
+    """Build the unique index of a view, whatever an earlier try has left.
+
+    Raises:
+        LockNotAcquiredError, MaintenanceError: see `index`.
+    """
+    with without_timeouts(bench), watched(bench) as watch:
+        _remove_leftover(bench, section, view, watch)
+        try:
+            run_watched(bench, step.statements[0], watch)
+        except UnreachableError:
+            raise
+        except MaintenanceError as exc:
+            _clean_up(bench, section, view, watch, exc)
+            raise
+
+
+def _clean_up(
+    bench: Workbench, section: MatviewPolicy, view: int, watch: Watch, cause: MaintenanceError
+) -> None:
+    """Drop what the failed build left; what can't be dropped now is the next run's to drop."""
+    try:
+        _remove_leftover(bench, section, view, watch)
+    except MaintenanceError as exc:
+        cause.add_note(f"what it left is still there: {exc}")
+
+
+def _remove_leftover(bench: Workbench, section: MatviewPolicy, view: int, watch: Watch) -> None:
+    name = QualifiedName(section.name.schema, index_name(section))
+    rows = _named(bench.connection, section, view)
+    if not rows:
+        return
+    (row,) = rows
+    if row.is_building:
+        raise LockNotAcquiredError(
+            f"{name}: another session builds it", hint="the next run looks again"
+        )
+    if not row.is_ours or row.is_valid:
+        raise MaintenanceError(
+            f"{name}: the name of the unique index of {section.name} is taken by {row.what}",
+            hint="rename that",
+        )
+    bench.progress(f"{name}: dropping what a build that did not end has left")
+    run_watched(bench, f"DROP INDEX CONCURRENTLY {name}", watch)

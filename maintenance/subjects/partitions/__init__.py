@@ -1,0 +1,75 @@
+"""Partitions: a partitioned table's months are always there, ahead of time and without gaps."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import ClassVar
+
+from maintenance.engine.action_context import Executor
+from maintenance.engine.actions import ActionKind
+from maintenance.engine.findings import FindingKind
+from maintenance.engine.observe_context import Look
+from maintenance.engine.plan import Plan
+from maintenance.engine.scope import Request
+from maintenance.engine.subject import Subject
+from maintenance.names import QualifiedName
+from maintenance.policy import Policy
+from maintenance.subjects.partitions import plan as planner
+from maintenance.subjects.partitions.apply import run_guarded, swap_default
+from maintenance.subjects.partitions.assess import PartitionsObservation
+from maintenance.subjects.partitions.drain.apply import drain_default, remove_leftovers
+from maintenance.subjects.partitions.observe import observe
+
+
+class Partitions(Subject[PartitionsObservation]):
+    """The subject `partitions`."""
+
+    name = "partitions"
+    executors: ClassVar[Mapping[ActionKind, Executor]] = {
+        ActionKind.CREATE_PARTITION: run_guarded,
+        ActionKind.SWAP_DEFAULT: swap_default,
+        ActionKind.DRAIN_DEFAULT: drain_default,
+        ActionKind.REMOVE_LEFTOVERS: remove_leftovers,
+    }
+    finding_kinds = frozenset(
+        {
+            FindingKind.NO_SUCH_TABLE,
+            FindingKind.NO_SUCH_COLUMN,
+            FindingKind.NOT_PARTITIONED,
+            FindingKind.PARTITION_KEY_MISMATCH,
+            FindingKind.PARTITION_NAME_TAKEN,
+            FindingKind.PARTITION_HORIZON_SHORT,
+            FindingKind.PARTITION_GAP,
+            FindingKind.PARTITION_OVERLAP,
+            FindingKind.PARTITION_TIME_ZONE_DRIFT,
+            FindingKind.PARTITION_PROPERTY_DRIFT,
+            FindingKind.DEFAULT_PARTITION_ROWS,
+            FindingKind.DETACH_PENDING,
+            FindingKind.STRANDED_TABLE,
+            FindingKind.PRIVILEGE_MISSING,
+            FindingKind.MONITOR_BLIND,
+            FindingKind.LOCK_NOT_ACQUIRED,
+            FindingKind.CLOCK_SKEW,
+        }
+    )
+
+    def concerns(self, policy: Policy) -> bool:
+        """Whether the policy names partitioned tables."""
+        return bool(policy.partitions)
+
+    def relations(self, policy: Policy) -> Collection[QualifiedName]:
+        """The partitioned tables of the policy."""
+        return [section.table for section in policy.partitions]
+
+    def observe(self, look: Look) -> PartitionsObservation:
+        """Assess each table, and read what is still to be known of those that lack something."""
+        return observe(look)
+
+    def plan(
+        self, policy: Policy, seen: PartitionsObservation, now: datetime, request: Request
+    ) -> Plan:
+        """Create what is missing between the start and the horizon."""
+        del policy, now
+        return planner.plan(seen, request)
+
+
+PARTITIONS = Partitions()

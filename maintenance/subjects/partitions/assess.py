@@ -1,0 +1,117 @@
+"""The state of every partitioned table of a policy, computed once from what was observed."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from maintenance.catalog.models import Common, Detail, Partition, Snapshot
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.scope import Request
+from maintenance.names import QualifiedName
+from maintenance.partition_set.validate import unfit
+from maintenance.policy import PartitionPolicy, Policy
+from maintenance.subjects.partitions.default_names import default_name, interim_name
+from maintenance.subjects.partitions.default_rows import buckets_of
+from maintenance.subjects.partitions.shared_objects import asked_about
+from maintenance.subjects.partitions.state import Outlook, look
+from maintenance.subjects.partitions.template import like_default
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionsObservation:
+    """What partitions are planned from.
+
+    Attributes:
+        snapshot: of the catalog, with the details that the states asked for.
+        states: of each asked-for table of the policy, in its order; a finding where it can't be
+            served.
+    """
+
+    snapshot: Snapshot
+    states: Mapping[QualifiedName, Outlook | Finding]
+
+
+def assess(
+    policy: Policy, snapshot: Snapshot, now: datetime, request: Request
+) -> PartitionsObservation:
+    """Compute the state of every asked-for table of a policy from a snapshot."""
+    states = {
+        section.table: _state(section, snapshot, now, request.periods)
+        for section in policy.partitions
+        if request.concerns(section.table)
+    }
+    return PartitionsObservation(snapshot, states)
+
+
+def detailed(
+    observation: PartitionsObservation,
+    snapshot: Snapshot,
+    policy: Policy,
+    now: datetime,
+    request: Request,
+) -> PartitionsObservation:
+    """Assess again the tables of which a snapshot with details knows more."""
+    before = observation.snapshot
+    changed = {
+        name
+        for name, state in observation.states.items()
+        if snapshot.tables.get(name) is not before.tables.get(name)
+        or name in (snapshot.blind.keys() | snapshot.failed.keys())
+        or (isinstance(state, Outlook) and state.place in snapshot.places)
+    }
+    if not changed:
+        return PartitionsObservation(snapshot, observation.states)
+    sections = (section for section in policy.partitions if section.table in changed)
+    again = {s.table: _state(s, snapshot, now, request.periods) for s in sections}
+    return PartitionsObservation(snapshot, {**observation.states, **again})
+
+
+def details_of(states: Iterable[Outlook | Finding]) -> list[Detail]:
+    """Return what is to be read of the tables that need it: taken names, rows of defaults."""
+    return [detail for state in states if isinstance(state, Outlook) for detail in _details(state)]
+
+
+def interim_names(default: Partition) -> Iterable[QualifiedName]:
+    """Return the names that a default partition's tables have while it is being replaced."""
+    return like_default(default, interim_name(default.relation)).names.values()
+
+
+def lacks_default(state: Outlook) -> bool:
+    """Whether the policy wants a default partition and there is none."""
+    return state.policy.default == "ensure" and state.table.default is None
+
+
+def _state(
+    section: PartitionPolicy, snapshot: Snapshot, now: datetime, asked: Sequence[str]
+) -> Outlook | Finding:
+    found = unfit(section, snapshot, now)
+    if found is not None:
+        return found
+    table = snapshot.tables[section.table]
+    try:
+        state = look(section, table, now, asked)
+    except ValueError as exc:
+        name = str(table.relation)
+        kind = FindingKind.PARTITION_KEY_MISMATCH
+        return Finding(kind, Severity.ERROR, name, f"{name}: {exc}")
+    place = state.place
+    return replace(state, rights=snapshot.places.get(place)) if place is not None else state
+
+
+def _details(state: Outlook) -> Iterator[Detail]:
+    table = state.table
+    yield from (name for slot in state.missing for name in state.names(slot))
+    if lacks_default(state):
+        yield default_name(table.relation)
+    is_filled = table.default is not None and table.default_has_rows
+    if table.default is not None and is_filled:
+        yield from (name for slot in state.uncovered for name in state.names(slot))
+        yield from interim_names(table.default)
+        yield buckets_of(table, state.codec, state.window)
+    if state.missing or is_filled or lacks_default(state):
+        yield Common(table.relation)
+    if state.missing and state.place is not None:
+        yield state.place
+    own = asked_about(table, state.coverage.spans, state.now)
+    if own is not None:
+        yield own

@@ -1,0 +1,87 @@
+"""Planning to drain a default partition: rows of several periods, or beside rows of none.
+
+The plan shows what is locked and what takes the place of what. How many statements copy the rows
+depends on how many there are; `drain/` carries it out.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
+from maintenance.partition_set.expected import Slot
+from maintenance.subjects.partitions.default_names import exchange_locks
+from maintenance.subjects.partitions.state import Outlook
+
+
+def drain(outlook: Outlook, slots: Sequence[Slot], after: tuple[str, ...]) -> Action:
+    """Plan that the rows of some periods leave the default partition for partitions of their own.
+
+    Args:
+        outlook: the table held against its policy.
+        slots: the periods, none of which has a partition.
+        after: ids of actions before it.
+    """
+    default = outlook.table.default
+    assert default is not None, "it has rows"
+    return Action(
+        kind=ActionKind.DRAIN_DEFAULT,
+        object=str(default.relation),
+        table=outlook.name,
+        reason=_reason(outlook, slots),
+        steps=(_capture(outlook), _exchange(outlook, slots)),
+        after=after,
+        preconditions={
+            "default_oid": default.oid,
+            "schema": outlook.schema,
+            "periods": {slot.key: outlook.child(slot).name for slot in slots},
+            "ranges": {slot.key: list(slot.literals(outlook.codec)) for slot in slots},
+        },
+    )
+
+
+def _capture(outlook: Outlook) -> Step:
+    default = outlook.table.default
+    assert default is not None, "it has rows"
+    names = [str(leaf.relation) for leaf in default.whole.leaves]
+    return Step(
+        statements=tuple(
+            f"CREATE TRIGGER maintenance_capture AFTER INSERT OR UPDATE OR DELETE ON {name}"
+            for name in names
+        ),
+        locks=tuple(Lock(name, LockMode.SHARE_ROW_EXCLUSIVE) for name in names),
+        owner=outlook.table.properties.owner,
+    )
+
+
+def _exchange(outlook: Outlook, slots: Sequence[Slot]) -> Step:
+    table = outlook.table
+    assert table.default is not None, "it has rows"
+    default = table.default.relation
+    return Step(
+        statements=(
+            f"ALTER TABLE {table.relation} DETACH PARTITION {default}",
+            *_attach(outlook, slots),
+            f"ALTER TABLE {table.relation} ATTACH PARTITION {default} DEFAULT",
+        ),
+        locks=exchange_locks(table),
+        owner=table.properties.owner,
+    )
+
+
+def _attach(outlook: Outlook, slots: Sequence[Slot]) -> Iterator[str]:
+    for slot in slots:
+        lower, upper = slot.literals(outlook.codec)
+        yield (
+            f"ALTER TABLE {outlook.name} ATTACH PARTITION {outlook.child(slot)}"
+            f" FOR VALUES FROM ({lower}) TO ({upper})"
+        )
+
+
+def _reason(outlook: Outlook, slots: Sequence[Slot]) -> str:
+    holding = outlook.holding
+    assert holding is not None, "it has rows"
+    n_rows = sum(held.n_rows for held in holding.held if held.slot in slots)
+    return (
+        f"the default partition holds {n_rows:,} rows of {len(slots)} periods without a partition,"
+        f" and {holding.n_rows - n_rows:,} others: they are copied, with their changes, and the"
+        " copies take its place"
+    )

@@ -1,0 +1,203 @@
+"""What the owner should know about the rows in a default partition."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from maintenance.catalog.history import History, Reading
+from maintenance.catalog.models import Bucket, Obstacle, Unseen
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
+from maintenance.names import quote
+from maintenance.subjects.partitions.default_remedy import Drain, Remedy, Stuck, Swap
+from maintenance.subjects.partitions.default_rows import FEW_ROWS, Holding
+from maintenance.subjects.partitions.growth import Rate, copy_time, growth, lasting
+from maintenance.subjects.partitions.state import Outlook
+
+SHOWN = 5
+
+
+def default_finding(outlook: Outlook, remedy: Remedy, history: History) -> Iterator[Finding]:
+    """Yield the finding that a default partition holds rows, if it does, and how they grow."""
+    default = outlook.table.default
+    if default is None or not outlook.table.default_has_rows:
+        return
+    name, holding = outlook.name, outlook.holding
+    text = f"its default partition {default.relation} holds rows"
+    if holding is not None:
+        text = f"its default partition {default.relation} holds {_count(holding)}"
+    data: dict[str, Any] = {"default": str(default.relation)}
+    if holding is not None:
+        rate = _rate(outlook, holding, history)
+        text += _growth_text(holding, rate, remedy)
+        data |= _data(holding) | _impact(outlook, holding, rate)
+    if isinstance(remedy, Stuck):
+        data |= {"reason": remedy.reason, "by": [str(each) for each in remedy.by]}
+    yield Finding(
+        FindingKind.DEFAULT_PARTITION_ROWS,
+        Severity.WARN,
+        name,
+        f"{name}: {text}{_outlook_text(outlook, remedy)}",
+        value=holding.n_rows if holding else None,
+        threshold=0,
+        data=data,
+    )
+
+
+def _count(holding: Holding) -> str:
+    parts = [f"{held.n_rows:,} of {held.slot.key}" for held in holding.held[:SHOWN]]
+    if len(holding.held) > SHOWN:
+        others = sum(held.n_rows for held in holding.held[SHOWN:])
+        parts.append(f"{others:,} of {len(holding.held) - SHOWN} more periods")
+    if holding.below is not None:
+        parts.append(f"{holding.below.n_rows:,} before all periods, from {holding.below.first}")
+    if holding.above is not None:
+        parts.append(f"{holding.above.n_rows:,} after the horizon, up to {holding.above.last}")
+    if holding.n_null:
+        parts.append(f"{holding.n_null:,} without a key")
+    about = "" if holding.is_exact else "about "
+    return f"{about}{holding.n_rows:,} rows: {', '.join(parts)}"
+
+
+def _outlook_text(outlook: Outlook, remedy: Remedy) -> str:
+    match remedy:
+        case Swap():
+            return "; it becomes the partition of their time in place, no row is moved"
+        case Drain(slots):
+            keys = [slot.key for slot in slots]
+            return f"; {_listed(keys)} are copied into partitions of their own"
+        case Stuck(text=text):
+            return f"; they stay: {text}"
+        case None:
+            window = outlook.window
+            span = f"{window[0].period} to {window[-1].period}"
+            todo = "correct or delete them, or set an earlier start"
+            return f"; no missing period from {span} takes them: {todo}"
+
+
+def _data(holding: Holding) -> dict[str, Any]:
+    return {
+        "is_exact": holding.is_exact,
+        "periods": {held.slot.key: held.n_rows for held in holding.held},
+        "before": _bucket(holding.below),
+        "after": _bucket(holding.above),
+        "without_key": holding.n_null,
+        "since": holding.oldest.isoformat() if holding.oldest else None,
+    }
+
+
+def _bucket(bucket: Bucket | None) -> dict[str, Any] | None:
+    if bucket is None:
+        return None
+    return {"rows": bucket.n_rows, "first": bucket.first, "last": bucket.last}
+
+
+def _rate(outlook: Outlook, holding: Holding, history: History) -> Rate | None:
+    """Measure the growth since earlier runs, else since the current period began."""
+    rate = growth(history.default_rows.get(outlook.name, ()), holding.n_rows, outlook.now)
+    if rate is not None:
+        return rate
+    for held in holding.held:
+        if outlook.holds_now(held.slot):
+            since = outlook.codec.first_moment(held.slot.lower)
+            return growth([Reading(since, 0)], held.n_rows, outlook.now)
+    return None
+
+
+def _growth_text(holding: Holding, rate: Rate | None, remedy: Remedy) -> str:
+    """Tell how they grow, and what waiting costs where they have to be copied."""
+    if rate is None or rate.rows_per_day <= 0:
+        return ""
+    text = f"; {rate.rows_per_day:,} more a day since {rate.since:%Y-%m-%d}"
+    if isinstance(remedy, Swap):
+        return text
+    now, later = copy_time(holding.n_rows), copy_time(_in_a_week(holding, rate))
+    return f"{text}; to copy them takes about {lasting(now)} now, {lasting(later)} in a week"
+
+
+def _impact(outlook: Outlook, holding: Holding, rate: Rate | None) -> dict[str, Any]:
+    if rate is None:
+        return {}
+    facts: dict[str, Any] = {
+        "rows_per_day": rate.rows_per_day,
+        "rate_since": rate.since.isoformat(),
+        "copy_s": copy_time(holding.n_rows).total_seconds(),
+        "copy_in_a_week_s": copy_time(_in_a_week(holding, rate)).total_seconds(),
+    }
+    if FEW_ROWS - holding.n_rows > 0 and rate.rows_per_day > 0:
+        days = (FEW_ROWS - holding.n_rows) / rate.rows_per_day
+        with suppress(OverflowError):
+            facts["small_until"] = (outlook.now + timedelta(days=days)).isoformat()
+    return facts
+
+
+def _in_a_week(holding: Holding, rate: Rate) -> int:
+    return max(0, holding.n_rows + 7 * rate.rows_per_day)
+
+
+def _listed(items: list[str]) -> str:
+    shown = ", ".join(items[:SHOWN])
+    return shown if len(items) <= SHOWN else f"{shown} and {len(items) - SHOWN} more"
+
+
+TOLD_ALONG = frozenset({FindingKind.PARTITION_HORIZON_SHORT, FindingKind.PARTITION_GAP})
+"""What is missing for want of a look into the default partition."""
+
+
+def unseen_finding(outlook: Outlook, role: str) -> Iterator[Finding]:
+    """Yield what keeps us from a default partition's rows, and what that keeps us from."""
+    default, unseen = outlook.table.default, outlook.table.default_unseen
+    if default is None or unseen is None:
+        return
+    name, relation = outlook.name, str(default.relation)
+    remedies = _remedies(unseen, relation, role)
+    if unseen.is_empty:
+        impact = "it is empty now, and rows that fall into it will not be seen"
+    else:
+        impact = (
+            "rows in it may belong to periods that have no partition, so none is created for this"
+            f" table, and {outlook.ahead} of {outlook.policy.premake} partitions ahead exist"
+        )
+    unknown = {FindingKind.DEFAULT_PARTITION_ROWS, *(() if unseen.is_empty else TOLD_ALONG)}
+    todo = f"; {' or '.join(remedies)}" if remedies else ""
+    yield Finding(
+        FindingKind.MONITOR_BLIND,
+        Severity.WARN if unseen.is_empty else Severity.ERROR,
+        name,
+        f"{name}: {_fact(unseen, relation, role)}; {impact}{todo}",
+        data={
+            "default": relation,
+            "obstacle": unseen.obstacle.value,
+            "missing": [slot.period.key for slot in outlook.missing],
+            "remedies": remedies,
+            UNKNOWN: {kind.value: [name] for kind in sorted(unknown)},
+        },
+    )
+
+
+def _fact(unseen: Unseen, default: str, role: str) -> str:
+    match unseen.obstacle:
+        case Obstacle.ROW_SECURITY:
+            hidden = f"hidden from role {quote(role)} by row security"
+            return f"the rows of its default partition {default} are {hidden}"
+        case Obstacle.PRIVILEGE:
+            return f"role {quote(role)} may not read its default partition {default}"
+        case Obstacle.FOREIGN if unseen.detail != default:
+            foreign = f"the foreign table {unseen.detail}, which is never read"
+            return f"its default partition {default} contains {foreign}"
+        case Obstacle.FOREIGN:
+            return f"its default partition {default} is a foreign table, which is never read"
+        case Obstacle.ERROR:
+            return f"its default partition {default} can't be read: {unseen.detail}"
+
+
+def _remedies(unseen: Unseen, default: str, role: str) -> list[str]:
+    match unseen.obstacle:
+        case Obstacle.ROW_SECURITY:
+            return [f"ALTER ROLE {quote(role)} BYPASSRLS"]
+        case Obstacle.PRIVILEGE:
+            return [f"GRANT SELECT ON {default} TO {quote(role)}"]
+        case Obstacle.FOREIGN:
+            return [f"replace {unseen.detail} by a local table"]
+        case Obstacle.ERROR:
+            return []

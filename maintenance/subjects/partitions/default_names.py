@@ -1,0 +1,78 @@
+"""The default partition: its name, and making one where the policy wants it."""
+
+from dataclasses import replace
+
+from maintenance.catalog.models import Table
+from maintenance.ddl.children import attach, attach_locks, build_like, force_row_security
+from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
+from maintenance.names import MAX_NAME_BYTES, QualifiedName, cut
+from maintenance.partition_set.expected import Slot
+
+_SUFFIX = "_default"
+_INTERIM_SUFFIX = "_new"
+
+
+def default_name(parent: QualifiedName) -> QualifiedName:
+    """Return the name of a parent's default partition that we make: `<table>_default`."""
+    return QualifiedName(parent.schema, _with_suffix(parent.name, _SUFFIX))
+
+
+def interim_name(default: QualifiedName) -> QualifiedName:
+    """Return the name that a default partition bears until it takes the place of another."""
+    return QualifiedName(default.schema, _with_suffix(default.name, _INTERIM_SUFFIX))
+
+
+def wide_name(parent: QualifiedName, first: Slot, last: Slot) -> QualifiedName:
+    """Return the name of a partition that holds several periods: `<table>_<first>_to_<last>`."""
+    keys = (slot.key.replace("-", "_") for slot in (first, last))
+    return QualifiedName(parent.schema, _with_suffix(parent.name, f"_{'_to_'.join(keys)}"))
+
+
+def parent_of_default(table: Table) -> Table:
+    """Return a table as its default partition is to be like it.
+
+    Rows of a default partition decide which partitions can be made. So it never forces row
+    security where that would hide them from us.
+    """
+    if not table.secured:
+        return table
+    return replace(table, properties=replace(table.properties, force_row_security=False))
+
+
+def create_default(table: Table, role: str) -> Action:
+    """Plan a default partition for a table that has none."""
+    default = default_name(table.relation)
+    return Action(
+        kind=ActionKind.CREATE_DEFAULT,
+        object=str(default),
+        table=str(table.relation),
+        reason="the policy wants a default partition, and there is none",
+        steps=(
+            Step(
+                prepare=build_like(parent_of_default(table), default, role=role),
+                statements=(
+                    *attach(table, default, "DEFAULT"),
+                    *force_row_security(parent_of_default(table), [default]),
+                ),
+                locks=tuple(attach_locks(table)),
+                owner=table.maker,
+            ),
+        ),
+    )
+
+
+def exchange_locks(table: Table) -> tuple[Lock, ...]:
+    """Return the locks of detaching a default partition and attaching it, or copies, again.
+
+    A foreign key that was there before costs the table it points to most.
+    """
+    default = table.default
+    assert default is not None, "it has rows"
+    # Autovacuum gives way to a request that may wait, and never within a lock timeout.
+    patient = (Lock(str(name), LockMode.SHARE_UPDATE_EXCLUSIVE) for name in default.names)
+    names = (table.relation, *default.names, *sorted(table.foreign_keys))
+    return (*patient, *(Lock(str(name), LockMode.ACCESS_EXCLUSIVE) for name in names))
+
+
+def _with_suffix(name: str, suffix: str) -> str:
+    return cut(name, MAX_NAME_BYTES - len(suffix.encode())) + suffix

@@ -1,0 +1,111 @@
+"""How the rows of a filled default partition are put right: in place, by a copy, or not at all."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from maintenance.catalog.trees import Tree
+from maintenance.names import QualifiedName
+from maintenance.partition_set.expected import Slot
+from maintenance.subjects.partitions.default_rows import Holding
+from maintenance.subjects.partitions.state import Outlook
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """The table itself becomes the partition of these neighbouring periods; no row moves."""
+
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """The rows of these periods are copied into partitions; the others stay behind."""
+
+    slots: tuple[Slot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """There are such rows, and nothing that we may do about them.
+
+    Attributes:
+        reason: why, as a short code.
+        text: why, in words.
+        by: the relations that are in the way, where some are.
+    """
+
+    reason: str
+    text: str
+    by: tuple[QualifiedName, ...] = ()
+
+
+Remedy = Swap | Drain | Stuck | None
+
+
+def remedy_of(outlook: Outlook, taken: Collection[Slot]) -> Remedy:
+    """Choose what is done about the rows in a table's default partition.
+
+    Rows are put right within the window only: one row of the year 2097 makes no partition. The
+    period that holds now is taken along, so that nothing written meanwhile is refused.
+
+    Args:
+        outlook: the table held against its policy, with what its default partition holds.
+        taken: periods without a partition whose partition's name something else bears.
+    """
+    holding = outlook.holding
+    if holding is None:
+        return None
+    open_ = [slot for slot in outlook.uncovered if slot not in taken]
+    rows_of = {held.slot for held in holding.held}
+    chosen = [slot for slot in open_ if slot in rows_of or outlook.holds_now(slot)]
+    if not rows_of.intersection(chosen) and (not chosen or outlook.default_is_small):
+        return None
+    stuck = _obstacle(outlook)
+    if stuck is not None:
+        return stuck
+    stretch = outlook.between(chosen[0], chosen[-1])
+    if _all_within(holding, stretch) and set(stretch) <= set(open_) and _is_like_siblings(outlook):
+        return Swap(tuple(stretch))
+    return Drain(tuple(chosen))
+
+
+def _obstacle(outlook: Outlook) -> Stuck | None:
+    table = outlook.table
+    if table.referenced_by:
+        others = ", ".join(map(str, table.referenced_by))
+        return Stuck(
+            "referenced",
+            f"foreign keys of {others} point to the table, and PostgreSQL detaches no rows then",
+            tuple(table.referenced_by),
+        )
+    if outlook.siblings.unbuildable is not None:
+        return Stuck(
+            "unbuildable",
+            "the other partitions are partitioned themselves, and none can be built again:"
+            f" {outlook.siblings.unbuildable}; mend the newest of them",
+        )
+    if table.default is not None and table.default.kind not in ("r", "p"):
+        return Stuck("foreign", "it is no table of this database: move its rows by hand")
+    obstacle = table.default.whole.obstacle if table.default is not None else None
+    return Stuck("undetachable", obstacle) if obstacle is not None else None
+
+
+def _is_like_siblings(outlook: Outlook) -> bool:
+    """Tell whether the default partition can be one of them as it is.
+
+    One with identity columns is copied: PostgreSQL gives an attached tree none below its top.
+    """
+    default, model = outlook.table.default, outlook.siblings.tree
+    assert default is not None, "it has rows"
+    if model is None or default.tree is None:
+        return default.tree is None and model is None
+    return not default.tree.root.identity and _keys(default.tree) == _keys(model)
+
+
+def _keys(tree: Tree) -> dict[tuple[str, ...], str | None]:
+    return {path: branch.partition_by for path, branch in tree.paths().items()}
+
+
+def _all_within(holding: Holding, stretch: Sequence[Slot]) -> bool:
+    inside = sum(held.n_rows for held in holding.held if held.slot in stretch)
+    return inside == holding.n_rows

@@ -1,0 +1,90 @@
+"""What a default partition holds, by the periods of the policy."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from maintenance.catalog.models import Bucket, Buckets, DefaultRows, Table
+from maintenance.partition_key import KeyCodec
+from maintenance.partition_set.expected import Slot
+
+FEW_ROWS = 10_000
+"""So many rows are looked through in about 2 ms: ATTACH may do it under its lock."""
+FEW_PAGES = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The rows of one period that the default partition holds."""
+
+    slot: Slot
+    n_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """The rows of a default partition.
+
+    Attributes:
+        is_exact: whether they were counted, not estimated from a sample.
+        n_rows: all of them together.
+        held: by period of the window, in order of time; periods without rows are left out.
+        below: those before the window.
+        above: those after it, infinity among them.
+        n_null: those without a key.
+        oldest: the least key within the window, if it could be read.
+    """
+
+    is_exact: bool
+    n_rows: int
+    held: tuple[Held, ...]
+    below: Bucket | None
+    above: Bucket | None
+    n_null: int
+    oldest: datetime | None
+
+    @property
+    def n_outside(self) -> int:
+        """Rows that no period of the window takes."""
+        return self.n_rows - sum(held.n_rows for held in self.held)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether looking through it takes no longer than a lock may be held."""
+        return self.is_exact and self.n_rows <= FEW_ROWS
+
+
+def buckets_of(table: Table, codec: KeyCodec, window: Sequence[Slot]) -> Buckets:
+    """Ask how many rows each period of a window has in the default partition."""
+    bounds = [slot.literals(codec)[0] for slot in window] + [window[-1].literals(codec)[1]]
+    return Buckets(table.relation, tuple(bounds))
+
+
+def holding_of(rows: DefaultRows, codec: KeyCodec, window: Sequence[Slot]) -> Holding:
+    """Read the answer to `buckets_of` for the same window."""
+    buckets = {bucket.place: bucket for bucket in rows.buckets}
+    held = tuple(_held(buckets.values(), window))
+    nulls = buckets.get(None)
+    oldest = next((b.first for p, b in buckets.items() if p and p <= len(window)), None)
+    return Holding(
+        is_exact=rows.is_exact,
+        n_rows=rows.n_rows,
+        held=held,
+        below=buckets.get(0),
+        above=buckets.get(len(window) + 1),
+        n_null=nulls.n_rows if nulls else 0,
+        oldest=_moment(codec, oldest),
+    )
+
+
+def _held(buckets: Iterable[Bucket], window: Sequence[Slot]) -> Iterator[Held]:
+    for bucket in buckets:
+        if bucket.place is not None and 0 < bucket.place <= len(window):
+            yield Held(window[bucket.place - 1], bucket.n_rows)
+
+
+def _moment(codec: KeyCodec, text: str | None) -> datetime | None:
+    try:
+        return codec.first_moment(codec.moment(f"'{text}'")) if text is not None else None
+    except ValueError:  # a time of day finer than a bound can have, in another calendar, …
+        return None

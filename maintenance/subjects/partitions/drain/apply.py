@@ -1,0 +1,154 @@
+"""Carrying out a drain, in rounds of as many periods as one short exchange can attach."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from maintenance.catalog.observe import observe
+from maintenance.engine.action_context import Workbench, run_steps
+from maintenance.engine.actions import Action
+from maintenance.errors import EffectError, MaintenanceError, UnreachableError
+from maintenance.policy import PartitionPolicy
+from maintenance.subjects.partitions.drain.backfill import (
+    catch_up,
+    copy_rows,
+    follow,
+    n_open_changes,
+    too_busy,
+)
+from maintenance.subjects.partitions.drain.capture import (
+    install,
+    logging_function,
+    mirroring_function,
+)
+from maintenance.subjects.partitions.drain.cleanup import clear
+from maintenance.subjects.partitions.drain.exchange import exchange
+from maintenance.subjects.partitions.drain.foreign_keys import add_foreign_keys
+from maintenance.subjects.partitions.drain.job import Job, Objects
+from maintenance.subjects.partitions.drain.prepare import prepare
+from maintenance.subjects.partitions.drain.registry import register
+from maintenance.subjects.partitions.drain.staging import build, build_root, finish
+from maintenance.subjects.partitions.drain.transactions import transact
+from maintenance.subjects.partitions.drain.verify import Content, compare, wait_for_older_snapshots
+
+
+def drain_default(bench: Workbench, action: Action) -> Mapping[str, Any]:
+    """Move rows of a default partition into partitions of their own, without moving them.
+
+    Returns:
+        The rows of each period, and how many stay in the default partition.
+
+    Raises:
+        MaintenanceError: something forbids it, or somebody was in the way until the deadline;
+            all is then as it was.
+    """
+    section = _section(bench, action)
+    waiting = dict(action.preconditions["periods"])
+    ranges = action.preconditions["ranges"]
+    moved: dict[str, int] = {}
+    left = 0
+    while waiting:
+        schema = action.preconditions.get("schema", section.table.schema)
+        job = prepare(bench, section, schema, waiting, ranges)
+        if not moved and job.default.oid != action.preconditions["default_oid"]:
+            raise MaintenanceError(f"{action.object} is not the table that was planned for")
+        contents = _guarded_round(bench, job)
+        keys = sorted(waiting)[: len(job.periods)]
+        moved |= {key: content.n_rows for key, content in zip(keys, contents, strict=False)}
+        left = contents[-1].n_rows
+        waiting = {key: name for key, name in waiting.items() if key not in keys}
+    return {"rows": sum(moved.values()), "periods": moved, "left": left}
+
+
+def remove_leftovers(bench: Workbench, action: Action) -> Mapping[str, Any]:
+    """Remove what a run that was killed has left: a drain's objects, or only CHECKs."""
+    if "drained_oid" in action.preconditions:
+        schema, oid = action.preconditions["schema"], action.preconditions["drained_oid"]
+        clear(bench, Objects(schema, oid))
+        return {}
+    return run_steps(bench, action)
+
+
+def _section(bench: Workbench, action: Action) -> PartitionPolicy:
+    return next(s for s in bench.policy.partitions if str(s.table) == action.table)
+
+
+def _guarded_round(bench: Workbench, job: Job) -> tuple[Content, ...]:
+    try:
+        contents = _round(bench, job)
+    except UnreachableError:
+        raise
+    except MaintenanceError as exc:
+        try:
+            clear(bench, job.objects)
+        except MaintenanceError as second:
+            exc.add_note(f"and what the drain has made could not be removed: {second}")
+        raise
+    # Nothing goes before the catalog has shown what took its place.
+    _verify(bench, job)
+    clear(bench, job.objects)
+    return contents
+
+
+def _round(bench: Workbench, job: Job) -> tuple[Content, ...]:
+    xid = _copy(bench, job)
+    deadline = bench.ladder.clock() + bench.ladder.give_up_after.total_seconds()
+    xid, contents = _prove(bench, job, xid, deadline)
+    wait_for_older_snapshots(bench, xid, deadline)
+    add_foreign_keys(bench, job)
+    while True:
+        xid = follow(bench, job, xid, deadline)
+        wait_for_older_snapshots(bench, xid, deadline)
+        try:
+            bench.run(exchange(job))
+        except MaintenanceError:
+            if bench.ladder.clock() >= deadline or not n_open_changes(bench, job):
+                raise
+        else:
+            return contents
+
+
+def _copy(bench: Workbench, job: Job) -> str:
+    """Bring the copies to where they follow by themselves; return who last wrote rows."""
+    objects = job.objects
+    bench.run(install(job, prepare=(*build(job), *logging_function(job), register(job))))
+    xid = copy_rows(bench, job)
+    xid = catch_up(bench, job, xid, into=objects.plain)
+    transact(bench, job.owner, (*build_root(job), register(job)))
+    for target in job.targets:
+        bench.progress(f"{target.named.root}: building indexes")
+        transact(bench, job.owner, tuple(finish(job, target)))
+    transact(bench, job.owner, [f"DROP TABLE {objects.plain}"])
+    xid = catch_up(bench, job, xid, into=objects.root)
+    transact(bench, job.owner, [mirroring_function(job)])
+    return xid
+
+
+def _prove(
+    bench: Workbench, job: Job, xid: str, deadline: float
+) -> tuple[str, tuple[Content, ...]]:
+    """Return who last wrote rows, and what each copy holds, proven to be what it should."""
+    while True:
+        xid = follow(bench, job, xid, deadline)
+        bench.progress(f"{job.default.relation}: comparing rows and copies")
+        proof = compare(bench, job)
+        if proof.holds:
+            return xid, proof.copies
+        if bench.ladder.clock() >= deadline:
+            raise too_busy(job)
+
+
+def _verify(bench: Workbench, job: Job) -> None:
+    snapshot = observe(
+        bench.connection, [job.table.relation], time_cap=bench.policy.observe.time_cap
+    )
+    table = snapshot.tables.get(job.table.relation, job.table)
+    if (error := snapshot.failed.get(table.relation)) is not None:
+        raise MaintenanceError(f"{table.relation}: can't be looked at after the exchange: {error}")
+    attached = {partition.relation for partition in table.partitions}
+    default = table.default
+    if (
+        default is None
+        or default.oid == job.default.oid
+        or not attached.issuperset(target.final.root for target in job.periods)
+    ):
+        raise EffectError(f"{job.table.relation}: exchanged, and yet the catalog does not show it")

@@ -1,0 +1,46 @@
+"""Foreign keys of the copies, in transactions of their own before the exchange.
+
+They come last: earlier, a copy not yet brought up to date could forbid the application to delete
+the row it points to.
+"""
+
+from maintenance.ddl.locking import allowed_time, take
+from maintenance.ddl.trees import Blueprint
+from maintenance.engine.action_context import Workbench
+from maintenance.engine.actions import Lock, LockMode, Step
+from maintenance.names import QualifiedName, quote
+from maintenance.subjects.partitions.drain.job import ForeignKey, Job
+from maintenance.subjects.partitions.helper_checks import alone
+
+
+def add_foreign_keys(bench: Workbench, job: Job) -> None:
+    """Give the copies the parent's foreign keys, so that ATTACH need not look at their rows."""
+    for key in job.shape.foreign_keys:
+        for target in job.targets:
+            for leaf in target.staged.leaves:
+                bench.run(_add(job, leaf, key))
+                validate = f"ALTER TABLE {leaf} VALIDATE CONSTRAINT {quote(key.name)}"
+                bench.run(Step(statements=(validate,), owner=job.owner))
+            if not (target.staged.is_single or target.staged.joins_late):
+                bench.run(_adopt(job, target.staged, key))
+
+
+def _add(job: Job, leaf: QualifiedName, key: ForeignKey) -> Step:
+    return Step(
+        statements=(
+            f"ALTER TABLE {leaf} ADD CONSTRAINT {quote(key.name)} {key.definition} NOT VALID",
+        ),
+        locks=(
+            Lock(str(leaf), LockMode.SHARE_ROW_EXCLUSIVE),
+            Lock(str(key.referenced), LockMode.SHARE_ROW_EXCLUSIVE),
+        ),
+        owner=job.owner,
+    )
+
+
+def _adopt(job: Job, copy: Blueprint, key: ForeignKey) -> Step:
+    """Make one foreign key of those of the leaves: in the exchange it would be as many."""
+    locks = (*alone(*copy.names.values()), Lock(str(key.referenced), LockMode.ACCESS_EXCLUSIVE))
+    adopt = f"ALTER TABLE {copy.root} ADD CONSTRAINT {quote(key.name)} {key.definition}"
+    statements = (take(locks), allowed_time(len(copy.names)), adopt)
+    return Step(statements=statements, locks=locks, owner=job.owner)

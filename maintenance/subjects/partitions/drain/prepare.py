@@ -1,0 +1,162 @@
+"""Looking at the table again, right before its default partition is drained."""
+
+from collections.abc import Mapping, Sequence
+
+from maintenance.catalog.models import Common, Partition, Table
+from maintenance.catalog.observe import fetch_details, observe
+from maintenance.ddl.trees import Blueprint
+from maintenance.engine.action_context import Workbench
+from maintenance.errors import MaintenanceError
+from maintenance.names import QualifiedName
+from maintenance.partition_key import KeyCodec
+from maintenance.partition_set.bounds import bound_literals, codec_of, coverage_of
+from maintenance.partition_set.expected import Slot
+from maintenance.periods import period_at
+from maintenance.policy import PartitionPolicy
+from maintenance.server.session import fetch
+from maintenance.subjects.partitions.drain.job import ForeignKey, Job, Objects, Shape, Storage
+from maintenance.subjects.partitions.drain.staging import (
+    Range,
+    first_round,
+    period_target,
+    rest_target,
+)
+from maintenance.subjects.partitions.drain.transactions import transact
+from maintenance.subjects.partitions.template import of_slot, siblings_of
+
+
+def prepare(
+    bench: Workbench,
+    section: PartitionPolicy,
+    schema: str,
+    names: Mapping[str, str],
+    ranges: Mapping[str, Sequence[str]],
+) -> Job:
+    """Look at a table and choose as many periods as one short exchange can attach.
+
+    Args:
+        bench: whose session is not in a transaction.
+        section: the table's policy.
+        schema: where the partitions are to be.
+        names: the partitions to be made, by their slot's key.
+        ranges: the two bounds of each as SQL text.
+
+    Raises:
+        MaintenanceError: there is no default partition any more, or something forbids it.
+    """
+    table, role = _look(bench, section)
+    assert table.default is not None, "it was looked for"
+    codec, shape = codec_of(section, table), _shape(bench, table)
+    slots = {key: _slot(section, codec, key, ranges[key]) for key in names}
+    wanted = {key: QualifiedName(schema, name) for key, name in names.items()}
+    blueprints = _blueprints(section, table, codec, wanted, slots)
+    chosen = {key: slots[key].literals(codec) for key in first_round(blueprints, shape)}
+    objects = Objects(table.default.relation.schema, table.default.oid)
+    job = Job(
+        table=table,
+        default=table.default,
+        role=role,
+        search_path=bench.policy.database.search_path,
+        shape=shape,
+        storage=_storage(bench, table.default),
+        periods=tuple(
+            period_target(section.column, objects, key, blueprints[key], ends)
+            for key, ends in chosen.items()
+        ),
+        rest=rest_target(table.default, section.column, objects, _stretches(table, codec, chosen)),
+    )
+    _try_identity(bench, job)
+    return job
+
+
+def _look(bench: Workbench, section: PartitionPolicy) -> tuple[Table, str]:
+    """Return the table with what its partitions have in common, and who we are."""
+    snapshot = observe(bench.connection, [section.table], time_cap=bench.policy.observe.time_cap)
+    table = snapshot.tables.get(section.table)
+    if (error := snapshot.failed.get(section.table)) is not None:
+        raise MaintenanceError(f"{section.table}: can't be looked at: {error}")
+    if table is None or table.default is None:
+        raise MaintenanceError(f"{section.table}: its default partition is gone")
+    _refuse_obstacles(bench, table, table.default)
+    snapshot = fetch_details(bench.connection, snapshot, [Common(section.table)])
+    return snapshot.tables[section.table], snapshot.server.role
+
+
+def _blueprints(
+    section: PartitionPolicy,
+    table: Table,
+    codec: KeyCodec,
+    names: Mapping[str, QualifiedName],
+    slots: Mapping[str, Slot],
+) -> dict[str, Blueprint]:
+    siblings = siblings_of(coverage_of(table.partitions, codec).spans, section.column)
+    if siblings.unbuildable is not None:
+        raise MaintenanceError(f"{table.relation}: {siblings.unbuildable}")
+    return {
+        key: of_slot(section, siblings, codec.calendar, name, slots[key])
+        for key, name in names.items()
+    }
+
+
+def _storage(bench: Workbench, default: Partition) -> tuple[Storage, ...]:
+    oids = ", ".join(map(str, default.whole.oids))
+    look = f"SELECT oid, relfilenode, relnatts FROM pg_catalog.pg_class WHERE oid IN ({oids})"
+    return tuple(Storage(*row) for row in bench.connection.execute(look.encode()).fetchall())
+
+
+def _try_identity(bench: Workbench, job: Job) -> None:
+    """Fail here, not in the application's writes, where some type of a column has no hash."""
+    expressions = ", ".join(job.identity("d"))
+    transact(bench, job.owner, [f"SELECT {expressions} FROM {job.source} AS d LIMIT 1"])
+
+
+def _shape(bench: Workbench, table: Table) -> Shape:
+    (row,) = fetch(bench.connection, "partitions", "describe_table", {"relation": table.oid})
+    return Shape(
+        columns=tuple(row.columns),
+        stored=tuple(row.stored),
+        identity=tuple(row.identity or ()),
+        partition_key=row.partition_key,
+        n_indexes=row.n_indexes,
+        foreign_keys=tuple(
+            ForeignKey(name, definition, QualifiedName(schema, referenced))
+            for name, definition, schema, referenced in row.foreign_keys or ()
+        ),
+    )
+
+
+def _refuse_obstacles(bench: Workbench, table: Table, default: Partition) -> None:
+    own = fetch(bench.connection, "partitions", "list_own_properties", {"relation": default.oid})
+    parameters = {"parent": table.oid, "relations": list(default.whole.oids)}
+    others = fetch(bench.connection, "partitions", "list_obstacles", parameters)
+    found = [f"{row.kind} of its own, {row.name}" for row in own]
+    found += [f"{row.kind}, {row.name}" for row in others]
+    if found:
+        raise MaintenanceError(
+            f"{default.relation}: no copy can take its place, for there is {'; '.join(found)}",
+            hint="remove what stands in the way, or move the rows by hand",
+        )
+
+
+def _slot(section: PartitionPolicy, codec: KeyCodec, key: str, ends: Sequence[str]) -> Slot:
+    lower, upper = ends
+    position = codec.moment(lower)
+    period = period_at(position, section.interval, codec.calendar)
+    is_bridge = key != period.key
+    return Slot(period, position, codec.moment(upper), (lower, upper), is_bridge)
+
+
+def _stretches(table: Table, codec: KeyCodec, ranges: Mapping[str, Range]) -> list[Range]:
+    """Join the ranges of all partitions, those to be made among them, where they touch."""
+    spans = [
+        (span.lower, bound_literals(span.partition.bound or ""))
+        for span in coverage_of(table.partitions, codec).spans
+    ]
+    spans += [(codec.moment(ends[0]), ends) for ends in ranges.values()]
+    stretches: list[Range] = []
+    for _, (lower, upper) in sorted(spans):
+        if stretches and stretches[-1][1].strip("'") == lower.strip("'"):
+            stretches[-1] = (stretches[-1][0], upper)
+        else:
+            stretches.append((lower, upper))
+    return stretches

@@ -1,0 +1,59 @@
+"""Which tables a drain has made: written into the comment of its log, by OID.
+
+The names tell what a table is for, and anybody may give a table such a name. So what is removed is
+known by its OID, which the log names, and has the log's owner; or it is the drained table itself.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+from maintenance.ddl.marks import PREFIX, read_mark
+from maintenance.names import literal
+from maintenance.subjects.partitions.drain.job import DRAINED, Job
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """What the log of a drain says of it.
+
+    Attributes:
+        owner: of the log.
+        made: OIDs of its tables.
+        function: OID of what its triggers call.
+    """
+
+    owner: str
+    made: frozenset[int]
+    function: int | None
+
+
+def register(job: Job) -> str:
+    """Return the statement that writes down what has been made, in the transaction that made it."""
+    objects = job.objects
+    names = [objects.plain, objects.root, objects.log]
+    names += [name for target in job.targets for name in target.staged.names.values()]
+    listed = ", ".join(f"({literal(str(name))})" for name in names)
+    command = literal(f"COMMENT ON TABLE {objects.log} IS ")
+    body = f"""BEGIN EXECUTE {command} || pg_catalog.quote_literal({literal(PREFIX)}
+  || pg_catalog.jsonb_build_object('{DRAINED}', {literal(str(job.table.relation))},
+       'oid', {job.default.oid},
+       'function', {_number(f"pg_catalog.to_regprocedure({literal(f'{objects.function}()')})")},
+       'made', (SELECT pg_catalog.jsonb_agg({_number("pg_catalog.to_regclass(name)")})
+                  FROM (VALUES {listed}) AS names (name)
+                 WHERE pg_catalog.to_regclass(name) IS NOT NULL))::text); END"""
+    return f"DO {literal(body)}"
+
+
+def _number(oid: str) -> str:
+    return f"{oid}::pg_catalog.oid::pg_catalog.int8"
+
+
+def read_registry(comment: str | None, owner: str, oid: int) -> Registry | None:
+    """Read the comment of a log; None if it is not that of a drain of this table."""
+    mark = read_mark(comment)
+    made, function = mark.get("made"), mark.get("function")
+    if mark.get("oid") != oid or DRAINED not in mark or not isinstance(made, list):
+        return None
+    listed = cast("list[object]", made)
+    oids = frozenset(each for each in listed if isinstance(each, int))
+    return Registry(owner, oids, function if isinstance(function, int) else None)

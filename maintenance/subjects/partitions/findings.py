@@ -1,0 +1,160 @@
+"""What the owner should know about one table's partitions."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from maintenance.catalog.history import History
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.names import QualifiedName, quote
+from maintenance.partition_set.expected import Slot
+from maintenance.periods import period_at
+from maintenance.subjects.partitions.growth import insert_rate, lasting
+from maintenance.subjects.partitions.odd_bounds import odd_bounds
+from maintenance.subjects.partitions.state import Outlook
+
+SHOWN = 5
+"""How many objects a message names before it only counts the others."""
+
+
+class TakenName(NamedTuple):
+    """The name of a partition to be made that something else bears.
+
+    `period` is its key, or `default`.
+    """
+
+    child: QualifiedName
+    period: str
+
+
+def findings_of(
+    outlook: Outlook, names_taken: Iterable[TakenName], history: History
+) -> Iterator[Finding]:
+    """Yield what stands, at most one finding of a kind."""
+    if outlook.first_uncovered is not None:
+        yield _horizon_short(outlook, outlook.first_uncovered)
+    occupied = outlook.occupied
+    past = [slot for slot in outlook.missing if slot.upper <= outlook.position]
+    gaps = [slot for slot in past if slot not in occupied]
+    if gaps:
+        yield _gap(outlook, gaps)
+    yield from odd_bounds(outlook)
+    taken = list(names_taken)
+    if taken:
+        yield _name_taken(outlook, taken)
+    pending = [str(p.relation) for p in outlook.table.partitions if p.detach_pending]
+    if pending:
+        yield _detach_pending(outlook, pending, history)
+
+
+def _horizon_short(outlook: Outlook, first: tuple[datetime, datetime]) -> Finding:
+    codec, now, (lower, upper) = outlook.codec, outlook.now, first
+    has_default = outlook.table.default is not None
+    impact = "fall into the default partition" if has_default else "fail"
+    overdue = lower <= outlook.position
+    impact_at = now if overdue else codec.first_moment(lower)
+    when = "now"
+    if not overdue:
+        when = f"from {_moment(outlook, lower)}, in {lasting(impact_at - now)}"
+    until = f", until {_moment(outlook, upper)}" if upper < outlook.end else ""
+    rate = insert_rate(outlook)
+    how_many = f", at the present rate about {rate:,} rows a day" if rate else ""
+    calendar, held = codec.calendar, max(lower, outlook.position)
+    return _finding(
+        outlook,
+        FindingKind.PARTITION_HORIZON_SHORT,
+        Severity.ERROR if overdue and not has_default else Severity.WARN,
+        f"{outlook.ahead} of {outlook.policy.premake} partitions ahead exist;"
+        f" inserts {impact} {when}{until}{how_many}",
+        value=outlook.ahead,
+        threshold=outlook.policy.premake,
+        data={
+            "impact": impact,
+            "has_default": has_default,
+            "impact_at": impact_at.isoformat(),
+            "first_missing": period_at(held, outlook.policy.interval, calendar).key,
+            "first_missing_key": codec.literal(lower).strip("'"),
+            "rows_per_day": rate,
+        },
+    )
+
+
+def _moment(outlook: Outlook, position: datetime) -> str:
+    """Say when the clock reaches a position; of a wall clock, what it shows then too."""
+    moment = outlook.codec.first_moment(position)
+    seconds = ":%S" if moment.second or moment.microsecond else ""
+    text = f"{moment:{f'%Y-%m-%d %H:%M{seconds}'}} UTC"
+    if not outlook.codec.is_wall_clock:
+        return text
+    return f"{text} ({quote(outlook.policy.column)} = {outlook.codec.literal(position)})"
+
+
+def _gap(outlook: Outlook, gaps: Sequence[Slot]) -> Finding:
+    keys = _keys(gaps)
+    has_default = outlook.table.default is not None
+    impact = "fall into the default partition" if has_default else "are refused"
+    ranges = [slot.literals(outlook.codec) for slot in gaps]
+    parts = [f"{lower} to {upper}" for lower, upper in ranges]
+    shown = [part if slot.is_bridge else slot.key for slot, part in zip(gaps, parts, strict=True)]
+    return _finding(
+        outlook,
+        FindingKind.PARTITION_GAP,
+        Severity.WARN,
+        f"no partition holds {_listed(shown)}; rows of that time {impact}",
+        value=len(gaps),
+        threshold=0,
+        data={
+            "periods": keys,
+            "impact_at": outlook.codec.first_moment(gaps[0].lower).isoformat(),
+            "ranges": [[end.strip("'") for end in ends] for ends in ranges],
+        },
+    )
+
+
+def _name_taken(outlook: Outlook, taken: Sequence[TakenName]) -> Finding:
+    children = [str(name.child) for name in taken]
+    return _finding(
+        outlook,
+        FindingKind.PARTITION_NAME_TAKEN,
+        Severity.ERROR,
+        f"{_listed(children)} exists and is no partition of it for that period;"
+        " rename it, attach it, or change the policy's name template",
+        value=len(children),
+        threshold=0,
+        data={"names": children, "periods": [name.period for name in taken]},
+    )
+
+
+def _detach_pending(outlook: Outlook, children: list[str], history: History) -> Finding:
+    origin = history.origin(children[0])
+    statement = f"ALTER TABLE {outlook.name} DETACH PARTITION {children[0]} FINALIZE"
+    return _finding(
+        outlook,
+        FindingKind.DETACH_PENDING,
+        Severity.ERROR,
+        f"{_listed(children)} is half detached: its rows are invisible and inserts of its range"
+        f" fail; {statement}; {origin}",
+        value=len(children),
+        threshold=0,
+        data={
+            "partitions": children,
+            "origin": origin,
+            "last_action": history.last_action(children[0]),
+            "statements": [statement],
+        },
+    )
+
+
+def _finding(
+    outlook: Outlook, kind: FindingKind, severity: Severity, text: str, **facts: Any
+) -> Finding:
+    return Finding(kind, severity, outlook.name, f"{outlook.name}: {text}", **facts)
+
+
+def _keys(slots: Collection[Slot]) -> list[str]:
+    return list(dict.fromkeys(slot.period.key for slot in slots))
+
+
+def _listed(items: Sequence[str]) -> str:
+    shown = ", ".join(items[:SHOWN])
+    return shown if len(items) <= SHOWN else f"{shown} and {len(items) - SHOWN} more"

@@ -1,0 +1,101 @@
+"""Helper CHECKs on a default partition: with one that is validated, ATTACH scans nothing.
+
+They refuse rows from the moment they are added, validated or not. So each lives as short as can
+be, its name says whose it is, and a run that finds one left behind removes it before all else.
+Source: PostgreSQL manual, 5.12.2.2 Partition Maintenance.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from maintenance.catalog.models import Partition, Table
+from maintenance.ddl.locking import take
+from maintenance.engine.actions import Lock, LockMode, Step
+from maintenance.names import QualifiedName, quote
+from maintenance.partition_key import KeyCodec
+from maintenance.partition_set.expected import Slot, stamp
+
+PREFIX = "maintenance_"
+"""What the names of helper CHECKs begin with; sql/catalog/list_tables.sql looks for them."""
+
+
+class HelperCheck(NamedTuple):
+    """One helper CHECK on a partition and all that is below it; `owner` is its table's."""
+
+    partition: Partition
+    owner: str
+    name: str
+    condition: str
+
+    @property
+    def table(self) -> QualifiedName:
+        """The partition's name."""
+        return self.partition.relation
+
+    @property
+    def add(self) -> Step:
+        """Add it without a look at the rows that are there."""
+        return Step(
+            statements=(
+                take(self._locks),
+                f"ALTER TABLE {self.table} ADD CONSTRAINT {self.name}"
+                f" CHECK ({self.condition}) NOT VALID",
+            ),
+            locks=self._locks,
+            owner=self.owner,
+        )
+
+    @property
+    def validate(self) -> Step:
+        """Look at every row, beside readers and writers."""
+        return Step(
+            statements=(f"ALTER TABLE {self.table} VALIDATE CONSTRAINT {self.name}",),
+            locks=tuple(lock for lock in self._locks if not lock.mode.blocks_writers),
+            owner=self.owner,
+        )
+
+    @property
+    def _locks(self) -> tuple[Lock, ...]:
+        return alone(*self.partition.names)
+
+
+def alone(*tables: QualifiedName) -> tuple[Lock, ...]:
+    """Return the locks that change tables: first those before which autovacuum gives way."""
+    modes = LockMode.SHARE_UPDATE_EXCLUSIVE, LockMode.ACCESS_EXCLUSIVE
+    return tuple(Lock(str(table), mode) for mode in modes for table in tables)
+
+
+def drop(table: QualifiedName, name: str) -> str:
+    """Return the statement that removes a helper CHECK, if it is there."""
+    return f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {quote(name)}"
+
+
+def removal(tables: Sequence[QualifiedName], names: Iterable[str]) -> Step:
+    """Remove helper CHECKs that were left on a table and, with it, on those below it."""
+    locks = alone(*tables)
+    return Step((take(locks), *(drop(tables[0], name) for name in names)), locks=locks)
+
+
+def excluding(table: Table, column: str, codec: KeyCodec, first: Slot, last: Slot) -> HelperCheck:
+    """Return the CHECK that no row of the default partition lies between two slots, or in one."""
+    lower, upper = first.literals(codec)[0], last.literals(codec)[1]
+    key = quote(column)
+    return _check(table, _name("not", first), f"{key} < {lower} OR {key} >= {upper}")
+
+
+def within(table: Table, column: str, codec: KeyCodec, first: Slot, last: Slot) -> HelperCheck:
+    """Return the CHECK that all its rows lie from the first slot to the last."""
+    lower, upper = first.literals(codec)[0], last.literals(codec)[1]
+    key = quote(column)
+    condition = f"{key} IS NOT NULL AND {key} >= {lower} AND {key} < {upper}"
+    return _check(table, _name("only", first), condition)
+
+
+def _check(table: Table, name: str, condition: str) -> HelperCheck:
+    assert table.default is not None, "it has rows"
+    return HelperCheck(table.default, table.properties.owner, name, condition)
+
+
+def _name(kind: str, slot: Slot) -> str:
+    since = stamp(slot.lower) if slot.is_bridge else slot.period.start.isoformat()
+    return f"{PREFIX}{kind}_{since.replace('-', '_')}"

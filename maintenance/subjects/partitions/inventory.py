@@ -1,0 +1,168 @@
+"""The truth about a table's partitions, for people to look at."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from maintenance.catalog.models import Partition, Snapshot
+from maintenance.formatting import PAGE_BYTES
+from maintenance.partition_key import FUTURE, PAST
+from maintenance.partition_set.bounds import Span
+from maintenance.partition_set.expiry import expired
+from maintenance.partition_set.validate import unfit
+from maintenance.periods import period_at
+from maintenance.policy import PartitionPolicy, Policy
+from maintenance.subjects.partitions.state import Outlook, look
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionFacts:
+    """One partition. Size and rows are the catalog's estimates; rows None before any ANALYZE.
+
+    `period` is the key of the period whose bounds it has exactly, if any. `lower` and `upper`
+    are None for the default partition and where a bound is open. `retention` is `expired` or
+    `held` where it is one of them.
+    """
+
+    name: str
+    period: str | None
+    lower: datetime | None
+    upper: datetime | None
+    size_bytes: int
+    n_rows: int | None
+    retention: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableInventory:
+    """All partitions of one table, oldest first, the default one last.
+
+    `covered_until` is the moment from which on a row has no partition but the default one, if any.
+    `catch_all` is the partition that takes the rows of all periods from some one on, if any.
+    """
+
+    table: str
+    interval: str
+    ahead: int
+    premake: int
+    current: str
+    horizon: str
+    covered_until: datetime
+    partitions: tuple[PartitionFacts, ...]
+    catch_all: str | None = None
+
+    def holders(self, lower: datetime, upper: datetime) -> tuple[PartitionFacts, ...]:
+        """Return the bounded partitions that hold all of `[lower, upper)`; none if a part lacks."""
+        found: list[PartitionFacts] = []
+        for facts in self.partitions:
+            if facts.lower is None or facts.upper is None or facts.upper <= lower:
+                continue
+            if facts.lower > lower or facts.name == self.catch_all:
+                break
+            found.append(facts)
+            lower = facts.upper
+            if lower >= upper:
+                return tuple(found)
+        return ()
+
+    @property
+    def size_bytes(self) -> int:
+        """The heap sizes together."""
+        return sum(partition.size_bytes for partition in self.partitions)
+
+    @property
+    def n_rows(self) -> int:
+        """The estimated rows together, as far as known."""
+        return sum(partition.n_rows or 0 for partition in self.partitions)
+
+    def as_json(self) -> dict[str, Any]:
+        """The table's line of `status --json`."""
+        bounded = [p for p in self.partitions if p.lower is not None or p.upper is not None]
+        return {
+            "table": self.table,
+            "interval": self.interval,
+            "ahead": self.ahead,
+            "premake": self.premake,
+            "current": self.current,
+            "horizon": self.horizon,
+            "covered_until": self.covered_until.isoformat(),
+            "catch_all": self.catch_all,
+            "partitions": len(self.partitions),
+            "first": bounded[0].name if bounded else None,
+            "last": bounded[-1].name if bounded else None,
+            "size_bytes": self.size_bytes,
+            "rows": self.n_rows,
+        }
+
+
+def inventory(policy: Policy, snapshot: Snapshot, now: datetime) -> tuple[TableInventory, ...]:
+    """Take stock of every partitioned table of a policy that is fit; the others are findings."""
+    return tuple(_take_stock(policy, snapshot, now))
+
+
+def _take_stock(policy: Policy, snapshot: Snapshot, now: datetime) -> Iterator[TableInventory]:
+    for section in policy.partitions:
+        if unfit(section, snapshot, now) is not None:
+            continue
+        outlook = look(section, snapshot.tables[section.table], now)
+        default = outlook.table.default
+        gap, catch_all = outlook.first_uncovered, outlook.catch_all
+        fates = _fates(section, snapshot, now)
+        yield TableInventory(
+            table=str(section.table),
+            interval=section.interval.value,
+            ahead=outlook.ahead,
+            premake=section.premake,
+            current=outlook.current.key,
+            horizon=outlook.horizon.key,
+            covered_until=outlook.codec.first_moment(gap[0] if gap else outlook.end),
+            catch_all=str(catch_all.partition.relation) if catch_all is not None else None,
+            partitions=(
+                *(
+                    _facts(outlook, span, fates.get(span.partition.oid))
+                    for span in outlook.coverage.spans
+                ),
+                *((_unbounded(default),) if default is not None else ()),
+            ),
+        )
+
+
+def _fates(policy: PartitionPolicy, snapshot: Snapshot, now: datetime) -> dict[int, str]:
+    """Return by OID what retention means for the partitions that it concerns."""
+    if policy.retention is None or policy.retention.action == "keep":
+        return {}
+    return {
+        item.span.partition.oid: "held" if item.held else "expired"
+        for item in expired(policy, policy.retention, snapshot, now)
+    }
+
+
+def _facts(outlook: Outlook, span: Span, fate: str | None) -> PartitionFacts:
+    return PartitionFacts(
+        name=str(span.partition.relation),
+        period=_period_key(outlook, span),
+        lower=None if span.lower == PAST else outlook.codec.first_moment(span.lower),
+        upper=None if span.upper == FUTURE else outlook.codec.first_moment(span.upper),
+        size_bytes=max(span.partition.pages, 0) * PAGE_BYTES,
+        n_rows=_rows(span.partition),
+        retention=fate,
+    )
+
+
+def _unbounded(default: Partition) -> PartitionFacts:
+    return PartitionFacts(
+        str(default.relation), None, None, None, max(default.pages, 0) * PAGE_BYTES, _rows(default)
+    )
+
+
+def _period_key(outlook: Outlook, span: Span) -> str | None:
+    if PAST in span or FUTURE in span:
+        return None
+    calendar = outlook.codec.calendar
+    period = period_at(span.lower, outlook.policy.interval, calendar)
+    return period.key if period.bounds(calendar) == (span.lower, span.upper) else None
+
+
+def _rows(partition: Partition) -> int | None:
+    return round(partition.rows) if partition.rows >= 0 else None

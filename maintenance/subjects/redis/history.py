@@ -1,0 +1,31 @@
+"""The counters of earlier looks at the cache, in the store."""
+
+from psycopg.rows import class_row
+
+from maintenance.redis_client.models import LEAST_LOOKUPS, CacheFacts
+from maintenance.server.session import Connection
+
+_COLUMNS = ", ".join(CacheFacts._fields)
+_KEPT_DAYS = 90
+
+
+def before(connection: Connection, database: str, now: CacheFacts) -> CacheFacts | None:
+    """Return the newest look since which the same server had lookups enough for a rate."""
+    with connection.cursor(row_factory=class_row(CacheFacts)) as cursor:
+        return cursor.execute(
+            f"SELECT {_COLUMNS} FROM maintenance.cache_look"
+            " WHERE database = %s AND server_run = %s AND hits + misses <= %s"
+            " ORDER BY seen_at DESC LIMIT 1".encode(),
+            (database, now.server_run, now.n_lookups - LEAST_LOOKUPS),
+        ).fetchone()
+
+
+def keep(connection: Connection, database: str, facts: CacheFacts) -> None:
+    """Add a look, and forget those of long ago."""
+    connection.execute(
+        "WITH old AS (DELETE FROM maintenance.cache_look WHERE database = %s"
+        " AND seen_at < pg_catalog.clock_timestamp() - pg_catalog.make_interval(days => %s))"
+        f" INSERT INTO maintenance.cache_look (database, {_COLUMNS})"
+        f" VALUES (%s, {', '.join(['%s'] * len(facts))})".encode(),
+        (database, _KEPT_DAYS, database, *facts),
+    )

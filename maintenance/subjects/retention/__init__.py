@@ -1,0 +1,83 @@
+"""Retention: expired partitions are archived, detached and dropped, each step with its proof."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import ClassVar, NamedTuple
+
+from maintenance.archives import require_packages
+from maintenance.catalog.models import Snapshot
+from maintenance.engine.action_context import Executor
+from maintenance.engine.actions import ActionKind
+from maintenance.engine.findings import FindingKind
+from maintenance.engine.observe_context import Look
+from maintenance.engine.plan import Plan
+from maintenance.engine.scope import Request
+from maintenance.engine.subject import Subject
+from maintenance.names import QualifiedName
+from maintenance.policy import Policy
+from maintenance.subjects.retention import plan as planner
+from maintenance.subjects.retention.apply import detach, drop
+from maintenance.subjects.retention.archive import archive
+from maintenance.subjects.retention.insert_counts import record_evidence
+from maintenance.subjects.retention.models import NOTHING_SEEN, Hindrances
+from maintenance.subjects.retention.observe import look_for_hindrances
+
+
+class Seen(NamedTuple):
+    """The common snapshot, and what is in the way of what is due."""
+
+    snapshot: Snapshot
+    hindrances: Hindrances = NOTHING_SEEN
+
+
+class Retention(Subject[Seen]):
+    """The subject `retention`."""
+
+    name = "retention"
+    executors: ClassVar[Mapping[ActionKind, Executor]] = {
+        ActionKind.ARCHIVE_PARTITION: archive,
+        ActionKind.DETACH_PARTITION: detach,
+        ActionKind.DROP_PARTITION: drop,
+    }
+    finding_kinds = frozenset(
+        {
+            FindingKind.RETENTION_DUE,
+            FindingKind.RETENTION_HELD,
+            FindingKind.RETENTION_FUSE,
+            FindingKind.ARCHIVE_UNVERIFIED,
+            FindingKind.PARTITION_KEY_MISMATCH,
+            FindingKind.STRANDED_TABLE,
+            FindingKind.LOCK_NOT_ACQUIRED,
+            FindingKind.CLOCK_SKEW,
+        }
+    )
+
+    def concerns(self, policy: Policy) -> bool:
+        """Whether the policy names partitioned tables."""
+        return bool(policy.partitions)
+
+    def require(self, policy: Policy) -> None:
+        """Refuse archives whose store or format needs a package that is not installed."""
+        for section in policy.partitions:
+            if section.retention is not None and section.retention.archive is not None:
+                archive = section.retention.archive
+                require_packages(str(section.table), archive.url, archive.format)
+
+    def relations(self, policy: Policy) -> Collection[QualifiedName]:
+        """The partitioned tables of the policy."""
+        return [section.table for section in policy.partitions]
+
+    def observe(self, look: Look) -> Seen:
+        """Look for what is in the way of tables that are due."""
+        return Seen(look.snapshot, look_for_hindrances(look))
+
+    def record(self, look: Look, seen: Seen) -> None:
+        """Remember how many rows the partitions near the end of their retention have taken."""
+        record_evidence(look, seen.hindrances.evidence)
+
+    def plan(self, policy: Policy, seen: Seen, now: datetime, request: Request) -> Plan:
+        """Retire what has expired, at most `max_per_run` partitions a table."""
+        return planner.plan(policy, seen.snapshot, now, request, seen.hindrances)
+
+
+RETENTION = Retention()

@@ -1,0 +1,166 @@
+"""The actions of retention: archive, detach, drop, and ending an interrupted detach."""
+
+from collections.abc import Container, Iterator, Mapping
+
+from maintenance.catalog.models import Partition, Table
+from maintenance.ddl.detach import detach, finalize
+from maintenance.ddl.guards import same_tree, still_attached, still_detached
+from maintenance.ddl.locking import allowed_time
+from maintenance.ddl.marks import (
+    DETACHED_FROM,
+    NOW,
+    marked,
+    read_mark,
+    set_comment,
+    stamp,
+    unmarked,
+)
+from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
+from maintenance.partition_key import FUTURE, PAST
+from maintenance.partition_set.bounds import codec_of, read_bound
+from maintenance.partition_set.expiry import Detached, Expired
+from maintenance.subjects.retention.models import Case, Target, detached_target
+
+
+def retire(case: Case, item: Expired, after: tuple[str, ...] = ()) -> Iterator[Action]:
+    """Yield what takes one partition from attached to gone, as far as this run may go.
+
+    Args:
+        case: the table.
+        item: the partition.
+        after: ids of actions that must be done before it is detached.
+    """
+    target = case.attached(item)
+    if case.archives:
+        archived = archive(case, target)
+        yield archived
+        after = (archived.id, *after)
+    mark = {DETACHED_FROM: case.name, "bound": item.bound, "period": target.period, "at": NOW}
+    comment = marked(case.comments.get(target.oid), mark)
+    steps = detach(case.table, item.span.partition, stamp(target.relation, comment))
+    detachment = _action(case, ActionKind.DETACH_PARTITION, target, steps, after=after)
+    yield detachment
+    if case.drops_at_once:
+        yield _drop(case, target, after=(detachment.id,))
+
+
+def finish(case: Case, item: Detached, ended: Mapping[int, str]) -> Action:
+    """Return the drop of a table that is detached, or will be when its detach is ended.
+
+    Args:
+        case: the table it was a partition of.
+        item: the detached table.
+        ended: by OID, the actions of this run that end a detach.
+    """
+    after = (ended[item.table.oid],) if item.table.oid in ended else ()
+    return _drop(case, detached_target(item), after=after)
+
+
+def archive(case: Case, target: Target) -> Action:
+    """Return the action that archives a table; its executor streams and proves it."""
+    step = Step(statements=(f"COPY {target.relation} TO STDOUT",))
+    return _action(case, ActionKind.ARCHIVE_PARTITION, target, (step,))
+
+
+def end_pending(table: Table) -> Iterator[Action]:
+    """End detaches that somebody or something interrupted: at most one is pending a parent."""
+    for child in table.partitions:
+        if child.detach_pending:
+            yield Action(
+                kind=ActionKind.FINALIZE_DETACH,
+                object=str(child.relation),
+                table=str(table.relation),
+                steps=(finalize(table.relation, child.relation, _n_tables(child)),),
+                reason="its detach was interrupted: rows are invisible, inserts of its range fail",
+                preconditions={"oid": child.oid},
+            )
+
+
+def _n_tables(partition: Partition) -> int:
+    return 1 if partition.tree is None else len(partition.tree.branches)
+
+
+def unmark(case: Case, going: Container[int]) -> Iterator[Action]:
+    """Remove marks of detaches that were not carried out.
+
+    A run that was killed leaves one, and so does whoever attaches a table again. With it, a
+    partition that somebody detaches by hand, to keep it, would count as detached by us.
+
+    Args:
+        case: the table.
+        going: OIDs of partitions that this run detaches, or that are half detached.
+    """
+    for child in case.table.partitions:
+        comment = case.comments.get(child.oid)
+        if child.oid in going or child.bound is None or DETACHED_FROM not in read_mark(comment):
+            continue
+        guard = still_attached(child.relation, child.oid, case.table.relation, child.bound)
+        own = Lock(str(child.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
+        statements = (guard, set_comment(child.relation, unmarked(comment)))
+        yield Action(
+            kind=ActionKind.REPAIR_PARTITION,
+            object=str(child.relation),
+            table=case.name,
+            steps=(Step(statements=statements, locks=(own,)),),
+            reason="it is a partition and its mark says that it was detached",
+            preconditions={"oid": child.oid},
+        )
+
+
+def _drop(case: Case, target: Target, *, after: tuple[str, ...]) -> Action:
+    name = str(target.relation)
+    step = Step(
+        statements=(*_sure(target), f"DROP TABLE {name}"),
+        locks=(Lock(name, LockMode.ACCESS_EXCLUSIVE),),
+    )
+    return _action(case, ActionKind.DROP_PARTITION, target, (step,), after=after)
+
+
+def _sure(target: Target) -> Iterator[str]:
+    """Yield what locks a table, with all below it, and makes sure that it is the observed one."""
+    yield f"LOCK TABLE {target.relation} IN ACCESS EXCLUSIVE MODE"
+    yield still_detached(target.relation, target.oid)
+    if target.tree is not None:
+        yield same_tree(target.relation, target.tree.oids)
+        yield allowed_time(len(target.tree.branches))
+
+
+def _action(
+    case: Case,
+    kind: ActionKind,
+    target: Target,
+    steps: tuple[Step, ...],
+    *,
+    after: tuple[str, ...] = (),
+) -> Action:
+    asked = kind is ActionKind.ARCHIVE_PARTITION and not case.archives
+    return Action(
+        kind=kind,
+        object=str(target.relation),
+        table=case.name,
+        period=target.period,
+        steps=steps,
+        reason="asked for by hand" if asked else f"expired: {case.retention.keep} are kept",
+        destructive=kind is not ActionKind.ARCHIVE_PARTITION,
+        after=after,
+        preconditions=_facts(case, target),
+    )
+
+
+def _facts(case: Case, target: Target) -> dict[str, object]:
+    """Return what must still be so of a table, and what its archive will say of it."""
+    try:
+        codec = codec_of(case.policy, case.table)
+        lower, upper = map(codec.first_moment, read_bound(target.bound, codec))
+    except ValueError:
+        # A mark may have been edited; the rows are archived all the same.
+        lower, upper = PAST, FUTURE
+    return {
+        "oid": target.oid,
+        "bound": target.bound,
+        "key": case.policy.column,
+        "lower": lower.isoformat() if lower > PAST else None,
+        "upper": upper.isoformat() if upper < FUTURE else None,
+        "archived": case.archives,
+        **({"tree": list(target.tree.oids)} if target.tree is not None else {}),
+    }

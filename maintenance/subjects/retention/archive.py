@@ -1,0 +1,99 @@
+"""The archive of one partition, as an action asks for it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from maintenance.archives import (
+    ArchivePlace,
+    Facts,
+    Manifest,
+    TableId,
+    read_manifest,
+    verify_archive,
+    write_archive,
+)
+from maintenance.engine.action_context import Workbench
+from maintenance.engine.actions import Action
+from maintenance.names import parse_name
+from maintenance.policy import Archive
+
+
+def archive(bench: Workbench, action: Action) -> Mapping[str, Any]:
+    """Archive a partition; what was written is read back before it counts."""
+    place = place_of(bench, action)
+    archived = write(bench, action)
+    data = archived.data
+    return {
+        "url": str(place),
+        "rows": archived.n_rows,
+        "bytes": data.size_bytes,
+        "sha256": archived.content.sha256,
+        "seal": archived.seal,
+        "verified": True,
+    }
+
+
+def write(bench: Workbench, action: Action) -> Manifest:
+    """Write the archive of an action's table, or find it written already.
+
+    Raises:
+        ArchiveError: see `archives.write_archive`.
+    """
+    facts = action.preconditions
+    return write_archive(
+        bench.connection,
+        table_of(action),
+        place_of(bench, action),
+        Facts(
+            key=facts["key"],
+            bound=facts["bound"],
+            lower=_moment(facts["lower"]),
+            upper=_moment(facts["upper"]),
+            policy_hash=bench.policy.hash,
+            run_id=bench.run_id,
+        ),
+        format_=_section(bench, action).format,
+        progress=bench.progress,
+    ).manifest
+
+
+def proven_manifest(bench: Workbench, action: Action) -> Manifest:
+    """Return the manifest of an archive that has been read back, by this run or now.
+
+    Raises:
+        ArchiveError: it is damaged, or can't be written where there is none.
+    """
+    place = place_of(bench, action)
+    manifest = read_manifest(place)
+    if manifest is None:
+        return write(bench, action)
+    if manifest.run_id != bench.run_id:
+        verify_archive(place, manifest, progress=bench.progress)
+    return manifest
+
+
+def place_of(bench: Workbench, action: Action) -> ArchivePlace:
+    """Return where the archive of an action's period lies."""
+    table = parse_name(str(action.table))
+    section = _section(bench, action)
+    name = bench.policy.database.name
+    key = section.sealing_key(bench.environ)
+    return ArchivePlace(section.url, name, table, str(action.period), key)
+
+
+def table_of(action: Action) -> TableId:
+    """Return the table as it was observed."""
+    return TableId(int(action.preconditions["oid"]), parse_name(action.object))
+
+
+def _section(bench: Workbench, action: Action) -> Archive:
+    for section in bench.policy.partitions:
+        retention = section.retention
+        if str(section.table) == action.table and retention is not None and retention.archive:
+            return retention.archive
+    raise AssertionError("only tables with an archive section are archived")
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text is not None else None

@@ -1,0 +1,248 @@
+"""Counting the rows that partitions take, and keeping the counts for the next look."""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from maintenance.catalog.models import Partition
+from maintenance.engine.observe_context import Look
+from maintenance.engine.scope import EVERYTHING
+from maintenance.names import QualifiedName
+from maintenance.partition_key import Snowflake
+from maintenance.partition_set.bounds import Span
+from maintenance.partition_set.expected import current_period
+from maintenance.partition_set.expiry import Expired, label
+from maintenance.policy import PartitionPolicy
+from maintenance.server.session import Connection, fetch
+from maintenance.subjects.retention.evidence import NO_EVIDENCE, Evidence, Seen, Taken
+
+MOST_COUNTED = 200
+"""Of how many expired partitions of a table the rows they take are counted, oldest first."""
+
+N_IN_USE = 3
+"""So many partitions up to now are counted too: a policy may change until the next look."""
+
+_UPSERT = (
+    "INSERT INTO maintenance.partition_inserts AS known (database, inserted)"
+    " VALUES (%(database)s, %(inserted)s) ON CONFLICT (database) DO UPDATE"
+    " SET inserted = CASE WHEN %(all)s THEN excluded.inserted"
+    " ELSE known.inserted || excluded.inserted END, seen_at = pg_catalog.clock_timestamp()"
+)
+
+
+class Candidate(NamedTuple):
+    """A table under retention: its partitions in order of time, and which of them may go."""
+
+    section: PartitionPolicy
+    calendar: ZoneInfo
+    spans: Sequence[Span]
+    due: Sequence[Expired]
+
+
+def look_for_evidence(look: Look, candidates: Sequence[Candidate]) -> Evidence:
+    """Count the rows that partitions take which are due, or in use.
+
+    Raises:
+        psycopg.Error: the server refused.
+    """
+    counted = {p.oid: _leaves(p) for each in candidates for p in _counted(each, look.now)}
+    if not counted:
+        return NO_EVIDENCE
+    inserted = _count(look.connection, counted)
+    due = [each for each in candidates if each.due]
+    if not due:
+        return Evidence(inserted)
+    oids = [item.span.partition.oid for each in due for item in each.due[:MOST_COUNTED]]
+    rowless = frozenset(_rowless(look, due))
+    rowless -= _made_by_us(look, [each for each in due if each.section.table in rowless])
+    everything = rowless | {each.section.table for each in due if len(each.due) == len(each.spans)}
+    return Evidence(
+        inserted,
+        before=_before(look, oids),
+        rowless=rowless,
+        renewed=_renewed(look, [each for each in due if each.section.table in rowless]),
+        retired_before=_retired_before(look, everything),
+    )
+
+
+def record_evidence(look: Look, evidence: Evidence) -> None:
+    """Keep what was counted for the next look."""
+    assert look.store is not None, "only runs with a store record"
+    if evidence.inserted:
+        parameters = {
+            "database": look.policy.database.name,
+            "inserted": Jsonb(_record(evidence, look.now)),
+            "all": look.request == EVERYTHING,
+        }
+        look.store.execute(_UPSERT, parameters)
+
+
+def _record(evidence: Evidence, now: datetime) -> dict[str, list[Any]]:
+    """Return by OID the count, and where rows were taken lately how many and when."""
+    record: dict[str, list[Any]] = {}
+    for oid, inserted in evidence.inserted.items():
+        taken = evidence.taken(oid, now)
+        lately = [] if taken is None else [taken.n_rows, taken.at.isoformat()]
+        record[str(oid)] = [inserted, *lately]
+    return record
+
+
+def _counted(each: Candidate, now: datetime) -> Iterator[Partition]:
+    yield from (item.span.partition for item in each.due[:MOST_COUNTED])
+    n_begun = bisect_right(each.spans, now, key=lambda span: span.lower)
+    yield from (span.partition for span in each.spans[max(0, n_begun - N_IN_USE) : n_begun])
+
+
+def _leaves(partition: Partition) -> list[int]:
+    return [branch.oid for branch in partition.whole.branches if branch.kind == "r"]
+
+
+def _count(connection: Connection, counted: Mapping[int, Sequence[int]]) -> dict[int, int]:
+    leaves = sorted({leaf for leaves in counted.values() for leaf in leaves})
+    rows = fetch(connection, "retention", "count_inserts", {"relations": leaves})
+    by_leaf: dict[int, int] = {row.oid: row.inserted for row in rows}
+    return {oid: sum(by_leaf.get(leaf, 0) for leaf in leaves) for oid, leaves in counted.items()}
+
+
+def _before(look: Look, oids: Sequence[int]) -> dict[int, Seen]:
+    if look.store is None:
+        return {}
+    # The store may still be that of an older version; then no look is known.
+    with suppress(psycopg.errors.UndefinedTable):
+        rows = look.store.execute(
+            "SELECT e.key, e.value FROM maintenance.partition_inserts i,"
+            " pg_catalog.jsonb_each(i.inserted) e"
+            " WHERE i.database = %s AND e.key = ANY (%s)",
+            (look.policy.database.name, [str(oid) for oid in oids]),
+        ).fetchall()
+        return {int(oid): _read(*facts) for oid, facts in rows}
+    return {}
+
+
+def _read(inserted: int, n_rows: int | None = None, at: str | None = None) -> Seen:
+    if n_rows is None or at is None:
+        return Seen(inserted)
+    return Seen(inserted, Taken(n_rows, datetime.fromisoformat(at)))
+
+
+def partitions_in_use(each: Candidate, now: datetime) -> list[Partition]:
+    """Return the partitions of which some must hold rows if the table is read rightly.
+
+    They are those that are kept. A snowflake's epoch shifts all moments alike, so that bounds
+    still look like months: there, they are those of the present.
+    """
+    if isinstance(each.section.encoding, Snowflake):
+        last_period = current_period(each.section, now).shift(-1)
+        recent = last_period.bounds(each.section.time_zone)[0]
+        return [span.partition for span in each.spans if span.upper > recent]
+    going = {item.span.partition.oid for item in each.due}
+    return [span.partition for span in each.spans if span.partition.oid not in going]
+
+
+def _rowless(look: Look, due: Sequence[Candidate]) -> Iterator[QualifiedName]:
+    """Yield the tables that are read as if nothing were written any more, as far as files tell."""
+    in_use = {each.section.table: partitions_in_use(each, look.now) for each in due}
+    unsure = {
+        table: partitions
+        for table, partitions in in_use.items()
+        if not any(p.pages > 0 or p.rows > 0 or p.kind == "f" for p in partitions)
+    }
+    going = {each.section.table: _at_stake(each) for each in due if each.section.table in unsure}
+    asked = [p for of_table in (*unsure.values(), *going.values()) for p in of_table]
+    leaves = [leaf for partition in asked for leaf in _leaves(partition)]
+    filled: set[int] = set()
+    if leaves:
+        rows = fetch(look.connection, "catalog", "list_filled", {"relations": leaves})
+        filled = {row.oid for row in rows}
+
+    def has_rows(partitions: Sequence[Partition]) -> bool:
+        leaves = (leaf for p in partitions for leaf in _leaves(p))
+        return any(p.pages > 0 or p.rows > 0 for p in partitions) or not filled.isdisjoint(leaves)
+
+    for table, partitions in unsure.items():
+        if not has_rows(partitions) and (not going[table] or has_rows(going[table])):
+            yield table
+
+
+def _at_stake(each: Candidate) -> list[Partition]:
+    """Return the partitions whose rows would go; none for a snowflake.
+
+    A table that is read rightly may have no rows at all, and then none of them is lost. The epoch
+    of a snowflake may be wrong from the first day on.
+    """
+    if isinstance(each.section.encoding, Snowflake):
+        return []
+    return [item.span.partition for item in each.due]
+
+
+def _made_by_us(look: Look, due: Sequence[Candidate]) -> frozenset[QualifiedName]:
+    """Return the tables of which all partitions that are due were made by runs of ours.
+
+    Made for the period that they are read as now, they prove that they are read rightly. A
+    snowflake's epoch may have been wrong then too.
+    """
+    asked = {
+        each.section.table: {
+            (str(item.relation), label(each.section, each.calendar, item.span)) for item in each.due
+        }
+        for each in due
+        if not isinstance(each.section.encoding, Snowflake)
+    }
+    if look.store is None or not asked:
+        return frozenset()
+    with suppress(psycopg.errors.UndefinedTable):
+        rows = look.store.execute(
+            "SELECT DISTINCT j.object, j.period FROM maintenance.journal j"
+            " JOIN maintenance.run r ON r.id = j.run_id"
+            " WHERE r.database = %s AND j.object = ANY (%s) AND j.outcome = 'done'"
+            " AND j.kind = 'create_partition'",
+            (look.policy.database.name, [name for made in asked.values() for name, _ in made]),
+        ).fetchall()
+        made = set(rows)
+        return frozenset(table for table, wanted in asked.items() if wanted <= made)
+    return frozenset()
+
+
+def _renewed(look: Look, due: Sequence[Candidate]) -> frozenset[QualifiedName]:
+    """Return the tables that would have no partition but those that runs of ours have made."""
+    kept = {
+        each.section.table: {
+            str(partition.relation) for partition in partitions_in_use(each, look.now)
+        }
+        for each in due
+    }
+    if look.store is None or not kept:
+        return frozenset()
+    with suppress(psycopg.errors.UndefinedTable):
+        rows = look.store.execute(
+            "SELECT DISTINCT j.object FROM maintenance.journal j"
+            " JOIN maintenance.run r ON r.id = j.run_id"
+            " WHERE r.database = %s AND j.object = ANY (%s) AND j.outcome = 'done'"
+            " AND j.kind = 'create_partition'",
+            (look.policy.database.name, [name for names in kept.values() for name in names]),
+        ).fetchall()
+        made = {name for (name,) in rows}
+        return frozenset(table for table, names in kept.items() if names <= made)
+    return frozenset()
+
+
+def _retired_before(look: Look, tables: frozenset[QualifiedName]) -> frozenset[QualifiedName]:
+    if look.store is None or not tables:
+        return frozenset()
+    by_name = {str(table): table for table in tables}
+    with suppress(psycopg.errors.UndefinedTable):
+        rows = look.store.execute(
+            "SELECT DISTINCT j.table_name FROM maintenance.journal j"
+            " JOIN maintenance.run r ON r.id = j.run_id"
+            " WHERE r.database = %s AND j.table_name = ANY (%s) AND j.outcome = 'done'"
+            " AND j.kind IN ('detach_partition', 'drop_partition')",
+            (look.policy.database.name, list(by_name)),
+        ).fetchall()
+        return frozenset(by_name[name] for (name,) in rows)
+    return frozenset()

@@ -1,0 +1,107 @@
+"""One table under retention, and the tables that it concerns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from maintenance.catalog.models import Obstacle, Snapshot, Table
+from maintenance.catalog.trees import Tree
+from maintenance.names import QualifiedName
+from maintenance.partition_set.bounds import codec_of
+from maintenance.partition_set.expiry import Detached, Expired, label
+from maintenance.policy import PartitionPolicy, RetentionPolicy
+from maintenance.subjects.retention.evidence import NO_EVIDENCE, Evidence
+
+
+class Target(NamedTuple):
+    """A partition, or a table that was one.
+
+    `bound` is its range as `pg_get_expr` shows it, `period` the key under which it is archived,
+    `tree` what is below it.
+    """
+
+    oid: int
+    relation: QualifiedName
+    bound: str
+    period: str
+    tree: Tree | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One table whose policy has a retention.
+
+    Attributes:
+        comments: of marked tables, by OID.
+    """
+
+    policy: PartitionPolicy
+    retention: RetentionPolicy
+    table: Table
+    comments: Mapping[int, str]
+    now: datetime
+
+    @property
+    def name(self) -> str:
+        """The table's name as PostgreSQL quotes it."""
+        return str(self.table.relation)
+
+    @property
+    def drops(self) -> bool:
+        """Whether tables are dropped in the end."""
+        return self.retention.action in ("drop", "archive_then_drop")
+
+    @property
+    def archives(self) -> bool:
+        """Whether they are archived before."""
+        return self.retention.action == "archive_then_drop"
+
+    @property
+    def drops_at_once(self) -> bool:
+        """Whether the run that detaches a table drops it too."""
+        return self.drops and not any(self.retention.grace)
+
+    def attached(self, item: Expired) -> Target:
+        """Return an expired partition as a target."""
+        partition = item.span.partition
+        calendar = codec_of(self.policy, self.table).calendar
+        period = label(self.policy, calendar, item.span)
+        return Target(partition.oid, item.relation, item.bound, period, partition.tree)
+
+
+def detached_target(item: Detached) -> Target:
+    """Return a table that an earlier run detached as a target."""
+    table = item.table
+    return Target(table.oid, table.relation, item.bound, item.period, table.tree)
+
+
+def case_of(
+    policy: PartitionPolicy, retention: RetentionPolicy, snapshot: Snapshot, now: datetime
+) -> Case:
+    """Return the case of one table."""
+    comments = {table.oid: table.comment for table in snapshot.marked}
+    return Case(policy, retention, snapshot.tables[policy.table], comments, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Hindrances:
+    """What was seen to be in the way of tables that are due; by OID.
+
+    Attributes:
+        dependents: in words, such as `view public.report`.
+        holders: of partitions that foreign keys may point to: the tables, partitions each, with
+            rows that do. One that is missing here could not be looked at in time.
+        evidence: whether they are in use.
+        unreadable: what keeps us from the rows of those that are to be archived.
+    """
+
+    dependents: Mapping[int, tuple[str, ...]] = field(default_factory=dict[int, tuple[str, ...]])
+    holders: Mapping[int, tuple[QualifiedName, ...]] = field(
+        default_factory=dict[int, tuple[QualifiedName, ...]]
+    )
+    evidence: Evidence = NO_EVIDENCE
+    unreadable: Mapping[int, Obstacle] = field(default_factory=dict[int, Obstacle])
+
+
+NOTHING_SEEN = Hindrances()

@@ -1,0 +1,133 @@
+"""Looking for what is in the way of tables that are due.
+
+PostgreSQL detaches no partition that rows of other tables point to, and looks for them while it
+holds its locks, which stop all writers. So we look before, without a lock worth mentioning, and
+leave alone what could not be looked through within a lock timeout.
+Source: PostgreSQL manual, ALTER TABLE … DETACH PARTITION; decision 0012.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from maintenance.catalog.models import OwnerCode, Snapshot
+from maintenance.catalog.owner_code import owner_code, read_as_owner
+from maintenance.catalog.unreadable import unreadable_tables
+from maintenance.engine.observe_context import Look
+from maintenance.errors import MaintenanceError
+from maintenance.names import QualifiedName, quote
+from maintenance.partition_set.bounds import codec_of
+from maintenance.partition_set.expiry import Expired, detached, expired_of, spans_of
+from maintenance.partition_set.validate import unfit
+from maintenance.policy import PartitionPolicy
+from maintenance.server.session import fetch
+from maintenance.subjects.retention.insert_counts import Candidate, look_for_evidence
+from maintenance.subjects.retention.models import Hindrances
+
+MOST_LOOKED_AT = 24
+"""How many partitions of a table are searched for rows that others point to, oldest first."""
+
+
+def look_for_hindrances(look: Look) -> Hindrances:
+    """Look at what is due by the policy's retention, and at nothing else.
+
+    Raises:
+        psycopg.Error: the catalog could not be read.
+    """
+    candidates = list(_candidates(look))
+    evidence = look_for_evidence(look, candidates)
+    due = {each.section: each.due for each in candidates}
+    loose = [item.table.oid for section in due for item in detached(section, look.snapshot, ())]
+    attached = [item.span.partition.oid for items in due.values() for item in items]
+    if not loose and not attached:
+        return Hindrances(evidence=evidence)
+    dependents: dict[int, tuple[str, ...]] = {}
+    for row in fetch(look.connection, "retention", "list_dependents", {"tables": loose + attached}):
+        dependents[row.oid] = (*dependents.get(row.oid, ()), row.dependent)
+    unreadable = unreadable_tables(look.connection, loose + attached)
+    return Hindrances(dependents, dict(_holders(look, due)), evidence, unreadable)
+
+
+def _candidates(look: Look) -> Iterator[Candidate]:
+    for section in look.policy.partitions:
+        retention = section.retention
+        if retention is None or retention.action == "keep" or not _fit(look, section):
+            continue
+        spans = spans_of(section, look.snapshot)
+        items = expired_of(spans, section, retention, look.snapshot, look.now)
+        calendar = codec_of(section, look.snapshot.tables[section.table]).calendar
+        yield Candidate(section, calendar, spans, [item for item in items if item.held is None])
+
+
+def _fit(look: Look, section: PartitionPolicy) -> bool:
+    snapshot: Snapshot = look.snapshot
+    return look.request.concerns(section.table) and unfit(section, snapshot, look.now) is None
+
+
+def _holders(
+    look: Look, due: Mapping[PartitionPolicy, Sequence[Expired]]
+) -> Iterator[tuple[int, tuple[QualifiedName, ...]]]:
+    tables = {look.snapshot.tables[section.table].oid: items for section, items in due.items()}
+    pointed_at = [
+        look.snapshot.tables[section.table].oid
+        for section, items in due.items()
+        if items and look.snapshot.tables[section.table].referenced_by
+    ]
+    if not pointed_at:
+        return
+    keys: dict[int, list[Any]] = {oid: [] for oid in pointed_at}
+    for key in fetch(look.connection, "retention", "list_incoming_keys", {"tables": pointed_at}):
+        keys[key.referenced].append(key)
+    for oid, of_table in keys.items():
+        yield from _search(look, tables[oid][:MOST_LOOKED_AT], of_table)
+
+
+def _search(
+    look: Look, items: Iterable[Expired], keys: list[Any]
+) -> Iterator[tuple[int, tuple[QualifiedName, ...]]]:
+    """Look through partitions of one table, until one takes longer than locks may be held."""
+    limit_s = look.policy.locks.lock_timeout.total_seconds()
+    due = list(items)
+    asked = {item.span.partition.oid for item in due} | {key.referencing for key in keys}
+    code = owner_code(look.connection, asked)
+    for item in due:
+        began = time.perf_counter()
+        try:
+            found = {name for key in keys for name in _pointing(look, item, key, code)}
+        except (psycopg.Error, MaintenanceError):  # too slow, locked, no right: not known
+            return
+        if time.perf_counter() - began > limit_s and not found:
+            return
+        yield item.span.partition.oid, tuple(sorted(found))
+
+
+def _pointing(
+    look: Look, item: Expired, key: Any, code: Mapping[int, OwnerCode]
+) -> Iterator[QualifiedName]:
+    """Yield the tables that have rows which point to rows of a partition by a key."""
+    pairs = zip(key.columns, key.referenced_columns, strict=True)
+    equal = " AND ".join(f"r.{quote(one)} = p.{quote(other)}" for one, other in pairs)
+    referencing = QualifiedName(key.schema, key.name)
+    rows_of = f"{referencing} r JOIN {item.relation} p ON {equal}"
+    statement = (
+        "SELECT n.nspname::text AS schema, c.relname::text AS name FROM pg_catalog.pg_class c"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE c.oid IN (SELECT r.tableoid FROM {rows_of})"
+    )
+    run = [code[oid] for oid in (key.referencing, item.span.partition.oid) if oid in code]
+    for row in _rows(look, statement, run):
+        yield QualifiedName(row["schema"], row["name"])
+
+
+def _rows(look: Look, statement: str, code: Sequence[OwnerCode]) -> list[dict[str, Any]]:
+    """Return the rows of a query, as the owner whose code it runs if there is one."""
+    if not code:
+        with look.connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(statement.encode()).fetchall()
+    first, *others = code
+    safe = first.safe and all(other.safe and other.owner == first.owner for other in others)
+    one = OwnerCode(first.owner, safe, " and ".join(each.what for each in code))
+    return read_as_owner(look.connection, one, statement, None, "looking for rows that point to it")

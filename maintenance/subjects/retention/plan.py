@@ -1,0 +1,196 @@
+"""Planning retention: what has expired goes, oldest first, never more than the fuse allows."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from maintenance.catalog.models import Snapshot
+from maintenance.engine.actions import ActionKind
+from maintenance.engine.findings import Finding, FindingKind
+from maintenance.engine.plan import Plan, join
+from maintenance.engine.scope import Request
+from maintenance.names import QualifiedName, parse_name
+from maintenance.partition_set.bounds import Span
+from maintenance.partition_set.expiry import (
+    Expired,
+    detached,
+    expired,
+    expired_of,
+    grace_over,
+    spans_of,
+    unproven,
+)
+from maintenance.partition_set.validate import unfit
+from maintenance.policy import PartitionPolicy, Policy
+from maintenance.subjects.retention.actions import archive, end_pending, finish, retire, unmark
+from maintenance.subjects.retention.blocked_findings import foreign_findings, unreadable_findings
+from maintenance.subjects.retention.findings import (
+    clocks_differ,
+    due_findings,
+    everything_finding,
+    fuse_finding,
+    stranded,
+    unproven_findings,
+)
+from maintenance.subjects.retention.models import NOTHING_SEEN, Case, Hindrances, case_of
+from maintenance.subjects.retention.safeguards import retires_everything
+from maintenance.subjects.retention.selection import Surroundings, choose
+
+MAX_CLOCK_SKEW = timedelta(minutes=1)
+
+
+def plan(
+    policy: Policy,
+    snapshot: Snapshot,
+    now: datetime,
+    request: Request,
+    hindrances: Hindrances = NOTHING_SEEN,
+) -> Plan:
+    """Plan the retention of every table of the policy that has one.
+
+    A server whose clock differs from ours by more than a minute is left alone: what has expired
+    is not known. A table that is unfit is another subject's finding, and is left alone too; only
+    bounds that don't fit the policy are told here as well, for they are why nothing goes.
+    Tables whose rows point to others of them come first, so that their months go first.
+    """
+    asked = [section for section in policy.partitions if request.concerns(section.table)]
+    unfitness = {section.table: unfit(section, snapshot, now) for section in asked}
+    fit = [section for section in asked if unfitness[section.table] is None]
+    misread = Plan(findings=tuple(_misread(asked, unfitness)))
+    if request.periods or request.archives:
+        archived = (_archive_asked(section, snapshot, now, request.archives) for section in fit)
+        return join([misread, *archived])
+    due = frozenset(_dropped_in_the_end(fit, snapshot, now))
+    around = Surroundings(hindrances, snapshot.history, due)
+    tables = (
+        _plan_table(section, snapshot, now, request.max_per_run, around)
+        for section in _pointing_first(fit, snapshot)
+    )
+    return join([misread, *tables])
+
+
+def _misread(
+    sections: Sequence[PartitionPolicy], unfitness: Mapping[QualifiedName, Finding | None]
+) -> Iterator[Finding]:
+    for section in sections:
+        found = unfitness[section.table]
+        is_misread = found is not None and found.kind is FindingKind.PARTITION_KEY_MISMATCH
+        if found is not None and is_misread and section.retention is not None:
+            yield found
+
+
+def _pointing_first(
+    sections: Sequence[PartitionPolicy], snapshot: Snapshot
+) -> Iterator[PartitionPolicy]:
+    """Yield tables in the order of the policy, but not before those that point to them."""
+    by_name = {section.table: section for section in sections}
+    done: set[QualifiedName] = set()
+
+    def visit(section: PartitionPolicy) -> Iterator[PartitionPolicy]:
+        if section.table in done:
+            return
+        done.add(section.table)
+        for other in snapshot.tables[section.table].referenced_by:
+            if other in by_name:
+                yield from visit(by_name[other])
+        yield section
+
+    for section in sections:
+        yield from visit(section)
+
+
+def _dropped_in_the_end(
+    sections: Sequence[PartitionPolicy], snapshot: Snapshot, now: datetime
+) -> Iterator[QualifiedName]:
+    for section in sections:
+        retention = section.retention
+        if retention is not None and retention.action in ("drop", "archive_then_drop"):
+            items = expired(section, retention, snapshot, now)
+            yield from (item.relation for item in items if item.held is None)
+            yield from (item.table.relation for item in detached(section, snapshot, ()))
+
+
+def _archive_asked(
+    section: PartitionPolicy, snapshot: Snapshot, now: datetime, keys: Sequence[str]
+) -> Plan:
+    """Archive the periods that somebody asks for; nothing is retired."""
+    retention = section.retention
+    if retention is None or retention.archive is None:
+        return Plan()
+    case = case_of(section, retention, snapshot, now)
+    spans = spans_of(section, snapshot)
+    targets = [case.attached(Expired(span, held=None)) for span in spans]
+    return Plan(actions=tuple(archive(case, t) for t in targets if t.period in keys))
+
+
+def _plan_table(
+    section: PartitionPolicy,
+    snapshot: Snapshot,
+    now: datetime,
+    fuse: int | None,
+    around: Surroundings,
+) -> Plan:
+    pending = tuple(end_pending(snapshot.tables[section.table]))
+    retention = section.retention
+    if retention is None or retention.action == "keep":
+        return Plan(actions=pending)
+    if fuse is not None:
+        retention = retention.model_copy(update={"max_per_run": fuse})
+    case = case_of(section, retention, snapshot, now)
+    spans = spans_of(section, snapshot)
+    due = expired_of(spans, section, retention, snapshot, now)
+    if abs(snapshot.server.clock_skew_s) > MAX_CLOCK_SKEW.total_seconds():
+        return Plan(actions=pending, findings=tuple(clocks_differ(case, due)))
+    ended = {int(action.preconditions["oid"]): action.id for action in pending}
+    work = _work(case, due, spans, snapshot, ended, around)
+    return Plan(actions=(*pending, *work.actions), findings=work.findings)
+
+
+def _work(
+    case: Case,
+    due: Sequence[Expired],
+    spans: Sequence[Span],
+    snapshot: Snapshot,
+    ended: dict[int, str],
+    around: Surroundings,
+) -> Plan:
+    """Plan what goes: first what earlier runs have detached, then what is still attached."""
+    loose = list(detached(case.policy, snapshot, ended))
+    left = [
+        item
+        for item in loose
+        if case.drops and grace_over(case.policy, case.retention, item.at, case.now)
+    ]
+    expiring = [item for item in due if item.held is None]
+    evidence = around.hindrances.evidence
+    everything = retires_everything(case, expiring, spans, evidence, begun=bool(loose))
+    unreadable = around.hindrances.unreadable if case.archives else NOTHING_SEEN.unreadable
+    archived = [
+        *((item.table.oid, item.table.relation) for item in left),
+        *((item.span.partition.oid, item.relation) for item in expiring),
+    ]
+    left = [item for item in left if item.table.oid not in unreadable]
+    free = [item for item in expiring if item.span.partition.oid not in unreadable]
+    choice = choose(case, left, [] if everything else free, spans, around)
+    unattached = {*ended, *(leaving.item.span.partition.oid for leaving in choice.leaving)}
+    actions = (
+        *unmark(case, unattached),
+        *(finish(case, item, ended) for item in choice.finishing),
+        *(action for each in choice.leaving for action in retire(case, each.item, each.after)),
+    )
+    drops = (action for action in actions if action.kind is ActionKind.DROP_PARTITION)
+    around.dropped |= {parse_name(action.object): action.id for action in drops}
+    return Plan(
+        actions=actions,
+        findings=(
+            *due_findings(case, [item for item in due if item.held or item in free], choice.kept),
+            *unreadable_findings(case, archived, unreadable, snapshot),
+            *foreign_findings(case),
+            *(
+                [everything_finding(case, expiring)]
+                if everything
+                else fuse_finding(case, choice.n_due)
+            ),
+            *stranded(case, [] if case.drops else loose, snapshot.history),
+            *unproven_findings(case, unproven(case.policy, snapshot)),
+        ),
+    )

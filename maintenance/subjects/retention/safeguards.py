@@ -1,0 +1,138 @@
+"""Reasons to keep a partition although its upper bound says that it has expired.
+
+Each stands for itself: a policy that misreads the table has to get past all of them.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from maintenance.partition_key import Encoding, Snowflake
+from maintenance.partition_set.bounds import Span, codec_of, read_bound
+from maintenance.partition_set.expiry import Detached, Expired, cutoff
+from maintenance.partition_set.naming import contradicts, named_period
+from maintenance.partition_set.plausibility import (
+    UNLIKELY_PAST,
+    Reading,
+    begins_a_period,
+    other_readings,
+)
+from maintenance.subjects.retention.evidence import Evidence
+from maintenance.subjects.retention.models import Case
+
+
+class Reason(NamedTuple):
+    """Why a partition is kept; `is_ordinary` where that is no sign of trouble."""
+
+    text: str
+    is_ordinary: bool = False
+
+
+def reason_to_keep(
+    case: Case, item: Expired, spans: Sequence[Span], evidence: Evidence
+) -> Reason | None:
+    """Return the first reason to keep an expired partition, if any.
+
+    Args:
+        case: the table.
+        item: the partition.
+        spans: all partitions of the table, in order of time.
+        evidence: what was seen of rows that partitions take.
+    """
+    return next(_reasons(case, item, spans, evidence), None)
+
+
+def reason_to_keep_detached(case: Case, item: Detached) -> Reason | None:
+    """Return the reason to keep a table that an earlier run detached, if any.
+
+    The policy may have changed since: what it keeps by now is kept.
+    """
+    limit = cutoff(case.retention, case.policy, case.now)
+    try:
+        codec = codec_of(case.policy, case.table)
+        upper = codec.last_moment(read_bound(item.bound, codec)[1])
+    except ValueError:  # a mark that somebody edited: only the name is left
+        named = named_period(case.policy, item.table.relation.name)
+        return _named(named.upper) if named is not None and named.upper > limit else None
+    if upper > limit:
+        return Reason(f"it holds rows up to {_day(upper)}, which are to be kept")
+    return next(_other_readings(case, item.bound, limit), None)
+
+
+def retires_everything(
+    case: Case, free: Sequence[Expired], spans: Sequence[Span], evidence: Evidence, *, begun: bool
+) -> bool:
+    """Whether a table's first retirement would leave it without partitions, or without rows.
+
+    Where the key is a moment of the server's own types its bounds can't be misread, so a table may
+    lose its last rows: nothing has been written to it for that long. But not where its owner's
+    partitions would all go: those that a run of ours has made since say nothing. Then they go only
+    if they are archived before, since an archive brings them back.
+
+    Args:
+        case: the table.
+        free: the partitions that may go.
+        spans: all of them.
+        evidence: what was seen of rows.
+        begun: whether earlier runs have detached partitions which are still there.
+    """
+    table = case.table.relation
+    if not free:
+        return False
+    if table in evidence.rowless and isinstance(case.policy.encoding, Snowflake):
+        return True
+    is_first = not begun and table not in evidence.retired_before
+    is_native = case.policy.encoding is Encoding.NATIVE
+    doubted = evidence.renewed if is_native else evidence.rowless
+    is_rowless = table in doubted and not (is_native and case.archives)
+    return is_first and (len(free) == len(spans) or is_rowless)
+
+
+def _reasons(
+    case: Case, item: Expired, spans: Sequence[Span], evidence: Evidence
+) -> Iterator[Reason]:
+    limit = cutoff(case.retention, case.policy, case.now)
+    if item.span.upper == spans[-1].upper:
+        yield Reason("it is the newest partition", is_ordinary=True)
+    if case.policy.encoding is not Encoding.NATIVE and item.span.upper < UNLIKELY_PAST:
+        yield Reason("its bounds end before 1971, as with a wrong unit in the policy")
+    yield from _off_the_calendar(case, item)
+    yield from _other_readings(case, item.bound, limit)
+    named = contradicts(case.policy, item.span)
+    if named is not None and named.upper > limit:
+        yield _named(named.upper)
+    taken = evidence.taken(item.span.partition.oid, case.now)
+    if taken is not None:
+        yield Reason(f"it has taken {taken.n_rows:,} rows since the look before, so it is in use")
+
+
+def _off_the_calendar(case: Case, item: Expired) -> Iterator[Reason]:
+    """A wrong epoch shifts all moments alike: widths stay what they are, the calendar does not."""
+    interval = case.policy.interval
+    if isinstance(case.policy.encoding, Snowflake) and not begins_a_period(
+        item.span.upper, interval
+    ):
+        yield Reason(
+            f"its bounds end within a period of {interval}, as with a wrong epoch in the policy"
+        )
+
+
+def _other_readings(case: Case, bound: str, limit: datetime) -> Iterator[Reason]:
+    for reading in other_readings(case.policy, case.table, bound):
+        if reading.upper > limit:
+            yield _read_otherwise(reading)
+
+
+def _read_otherwise(reading: Reading) -> Reason:
+    name = reading.encoding.value
+    return Reason(f"read as {name} its bounds end on {_day(reading.upper)}, which is to be kept")
+
+
+def _named(until: datetime) -> Reason:
+    return Reason(
+        f"its name tells a period up to {_day(until)}, which is to be kept, and its bounds another"
+    )
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d}"

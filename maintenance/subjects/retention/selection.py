@@ -1,0 +1,180 @@
+"""Which of the tables that are due may go in one run, and why the others stay.
+
+What can't be dropped does not count against the fuse: else one view would keep all months for
+ever. Unknown means keep.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from maintenance.catalog.history import History
+from maintenance.names import QualifiedName
+from maintenance.partition_set.bounds import Span
+from maintenance.partition_set.expiry import Detached, Expired
+from maintenance.subjects.retention.models import Case, Hindrances
+from maintenance.subjects.retention.safeguards import (
+    Reason,
+    reason_to_keep,
+    reason_to_keep_detached,
+)
+
+
+class Kept(NamedTuple):
+    """A table that is due and stays.
+
+    Attributes:
+        text: why, in words.
+        reason: why, as a short code.
+        by: the relations that keep it, where others do.
+        waits: whether only until others of ours have gone.
+        guarded: whether it may be in use, by a sign that outweighs its bounds.
+        is_ordinary: whether that is no sign of trouble.
+    """
+
+    relation: QualifiedName
+    text: str
+    reason: str
+    by: tuple[str, ...] = ()
+    waits: bool = False
+    guarded: bool = False
+    is_ordinary: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The facts of it, for the data of a finding."""
+        return {
+            "partition": str(self.relation),
+            "reason": self.reason,
+            "by": list(self.by),
+            "waits": self.waits,
+        }
+
+
+class Leaving(NamedTuple):
+    """A partition that goes, and the ids of the actions that must be done before."""
+
+    item: Expired
+    after: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What decides about one table besides its own policy.
+
+    Attributes:
+        due: partitions of all tables of the policy that are dropped in the end.
+        dropped: those whose drop is planned by now, with the id of the drop.
+    """
+
+    hindrances: Hindrances
+    history: History
+    due: frozenset[QualifiedName] = frozenset()
+    dropped: dict[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
+
+
+class Choice(NamedTuple):
+    """What one run does about one table.
+
+    Attributes:
+        finishing: tables detached before that are dropped.
+        leaving: partitions that are retired.
+        kept: what is due and can't go.
+        n_due: how many could go if there were no fuse.
+    """
+
+    finishing: Sequence[Detached]
+    leaving: Sequence[Leaving]
+    kept: Sequence[Kept]
+    n_due: int
+
+
+def choose(
+    case: Case,
+    left: Sequence[Detached],
+    free: Sequence[Expired],
+    spans: Sequence[Span],
+    around: Surroundings,
+) -> Choice:
+    """Choose what goes, oldest first: what was detached before, then what is still attached.
+
+    A table whose drop failed the last time comes last: it may fail again.
+
+    Args:
+        case: the table whose partitions they are.
+        left: tables that earlier runs detached, and that are due to be dropped.
+        free: partitions that have expired and that nobody holds.
+        spans: all partitions, in order of time.
+        around: what else decides.
+    """
+    kept = [*_guarded(case, left), *_standing_on(left, around.hindrances.dependents)]
+    stuck = {each.relation for each in kept}
+    left = [item for item in left if item.table.relation not in stuck]
+    leaving: list[Leaving] = []
+    for item in free:
+        guard = reason_to_keep(case, item, spans, around.hindrances.evidence)
+        found = _kept_by(item.relation, guard) if guard else _way_of(case, item, around)
+        kept.append(found) if isinstance(found, Kept) else leaving.append(found)
+    fresh = [item for item in left if not _failed(item, around.history)]
+    again = [item for item in left if _failed(item, around.history)]
+    going = [*fresh, *leaving, *again][: case.retention.max_per_run]
+    return Choice(
+        finishing=[item for item in going if isinstance(item, Detached)],
+        leaving=[item for item in going if isinstance(item, Leaving)],
+        kept=kept,
+        n_due=len(left) + len(leaving),
+    )
+
+
+def _failed(item: Detached, history: History) -> bool:
+    deed = history.deeds.get(str(item.table.relation))
+    return deed is not None and (deed.kind, deed.outcome) == ("drop_partition", "failed")
+
+
+def _guarded(case: Case, left: Sequence[Detached]) -> Iterator[Kept]:
+    for item in left:
+        guard = reason_to_keep_detached(case, item)
+        if guard is not None:
+            yield _kept_by(item.table.relation, guard)
+
+
+def _kept_by(relation: QualifiedName, guard: Reason) -> Kept:
+    return Kept(relation, guard.text, "guarded", guarded=True, is_ordinary=guard.is_ordinary)
+
+
+def _standing_on(
+    left: Sequence[Detached], dependents: Mapping[int, tuple[str, ...]]
+) -> Iterator[Kept]:
+    for item in left:
+        if standing := dependents.get(item.table.oid):
+            yield _depended_on(item.table.relation, standing)
+
+
+def _depended_on(relation: QualifiedName, standing: Sequence[str]) -> Kept:
+    text = f"{', '.join(standing)} would be lost with it"
+    return Kept(relation, text, "dependents", tuple(standing))
+
+
+def _way_of(case: Case, item: Expired, around: Surroundings) -> Kept | Leaving:
+    oid = item.span.partition.oid
+    standing = around.hindrances.dependents.get(oid, ())
+    if case.drops and standing:
+        return _depended_on(item.relation, standing)
+    if not case.table.referenced_by:
+        return Leaving(item, ())
+    holders = around.hindrances.holders.get(oid)
+    if holders is None:
+        others = ", ".join(map(str, case.table.referenced_by))
+        return Kept(
+            item.relation,
+            f"foreign keys of {others} point to this table, and whether rows do was not to be told"
+            " within a lock timeout",
+            "references_unknown",
+            tuple(map(str, case.table.referenced_by)),
+        )
+    after = [around.dropped[holder] for holder in holders if holder in around.dropped]
+    if len(after) == len(holders):
+        return Leaving(item, tuple(after))
+    listed = ", ".join(map(str, holders))
+    waits = around.due.issuperset(holders) and item.relation not in holders
+    text = f"rows of {listed} point to its rows"
+    return Kept(item.relation, text, "referenced", tuple(map(str, holders)), waits)

@@ -1,0 +1,74 @@
+"""Stale analytics: computed rows that are older than what they were computed from."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import ClassVar
+
+from maintenance.engine.action_context import Executor
+from maintenance.engine.actions import ActionKind
+from maintenance.engine.findings import FindingKind
+from maintenance.engine.observe_context import Look
+from maintenance.engine.plan import Plan
+from maintenance.engine.scope import Request
+from maintenance.engine.subject import Subject
+from maintenance.names import QualifiedName
+from maintenance.policy import Policy
+from maintenance.store.staleness import keep_staleness
+from maintenance.subjects.stale_analytics import plan as planner
+from maintenance.subjects.stale_analytics.apply import recalculate
+from maintenance.subjects.stale_analytics.models import SeenAnalytics
+from maintenance.subjects.stale_analytics.observe import observe
+
+
+class StaleAnalytics(Subject[SeenAnalytics]):
+    """The subject `stale_analytics`."""
+
+    name = "stale_analytics"
+    executors: ClassVar[Mapping[ActionKind, Executor]] = {ActionKind.RECALCULATE_ROWS: recalculate}
+    finding_kinds = frozenset(
+        {
+            FindingKind.ANALYTICS_STALE,
+            FindingKind.NO_SUCH_TABLE,
+            FindingKind.NO_SUCH_COLUMN,
+            FindingKind.PRIVILEGE_MISSING,
+            FindingKind.MONITOR_BLIND,
+            FindingKind.LOCK_NOT_ACQUIRED,
+        }
+    )
+
+    def concerns(self, policy: Policy) -> bool:
+        """Whether the policy names tables of computed rows."""
+        return bool(policy.stale_analytics)
+
+    def relations(self, policy: Policy) -> Collection[QualifiedName]:
+        """The tables, and those of their activity."""
+        return [
+            relation
+            for section in policy.stale_analytics
+            for relation in (section.table, section.activity and section.activity.table)
+            if relation is not None
+        ]
+
+    def observe(self, look: Look) -> SeenAnalytics:
+        """Count the stale rows of each table."""
+        return observe(look)
+
+    def record(self, look: Look, seen: SeenAnalytics) -> None:
+        """Keep the counts, for sensors that must not count themselves."""
+        if look.store is not None:
+            for table, staleness in seen.tables.items():
+                keep_staleness(
+                    look.store,
+                    look.policy.database.name,
+                    str(table),
+                    look.now,
+                    staleness.n_stale,
+                    staleness.oldest_age_s,
+                )
+
+    def plan(self, policy: Policy, seen: SeenAnalytics, now: datetime, request: Request) -> Plan:
+        """Report stale rows, and recalculate them where the policy says how."""
+        return planner.plan(policy, seen, now, request)
+
+
+STALE_ANALYTICS = StaleAnalytics()

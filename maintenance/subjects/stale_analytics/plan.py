@@ -1,0 +1,124 @@
+"""Planning around computed rows: which are stale, and whether they are to be computed anew."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from maintenance.engine.actions import Action, ActionKind, Step
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
+from maintenance.engine.plan import Plan, join
+from maintenance.engine.scope import Request
+from maintenance.names import quote
+from maintenance.policy import Policy, StaleAnalyticsPolicy
+from maintenance.server.grants import right_to_act
+from maintenance.subjects.stale_analytics.models import SeenAnalytics, Staleness
+from maintenance.subjects.stale_analytics.validate import unfit
+
+
+def plan(policy: Policy, seen: SeenAnalytics, now: datetime, request: Request) -> Plan:
+    """Find the tables with stale rows, and recalculate those that the policy says how to."""
+    if request.periods or request.archives:
+        return Plan()
+    sections = [each for each in policy.stale_analytics if request.concerns(each.table)]
+    return join(_plan_table(section, seen, now) for section in sections)
+
+
+def _plan_table(section: StaleAnalyticsPolicy, seen: SeenAnalytics, now: datetime) -> Plan:
+    unfitness = unfit(section, seen.snapshot)
+    if unfitness is not None:
+        return Plan(findings=(unfitness,))
+    if section.table in seen.blind:
+        return Plan(findings=(_unseen(section, seen),))
+    staleness = seen.tables[section.table]
+    if not staleness.n_stale:
+        return Plan()
+    finding = _stale(section, staleness)
+    if section.recalculate is not None and not seen.snapshot.tables[section.table].manageable:
+        return Plan(findings=(finding, _no_rights(section, seen)))
+    return Plan(actions=tuple(_recalculate(section, seen, now)), findings=(finding,))
+
+
+def _no_rights(section: StaleAnalyticsPolicy, seen: SeenAnalytics) -> Finding:
+    name, server = str(section.table), seen.snapshot.server
+    owner = seen.snapshot.tables[section.table].properties.owner
+    right = right_to_act(owner, server.role, server.superusers, f"TABLE {name}")
+    return Finding(
+        FindingKind.PRIVILEGE_MISSING,
+        Severity.ERROR,
+        name,
+        f"{name}: its rows are recalculated with the rights of its owner {quote(owner)}, and"
+        f" {quote(server.role)} may not take them: {right}",
+        data={"grants": [right]},
+    )
+
+
+def _recalculate(
+    section: StaleAnalyticsPolicy, seen: SeenAnalytics, now: datetime
+) -> Iterator[Action]:
+    if section.recalculate is not None:
+        name = str(section.table)
+        yield Action(
+            kind=ActionKind.RECALCULATE_ROWS,
+            object=name,
+            table=name,
+            steps=(
+                Step(
+                    statements=(section.recalculate.read_text(),),
+                    owner=seen.snapshot.tables[section.table].properties.owner,
+                ),
+            ),
+            reason=f"rows are older than {_written(section.max_age)}",
+            preconditions={"cutoff": (now - section.max_age).isoformat()},
+        )
+
+
+def _stale(section: StaleAnalyticsPolicy, staleness: Staleness) -> Finding:
+    name = str(section.table)
+    newer = f" though {section.activity.table} has newer rows" if section.activity else ""
+    never = f", {staleness.n_never} were never calculated" if staleness.n_never else ""
+    oldest = staleness.oldest_age_s
+    age = f", the oldest {_written(timedelta(seconds=round(oldest)))}" if oldest else ""
+    todo = "" if section.recalculate else "; recalculate them, or name the SQL in `recalculate`"
+    return Finding(
+        FindingKind.ANALYTICS_STALE,
+        Severity.WARN,
+        name,
+        f"{name}: {staleness.n_stale:,} rows are older than {_written(section.max_age)}"
+        f"{newer}{age}{never}{todo}",
+        value=staleness.n_stale,
+        threshold=0,
+        data={
+            "oldest_age_s": oldest,
+            "max_age_s": section.max_age.total_seconds(),
+            "never_calculated": staleness.n_never,
+            "recalculated": section.recalculate is not None,
+        },
+    )
+
+
+def _unseen(section: StaleAnalyticsPolicy, seen: SeenAnalytics) -> Finding:
+    name, reason = str(section.table), seen.blind[section.table]
+    role = quote(seen.snapshot.server.role)
+    unknown = {UNKNOWN: {FindingKind.ANALYTICS_STALE.value: [name]}}
+    if section.table in seen.hidden:
+        reason = (
+            f"rows of it or of its activity are hidden from role {role} by row security, so whether"
+            f" any are stale is unknown; ALTER ROLE {role} BYPASSRLS"
+        )
+    if section.table not in seen.forbidden:
+        return Finding(
+            FindingKind.MONITOR_BLIND, Severity.ERROR, name, f"{name}: {reason}", data=unknown
+        )
+    tables = [name, *([str(section.activity.table)] if section.activity else [])]
+    grant = f"GRANT SELECT ON {', '.join(tables)} TO {role}"
+    return Finding(
+        FindingKind.PRIVILEGE_MISSING,
+        Severity.ERROR,
+        name,
+        f"{name}: {reason}: {grant}",
+        data={**unknown, "grants": [grant]},
+    )
+
+
+def _written(span: timedelta) -> str:
+    hours = span.total_seconds() / 3600
+    return f"{hours / 24:.0f} days" if hours >= 72 else f"{hours:.3g} hours"  # noqa: PLR2004

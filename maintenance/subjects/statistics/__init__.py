@@ -1,0 +1,70 @@
+"""Statistics: every table, and every partitioned parent, is analyzed when it has to be."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from maintenance.engine.action_context import Executor
+from maintenance.engine.actions import ActionKind
+from maintenance.engine.findings import FindingKind
+from maintenance.engine.observe_context import Look
+from maintenance.engine.plan import Plan
+from maintenance.engine.scope import Request
+from maintenance.engine.subject import Subject
+from maintenance.policy import Policy
+from maintenance.subjects.statistics import observe as observer
+from maintenance.subjects.statistics import plan as planner
+from maintenance.subjects.statistics.apply import maintain_table
+from maintenance.subjects.statistics.history import write_baselines
+from maintenance.subjects.statistics.models import Seen
+
+
+class Statistics(Subject[Seen]):
+    """The subject `statistics`."""
+
+    name = "statistics"
+    executors: ClassVar[Mapping[ActionKind, Executor]] = {
+        ActionKind.ANALYZE_TABLE: maintain_table,
+        ActionKind.VACUUM_TABLE: maintain_table,
+    }
+    finding_kinds = frozenset(
+        {
+            FindingKind.STATISTICS_STALE,
+            FindingKind.STATISTICS_MISSING,
+            FindingKind.BUDGET_EXHAUSTED,
+            FindingKind.PRIVILEGE_MISSING,
+            FindingKind.MONITOR_BLIND,
+            FindingKind.LOCK_NOT_ACQUIRED,
+            FindingKind.STORE_UNKEPT,
+            FindingKind.CLOCK_SKEW,
+        }
+    )
+
+    def concerns(self, policy: Policy) -> bool:
+        """Whether the policy has the section."""
+        return policy.statistics is not None
+
+    def width(self, policy: Policy) -> int:
+        """How many tables are analyzed at a time."""
+        return policy.parallel.statistics
+
+    def time_budget(self, policy: Policy) -> timedelta | None:
+        """How long all of them may take together."""
+        return policy.statistics.time_budget if policy.statistics is not None else None
+
+    def observe(self, look: Look) -> Seen:
+        """Read the counters of all tables."""
+        return observer.observe(look)
+
+    def record(self, look: Look, seen: Seen) -> None:
+        """Remember the counters below partitioned parents."""
+        assert look.store is not None, "only runs with a store record"
+        write_baselines(look.store, look.policy.database.name, seen)
+
+    def plan(self, policy: Policy, seen: Seen, now: datetime, request: Request) -> Plan:
+        """Analyze what is due, worst first."""
+        del now
+        return planner.plan(policy, seen, request)
+
+
+STATISTICS = Statistics()

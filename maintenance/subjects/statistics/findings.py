@@ -1,0 +1,152 @@
+"""What the owner should know of statistics: the worst tables, and what we can't see or do."""
+
+from collections.abc import Iterator, Sequence
+
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
+from maintenance.names import quote
+from maintenance.policy import Policy
+from maintenance.server.grants import right_to_act
+from maintenance.subjects.statistics.due import Due, Why
+from maintenance.subjects.statistics.models import ForeignPartition, Seen, TableFacts
+
+LISTED = 20
+"""So many tables have a finding of their own; the others are counted."""
+
+NAMED = 5
+"""So many tables a message names."""
+
+MAINTAIN_SINCE = 17
+
+COUNT = ("ALTER SYSTEM SET track_counts = on", "SELECT pg_reload_conf()")
+"""What lets the server count again."""
+
+_KINDS = {Why.CHANGED: FindingKind.STATISTICS_STALE, Why.MISSING: FindingKind.STATISTICS_MISSING}
+
+
+def findings_of(policy: Policy, seen: Seen, due: Sequence[Due]) -> Iterator[Finding]:
+    """Yield what stands: stale and missing statistics, missing rights, counters switched off."""
+    name = policy.database.name
+    for why, kind in _KINDS.items():
+        yield from _listed(name, kind, [item for item in due if item.why is why], seen)
+    yield from _failed(seen)
+    yield from _rights(f"{name}/statistics", seen)
+    if not seen.counts:
+        yield _blind(f"{name}/statistics")
+
+
+def _listed(name: str, kind: FindingKind, due: Sequence[Due], seen: Seen) -> Iterator[Finding]:
+    waiting = [item for item in due if item.table.autovacuum_pid is None]
+    for item in waiting[:LISTED]:
+        yield _finding(kind, item, seen.foreign.get(item.table.oid, ()))
+    if len(waiting) > LISTED:
+        left = len(waiting) - LISTED
+        message = f"{name}: {left} more tables, less pressing than those with their own finding"
+        yield Finding(kind, Severity.WARN, name, message, value=left, threshold=0)
+
+
+def _finding(kind: FindingKind, due: Due, foreign: Sequence[ForeignPartition]) -> Finding:
+    name = str(due.table.relation)
+    todo = _by_hand(name, foreign) if foreign else "; maintenance apply analyzes it"
+    in_the_way = {"foreign": [str(each.relation) for each in foreign]} if foreign else {}
+    if due.why is Why.MISSING:
+        message = f"{name}: has rows and no statistics, so plans are guesses{todo}"
+        return Finding(kind, Severity.WARN, name, message, data=in_the_way)
+    below = " below it" if due.table.is_parent else ""
+    message = (
+        f"{name}: {due.value:,.0f} rows{below} changed since its last ANALYZE, due from"
+        f" {due.threshold:,.0f}{todo}"
+    )
+    data = {"parent": due.table.is_parent, "rows": due.table.n_rows, **in_the_way}
+    threshold = round(due.threshold, 1)
+    return Finding(
+        kind, Severity.WARN, name, message, value=due.value, threshold=threshold, data=data
+    )
+
+
+def _by_hand(name: str, foreign: Sequence[ForeignPartition]) -> str:
+    """Tell why a parent is not analyzed: its foreign partitions would be read, too."""
+    listed = ", ".join(f"{each.relation} (on server {each.server})" for each in foreign[:NAMED])
+    more = f" and {len(foreign) - NAMED} more" if len(foreign) > NAMED else ""
+    return (
+        f"; it is not analyzed because ANALYZE also reads its foreign partitions {listed}{more}."
+        " Its local partitions are analyzed each by itself. When those servers answer, run"
+        f" ANALYZE {name}; or detach the foreign partitions"
+    )
+
+
+def _failed(seen: Seen) -> Iterator[Finding]:
+    for relation, error in seen.failed.items():
+        name = str(relation)
+        unknown = {kind.value: [name] for kind in _KINDS.values()}
+        yield Finding(
+            FindingKind.MONITOR_BLIND,
+            Severity.ERROR,
+            name,
+            f"{name}: whether it has rows can't be told: {error}",
+            data={UNKNOWN: unknown},
+        )
+
+
+def _rights(name: str, seen: Seen) -> Iterator[Finding]:
+    forbidden = [table for table in seen.tables if not table.permitted]
+    undescribed = [t for t in seen.tables if t.described is None and t.filled]
+    hidden = [table for table in undescribed if table.secured]
+    unseen = [table for table in undescribed if not table.secured]
+    grants: list[str] = []
+    lacks: list[str] = []
+    if forbidden:
+        lacks.append(f"may not analyze {_named(forbidden)}")
+        grants += _to_maintain(forbidden, seen)
+    if unseen:
+        lacks.append(f"can't see whether {_named(unseen)} have statistics")
+        grants.append(f"GRANT pg_read_all_data TO {quote(seen.role)}")
+    if hidden:
+        lacks.append(f"can't see behind row security whether {_named(hidden)} have statistics")
+        grants.append(f"ALTER ROLE {quote(seen.role)} BYPASSRLS")
+    if grants:
+        yield Finding(
+            FindingKind.PRIVILEGE_MISSING,
+            Severity.WARN,
+            name,
+            f"{name}: role {quote(seen.role)} {' and '.join(lacks)}: {'; '.join(grants)}",
+            value=len({table.oid for table in (*forbidden, *undescribed)}),
+            threshold=0,
+            data={
+                "grants": grants,
+                "tables": sorted({str(table.relation) for table in (*forbidden, *undescribed)}),
+            },
+        )
+
+
+def _to_maintain(tables: Sequence[TableFacts], seen: Seen) -> Iterator[str]:
+    role = quote(seen.role)
+    if seen.major < MAINTAIN_SINCE:
+        yield from sorted(
+            {
+                right_to_act(table.owner, seen.role, seen.superusers, f"TABLE {table.relation}")
+                for table in tables
+            }
+        )
+    elif len(tables) <= NAMED:
+        listed = ", ".join(sorted(str(table.relation) for table in tables))
+        yield f"GRANT MAINTAIN ON TABLE {listed} TO {role}"
+    else:
+        yield f"GRANT pg_maintain TO {role}"
+
+
+def _named(tables: Sequence[TableFacts]) -> str:
+    names = sorted(str(table.relation) for table in tables)
+    shown = ", ".join(names[:NAMED])
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{len(names)} {'tables' if len(names) > 1 else 'table'} ({shown}{more})"
+
+
+def _blind(name: str) -> Finding:
+    return Finding(
+        FindingKind.MONITOR_BLIND,
+        Severity.ERROR,
+        name,
+        f"{name}: the server counts no changes (track_counts is off), so only tables without any"
+        f" statistics are seen, and autovacuum does nothing: {', then '.join(COUNT)}",
+        data={"statements": list(COUNT)},
+    )

@@ -1,0 +1,163 @@
+"""Looking at statistics: a few set-based queries, none of which waits for a table's lock."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import psycopg
+
+from maintenance.engine.observe_context import Look
+from maintenance.errors import MaintenanceError, UnreachableError
+from maintenance.names import QualifiedName
+from maintenance.server.session import Connection, brief, fetch
+from maintenance.subjects.statistics.history import read_baselines
+from maintenance.subjects.statistics.models import ForeignPartition, Seen, TableFacts
+
+
+def observe(look: Look) -> Seen:
+    """Read the counters of every table, and what the store knows of partitioned parents.
+
+    Raises:
+        MaintenanceError: the server refused a query, or a query outlasted the cap.
+    """
+    connection, policy = look.connection, look.policy
+    with brief(connection, policy.observe.time_cap, "observing statistics"):
+        (settings,) = fetch(connection, "statistics", "read_settings")
+        rows = _rows(connection)
+        local = [_facts(row) for row in rows if row.kind != "f"]
+        silent = [row.facts for row in local if _silent(row.facts)]
+        unsure = [row.facts for row in local if row.readable and _unsure(row.facts)]
+        described = dict.fromkeys((t.oid for t in unsure), False)
+        described |= dict.fromkeys(_among(connection, "list_described", unsure), True)
+        forbidden = _among(connection, "list_forbidden", [row.facts for row in local])
+        filled = None
+        # The last statement of its transaction: where it fails, nothing else is lost.
+        with suppress(psycopg.Error):
+            filled = _among(connection, "list_filled", silent, "catalog")
+    failed: dict[QualifiedName, str] = {}
+    if filled is None:
+        filled, failed = _filled_one_by_one(connection, silent, policy.observe.time_cap)
+    tables = [
+        row.facts._replace(
+            described=_described(row.facts, described),
+            filled=_is_filled(row.facts, filled) and row.facts.relation not in failed,
+            permitted=row.facts.oid not in forbidden,
+        )
+        for row in local
+    ]
+    seen = Seen(
+        major=look.snapshot.server.major,
+        role=look.snapshot.server.role,
+        superusers=look.snapshot.server.superusers,
+        counts=settings.counts,
+        freeze_max_age=settings.freeze_max_age,
+        multixact_freeze_max_age=settings.multixact_freeze_max_age,
+        tables=tuple(tables),
+        foreign=_foreign(rows, tables),
+        failed=failed,
+    )
+    if look.store is None:
+        return seen
+    return replace(seen, baselines=read_baselines(look.store, policy.database.name))
+
+
+def _rows(connection: Connection) -> list[Any]:
+    return fetch(connection, "statistics", "list_tables")
+
+
+def _facts(row: Any) -> "_Row":
+    facts = TableFacts(
+        oid=row.oid,
+        relation=QualifiedName(row.schema, row.name),
+        kind=row.kind,
+        parent=row.parent,
+        owner=row.owner,
+        pages=row.pages,
+        rows=row.rows,
+        changed=row.changed,
+        total=row.total,
+        live=row.live,
+        dead=row.dead,
+        frozen_age=row.frozen_age,
+        multixact_age=row.multixact_age,
+        analyzed_at=row.analyzed_at,
+        autovacuum_pid=row.autovacuum_pid,
+        secured=row.secured,
+    )
+    return _Row(facts, row.readable and not row.secured)
+
+
+class _Row(NamedTuple):
+    facts: TableFacts
+    readable: bool
+
+
+def _filled_one_by_one(
+    connection: Connection, silent: Iterable[TableFacts], time_cap: timedelta
+) -> tuple[set[int], dict[QualifiedName, str]]:
+    """Ask for each table by itself whether it has a block; an error stays with its table."""
+    filled: set[int] = set()
+    failed: dict[QualifiedName, str] = {}
+    for table in silent:
+        try:
+            with brief(connection, time_cap, "asking for its size"):
+                filled |= _among(connection, "list_filled", [table], "catalog")
+        except psycopg.errors.LockNotAvailable:
+            continue  # left out, as the query leaves out what is locked when it begins
+        except UnreachableError:
+            raise
+        except MaintenanceError as exc:
+            failed[table.relation] = str(exc)
+    return filled, failed
+
+
+def _foreign(
+    rows: Iterable[Any], tables: Iterable[TableFacts]
+) -> dict[int, tuple[ForeignPartition, ...]]:
+    """Return the foreign partitions below each partitioned parent, at any depth."""
+    parent_of = {table.oid: table.parent for table in tables}
+    found: dict[int, tuple[ForeignPartition, ...]] = defaultdict(tuple)
+    for row in rows:
+        parent = row.parent if row.kind == "f" else None
+        while parent is not None:
+            each = ForeignPartition(QualifiedName(row.schema, row.name), row.foreign_server)
+            found[parent] += (each,)
+            parent = parent_of.get(parent)
+    return {parent: tuple(sorted(foreign)) for parent, foreign in found.items()}
+
+
+def _is_filled(table: TableFacts, filled: Collection[int]) -> bool:
+    return table.is_parent or _counted(table) or table.oid in filled
+
+
+def _silent(table: TableFacts) -> bool:
+    """Whether counters tell of no rows, and may not know: those of an analyzed table do."""
+    return not table.is_parent and not _counted(table) and table.analyzed_at is None
+
+
+def _counted(table: TableFacts) -> bool:
+    return bool(table.pages or table.total or table.live)
+
+
+def _unsure(table: TableFacts) -> bool:
+    """Whether the counters know of no ANALYZE, and yet there may have been one before a reset."""
+    return not table.is_parent and table.analyzed_at is None and table.rows >= 0
+
+
+def _described(table: TableFacts, known: Mapping[int, bool]) -> bool | None:
+    if _unsure(table):
+        return known.get(table.oid)
+    # 14 and later: -1 until the first VACUUM or ANALYZE, of which a parent knows only the latter
+    return table.rows >= 0 or table.analyzed_at is not None
+
+
+def _among(
+    connection: Connection, query: str, tables: Iterable[TableFacts], folder: str = "statistics"
+) -> set[int]:
+    oids = [table.oid for table in tables]
+    if not oids:
+        return set()
+    return {row.oid for row in fetch(connection, folder, query, {"relations": oids})}

@@ -1,0 +1,126 @@
+"""Planning statistics: what is due is analyzed, worst first; autovacuum is left to its work."""
+
+from collections.abc import Collection, Iterator, Sequence
+
+from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
+from maintenance.engine.plan import Plan, Skip
+from maintenance.engine.scope import Request
+from maintenance.names import QualifiedName
+from maintenance.policy import Policy
+from maintenance.subjects.statistics.due import Due, Why, due_tables
+from maintenance.subjects.statistics.findings import findings_of
+from maintenance.subjects.statistics.models import Seen, TableFacts, ancestors
+
+ANALYZE_ONLY_SINCE = 18
+"""From here on a parent can be analyzed without all of its partitions."""
+
+
+def plan(policy: Policy, seen: Seen, request: Request) -> Plan:
+    """Plan what is analyzed and vacuumed; nothing where periods are asked for."""
+    section = policy.statistics
+    if section is None or request.periods or request.archives:
+        return Plan()
+    by_oid = {table.oid: table for table in seen.tables}
+    due = [
+        item
+        for item in due_tables(section, seen)
+        if any(map(request.concerns, _names(item.table, by_oid)))
+    ]
+    idle = [
+        item
+        for item in due
+        # To analyze a parent reads its foreign partitions too, on servers that may not answer.
+        if item.table.oid not in seen.foreign
+        and item.table.permitted
+        and item.table.autovacuum_pid is None
+    ]
+    covered = _covered(idle, seen)
+    below = _branches(idle, seen)
+    return Plan(
+        actions=tuple(
+            _action(item, seen, below.get(item.table.oid, ()))
+            for item in idle
+            if item.table.oid not in covered
+        ),
+        findings=tuple(findings_of(policy, seen, due)),
+        skipped=tuple(_skips(due)),
+    )
+
+
+def _names(table: TableFacts, by_oid: dict[int, TableFacts]) -> Iterator[QualifiedName]:
+    yield table.relation
+    yield from (above.relation for above in ancestors(table, by_oid))
+
+
+def _covered(due: Sequence[Due], seen: Seen) -> Collection[int]:
+    """Return the OIDs of partitions that the ANALYZE of a parent takes along."""
+    if seen.major >= ANALYZE_ONLY_SINCE:
+        return ()
+    by_oid = {table.oid: table for table in seen.tables}
+    parents = {item.table.oid for item in due if item.table.is_parent}
+    return {
+        item.table.oid
+        for item in due
+        if not item.for_vacuum
+        and any(above.oid in parents for above in ancestors(item.table, by_oid))
+    }
+
+
+def _branches(due: Sequence[Due], seen: Seen) -> dict[int, tuple[str, ...]]:
+    """Return for each parent to be analyzed which relations that goes on to, and locks."""
+    if seen.major >= ANALYZE_ONLY_SINCE:
+        return {}
+    by_oid = {table.oid: table for table in seen.tables}
+    below: dict[int, list[str]] = {item.table.oid: [] for item in due if item.table.is_parent}
+    if below:
+        for table in seen.tables:
+            for above in ancestors(table, by_oid):
+                if above.oid in below:
+                    below[above.oid].append(str(table.relation))
+    return {oid: tuple(names) for oid, names in below.items()}
+
+
+def _action(due: Due, seen: Seen, branches: tuple[str, ...]) -> Action:
+    table = due.table
+    return Action(
+        kind=ActionKind.VACUUM_TABLE if due.for_vacuum else ActionKind.ANALYZE_TABLE,
+        object=str(table.relation),
+        table=str(table.relation),
+        steps=(_step(due, seen),),
+        reason=_reason(due),
+        preconditions={"oid": table.oid, "parent": table.is_parent},
+        branches=branches,
+    )
+
+
+def _step(due: Due, seen: Seen) -> Step:
+    name = str(due.table.relation)
+    if due.for_vacuum:
+        # Without TRUNCATE it never asks for ACCESS EXCLUSIVE, which would stop readers.
+        freeze = "FREEZE, " if due.why is Why.FREEZE else ""
+        statement = f"VACUUM ({freeze}ANALYZE, TRUNCATE false) {name}"
+    else:
+        alone = due.table.is_parent and seen.major >= ANALYZE_ONLY_SINCE
+        statement = f"ANALYZE {'ONLY ' if alone else ''}{name}"
+    lock = Lock(name, LockMode.SHARE_UPDATE_EXCLUSIVE)
+    return Step(statements=(statement,), locks=(lock,), concurrent=True)
+
+
+def _reason(due: Due) -> str:
+    value, threshold = f"{due.value:,.0f}", f"{due.threshold:,.0f}"
+    if due.why is Why.FREEZE:
+        return f"freeze: its oldest transaction is {value} back, due from {threshold}"
+    if due.why is Why.DEAD:
+        return f"dead rows: {value}, due from {threshold}"
+    if due.why is Why.MISSING:
+        return "never analyzed: the planner guesses"
+    below = " below it" if due.table.is_parent else ""
+    return f"changed: {value} rows{below} since its last ANALYZE, due from {threshold}"
+
+
+def _skips(due: Sequence[Due]) -> Iterator[Skip]:
+    for item in due:
+        if item.table.autovacuum_pid is not None and item.table.permitted:
+            kind = ActionKind.VACUUM_TABLE if item.for_vacuum else ActionKind.ANALYZE_TABLE
+            reason = f"autovacuum (pid {item.table.autovacuum_pid}) is at work on it"
+            yield Skip(kind, str(item.table.relation), reason)

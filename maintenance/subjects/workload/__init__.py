@@ -1,0 +1,68 @@
+"""The workload: statements, connections, transactions, and what fills the disk."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from maintenance.engine.findings import FindingKind
+from maintenance.engine.observe_context import Look
+from maintenance.engine.plan import Plan
+from maintenance.engine.scope import Request
+from maintenance.engine.subject import Subject
+from maintenance.policy import Policy
+from maintenance.subjects.workload import plan as planner
+from maintenance.subjects.workload.history import record, with_history
+from maintenance.subjects.workload.models import Load
+from maintenance.subjects.workload.observe import observe, observe_standbys
+
+
+class Workload(Subject[Load]):
+    """The subject `workload`."""
+
+    name = "workload"
+    finding_kinds = frozenset(
+        {
+            FindingKind.QUERY_SLOW,
+            FindingKind.QUERY_REGRESSED,
+            FindingKind.QUERY_N_PLUS_ONE,
+            FindingKind.CONNECTIONS_SATURATED,
+            FindingKind.IDLE_IN_TRANSACTION,
+            FindingKind.LONG_TRANSACTION,
+            FindingKind.WRAPAROUND_RISK,
+            FindingKind.BUFFER_HIT_RATE_LOW,
+            FindingKind.DISK_GROWTH,
+            FindingKind.REPLICATION_LAG,
+            FindingKind.EXTENSION_MISSING,
+            FindingKind.PRIVILEGE_MISSING,
+            FindingKind.MONITOR_BLIND,
+            FindingKind.CLOCK_SKEW,
+        }
+    )
+
+    def concerns(self, policy: Policy) -> bool:
+        """Whether the policy has the section."""
+        return policy.workload is not None
+
+    def observe(self, look: Look) -> Load:
+        """Look at the servers, and at what the store remembers of them."""
+        section = look.policy.workload
+        assert section is not None, "nobody asks without the section"
+        policy, primary = look.policy, look.connection
+        load = replace(
+            observe(primary, section, look.now, policy.observe.time_cap),
+            standbys=observe_standbys(primary, policy, section, look.now, look.environ),
+        )
+        if look.store is None:
+            return load
+        return with_history(look.store, policy.database.name, look.now, load)
+
+    def record(self, look: Look, seen: Load) -> None:
+        """Keep counters, statements and sizes for later differences."""
+        assert look.store is not None, "whoever records has a store"
+        record(look.store, look.policy.database.name, look.now, seen)
+
+    def plan(self, policy: Policy, seen: Load, now: datetime, request: Request) -> Plan:
+        """Tell what is beyond the policy's limits; nothing where one table was asked for."""
+        return Plan() if request.table is not None else planner.plan(policy, seen, now)
+
+
+WORKLOAD = Workload()

@@ -1,0 +1,169 @@
+"""Looking at a server at work: a handful of short queries, each on its own.
+
+One that the server refuses, or that outlasts its cap, is told; the others go on without it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import psycopg
+
+from maintenance.errors import MaintenanceError, UnreachableError
+from maintenance.names import QualifiedName
+from maintenance.policy import Policy
+from maintenance.policy.thresholds import WorkloadPolicy
+from maintenance.server.disk import free_disk
+from maintenance.server.replicas import ask_replicas
+from maintenance.server.session import Connection, brief, explain, fetch
+from maintenance.subjects.workload.models import (
+    Holder,
+    Load,
+    Replica,
+    Server,
+    Session,
+    Standby,
+    Statements,
+    TableSize,
+    Wraparound,
+)
+from maintenance.subjects.workload.pg_stat_statements import read_statements
+
+LEAST_BYTES = 2**20
+"""Smaller tables are not followed."""
+MOST_TABLES = 1000
+
+Seen = TypeVar("Seen")
+
+
+@dataclass(slots=True)
+class _Glances:
+    """Looks at one thing after the other, and remembers what could not be seen."""
+
+    connection: Connection
+    time_cap: timedelta
+    blind: dict[str, str] = field(default_factory=dict[str, str])
+
+    def see(self, what: str, read: Callable[[Connection], Seen], otherwise: Seen) -> Seen:
+        try:
+            with brief(self.connection, self.time_cap, f"observing {what}"):
+                return read(self.connection)
+        except UnreachableError:
+            raise
+        except MaintenanceError as exc:
+            self.blind[what] = str(exc)
+        except psycopg.errors.LockNotAvailable as exc:
+            self.blind[what] = str(explain(exc, f"observing {what}"))
+        return otherwise
+
+
+def observe(
+    connection: Connection, section: WorkloadPolicy, now: datetime, time_cap: timedelta
+) -> Load:
+    """Look at everything that the policy has a limit for, on the primary.
+
+    Raises:
+        MaintenanceError: not even the server's own counters could be read.
+    """
+    glances = _Glances(connection, time_cap)
+    load = _at_work(glances, section, now)
+    return replace(
+        load,
+        wraparound=glances.see("wraparound", _wraparound, ()),
+        holders=glances.see("snapshots", _holders, ()),
+        replicas=glances.see("replication", _replicas, ()),
+        sizes=glances.see("sizes", _sizes, ()),
+        size_bytes=glances.see("the database's size", _database_size, None),
+    )
+
+
+def observe_standbys(
+    primary: Connection,
+    policy: Policy,
+    section: WorkloadPolicy,
+    now: datetime,
+    environ: Mapping[str, str],
+) -> tuple[Standby, ...]:
+    """Look at every replica of the policy; one that does not answer is told, and no error.
+
+    Raises:
+        UsageError: a replica's variable is not set, and the policy calls for it.
+        MaintenanceError: the primary could not be asked how far it has come.
+    """
+    time_cap = policy.observe.time_cap
+
+    def look(replica: Connection) -> Standby:
+        glances = _Glances(replica, time_cap)
+        lag = glances.see("replication", lambda c: _lag(c, position), (None, None))
+        return Standby("", _at_work(glances, section, now), *lag)
+
+    position = _position(primary, policy)
+    answers = ask_replicas(primary, policy, environ, "workload", look)
+    return tuple(
+        replace(answer.told or Standby(""), name=answer.name, silence=answer.silence)
+        for answer in answers
+    )
+
+
+def _at_work(glances: _Glances, section: WorkloadPolicy, now: datetime) -> Load:
+    """Look at what every server has, a replica too."""
+    with brief(glances.connection, glances.time_cap, "observing the server"):
+        (server,) = fetch(glances.connection, "workload", "read_server")
+    longest = min(section.idle_in_transaction, section.long_transaction).total_seconds()
+    return Load(
+        server=Server(*server),
+        sessions=glances.see("sessions", lambda c: _sessions(c, longest), ()),
+        wraparound=(),
+        replicas=(),
+        sizes=(),
+        statements=glances.see("statements", lambda c: read_statements(c, now), Statements(None)),
+        free_bytes=free_disk(glances.connection),
+        blind=glances.blind,
+    )
+
+
+def _position(primary: Connection, policy: Policy) -> str | None:
+    if not policy.database.replicas:
+        return None
+    with brief(primary, policy.observe.time_cap, "observing replication"):
+        rows = fetch(primary, "workload", "find_position")
+    return rows[0].position if rows else None
+
+
+def _lag(replica: Connection, position: str | None) -> tuple[int | None, float | None]:
+    (row,) = fetch(replica, "workload", "read_lag", {"position": position})
+    return row.lag_bytes, row.lag_s
+
+
+def _sessions(connection: Connection, longest: float) -> tuple[Session, ...]:
+    rows = fetch(connection, "workload", "list_sessions", {"least_s": longest})
+    return tuple(Session(*row) for row in rows)
+
+
+def _wraparound(connection: Connection) -> tuple[Wraparound, ...]:
+    return tuple(Wraparound(*row) for row in fetch(connection, "workload", "list_wraparound"))
+
+
+def _holders(connection: Connection) -> tuple[Holder, ...]:
+    return tuple(Holder(*row) for row in fetch(connection, "workload", "list_holders"))
+
+
+def _replicas(connection: Connection) -> tuple[Replica, ...]:
+    return tuple(Replica(*row) for row in fetch(connection, "workload", "list_replication"))
+
+
+def _sizes(connection: Connection) -> tuple[TableSize, ...]:
+    parameters = {"min_bytes": LEAST_BYTES, "most": MOST_TABLES}
+    rows = fetch(connection, "workload", "list_sizes", parameters)
+    return tuple(
+        TableSize(QualifiedName(row.schema, row.name), row.n_partitions, row.size_bytes, row.n_rows)
+        for row in rows
+    )
+
+
+def _database_size(connection: Connection) -> int | None:
+    row = connection.execute(
+        "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())"
+    ).fetchone()
+    return int(row[0]) if row else None

@@ -1,0 +1,131 @@
+"""Reading pg_stat_statements: the heaviest statements of this database, by normalised text.
+
+Source: PostgreSQL manual, F.32 pg_stat_statements.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import namedtuple_row
+
+from maintenance.names import quote
+from maintenance.server.session import Connection, fetch
+from maintenance.subjects.workload.models import Counts, Sample, Statements
+from maintenance.subjects.workload.query_text import key_of, normalised
+
+NAME = "pg_stat_statements"
+MOST = 300
+HIDDEN = "<insufficient privilege>"
+
+_MAKE = f"CREATE EXTENSION {NAME}"
+_PRELOAD = f"shared_preload_libraries = '{NAME}' (the server must restart)"
+
+
+def read_statements(connection: Connection, now: datetime) -> Statements:
+    """Read the counters of the statements with the most time or the most calls.
+
+    In a transaction; the extension's absence is told and is no error.
+    """
+    (found,) = fetch(connection, "server", "find_extension", {"name": NAME})
+    if found.schema is None:
+        preloaded = _is_preloaded(connection)
+        if not (found.is_available or preloaded):
+            return Statements(
+                None, f"install the server's contrib package, which has {NAME}", False
+            )
+        return Statements(None, _MAKE if preloaded else f"{_PRELOAD}, then {_MAKE}")
+    schema = quote(found.schema)
+    try:
+        with connection.transaction():
+            epoch, evicted = _epoch(connection, schema)
+            rows = _rows(connection, schema)
+    except psycopg.errors.ObjectNotInPrerequisiteState:
+        return Statements(None, _PRELOAD)
+    shown = [row for row in rows if row.query is not None and row.query != HIDDEN]
+    sample = Sample(now, epoch, evicted, _merged(shown))
+    hidden = sum(1 for row in rows if row.query == HIDDEN)
+    return Statements(sample, hidden=hidden)
+
+
+def _is_preloaded(connection: Connection) -> bool:
+    row = connection.execute(
+        "SELECT pg_catalog.current_setting('pg_stat_statements.max', true) IS NOT NULL"
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def _epoch(connection: Connection, schema: str) -> tuple[str, int]:
+    row = connection.execute(
+        f"SELECT stats_reset::text, dealloc FROM {schema}.pg_stat_statements_info".encode()
+    ).fetchone()
+    return (str(row[0]), int(row[1])) if row else ("", 0)
+
+
+def _rows(connection: Connection, schema: str) -> list[Any]:
+    columns = _columns(connection, schema)
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        return cursor.execute(_question(schema, columns).encode(), {"most": MOST}).fetchall()
+
+
+def _columns(connection: Connection, schema: str) -> set[str]:
+    """Return what the view has: the extension may be older than the server."""
+    rows = connection.execute(
+        "SELECT a.attname::text FROM pg_catalog.pg_attribute a"
+        " WHERE a.attrelid = pg_catalog.to_regclass(%s) AND a.attnum > 0",
+        (f"{schema}.{NAME}",),
+    )
+    return {name for (name,) in rows}
+
+
+def _question(schema: str, columns: Collection[str]) -> str:
+    read_ms = "shared_blk_read_time" if "shared_blk_read_time" in columns else "blk_read_time"
+    # Of several entries one may begin anew unseen; then nobody knows since when they count.
+    alone = "CASE WHEN pg_catalog.count(*) = 1 THEN pg_catalog.min(s.stats_since) END"
+    since = alone if "stats_since" in columns else "NULL::timestamptz"
+    return f"""
+WITH entry AS (
+  SELECT s.query, {since} AS since,
+         pg_catalog.sum(s.calls)::int8 AS calls,
+         pg_catalog.sum(s.total_exec_time) AS total_ms,
+         pg_catalog.sum(s.calls * (s.stddev_exec_time ^ 2 + s.mean_exec_time ^ 2)) AS squares_ms,
+         pg_catalog.max(s.max_exec_time) AS max_ms,
+         pg_catalog.sum(s.rows)::int8 AS n_rows,
+         pg_catalog.sum(s.shared_blks_hit)::int8 AS blocks_hit,
+         pg_catalog.sum(s.shared_blks_read)::int8 AS blocks_read,
+         pg_catalog.sum(s.{read_ms}) AS read_ms
+  FROM {schema}.pg_stat_statements s
+  WHERE s.dbid = (SELECT d.oid FROM pg_catalog.pg_database d
+                  WHERE d.datname = pg_catalog.current_database())
+  GROUP BY s.query
+), ranked AS (
+  SELECT e.*, pg_catalog.row_number() OVER (ORDER BY e.total_ms DESC) AS by_time,
+         pg_catalog.row_number() OVER (ORDER BY e.calls DESC) AS by_calls
+  FROM entry e
+)
+SELECT r.* FROM ranked r WHERE r.by_time <= %(most)s OR r.by_calls <= %(most)s"""
+
+
+def _merged(rows: Iterable[Any]) -> dict[str, Counts]:
+    """Put statements together that differ in their literals only."""
+    found: dict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        found[normalised(row.query)].append(row)
+    return {key_of(text): _counts(text, same) for text, same in found.items()}
+
+
+def _counts(text: str, rows: list[Any]) -> Counts:
+    return Counts(
+        text=text,
+        since=rows[0].since if len(rows) == 1 else None,
+        calls=sum(row.calls for row in rows),
+        total_ms=sum(row.total_ms for row in rows),
+        squares_ms=sum(row.squares_ms for row in rows),
+        max_ms=max(row.max_ms for row in rows),
+        n_rows=sum(row.n_rows for row in rows),
+        blocks_hit=sum(row.blocks_hit for row in rows),
+        blocks_read=sum(row.blocks_read for row in rows),
+        read_ms=sum(row.read_ms for row in rows),
+    )

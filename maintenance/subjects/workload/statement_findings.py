@@ -1,0 +1,173 @@
+"""What the owner should know of single statements: slow, slower than before, far too many."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.policy.thresholds import WorkloadPolicy
+from maintenance.subjects.workload.deltas import Baseline, Window, baselines, windows
+from maintenance.subjects.workload.models import Load
+from maintenance.subjects.workload.query_text import UNREADABLE, shown
+
+MOST = 20
+"""Statements named for each kind of finding, the heaviest first."""
+LEAST_CALLS = 20
+"""In a window, from which on a mean says anything."""
+LEAST_BASELINE = (3, 100)
+"""Windows and calls from which on there is a baseline."""
+LEAST_MS = 5.0
+"""A mean below this is no matter, however much it was before."""
+LEAST_TOTAL_MS = 1000.0
+MANY_CALLS = 10_000
+"""Calls of one statement in a window, from which on it may be one of N+1."""
+MANY_SHARE = 0.1
+"""And this share of all calls."""
+QUICK_MS = 5.0
+ONE_ROW = 1.05
+
+
+def query_findings(database: str, section: WorkloadPolicy, load: Load) -> Iterator[Finding]:
+    """Yield what single statements did since the last look."""
+    sample = load.statements.sample
+    if sample is None:
+        return
+    found = current_windows(load)
+    before = baselines(load.samples)
+    yield from islice(_slow(database, section, found), MOST)
+    yield from islice(_regressed(database, section, found, before), MOST)
+    yield from islice(_n_plus_one(database, found), MOST)
+    yield from _overall(database, section, found)
+
+
+def current_windows(load: Load) -> list[Window]:
+    """Return what the application's statements did since the last look, most time first."""
+    sample = load.statements.sample
+    if sample is None:
+        return []
+    before = load.samples[-1] if load.samples else None
+    found = [each for each in windows(before, sample) if _is_the_application(each)]
+    return sorted(found, key=lambda window: (-window.total_ms, window.key))
+
+
+def _is_the_application(window: Window) -> bool:
+    """Utility statements are somebody's work, and whoever asks the catalog is a tool like us."""
+    utility = window.text == UNREADABLE or window.text.endswith(" …")
+    return not utility and "pg_catalog." not in window.text
+
+
+def _slow(database: str, section: WorkloadPolicy, found: Sequence[Window]) -> Iterator[Finding]:
+    limit = section.slow_query.total_seconds() * 1000
+    for window in found:
+        if window.mean_ms > limit:
+            yield _finding(
+                FindingKind.QUERY_SLOW,
+                Severity.WARN,
+                database,
+                window,
+                f"takes {window.mean_ms:,.0f} ms on average, wanted at most {limit:,.0f}",
+                (round(window.mean_ms, 1), limit),
+            )
+
+
+def _regressed(
+    database: str,
+    section: WorkloadPolicy,
+    found: Sequence[Window],
+    before: Mapping[str, Baseline],
+) -> Iterator[Finding]:
+    for window in found:
+        base = before.get(window.key)
+        if base is None or not _can_compare(window, base):
+            continue
+        times = window.mean_ms / max(base.mean_ms, 0.001)
+        if times >= section.regression:
+            yield _finding(
+                FindingKind.QUERY_REGRESSED,
+                Severity.WARN,
+                database,
+                window,
+                f"takes {window.mean_ms:,.1f} ms on average, {times:.1f} times the"
+                f" {base.mean_ms:,.1f} ms of {base.n_windows} looks before;"
+                " compare its plans: statistics, a dropped index, more rows",
+                (round(times, 2), section.regression),
+            )
+
+
+def _can_compare(window: Window, base: Baseline) -> bool:
+    n_windows, n_calls = LEAST_BASELINE
+    return (
+        window.is_sure
+        and window.calls >= LEAST_CALLS
+        and window.mean_ms >= LEAST_MS
+        and window.total_ms >= LEAST_TOTAL_MS
+        and base.n_windows >= n_windows
+        and base.calls >= n_calls
+    )
+
+
+def _n_plus_one(database: str, found: Sequence[Window]) -> Iterator[Finding]:
+    """One row at a time, very often: what a loop in an application does instead of a join."""
+    all_calls = sum(window.calls for window in found)
+    for window in sorted(found, key=lambda each: (-each.calls, each.key)):
+        if (
+            window.calls >= MANY_CALLS
+            and window.calls >= MANY_SHARE * all_calls
+            and window.n_rows <= ONE_ROW * window.calls
+            and window.mean_ms <= QUICK_MS
+            and window.text.upper().startswith("SELECT")
+        ):
+            share = window.calls / all_calls
+            yield _finding(
+                FindingKind.QUERY_N_PLUS_ONE,
+                Severity.INFO,
+                database,
+                window,
+                f"ran {window.calls:,} times, {share:.0%} of all calls, for one row each:"
+                " perhaps a loop that a join would replace",
+                (window.calls, MANY_CALLS),
+            )
+
+
+def _overall(database: str, section: WorkloadPolicy, found: Sequence[Window]) -> Iterator[Finding]:
+    calls = sum(window.calls for window in found)
+    limit = section.mean_query.total_seconds() * 1000
+    mean = sum(window.total_ms for window in found) / calls if calls else 0.0
+    if calls >= LEAST_CALLS and mean > limit:
+        yield Finding(
+            FindingKind.QUERY_SLOW,
+            Severity.WARN,
+            database,
+            f"{database}: statements take {mean:,.1f} ms on average over {calls:,} calls, wanted"
+            f" at most {limit:,.0f}; begin with the heaviest ones",
+            value=round(mean, 1),
+            threshold=limit,
+        )
+
+
+def _finding(
+    kind: FindingKind,
+    severity: Severity,
+    database: str,
+    window: Window,
+    what: str,
+    numbers: tuple[float, float],
+) -> Finding:
+    value, threshold = numbers
+    return Finding(
+        kind,
+        severity,
+        f"{database}/query/{window.key}",
+        f"{database}: query {window.key} {what}: {shown(window.text)}",
+        value=value,
+        threshold=threshold,
+        data={
+            "text": window.text,
+            "calls": window.calls,
+            "mean_ms": round(window.mean_ms, 3),
+            "p95_ms": round(window.p95_ms, 1) if window.p95_ms is not None else None,
+            "total_ms": round(window.total_ms, 1),
+            "rows": window.n_rows,
+            "blocks_read": window.blocks_read,
+            "read_ms": round(window.read_ms, 1),
+        },
+    )

@@ -1,0 +1,266 @@
+"""Findings that come and go become alerts: nothing is lost, and no turn is told twice."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maintenance.alerts.models import Alert, Identity, Judgement, Sight, Turn
+from maintenance.alerts.state import judge
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
+from maintenance.policy.alerts import AlertsPolicy
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+KINDS = frozenset(FindingKind)
+GAP = FindingKind.PARTITION_GAP
+HORIZON = FindingKind.PARTITION_HORIZON_SHORT
+
+
+def a_policy(**changes: Any) -> AlertsPolicy:
+    return AlertsPolicy.model_validate(changes)
+
+
+def a_finding(
+    name: str = "public.events",
+    severity: Severity = Severity.WARN,
+    kind: FindingKind = GAP,
+    **changes: Any,
+) -> Finding:
+    return Finding(kind, severity, name, f"{name}: {severity}", **changes)
+
+
+def a_sight(*findings: Finding, kinds: frozenset[FindingKind] = KINDS) -> Sight:
+    return Sight("app", findings, kinds)
+
+
+def after(
+    *rounds: tuple[timedelta, Sight], policy: AlertsPolicy | None = None
+) -> list[list[tuple[Turn, str]]]:
+    """The turns of each round, each round so long after noon."""
+    alerts: dict[Identity, Alert] = {}
+    told: list[list[tuple[Turn, str]]] = []
+    for offset, sight in rounds:
+        judgement = judge(alerts, sight, policy or a_policy(), NOW + offset)
+        alerts = dict(judgement.alerts)
+        told.append([(event.turn, event.alert.identity.object) for event in judgement.events])
+    return told
+
+
+RAISED = [(Turn.RAISED, "public.events")]
+REPEATED = [(Turn.REPEATED, "public.events")]
+RESOLVED = [(Turn.RESOLVED, "public.events")]
+
+
+def test_finding_is_raised_once_and_resolved_once() -> None:
+    found, gone = a_sight(a_finding()), a_sight()
+    rounds = [(HOUR * n, found) for n in range(3)] + [(HOUR * n, gone) for n in range(3, 5)]
+    assert after(*rounds) == [RAISED, [], [], RESOLVED, []]
+
+
+def test_information_is_never_raised() -> None:
+    assert after((HOUR, a_sight(a_finding(severity=Severity.INFO)))) == [[]]
+
+
+def test_finding_is_raised_only_after_it_stood_for_its_time() -> None:
+    found = a_sight(a_finding())
+    rounds = [(timedelta(minutes=m), found) for m in (0, 9, 10)]
+    assert after(*rounds, policy=a_policy(**{"for": "10 minutes"})) == [[], [], RAISED]
+
+
+def test_break_starts_the_time_anew_and_tells_nobody() -> None:
+    found, gone = a_sight(a_finding()), a_sight()
+    sights = [(0, found), (6, gone), (7, found), (12, found), (17, found)]
+    rounds = [(timedelta(minutes=m), sight) for m, sight in sights]
+    told = after(*rounds, policy=a_policy(**{"for": "10 minutes"}))
+    assert told == [[], [], [], [], RAISED]
+
+
+def test_standing_alert_is_repeated_after_the_time_of_the_policy() -> None:
+    rounds = [(HOUR * n, a_sight(a_finding())) for n in (0, 23, 24, 47, 48)]
+    assert after(*rounds) == [RAISED, [], REPEATED, [], REPEATED]
+
+
+def test_change_of_severity_is_told_at_once() -> None:
+    severities = [Severity.WARN, Severity.ERROR, Severity.ERROR, Severity.WARN]
+    rounds = [(HOUR * n, a_sight(a_finding(severity=s))) for n, s in enumerate(severities)]
+    assert after(*rounds) == [RAISED, RAISED, [], RAISED]
+
+
+def test_kind_that_was_not_looked_for_keeps_its_alert() -> None:
+    blind = a_sight(kinds=frozenset({HORIZON}))
+    rounds = [(HOUR, a_sight(a_finding())), (2 * HOUR, blind), (3 * HOUR, a_sight())]
+    assert after(*rounds) == [RAISED, [], RESOLVED]
+
+
+@pytest.mark.parametrize(
+    ("objects", "turns"),
+    [
+        (["public.events"], []),
+        (None, []),
+        (["public"], RESOLVED),
+        (["public.event"], RESOLVED),
+        ([], RESOLVED),
+    ],
+    ids=["it", "all", "no parent of it", "no beginning of it", "none"],
+)
+def test_object_that_nobody_can_tell_about_keeps_its_alert(
+    objects: list[str] | None, turns: list[Any]
+) -> None:
+    unsure = a_finding(
+        "app", Severity.INFO, FindingKind.INDEX_EVIDENCE_INSUFFICIENT, data=unknown(objects)
+    )
+    assert after((HOUR, a_sight(a_finding())), (2 * HOUR, a_sight(unsure)))[1] == turns
+
+
+def test_object_stands_for_those_below_it() -> None:
+    query = a_finding("app/query/4f2a")
+    unsure = a_finding("app", Severity.INFO, HORIZON, data=unknown(["app/query"]))
+    assert after((HOUR, a_sight(query)), (2 * HOUR, a_sight(unsure)))[1] == []
+
+
+def unknown(objects: list[str] | None) -> dict[str, Any]:
+    return {UNKNOWN: {GAP.value: objects}}
+
+
+def test_look_of_one_subject_ends_no_alert_of_another() -> None:
+    """Several subjects can find one kind; general findings are anybody's."""
+    own, general = a_finding("own", subject="partitions"), a_finding("general")
+    looks = [
+        Sight("app", findings, KINDS, subjects=frozenset({subject}))
+        for subject, findings in [
+            ("partitions", [own, general]),
+            ("bloat", []),
+            ("partitions", []),
+        ]
+    ]
+    rounds = [(HOUR * n, look) for n, look in enumerate(looks)]
+    raised = [(Turn.RAISED, "general"), (Turn.RAISED, "own")]
+    assert after(*rounds) == [raised, [(Turn.RESOLVED, "general")], [(Turn.RESOLVED, "own")]]
+
+
+@pytest.mark.parametrize(("value", "turns"), [(0.89, []), (0.82, []), (0.80, RESOLVED)])
+def test_number_near_its_threshold_keeps_the_alert(value: float, turns: list[Any]) -> None:
+    over = a_finding(value=0.91, threshold=0.9)
+    near = a_finding(severity=Severity.INFO, value=value, threshold=0.9)
+    assert after((HOUR, a_sight(over)), (2 * HOUR, a_sight(near)))[1] == turns
+
+
+def test_information_without_numbers_ends_an_alert() -> None:
+    calm = a_sight(a_finding(severity=Severity.INFO, value="2024-01", threshold="2024-01"))
+    assert after((HOUR, a_sight(a_finding())), (2 * HOUR, calm)) == [RAISED, RESOLVED]
+
+
+def standing(**changes: Any) -> dict[Identity, Alert]:
+    judgement = judge({}, a_sight(a_finding()), a_policy(), NOW)
+    return {identity: replace(a, **changes) for identity, a in judgement.alerts.items()}
+
+
+def turns(judgement: Judgement) -> list[Turn]:
+    return [event.turn for event in judgement.events]
+
+
+def test_acknowledged_alert_is_not_repeated_until_then() -> None:
+    alerts = standing(acknowledged_until=NOW + 3 * DAY)
+    sight = a_sight(a_finding())
+    assert turns(judge(alerts, sight, a_policy(), NOW + 2 * DAY)) == []
+    assert turns(judge(alerts, sight, a_policy(), NOW + 3 * DAY)) == [Turn.REPEATED]
+
+
+def test_acknowledged_alert_that_gets_worse_is_told() -> None:
+    alerts = standing(acknowledged_until=NOW + 3 * DAY)
+    worse = a_sight(a_finding(severity=Severity.ERROR))
+    assert turns(judge(alerts, worse, a_policy(), NOW + DAY)) == [Turn.RAISED]
+
+
+def test_acknowledged_alert_that_gets_better_is_not_told() -> None:
+    raised = judge({}, a_sight(a_finding(severity=Severity.ERROR)), a_policy(), NOW).alerts
+    until = NOW + 3 * DAY
+    alerts = {i: replace(alert, acknowledged_until=until) for i, alert in raised.items()}
+    assert turns(judge(alerts, a_sight(a_finding()), a_policy(), NOW + DAY)) == []
+
+
+def test_muted_alert_is_told_when_the_mute_ends_and_when_it_is_over() -> None:
+    alerts = standing(muted_until=NOW + 2 * DAY)
+    sight = a_sight(a_finding())
+    assert turns(judge(alerts, sight, a_policy(), NOW + DAY)) == []
+    assert turns(judge(alerts, sight, a_policy(), NOW + 2 * DAY)) == [Turn.REPEATED]
+    assert turns(judge(alerts, a_sight(), a_policy(), NOW + DAY)) == [Turn.RESOLVED]
+
+
+FINDINGS = st.builds(
+    a_finding,
+    name=st.sampled_from(["a", "b", 'public."c; <b>"']),
+    severity=st.sampled_from(Severity),
+    kind=st.sampled_from([GAP, HORIZON]),
+    value=st.sampled_from([None, 85.0, 50.0]),
+    threshold=st.just(90.0),
+)
+SIGHTS = st.builds(
+    Sight,
+    database=st.just("app"),
+    findings=st.lists(FINDINGS, unique_by=lambda finding: (finding.kind, finding.object)),
+    kinds=st.sampled_from([KINDS, frozenset({GAP}), frozenset({HORIZON})]),
+)
+ROUNDS = st.lists(st.tuples(st.integers(0, 40), SIGHTS), min_size=1, max_size=12)
+TIMES = {"for": ["0 minutes", "1 hour", "10 hours"], "repeat_after": ["1 hour", "24 hours"]}
+POLICIES = st.fixed_dictionaries({key: st.sampled_from(times) for key, times in TIMES.items()}).map(
+    AlertsPolicy.model_validate
+)
+
+
+@given(ROUNDS, POLICIES)
+def test_turns_of_an_alert_follow_each_other_in_order(
+    rounds: list[tuple[int, Sight]], policy: AlertsPolicy
+) -> None:
+    """Raised first, then anything but resolved, then resolved at most once."""
+    alerts: dict[Identity, Alert] = {}
+    is_open: dict[Identity, bool] = {}
+    now = NOW
+    for hours, sight in rounds:
+        now += hours * HOUR
+        judgement = judge(alerts, sight, policy, now)
+        identities = [event.alert.identity for event in judgement.events]
+        assert len(set(identities)) == len(identities), "one turn a round"
+        for event in judgement.events:
+            was_open = is_open.get(event.alert.identity, False)
+            assert was_open or event.turn is Turn.RAISED
+            is_open[event.alert.identity] = event.turn is not Turn.RESOLVED
+        alerts = dict(judgement.alerts)
+        told = {identity for identity, alert in alerts.items() if alert.told_at is not None}
+        assert told == {identity for identity, open_ in is_open.items() if open_}
+
+
+@given(ROUNDS)
+def test_no_finding_is_lost(rounds: list[tuple[int, Sight]]) -> None:
+    """What is worth telling stands as an alert after the round that saw it, and is told."""
+    alerts: dict[Identity, Alert] = {}
+    for hours, sight in rounds:
+        judgement = judge(alerts, sight, a_policy(), NOW + hours * HOUR)
+        alerts = dict(judgement.alerts)
+        for finding in sight.findings:
+            if finding.severity is not Severity.INFO:
+                alert = alerts[Identity("app", finding.kind, finding.object)]
+                assert alert.told is finding.severity
+                assert alert.message == finding.message
+
+
+@given(SIGHTS, SIGHTS, st.randoms())
+def test_order_of_findings_changes_nothing(first: Sight, then: Sight, dice: Any) -> None:
+    alerts = judge({}, first, a_policy(), NOW).alerts
+    shuffled = list(then.findings)
+    dice.shuffle(shuffled)
+    other = replace(then, findings=shuffled)
+    assert judge(alerts, then, a_policy(), NOW + HOUR) == judge(
+        alerts, other, a_policy(), NOW + HOUR
+    )
+
+
+@given(SIGHTS)
+def test_second_look_at_the_same_tells_nothing(sight: Sight) -> None:
+    alerts = judge({}, sight, a_policy(), NOW).alerts
+    assert judge(alerts, sight, a_policy(), NOW + HOUR).events == ()

@@ -1,0 +1,65 @@
+"""The picture of a table's timeline: what is drawn, and how it is told apart."""
+
+import base64
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from maintenance.catalog.history import Archived
+from maintenance.orchestration.images import bars_of, timeline
+from maintenance.subjects.partitions.inventory import PartitionFacts, TableInventory
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+MB = 2**20
+
+
+def facts(year: int, month: int, size: int, retention: str | None = None) -> PartitionFacts:
+    lower = datetime(year, month, 1, tzinfo=UTC)
+    upper = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+    key = f"{year}-{month:02}"
+    return PartitionFacts(f"public.e_{key}", key, lower, upper, size * MB, 10, retention)
+
+
+def archived(period: str, size: int) -> Archived:
+    return Archived(period, 10, size * MB, NOW)
+
+
+TABLE = TableInventory(
+    "public.e",
+    "1 month",
+    1,
+    3,
+    "2026-11",
+    "2027-02",
+    datetime(2027, 1, 1, tzinfo=UTC),
+    (
+        facts(2026, 8, 90, "expired"),
+        facts(2026, 9, 70, "held"),
+        facts(2026, 10, 80),
+        facts(2026, 11, 50),
+        facts(2026, 12, 0),
+        PartitionFacts("public.e_default", None, None, None, 3 * MB, None),
+    ),
+)
+ARCHIVES = (archived("2026-07", 20), archived("2026-06", 22), archived("2026-08", 25))
+
+
+def test_every_period_has_its_state_size_and_archive_in_order_of_time() -> None:
+    bars = bars_of(TABLE, NOW, ARCHIVES)
+    assert [(bar.label, bar.state, bar.size, bar.archived) for bar in bars] == [
+        ("2026-06", "archived and gone", 22, True),
+        ("2026-07", "archived and gone", 20, True),
+        ("2026-08", "expired", 90, True),
+        ("2026-09", "held", 70, False),
+        ("2026-10", "past", 80, False),
+        ("2026-11", "current", 50, False),
+        ("2026-12", "ahead", 0, False),
+        ("e_default", "default", 3, False),
+    ]
+
+
+def test_picture_is_a_png_that_stands_in_the_text_itself() -> None:
+    empty = replace(TABLE, table='public."$x$ _{"', partitions=())
+    for table, archives in ((TABLE, ARCHIVES), (TABLE, ()), (empty, ())):
+        text = timeline(table, NOW, archives).md_str or ""
+        encoded = text.split("base64,")[1].rstrip(")")
+        assert base64.b64decode(encoded).startswith(b"\x89PNG")

@@ -1,0 +1,249 @@
+"""The lock ladder: what is sent, how long it pauses, when it gives up."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from maintenance.engine.actions import Lock, LockMode, Step
+from maintenance.engine.lock_retry import MAX_PAUSE_S, MAX_SLOW_TRIES, Ladder
+from maintenance.errors import LockNotAcquiredError, MaintenanceError, UnreachableError
+from maintenance.server.session import Connection
+from tests.builders import Database
+from tests.sessions import session
+
+SHARED = Lock("public.events", LockMode.SHARE_UPDATE_EXCLUSIVE)
+EXCLUSIVE = Lock("public.events", LockMode.ACCESS_EXCLUSIVE)
+REFERENCED = Lock("public.users", LockMode.SHARE_ROW_EXCLUSIVE)
+
+
+@dataclass
+class Time:
+    """A clock that only sleeping moves."""
+
+    now: float = 0.0
+    pauses: list[float] = field(default_factory=list[float])
+
+    def sleep(self, pause_s: float) -> None:
+        self.pauses.append(pause_s)
+        self.now += pause_s
+
+
+def a_ladder(
+    time: Time | None = None,
+    *,
+    give_up_after: timedelta = timedelta(seconds=30),
+    dice: Callable[[], float] = lambda: 1.0,
+) -> Ladder:
+    time = time or Time()
+    return Ladder(
+        lock_timeout=timedelta(milliseconds=50),
+        patient_lock_timeout=timedelta(milliseconds=100),
+        give_up_after=give_up_after,
+        clock=lambda: time.now,
+        sleep=time.sleep,
+        dice=dice,
+    )
+
+
+# The message
+
+
+def test_transaction_waits_patiently_first_then_prepares_then_takes_blocking_locks_briefly() -> (
+    None
+):
+    step = Step(prepare=("MAKE",), statements=("ATTACH", "ALTER"), locks=(SHARED, REFERENCED))
+    assert a_ladder().transaction(step).split(";\n") == [
+        "BEGIN",
+        "SET LOCAL lock_timeout = 100",
+        "SET LOCAL statement_timeout = 30000",
+        "LOCK TABLE ONLY public.events IN SHARE UPDATE EXCLUSIVE MODE",
+        "SET LOCAL lock_timeout = 50",
+        "MAKE",
+        "SET LOCAL statement_timeout = 60",
+        "ATTACH",
+        "ALTER",
+        "COMMIT",
+    ]
+
+
+def test_step_that_blocks_nobody_may_take_its_time() -> None:
+    message = a_ladder().transaction(Step(statements=("ATTACH",), locks=(SHARED,)))
+    assert message.count("SET LOCAL statement_timeout = 30000") == 2
+
+
+def test_blocking_locks_are_left_to_the_statements() -> None:
+    message = a_ladder().transaction(Step(statements=("DETACH",), locks=(EXCLUSIVE,)))
+    assert "LOCK TABLE" not in message
+
+
+# Pauses
+
+
+def test_pauses_double_up_to_a_cap() -> None:
+    ladder = a_ladder()
+    assert [ladder._pause(attempt) for attempt in range(1, 8)] == [
+        0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0,
+    ]  # fmt: skip
+
+
+def test_pauses_are_jittered_down_to_a_half() -> None:
+    assert a_ladder(dice=lambda: 0.0)._pause(3) == 0.2
+    assert a_ladder(dice=lambda: 0.5)._pause(3) == pytest.approx(0.3)
+
+
+def test_pause_after_a_night_of_tries_is_still_the_cap() -> None:
+    assert a_ladder()._pause(100_000) == MAX_PAUSE_S
+
+
+# On a server
+
+RENAME = Step(statements=("ALTER TABLE public.events RENAME TO renamed",), locks=(EXCLUSIVE,))
+
+
+@pytest.fixture
+def events(database: Database) -> Database:
+    database.execute("CREATE TABLE public.events (id int)")
+    return database
+
+
+@contextmanager
+def locked(database: Database, mode: str = "SHARE") -> "Generator[psycopg.Connection[object]]":
+    """Another session's transaction that holds the table."""
+    holder = database.connect(autocommit=False, application_name="a slow migration")
+    holder.execute(f"LOCK TABLE public.events IN {mode} MODE".encode())
+    yield holder
+    holder.rollback()
+
+
+@pytest.fixture
+def connection(events: Database) -> Generator[Connection]:
+    with session(events.url) as connection:
+        yield connection
+
+
+def test_gives_up_at_the_deadline_and_names_the_holder(
+    events: Database, connection: Connection
+) -> None:
+    time = Time()
+    ladder = a_ladder(time, give_up_after=timedelta(seconds=5))
+    with locked(events) as holder, pytest.raises(LockNotAcquiredError) as caught:
+        ladder.run(connection, RENAME)
+    message = str(caught.value)
+    assert message.startswith("ACCESS EXCLUSIVE on public.events")
+    facts = (f"pid {holder.info.backend_pid}", "postgres", "a slow migration", "ShareLock")
+    assert all(fact in message for fact in facts)
+    assert time.now == 5.0
+    assert not caught.value.retryable
+
+
+def test_holder_is_told_at_the_first_wait_only(events: Database, connection: Connection) -> None:
+    lines: list[str] = []
+    ladder = a_ladder(give_up_after=timedelta(seconds=5))
+    with locked(events) as holder, pytest.raises(LockNotAcquiredError):
+        ladder.run(connection, RENAME, lines.append)
+    assert len(lines) == 1
+    assert f"pid {holder.info.backend_pid}" in lines[0]
+
+
+def test_lock_that_comes_free_is_taken_at_the_next_try(
+    events: Database, connection: Connection
+) -> None:
+    with locked(events) as holder:
+        time = Time()
+        ladder = a_ladder(time)
+
+        def free(pause_s: float) -> None:
+            time.sleep(pause_s)
+            holder.rollback()
+
+        assert replace(ladder, sleep=free).run(connection, RENAME) == 2
+    assert time.pauses == [0.1]
+    assert connection.execute("SELECT to_regclass('public.renamed')").fetchone() != (None,)
+
+
+def test_reader_who_is_not_in_the_way_is_not_blamed(
+    events: Database, connection: Connection
+) -> None:
+    reader = events.connect(autocommit=False, application_name="an analyst")
+    reader.execute("SELECT count(*) FROM public.events")
+    step = Step(statements=("ALTER TABLE public.events SET (fillfactor = 90)",), locks=(SHARED,))
+    ladder = a_ladder(give_up_after=timedelta(0))
+    with locked(events), pytest.raises(LockNotAcquiredError) as caught:
+        ladder.run(connection, step)
+    assert "a slow migration" in str(caught.value)
+    assert "an analyst" not in str(caught.value)
+
+
+def test_prepared_transaction_in_the_way_is_named(events: Database, connection: Connection) -> None:
+    holder = events.connect()
+    holder.execute("BEGIN")
+    holder.execute("LOCK TABLE public.events IN SHARE MODE")
+    holder.execute("PREPARE TRANSACTION 'forgotten'")
+    try:
+        with pytest.raises(LockNotAcquiredError, match="forgotten"):
+            a_ladder(give_up_after=timedelta(0)).run(connection, RENAME)
+    finally:
+        holder.execute("ROLLBACK PREPARED 'forgotten'")
+
+
+@pytest.mark.parametrize(
+    ("statement", "sqlstate"),
+    [
+        ("ALTER TABLE public.missing RENAME TO found", "42P01"),
+        ("INSERT INTO public.events VALUES (1 / 0)", "22012"),
+        ("DO $$ BEGIN RAISE SQLSTATE 'XX999'; END $$", "XX999"),
+    ],
+)
+def test_refusal_that_waiting_does_not_mend_is_not_tried_again(
+    connection: Connection, statement: str, sqlstate: str
+) -> None:
+    time = Time()
+    with pytest.raises(MaintenanceError, match=rf"\[{sqlstate}\]"):
+        a_ladder(time).run(connection, Step(statements=(statement,), locks=(EXCLUSIVE,)))
+    assert time.pauses == []
+    assert connection.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
+
+
+def test_step_that_is_slow_under_blocking_locks_gets_a_limited_number_of_chances(
+    connection: Connection,
+) -> None:
+    time = Time()
+    slow = Step(statements=("SELECT pg_catalog.pg_sleep(20)",), locks=(EXCLUSIVE,))
+    with pytest.raises(MaintenanceError, match="57014"):
+        a_ladder(time).run(connection, slow)
+    assert len(time.pauses) == MAX_SLOW_TRIES - 1
+
+
+@pytest.mark.parametrize("statement", ["SELECT 1", "SELECT 1/0"])
+def test_timeouts_of_a_concurrent_statement_end_with_it(
+    connection: Connection, statement: str
+) -> None:
+    def timeouts() -> list[object]:
+        shown = ("SHOW lock_timeout", "SHOW statement_timeout")
+        return [connection.execute(show).fetchone() for show in shown]
+
+    before = timeouts()
+    with suppress(psycopg.Error):
+        a_ladder().attempt(connection, Step(statements=(statement,), concurrent=True))
+    assert timeouts() == before
+
+
+def test_failed_try_leaves_nothing_behind(events: Database, connection: Connection) -> None:
+    step = replace(RENAME, prepare=("CREATE TABLE public.half (id int)",))
+    with locked(events), pytest.raises(LockNotAcquiredError):
+        a_ladder(give_up_after=timedelta(0)).run(connection, step)
+    assert connection.execute("SELECT to_regclass('public.half')").fetchone() == (None,)
+
+
+def test_backend_ended_meanwhile_is_unreachable_and_not_tried_again(
+    events: Database, connection: Connection
+) -> None:
+    time = Time()
+    events.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
+    with pytest.raises(UnreachableError):
+        a_ladder(time).run(connection, RENAME)
+    assert time.pauses == []
