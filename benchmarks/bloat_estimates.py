@@ -15,8 +15,8 @@ from benchmarks.servers import Database, fresh_database, session
 from maintenance.demo.postgres import PostgresServer
 from maintenance.server.session import Timeouts, connect
 from maintenance.subjects.bloat.estimate import estimate_index, estimate_table
-from maintenance.subjects.bloat.models import Bloat, Method, Seen, SeenIndex
-from maintenance.subjects.bloat.observe import look
+from maintenance.subjects.bloat.models import Bloat, Method, Observed, ObservedIndex
+from maintenance.subjects.bloat.observe import read_relations
 from maintenance.subjects.bloat.pgstattuple import exact_index, exact_table
 
 PAGE = Path(__file__).parents[1] / "docs" / "bloat-estimates.md"
@@ -39,7 +39,7 @@ back. Never more than 10 points apart where an estimate is given.
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    seen: Seen
+    seen: Observed
     bloat: Bloat
     exact: float
     won: float
@@ -85,27 +85,27 @@ def _build(database: Database, n_rows: int) -> None:
 def _lines(database: Database) -> Iterator[_Line]:
     ours = connect(database.url, application="benchmark", timeouts=Timeouts(MINUTE, MINUTE))
     with ours:
-        tables, indexes, _ = look(ours, LEAST_BYTES, MINUTE)
-    seen: list[Seen] = [table for table in tables if table.owner is None]
+        tables, indexes, _ = read_relations(ours, LEAST_BYTES, MINUTE)
+    seen: list[Observed] = [table for table in tables if table.owner is None]
     seen += indexes
     with psycopg.connect(database.url, autocommit=True, row_factory=namedtuple_row) as session:
         exact = {each.oid: _exact(session, each) for each in seen}
         session.execute("VACUUM FULL")
         for each in sorted(seen, key=lambda one: one.relation):
-            is_index = isinstance(each, SeenIndex)
+            is_index = isinstance(each, ObservedIndex)
             bloat = estimate_index(each) if is_index else estimate_table(each)
             yield _Line(each, bloat, exact[each.oid], _won(session, each))
 
 
-def _exact(session: psycopg.Connection[Any], seen: Seen) -> float:
-    is_index = isinstance(seen, SeenIndex)
+def _exact(session: psycopg.Connection[Any], seen: Observed) -> float:
+    is_index = isinstance(seen, ObservedIndex)
     function = "pgstatindex" if is_index else "pgstattuple"
     question = f"SELECT * FROM public.{function}(%s::oid::regclass)".encode()
     row = session.execute(question, (seen.oid,)).fetchone()
     return max(exact_index(seen, row) if is_index else exact_table(seen, row), 0.0)
 
 
-def _won(session: psycopg.Connection[Any], seen: Seen) -> float:
+def _won(session: psycopg.Connection[Any], seen: Observed) -> float:
     row = session.execute("SELECT pg_relation_size(%s::regclass) AS size", (str(seen.relation),))
     found: Any = row.fetchone()
     return 1 - found.size / seen.size_bytes

@@ -21,10 +21,10 @@ from benchmarks.tables import URL_VARIABLE, settle
 from benchmarks.timing import Contender, interleave, seconds
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine.scope import EVERYTHING
-from maintenance.engine.sessions import on_database, on_store
+from maintenance.engine.sessions import database_session, store_session
 from maintenance.pipeline import run as pipeline
-from maintenance.pipeline.context import Visit
-from maintenance.pipeline.observe import look_at
+from maintenance.pipeline.context import RunContext
+from maintenance.pipeline.observe import observe_and_plan
 from maintenance.policy import Policy, load_policy
 from maintenance.subjects.indexes import INDEXES
 
@@ -75,13 +75,13 @@ def look_and_advise(policy: Policy, url: str, now: datetime, n_redundant: int) -
     """Time what a run does for the subject once it is connected, remembering included."""
     environ = {URL_VARIABLE: url}
     with (
-        on_database(policy, environ, "benchmark") as connection,
-        on_store(policy, environ) as store,
+        database_session(policy, environ, "benchmark") as connection,
+        store_session(policy, environ) as store,
     ):
-        visit = Visit(policy, environ, now, [INDEXES], EVERYTHING, connection, store)
+        context = RunContext(policy, environ, now, [INDEXES], EVERYTHING, connection, store)
 
         def advise() -> None:
-            findings = look_at(visit, records=True).plan.findings
+            findings = observe_and_plan(context, records=True).plan.findings
             assert sum("stays" in finding.message for finding in findings) == n_redundant
 
         return seconds(advise)

@@ -19,8 +19,8 @@ from maintenance.demo.postgres import PostgresServer
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy, load_policy
 from maintenance.server.session import Timeouts, connect
-from maintenance.subjects.matviews.freshness import judge_all
-from maintenance.subjects.matviews.models import Seen
+from maintenance.subjects.matviews.freshness import assess_all
+from maintenance.subjects.matviews.models import MatviewsObservation
 from maintenance.subjects.matviews.observe import see
 
 N_VIEWS = 12
@@ -165,7 +165,7 @@ def _decide(policy: Policy, url: str) -> float:
 
     def decide() -> None:
         views, moment, _ = see(connection, store, policy)
-        verdicts = judge_all(policy, Seen(views, moment))
+        verdicts = assess_all(policy, MatviewsObservation(views, moment))
         assert all(verdict.as_of is not None for verdict in verdicts.values()), verdicts
 
     try:

@@ -15,7 +15,7 @@ from benchmarks.tables import Shape, build, settle, write_policy
 from benchmarks.timing import Contender, interleave, seconds
 from maintenance.catalog.observe import observe
 from maintenance.demo.postgres import PostgresServer
-from maintenance.engine.observe_context import Look
+from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import EVERYTHING
 from maintenance.policy import Policy
@@ -73,8 +73,8 @@ def _look(connection: Connection, policy: Policy) -> None:
     now = datetime.now(UTC)
     relations = PARTITIONS.relations(policy)
     snapshot = observe(connection, relations, time_cap=policy.observe.time_cap)
-    look = Look(policy, now, EVERYTHING, snapshot, connection, None, {})
-    plan = PARTITIONS.plan(policy, PARTITIONS.observe(look), now, EVERYTHING)
+    context = ObserveContext(policy, now, EVERYTHING, snapshot, connection, None, {})
+    plan = PARTITIONS.plan(policy, PARTITIONS.observe(context), now, EVERYTHING)
     assert plan == Plan(), plan
 
 

@@ -16,7 +16,17 @@ SHORTEST = 4
 TELLING = 12
 """Letters alone need so many to be cut out of any text: `events` may be a table's name as well."""
 _TEXTS = frozenset(
-    ("message", "error", "hint", "reason", "detail", "problem", "found", "wanted", "unpinged")
+    (
+        "message",
+        "error",
+        "hint",
+        "reason",
+        "detail",
+        "problem",
+        "found",
+        "wanted",
+        "heartbeat_error",
+    )
 )
 """Keys of documents whose values are written for people, or by drivers and servers."""
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from maintenance.alerts.models import Sight
+from maintenance.alerts.models import FindingSet
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.pipeline import notify as rounds
 from maintenance.policy import load_policy
@@ -21,7 +21,7 @@ class Round(NamedTuple):
     """What is seen at one moment."""
 
     at: datetime
-    sight: Sight
+    finding_set: FindingSet
 
 
 def read_script(path: Path, database: str) -> Iterator[Round]:
@@ -29,7 +29,7 @@ def read_script(path: Path, database: str) -> Iterator[Round]:
     for moment, found in json.loads(path.read_text()):
         findings = [_finding(*each) for each in found]
         yield Round(
-            datetime.fromisoformat(moment), Sight(database, findings, frozenset(FindingKind))
+            datetime.fromisoformat(moment), FindingSet(database, findings, frozenset(FindingKind))
         )
 
 

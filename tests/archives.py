@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from maintenance.archives import ArchivePlace, Facts, TableId
-from maintenance.engine.lock_retry import Ladder
+from maintenance.engine.lock_retry import LockRetry
 from maintenance.names import QualifiedName
 from maintenance.server.session import Connection
 from tests.builders import Database
@@ -137,8 +137,8 @@ def the_facts(**changes: Any) -> Facts:
     return Facts(**(facts | changes))
 
 
-def a_ladder() -> Ladder:
-    return Ladder(
+def a_ladder() -> LockRetry:
+    return LockRetry(
         lock_timeout=timedelta(milliseconds=50),
         patient_lock_timeout=timedelta(seconds=3),
         give_up_after=timedelta(seconds=5),

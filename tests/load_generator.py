@@ -142,7 +142,7 @@ class Writer:
     """One session that writes without a pause; what it was told is written, it remembers."""
 
     crowd: Crowd
-    dice: random.Random
+    rng: random.Random
     rows: dict[int, tuple[str, int]] = field(default_factory=dict[int, tuple[str, int]])
     accounts: dict[int, tuple[str, int]] = field(default_factory=dict[int, tuple[str, int]])
     guest: tuple[int, str | None] | None = None
@@ -154,7 +154,7 @@ class Writer:
             self.accounts[id_] = (at, 100)
 
     def moment(self) -> str:
-        return self.dice.choice(self.crowd.moments)
+        return self.rng.choice(self.crowd.moments)
 
     def run(self) -> None:
         with self.crowd.connect() as connection:
@@ -163,11 +163,9 @@ class Writer:
                 self.step(connection)
 
     def step(self, connection: psycopg.Connection[Any]) -> None:
-        work = self.dice.choice(
-            [self.log, self.log, self.log, self.transfer, self.move, self.renew]
-        )
-        level = self.dice.choice(["READ COMMITTED"] * 5 + ["REPEATABLE READ"])
-        undo = self.dice.random() < 0.1
+        work = self.rng.choice([self.log, self.log, self.log, self.transfer, self.move, self.renew])
+        level = self.rng.choice(["READ COMMITTED"] * 5 + ["REPEATABLE READ"])
+        undo = self.rng.random() < 0.1
         try:
             connection.execute(f"BEGIN ISOLATION LEVEL {level}".encode())
             remember = work(connection)
@@ -192,7 +190,7 @@ class Writer:
 
     def transfer(self, connection: psycopg.Connection[Any]) -> Callable[[], object]:
         """Move value from one account to another: the sum stays."""
-        (a, (a_at, a_value)), (b, (b_at, b_value)) = self.dice.sample(
+        (a, (a_at, a_value)), (b, (b_at, b_value)) = self.rng.sample(
             sorted(self.accounts.items()), 2
         )
         for id_, at, change in ((a, a_at, -3), (b, b_at, 3)):
@@ -205,7 +203,7 @@ class Writer:
 
     def move(self, connection: psycopg.Connection[Any]) -> Callable[[], object]:
         """Give an account another time: it moves to another partition."""
-        id_, (at, value) = self.dice.choice(sorted(self.accounts.items()))
+        id_, (at, value) = self.rng.choice(sorted(self.accounts.items()))
         to = self.moment()
         cursor = connection.execute(
             "UPDATE public.events SET at = %s WHERE id = %s AND at = %s", [to, id_, at]
@@ -215,12 +213,12 @@ class Writer:
 
     def renew(self, connection: psycopg.Connection[Any]) -> Callable[[], object]:
         """Remove an account and write another one, or the same again, with its value."""
-        id_, (at, value) = self.dice.choice(sorted(self.accounts.items()))
+        id_, (at, value) = self.rng.choice(sorted(self.accounts.items()))
         cursor = connection.execute(
             "DELETE FROM public.events WHERE id = %s AND at = %s", [id_, at]
         )
         self.expect_one(cursor.rowcount, "delete")
-        new, to = (id_, at) if self.dice.random() < 0.5 else (new_id(), self.moment())
+        new, to = (id_, at) if self.rng.random() < 0.5 else (new_id(), self.moment())
         insert(connection, new, to, "account", value)
 
         def remember() -> None:
@@ -273,7 +271,7 @@ class Reader:
     """One session that looks at everything again and again."""
 
     crowd: Crowd
-    dice: random.Random
+    rng: random.Random
     n_logged: int = 0
 
     def run(self) -> None:
@@ -281,14 +279,14 @@ class Reader:
             connection.execute("SET application_name = 'reader'")
             while not self.crowd.stopped:
                 try:
-                    self.dice.choice([self.look, self.look_twice])(connection)
+                    self.rng.choice([self.look, self.look_twice])(connection)
                     self.crowd.n_read += 1
                 except psycopg.Error as exc:
                     self.crowd.fail(f"reader: {type(exc).__name__} {exc}")
                     if connection.broken:
                         return
                     connection.execute("ROLLBACK")
-                self.crowd._stop.wait(self.dice.uniform(0, 0.05))
+                self.crowd._stop.wait(self.rng.uniform(0, 0.05))
 
     def look(self, connection: psycopg.Connection[Any]) -> None:
         self.check(totals(connection))
@@ -297,9 +295,9 @@ class Reader:
         """Take a snapshot, wait, then look: what was there must be there all the time."""
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         connection.execute("SELECT count(*) FROM pg_catalog.pg_class")
-        self.crowd._stop.wait(self.dice.uniform(0, 0.25))
+        self.crowd._stop.wait(self.rng.uniform(0, 0.25))
         first = totals(connection)
-        self.crowd._stop.wait(self.dice.uniform(0, 0.01))
+        self.crowd._stop.wait(self.rng.uniform(0, 0.01))
         second = totals(connection)
         connection.execute("COMMIT")
         self.check(first)
@@ -326,13 +324,13 @@ def crowd(
 ) -> Generator[Crowd]:
     """Let the crowd work beside the block; at its end the account is settled."""
     people = Crowd(database, moments, seed)
-    dice = random.Random(seed)
-    writers = [Writer(people, random.Random(dice.random())) for _ in range(n_writers)]
+    rng = random.Random(seed)
+    writers = [Writer(people, random.Random(rng.random())) for _ in range(n_writers)]
     with people.connect() as connection:
         for writer in writers:
             writer.open_accounts(connection)
         people.expected = totals(connection)[:5]
-    readers = [Reader(people, random.Random(dice.random())) for _ in range(n_readers)]
+    readers = [Reader(people, random.Random(rng.random())) for _ in range(n_readers)]
     threads = [threading.Thread(target=person.run) for person in (*writers, *readers)]
     for thread in threads:
         thread.start()

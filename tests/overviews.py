@@ -12,9 +12,9 @@ from maintenance.monitoring.freshness import Age
 from maintenance.monitoring.models import Coming, Emptiness, History, View
 from maintenance.names import QualifiedName
 from maintenance.redis_client.models import CacheFacts
-from maintenance.store.activity import Deeds, Doings, Failure
+from maintenance.store.activity import ActionTotals, Activity, Failure
 from maintenance.store.refresh import Refresh
-from maintenance.store.staleness import SeenStaleness
+from maintenance.store.staleness import StalenessReading
 from maintenance.subjects.partitions.inventory import PartitionFacts, TableInventory
 from maintenance.subjects.workload.history import Moment, Table
 
@@ -46,11 +46,14 @@ def a_view(name: str = "totals", hours: float = 1.0) -> View:
     return View(Age(QualifiedName("public", name), at, 4 * HOUR), refresh)
 
 
-def some_doings(**others: Any) -> Doings:
-    deeds = (Deeds("analyze_table", "done", 12, 3.2), Deeds("reindex", "failed", 1, 0.5))
+def some_doings(**others: Any) -> Activity:
+    past_actions = (
+        ActionTotals("analyze_table", "done", 12, 3.2),
+        ActionTotals("reindex", "failed", 1, 0.5),
+    )
     failures = (Failure(NOW - HOUR, "reindex public.x", "disk full"),)
-    doings = Doings(14, 0, 0, NOW - 4 * HOUR, False, None, 1.5, deeds, failures)
-    return doings._replace(**others)
+    activity = Activity(14, 0, 0, NOW - 4 * HOUR, False, None, 1.5, past_actions, failures)
+    return activity._replace(**others)
 
 
 def a_history(alerts: Sequence[Alert] = (), **others: Any) -> History:
@@ -61,8 +64,8 @@ def a_history(alerts: Sequence[Alert] = (), **others: Any) -> History:
     history = History(
         alerts=tuple(alerts),
         views=(a_view(),),
-        computed=(SeenStaleness("public.scores", NOW - HOUR, 7, 9000.0),),
-        doings=some_doings(),
+        computed=(StalenessReading("public.scores", NOW - HOUR, 7, 9000.0),),
+        activity=some_doings(),
         moments=(Moment(NOW - HOUR, 0.25, 0.991, 0.02, 2**30, 4096),),
         largest=(Table("public.events", 24, 2**29, -(2**20)),),
         emptiness=Emptiness(NOW - HOUR, 2**20, 2**22),

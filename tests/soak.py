@@ -124,12 +124,12 @@ class Writer:
     """One session that adds rows, and changes, moves and removes those that it added itself."""
 
     application: Application
-    dice: random.Random
+    rng: random.Random
     number: int
     own: dict[int, Row] = field(default_factory=dict[int, Row])
 
     def turn(self, connection: psycopg.Connection[Any]) -> None:
-        (work,) = self.dice.choices(
+        (work,) = self.rng.choices(
             (self.add, self.change, self.move, self.remove), weights=(6, 3, 1, 1)
         )
         work(connection)
@@ -138,15 +138,15 @@ class Writer:
         """A moment of which rows may still be added: now, ahead, or almost expired."""
         clock = self.application.clock
         earliest = clock.now() - KEEP + UNTOUCHED
-        at = earliest + self.dice.random() * (KEEP - UNTOUCHED + AHEAD)
+        at = earliest + self.rng.random() * (KEEP - UNTOUCHED + AHEAD)
         return at.replace(microsecond=0)
 
     def add(self, connection: psycopg.Connection[Any]) -> None:
         self.number += 1
-        kind = self.dice.choice(("log", "account", "held"))
+        kind = self.rng.choice(("log", "account", "held"))
         at = self.moment()
         if kind == "held":
-            at = self.application.clock.held_day + self.dice.random() * DAY
+            at = self.application.clock.held_day + self.rng.random() * DAY
         row = Row(at.replace(microsecond=0), kind, self.number % 1000)
         connection.execute(INSERT, (self.number, *row))
         self.application.rows[self.number] = row
@@ -173,7 +173,7 @@ class Writer:
         """Do one thing to a row; nothing may happen to it only if it has expired by then."""
         if not self.own:
             return
-        number = self.dice.choice(tuple(self.own))
+        number = self.rng.choice(tuple(self.own))
         row = self.own[number]
         altered = alter(row)
         new = () if altered is None or field_ is None else (getattr(altered, field_),)
@@ -198,7 +198,7 @@ class Reader:
     """
 
     application: Application
-    dice: random.Random
+    rng: random.Random
     longest_s: float
 
     def turn(self, connection: psycopg.Connection[Any]) -> None:
@@ -213,9 +213,9 @@ class Reader:
             return
         with connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            known = self.dice.choice(("pg_catalog.pg_class", "public.events"))
+            known = self.rng.choice(("pg_catalog.pg_class", "public.events"))
             connection.execute(f"SELECT count(*) FROM {known}".encode())
-            self.application.pause(self.dice.uniform(0.2, self.longest_s))
+            self.application.pause(self.rng.uniform(0.2, self.longest_s))
             self.check(connection, wanted)
             self.check(connection, wanted)
 
@@ -247,12 +247,12 @@ def at_work(
 ) -> Generator[Application]:
     """Let the application work beside the block, with a reader for each length of snapshot."""
     application = Application(database, clock)
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     people = [
-        Writer(application, random.Random(dice.random()), number=place * 10_000_000)
+        Writer(application, random.Random(rng.random()), number=place * 10_000_000)
         for place in range(1, n_writers + 1)
     ]
-    readers = [Reader(application, random.Random(dice.random()), each) for each in longest_s]
+    readers = [Reader(application, random.Random(rng.random()), each) for each in longest_s]
     turns = [("writer", writer.turn) for writer in people]
     turns += [("reader", reader.turn) for reader in readers]
     threads = [threading.Thread(target=application.steadily, args=turn) for turn in turns]

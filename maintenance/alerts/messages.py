@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from maintenance.alerts.formatting import clipped, readable
-from maintenance.alerts.models import Alert, Event, Turn
+from maintenance.alerts.models import Alert, Event, Transition
 from maintenance.alerts.store import Waiting
 from maintenance.engine.findings import Severity
 from maintenance.engine.runbook import by_itself
@@ -71,7 +71,7 @@ class Message:
     def by_itself(self) -> str:
         """What the software does about what stands."""
         first = self.events[0]
-        return "" if first.turn is Turn.RESOLVED else by_itself(first.alert.identity.kind)
+        return "" if first.turn is Transition.RESOLVED else by_itself(first.alert.identity.kind)
 
     @property
     def body(self) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def _round(row: Waiting) -> Any:
     return row.event.at
 
 
-def _topic(row: Waiting) -> tuple[str, Turn]:
+def _topic(row: Waiting) -> tuple[str, Transition]:
     return row.event.alert.identity.kind.value, row.event.turn
 
 

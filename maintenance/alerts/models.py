@@ -17,7 +17,7 @@ class Identity(NamedTuple):
     object: str
 
 
-class Turn(StrEnum):
+class Transition(StrEnum):
     """What a message says about an alert."""
 
     RAISED = "raised"
@@ -32,7 +32,7 @@ class Alert:
     Attributes:
         since: when it was first seen, without a break until now.
         subject: whose look found it last; empty where every look would.
-        told_at: when it was last told; None as long as nobody was.
+        notified_at: when it was last told; None as long as nobody was.
         told: the severity that was told.
         acknowledged_until: until then it is not repeated, unless it gets worse.
         muted_until: until then not a word, but that it is over.
@@ -45,7 +45,7 @@ class Alert:
     value: float | str | None = None
     threshold: float | str | None = None
     subject: str = ""
-    told_at: datetime | None = None
+    notified_at: datetime | None = None
     told: Severity | None = None
     acknowledged_until: datetime | None = None
     muted_until: datetime | None = None
@@ -62,13 +62,13 @@ class Alert:
 class Event(NamedTuple):
     """One turn of one alert: what is to be told."""
 
-    turn: Turn
+    turn: Transition
     alert: Alert
     at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class FindingSet:
     """What one look at one database found, and what it could have found.
 
     Attributes:
@@ -103,7 +103,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class AlertUpdate:
     """The alerts that stand after a look, and what is to be told of it."""
 
     alerts: Mapping[Identity, Alert] = field(default_factory=dict[Identity, Alert])

@@ -15,7 +15,7 @@ from typing import Any
 from maintenance.alerts.error_names import cause
 from maintenance.alerts.formatting import harmless
 from maintenance.alerts.messages import Message
-from maintenance.alerts.models import Turn
+from maintenance.alerts.models import Transition
 from maintenance.engine.findings import Severity
 from maintenance.errors import MaintenanceError
 from maintenance.policy import Policy
@@ -113,7 +113,7 @@ def _to_log(message: Message, timeout_s: float) -> None:
 
 
 def _is_over(message: Message) -> bool:
-    return message.events[0].turn is Turn.RESOLVED
+    return message.events[0].turn is Transition.RESOLVED
 
 
 def _to_webhook(url: str, secret: str | None, message: Message, timeout_s: float) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from maintenance.alerts.models import Alert, Event, Identity, Judgement, Sight, Turn
+from maintenance.alerts.models import Alert, AlertUpdate, Event, FindingSet, Identity, Transition
 from maintenance.engine.findings import Finding, Severity
 from maintenance.policy.alerts import AlertsPolicy
 
@@ -16,32 +16,32 @@ BAND = 0.1
 """A numeric alert is over once its value is this share of the threshold better than it."""
 
 
-def judge(
-    standing: Mapping[Identity, Alert], sight: Sight, policy: AlertsPolicy, now: datetime
-) -> Judgement:
+def update_alerts(
+    standing: Mapping[Identity, Alert], finding_set: FindingSet, policy: AlertsPolicy, now: datetime
+) -> AlertUpdate:
     """Compare what was found with the alerts that stand.
 
     Args:
         standing: the alerts of this database, told or still waiting.
-        sight: what a look found.
+        finding_set: what a look found.
         policy: `for` and `repeat_after`.
         now: the moment of the look, aware.
     """
-    found = sight.by_identity()
+    found = finding_set.by_identity()
     alerts: dict[Identity, Alert] = {}
     events: list[Event] = []
     for identity in sorted(standing.keys() | found.keys()):
         before, finding = standing.get(identity), found.get(identity)
-        if before is not None and finding is None and not sight.covers(before):
+        if before is not None and finding is None and not finding_set.covers(before):
             alerts[identity] = before
         elif _stands(before, finding):
             seen = _seen(identity, before, finding, now)
             turn = _turn(seen, policy, now)
             alerts[identity] = seen if turn is None else _told(seen, now)
             events.extend(_event(turn, alerts[identity], now))
-        elif before is not None and before.told_at is not None:
-            events.append(Event(Turn.RESOLVED, before, now))
-    return Judgement(alerts, tuple(events))
+        elif before is not None and before.notified_at is not None:
+            events.append(Event(Transition.RESOLVED, before, now))
+    return AlertUpdate(alerts, tuple(events))
 
 
 def _stands(before: Alert | None, finding: Finding | None) -> bool:
@@ -49,7 +49,7 @@ def _stands(before: Alert | None, finding: Finding | None) -> bool:
         return False
     if finding.severity is not Severity.INFO:
         return True
-    return before is not None and before.told_at is not None and _in_band(finding)
+    return before is not None and before.notified_at is not None and _in_band(finding)
 
 
 def _in_band(finding: Finding) -> bool:
@@ -77,23 +77,23 @@ def _seen(
     )
 
 
-def _turn(alert: Alert, policy: AlertsPolicy, now: datetime) -> Turn | None:
+def _turn(alert: Alert, policy: AlertsPolicy, now: datetime) -> Transition | None:
     if alert.is_muted(now):
         return None
-    if alert.told_at is None:
-        return Turn.RAISED if now - alert.since >= policy.for_ else None
+    if alert.notified_at is None:
+        return Transition.RAISED if now - alert.since >= policy.for_ else None
     is_worse = (alert.told, alert.severity) == (Severity.WARN, Severity.ERROR)
     if alert.is_acknowledged(now) and not is_worse:
         return None
     if alert.severity is not alert.told:
-        return Turn.RAISED
-    return Turn.REPEATED if now - alert.told_at >= policy.repeat_after else None
+        return Transition.RAISED
+    return Transition.REPEATED if now - alert.notified_at >= policy.repeat_after else None
 
 
 def _told(alert: Alert, now: datetime) -> Alert:
-    return replace(alert, told_at=now, told=alert.severity)
+    return replace(alert, notified_at=now, told=alert.severity)
 
 
-def _event(turn: Turn | None, alert: Alert, now: datetime) -> Iterator[Event]:
+def _event(turn: Transition | None, alert: Alert, now: datetime) -> Iterator[Event]:
     if turn is not None:
         yield Event(turn, alert, now)

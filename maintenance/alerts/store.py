@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
-from maintenance.alerts.models import Alert, Event, Identity, Judgement, Sight, Turn
+from maintenance.alerts.models import Alert, AlertUpdate, Event, FindingSet, Identity, Transition
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.server.session import Connection, fetch
 
@@ -48,7 +48,7 @@ def standing_alerts(store: Connection, database: str) -> dict[Identity, Alert]:
     return {alert.identity: alert for alert in map(_standing, rows)}
 
 
-def keep(store: Connection, database: str, judgement: Judgement, sinks: Collection[str]) -> None:
+def keep(store: Connection, database: str, judgement: AlertUpdate, sinks: Collection[str]) -> None:
     """Replace the alerts of a database, and put its events before every sink."""
     alerts = Jsonb([_row(alert) for alert in judgement.alerts.values()])
     fetch(store, "alerts", "replace_alerts", {"database": database, "alerts": alerts})
@@ -62,7 +62,10 @@ def waiting_for(store: Connection, database: str, sink: str) -> list[Waiting]:
     rows = fetch(store, "alerts", "list_pending_deliveries", {"database": database, "sink": sink})
     return [
         Waiting(
-            row.id, Event(Turn(row.turn), _alert(row), row.happened_at), row.attempts, row.tried_at
+            row.id,
+            Event(Transition(row.turn), _alert(row), row.happened_at),
+            row.attempts,
+            row.tried_at,
         )
         for row in rows
     ]
@@ -87,31 +90,32 @@ def note_failed(store: Connection, sink: str, ids: Sequence[int], error: str) ->
     )
 
 
-class Unjudged(NamedTuple):
+class UnprocessedRun(NamedTuple):
     """A run whose findings have not been made alerts yet."""
 
     id: uuid.UUID
     ended_at: datetime
-    sight: Sight
+    finding_set: FindingSet
 
 
-def unjudged(store: Connection, database: str) -> list[Unjudged]:
+def unprocessed_runs(store: Connection, database: str) -> list[UnprocessedRun]:
     """Return the ended runs on a database that were not judged, the oldest first."""
     rows = fetch(store, "alerts", "list_unprocessed_runs", {"database": database})
-    return [Unjudged(row.id, row.ended_at, _sight(database, row)) for row in rows]
+    return [UnprocessedRun(row.id, row.ended_at, _finding_set(database, row)) for row in rows]
 
 
 def note_judged(store: Connection, runs: Sequence[uuid.UUID]) -> None:
     """Note that the findings of runs have been made alerts."""
     store.execute(
-        "UPDATE maintenance.run SET judged_at = pg_catalog.clock_timestamp() WHERE id = ANY (%s)",
+        "UPDATE maintenance.run SET processed_at = pg_catalog.clock_timestamp()"
+        " WHERE id = ANY (%s)",
         (list(runs),),
     )
 
 
-def _sight(database: str, row: Any) -> Sight:
+def _finding_set(database: str, row: Any) -> FindingSet:
     subjects = None if row.subjects is None else frozenset[str](row.subjects)
-    return Sight(database, _findings(row.findings), _kinds(row.kinds), subjects=subjects)
+    return FindingSet(database, _findings(row.findings), _kinds(row.kinds), subjects=subjects)
 
 
 def _findings(documents: Sequence[Mapping[str, Any]]) -> list[Finding]:
@@ -174,7 +178,7 @@ def _json(value: Any) -> Any:
 def _standing(row: Any) -> Alert:
     return replace(
         _alert(row),
-        told_at=row.told_at,
+        notified_at=row.notified_at,
         told=Severity(row.told) if row.told else None,
         acknowledged_until=row.acknowledged_until,
         muted_until=row.muted_until,

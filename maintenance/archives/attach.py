@@ -14,9 +14,9 @@ from typing import NamedTuple
 from maintenance.archives.manifest import Column
 from maintenance.catalog.models import Table
 from maintenance.ddl.children import attach, attach_locks
-from maintenance.ddl.locking import take
+from maintenance.ddl.locks import take
 from maintenance.engine.actions import Lock, LockMode, Step
-from maintenance.engine.lock_retry import Ladder, Progress
+from maintenance.engine.lock_retry import LockRetry, Progress
 from maintenance.errors import ArchiveError, MaintenanceError
 from maintenance.names import QualifiedName, quote
 from maintenance.server.owner_rights import OwnerSession
@@ -57,7 +57,7 @@ class _Range(NamedTuple):
 
 def attach_restored(
     connection: Connection,
-    ladder: Ladder,
+    ladder: LockRetry,
     parent: Table,
     child: QualifiedName,
     bound: str,
@@ -131,7 +131,7 @@ def _check_bounds(child: QualifiedName, range_: _Range) -> Step:
 
 def _build_keys(
     connection: Connection,
-    ladder: Ladder,
+    ladder: LockRetry,
     parent: Table,
     child: QualifiedName,
     progress: Progress,
@@ -153,7 +153,7 @@ def _build_keys(
 
 @contextmanager
 def _default_kept_away(
-    connection: Connection, ladder: Ladder, parent: Table, range_: _Range, progress: Progress
+    connection: Connection, ladder: LockRetry, parent: Table, range_: _Range, progress: Progress
 ) -> Generator[tuple[str, ...]]:
     """Prove that the default partition has no row of the range, for as long as the block.
 

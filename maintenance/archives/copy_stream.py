@@ -24,7 +24,7 @@ from maintenance.archives.table_definition import Description, describe
 from maintenance.engine.lock_retry import Progress, silent
 from maintenance.errors import ArchiveError
 from maintenance.names import quote
-from maintenance.server.session import Connection, explain, rollback_quietly, run_sql
+from maintenance.server.session import Connection, rollback_quietly, run_sql, to_error
 
 LOSSLESS = {
     "bytea_output": "'hex'",
@@ -100,7 +100,7 @@ def consistent(connection: Connection, table: TableId) -> Generator[Description]
     except psycopg.Error as exc:
         if not nested:
             rollback_quietly(connection)
-        raise explain(exc, f"reading {table.relation}") from exc
+        raise to_error(exc, f"reading {table.relation}") from exc
     except BaseException:
         if not nested:
             rollback_quietly(connection)

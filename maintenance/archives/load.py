@@ -16,7 +16,7 @@ from maintenance.archives.read import read_back
 from maintenance.engine.lock_retry import Progress
 from maintenance.names import QualifiedName, cut, quote
 from maintenance.server.owner_rights import OwnerSession
-from maintenance.server.session import Connection, explain, rollback_quietly, run_sql
+from maintenance.server.session import Connection, rollback_quietly, run_sql, to_error
 
 _LOADING = {"row_security": "off", "statement_timeout": "0"}
 _IN_ORDER = (
@@ -50,7 +50,7 @@ def load(
         run_sql(connection, "COMMIT")
     except psycopg.Error as exc:
         rollback_quietly(connection)
-        raise explain(exc, f"restoring {table.relation}") from exc
+        raise to_error(exc, f"restoring {table.relation}") from exc
     except BaseException:
         rollback_quietly(connection)
         raise
@@ -109,7 +109,7 @@ def load_staged(
         _prove(connection, table, manifest, progress)
         run_sql(connection, "COMMIT")
     except psycopg.Error as exc:
-        raise explain(exc, f"restoring {table.relation}") from exc
+        raise to_error(exc, f"restoring {table.relation}") from exc
     finally:
         rollback_quietly(connection)
         rollback_quietly(owner.connection)

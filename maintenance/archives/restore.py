@@ -19,12 +19,12 @@ from maintenance.catalog.models import Table
 from maintenance.ddl.children import build_like, force_row_security, row_security_of
 from maintenance.ddl.marks import HOLD_UNTIL, RESTORING, marked, read_mark, set_comment
 from maintenance.engine.actions import Lock, LockMode, Step
-from maintenance.engine.lock_retry import Ladder, Progress, silent
+from maintenance.engine.lock_retry import LockRetry, Progress, silent
 from maintenance.engine.parallel import Opener
 from maintenance.errors import ArchiveError, MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName, parse_name, quote
 from maintenance.server.owner_rights import OwnerRights, OwnerSession
-from maintenance.server.session import Connection, explain, fetch, rollback_quietly
+from maintenance.server.session import Connection, fetch, rollback_quietly, to_error
 
 RESTORED = "restored"
 """Mark of a restored table: the moment."""
@@ -57,7 +57,7 @@ class Restorer:
     """
 
     connection: Connection
-    ladder: Ladder
+    ladder: LockRetry
     role: str
     opened: Opener
     search_path: str = ""
@@ -192,7 +192,7 @@ class Restorer:
                 owner.execute(statement, settings=("SET LOCAL statement_timeout = 0",))
             except psycopg.Error as exc:
                 rollback_quietly(owner.connection)
-                raise explain(exc, statement) from exc
+                raise to_error(exc, statement) from exc
 
     @contextmanager
     def _whole_or_gone(self, into: QualifiedName) -> Generator[None]:

@@ -10,7 +10,7 @@ from maintenance.archives.manifest import Column, Constraint, Index
 from maintenance.archives.models import TableId
 from maintenance.errors import ArchiveError
 from maintenance.names import QualifiedName, quote
-from maintenance.server.session import Connection, explain, fetch
+from maintenance.server.session import Connection, fetch, to_error
 
 ARCHIVED_KINDS = ("r", "p")
 _INDEX_BACKED = ("p", "u", "x")
@@ -107,7 +107,7 @@ def estimate_size(connection: Connection, relation: QualifiedName) -> int:
     try:
         rows = fetch(connection, "archives", "estimate_table", {"relation": str(relation)})
     except psycopg.Error as exc:
-        raise explain(exc, f"reading {relation}") from exc
+        raise to_error(exc, f"reading {relation}") from exc
     return rows[0].size_bytes if rows else 0
 
 

@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 from maintenance.catalog.models import Bucket, DefaultRows, Table
 from maintenance.catalog.owner_code import read_as_owner
 from maintenance.names import quote
-from maintenance.server.session import Connection, explain
+from maintenance.server.session import Connection, to_error
 
 SAMPLED_PAGES = 2_000
 """How many blocks (8 kB) are read where reading all of them outlasts the time cap."""
@@ -43,7 +43,7 @@ def count_default(connection: Connection, table: Table, bounds: Sequence[str]) -
     except psycopg.errors.LockNotAvailable:
         raise
     except psycopg.Error as exc:
-        raise explain(exc, f"counting the default partition of {table.relation}") from exc
+        raise to_error(exc, f"counting the default partition of {table.relation}") from exc
 
 
 def _count(

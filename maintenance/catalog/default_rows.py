@@ -13,7 +13,7 @@ from maintenance.catalog.owner_code import read_as_owner
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
 from maintenance.server.owner_sessions import OwnerSessions
-from maintenance.server.session import Connection, brief, explain
+from maintenance.server.session import Connection, read_transaction, to_error
 
 
 class Contents(NamedTuple):
@@ -79,7 +79,7 @@ def read_each(connection: Connection, tables: Iterable[Table], time_cap: timedel
 def _read_alone(connection: Connection, table: Table, time_cap: timedelta) -> Sequence[Table]:
     if not _is_local(table):
         return [table]
-    with brief(connection, time_cap, "looking into its default partition"):
+    with read_transaction(connection, time_cap, "looking into its default partition"):
         return read_together(connection, [table]).tables
 
 
@@ -101,7 +101,7 @@ def _seen_as_owner(connection: Connection, sessions: OwnerSessions, table: Table
     except psycopg.errors.LockNotAvailable:
         raise
     except psycopg.Error as exc:
-        error = explain(exc, doing)
+        error = to_error(exc, doing)
         return replace(table, default_unseen=Unseen(Obstacle.ERROR, str(error)))
     except MaintenanceError as exc:
         told = f"{exc} ({exc.hint})" if exc.hint else str(exc)

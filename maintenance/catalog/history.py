@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 
-class Deed(NamedTuple):
+class PastAction(NamedTuple):
     """What a run last did to an object.
 
     Attributes:
@@ -61,8 +61,8 @@ class History:
             them, oldest first.
     """
 
-    deeds: Mapping[str, Deed] = field(default_factory=dict[str, Deed])
-    unfinished: Mapping[str, Deed] = field(default_factory=dict[str, Deed])
+    past_actions: Mapping[str, PastAction] = field(default_factory=dict[str, PastAction])
+    unfinished: Mapping[str, PastAction] = field(default_factory=dict[str, PastAction])
     archives: Mapping[str, tuple[Archived, ...]] = field(
         default_factory=dict[str, tuple[Archived, ...]]
     )
@@ -76,9 +76,9 @@ class History:
         deed = self.last_deed(name)
         return "no run of ours that made it is known" if deed is None else f"last: {deed}"
 
-    def last_deed(self, name: str) -> Deed | None:
+    def last_deed(self, name: str) -> PastAction | None:
         """Return what a run last did to what bears a name; None where no run is known."""
-        deed = self.deeds.get(name)
+        deed = self.past_actions.get(name)
         # What bears the name of a table that was dropped is another one.
         if deed is None or (deed.kind == "drop_partition" and deed.outcome == "done"):
             return None

@@ -204,7 +204,7 @@ class OwnerCode(NamedTuple):
     what: str
 
 
-class Oddity(NamedTuple):
+class PropertyDifference(NamedTuple):
     """A partition, or an index of the parent, and in words what it has otherwise than others.
 
     `warns` where somebody should do something about it; `reasons` are short codes for it, where
@@ -389,7 +389,7 @@ class Table:
     partitions: tuple[Partition, ...] = ()
     shared: Shared = Shared()
     drifted: tuple[Child, ...] = ()
-    oddities: tuple[Oddity, ...] = ()
+    differences: tuple[PropertyDifference, ...] = ()
     default_has_rows: bool | None = None
     default_unseen: Unseen | None = None
     default_rows: DefaultRows | None = None

@@ -36,8 +36,8 @@ from maintenance.catalog.models import (
 from maintenance.catalog.objects import own_objects
 from maintenance.catalog.owner_code import with_code
 from maintenance.catalog.related_tables import (
+    differences,
     marked_tables,
-    oddities,
     schema_rights,
     schemas_of,
     shared_properties,
@@ -46,7 +46,7 @@ from maintenance.catalog.related_tables import (
 from maintenance.catalog.tree_observe import Children, drifted_branches, grown, unreadable
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
-from maintenance.server.session import Connection, brief, explain, fetch
+from maintenance.server.session import Connection, fetch, read_transaction, to_error
 
 MOST_DRIFTED = 200
 """How many partitions that differ from their parents one look describes."""
@@ -94,9 +94,9 @@ def observe(
         MaintenanceError: the server does not even say who it is.
     """
     server = identify(connection)
-    sight = _settled(connection, relations, time_cap, sleep)
-    failed = dict(sight.failed)
-    tables = {table.relation: table for table in sight.contents.tables}
+    finding_set = _settled(connection, relations, time_cap, sleep)
+    failed = dict(finding_set.failed)
+    tables = {table.relation: table for table in finding_set.contents.tables}
     homes = {r: schemas_of(tables[r]) if r in tables else {r.schema} for r in relations}
     schemas = sorted(set(chain.from_iterable(homes.values())))
     marked = _each_or_all(
@@ -117,7 +117,7 @@ def observe(
         server=server,
         tables=tables,
         missing=_missing(connection, set(relations) - tables.keys() - failed.keys()),
-        blind=_passing(sight.contents),
+        blind=_passing(finding_set.contents),
         failed=failed,
         marked=tuple(chain.from_iterable(marked.found)),
         unattached=tuple(chain.from_iterable(unattached.found)),
@@ -318,7 +318,7 @@ def _attempt(
     except MaintenanceError as exc:
         return exc
     except psycopg.Error as exc:
-        error = explain(exc, doing)
+        error = to_error(exc, doing)
         if isinstance(error, UnreachableError):
             raise error from exc
         return error
@@ -327,7 +327,7 @@ def _attempt(
 def _look(
     connection: Connection, relations: Collection[QualifiedName], time_cap: timedelta
 ) -> Contents:
-    with brief(connection, time_cap, "observing the catalog"):
+    with read_transaction(connection, time_cap, "observing the catalog"):
         tables = _tables(connection, relations)
         # The last statement of its transaction: where it fails, nothing else is lost.
         with suppress(psycopg.Error):
@@ -343,12 +343,12 @@ def _tables(connection: Connection, relations: Collection[QualifiedName]) -> lis
     # A parent's own statistics targets are not to be seen in the rows of its partitions.
     suspects = differing.union(row.oid for row in rows if row.kind == "p" and row.targets)
     drifted = _drifted(connection, suspects, children)
-    odd = oddities(connection, parents, differing, MOST_DRIFTED)
+    odd = differences(connection, parents, differing, MOST_DRIFTED)
     tables = [
         replace(
             _table(row, tuple(children.get(row.oid, ()))),
             drifted=tuple(drifted[row.oid]),
-            oddities=tuple(odd[row.oid]),
+            differences=tuple(odd[row.oid]),
         )
         for row in rows
     ]

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 from maintenance.catalog.models import (
     ColumnSetting,
     MarkedTable,
-    Oddity,
     Place,
+    PropertyDifference,
     SchemaRights,
     Shared,
     Table,
@@ -69,9 +69,9 @@ def unattached_tables(
     )
 
 
-def oddities(
+def differences(
     connection: Connection, parents: list[int], differing: Iterable[int], most: int
-) -> dict[int, list[Oddity]]:
+) -> dict[int, list[PropertyDifference]]:
     """Return by parent what partitions have otherwise than it or their siblings.
 
     Args:
@@ -80,7 +80,7 @@ def oddities(
         differing: those whose partitions were seen to differ.
         most: how many oddities are described.
     """
-    odd: dict[int, list[Oddity]] = defaultdict(list)
+    odd: dict[int, list[PropertyDifference]] = defaultdict(list)
     if not parents:
         return odd
     rows = fetch(connection, "catalog", "list_parents_to_compare", {"parents": parents})
@@ -90,7 +90,7 @@ def oddities(
         for row in fetch(connection, "catalog", "list_partition_differences", parameters):
             relation = QualifiedName(row.schema, row.name)
             statements = (row.statement,) if row.statement is not None else ()
-            oddity = Oddity(relation, row.what, row.warns, (row.reason,), statements)
+            oddity = PropertyDifference(relation, row.what, row.warns, (row.reason,), statements)
             odd[row.parent].append(oddity)
     return odd
 

@@ -136,7 +136,7 @@ def _round_document(policy: Policy, report: RoundReport) -> dict[str, Any]:
         "events": events,
         "alerts": [_alert(alert) for alert in report.alerts],
         "delivered": delivered,
-        "unpinged": report.unpinged,
+        "heartbeat_error": report.heartbeat_error,
     }
 
 
@@ -149,7 +149,7 @@ def _alert(alert: Alert) -> dict[str, Any]:
         "value": alert.value,
         "threshold": alert.threshold,
         "since": alert.since.isoformat(),
-        "told_at": _text(alert.told_at),
+        "notified_at": _text(alert.notified_at),
         "acknowledged_until": _text(alert.acknowledged_until),
         "muted_until": _text(alert.muted_until),
     }
@@ -170,8 +170,8 @@ def _render_round(policy: Policy, report: RoundReport) -> None:
     for each in report.delivered:
         left = f", {each.n_waiting} wait ({each.error})" if each.error else ""
         _out.print(Text(visible(f"{each.sink}: told {each.n_told}{left}")), soft_wrap=True)
-    if report.unpinged is not None:
-        _out.print(Text(visible(f"dead man's switch: {report.unpinged}")), soft_wrap=True)
+    if report.heartbeat_error is not None:
+        _out.print(Text(visible(f"dead man's switch: {report.heartbeat_error}")), soft_wrap=True)
 
 
 def _render_alerts(policy: Policy, report: Standing) -> None:
@@ -191,7 +191,7 @@ def _state(alert: Alert, now: datetime) -> str:
         return f"muted until {alert.muted_until:%Y-%m-%d %H:%M}"
     if alert.acknowledged_until is not None and alert.is_acknowledged(now):
         return f"taken on until {alert.acknowledged_until:%Y-%m-%d %H:%M}"
-    return "stands" if alert.told_at is not None else "waits"
+    return "stands" if alert.notified_at is not None else "waits"
 
 
 def _line(state: str, alert: Alert) -> None:

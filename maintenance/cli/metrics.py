@@ -12,7 +12,7 @@ from maintenance.cli.batch import Answer, answers
 from maintenance.cli.options import FILE, policy_options
 from maintenance.cli.text_output import error_console
 from maintenance.errors import UnreachableError
-from maintenance.monitoring import Overview, exposition, look, write_textfile
+from maintenance.monitoring import Overview, exposition, observe_overview, write_textfile
 from maintenance.monitoring.metrics import FAMILIES, PREFIX, samples
 from maintenance.policy import Policy, load_policies, policy_paths
 from maintenance.redaction import redact_values
@@ -23,7 +23,7 @@ from maintenance.redaction import redact_values
 @click.option("--textfile", type=FILE, help="Write here, whole or not at all; FILE ends in .prom.")
 def metrics(policies: tuple[Path, ...], as_json: bool, textfile: Path | None) -> None:
     """Print what the digest shows as numbers, in Prometheus' text format."""
-    given = list(answers(load_policies(policy_paths(policies, os.environ)), look))
+    given = list(answers(load_policies(policy_paths(policies, os.environ)), observe_overview))
     overviews = [each.report for each in given if each.report is not None]
     if textfile is not None:
         write_textfile(overviews, textfile)

@@ -17,7 +17,7 @@ from maintenance.partition_set.expected import current_period, kept_since
 from maintenance.periods import Period, periods_between
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import PartitionPolicy, Policy, load_policy
-from maintenance.server.session import explain
+from maintenance.server.session import to_error
 from maintenance.server.sql_library import data_root
 from maintenance.subjects.partitions import PARTITIONS
 
@@ -70,7 +70,7 @@ class System:
                 months = [self._make_past(part, now) for part in self.policy.partitions or ()]
                 return _fill(connection, self.name, now, min(months, default=MONTHS))
         except psycopg.Error as exc:
-            raise explain(exc, f"database {self.name}") from exc
+            raise to_error(exc, f"database {self.name}") from exc
 
     def _make_past(self, section: PartitionPolicy, now: datetime) -> int:
         """Make the partitions up to now, and count their months; the main job makes the others."""

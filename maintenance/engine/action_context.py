@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from maintenance.engine.actions import Action, Step
-from maintenance.engine.lock_retry import Ladder, Progress
+from maintenance.engine.lock_retry import LockRetry, Progress
 from maintenance.engine.time_budget import Budget
 from maintenance.policy import Policy
 from maintenance.server.owner_rights import OwnerRights, OwnerSession
@@ -14,7 +14,7 @@ from maintenance.server.session import Connection
 
 
 @dataclass(slots=True)
-class Workbench:
+class ActionContext:
     """The means by which one action is carried out.
 
     Attributes:
@@ -30,7 +30,7 @@ class Workbench:
     store: Connection
     policy: Policy
     environ: Mapping[str, str]
-    ladder: Ladder
+    ladder: LockRetry
     progress: Progress
     run_id: str
     budget: Budget | None = None
@@ -41,7 +41,7 @@ class Workbench:
         """Carry out one step under the ladder.
 
         Raises:
-            MaintenanceError: see `Ladder.run`.
+            MaintenanceError: see `LockRetry.run`.
         """
         owner = self.owner_session(step.owner) if step.owner is not None else None
         taken = self.ladder.run(self.connection, step, self.progress, owner=owner)
@@ -59,12 +59,12 @@ class Workbench:
         return self.owners.session(self.connection, rights)
 
 
-Executor = Callable[[Workbench, Action], Mapping[str, Any]]
+Executor = Callable[[ActionContext, Action], Mapping[str, Any]]
 """Carries out an action; returns its detail (rows, bytes, urls), JSON-ready."""
 
 
-def run_steps(bench: Workbench, action: Action) -> Mapping[str, Any]:
+def run_steps(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """Carry out an action that is nothing but its steps."""
     for step in action.steps:
-        bench.run(step)
+        context.run(step)
     return {}

@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from maintenance.engine.action_context import Workbench
+from maintenance.engine.action_context import ActionContext
 from maintenance.errors import LockNotAcquiredError, MaintenanceError
 from maintenance.server.owner_code import name_owner_code
 from maintenance.server.session import (
     Connection,
     Timeouts,
     connect,
-    explain,
     fetch,
     milliseconds,
     pin,
     process_of,
     run_sql,
+    to_error,
 )
 
 EVERY_S = 0.2
@@ -40,18 +40,20 @@ class Watch:
 
 
 @contextmanager
-def watched(bench: Workbench, note_index: Callable[[int], None] | None = None) -> Generator[Watch]:
+def watched(
+    context: ActionContext, note_index: Callable[[int], None] | None = None
+) -> Generator[Watch]:
     """Watch the index build that the workbench's session runs in the block.
 
     A build that waits for one and the same session longer than `locks.give_up_after` is
     cancelled. Without a second session the build goes on unwatched.
 
     Args:
-        bench: whose session builds; its limits hold.
+        context: whose session builds; its limits hold.
         note_index: told the OID of the index that is made, as soon as it is known.
     """
     watch = Watch()
-    thread = threading.Thread(target=_watch, args=(bench, note_index, watch), daemon=True)
+    thread = threading.Thread(target=_watch, args=(context, note_index, watch), daemon=True)
     thread.start()
     try:
         yield watch
@@ -61,29 +63,29 @@ def watched(bench: Workbench, note_index: Callable[[int], None] | None = None) -
 
 
 @contextmanager
-def without_timeouts(bench: Workbench) -> Generator[None]:
+def without_timeouts(context: ActionContext) -> Generator[None]:
     """Let waits of the block take as long as they do: a timeout would leave an invalid index."""
-    policy = bench.policy
+    policy = context.policy
     usual = {
         "lock_timeout": str(milliseconds(policy.locks.lock_timeout)),
         "statement_timeout": str(milliseconds(policy.observe.time_cap)),
     }
-    pin(bench.connection, dict.fromkeys(usual, "0"))
+    pin(context.connection, dict.fromkeys(usual, "0"))
     try:
         yield
     finally:
-        if not bench.connection.closed and not bench.connection.broken:
-            pin(bench.connection, usual)
+        if not context.connection.closed and not context.connection.broken:
+            pin(context.connection, usual)
 
 
-def run_watched(bench: Workbench, statement: str, watch: Watch) -> None:
+def run_watched(context: ActionContext, statement: str, watch: Watch) -> None:
     """Run the statement that is watched.
 
     Raises:
         LockNotAcquiredError: the watch has cancelled it.
         MaintenanceError: the server refused it.
     """
-    connection = bench.connection
+    connection = context.connection
     try:
         run_sql(connection, statement)
     except psycopg.Error as exc:
@@ -91,36 +93,36 @@ def run_watched(bench: Workbench, statement: str, watch: Watch) -> None:
             raise LockNotAcquiredError(
                 f"{statement}: {watch.gave_up}", hint="end that session; a later run tries again"
             ) from exc
-        error = explain(exc, statement)
-        path = bench.policy.database.search_path
+        error = to_error(exc, statement)
+        path = context.policy.database.search_path
         raise name_owner_code(connection, exc, error, path) from exc
 
 
-def _watch(bench: Workbench, note_index: Callable[[int], None] | None, watch: Watch) -> None:
-    policy = bench.policy
+def _watch(context: ActionContext, note_index: Callable[[int], None] | None, watch: Watch) -> None:
+    policy = context.policy
     url = policy.database.url
     timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
     name = f"maintenance watch {policy.database.name}"
     try:
-        address = url.resolve(bench.environ)
+        address = url.resolve(context.environ)
         with closing(
             connect(address, application=name, timeouts=timeouts, setting=url.setting)
         ) as session:
-            _follow(bench, session, note_index, watch)
+            _follow(context, session, note_index, watch)
     except MaintenanceError as exc:
-        bench.progress(f"Build continues without monitoring: {exc}")
+        context.progress(f"Build continues without monitoring: {exc}")
     except psycopg.Error as exc:
-        bench.progress(f"Build continues without monitoring: {type(exc).__name__}")
+        context.progress(f"Build continues without monitoring: {type(exc).__name__}")
 
 
 def _follow(
-    bench: Workbench,
+    context: ActionContext,
     session: Connection,
     note_index: Callable[[int], None] | None,
     watch: Watch,
 ) -> None:
-    pid = process_of(bench.connection)
-    patience = bench.policy.locks.give_up_after.total_seconds()
+    pid = process_of(context.connection)
+    patience = context.policy.locks.give_up_after.total_seconds()
     noted: int | None = None
     waited_for, since = None, time.monotonic()
     while not watch.over.wait(EVERY_S):
@@ -132,10 +134,10 @@ def _follow(
         if row.locker_pid != waited_for:
             waited_for, since = row.locker_pid, time.monotonic()
             if waited_for is not None:
-                bench.progress(f"the index build waits for pid {waited_for} ({row.locker})")
+                context.progress(f"the index build waits for pid {waited_for} ({row.locker})")
         if waited_for is not None and time.monotonic() - since > patience:
             watch.gave_up = (
                 f"waited {patience:.0f} s for pid {waited_for} ({row.locker}) and gave up"
             )
-            bench.connection.cancel_safe()
+            context.connection.cancel_safe()
             since = time.monotonic()

@@ -10,11 +10,11 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from maintenance.engine.action_context import Executor, Workbench, run_steps
+from maintenance.engine.action_context import ActionContext, Executor, run_steps
 from maintenance.engine.action_order import is_upkeep, rounds
 from maintenance.engine.actions import UNSEEN, Action, ActionKind
 from maintenance.engine.lock_retry import Progress
-from maintenance.engine.parallel import Opener, side_by_side
+from maintenance.engine.parallel import Opener, run_parallel
 from maintenance.engine.time_budget import Budget
 from maintenance.errors import BudgetError, MaintenanceError, NotNeededError, UnreachableError
 from maintenance.server.owner_code import name_owner_code
@@ -59,7 +59,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class ExecutorRegistry:
     """Who carries out which kinds of actions, and how many of a kind side by side.
 
     A kind without an executor of its own is carried out by running its steps, and one without
@@ -70,19 +70,19 @@ class Crew:
     widths: Mapping[ActionKind, int] = field(default_factory=dict[ActionKind, int])
     budgets: Mapping[ActionKind, Budget] = field(default_factory=dict[ActionKind, Budget])
 
-    def width(self, action: Action) -> int:
+    def concurrency(self, action: Action) -> int:
         """How many such actions may be carried out side by side."""
         return self.widths.get(action.kind, 1)
 
 
 def run(
     actions: Sequence[Action],
-    crew: Crew,
+    crew: ExecutorRegistry,
     journal: Journal,
     *,
     connection: Connection,
     opened: Opener,
-    bench: Callable[[Connection], Workbench],
+    context: Callable[[Connection], ActionContext],
     progress: Progress,
     first_place: int = 0,
 ) -> list[Result]:
@@ -96,7 +96,7 @@ def run(
         journal: where the intents are written before, and the outcomes after.
         connection: the session for those that go one after the other.
         opened: opens a session for each that goes beside others.
-        bench: makes the workbench of one action.
+        context: makes the workbench of one action.
         progress: told each outcome.
         first_place: how many actions this run has carried out before.
 
@@ -110,7 +110,7 @@ def run(
     owners = OwnerSessions()
 
     def perform(connection: Connection, action: Action) -> Result:
-        workbench = bench(connection)
+        workbench = context(connection)
         workbench.budget = crew.budgets.get(action.kind)
         workbench.owners = owners
         return _perform(workbench, action, crew.executors.get(action.kind, run_steps))
@@ -133,7 +133,7 @@ def run(
 
 def _each(
     actions: Sequence[Action],
-    crew: Crew,
+    crew: ExecutorRegistry,
     connection: Connection,
     opened: Opener,
     perform: Callable[[Connection, Action], Result],
@@ -147,9 +147,11 @@ def _each(
             return Result(action, Outcome.SKIPPED, error="waits for an action that failed")
         return perform(connection, action)
 
-    for (_, width), group in groupby(actions, lambda each: (is_upkeep(each), crew.width(each))):
+    for (_, width), group in groupby(
+        actions, lambda each: (is_upkeep(each), crew.concurrency(each))
+    ):
         if width > 1:
-            results = side_by_side(list(group), width, opened, attempt)
+            results = run_parallel(list(group), width, opened, attempt)
         else:
             results = ((action, attempt(connection, action)) for action in group)
         for action, result in results:
@@ -163,33 +165,33 @@ def _was_needless(result: Result) -> bool:
     return isinstance(result.cause, NotNeededError)
 
 
-def _perform(bench: Workbench, action: Action, execute: Executor) -> Result:
+def _perform(context: ActionContext, action: Action, execute: Executor) -> Result:
     began = time.perf_counter()
 
     def took_ms() -> float:
         return (time.perf_counter() - began) * 1000
 
     try:
-        if bench.budget is not None:
-            bench.budget.begin()
-        detail = execute(bench, action)
+        if context.budget is not None:
+            context.budget.begin()
+        detail = execute(context, action)
     except UnreachableError:
         raise
     except MaintenanceError as failure:
-        exc = _naming_owner_code(bench, failure)
+        exc = _naming_owner_code(context, failure)
         outcome = Outcome.SKIPPED if isinstance(exc, _NO_FAILURE) else Outcome.FAILED
-        return Result(action, outcome, bench.attempts, took_ms(), error=_text(exc), cause=exc)
-    return Result(action, Outcome.DONE, bench.attempts, took_ms(), detail=dict(detail))
+        return Result(action, outcome, context.attempts, took_ms(), error=_text(exc), cause=exc)
+    return Result(action, Outcome.DONE, context.attempts, took_ms(), detail=dict(detail))
 
 
-def _naming_owner_code(bench: Workbench, failure: MaintenanceError) -> MaintenanceError:
+def _naming_owner_code(context: ActionContext, failure: MaintenanceError) -> MaintenanceError:
     """Name the owner's code behind a failure, where the executor did not go through the ladder."""
     cause = failure.__cause__
-    idle = bench.connection.info.transaction_status is TransactionStatus.IDLE
+    idle = context.connection.info.transaction_status is TransactionStatus.IDLE
     if not isinstance(cause, psycopg.Error) or not idle:
         return failure
-    path = bench.policy.database.search_path
-    return name_owner_code(bench.connection, cause, failure, path)
+    path = context.policy.database.search_path
+    return name_owner_code(context.connection, cause, failure, path)
 
 
 def _text(exc: MaintenanceError) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from maintenance.catalog.history import Archived, Deed, History, Reading
+from maintenance.catalog.history import Archived, History, PastAction, Reading
 from maintenance.catalog.models import Snapshot
 from maintenance.server.session import Connection
 
@@ -38,7 +38,7 @@ def recall(store: Connection, database: str, snapshot: Snapshot, now: datetime) 
         "most": MOST_RUNS,
     }
     return History(
-        deeds=_deeds(store, about) if about["objects"] else {},
+        past_actions=_deeds(store, about) if about["objects"] else {},
         unfinished=_unfinished(store, about),
         archives=_archives(store, about),
         detached_from=_detached_from(store, about) if about["marked"] else {},
@@ -58,7 +58,7 @@ def _rows(store: Connection, statement: bytes, about: dict[str, Any]) -> Sequenc
     return store.execute(statement, about).fetchall()
 
 
-def _deeds(store: Connection, about: dict[str, Any]) -> dict[str, Deed]:
+def _deeds(store: Connection, about: dict[str, Any]) -> dict[str, PastAction]:
     rows = _rows(
         store,
         b"SELECT DISTINCT ON (j.object) j.object, j.run_id::text, j.table_name, j.kind, j.outcome,"
@@ -69,10 +69,10 @@ def _deeds(store: Connection, about: dict[str, Any]) -> dict[str, Deed]:
         b" ORDER BY j.object, j.intended_at DESC, j.place DESC",
         about,
     )
-    return {name: Deed(*deed) for name, *deed in rows}
+    return {name: PastAction(*deed) for name, *deed in rows}
 
 
-def _unfinished(store: Connection, about: dict[str, Any]) -> dict[str, Deed]:
+def _unfinished(store: Connection, about: dict[str, Any]) -> dict[str, PastAction]:
     rows = _rows(
         store,
         b"SELECT DISTINCT ON (j.table_name) j.table_name, j.run_id::text, j.table_name, j.kind,"
@@ -84,7 +84,7 @@ def _unfinished(store: Connection, about: dict[str, Any]) -> dict[str, Deed]:
         b" ORDER BY j.table_name, j.intended_at DESC, j.place DESC",
         about,
     )
-    return {table: Deed(*deed) for table, *deed in rows}
+    return {table: PastAction(*deed) for table, *deed in rows}
 
 
 def _detached_from(store: Connection, about: dict[str, Any]) -> dict[int, frozenset[str]]:

@@ -23,12 +23,12 @@ from maintenance.server.owner_code import name_owner_code
 from maintenance.server.owner_rights import OwnerSession, with_rights
 from maintenance.server.session import (
     Connection,
-    explain,
     fetch,
     milliseconds,
     pinned_settings,
     rollback_quietly,
     run_sql,
+    to_error,
 )
 from maintenance.server.statements import Ours
 
@@ -57,7 +57,7 @@ def silent(_line: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
+class LockRetry:
     """The limits of lock waits, and the clock and dice that tests replace.
 
     Attributes:
@@ -72,7 +72,7 @@ class Ladder:
     search_path: str = ""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    dice: Callable[[], float] = field(default=random.random)
+    rng: Callable[[], float] = field(default=random.random)
 
     def run(
         self,
@@ -129,7 +129,7 @@ class Ladder:
 
         return self._climb(connection, step, progress, attempt_once)
 
-    def insist(
+    def run_with(
         self,
         connection: Connection,
         step: Step,
@@ -183,7 +183,7 @@ class Ladder:
                 return attempt
             except psycopg.Error as exc:
                 _undo(connection, step)
-                error = explain(exc, step.statements[-1])
+                error = to_error(exc, step.statements[-1])
                 slow = exc.sqlstate == psycopg.errors.QueryCanceled.sqlstate
                 slow_tries += slow and not step.one_snapshot
                 if not error.retryable or slow_tries >= MAX_SLOW_TRIES:
@@ -236,7 +236,7 @@ class Ladder:
     def _pause(self, attempt: int) -> float:
         doublings = min(attempt, _MAX_DOUBLINGS)
         longest = min(MAX_PAUSE_S, self.lock_timeout.total_seconds() * 2**doublings)
-        return longest * (0.5 + 0.5 * self.dice())
+        return longest * (0.5 + 0.5 * self.rng())
 
     def _given_up(
         self, connection: Connection, locks: Sequence[Lock], attempts: int

@@ -11,7 +11,7 @@ from maintenance.server.session import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ObserveContext:
     """One look of one run at one database.
 
     Attributes:

@@ -22,7 +22,7 @@ Opener = Callable[[], AbstractContextManager[Connection]]
 """Opens a session on the maintained database, and closes it at the end of the block."""
 
 
-def side_by_side(
+def run_parallel(
     actions: Sequence[Action],
     width: int,
     opened: Opener,

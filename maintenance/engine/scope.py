@@ -26,7 +26,7 @@ class Request:
     among: tuple[QualifiedName, ...] = ()
     rebuild: bool = False
 
-    def concerns(self, table: QualifiedName) -> bool:
+    def includes(self, table: QualifiedName) -> bool:
         """Whether a table is within what was asked for."""
         return self.table in (None, table) and (not self.among or table in self.among)
 

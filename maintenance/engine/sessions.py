@@ -9,7 +9,7 @@ import psycopg
 from maintenance.errors import UnreachableError
 from maintenance.policy import Policy
 from maintenance.policy.secrets import Url
-from maintenance.server.session import Connection, Timeouts, connect, explain
+from maintenance.server.session import Connection, Timeouts, connect, to_error
 from maintenance.store import is_ready, require_own
 
 STORE_CAP = timedelta(minutes=1)
@@ -17,7 +17,9 @@ STORE_CAP = timedelta(minutes=1)
 
 
 @contextmanager
-def on_database(policy: Policy, environ: Mapping[str, str], command: str) -> Generator[Connection]:
+def database_session(
+    policy: Policy, environ: Mapping[str, str], command: str
+) -> Generator[Connection]:
     """A session on the maintained database, named after the command it serves.
 
     Raises:
@@ -33,11 +35,11 @@ def on_database(policy: Policy, environ: Mapping[str, str], command: str) -> Gen
 
 
 @contextmanager
-def on_store(policy: Policy, environ: Mapping[str, str]) -> Generator[Connection]:
+def store_session(policy: Policy, environ: Mapping[str, str]) -> Generator[Connection]:
     """A session on the store: what was journaled survives the working session.
 
     Raises:
-        UsageError, UnreachableError, MaintenanceError: as `on_database`.
+        UsageError, UnreachableError, MaintenanceError: as `database_session`.
         ForeignStoreError: the schema may be another role's; nothing in it was touched.
     """
     url = policy.store.url or policy.database.url
@@ -49,17 +51,19 @@ def on_store(policy: Policy, environ: Mapping[str, str]) -> Generator[Connection
 
 
 @contextmanager
-def on_history(policy: Policy, environ: Mapping[str, str]) -> Generator[Connection | None]:
+def optional_store_session(
+    policy: Policy, environ: Mapping[str, str]
+) -> Generator[Connection | None]:
     """A session on the store for looking back; None where there is no store within reach.
 
     Raises:
         UsageError: an environment variable is missing, or the url is none.
-        ForeignStoreError: as `on_store`.
+        ForeignStoreError: as `store_session`.
     """
     with ExitStack() as stack:
         store: Connection | None = None
         with suppress(UnreachableError):
-            store = stack.enter_context(on_store(policy, environ))
+            store = stack.enter_context(store_session(policy, environ))
         yield store if store is not None and _is_readable(store) else None
 
 
@@ -79,6 +83,6 @@ def _opened(
     try:
         yield connection
     except psycopg.Error as exc:
-        raise explain(exc, application) from exc
+        raise to_error(exc, application) from exc
     finally:
         connection.close()

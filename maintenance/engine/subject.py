@@ -8,17 +8,17 @@ from typing import ClassVar, Generic, TypeVar
 from maintenance.engine.action_context import Executor
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.observe_context import Look
+from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName
 from maintenance.policy import Policy
 
-Seen = TypeVar("Seen")
+Observation = TypeVar("Observation")
 """What a subject plans from: frozen, free of sessions."""
 
 
-class Subject(ABC, Generic[Seen]):
+class Subject(ABC, Generic[Observation]):
     """One kind of maintenance: it looks, plans without a server in reach, and carries out.
 
     A subject inherits from this class, and overrides what it needs.
@@ -34,7 +34,7 @@ class Subject(ABC, Generic[Seen]):
     """Who carries out its actions; a kind that is not here is nothing but its steps."""
 
     @abstractmethod
-    def concerns(self, policy: Policy) -> bool:
+    def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy asks for any of this at all."""
 
     def require(self, policy: Policy) -> None:
@@ -50,7 +50,7 @@ class Subject(ABC, Generic[Seen]):
         del policy
         return ()
 
-    def width(self, policy: Policy) -> int:
+    def concurrency(self, policy: Policy) -> int:
         """How many of its actions may be carried out side by side, each in its own session."""
         del policy
         return 1
@@ -61,20 +61,20 @@ class Subject(ABC, Generic[Seen]):
         return None
 
     @abstractmethod
-    def observe(self, look: Look) -> Seen:
+    def observe(self, context: ObserveContext) -> Observation:
         """Read what it plans from, in few short read-only transactions.
 
         Raises:
             MaintenanceError: it can't; the other subjects go on without it.
         """
 
-    def record(self, look: Look, seen: Seen) -> None:
+    def record(self, context: ObserveContext, seen: Observation) -> None:
         """Keep in the store what later runs must know of this observation.
 
-        Only runs that apply record, once, before they plan. `look.store` is never None here.
+        Only runs that apply record, once, before they plan. `context.store` is never None here.
         """
-        del look, seen
+        del context, seen
 
     @abstractmethod
-    def plan(self, policy: Policy, seen: Seen, now: datetime, request: Request) -> Plan:
+    def plan(self, policy: Policy, seen: Observation, now: datetime, request: Request) -> Plan:
         """Compute what to do and what the owner should know; no clock, no network."""

@@ -1,16 +1,16 @@
 """Everything of one database at a glance: from the store, and one cheap look at its partitions."""
 
-from maintenance.monitoring.health import Level, Verdict, judge
+from maintenance.monitoring.health import Level, Verdict, assess_health
 from maintenance.monitoring.metrics import exposition, write_textfile
 from maintenance.monitoring.models import Overview
-from maintenance.monitoring.overview import look
+from maintenance.monitoring.overview import observe_overview
 
 __all__ = [
     "Level",
     "Overview",
     "Verdict",
+    "assess_health",
     "exposition",
-    "judge",
-    "look",
+    "observe_overview",
     "write_textfile",
 ]

@@ -10,14 +10,14 @@ import psycopg
 from psycopg.rows import class_row
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.sessions import on_database, on_history
+from maintenance.engine.sessions import database_session, optional_store_session
 from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName
 from maintenance.policy import Policy
 from maintenance.redis_client.models import CacheFacts
-from maintenance.server.session import brief, fetch
+from maintenance.server.session import fetch, read_transaction
 from maintenance.store import Refresh, newest_refreshes
-from maintenance.store.staleness import SeenStaleness, seen_staleness
+from maintenance.store.staleness import StalenessReading, read_staleness
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +26,17 @@ class Age:
 
     Attributes:
         name: the view, or the table of computed rows.
-        right_until: the moment up to which it is known to be right; None where nobody knows.
+        fresh_as_of: the moment up to which it is known to be right; None where nobody knows.
         max_age: how old it may be.
     """
 
     name: QualifiedName
-    right_until: datetime | None
+    fresh_as_of: datetime | None
     max_age: timedelta
 
     def is_over(self, now: datetime) -> bool:
         """Whether it is older than it may be, or nobody knows."""
-        return self.right_until is None or now - self.right_until > self.max_age
+        return self.fresh_as_of is None or now - self.fresh_as_of > self.max_age
 
 
 Reads = Mapping[QualifiedName, Collection[QualifiedName]]
@@ -61,7 +61,7 @@ def views(
     Raises:
         UsageError: an environment variable is missing, or the url is none.
     """
-    with on_history(policy, environ) as store:
+    with optional_store_session(policy, environ) as store:
         if store is None:
             return None
         ledger = newest_refreshes(store, policy.database.name)
@@ -71,7 +71,7 @@ def views(
 def ages(policy: Policy, reads: Reads, ledger: Mapping[str, Refresh]) -> list[Age]:
     """Return the ages of a policy's views by a ledger that was read already; see `views`."""
     own = {
-        view.name: refresh.right_until if (refresh := ledger.get(str(view.name))) else None
+        view.name: refresh.fresh_as_of if (refresh := ledger.get(str(view.name))) else None
         for view in policy.matviews
     }
     return [
@@ -104,7 +104,7 @@ def _oldest(moments: Collection[datetime | None]) -> datetime | None:
 
 def analytics(
     policy: Policy, environ: Mapping[str, str] = os.environ
-) -> Mapping[QualifiedName, SeenStaleness] | None:
+) -> Mapping[QualifiedName, StalenessReading] | None:
     """Return what was last seen of the tables of computed rows.
 
     Returns:
@@ -113,10 +113,10 @@ def analytics(
     Raises:
         UsageError: an environment variable is missing, or the url is none.
     """
-    with on_history(policy, environ) as store:
+    with optional_store_session(policy, environ) as store:
         if store is None:
             return None
-        known = {seen.table_name: seen for seen in seen_staleness(store, policy.database.name)}
+        known = {seen.table_name: seen for seen in read_staleness(store, policy.database.name)}
     tables = [section.table for section in policy.stale_analytics]
     return {table: known[str(table)] for table in tables if str(table) in known}
 
@@ -130,10 +130,10 @@ def stale_views(ages: Collection[Age], now: datetime) -> Iterator[Finding]:
 
 def _stale(age: Age, now: datetime) -> Finding:
     most_s = age.max_age.total_seconds()
-    if age.right_until is None:
+    if age.fresh_as_of is None:
         text = "how old its content is, is not known: no refresh of it is on record"
         return _finding(age, Severity.WARN, text, None)
-    old_s = (now - age.right_until).total_seconds()
+    old_s = (now - age.fresh_as_of).total_seconds()
     text = f"its content is {old_s / 3600:.1f} hours old, wanted at most {most_s / 3600:.3g}"
     return _finding(age, Severity.ERROR if old_s > 2 * most_s else Severity.WARN, text, old_s)
 
@@ -151,7 +151,7 @@ def view_rows(policy: Policy, environ: Mapping[str, str] = os.environ) -> dict[Q
     Raises:
         UsageError: an environment variable is missing, or the url is none.
     """
-    with on_history(policy, environ) as store:
+    with optional_store_session(policy, environ) as store:
         ledger = newest_refreshes(store, policy.database.name) if store is not None else {}
     counts = {view.name: ledger.get(str(view.name)) for view in policy.matviews}
     return {name: r.n_rows for name, r in counts.items() if r is not None and r.n_rows is not None}
@@ -163,12 +163,12 @@ def sizes(
     """Return how many bytes relations take with their indexes, as far as that can be told.
 
     Raises:
-        UsageError, UnreachableError: as `on_database`.
+        UsageError, UnreachableError: as `database_session`.
     """
     pairs = {"schemas": [n.schema for n in names], "names": [n.name for n in names]}
-    with on_database(policy, environ, "sizes") as connection, suppress(MaintenanceError):
+    with database_session(policy, environ, "sizes") as connection, suppress(MaintenanceError):
         try:
-            with brief(connection, policy.observe.time_cap, "reading sizes"):
+            with read_transaction(connection, policy.observe.time_cap, "reading sizes"):
                 rows = fetch(connection, "catalog", "list_sizes", pairs)
         except psycopg.errors.LockNotAvailable:
             return {}
@@ -182,7 +182,7 @@ def cache_facts(policy: Policy, environ: Mapping[str, str] = os.environ) -> Cach
     Raises:
         UsageError: an environment variable is missing, or the url is none.
     """
-    with on_history(policy, environ) as store:
+    with optional_store_session(policy, environ) as store:
         if store is None:
             return None
         with store.cursor(row_factory=class_row(CacheFacts)) as cursor:

@@ -47,7 +47,7 @@ class Verdict(NamedTuple):
 _RANKS = tuple(Level)
 
 
-def judge(overview: Overview) -> Verdict:
+def assess_health(overview: Overview) -> Verdict:
     """Judge an overview: what is not seen is no reason to be calm."""
     found = sorted(_reasons(overview), key=lambda reason: -_RANKS.index(reason.level))
     return Verdict(found[0].level if found else Level.FINE, tuple(found))
@@ -68,7 +68,7 @@ def _reasons(overview: Overview) -> Iterator[Reason]:
             yield Reason(Level.TODAY, "no run is on record, so nothing has been maintained yet")
         return
     yield from _silent(overview, overview.history)
-    yield from _unjudged(overview, overview.history)
+    yield from _unprocessed(overview, overview.history)
     if FindingKind.MATVIEW_STALE not in known:
         yield from _stale(overview, overview.history)
 
@@ -90,19 +90,19 @@ def _short(overview: Overview) -> Iterator[Reason]:
 
 
 def _silent(overview: Overview, history: History) -> Iterator[Reason]:
-    ended_at = history.doings.last_ended_at
+    ended_at = history.activity.last_ended_at
     if ended_at is None:
         yield Reason(Level.TODAY, "no run has ended yet")
     elif overview.now - ended_at > SILENCE:
         span = readable_span(overview.now - ended_at)
         yield Reason(Level.NOW, f"no run has ended for {span}: is Dagster's daemon alive?")
-    elif history.doings.last_failed and not history.alerts:  # else they say why
+    elif history.activity.last_failed and not history.alerts:  # else they say why
         yield Reason(Level.TODAY, "the last run failed")
 
 
-def _unjudged(overview: Overview, history: History) -> Iterator[Reason]:
+def _unprocessed(overview: Overview, history: History) -> Iterator[Reason]:
     """Without rounds of alerts, that none stands means nothing."""
-    since = history.doings.unjudged_since
+    since = history.activity.unprocessed_since
     if since is not None and overview.now - since > UNJUDGED:
         span = readable_span(overview.now - since)
         text = f"findings of {span} ago are no alerts yet: does the sensor alert_on_findings run?"

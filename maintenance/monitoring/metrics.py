@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from maintenance.engine.findings import Severity
 from maintenance.errors import UsageError
 from maintenance.formatting import visible_lines
-from maintenance.monitoring.health import Level, judge
+from maintenance.monitoring.health import Level, assess_health
 from maintenance.monitoring.models import History, Overview, View
 from maintenance.redis_client.models import CacheFacts, hit_rate
 from maintenance.subjects.partitions.inventory import TableInventory
@@ -40,7 +40,7 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
         ("table",),
     ),
     "matview_max_age_seconds": ("How old the content of a view may be.", ("view",)),
-    "matview_right_until_timestamp_seconds": (
+    "matview_fresh_as_of_timestamp_seconds": (
         "Up to when a view is known to show everything.",
         ("view",),
     ),
@@ -109,7 +109,7 @@ def samples(overview: Overview) -> Iterator[Sample]:
     """Yield every number of an overview; what is not known has none."""
     yield Sample("up", overview.blind is None)
     yield Sample("store_up", overview.history is not None)
-    yield Sample("verdict", tuple(Level).index(judge(overview).level))
+    yield Sample("verdict", tuple(Level).index(assess_health(overview).level))
     yield from chain.from_iterable(map(_table, overview.tables))
     if overview.history is not None:
         yield from _alerts(overview, overview.history)
@@ -169,8 +169,8 @@ def _alerts(overview: Overview, history: History) -> Iterator[Sample]:
 def _view(view: View) -> Iterator[Sample]:
     of = (str(view.age.name),)
     yield Sample("matview_max_age_seconds", view.age.max_age.total_seconds(), of)
-    if view.age.right_until is not None:
-        yield _moment("matview_right_until_timestamp_seconds", view.age.right_until, of)
+    if view.age.fresh_as_of is not None:
+        yield _moment("matview_fresh_as_of_timestamp_seconds", view.age.fresh_as_of, of)
     if view.refresh is not None:
         yield Sample("matview_refresh_duration_seconds", view.refresh.duration_s, of)
         if view.refresh.n_rows is not None:
@@ -178,16 +178,20 @@ def _view(view: View) -> Iterator[Sample]:
 
 
 def _past(history: History) -> Iterator[Sample]:
-    doings = history.doings
-    yield Sample("runs_last_day", doings.n_runs)
-    yield Sample("runs_failed_last_day", doings.n_failed)
-    yield Sample("own_statements_last_day_seconds", doings.own_seconds)
-    if doings.last_ended_at is not None:
-        yield _moment("last_run_end_timestamp_seconds", doings.last_ended_at)
-        yield Sample("last_run_failed", doings.last_failed)
-    for deeds in doings.deeds:
-        yield Sample("actions_last_day", deeds.n, (deeds.kind, deeds.outcome))
-        yield Sample("actions_last_day_seconds", deeds.seconds, (deeds.kind, deeds.outcome))
+    activity = history.activity
+    yield Sample("runs_last_day", activity.n_runs)
+    yield Sample("runs_failed_last_day", activity.n_failed)
+    yield Sample("own_statements_last_day_seconds", activity.own_seconds)
+    if activity.last_ended_at is not None:
+        yield _moment("last_run_end_timestamp_seconds", activity.last_ended_at)
+        yield Sample("last_run_failed", activity.last_failed)
+    for past_actions in activity.past_actions:
+        yield Sample("actions_last_day", past_actions.n, (past_actions.kind, past_actions.outcome))
+        yield Sample(
+            "actions_last_day_seconds",
+            past_actions.seconds,
+            (past_actions.kind, past_actions.outcome),
+        )
     for seen in history.computed:
         yield Sample("stale_rows", seen.n_stale, (seen.table_name,))
         yield _moment("stale_rows_seen_timestamp_seconds", seen.seen_at, (seen.table_name,))

@@ -8,9 +8,9 @@ from maintenance.alerts.models import Alert
 from maintenance.engine.findings import Severity
 from maintenance.monitoring.freshness import Age
 from maintenance.redis_client.models import CacheFacts
-from maintenance.store.activity import Doings
+from maintenance.store.activity import Activity
 from maintenance.store.refresh import Refresh
-from maintenance.store.staleness import SeenStaleness
+from maintenance.store.staleness import StalenessReading
 from maintenance.subjects.partitions.inventory import TableInventory
 from maintenance.subjects.workload.history import Moment, Table
 
@@ -59,8 +59,8 @@ class History:
 
     alerts: tuple[Alert, ...]
     views: tuple[View, ...]
-    computed: tuple[SeenStaleness, ...]
-    doings: Doings
+    computed: tuple[StalenessReading, ...]
+    activity: Activity
     moments: tuple[Moment, ...]
     largest: tuple[Table, ...]
     emptiness: Emptiness | None

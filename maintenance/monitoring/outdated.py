@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
-from maintenance.alerts.models import Sight
+from maintenance.alerts.models import FindingSet
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.sessions import on_history
+from maintenance.engine.sessions import optional_store_session
 from maintenance.monitoring import freshness
 from maintenance.policy import Policy
 from maintenance.subjects.bloat.history import newest_look
@@ -24,7 +24,7 @@ GRACE = timedelta(hours=1)
 
 def overlooked_analytics(
     policy: Policy, now: datetime, environ: Mapping[str, str] = os.environ
-) -> Sight:
+) -> FindingSet:
     """Tell whether tables of computed rows were looked at as often as they may become stale.
 
     Raises:
@@ -32,31 +32,31 @@ def overlooked_analytics(
     """
     seen = freshness.analytics(policy, environ)
     if seen is None:
-        return Sight(policy.database.name, [], frozenset())
+        return FindingSet(policy.database.name, [], frozenset())
     late = (
         f"{section.table} {_told(now, seen[section.table].seen_at)}"
         for section in policy.stale_analytics
         if section.table in seen and now - seen[section.table].seen_at > section.max_age + GRACE
     )
-    return _sight(policy, "stale_analytics", ", ".join(late))
+    return _finding_set(policy, "stale_analytics", ", ".join(late))
 
 
 def overlooked_bloat(
     policy: Policy, now: datetime, environ: Mapping[str, str] = os.environ
-) -> Sight:
+) -> FindingSet:
     """Tell whether the last look at bloat is too old to go by.
 
     Raises:
         UsageError: an environment variable is missing, or the url is none.
         MaintenanceError: the store could not be read.
     """
-    with on_history(policy, environ) as store:
+    with optional_store_session(policy, environ) as store:
         if store is None:
-            return Sight(policy.database.name, [], frozenset())
+            return FindingSet(policy.database.name, [], frozenset())
         taken_at, _ = newest_look(store, policy.database.name)
     is_late = taken_at is not None and now - taken_at > BLOAT_AGE
     late = f"bloat {_told(now, taken_at)}" if is_late and taken_at else ""
-    return _sight(policy, "bloat", late)
+    return _finding_set(policy, "bloat", late)
 
 
 def _told(now: datetime, seen_at: datetime) -> str:
@@ -64,11 +64,11 @@ def _told(now: datetime, seen_at: datetime) -> str:
     return f"was last looked at {hours:,.0f} hours ago ({seen_at:%Y-%m-%d %H:%M} UTC)"
 
 
-def _sight(policy: Policy, subject: str, late: str) -> Sight:
+def _finding_set(policy: Policy, subject: str, late: str) -> FindingSet:
     name = policy.database.name
     object_ = f"{name}/{subject}/look"
     findings = list(_blind(object_, late)) if late else []
-    return Sight(
+    return FindingSet(
         name, findings, frozenset({FindingKind.MONITOR_BLIND}), object_, frozenset({LOOKER})
     )
 

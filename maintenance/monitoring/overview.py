@@ -10,7 +10,7 @@ from maintenance.alerts.models import Alert
 from maintenance.alerts.store import standing_alerts
 from maintenance.catalog.observe import observe
 from maintenance.engine.findings import Severity
-from maintenance.engine.sessions import on_database, on_history
+from maintenance.engine.sessions import database_session, optional_store_session
 from maintenance.errors import MaintenanceError, UsageError
 from maintenance.monitoring.freshness import ages
 from maintenance.monitoring.models import Emptiness, History, Overview, View
@@ -19,8 +19,8 @@ from maintenance.policy import Policy
 from maintenance.redis_client.models import CacheFacts
 from maintenance.server.session import Connection
 from maintenance.store import newest_refreshes
-from maintenance.store.activity import doings
-from maintenance.store.staleness import seen_staleness
+from maintenance.store.activity import activity
+from maintenance.store.staleness import read_staleness
 from maintenance.subjects.bloat.history import newest_look
 from maintenance.subjects.matviews.dependencies import declared_reads
 from maintenance.subjects.partitions import PARTITIONS
@@ -35,7 +35,7 @@ MOST_TABLES = 10
 _RANKS = tuple(reversed(Severity))
 
 
-def look(
+def observe_overview(
     policy: Policy, *, environ: Mapping[str, str] = os.environ, now: datetime | None = None
 ) -> Overview:
     """Gather the overview of a database; what can't be seen is told in it.
@@ -50,7 +50,7 @@ def look(
     """
     moment = now or datetime.now(UTC)
     tables, blind = _tables(policy, environ, moment)
-    with on_history(policy, environ) as store:
+    with optional_store_session(policy, environ) as store:
         history = _history(policy, store, moment) if store is not None else None
     return Overview(
         policy.database.name, moment, history, tables, blind, coming(policy, tables, moment)
@@ -62,7 +62,7 @@ def _tables(
 ) -> tuple[tuple[TableInventory, ...], str | None]:
     """Take stock of the partitioned tables; otherwise say why that can't be done."""
     try:
-        with on_database(policy, environ, "overview") as connection:
+        with database_session(policy, environ, "overview") as connection:
             relations = PARTITIONS.relations(policy)
             snapshot = observe(connection, relations, time_cap=policy.observe.time_cap)
     except UsageError:
@@ -81,8 +81,8 @@ def _history(policy: Policy, store: Connection, now: datetime) -> History:
     return History(
         alerts=tuple(sorted(alerts, key=_urgency)),
         views=tuple(View(age, ledger.get(str(age.name))) for age in views),
-        computed=tuple(seen_staleness(store, name)),
-        doings=doings(store, name, now - LOOK_BACK, MOST_FAILURES),
+        computed=tuple(read_staleness(store, name)),
+        activity=activity(store, name, now - LOOK_BACK, MOST_FAILURES),
         moments=tuple(moments(store, name)),
         largest=tuple(largest(store, name, MOST_TABLES)),
         emptiness=_emptiness(store, name),

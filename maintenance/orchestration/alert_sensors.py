@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from maintenance.alerts.models import Sight
+from maintenance.alerts.models import FindingSet
 from maintenance.engine.findings import FindingKind
 from maintenance.errors import MaintenanceError
 from maintenance.monitoring import freshness
 from maintenance.monitoring.outdated import overlooked_analytics
 from maintenance.orchestration.run_monitor import failed_jobs, overdue_jobs
-from maintenance.pipeline.notify import RoundReport, Sights, tell
+from maintenance.pipeline.notify import FindingSets, RoundReport, tell
 from maintenance.policy import Policy
 from maintenance.subjects.matviews.dependencies import declared_reads
 
@@ -63,11 +63,11 @@ def alert_on_run_failure(watched: Sequence[Watched]) -> dg.SensorDefinition:
     def round_(policy: Policy, instance: dg.DagsterInstance) -> RoundReport:
         name = policy.database.name
 
-        def look() -> Sight:
+        def observe_overview() -> FindingSet:
             found = list(failed_jobs(instance, jobs[name]))
-            return Sight(name, found, frozenset({FindingKind.RUN_FAILED}))
+            return FindingSet(name, found, frozenset({FindingKind.RUN_FAILED}))
 
-        return _glance(policy, [(datetime.now(UTC), look)])
+        return _glance(policy, [(datetime.now(UTC), observe_overview)])
 
     return _sensor(
         "alert_on_run_failure",
@@ -91,9 +91,9 @@ def alert_on_freshness(watched: Sequence[Watched]) -> dg.SensorDefinition:
     def round_(policy: Policy, instance: dg.DagsterInstance) -> RoundReport:
         now, name = datetime.now(UTC), policy.database.name
 
-        def overdue() -> Sight:
+        def overdue() -> FindingSet:
             found = list(overdue_jobs(instance, schedules[name], now))
-            return Sight(name, found, frozenset({FindingKind.RUN_OVERDUE}))
+            return FindingSet(name, found, frozenset({FindingKind.RUN_OVERDUE}))
 
         looks = (
             overdue,
@@ -112,16 +112,16 @@ def alert_on_freshness(watched: Sequence[Watched]) -> dg.SensorDefinition:
     )
 
 
-def staleness(policy: Policy, now: datetime) -> Sight:
+def staleness(policy: Policy, now: datetime) -> FindingSet:
     """Look at the ages of a policy's views; where nobody can know them, nothing is over."""
     ages = freshness.views(policy, declared_reads(policy))
     if ages is None:
-        return Sight(policy.database.name, [], frozenset())
+        return FindingSet(policy.database.name, [], frozenset())
     stale = list(freshness.stale_views(ages, now))
-    return Sight(policy.database.name, stale, frozenset({FindingKind.MATVIEW_STALE}))
+    return FindingSet(policy.database.name, stale, frozenset({FindingKind.MATVIEW_STALE}))
 
 
-def _glance(policy: Policy, sights: Sights) -> RoundReport:
+def _glance(policy: Policy, sights: FindingSets) -> RoundReport:
     return tell(policy, sights, patient=True, ping=False)
 
 
@@ -156,7 +156,7 @@ def _served(
     except MaintenanceError as exc:
         return f"{name}: {exc}", [f"alerts of {name}: {exc}"]
     warnings = [f"{each.sink}: {each.error}" for each in report.delivered if each.error]
-    if report.unpinged is not None:
-        warnings.append(f"dead man's switch of {name}: {report.unpinged}")
+    if report.heartbeat_error is not None:
+        warnings.append(f"dead man's switch of {name}: {report.heartbeat_error}")
     n_told = sum(each.n_told for each in report.delivered)
     return f"{name}: {len(report.alerts)} alerts stand, {n_told} told", warnings

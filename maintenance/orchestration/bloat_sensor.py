@@ -10,9 +10,9 @@ from functools import partial
 
 import dagster as dg
 
-from maintenance.alerts.models import Sight
+from maintenance.alerts.models import FindingSet
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.sessions import on_history
+from maintenance.engine.sessions import optional_store_session
 from maintenance.errors import MaintenanceError
 from maintenance.monitoring.outdated import BLOAT_AGE, overlooked_bloat
 from maintenance.orchestration.health_assets import health_key
@@ -56,7 +56,7 @@ def bloat_sensor(policy: Policy, section: BloatPolicy) -> dg.SensorDefinition:
 def judged(policy: Policy, section: BloatPolicy, now: datetime) -> dict[FindingKind, str]:
     """Return what stands against each kind; an empty text where nothing does."""
     try:
-        with on_history(policy, os.environ) as store:
+        with optional_store_session(policy, os.environ) as store:
             if store is None:
                 return {FindingKind.MONITOR_BLIND: "there is no store to look into yet"}
             taken_at, kept = newest_look(store, policy.database.name)
@@ -81,22 +81,22 @@ def _listed(findings: list[Finding], kind: FindingKind) -> str:
 def _alert(
     context: dg.SensorEvaluationContext, policy: Policy, section: BloatPolicy, now: datetime
 ) -> None:
-    looks = (partial(overlooked_bloat, policy, now), partial(_sight, policy, section, now))
+    looks = (partial(overlooked_bloat, policy, now), partial(_finding_set, policy, section, now))
     try:
         tell(policy, [(now, look) for look in looks], patient=True, ping=False)
     except MaintenanceError as exc:
         context.log.warning("alerts of %s: %s", policy.database.name, exc)
 
 
-def _sight(policy: Policy, section: BloatPolicy, now: datetime) -> Sight:
+def _finding_set(policy: Policy, section: BloatPolicy, now: datetime) -> FindingSet:
     """See the last look as a run would see it; one that is too old ends and begins nothing."""
     name = policy.database.name
-    with on_history(policy, os.environ) as store:
+    with optional_store_session(policy, os.environ) as store:
         taken_at, kept = newest_look(store, name) if store is not None else (None, [])
     if taken_at is None or now - taken_at > BLOAT_AGE:
-        return Sight(name, [], frozenset())
+        return FindingSet(name, [], frozenset())
     kinds = frozenset({FindingKind.INDEX_BLOAT, FindingKind.TABLE_BLOAT})
-    return Sight(name, list(too_empty(kept, section)), kinds)
+    return FindingSet(name, list(too_empty(kept, section)), kinds)
 
 
 def _evaluation(policy: Policy, kind: str, text: str) -> dg.AssetCheckEvaluation:

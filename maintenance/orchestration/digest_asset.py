@@ -6,7 +6,7 @@ import dagster as dg
 
 from maintenance.engine.findings import Severity
 from maintenance.formatting import visible_lines
-from maintenance.monitoring import Level, Overview, Verdict, judge
+from maintenance.monitoring import Level, Overview, Verdict, assess_health
 from maintenance.orchestration.digest_page import digest_page
 from maintenance.orchestration.metadata import Metadata
 from maintenance.orchestration.resources import Maintainer
@@ -47,7 +47,7 @@ def digest_asset(policy: Policy, upstream: Sequence[dg.AssetKey]) -> dg.AssetsDe
 
     def sum_up(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[Told]:
         overview = maintainer.overview(policy)
-        verdict = judge(overview)
+        verdict = assess_health(overview)
         context.log.info("%s", visible_lines(str(verdict)))
         yield _check(key, verdict)
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(overview))
@@ -70,14 +70,14 @@ def _metadata(overview: Overview) -> Metadata:
     """Return the page, and numbers to plot."""
     metadata: Metadata = {
         "digest": dg.MetadataValue.md(digest_page(overview)),
-        "verdict": str(judge(overview)),
+        "verdict": str(assess_health(overview)),
         "errors": len(overview.alerts(Severity.ERROR)),
         "warnings": len(overview.alerts(Severity.WARN)),
     }
     if overview.tables:
         metadata["periods_ahead"] = min(table.ahead for table in overview.tables)
     if overview.history is not None:
-        metadata["failed_runs"] = overview.history.doings.n_failed
+        metadata["failed_runs"] = overview.history.activity.n_failed
         sizes = [moment.size_bytes for moment in overview.history.moments]
         if sizes and sizes[-1] is not None:
             metadata["database_megabytes"] = round(sizes[-1] / _MEGABYTE, 1)

@@ -6,11 +6,11 @@ from datetime import datetime
 from maintenance.alerts.models import Alert
 from maintenance.engine.runbook import by_itself
 from maintenance.formatting import readable_number, readable_size, readable_span
-from maintenance.monitoring import Overview, judge
+from maintenance.monitoring import Overview, assess_health
 from maintenance.monitoring.models import History, View
 from maintenance.orchestration.markdown import code, grid, plain
 from maintenance.redis_client.models import hit_rate
-from maintenance.store.activity import Doings
+from maintenance.store.activity import Activity
 
 MOST_ALERTS = 20
 MOST_COMING = 8
@@ -25,7 +25,7 @@ def digest_page(overview: Overview) -> str:
 
 
 def _parts(overview: Overview) -> Iterator[str]:
-    verdict, history = judge(overview), overview.history
+    verdict, history = assess_health(overview), overview.history
     yield f"## {verdict.level.capitalize()}"
     if verdict.reasons:
         yield "\n".join(f"- **{each.level}**: {plain(each.text)}" for each in verdict.reasons)
@@ -35,7 +35,7 @@ def _parts(overview: Overview) -> Iterator[str]:
     yield from _partitions(overview)
     if history is not None:
         yield from _freshness(overview, history)
-        yield from _last_day(history.doings, overview.now)
+        yield from _last_day(history.activity, overview.now)
         yield from _sizes(history)
     yield "### Planned next"
     rows = ((_moment(each.at), plain(each.what)) for each in overview.coming[:MOST_COMING])
@@ -104,12 +104,12 @@ def _freshness(overview: Overview, history: History) -> Iterator[str]:
 
 def _share(view: View, now: datetime) -> float:
     """Of the age that a view may have, how much it has; the unknown is the worst."""
-    until = view.age.right_until
+    until = view.age.fresh_as_of
     return float("inf") if until is None else (now - until) / view.age.max_age
 
 
 def _view(view: View, now: datetime) -> tuple[str, ...]:
-    until, refresh = view.age.right_until, view.refresh
+    until, refresh = view.age.fresh_as_of, view.refresh
     rows = refresh.n_rows if refresh else None
     return (
         code(str(view.age.name)),
@@ -121,25 +121,27 @@ def _view(view: View, now: datetime) -> tuple[str, ...]:
     )
 
 
-def _last_day(doings: Doings, now: datetime) -> Iterator[str]:
+def _last_day(activity: Activity, now: datetime) -> Iterator[str]:
     yield "### The last 24 hours"
-    ended = doings.last_ended_at
+    ended = activity.last_ended_at
     newest = f"the newest ended {readable_span(now - ended)} ago" if ended else "none has ended"
-    open_ = f", {doings.n_open} not ended" if doings.n_open else ""
+    open_ = f", {activity.n_open} not ended" if activity.n_open else ""
     yield (
-        f"{doings.n_runs:,} runs, {doings.n_failed} failed{open_}; {newest}. Looking and deciding"
-        f" cost the server {doings.own_seconds:.1f} s."
+        f"{activity.n_runs:,} runs, {activity.n_failed} failed{open_}; {newest}."
+        f" Looking and deciding cost the server {activity.own_seconds:.1f} s."
     )
-    if doings.deeds:
+    if activity.past_actions:
         rows = (
             (each.kind.replace("_", " "), each.outcome, f"{each.n:,}", f"{each.seconds:.1f} s")
-            for each in sorted(doings.deeds, key=lambda each: (each.outcome == "done", each.kind))
+            for each in sorted(
+                activity.past_actions, key=lambda each: (each.outcome == "done", each.kind)
+            )
         )
         yield grid(("action", "outcome", "times:", "took:"), rows)
-    if doings.failures:
+    if activity.failures:
         yield "\n".join(
             f"- {_moment(each.at)}, {plain(each.what)}: {plain(each.error[:_LONG])}"
-            for each in doings.failures
+            for each in activity.failures
         )
 
 

@@ -10,10 +10,10 @@ import dagster as dg
 from maintenance.engine.executor import Outcome
 from maintenance.engine.lock_retry import Progress
 from maintenance.engine.scope import EVERYTHING, Request
-from maintenance.engine.sessions import on_store
+from maintenance.engine.sessions import store_session
 from maintenance.errors import MaintenanceError
 from maintenance.formatting import visible, visible_lines
-from maintenance.monitoring import Overview, freshness, look
+from maintenance.monitoring import Overview, freshness, observe_overview
 from maintenance.names import QualifiedName
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.restore import RestoreReport, restore_period
@@ -94,7 +94,7 @@ class Maintainer(dg.ConfigurableResource[None]):
             dagster.Failure: a variable is not set.
         """
         with _as_failure():
-            return look(policy)
+            return observe_overview(policy)
 
     @contextmanager
     def history(self, policy: Policy) -> Generator[Connection]:
@@ -103,7 +103,7 @@ class Maintainer(dg.ConfigurableResource[None]):
         Raises:
             dagster.Failure: as `apply`.
         """
-        with _as_failure(), on_store(policy, os.environ) as store:
+        with _as_failure(), store_session(policy, os.environ) as store:
             yield store
 
     def restore(

@@ -101,8 +101,8 @@ class Frame:
 def subject_asset(frame: Frame, describe: Describe) -> dg.AssetsDefinition:
     """Make the asset whose materialization carries out its subject, and shows what came of it."""
 
-    def carry_out(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[Told]:
+    def execute_plan(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[Told]:
         report = maintainer.apply(context, frame.policy, frame.subject.name)
         yield from frame.tell(report, lambda: describe(maintainer, report))
 
-    return frame.asset(carry_out)
+    return frame.asset(execute_plan)

@@ -12,7 +12,7 @@ from maintenance.periods import Period, parse_period, period_at, period_of, peri
 from maintenance.policy import PartitionPolicy
 
 
-class Slot(NamedTuple):
+class PeriodRange(NamedTuple):
     """A period, or a part of one, that should have a partition.
 
     Attributes:
@@ -96,7 +96,7 @@ def refusal(policy: PartitionPolicy, key: str, now: datetime) -> str | None:
 
 def asked_slots(
     policy: PartitionPolicy, keys: Sequence[str], calendar: ZoneInfo, now: datetime
-) -> tuple[Slot, ...]:
+) -> tuple[PeriodRange, ...]:
     """Return the slots of periods somebody asks for, without those that are refused."""
     allowed = {key for key in keys if refusal(policy, key, now) is None}
     periods = sorted(parse_period(key, policy.interval) for key in allowed)
@@ -104,14 +104,14 @@ def asked_slots(
 
 
 @lru_cache(maxsize=1024)
-def slots(first: Period, last: Period, calendar: ZoneInfo) -> tuple[Slot, ...]:
+def slots(first: Period, last: Period, calendar: ZoneInfo) -> tuple[PeriodRange, ...]:
     """Return the slots from first to last, both included, on the calendar of their positions."""
     found = (_slot(period, calendar) for period in periods_between(first, last))
     # A zone that moved across the date line has a day without a moment (Apia, 2011-12-30).
     return tuple(slot for slot in found if slot.lower < slot.upper)
 
 
-def fragments(slot: Slot, spans: Sequence[Span]) -> Iterator[Slot]:
+def fragments(slot: PeriodRange, spans: Sequence[Span]) -> Iterator[PeriodRange]:
     """Split a slot where the partitions that hold parts of it begin and end.
 
     Args:
@@ -125,18 +125,18 @@ def fragments(slot: Slot, spans: Sequence[Span]) -> Iterator[Slot]:
     for span in spans:
         begins, ends = bound_literals(span.partition.bound or "")
         if span.lower > lower:
-            yield Slot(slot.period, lower, span.lower, (text, begins), is_bridge=True)
+            yield PeriodRange(slot.period, lower, span.lower, (text, begins), is_bridge=True)
             lower, text = span.lower, begins
         if span.upper >= slot.upper:
-            yield Slot(slot.period, lower, slot.upper, (text, None))
+            yield PeriodRange(slot.period, lower, slot.upper, (text, None))
             return
-        yield Slot(slot.period, lower, span.upper, (text, ends))
+        yield PeriodRange(slot.period, lower, span.upper, (text, ends))
         lower, text = span.upper, ends
-    yield Slot(slot.period, lower, slot.upper, (text, None), is_bridge=True)
+    yield PeriodRange(slot.period, lower, slot.upper, (text, None), is_bridge=True)
 
 
-def _slot(period: Period, calendar: ZoneInfo) -> Slot:
-    return Slot(period, *period.bounds(calendar))
+def _slot(period: Period, calendar: ZoneInfo) -> PeriodRange:
+    return PeriodRange(period, *period.bounds(calendar))
 
 
 def _oldest(policy: PartitionPolicy, coverage: Coverage, calendar: ZoneInfo) -> Period | None:

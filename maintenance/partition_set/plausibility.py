@@ -22,7 +22,7 @@ from maintenance.partition_key import (
     types_of,
 )
 from maintenance.partition_set.bounds import bound_literals, codec_of, read_bound
-from maintenance.partition_set.naming import named_period, names_agree
+from maintenance.partition_set.names import named_period, names_agree
 from maintenance.periods import Interval, period_at
 from maintenance.policy import PartitionPolicy
 

@@ -44,7 +44,7 @@ _OF_PARTITIONS = (
 )
 
 
-def unfit(policy: PartitionPolicy, snapshot: Snapshot, now: datetime) -> Finding | None:
+def validate(policy: PartitionPolicy, snapshot: Snapshot, now: datetime) -> Finding | None:
     """Return the first reason why the policy can't be carried out on its table, if any."""
     if policy.table in snapshot.failed:
         return _failed(policy, snapshot.failed[policy.table])

@@ -14,7 +14,7 @@ from maintenance.server.session import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class RunContext:
     """One command on one database; `store` is None where there is none to look back into."""
 
     policy: Policy

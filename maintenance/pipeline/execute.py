@@ -6,14 +6,14 @@ from functools import partial
 from typing import Any
 
 from maintenance.engine import executor as runner
-from maintenance.engine.action_context import Workbench
+from maintenance.engine.action_context import ActionContext
 from maintenance.engine.action_order import rounds
 from maintenance.engine.actions import RECURRING, UNSEEN, Action
-from maintenance.engine.executor import Crew, Outcome, Result
+from maintenance.engine.executor import ExecutorRegistry, Outcome, Result
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.lock_retry import Ladder
+from maintenance.engine.lock_retry import LockRetry
 from maintenance.engine.plan import Plan
-from maintenance.engine.sessions import on_database
+from maintenance.engine.sessions import database_session
 from maintenance.engine.subject import Subject
 from maintenance.engine.time_budget import Budget
 from maintenance.errors import (
@@ -24,7 +24,7 @@ from maintenance.errors import (
     MaintenanceError,
 )
 from maintenance.names import QualifiedName
-from maintenance.pipeline.context import Visit
+from maintenance.pipeline.context import RunContext
 from maintenance.policy import Policy
 from maintenance.server.session import Connection, fetch
 from maintenance.store import Journal
@@ -36,13 +36,13 @@ _FAILURES: Mapping[type[MaintenanceError], FindingKind] = {
 """Failures of actions that are findings of their own."""
 
 
-def carry_out(
-    visit: Visit, actions: Sequence[Action], journal: Journal, first_place: int = 0
+def execute_plan(
+    run: RunContext, actions: Sequence[Action], journal: Journal, first_place: int = 0
 ) -> list[Result]:
     """Carry out actions, with their intents and outcomes in the journal.
 
     Args:
-        visit: where.
+        run: where.
         actions: what is to be done.
         journal: of this run.
         first_place: how many actions this run has carried out before.
@@ -50,37 +50,37 @@ def carry_out(
     Raises:
         UnreachableError: a connection is gone.
     """
-    policy, store = visit.policy, visit.store
+    policy, store = run.policy, run.store
     assert store is not None, "what is carried out is journaled"
     locks = policy.locks
-    ladder = Ladder(
+    ladder = LockRetry(
         locks.lock_timeout,
         locks.patient_lock_timeout,
         locks.give_up_after,
         search_path=policy.database.search_path,
     )
 
-    def bench(connection: Connection) -> Workbench:
+    def context(connection: Connection) -> ActionContext:
         run_id = str(journal.run_id)
-        return Workbench(connection, store, policy, visit.environ, ladder, visit.progress, run_id)
+        return ActionContext(connection, store, policy, run.environ, ladder, run.progress, run_id)
 
     return runner.run(
         actions,
-        _crew(visit.subjects, policy),
+        _crew(run.subjects, policy),
         journal,
-        connection=visit.connection,
-        opened=partial(on_database, policy, visit.environ, "apply"),
-        bench=bench,
-        progress=visit.progress,
+        connection=run.connection,
+        opened=partial(database_session, policy, run.environ, "apply"),
+        context=context,
+        progress=run.progress,
         first_place=first_place,
     )
 
 
-def superseded(visit: Visit, planned: Sequence[Action], again: Plan) -> Iterator[Result]:
+def superseded(run: RunContext, planned: Sequence[Action], again: Plan) -> Iterator[Result]:
     """Yield as skipped what was planned and is no longer, after other actions of the run.
 
     Args:
-        visit: where.
+        run: where.
         planned: ANALYZE and VACUUM, as planned before the run did anything.
         again: what is planned now.
     """
@@ -90,7 +90,7 @@ def superseded(visit: Visit, planned: Sequence[Action], again: Plan) -> Iterator
     if not dropped:
         return
     oids = [action.preconditions["oid"] for action in dropped]
-    rows = fetch(visit.connection, "catalog", "list_named", {"relations": oids})
+    rows = fetch(run.connection, "catalog", "list_named", {"relations": oids})
     names = {row.oid: str(QualifiedName(row.schema, row.name)) for row in rows}
     taken_on = {action.preconditions["oid"] for action in upkeep}
     skipped = {skip.object: skip.reason for skip in again.skipped}
@@ -113,18 +113,18 @@ def _why_superseded(action: Action, name: str | None, *, is_planned: bool) -> st
     return "its statistics are up to date after the other actions of this run"
 
 
-def _crew(subjects: Sequence[Subject[Any]], policy: Policy) -> Crew:
+def _crew(subjects: Sequence[Subject[Any]], policy: Policy) -> ExecutorRegistry:
     budgets = {
         s.name: Budget(limit) for s in subjects if (limit := s.time_budget(policy)) is not None
     }
-    return Crew(
+    return ExecutorRegistry(
         {kind: each for subject in subjects for kind, each in subject.executors.items()},
-        {kind: subject.width(policy) for subject in subjects for kind in subject.executors},
+        {kind: subject.concurrency(policy) for subject in subjects for kind in subject.executors},
         {kind: budgets[s.name] for s in subjects if s.name in budgets for kind in s.executors},
     )
 
 
-def verified(results: Sequence[Result], again: Plan) -> Iterator[Result]:
+def check_effects(results: Sequence[Result], again: Plan) -> Iterator[Result]:
     """Call done only what the catalog shows: what a second plan asks for again has failed."""
     seen = (action for action in again.actions if action.kind not in UNSEEN | RECURRING)
     still_wanted = {(action.kind, action.object) for action in seen}

@@ -12,9 +12,9 @@ from functools import partial
 from maintenance.alerts.delivery import Delivered, Round, Target, deliver
 from maintenance.alerts.heartbeat import call
 from maintenance.alerts.messages import Message
-from maintenance.alerts.models import Alert, Event, Sight
+from maintenance.alerts.models import Alert, Event, FindingSet
 from maintenance.alerts.sinks import Send, SinkError, name_of, sender_of
-from maintenance.alerts.state import judge
+from maintenance.alerts.state import update_alerts
 from maintenance.alerts.store import (
     forget_old,
     keep,
@@ -22,10 +22,10 @@ from maintenance.alerts.store import (
     note_judged,
     standing_alerts,
     tend,
-    unjudged,
+    unprocessed_runs,
 )
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.sessions import on_store
+from maintenance.engine.sessions import store_session
 from maintenance.errors import MaintenanceError, UsageError
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.alert_links import links
@@ -38,7 +38,7 @@ BUDGET_S = 10.0
 """How long one round of delivery may take."""
 
 
-Sights = Sequence[tuple[datetime, Sight | Callable[[], Sight]]]
+FindingSets = Sequence[tuple[datetime, FindingSet | Callable[[], FindingSet]]]
 """Looks with their moments. What is cheap to see may be looked at late, by a function: under the
 lock of the alerts, so that two at once judge in the order in which they saw."""
 
@@ -51,8 +51,8 @@ class RoundReport:
         events: what has changed with this round.
         alerts: those that stand now.
         delivered: what came of each sink.
-        unpinged: why the dead man's switch was not called, or did not answer; None where it was,
-            or where there is none.
+        heartbeat_error: why the dead man's switch was not called, or did not answer; None where it
+            was, or where there is none.
     """
 
     database: str
@@ -60,7 +60,7 @@ class RoundReport:
     events: tuple[Event, ...]
     alerts: tuple[Alert, ...]
     delivered: tuple[Delivered, ...]
-    unpinged: str | None = None
+    heartbeat_error: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -85,7 +85,7 @@ def notify(
 
 def tell(
     policy: Policy,
-    sights: Sights,
+    sights: FindingSets,
     *,
     environ: Mapping[str, str] = os.environ,
     patient: bool = False,
@@ -105,23 +105,23 @@ def tell(
     """
     targets = _targets(policy, environ)
     events: list[Event] = []
-    with on_store(policy, environ) as store:
+    with store_session(policy, environ) as store:
         migrate(store)
         events += _judge_runs(store, policy)
-        for moment, sight in sights:
-            events += _judge(store, policy, sight, moment)
+        for moment, finding_set in sights:
+            events += _judge(store, policy, finding_set, moment)
         oldest = policy.store.keep.before(datetime.now(UTC).date())
         forget_old(store, policy.database.name, oldest)
-    opened = partial(on_store, policy, environ)
+    opened = partial(store_session, policy, environ)
     round_ = Round(opened, policy.database.name, links(policy), BUDGET_S, patient)
     delivered = deliver(round_, targets)
-    unpinged = _ping(policy, environ, delivered) if ping else None
-    with on_store(policy, environ) as store:
+    heartbeat_error = _ping(policy, environ, delivered) if ping else None
+    with store_session(policy, environ) as store:
         alerts = standing_alerts(store, policy.database.name)
     moment = sights[-1][0] if sights else datetime.now(UTC)
     name = policy.database.name
     return RoundReport(
-        name, moment, tuple(events), tuple(alerts.values()), tuple(delivered), unpinged
+        name, moment, tuple(events), tuple(alerts.values()), tuple(delivered), heartbeat_error
     )
 
 
@@ -131,7 +131,7 @@ def standing(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> list
     Raises:
         UsageError, UnreachableError, MaintenanceError: the store can't be reached or made.
     """
-    with on_store(policy, environ) as store:
+    with store_session(policy, environ) as store:
         migrate(store)
         return list(standing_alerts(store, policy.database.name).values())
 
@@ -156,11 +156,11 @@ def tend_alert(
     if asked is None:
         listed = ", ".join(f"{i.kind} {i.object}" for i in sorted(known)) or "none"
         raise UsageError(f"no alert {kind} {object_} stands", hint=f"those that do: {listed}")
-    with on_store(policy, environ) as store:
+    with store_session(policy, environ) as store:
         tend(store, asked, column, until)
 
 
-def _look(policy: Policy, environ: Mapping[str, str], now: datetime) -> Sight:
+def _look(policy: Policy, environ: Mapping[str, str], now: datetime) -> FindingSet:
     """Look at the database; that nobody can see it is a finding too."""
     name = policy.database.name
     try:
@@ -171,8 +171,8 @@ def _look(policy: Policy, environ: Mapping[str, str], now: datetime) -> Sight:
         hint = f" ({exc.hint})" if exc.hint else ""
         message = f"{name}: nothing can be seen: {exc}{hint}"
         blind = Finding(FindingKind.MONITOR_BLIND, Severity.ERROR, name, message)
-        return Sight(name, [blind], frozenset())
-    return Sight(name, report.findings, report.kinds, subjects=report.subjects)
+        return FindingSet(name, [blind], frozenset())
+    return FindingSet(name, report.findings, report.kinds, subjects=report.subjects)
 
 
 def _judge_runs(store: Connection, policy: Policy) -> list[Event]:
@@ -180,15 +180,15 @@ def _judge_runs(store: Connection, policy: Policy) -> list[Event]:
     events: list[Event] = []
     with store.transaction():
         lock_alerts(store, policy.database.name)
-        runs = unjudged(store, policy.database.name)
+        runs = unprocessed_runs(store, policy.database.name)
         for run in runs:
-            events += _judge(store, policy, run.sight, run.ended_at)
+            events += _judge(store, policy, run.finding_set, run.ended_at)
         note_judged(store, [run.id for run in runs])
     return events
 
 
 def _judge(
-    store: Connection, policy: Policy, seen: Sight | Callable[[], Sight], now: datetime
+    store: Connection, policy: Policy, seen: FindingSet | Callable[[], FindingSet], now: datetime
 ) -> tuple[Event, ...]:
     """Judge a sight in one transaction: what is kept and what is to be told belong together."""
     sinks = [name_of(sink) for sink in policy.alerts.sinks]
@@ -196,8 +196,8 @@ def _judge(
     with store.transaction():
         lock_alerts(store, name)
         known = standing_alerts(store, name)
-        sight = seen if isinstance(seen, Sight) else seen()
-        judgement = judge(known, sight, policy.alerts, now)
+        finding_set = seen if isinstance(seen, FindingSet) else seen()
+        judgement = update_alerts(known, finding_set, policy.alerts, now)
         keep(store, name, judgement, sinks)
     return judgement.events
 

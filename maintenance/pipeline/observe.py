@@ -14,17 +14,17 @@ from maintenance.catalog.models import Snapshot
 from maintenance.catalog.observe import observe
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.history import recall
-from maintenance.engine.observe_context import Look
+from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan, join
 from maintenance.engine.scope import EVERYTHING
 from maintenance.engine.subject import Subject
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError
 from maintenance.names import quote
-from maintenance.pipeline.context import Visit
+from maintenance.pipeline.context import RunContext
 from maintenance.policy import Policy
 from maintenance.redaction import redact, redact_values
 from maintenance.server.event_triggers import foreign_event_triggers
-from maintenance.server.session import explain
+from maintenance.server.session import to_error
 from maintenance.server.undecodable_names import undecodable
 
 MAX_CLOCK_SKEW = timedelta(minutes=1)
@@ -34,7 +34,7 @@ COLLECT_EVERY = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Assessment:
     """What one look saw, and what follows from it."""
 
     snapshot: Snapshot
@@ -43,43 +43,43 @@ class Sight:
     subjects: frozenset[str]
 
 
-def look_at(visit: Visit, *, records: bool = False) -> Sight:
+def observe_and_plan(run: RunContext, *, records: bool = False) -> Assessment:
     """Observe what all subjects share, then let each look further and plan."""
     with _seldom_collecting():
-        return _look_at(visit, records=records)
+        return _observe_and_plan(run, records=records)
 
 
-def _look_at(visit: Visit, *, records: bool) -> Sight:
-    with visit.meter.spent_on("catalog"):
-        snapshot = _shared(visit)
-    look = Look(
-        visit.policy,
-        visit.now,
-        visit.request,
+def _observe_and_plan(run: RunContext, *, records: bool) -> Assessment:
+    with run.meter.spent_on("catalog"):
+        snapshot = _shared(run)
+    context = ObserveContext(
+        run.policy,
+        run.now,
+        run.request,
         snapshot,
-        visit.connection,
-        visit.store,
-        visit.environ,
+        run.connection,
+        run.store,
+        run.environ,
     )
-    seeing = [subject for subject in visit.subjects if subject.concerns(visit.policy)]
+    seeing = [subject for subject in run.subjects if subject.is_enabled(run.policy)]
     plans: dict[str, Plan] = {}
     for subject in seeing:
-        with visit.meter.spent_on(subject.name):
-            plans[subject.name] = _signed(subject, _planned(subject, look, records=records))
+        with run.meter.spent_on(subject.name):
+            plans[subject.name] = _signed(subject, _planned(subject, context, records=records))
     further = (
-        *_general(visit.policy, snapshot),
-        *_half_blind(visit.policy, snapshot),
-        *_endangered(visit),
+        *_general(run.policy, snapshot),
+        *_half_blind(run.policy, snapshot),
+        *_endangered(run),
     )
     general = Plan(findings=further)
-    subjects = frozenset(subject.name for subject in visit.subjects)
-    plan = _without_undecodable(visit, join([*plans.values(), general]))
-    return Sight(snapshot, plan, _seen_kinds(visit, plans), subjects)
+    subjects = frozenset(subject.name for subject in run.subjects)
+    plan = _without_undecodable(run, join([*plans.values(), general]))
+    return Assessment(snapshot, plan, _seen_kinds(run, plans), subjects)
 
 
-def _without_undecodable(visit: Visit, plan: Plan) -> Plan:
+def _without_undecodable(run: RunContext, plan: Plan) -> Plan:
     """Name what has names that are no text, and leave it alone: no statement can name it."""
-    names = undecodable(visit.connection)
+    names = undecodable(run.connection)
     if not names:
         return plan
     told = {f.object for f in plan.findings if f.kind is FindingKind.MONITOR_BLIND}
@@ -126,61 +126,61 @@ def _seldom_collecting() -> Generator[None]:
         gc.set_threshold(often, *older)
 
 
-def _seen_kinds(visit: Visit, plans: Mapping[str, Plan]) -> frozenset[FindingKind]:
+def _seen_kinds(run: RunContext, plans: Mapping[str, Plan]) -> frozenset[FindingKind]:
     """The kinds that no subject was kept from seeing, in a look at all there is."""
-    if visit.request != EVERYTHING:
+    if run.request != EVERYTHING:
         return frozenset()
     blind = {
         kind
-        for subject in visit.subjects
+        for subject in run.subjects
         if any(_is_blind(subject, finding) for finding in plans.get(subject.name, Plan()).findings)
         for kind in subject.finding_kinds
     }
-    looked_for = {kind for subject in visit.subjects for kind in subject.finding_kinds}
+    looked_for = {kind for subject in run.subjects for kind in subject.finding_kinds}
     return frozenset(looked_for - (blind - {FindingKind.MONITOR_BLIND}))
 
 
-def _shared(visit: Visit) -> Snapshot:
-    policy, request = visit.policy, visit.request
-    wanted = {relation for subject in visit.subjects for relation in subject.relations(policy)}
-    relations = {relation for relation in wanted if request.concerns(relation)}
+def _shared(run: RunContext) -> Snapshot:
+    policy, request = run.policy, run.request
+    wanted = {relation for subject in run.subjects for relation in subject.relations(policy)}
+    relations = {relation for relation in wanted if request.includes(relation)}
     if request.table is not None and not relations:
         raise UsageError(
             f"{request.table}: no section of policy {policy.database.name} names this table",
             hint=f"it names {', '.join(sorted(map(str, wanted))) or 'none'}",
         )
-    snapshot = observe(visit.connection, relations, time_cap=policy.observe.time_cap)
-    return replace(snapshot, history=_history(visit, snapshot))
+    snapshot = observe(run.connection, relations, time_cap=policy.observe.time_cap)
+    return replace(snapshot, history=_history(run, snapshot))
 
 
-def _history(visit: Visit, snapshot: Snapshot) -> History:
+def _history(run: RunContext, snapshot: Snapshot) -> History:
     """What the store knows of what was seen; nothing where there is no store to read."""
-    if visit.store is not None and snapshot.tables:
+    if run.store is not None and snapshot.tables:
         with suppress(psycopg.Error):
-            return recall(visit.store, visit.policy.database.name, snapshot, visit.now)
+            return recall(run.store, run.policy.database.name, snapshot, run.now)
     return History()
 
 
-def _planned(subject: Subject[Any], look: Look, *, records: bool) -> Plan:
+def _planned(subject: Subject[Any], context: ObserveContext, *, records: bool) -> Plan:
     """Let one subject look and plan; one that can't see is a finding and stops no other.
 
     Raises:
         UsageError, UnreachableError: nobody else could go on either.
     """
     try:
-        seen = subject.observe(look)
+        seen = subject.observe(context)
         if records:
-            subject.record(look, seen)
+            subject.record(context, seen)
     except (UsageError, UnreachableError):
         raise
     except MaintenanceError as exc:
-        return Plan(findings=(_blind(look.policy, subject, exc),))
+        return Plan(findings=(_blind(context.policy, subject, exc),))
     except psycopg.Error as exc:
-        error = explain(exc, "observing")
+        error = to_error(exc, "observing")
         if isinstance(error, UnreachableError):
             raise error from exc
-        return Plan(findings=(_blind(look.policy, subject, error),))
-    return subject.plan(look.policy, seen, look.now, look.request)
+        return Plan(findings=(_blind(context.policy, subject, error),))
+    return subject.plan(context.policy, seen, context.now, context.request)
 
 
 def _blind(policy: Policy, subject: Subject[Any], exc: MaintenanceError) -> Finding:
@@ -212,10 +212,10 @@ def _general(policy: Policy, snapshot: Snapshot) -> Iterator[Finding]:
         )
 
 
-def _endangered(visit: Visit) -> Iterator[Finding]:
+def _endangered(run: RunContext) -> Iterator[Finding]:
     """Name the event triggers for which `apply` changes nothing."""
-    for found in foreign_event_triggers(visit.connection):
-        name = f"{visit.policy.database.name}/{found.name}"
+    for found in foreign_event_triggers(run.connection):
+        name = f"{run.policy.database.name}/{found.name}"
         yield Finding(
             FindingKind.PRIVILEGE_MISSING,
             Severity.ERROR,

@@ -18,9 +18,9 @@ from maintenance.archives.restore import Restored, Restorer
 from maintenance.catalog.models import Common, Snapshot, Table
 from maintenance.catalog.observe import fetch_details, observe
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.lock_retry import Ladder, Progress, silent
+from maintenance.engine.lock_retry import LockRetry, Progress, silent
 from maintenance.engine.run_lock import exclusive_run
-from maintenance.engine.sessions import on_database, on_history
+from maintenance.engine.sessions import database_session, optional_store_session
 from maintenance.errors import (
     ArchiveError,
     DamagedArchiveError,
@@ -31,7 +31,7 @@ from maintenance.errors import (
 from maintenance.names import QualifiedName
 from maintenance.partition_key import FUTURE, PAST, KeyCodec
 from maintenance.partition_set.bounds import coverage_of, read_bound
-from maintenance.partition_set.validate import unfit
+from maintenance.partition_set.validate import validate
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.policy.paths import archive_url_fault
 from maintenance.server.event_triggers import refuse_foreign_event_triggers
@@ -107,7 +107,7 @@ def restore_period(
     manifest = _manifest(place)
     _refuse_altered(policy, place, manifest, environ)
     until = ((now or datetime.now(UTC)) + hold).date()
-    with on_database(policy, environ, "restore") as connection:
+    with database_session(policy, environ, "restore") as connection:
         snapshot = observe(connection, [table], time_cap=policy.observe.time_cap)
         snapshot = fetch_details(connection, snapshot, [Common(found) for found in snapshot.tables])
         if snapshot.server.in_recovery:
@@ -119,7 +119,7 @@ def restore_period(
             raise MaintenanceError(f"{table}: can't be looked at: {error}")
         parent = snapshot.tables.get(table)
         locks = policy.locks
-        ladder = Ladder(
+        ladder = LockRetry(
             locks.lock_timeout,
             locks.patient_lock_timeout,
             locks.give_up_after,
@@ -129,7 +129,7 @@ def restore_period(
             connection,
             ladder,
             snapshot.server.role,
-            partial(on_database, policy, environ, "restore"),
+            partial(database_session, policy, environ, "restore"),
             policy.database.search_path,
             progress,
         )
@@ -175,7 +175,7 @@ def _refuse_altered(
     policy: Policy, place: ArchivePlace, manifest: Manifest, environ: Mapping[str, str]
 ) -> None:
     """Believe the journal more than an archive, where the store is within reach and knows it."""
-    with on_history(policy, environ) as store:
+    with optional_store_session(policy, environ) as store:
         if store is None:
             return
         parameters = {
@@ -225,7 +225,7 @@ def _refuse_misread(
 ) -> None:
     """Attach nothing to a table whose bounds are not what the policy says."""
     section = _section(policy, table)
-    found = unfit(section, snapshot, now) if section is not None else None
+    found = validate(section, snapshot, now) if section is not None else None
     if found is not None and found.kind is FindingKind.PARTITION_KEY_MISMATCH:
         raise ArchiveError(
             found.message, hint="correct the policy, or restore it as a table of its own (--as)"

@@ -23,7 +23,7 @@ from maintenance.engine.plan import Plan
 from maintenance.engine.run_lock import exclusive_run
 from maintenance.engine.saved_plan import ReviewedPlan, admit
 from maintenance.engine.scope import EVERYTHING, Request
-from maintenance.engine.sessions import on_database, on_history, on_store
+from maintenance.engine.sessions import database_session, optional_store_session, store_session
 from maintenance.engine.subject import Subject
 from maintenance.errors import (
     LockNotAcquiredError,
@@ -31,9 +31,15 @@ from maintenance.errors import (
     UnreachableError,
     UsageError,
 )
-from maintenance.pipeline.context import Visit
-from maintenance.pipeline.execute import carry_out, failures, left_over, superseded, verified
-from maintenance.pipeline.observe import Sight, look_at
+from maintenance.pipeline.context import RunContext
+from maintenance.pipeline.execute import (
+    check_effects,
+    execute_plan,
+    failures,
+    left_over,
+    superseded,
+)
+from maintenance.pipeline.observe import Assessment, observe_and_plan
 from maintenance.pipeline.registry import SUBJECTS
 from maintenance.pipeline.store_upkeep import keep_history
 from maintenance.policy import Policy
@@ -94,7 +100,7 @@ def check(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> Report:
     """
     report = plan(policy, environ=environ)
     findings = [finding for finding in report.findings if finding.kind in FITNESS]
-    with on_store(policy, environ) as connection:
+    with store_session(policy, environ) as connection:
         grant = missing_right(connection)
     if grant is not None:
         findings.append(_no_store(policy, grant))
@@ -128,12 +134,12 @@ def plan(
     moment = now or datetime.now(UTC)
     with (
         metered() as meter,
-        on_database(policy, environ, "plan") as connection,
-        on_history(policy, environ) as store,
+        database_session(policy, environ, "plan") as connection,
+        optional_store_session(policy, environ) as store,
     ):
-        visit = Visit(policy, environ, moment, subjects, request, connection, store, meter=meter)
-        sight = look_at(visit)
-    return replace(_report(visit, sight), costs=meter.costs)
+        run = RunContext(policy, environ, moment, subjects, request, connection, store, meter=meter)
+        assessment = observe_and_plan(run)
+    return replace(_report(run, assessment), costs=meter.costs)
 
 
 def apply(
@@ -158,8 +164,8 @@ def apply(
     moment = now or datetime.now(UTC)
     with (
         metered() as meter,
-        on_database(policy, environ, "apply") as connection,
-        on_store(policy, environ) as store,
+        database_session(policy, environ, "apply") as connection,
+        store_session(policy, environ) as store,
     ):
         _refuse_standby(identify(connection))
         refuse_foreign_event_triggers(connection)
@@ -167,10 +173,10 @@ def apply(
         journal = Journal(store, policy.database.name)
         journal.begin("apply", policy.hash)
         with _recorded_failure(journal):
-            visit = Visit(
+            run = RunContext(
                 policy, environ, moment, subjects, request, connection, store, progress, meter
             )
-            report = replace(_apply(visit, journal, reviewed), costs=meter.costs)
+            report = replace(_apply(run, journal, reviewed), costs=meter.costs)
         journal.end(
             "done" if report.ok else "failed",
             [{**each.as_json(), "subject": each.subject} for each in report.findings],
@@ -190,27 +196,27 @@ def status(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> Report
         UsageError, UnreachableError, MaintenanceError: as `plan`.
     """
     report = plan(policy, environ=environ)
-    with on_store(policy, environ) as store:
+    with store_session(policy, environ) as store:
         runs = recent_runs(store, policy.database.name) if is_ready(store) else []
     return replace(report, runs=tuple(runs))
 
 
-def _apply(visit: Visit, journal: Journal, reviewed: ReviewedPlan | None) -> Report:
-    policy, now = visit.policy, visit.now
+def _apply(run: RunContext, journal: Journal, reviewed: ReviewedPlan | None) -> Report:
+    policy, now = run.policy, run.now
     name = policy.database.name
     try:
-        with exclusive_run(visit.connection, policy.locks.give_up_after, visit.progress):
-            with visit.meter.spent_on("store"):
-                kept = _keep_history(visit, journal)
-            sight = look_at(visit, records=True)
+        with exclusive_run(run.connection, policy.locks.give_up_after, run.progress):
+            with run.meter.spent_on("store"):
+                kept = _keep_history(run, journal)
+            assessment = observe_and_plan(run, records=True)
             if reviewed is not None:
-                sight = replace(sight, plan=admit(reviewed, policy.hash, sight.plan))
-            results, after = _carry_out(visit, sight, journal, as_reviewed=reviewed is not None)
+                assessment = replace(assessment, plan=admit(reviewed, policy.hash, assessment.plan))
+            results, after = _carry_out(run, assessment, journal, as_reviewed=reviewed is not None)
             if not results:
-                return _report(visit, sight, kept)
+                return _report(run, assessment, kept)
             wider = after
-            if visit.request.periods:
-                wider = look_at(replace(visit, request=Request(table=visit.request.table)))
+            if run.request.periods:
+                wider = observe_and_plan(replace(run, request=Request(table=run.request.table)))
     except LockNotAcquiredError as exc:
         busy = Finding(
             FindingKind.LOCK_NOT_ACQUIRED,
@@ -220,59 +226,59 @@ def _apply(visit: Visit, journal: Journal, reviewed: ReviewedPlan | None) -> Rep
             data={"holder": exc.holder},
         )
         return Report(name, now, Plan(), (busy,), None)
-    proven = tuple(verified(results, after.plan))
-    more = (*failures(proven, visit.subjects), *left_over(policy, visit.subjects, proven), *kept)
-    return replace(_report(visit, wider, more), plan=sight.plan, results=proven)
+    proven = tuple(check_effects(results, after.plan))
+    more = (*failures(proven, run.subjects), *left_over(policy, run.subjects, proven), *kept)
+    return replace(_report(run, wider, more), plan=assessment.plan, results=proven)
 
 
 def _carry_out(
-    visit: Visit, sight: Sight, journal: Journal, *, as_reviewed: bool
-) -> tuple[list[Result], Sight]:
+    run: RunContext, assessment: Assessment, journal: Journal, *, as_reviewed: bool
+) -> tuple[list[Result], Assessment]:
     """Carry out what was planned, and look again.
 
     What is analyzed is chosen by a look after the other work, which makes statistics stale. Of a
     reviewed plan exactly what was reviewed is carried out.
     """
-    work, upkeep = rounds(sight.plan.actions)
+    work, upkeep = rounds(assessment.plan.actions)
     if as_reviewed or not work:
-        results = _act(visit, (*work, *upkeep), journal)
-        return results, look_at(visit) if results else sight
-    results = _act(visit, work, journal)
-    after = look_at(visit)
-    left = list(superseded(visit, upkeep, after.plan))
+        results = _act(run, (*work, *upkeep), journal)
+        return results, observe_and_plan(run) if results else assessment
+    results = _act(run, work, journal)
+    after = observe_and_plan(run)
+    left = list(superseded(run, upkeep, after.plan))
     again = rounds(after.plan.actions).upkeep
-    done = _act(visit, again, journal, first_place=len(results))
-    return [*results, *left, *done], look_at(visit) if done else after
+    done = _act(run, again, journal, first_place=len(results))
+    return [*results, *left, *done], observe_and_plan(run) if done else after
 
 
 def _act(
-    visit: Visit, actions: Sequence[Action], journal: Journal, first_place: int = 0
+    run: RunContext, actions: Sequence[Action], journal: Journal, first_place: int = 0
 ) -> list[Result]:
-    with visit.meter.spent_on("actions"):
-        return carry_out(visit, actions, journal, first_place)
+    with run.meter.spent_on("actions"):
+        return execute_plan(run, actions, journal, first_place)
 
 
-def _report(visit: Visit, sight: Sight, further: Iterable[Finding] = ()) -> Report:
+def _report(run: RunContext, assessment: Assessment, further: Iterable[Finding] = ()) -> Report:
     return Report(
-        visit.policy.database.name,
-        visit.now,
-        sight.plan,
-        (*sight.plan.findings, *further),
-        sight.snapshot,
-        kinds=sight.kinds,
-        subjects=sight.subjects,
+        run.policy.database.name,
+        run.now,
+        assessment.plan,
+        (*assessment.plan.findings, *further),
+        assessment.snapshot,
+        kinds=assessment.kinds,
+        subjects=assessment.subjects,
     )
 
 
-def _keep_history(visit: Visit, journal: Journal) -> tuple[Finding, ...]:
-    assert visit.store is not None, "what is carried out is journaled"
+def _keep_history(run: RunContext, journal: Journal) -> tuple[Finding, ...]:
+    assert run.store is not None, "what is carried out is journaled"
     return keep_history(
-        visit.policy,
-        visit.store,
+        run.policy,
+        run.store,
         journal,
-        visit.now,
-        environ=visit.environ,
-        progress=visit.progress,
+        run.now,
+        environ=run.environ,
+        progress=run.progress,
     )
 
 

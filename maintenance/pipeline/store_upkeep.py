@@ -13,16 +13,16 @@ from zoneinfo import ZoneInfo
 
 from maintenance.catalog.observe import observe
 from maintenance.engine import executor as runner
-from maintenance.engine.action_context import Workbench
-from maintenance.engine.executor import Crew, Outcome, Result
+from maintenance.engine.action_context import ActionContext
+from maintenance.engine.executor import ExecutorRegistry, Outcome, Result
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.history import recall
-from maintenance.engine.lock_retry import Ladder, Progress, silent
-from maintenance.engine.observe_context import Look
+from maintenance.engine.lock_retry import LockRetry, Progress, silent
+from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan, join
 from maintenance.engine.run_lock import exclusive_run
 from maintenance.engine.scope import EVERYTHING
-from maintenance.engine.sessions import on_store
+from maintenance.engine.sessions import store_session
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
 from maintenance.periods import CalendarSpan, midnight
@@ -30,7 +30,7 @@ from maintenance.policy import PartitionPolicy, Policy
 from maintenance.server.session import Connection
 from maintenance.store import Journal, forget_runs, history_tables, longest_keep
 from maintenance.subjects.partitions import PARTITIONS
-from maintenance.subjects.retention import RETENTION, Seen
+from maintenance.subjects.retention import RETENTION, RetentionObservation
 
 UPKEEP_LOCK = int.from_bytes(hashlib.sha256(b"maintenance store upkeep").digest()[:7])
 """The advisory lock that keeps apart runs on databases that share a store."""
@@ -39,7 +39,7 @@ ONE_MONTH = CalendarSpan(1, 0)
 PREMAKE = 1
 MAX_PER_RUN = 12
 
-_CREW = Crew({**PARTITIONS.executors, **RETENTION.executors})
+_EXECUTORS = ExecutorRegistry({**PARTITIONS.executors, **RETENTION.executors})
 
 
 def keep_history(
@@ -99,10 +99,12 @@ def _plan(tables: Policy, store: Connection, now: datetime, environ: Mapping[str
     snapshot = observe(store, PARTITIONS.relations(tables), time_cap=tables.observe.time_cap)
     history = recall(store, tables.database.name, snapshot, now)
     snapshot = replace(snapshot, history=history)
-    look = Look(tables, now, EVERYTHING, snapshot, store, store, environ)
-    partitions = PARTITIONS.plan(tables, PARTITIONS.observe(look), now, EVERYTHING)
+    context = ObserveContext(tables, now, EVERYTHING, snapshot, store, store, environ)
+    partitions = PARTITIONS.plan(tables, PARTITIONS.observe(context), now, EVERYTHING)
     # Foreign keys point to none of our tables.
-    return join([partitions, RETENTION.plan(tables, Seen(snapshot), now, EVERYTHING)])
+    return join(
+        [partitions, RETENTION.plan(tables, RetentionObservation(snapshot), now, EVERYTHING)]
+    )
 
 
 def _carry_out(
@@ -113,21 +115,21 @@ def _carry_out(
     environ: Mapping[str, str],
     progress: Progress,
 ) -> list[Result]:
-    ladder = Ladder(
+    ladder = LockRetry(
         policy.locks.lock_timeout, policy.locks.patient_lock_timeout, policy.locks.give_up_after
     )
 
-    def bench(connection: Connection) -> Workbench:
+    def context(connection: Connection) -> ActionContext:
         run_id = str(journal.run_id)
-        return Workbench(connection, store, policy, environ, ladder, progress, run_id)
+        return ActionContext(connection, store, policy, environ, ladder, progress, run_id)
 
     return runner.run(
         plan.actions,
-        _CREW,
+        _EXECUTORS,
         journal,
         connection=store,
-        opened=partial(on_store, policy, environ),
-        bench=bench,
+        opened=partial(store_session, policy, environ),
+        context=context,
         progress=silent,  # of no interest to whoever waits for the run
     )
 

@@ -16,7 +16,7 @@ from maintenance.policy.database import (
     SchedulesPolicy,
     StorePolicy,
 )
-from maintenance.policy.loading import (
+from maintenance.policy.loader import (
     BrokenPolicyError,
     Policies,
     load_policies,

@@ -15,7 +15,7 @@ _LIMIT = 2**63
 _LONGEST = 100
 
 
-def look(url: str) -> CacheFacts:
+def read_facts(url: str) -> CacheFacts:
     """Look at a server.
 
     Raises:

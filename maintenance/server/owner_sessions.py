@@ -25,9 +25,9 @@ from maintenance.server.session import (
     Connection,
     Timeouts,
     connect,
-    explain,
     milliseconds,
     rollback_quietly,
+    to_error,
 )
 
 _DEFAULTS = Timeouts(timedelta(seconds=1), timedelta(minutes=1))
@@ -126,7 +126,7 @@ def read_as(
             rollback_quietly(session.connection)
             if not isinstance(exc, psycopg.errors.InsufficientPrivilege):
                 raise
-            error = explain(exc, doing)
+            error = to_error(exc, doing)
             hint = error.hint or _grants(rights.owner, beside)
             raise PrivilegeError(f"{error}, with the rights of {rights.owner}", hint=hint) from exc
 

@@ -10,7 +10,7 @@ import psycopg
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError
 from maintenance.policy import Policy
 from maintenance.policy.secrets import Url
-from maintenance.server.session import Connection, Timeouts, brief, connect, fetch
+from maintenance.server.session import Connection, Timeouts, connect, fetch, read_transaction
 
 Told = TypeVar("Told")
 
@@ -107,6 +107,6 @@ def _answer(call: _Call[Told], url: Url, name: str) -> Answer[Told]:
 
 
 def _identity(connection: Connection, policy: Policy) -> _Identity:
-    with brief(connection, policy.observe.time_cap, "asking a server who it is"):
+    with read_transaction(connection, policy.observe.time_cap, "asking a server who it is"):
         (row,) = fetch(connection, "server", "identify_cluster")
     return _Identity(*row)

@@ -299,7 +299,7 @@ def fetch(
 
 
 @contextmanager
-def brief(connection: Connection, time_cap: timedelta, doing: str) -> Generator[None]:
+def read_transaction(connection: Connection, time_cap: timedelta, doing: str) -> Generator[None]:
     """One short read-only transaction that waits for no lock worth mentioning.
 
     Args:
@@ -324,7 +324,7 @@ def brief(connection: Connection, time_cap: timedelta, doing: str) -> Generator[
         raise
     except psycopg.Error as exc:
         rollback_quietly(connection)
-        raise explain(exc, doing) from exc
+        raise to_error(exc, doing) from exc
 
 
 def run_sql(connection: Connection, text: str) -> None:
@@ -347,7 +347,7 @@ def rollback_quietly(connection: Connection) -> None:
         connection.execute("ROLLBACK")
 
 
-def explain(exc: psycopg.Error, doing: str) -> MaintenanceError:
+def to_error(exc: psycopg.Error, doing: str) -> MaintenanceError:
     """Turn a server error into one of ours, classified by SQLSTATE, never by its text."""
     diagnostic = exc.diag
     text = diagnostic.message_primary or _first_line(exc)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from maintenance.server.session import Connection, fetch
 
 
-class Deeds(NamedTuple):
+class ActionTotals(NamedTuple):
     """Actions of one kind that came out alike."""
 
     kind: str
@@ -23,14 +23,15 @@ class Failure(NamedTuple):
     error: str
 
 
-class Doings(NamedTuple):
+class Activity(NamedTuple):
     """What runs have done since a moment.
 
     Attributes:
         n_open: runs that have not ended, or were killed.
         last_ended_at: when the newest run ended, however long ago; None before the first.
         last_failed: whether that failed.
-        unjudged_since: when the oldest run ended whose findings are no alerts yet; None if all are.
+        unprocessed_since: when the oldest run ended whose findings are no alerts yet; None if all
+            are.
         own_seconds: how long our own statements took.
     """
 
@@ -39,25 +40,27 @@ class Doings(NamedTuple):
     n_open: int
     last_ended_at: datetime | None
     last_failed: bool
-    unjudged_since: datetime | None
+    unprocessed_since: datetime | None
     own_seconds: float
-    deeds: tuple[Deeds, ...]
+    past_actions: tuple[ActionTotals, ...]
     failures: tuple[Failure, ...]
 
 
-def doings(store: Connection, database: str, since: datetime, most: int) -> Doings:
+def activity(store: Connection, database: str, since: datetime, most: int) -> Activity:
     """Return what runs on a database have done since a moment, with the newest failures."""
     about = {"database": database, "since": since}
     (sums,) = fetch(store, "store", "sum_runs", about)
-    return Doings(
+    return Activity(
         n_runs=sums.n_runs,
         n_failed=sums.n_failed,
         n_open=sums.n_open,
         last_ended_at=sums.last_ended_at,
         last_failed=bool(sums.last_failed),
-        unjudged_since=sums.unjudged_since,
+        unprocessed_since=sums.unprocessed_since,
         own_seconds=sums.own_seconds,
-        deeds=tuple(Deeds(*row) for row in fetch(store, "store", "summarize_actions", about)),
+        past_actions=tuple(
+            ActionTotals(*row) for row in fetch(store, "store", "summarize_actions", about)
+        ),
         failures=tuple(
             Failure(*row) for row in fetch(store, "store", "list_failures", {**about, "most": most})
         ),

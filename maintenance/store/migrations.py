@@ -7,7 +7,7 @@ import psycopg
 from maintenance.errors import MaintenanceError, PrivilegeError
 from maintenance.server.event_triggers import refuse_foreign_event_triggers
 from maintenance.server.owner_code import name_owner_code
-from maintenance.server.session import Connection, explain, rollback_quietly, run_sql
+from maintenance.server.session import Connection, rollback_quietly, run_sql, to_error
 from maintenance.server.sql_library import data_root
 
 _MIGRATION_LOCK = 0x6D61696E74_0001
@@ -41,7 +41,7 @@ def migrate(connection: Connection) -> None:
                 "the store's schema maintenance can't be created",
                 hint=f"{missing_right(connection)}; or name another database in store.url",
             ) from exc
-        error = explain(exc, "creating the store")
+        error = to_error(exc, "creating the store")
         raise name_owner_code(connection, exc, error) from exc
 
 

@@ -48,7 +48,7 @@ class Refresh:
     """The newest refresh of the view that changed rows, itself or an earlier one."""
 
     @property
-    def right_until(self) -> datetime | None:
+    def fresh_as_of(self) -> datetime | None:
         """The moment up to which the view is known to show everything."""
         known = [moment for moment in (self.as_of, self.proven_as_of) if moment is not None]
         return max(known, default=None)

@@ -8,7 +8,7 @@ from psycopg.rows import class_row
 from maintenance.server.session import Connection
 
 
-class SeenStaleness(NamedTuple):
+class StalenessReading(NamedTuple):
     """How many rows of a table were stale when it was last looked at."""
 
     table_name: str
@@ -34,9 +34,9 @@ def keep_staleness(
     )
 
 
-def seen_staleness(connection: Connection, database: str) -> list[SeenStaleness]:
+def read_staleness(connection: Connection, database: str) -> list[StalenessReading]:
     """Return what is known of the tables of a database."""
-    with connection.cursor(row_factory=class_row(SeenStaleness)) as cursor:
+    with connection.cursor(row_factory=class_row(StalenessReading)) as cursor:
         return cursor.execute(
             "SELECT table_name, seen_at, n_stale, oldest_age_s FROM maintenance.stale_analytics"
             " WHERE database = %s ORDER BY table_name",

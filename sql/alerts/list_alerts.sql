@@ -1,11 +1,11 @@
 -- list_alerts: the alerts of a database that stand, or wait until they are told
 -- since: 15
 -- params: database text
--- columns: database text, kind text, object text, severity text, message text, value jsonb, threshold jsonb, since timestamptz, told_at timestamptz, told text, acknowledged_until timestamptz, muted_until timestamptz, subject text
+-- columns: database text, kind text, object text, severity text, message text, value jsonb, threshold jsonb, since timestamptz, notified_at timestamptz, told text, acknowledged_until timestamptz, muted_until timestamptz, subject text
 -- locks: ACCESS SHARE on maintenance.alert
 -- source: sql/store/0006_alerts.sql, sql/store/0012_alert_subjects.sql
 SELECT a.database, a.kind, a.object, a.severity, a.message, a.value, a.threshold, a.since,
-  a.told_at, a.told, a.acknowledged_until, a.muted_until, a.subject
+  a.notified_at, a.told, a.acknowledged_until, a.muted_until, a.subject
 FROM maintenance.alert AS a
 WHERE a.database = %(database)s::text
 ORDER BY a.kind, a.object

@@ -9,6 +9,6 @@ SELECT r.id, r.ended_at, r.kinds,
   (SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(f)), '[]')
    FROM maintenance.finding AS f WHERE f.run_id = r.id) AS findings, r.subjects
 FROM maintenance.run AS r
-WHERE r.database = %(database)s::text AND r.ended_at IS NOT NULL AND r.judged_at IS NULL
+WHERE r.database = %(database)s::text AND r.ended_at IS NOT NULL AND r.processed_at IS NULL
   AND r.kinds IS NOT NULL
 ORDER BY r.ended_at, r.id

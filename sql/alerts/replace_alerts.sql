@@ -14,9 +14,9 @@ WITH given AS (
 INSERT INTO maintenance.alert AS a SELECT * FROM given
 ON CONFLICT (database, kind, object) DO UPDATE SET
   severity = excluded.severity, message = excluded.message, value = excluded.value,
-  threshold = excluded.threshold, since = excluded.since, told_at = excluded.told_at,
+  threshold = excluded.threshold, since = excluded.since, notified_at = excluded.notified_at,
   told = excluded.told, subject = excluded.subject
-WHERE (a.severity, a.message, a.value, a.threshold, a.since, a.told_at, a.told, a.subject)
+WHERE (a.severity, a.message, a.value, a.threshold, a.since, a.notified_at, a.told, a.subject)
   IS DISTINCT FROM (excluded.severity, excluded.message, excluded.value, excluded.threshold,
-    excluded.since, excluded.told_at, excluded.told, excluded.subject)
+    excluded.since, excluded.notified_at, excluded.told, excluded.subject)
 RETURNING a.kind, a.object

@@ -1,7 +1,7 @@
 -- sum_runs: how many runs on a database there were since a moment, and when one last ended
 -- since: 15
 -- params: database text, since timestamptz
--- columns: n_runs int8, n_failed int8, n_open int8, last_ended_at timestamptz, last_failed bool, unjudged_since timestamptz, own_seconds float8
+-- columns: n_runs int8, n_failed int8, n_open int8, last_ended_at timestamptz, last_failed bool, unprocessed_since timestamptz, own_seconds float8
 -- locks: ACCESS SHARE on maintenance.run, maintenance.cost
 -- source: sql/store/0001_runs_and_journal.sql
 SELECT
@@ -14,7 +14,7 @@ SELECT
   (pg_catalog.array_agg(r.outcome = 'failed' ORDER BY r.ended_at DESC)
     FILTER (WHERE r.ended_at IS NOT NULL))[1] AS last_failed,
   pg_catalog.min(r.ended_at) FILTER (
-    WHERE r.judged_at IS NULL AND r.kinds IS NOT NULL) AS unjudged_since,
+    WHERE r.processed_at IS NULL AND r.kinds IS NOT NULL) AS unprocessed_since,
   (SELECT coalesce(pg_catalog.sum(c.seconds), 0) FROM maintenance.cost AS c
    WHERE c.database = %(database)s::text AND c.taken_at >= %(since)s::timestamptz) AS own_seconds
 FROM maintenance.run AS r

@@ -149,15 +149,15 @@ def start(database: Database, folder: Path, premake: int) -> Process:
 
 
 def disturb(
-    database: Database, process: Process, interrupt: Interruption, dice: random.Random
+    database: Database, process: Process, interrupt: Interruption, rng: random.Random
 ) -> None:
     """Interrupt a run when it has connected, or when it has made some partitions."""
     assert process.stderr
     while len(database.execute(OURS)) < N_SESSIONS:
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
-    said = [process.stderr.readline() for _ in range(dice.randint(0, MAX_MADE))]
-    time.sleep(dice.uniform(0, MAX_DELAY_S))
+    said = [process.stderr.readline() for _ in range(rng.randint(0, MAX_MADE))]
+    time.sleep(rng.uniform(0, MAX_DELAY_S))
     interrupt(database, process)
     said.append(process.stderr.read())
     process.wait()
@@ -189,12 +189,12 @@ def prove(
     database: Database, folder: Path, interrupt: Interruption, *, n_times: int, premake: int
 ) -> None:
     """Interrupt runs again and again, let one end, and hold what is there against the promise."""
-    dice = random.Random(f"{SEED} {interrupt.__name__} {n_times}")
+    rng = random.Random(f"{SEED} {interrupt.__name__} {n_times}")
     database.execute(SCHEMA)
     with writing(database) as writer:
         for _ in range(n_times):
             with start(database, folder, premake) as process:
-                disturb(database, process, interrupt, dice)
+                disturb(database, process, interrupt, rng)
             wait_until(lambda: not database.execute(OURS))
             assert database.execute(HALF_MADE) == []
         with start(database, folder, premake) as last:

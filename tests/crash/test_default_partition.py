@@ -61,14 +61,14 @@ def interrupted(
     database: Database,
     folder: Path,
     interrupt: Interruption,
-    dice: random.Random,
+    rng: random.Random,
     role: Role | None = None,
 ) -> None:
     with start(database, folder, role) as process:
-        sign = dice.choice([OURS, LEFT, LEFT])
+        sign = rng.choice([OURS, LEFT, LEFT])
         wait_until(lambda: bool(database.execute(sign)) or process.poll() is not None)
         if sign == OURS:  # what is there may be gone soon
-            time.sleep(dice.uniform(0, MAX_DELAY_S))
+            time.sleep(rng.uniform(0, MAX_DELAY_S))
         interrupt(database, process)
         _, said = process.communicate()
     assert "Traceback" not in said
@@ -93,10 +93,10 @@ def prove(
     role: Role | None = None,
 ) -> None:
     """Interrupt runs again and again, let one end, and settle the account."""
-    dice = random.Random(f"{SEED} {interrupt.__name__} {n_times}")
-    with crowd(database, busy, dice.randrange(1 << 30)) as people:
+    rng = random.Random(f"{SEED} {interrupt.__name__} {n_times}")
+    with crowd(database, busy, rng.randrange(1 << 30)) as people:
         for _ in range(n_times):
-            interrupted(database, folder, interrupt, dice, role)
+            interrupted(database, folder, interrupt, rng, role)
         completed(database, folder, role)
     assert people.errors == []
     assert people.n_written > 50
@@ -162,9 +162,9 @@ def test_drain_with_the_rights_of_an_owner_is_done_by_a_later_run(
 def test_drain_goes_on_after_a_crash_of_the_server(database: Database, tmp_path: Path) -> None:
     build(database, [-1], moments(*SPREAD, 40), 15_000)
     before = database.execute("SELECT count(*), sum(hashtext(e::text)) FROM public.events e")
-    dice = random.Random(SEED)
+    rng = random.Random(SEED)
     for _ in range(6):
-        interrupted(database, tmp_path, crash_server, dice)
+        interrupted(database, tmp_path, crash_server, rng)
     completed(database, tmp_path)
     assert before == database.execute(
         "SELECT count(*), sum(hashtext(e::text)) FROM public.events e"

@@ -71,7 +71,7 @@ def policy_file(folder: Path, database: Database, clock: Clock) -> Path:
     return write_policy(folder, database.url, events, locks=locks)
 
 
-def keep_and_kill(policy: Path, clock: Clock, dice: random.Random, until: float) -> Iterator[str]:
+def keep_and_kill(policy: Path, clock: Clock, rng: random.Random, until: float) -> Iterator[str]:
     """Run maintenance again and again in a process that is killed now and then.
 
     Yields:
@@ -81,13 +81,13 @@ def keep_and_kill(policy: Path, clock: Clock, dice: random.Random, until: float)
         program = [sys.executable, "-c", KEEPER, str(policy), str(clock.began), str(clock.day_s)]
         with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
             assert process.stdout
-            n_left = dice.randint(1, MAX_DONE)
+            n_left = rng.randint(1, MAX_DONE)
             while n_left and time.monotonic() < until:
                 line = process.stdout.readline()
                 assert line, f"the run ended by itself: {process.wait()}"
                 n_left -= line.startswith("[")
                 yield line.rstrip()
-            time.sleep(dice.uniform(0, MAX_DELAY_S))
+            time.sleep(rng.uniform(0, MAX_DELAY_S))
             process.kill()
             yield KILLED
 
@@ -133,13 +133,13 @@ def soak(
     `longest_s` has a reader each: how long its snapshots stay open at most, 0 for no time.
     """
     clock = Clock(time.time(), day_s)
-    dice = random.Random(SEED)
+    rng = random.Random(SEED)
     database.execute(CREATE_EVENTS)
     path = policy_file(folder, database, clock)
     policy = load_policy(path)
     assert pipeline.apply(policy, now=clock.origin).ok
     with at_work(database, clock, SEED, n_writers=2, longest_s=longest_s) as application:
-        said = list(keep_and_kill(path, clock, dice, time.monotonic() + seconds))
+        said = list(keep_and_kill(path, clock, rng, time.monotonic() + seconds))
     assert not application.errors, application.told(said)
     assert [line for line in said if "failed" in line] == []
     assert application.n_looks > 0

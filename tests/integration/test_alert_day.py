@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from maintenance.alerts.models import Alert, Identity
-from maintenance.alerts.state import judge
+from maintenance.alerts.state import update_alerts
 from maintenance.pipeline import notify as rounds
 from maintenance.policy import Policy, load_policy
 from tests.alert_daemon import Round, read_script
@@ -38,15 +38,15 @@ Told = tuple[str, str, str, str]
 """State, kind, object and moment of one turn."""
 
 
-def a_script(n_rounds: int, dice: random.Random) -> list[Any]:
+def a_script(n_rounds: int, rng: random.Random) -> list[Any]:
     """Rounds over a day; each finding stands for some stretches of it."""
     every = timedelta(days=1) / n_rounds
     script: list[Any] = [[(DAWN + n * every).isoformat(), []] for n in range(n_rounds)]
     for number in range(N_FINDINGS):
-        kind, severity = KINDS[number % len(KINDS)], dice.choice(["warn", "error"])
-        for _ in range(dice.randint(1, 3)):
-            begin = dice.randrange(n_rounds)
-            for _, found in script[begin : begin + dice.randint(1, n_rounds // 3)]:
+        kind, severity = KINDS[number % len(KINDS)], rng.choice(["warn", "error"])
+        for _ in range(rng.randint(1, 3)):
+            begin = rng.randrange(n_rounds)
+            for _, found in script[begin : begin + rng.randint(1, n_rounds // 3)]:
                 entry = [kind, f'public."t{number}<b>"', severity]
                 if entry not in found:
                     found.append(entry)
@@ -58,8 +58,8 @@ def expected(script: list[Round], policy: Policy) -> list[Told]:
     """The turns that alerts take if nothing goes wrong, by the state machine alone."""
     alerts: dict[Identity, Alert] = {}
     told: list[Told] = []
-    for at, sight in script:
-        judgement = judge(alerts, sight, policy.alerts, at)
+    for at, finding_set in script:
+        judgement = update_alerts(alerts, finding_set, policy.alerts, at)
         alerts = dict(judgement.alerts)
         for turn, alert, moment in judgement.events:
             _, kind, name = alert.identity
@@ -75,7 +75,7 @@ class Daemon:
     script: Path
     second: int
     """It is killed for the second time in the middle of a round after this."""
-    dice: random.Random
+    rng: random.Random
     process: subprocess.Popen[str] | None = None
     killed_at: list[int] = field(default_factory=list[int])
     at: int = 0
@@ -99,7 +99,7 @@ class Daemon:
                 process.stdin.write("go\n")
                 process.stdin.flush()
                 if len(self.killed_at) == 1 and self.at > self.second:
-                    time.sleep(self.dice.uniform(0, 0.2))  # somewhere within the round
+                    time.sleep(self.rng.uniform(0, 0.2))  # somewhere within the round
                     self.kill()
         assert self.process.returncode in (0, -signal.SIGKILL)
 
@@ -135,13 +135,13 @@ def test_every_turn_of_a_day_is_told_once_to_every_sink(
 ) -> None:
     """What is told twice was on its way when the daemon was killed, and bears the same id."""
     script = tmp_path / "script.json"
-    dice = random.Random(n_rounds)
-    script.write_text(json.dumps(a_script(n_rounds, dice)))
+    rng = random.Random(n_rounds)
+    script.write_text(json.dumps(a_script(n_rounds, rng)))
     with http_receiver() as sound, http_receiver() as shaky:
         sinks = [sound.webhook(), shaky.webhook()]
         path = write_policy(tmp_path, database.url, alerts={"sinks": sinks})
         policy = load_policy(path)
-        daemon = Daemon(path, script, n_rounds * 3 // 4, dice)
+        daemon = Daemon(path, script, n_rounds * 3 // 4, rng)
 
         def kill_in_the_middle(_: bytes) -> None:
             """Between what the sink has taken and our note of it."""

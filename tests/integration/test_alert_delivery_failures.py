@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from maintenance.alerts.heartbeat import call
 from maintenance.alerts.messages import HEAVIEST
-from maintenance.alerts.models import Sight
+from maintenance.alerts.models import FindingSet
 from maintenance.cli.commands import cli
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.errors import UnreachableError
@@ -39,8 +39,8 @@ def a_finding(name: str) -> Finding:
 
 
 def tell(policy: Policy, *names: str, hours: int = 0) -> rounds.RoundReport:
-    sight = Sight(policy.database.name, [a_finding(name) for name in names], KINDS)
-    return rounds.tell(policy, [(NOW + timedelta(hours=hours), sight)])
+    finding_set = FindingSet(policy.database.name, [a_finding(name) for name in names], KINDS)
+    return rounds.tell(policy, [(NOW + timedelta(hours=hours), finding_set)])
 
 
 def alerting(folder: Path, database: Database, *sinks: dict[str, Any], **others: Any) -> Policy:
@@ -145,9 +145,9 @@ def test_switch_is_called_each_round(
     policy = alerting(tmp_path, database, receiver.webhook(), ping=receiver.url)
     reports = [tell(policy), tell(policy, hours=1)]
     assert receiver.calls == ["/hook", "/hook"]
-    assert [report.unpinged for report in reports] == [None, None]
+    assert [report.heartbeat_error for report in reports] == [None, None]
     receiver.statuses = [404]
-    assert "404" in str(tell(policy, hours=2).unpinged)
+    assert "404" in str(tell(policy, hours=2).heartbeat_error)
 
 
 def test_switch_is_not_called_where_nothing_can_be_stored(
@@ -167,11 +167,11 @@ def test_switch_is_not_called_where_no_sink_takes_what_waits_for_it(
 ) -> None:
     dead = {"type": "webhook", "url": NOBODY}
     alone = alerting(tmp_path, database, dead, ping=receiver.url)
-    assert tell(alone, "a").unpinged is not None
+    assert tell(alone, "a").heartbeat_error is not None
     assert receiver.calls == []
     (tmp_path / "two").mkdir()
     both = alerting(tmp_path / "two", database, dead, receiver.webhook(), ping=receiver.url)
-    assert tell(both, "a", "b", hours=1).unpinged is None
+    assert tell(both, "a", "b", hours=1).heartbeat_error is None
     assert receiver.calls == ["/hook"]
 
 

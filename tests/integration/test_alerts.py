@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from maintenance.alerts.models import Sight, Turn
+from maintenance.alerts.models import FindingSet, Transition
 from maintenance.cli.commands import cli
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.runbook import by_itself
@@ -42,8 +42,8 @@ def a_finding(name: str, severity: Severity = Severity.WARN) -> Finding:
 
 
 def tell(policy: Policy, hours: int, *names: str) -> rounds.RoundReport:
-    sight = Sight(policy.database.name, [a_finding(name) for name in names], KINDS)
-    return rounds.tell(policy, [(NOW + timedelta(hours=hours), sight)])
+    finding_set = FindingSet(policy.database.name, [a_finding(name) for name in names], KINDS)
+    return rounds.tell(policy, [(NOW + timedelta(hours=hours), finding_set)])
 
 
 def test_webhook_is_told_what_is_raised_and_what_is_over(
@@ -203,13 +203,13 @@ def test_findings_of_a_run_are_judged_once(
     policy = a_policy(tmp_path, database, receiver.webhook())
     assert not pipeline.apply(policy).ok
     (event,) = rounds.tell(policy, []).events
-    assert (event.turn, event.alert.identity.kind) == (Turn.RAISED, FindingKind.NO_SUCH_TABLE)
+    assert (event.turn, event.alert.identity.kind) == (Transition.RAISED, FindingKind.NO_SUCH_TABLE)
     assert rounds.tell(policy, []).events == ()
     database.execute(
         "CREATE TABLE public.events (id int, at timestamptz NOT NULL) PARTITION BY RANGE (at)"
     )
     assert pipeline.apply(policy).ok
-    assert [event.turn for event in rounds.tell(policy, []).events] == [Turn.RESOLVED]
+    assert [event.turn for event in rounds.tell(policy, []).events] == [Transition.RESOLVED]
     assert [each["state"] for each in receiver.documents()] == ["raised", "resolved"]
 
 
@@ -220,7 +220,7 @@ def test_run_that_looked_at_one_table_resolves_nothing(
     tell(policy, 0, "public.other")
     pipeline.apply(policy, request=Request(table=QualifiedName("public", "events")))
     turns = {event.turn for event in rounds.tell(policy, []).events}
-    assert turns == {Turn.RAISED}
+    assert turns == {Transition.RAISED}
 
 
 def test_sight_of_one_object_resolves_no_other(
@@ -228,7 +228,7 @@ def test_sight_of_one_object_resolves_no_other(
 ) -> None:
     policy = a_policy(tmp_path, database, receiver.webhook())
     tell(policy, 0, "a", "b")
-    calm = Sight(policy.database.name, [], KINDS, only="a")
+    calm = FindingSet(policy.database.name, [], KINDS, only="a")
     rounds.tell(policy, [(NOW, calm)])
     told = [document.get("alerts", [document]) for document in receiver.documents()]
     assert [[each["object"] for each in alerts] for alerts in told] == [["a", "b"], ["a"]]
@@ -266,6 +266,6 @@ def test_database_out_of_reach_is_an_alert_where_the_store_is_another(
     path = write_policy(tmp_path, gone, events, alerts=alerts, store={"url": database.url})
     report = rounds.notify(load_policy(path))
     assert [(e.turn, e.alert.identity.kind) for e in report.events] == [
-        (Turn.RAISED, FindingKind.MONITOR_BLIND)
+        (Transition.RAISED, FindingKind.MONITOR_BLIND)
     ]
     assert [each["kind"] for each in receiver.documents()] == ["monitor_blind"]

@@ -19,8 +19,8 @@ from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
 from maintenance.subjects.bloat.estimate import estimate_index, estimate_table
-from maintenance.subjects.bloat.models import Method, SeenIndex
-from maintenance.subjects.bloat.observe import look
+from maintenance.subjects.bloat.models import Method, ObservedIndex
+from maintenance.subjects.bloat.observe import read_relations
 from maintenance.subjects.bloat.pgstattuple import exact_index, exact_table
 from tests.builders import Database, Role
 from tests.policies import make_policy
@@ -105,7 +105,7 @@ def test_estimates_are_within_ten_points_of_what_is_measured(database: Database)
                 connection.execute(statement.encode())
     database.execute("VACUUM (ANALYZE)")
     with session(database.url) as connection:
-        tables, indexes, _ = look(connection, 8192 * 12, TIMEOUTS.statement)
+        tables, indexes, _ = read_relations(connection, 8192 * 12, TIMEOUTS.statement)
         estimated = {each.oid: estimate_table(each) for each in tables}
         estimated |= {each.oid: estimate_index(each) for each in indexes}
         off: dict[str, float] = {}
@@ -119,11 +119,11 @@ def test_estimates_are_within_ten_points_of_what_is_measured(database: Database)
 
 
 def measured(database: Database, seen: Any) -> float:
-    function = "pgstatindex" if isinstance(seen, SeenIndex) else "pgstattuple"
+    function = "pgstatindex" if isinstance(seen, ObservedIndex) else "pgstattuple"
     with database.connect(row_factory=namedtuple_row) as connection:
         question = f"SELECT * FROM public.{function}(%s::oid::regclass)".encode()
         row = connection.execute(question, [seen.oid]).fetchone()
-    exact = exact_index(seen, row) if isinstance(seen, SeenIndex) else exact_table(seen, row)
+    exact = exact_index(seen, row) if isinstance(seen, ObservedIndex) else exact_table(seen, row)
     return max(exact, 0.0)
 
 

@@ -17,9 +17,9 @@ from maintenance.engine.findings import FindingKind
 from maintenance.engine.run_lock import RUN_LOCK
 from maintenance.errors import UnreachableError
 from maintenance.pipeline import run as pipeline
-from maintenance.pipeline.context import Visit
+from maintenance.pipeline.context import RunContext
 from maintenance.server.liveness import HalfOpenError
-from maintenance.server.session import explain, fetch, run_sql
+from maintenance.server.session import fetch, run_sql, to_error
 from tests.builders import Database
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy
 from tests.sessions import session, until
@@ -106,7 +106,7 @@ def test_answer_that_is_swallowed_ends_with_a_clear_error(
             with pytest.raises(HalfOpenError) as lost:
                 run_sql(ours, "SELECT pg_catalog.pg_sleep(1)")
             assert time.monotonic() - began < 30
-            assert isinstance(explain(lost.value, "asking"), UnreachableError)
+            assert isinstance(to_error(lost.value, "asking"), UnreachableError)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -127,9 +127,9 @@ def test_command_whose_connection_is_swallowed_says_so(
         url = f"{between.url(database)}?connect_timeout=2"
         policy = make_policy(tmp_path, url, EVENTS)
 
-        def ask_in_vain(visit: Visit, **_: object) -> None:
+        def ask_in_vain(context: RunContext, **_: object) -> None:
             between.swallows.set()
-            run_sql(visit.connection, "SELECT 1")
+            run_sql(context.connection, "SELECT 1")
 
         monkeypatch.setattr(
             "maintenance.pipeline.run.look_at",

@@ -157,5 +157,5 @@ def test_sink_whose_variable_is_wrong_keeps_no_other_from_being_told(
     assert "GONE_URL" in first["error"]
     assert second["told"] == 0
     assert third["told"] > 0
-    assert "GONE_URL" in report["unpinged"]
+    assert "GONE_URL" in report["heartbeat_error"]
     assert "Zqkwx" not in result.output

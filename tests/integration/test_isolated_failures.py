@@ -165,14 +165,14 @@ def test_catalog_query_that_fails_for_one_table_fails_for_no_other(
     for name in ("ordinary", "odd"):
         make_parent(database, name)
     ((oid,),) = database.execute("SELECT 'public.odd'::regclass::oid")
-    read = observing.oddities
+    read = observing.differences
 
     def fail(connection: Any, parents: list[int], *rest: Any) -> Any:
         if oid in parents:
             connection.execute("SELECT 1 / 0")
         return read(connection, parents, *rest)
 
-    monkeypatch.setattr(observing, "oddities", fail)
+    monkeypatch.setattr(observing, "differences", fail)
     tables = ({"table": f"public.{name}", **PREMAKE} for name in ("odd", "ordinary", "gone"))
     policy = make_policy(tmp_path, database.url, *tables)
     report = pipeline.apply(policy)

@@ -46,7 +46,7 @@ def unindexed(policy: Policy) -> Finding:
     return found
 
 
-def carry_out(policy: Policy) -> None:
+def execute_plan(policy: Policy) -> None:
     """Apply a policy; findings may stand, but what is done succeeds."""
     assert {result.error for result in pipeline.apply(policy).results} <= {None}
 
@@ -77,7 +77,7 @@ def test_what_a_killed_build_has_left_is_dropped_first(database: Database, polic
             with pytest.raises(psycopg.errors.LockNotAvailable):
                 builder.execute("CREATE UNIQUE INDEX CONCURRENTLY mv_id_key ON public.mv (id)")
     assert database.execute(INDEXES) == [("mv_id_key", False)]
-    carry_out(policy)
+    execute_plan(policy)
     assert database.execute(INDEXES) == [("mv_id_key", True)]
 
 
@@ -88,7 +88,7 @@ def test_duplicates_are_shown_and_the_view_is_refreshed_all_the_same(
     database.execute("INSERT INTO public.t VALUES (3, 0), (3, 1), (4, 0), (NULL, 0), (NULL, 1)")
     database.execute("REFRESH MATERIALIZED VIEW public.mv")
     database.execute("INSERT INTO public.t VALUES (77, 0)")
-    carry_out(policy)
+    execute_plan(policy)
     found = unindexed(policy)
     assert (found.severity, found.object, found.value) == (Severity.ERROR, "public.mv", 2)
     assert found.data["duplicates"] == [
@@ -98,8 +98,8 @@ def test_duplicates_are_shown_and_the_view_is_refreshed_all_the_same(
     assert database.execute("SELECT count(*) FROM public.mv WHERE id = 77") == [(1,)]
     assert database.execute(INDEXES) == []
     database.execute("DELETE FROM public.t WHERE a < 2")
-    carry_out(policy)
-    carry_out(policy)
+    execute_plan(policy)
+    execute_plan(policy)
     assert database.execute(INDEXES) == [("mv_id_key", True)]
 
 
@@ -128,7 +128,7 @@ TAKEN = {
 def test_taken_name_is_told_and_not_touched(database: Database, policy: Policy, thing: str) -> None:
     database.execute(TAKEN[thing])
     for _ in range(2):
-        carry_out(policy)
+        execute_plan(policy)
         found = unindexed(policy)
         assert found.severity is Severity.ERROR
         assert found.data == {"taken": "public.mv_id_key"}
@@ -139,7 +139,7 @@ def test_taken_name_is_told_and_not_touched(database: Database, policy: Policy, 
 def test_column_that_is_not_there_is_told(database: Database, tmp_path: Path) -> None:
     database.execute(SCHEMA)
     policy = a_policy(database, tmp_path, unique_index=["ID"])
-    carry_out(policy)
+    execute_plan(policy)
     assert unindexed(policy).data == {"missing_columns": ["ID"]}
     database.execute("INSERT INTO public.t VALUES (77, 0)")
     policy = a_policy(database, tmp_path, unique_index=["ID"], mode="concurrently")

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from maintenance.cli import cli
 from maintenance.engine.findings import FindingKind
-from maintenance.monitoring import Level, judge, look
+from maintenance.monitoring import Level, assess_health, observe_overview
 from maintenance.orchestration.build import build
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.notify import tell
@@ -64,37 +64,39 @@ def numbers(text: str) -> dict[str, float]:
 
 
 def test_overview_has_what_runs_left_and_what_the_catalog_holds(policy: Policy) -> None:
-    overview = look(policy)
+    overview = observe_overview(policy)
     assert overview.blind is None
     assert overview.history is not None
     (events,) = overview.tables
     assert (events.ahead, events.premake) == (3, 3)
     assert [each.retention for each in events.partitions].count("expired") == 1
     assert ODD in {alert.identity.object for alert in overview.history.alerts}
-    assert overview.history.views[0].age.right_until is not None
-    deeds = {(each.kind, each.outcome): each.n for each in overview.history.doings.deeds}
-    assert deeds["create_partition", "done"] == 5
+    assert overview.history.views[0].age.fresh_as_of is not None
+    past_actions = {
+        (each.kind, each.outcome): each.n for each in overview.history.activity.past_actions
+    }
+    assert past_actions["create_partition", "done"] == 5
     assert overview.history.moments
-    assert judge(overview).level is Level.NOW
+    assert assess_health(overview).level is Level.NOW
     assert [each.n_expired for each in overview.coming if each.n_expired is not None] == [1]
 
 
 def test_findings_that_nobody_has_judged_are_told(policy: Policy) -> None:
-    before = look(policy).history
+    before = observe_overview(policy).history
     pipeline.apply(policy, only=["workload"])
-    between = look(policy).history
+    between = observe_overview(policy).history
     tell(policy, [])
-    after = look(policy).history
+    after = observe_overview(policy).history
     assert before is not None
     assert between is not None
     assert after is not None
-    found = [each.doings.unjudged_since for each in (before, between, after)]
-    assert found == [None, between.doings.last_ended_at, None]
+    found = [each.activity.unprocessed_since for each in (before, between, after)]
+    assert found == [None, between.activity.last_ended_at, None]
 
 
 def test_overview_without_a_store_makes_none(database: Database, tmp_path: Path) -> None:
     empty = make_database(database.server)
-    overview = look(make_policy(tmp_path, empty.url, EVENTS))
+    overview = observe_overview(make_policy(tmp_path, empty.url, EVENTS))
     assert overview.history is None
     assert empty.execute("SELECT to_regnamespace('maintenance')") == [(None,)]
     drop_database(empty)

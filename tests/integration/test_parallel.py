@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
-from maintenance.engine.parallel import side_by_side
+from maintenance.engine.parallel import run_parallel
 from tests.builders import Database
 
 pytestmark = pytest.mark.pg("== 18")
@@ -54,7 +54,7 @@ def test_as_many_as_the_width_go_at_the_same_time(sessions: Sessions) -> None:
         return run(connection, action)
 
     actions = [an_action(name) for name in "abcdef"]
-    done = {result for _, result in side_by_side(actions, 3, sessions.open, meet)}
+    done = {result for _, result in run_parallel(actions, 3, sessions.open, meet)}
     assert done == set("abcdef")
     assert len(sessions.opened) == 3
     assert all(session.closed for session in sessions.opened)
@@ -65,17 +65,17 @@ def test_an_action_waits_for_those_it_comes_after(sessions: Sessions) -> None:
     second = an_action("second", first)
     third = an_action("third", second, first)
     actions = [third, second, first]
-    ended = [action.object for action, _ in side_by_side(actions, 3, sessions.open, run)]
+    ended = [action.object for action, _ in run_parallel(actions, 3, sessions.open, run)]
     assert ended == ["first", "second", "third"]
 
 
 def test_an_id_that_is_not_among_them_is_not_waited_for(sessions: Sessions) -> None:
     action = an_action("b", an_action("done long ago"))
-    assert [done for _, done in side_by_side([action], 2, sessions.open, run)] == ["b"]
+    assert [done for _, done in run_parallel([action], 2, sessions.open, run)] == ["b"]
 
 
 def test_nothing_to_do_opens_no_session(sessions: Sessions) -> None:
-    assert list(side_by_side([], 2, sessions.open, run)) == []
+    assert list(run_parallel([], 2, sessions.open, run)) == []
     assert sessions.opened == []
 
 
@@ -92,7 +92,7 @@ def test_one_that_breaks_cancels_those_beside_it(sessions: Sessions) -> None:
 
     actions = [an_action("long"), an_action("broken"), an_action("never begun")]
     with pytest.raises(ZeroDivisionError):
-        list(side_by_side(actions, 2, sessions.open, sleep_or_break))
+        list(run_parallel(actions, 2, sessions.open, sleep_or_break))
     assert all(session.closed for session in sessions.opened)
 
 
@@ -117,7 +117,7 @@ def test_what_would_wait_for_each_other_never_goes_side_by_side(sessions: Sessio
         connection.execute("SELECT pg_catalog.pg_sleep(0.05)")
         running.remove(action)
 
-    ended = [action.object for action, _ in side_by_side(actions, 4, sessions.open, note)]
+    ended = [action.object for action, _ in run_parallel(actions, 4, sessions.open, note)]
     assert sorted(ended) == sorted(action.object for action in actions)
     assert beside, "others do go side by side"
     assert not [pair for pair in beside if all(name.startswith("same") for name in pair)]

@@ -11,14 +11,14 @@ import pytest
 from maintenance.demo import ports
 from maintenance.demo.redis import RedisServer
 from maintenance.engine import cache_invalidation as announcing
-from maintenance.engine.action_context import Workbench
+from maintenance.engine.action_context import ActionContext
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind, Severity
-from maintenance.engine.lock_retry import Ladder, silent
+from maintenance.engine.lock_retry import LockRetry, silent
 from maintenance.errors import CacheError
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
-from maintenance.redis_client import CHANNEL, invalidate, look
+from maintenance.redis_client import CHANNEL, invalidate, read_facts
 from maintenance.redis_client.invalidation import BATCH
 from maintenance.redis_client.models import LEAST_LOOKUPS, hit_rate
 from maintenance.store import invalidation_outbox as invalidations
@@ -135,7 +135,7 @@ def test_server_that_is_down_is_an_error_without_its_password() -> None:
 def test_wrong_password_is_an_error_without_it(cache: RedisServer) -> None:
     url = f"redis://:geheim@127.0.0.1:{cache.port}/0"
     with pytest.raises(CacheError) as caught:
-        look(url)
+        read_facts(url)
     assert caught.value.reason == "refused"
     assert "geheim" not in str(caught.value)
 
@@ -143,7 +143,7 @@ def test_wrong_password_is_an_error_without_it(cache: RedisServer) -> None:
 @pytest.mark.parametrize("url", ["redis://host:port/0", "nothing", "redis://127.0.0.1:1/x?y=z"])
 def test_url_that_is_none_is_an_error(url: str) -> None:
     with pytest.raises(CacheError):
-        look(url)
+        read_facts(url)
 
 
 # Looking
@@ -152,19 +152,19 @@ def test_url_that_is_none_is_an_error(url: str) -> None:
 def test_hit_rate_counts_the_lookups_between_two_looks(cache: RedisServer) -> None:
     client = client_of(cache)
     client.set("there", "1")
-    before = look(cache.url)
+    before = read_facts(cache.url)
     batch = client.pipeline(transaction=False)
     for n in range(LEAST_LOOKUPS):
         batch.get("there" if n % 4 else "absent")
     batch.execute()
-    assert hit_rate(before, look(cache.url)) == 0.75
+    assert hit_rate(before, read_facts(cache.url)) == 0.75
 
 
 def test_keys_without_a_time_to_live_are_counted_exactly(cache: RedisServer) -> None:
     client = client_of(cache)
     client.mset({"a": "1", "b": "2"})
     client.set("c", "3", ex=600)
-    facts = look(cache.url)
+    facts = read_facts(cache.url)
     assert (facts.n_keys, facts.n_without_ttl) == (3, 2)
     assert facts.used_memory_bytes > 0
     assert facts.max_memory_bytes == 16 * 2**20
@@ -180,10 +180,10 @@ def policy(database: Database, tmp_path: Path, embedded: RedisServer) -> Policy:
     return make_policy(tmp_path, database.url, redis={"url": embedded.url})
 
 
-def bench_of(policy: Policy, url: str, store: Any) -> Workbench:
+def bench_of(policy: Policy, url: str, store: Any) -> ActionContext:
     second = timedelta(seconds=1)
-    ladder = Ladder(second, second, second)
-    return Workbench(store, store, policy, {"REDIS": url}, ladder, silent, "run")
+    ladder = LockRetry(second, second, second)
+    return ActionContext(store, store, policy, {"REDIS": url}, ladder, silent, "run")
 
 
 def owe(database: Database, policy: Policy, *patterns: str) -> None:
@@ -199,9 +199,9 @@ def test_what_is_owed_is_told_at_once_and_forgotten(
     client_of(embedded).mset({"v:1": "a", "w:1": "b"})
     owe(database, policy, "v:*")
     with session(database.url) as store:
-        bench = bench_of(policy, "", store)
-        assert announcing.announce(bench, "public.v")["keys_removed"] == 1
-        assert announcing.announce(bench, "public.v") == {}
+        context = bench_of(policy, "", store)
+        assert announcing.announce(context, "public.v")["keys_removed"] == 1
+        assert announcing.announce(context, "public.v") == {}
         assert invalidations.owed(store, "app") == []
 
 

@@ -20,10 +20,10 @@ from maintenance.engine.actions import LockMode
 from maintenance.errors import UnreachableError
 from maintenance.server.session import (
     Timeouts,
-    explain,
     local_owner_path,
     owner_search_path,
     run_sql,
+    to_error,
 )
 from tests.builders import Database, Role
 from tests.policies import write_policy
@@ -125,7 +125,7 @@ def test_backend_ended_by_an_administrator_is_unreachable_not_a_failed_statement
         database.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
         with pytest.raises(psycopg.Error) as caught:
             run_sql(connection, "SELECT 1")
-        assert isinstance(explain(caught.value, "asking"), UnreachableError)
+        assert isinstance(to_error(caught.value, "asking"), UnreachableError)
 
 
 # The search_path of an owner's functions

@@ -14,7 +14,7 @@ from maintenance.names import quote
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
-from maintenance.store.staleness import seen_staleness
+from maintenance.store.staleness import read_staleness
 from tests.builders import SQL, Database, Role
 from tests.policies import make_policy
 from tests.sessions import session
@@ -87,7 +87,7 @@ def test_row_is_stale_when_it_is_old_and_its_activity_newer(lms: Database, tmp_p
     assert finding.data["recalculated"] is False
     assert report.results == ()
     with session(lms.url) as store:
-        (seen,) = seen_staleness(store, "app")
+        (seen,) = read_staleness(store, "app")
     assert (seen.n_stale, seen.oldest_age_s, seen.seen_at) == (2, 180_000.0, NOW)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from maintenance.alerts.formatting import harmless, readable
 from maintenance.alerts.messages import HEAVIEST, Message, messages
-from maintenance.alerts.models import Alert, Event, Identity, Turn
+from maintenance.alerts.models import Alert, Event, Identity, Transition
 from maintenance.alerts.sinks import sender_of
 from maintenance.alerts.store import Waiting
 from maintenance.engine.findings import FindingKind, Severity
@@ -32,7 +32,7 @@ def an_alert(kind: FindingKind, name: str, **others: Any) -> Alert:
     return Alert(identity, Severity.WARN, f"{name}: is unwell", NOW, **others)
 
 
-def a_message(policy: Policy, *alerts: Alert, turn: Turn = Turn.RAISED) -> Message:
+def a_message(policy: Policy, *alerts: Alert, turn: Transition = Transition.RAISED) -> Message:
     rows = [Waiting(n, Event(turn, each, NOW), 0, None) for n, each in enumerate(alerts, 1)]
     (message,) = messages(rows, links(policy))
     return message
@@ -97,7 +97,7 @@ def test_text_tells_what_since_when_how_much_what_happens_next_and_where_to_read
 
 def test_what_is_over_needs_nothing_done(policy: Policy) -> None:
     message = a_message(
-        policy, an_alert(FindingKind.MATVIEW_STALE, "public.totals"), turn=Turn.RESOLVED
+        policy, an_alert(FindingKind.MATVIEW_STALE, "public.totals"), turn=Transition.RESOLVED
     )
     assert by_itself(FindingKind.MATVIEW_STALE) not in message.text()
 
@@ -145,7 +145,9 @@ def test_huge_lists_are_parted_into_messages_of_bounded_size(policy: Policy) -> 
     alerts = [
         an_alert(FindingKind.INDEX_UNUSED, f'public."{n:05}{HOSTILE}"') for n in range(10_000)
     ]
-    rows = [Waiting(n, Event(Turn.RAISED, each, NOW), 0, None) for n, each in enumerate(alerts)]
+    rows = [
+        Waiting(n, Event(Transition.RAISED, each, NOW), 0, None) for n, each in enumerate(alerts)
+    ]
     parts = list(messages(rows, links(policy)))
     assert [number for part in parts for number in part.event_ids] == list(range(10_000))
     for part in parts:

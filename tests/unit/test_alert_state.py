@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maintenance.alerts.models import Alert, Identity, Judgement, Sight, Turn
-from maintenance.alerts.state import judge
+from maintenance.alerts.models import Alert, AlertUpdate, FindingSet, Identity, Transition
+from maintenance.alerts.state import update_alerts
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.policy.alerts import AlertsPolicy
 
@@ -34,66 +34,66 @@ def a_finding(
     return Finding(kind, severity, name, f"{name}: {severity}", **changes)
 
 
-def a_sight(*findings: Finding, kinds: frozenset[FindingKind] = KINDS) -> Sight:
-    return Sight("app", findings, kinds)
+def a_finding_set(*findings: Finding, kinds: frozenset[FindingKind] = KINDS) -> FindingSet:
+    return FindingSet("app", findings, kinds)
 
 
 def after(
-    *rounds: tuple[timedelta, Sight], policy: AlertsPolicy | None = None
-) -> list[list[tuple[Turn, str]]]:
+    *rounds: tuple[timedelta, FindingSet], policy: AlertsPolicy | None = None
+) -> list[list[tuple[Transition, str]]]:
     """The turns of each round, each round so long after noon."""
     alerts: dict[Identity, Alert] = {}
-    told: list[list[tuple[Turn, str]]] = []
-    for offset, sight in rounds:
-        judgement = judge(alerts, sight, policy or a_policy(), NOW + offset)
+    told: list[list[tuple[Transition, str]]] = []
+    for offset, finding_set in rounds:
+        judgement = update_alerts(alerts, finding_set, policy or a_policy(), NOW + offset)
         alerts = dict(judgement.alerts)
         told.append([(event.turn, event.alert.identity.object) for event in judgement.events])
     return told
 
 
-RAISED = [(Turn.RAISED, "public.events")]
-REPEATED = [(Turn.REPEATED, "public.events")]
-RESOLVED = [(Turn.RESOLVED, "public.events")]
+RAISED = [(Transition.RAISED, "public.events")]
+REPEATED = [(Transition.REPEATED, "public.events")]
+RESOLVED = [(Transition.RESOLVED, "public.events")]
 
 
 def test_finding_is_raised_once_and_resolved_once() -> None:
-    found, gone = a_sight(a_finding()), a_sight()
+    found, gone = a_finding_set(a_finding()), a_finding_set()
     rounds = [(HOUR * n, found) for n in range(3)] + [(HOUR * n, gone) for n in range(3, 5)]
     assert after(*rounds) == [RAISED, [], [], RESOLVED, []]
 
 
 def test_information_is_never_raised() -> None:
-    assert after((HOUR, a_sight(a_finding(severity=Severity.INFO)))) == [[]]
+    assert after((HOUR, a_finding_set(a_finding(severity=Severity.INFO)))) == [[]]
 
 
 def test_finding_is_raised_only_after_it_stood_for_its_time() -> None:
-    found = a_sight(a_finding())
+    found = a_finding_set(a_finding())
     rounds = [(timedelta(minutes=m), found) for m in (0, 9, 10)]
     assert after(*rounds, policy=a_policy(**{"for": "10 minutes"})) == [[], [], RAISED]
 
 
 def test_break_starts_the_time_anew_and_tells_nobody() -> None:
-    found, gone = a_sight(a_finding()), a_sight()
+    found, gone = a_finding_set(a_finding()), a_finding_set()
     sights = [(0, found), (6, gone), (7, found), (12, found), (17, found)]
-    rounds = [(timedelta(minutes=m), sight) for m, sight in sights]
+    rounds = [(timedelta(minutes=m), finding_set) for m, finding_set in sights]
     told = after(*rounds, policy=a_policy(**{"for": "10 minutes"}))
     assert told == [[], [], [], [], RAISED]
 
 
 def test_standing_alert_is_repeated_after_the_time_of_the_policy() -> None:
-    rounds = [(HOUR * n, a_sight(a_finding())) for n in (0, 23, 24, 47, 48)]
+    rounds = [(HOUR * n, a_finding_set(a_finding())) for n in (0, 23, 24, 47, 48)]
     assert after(*rounds) == [RAISED, [], REPEATED, [], REPEATED]
 
 
 def test_change_of_severity_is_told_at_once() -> None:
     severities = [Severity.WARN, Severity.ERROR, Severity.ERROR, Severity.WARN]
-    rounds = [(HOUR * n, a_sight(a_finding(severity=s))) for n, s in enumerate(severities)]
+    rounds = [(HOUR * n, a_finding_set(a_finding(severity=s))) for n, s in enumerate(severities)]
     assert after(*rounds) == [RAISED, RAISED, [], RAISED]
 
 
 def test_kind_that_was_not_looked_for_keeps_its_alert() -> None:
-    blind = a_sight(kinds=frozenset({HORIZON}))
-    rounds = [(HOUR, a_sight(a_finding())), (2 * HOUR, blind), (3 * HOUR, a_sight())]
+    blind = a_finding_set(kinds=frozenset({HORIZON}))
+    rounds = [(HOUR, a_finding_set(a_finding())), (2 * HOUR, blind), (3 * HOUR, a_finding_set())]
     assert after(*rounds) == [RAISED, [], RESOLVED]
 
 
@@ -114,13 +114,13 @@ def test_object_that_nobody_can_tell_about_keeps_its_alert(
     unsure = a_finding(
         "app", Severity.INFO, FindingKind.INDEX_EVIDENCE_INSUFFICIENT, data=unknown(objects)
     )
-    assert after((HOUR, a_sight(a_finding())), (2 * HOUR, a_sight(unsure)))[1] == turns
+    assert after((HOUR, a_finding_set(a_finding())), (2 * HOUR, a_finding_set(unsure)))[1] == turns
 
 
 def test_object_stands_for_those_below_it() -> None:
     query = a_finding("app/query/4f2a")
     unsure = a_finding("app", Severity.INFO, HORIZON, data=unknown(["app/query"]))
-    assert after((HOUR, a_sight(query)), (2 * HOUR, a_sight(unsure)))[1] == []
+    assert after((HOUR, a_finding_set(query)), (2 * HOUR, a_finding_set(unsure)))[1] == []
 
 
 def unknown(objects: list[str] | None) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def test_look_of_one_subject_ends_no_alert_of_another() -> None:
     """Several subjects can find one kind; general findings are anybody's."""
     own, general = a_finding("own", subject="partitions"), a_finding("general")
     looks = [
-        Sight("app", findings, KINDS, subjects=frozenset({subject}))
+        FindingSet("app", findings, KINDS, subjects=frozenset({subject}))
         for subject, findings in [
             ("partitions", [own, general]),
             ("bloat", []),
@@ -139,57 +139,69 @@ def test_look_of_one_subject_ends_no_alert_of_another() -> None:
         ]
     ]
     rounds = [(HOUR * n, look) for n, look in enumerate(looks)]
-    raised = [(Turn.RAISED, "general"), (Turn.RAISED, "own")]
-    assert after(*rounds) == [raised, [(Turn.RESOLVED, "general")], [(Turn.RESOLVED, "own")]]
+    raised = [(Transition.RAISED, "general"), (Transition.RAISED, "own")]
+    assert after(*rounds) == [
+        raised,
+        [(Transition.RESOLVED, "general")],
+        [(Transition.RESOLVED, "own")],
+    ]
 
 
 @pytest.mark.parametrize(("value", "turns"), [(0.89, []), (0.82, []), (0.80, RESOLVED)])
 def test_number_near_its_threshold_keeps_the_alert(value: float, turns: list[Any]) -> None:
     over = a_finding(value=0.91, threshold=0.9)
     near = a_finding(severity=Severity.INFO, value=value, threshold=0.9)
-    assert after((HOUR, a_sight(over)), (2 * HOUR, a_sight(near)))[1] == turns
+    assert after((HOUR, a_finding_set(over)), (2 * HOUR, a_finding_set(near)))[1] == turns
 
 
 def test_information_without_numbers_ends_an_alert() -> None:
-    calm = a_sight(a_finding(severity=Severity.INFO, value="2024-01", threshold="2024-01"))
-    assert after((HOUR, a_sight(a_finding())), (2 * HOUR, calm)) == [RAISED, RESOLVED]
+    calm = a_finding_set(a_finding(severity=Severity.INFO, value="2024-01", threshold="2024-01"))
+    assert after((HOUR, a_finding_set(a_finding())), (2 * HOUR, calm)) == [RAISED, RESOLVED]
 
 
 def standing(**changes: Any) -> dict[Identity, Alert]:
-    judgement = judge({}, a_sight(a_finding()), a_policy(), NOW)
+    judgement = update_alerts({}, a_finding_set(a_finding()), a_policy(), NOW)
     return {identity: replace(a, **changes) for identity, a in judgement.alerts.items()}
 
 
-def turns(judgement: Judgement) -> list[Turn]:
+def turns(judgement: AlertUpdate) -> list[Transition]:
     return [event.turn for event in judgement.events]
 
 
 def test_acknowledged_alert_is_not_repeated_until_then() -> None:
     alerts = standing(acknowledged_until=NOW + 3 * DAY)
-    sight = a_sight(a_finding())
-    assert turns(judge(alerts, sight, a_policy(), NOW + 2 * DAY)) == []
-    assert turns(judge(alerts, sight, a_policy(), NOW + 3 * DAY)) == [Turn.REPEATED]
+    finding_set = a_finding_set(a_finding())
+    assert turns(update_alerts(alerts, finding_set, a_policy(), NOW + 2 * DAY)) == []
+    assert turns(update_alerts(alerts, finding_set, a_policy(), NOW + 3 * DAY)) == [
+        Transition.REPEATED
+    ]
 
 
 def test_acknowledged_alert_that_gets_worse_is_told() -> None:
     alerts = standing(acknowledged_until=NOW + 3 * DAY)
-    worse = a_sight(a_finding(severity=Severity.ERROR))
-    assert turns(judge(alerts, worse, a_policy(), NOW + DAY)) == [Turn.RAISED]
+    worse = a_finding_set(a_finding(severity=Severity.ERROR))
+    assert turns(update_alerts(alerts, worse, a_policy(), NOW + DAY)) == [Transition.RAISED]
 
 
 def test_acknowledged_alert_that_gets_better_is_not_told() -> None:
-    raised = judge({}, a_sight(a_finding(severity=Severity.ERROR)), a_policy(), NOW).alerts
+    raised = update_alerts(
+        {}, a_finding_set(a_finding(severity=Severity.ERROR)), a_policy(), NOW
+    ).alerts
     until = NOW + 3 * DAY
     alerts = {i: replace(alert, acknowledged_until=until) for i, alert in raised.items()}
-    assert turns(judge(alerts, a_sight(a_finding()), a_policy(), NOW + DAY)) == []
+    assert turns(update_alerts(alerts, a_finding_set(a_finding()), a_policy(), NOW + DAY)) == []
 
 
 def test_muted_alert_is_told_when_the_mute_ends_and_when_it_is_over() -> None:
     alerts = standing(muted_until=NOW + 2 * DAY)
-    sight = a_sight(a_finding())
-    assert turns(judge(alerts, sight, a_policy(), NOW + DAY)) == []
-    assert turns(judge(alerts, sight, a_policy(), NOW + 2 * DAY)) == [Turn.REPEATED]
-    assert turns(judge(alerts, a_sight(), a_policy(), NOW + DAY)) == [Turn.RESOLVED]
+    finding_set = a_finding_set(a_finding())
+    assert turns(update_alerts(alerts, finding_set, a_policy(), NOW + DAY)) == []
+    assert turns(update_alerts(alerts, finding_set, a_policy(), NOW + 2 * DAY)) == [
+        Transition.REPEATED
+    ]
+    assert turns(update_alerts(alerts, a_finding_set(), a_policy(), NOW + DAY)) == [
+        Transition.RESOLVED
+    ]
 
 
 FINDINGS = st.builds(
@@ -201,7 +213,7 @@ FINDINGS = st.builds(
     threshold=st.just(90.0),
 )
 SIGHTS = st.builds(
-    Sight,
+    FindingSet,
     database=st.just("app"),
     findings=st.lists(FINDINGS, unique_by=lambda finding: (finding.kind, finding.object)),
     kinds=st.sampled_from([KINDS, frozenset({GAP}), frozenset({HORIZON})]),
@@ -215,34 +227,34 @@ POLICIES = st.fixed_dictionaries({key: st.sampled_from(times) for key, times in 
 
 @given(ROUNDS, POLICIES)
 def test_turns_of_an_alert_follow_each_other_in_order(
-    rounds: list[tuple[int, Sight]], policy: AlertsPolicy
+    rounds: list[tuple[int, FindingSet]], policy: AlertsPolicy
 ) -> None:
     """Raised first, then anything but resolved, then resolved at most once."""
     alerts: dict[Identity, Alert] = {}
     is_open: dict[Identity, bool] = {}
     now = NOW
-    for hours, sight in rounds:
+    for hours, finding_set in rounds:
         now += hours * HOUR
-        judgement = judge(alerts, sight, policy, now)
+        judgement = update_alerts(alerts, finding_set, policy, now)
         identities = [event.alert.identity for event in judgement.events]
         assert len(set(identities)) == len(identities), "one turn a round"
         for event in judgement.events:
             was_open = is_open.get(event.alert.identity, False)
-            assert was_open or event.turn is Turn.RAISED
-            is_open[event.alert.identity] = event.turn is not Turn.RESOLVED
+            assert was_open or event.turn is Transition.RAISED
+            is_open[event.alert.identity] = event.turn is not Transition.RESOLVED
         alerts = dict(judgement.alerts)
-        told = {identity for identity, alert in alerts.items() if alert.told_at is not None}
+        told = {identity for identity, alert in alerts.items() if alert.notified_at is not None}
         assert told == {identity for identity, open_ in is_open.items() if open_}
 
 
 @given(ROUNDS)
-def test_no_finding_is_lost(rounds: list[tuple[int, Sight]]) -> None:
+def test_no_finding_is_lost(rounds: list[tuple[int, FindingSet]]) -> None:
     """What is worth telling stands as an alert after the round that saw it, and is told."""
     alerts: dict[Identity, Alert] = {}
-    for hours, sight in rounds:
-        judgement = judge(alerts, sight, a_policy(), NOW + hours * HOUR)
+    for hours, finding_set in rounds:
+        judgement = update_alerts(alerts, finding_set, a_policy(), NOW + hours * HOUR)
         alerts = dict(judgement.alerts)
-        for finding in sight.findings:
+        for finding in finding_set.findings:
             if finding.severity is not Severity.INFO:
                 alert = alerts[Identity("app", finding.kind, finding.object)]
                 assert alert.told is finding.severity
@@ -250,17 +262,17 @@ def test_no_finding_is_lost(rounds: list[tuple[int, Sight]]) -> None:
 
 
 @given(SIGHTS, SIGHTS, st.randoms())
-def test_order_of_findings_changes_nothing(first: Sight, then: Sight, dice: Any) -> None:
-    alerts = judge({}, first, a_policy(), NOW).alerts
+def test_order_of_findings_changes_nothing(first: FindingSet, then: FindingSet, rng: Any) -> None:
+    alerts = update_alerts({}, first, a_policy(), NOW).alerts
     shuffled = list(then.findings)
-    dice.shuffle(shuffled)
+    rng.shuffle(shuffled)
     other = replace(then, findings=shuffled)
-    assert judge(alerts, then, a_policy(), NOW + HOUR) == judge(
+    assert update_alerts(alerts, then, a_policy(), NOW + HOUR) == update_alerts(
         alerts, other, a_policy(), NOW + HOUR
     )
 
 
 @given(SIGHTS)
-def test_second_look_at_the_same_tells_nothing(sight: Sight) -> None:
-    alerts = judge({}, sight, a_policy(), NOW).alerts
-    assert judge(alerts, sight, a_policy(), NOW + HOUR).events == ()
+def test_second_look_at_the_same_tells_nothing(finding_set: FindingSet) -> None:
+    alerts = update_alerts({}, finding_set, a_policy(), NOW).alerts
+    assert update_alerts(alerts, finding_set, a_policy(), NOW + HOUR).events == ()

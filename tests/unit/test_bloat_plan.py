@@ -15,16 +15,16 @@ from maintenance.names import QualifiedName
 from maintenance.subjects.bloat.estimate import estimate_index, estimate_table
 from maintenance.subjects.bloat.models import (
     Bloat,
+    BloatSnapshot,
     Column,
     Extension,
     Freshness,
     Leftover,
     Method,
+    ObservedIndex,
+    ObservedTable,
     Past,
     Rebuild,
-    SeenIndex,
-    SeenTable,
-    Stock,
 )
 from maintenance.subjects.bloat.page_layout import aligned, entry_width, row_width
 from maintenance.subjects.bloat.plan import plan, settled
@@ -37,13 +37,13 @@ FRESH = Freshness(100_000, 1000, 1000 * 8192, 0, 0, NOW, True)
 EVENTS = QualifiedName("public", "events")
 
 
-def a_table(oid: int = 1, **changes: Any) -> SeenTable:
+def a_table(oid: int = 1, **changes: Any) -> ObservedTable:
     fresh = {key: changes.pop(key) for key in list(changes) if key in Freshness._fields}
-    table = SeenTable(oid, EVENTS, None, 100, FRESH._replace(**fresh), (ID, TEXT))
+    table = ObservedTable(oid, EVENTS, None, 100, FRESH._replace(**fresh), (ID, TEXT))
     return replace(table, **changes)
 
 
-def an_index(oid: int = 10, name: str = "events_id", **changes: Any) -> SeenIndex:
+def an_index(oid: int = 10, name: str = "events_id", **changes: Any) -> ObservedIndex:
     of_table = set(Freshness._fields) - {"size_bytes"}
     fresh = {key: changes.pop(key) for key in list(changes) if key in of_table}
     changes = {
@@ -54,21 +54,23 @@ def an_index(oid: int = 10, name: str = "events_id", **changes: Any) -> SeenInde
     } | changes
     relation = QualifiedName("public", name)
     freshness = FRESH._replace(**fresh)
-    return SeenIndex(oid, relation, EVENTS, fill_factor=90, freshness=freshness, **changes)
+    return ObservedIndex(oid, relation, EVENTS, fill_factor=90, freshness=freshness, **changes)
 
 
-def a_stock(*seen: SeenTable | SeenIndex, bloat: Any = 0.5, **changes: Any) -> Stock:
+def a_stock(
+    *seen: ObservedTable | ObservedIndex, bloat: Any = 0.5, **changes: Any
+) -> BloatSnapshot:
     method = changes.pop("method", Method.ESTIMATE)
-    return Stock(
-        tables=tuple(each for each in seen if isinstance(each, SeenTable)),
-        indexes=tuple(each for each in seen if isinstance(each, SeenIndex)),
+    return BloatSnapshot(
+        tables=tuple(each for each in seen if isinstance(each, ObservedTable)),
+        indexes=tuple(each for each in seen if isinstance(each, ObservedIndex)),
         bloat={each.oid: Bloat(method, bloat, "reason", "remedy") for each in seen},
         extension=changes.pop("extension", Extension(None)),
         **changes,
     )
 
 
-def planned(stock: Stock, request: Request = EVERYTHING, **section: Any) -> Plan:
+def planned(stock: BloatSnapshot, request: Request = EVERYTHING, **section: Any) -> Plan:
     policy = a_policy(bloat={"reindex": "concurrently", **section})
     return plan(policy, stock, NOW, request)
 

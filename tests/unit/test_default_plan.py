@@ -24,7 +24,7 @@ from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName
 from maintenance.policy import Policy
 from maintenance.subjects.partitions.assess import assess, details_of
-from maintenance.subjects.partitions.state import look
+from maintenance.subjects.partitions.state import state_of
 from tests.snapshots import (
     EVENTS,
     NOW,
@@ -52,7 +52,7 @@ def a_filled(
     default = a_partition("events_default", oid=77, pages=50_000)
     table = a_table([*partitions, default], default_has_rows=True)
     (section,) = policy.partitions
-    window = look(section, table, NOW).window
+    window = state_of(section, table, NOW).window
     places: dict[str, int | None] = {slot.period.key: n + 1 for n, slot in enumerate(window)}
     places |= {"before": 0, "after": len(window) + 1, "null": None}
     buckets = [

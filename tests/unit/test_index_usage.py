@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from maintenance.names import QualifiedName
 from maintenance.policy.thresholds import IndexesPolicy
-from maintenance.subjects.indexes.advice import Charge, judge
+from maintenance.subjects.indexes.advice import IssueKind, advise
 from maintenance.subjects.indexes.models import Catalog, Index, Key, Table
 from maintenance.subjects.indexes.usage import (
     Baseline,
     Count,
     Epoch,
     Evidence,
+    ServerUsage,
     Usage,
-    Witness,
     evidence,
 )
 
@@ -39,20 +39,20 @@ def a_witness(
     last: datetime | None = None,
     now_in: Epoch | None = None,
     **usage: Any,
-) -> Witness:
+) -> ServerUsage:
     """A server that has counted `scans`, and had counted `before` when the window began."""
     current = now_in or epoch()
     baseline = (
         Baseline(epoch(), SINCE - timedelta(hours=1), {OID: before}) if before is not None else None
     )
-    return Witness("primary", Usage(current, NOW, {OID: Count(scans, last)}, **usage), baseline)
+    return ServerUsage("primary", Usage(current, NOW, {OID: Count(scans, last)}, **usage), baseline)
 
 
-def proof(*witnesses: Witness) -> Evidence:
+def proof(*witnesses: ServerUsage) -> Evidence:
     return evidence(witnesses, [OID], SINCE)
 
 
-def is_proven_unused(*witnesses: Witness) -> bool:
+def is_proven_unused(*witnesses: ServerUsage) -> bool:
     seen = proof(*witnesses)
     return seen.is_complete and seen.existed and not seen.scans
 
@@ -97,7 +97,7 @@ def test_counter_that_ran_backwards_proves_nothing() -> None:
 
 
 def test_one_server_that_cannot_tell_is_enough_to_prove_nothing() -> None:
-    silent = Witness("replica", None, silence="it does not answer")
+    silent = ServerUsage("replica", None, silence="it does not answer")
     assert not proof(a_witness(), silent).is_complete
     assert silent.gap(SINCE) == ("unreachable", "it does not answer")
 
@@ -108,14 +108,14 @@ def test_counters_that_are_switched_off_prove_nothing() -> None:
 
 def test_index_younger_than_the_window_is_not_called_unused() -> None:
     witness = a_witness()
-    fresh = Witness("primary", witness.usage, Baseline(epoch(), SINCE, {}))
+    fresh = ServerUsage("primary", witness.usage, Baseline(epoch(), SINCE, {}))
     assert proof(fresh).is_complete
     assert not proof(fresh).existed
 
 
 def test_index_built_since_the_baseline_was_counted_from_nothing() -> None:
     witness = a_witness(scans=4)
-    fresh = Witness("primary", witness.usage, Baseline(epoch(), SINCE, {}))
+    fresh = ServerUsage("primary", witness.usage, Baseline(epoch(), SINCE, {}))
     assert proof(fresh).scans == 4
 
 
@@ -164,14 +164,14 @@ witnesses = st.builds(
 
 @given(st.lists(witnesses, min_size=1, max_size=3), st.integers(1, 5))
 def test_index_that_any_server_used_in_the_window_is_never_called_unused(
-    others: list[Witness], used: int
+    others: list[ServerUsage], used: int
 ) -> None:
     user = a_witness(scans=used, before=0, last=RECENTLY, knows_last_scan=True)
     assert not is_proven_unused(*others, user)
 
 
 @given(st.lists(witnesses, min_size=1, max_size=4))
-def test_no_order_of_servers_matters(servers: list[Witness]) -> None:
+def test_no_order_of_servers_matters(servers: list[ServerUsage]) -> None:
     assert proof(*servers) == proof(*reversed(servers))
 
 
@@ -193,14 +193,14 @@ def an_index(**changes: Any) -> Index:
     return Index(**(facts | changes))
 
 
-def charges(*indexes: Index, witness: Witness | None = None) -> list[Charge]:
+def charges(*indexes: Index, witness: ServerUsage | None = None) -> list[IssueKind]:
     catalog = Catalog(indexes, {i.table_oid: replace(TABLE, oid=i.table_oid) for i in indexes})
-    judgement = judge(catalog, [witness or a_witness()], LIMITS, NOW)
+    judgement = advise(catalog, [witness or a_witness()], LIMITS, NOW)
     return [verdict.charge for verdict in judgement.verdicts]
 
 
 def test_unused_index_of_some_size_is_called_unused() -> None:
-    assert charges(an_index()) == [Charge.UNUSED]
+    assert charges(an_index()) == [IssueKind.UNUSED]
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_index_that_serves_more_than_scans_or_is_small_is_not(changes: dict[str,
 def test_partitioned_index_is_used_if_one_partition_uses_it() -> None:
     root = an_index(oid=1, is_partitioned=True, pages=0)
     leaf = an_index(parent=1, table_oid=2)
-    assert charges(root, leaf) == [Charge.UNUSED]
+    assert charges(root, leaf) == [IssueKind.UNUSED]
     assert charges(root, leaf, witness=a_witness(scans=1)) == []
 
 
@@ -231,28 +231,30 @@ def test_partitioned_index_is_as_old_as_its_oldest_partition() -> None:
     """A partition of this month has an index of this month, which was not in the baseline."""
     root = an_index(oid=1, is_partitioned=True, pages=0)
     old, young = an_index(parent=1, table_oid=2), an_index(oid=8, parent=1, table_oid=3)
-    assert charges(root, old, young) == [Charge.UNUSED]
+    assert charges(root, old, young) == [IssueKind.UNUSED]
 
 
 def test_index_that_is_being_built_is_not_called_invalid() -> None:
-    assert charges(an_index(is_valid=False)) == [Charge.INVALID]
+    assert charges(an_index(is_valid=False)) == [IssueKind.INVALID]
     assert charges(an_index(is_valid=False, is_building=True)) == []
 
 
 def test_partitioned_index_with_a_build_in_a_partition_is_not_called_invalid() -> None:
     root = an_index(oid=1, is_partitioned=True, is_valid=False)
-    assert charges(root, an_index(parent=1, table_oid=2)) == [Charge.INVALID]
+    assert charges(root, an_index(parent=1, table_oid=2)) == [IssueKind.INVALID]
     assert charges(root, an_index(parent=1, table_oid=2, is_building=True)) == []
 
 
 def test_one_index_gets_one_verdict() -> None:
     wider = an_index(oid=8, keys=(Key(1, 1, 0, 0), Key(2, 1, 0, 0)), is_unique=True)
-    assert charges(an_index(), wider) == [Charge.REDUNDANT]
+    assert charges(an_index(), wider) == [IssueKind.REDUNDANT]
 
 
 def test_order_of_the_catalog_does_not_matter() -> None:
     equals = [an_index(oid=n, is_unique=n == 3) for n in range(1, 5)]
     catalog = Catalog(tuple(equals), {TABLE.oid: TABLE})
     turned = Catalog(tuple(reversed(equals)), {TABLE.oid: TABLE})
-    first, second = (judge(each, [a_witness()], LIMITS, NOW).verdicts for each in (catalog, turned))
+    first, second = (
+        advise(each, [a_witness()], LIMITS, NOW).verdicts for each in (catalog, turned)
+    )
     assert {v.tree.root.oid for v in first} == {v.tree.root.oid for v in second} == {1, 2, 4}

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from maintenance.engine.actions import Lock, LockMode, Step
-from maintenance.engine.lock_retry import MAX_PAUSE_S, MAX_SLOW_TRIES, Ladder
+from maintenance.engine.lock_retry import MAX_PAUSE_S, MAX_SLOW_TRIES, LockRetry
 from maintenance.errors import LockNotAcquiredError, MaintenanceError, UnreachableError
 from maintenance.server.session import Connection
 from tests.builders import Database
@@ -36,16 +36,16 @@ def a_ladder(
     time: Time | None = None,
     *,
     give_up_after: timedelta = timedelta(seconds=30),
-    dice: Callable[[], float] = lambda: 1.0,
-) -> Ladder:
+    rng: Callable[[], float] = lambda: 1.0,
+) -> LockRetry:
     time = time or Time()
-    return Ladder(
+    return LockRetry(
         lock_timeout=timedelta(milliseconds=50),
         patient_lock_timeout=timedelta(milliseconds=100),
         give_up_after=give_up_after,
         clock=lambda: time.now,
         sleep=time.sleep,
-        dice=dice,
+        rng=rng,
     )
 
 
@@ -91,8 +91,8 @@ def test_pauses_double_up_to_a_cap() -> None:
 
 
 def test_pauses_are_jittered_down_to_a_half() -> None:
-    assert a_ladder(dice=lambda: 0.0)._pause(3) == 0.2
-    assert a_ladder(dice=lambda: 0.5)._pause(3) == pytest.approx(0.3)
+    assert a_ladder(rng=lambda: 0.0)._pause(3) == 0.2
+    assert a_ladder(rng=lambda: 0.5)._pause(3) == pytest.approx(0.3)
 
 
 def test_pause_after_a_night_of_tries_is_still_the_cap() -> None:

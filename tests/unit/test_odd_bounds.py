@@ -19,7 +19,7 @@ from maintenance.partition_key import FUTURE, PAST, Encoding, KeyCodec
 from maintenance.partition_set.bounds import Coverage, coverage_of
 from maintenance.periods import Interval, midnight, period_at
 from maintenance.policy import Policy
-from maintenance.subjects.partitions.state import look
+from maintenance.subjects.partitions.state import state_of
 from tests.snapshots import NOW, a_partition, a_policy, a_table, months, planned
 
 TIMESTAMPTZ, TIMESTAMP = "timestamp with time zone", "timestamp without time zone"
@@ -203,8 +203,8 @@ def test_partition_that_takes_all_to_come_is_a_warning_with_what_bounds_it(
     assert any("DETACH PARTITION public.future" in s for s in finding.data["statements"])
     assert finding.data["reasons"] == ["catch_all"]
     assert finding.data["stops_retention"]
-    outlook = look(a_policy().partitions[0], a_table([*present, odd]), NOW)
-    assert outlook.ahead == 0
+    state = state_of(a_policy().partitions[0], a_table([*present, odd]), NOW)
+    assert state.ahead == 0
 
 
 def test_partition_of_a_few_periods_or_far_away_is_no_catch_all() -> None:
@@ -303,8 +303,8 @@ def test_odd_partitions_are_bridged_without_gap_or_overlap(
     # Partitions that are all as long as another interval stop the table.
     assume("partition_key_mismatch" not in kinds(plan))
     coverage = coverage_of([*odd, *applied(plan)], codec)
-    outlook = look(policy.partitions[0], keyed(type_, odd), now)
-    assert_joined(coverage, min(position, codec.position(now)), outlook.end)
+    state = state_of(policy.partitions[0], keyed(type_, odd), now)
+    assert_joined(coverage, min(position, codec.position(now)), state.end)
     after = planned(policy, keyed(type_, [*odd, *applied(plan)]), now=now)
     assert not after.actions
     assert not {"partition_horizon_short", "partition_gap"} & kinds(after).keys()

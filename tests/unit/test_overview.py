@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from prometheus_client.parser import text_string_to_metric_families
 
 from maintenance.engine.findings import FindingKind, Severity
-from maintenance.monitoring import Level, Overview, exposition, judge
+from maintenance.monitoring import Level, Overview, assess_health, exposition
 from maintenance.monitoring.metrics import FAMILIES, PREFIX
 from maintenance.monitoring.metrics import MOST_ALERTS as MOST_SERIES
 from maintenance.orchestration.digest_page import MOST_ALERTS, digest_page
@@ -41,8 +41,8 @@ def alerted(*alerts: Any, **others: Any) -> Overview:
 
 
 def test_nothing_found_and_the_night_gone_well_is_fine() -> None:
-    assert judge(an_overview()) == (Level.FINE, ())
-    assert str(judge(an_overview())) == "All is well"
+    assert assess_health(an_overview()) == (Level.FINE, ())
+    assert str(assess_health(an_overview())) == "All is well"
 
 
 @pytest.mark.parametrize(
@@ -53,22 +53,22 @@ def test_nothing_found_and_the_night_gone_well_is_fine() -> None:
         (an_overview(blind="no route"), Level.NOW, "the server can't be seen: no route"),
         (an_overview(tables=(a_table(ahead=1),)), Level.TODAY, "has 1 of 3 partitions ahead"),
         (
-            an_overview(a_history(doings=some_doings(last_ended_at=NOW - 27 * HOUR))),
+            an_overview(a_history(activity=some_doings(last_ended_at=NOW - 27 * HOUR))),
             Level.NOW,
             "no run has ended for 1 day",
         ),
         (
-            an_overview(a_history(doings=some_doings(last_ended_at=None))),
+            an_overview(a_history(activity=some_doings(last_ended_at=None))),
             Level.TODAY,
             "no run has ended yet",
         ),
         (
-            an_overview(a_history(doings=some_doings(last_failed=True))),
+            an_overview(a_history(activity=some_doings(last_failed=True))),
             Level.TODAY,
             "the last run failed",
         ),
         (
-            an_overview(a_history(doings=some_doings(unjudged_since=NOW - 4 * HOUR))),
+            an_overview(a_history(activity=some_doings(unprocessed_since=NOW - 4 * HOUR))),
             Level.TODAY,
             "findings of 4 hours ago are no alerts yet",
         ),
@@ -76,26 +76,26 @@ def test_nothing_found_and_the_night_gone_well_is_fine() -> None:
     ],
 )
 def test_what_is_wrong_is_said(overview: Overview, level: Level, reason: str) -> None:
-    verdict = judge(overview)
+    verdict = assess_health(overview)
     assert verdict.level is level
     assert reason in str(verdict)
 
 
 def test_database_without_a_store_is_not_called_fine() -> None:
     overview = Overview("app", NOW, None, (), None, ())
-    assert judge(overview).level is Level.TODAY
+    assert assess_health(overview).level is Level.TODAY
 
 
 def test_muted_and_acknowledged_alerts_are_no_reason() -> None:
     muted = an_alert(severity=Severity.ERROR, muted_until=NOW + HOUR)
     taken_on = an_alert(severity=Severity.ERROR, acknowledged_until=NOW + HOUR)
-    assert judge(alerted(muted, taken_on)).level is Level.FINE
+    assert assess_health(alerted(muted, taken_on)).level is Level.FINE
 
 
 def test_what_an_alert_says_is_not_said_twice() -> None:
     alert = an_alert(FindingKind.PARTITION_HORIZON_SHORT, object_="public.events")
     overview = an_overview(a_history((alert,)), tables=(a_table(ahead=1),))
-    assert len(judge(overview).reasons) == 1
+    assert len(assess_health(overview).reasons) == 1
 
 
 # The page

@@ -9,7 +9,7 @@ import pytest
 from maintenance.engine.actions import ActionKind
 from tests.builders import ROOT
 
-AS_OWNER = "with the owner's rights, by `Step.owner` or `Workbench.owner_session`"
+AS_OWNER = "with the owner's rights, by `Step.owner` or `ActionContext.owner_session`"
 BY_SERVER = "the server takes the rights of the relation's owner itself"
 NO_CODE = "it evaluates nothing that an owner wrote"
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maintenance.catalog.history import Deed, History
+from maintenance.catalog.history import History, PastAction
 from maintenance.catalog.models import MarkedTable
 from maintenance.ddl.marks import marked, read_mark
 from maintenance.engine.findings import FindingKind, Severity
@@ -300,11 +300,11 @@ def detached_table(name: str, oid: int, at: str) -> MarkedTable:
 def test_table_whose_drop_failed_the_last_time_comes_last() -> None:
     old = detached_table("events_2026_01", 91, "2026-10-01T00:00:00+00:00")
     later = detached_table("events_2026_02", 92, "2026-10-02T00:00:00+00:00")
-    failed = Deed("0198c0de", "public.events", "drop_partition", "failed", NOW)
+    failed = PastAction("0198c0de", "public.events", "drop_partition", "failed", NOW)
     snapshot = {
         "marked": (old, later),
         "history": History(
-            deeds={"public.events_2026_01": failed},
+            past_actions={"public.events_2026_01": failed},
             detached_from={91: KNOWN[9], 92: KNOWN[9]},
         ),
     }

@@ -21,12 +21,12 @@ from maintenance.engine.scope import EVERYTHING
 from maintenance.names import QualifiedName
 from maintenance.partition_key import KeyCodec, Snowflake, intervals_of
 from maintenance.partition_set.expiry import cutoff, expired, spans_of
-from maintenance.partition_set.validate import unfit
+from maintenance.partition_set.validate import validate
 from maintenance.periods import Interval, Period, period_at
 from maintenance.policy import PartitionPolicy, Policy
-from maintenance.subjects.retention.evidence import NO_EVIDENCE, Evidence, Seen, Taken
+from maintenance.subjects.retention.evidence import NO_EVIDENCE, Evidence, InsertReading, Taken
 from maintenance.subjects.retention.insert_counts import Candidate, partitions_in_use
-from maintenance.subjects.retention.models import Hindrances
+from maintenance.subjects.retention.models import Blockers
 from maintenance.subjects.retention.plan import plan
 from tests.snapshots import EVENTS, NOW, a_policy, a_snapshot, a_table, months
 
@@ -127,8 +127,8 @@ def retired(truth: Truth, encoding: Any, interval: str, **keys: Any) -> Plan:
     written = {"encoding": encoding, "interval": interval, "retention": retention, **keys}
     policy = the_policy(json.dumps(written))
     (section,) = policy.partitions
-    fit = unfit(section, truth.snapshot, NOW) is None
-    seen = Hindrances(evidence=evidence_of(truth, section) if fit else NO_EVIDENCE)
+    fit = validate(section, truth.snapshot, NOW) is None
+    seen = Blockers(evidence=evidence_of(truth, section) if fit else NO_EVIDENCE)
     return plan(policy, truth.snapshot, NOW, EVERYTHING, seen)
 
 
@@ -208,7 +208,7 @@ def test_bounds_that_another_encoding_reads_as_young_are_kept_also_if_nothing_st
     assume(can_write(WRITTEN[encoding], interval))
     zone = truth.section.time_zone.key
     retention = {"keep": times(interval, keep)}
-    with patch("maintenance.subjects.retention.plan.unfit", return_value=None):
+    with patch("maintenance.subjects.retention.plan.validate", return_value=None):
         result = retired(truth, WRITTEN[encoding], interval, time_zone=zone, retention=retention)
     section = a_section(WRITTEN[encoding], interval, time_zone=zone, retention=retention)
     assert section.retention is not None
@@ -242,7 +242,7 @@ def keeping(*partitions: Partition, evidence: Evidence = NO_EVIDENCE, **facts: A
     table = a_table(
         [partition._replace(oid=place) for place, partition in enumerate(partitions, start=1)]
     )
-    return plan(policy, a_snapshot(table, **facts), NOW, EVERYTHING, Hindrances(evidence=evidence))
+    return plan(policy, a_snapshot(table, **facts), NOW, EVERYTHING, Blockers(evidence=evidence))
 
 
 @pytest.mark.parametrize(
@@ -326,17 +326,17 @@ def test_first_retirement_of_everything_retires_nothing_whatever_the_fuse() -> N
 @pytest.mark.parametrize(
     ("before", "inserted", "stays"),
     [
-        (Seen(5), 5, False),
-        (Seen(5), 6, True),
-        (Seen(5), 0, False),  # counters were reset, nothing came since
-        (Seen(5), 3, True),  # counters were reset, and rows came since
-        (Seen(5, Taken(2, NOW - timedelta(hours=1))), 5, True),
-        (Seen(5, Taken(2, NOW - timedelta(hours=23))), 5, False),
+        (InsertReading(5), 5, False),
+        (InsertReading(5), 6, True),
+        (InsertReading(5), 0, False),  # counters were reset, nothing came since
+        (InsertReading(5), 3, True),  # counters were reset, and rows came since
+        (InsertReading(5, Taken(2, NOW - timedelta(hours=1))), 5, True),
+        (InsertReading(5, Taken(2, NOW - timedelta(hours=23))), 5, False),
         (None, 7, False),  # the first look
     ],
 )
 def test_partition_that_took_rows_since_the_last_look_stays(
-    before: Seen | None, inserted: int, stays: bool
+    before: InsertReading | None, inserted: int, stays: bool
 ) -> None:
     evidence = Evidence({1: inserted}, {} if before is None else {1: before})
     result = keeping(

@@ -18,7 +18,7 @@ from maintenance.engine.time_budget import Budget
 from maintenance.errors import BudgetError
 from maintenance.names import QualifiedName
 from maintenance.subjects.statistics.findings import LISTED
-from maintenance.subjects.statistics.models import Baseline, Seen, TableFacts
+from maintenance.subjects.statistics.models import Baseline, StatisticsObservation, TableFacts
 from maintenance.subjects.statistics.plan import plan
 from tests.snapshots import a_policy
 
@@ -39,15 +39,15 @@ def a_parent(oid: int = 1, **changes: Any) -> TableFacts:
     return facts._replace(**changes)
 
 
-def a_look(*tables: TableFacts, **changes: Any) -> Seen:
-    return replace(Seen(18, "maintenance", True, 10**6, 10**6, tables), **changes)
+def a_look(*tables: TableFacts, **changes: Any) -> StatisticsObservation:
+    return replace(StatisticsObservation(18, "maintenance", True, 10**6, 10**6, tables), **changes)
 
 
-def planned(seen: Seen, request: Request = EVERYTHING, **section: Any) -> Plan:
+def planned(seen: StatisticsObservation, request: Request = EVERYTHING, **section: Any) -> Plan:
     return plan(a_policy(statistics=section) if section else POLICY, seen, request)
 
 
-def sql(seen: Seen, **section: Any) -> list[str]:
+def sql(seen: StatisticsObservation, **section: Any) -> list[str]:
     return [statement for action in planned(seen, **section).actions for statement in action.sql]
 
 
@@ -194,7 +194,7 @@ histories = st.builds(
 
 
 @st.composite
-def looks(draw: st.DrawFn) -> Seen:
+def looks(draw: st.DrawFn) -> StatisticsObservation:
     """Three partitioned parents, one below the other, and up to ten tables below any or none."""
     tops = [
         a_parent(
@@ -215,7 +215,7 @@ def looks(draw: st.DrawFn) -> Seen:
     return a_look(*tops, *named, major=major, baselines=baselines)
 
 
-def taken_along(seen: Seen, action: Action) -> set[int]:
+def taken_along(seen: StatisticsObservation, action: Action) -> set[int]:
     """The tables whose statistics an action brings up to date."""
     oid = action.preconditions["oid"]
     if " ONLY " in action.sql[0] or not action.preconditions["parent"]:
@@ -224,7 +224,7 @@ def taken_along(seen: Seen, action: Action) -> set[int]:
     return {oid, *below, *(n for n in (1, 2, 3) if n > oid)}
 
 
-def applied(seen: Seen, actions: Iterable[Action]) -> Seen:
+def applied(seen: StatisticsObservation, actions: Iterable[Action]) -> StatisticsObservation:
     """What the catalog and the store show after these actions."""
     tables = {table.oid: table for table in seen.tables}
     baselines = dict(seen.baselines)
@@ -245,13 +245,13 @@ def applied(seen: Seen, actions: Iterable[Action]) -> Seen:
 
 
 @given(looks())
-def test_second_plan_after_the_first_is_empty(seen: Seen) -> None:
+def test_second_plan_after_the_first_is_empty(seen: StatisticsObservation) -> None:
     first = planned(seen).actions
     assert planned(applied(seen, first)).actions == ()
 
 
 @given(looks(), st.randoms())
-def test_order_of_tables_is_irrelevant(seen: Seen, chance: Any) -> None:
+def test_order_of_tables_is_irrelevant(seen: StatisticsObservation, chance: Any) -> None:
     mixed = list(seen.tables)
     chance.shuffle(mixed)
     again, first = planned(replace(seen, tables=tuple(mixed))), planned(seen)
@@ -260,7 +260,7 @@ def test_order_of_tables_is_irrelevant(seen: Seen, chance: Any) -> None:
 
 
 @given(looks())
-def test_nothing_is_analyzed_twice(seen: Seen) -> None:
+def test_nothing_is_analyzed_twice(seen: StatisticsObservation) -> None:
     actions = planned(seen).actions
     assert len(set(objects(actions))) == len(actions)
     alone = {a.preconditions["oid"] for a in actions if a.kind is ActionKind.ANALYZE_TABLE}
@@ -270,7 +270,7 @@ def test_nothing_is_analyzed_twice(seen: Seen) -> None:
 
 
 @given(looks())
-def test_what_we_may_not_touch_is_never_touched(seen: Seen) -> None:
+def test_what_we_may_not_touch_is_never_touched(seen: StatisticsObservation) -> None:
     left = {t.oid for t in seen.tables if not t.permitted or t.autovacuum_pid is not None}
     assert not left & {action.preconditions["oid"] for action in planned(seen).actions}
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from maintenance.catalog.history import Deed, History
+from maintenance.catalog.history import History, PastAction
 from maintenance.catalog.models import UnattachedTable
 from maintenance.ddl.marks import marked
 from maintenance.engine.findings import Finding, FindingKind
@@ -19,12 +19,12 @@ def unattached(name: str, comment: str | None = None) -> UnattachedTable:
     return UnattachedTable(EVENTS, 7, QualifiedName("public", name), comment, 3)
 
 
-def a_deed(kind: str, outcome: str | None = "done", at: datetime = NOW) -> Deed:
-    return Deed(RUN, "public.events", kind, outcome, at)
+def a_deed(kind: str, outcome: str | None = "done", at: datetime = NOW) -> PastAction:
+    return PastAction(RUN, "public.events", kind, outcome, at)
 
 
-def found(*tables: UnattachedTable, **deeds: Deed) -> list[Finding]:
-    history = History(deeds={f"public.{name}": deed for name, deed in deeds.items()})
+def found(*tables: UnattachedTable, **past_actions: PastAction) -> list[Finding]:
+    history = History(past_actions={f"public.{name}": deed for name, deed in past_actions.items()})
     table = a_table(months("2026-11", "2027-02"))
     plan = planned(a_policy(), table, unattached=tables, history=history)
     assert plan.actions == ()
@@ -75,7 +75,7 @@ def planned_with(history: History, **changes: Any) -> Any:
 
 
 def test_pending_detach_tells_who_began_it() -> None:
-    history = History(deeds={"public.events_2026_08": a_deed("detach_partition", "failed")})
+    history = History(past_actions={"public.events_2026_08": a_deed("detach_partition", "failed")})
     (finding,) = planned_with(history).findings
     last = finding.data["last_action"]
     assert (last["kind"], last["run_id"], last["outcome"]) == ("detach_partition", RUN, "failed")

@@ -14,7 +14,7 @@ from maintenance.engine.actions import Action
 from maintenance.engine.findings import Severity
 from maintenance.names import MAX_NAME_BYTES, QualifiedName
 from maintenance.policy.name_templates import period_part, render
-from maintenance.subjects.partitions.naming import Dated, tree_names
+from maintenance.subjects.partitions.names import Dated, tree_names
 from tests.snapshots import a_policy, a_table, months, planned
 
 TWO_HASHES = (

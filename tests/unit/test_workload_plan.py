@@ -15,8 +15,6 @@ from maintenance.subjects.workload.deltas import baselines, growth, windows
 from maintenance.subjects.workload.models import (
     Counts,
     Holder,
-    Load,
-    Look,
     Replica,
     Sample,
     Server,
@@ -24,6 +22,8 @@ from maintenance.subjects.workload.models import (
     Standby,
     Statements,
     TableSize,
+    WorkloadReading,
+    WorkloadSnapshot,
     Wraparound,
 )
 from maintenance.subjects.workload.plan import plan
@@ -54,18 +54,18 @@ def a_sample(days_ago: float, *statements: Counts, **changes: Any) -> Sample:
     return Sample(NOW - days_ago * DAY, "reset", 0, by_key)._replace(**changes)
 
 
-def a_load(*statements: Counts, **changes: Any) -> Load:
+def a_load(*statements: Counts, **changes: Any) -> WorkloadSnapshot:
     server = SERVER._replace(**{k: changes.pop(k) for k in list(changes) if k in Server._fields})
     sample = changes.pop("sample", a_sample(0, *statements))
-    load = Load(server, (), (), (), (), Statements(sample))
+    load = WorkloadSnapshot(server, (), (), (), (), Statements(sample))
     return replace(load, **changes)
 
 
-def found(load: Load, **section: Any) -> list[Finding]:
+def found(load: WorkloadSnapshot, **section: Any) -> list[Finding]:
     return list(plan(a_policy(workload=section), load, NOW).findings)
 
 
-def kinds(load: Load, **section: Any) -> list[str]:
+def kinds(load: WorkloadSnapshot, **section: Any) -> list[str]:
     return [finding.kind.value for finding in found(load, **section)]
 
 
@@ -170,8 +170,8 @@ def test_slot_that_nobody_reads_and_lost_one_are_told() -> None:
 # Rates and growth
 
 
-def a_look(**changes: Any) -> Look:
-    look = Look(NOW - DAY, "epoch", 10**6 - 9000, -1000, None)
+def a_look(**changes: Any) -> WorkloadReading:
+    look = WorkloadReading(NOW - DAY, "epoch", 10**6 - 9000, -1000, None)
     return look._replace(**changes)
 
 

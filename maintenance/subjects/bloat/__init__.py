@@ -7,7 +7,7 @@ from typing import ClassVar
 from maintenance.engine.action_context import Executor
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.observe_context import Look
+from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
 from maintenance.engine.subject import Subject
@@ -16,13 +16,12 @@ from maintenance.subjects.bloat import plan as planner
 from maintenance.subjects.bloat.apply import rebuild
 from maintenance.subjects.bloat.estimate import estimate_index, estimate_table
 from maintenance.subjects.bloat.history import note_look, past_of, rebuilds_of, record, settle
-from maintenance.subjects.bloat.models import SeenIndex, SeenTable, Stock
-from maintenance.subjects.bloat.observe import look as look_at
-from maintenance.subjects.bloat.observe import named_indexes
+from maintenance.subjects.bloat.models import BloatSnapshot, ObservedIndex, ObservedTable
+from maintenance.subjects.bloat.observe import named_indexes, read_relations
 from maintenance.subjects.bloat.pgstattuple import find_extension, measure, worst_first
 
 
-class Bloat(Subject[Stock]):
+class Bloat(Subject[BloatSnapshot]):
     """The subject `bloat`."""
 
     name = "bloat"
@@ -41,28 +40,28 @@ class Bloat(Subject[Stock]):
         }
     )
 
-    def concerns(self, policy: Policy) -> bool:
+    def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy has the section."""
         return policy.bloat is not None
 
-    def observe(self, look: Look) -> Stock:
+    def observe(self, context: ObserveContext) -> BloatSnapshot:
         """Estimate all that is large enough, and measure the few where it matters most."""
-        section = look.policy.bloat
+        section = context.policy.bloat
         assert section is not None, "nobody asks without the section"
-        cap = look.policy.observe.time_cap
-        tables, indexes, leftovers = look_at(look.connection, section.min_size, cap)
+        cap = context.policy.observe.time_cap
+        tables, indexes, leftovers = read_relations(context.connection, section.min_size, cap)
         bloat = {each.oid: estimate_table(each) for each in tables}
         bloat |= {each.oid: estimate_index(each) for each in indexes}
-        extension = find_extension(look.connection)
-        least = {SeenTable: section.table_fraction, SeenIndex: section.index_fraction}
+        extension = find_extension(context.connection)
+        least = {ObservedTable: section.table_fraction, ObservedIndex: section.index_fraction}
         worst = worst_first([*tables, *indexes], bloat, least)
-        measured = measure(look.connection, extension, worst, cap)
+        measured = measure(context.connection, extension, worst, cap)
         bloat |= measured.bloat
-        database = look.policy.database.name
-        past = past_of(look.store, database, look.now) if look.store else {}
-        rebuilds = rebuilds_of(look.store, database) if look.store else ()
-        asked_for, not_unique = named_indexes(look.connection, section.reindex_unique, cap)
-        return Stock(
+        database = context.policy.database.name
+        past = past_of(context.store, database, context.now) if context.store else {}
+        rebuilds = rebuilds_of(context.store, database) if context.store else ()
+        asked_for, not_unique = named_indexes(context.connection, section.reindex_unique, cap)
+        return BloatSnapshot(
             tables,
             indexes,
             bloat,
@@ -71,19 +70,19 @@ class Bloat(Subject[Stock]):
             past,
             rebuilds,
             failed=measured.failed,
-            major=look.snapshot.server.major,
+            major=context.snapshot.server.major,
             asked_for=asked_for,
             not_unique=not_unique,
         )
 
-    def record(self, look: Look, seen: Stock) -> None:
+    def record(self, context: ObserveContext, seen: BloatSnapshot) -> None:
         """Keep every share for the trend, and close rebuilds of which nothing is left."""
-        assert look.store is not None, "whoever records has a store"
-        record(look.store, look.policy.database.name, look.now, seen)
-        note_look(look.store, look.policy.database.name, look.now)
-        settle(look.store, planner.settled(seen.leftovers, seen.rebuilds))
+        assert context.store is not None, "whoever records has a store"
+        record(context.store, context.policy.database.name, context.now, seen)
+        note_look(context.store, context.policy.database.name, context.now)
+        settle(context.store, planner.settled(seen.leftovers, seen.rebuilds))
 
-    def plan(self, policy: Policy, seen: Stock, now: datetime, request: Request) -> Plan:
+    def plan(self, policy: Policy, seen: BloatSnapshot, now: datetime, request: Request) -> Plan:
         """Tell what is too empty; rebuild the worst indexes where the policy says so."""
         return planner.plan(policy, seen, now, request)
 

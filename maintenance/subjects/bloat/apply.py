@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from maintenance.engine.action_context import Workbench
+from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action
 from maintenance.engine.build_monitor import run_watched, watched, without_timeouts
 from maintenance.errors import (
@@ -38,7 +38,7 @@ from maintenance.subjects.bloat.observe import list_leftovers
 from maintenance.subjects.bloat.plan import drop_leftover, ours_among
 
 
-def rebuild(bench: Workbench, action: Action) -> Mapping[str, Any]:
+def rebuild(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """Rebuild one index; returns what it won.
 
     Raises:
@@ -46,26 +46,26 @@ def rebuild(bench: Workbench, action: Action) -> Mapping[str, Any]:
         LockNotAcquiredError: an old transaction stands in the way, or outlasted the wait.
         MaintenanceError: the disk is too full, or the server refused.
     """
-    begun = _preflight(bench, action)
-    number = begin_rebuild(bench.store, bench.policy.database.name, bench.run_id, begun)
+    begun = _preflight(context, action)
+    number = begin_rebuild(context.store, context.policy.database.name, context.run_id, begun)
     statement = f"REINDEX INDEX CONCURRENTLY {begun.name}"
-    path = bench.policy.database.search_path
+    path = context.policy.database.search_path
     try:
         with (
-            without_timeouts(bench),
-            watched(bench, partial(note_new_oid, bench.store, number)) as watch,
-            owner_search_path(bench.connection, path),
+            without_timeouts(context),
+            watched(context, partial(note_new_oid, context.store, number)) as watch,
+            owner_search_path(context.connection, path),
         ):
-            run_watched(bench, statement, watch)
+            run_watched(context, statement, watch)
     except UnreachableError:
         raise
     except MaintenanceError as exc:
-        _clean_up(bench, number, exc)
+        _clean_up(context, number, exc)
         raise
-    size_after = _verified(bench, begun)
-    end_rebuild(bench.store, number, size_after)
+    size_after = _verified(context, begun)
+    end_rebuild(context.store, number, size_after)
     size_before = begun.size_bytes
-    bench.progress(
+    context.progress(
         f"{begun.name}: {readable_size(size_before)} before, {readable_size(size_after)} after"
     )
     return {
@@ -76,10 +76,10 @@ def rebuild(bench: Workbench, action: Action) -> Mapping[str, Any]:
     }
 
 
-def _preflight(bench: Workbench, action: Action) -> Beginning:
+def _preflight(context: ActionContext, action: Action) -> Beginning:
     """Look once more whether the index can be rebuilt now, by its OID, and what it is called."""
     oid = int(action.preconditions["oid"])
-    rows = fetch(bench.connection, "bloat", "check_rebuild", {"index_oid": oid})
+    rows = fetch(context.connection, "bloat", "check_rebuild", {"index_oid": oid})
     if not rows:
         raise NotNeededError(
             f"{action.object}: it no longer exists: it was dropped or replaced since it was planned"
@@ -87,9 +87,9 @@ def _preflight(bench: Workbench, action: Action) -> Beginning:
     row = rows[0]
     if not row.is_valid:
         raise NotNeededError(f"{action.object}: it has become invalid since it was planned")
-    limits = (bench.policy.indexes or IndexesPolicy()).preflight
+    limits = (context.policy.indexes or IndexesPolicy()).preflight
     _refuse_waits(row.name, row, limits)
-    _refuse_full_disk(bench.connection, row.name, row, limits)
+    _refuse_full_disk(context.connection, row.name, row, limits)
     return Beginning(row.name, oid, int(row.size_bytes), row.table_oid, list(row.indexes))
 
 
@@ -132,24 +132,24 @@ def _refuse_full_disk(connection: Connection, name: str, row: Any, limits: Index
         )
 
 
-def _clean_up(bench: Workbench, number: int, cause: MaintenanceError) -> None:
+def _clean_up(context: ActionContext, number: int, cause: MaintenanceError) -> None:
     """Drop what the failed rebuild left; what can't be dropped now is the next run's to drop."""
-    database = bench.policy.database.name
+    database = context.policy.database.name
     told = f"{cause} ({cause.hint})" if cause.hint else str(cause)
-    note_failure(bench.store, number, told)
+    note_failure(context.store, number, told)
     try:
-        rebuilds = [each for each in rebuilds_of(bench.store, database) if each.id == number]
-        for leftover in ours_among(list_leftovers(bench.connection), rebuilds):
+        rebuilds = [each for each in rebuilds_of(context.store, database) if each.id == number]
+        for leftover in ours_among(list_leftovers(context.connection), rebuilds):
             for step in drop_leftover(leftover):
-                bench.run(step)
-        end_rebuild(bench.store, number, None)
+                context.run(step)
+        end_rebuild(context.store, number, None)
     except MaintenanceError as exc:
-        bench.progress(f"what the rebuild left is still there, the next run drops it: {exc}")
+        context.progress(f"what the rebuild left is still there, the next run drops it: {exc}")
 
 
-def _verified(bench: Workbench, begun: Beginning) -> int:
+def _verified(context: ActionContext, begun: Beginning) -> int:
     """Return the size of the index that took the old one's place, whatever it is called now."""
-    rows = fetch(bench.connection, "bloat", "list_indexes_of", {"table_oid": begun.table_oid})
+    rows = fetch(context.connection, "bloat", "list_indexes_of", {"table_oid": begun.table_oid})
     made = [row for row in rows if row.is_valid and row.oid not in begun.indexes]
     made.sort(key=lambda row: row.name != begun.name)
     if not made or begun.oid in {row.oid for row in rows}:

@@ -12,8 +12,8 @@ from maintenance.subjects.bloat.models import (
     Column,
     Freshness,
     Method,
-    SeenIndex,
-    SeenTable,
+    ObservedIndex,
+    ObservedTable,
 )
 from maintenance.subjects.bloat.page_layout import (
     LINE_POINTER_BYTES,
@@ -50,7 +50,7 @@ INNER_FILL = 0.7
 ROUNDING = 0.001
 
 
-def estimate_table(table: SeenTable) -> Bloat:
+def estimate_table(table: ObservedTable) -> Bloat:
     """Estimate a table, or a materialized view; a TOAST table at least."""
     if table.owner is not None:
         return _toast(table)
@@ -84,7 +84,7 @@ def rows_a_page(width: float, share: float, *, constant: bool) -> float:
     return max(1.0, (room - need / 2) / need)
 
 
-def estimate_index(index: SeenIndex) -> Bloat:
+def estimate_index(index: ObservedIndex) -> Bloat:
     """Estimate a btree index."""
     columns = {column.number: column for column in index.columns}
     keys = [columns[number] for number in index.keys if number in columns]
@@ -100,7 +100,7 @@ def leaf_room(fill_factor: int) -> float:
     return PAGE - PAGE_HEADER - BTREE_SPECIAL - PAGE * (1 - fill_factor / 100)
 
 
-def _index_doubts(index: SeenIndex, keys: Sequence[Column]) -> Iterator[Bloat]:
+def _index_doubts(index: ObservedIndex, keys: Sequence[Column]) -> Iterator[Bloat]:
     exact = "CREATE EXTENSION pgstattuple lets it be measured"
     if not index.is_plain:
         yield _unknown(
@@ -122,21 +122,21 @@ def _index_doubts(index: SeenIndex, keys: Sequence[Column]) -> Iterator[Bloat]:
         yield _unknown("shared_entries", "how many of its entries share space is not known", exact)
 
 
-def _repeats_some(index: SeenIndex, key: Column) -> bool:
+def _repeats_some(index: ObservedIndex, key: Column) -> bool:
     n_rows = max(index.freshness.n_rows, 1)
     least, most = SOME_REPEATS
     some = [group for group in _groups(key, n_rows, 1) if least < group.repeats < most]
     return sum(group.rows for group in some) > FEW_ROWS * n_rows
 
 
-def _corners(index: SeenIndex, keys: Sequence[Column]) -> Iterator[tuple[float, float]]:
+def _corners(index: ObservedIndex, keys: Sequence[Column]) -> Iterator[tuple[float, float]]:
     """Yield the widths and numbers of repetitions between which the truth lies."""
     width: Width = entry_width(keys)
     doubts = (1 / DOUBT, DOUBT) if _shares_entries(index) and len(keys) == 1 else (1.0,)
     yield from ((size, doubt) for size in width for doubt in doubts)
 
 
-def _index_pages(index: SeenIndex, keys: Sequence[Column], width: float, doubt: float) -> float:
+def _index_pages(index: ObservedIndex, keys: Sequence[Column], width: float, doubt: float) -> float:
     n_rows = index.freshness.n_rows
     if _shares_entries(index) and len(keys) == 1:
         groups = _groups(keys[0], n_rows, doubt)
@@ -179,7 +179,7 @@ def _bytes_a_row(width: float, repeats: float) -> float:
     return (aligned(width + TID_BYTES * n_shared) + LINE_POINTER_BYTES) / n_shared
 
 
-def _shares_entries(index: SeenIndex) -> bool:
+def _shares_entries(index: ObservedIndex) -> bool:
     return index.deduplicates and not index.is_unique
 
 
@@ -188,7 +188,7 @@ def _is_distinct(key: Column) -> bool:
     return (key.n_distinct or 0) <= -(1 - (key.null_fraction or 0)) + ROUNDING
 
 
-def _toast(table: SeenTable) -> Bloat:
+def _toast(table: ObservedTable) -> Bloat:
     """Every chunk may be full, so this much at least is empty."""
     fresh = table.freshness
     if fresh.size_bytes is None:

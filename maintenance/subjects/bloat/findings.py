@@ -13,13 +13,13 @@ from maintenance.policy.thresholds import BloatPolicy
 from maintenance.subjects.bloat.backoff import Backoff, backoff_of
 from maintenance.subjects.bloat.models import (
     Bloat,
+    BloatSnapshot,
     Extension,
     Leftover,
     Method,
+    Observed,
+    ObservedIndex,
     Past,
-    Seen,
-    SeenIndex,
-    Stock,
 )
 from maintenance.subjects.bloat.upserts import fails_upserts
 
@@ -43,19 +43,19 @@ class _Rebuilding(NamedTuple):
 
 
 def findings(
-    policy: Policy, section: BloatPolicy, stock: Stock, now: datetime, request: Request
+    policy: Policy, section: BloatPolicy, stock: BloatSnapshot, now: datetime, request: Request
 ) -> Iterator[Finding]:
     """Yield what is too empty, what is unknown, and what would let us know."""
-    seen = [each for each in (*stock.tables, *stock.indexes) if request.concerns(each.table)]
+    seen = [each for each in (*stock.tables, *stock.indexes) if request.includes(each.table)]
     for each in seen:
         threshold = (
-            section.index_fraction if isinstance(each, SeenIndex) else section.table_fraction
+            section.index_fraction if isinstance(each, ObservedIndex) else section.table_fraction
         )
         bloat = stock.bloat[each.oid]
         if bloat.fraction is not None and bloat.fraction > threshold:
             past = stock.past.get(str(each.relation), ())
-            outlook = _rebuilding(each, section, stock, now)
-            yield _too_empty(each, bloat, bloat.fraction, threshold, past, now, outlook)
+            state = _rebuilding(each, section, stock, now)
+            yield _too_empty(each, bloat, bloat.fraction, threshold, past, now, state)
     unknown = [each for each in seen if stock.bloat[each.oid].method is Method.UNKNOWN]
     yield from _unknown(policy.database.name, unknown, stock)
     yield from (_failed(each, error) for each in seen if (error := stock.failed.get(each.oid)))
@@ -89,7 +89,7 @@ def missing_extension(database: str, extension: Extension) -> Iterator[Finding]:
         )
 
 
-def _failed(seen: Seen, error: str) -> Finding:
+def _failed(seen: Observed, error: str) -> Finding:
     return Finding(
         FindingKind.MONITOR_BLIND,
         Severity.ERROR,
@@ -101,15 +101,15 @@ def _failed(seen: Seen, error: str) -> Finding:
 
 
 def _too_empty(
-    seen: Seen,
+    seen: Observed,
     bloat: Bloat,
     fraction: float,
     threshold: float,
     past: Sequence[Past],
     now: datetime,
-    outlook: _Rebuilding,
+    state: _Rebuilding,
 ) -> Finding:
-    is_index = isinstance(seen, SeenIndex)
+    is_index = isinstance(seen, ObservedIndex)
     severity = Severity.INFO if is_index and fraction <= SETTLED else Severity.WARN
     empty = fraction * seen.size_bytes
     before = _a_week_ago(past, now)
@@ -119,7 +119,7 @@ def _too_empty(
         severity,
         str(seen.relation),
         f"{_name(seen)}: {_share(bloat, fraction)} of {readable_size(seen.size_bytes)} is empty"
-        f" ({bloat.method}), wanted at most {threshold:.0%}{trend}; {outlook.text}",
+        f" ({bloat.method}), wanted at most {threshold:.0%}{trend}; {state.text}",
         value=round(fraction, 3),
         threshold=threshold,
         data={
@@ -129,7 +129,7 @@ def _too_empty(
             "method": bloat.method.value,
             "a_week_ago": before.fraction if before else None,
             "a_week_ago_at": f"{before.taken_at:%Y-%m-%d}" if before else None,
-            **outlook.data,
+            **state.data,
         },
     )
 
@@ -144,15 +144,17 @@ def _share(bloat: Bloat, fraction: float) -> str:
     return f"{least}{fraction:.0%}"
 
 
-def _name(seen: Seen) -> str:
-    if isinstance(seen, SeenIndex) or seen.owner is None:
+def _name(seen: Observed) -> str:
+    if isinstance(seen, ObservedIndex) or seen.owner is None:
         return str(seen.relation)
     return f"{seen.relation} (TOAST of {seen.owner})"
 
 
-def _rebuilding(seen: Seen, section: BloatPolicy, stock: Stock, now: datetime) -> _Rebuilding:
+def _rebuilding(
+    seen: Observed, section: BloatPolicy, stock: BloatSnapshot, now: datetime
+) -> _Rebuilding:
     """Say how a relation gets its space back, and why a run does not do it."""
-    if not isinstance(seen, SeenIndex):
+    if not isinstance(seen, ObservedIndex):
         text = "pg_repack gives the space back online, VACUUM FULL while no session uses it"
         return _Rebuilding(text, {})
     statement = f"REINDEX INDEX CONCURRENTLY {seen.relation}"
@@ -205,7 +207,7 @@ def left_by_others(policy: Policy, leftovers: Sequence[Leftover]) -> Iterator[Fi
             )
 
 
-def _unknown(database: str, unknown: Sequence[Seen], stock: Stock) -> Iterator[Finding]:
+def _unknown(database: str, unknown: Sequence[Observed], stock: BloatSnapshot) -> Iterator[Finding]:
     largest = sorted(unknown, key=lambda each: (-each.size_bytes, each.relation))
     for each in largest[:MOST_UNKNOWN]:
         bloat = stock.bloat[each.oid]
@@ -236,6 +238,6 @@ def _unknown(database: str, unknown: Sequence[Seen], stock: Stock) -> Iterator[F
         )
 
 
-def _unsure(unknown: Sequence[Seen]) -> dict[str, list[str]]:
+def _unsure(unknown: Sequence[Observed]) -> dict[str, list[str]]:
     names = [str(each.relation) for each in unknown]
     return {kind.value: names for kind in (FindingKind.TABLE_BLOAT, FindingKind.INDEX_BLOAT)}

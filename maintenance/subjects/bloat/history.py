@@ -9,7 +9,14 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from maintenance.server.session import Connection
-from maintenance.subjects.bloat.models import Bloat, Past, Rebuild, Seen, SeenIndex, Stock
+from maintenance.subjects.bloat.models import (
+    Bloat,
+    BloatSnapshot,
+    Observed,
+    ObservedIndex,
+    Past,
+    Rebuild,
+)
 
 LOOKED_BACK = timedelta(days=90)
 
@@ -29,7 +36,7 @@ class Beginning(NamedTuple):
     indexes: list[int]
 
 
-def record(store: Connection, database: str, now: datetime, stock: Stock) -> None:
+def record(store: Connection, database: str, now: datetime, stock: BloatSnapshot) -> None:
     """Keep what was seen of every relation, in one statement."""
     rows = [_row(each, stock.bloat[each.oid]) for each in (*stock.tables, *stock.indexes)]
     store.execute(
@@ -113,12 +120,12 @@ def settle(store: Connection, gone: Iterable[Rebuild]) -> None:
         end_rebuild(store, rebuild.id, None)
 
 
-def _row(seen: Seen, bloat: Bloat) -> dict[str, object]:
-    is_toast = not isinstance(seen, SeenIndex) and seen.owner is not None
+def _row(seen: Observed, bloat: Bloat) -> dict[str, object]:
+    is_toast = not isinstance(seen, ObservedIndex) and seen.owner is not None
     return {
         "object": str(seen.relation),
         "table_name": str(seen.table),
-        "kind": "index" if isinstance(seen, SeenIndex) else "toast" if is_toast else "table",
+        "kind": "index" if isinstance(seen, ObservedIndex) else "toast" if is_toast else "table",
         "size_bytes": seen.size_bytes,
         "fraction": bloat.fraction,
         "method": bloat.method.value,

@@ -57,7 +57,7 @@ class Freshness(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class SeenTable:
+class ObservedTable:
     """A table, materialized view or TOAST table.
 
     Attributes:
@@ -85,7 +85,7 @@ class SeenTable:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenIndex:
+class ObservedIndex:
     """A btree index.
 
     Attributes:
@@ -117,7 +117,7 @@ class SeenIndex:
     of_view: bool = False
 
 
-Seen = SeenTable | SeenIndex
+Observed = ObservedTable | ObservedIndex
 
 
 class Method(StrEnum):
@@ -213,7 +213,7 @@ class Extension:
 
 
 @dataclass(frozen=True, slots=True)
-class Stock:
+class BloatSnapshot:
     """Everything that the subject plans from.
 
     Attributes:
@@ -226,8 +226,8 @@ class Stock:
         not_unique: names in that list which are no unique index.
     """
 
-    tables: tuple[SeenTable, ...]
-    indexes: tuple[SeenIndex, ...]
+    tables: tuple[ObservedTable, ...]
+    indexes: tuple[ObservedIndex, ...]
     bloat: Mapping[int, Bloat]
     extension: Extension
     leftovers: tuple[Leftover, ...] = ()

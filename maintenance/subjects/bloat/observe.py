@@ -10,23 +10,23 @@ from typing import Any
 import psycopg
 
 from maintenance.names import QualifiedName
-from maintenance.server.session import Connection, brief, fetch
+from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.subjects.bloat.models import (
     Column,
     Freshness,
     Leftover,
-    SeenIndex,
-    SeenTable,
+    ObservedIndex,
+    ObservedTable,
 )
 
-Sight = tuple[tuple[SeenTable, ...], tuple[SeenIndex, ...], tuple[Leftover, ...]]
+Relations = tuple[tuple[ObservedTable, ...], tuple[ObservedIndex, ...], tuple[Leftover, ...]]
 """Tables, indexes, leftovers."""
 
 PAUSES_S = (0.15, 0.3, 0.6)
 """After a look in whose way somebody's lock came, so long until the next one."""
 
 
-def look(connection: Connection, min_bytes: int, time_cap: timedelta) -> Sight:
+def read_relations(connection: Connection, min_bytes: int, time_cap: timedelta) -> Relations:
     """Read the tables and btree indexes above a size, and invalid indexes.
 
     What is locked when we come is left out by the queries; what is locked just then is waited
@@ -43,8 +43,8 @@ def look(connection: Connection, min_bytes: int, time_cap: timedelta) -> Sight:
     return _look(connection, min_bytes, time_cap)
 
 
-def _look(connection: Connection, min_bytes: int, time_cap: timedelta) -> Sight:
-    with brief(connection, time_cap, "observing bloat"):
+def _look(connection: Connection, min_bytes: int, time_cap: timedelta) -> Relations:
+    with read_transaction(connection, time_cap, "observing bloat"):
         tables = fetch(connection, "bloat", "list_tables", {"min_bytes": min_bytes})
         indexes = fetch(connection, "bloat", "list_indexes", {"min_bytes": min_bytes})
         oids = {row.oid for row in tables if row.kind != "t"} | {row.table_oid for row in indexes}
@@ -63,7 +63,7 @@ def named_indexes(
     """Return the OIDs of unique indexes by name, partitions' too, and the names that are none."""
     if not names:
         return frozenset(), ()
-    with brief(connection, time_cap, "observing bloat"):
+    with read_transaction(connection, time_cap, "observing bloat"):
         rows = fetch(connection, "bloat", "list_named_indexes", {"names": [str(n) for n in names]})
     known = {row.named for row in rows}
     unknown = tuple(name for name in names if str(name) not in known)
@@ -83,9 +83,9 @@ def _columns(connection: Connection, tables: Collection[int]) -> dict[int, tuple
     return columns
 
 
-def _table(row: Any, columns: tuple[Column, ...]) -> SeenTable:
+def _table(row: Any, columns: tuple[Column, ...]) -> ObservedTable:
     owner = QualifiedName(row.owner_schema, row.owner_name) if row.owner_name else None
-    return SeenTable(
+    return ObservedTable(
         oid=row.oid,
         relation=QualifiedName(row.schema, row.name),
         owner=owner,
@@ -104,8 +104,8 @@ def _table(row: Any, columns: tuple[Column, ...]) -> SeenTable:
     )
 
 
-def _index(row: Any, columns: tuple[Column, ...]) -> SeenIndex:
-    return SeenIndex(
+def _index(row: Any, columns: tuple[Column, ...]) -> ObservedIndex:
+    return ObservedIndex(
         oid=row.oid,
         relation=QualifiedName(row.schema, row.name),
         table=QualifiedName(row.table_schema, row.table_name),

@@ -13,9 +13,16 @@ from psycopg.rows import namedtuple_row
 
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import quote
-from maintenance.server.session import Connection, brief, fetch
+from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.subjects.bloat.estimate import LINE_POINTER_BYTES, PAGE, leaf_room, rows_a_page
-from maintenance.subjects.bloat.models import Bloat, Extension, Method, Seen, SeenIndex, SeenTable
+from maintenance.subjects.bloat.models import (
+    Bloat,
+    Extension,
+    Method,
+    Observed,
+    ObservedIndex,
+    ObservedTable,
+)
 from maintenance.subjects.bloat.page_layout import ALIGNED, aligned
 
 NAME = "pgstattuple"
@@ -55,7 +62,7 @@ class Measured(NamedTuple):
 def measure(
     connection: Connection,
     extension: Extension,
-    worst: Sequence[Seen],
+    worst: Sequence[Observed],
     time_cap: timedelta,
 ) -> Measured:
     """Measure some relations; one that is gone, locked or takes too long is left out.
@@ -85,11 +92,11 @@ def measure(
 
 
 def worst_first(
-    seen: Sequence[Seen], bloat: Mapping[int, Bloat], least: Mapping[type[Seen], float]
-) -> list[Seen]:
+    seen: Sequence[Observed], bloat: Mapping[int, Bloat], least: Mapping[type[Observed], float]
+) -> list[Observed]:
     """Return what is worth measuring: bloated as far as can be told, or unknown; largest first."""
 
-    def weight(each: Seen) -> float:
+    def weight(each: Observed) -> float:
         fraction = bloat[each.oid].fraction
         if fraction is None:
             return each.size_bytes * UNKNOWN_WEIGHT
@@ -101,12 +108,12 @@ def worst_first(
     return [each for worth, each in weighed if worth > 0]
 
 
-def _measured(connection: Connection, schema: str, seen: Seen, time_cap: timedelta) -> Bloat:
-    is_index = isinstance(seen, SeenIndex)
+def _measured(connection: Connection, schema: str, seen: Observed, time_cap: timedelta) -> Bloat:
+    is_index = isinstance(seen, ObservedIndex)
     function = f"{quote(schema)}.{'pgstatindex' if is_index else 'pgstattuple'}"
     question = f"SELECT * FROM {function}(%s::pg_catalog.oid::pg_catalog.regclass)"
     with (
-        brief(connection, time_cap, f"measuring {seen.relation}"),
+        read_transaction(connection, time_cap, f"measuring {seen.relation}"),
         connection.cursor(row_factory=namedtuple_row) as cursor,
     ):
         row = cursor.execute(question.encode(), (seen.oid,)).fetchone()
@@ -114,7 +121,7 @@ def _measured(connection: Connection, schema: str, seen: Seen, time_cap: timedel
     return Bloat(Method.EXACT, min(max(fraction, 0.0), 1.0))
 
 
-def exact_table(table: SeenTable, row: Any) -> float:
+def exact_table(table: ObservedTable, row: Any) -> float:
     """Return the share of its pages that a table would give back, by what pgstattuple counted."""
     if not row.tuple_count:
         return 1.0 if row.table_len else 0.0
@@ -125,7 +132,7 @@ def exact_table(table: SeenTable, row: Any) -> float:
     return 1 - row.tuple_count / per_page / (row.table_len / PAGE)
 
 
-def exact_index(index: SeenIndex, row: Any) -> float:
+def exact_index(index: ObservedIndex, row: Any) -> float:
     """Return the share of its pages that an index would give back, by what pgstatindex counted."""
     density = 0 if isnan(row.avg_leaf_density) else row.avg_leaf_density
     used = row.leaf_pages * density / 100 * LEAF_BYTES

@@ -12,7 +12,13 @@ from maintenance.policy import Policy
 from maintenance.policy.thresholds import BloatPolicy
 from maintenance.subjects.bloat.backoff import backoff_of
 from maintenance.subjects.bloat.findings import findings, left_by_others
-from maintenance.subjects.bloat.models import Leftover, Method, Rebuild, SeenIndex, Stock
+from maintenance.subjects.bloat.models import (
+    BloatSnapshot,
+    Leftover,
+    Method,
+    ObservedIndex,
+    Rebuild,
+)
 from maintenance.subjects.bloat.upserts import fails_upserts
 
 MOST_REBUILT = 2
@@ -21,20 +27,20 @@ REST = timedelta(days=10)
 """An index that was rebuilt is left alone for so long."""
 
 
-def plan(policy: Policy, stock: Stock, now: datetime, request: Request) -> Plan:
+def plan(policy: Policy, stock: BloatSnapshot, now: datetime, request: Request) -> Plan:
     """Plan what to tell and what to rebuild."""
     section = policy.bloat
     if section is None:
         return Plan()
     ours = list(ours_among(stock.leftovers, stock.rebuilds))
-    others = [left for left in stock.leftovers if left not in ours and request.concerns(left.table)]
+    others = [left for left in stock.leftovers if left not in ours and request.includes(left.table)]
     told = (
         *findings(policy, section, stock, now, request),
         *left_by_others(policy, others),
     )
     if section.reindex != "concurrently":
         return Plan(findings=told)
-    leftovers = [left for left in ours if request.concerns(left.table)]
+    leftovers = [left for left in ours if request.includes(left.table)]
     cleaning = tuple(_clean(leftover) for leftover in leftovers)
     worst = list(_worst(stock, section, now, request))
     rebuilding = (_rebuild(stock, index, cleaning) for index in worst[:MOST_REBUILT])
@@ -106,8 +112,8 @@ def _clean(leftover: Leftover) -> Action:
 
 
 def _worst(
-    stock: Stock, section: BloatPolicy, now: datetime, request: Request
-) -> Iterator[SeenIndex]:
+    stock: BloatSnapshot, section: BloatPolicy, now: datetime, request: Request
+) -> Iterator[ObservedIndex]:
     """Yield the indexes to rebuild, the most to win first."""
     measurable = stock.extension.schema is not None and not stock.extension.remedy
     sure = {Method.EXACT} if measurable else {Method.EXACT, Method.ESTIMATE}
@@ -117,7 +123,7 @@ def _worst(
         for index in stock.indexes
         if index.is_rebuildable
         and index.manageable
-        and request.concerns(index.table)
+        and request.includes(index.table)
         and str(index.relation) not in rested
         and not fails_upserts(index, stock)
         and not _is_put_off(index, stock.rebuilds, now)
@@ -127,7 +133,7 @@ def _worst(
     yield from sorted(chosen, key=lambda each: (-_won(stock, each), each.relation))
 
 
-def _is_put_off(index: SeenIndex, rebuilds: Sequence[Rebuild], now: datetime) -> bool:
+def _is_put_off(index: ObservedIndex, rebuilds: Sequence[Rebuild], now: datetime) -> bool:
     backoff = backoff_of(index.oid, rebuilds)
     return backoff is not None and backoff.holds(now)
 
@@ -140,11 +146,11 @@ def _rested(rebuilds: Sequence[Rebuild], now: datetime) -> set[str]:
     }
 
 
-def _won(stock: Stock, index: SeenIndex) -> float:
+def _won(stock: BloatSnapshot, index: ObservedIndex) -> float:
     return (stock.bloat[index.oid].fraction or 0) * index.size_bytes
 
 
-def _rebuild(stock: Stock, index: SeenIndex, cleaning: Sequence[Action]) -> Action:
+def _rebuild(stock: BloatSnapshot, index: ObservedIndex, cleaning: Sequence[Action]) -> Action:
     bloat = stock.bloat[index.oid]
     step = Step(
         statements=(f"REINDEX INDEX CONCURRENTLY {index.relation}",),

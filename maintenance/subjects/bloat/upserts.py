@@ -6,12 +6,12 @@ for the index that it asked for.
 Source: PostgreSQL 19 release notes; commits bc32a12 and 2bc7e886.
 """
 
-from maintenance.subjects.bloat.models import SeenIndex, Stock
+from maintenance.subjects.bloat.models import BloatSnapshot, ObservedIndex
 
 MENDED_IN = 19
 
 
-def fails_upserts(index: SeenIndex, stock: Stock) -> bool:
+def fails_upserts(index: ObservedIndex, stock: BloatSnapshot) -> bool:
     """Whether a rebuild could fail statements of the application, and the policy has not asked."""
     if not index.is_unique or index.of_view or stock.major >= MENDED_IN:
         return False

@@ -3,21 +3,21 @@
 from datetime import datetime
 
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.observe_context import Look
+from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
 from maintenance.engine.subject import Subject
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import IndexesPolicy
-from maintenance.subjects.indexes.advice import judge
+from maintenance.subjects.indexes.advice import advise
 from maintenance.subjects.indexes.findings import findings
 from maintenance.subjects.indexes.history import recall, remember
-from maintenance.subjects.indexes.observation import Seen
+from maintenance.subjects.indexes.observation import IndexesObservation
 from maintenance.subjects.indexes.observe import read_catalog, read_definitions
 from maintenance.subjects.indexes.servers import witnesses
 
 
-class Indexes(Subject[Seen]):
+class Indexes(Subject[IndexesObservation]):
     """The subject `indexes`."""
 
     name = "indexes"
@@ -40,32 +40,36 @@ class Indexes(Subject[Seen]):
         }
     )
 
-    def concerns(self, policy: Policy) -> bool:
+    def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy has a section `indexes`."""
         return policy.indexes is not None
 
-    def observe(self, look: Look) -> Seen:
+    def observe(self, context: ObserveContext) -> IndexesObservation:
         """Read all indexes, and what every server tells of their use."""
-        limits = _limits(look.policy)
-        time_cap = look.policy.observe.time_cap
+        limits = _limits(context.policy)
+        time_cap = context.policy.observe.time_cap
         catalog = read_catalog(
-            look.connection, time_cap=time_cap, min_rows=limits.low_cardinality.min_rows
+            context.connection, time_cap=time_cap, min_rows=limits.low_cardinality.min_rows
         )
-        heard = witnesses(look.connection, look.policy, look.environ)
-        if look.store is not None:
-            since = look.now - limits.unused.window
-            heard = recall(look.store, look.policy.database.name, heard, since)
-        judgement = judge(catalog, heard, limits, look.now)
+        heard = witnesses(context.connection, context.policy, context.environ)
+        if context.store is not None:
+            since = context.now - limits.unused.window
+            heard = recall(context.store, context.policy.database.name, heard, since)
+        judgement = advise(catalog, heard, limits, context.now)
         oids = [verdict.tree.root.oid for verdict in judgement.verdicts]
-        definitions = read_definitions(look.connection, oids, time_cap)
-        return Seen(catalog, heard, judgement, look.snapshot.server.role, definitions)
+        definitions = read_definitions(context.connection, oids, time_cap)
+        return IndexesObservation(
+            catalog, heard, judgement, context.snapshot.server.role, definitions
+        )
 
-    def record(self, look: Look, seen: Seen) -> None:
+    def record(self, context: ObserveContext, seen: IndexesObservation) -> None:
         """Remember how often each index has been used so far."""
-        assert look.store is not None, "only runs with a store record"
-        remember(look.store, look.policy.database.name, seen.witnesses, look.now)
+        assert context.store is not None, "only runs with a store record"
+        remember(context.store, context.policy.database.name, seen.witnesses, context.now)
 
-    def plan(self, policy: Policy, seen: Seen, now: datetime, request: Request) -> Plan:
+    def plan(
+        self, policy: Policy, seen: IndexesObservation, now: datetime, request: Request
+    ) -> Plan:
         """Give advice, on one table if only that is asked for; nothing is changed."""
         advice = findings(policy, _limits(policy), seen, now)
         table = str(request.table) if request.table is not None else None

@@ -13,10 +13,10 @@ from maintenance.subjects.indexes.foreign_keys import Served, servants, sole_ser
 from maintenance.subjects.indexes.models import Catalog, ForeignKey, Index, Table
 from maintenance.subjects.indexes.redundancy import Redundancy, redundancies
 from maintenance.subjects.indexes.trees import Tree, trees
-from maintenance.subjects.indexes.usage import Evidence, Gap, Witness, evidence
+from maintenance.subjects.indexes.usage import Evidence, Gap, ServerUsage, evidence
 
 
-class Charge(StrEnum):
+class IssueKind(StrEnum):
     """What an index is charged with; the first that holds is the verdict on it."""
 
     INVALID = "invalid"
@@ -39,7 +39,7 @@ class Verdict:
         keys: those that its predicate makes constant.
     """
 
-    charge: Charge
+    charge: IssueKind
     tree: Tree
     evidence: Evidence
     by: Index | None = None
@@ -48,7 +48,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class AlertUpdate:
     """The verdicts on one database.
 
     Attributes:
@@ -79,7 +79,7 @@ class Case:
 
     tree: Tree
     table: Table
-    witnesses: Sequence[Witness]
+    witnesses: Sequence[ServerUsage]
     since: datetime
     redundancy: Redundancy | None = None
     serves: tuple[ForeignKey, ...] = ()
@@ -100,9 +100,9 @@ class Case:
         return self.evidence.is_complete and self.evidence.existed
 
 
-def judge(
-    catalog: Catalog, witnesses: Sequence[Witness], policy: IndexesPolicy, now: datetime
-) -> Judgement:
+def advise(
+    catalog: Catalog, witnesses: Sequence[ServerUsage], policy: IndexesPolicy, now: datetime
+) -> AlertUpdate:
     """Judge every index once.
 
     Args:
@@ -116,7 +116,7 @@ def judge(
     cases = list(_cases(catalog, witnesses, served, since))
     verdicts = (_verdict(case, catalog, policy) for case in cases)
     gaps = ((witness.name, witness.gap(since)) for witness in witnesses)
-    return Judgement(
+    return AlertUpdate(
         since=since,
         verdicts=tuple(verdict for verdict in verdicts if verdict is not None),
         unproven=tuple(case.index for case in cases if _is_unproven(case, policy)),
@@ -126,7 +126,7 @@ def judge(
 
 
 def _cases(
-    catalog: Catalog, witnesses: Sequence[Witness], served: Served, since: datetime
+    catalog: Catalog, witnesses: Sequence[ServerUsage], served: Served, since: datetime
 ) -> Iterator[Case]:
     superfluous = {found.index.oid: found for found in redundancies(catalog)}
     sole = sole_servants(served)
@@ -145,19 +145,19 @@ def _cases(
 def _verdict(case: Case, catalog: Catalog, policy: IndexesPolicy) -> Verdict | None:
     index, found = case.index, case.redundancy
     if not index.is_valid:
-        return None if case.tree.is_building else _charged(Charge.INVALID, case)
+        return None if case.tree.is_building else _charged(IssueKind.INVALID, case)
     if found is not None:
-        return _charged(Charge.DUPLICATE if found.is_duplicate else Charge.REDUNDANT, case)
+        return _charged(IssueKind.DUPLICATE if found.is_duplicate else IssueKind.REDUNDANT, case)
     if _looks_unused(case, policy) and case.is_proven:
-        return _charged(Charge.UNUSED, case)
+        return _charged(IssueKind.UNUSED, case)
     if not case.serves and has_few_values(case.tree, catalog, policy.low_cardinality):
-        return _charged(Charge.LOW_CARDINALITY, case)
+        return _charged(IssueKind.LOW_CARDINALITY, case)
     if keys := constant_keys(index, case.table):
-        return _charged(Charge.PREDICATE_IN_KEY, case, tuple(keys))
-    return _charged(Charge.WIDE_KEY, case) if is_wide(index, case.table) else None
+        return _charged(IssueKind.PREDICATE_IN_KEY, case, tuple(keys))
+    return _charged(IssueKind.WIDE_KEY, case) if is_wide(index, case.table) else None
 
 
-def _charged(charge: Charge, case: Case, keys: tuple[str, ...] = ()) -> Verdict:
+def _charged(charge: IssueKind, case: Case, keys: tuple[str, ...] = ()) -> Verdict:
     by = case.redundancy.by if case.redundancy is not None else None
     return Verdict(charge, case.tree, case.evidence, by, case.serves, keys)
 

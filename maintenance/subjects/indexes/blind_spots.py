@@ -8,8 +8,8 @@ from maintenance.names import QualifiedName, quote
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.models import Table
-from maintenance.subjects.indexes.observation import Seen
-from maintenance.subjects.indexes.usage import Witness
+from maintenance.subjects.indexes.observation import IndexesObservation
+from maintenance.subjects.indexes.usage import ServerUsage
 
 _DAY_S = 86_400
 _MOST_NAMED = 100
@@ -25,8 +25,8 @@ _BY_DEFINITION = (
 _BY_STATISTICS = (FindingKind.INDEX_LOW_CARDINALITY, FindingKind.INDEX_WIDE_KEY)
 
 
-def sight_findings(
-    policy: Policy, limits: IndexesPolicy, seen: Seen, now: datetime
+def blind_spot_findings(
+    policy: Policy, limits: IndexesPolicy, seen: IndexesObservation, now: datetime
 ) -> Iterator[Finding]:
     """Yield silent replicas, locked tables, hidden statistics, and what lacks evidence."""
     for witness in seen.witnesses:
@@ -39,7 +39,7 @@ def sight_findings(
         yield _unproven(policy, limits, seen, now)
 
 
-def _unreachable(policy: Policy, witness: Witness) -> Finding:
+def _unreachable(policy: Policy, witness: ServerUsage) -> Finding:
     name = f"{policy.database.name}/{witness.name}"
     return Finding(
         FindingKind.REPLICA_UNREACHABLE,
@@ -51,7 +51,7 @@ def _unreachable(policy: Policy, witness: Witness) -> Finding:
     )
 
 
-def _blind(relation: QualifiedName, seen: Seen) -> Finding:
+def _blind(relation: QualifiedName, seen: IndexesObservation) -> Finding:
     names = sorted(map(str, seen.catalog.blind[relation]))
     tables = seen.catalog.tables
     keys = [
@@ -70,7 +70,7 @@ def _blind(relation: QualifiedName, seen: Seen) -> Finding:
     )
 
 
-def _hidden(database: str, limits: IndexesPolicy, seen: Seen) -> Iterator[Finding]:
+def _hidden(database: str, limits: IndexesPolicy, seen: IndexesObservation) -> Iterator[Finding]:
     """Tell once of which large tables nobody shows us the statistics."""
     indexes = [
         (index, table)
@@ -116,7 +116,9 @@ def _named(tables: Collection[Table]) -> str:
     )
 
 
-def _unproven(policy: Policy, limits: IndexesPolicy, seen: Seen, now: datetime) -> Finding:
+def _unproven(
+    policy: Policy, limits: IndexesPolicy, seen: IndexesObservation, now: datetime
+) -> Finding:
     name = policy.database.name
     days = limits.unused.window.days
     starts = [witness.watched_since or now for witness in seen.witnesses]

@@ -9,8 +9,8 @@ from maintenance.formatting import PAGE_BYTES, readable_size, readable_span
 from maintenance.names import quote
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import IndexesPolicy
-from maintenance.subjects.indexes.advice import Charge, Verdict
-from maintenance.subjects.indexes.blind_spots import sight_findings
+from maintenance.subjects.indexes.advice import IssueKind, Verdict
+from maintenance.subjects.indexes.blind_spots import blind_spot_findings
 from maintenance.subjects.indexes.ddl import create_for, drop, restore
 from maintenance.subjects.indexes.definition_checks import (
     MAX_ENTRY_BYTES,
@@ -18,9 +18,9 @@ from maintenance.subjects.indexes.definition_checks import (
     entry_bytes,
 )
 from maintenance.subjects.indexes.models import ForeignKey
-from maintenance.subjects.indexes.observation import Seen
+from maintenance.subjects.indexes.observation import IndexesObservation
 from maintenance.subjects.indexes.trees import n_writes
-from maintenance.subjects.indexes.usage import Witness
+from maintenance.subjects.indexes.usage import ServerUsage
 
 _REINDEX_LEFTOVERS = ("_ccnew", "_ccold")
 
@@ -34,12 +34,12 @@ class Reason(NamedTuple):
     code: str | None = None
 
 
-def reason(verdict: Verdict, limits: IndexesPolicy, seen: Seen) -> Reason:
+def reason(verdict: Verdict, limits: IndexesPolicy, seen: IndexesObservation) -> Reason:
     """Say why a verdict was given."""
     return _REASONS[verdict.charge](verdict, limits, seen)
 
 
-def _invalid(verdict: Verdict, _limits: IndexesPolicy, _seen: Seen) -> Reason:
+def _invalid(verdict: Verdict, _limits: IndexesPolicy, _seen: IndexesObservation) -> Reason:
     index = verdict.tree.root
     if index.is_partitioned:
         text = "invalid: partitions lack their part of it; build and attach those"
@@ -52,17 +52,17 @@ def _invalid(verdict: Verdict, _limits: IndexesPolicy, _seen: Seen) -> Reason:
     return Reason(text, code="build_incomplete")
 
 
-def _duplicate(verdict: Verdict, _limits: IndexesPolicy, _seen: Seen) -> Reason:
+def _duplicate(verdict: Verdict, _limits: IndexesPolicy, _seen: IndexesObservation) -> Reason:
     assert verdict.by is not None, "superfluous by another one"
     return Reason(f"the same as {verdict.by.relation}, which stays")
 
 
-def _redundant(verdict: Verdict, _limits: IndexesPolicy, _seen: Seen) -> Reason:
+def _redundant(verdict: Verdict, _limits: IndexesPolicy, _seen: IndexesObservation) -> Reason:
     assert verdict.by is not None, "superfluous by another one"
     return Reason(f"{verdict.by.relation} finds all that it finds, and stays")
 
 
-def _unused(verdict: Verdict, limits: IndexesPolicy, seen: Seen) -> Reason:
+def _unused(verdict: Verdict, limits: IndexesPolicy, seen: IndexesObservation) -> Reason:
     scans, last = verdict.evidence.scans, verdict.evidence.last_scan_at
     n_servers = len(seen.witnesses)
     where = f"all {n_servers} servers" if n_servers > 1 else "the server"
@@ -74,18 +74,20 @@ def _unused(verdict: Verdict, limits: IndexesPolicy, seen: Seen) -> Reason:
     return Reason(text, scans, limits.unused.max_scans)
 
 
-def _few_values(verdict: Verdict, limits: IndexesPolicy, seen: Seen) -> Reason:
+def _few_values(verdict: Verdict, limits: IndexesPolicy, seen: IndexesObservation) -> Reason:
     distinct = round(distinct_values(verdict.tree, seen.catalog) or 0)
     most = limits.low_cardinality.max_distinct
     return Reason(f"only {distinct} different keys, so it seldom helps", distinct, most)
 
 
-def _predicate_in_key(verdict: Verdict, _limits: IndexesPolicy, _seen: Seen) -> Reason:
+def _predicate_in_key(
+    verdict: Verdict, _limits: IndexesPolicy, _seen: IndexesObservation
+) -> Reason:
     names = ", ".join(verdict.keys)
     return Reason(f"its predicate makes {names} constant; leave that out of the keys")
 
 
-def _wide(verdict: Verdict, _limits: IndexesPolicy, seen: Seen) -> Reason:
+def _wide(verdict: Verdict, _limits: IndexesPolicy, seen: IndexesObservation) -> Reason:
     index = verdict.tree.root
     width = entry_bytes(index, seen.catalog.tables[index.table_oid])
     text = (
@@ -95,52 +97,54 @@ def _wide(verdict: Verdict, _limits: IndexesPolicy, seen: Seen) -> Reason:
     return Reason(text, width, MAX_ENTRY_BYTES)
 
 
-_REASONS: Mapping[Charge, Callable[[Verdict, IndexesPolicy, Seen], Reason]] = {
-    Charge.INVALID: _invalid,
-    Charge.DUPLICATE: _duplicate,
-    Charge.REDUNDANT: _redundant,
-    Charge.UNUSED: _unused,
-    Charge.LOW_CARDINALITY: _few_values,
-    Charge.PREDICATE_IN_KEY: _predicate_in_key,
-    Charge.WIDE_KEY: _wide,
+_REASONS: Mapping[IssueKind, Callable[[Verdict, IndexesPolicy, IndexesObservation], Reason]] = {
+    IssueKind.INVALID: _invalid,
+    IssueKind.DUPLICATE: _duplicate,
+    IssueKind.REDUNDANT: _redundant,
+    IssueKind.UNUSED: _unused,
+    IssueKind.LOW_CARDINALITY: _few_values,
+    IssueKind.PREDICATE_IN_KEY: _predicate_in_key,
+    IssueKind.WIDE_KEY: _wide,
 }
 
 
-_KINDS: Mapping[Charge, FindingKind] = {
-    Charge.INVALID: FindingKind.INDEX_INVALID,
-    Charge.DUPLICATE: FindingKind.INDEX_DUPLICATE,
-    Charge.REDUNDANT: FindingKind.INDEX_REDUNDANT,
-    Charge.UNUSED: FindingKind.INDEX_UNUSED,
-    Charge.LOW_CARDINALITY: FindingKind.INDEX_LOW_CARDINALITY,
-    Charge.PREDICATE_IN_KEY: FindingKind.INDEX_PREDICATE_IN_KEY,
-    Charge.WIDE_KEY: FindingKind.INDEX_WIDE_KEY,
+_KINDS: Mapping[IssueKind, FindingKind] = {
+    IssueKind.INVALID: FindingKind.INDEX_INVALID,
+    IssueKind.DUPLICATE: FindingKind.INDEX_DUPLICATE,
+    IssueKind.REDUNDANT: FindingKind.INDEX_REDUNDANT,
+    IssueKind.UNUSED: FindingKind.INDEX_UNUSED,
+    IssueKind.LOW_CARDINALITY: FindingKind.INDEX_LOW_CARDINALITY,
+    IssueKind.PREDICATE_IN_KEY: FindingKind.INDEX_PREDICATE_IN_KEY,
+    IssueKind.WIDE_KEY: FindingKind.INDEX_WIDE_KEY,
 }
 _DAY_S = 86_400
 
 
-def findings(policy: Policy, limits: IndexesPolicy, seen: Seen, now: datetime) -> Iterator[Finding]:
+def findings(
+    policy: Policy, limits: IndexesPolicy, seen: IndexesObservation, now: datetime
+) -> Iterator[Finding]:
     """Yield what the owner should know, in the order of the catalog."""
     for verdict in seen.judgement.verdicts:
         yield _finding(verdict, limits, seen)
     for key in seen.judgement.unindexed:
         yield _unindexed(key, limits, seen)
-    yield from sight_findings(policy, limits, seen, now)
+    yield from blind_spot_findings(policy, limits, seen, now)
 
 
-def _finding(verdict: Verdict, limits: IndexesPolicy, seen: Seen) -> Finding:
+def _finding(verdict: Verdict, limits: IndexesPolicy, seen: IndexesObservation) -> Finding:
     why = reason(verdict, limits, seen)
     name = str(verdict.tree.root.relation)
     data: dict[str, Any] = {**_data(verdict, seen), "reason": why.code}
     size = readable_size(data["size_bytes"])
     cost = f"{size}, {data['writes_per_day']:,.0f} entries written a day"
-    keep = verdict.charge in {Charge.PREDICATE_IN_KEY, Charge.WIDE_KEY}
+    keep = verdict.charge in {IssueKind.PREDICATE_IN_KEY, IssueKind.WIDE_KEY}
     advice = "" if keep else f"; to drop it: {data['drop']}"
     message = f"{name}: {why.text} ({cost}){advice}"
     kind = _KINDS[verdict.charge]
     return Finding(kind, Severity.WARN, name, message, why.value, why.threshold, data)
 
 
-def _data(verdict: Verdict, seen: Seen) -> dict[str, Any]:
+def _data(verdict: Verdict, seen: IndexesObservation) -> dict[str, Any]:
     index = verdict.tree.root
     table = seen.catalog.tables[index.table_oid]
     last = verdict.evidence.last_scan_at
@@ -158,7 +162,7 @@ def _data(verdict: Verdict, seen: Seen) -> dict[str, Any]:
     }
 
 
-def _per_day(count: int, primary: Witness) -> float:
+def _per_day(count: int, primary: ServerUsage) -> float:
     """Spread a counter over the days that it has counted; less than one counts as one."""
     if primary.usage is None:
         return 0.0
@@ -166,7 +170,7 @@ def _per_day(count: int, primary: Witness) -> float:
     return round(count / max(1.0, counted.total_seconds() / _DAY_S), 1)
 
 
-def _unindexed(key: ForeignKey, limits: IndexesPolicy, seen: Seen) -> Finding:
+def _unindexed(key: ForeignKey, limits: IndexesPolicy, seen: IndexesObservation) -> Finding:
     table = seen.catalog.tables[key.table_oid]
     name = f"{table.relation}.{quote(key.name)}"
     size_bytes = max(0, table.pages) * PAGE_BYTES

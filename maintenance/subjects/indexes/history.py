@@ -5,15 +5,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from maintenance.server.session import Connection
-from maintenance.subjects.indexes.usage import Baseline, Epoch, Usage, Witness
+from maintenance.subjects.indexes.usage import Baseline, Epoch, ServerUsage, Usage
 
 RECORD_EVERY = timedelta(hours=1)
 """A look is not remembered when an older one of the same epoch is younger than this."""
 
 
 def recall(
-    store: Connection, database: str, witnesses: Sequence[Witness], since: datetime
-) -> tuple[Witness, ...]:
+    store: Connection, database: str, witnesses: Sequence[ServerUsage], since: datetime
+) -> tuple[ServerUsage, ...]:
     """Add to each server what the store remembers of it.
 
     Args:
@@ -39,7 +39,9 @@ def recall(
     )
 
 
-def remember(store: Connection, database: str, witnesses: Sequence[Witness], now: datetime) -> None:
+def remember(
+    store: Connection, database: str, witnesses: Sequence[ServerUsage], now: datetime
+) -> None:
     """Keep a look at every server that was heard.
 
     Raises:

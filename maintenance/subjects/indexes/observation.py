@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from maintenance.subjects.indexes.advice import Judgement
+from maintenance.subjects.indexes.advice import AlertUpdate
 from maintenance.subjects.indexes.ddl import Definition
 from maintenance.subjects.indexes.models import Catalog
-from maintenance.subjects.indexes.usage import Witness
+from maintenance.subjects.indexes.usage import ServerUsage
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class IndexesObservation:
     """One look at the indexes of one database.
 
     Attributes:
@@ -20,7 +20,7 @@ class Seen:
     """
 
     catalog: Catalog
-    witnesses: tuple[Witness, ...]
-    judgement: Judgement
+    witnesses: tuple[ServerUsage, ...]
+    judgement: AlertUpdate
     role: str
     definitions: Mapping[int, Definition] = field(default_factory=dict[int, Definition])

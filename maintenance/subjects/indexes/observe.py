@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from maintenance.names import QualifiedName
-from maintenance.server.session import Connection, brief, fetch
+from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.subjects.indexes.ddl import Definition as Words
 from maintenance.subjects.indexes.models import (
     Catalog,
@@ -67,17 +67,20 @@ def read_definitions(
     """
     rows: list[Any] = []
     try:
-        with brief(connection, time_cap, DOING):
+        with read_transaction(connection, time_cap, DOING):
             rows = fetch(connection, "indexes", "list_definitions", {"oids": list(oids)})
     except psycopg.errors.LockNotAvailable:
         for oid in oids:
-            with suppress(psycopg.errors.LockNotAvailable), brief(connection, time_cap, DOING):
+            with (
+                suppress(psycopg.errors.LockNotAvailable),
+                read_transaction(connection, time_cap, DOING),
+            ):
                 rows += fetch(connection, "indexes", "list_definitions", {"oids": [oid]})
     return {row.oid: Words(row.definition, row.constraint_definition) for row in rows if row[1]}
 
 
 def _look(connection: Connection, time_cap: timedelta, min_rows: int) -> Catalog:
-    with brief(connection, time_cap, DOING):
+    with read_transaction(connection, time_cap, DOING):
         tables = {
             row.oid: _table(row) for row in fetch(connection, "indexes", "list_indexed_tables")
         }

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from maintenance.policy import Policy
 from maintenance.server.replicas import ask_replicas
-from maintenance.server.session import Connection, brief, fetch
-from maintenance.subjects.indexes.usage import Count, Epoch, Usage, Witness
+from maintenance.server.session import Connection, fetch, read_transaction
+from maintenance.subjects.indexes.usage import Count, Epoch, ServerUsage, Usage
 
 DOING = "reading the use of indexes"
 FIRST_WITH_LAST_SCAN = 160000
@@ -18,7 +18,7 @@ def read_usage(connection: Connection, time_cap: timedelta) -> Usage:
     Raises:
         MaintenanceError: the server refused a query, or a query outlasted the cap.
     """
-    with brief(connection, time_cap, DOING):
+    with read_transaction(connection, time_cap, DOING):
         (whose,) = fetch(connection, "indexes", "describe_counters")
         rows = fetch(connection, "indexes", "list_usage")
     epoch = Epoch(
@@ -35,7 +35,7 @@ def read_usage(connection: Connection, time_cap: timedelta) -> Usage:
 
 def witnesses(
     connection: Connection, policy: Policy, environ: Mapping[str, str]
-) -> tuple[Witness, ...]:
+) -> tuple[ServerUsage, ...]:
     """Ask the primary and every replica; one that does not answer is a silent witness.
 
     Raises:
@@ -43,8 +43,10 @@ def witnesses(
         MaintenanceError: the primary's counters could not be read.
     """
     time_cap = policy.observe.time_cap
-    primary = Witness("primary", read_usage(connection, time_cap))
+    primary = ServerUsage("primary", read_usage(connection, time_cap))
     answers = ask_replicas(
         connection, policy, environ, "indexes", lambda replica: read_usage(replica, time_cap)
     )
-    return primary, *(Witness(a.name, a.told, silence=a.silence, reason=a.reason) for a in answers)
+    return primary, *(
+        ServerUsage(a.name, a.told, silence=a.silence, reason=a.reason) for a in answers
+    )

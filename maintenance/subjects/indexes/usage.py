@@ -73,7 +73,7 @@ class Gap(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class ServerUsage:
     """One server of the cluster, and what it can tell.
 
     Attributes:
@@ -151,7 +151,7 @@ class Evidence:
     last_scan_at: datetime | None
 
 
-def evidence(witnesses: Sequence[Witness], oids: Sequence[int], since: datetime) -> Evidence:
+def evidence(witnesses: Sequence[ServerUsage], oids: Sequence[int], since: datetime) -> Evidence:
     """Add up what the servers say about an index and its partitions."""
     counts = [witness.scans_at_most(oid, since) for witness in witnesses for oid in oids]
     known = [count for count in counts if count is not None]

@@ -7,7 +7,7 @@ from typing import ClassVar
 from maintenance.engine.action_context import Executor
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.observe_context import Look
+from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
 from maintenance.engine.subject import Subject
@@ -17,12 +17,12 @@ from maintenance.subjects.matviews import observe as observing
 from maintenance.subjects.matviews import plan as planner
 from maintenance.subjects.matviews.apply import create, explained, refresh
 from maintenance.subjects.matviews.history import record
-from maintenance.subjects.matviews.models import Seen
+from maintenance.subjects.matviews.models import MatviewsObservation
 from maintenance.subjects.matviews.rebuild import rebuild
 from maintenance.subjects.matviews.unique_index import index
 
 
-class Matviews(Subject[Seen]):
+class Matviews(Subject[MatviewsObservation]):
     """The subject `matviews`."""
 
     name = "matviews"
@@ -48,7 +48,7 @@ class Matviews(Subject[Seen]):
         }
     )
 
-    def concerns(self, policy: Policy) -> bool:
+    def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy names materialized views."""
         return bool(policy.matviews)
 
@@ -56,19 +56,21 @@ class Matviews(Subject[Seen]):
         """The views of the policy, for names that come near those which do not exist."""
         return [section.name for section in policy.matviews]
 
-    def width(self, policy: Policy) -> int:
+    def concurrency(self, policy: Policy) -> int:
         """As many as the policy has refreshed side by side."""
         return policy.parallel.matviews
 
-    def observe(self, look: Look) -> Seen:
+    def observe(self, context: ObserveContext) -> MatviewsObservation:
         """Read what the views are, what they read, and what is on record of them."""
-        return observing.observe(look)
+        return observing.observe(context)
 
-    def record(self, look: Look, seen: Seen) -> None:
+    def record(self, context: ObserveContext, seen: MatviewsObservation) -> None:
         """Keep what was proven, and what the files were found to mean."""
-        record(look, seen)
+        record(context, seen)
 
-    def plan(self, policy: Policy, seen: Seen, now: datetime, request: Request) -> Plan:
+    def plan(
+        self, policy: Policy, seen: MatviewsObservation, now: datetime, request: Request
+    ) -> Plan:
         """Make what is missing, refresh what is not proven unchanged."""
         return planner.plan(policy, seen, now, request)
 

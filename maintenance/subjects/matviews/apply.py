@@ -6,26 +6,26 @@ from typing import Any
 
 import psycopg
 
-from maintenance.engine.action_context import Executor, Workbench
+from maintenance.engine.action_context import ActionContext, Executor
 from maintenance.engine.actions import Action, Step
 from maintenance.engine.cache_invalidation import announce, intend, withdraw
 from maintenance.errors import MaintenanceError, NotNeededError, UnreachableError
 from maintenance.names import QualifiedName, parse_name
 from maintenance.policy import MatviewPolicy, Policy
 from maintenance.policy.view_sql import read_view_query
-from maintenance.server.session import explain, rollback_quietly
+from maintenance.server.session import rollback_quietly, to_error
 from maintenance.store import Refresh, note_proofs
 from maintenance.store.invalidation_outbox import owed
 from maintenance.subjects.matviews.ddl import CONCURRENTLY, is_unindexed, refresh_statement
-from maintenance.subjects.matviews.freshness import AFTER_ANOTHER, judge
-from maintenance.subjects.matviews.models import Matview, Seen
+from maintenance.subjects.matviews.freshness import AFTER_ANOTHER, assess_refresh
+from maintenance.subjects.matviews.models import Matview, MatviewsObservation
 from maintenance.subjects.matviews.observe import fingerprint_of_query, see
 from maintenance.subjects.matviews.populate import Entry, detail_of, fill, no_later_than_sources
 from maintenance.subjects.matviews.unique_index import build, find_obstacle
 
 
 def telling(
-    bench: Workbench, section: MatviewPolicy, work: Callable[[], Refresh]
+    context: ActionContext, section: MatviewPolicy, work: Callable[[], Refresh]
 ) -> Mapping[str, Any]:
     """Refresh, tell the cache if rows changed, and return the action's detail.
 
@@ -35,51 +35,51 @@ def telling(
     Raises:
         MaintenanceError: whatever the work raised; never that the cache can't be told.
     """
-    if bench.policy.redis is None or not section.invalidates:
+    if context.policy.redis is None or not section.invalidates:
         return detail_of(work())
-    name, database = str(section.name), bench.policy.database.name
-    is_owed = any(each.object == name for each in owed(bench.store, database))
-    intend(bench, name, section.invalidates, {"database": database, "view": name})
+    name, database = str(section.name), context.policy.database.name
+    is_owed = any(each.object == name for each in owed(context.store, database))
+    intend(context, name, section.invalidates, {"database": database, "view": name})
     try:
         entry = work()
     except UnreachableError:
         raise  # whether it was done is not known, so it is told
     except MaintenanceError:
-        _withdraw_unless(bench, name, is_owed=is_owed)
+        _withdraw_unless(context, name, is_owed=is_owed)
         raise
     if not entry.changed and not is_owed:
-        withdraw(bench, name)
+        withdraw(context, name)
         return detail_of(entry)
-    return {**detail_of(entry), **announce(bench, name)}
+    return {**detail_of(entry), **announce(context, name)}
 
 
-def _withdraw_unless(bench: Workbench, name: str, *, is_owed: bool) -> None:
+def _withdraw_unless(context: ActionContext, name: str, *, is_owed: bool) -> None:
     if not is_owed:
-        withdraw(bench, name)
+        withdraw(context, name)
 
 
-def refresh(bench: Workbench, action: Action) -> Mapping[str, Any]:
+def refresh(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """Refresh a view, after making the index that it lacks.
 
     Raises:
         NotNeededError: the views that it reads were refreshed before, and did not change.
         LockNotAcquiredError, MaintenanceError: the view is as it was.
     """
-    view = _seen_again(bench, action)
+    view = _seen_again(context, action)
     *before, last = action.steps
     for step in before:
-        build(bench, section_of(bench.policy, view.name), view.oid, step)
+        build(context, section_of(context.policy, view.name), view.oid, step)
     concurrent = last.statements[0] == refresh_statement(view.name, CONCURRENTLY)
     mode = CONCURRENTLY if concurrent else "plain" if view.is_populated else "populate"
-    section = section_of(bench.policy, view.name)
-    entry = Entry(bench, action, view, mode)
-    work = partial(fill, bench, last, index_optional=True)
-    detail = telling(bench, section, lambda: entry.about(work))
-    _check_index(bench, section, last)
+    section = section_of(context.policy, view.name)
+    entry = Entry(context, action, view, mode)
+    work = partial(fill, context, last, index_optional=True)
+    detail = telling(context, section, lambda: entry.about(work))
+    _check_index(context, section, last)
     return detail
 
 
-def _check_index(bench: Workbench, section: MatviewPolicy, step: Step) -> None:
+def _check_index(context: ActionContext, section: MatviewPolicy, step: Step) -> None:
     """Fail where a view was filled, and its unique index could not be made with it.
 
     Raises:
@@ -87,11 +87,11 @@ def _check_index(bench: Workbench, section: MatviewPolicy, step: Step) -> None:
     """
     if not any(statement.startswith("CREATE UNIQUE INDEX ") for statement in step.statements):
         return
-    views, _, _ = see(bench.connection, bench.store, bench.policy, only=[section.name])
+    views, _, _ = see(context.connection, context.store, context.policy, only=[section.name])
     view = views.get(section.name)
     if view is None or not is_unindexed(section, view):
         return
-    obstacle = find_obstacle(bench.connection, bench.policy, section, view)
+    obstacle = find_obstacle(context.connection, context.policy, section, view)
     reason = obstacle.text if obstacle is not None else "the next run tries again"
     raise MaintenanceError(
         f"{section.name}: is filled, but has no unique index on"
@@ -99,37 +99,37 @@ def _check_index(bench: Workbench, section: MatviewPolicy, step: Step) -> None:
     )
 
 
-def _seen_again(bench: Workbench, action: Action) -> Matview:
+def _seen_again(context: ActionContext, action: Action) -> Matview:
     """Look at one view again: a baseline has to be read right before the refresh."""
     name = parse_name(action.object)
-    views, moment, _ = see(bench.connection, bench.store, bench.policy, only=[name])
+    views, moment, _ = see(context.connection, context.store, context.policy, only=[name])
     view = views.get(name)
     if view is None or view.oid != action.preconditions["oid"]:
         raise MaintenanceError(
             f"{name}: not the view that was observed", hint="plan again: it was replaced since"
         )
     if action.reason == AFTER_ANOTHER:
-        verdict = judge(view, Seen(views, moment))
+        verdict = assess_refresh(view, MatviewsObservation(views, moment))
         if verdict.as_of is not None and view.baseline is not None:
-            as_of = no_later_than_sources(bench, view, verdict.as_of)
-            note_proofs(bench.store, {view.baseline.id: as_of})
+            as_of = no_later_than_sources(context, view, verdict.as_of)
+            note_proofs(context.store, {view.baseline.id: as_of})
             raise NotNeededError(f"{verdict.reason}: the views refreshed before stayed the same")
     return view
 
 
-def create(bench: Workbench, action: Action) -> Mapping[str, Any]:
+def create(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """Create a view with its content and its unique index, all or nothing.
 
     Raises:
         MaintenanceError: there is no such view, as before.
     """
-    section = section_of(bench.policy, parse_name(action.object))
+    section = section_of(context.policy, parse_name(action.object))
     assert section.definition is not None, "only views with a file are created"
     query = read_view_query(section.definition, section.name)
-    view = fingerprint_of_query(bench.connection, bench.store, bench.policy, section, query)
+    view = fingerprint_of_query(context.connection, context.store, context.policy, section, query)
     (step,) = action.steps
-    entry = Entry(bench, action, view, "create")
-    return telling(bench, section, lambda: entry.about(lambda: fill(bench, step)))
+    entry = Entry(context, action, view, "create")
+    return telling(context, section, lambda: entry.about(lambda: fill(context, step)))
 
 
 def section_of(policy: Policy, name: QualifiedName) -> MatviewPolicy:
@@ -141,11 +141,11 @@ def explained(execute: Executor) -> Executor:
     """Turn what the server refuses while an action is carried out into one of our errors."""
 
     @wraps(execute)
-    def wrapped(bench: Workbench, action: Action) -> Mapping[str, Any]:
+    def wrapped(context: ActionContext, action: Action) -> Mapping[str, Any]:
         try:
-            return execute(bench, action)
+            return execute(context, action)
         except psycopg.Error as exc:
-            rollback_quietly(bench.connection)
-            raise explain(exc, action.object) from exc
+            rollback_quietly(context.connection)
+            raise to_error(exc, action.object) from exc
 
     return wrapped

@@ -14,7 +14,7 @@ import psycopg
 
 from maintenance.errors import MaintenanceError
 from maintenance.policy import Policy
-from maintenance.server.session import Connection, explain, milliseconds, owner_path, run_sql
+from maintenance.server.session import Connection, milliseconds, owner_path, run_sql, to_error
 from maintenance.subjects.matviews.models import Definition
 
 _PROBE = "pg_temp.maintenance_definition"
@@ -57,7 +57,7 @@ def as_temporary_view(connection: Connection, policy: Policy, query: str) -> Gen
         assert row is not None, "SELECT without FROM returns one row"
         yield int(row[0])
     except psycopg.Error as exc:
-        error = explain(exc, "its definition")
+        error = to_error(exc, "its definition")
         if _is_the_querys_fault(exc):
             raise RefusedQueryError(str(error), hint=error.hint) from exc
         raise error from exc

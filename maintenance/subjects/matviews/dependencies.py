@@ -10,10 +10,12 @@ from typing import Any, cast
 
 from maintenance.names import QualifiedName, quote
 from maintenance.policy import MatviewPolicy, Policy
-from maintenance.subjects.matviews.models import Seen
+from maintenance.subjects.matviews.models import MatviewsObservation
 
 
-def reads_of(policy: Policy, seen: Seen) -> Mapping[QualifiedName, frozenset[QualifiedName]]:
+def reads_of(
+    policy: Policy, seen: MatviewsObservation
+) -> Mapping[QualifiedName, frozenset[QualifiedName]]:
     """Return for each view of a policy those of them that it reads."""
     ours = {section.name for section in policy.matviews}
     return {

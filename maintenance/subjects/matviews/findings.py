@@ -9,14 +9,14 @@ from maintenance.policy import MatviewPolicy, Policy
 from maintenance.server.grants import right_to_act
 from maintenance.subjects.matviews.ddl import grant_statements, is_unindexed, owner_statements
 from maintenance.subjects.matviews.dependencies import in_circles, reads_of
-from maintenance.subjects.matviews.freshness import judge_all, moments_of
-from maintenance.subjects.matviews.models import Matview, Seen
+from maintenance.subjects.matviews.freshness import assess_all, moments_of
+from maintenance.subjects.matviews.models import Matview, MatviewsObservation
 
 
-def findings(policy: Policy, seen: Seen, now: datetime) -> list[Finding]:
+def findings(policy: Policy, seen: MatviewsObservation, now: datetime) -> list[Finding]:
     """Return what stands, view by view in the order of the policy."""
     circular = in_circles(reads_of(policy, seen))
-    moments = moments_of(policy, seen, judge_all(policy, seen))
+    moments = moments_of(policy, seen, assess_all(policy, seen))
     found: list[Finding] = []
     for section in policy.matviews:
         if section.name in circular:
@@ -30,14 +30,18 @@ def findings(policy: Policy, seen: Seen, now: datetime) -> list[Finding]:
 
 
 def _of_view(
-    section: MatviewPolicy, view: Matview, seen: Seen, now: datetime, right: datetime | None
+    section: MatviewPolicy,
+    view: Matview,
+    seen: MatviewsObservation,
+    now: datetime,
+    right: datetime | None,
 ) -> Iterator[Finding]:
     if not view.is_populated:
         yield _finding(
             FindingKind.MATVIEW_UNPOPULATED,
             Severity.ERROR,
             view.name,
-            f"was never filled: every query on it fails; {_outlook(view)}",
+            f"was never filled: every query on it fails; {_state_text(view)}",
             data=_last_error(view),
         )
     else:
@@ -69,7 +73,7 @@ def _of_view(
     yield from _drift(section, view, seen)
 
 
-def _outlook(view: Matview) -> str:
+def _state_text(view: Matview) -> str:
     if view.failure is not None:
         return f"the last try to fill it failed: {view.failure.error}"
     return "the next run fills it" if view.may_refresh else "this role may not fill it"
@@ -98,7 +102,7 @@ def _stale(
             f" wanted at most {_span(limit)}{_why(view)}",
             round(age.total_seconds()),
             limit.total_seconds(),
-            {"right_until": right.isoformat(), **_last_error(view)},
+            {"fresh_as_of": right.isoformat(), **_last_error(view)},
         )
 
 
@@ -150,7 +154,7 @@ def _index(section: MatviewPolicy, view: Matview) -> Iterator[Finding]:
         )
 
 
-def _drift(section: MatviewPolicy, view: Matview, seen: Seen) -> Iterator[Finding]:
+def _drift(section: MatviewPolicy, view: Matview, seen: MatviewsObservation) -> Iterator[Finding]:
     definition = seen.definitions.get(section.name)
     if definition is not None and definition.refused:
         yield _finding(
@@ -181,7 +185,7 @@ def _drift(section: MatviewPolicy, view: Matview, seen: Seen) -> Iterator[Findin
         )
 
 
-def _rights(view: Matview, seen: Seen) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _rights(view: Matview, seen: MatviewsObservation) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Say what a view lacks of the owner and the rights that it is to have."""
     wanted = seen.ownership.get(view.name)
     if wanted is None:
@@ -198,7 +202,7 @@ def _rights(view: Matview, seen: Seen) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield f"can't be read by {roles}", grant_statements(view.name, wanted.lacking)
 
 
-def _missing(section: MatviewPolicy, view: Matview | None, seen: Seen) -> Finding:
+def _missing(section: MatviewPolicy, view: Matview | None, seen: MatviewsObservation) -> Finding:
     definition = seen.definitions.get(section.name)
     ownership = seen.ownership.get(section.name)
     severity = Severity.ERROR

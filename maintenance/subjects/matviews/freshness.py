@@ -19,8 +19,8 @@ from maintenance.subjects.matviews.models import (
     Counters,
     Fingerprint,
     Matview,
+    MatviewsObservation,
     Moment,
-    Seen,
     Session,
 )
 
@@ -44,7 +44,7 @@ class Verdict:
     as_of: datetime | None = None
 
 
-def judge(view: Matview, seen: Seen) -> Verdict:
+def assess_refresh(view: Matview, seen: MatviewsObservation) -> Verdict:
     """Say whether a view may be left as it is, as far as its own sources go."""
     obstacle = next(_obstacles(view, seen), None)
     if obstacle is not None:
@@ -60,7 +60,7 @@ def proof_in_words(verdict: Verdict) -> str:
     return f"{verdict.reason} as of {verdict.as_of:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _obstacles(view: Matview, seen: Seen) -> Iterator[str]:
+def _obstacles(view: Matview, seen: MatviewsObservation) -> Iterator[str]:
     base, now = view.baseline, view.fingerprint
     if not view.is_populated:
         yield "it has never been filled"
@@ -165,9 +165,9 @@ def proven_until(moment: Moment, since: datetime | None = None) -> datetime:
     return min(keeping)
 
 
-def judge_all(policy: Policy, seen: Seen) -> dict[QualifiedName, Verdict]:
+def assess_all(policy: Policy, seen: MatviewsObservation) -> dict[QualifiedName, Verdict]:
     """Judge each view; a proof reaches no further than those of the views that it reads."""
-    verdicts = {name: judge(view, seen) for name, view in seen.views.items()}
+    verdicts = {name: assess_refresh(view, seen) for name, view in seen.views.items()}
     moments = moments_of(policy, seen, verdicts)
     return {
         name: replace(verdict, as_of=moments[name]) if verdict.as_of is not None else verdict
@@ -176,7 +176,7 @@ def judge_all(policy: Policy, seen: Seen) -> dict[QualifiedName, Verdict]:
 
 
 def moments_of(
-    policy: Policy, seen: Seen, verdicts: Mapping[QualifiedName, Verdict]
+    policy: Policy, seen: MatviewsObservation, verdicts: Mapping[QualifiedName, Verdict]
 ) -> dict[QualifiedName, datetime | None]:
     """Return up to when each view shows everything; None where that is not known."""
     reads = reads_of(policy, seen)
@@ -187,7 +187,7 @@ def moments_of(
 def _own(view: Matview, verdict: Verdict) -> datetime | None:
     if verdict.as_of is not None or view.baseline is None:
         return verdict.as_of
-    return view.baseline.right_until
+    return view.baseline.fresh_as_of
 
 
 def _least(

@@ -1,25 +1,25 @@
 """Keeping what one look has proven, so that age counts from there."""
 
-from maintenance.engine.observe_context import Look
+from maintenance.engine.observe_context import ObserveContext
 from maintenance.store import note_definitions, note_proofs
-from maintenance.subjects.matviews.freshness import judge_all
-from maintenance.subjects.matviews.models import Seen
+from maintenance.subjects.matviews.freshness import assess_all
+from maintenance.subjects.matviews.models import MatviewsObservation
 
 
-def record(look: Look, seen: Seen) -> None:
+def record(context: ObserveContext, seen: MatviewsObservation) -> None:
     """Write down proofs and comparisons of one look."""
-    assert look.store is not None, "only runs with a store record"
+    assert context.store is not None, "only runs with a store record"
     proofs = {
         baseline.id: verdict.as_of
-        for name, verdict in judge_all(look.policy, seen).items()
+        for name, verdict in assess_all(context.policy, seen).items()
         if (baseline := seen.views[name].baseline) is not None and verdict.as_of is not None
     }
     if proofs:
-        note_proofs(look.store, proofs)
+        note_proofs(context.store, proofs)
     answers = {
         str(name): (definition.identity, definition.differs)
         for name, definition in seen.definitions.items()
         if definition.identity and name in seen.views
     }
     if answers:
-        note_definitions(look.store, look.policy.database.name, answers)
+        note_definitions(context.store, context.policy.database.name, answers)

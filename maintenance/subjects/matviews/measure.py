@@ -8,7 +8,7 @@ from maintenance.catalog.owner_code import owner_code, read_as_owner
 from maintenance.errors import MaintenanceError
 from maintenance.names import quote
 from maintenance.policy import Policy
-from maintenance.server.session import Connection, brief
+from maintenance.server.session import Connection, read_transaction
 from maintenance.subjects.matviews.models import Matview
 
 _FORCES_FLUSH = 150000
@@ -60,7 +60,7 @@ def _count(connection: Connection, policy: Policy, view: Matview, condition: str
         if code is not None:
             (found,) = read_as_owner(connection, code, query, cap, doing)
             return int(found["n"])
-        with brief(connection, cap, doing):
+        with read_transaction(connection, cap, doing):
             row = connection.execute(query.encode()).fetchone()
         return int(row[0]) if row else None
     except (MaintenanceError, psycopg.Error):

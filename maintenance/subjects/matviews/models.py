@@ -247,7 +247,7 @@ class Definition:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class MatviewsObservation:
     """One look at all views of a policy.
 
     Attributes:

@@ -4,19 +4,25 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from maintenance.engine.observe_context import Look
+from maintenance.engine.observe_context import ObserveContext
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
 from maintenance.policy import MatviewPolicy, Policy
 from maintenance.policy.view_sql import read_view_query
-from maintenance.server.session import Connection, brief, fetch, process_of
+from maintenance.server.session import Connection, fetch, process_of, read_transaction
 from maintenance.store import Refresh, known_definitions, newest_failures, newest_refreshes
 from maintenance.subjects.matviews.catalog import read_catalog, read_moment
 from maintenance.subjects.matviews.ddl import is_unindexed
 from maintenance.subjects.matviews.definitions import as_temporary_view, compare, identity_of
 from maintenance.subjects.matviews.dependencies import written_reads
 from maintenance.subjects.matviews.fingerprint import Catalog, closure, fingerprint_of
-from maintenance.subjects.matviews.models import Definition, Matview, Moment, Node, Seen
+from maintenance.subjects.matviews.models import (
+    Definition,
+    Matview,
+    MatviewsObservation,
+    Moment,
+    Node,
+)
 from maintenance.subjects.matviews.ownership import read_ownership
 from maintenance.subjects.matviews.unique_index import find_obstacle
 
@@ -42,39 +48,41 @@ def read_ledger(store: Connection | None, policy: Policy) -> Ledger:
     return Ledger(newest_refreshes(store, name), newest_failures(store, name))
 
 
-def observe(look: Look) -> Seen:
+def observe(context: ObserveContext) -> MatviewsObservation:
     """Look at all views of a policy.
 
     Raises:
         MaintenanceError: the server refused a query, or a query outlasted the cap.
     """
-    policy = look.policy
-    views, moment, catalog = see(look.connection, look.store, policy)
+    policy = context.policy
+    views, moment, catalog = see(context.connection, context.store, policy)
     queries = {
         section.name: read_view_query(section.definition, section.name)
         for section in policy.matviews
         if section.definition is not None
     }
-    views = _with_obstacles(look.connection, policy, views)
-    with brief(look.connection, policy.observe.time_cap, "reading owners of views"):
-        ownership = read_ownership(look.connection, policy.matviews, views, look.snapshot.server)
+    views = _with_obstacles(context.connection, policy, views)
+    with read_transaction(context.connection, policy.observe.time_cap, "reading owners of views"):
+        ownership = read_ownership(
+            context.connection, policy.matviews, views, context.snapshot.server
+        )
     names = [section.name for section in policy.matviews]
     written = {
         name: written_reads(query, policy.database.search_path, names) - {name}
         for name, query in queries.items()
     }
-    return Seen(
+    return MatviewsObservation(
         views=views,
         moment=moment,
         queries=queries,
         written=written,
-        definitions=dict(_definitions(look, views, queries, written)),
+        definitions=dict(_definitions(context, views, queries, written)),
         labels={str(oid): str(each.name) for oid, each in catalog.relations.items()},
-        near={name: look.snapshot.missing.get(name, ()) for name in names if name not in views},
+        near={name: context.snapshot.missing.get(name, ()) for name in names if name not in views},
         ownership=ownership,
-        role=look.connection.info.user,
-        superusers=look.snapshot.server.superusers,
-        database=look.snapshot.server.database,
+        role=context.connection.info.user,
+        superusers=context.snapshot.server.superusers,
+        database=context.snapshot.server.database,
     )
 
 
@@ -100,7 +108,7 @@ def see(
     """Take fingerprints of a policy's views, or some of them, in one short transaction."""
     ledger = read_ledger(store, policy)
     sections = [s for s in policy.matviews if only is None or s.name in only]
-    with brief(connection, policy.observe.time_cap, "observing materialized views"):
+    with read_transaction(connection, policy.observe.time_cap, "observing materialized views"):
         moment = read_moment(connection, _our_sessions(store, policy))
         rows = _named(connection, sections)
         oids = {name: row.oid for name, row in rows.items()}
@@ -199,12 +207,12 @@ def _view(
 
 
 def _definitions(
-    look: Look,
+    context: ObserveContext,
     views: Mapping[QualifiedName, Matview],
     queries: Mapping[QualifiedName, str],
     written: Mapping[QualifiedName, frozenset[QualifiedName]],
 ) -> Iterator[tuple[QualifiedName, Definition]]:
-    known = known_definitions(look.store, look.policy.database.name) if look.store else {}
+    known = known_definitions(context.store, context.policy.database.name) if context.store else {}
     for name, query in queries.items():
         view = views.get(name)
         if view is None and not written[name] <= views.keys():
@@ -212,13 +220,13 @@ def _definitions(
             continue
         oid = view.oid if view is not None else 0
         shape = view.fingerprint.shape if view is not None and view.fingerprint else ""
-        identity = identity_of(query, look.policy.database.search_path, oid, shape)
+        identity = identity_of(query, context.policy.database.search_path, oid, shape)
         if view is not None and known.get(str(name), ("", None))[0] == identity:
             yield name, Definition(differs=known[str(name)][1], identity=identity)
             continue
         defined = view.oid if view is not None and view.kind == "m" else None
         try:
-            yield name, compare(look.connection, look.policy, query, defined, identity)
+            yield name, compare(context.connection, context.policy, query, defined, identity)
         except UnreachableError:
             raise
         except MaintenanceError:

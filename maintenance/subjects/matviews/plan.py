@@ -21,10 +21,10 @@ from maintenance.subjects.matviews.findings import findings
 from maintenance.subjects.matviews.freshness import (
     AFTER_ANOTHER,
     Verdict,
-    judge_all,
+    assess_all,
     proof_in_words,
 )
-from maintenance.subjects.matviews.models import Matview, Ownership, Seen
+from maintenance.subjects.matviews.models import Matview, MatviewsObservation, Ownership
 
 MUCH_CHANGED = 0.5
 """From this fraction of changed rows on, a plain refresh costs less than a concurrent one."""
@@ -43,7 +43,7 @@ class _Plan:
     """
 
     policy: Policy
-    seen: Seen
+    seen: MatviewsObservation
     now: datetime
     verdicts: Mapping[QualifiedName, Verdict]
     actions: list[Action] = field(default_factory=list[Action])
@@ -51,17 +51,17 @@ class _Plan:
     serving: dict[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
 
 
-def plan(policy: Policy, seen: Seen, now: datetime, request: Request) -> Plan:
+def plan(policy: Policy, seen: MatviewsObservation, now: datetime, request: Request) -> Plan:
     """Plan all views of a policy, or the one that was asked for."""
     sections = {section.name: section for section in policy.matviews}
-    making = _Plan(policy, seen, now, judge_all(policy, seen))
+    making = _Plan(policy, seen, now, assess_all(policy, seen))
     for name in in_order(reads_of(policy, seen)):
         view = seen.views.get(name)
-        if request.concerns(name) and request.rebuild and view is not None and view.kind == "m":
+        if request.includes(name) and request.rebuild and view is not None and view.kind == "m":
             making.actions.append(_rebuild_action(sections[name], view, seen))
-        elif request.concerns(name):
+        elif request.includes(name):
             _plan_view(making, sections[name], view)
-    asked = {str(name) for name in sections if request.concerns(name)}
+    asked = {str(name) for name in sections if request.includes(name)}
     standing = [each for each in findings(policy, seen, now) if each.object in asked]
     return Plan(tuple(making.actions), tuple(standing), tuple(making.skipped))
 
@@ -136,7 +136,7 @@ def _add(making: _Plan, action: Action) -> None:
         making.serving[parse_name(action.object)] = action.id
 
 
-def _rebuild_action(section: MatviewPolicy, view: Matview, seen: Seen) -> Action:
+def _rebuild_action(section: MatviewPolicy, view: Matview, seen: MatviewsObservation) -> Action:
     query, definition = seen.queries.get(section.name), seen.definitions.get(section.name)
     ownership = replace(
         seen.ownership.get(section.name, Ownership()), owner=owner_of_rebuilt(section, view, seen)
@@ -164,7 +164,7 @@ def _rebuild_action(section: MatviewPolicy, view: Matview, seen: Seen) -> Action
     )
 
 
-def owner_of_rebuilt(section: MatviewPolicy, view: Matview, seen: Seen) -> str:
+def owner_of_rebuilt(section: MatviewPolicy, view: Matview, seen: MatviewsObservation) -> str:
     """Return whom a view is to belong to when it is made anew: as before, unless it is ours."""
     wanted = seen.ownership.get(section.name)
     if wanted is None or wanted.owner is None or wanted.refused is not None:

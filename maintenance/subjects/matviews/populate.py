@@ -9,17 +9,17 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from maintenance.engine.action_context import Workbench
+from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, LockMode, Step
 from maintenance.errors import MaintenanceError
 from maintenance.names import literal
 from maintenance.server.owner_code import name_owner_code
 from maintenance.server.session import (
     Connection,
-    explain,
     milliseconds,
     owner_path,
     rollback_quietly,
+    to_error,
 )
 from maintenance.store import Refresh, add_refresh, newest_refreshes
 from maintenance.subjects.matviews.ddl import CONCURRENTLY
@@ -49,14 +49,14 @@ class Written:
     n_deleted: int
 
 
-def fill(bench: Workbench, step: Step, *, index_optional: bool = False) -> Written:
+def fill(context: ActionContext, step: Step, *, index_optional: bool = False) -> Written:
     """Run a step that fills the view in one transaction without any limit of time.
 
     Readers and writers of the tables that it reads go on. The wait for a lock is short where
     readers of the view would queue behind it.
 
     Args:
-        bench: whose session and limits.
+        context: whose session and limits.
         step: what fills the view, and perhaps makes its unique index.
         index_optional: whether duplicates leave the view full, without that index.
 
@@ -65,13 +65,13 @@ def fill(bench: Workbench, step: Step, *, index_optional: bool = False) -> Writt
     """
     statements = map(unless_duplicates, step.statements) if index_optional else step.statements
     blocks = any(lock.mode is LockMode.ACCESS_EXCLUSIVE for lock in step.locks)
-    limit = bench.ladder.lock_timeout if blocks else bench.ladder.patient_lock_timeout
+    limit = context.ladder.lock_timeout if blocks else context.ladder.patient_lock_timeout
     text = ";\n".join(
         (
             "BEGIN",
             "SET LOCAL statement_timeout = 0",
             f"SET LOCAL lock_timeout = {milliseconds(limit)}",
-            f"SET LOCAL search_path = {owner_path(bench.policy.database.search_path)}",
+            f"SET LOCAL search_path = {owner_path(context.policy.database.search_path)}",
             "SET LOCAL row_security = on",  # as at a refresh of the owner's
             "SELECT pg_catalog.statement_timestamp()",
             *statements,
@@ -82,10 +82,10 @@ def fill(bench: Workbench, step: Step, *, index_optional: bool = False) -> Writt
     found: list[Written] = []
 
     def attempt() -> None:
-        found.append(run_counted(bench.connection, text))
+        found.append(run_counted(context.connection, text))
 
-    taken = bench.ladder.insist(bench.connection, step, bench.progress, attempt)
-    bench.attempts = max(bench.attempts, taken)
+    taken = context.ladder.run_with(context.connection, step, context.progress, attempt)
+    context.attempts = max(context.attempts, taken)
     return found[-1]
 
 
@@ -126,7 +126,7 @@ def run_counted(connection: Connection, text: str) -> Written:
     except psycopg.errors.QueryCanceled as exc:
         # There is no timeout, so it was somebody, who does not want it to be tried again.
         rollback_quietly(connection)
-        raise MaintenanceError(str(explain(exc, "the refresh"))) from exc
+        raise MaintenanceError(str(to_error(exc, "the refresh"))) from exc
     rows: list[Any] = []
     while True:
         if cursor.description is not None:
@@ -148,7 +148,7 @@ class Entry:
         mode: see `Refresh`.
     """
 
-    bench: Workbench
+    context: ActionContext
     action: Action
     view: Matview
     mode: str
@@ -159,7 +159,7 @@ class Entry:
         Raises:
             MaintenanceError: whatever the work raised.
         """
-        connection = self.bench.connection
+        connection = self.context.connection
         before = temp_bytes(connection)
         began = server_time(connection)
         try:
@@ -175,20 +175,20 @@ class Entry:
     def _begun(self, began: datetime) -> Refresh:
         return Refresh(
             view=self.action.object,
-            run_id=self.bench.run_id,
+            run_id=self.context.run_id,
             started_at=began,
-            ended_at=server_time(self.bench.connection),
+            ended_at=server_time(self.context.connection),
             mode=self.mode,
             reason=self.action.reason,
         )
 
     def _naming_owner_code(self, error: MaintenanceError) -> MaintenanceError:
         """Name the function of the owner's that the error came from, where one did."""
-        connection, cause = self.bench.connection, error.__cause__
+        connection, cause = self.context.connection, error.__cause__
         idle = connection.info.transaction_status is TransactionStatus.IDLE
         if not isinstance(cause, psycopg.Error) or not idle:
             return error
-        path = self.bench.policy.database.search_path
+        path = self.context.policy.database.search_path
         return name_owner_code(connection, cause, error, path)
 
     def _note_failure(self, began: datetime, exc: MaintenanceError) -> None:
@@ -214,7 +214,7 @@ class Entry:
             n_null_keys=self._n_null_keys(written, is_concurrent=is_concurrent),
             state=written.state,
             fingerprint=view.fingerprint.as_json() if view.fingerprint else None,
-            as_of=no_later_than_sources(self.bench, view, written.began_at),
+            as_of=no_later_than_sources(self.context, view, written.began_at),
         )
 
     def _n_rows(self, written: Written, *, is_concurrent: bool) -> int | None:
@@ -223,22 +223,22 @@ class Entry:
         base = self.view.baseline
         if base is not None and base.n_rows is not None and base.state == self.view.state:
             return base.n_rows + written.n_inserted - written.n_deleted
-        return count_rows(self.bench.connection, self.bench.policy, self.view)
+        return count_rows(self.context.connection, self.context.policy, self.view)
 
     def _n_null_keys(self, written: Written, *, is_concurrent: bool) -> int | None:
         """Rows with a NULL in their key are written by every concurrent refresh."""
         if is_concurrent and not (written.n_inserted and written.n_deleted):
             return 0
-        return count_null_keys(self.bench.connection, self.bench.policy, self.view)
+        return count_null_keys(self.context.connection, self.context.policy, self.view)
 
     def _write(self, entry: Refresh) -> int:
-        return add_refresh(self.bench.store, self.bench.policy.database.name, entry)
+        return add_refresh(self.context.store, self.context.policy.database.name, entry)
 
 
-def no_later_than_sources(bench: Workbench, view: Matview, moment: datetime) -> datetime:
+def no_later_than_sources(context: ActionContext, view: Matview, moment: datetime) -> datetime:
     """Return up to when a view is right: no further than the views that it reads."""
-    known = newest_refreshes(bench.store, bench.policy.database.name)
-    upstream = [known[str(name)].right_until for name in view.reads if str(name) in known]
+    known = newest_refreshes(context.store, context.policy.database.name)
+    upstream = [known[str(name)].fresh_as_of for name in view.reads if str(name) in known]
     return min([moment, *(until for until in upstream if until is not None)])
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 
 from maintenance.ddl.marks import marked, read_mark, unmarked
-from maintenance.engine.action_context import Workbench
+from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Lock, LockMode, Step
 from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName, literal, parse_name, quote
@@ -21,11 +21,11 @@ from maintenance.policy import MatviewPolicy
 from maintenance.policy.view_sql import read_view_query
 from maintenance.server.session import (
     Connection,
-    explain,
     fetch,
     owner_path,
     rollback_quietly,
     run_sql,
+    to_error,
 )
 from maintenance.subjects.matviews.apply import section_of, telling
 from maintenance.subjects.matviews.ddl import (
@@ -57,27 +57,27 @@ class _Beside:
     dependents: Sequence[tuple[str, str]]
 
 
-def rebuild(bench: Workbench, action: Action) -> Mapping[str, Any]:
+def rebuild(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """Replace a view by what its file defines.
 
     Raises:
         MaintenanceError: it can't be replaced, or not now; the old view stands as it was.
     """
-    section = section_of(bench.policy, parse_name(action.object))
+    section = section_of(context.policy, parse_name(action.object))
     assert section.definition is not None, "only views with a file are rebuilt"
     oid = int(action.preconditions["oid"])
-    dependents = _dependents(bench.connection, section.name, oid)
+    dependents = _dependents(context.connection, section.name, oid)
     query = read_view_query(section.definition, section.name)
-    view = fingerprint_of_query(bench.connection, bench.store, bench.policy, section, query)
-    entry = Entry(bench, action, view, "rebuild")
+    view = fingerprint_of_query(context.connection, context.store, context.policy, section, query)
+    entry = Entry(context, action, view, "rebuild")
 
     def work() -> Written:
-        _remove_leftover(bench, section.name)
-        beside, written = _build(bench, section, query, action, dependents)
-        bench.run(_swap(beside))
+        _remove_leftover(context, section.name)
+        beside, written = _build(context, section, query, action, dependents)
+        context.run(_swap(beside))
         return written
 
-    return telling(bench, section, lambda: entry.about(work))
+    return telling(context, section, lambda: entry.about(work))
 
 
 def beside_name(view: QualifiedName) -> QualifiedName:
@@ -99,10 +99,10 @@ def _dependents(connection: Connection, view: QualifiedName, oid: int) -> list[t
     return [(row.relation, row.statement) for row in rows]
 
 
-def _remove_leftover(bench: Workbench, view: QualifiedName) -> None:
+def _remove_leftover(context: ActionContext, view: QualifiedName) -> None:
     """Drop what a killed rebuild has left, known by its name and its mark."""
     beside = beside_name(view)
-    row = bench.connection.execute(
+    row = context.connection.execute(
         "SELECT pg_catalog.obj_description(pg_catalog.to_regclass(%s), 'pg_class'),"
         " pg_catalog.to_regclass(%s) IS NOT NULL",
         [str(beside), str(beside)],
@@ -113,7 +113,7 @@ def _remove_leftover(bench: Workbench, view: QualifiedName) -> None:
         return
     if read_mark(comment).get(_MARK) != str(view):
         raise MaintenanceError(f"{beside}: in the way, and not ours", hint="rename it")
-    bench.run(
+    context.run(
         Step(
             (f"DROP MATERIALIZED VIEW {beside}",),
             locks=(Lock(str(beside), LockMode.ACCESS_EXCLUSIVE),),
@@ -122,7 +122,7 @@ def _remove_leftover(bench: Workbench, view: QualifiedName) -> None:
 
 
 def _build(
-    bench: Workbench,
+    context: ActionContext,
     section: MatviewPolicy,
     query: str,
     action: Action,
@@ -132,13 +132,13 @@ def _build(
 
     It belongs to its owner before it is filled, so that its query runs with that role's rights.
     """
-    connection, beside = bench.connection, beside_name(section.name)
+    connection, beside = context.connection, beside_name(section.name)
     oid, owner = int(action.preconditions["oid"]), action.preconditions["owner"]
     create = (
         "BEGIN",
         "SET LOCAL statement_timeout = 0",
         "SET LOCAL lock_timeout = 0",
-        f"SET LOCAL search_path = {owner_path(bench.policy.database.search_path)}",
+        f"SET LOCAL search_path = {owner_path(context.policy.database.search_path)}",
         "SET LOCAL row_security = on",  # as at a refresh of the owner's
         "SELECT pg_catalog.statement_timestamp()",
         create_empty(beside, query),
@@ -154,7 +154,7 @@ def _build(
         run_sql(connection, "COMMIT")
     except psycopg.Error as exc:
         rollback_quietly(connection)
-        raise explain(exc, f"{section.name}: building it anew") from exc
+        raise to_error(exc, f"{section.name}: building it anew") from exc
     return _Beside(section.name, beside, comment, indexes, dependents), written
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from maintenance.engine.action_context import Workbench
+from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Step
 from maintenance.engine.build_monitor import Watch, run_watched, watched, without_timeouts
 from maintenance.errors import LockNotAcquiredError, MaintenanceError, UnreachableError
@@ -22,8 +22,8 @@ from maintenance.server.owner_rights import OwnerRights
 from maintenance.server.owner_sessions import needs_rights, read_as
 from maintenance.server.session import (
     Connection,
-    brief,
     fetch,
+    read_transaction,
 )
 from maintenance.subjects.matviews.ddl import index_name
 from maintenance.subjects.matviews.models import IndexObstacle, Matview
@@ -51,7 +51,7 @@ def find_obstacle(
             f"the view has no column {missing[0]}{hint}", {"missing_columns": missing}
         )
     try:
-        with brief(connection, policy.observe.time_cap, "looking for duplicates"):
+        with read_transaction(connection, policy.observe.time_cap, "looking for duplicates"):
             rows = _named(connection, section, view.oid)
             if rows and not (rows[0].is_ours and not rows[0].is_valid):
                 taken = f"{quote(view.name.schema)}.{quote(index_name(section))}"
@@ -108,7 +108,7 @@ def _rows(connection: Connection, view: Matview, query: str) -> list[dict[str, A
         return cursor.execute(query.encode()).fetchall()
 
 
-def index(bench: Workbench, action: Action) -> Mapping[str, Any]:
+def index(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """Build the unique index of a view.
 
     Raises:
@@ -116,41 +116,43 @@ def index(bench: Workbench, action: Action) -> Mapping[str, Any]:
         MaintenanceError: it can't be built; nothing of it is left.
     """
     (step,) = action.steps
-    section = next(s for s in bench.policy.matviews if s.name == parse_name(action.object))
-    build(bench, section, int(action.preconditions["oid"]), step)
+    section = next(s for s in context.policy.matviews if s.name == parse_name(action.object))
+    build(context, section, int(action.preconditions["oid"]), step)
     return {}
 
 
-def build(bench: Workbench, section: MatviewPolicy, view: int, step: Step) -> None:
+def build(context: ActionContext, section: MatviewPolicy, view: int, step: Step) -> None:
     """Build the unique index of a view, whatever an earlier try has left.
 
     Raises:
         LockNotAcquiredError, MaintenanceError: see `index`.
     """
-    with without_timeouts(bench), watched(bench) as watch:
-        _remove_leftover(bench, section, view, watch)
+    with without_timeouts(context), watched(context) as watch:
+        _remove_leftover(context, section, view, watch)
         try:
-            run_watched(bench, step.statements[0], watch)
+            run_watched(context, step.statements[0], watch)
         except UnreachableError:
             raise
         except MaintenanceError as exc:
-            _clean_up(bench, section, view, watch, exc)
+            _clean_up(context, section, view, watch, exc)
             raise
 
 
 def _clean_up(
-    bench: Workbench, section: MatviewPolicy, view: int, watch: Watch, cause: MaintenanceError
+    context: ActionContext, section: MatviewPolicy, view: int, watch: Watch, cause: MaintenanceError
 ) -> None:
     """Drop what the failed build left; what can't be dropped now is the next run's to drop."""
     try:
-        _remove_leftover(bench, section, view, watch)
+        _remove_leftover(context, section, view, watch)
     except MaintenanceError as exc:
         cause.add_note(f"what it left is still there: {exc}")
 
 
-def _remove_leftover(bench: Workbench, section: MatviewPolicy, view: int, watch: Watch) -> None:
+def _remove_leftover(
+    context: ActionContext, section: MatviewPolicy, view: int, watch: Watch
+) -> None:
     name = QualifiedName(section.name.schema, index_name(section))
-    rows = _named(bench.connection, section, view)
+    rows = _named(context.connection, section, view)
     if not rows:
         return
     (row,) = rows
@@ -163,5 +165,5 @@ def _remove_leftover(bench: Workbench, section: MatviewPolicy, view: int, watch:
             f"{name}: the name of the unique index of {section.name} is taken by {row.what}",
             hint="rename that",
         )
-    bench.progress(f"{name}: dropping what a build that did not end has left")
-    run_watched(bench, f"DROP INDEX CONCURRENTLY {name}", watch)
+    context.progress(f"{name}: dropping what a build that did not end has left")
+    run_watched(context, f"DROP INDEX CONCURRENTLY {name}", watch)

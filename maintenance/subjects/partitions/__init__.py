@@ -7,7 +7,7 @@ from typing import ClassVar
 from maintenance.engine.action_context import Executor
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.observe_context import Look
+from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
 from maintenance.engine.subject import Subject
@@ -52,7 +52,7 @@ class Partitions(Subject[PartitionsObservation]):
         }
     )
 
-    def concerns(self, policy: Policy) -> bool:
+    def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy names partitioned tables."""
         return bool(policy.partitions)
 
@@ -60,9 +60,9 @@ class Partitions(Subject[PartitionsObservation]):
         """The partitioned tables of the policy."""
         return [section.table for section in policy.partitions]
 
-    def observe(self, look: Look) -> PartitionsObservation:
+    def observe(self, context: ObserveContext) -> PartitionsObservation:
         """Assess each table, and read what is still to be known of those that lack something."""
-        return observe(look)
+        return observe(context)
 
     def plan(
         self, policy: Policy, seen: PartitionsObservation, now: datetime, request: Request

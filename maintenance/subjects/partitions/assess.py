@@ -8,12 +8,12 @@ from maintenance.catalog.models import Common, Detail, Partition, Snapshot
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName
-from maintenance.partition_set.validate import unfit
+from maintenance.partition_set.validate import validate
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.subjects.partitions.default_names import default_name, interim_name
 from maintenance.subjects.partitions.default_rows import buckets_of
 from maintenance.subjects.partitions.shared_objects import asked_about
-from maintenance.subjects.partitions.state import Outlook, look
+from maintenance.subjects.partitions.state import PartitionState, state_of
 from maintenance.subjects.partitions.template import like_default
 
 
@@ -28,7 +28,7 @@ class PartitionsObservation:
     """
 
     snapshot: Snapshot
-    states: Mapping[QualifiedName, Outlook | Finding]
+    states: Mapping[QualifiedName, PartitionState | Finding]
 
 
 def assess(
@@ -38,7 +38,7 @@ def assess(
     states = {
         section.table: _state(section, snapshot, now, request.periods)
         for section in policy.partitions
-        if request.concerns(section.table)
+        if request.includes(section.table)
     }
     return PartitionsObservation(snapshot, states)
 
@@ -57,7 +57,7 @@ def detailed(
         for name, state in observation.states.items()
         if snapshot.tables.get(name) is not before.tables.get(name)
         or name in (snapshot.blind.keys() | snapshot.failed.keys())
-        or (isinstance(state, Outlook) and state.place in snapshot.places)
+        or (isinstance(state, PartitionState) and state.place in snapshot.places)
     }
     if not changed:
         return PartitionsObservation(snapshot, observation.states)
@@ -66,9 +66,14 @@ def detailed(
     return PartitionsObservation(snapshot, {**observation.states, **again})
 
 
-def details_of(states: Iterable[Outlook | Finding]) -> list[Detail]:
+def details_of(states: Iterable[PartitionState | Finding]) -> list[Detail]:
     """Return what is to be read of the tables that need it: taken names, rows of defaults."""
-    return [detail for state in states if isinstance(state, Outlook) for detail in _details(state)]
+    return [
+        detail
+        for state in states
+        if isinstance(state, PartitionState)
+        for detail in _details(state)
+    ]
 
 
 def interim_names(default: Partition) -> Iterable[QualifiedName]:
@@ -76,20 +81,20 @@ def interim_names(default: Partition) -> Iterable[QualifiedName]:
     return like_default(default, interim_name(default.relation)).names.values()
 
 
-def lacks_default(state: Outlook) -> bool:
+def lacks_default(state: PartitionState) -> bool:
     """Whether the policy wants a default partition and there is none."""
     return state.policy.default == "ensure" and state.table.default is None
 
 
 def _state(
     section: PartitionPolicy, snapshot: Snapshot, now: datetime, asked: Sequence[str]
-) -> Outlook | Finding:
-    found = unfit(section, snapshot, now)
+) -> PartitionState | Finding:
+    found = validate(section, snapshot, now)
     if found is not None:
         return found
     table = snapshot.tables[section.table]
     try:
-        state = look(section, table, now, asked)
+        state = state_of(section, table, now, asked)
     except ValueError as exc:
         name = str(table.relation)
         kind = FindingKind.PARTITION_KEY_MISMATCH
@@ -98,7 +103,7 @@ def _state(
     return replace(state, rights=snapshot.places.get(place)) if place is not None else state
 
 
-def _details(state: Outlook) -> Iterator[Detail]:
+def _details(state: PartitionState) -> Iterator[Detail]:
     table = state.table
     yield from (name for slot in state.missing for name in state.names(slot))
     if lacks_default(state):

@@ -5,46 +5,48 @@ from dataclasses import replace
 
 from maintenance.catalog.models import OwnObject, Partition
 from maintenance.ddl.children import create_and_attach
-from maintenance.ddl.locking import take
+from maintenance.ddl.locks import take
 from maintenance.ddl.objects import Additions, attempt, statements
 from maintenance.ddl.trees import Blueprint, create_tree_and_attach
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
-from maintenance.partition_set.expected import Slot
+from maintenance.partition_set.expected import PeriodRange
 from maintenance.server.statements import Ours
 from maintenance.subjects.partitions.helper_checks import drop, excluding
-from maintenance.subjects.partitions.state import Outlook
+from maintenance.subjects.partitions.state import PartitionState
 
 
-def create(outlook: Outlook, slot: Slot, role: str, *, after: tuple[str, ...] = ()) -> Action:
+def create(
+    state: PartitionState, slot: PeriodRange, role: str, *, after: tuple[str, ...] = ()
+) -> Action:
     """Plan the partition of a period that has none, and none of whose rows exists elsewhere."""
-    return _action(outlook, slot, (_attach(outlook, slot, role),), after)
+    return _action(state, slot, (_attach(state, slot, role),), after)
 
 
 def create_beside(
-    outlook: Outlook, slot: Slot, role: str, *, after: tuple[str, ...] = ()
+    state: PartitionState, slot: PeriodRange, role: str, *, after: tuple[str, ...] = ()
 ) -> Action:
     """Plan the same where a default partition has rows that ATTACH would look through.
 
     A CHECK spares it that look. It refuses rows of the period until the partition is there, so
     this is for periods that neither hold now nor have rows in the default partition.
     """
-    default = outlook.table.default
+    default = state.table.default
     assert default is not None, "it has rows"
-    check = excluding(outlook.table, outlook.policy.column, outlook.codec, slot, slot)
-    last = _attach(outlook, slot, role)
+    check = excluding(state.table, state.policy.column, state.codec, slot, slot)
+    last = _attach(state, slot, role)
     statements = (*last.statements, drop(default.relation, check.name))
     last = replace(last, statements=statements)
-    return _action(outlook, slot, (check.add, check.validate, last), after)
+    return _action(state, slot, (check.add, check.validate, last), after)
 
 
-def _attach(outlook: Outlook, slot: Slot, role: str) -> Step:
-    lower, upper = slot.literals(outlook.codec)
-    blueprint, default = outlook.blueprint(slot), outlook.table.default
-    parent, added = outlook.parent, _additions(outlook, blueprint)
+def _attach(state: PartitionState, slot: PeriodRange, role: str) -> Step:
+    lower, upper = slot.literals(state.codec)
+    blueprint, default = state.blueprint(slot), state.table.default
+    parent, added = state.parent, _additions(state, blueprint)
     if not blueprint.is_single:
         step = create_tree_and_attach(parent, blueprint, lower, upper, role=role, additions=added)
     else:
-        child = outlook.child(slot)
+        child = state.child(slot)
         step = create_and_attach(parent, child, lower, upper, role=role, additions=added)
     first, *others = step.locks
     if not others:
@@ -53,12 +55,12 @@ def _attach(outlook: Outlook, slot: Slot, role: str) -> Step:
     return replace(step, statements=statements, locks=(first, *_patient(default), *others))
 
 
-def _additions(outlook: Outlook, blueprint: Blueprint) -> Additions:
+def _additions(state: PartitionState, blueprint: Blueprint) -> Additions:
     """Return what siblings share beyond what their parent gives them."""
-    paths, owner = blueprint.model.paths(), outlook.table.properties.owner
+    paths, owner = blueprint.model.paths(), state.table.properties.owner
     shared = [
         (each.object, _given(each.object, statements(each.object, each.source, table, owner)))
-        for each in outlook.sharing.for_new
+        for each in state.sharing.for_new
         if each.path in paths and each.object.kind != "schema"
         for table in (blueprint.names[paths[each.path].oid],)
     ]
@@ -84,28 +86,28 @@ def _patient(default: Partition | None) -> Iterator[Lock]:
 
 
 def _action(
-    outlook: Outlook, slot: Slot, steps: tuple[Step, ...], after: tuple[str, ...]
+    state: PartitionState, slot: PeriodRange, steps: tuple[Step, ...], after: tuple[str, ...]
 ) -> Action:
-    default = outlook.table.default
+    default = state.table.default
     return Action(
         kind=ActionKind.CREATE_PARTITION,
-        object=str(outlook.child(slot)),
-        table=outlook.name,
+        object=str(state.child(slot)),
+        table=state.name,
         period=slot.period.key,
-        reason=_reason(outlook, slot),
+        reason=_reason(state, slot),
         steps=steps,
         after=after,
         preconditions={"default_oid": default.oid} if default and len(steps) > 1 else {},
     )
 
 
-def _reason(outlook: Outlook, slot: Slot) -> str:
+def _reason(state: PartitionState, slot: PeriodRange) -> str:
     if slot.is_bridge:
-        lower, upper = slot.literals(outlook.codec)
+        lower, upper = slot.literals(state.codec)
         return f"bridge: no partition holds {lower} to {upper}, a part of {slot.period}"
-    if slot.period > outlook.current:
-        premake = outlook.policy.premake
-        return f"horizon: {outlook.ahead} of {premake} ahead exist, wanted {outlook.horizon}"
-    if slot.period == outlook.current:
+    if slot.period > state.current:
+        premake = state.policy.premake
+        return f"horizon: {state.ahead} of {premake} ahead exist, wanted {state.horizon}"
+    if slot.period == state.current:
         return f"now: the current period {slot.period} has no partition"
     return f"gap: no partition holds {slot.period}"

@@ -7,39 +7,39 @@ depends on how many there are; `drain/` carries it out.
 from collections.abc import Iterator, Sequence
 
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
-from maintenance.partition_set.expected import Slot
+from maintenance.partition_set.expected import PeriodRange
 from maintenance.subjects.partitions.default_names import exchange_locks
-from maintenance.subjects.partitions.state import Outlook
+from maintenance.subjects.partitions.state import PartitionState
 
 
-def drain(outlook: Outlook, slots: Sequence[Slot], after: tuple[str, ...]) -> Action:
+def drain(state: PartitionState, slots: Sequence[PeriodRange], after: tuple[str, ...]) -> Action:
     """Plan that the rows of some periods leave the default partition for partitions of their own.
 
     Args:
-        outlook: the table held against its policy.
+        state: the table held against its policy.
         slots: the periods, none of which has a partition.
         after: ids of actions before it.
     """
-    default = outlook.table.default
+    default = state.table.default
     assert default is not None, "it has rows"
     return Action(
         kind=ActionKind.DRAIN_DEFAULT,
         object=str(default.relation),
-        table=outlook.name,
-        reason=_reason(outlook, slots),
-        steps=(_capture(outlook), _exchange(outlook, slots)),
+        table=state.name,
+        reason=_reason(state, slots),
+        steps=(_capture(state), _exchange(state, slots)),
         after=after,
         preconditions={
             "default_oid": default.oid,
-            "schema": outlook.schema,
-            "periods": {slot.key: outlook.child(slot).name for slot in slots},
-            "ranges": {slot.key: list(slot.literals(outlook.codec)) for slot in slots},
+            "schema": state.schema,
+            "periods": {slot.key: state.child(slot).name for slot in slots},
+            "ranges": {slot.key: list(slot.literals(state.codec)) for slot in slots},
         },
     )
 
 
-def _capture(outlook: Outlook) -> Step:
-    default = outlook.table.default
+def _capture(state: PartitionState) -> Step:
+    default = state.table.default
     assert default is not None, "it has rows"
     names = [str(leaf.relation) for leaf in default.whole.leaves]
     return Step(
@@ -48,18 +48,18 @@ def _capture(outlook: Outlook) -> Step:
             for name in names
         ),
         locks=tuple(Lock(name, LockMode.SHARE_ROW_EXCLUSIVE) for name in names),
-        owner=outlook.table.properties.owner,
+        owner=state.table.properties.owner,
     )
 
 
-def _exchange(outlook: Outlook, slots: Sequence[Slot]) -> Step:
-    table = outlook.table
+def _exchange(state: PartitionState, slots: Sequence[PeriodRange]) -> Step:
+    table = state.table
     assert table.default is not None, "it has rows"
     default = table.default.relation
     return Step(
         statements=(
             f"ALTER TABLE {table.relation} DETACH PARTITION {default}",
-            *_attach(outlook, slots),
+            *_attach(state, slots),
             f"ALTER TABLE {table.relation} ATTACH PARTITION {default} DEFAULT",
         ),
         locks=exchange_locks(table),
@@ -67,17 +67,17 @@ def _exchange(outlook: Outlook, slots: Sequence[Slot]) -> Step:
     )
 
 
-def _attach(outlook: Outlook, slots: Sequence[Slot]) -> Iterator[str]:
+def _attach(state: PartitionState, slots: Sequence[PeriodRange]) -> Iterator[str]:
     for slot in slots:
-        lower, upper = slot.literals(outlook.codec)
+        lower, upper = slot.literals(state.codec)
         yield (
-            f"ALTER TABLE {outlook.name} ATTACH PARTITION {outlook.child(slot)}"
+            f"ALTER TABLE {state.name} ATTACH PARTITION {state.child(slot)}"
             f" FOR VALUES FROM ({lower}) TO ({upper})"
         )
 
 
-def _reason(outlook: Outlook, slots: Sequence[Slot]) -> str:
-    holding = outlook.holding
+def _reason(state: PartitionState, slots: Sequence[PeriodRange]) -> str:
+    holding = state.holding
     assert holding is not None, "it has rows"
     n_rows = sum(held.n_rows for held in holding.held if held.slot in slots)
     return (

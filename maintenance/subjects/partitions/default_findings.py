@@ -9,42 +9,42 @@ from maintenance.catalog.history import History, Reading
 from maintenance.catalog.models import Bucket, Obstacle, Unseen
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.names import quote
-from maintenance.subjects.partitions.default_remedy import Drain, Remedy, Stuck, Swap
-from maintenance.subjects.partitions.default_rows import FEW_ROWS, Holding
+from maintenance.subjects.partitions.default_remedy import Blocked, Drain, Remedy, Swap
+from maintenance.subjects.partitions.default_rows import FEW_ROWS, DefaultContents
 from maintenance.subjects.partitions.growth import Rate, copy_time, growth, lasting
-from maintenance.subjects.partitions.state import Outlook
+from maintenance.subjects.partitions.state import PartitionState
 
 SHOWN = 5
 
 
-def default_finding(outlook: Outlook, remedy: Remedy, history: History) -> Iterator[Finding]:
+def default_finding(state: PartitionState, remedy: Remedy, history: History) -> Iterator[Finding]:
     """Yield the finding that a default partition holds rows, if it does, and how they grow."""
-    default = outlook.table.default
-    if default is None or not outlook.table.default_has_rows:
+    default = state.table.default
+    if default is None or not state.table.default_has_rows:
         return
-    name, holding = outlook.name, outlook.holding
+    name, holding = state.name, state.holding
     text = f"its default partition {default.relation} holds rows"
     if holding is not None:
         text = f"its default partition {default.relation} holds {_count(holding)}"
     data: dict[str, Any] = {"default": str(default.relation)}
     if holding is not None:
-        rate = _rate(outlook, holding, history)
+        rate = _rate(state, holding, history)
         text += _growth_text(holding, rate, remedy)
-        data |= _data(holding) | _impact(outlook, holding, rate)
-    if isinstance(remedy, Stuck):
+        data |= _data(holding) | _impact(state, holding, rate)
+    if isinstance(remedy, Blocked):
         data |= {"reason": remedy.reason, "by": [str(each) for each in remedy.by]}
     yield Finding(
         FindingKind.DEFAULT_PARTITION_ROWS,
         Severity.WARN,
         name,
-        f"{name}: {text}{_outlook_text(outlook, remedy)}",
+        f"{name}: {text}{_outlook_text(state, remedy)}",
         value=holding.n_rows if holding else None,
         threshold=0,
         data=data,
     )
 
 
-def _count(holding: Holding) -> str:
+def _count(holding: DefaultContents) -> str:
     parts = [f"{held.n_rows:,} of {held.slot.key}" for held in holding.held[:SHOWN]]
     if len(holding.held) > SHOWN:
         others = sum(held.n_rows for held in holding.held[SHOWN:])
@@ -59,23 +59,23 @@ def _count(holding: Holding) -> str:
     return f"{about}{holding.n_rows:,} rows: {', '.join(parts)}"
 
 
-def _outlook_text(outlook: Outlook, remedy: Remedy) -> str:
+def _outlook_text(state: PartitionState, remedy: Remedy) -> str:
     match remedy:
         case Swap():
             return "; it becomes the partition of their time in place, no row is moved"
         case Drain(slots):
             keys = [slot.key for slot in slots]
             return f"; {_listed(keys)} are copied into partitions of their own"
-        case Stuck(text=text):
+        case Blocked(text=text):
             return f"; they stay: {text}"
         case None:
-            window = outlook.window
+            window = state.window
             span = f"{window[0].period} to {window[-1].period}"
             todo = "correct or delete them, or set an earlier start"
             return f"; no missing period from {span} takes them: {todo}"
 
 
-def _data(holding: Holding) -> dict[str, Any]:
+def _data(holding: DefaultContents) -> dict[str, Any]:
     return {
         "is_exact": holding.is_exact,
         "periods": {held.slot.key: held.n_rows for held in holding.held},
@@ -92,19 +92,19 @@ def _bucket(bucket: Bucket | None) -> dict[str, Any] | None:
     return {"rows": bucket.n_rows, "first": bucket.first, "last": bucket.last}
 
 
-def _rate(outlook: Outlook, holding: Holding, history: History) -> Rate | None:
+def _rate(state: PartitionState, holding: DefaultContents, history: History) -> Rate | None:
     """Measure the growth since earlier runs, else since the current period began."""
-    rate = growth(history.default_rows.get(outlook.name, ()), holding.n_rows, outlook.now)
+    rate = growth(history.default_rows.get(state.name, ()), holding.n_rows, state.now)
     if rate is not None:
         return rate
     for held in holding.held:
-        if outlook.holds_now(held.slot):
-            since = outlook.codec.first_moment(held.slot.lower)
-            return growth([Reading(since, 0)], held.n_rows, outlook.now)
+        if state.holds_now(held.slot):
+            since = state.codec.first_moment(held.slot.lower)
+            return growth([Reading(since, 0)], held.n_rows, state.now)
     return None
 
 
-def _growth_text(holding: Holding, rate: Rate | None, remedy: Remedy) -> str:
+def _growth_text(holding: DefaultContents, rate: Rate | None, remedy: Remedy) -> str:
     """Tell how they grow, and what waiting costs where they have to be copied."""
     if rate is None or rate.rows_per_day <= 0:
         return ""
@@ -115,7 +115,7 @@ def _growth_text(holding: Holding, rate: Rate | None, remedy: Remedy) -> str:
     return f"{text}; to copy them takes about {lasting(now)} now, {lasting(later)} in a week"
 
 
-def _impact(outlook: Outlook, holding: Holding, rate: Rate | None) -> dict[str, Any]:
+def _impact(state: PartitionState, holding: DefaultContents, rate: Rate | None) -> dict[str, Any]:
     if rate is None:
         return {}
     facts: dict[str, Any] = {
@@ -127,11 +127,11 @@ def _impact(outlook: Outlook, holding: Holding, rate: Rate | None) -> dict[str, 
     if FEW_ROWS - holding.n_rows > 0 and rate.rows_per_day > 0:
         days = (FEW_ROWS - holding.n_rows) / rate.rows_per_day
         with suppress(OverflowError):
-            facts["small_until"] = (outlook.now + timedelta(days=days)).isoformat()
+            facts["small_until"] = (state.now + timedelta(days=days)).isoformat()
     return facts
 
 
-def _in_a_week(holding: Holding, rate: Rate) -> int:
+def _in_a_week(holding: DefaultContents, rate: Rate) -> int:
     return max(0, holding.n_rows + 7 * rate.rows_per_day)
 
 
@@ -144,19 +144,19 @@ TOLD_ALONG = frozenset({FindingKind.PARTITION_HORIZON_SHORT, FindingKind.PARTITI
 """What is missing for want of a look into the default partition."""
 
 
-def unseen_finding(outlook: Outlook, role: str) -> Iterator[Finding]:
+def unseen_finding(state: PartitionState, role: str) -> Iterator[Finding]:
     """Yield what keeps us from a default partition's rows, and what that keeps us from."""
-    default, unseen = outlook.table.default, outlook.table.default_unseen
+    default, unseen = state.table.default, state.table.default_unseen
     if default is None or unseen is None:
         return
-    name, relation = outlook.name, str(default.relation)
+    name, relation = state.name, str(default.relation)
     remedies = _remedies(unseen, relation, role)
     if unseen.is_empty:
         impact = "it is empty now, and rows that fall into it will not be seen"
     else:
         impact = (
             "rows in it may belong to periods that have no partition, so none is created for this"
-            f" table, and {outlook.ahead} of {outlook.policy.premake} partitions ahead exist"
+            f" table, and {state.ahead} of {state.policy.premake} partitions ahead exist"
         )
     unknown = {FindingKind.DEFAULT_PARTITION_ROWS, *(() if unseen.is_empty else TOLD_ALONG)}
     todo = f"; {' or '.join(remedies)}" if remedies else ""
@@ -168,7 +168,7 @@ def unseen_finding(outlook: Outlook, role: str) -> Iterator[Finding]:
         data={
             "default": relation,
             "obstacle": unseen.obstacle.value,
-            "missing": [slot.period.key for slot in outlook.missing],
+            "missing": [slot.period.key for slot in state.missing],
             "remedies": remedies,
             UNKNOWN: {kind.value: [name] for kind in sorted(unknown)},
         },

@@ -6,7 +6,7 @@ from maintenance.catalog.models import Table
 from maintenance.ddl.children import attach, attach_locks, build_like, force_row_security
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.names import MAX_NAME_BYTES, QualifiedName, cut
-from maintenance.partition_set.expected import Slot
+from maintenance.partition_set.expected import PeriodRange
 
 _SUFFIX = "_default"
 _INTERIM_SUFFIX = "_new"
@@ -22,7 +22,7 @@ def interim_name(default: QualifiedName) -> QualifiedName:
     return QualifiedName(default.schema, _with_suffix(default.name, _INTERIM_SUFFIX))
 
 
-def wide_name(parent: QualifiedName, first: Slot, last: Slot) -> QualifiedName:
+def wide_name(parent: QualifiedName, first: PeriodRange, last: PeriodRange) -> QualifiedName:
     """Return the name of a partition that holds several periods: `<table>_<first>_to_<last>`."""
     keys = (slot.key.replace("-", "_") for slot in (first, last))
     return QualifiedName(parent.schema, _with_suffix(parent.name, f"_{'_to_'.join(keys)}"))

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from maintenance.catalog.models import Bucket, Buckets, DefaultRows, Table
 from maintenance.partition_key import KeyCodec
-from maintenance.partition_set.expected import Slot
+from maintenance.partition_set.expected import PeriodRange
 
 FEW_ROWS = 10_000
 """So many rows are looked through in about 2 ms: ATTACH may do it under its lock."""
@@ -14,15 +14,15 @@ FEW_PAGES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class PeriodRows:
     """The rows of one period that the default partition holds."""
 
-    slot: Slot
+    slot: PeriodRange
     n_rows: int
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class DefaultContents:
     """The rows of a default partition.
 
     Attributes:
@@ -37,7 +37,7 @@ class Holding:
 
     is_exact: bool
     n_rows: int
-    held: tuple[Held, ...]
+    held: tuple[PeriodRows, ...]
     below: Bucket | None
     above: Bucket | None
     n_null: int
@@ -54,19 +54,21 @@ class Holding:
         return self.is_exact and self.n_rows <= FEW_ROWS
 
 
-def buckets_of(table: Table, codec: KeyCodec, window: Sequence[Slot]) -> Buckets:
+def buckets_of(table: Table, codec: KeyCodec, window: Sequence[PeriodRange]) -> Buckets:
     """Ask how many rows each period of a window has in the default partition."""
     bounds = [slot.literals(codec)[0] for slot in window] + [window[-1].literals(codec)[1]]
     return Buckets(table.relation, tuple(bounds))
 
 
-def holding_of(rows: DefaultRows, codec: KeyCodec, window: Sequence[Slot]) -> Holding:
+def holding_of(
+    rows: DefaultRows, codec: KeyCodec, window: Sequence[PeriodRange]
+) -> DefaultContents:
     """Read the answer to `buckets_of` for the same window."""
     buckets = {bucket.place: bucket for bucket in rows.buckets}
     held = tuple(_held(buckets.values(), window))
     nulls = buckets.get(None)
     oldest = next((b.first for p, b in buckets.items() if p and p <= len(window)), None)
-    return Holding(
+    return DefaultContents(
         is_exact=rows.is_exact,
         n_rows=rows.n_rows,
         held=held,
@@ -77,10 +79,10 @@ def holding_of(rows: DefaultRows, codec: KeyCodec, window: Sequence[Slot]) -> Ho
     )
 
 
-def _held(buckets: Iterable[Bucket], window: Sequence[Slot]) -> Iterator[Held]:
+def _held(buckets: Iterable[Bucket], window: Sequence[PeriodRange]) -> Iterator[PeriodRows]:
     for bucket in buckets:
         if bucket.place is not None and 0 < bucket.place <= len(window):
-            yield Held(window[bucket.place - 1], bucket.n_rows)
+            yield PeriodRows(window[bucket.place - 1], bucket.n_rows)
 
 
 def _moment(codec: KeyCodec, text: str | None) -> datetime | None:

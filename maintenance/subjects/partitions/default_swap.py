@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from maintenance.catalog.models import Table
 from maintenance.ddl.children import attach, force_row_security
 from maintenance.ddl.guards import same_tree, still_attached
-from maintenance.ddl.locking import allowed_time, take
+from maintenance.ddl.locks import allowed_time, take
 from maintenance.ddl.trees import (
     Blueprint,
     attach_branches,
@@ -15,7 +15,7 @@ from maintenance.ddl.trees import (
 )
 from maintenance.engine.actions import Action, ActionKind, Step
 from maintenance.names import QualifiedName
-from maintenance.partition_set.expected import Slot
+from maintenance.partition_set.expected import PeriodRange
 from maintenance.subjects.partitions.default_names import (
     exchange_locks,
     interim_name,
@@ -23,56 +23,62 @@ from maintenance.subjects.partitions.default_names import (
     wide_name,
 )
 from maintenance.subjects.partitions.helper_checks import HelperCheck, drop, within
-from maintenance.subjects.partitions.state import Outlook
+from maintenance.subjects.partitions.state import PartitionState
 from maintenance.subjects.partitions.template import in_place, like_default, of_slot
 
 
-def swap(outlook: Outlook, slots: Sequence[Slot], role: str, after: tuple[str, ...]) -> Action:
+def swap(
+    state: PartitionState, slots: Sequence[PeriodRange], role: str, after: tuple[str, ...]
+) -> Action:
     """Plan the swap of a default partition, all of whose rows lie within some periods.
 
     Args:
-        outlook: the table held against its policy.
+        state: the table held against its policy.
         slots: the periods, neighbours without a partition; now is among them or has one.
         role: who we are, to know whether the owner must be set.
         after: ids of actions before it: with them what lies ahead has a partition, so that the
             CHECK on the default partition refuses no row of it.
     """
     first, last = slots[0], slots[-1]
-    default = outlook.table.default
+    default = state.table.default
     assert default is not None, "it has rows"
-    child = outlook.child(first)
+    child = state.child(first)
     if first != last:
-        wide = wide_name(outlook.table.relation, first, last)
-        child = QualifiedName(outlook.schema, wide.name)
-    check = within(outlook.table, outlook.policy.column, outlook.codec, first, last)
-    checked = () if outlook.default_is_small else (check.add, check.validate)
+        wide = wide_name(state.table.relation, first, last)
+        child = QualifiedName(state.schema, wide.name)
+    check = within(state.table, state.policy.column, state.codec, first, last)
+    checked = () if state.default_is_small else (check.add, check.validate)
     return Action(
         kind=ActionKind.SWAP_DEFAULT,
         object=str(child),
-        table=outlook.name,
+        table=state.name,
         period=first.period.key if first == last else None,
-        reason=_reason(outlook, slots),
-        steps=(*checked, _exchange(outlook, slots, _named(outlook, first, child), check, role)),
+        reason=_reason(state, slots),
+        steps=(*checked, _exchange(state, slots, _named(state, first, child), check, role)),
         after=after,
         preconditions={"default_oid": default.oid},
     )
 
 
-def _named(outlook: Outlook, slot: Slot, child: QualifiedName) -> Blueprint:
+def _named(state: PartitionState, slot: PeriodRange, child: QualifiedName) -> Blueprint:
     """Give the tables of the default partition the names that those of a sibling would have."""
-    default = outlook.table.default
+    default = state.table.default
     assert default is not None, "it has rows"
-    calendar = outlook.codec.calendar
-    like = of_slot(outlook.policy, outlook.siblings, calendar, child, slot)
+    calendar = state.codec.calendar
+    like = of_slot(state.policy, state.siblings, calendar, child, slot)
     model = like.model.paths()
     names = {b.oid: like.names[model[path].oid] for path, b in default.whole.paths().items()}
     return Blueprint(default.whole, names)
 
 
 def _exchange(
-    outlook: Outlook, slots: Sequence[Slot], child: Blueprint, check: HelperCheck, role: str
+    state: PartitionState,
+    slots: Sequence[PeriodRange],
+    child: Blueprint,
+    check: HelperCheck,
+    role: str,
 ) -> Step:
-    table, codec, default = outlook.table, outlook.codec, outlook.table.default
+    table, codec, default = state.table, state.codec, state.table.default
     assert default is not None, "it has rows"
     interim = like_default(default, interim_name(default.relation))
     lower, upper = slots[0].literals(codec)[0], slots[-1].literals(codec)[1]
@@ -93,7 +99,7 @@ def _exchange(
             *attach(table, default.relation, "DEFAULT"),
             *index_identities(table, settled),
             *force_row_security(parent_of_default(table), settled.names.values()),
-            *(() if outlook.default_is_small else (drop(child.root, check.name),)),
+            *(() if state.default_is_small else (drop(child.root, check.name),)),
         ),
         locks=locks,
         owner=table.maker,
@@ -109,13 +115,13 @@ def _forced(table: Table, child: Blueprint) -> Iterator[str]:
                 yield f"ALTER TABLE {child.names[branch.oid]} FORCE ROW LEVEL SECURITY"
 
 
-def _reason(outlook: Outlook, slots: Sequence[Slot]) -> str:
-    holding = outlook.holding
+def _reason(state: PartitionState, slots: Sequence[PeriodRange]) -> str:
+    holding = state.holding
     assert holding is not None, "it has rows"
     return f"the default partition's {holding.n_rows:,} rows all lie {' '.join(_where(slots))}"
 
 
-def _where(slots: Sequence[Slot]) -> Iterator[str]:
+def _where(slots: Sequence[PeriodRange]) -> Iterator[str]:
     first, last = slots[0].period, slots[-1].period
     if first == last:
         yield f"in {first}: it becomes that partition"

@@ -19,11 +19,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from maintenance.catalog.models import Child, Grant, Oddity, Partition, Properties, Table
+from maintenance.catalog.models import (
+    Child,
+    Grant,
+    Partition,
+    Properties,
+    PropertyDifference,
+    Table,
+)
 from maintenance.catalog.trees import Fault
 from maintenance.ddl.children import change_properties, lacking_targets
 from maintenance.ddl.guards import empty, still_attached
-from maintenance.ddl.locking import take
+from maintenance.ddl.locks import take
 from maintenance.ddl.objects import by_hand, statements
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.engine.findings import Finding, FindingKind, Severity
@@ -173,7 +180,7 @@ def drift_finding(
         if each.object.kind != "publication" or each.object.parts[1]
     ]
     odd = [_lacks(table, each) for each in lacking]
-    table = replace(table, oddities=(*odd, *siblings.oddities, *table.oddities))
+    table = replace(table, differences=(*odd, *siblings.differences, *table.differences))
     words = _differences(table, found)
     if not words:
         return
@@ -181,7 +188,7 @@ def drift_finding(
     name = str(table.relation)
     shown = [f"{child} ({', '.join(what)})" for child, what in list(words.items())[:SHOWN]]
     more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
-    warns = any(drift.told for drift in found) or any(each.warns for each in table.oddities)
+    warns = any(drift.told for drift in found) or any(each.warns for each in table.differences)
     severity = Severity.WARN if mendable or warns or siblings.refuses else Severity.INFO
     why = ""
     if siblings.unbuildable is not None:
@@ -197,21 +204,21 @@ def drift_finding(
         data={
             "partitions": [str(child) for child in words],
             "reason": siblings.fault.reason if siblings.fault is not None else None,
-            "reasons": _reasons(table.oddities, found),
+            "reasons": _reasons(table.differences, found),
             "statements": [
                 *(s for each in sharing.lacking for s in _statements(table, each)),
-                *(s for each in table.oddities for s in each.statements),
+                *(s for each in table.differences for s in each.statements),
                 *(s for drift in found for s in drift.advice),
             ],
         },
     )
 
 
-def _lacks(table: Table, each: Lacking) -> Oddity:
+def _lacks(table: Table, each: Lacking) -> PropertyDifference:
     why = f"; not added by itself: {each.object.obstacle}" if each.object.obstacle else ""
     what = f"lacks {_what(each)} of its siblings: {'; '.join(_statements(table, each))}{why}"
     reason = f"{each.object.kind.replace(' ', '_')}_lacking"
-    return Oddity(each.relation, what, each.object.kind not in MINOR, (reason,))
+    return PropertyDifference(each.relation, what, each.object.kind not in MINOR, (reason,))
 
 
 def _statements(table: Table, each: Lacking) -> tuple[str, ...]:
@@ -229,17 +236,19 @@ def _differences(table: Table, found: Sequence[Drift]) -> dict[QualifiedName, li
     words: dict[QualifiedName, list[str]] = defaultdict(list)
     for drift in sorted(found, key=lambda drift: not drift.lacks):
         words[drift.child] += [fault.text for fault in drift.faults]
-    for odd in table.oddities:
+    for odd in table.differences:
         words[odd.relation].append(odd.what)
     return words
 
 
-def _reasons(oddities: Sequence[Oddity], found: Sequence[Drift]) -> dict[str, list[str]]:
+def _reasons(
+    differences: Sequence[PropertyDifference], found: Sequence[Drift]
+) -> dict[str, list[str]]:
     """Return by partition the codes of what it has otherwise, as far as there are any."""
     reasons: dict[str, list[str]] = defaultdict(list)
     for drift in found:
         reasons[str(drift.child)].extend(fault.reason for fault in drift.faults)
-    for odd in oddities:
+    for odd in differences:
         if odd.reasons:
             reasons[str(odd.relation)].extend(odd.reasons)
     return dict(reasons)

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from maintenance.catalog.history import History
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.names import QualifiedName, quote
-from maintenance.partition_set.expected import Slot
+from maintenance.partition_set.expected import PeriodRange
 from maintenance.periods import period_at
 from maintenance.subjects.partitions.growth import insert_rate, lasting
 from maintenance.subjects.partitions.odd_bounds import odd_bounds
-from maintenance.subjects.partitions.state import Outlook
+from maintenance.subjects.partitions.state import PartitionState
 
 SHOWN = 5
 """How many objects a message names before it only counts the others."""
@@ -28,76 +28,76 @@ class TakenName(NamedTuple):
 
 
 def findings_of(
-    outlook: Outlook, names_taken: Iterable[TakenName], history: History
+    state: PartitionState, names_taken: Iterable[TakenName], history: History
 ) -> Iterator[Finding]:
     """Yield what stands, at most one finding of a kind."""
-    if outlook.first_uncovered is not None:
-        yield _horizon_short(outlook, outlook.first_uncovered)
-    occupied = outlook.occupied
-    past = [slot for slot in outlook.missing if slot.upper <= outlook.position]
+    if state.first_uncovered is not None:
+        yield _horizon_short(state, state.first_uncovered)
+    occupied = state.occupied
+    past = [slot for slot in state.missing if slot.upper <= state.position]
     gaps = [slot for slot in past if slot not in occupied]
     if gaps:
-        yield _gap(outlook, gaps)
-    yield from odd_bounds(outlook)
+        yield _gap(state, gaps)
+    yield from odd_bounds(state)
     taken = list(names_taken)
     if taken:
-        yield _name_taken(outlook, taken)
-    pending = [str(p.relation) for p in outlook.table.partitions if p.detach_pending]
+        yield _name_taken(state, taken)
+    pending = [str(p.relation) for p in state.table.partitions if p.detach_pending]
     if pending:
-        yield _detach_pending(outlook, pending, history)
+        yield _detach_pending(state, pending, history)
 
 
-def _horizon_short(outlook: Outlook, first: tuple[datetime, datetime]) -> Finding:
-    codec, now, (lower, upper) = outlook.codec, outlook.now, first
-    has_default = outlook.table.default is not None
+def _horizon_short(state: PartitionState, first: tuple[datetime, datetime]) -> Finding:
+    codec, now, (lower, upper) = state.codec, state.now, first
+    has_default = state.table.default is not None
     impact = "fall into the default partition" if has_default else "fail"
-    overdue = lower <= outlook.position
+    overdue = lower <= state.position
     impact_at = now if overdue else codec.first_moment(lower)
     when = "now"
     if not overdue:
-        when = f"from {_moment(outlook, lower)}, in {lasting(impact_at - now)}"
-    until = f", until {_moment(outlook, upper)}" if upper < outlook.end else ""
-    rate = insert_rate(outlook)
+        when = f"from {_moment(state, lower)}, in {lasting(impact_at - now)}"
+    until = f", until {_moment(state, upper)}" if upper < state.end else ""
+    rate = insert_rate(state)
     how_many = f", at the present rate about {rate:,} rows a day" if rate else ""
-    calendar, held = codec.calendar, max(lower, outlook.position)
+    calendar, held = codec.calendar, max(lower, state.position)
     return _finding(
-        outlook,
+        state,
         FindingKind.PARTITION_HORIZON_SHORT,
         Severity.ERROR if overdue and not has_default else Severity.WARN,
-        f"{outlook.ahead} of {outlook.policy.premake} partitions ahead exist;"
+        f"{state.ahead} of {state.policy.premake} partitions ahead exist;"
         f" inserts {impact} {when}{until}{how_many}",
-        value=outlook.ahead,
-        threshold=outlook.policy.premake,
+        value=state.ahead,
+        threshold=state.policy.premake,
         data={
             "impact": impact,
             "has_default": has_default,
             "impact_at": impact_at.isoformat(),
-            "first_missing": period_at(held, outlook.policy.interval, calendar).key,
+            "first_missing": period_at(held, state.policy.interval, calendar).key,
             "first_missing_key": codec.literal(lower).strip("'"),
             "rows_per_day": rate,
         },
     )
 
 
-def _moment(outlook: Outlook, position: datetime) -> str:
+def _moment(state: PartitionState, position: datetime) -> str:
     """Say when the clock reaches a position; of a wall clock, what it shows then too."""
-    moment = outlook.codec.first_moment(position)
+    moment = state.codec.first_moment(position)
     seconds = ":%S" if moment.second or moment.microsecond else ""
     text = f"{moment:{f'%Y-%m-%d %H:%M{seconds}'}} UTC"
-    if not outlook.codec.is_wall_clock:
+    if not state.codec.is_wall_clock:
         return text
-    return f"{text} ({quote(outlook.policy.column)} = {outlook.codec.literal(position)})"
+    return f"{text} ({quote(state.policy.column)} = {state.codec.literal(position)})"
 
 
-def _gap(outlook: Outlook, gaps: Sequence[Slot]) -> Finding:
+def _gap(state: PartitionState, gaps: Sequence[PeriodRange]) -> Finding:
     keys = _keys(gaps)
-    has_default = outlook.table.default is not None
+    has_default = state.table.default is not None
     impact = "fall into the default partition" if has_default else "are refused"
-    ranges = [slot.literals(outlook.codec) for slot in gaps]
+    ranges = [slot.literals(state.codec) for slot in gaps]
     parts = [f"{lower} to {upper}" for lower, upper in ranges]
     shown = [part if slot.is_bridge else slot.key for slot, part in zip(gaps, parts, strict=True)]
     return _finding(
-        outlook,
+        state,
         FindingKind.PARTITION_GAP,
         Severity.WARN,
         f"no partition holds {_listed(shown)}; rows of that time {impact}",
@@ -105,16 +105,16 @@ def _gap(outlook: Outlook, gaps: Sequence[Slot]) -> Finding:
         threshold=0,
         data={
             "periods": keys,
-            "impact_at": outlook.codec.first_moment(gaps[0].lower).isoformat(),
+            "impact_at": state.codec.first_moment(gaps[0].lower).isoformat(),
             "ranges": [[end.strip("'") for end in ends] for ends in ranges],
         },
     )
 
 
-def _name_taken(outlook: Outlook, taken: Sequence[TakenName]) -> Finding:
+def _name_taken(state: PartitionState, taken: Sequence[TakenName]) -> Finding:
     children = [str(name.child) for name in taken]
     return _finding(
-        outlook,
+        state,
         FindingKind.PARTITION_NAME_TAKEN,
         Severity.ERROR,
         f"{_listed(children)} exists and is no partition of it for that period;"
@@ -125,11 +125,11 @@ def _name_taken(outlook: Outlook, taken: Sequence[TakenName]) -> Finding:
     )
 
 
-def _detach_pending(outlook: Outlook, children: list[str], history: History) -> Finding:
+def _detach_pending(state: PartitionState, children: list[str], history: History) -> Finding:
     origin = history.origin(children[0])
-    statement = f"ALTER TABLE {outlook.name} DETACH PARTITION {children[0]} FINALIZE"
+    statement = f"ALTER TABLE {state.name} DETACH PARTITION {children[0]} FINALIZE"
     return _finding(
-        outlook,
+        state,
         FindingKind.DETACH_PENDING,
         Severity.ERROR,
         f"{_listed(children)} is half detached: its rows are invisible and inserts of its range"
@@ -146,12 +146,12 @@ def _detach_pending(outlook: Outlook, children: list[str], history: History) -> 
 
 
 def _finding(
-    outlook: Outlook, kind: FindingKind, severity: Severity, text: str, **facts: Any
+    state: PartitionState, kind: FindingKind, severity: Severity, text: str, **facts: Any
 ) -> Finding:
-    return Finding(kind, severity, outlook.name, f"{outlook.name}: {text}", **facts)
+    return Finding(kind, severity, state.name, f"{state.name}: {text}", **facts)
 
 
-def _keys(slots: Collection[Slot]) -> list[str]:
+def _keys(slots: Collection[PeriodRange]) -> list[str]:
     return list(dict.fromkeys(slot.period.key for slot in slots))
 
 

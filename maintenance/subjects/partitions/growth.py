@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from maintenance.catalog.history import Reading
 from maintenance.partition_key import PAST
-from maintenance.subjects.partitions.state import Outlook
+from maintenance.subjects.partitions.state import PartitionState
 
 SHORTEST = timedelta(hours=1)
 """A rate measured over less is noise."""
@@ -43,10 +43,10 @@ def growth(readings: Iterable[Reading], n_rows: int, now: datetime) -> Rate | No
     return Rate(round((n_rows - first.value) * (_DAY / (now - first.at))), first.at)
 
 
-def insert_rate(outlook: Outlook) -> int | None:
+def insert_rate(state: PartitionState) -> int | None:
     """Return the rows a day that the newest whole partition which was analyzed took in."""
-    for span in reversed(outlook.coverage.spans):
-        if span.lower > PAST and span.upper <= outlook.position and span.partition.rows > 0:
+    for span in reversed(state.coverage.spans):
+        if span.lower > PAST and span.upper <= state.position and span.partition.rows > 0:
             return round(span.partition.rows * (_DAY / (span.upper - span.lower)))
     return None
 

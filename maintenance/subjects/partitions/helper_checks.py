@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from maintenance.catalog.models import Partition, Table
-from maintenance.ddl.locking import take
+from maintenance.ddl.locks import take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import QualifiedName, quote
 from maintenance.partition_key import KeyCodec
-from maintenance.partition_set.expected import Slot, stamp
+from maintenance.partition_set.expected import PeriodRange, stamp
 
 PREFIX = "maintenance_"
 """What the names of helper CHECKs begin with; sql/catalog/list_tables.sql looks for them."""
@@ -76,14 +76,18 @@ def removal(tables: Sequence[QualifiedName], names: Iterable[str]) -> Step:
     return Step((take(locks), *(drop(tables[0], name) for name in names)), locks=locks)
 
 
-def excluding(table: Table, column: str, codec: KeyCodec, first: Slot, last: Slot) -> HelperCheck:
+def excluding(
+    table: Table, column: str, codec: KeyCodec, first: PeriodRange, last: PeriodRange
+) -> HelperCheck:
     """Return the CHECK that no row of the default partition lies between two slots, or in one."""
     lower, upper = first.literals(codec)[0], last.literals(codec)[1]
     key = quote(column)
     return _check(table, _name("not", first), f"{key} < {lower} OR {key} >= {upper}")
 
 
-def within(table: Table, column: str, codec: KeyCodec, first: Slot, last: Slot) -> HelperCheck:
+def within(
+    table: Table, column: str, codec: KeyCodec, first: PeriodRange, last: PeriodRange
+) -> HelperCheck:
     """Return the CHECK that all its rows lie from the first slot to the last."""
     lower, upper = first.literals(codec)[0], last.literals(codec)[1]
     key = quote(column)
@@ -96,6 +100,6 @@ def _check(table: Table, name: str, condition: str) -> HelperCheck:
     return HelperCheck(table.default, table.properties.owner, name, condition)
 
 
-def _name(kind: str, slot: Slot) -> str:
+def _name(kind: str, slot: PeriodRange) -> str:
     since = stamp(slot.lower) if slot.is_bridge else slot.period.start.isoformat()
     return f"{PREFIX}{kind}_{since.replace('-', '_')}"

@@ -10,10 +10,10 @@ from maintenance.formatting import PAGE_BYTES
 from maintenance.partition_key import FUTURE, PAST
 from maintenance.partition_set.bounds import Span
 from maintenance.partition_set.expiry import expired
-from maintenance.partition_set.validate import unfit
+from maintenance.partition_set.validate import validate
 from maintenance.periods import period_at
 from maintenance.policy import PartitionPolicy, Policy
-from maintenance.subjects.partitions.state import Outlook, look
+from maintenance.subjects.partitions.state import PartitionState, state_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,25 +103,25 @@ def inventory(policy: Policy, snapshot: Snapshot, now: datetime) -> tuple[TableI
 
 def _take_stock(policy: Policy, snapshot: Snapshot, now: datetime) -> Iterator[TableInventory]:
     for section in policy.partitions:
-        if unfit(section, snapshot, now) is not None:
+        if validate(section, snapshot, now) is not None:
             continue
-        outlook = look(section, snapshot.tables[section.table], now)
-        default = outlook.table.default
-        gap, catch_all = outlook.first_uncovered, outlook.catch_all
+        state = state_of(section, snapshot.tables[section.table], now)
+        default = state.table.default
+        gap, catch_all = state.first_uncovered, state.catch_all
         fates = _fates(section, snapshot, now)
         yield TableInventory(
             table=str(section.table),
             interval=section.interval.value,
-            ahead=outlook.ahead,
+            ahead=state.ahead,
             premake=section.premake,
-            current=outlook.current.key,
-            horizon=outlook.horizon.key,
-            covered_until=outlook.codec.first_moment(gap[0] if gap else outlook.end),
+            current=state.current.key,
+            horizon=state.horizon.key,
+            covered_until=state.codec.first_moment(gap[0] if gap else state.end),
             catch_all=str(catch_all.partition.relation) if catch_all is not None else None,
             partitions=(
                 *(
-                    _facts(outlook, span, fates.get(span.partition.oid))
-                    for span in outlook.coverage.spans
+                    _facts(state, span, fates.get(span.partition.oid))
+                    for span in state.coverage.spans
                 ),
                 *((_unbounded(default),) if default is not None else ()),
             ),
@@ -138,12 +138,12 @@ def _fates(policy: PartitionPolicy, snapshot: Snapshot, now: datetime) -> dict[i
     }
 
 
-def _facts(outlook: Outlook, span: Span, fate: str | None) -> PartitionFacts:
+def _facts(state: PartitionState, span: Span, fate: str | None) -> PartitionFacts:
     return PartitionFacts(
         name=str(span.partition.relation),
-        period=_period_key(outlook, span),
-        lower=None if span.lower == PAST else outlook.codec.first_moment(span.lower),
-        upper=None if span.upper == FUTURE else outlook.codec.first_moment(span.upper),
+        period=_period_key(state, span),
+        lower=None if span.lower == PAST else state.codec.first_moment(span.lower),
+        upper=None if span.upper == FUTURE else state.codec.first_moment(span.upper),
         size_bytes=max(span.partition.pages, 0) * PAGE_BYTES,
         n_rows=_rows(span.partition),
         retention=fate,
@@ -156,11 +156,11 @@ def _unbounded(default: Partition) -> PartitionFacts:
     )
 
 
-def _period_key(outlook: Outlook, span: Span) -> str | None:
+def _period_key(state: PartitionState, span: Span) -> str | None:
     if PAST in span or FUTURE in span:
         return None
-    calendar = outlook.codec.calendar
-    period = period_at(span.lower, outlook.policy.interval, calendar)
+    calendar = state.codec.calendar
+    period = period_at(span.lower, state.policy.interval, calendar)
     return period.key if period.bounds(calendar) == (span.lower, span.upper) else None
 
 

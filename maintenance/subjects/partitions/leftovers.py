@@ -10,49 +10,49 @@ from maintenance.formatting import PAGE_BYTES, readable_size
 from maintenance.subjects.partitions.drain.job import DRAINED, Objects
 from maintenance.subjects.partitions.drain.registry import read_registry
 from maintenance.subjects.partitions.helper_checks import removal
-from maintenance.subjects.partitions.state import Outlook
+from maintenance.subjects.partitions.state import PartitionState
 
 
-def leftovers(outlook: Outlook, snapshot: Snapshot) -> Iterator[Action]:
+def leftovers(state: PartitionState, snapshot: Snapshot) -> Iterator[Action]:
     """Yield the removal of helper CHECKs, which refuse rows, and of drains, which slow writers.
 
     Args:
-        outlook: the table held against its policy.
+        state: the table held against its policy.
         snapshot: where marked tables were observed, with what the store knows.
     """
-    origin = snapshot.history.interruption(outlook.name)
-    default, names = outlook.table.default, outlook.table.default_checks
+    origin = snapshot.history.interruption(state.name)
+    default, names = state.table.default, state.table.default_checks
     if default is not None and names:
         yield Action(
             kind=ActionKind.REMOVE_LEFTOVERS,
             object=str(default.relation),
-            table=outlook.name,
+            table=state.name,
             reason=f"{', '.join(names)}: left by an interrupted run, it refuses rows; {origin}",
             steps=(removal(default.names, names),),
         )
     for table in snapshot.marked:
-        objects = _drained(outlook, table)
+        objects = _drained(state, table)
         if objects is not None:
-            yield _removal(outlook, table, objects, origin)
+            yield _removal(state, table, objects, origin)
 
 
-def _drained(outlook: Outlook, log: MarkedTable) -> Objects | None:
+def _drained(state: PartitionState, log: MarkedTable) -> Objects | None:
     """Return whose rows a drain copied if its comment, its name and its owner agree that it did."""
     mark = read_mark(log.comment)
     oid = mark.get("oid")
-    if mark.get(DRAINED) != outlook.name or not isinstance(oid, int):
+    if mark.get(DRAINED) != state.name or not isinstance(oid, int):
         return None
     objects = Objects(log.relation.schema, oid)
-    is_its_log = log.relation == objects.log and log.owner == outlook.table.properties.owner
+    is_its_log = log.relation == objects.log and log.owner == state.table.properties.owner
     known = is_its_log and read_registry(log.comment, log.owner, oid) is not None
     return objects if known else None
 
 
-def _removal(outlook: Outlook, log: MarkedTable, objects: Objects, origin: str) -> Action:
+def _removal(state: PartitionState, log: MarkedTable, objects: Objects, origin: str) -> Action:
     return Action(
         kind=ActionKind.REMOVE_LEFTOVERS,
         object=str(log.relation),
-        table=outlook.name,
+        table=state.name,
         reason=(
             f"left by an interrupted drain, it slows writers of the default partition; {origin}"
         ),
@@ -68,31 +68,31 @@ def _removal(outlook: Outlook, log: MarkedTable, objects: Objects, origin: str) 
     )
 
 
-def stranded(outlook: Outlook, snapshot: Snapshot) -> Iterator[Finding]:
+def stranded(state: PartitionState, snapshot: Snapshot) -> Iterator[Finding]:
     """Yield the tables that look as if they were made for a parent and never attached.
 
     They are only reported: their rows may be somebody's last.
 
     Args:
-        outlook: the parent held against its policy.
+        state: the parent held against its policy.
         snapshot: where unattached tables were observed, with what the store knows of them.
     """
     for table in snapshot.unattached:
-        if table.parent == outlook.table.relation and _seems_ours(outlook, snapshot, table):
-            yield _finding(outlook, snapshot, table)
+        if table.parent == state.table.relation and _seems_ours(state, snapshot, table):
+            yield _finding(state, snapshot, table)
 
 
-def _seems_ours(outlook: Outlook, snapshot: Snapshot, table: UnattachedTable) -> bool:
+def _seems_ours(state: PartitionState, snapshot: Snapshot, table: UnattachedTable) -> bool:
     mark = read_mark(table.comment)
     if mark:
         # Others with a mark were detached, or restored to stand alone.
         return RESTORING in mark
-    deed = snapshot.history.deeds.get(str(table.relation))
-    served = deed is not None and deed.table == outlook.name
-    return served or outlook.policy.may_name(table.relation.name)
+    deed = snapshot.history.past_actions.get(str(table.relation))
+    served = deed is not None and deed.table == state.name
+    return served or state.policy.may_name(table.relation.name)
 
 
-def _finding(outlook: Outlook, snapshot: Snapshot, table: UnattachedTable) -> Finding:
+def _finding(state: PartitionState, snapshot: Snapshot, table: UnattachedTable) -> Finding:
     name = str(table.relation)
     size = readable_size(table.pages * PAGE_BYTES)
     is_restored = RESTORING in read_mark(table.comment)
@@ -104,10 +104,10 @@ def _finding(outlook: Outlook, snapshot: Snapshot, table: UnattachedTable) -> Fi
         FindingKind.STRANDED_TABLE,
         Severity.INFO,
         name,
-        f"{name}: has the columns of {outlook.name} and is attached to nothing, {size}; {origin};"
+        f"{name}: has the columns of {state.name} and is attached to nothing, {size}; {origin};"
         " look what it holds, then attach it or drop it",
         data={
-            "table": outlook.name,
+            "table": state.name,
             "reason": "interrupted_restore" if is_restored else "never_attached",
             "origin": origin,
             "last_action": None if is_restored else snapshot.history.last_action(name),

@@ -1,7 +1,7 @@
 """Observing partitioned tables: their states, and details of those that lack something."""
 
 from maintenance.catalog.observe import fetch_details
-from maintenance.engine.observe_context import Look
+from maintenance.engine.observe_context import ObserveContext
 from maintenance.subjects.partitions.assess import (
     PartitionsObservation,
     assess,
@@ -10,16 +10,16 @@ from maintenance.subjects.partitions.assess import (
 )
 
 
-def observe(look: Look) -> PartitionsObservation:
+def observe(context: ObserveContext) -> PartitionsObservation:
     """Assess the tables of the common snapshot, and read further details where needed.
 
     Raises:
         UnreachableError: the session is gone.
     """
-    policy, now, request = look.policy, look.now, look.request
-    observation = assess(policy, look.snapshot, now, request)
+    policy, now, request = context.policy, context.now, context.request
+    observation = assess(policy, context.snapshot, now, request)
     details = details_of(observation.states.values())
     if not details:
         return observation
-    snapshot = fetch_details(look.connection, look.snapshot, details)
+    snapshot = fetch_details(context.connection, context.snapshot, details)
     return detailed(observation, snapshot, policy, now, request)

@@ -11,7 +11,7 @@ from maintenance.names import QualifiedName
 from maintenance.partition_key import FUTURE, PAST, KeyCodec
 from maintenance.partition_set.bounds import Coverage, Span, codec_of, coverage_of
 from maintenance.partition_set.expected import (
-    Slot,
+    PeriodRange,
     asked_slots,
     current_period,
     first_period,
@@ -22,7 +22,7 @@ from maintenance.partition_set.expected import (
 from maintenance.partition_set.expiry import cutoff
 from maintenance.periods import Period, period_at
 from maintenance.policy import PartitionPolicy
-from maintenance.subjects.partitions.default_rows import FEW_PAGES, Holding, holding_of
+from maintenance.subjects.partitions.default_rows import FEW_PAGES, DefaultContents, holding_of
 from maintenance.subjects.partitions.shared_objects import Sharing, schema_of, sharing_of
 from maintenance.subjects.partitions.template import Siblings, of_slot, siblings_of, slot_name
 
@@ -31,7 +31,7 @@ _MANY = 3
 
 
 @dataclass(frozen=True)
-class Outlook:
+class PartitionState:
     """What one table has and lacks.
 
     Attributes:
@@ -50,11 +50,11 @@ class Outlook:
     codec: KeyCodec
     coverage: Coverage
     now: datetime
-    window: tuple[Slot, ...]
-    holding: Holding | None
-    missing: tuple[Slot, ...]
-    overlapped: tuple[tuple[Slot, list[Span]], ...]
-    unbridged: tuple[Slot, ...]
+    window: tuple[PeriodRange, ...]
+    holding: DefaultContents | None
+    missing: tuple[PeriodRange, ...]
+    overlapped: tuple[tuple[PeriodRange, list[Span]], ...]
+    unbridged: tuple[PeriodRange, ...]
     rights: SchemaRights | None = None
 
     @cached_property
@@ -124,7 +124,7 @@ class Outlook:
         return period.bounds(self.codec.calendar)[1]
 
     @cached_property
-    def uncovered(self) -> tuple[Slot, ...]:
+    def uncovered(self) -> tuple[PeriodRange, ...]:
         """The slots of the window of which no partition holds any part."""
         overlapping = self.coverage.overlapping
         return tuple(slot for slot in self.window if not overlapping(slot.lower, slot.upper))
@@ -144,15 +144,15 @@ class Outlook:
         return unseen is not None and not unseen.is_empty
 
     @property
-    def occupied(self) -> tuple[Slot, ...]:
+    def occupied(self) -> tuple[PeriodRange, ...]:
         """The slots of the window with rows in the default partition."""
         return tuple(held.slot for held in self.holding.held) if self.holding else ()
 
-    def between(self, first: Slot, last: Slot) -> tuple[Slot, ...]:
+    def between(self, first: PeriodRange, last: PeriodRange) -> tuple[PeriodRange, ...]:
         """Return the slots of the window from one to another, both included."""
         return tuple(slot for slot in self.window if first.lower <= slot.lower <= last.lower)
 
-    def holds_now(self, slot: Slot) -> bool:
+    def holds_now(self, slot: PeriodRange) -> bool:
         """Whether rows of now belong into a slot."""
         return slot.lower <= self.position < slot.upper
 
@@ -194,23 +194,23 @@ class Outlook:
         """What its partitions say about how the next one is built."""
         return siblings_of(self.coverage.spans, self.policy.column)
 
-    def blueprint(self, slot: Slot) -> Blueprint:
+    def blueprint(self, slot: PeriodRange) -> Blueprint:
         """Return how a slot's partition is built like its siblings."""
         calendar = self.codec.calendar
         return of_slot(self.policy, self.siblings, calendar, self.child(slot), slot)
 
-    def names(self, slot: Slot) -> tuple[QualifiedName, ...]:
+    def names(self, slot: PeriodRange) -> tuple[QualifiedName, ...]:
         """Return the names of all tables that make a slot's partition, its own first."""
         return tuple(self.blueprint(slot).names.values())
 
-    def child(self, slot: Slot) -> QualifiedName:
+    def child(self, slot: PeriodRange) -> QualifiedName:
         """Return the name of a slot's partition, in the schema of partitions."""
         return QualifiedName(self.schema, slot_name(self.policy, slot))
 
 
-def look(
+def state_of(
     policy: PartitionPolicy, table: Table, now: datetime, asked: Sequence[str] = ()
-) -> Outlook:
+) -> PartitionState:
     """Hold a table against its policy.
 
     Args:
@@ -249,7 +249,7 @@ def look(
         )
     rows = table.default_rows
     missing = [slot for slot, spans in held if not spans]
-    return Outlook(
+    return PartitionState(
         policy=policy,
         table=table,
         codec=codec,

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-from maintenance.catalog.models import Oddity, Partition
+from maintenance.catalog.models import Partition, PropertyDifference
 from maintenance.catalog.trees import Branch, Fault, Tree
 from maintenance.ddl.trees import Blueprint, plain
 from maintenance.names import QualifiedName, quote
 from maintenance.partition_key import PAST
 from maintenance.partition_set.bounds import Span
-from maintenance.partition_set.expected import Slot, stamp
+from maintenance.partition_set.expected import PeriodRange, stamp
 from maintenance.periods import period_at
 from maintenance.policy import PartitionPolicy
-from maintenance.subjects.partitions.naming import Dated, bridge_name, tree_names
+from maintenance.subjects.partitions.names import Dated, bridge_name, tree_names
 
 _HASH_BOUND = re.compile(r"FOR VALUES WITH \(modulus (\d+), remainder \d+\)\Z")
 _SHOWN = 3
@@ -35,7 +35,7 @@ class Siblings:
 
     model: Span | None = None
     fault: Fault | None = None
-    oddities: tuple[Oddity, ...] = ()
+    differences: tuple[PropertyDifference, ...] = ()
     refuses: bool = False
 
     @property
@@ -72,19 +72,19 @@ def siblings_of(spans: Sequence[Span], column: str) -> Siblings:
     model = next((span for span in newest_first if fault_of[span.partition.oid] is None), None)
     reference = model or newest_first[0]
     faults = [
-        Oddity(span.partition.relation, fault.text, reasons=(fault.reason,))
+        PropertyDifference(span.partition.relation, fault.text, reasons=(fault.reason,))
         for span in newest_first
         if (fault := fault_of[span.partition.oid]) is not None
     ]
     tree = reference.partition.tree
-    differing: list[Oddity] = []
+    differing: list[PropertyDifference] = []
     if tree is not None:
         others = (span for span in spans if span is not reference)
         differing = [oddity for span in others for oddity in _differences(span, tree)]
     return Siblings(
         model=_with_shared_comments(model, newest_first) if model is not None else None,
         fault=None if model is not None else fault_of[reference.partition.oid],
-        oddities=(*faults, *differing),
+        differences=(*faults, *differing),
         refuses=any(_is_incomplete(span) for span in newest_first),
     )
 
@@ -150,11 +150,11 @@ def _share(children: Sequence[Branch]) -> Fraction:
     return sum((Fraction(1, int(bound[1])) for bound in bounds if bound), Fraction())
 
 
-def _differences(span: Span, model: Tree) -> Iterator[Oddity]:
+def _differences(span: Span, model: Tree) -> Iterator[PropertyDifference]:
     partition = span.partition
     if partition.kind != "p":
         what = f"is not partitioned itself, {model.root.relation} is"
-        yield Oddity(partition.relation, what, reasons=("not_partitioned",))
+        yield PropertyDifference(partition.relation, what, reasons=("not_partitioned",))
         return
     if partition.tree is None:
         return
@@ -165,7 +165,9 @@ def _differences(span: Span, model: Tree) -> Iterator[Oddity]:
             if others:
                 what = "; ".join(other.text for other in others)
                 what = f"{what}, otherwise than {wanted[path].relation}"
-                yield Oddity(branch.relation, what, reasons=tuple(each.reason for each in others))
+                yield PropertyDifference(
+                    branch.relation, what, reasons=tuple(each.reason for each in others)
+                )
     for words, reason, paths in (
         ("lacks", "partitions_lacking", wanted.keys() - own),
         ("has", "partitions_more", own.keys() - wanted),
@@ -174,7 +176,7 @@ def _differences(span: Span, model: Tree) -> Iterator[Oddity]:
             listed = ", ".join(" / ".join(path) for path in sorted(paths)[:_SHOWN])
             more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
             what = f"{words} {listed}{more}, otherwise than {model.root.relation}"
-            yield Oddity(partition.relation, what, reasons=(reason,))
+            yield PropertyDifference(partition.relation, what, reasons=(reason,))
 
 
 def _other_properties(branch: Branch, wanted: Branch) -> Iterator[Fault]:
@@ -207,7 +209,7 @@ def _other_words(branch: Branch, wanted: Branch) -> Iterator[Fault]:
         yield Fault("extended_statistics", f"extended statistics {branch.n_statistics}")
 
 
-def slot_name(policy: PartitionPolicy, slot: Slot) -> str:
+def slot_name(policy: PartitionPolicy, slot: PeriodRange) -> str:
     """Return the name of a slot's partition; a part of a period is named after its beginning."""
     name = policy.child_name(slot.period)
     return bridge_name(name, policy.table.name, stamp(slot.lower)) if slot.is_bridge else name
@@ -218,7 +220,7 @@ def of_slot(
     siblings: Siblings,
     calendar: ZoneInfo,
     partition: QualifiedName,
-    slot: Slot,
+    slot: PeriodRange,
 ) -> Blueprint:
     """Return how the partition of a slot is built like its siblings.
 

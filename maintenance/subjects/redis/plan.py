@@ -13,7 +13,7 @@ from maintenance.redis_client.models import CacheFacts, Owed, hit_rate
 
 
 @dataclass(frozen=True, slots=True)
-class SeenCache:
+class RedisObservation:
     """One look at the cache.
 
     Attributes:
@@ -35,7 +35,7 @@ class SeenCache:
         return hit_rate(self.before, self.facts)
 
 
-def plan(policy: Policy, seen: SeenCache, now: datetime, request: Request) -> Plan:
+def plan(policy: Policy, seen: RedisObservation, now: datetime, request: Request) -> Plan:
     """Tell what is owed, oldest first, where the cache answers."""
     asked = None if request.table is None else str(request.table)
     due = [each for each in seen.owed if asked in (None, each.object)]
@@ -54,7 +54,7 @@ def _tell(owed: Owed) -> Action:
     )
 
 
-def _findings(policy: Policy, seen: SeenCache, now: datetime) -> Iterator[Finding]:
+def _findings(policy: Policy, seen: RedisObservation, now: datetime) -> Iterator[Finding]:
     name = policy.database.name
     if seen.facts is None:
         yield _unreachable(name, seen, now)
@@ -75,7 +75,7 @@ def _findings(policy: Policy, seen: SeenCache, now: datetime) -> Iterator[Findin
         )
 
 
-def _unreachable(name: str, seen: SeenCache, now: datetime) -> Finding:
+def _unreachable(name: str, seen: RedisObservation, now: datetime) -> Finding:
     oldest = min((each.owed_at for each in seen.owed), default=None)
     since = f" since {(now - oldest).total_seconds() / 60:.0f} minutes" if oldest else ""
     waiting = f"; invalidations of {len(seen.owed)} objects wait{since}" if seen.owed else ""

@@ -9,7 +9,7 @@ from maintenance.catalog.models import Snapshot
 from maintenance.engine.action_context import Executor
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.observe_context import Look
+from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
 from maintenance.engine.subject import Subject
@@ -19,18 +19,18 @@ from maintenance.subjects.retention import plan as planner
 from maintenance.subjects.retention.apply import detach, drop
 from maintenance.subjects.retention.archive import archive
 from maintenance.subjects.retention.insert_counts import record_evidence
-from maintenance.subjects.retention.models import NOTHING_SEEN, Hindrances
-from maintenance.subjects.retention.observe import look_for_hindrances
+from maintenance.subjects.retention.models import NOTHING_SEEN, Blockers
+from maintenance.subjects.retention.observe import find_blockers
 
 
-class Seen(NamedTuple):
+class RetentionObservation(NamedTuple):
     """The common snapshot, and what is in the way of what is due."""
 
     snapshot: Snapshot
-    hindrances: Hindrances = NOTHING_SEEN
+    blockers: Blockers = NOTHING_SEEN
 
 
-class Retention(Subject[Seen]):
+class Retention(Subject[RetentionObservation]):
     """The subject `retention`."""
 
     name = "retention"
@@ -52,7 +52,7 @@ class Retention(Subject[Seen]):
         }
     )
 
-    def concerns(self, policy: Policy) -> bool:
+    def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy names partitioned tables."""
         return bool(policy.partitions)
 
@@ -67,17 +67,19 @@ class Retention(Subject[Seen]):
         """The partitioned tables of the policy."""
         return [section.table for section in policy.partitions]
 
-    def observe(self, look: Look) -> Seen:
+    def observe(self, context: ObserveContext) -> RetentionObservation:
         """Look for what is in the way of tables that are due."""
-        return Seen(look.snapshot, look_for_hindrances(look))
+        return RetentionObservation(context.snapshot, find_blockers(context))
 
-    def record(self, look: Look, seen: Seen) -> None:
+    def record(self, context: ObserveContext, seen: RetentionObservation) -> None:
         """Remember how many rows the partitions near the end of their retention have taken."""
-        record_evidence(look, seen.hindrances.evidence)
+        record_evidence(context, seen.blockers.evidence)
 
-    def plan(self, policy: Policy, seen: Seen, now: datetime, request: Request) -> Plan:
+    def plan(
+        self, policy: Policy, seen: RetentionObservation, now: datetime, request: Request
+    ) -> Plan:
         """Retire what has expired, at most `max_per_run` partitions a table."""
-        return planner.plan(policy, seen.snapshot, now, request, seen.hindrances)
+        return planner.plan(policy, seen.snapshot, now, request, seen.blockers)
 
 
 RETENTION = Retention()

@@ -8,31 +8,31 @@ import psycopg
 
 from maintenance.archives import content_digest
 from maintenance.ddl.detach import finalize
-from maintenance.ddl.locking import allowed_time, take
-from maintenance.engine.action_context import Workbench, run_steps
+from maintenance.ddl.locks import allowed_time, take
+from maintenance.engine.action_context import ActionContext, run_steps
 from maintenance.engine.actions import Action, Lock, LockMode, Step
 from maintenance.errors import DamagedArchiveError, MaintenanceError, UnreachableError
 from maintenance.names import parse_name, quote
-from maintenance.server.session import explain, fetch, run_sql
+from maintenance.server.session import fetch, run_sql, to_error
 from maintenance.subjects.retention.archive import place_of, proven_manifest, table_of, write
 
 ARCHIVINGS = 3
 """How often a table that changed after its archive is archived anew before we give up."""
 
 
-def detach(bench: Workbench, action: Action) -> Mapping[str, Any]:
+def detach(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """Detach a partition; an interrupted concurrent detach is ended in short tries."""
     *before, last = action.steps
     for step in before:
-        bench.run(step)
+        context.run(step)
     if last.concurrent:
-        _detach_concurrently(bench, action, last)
+        _detach_concurrently(context, action, last)
     else:
-        bench.run(last)
+        context.run(last)
     return {}
 
 
-def _detach_concurrently(bench: Workbench, action: Action, step: Step) -> None:
+def _detach_concurrently(context: ActionContext, action: Action, step: Step) -> None:
     """Try once, and finish what is left pending.
 
     The statement waits for every transaction that has used the parent, and an outbound foreign
@@ -40,73 +40,73 @@ def _detach_concurrently(bench: Workbench, action: Action, step: Step) -> None:
     leaves the detach pending, and FINALIZE is tried again until those transactions are gone.
     """
     try:
-        bench.ladder.attempt(bench.connection, step)
+        context.ladder.attempt(context.connection, step)
     except psycopg.Error as exc:
-        error = explain(exc, step.statements[0])
+        error = to_error(exc, step.statements[0])
         if not error.retryable:
             raise error from exc
-        if not _pending(bench, action) and _detached_after_all(bench, action, step):
+        if not _pending(context, action) and _detached_after_all(context, action, step):
             return
-        bench.progress(f"{action.object}: waiting for older transactions to end")
+        context.progress(f"{action.object}: waiting for older transactions to end")
         n_tables = len(action.preconditions.get("tree", ("itself",)))
-        bench.run(finalize(parse_name(str(action.table)), parse_name(action.object), n_tables))
+        context.run(finalize(parse_name(str(action.table)), parse_name(action.object), n_tables))
 
 
-def _detached_after_all(bench: Workbench, action: Action, step: Step) -> bool:
+def _detached_after_all(context: ActionContext, action: Action, step: Step) -> bool:
     """Try again what had not begun; False where a later try was the one to be interrupted."""
     try:
-        bench.run(step)
+        context.run(step)
     except UnreachableError:
         raise
     except MaintenanceError:
-        if not _pending(bench, action):
+        if not _pending(context, action):
             raise
         return False
     return True
 
 
-def _pending(bench: Workbench, action: Action) -> bool:
+def _pending(context: ActionContext, action: Action) -> bool:
     parameters = {"child": action.preconditions["oid"]}
-    return bool(fetch(bench.connection, "retention", "find_pending_detach", parameters))
+    return bool(fetch(context.connection, "retention", "find_pending_detach", parameters))
 
 
-def drop(bench: Workbench, action: Action) -> Mapping[str, Any]:
+def drop(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """Drop a detached table, after its outbound foreign keys, each in a transaction of its own.
 
     DROP TABLE locks every table that its keys point to, all at once and in ACCESS EXCLUSIVE mode.
     Where an archive is asked for, the table goes only while it is locked and holds exactly what
     the archive holds.
     """
-    for step in _outbound_keys(bench, action):
-        bench.run(step)
+    for step in _outbound_keys(context, action):
+        context.run(step)
     if not action.preconditions["archived"]:
-        return run_steps(bench, action)
-    return _drop_proven(bench, action)
+        return run_steps(context, action)
+    return _drop_proven(context, action)
 
 
-def _outbound_keys(bench: Workbench, action: Action) -> Iterator[Step]:
+def _outbound_keys(context: ActionContext, action: Action) -> Iterator[Step]:
     tree = action.preconditions.get("tree", ())
     parameters = {"tables": [action.preconditions["oid"], *tree]}
-    for key in fetch(bench.connection, "retention", "list_outbound_keys", parameters):
+    for key in fetch(context.connection, "retention", "list_outbound_keys", parameters):
         drop_key = f"ALTER TABLE {key.own} DROP CONSTRAINT {quote(key.name)}"
         locks = tuple(Lock(name, LockMode.ACCESS_EXCLUSIVE) for name in (key.own, key.referenced))
         time = (allowed_time(len(tree)),) if tree else ()
         yield Step(statements=(take(locks), *time, drop_key), locks=locks)
 
 
-def _drop_proven(bench: Workbench, action: Action) -> Mapping[str, Any]:
+def _drop_proven(context: ActionContext, action: Action) -> Mapping[str, Any]:
     (step,) = action.steps
     *sure, drop_table = step.statements
     table = table_of(action)
     for _ in range(ARCHIVINGS):
-        manifest = proven_manifest(bench, action)
-        with bench.ladder.holding(bench.connection, replace(step, statements=tuple(sure))):
-            found = content_digest(bench.connection, table, progress=bench.progress)
+        manifest = proven_manifest(context, action)
+        with context.ladder.holding(context.connection, replace(step, statements=tuple(sure))):
+            found = content_digest(context.connection, table, progress=context.progress)
             if found == manifest.digest:
-                run_sql(bench.connection, drop_table)
-                return {"rows": manifest.n_rows, "archive": str(place_of(bench, action))}
-        bench.progress(f"{action.object}: was written to after its archive; archiving it again")
-        write(bench, action)
+                run_sql(context.connection, drop_table)
+                return {"rows": manifest.n_rows, "archive": str(place_of(context, action))}
+        context.progress(f"{action.object}: was written to after its archive; archiving it again")
+        write(context, action)
     raise DamagedArchiveError(
         f"{action.object}: changes faster than it is archived; it stays",
         hint="find who writes to this table, which is no longer a partition",

@@ -13,16 +13,16 @@ from maintenance.archives import (
     verify_archive,
     write_archive,
 )
-from maintenance.engine.action_context import Workbench
+from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action
 from maintenance.names import parse_name
 from maintenance.policy import Archive
 
 
-def archive(bench: Workbench, action: Action) -> Mapping[str, Any]:
+def archive(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """Archive a partition; what was written is read back before it counts."""
-    place = place_of(bench, action)
-    archived = write(bench, action)
+    place = place_of(context, action)
+    archived = write(context, action)
     data = archived.data
     return {
         "url": str(place),
@@ -34,7 +34,7 @@ def archive(bench: Workbench, action: Action) -> Mapping[str, Any]:
     }
 
 
-def write(bench: Workbench, action: Action) -> Manifest:
+def write(context: ActionContext, action: Action) -> Manifest:
     """Write the archive of an action's table, or find it written already.
 
     Raises:
@@ -42,43 +42,43 @@ def write(bench: Workbench, action: Action) -> Manifest:
     """
     facts = action.preconditions
     return write_archive(
-        bench.connection,
+        context.connection,
         table_of(action),
-        place_of(bench, action),
+        place_of(context, action),
         Facts(
             key=facts["key"],
             bound=facts["bound"],
             lower=_moment(facts["lower"]),
             upper=_moment(facts["upper"]),
-            policy_hash=bench.policy.hash,
-            run_id=bench.run_id,
+            policy_hash=context.policy.hash,
+            run_id=context.run_id,
         ),
-        format_=_section(bench, action).format,
-        progress=bench.progress,
+        format_=_section(context, action).format,
+        progress=context.progress,
     ).manifest
 
 
-def proven_manifest(bench: Workbench, action: Action) -> Manifest:
+def proven_manifest(context: ActionContext, action: Action) -> Manifest:
     """Return the manifest of an archive that has been read back, by this run or now.
 
     Raises:
         ArchiveError: it is damaged, or can't be written where there is none.
     """
-    place = place_of(bench, action)
+    place = place_of(context, action)
     manifest = read_manifest(place)
     if manifest is None:
-        return write(bench, action)
-    if manifest.run_id != bench.run_id:
-        verify_archive(place, manifest, progress=bench.progress)
+        return write(context, action)
+    if manifest.run_id != context.run_id:
+        verify_archive(place, manifest, progress=context.progress)
     return manifest
 
 
-def place_of(bench: Workbench, action: Action) -> ArchivePlace:
+def place_of(context: ActionContext, action: Action) -> ArchivePlace:
     """Return where the archive of an action's period lies."""
     table = parse_name(str(action.table))
-    section = _section(bench, action)
-    name = bench.policy.database.name
-    key = section.sealing_key(bench.environ)
+    section = _section(context, action)
+    name = context.policy.database.name
+    key = section.sealing_key(context.environ)
     return ArchivePlace(section.url, name, table, str(action.period), key)
 
 
@@ -87,8 +87,8 @@ def table_of(action: Action) -> TableId:
     return TableId(int(action.preconditions["oid"]), parse_name(action.object))
 
 
-def _section(bench: Workbench, action: Action) -> Archive:
-    for section in bench.policy.partitions:
+def _section(context: ActionContext, action: Action) -> Archive:
+    for section in context.policy.partitions:
         retention = section.retention
         if str(section.table) == action.table and retention is not None and retention.archive:
             return retention.archive

@@ -19,7 +19,7 @@ class Taken(NamedTuple):
     at: datetime
 
 
-class Seen(NamedTuple):
+class InsertReading(NamedTuple):
     """What an earlier look counted, and the last rows that it or one before knew to be taken."""
 
     inserted: int
@@ -40,7 +40,7 @@ class Evidence:
     """
 
     inserted: Mapping[int, int] = field(default_factory=dict[int, int])
-    before: Mapping[int, Seen] = field(default_factory=dict[int, Seen])
+    before: Mapping[int, InsertReading] = field(default_factory=dict[int, InsertReading])
     rowless: frozenset[QualifiedName] = frozenset()
     renewed: frozenset[QualifiedName] = frozenset()
     retired_before: frozenset[QualifiedName] = frozenset()

@@ -11,7 +11,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from maintenance.catalog.models import Partition
-from maintenance.engine.observe_context import Look
+from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.scope import EVERYTHING
 from maintenance.names import QualifiedName
 from maintenance.partition_key import Snowflake
@@ -20,7 +20,7 @@ from maintenance.partition_set.expected import current_period
 from maintenance.partition_set.expiry import Expired, label
 from maintenance.policy import PartitionPolicy
 from maintenance.server.session import Connection, fetch
-from maintenance.subjects.retention.evidence import NO_EVIDENCE, Evidence, Seen, Taken
+from maintenance.subjects.retention.evidence import NO_EVIDENCE, Evidence, InsertReading, Taken
 
 MOST_COUNTED = 200
 """Of how many expired partitions of a table the rows they take are counted, oldest first."""
@@ -45,42 +45,42 @@ class Candidate(NamedTuple):
     due: Sequence[Expired]
 
 
-def look_for_evidence(look: Look, candidates: Sequence[Candidate]) -> Evidence:
+def find_evidence(context: ObserveContext, candidates: Sequence[Candidate]) -> Evidence:
     """Count the rows that partitions take which are due, or in use.
 
     Raises:
         psycopg.Error: the server refused.
     """
-    counted = {p.oid: _leaves(p) for each in candidates for p in _counted(each, look.now)}
+    counted = {p.oid: _leaves(p) for each in candidates for p in _counted(each, context.now)}
     if not counted:
         return NO_EVIDENCE
-    inserted = _count(look.connection, counted)
+    inserted = _count(context.connection, counted)
     due = [each for each in candidates if each.due]
     if not due:
         return Evidence(inserted)
     oids = [item.span.partition.oid for each in due for item in each.due[:MOST_COUNTED]]
-    rowless = frozenset(_rowless(look, due))
-    rowless -= _made_by_us(look, [each for each in due if each.section.table in rowless])
+    rowless = frozenset(_rowless(context, due))
+    rowless -= _made_by_us(context, [each for each in due if each.section.table in rowless])
     everything = rowless | {each.section.table for each in due if len(each.due) == len(each.spans)}
     return Evidence(
         inserted,
-        before=_before(look, oids),
+        before=_before(context, oids),
         rowless=rowless,
-        renewed=_renewed(look, [each for each in due if each.section.table in rowless]),
-        retired_before=_retired_before(look, everything),
+        renewed=_renewed(context, [each for each in due if each.section.table in rowless]),
+        retired_before=_retired_before(context, everything),
     )
 
 
-def record_evidence(look: Look, evidence: Evidence) -> None:
+def record_evidence(context: ObserveContext, evidence: Evidence) -> None:
     """Keep what was counted for the next look."""
-    assert look.store is not None, "only runs with a store record"
+    assert context.store is not None, "only runs with a store record"
     if evidence.inserted:
         parameters = {
-            "database": look.policy.database.name,
-            "inserted": Jsonb(_record(evidence, look.now)),
-            "all": look.request == EVERYTHING,
+            "database": context.policy.database.name,
+            "inserted": Jsonb(_record(evidence, context.now)),
+            "all": context.request == EVERYTHING,
         }
-        look.store.execute(_UPSERT, parameters)
+        context.store.execute(_UPSERT, parameters)
 
 
 def _record(evidence: Evidence, now: datetime) -> dict[str, list[Any]]:
@@ -110,25 +110,25 @@ def _count(connection: Connection, counted: Mapping[int, Sequence[int]]) -> dict
     return {oid: sum(by_leaf.get(leaf, 0) for leaf in leaves) for oid, leaves in counted.items()}
 
 
-def _before(look: Look, oids: Sequence[int]) -> dict[int, Seen]:
-    if look.store is None:
+def _before(context: ObserveContext, oids: Sequence[int]) -> dict[int, InsertReading]:
+    if context.store is None:
         return {}
     # The store may still be that of an older version; then no look is known.
     with suppress(psycopg.errors.UndefinedTable):
-        rows = look.store.execute(
+        rows = context.store.execute(
             "SELECT e.key, e.value FROM maintenance.partition_inserts i,"
             " pg_catalog.jsonb_each(i.inserted) e"
             " WHERE i.database = %s AND e.key = ANY (%s)",
-            (look.policy.database.name, [str(oid) for oid in oids]),
+            (context.policy.database.name, [str(oid) for oid in oids]),
         ).fetchall()
         return {int(oid): _read(*facts) for oid, facts in rows}
     return {}
 
 
-def _read(inserted: int, n_rows: int | None = None, at: str | None = None) -> Seen:
+def _read(inserted: int, n_rows: int | None = None, at: str | None = None) -> InsertReading:
     if n_rows is None or at is None:
-        return Seen(inserted)
-    return Seen(inserted, Taken(n_rows, datetime.fromisoformat(at)))
+        return InsertReading(inserted)
+    return InsertReading(inserted, Taken(n_rows, datetime.fromisoformat(at)))
 
 
 def partitions_in_use(each: Candidate, now: datetime) -> list[Partition]:
@@ -145,9 +145,9 @@ def partitions_in_use(each: Candidate, now: datetime) -> list[Partition]:
     return [span.partition for span in each.spans if span.partition.oid not in going]
 
 
-def _rowless(look: Look, due: Sequence[Candidate]) -> Iterator[QualifiedName]:
+def _rowless(context: ObserveContext, due: Sequence[Candidate]) -> Iterator[QualifiedName]:
     """Yield the tables that are read as if nothing were written any more, as far as files tell."""
-    in_use = {each.section.table: partitions_in_use(each, look.now) for each in due}
+    in_use = {each.section.table: partitions_in_use(each, context.now) for each in due}
     unsure = {
         table: partitions
         for table, partitions in in_use.items()
@@ -158,7 +158,7 @@ def _rowless(look: Look, due: Sequence[Candidate]) -> Iterator[QualifiedName]:
     leaves = [leaf for partition in asked for leaf in _leaves(partition)]
     filled: set[int] = set()
     if leaves:
-        rows = fetch(look.connection, "catalog", "list_filled", {"relations": leaves})
+        rows = fetch(context.connection, "catalog", "list_filled", {"relations": leaves})
         filled = {row.oid for row in rows}
 
     def has_rows(partitions: Sequence[Partition]) -> bool:
@@ -181,7 +181,7 @@ def _at_stake(each: Candidate) -> list[Partition]:
     return [item.span.partition for item in each.due]
 
 
-def _made_by_us(look: Look, due: Sequence[Candidate]) -> frozenset[QualifiedName]:
+def _made_by_us(context: ObserveContext, due: Sequence[Candidate]) -> frozenset[QualifiedName]:
     """Return the tables of which all partitions that are due were made by runs of ours.
 
     Made for the period that they are read as now, they prove that they are read rightly. A
@@ -194,55 +194,57 @@ def _made_by_us(look: Look, due: Sequence[Candidate]) -> frozenset[QualifiedName
         for each in due
         if not isinstance(each.section.encoding, Snowflake)
     }
-    if look.store is None or not asked:
+    if context.store is None or not asked:
         return frozenset()
     with suppress(psycopg.errors.UndefinedTable):
-        rows = look.store.execute(
+        rows = context.store.execute(
             "SELECT DISTINCT j.object, j.period FROM maintenance.journal j"
             " JOIN maintenance.run r ON r.id = j.run_id"
             " WHERE r.database = %s AND j.object = ANY (%s) AND j.outcome = 'done'"
             " AND j.kind = 'create_partition'",
-            (look.policy.database.name, [name for made in asked.values() for name, _ in made]),
+            (context.policy.database.name, [name for made in asked.values() for name, _ in made]),
         ).fetchall()
         made = set(rows)
         return frozenset(table for table, wanted in asked.items() if wanted <= made)
     return frozenset()
 
 
-def _renewed(look: Look, due: Sequence[Candidate]) -> frozenset[QualifiedName]:
+def _renewed(context: ObserveContext, due: Sequence[Candidate]) -> frozenset[QualifiedName]:
     """Return the tables that would have no partition but those that runs of ours have made."""
     kept = {
         each.section.table: {
-            str(partition.relation) for partition in partitions_in_use(each, look.now)
+            str(partition.relation) for partition in partitions_in_use(each, context.now)
         }
         for each in due
     }
-    if look.store is None or not kept:
+    if context.store is None or not kept:
         return frozenset()
     with suppress(psycopg.errors.UndefinedTable):
-        rows = look.store.execute(
+        rows = context.store.execute(
             "SELECT DISTINCT j.object FROM maintenance.journal j"
             " JOIN maintenance.run r ON r.id = j.run_id"
             " WHERE r.database = %s AND j.object = ANY (%s) AND j.outcome = 'done'"
             " AND j.kind = 'create_partition'",
-            (look.policy.database.name, [name for names in kept.values() for name in names]),
+            (context.policy.database.name, [name for names in kept.values() for name in names]),
         ).fetchall()
         made = {name for (name,) in rows}
         return frozenset(table for table, names in kept.items() if names <= made)
     return frozenset()
 
 
-def _retired_before(look: Look, tables: frozenset[QualifiedName]) -> frozenset[QualifiedName]:
-    if look.store is None or not tables:
+def _retired_before(
+    context: ObserveContext, tables: frozenset[QualifiedName]
+) -> frozenset[QualifiedName]:
+    if context.store is None or not tables:
         return frozenset()
     by_name = {str(table): table for table in tables}
     with suppress(psycopg.errors.UndefinedTable):
-        rows = look.store.execute(
+        rows = context.store.execute(
             "SELECT DISTINCT j.table_name FROM maintenance.journal j"
             " JOIN maintenance.run r ON r.id = j.run_id"
             " WHERE r.database = %s AND j.table_name = ANY (%s) AND j.outcome = 'done'"
             " AND j.kind IN ('detach_partition', 'drop_partition')",
-            (look.policy.database.name, list(by_name)),
+            (context.policy.database.name, list(by_name)),
         ).fetchall()
         return frozenset(by_name[name] for (name,) in rows)
     return frozenset()

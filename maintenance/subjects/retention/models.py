@@ -85,7 +85,7 @@ def case_of(
 
 
 @dataclass(frozen=True, slots=True)
-class Hindrances:
+class Blockers:
     """What was seen to be in the way of tables that are due; by OID.
 
     Attributes:
@@ -104,4 +104,4 @@ class Hindrances:
     unreadable: Mapping[int, Obstacle] = field(default_factory=dict[int, Obstacle])
 
 
-NOTHING_SEEN = Hindrances()
+NOTHING_SEEN = Blockers()

@@ -16,87 +16,91 @@ from psycopg.rows import dict_row
 from maintenance.catalog.models import OwnerCode, Snapshot
 from maintenance.catalog.owner_code import owner_code, read_as_owner
 from maintenance.catalog.unreadable import unreadable_tables
-from maintenance.engine.observe_context import Look
+from maintenance.engine.observe_context import ObserveContext
 from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName, quote
 from maintenance.partition_set.bounds import codec_of
 from maintenance.partition_set.expiry import Expired, detached, expired_of, spans_of
-from maintenance.partition_set.validate import unfit
+from maintenance.partition_set.validate import validate
 from maintenance.policy import PartitionPolicy
 from maintenance.server.session import fetch
-from maintenance.subjects.retention.insert_counts import Candidate, look_for_evidence
-from maintenance.subjects.retention.models import Hindrances
+from maintenance.subjects.retention.insert_counts import Candidate, find_evidence
+from maintenance.subjects.retention.models import Blockers
 
 MOST_LOOKED_AT = 24
 """How many partitions of a table are searched for rows that others point to, oldest first."""
 
 
-def look_for_hindrances(look: Look) -> Hindrances:
+def find_blockers(context: ObserveContext) -> Blockers:
     """Look at what is due by the policy's retention, and at nothing else.
 
     Raises:
         psycopg.Error: the catalog could not be read.
     """
-    candidates = list(_candidates(look))
-    evidence = look_for_evidence(look, candidates)
+    candidates = list(_candidates(context))
+    evidence = find_evidence(context, candidates)
     due = {each.section: each.due for each in candidates}
-    loose = [item.table.oid for section in due for item in detached(section, look.snapshot, ())]
+    loose = [item.table.oid for section in due for item in detached(section, context.snapshot, ())]
     attached = [item.span.partition.oid for items in due.values() for item in items]
     if not loose and not attached:
-        return Hindrances(evidence=evidence)
+        return Blockers(evidence=evidence)
     dependents: dict[int, tuple[str, ...]] = {}
-    for row in fetch(look.connection, "retention", "list_dependents", {"tables": loose + attached}):
+    for row in fetch(
+        context.connection, "retention", "list_dependents", {"tables": loose + attached}
+    ):
         dependents[row.oid] = (*dependents.get(row.oid, ()), row.dependent)
-    unreadable = unreadable_tables(look.connection, loose + attached)
-    return Hindrances(dependents, dict(_holders(look, due)), evidence, unreadable)
+    unreadable = unreadable_tables(context.connection, loose + attached)
+    return Blockers(dependents, dict(_holders(context, due)), evidence, unreadable)
 
 
-def _candidates(look: Look) -> Iterator[Candidate]:
-    for section in look.policy.partitions:
+def _candidates(context: ObserveContext) -> Iterator[Candidate]:
+    for section in context.policy.partitions:
         retention = section.retention
-        if retention is None or retention.action == "keep" or not _fit(look, section):
+        if retention is None or retention.action == "keep" or not _fit(context, section):
             continue
-        spans = spans_of(section, look.snapshot)
-        items = expired_of(spans, section, retention, look.snapshot, look.now)
-        calendar = codec_of(section, look.snapshot.tables[section.table]).calendar
+        spans = spans_of(section, context.snapshot)
+        items = expired_of(spans, section, retention, context.snapshot, context.now)
+        calendar = codec_of(section, context.snapshot.tables[section.table]).calendar
         yield Candidate(section, calendar, spans, [item for item in items if item.held is None])
 
 
-def _fit(look: Look, section: PartitionPolicy) -> bool:
-    snapshot: Snapshot = look.snapshot
-    return look.request.concerns(section.table) and unfit(section, snapshot, look.now) is None
+def _fit(context: ObserveContext, section: PartitionPolicy) -> bool:
+    snapshot: Snapshot = context.snapshot
+    return (
+        context.request.includes(section.table) and validate(section, snapshot, context.now) is None
+    )
 
 
 def _holders(
-    look: Look, due: Mapping[PartitionPolicy, Sequence[Expired]]
+    context: ObserveContext, due: Mapping[PartitionPolicy, Sequence[Expired]]
 ) -> Iterator[tuple[int, tuple[QualifiedName, ...]]]:
-    tables = {look.snapshot.tables[section.table].oid: items for section, items in due.items()}
+    tables = {context.snapshot.tables[section.table].oid: items for section, items in due.items()}
     pointed_at = [
-        look.snapshot.tables[section.table].oid
+        context.snapshot.tables[section.table].oid
         for section, items in due.items()
-        if items and look.snapshot.tables[section.table].referenced_by
+        if items and context.snapshot.tables[section.table].referenced_by
     ]
     if not pointed_at:
         return
     keys: dict[int, list[Any]] = {oid: [] for oid in pointed_at}
-    for key in fetch(look.connection, "retention", "list_incoming_keys", {"tables": pointed_at}):
+    for key in fetch(context.connection, "retention", "list_incoming_keys", {"tables": pointed_at}):
         keys[key.referenced].append(key)
     for oid, of_table in keys.items():
-        yield from _search(look, tables[oid][:MOST_LOOKED_AT], of_table)
+        yield from _search(context, tables[oid][:MOST_LOOKED_AT], of_table)
 
 
 def _search(
-    look: Look, items: Iterable[Expired], keys: list[Any]
+    context: ObserveContext, items: Iterable[Expired], keys: list[Any]
 ) -> Iterator[tuple[int, tuple[QualifiedName, ...]]]:
     """Look through partitions of one table, until one takes longer than locks may be held."""
-    limit_s = look.policy.locks.lock_timeout.total_seconds()
+    limit_s = context.policy.locks.lock_timeout.total_seconds()
     due = list(items)
     asked = {item.span.partition.oid for item in due} | {key.referencing for key in keys}
-    code = owner_code(look.connection, asked)
+    code = owner_code(context.connection, asked)
     for item in due:
         began = time.perf_counter()
         try:
-            found = {name for key in keys for name in _pointing(look, item, key, code)}
+            found = {name for key in keys for name in _pointing(context, item, key, code)}
         except (psycopg.Error, MaintenanceError):  # too slow, locked, no right: not known
             return
         if time.perf_counter() - began > limit_s and not found:
@@ -105,7 +109,7 @@ def _search(
 
 
 def _pointing(
-    look: Look, item: Expired, key: Any, code: Mapping[int, OwnerCode]
+    context: ObserveContext, item: Expired, key: Any, code: Mapping[int, OwnerCode]
 ) -> Iterator[QualifiedName]:
     """Yield the tables that have rows which point to rows of a partition by a key."""
     pairs = zip(key.columns, key.referenced_columns, strict=True)
@@ -118,16 +122,20 @@ def _pointing(
         f" WHERE c.oid IN (SELECT r.tableoid FROM {rows_of})"
     )
     run = [code[oid] for oid in (key.referencing, item.span.partition.oid) if oid in code]
-    for row in _rows(look, statement, run):
+    for row in _rows(context, statement, run):
         yield QualifiedName(row["schema"], row["name"])
 
 
-def _rows(look: Look, statement: str, code: Sequence[OwnerCode]) -> list[dict[str, Any]]:
+def _rows(
+    context: ObserveContext, statement: str, code: Sequence[OwnerCode]
+) -> list[dict[str, Any]]:
     """Return the rows of a query, as the owner whose code it runs if there is one."""
     if not code:
-        with look.connection.cursor(row_factory=dict_row) as cursor:
+        with context.connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(statement.encode()).fetchall()
     first, *others = code
     safe = first.safe and all(other.safe and other.owner == first.owner for other in others)
     one = OwnerCode(first.owner, safe, " and ".join(each.what for each in code))
-    return read_as_owner(look.connection, one, statement, None, "looking for rows that point to it")
+    return read_as_owner(
+        context.connection, one, statement, None, "looking for rows that point to it"
+    )

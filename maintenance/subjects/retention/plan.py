@@ -19,7 +19,7 @@ from maintenance.partition_set.expiry import (
     spans_of,
     unproven,
 )
-from maintenance.partition_set.validate import unfit
+from maintenance.partition_set.validate import validate
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.subjects.retention.actions import archive, end_pending, finish, retire, unmark
 from maintenance.subjects.retention.blocked_findings import foreign_findings, unreadable_findings
@@ -31,7 +31,7 @@ from maintenance.subjects.retention.findings import (
     stranded,
     unproven_findings,
 )
-from maintenance.subjects.retention.models import NOTHING_SEEN, Case, Hindrances, case_of
+from maintenance.subjects.retention.models import NOTHING_SEEN, Blockers, Case, case_of
 from maintenance.subjects.retention.safeguards import retires_everything
 from maintenance.subjects.retention.selection import Surroundings, choose
 
@@ -43,7 +43,7 @@ def plan(
     snapshot: Snapshot,
     now: datetime,
     request: Request,
-    hindrances: Hindrances = NOTHING_SEEN,
+    blockers: Blockers = NOTHING_SEEN,
 ) -> Plan:
     """Plan the retention of every table of the policy that has one.
 
@@ -52,15 +52,15 @@ def plan(
     bounds that don't fit the policy are told here as well, for they are why nothing goes.
     Tables whose rows point to others of them come first, so that their months go first.
     """
-    asked = [section for section in policy.partitions if request.concerns(section.table)]
-    unfitness = {section.table: unfit(section, snapshot, now) for section in asked}
+    asked = [section for section in policy.partitions if request.includes(section.table)]
+    unfitness = {section.table: validate(section, snapshot, now) for section in asked}
     fit = [section for section in asked if unfitness[section.table] is None]
     misread = Plan(findings=tuple(_misread(asked, unfitness)))
     if request.periods or request.archives:
         archived = (_archive_asked(section, snapshot, now, request.archives) for section in fit)
         return join([misread, *archived])
     due = frozenset(_dropped_in_the_end(fit, snapshot, now))
-    around = Surroundings(hindrances, snapshot.history, due)
+    around = Surroundings(blockers, snapshot.history, due)
     tables = (
         _plan_table(section, snapshot, now, request.max_per_run, around)
         for section in _pointing_first(fit, snapshot)
@@ -161,9 +161,9 @@ def _work(
         if case.drops and grace_over(case.policy, case.retention, item.at, case.now)
     ]
     expiring = [item for item in due if item.held is None]
-    evidence = around.hindrances.evidence
+    evidence = around.blockers.evidence
     everything = retires_everything(case, expiring, spans, evidence, begun=bool(loose))
-    unreadable = around.hindrances.unreadable if case.archives else NOTHING_SEEN.unreadable
+    unreadable = around.blockers.unreadable if case.archives else NOTHING_SEEN.unreadable
     archived = [
         *((item.table.oid, item.table.relation) for item in left),
         *((item.span.partition.oid, item.relation) for item in expiring),

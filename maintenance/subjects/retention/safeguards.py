@@ -10,7 +10,7 @@ from typing import NamedTuple
 from maintenance.partition_key import Encoding, Snowflake
 from maintenance.partition_set.bounds import Span, codec_of, read_bound
 from maintenance.partition_set.expiry import Detached, Expired, cutoff
-from maintenance.partition_set.naming import contradicts, named_period
+from maintenance.partition_set.names import contradicts, named_period
 from maintenance.partition_set.plausibility import (
     UNLIKELY_PAST,
     Reading,

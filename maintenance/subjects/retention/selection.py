@@ -12,7 +12,7 @@ from maintenance.catalog.history import History
 from maintenance.names import QualifiedName
 from maintenance.partition_set.bounds import Span
 from maintenance.partition_set.expiry import Detached, Expired
-from maintenance.subjects.retention.models import Case, Hindrances
+from maintenance.subjects.retention.models import Blockers, Case
 from maintenance.subjects.retention.safeguards import (
     Reason,
     reason_to_keep,
@@ -66,7 +66,7 @@ class Surroundings:
         dropped: those whose drop is planned by now, with the id of the drop.
     """
 
-    hindrances: Hindrances
+    blockers: Blockers
     history: History
     due: frozenset[QualifiedName] = frozenset()
     dropped: dict[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
@@ -106,12 +106,12 @@ def choose(
         spans: all partitions, in order of time.
         around: what else decides.
     """
-    kept = [*_guarded(case, left), *_standing_on(left, around.hindrances.dependents)]
+    kept = [*_guarded(case, left), *_standing_on(left, around.blockers.dependents)]
     stuck = {each.relation for each in kept}
     left = [item for item in left if item.table.relation not in stuck]
     leaving: list[Leaving] = []
     for item in free:
-        guard = reason_to_keep(case, item, spans, around.hindrances.evidence)
+        guard = reason_to_keep(case, item, spans, around.blockers.evidence)
         found = _kept_by(item.relation, guard) if guard else _way_of(case, item, around)
         kept.append(found) if isinstance(found, Kept) else leaving.append(found)
     fresh = [item for item in left if not _failed(item, around.history)]
@@ -126,7 +126,7 @@ def choose(
 
 
 def _failed(item: Detached, history: History) -> bool:
-    deed = history.deeds.get(str(item.table.relation))
+    deed = history.past_actions.get(str(item.table.relation))
     return deed is not None and (deed.kind, deed.outcome) == ("drop_partition", "failed")
 
 
@@ -156,12 +156,12 @@ def _depended_on(relation: QualifiedName, standing: Sequence[str]) -> Kept:
 
 def _way_of(case: Case, item: Expired, around: Surroundings) -> Kept | Leaving:
     oid = item.span.partition.oid
-    standing = around.hindrances.dependents.get(oid, ())
+    standing = around.blockers.dependents.get(oid, ())
     if case.drops and standing:
         return _depended_on(item.relation, standing)
     if not case.table.referenced_by:
         return Leaving(item, ())
-    holders = around.hindrances.holders.get(oid)
+    holders = around.blockers.holders.get(oid)
     if holders is None:
         others = ", ".join(map(str, case.table.referenced_by))
         return Kept(

@@ -7,7 +7,7 @@ from typing import ClassVar
 from maintenance.engine.action_context import Executor
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.observe_context import Look
+from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
 from maintenance.engine.subject import Subject
@@ -16,11 +16,11 @@ from maintenance.policy import Policy
 from maintenance.store.staleness import keep_staleness
 from maintenance.subjects.stale_analytics import plan as planner
 from maintenance.subjects.stale_analytics.apply import recalculate
-from maintenance.subjects.stale_analytics.models import SeenAnalytics
+from maintenance.subjects.stale_analytics.models import StaleAnalyticsObservation
 from maintenance.subjects.stale_analytics.observe import observe
 
 
-class StaleAnalytics(Subject[SeenAnalytics]):
+class StaleAnalytics(Subject[StaleAnalyticsObservation]):
     """The subject `stale_analytics`."""
 
     name = "stale_analytics"
@@ -36,7 +36,7 @@ class StaleAnalytics(Subject[SeenAnalytics]):
         }
     )
 
-    def concerns(self, policy: Policy) -> bool:
+    def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy names tables of computed rows."""
         return bool(policy.stale_analytics)
 
@@ -49,24 +49,26 @@ class StaleAnalytics(Subject[SeenAnalytics]):
             if relation is not None
         ]
 
-    def observe(self, look: Look) -> SeenAnalytics:
+    def observe(self, context: ObserveContext) -> StaleAnalyticsObservation:
         """Count the stale rows of each table."""
-        return observe(look)
+        return observe(context)
 
-    def record(self, look: Look, seen: SeenAnalytics) -> None:
+    def record(self, context: ObserveContext, seen: StaleAnalyticsObservation) -> None:
         """Keep the counts, for sensors that must not count themselves."""
-        if look.store is not None:
+        if context.store is not None:
             for table, staleness in seen.tables.items():
                 keep_staleness(
-                    look.store,
-                    look.policy.database.name,
+                    context.store,
+                    context.policy.database.name,
                     str(table),
-                    look.now,
+                    context.now,
                     staleness.n_stale,
                     staleness.oldest_age_s,
                 )
 
-    def plan(self, policy: Policy, seen: SeenAnalytics, now: datetime, request: Request) -> Plan:
+    def plan(
+        self, policy: Policy, seen: StaleAnalyticsObservation, now: datetime, request: Request
+    ) -> Plan:
         """Report stale rows, and recalculate them where the policy says how."""
         return planner.plan(policy, seen, now, request)
 

@@ -20,13 +20,19 @@ import psycopg
 from psycopg.adapt import Buffer, Dumper
 from psycopg.types.json import Jsonb
 
-from maintenance.engine.action_context import Workbench
+from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Step
 from maintenance.errors import EffectError, LockNotAcquiredError, MaintenanceError
 from maintenance.names import literal
 from maintenance.policy import StaleAnalyticsPolicy
 from maintenance.server.owner_rights import OwnerSession
-from maintenance.server.session import brief, explain, milliseconds, pin, rollback_quietly
+from maintenance.server.session import (
+    milliseconds,
+    pin,
+    read_transaction,
+    rollback_quietly,
+    to_error,
+)
 from maintenance.subjects.stale_analytics import queries
 
 PAGE = 50_000
@@ -38,19 +44,21 @@ FIRST_BATCH, LARGEST_BATCH = 16, 1_000
 Key = tuple[Any, ...]
 
 
-def recalculate(bench: Workbench, action: Action) -> Mapping[str, Any]:
+def recalculate(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """Recalculate a table's stale rows until none is left, or the time budget is used up.
 
     Raises:
         EffectError: the owner's SQL left a row stale.
-        LockNotAcquiredError, MaintenanceError: as `Ladder.run`; the owner's SQL was refused.
+        LockNotAcquiredError, MaintenanceError: as `LockRetry.run`; the owner's SQL was refused.
     """
-    section = next(each for each in bench.policy.stale_analytics if str(each.table) == action.table)
+    section = next(
+        each for each in context.policy.stale_analytics if str(each.table) == action.table
+    )
     cutoff = datetime.fromisoformat(str(action.preconditions["cutoff"]))
     step = action.steps[0]
-    _check_parameters(bench, section, step.statements[0])
-    owner = bench.owner_session(step.owner) if step.owner is not None else None
-    work = _Work(bench, section, step, cutoff, owner)
+    _check_parameters(context, section, step.statements[0])
+    owner = context.owner_session(step.owner) if step.owner is not None else None
+    work = _Work(context, section, step, cutoff, owner)
     ends_at = time.monotonic() + section.time_budget.total_seconds()
     for keys in work.pages():
         while keys:
@@ -59,18 +67,18 @@ def recalculate(bench: Workbench, action: Action) -> Mapping[str, Any]:
             n = work.batch
             work.write(keys[:n])
             del keys[:n]
-        bench.progress(f"{action.object}: {work.n_keys:,} keys recalculated")
+        context.progress(f"{action.object}: {work.n_keys:,} keys recalculated")
     return work.detail(complete=True)
 
 
-def _check_parameters(bench: Workbench, section: StaleAnalyticsPolicy, text: str) -> None:
+def _check_parameters(context: ActionContext, section: StaleAnalyticsPolicy, text: str) -> None:
     """Refuse SQL that wants other parameters than the keys.
 
     Raises:
         MaintenanceError: it does.
     """
     try:
-        psycopg.ClientCursor(bench.connection).mogrify(text.encode(), {"keys": []})
+        psycopg.ClientCursor(context.connection).mogrify(text.encode(), {"keys": []})
     except (psycopg.ProgrammingError, TypeError) as exc:
         raise MaintenanceError(
             f"recalculating rows of {section.table}: {exc}",
@@ -83,7 +91,7 @@ def _check_parameters(bench: Workbench, section: StaleAnalyticsPolicy, text: str
 class _Work:
     """The recalculation of one table."""
 
-    bench: Workbench
+    context: ActionContext
     section: StaleAnalyticsPolicy
     step: Step
     cutoff: datetime
@@ -110,13 +118,13 @@ class _Work:
 
     def write(self, keys: Sequence[Key]) -> None:
         """Write one batch, see that it took effect, and find the size of the next."""
-        bench, began = self.bench, time.perf_counter()
+        context, began = self.context, time.perf_counter()
         if self.owner is not None:
             attempts = self._insist({"keys": self._typed(keys)})
         else:
-            with _path_of_the_owner(bench):
+            with _path_of_the_owner(context):
                 attempts = self._insist({"keys": _as_parameter(self.section, keys)})
-        bench.attempts = max(bench.attempts, attempts)
+        context.attempts = max(context.attempts, attempts)
         if attempts == 1:
             self._pace(time.perf_counter() - began)
         self._verify(keys)
@@ -124,15 +132,15 @@ class _Work:
         self.n_batches += 1
 
     def _insist(self, parameters: Mapping[str, Any]) -> int:
-        bench, name = self.bench, str(self.section.table)
+        context, name = self.context, str(self.section.table)
         told = Step(statements=(f"recalculating rows of {name}",))
         try:
-            return bench.ladder.insist(
-                bench.connection, told, bench.progress, lambda: self._write_once(parameters)
+            return context.ladder.run_with(
+                context.connection, told, context.progress, lambda: self._write_once(parameters)
             )
         except LockNotAcquiredError as exc:
             raise LockNotAcquiredError(
-                f"{name}: somebody held a row of it for {bench.policy.locks.give_up_after}",
+                f"{name}: somebody held a row of it for {context.policy.locks.give_up_after}",
                 hint="look for a long transaction on it; the next run goes on with the rest",
                 reason="row_locked",
             ) from exc
@@ -140,13 +148,13 @@ class _Work:
     def _write_once(self, parameters: Mapping[str, Any]) -> None:
         began = time.perf_counter()
         if self.owner is None:
-            self.bench.connection.execute(self.step.statements[0].encode(), parameters)
+            self.context.connection.execute(self.step.statements[0].encode(), parameters)
         else:
             _execute_as(self.owner, self._bound(self.step.statements[0], parameters), self._limits)
         self.longest_s = max(self.longest_s, time.perf_counter() - began)
 
     def _pace(self, took_s: float) -> None:
-        limit = self.bench.policy.locks.lock_timeout.total_seconds()
+        limit = self.context.policy.locks.lock_timeout.total_seconds()
         if took_s > limit:
             self.batch = max(self.batch // 2, 1)
         elif took_s < limit / 3:
@@ -165,27 +173,29 @@ class _Work:
             )
 
     def _ask(self, text: str, parameters: Mapping[str, Any]) -> list[Key]:
-        connection, time_cap = self.bench.connection, self.bench.policy.observe.time_cap
+        connection, time_cap = self.context.connection, self.context.policy.observe.time_cap
         if self.owner is not None:
             return self._ask_as(self.owner, self._bound(text, parameters))
         try:
-            with brief(connection, time_cap, f"{self.section.table}: looking for stale rows"):
+            with read_transaction(
+                connection, time_cap, f"{self.section.table}: looking for stale rows"
+            ):
                 return connection.execute(text.encode(), parameters).fetchall()
         except psycopg.errors.LockNotAvailable as exc:
-            raise explain(exc, f"{self.section.table}: looking for stale rows") from exc
+            raise to_error(exc, f"{self.section.table}: looking for stale rows") from exc
 
     def _ask_as(self, owner: OwnerSession, query: str) -> list[Key]:
         try:
             rows = owner.query(query, self._limits)
         except psycopg.Error as exc:
             rollback_quietly(owner.connection)
-            raise explain(exc, f"{self.section.table}: looking for stale rows") from exc
+            raise to_error(exc, f"{self.section.table}: looking for stale rows") from exc
         return [tuple(row[name] for name in self.section.key) for row in rows]
 
     @property
     def _limits(self) -> tuple[str, ...]:
         """The timeouts of one statement, which an owner's code may have changed before."""
-        policy = self.bench.policy
+        policy = self.context.policy
         return (
             f"SET LOCAL lock_timeout = {milliseconds(policy.locks.lock_timeout)}",
             f"SET LOCAL statement_timeout = {milliseconds(policy.observe.time_cap)}",
@@ -193,7 +203,7 @@ class _Work:
 
     def _bound(self, text: str, parameters: Mapping[str, Any]) -> str:
         """Return a statement with its parameters in it, as the function that runs it wants it."""
-        cursor = psycopg.ClientCursor(self.bench.connection)
+        cursor = psycopg.ClientCursor(self.context.connection)
         cursor.adapters.register_dumper(_Array, _ArrayDumper)
         return cursor.mogrify(text.encode(), parameters)
 
@@ -204,7 +214,7 @@ class _Work:
 
     @cached_property
     def _key_type(self) -> str:
-        row = self.bench.connection.execute(
+        row = self.context.connection.execute(
             "SELECT pg_catalog.format_type(a.atttypid, a.atttypmod)"
             " FROM pg_catalog.pg_attribute AS a"
             " WHERE a.attrelid = %s::pg_catalog.regclass AND a.attname = %s",
@@ -250,14 +260,14 @@ def _execute_as(owner: OwnerSession, statement: str, settings: Sequence[str]) ->
 
 
 @contextmanager
-def _path_of_the_owner(bench: Workbench) -> Generator[None]:
+def _path_of_the_owner(context: ActionContext) -> Generator[None]:
     """Let the owner's SQL find its names; timeouts are those of the session."""
-    pin(bench.connection, {"search_path": bench.policy.database.search_path})
+    pin(context.connection, {"search_path": context.policy.database.search_path})
     try:
         yield
     finally:
-        if not bench.connection.closed and not bench.connection.broken:
-            pin(bench.connection, {"search_path": ""})
+        if not context.connection.closed and not context.connection.broken:
+            pin(context.connection, {"search_path": ""})
 
 
 def _as_parameter(section: StaleAnalyticsPolicy, keys: Sequence[Key]) -> object:

@@ -22,7 +22,7 @@ class Staleness(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class SeenAnalytics:
+class StaleAnalyticsObservation:
     """One look at the tables of a policy.
 
     Attributes:

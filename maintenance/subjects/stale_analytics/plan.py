@@ -10,20 +10,22 @@ from maintenance.engine.scope import Request
 from maintenance.names import quote
 from maintenance.policy import Policy, StaleAnalyticsPolicy
 from maintenance.server.grants import right_to_act
-from maintenance.subjects.stale_analytics.models import SeenAnalytics, Staleness
-from maintenance.subjects.stale_analytics.validate import unfit
+from maintenance.subjects.stale_analytics.models import StaleAnalyticsObservation, Staleness
+from maintenance.subjects.stale_analytics.validate import validate
 
 
-def plan(policy: Policy, seen: SeenAnalytics, now: datetime, request: Request) -> Plan:
+def plan(policy: Policy, seen: StaleAnalyticsObservation, now: datetime, request: Request) -> Plan:
     """Find the tables with stale rows, and recalculate those that the policy says how to."""
     if request.periods or request.archives:
         return Plan()
-    sections = [each for each in policy.stale_analytics if request.concerns(each.table)]
+    sections = [each for each in policy.stale_analytics if request.includes(each.table)]
     return join(_plan_table(section, seen, now) for section in sections)
 
 
-def _plan_table(section: StaleAnalyticsPolicy, seen: SeenAnalytics, now: datetime) -> Plan:
-    unfitness = unfit(section, seen.snapshot)
+def _plan_table(
+    section: StaleAnalyticsPolicy, seen: StaleAnalyticsObservation, now: datetime
+) -> Plan:
+    unfitness = validate(section, seen.snapshot)
     if unfitness is not None:
         return Plan(findings=(unfitness,))
     if section.table in seen.blind:
@@ -37,7 +39,7 @@ def _plan_table(section: StaleAnalyticsPolicy, seen: SeenAnalytics, now: datetim
     return Plan(actions=tuple(_recalculate(section, seen, now)), findings=(finding,))
 
 
-def _no_rights(section: StaleAnalyticsPolicy, seen: SeenAnalytics) -> Finding:
+def _no_rights(section: StaleAnalyticsPolicy, seen: StaleAnalyticsObservation) -> Finding:
     name, server = str(section.table), seen.snapshot.server
     owner = seen.snapshot.tables[section.table].properties.owner
     right = right_to_act(owner, server.role, server.superusers, f"TABLE {name}")
@@ -52,7 +54,7 @@ def _no_rights(section: StaleAnalyticsPolicy, seen: SeenAnalytics) -> Finding:
 
 
 def _recalculate(
-    section: StaleAnalyticsPolicy, seen: SeenAnalytics, now: datetime
+    section: StaleAnalyticsPolicy, seen: StaleAnalyticsObservation, now: datetime
 ) -> Iterator[Action]:
     if section.recalculate is not None:
         name = str(section.table)
@@ -95,7 +97,7 @@ def _stale(section: StaleAnalyticsPolicy, staleness: Staleness) -> Finding:
     )
 
 
-def _unseen(section: StaleAnalyticsPolicy, seen: SeenAnalytics) -> Finding:
+def _unseen(section: StaleAnalyticsPolicy, seen: StaleAnalyticsObservation) -> Finding:
     name, reason = str(section.table), seen.blind[section.table]
     role = quote(seen.snapshot.server.role)
     unknown = {UNKNOWN: {FindingKind.ANALYTICS_STALE.value: [name]}}

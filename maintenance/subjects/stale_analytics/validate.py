@@ -10,7 +10,7 @@ from maintenance.names import QualifiedName, quote
 from maintenance.policy import StaleAnalyticsPolicy
 
 
-def unfit(section: StaleAnalyticsPolicy, snapshot: Snapshot) -> Finding | None:
+def validate(section: StaleAnalyticsPolicy, snapshot: Snapshot) -> Finding | None:
     """Return the first reason why the section can't be carried out, if any.
 
     The activity's table is not known where only the table itself was asked for; the query will

@@ -7,7 +7,7 @@ from typing import ClassVar
 from maintenance.engine.action_context import Executor
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.observe_context import Look
+from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
 from maintenance.engine.subject import Subject
@@ -16,10 +16,10 @@ from maintenance.subjects.statistics import observe as observer
 from maintenance.subjects.statistics import plan as planner
 from maintenance.subjects.statistics.apply import maintain_table
 from maintenance.subjects.statistics.history import write_baselines
-from maintenance.subjects.statistics.models import Seen
+from maintenance.subjects.statistics.models import StatisticsObservation
 
 
-class Statistics(Subject[Seen]):
+class Statistics(Subject[StatisticsObservation]):
     """The subject `statistics`."""
 
     name = "statistics"
@@ -40,11 +40,11 @@ class Statistics(Subject[Seen]):
         }
     )
 
-    def concerns(self, policy: Policy) -> bool:
+    def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy has the section."""
         return policy.statistics is not None
 
-    def width(self, policy: Policy) -> int:
+    def concurrency(self, policy: Policy) -> int:
         """How many tables are analyzed at a time."""
         return policy.parallel.statistics
 
@@ -52,16 +52,18 @@ class Statistics(Subject[Seen]):
         """How long all of them may take together."""
         return policy.statistics.time_budget if policy.statistics is not None else None
 
-    def observe(self, look: Look) -> Seen:
+    def observe(self, context: ObserveContext) -> StatisticsObservation:
         """Read the counters of all tables."""
-        return observer.observe(look)
+        return observer.observe(context)
 
-    def record(self, look: Look, seen: Seen) -> None:
+    def record(self, context: ObserveContext, seen: StatisticsObservation) -> None:
         """Remember the counters below partitioned parents."""
-        assert look.store is not None, "only runs with a store record"
-        write_baselines(look.store, look.policy.database.name, seen)
+        assert context.store is not None, "only runs with a store record"
+        write_baselines(context.store, context.policy.database.name, seen)
 
-    def plan(self, policy: Policy, seen: Seen, now: datetime, request: Request) -> Plan:
+    def plan(
+        self, policy: Policy, seen: StatisticsObservation, now: datetime, request: Request
+    ) -> Plan:
         """Analyze what is due, worst first."""
         del now
         return planner.plan(policy, seen, request)

@@ -7,9 +7,9 @@ from typing import Any
 
 import psycopg
 
-from maintenance.engine.action_context import Workbench
+from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, ActionKind, Step
-from maintenance.engine.lock_retry import Ladder
+from maintenance.engine.lock_retry import LockRetry
 from maintenance.errors import (
     EffectError,
     LockNotAcquiredError,
@@ -31,7 +31,7 @@ from maintenance.subjects.statistics.models import Counted
 _SHOWN = ("rows", "pages", "changed", "live", "dead", "frozen_age")
 
 
-def maintain_table(bench: Workbench, action: Action) -> Mapping[str, Any]:
+def maintain_table(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """Analyze or vacuum one table, prove it, and tell its counters before and after.
 
     The table is the one that was planned for, known by its OID, whatever its name is now.
@@ -44,14 +44,14 @@ def maintain_table(bench: Workbench, action: Action) -> Mapping[str, Any]:
         EffectError: the server did nothing although we have the right.
         MaintenanceError: the server refused for another reason.
     """
-    before = _present(bench, action)
+    before = _present(context, action)
     name = _name(before)
-    leaves = _leaves(bench, action) if action.preconditions["parent"] else {}
-    _run(bench, action, _renamed(action, name))
-    after = _proven(bench, action, before)
+    leaves = _leaves(context, action) if action.preconditions["parent"] else {}
+    _run(context, action, _renamed(action, name))
+    after = _proven(context, action, before)
     if leaves:
-        oid, database = action.preconditions["oid"], bench.policy.database.name
-        settle(bench.store, database, oid, name, after.analyzed_at, leaves)
+        oid, database = action.preconditions["oid"], context.policy.database.name
+        settle(context.store, database, oid, name, after.analyzed_at, leaves)
     return {
         "before": _figures(before),
         "after": _figures(after),
@@ -59,8 +59,8 @@ def maintain_table(bench: Workbench, action: Action) -> Mapping[str, Any]:
     }
 
 
-def _present(bench: Workbench, action: Action) -> Any:
-    table = _describe(bench, action)
+def _present(context: ActionContext, action: Action) -> Any:
+    table = _describe(context, action)
     if table is None:
         raise _gone(action)
     if table.autovacuum_pid is not None:
@@ -92,44 +92,44 @@ def _renamed(action: Action, name: str) -> Step:
     )
 
 
-def _describe(bench: Workbench, action: Action) -> Any:
+def _describe(context: ActionContext, action: Action) -> Any:
     parameters = {"relation": action.preconditions["oid"]}
-    rows = fetch(bench.connection, "statistics", "describe_table", parameters, often=True)
+    rows = fetch(context.connection, "statistics", "describe_table", parameters, often=True)
     return rows[0] if rows else None
 
 
-def _leaves(bench: Workbench, action: Action) -> dict[int, Counted]:
+def _leaves(context: ActionContext, action: Action) -> dict[int, Counted]:
     parameters = {"parent": action.preconditions["oid"]}
-    rows = fetch(bench.connection, "statistics", "list_leaves", parameters)
+    rows = fetch(context.connection, "statistics", "list_leaves", parameters)
     return {row.oid: Counted(row.total, max(row.rows, row.live, 0)) for row in rows}
 
 
-def _run(bench: Workbench, action: Action, step: Step) -> None:
-    assert bench.budget is not None, "the subject has one"
-    locks = bench.policy.locks
+def _run(context: ActionContext, action: Action, step: Step) -> None:
+    assert context.budget is not None, "the subject has one"
+    locks = context.policy.locks
     # What it waits for queues no writer, and has to outlast others of its kind.
     ladder = replace(
-        bench.ladder,
+        context.ladder,
         lock_timeout=locks.patient_lock_timeout,
-        give_up_after=min(locks.give_up_after, bench.budget.left()),
-        statement_timeout=bench.budget.left(),
+        give_up_after=min(locks.give_up_after, context.budget.left()),
+        statement_timeout=context.budget.left(),
     )
     try:
-        taken = _insist(ladder, bench, action, step)
-        bench.attempts = max(bench.attempts, taken)
+        taken = _insist(ladder, context, action, step)
+        context.attempts = max(context.attempts, taken)
     except LockNotAcquiredError as exc:
-        if not bench.budget.left():
-            raise bench.budget.exhausted() from exc
+        if not context.budget.left():
+            raise context.budget.exhausted() from exc
         raise
     except MaintenanceError as exc:
         if isinstance(exc.__cause__, psycopg.errors.UndefinedTable):
-            raise _moved_away(bench, action) from exc
+            raise _moved_away(context, action) from exc
         raise
 
 
-def _moved_away(bench: Workbench, action: Action) -> MaintenanceError:
+def _moved_away(context: ActionContext, action: Action) -> MaintenanceError:
     """Say why the server knows no relation of that name: it went, or was renamed just then."""
-    table = _describe(bench, action)
+    table = _describe(context, action)
     if table is None:
         return _gone(action)
     return NotNeededError(
@@ -137,34 +137,34 @@ def _moved_away(bench: Workbench, action: Action) -> MaintenanceError:
     )
 
 
-def _insist(ladder: Ladder, bench: Workbench, action: Action, step: Step) -> int:
+def _insist(ladder: LockRetry, context: ActionContext, action: Action, step: Step) -> int:
     """Run it until its lock is free; the ANALYZE of one table in a single message.
 
     VACUUM, and the ANALYZE that goes on to partitions, make transactions of their own.
     """
-    path = bench.policy.database.search_path
+    path = context.policy.database.search_path
     if action.kind is not ActionKind.ANALYZE_TABLE or action.preconditions["parent"]:
-        with owner_search_path(bench.connection, path):
-            return ladder.run(bench.connection, step, bench.progress)
+        with owner_search_path(context.connection, path):
+            return ladder.run(context.connection, step, context.progress)
     message = (
         f"BEGIN; SET LOCAL lock_timeout = {milliseconds(ladder.lock_timeout)};"
         f" SET LOCAL statement_timeout = {milliseconds(ladder.statement_timeout)};"
         f" {local_owner_path(path)};"
         f" {step.statements[0]}; COMMIT"
     )
-    attempt = partial(run_sql, bench.connection, message)
-    return ladder.insist(bench.connection, step, bench.progress, attempt)
+    attempt = partial(run_sql, context.connection, message)
+    return ladder.run_with(context.connection, step, context.progress, attempt)
 
 
-def _proven(bench: Workbench, action: Action, before: Any) -> Any:
+def _proven(context: ActionContext, action: Action, before: Any) -> Any:
     """Read back what the catalog shows: without the right the server only warns."""
-    after = _describe(bench, action)
+    after = _describe(context, action)
     if after is None:
         raise _gone(action)
     if not after.counts or _moved(before.analyzed_at, after.analyzed_at):
         return after
     oid = action.preconditions["oid"]
-    if fetch(bench.connection, "statistics", "list_forbidden", {"relations": [oid]}):
+    if fetch(context.connection, "statistics", "list_forbidden", {"relations": [oid]}):
         raise PrivilegeError(
             f"{action.object}: {action.sql[0]} changed nothing; the role lacks the right",
             hint="maintenance check names the GRANT",

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from maintenance.policy import StatisticsPolicy
 from maintenance.subjects.statistics.debt import debt_of
-from maintenance.subjects.statistics.models import Seen, TableFacts
+from maintenance.subjects.statistics.models import StatisticsObservation, TableFacts
 
 
 class Why(Enum):
@@ -45,7 +45,7 @@ class Due(NamedTuple):
         return reason, -excess, -self.table.pages, str(self.table.relation)
 
 
-def due_tables(policy: StatisticsPolicy, seen: Seen) -> list[Due]:
+def due_tables(policy: StatisticsPolicy, seen: StatisticsObservation) -> list[Due]:
     """Return the tables that need work, worst first, those we may not touch among them."""
     leaves = seen.leaves()
     found: list[Due] = []
@@ -60,7 +60,10 @@ def due_tables(policy: StatisticsPolicy, seen: Seen) -> list[Due]:
 
 
 def _reasons(
-    policy: StatisticsPolicy, seen: Seen, table: TableFacts, leaves: Sequence[TableFacts]
+    policy: StatisticsPolicy,
+    seen: StatisticsObservation,
+    table: TableFacts,
+    leaves: Sequence[TableFacts],
 ) -> Iterator[tuple[Why, float, float]]:
     if not table.is_parent:
         yield from _freezing(policy, seen, table)
@@ -78,7 +81,10 @@ def _reasons(
 
 
 def _changes(
-    policy: StatisticsPolicy, seen: Seen, table: TableFacts, leaves: Sequence[TableFacts]
+    policy: StatisticsPolicy,
+    seen: StatisticsObservation,
+    table: TableFacts,
+    leaves: Sequence[TableFacts],
 ) -> Iterator[tuple[Why, float, float]]:
     changed, n_rows = float(table.changed), table.n_rows
     if table.is_parent:
@@ -90,7 +96,7 @@ def _changes(
 
 
 def _freezing(
-    policy: StatisticsPolicy, seen: Seen, table: TableFacts
+    policy: StatisticsPolicy, seen: StatisticsObservation, table: TableFacts
 ) -> Iterator[tuple[Why, float, float]]:
     ages = (
         (table.frozen_age, seen.freeze_max_age),

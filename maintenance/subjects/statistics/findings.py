@@ -7,7 +7,11 @@ from maintenance.names import quote
 from maintenance.policy import Policy
 from maintenance.server.grants import right_to_act
 from maintenance.subjects.statistics.due import Due, Why
-from maintenance.subjects.statistics.models import ForeignPartition, Seen, TableFacts
+from maintenance.subjects.statistics.models import (
+    ForeignPartition,
+    StatisticsObservation,
+    TableFacts,
+)
 
 LISTED = 20
 """So many tables have a finding of their own; the others are counted."""
@@ -23,7 +27,9 @@ COUNT = ("ALTER SYSTEM SET track_counts = on", "SELECT pg_reload_conf()")
 _KINDS = {Why.CHANGED: FindingKind.STATISTICS_STALE, Why.MISSING: FindingKind.STATISTICS_MISSING}
 
 
-def findings_of(policy: Policy, seen: Seen, due: Sequence[Due]) -> Iterator[Finding]:
+def findings_of(
+    policy: Policy, seen: StatisticsObservation, due: Sequence[Due]
+) -> Iterator[Finding]:
     """Yield what stands: stale and missing statistics, missing rights, counters switched off."""
     name = policy.database.name
     for why, kind in _KINDS.items():
@@ -34,7 +40,9 @@ def findings_of(policy: Policy, seen: Seen, due: Sequence[Due]) -> Iterator[Find
         yield _blind(f"{name}/statistics")
 
 
-def _listed(name: str, kind: FindingKind, due: Sequence[Due], seen: Seen) -> Iterator[Finding]:
+def _listed(
+    name: str, kind: FindingKind, due: Sequence[Due], seen: StatisticsObservation
+) -> Iterator[Finding]:
     waiting = [item for item in due if item.table.autovacuum_pid is None]
     for item in waiting[:LISTED]:
         yield _finding(kind, item, seen.foreign.get(item.table.oid, ()))
@@ -74,7 +82,7 @@ def _by_hand(name: str, foreign: Sequence[ForeignPartition]) -> str:
     )
 
 
-def _failed(seen: Seen) -> Iterator[Finding]:
+def _failed(seen: StatisticsObservation) -> Iterator[Finding]:
     for relation, error in seen.failed.items():
         name = str(relation)
         unknown = {kind.value: [name] for kind in _KINDS.values()}
@@ -87,7 +95,7 @@ def _failed(seen: Seen) -> Iterator[Finding]:
         )
 
 
-def _rights(name: str, seen: Seen) -> Iterator[Finding]:
+def _rights(name: str, seen: StatisticsObservation) -> Iterator[Finding]:
     forbidden = [table for table in seen.tables if not table.permitted]
     undescribed = [t for t in seen.tables if t.described is None and t.filled]
     hidden = [table for table in undescribed if table.secured]
@@ -118,7 +126,7 @@ def _rights(name: str, seen: Seen) -> Iterator[Finding]:
         )
 
 
-def _to_maintain(tables: Sequence[TableFacts], seen: Seen) -> Iterator[str]:
+def _to_maintain(tables: Sequence[TableFacts], seen: StatisticsObservation) -> Iterator[str]:
     role = quote(seen.role)
     if seen.major < MAINTAIN_SINCE:
         yield from sorted(

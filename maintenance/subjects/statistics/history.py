@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 
 from maintenance.server.session import Connection
 from maintenance.subjects.statistics.debt import rebased
-from maintenance.subjects.statistics.models import Baseline, Counted, Seen
+from maintenance.subjects.statistics.models import Baseline, Counted, StatisticsObservation
 
 _UPSERT = (
     "INSERT INTO maintenance.parent_debt (database, parent, name, analyzed_at, carried, leaves)"
@@ -31,7 +31,7 @@ def read_baselines(store: Connection, database: str) -> dict[int, Baseline]:
     return {oid: Baseline(at, carried, _read(leaves)) for oid, at, carried, leaves in rows}
 
 
-def write_baselines(store: Connection, database: str, seen: Seen) -> None:
+def write_baselines(store: Connection, database: str, seen: StatisticsObservation) -> None:
     """Remember all parents as they were seen, and forget those that are gone."""
     leaves = seen.leaves()
     debts = [

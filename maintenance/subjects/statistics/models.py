@@ -99,7 +99,7 @@ class ForeignPartition(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class StatisticsObservation:
     """One look at all statistics of a database.
 
     Attributes:

@@ -9,22 +9,26 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from maintenance.engine.observe_context import Look
+from maintenance.engine.observe_context import ObserveContext
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
-from maintenance.server.session import Connection, brief, fetch
+from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.subjects.statistics.history import read_baselines
-from maintenance.subjects.statistics.models import ForeignPartition, Seen, TableFacts
+from maintenance.subjects.statistics.models import (
+    ForeignPartition,
+    StatisticsObservation,
+    TableFacts,
+)
 
 
-def observe(look: Look) -> Seen:
+def observe(context: ObserveContext) -> StatisticsObservation:
     """Read the counters of every table, and what the store knows of partitioned parents.
 
     Raises:
         MaintenanceError: the server refused a query, or a query outlasted the cap.
     """
-    connection, policy = look.connection, look.policy
-    with brief(connection, policy.observe.time_cap, "observing statistics"):
+    connection, policy = context.connection, context.policy
+    with read_transaction(connection, policy.observe.time_cap, "observing statistics"):
         (settings,) = fetch(connection, "statistics", "read_settings")
         rows = _rows(connection)
         local = [_facts(row) for row in rows if row.kind != "f"]
@@ -48,10 +52,10 @@ def observe(look: Look) -> Seen:
         )
         for row in local
     ]
-    seen = Seen(
-        major=look.snapshot.server.major,
-        role=look.snapshot.server.role,
-        superusers=look.snapshot.server.superusers,
+    seen = StatisticsObservation(
+        major=context.snapshot.server.major,
+        role=context.snapshot.server.role,
+        superusers=context.snapshot.server.superusers,
         counts=settings.counts,
         freeze_max_age=settings.freeze_max_age,
         multixact_freeze_max_age=settings.multixact_freeze_max_age,
@@ -59,9 +63,9 @@ def observe(look: Look) -> Seen:
         foreign=_foreign(rows, tables),
         failed=failed,
     )
-    if look.store is None:
+    if context.store is None:
         return seen
-    return replace(seen, baselines=read_baselines(look.store, policy.database.name))
+    return replace(seen, baselines=read_baselines(context.store, policy.database.name))
 
 
 def _rows(connection: Connection) -> list[Any]:
@@ -103,7 +107,7 @@ def _filled_one_by_one(
     failed: dict[QualifiedName, str] = {}
     for table in silent:
         try:
-            with brief(connection, time_cap, "asking for its size"):
+            with read_transaction(connection, time_cap, "asking for its size"):
                 filled |= _among(connection, "list_filled", [table], "catalog")
         except psycopg.errors.LockNotAvailable:
             continue  # left out, as the query leaves out what is locked when it begins

@@ -9,13 +9,13 @@ from maintenance.names import QualifiedName
 from maintenance.policy import Policy
 from maintenance.subjects.statistics.due import Due, Why, due_tables
 from maintenance.subjects.statistics.findings import findings_of
-from maintenance.subjects.statistics.models import Seen, TableFacts, ancestors
+from maintenance.subjects.statistics.models import StatisticsObservation, TableFacts, ancestors
 
 ANALYZE_ONLY_SINCE = 18
 """From here on a parent can be analyzed without all of its partitions."""
 
 
-def plan(policy: Policy, seen: Seen, request: Request) -> Plan:
+def plan(policy: Policy, seen: StatisticsObservation, request: Request) -> Plan:
     """Plan what is analyzed and vacuumed; nothing where periods are asked for."""
     section = policy.statistics
     if section is None or request.periods or request.archives:
@@ -24,7 +24,7 @@ def plan(policy: Policy, seen: Seen, request: Request) -> Plan:
     due = [
         item
         for item in due_tables(section, seen)
-        if any(map(request.concerns, _names(item.table, by_oid)))
+        if any(map(request.includes, _names(item.table, by_oid)))
     ]
     idle = [
         item
@@ -52,7 +52,7 @@ def _names(table: TableFacts, by_oid: dict[int, TableFacts]) -> Iterator[Qualifi
     yield from (above.relation for above in ancestors(table, by_oid))
 
 
-def _covered(due: Sequence[Due], seen: Seen) -> Collection[int]:
+def _covered(due: Sequence[Due], seen: StatisticsObservation) -> Collection[int]:
     """Return the OIDs of partitions that the ANALYZE of a parent takes along."""
     if seen.major >= ANALYZE_ONLY_SINCE:
         return ()
@@ -66,7 +66,7 @@ def _covered(due: Sequence[Due], seen: Seen) -> Collection[int]:
     }
 
 
-def _branches(due: Sequence[Due], seen: Seen) -> dict[int, tuple[str, ...]]:
+def _branches(due: Sequence[Due], seen: StatisticsObservation) -> dict[int, tuple[str, ...]]:
     """Return for each parent to be analyzed which relations that goes on to, and locks."""
     if seen.major >= ANALYZE_ONLY_SINCE:
         return {}
@@ -80,7 +80,7 @@ def _branches(due: Sequence[Due], seen: Seen) -> dict[int, tuple[str, ...]]:
     return {oid: tuple(names) for oid, names in below.items()}
 
 
-def _action(due: Due, seen: Seen, branches: tuple[str, ...]) -> Action:
+def _action(due: Due, seen: StatisticsObservation, branches: tuple[str, ...]) -> Action:
     table = due.table
     return Action(
         kind=ActionKind.VACUUM_TABLE if due.for_vacuum else ActionKind.ANALYZE_TABLE,
@@ -93,7 +93,7 @@ def _action(due: Due, seen: Seen, branches: tuple[str, ...]) -> Action:
     )
 
 
-def _step(due: Due, seen: Seen) -> Step:
+def _step(due: Due, seen: StatisticsObservation) -> Step:
     name = str(due.table.relation)
     if due.for_vacuum:
         # Without TRUNCATE it never asks for ACCESS EXCLUSIVE, which would stop readers.

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
-from maintenance.subjects.workload.models import Load
+from maintenance.subjects.workload.models import WorkloadSnapshot
 
 COUNT = "ALTER SYSTEM SET track_counts = on"
 """What lets the server count again."""
 
 
-def sight_findings(database: str, load: Load) -> Iterator[Finding]:
+def blind_spot_findings(database: str, load: WorkloadSnapshot) -> Iterator[Finding]:
     """Tell what we could not see, once each, with what to run."""
     for what, reason in load.blind.items():
         yield Finding(

@@ -10,7 +10,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from maintenance.server.session import Connection
-from maintenance.subjects.workload.models import Counts, Load, Look, Sample
+from maintenance.subjects.workload.models import Counts, Sample, WorkloadReading, WorkloadSnapshot
 
 LOOKED_BACK = timedelta(days=35)
 MOST_SAMPLES = 40
@@ -18,7 +18,9 @@ PRIMARY = "primary"
 """What the store calls the server that no replica is."""
 
 
-def with_history(store: Connection, database: str, now: datetime, load: Load) -> Load:
+def with_history(
+    store: Connection, database: str, now: datetime, load: WorkloadSnapshot
+) -> WorkloadSnapshot:
     """Return a load, and those of its replicas, with what earlier runs have seen."""
     about = {"database": database, "since": now - LOOKED_BACK, "now": now}
     return replace(
@@ -33,11 +35,13 @@ def with_history(store: Connection, database: str, now: datetime, load: Load) ->
     )
 
 
-def _looked_back(store: Connection, about: dict[str, Any], load: Load) -> Load:
+def _looked_back(
+    store: Connection, about: dict[str, Any], load: WorkloadSnapshot
+) -> WorkloadSnapshot:
     return replace(load, looks=_looks(store, about), samples=_samples(store, about))
 
 
-def record(store: Connection, database: str, now: datetime, load: Load) -> None:
+def record(store: Connection, database: str, now: datetime, load: WorkloadSnapshot) -> None:
     """Keep what was seen: counters, gauges and statements of each server, and sizes."""
     lags = [replica.lag_bytes for replica in load.replicas if replica.lag_bytes is not None]
     _record_server(store, (database, PRIMARY), now, load, max(lags, default=None))
@@ -48,7 +52,7 @@ def record(store: Connection, database: str, now: datetime, load: Load) -> None:
     _record_sizes(store, database, now, load)
 
 
-def _record_sizes(store: Connection, database: str, now: datetime, load: Load) -> None:
+def _record_sizes(store: Connection, database: str, now: datetime, load: WorkloadSnapshot) -> None:
     rows = [
         {
             "object": str(size.relation),
@@ -69,7 +73,11 @@ def _record_sizes(store: Connection, database: str, now: datetime, load: Load) -
 
 
 def _record_server(
-    store: Connection, place: tuple[str, str], now: datetime, load: Load, lag_bytes: int | None
+    store: Connection,
+    place: tuple[str, str],
+    now: datetime,
+    load: WorkloadSnapshot,
+    lag_bytes: int | None,
 ) -> None:
     """Keep a look at one server; its place is a database and the server's name."""
     server, sample = load.server, load.statements.sample
@@ -127,7 +135,7 @@ def _record_statements(store: Connection, place: tuple[str, str], sample: Sample
     )
 
 
-def _looks(store: Connection, about: dict[str, Any]) -> Sequence[Look]:
+def _looks(store: Connection, about: dict[str, Any]) -> Sequence[WorkloadReading]:
     rows = store.execute(
         "SELECT taken_at, epoch, blocks_hit, blocks_read, size_bytes FROM maintenance.workload"
         " WHERE database = %(database)s AND server = %(server)s"
@@ -135,7 +143,7 @@ def _looks(store: Connection, about: dict[str, Any]) -> Sequence[Look]:
         " ORDER BY taken_at",
         about,
     )
-    return [Look(*row) for row in rows]
+    return [WorkloadReading(*row) for row in rows]
 
 
 def _samples(store: Connection, about: dict[str, Any]) -> Sequence[Sample]:

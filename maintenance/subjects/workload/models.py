@@ -162,7 +162,7 @@ class Statements(NamedTuple):
     hidden: int = 0
 
 
-class Look(NamedTuple):
+class WorkloadReading(NamedTuple):
     """Counters and gauges of an earlier run."""
 
     taken_at: datetime
@@ -184,14 +184,14 @@ class Standby:
     """
 
     name: str
-    load: "Load | None" = None
+    load: "WorkloadSnapshot | None" = None
     lag_bytes: int | None = None
     lag_s: float | None = None
     silence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class WorkloadSnapshot:
     """Everything that the subject plans from: one server, and with the primary its replicas.
 
     Attributes:
@@ -216,7 +216,7 @@ class Load:
     blind: Mapping[str, str] = field(default_factory=dict[str, str])
     holders: Sequence[Holder] = ()
     standbys: Sequence[Standby] = ()
-    looks: Sequence[Look] = ()
+    looks: Sequence[WorkloadReading] = ()
     samples: Sequence[Sample] = ()
     sizes_before: Mapping[str, Sequence[tuple[datetime, int]]] = field(
         default_factory=dict[str, Sequence[tuple[datetime, int]]]

@@ -16,16 +16,16 @@ from maintenance.policy import Policy
 from maintenance.policy.thresholds import WorkloadPolicy
 from maintenance.server.disk import free_disk
 from maintenance.server.replicas import ask_replicas
-from maintenance.server.session import Connection, brief, explain, fetch
+from maintenance.server.session import Connection, fetch, read_transaction, to_error
 from maintenance.subjects.workload.models import (
     Holder,
-    Load,
     Replica,
     Server,
     Session,
     Standby,
     Statements,
     TableSize,
+    WorkloadSnapshot,
     Wraparound,
 )
 from maintenance.subjects.workload.pg_stat_statements import read_statements
@@ -34,7 +34,7 @@ LEAST_BYTES = 2**20
 """Smaller tables are not followed."""
 MOST_TABLES = 1000
 
-Seen = TypeVar("Seen")
+Observation = TypeVar("Observation")
 
 
 @dataclass(slots=True)
@@ -45,22 +45,24 @@ class _Glances:
     time_cap: timedelta
     blind: dict[str, str] = field(default_factory=dict[str, str])
 
-    def see(self, what: str, read: Callable[[Connection], Seen], otherwise: Seen) -> Seen:
+    def see(
+        self, what: str, read: Callable[[Connection], Observation], otherwise: Observation
+    ) -> Observation:
         try:
-            with brief(self.connection, self.time_cap, f"observing {what}"):
+            with read_transaction(self.connection, self.time_cap, f"observing {what}"):
                 return read(self.connection)
         except UnreachableError:
             raise
         except MaintenanceError as exc:
             self.blind[what] = str(exc)
         except psycopg.errors.LockNotAvailable as exc:
-            self.blind[what] = str(explain(exc, f"observing {what}"))
+            self.blind[what] = str(to_error(exc, f"observing {what}"))
         return otherwise
 
 
 def observe(
     connection: Connection, section: WorkloadPolicy, now: datetime, time_cap: timedelta
-) -> Load:
+) -> WorkloadSnapshot:
     """Look at everything that the policy has a limit for, on the primary.
 
     Raises:
@@ -106,12 +108,12 @@ def observe_standbys(
     )
 
 
-def _at_work(glances: _Glances, section: WorkloadPolicy, now: datetime) -> Load:
+def _at_work(glances: _Glances, section: WorkloadPolicy, now: datetime) -> WorkloadSnapshot:
     """Look at what every server has, a replica too."""
-    with brief(glances.connection, glances.time_cap, "observing the server"):
+    with read_transaction(glances.connection, glances.time_cap, "observing the server"):
         (server,) = fetch(glances.connection, "workload", "read_server")
     longest = min(section.idle_in_transaction, section.long_transaction).total_seconds()
-    return Load(
+    return WorkloadSnapshot(
         server=Server(*server),
         sessions=glances.see("sessions", lambda c: _sessions(c, longest), ()),
         wraparound=(),
@@ -126,7 +128,7 @@ def _at_work(glances: _Glances, section: WorkloadPolicy, now: datetime) -> Load:
 def _position(primary: Connection, policy: Policy) -> str | None:
     if not policy.database.replicas:
         return None
-    with brief(primary, policy.observe.time_cap, "observing replication"):
+    with read_transaction(primary, policy.observe.time_cap, "observing replication"):
         rows = fetch(primary, "workload", "find_position")
     return rows[0].position if rows else None
 

@@ -7,8 +7,8 @@ from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.formatting import readable_size
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import WorkloadPolicy
-from maintenance.subjects.workload.blind_spots import sight_findings
-from maintenance.subjects.workload.models import Load, Standby
+from maintenance.subjects.workload.blind_spots import blind_spot_findings
+from maintenance.subjects.workload.models import Standby, WorkloadSnapshot
 from maintenance.subjects.workload.server_findings import server_findings
 from maintenance.subjects.workload.statement_findings import query_findings
 
@@ -28,7 +28,7 @@ _TOLD = (
 
 
 def standby_findings(
-    policy: Policy, section: WorkloadPolicy, load: Load, now: datetime
+    policy: Policy, section: WorkloadPolicy, load: WorkloadSnapshot, now: datetime
 ) -> Iterator[Finding]:
     """Yield what the replicas of the policy tell; objects begin with `<database>/<replica>`."""
     for standby in load.standbys:
@@ -39,7 +39,7 @@ def standby_findings(
         yield from _lagging(place, section, standby)
         yield from server_findings(place, section, standby.load, now)
         yield from query_findings(place, section, standby.load)
-        for finding in sight_findings(place, standby.load):
+        for finding in blind_spot_findings(place, standby.load):
             # what the catalog lacks it lacks everywhere
             if finding.kind is not FindingKind.EXTENSION_MISSING or not load.statements.remedy:
                 yield finding

@@ -7,7 +7,7 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import readable_size
 from maintenance.policy.thresholds import WorkloadPolicy
 from maintenance.subjects.workload.deltas import WEEK, Growth, growth
-from maintenance.subjects.workload.models import Load, Session
+from maintenance.subjects.workload.models import Session, WorkloadSnapshot
 from maintenance.subjects.workload.vacuum_holders import held_back_by
 
 LEAST_BLOCKS = 10_000
@@ -21,7 +21,7 @@ SHOWN = 5
 
 
 def server_findings(
-    database: str, section: WorkloadPolicy, load: Load, now: datetime
+    database: str, section: WorkloadPolicy, load: WorkloadSnapshot, now: datetime
 ) -> Iterator[Finding]:
     """Yield everything but what concerns single statements."""
     yield from _connections(database, section, load)
@@ -32,7 +32,7 @@ def server_findings(
     yield from _growth(database, section, load, now)
 
 
-def hit_rate(load: Load) -> float | None:
+def hit_rate(load: WorkloadSnapshot) -> float | None:
     """Return the share of blocks found in memory since the last look; None where unknown."""
     if not load.looks or load.looks[-1].epoch != load.server.epoch:
         return None
@@ -43,7 +43,9 @@ def hit_rate(load: Load) -> float | None:
     return hit / (hit + read)
 
 
-def _connections(database: str, section: WorkloadPolicy, load: Load) -> Iterator[Finding]:
+def _connections(
+    database: str, section: WorkloadPolicy, load: WorkloadSnapshot
+) -> Iterator[Finding]:
     server = load.server
     taken, most, what = server.n_connections, server.n_usable, "usable connections"
     if server.is_limited and server.connection_limit is not None:
@@ -135,7 +137,9 @@ def _who(session: Session) -> str:
     )
 
 
-def _wraparound(database: str, section: WorkloadPolicy, load: Load) -> Iterator[Finding]:
+def _wraparound(
+    database: str, section: WorkloadPolicy, load: WorkloadSnapshot
+) -> Iterator[Finding]:
     ages = [(max(w.xid_age, w.multixact_age), w) for w in load.wraparound]
     if not ages:
         return
@@ -158,7 +162,9 @@ def _wraparound(database: str, section: WorkloadPolicy, load: Load) -> Iterator[
         )
 
 
-def _replication(database: str, section: WorkloadPolicy, load: Load) -> Iterator[Finding]:
+def _replication(
+    database: str, section: WorkloadPolicy, load: WorkloadSnapshot
+) -> Iterator[Finding]:
     for replica in load.replicas:
         lost = "lost" in (replica.state or "")
         lag = replica.lag_bytes
@@ -178,7 +184,7 @@ def _replication(database: str, section: WorkloadPolicy, load: Load) -> Iterator
         )
 
 
-def _hit_rate(database: str, section: WorkloadPolicy, load: Load) -> Iterator[Finding]:
+def _hit_rate(database: str, section: WorkloadPolicy, load: WorkloadSnapshot) -> Iterator[Finding]:
     rate = hit_rate(load)
     if rate is not None and rate < section.buffer_hit_rate:
         yield Finding(
@@ -194,7 +200,9 @@ def _hit_rate(database: str, section: WorkloadPolicy, load: Load) -> Iterator[Fi
         )
 
 
-def _growth(database: str, section: WorkloadPolicy, load: Load, now: datetime) -> Iterator[Finding]:
+def _growth(
+    database: str, section: WorkloadPolicy, load: WorkloadSnapshot, now: datetime
+) -> Iterator[Finding]:
     for size in load.sizes:
         before = load.sizes_before.get(str(size.relation), ())
         grown = growth(before, now, size.size_bytes)
@@ -204,7 +212,9 @@ def _growth(database: str, section: WorkloadPolicy, load: Load, now: datetime) -
     yield from _disk(database, section, load, now)
 
 
-def _disk(database: str, section: WorkloadPolicy, load: Load, now: datetime) -> Iterator[Finding]:
+def _disk(
+    database: str, section: WorkloadPolicy, load: WorkloadSnapshot, now: datetime
+) -> Iterator[Finding]:
     before = [(look.taken_at, look.size_bytes) for look in load.looks if look.size_bytes]
     size = load.size_bytes or 0
     grown = growth(before, now, size) if size else None

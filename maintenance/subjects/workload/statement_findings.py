@@ -6,7 +6,7 @@ from itertools import islice
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.policy.thresholds import WorkloadPolicy
 from maintenance.subjects.workload.deltas import Baseline, Window, baselines, windows
-from maintenance.subjects.workload.models import Load
+from maintenance.subjects.workload.models import WorkloadSnapshot
 from maintenance.subjects.workload.query_text import UNREADABLE, shown
 
 MOST = 20
@@ -26,7 +26,9 @@ QUICK_MS = 5.0
 ONE_ROW = 1.05
 
 
-def query_findings(database: str, section: WorkloadPolicy, load: Load) -> Iterator[Finding]:
+def query_findings(
+    database: str, section: WorkloadPolicy, load: WorkloadSnapshot
+) -> Iterator[Finding]:
     """Yield what single statements did since the last look."""
     sample = load.statements.sample
     if sample is None:
@@ -39,7 +41,7 @@ def query_findings(database: str, section: WorkloadPolicy, load: Load) -> Iterat
     yield from _overall(database, section, found)
 
 
-def current_windows(load: Load) -> list[Window]:
+def current_windows(load: WorkloadSnapshot) -> list[Window]:
     """Return what the application's statements did since the last look, most time first."""
     sample = load.statements.sample
     if sample is None:

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.subjects.workload.models import Holder, Load
+from maintenance.subjects.workload.models import Holder, WorkloadSnapshot
 
 OLD = 10_000_000
 """Transactions that a slot or a standby may need, at most; neither tells for how long."""
 SHOWN = 3
 
 
-def holder_findings(database: str, load: Load) -> Iterator[Finding]:
+def holder_findings(database: str, load: WorkloadSnapshot) -> Iterator[Finding]:
     """Yield the slots and standbys that hold on to too much; sessions are told by their time."""
     for holder in load.holders:
         if holder.what in ("slot", "standby") and holder.age > OLD:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from maintenance.catalog.observe import observe
-from maintenance.engine.action_context import Workbench, run_steps
+from maintenance.engine.action_context import ActionContext, run_steps
 from maintenance.engine.actions import Action
 from maintenance.errors import EffectError, MaintenanceError, UnreachableError
 from maintenance.policy import PartitionPolicy
@@ -31,7 +31,7 @@ from maintenance.subjects.partitions.drain.transactions import transact
 from maintenance.subjects.partitions.drain.verify import Content, compare, wait_for_older_snapshots
 
 
-def drain_default(bench: Workbench, action: Action) -> Mapping[str, Any]:
+def drain_default(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """Move rows of a default partition into partitions of their own, without moving them.
 
     Returns:
@@ -41,17 +41,17 @@ def drain_default(bench: Workbench, action: Action) -> Mapping[str, Any]:
         MaintenanceError: something forbids it, or somebody was in the way until the deadline;
             all is then as it was.
     """
-    section = _section(bench, action)
+    section = _section(context, action)
     waiting = dict(action.preconditions["periods"])
     ranges = action.preconditions["ranges"]
     moved: dict[str, int] = {}
     left = 0
     while waiting:
         schema = action.preconditions.get("schema", section.table.schema)
-        job = prepare(bench, section, schema, waiting, ranges)
+        job = prepare(context, section, schema, waiting, ranges)
         if not moved and job.default.oid != action.preconditions["default_oid"]:
             raise MaintenanceError(f"{action.object} is not the table that was planned for")
-        contents = _guarded_round(bench, job)
+        contents = _guarded_round(context, job)
         keys = sorted(waiting)[: len(job.periods)]
         moved |= {key: content.n_rows for key, content in zip(keys, contents, strict=False)}
         left = contents[-1].n_rows
@@ -59,87 +59,87 @@ def drain_default(bench: Workbench, action: Action) -> Mapping[str, Any]:
     return {"rows": sum(moved.values()), "periods": moved, "left": left}
 
 
-def remove_leftovers(bench: Workbench, action: Action) -> Mapping[str, Any]:
+def remove_leftovers(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """Remove what a run that was killed has left: a drain's objects, or only CHECKs."""
     if "drained_oid" in action.preconditions:
         schema, oid = action.preconditions["schema"], action.preconditions["drained_oid"]
-        clear(bench, Objects(schema, oid))
+        clear(context, Objects(schema, oid))
         return {}
-    return run_steps(bench, action)
+    return run_steps(context, action)
 
 
-def _section(bench: Workbench, action: Action) -> PartitionPolicy:
-    return next(s for s in bench.policy.partitions if str(s.table) == action.table)
+def _section(context: ActionContext, action: Action) -> PartitionPolicy:
+    return next(s for s in context.policy.partitions if str(s.table) == action.table)
 
 
-def _guarded_round(bench: Workbench, job: Job) -> tuple[Content, ...]:
+def _guarded_round(context: ActionContext, job: Job) -> tuple[Content, ...]:
     try:
-        contents = _round(bench, job)
+        contents = _round(context, job)
     except UnreachableError:
         raise
     except MaintenanceError as exc:
         try:
-            clear(bench, job.objects)
+            clear(context, job.objects)
         except MaintenanceError as second:
             exc.add_note(f"and what the drain has made could not be removed: {second}")
         raise
     # Nothing goes before the catalog has shown what took its place.
-    _verify(bench, job)
-    clear(bench, job.objects)
+    _verify(context, job)
+    clear(context, job.objects)
     return contents
 
 
-def _round(bench: Workbench, job: Job) -> tuple[Content, ...]:
-    xid = _copy(bench, job)
-    deadline = bench.ladder.clock() + bench.ladder.give_up_after.total_seconds()
-    xid, contents = _prove(bench, job, xid, deadline)
-    wait_for_older_snapshots(bench, xid, deadline)
-    add_foreign_keys(bench, job)
+def _round(context: ActionContext, job: Job) -> tuple[Content, ...]:
+    xid = _copy(context, job)
+    deadline = context.ladder.clock() + context.ladder.give_up_after.total_seconds()
+    xid, contents = _prove(context, job, xid, deadline)
+    wait_for_older_snapshots(context, xid, deadline)
+    add_foreign_keys(context, job)
     while True:
-        xid = follow(bench, job, xid, deadline)
-        wait_for_older_snapshots(bench, xid, deadline)
+        xid = follow(context, job, xid, deadline)
+        wait_for_older_snapshots(context, xid, deadline)
         try:
-            bench.run(exchange(job))
+            context.run(exchange(job))
         except MaintenanceError:
-            if bench.ladder.clock() >= deadline or not n_open_changes(bench, job):
+            if context.ladder.clock() >= deadline or not n_open_changes(context, job):
                 raise
         else:
             return contents
 
 
-def _copy(bench: Workbench, job: Job) -> str:
+def _copy(context: ActionContext, job: Job) -> str:
     """Bring the copies to where they follow by themselves; return who last wrote rows."""
     objects = job.objects
-    bench.run(install(job, prepare=(*build(job), *logging_function(job), register(job))))
-    xid = copy_rows(bench, job)
-    xid = catch_up(bench, job, xid, into=objects.plain)
-    transact(bench, job.owner, (*build_root(job), register(job)))
+    context.run(install(job, prepare=(*build(job), *logging_function(job), register(job))))
+    xid = copy_rows(context, job)
+    xid = catch_up(context, job, xid, into=objects.plain)
+    transact(context, job.owner, (*build_root(job), register(job)))
     for target in job.targets:
-        bench.progress(f"{target.named.root}: building indexes")
-        transact(bench, job.owner, tuple(finish(job, target)))
-    transact(bench, job.owner, [f"DROP TABLE {objects.plain}"])
-    xid = catch_up(bench, job, xid, into=objects.root)
-    transact(bench, job.owner, [mirroring_function(job)])
+        context.progress(f"{target.named.root}: building indexes")
+        transact(context, job.owner, tuple(finish(job, target)))
+    transact(context, job.owner, [f"DROP TABLE {objects.plain}"])
+    xid = catch_up(context, job, xid, into=objects.root)
+    transact(context, job.owner, [mirroring_function(job)])
     return xid
 
 
 def _prove(
-    bench: Workbench, job: Job, xid: str, deadline: float
+    context: ActionContext, job: Job, xid: str, deadline: float
 ) -> tuple[str, tuple[Content, ...]]:
     """Return who last wrote rows, and what each copy holds, proven to be what it should."""
     while True:
-        xid = follow(bench, job, xid, deadline)
-        bench.progress(f"{job.default.relation}: comparing rows and copies")
-        proof = compare(bench, job)
+        xid = follow(context, job, xid, deadline)
+        context.progress(f"{job.default.relation}: comparing rows and copies")
+        proof = compare(context, job)
         if proof.holds:
             return xid, proof.copies
-        if bench.ladder.clock() >= deadline:
+        if context.ladder.clock() >= deadline:
             raise too_busy(job)
 
 
-def _verify(bench: Workbench, job: Job) -> None:
+def _verify(context: ActionContext, job: Job) -> None:
     snapshot = observe(
-        bench.connection, [job.table.relation], time_cap=bench.policy.observe.time_cap
+        context.connection, [job.table.relation], time_cap=context.policy.observe.time_cap
     )
     table = snapshot.tables.get(job.table.relation, job.table)
     if (error := snapshot.failed.get(table.relation)) is not None:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from maintenance.engine.action_context import Workbench
+from maintenance.engine.action_context import ActionContext
 from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName, literal
 from maintenance.server.statements import Asked
@@ -13,23 +13,25 @@ BATCH_PAGES = 1024
 """Blocks (8 kB) a transaction: whoever wants to lock the table waits for one of them at most."""
 
 
-def copy_rows(bench: Workbench, job: Job) -> str:
+def copy_rows(context: ActionContext, job: Job) -> str:
     """Copy what the default partition holds; what changes meanwhile is logged.
 
     Returns:
         The last transaction that copied rows.
     """
-    pages = {source: _pages(bench, job, source) for source in job.sources}
+    pages = {source: _pages(context, job, source) for source in job.sources}
     total = max(sum(pages.values()), 1)
     n_rows, n_done, xid = 0, 0, ""
     for source, n_pages in pages.items():
         for first in range(0, max(n_pages, 1), BATCH_PAGES):
-            copied, asked = transact(bench, job.owner, [_copy(job, source, first), XID])
+            copied, asked = transact(context, job.owner, [_copy(job, source, first), XID])
             xid = asked.rows[0]["xid"]
             n_rows += copied.n_rows
             done = n_done + min(first + BATCH_PAGES, n_pages)
             share = f"{done / total:.0%}" if sum(pages.values()) else "100%"
-            bench.progress(f"{job.default.relation}: {n_rows:,} rows copied, {share} of its blocks")
+            context.progress(
+                f"{job.default.relation}: {n_rows:,} rows copied, {share} of its blocks"
+            )
         n_done += n_pages
     return xid
 
@@ -42,12 +44,12 @@ def _copy(job: Job, source: QualifiedName, first: int) -> str:
     )
 
 
-def _pages(bench: Workbench, job: Job, source: QualifiedName) -> int:
+def _pages(context: ActionContext, job: Job, source: QualifiedName) -> int:
     size = Asked(
         f"SELECT pg_catalog.pg_relation_size({literal(str(source))}::pg_catalog.regclass)"
         " / pg_catalog.current_setting('block_size')::pg_catalog.int4 AS n_pages"
     )
-    (asked,) = transact(bench, job.owner, [size])
+    (asked,) = transact(context, job.owner, [size])
     return int(asked.rows[0]["n_pages"])
 
 
@@ -75,21 +77,21 @@ class Followed(NamedTuple):
     xid: str
 
 
-def catch_up(bench: Workbench, job: Job, xid: str, into: QualifiedName) -> str:
+def catch_up(context: ActionContext, job: Job, xid: str, into: QualifiedName) -> str:
     """Copy again most of what was logged; nobody else writes copies yet.
 
     Returns:
         The last transaction that wrote copies.
     """
     for _ in range(MAX_ROUNDS):
-        done = _replay(bench, job, into)
+        done = _replay(context, job, into)
         xid = done.xid if done.n_changes else xid
         if done.n_changes <= FEW:
             break
     return xid
 
 
-def follow(bench: Workbench, job: Job, xid: str, deadline: float) -> str:
+def follow(context: ActionContext, job: Job, xid: str, deadline: float) -> str:
     """Copy again what could not be mirrored, until nothing is left.
 
     Returns:
@@ -98,15 +100,17 @@ def follow(bench: Workbench, job: Job, xid: str, deadline: float) -> str:
     Raises:
         MaintenanceError: there was no end of it by the deadline.
     """
-    while (n_open := n_open_changes(bench, job)) > 0:
-        if bench.ladder.clock() >= deadline:
+    while (n_open := n_open_changes(context, job)) > 0:
+        if context.ladder.clock() >= deadline:
             raise too_busy(job)
         done = (
-            _reconcile(bench, job) if job.shape.identity else _replay(bench, job, job.objects.root)
+            _reconcile(context, job)
+            if job.shape.identity
+            else _replay(context, job, job.objects.root)
         )
         xid = done.xid if done.n_changes else xid
         if n_open < BATCH:
-            bench.ladder.sleep(_PAUSE_S)
+            context.ladder.sleep(_PAUSE_S)
     return xid
 
 
@@ -118,7 +122,7 @@ def too_busy(job: Job) -> MaintenanceError:
     )
 
 
-def n_open_changes(bench: Workbench, job: Job) -> int:
+def n_open_changes(context: ActionContext, job: Job) -> int:
     """Return how many changes are logged.
 
     Raises:
@@ -126,7 +130,7 @@ def n_open_changes(bench: Workbench, job: Job) -> int:
     """
     log = job.objects.log
     (asked,) = transact(
-        bench,
+        context,
         job.owner,
         [
             Asked(
@@ -144,7 +148,7 @@ def n_open_changes(bench: Workbench, job: Job) -> int:
     return int(found["n_open"])
 
 
-def _replay(bench: Workbench, job: Job, into: QualifiedName) -> Followed:
+def _replay(context: ActionContext, job: Job, into: QualifiedName) -> Followed:
     """Copy again every row that the log names, log and rows seen in one snapshot."""
     log, source = job.objects.log, job.source
     keys = [f"k{place}" for place, _ in enumerate(job.identity("d"))]
@@ -156,11 +160,11 @@ def _replay(bench: Workbench, job: Job, into: QualifiedName) -> Followed:
         f"DELETE FROM {log} WHERE NOT truncated",
         XID,
     ]
-    _, _, logged, asked = transact(bench, job.owner, statements, isolation=ONE_SNAPSHOT)
+    _, _, logged, asked = transact(context, job.owner, statements, isolation=ONE_SNAPSHOT)
     return Followed(logged.n_rows, asked.rows[0]["xid"])
 
 
-def _reconcile(bench: Workbench, job: Job) -> Followed:
+def _reconcile(context: ActionContext, job: Job) -> Followed:
     """Copy again some of the rows that the log names, each locked against its writers meanwhile.
 
     Writers lock the row, then its copy, and so do we: nobody waits in a circle. A row that one of
@@ -195,7 +199,7 @@ BEGIN
 END"""
     count = Asked(f"SELECT pg_catalog.count(*) AS n FROM {log}")
     statements = [count, f"DO {literal(body)}", count, XID]
-    before, _, after, asked = transact(bench, job.owner, statements)
+    before, _, after, asked = transact(context, job.owner, statements)
     done = before.rows[0]["n"] - after.rows[0]["n"]
     return Followed(max(done, 1), asked.rows[0]["xid"])
 

@@ -9,7 +9,7 @@ none. What could not be mirrored, since the copy of the row was not visible yet,
 from collections.abc import Iterator
 
 from maintenance.ddl.guards import same_tree
-from maintenance.ddl.locking import take
+from maintenance.ddl.locks import take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import QualifiedName, literal, quote
 from maintenance.subjects.partitions.drain.job import CAPTURE, TRUNCATION, Job

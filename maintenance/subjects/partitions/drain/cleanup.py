@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from maintenance.ddl.locking import take
-from maintenance.engine.action_context import Workbench
+from maintenance.ddl.locks import take
+from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import QualifiedName, quote
 from maintenance.server.session import fetch, milliseconds
@@ -15,7 +15,7 @@ from maintenance.subjects.partitions.drain.registry import Registry, read_regist
 from maintenance.subjects.partitions.helper_checks import alone
 
 
-def clear(bench: Workbench, objects: Objects) -> None:
+def clear(context: ActionContext, objects: Objects) -> None:
     """Remove the triggers, then the copies or, after the exchange, the old default partition.
 
     A table that only bears such a name, and is not what the drain's log says it made, stays.
@@ -24,7 +24,7 @@ def clear(bench: Workbench, objects: Objects) -> None:
         MaintenanceError: a lock stayed busy; what is left is known by its log to the next run.
     """
     parameters = {"schema": objects.schema, "prefix": objects.prefix, "drained": objects.oid}
-    found = fetch(bench.connection, "partitions", "list_drain_objects", parameters)
+    found = fetch(context.connection, "partitions", "list_drain_objects", parameters)
     log = next((row for row in found if row.comment and row.name == objects.log.name), None)
     registry = read_registry(log.comment, log.owner, objects.oid) if log is not None else None
     if registry is None:  # it goes last, so nothing else is there either
@@ -35,12 +35,12 @@ def clear(bench: Workbench, objects: Objects) -> None:
     tables = [row for row in rows if row.kind == "tree"]
     tables += [row for row in rows if row.kind == "table" and row.name != objects.log.name]
     if triggers:
-        bench.run(_let_go(triggers, keys))
+        context.run(_let_go(triggers, keys))
     for row in keys:
-        bench.run(_drop_key(row))
+        context.run(_drop_key(row))
     for row in tables:
-        bench.run(_drop_table(row, bench.ladder.patient_lock_timeout))
-    bench.run(Step(statements=tuple(_last(objects, has_function=registry.function is not None))))
+        context.run(_drop_table(row, context.ladder.patient_lock_timeout))
+    context.run(Step(statements=tuple(_last(objects, has_function=registry.function is not None))))
 
 
 def _is_ours(row: Any, registry: Registry) -> bool:

@@ -4,25 +4,25 @@ They come last: earlier, a copy not yet brought up to date could forbid the appl
 the row it points to.
 """
 
-from maintenance.ddl.locking import allowed_time, take
+from maintenance.ddl.locks import allowed_time, take
 from maintenance.ddl.trees import Blueprint
-from maintenance.engine.action_context import Workbench
+from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import QualifiedName, quote
 from maintenance.subjects.partitions.drain.job import ForeignKey, Job
 from maintenance.subjects.partitions.helper_checks import alone
 
 
-def add_foreign_keys(bench: Workbench, job: Job) -> None:
+def add_foreign_keys(context: ActionContext, job: Job) -> None:
     """Give the copies the parent's foreign keys, so that ATTACH need not look at their rows."""
     for key in job.shape.foreign_keys:
         for target in job.targets:
             for leaf in target.staged.leaves:
-                bench.run(_add(job, leaf, key))
+                context.run(_add(job, leaf, key))
                 validate = f"ALTER TABLE {leaf} VALIDATE CONSTRAINT {quote(key.name)}"
-                bench.run(Step(statements=(validate,), owner=job.owner))
+                context.run(Step(statements=(validate,), owner=job.owner))
             if not (target.staged.is_single or target.staged.joins_late):
-                bench.run(_adopt(job, target.staged, key))
+                context.run(_adopt(job, target.staged, key))
 
 
 def _add(job: Job, leaf: QualifiedName, key: ForeignKey) -> Step:

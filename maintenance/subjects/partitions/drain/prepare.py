@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from maintenance.catalog.models import Common, Partition, Table
 from maintenance.catalog.observe import fetch_details, observe
 from maintenance.ddl.trees import Blueprint
-from maintenance.engine.action_context import Workbench
+from maintenance.engine.action_context import ActionContext
 from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName
 from maintenance.partition_key import KeyCodec
 from maintenance.partition_set.bounds import bound_literals, codec_of, coverage_of
-from maintenance.partition_set.expected import Slot
+from maintenance.partition_set.expected import PeriodRange
 from maintenance.periods import period_at
 from maintenance.policy import PartitionPolicy
 from maintenance.server.session import fetch
@@ -26,7 +26,7 @@ from maintenance.subjects.partitions.template import of_slot, siblings_of
 
 
 def prepare(
-    bench: Workbench,
+    context: ActionContext,
     section: PartitionPolicy,
     schema: str,
     names: Mapping[str, str],
@@ -35,7 +35,7 @@ def prepare(
     """Look at a table and choose as many periods as one short exchange can attach.
 
     Args:
-        bench: whose session is not in a transaction.
+        context: whose session is not in a transaction.
         section: the table's policy.
         schema: where the partitions are to be.
         names: the partitions to be made, by their slot's key.
@@ -44,9 +44,9 @@ def prepare(
     Raises:
         MaintenanceError: there is no default partition any more, or something forbids it.
     """
-    table, role = _look(bench, section)
+    table, role = _look(context, section)
     assert table.default is not None, "it was looked for"
-    codec, shape = codec_of(section, table), _shape(bench, table)
+    codec, shape = codec_of(section, table), _shape(context, table)
     slots = {key: _slot(section, codec, key, ranges[key]) for key in names}
     wanted = {key: QualifiedName(schema, name) for key, name in names.items()}
     blueprints = _blueprints(section, table, codec, wanted, slots)
@@ -56,29 +56,31 @@ def prepare(
         table=table,
         default=table.default,
         role=role,
-        search_path=bench.policy.database.search_path,
+        search_path=context.policy.database.search_path,
         shape=shape,
-        storage=_storage(bench, table.default),
+        storage=_storage(context, table.default),
         periods=tuple(
             period_target(section.column, objects, key, blueprints[key], ends)
             for key, ends in chosen.items()
         ),
         rest=rest_target(table.default, section.column, objects, _stretches(table, codec, chosen)),
     )
-    _try_identity(bench, job)
+    _try_identity(context, job)
     return job
 
 
-def _look(bench: Workbench, section: PartitionPolicy) -> tuple[Table, str]:
+def _look(context: ActionContext, section: PartitionPolicy) -> tuple[Table, str]:
     """Return the table with what its partitions have in common, and who we are."""
-    snapshot = observe(bench.connection, [section.table], time_cap=bench.policy.observe.time_cap)
+    snapshot = observe(
+        context.connection, [section.table], time_cap=context.policy.observe.time_cap
+    )
     table = snapshot.tables.get(section.table)
     if (error := snapshot.failed.get(section.table)) is not None:
         raise MaintenanceError(f"{section.table}: can't be looked at: {error}")
     if table is None or table.default is None:
         raise MaintenanceError(f"{section.table}: its default partition is gone")
-    _refuse_obstacles(bench, table, table.default)
-    snapshot = fetch_details(bench.connection, snapshot, [Common(section.table)])
+    _refuse_obstacles(context, table, table.default)
+    snapshot = fetch_details(context.connection, snapshot, [Common(section.table)])
     return snapshot.tables[section.table], snapshot.server.role
 
 
@@ -87,7 +89,7 @@ def _blueprints(
     table: Table,
     codec: KeyCodec,
     names: Mapping[str, QualifiedName],
-    slots: Mapping[str, Slot],
+    slots: Mapping[str, PeriodRange],
 ) -> dict[str, Blueprint]:
     siblings = siblings_of(coverage_of(table.partitions, codec).spans, section.column)
     if siblings.unbuildable is not None:
@@ -98,20 +100,20 @@ def _blueprints(
     }
 
 
-def _storage(bench: Workbench, default: Partition) -> tuple[Storage, ...]:
+def _storage(context: ActionContext, default: Partition) -> tuple[Storage, ...]:
     oids = ", ".join(map(str, default.whole.oids))
     look = f"SELECT oid, relfilenode, relnatts FROM pg_catalog.pg_class WHERE oid IN ({oids})"
-    return tuple(Storage(*row) for row in bench.connection.execute(look.encode()).fetchall())
+    return tuple(Storage(*row) for row in context.connection.execute(look.encode()).fetchall())
 
 
-def _try_identity(bench: Workbench, job: Job) -> None:
+def _try_identity(context: ActionContext, job: Job) -> None:
     """Fail here, not in the application's writes, where some type of a column has no hash."""
     expressions = ", ".join(job.identity("d"))
-    transact(bench, job.owner, [f"SELECT {expressions} FROM {job.source} AS d LIMIT 1"])
+    transact(context, job.owner, [f"SELECT {expressions} FROM {job.source} AS d LIMIT 1"])
 
 
-def _shape(bench: Workbench, table: Table) -> Shape:
-    (row,) = fetch(bench.connection, "partitions", "describe_table", {"relation": table.oid})
+def _shape(context: ActionContext, table: Table) -> Shape:
+    (row,) = fetch(context.connection, "partitions", "describe_table", {"relation": table.oid})
     return Shape(
         columns=tuple(row.columns),
         stored=tuple(row.stored),
@@ -125,10 +127,10 @@ def _shape(bench: Workbench, table: Table) -> Shape:
     )
 
 
-def _refuse_obstacles(bench: Workbench, table: Table, default: Partition) -> None:
-    own = fetch(bench.connection, "partitions", "list_own_properties", {"relation": default.oid})
+def _refuse_obstacles(context: ActionContext, table: Table, default: Partition) -> None:
+    own = fetch(context.connection, "partitions", "list_own_properties", {"relation": default.oid})
     parameters = {"parent": table.oid, "relations": list(default.whole.oids)}
-    others = fetch(bench.connection, "partitions", "list_obstacles", parameters)
+    others = fetch(context.connection, "partitions", "list_obstacles", parameters)
     found = [f"{row.kind} of its own, {row.name}" for row in own]
     found += [f"{row.kind}, {row.name}" for row in others]
     if found:
@@ -138,12 +140,12 @@ def _refuse_obstacles(bench: Workbench, table: Table, default: Partition) -> Non
         )
 
 
-def _slot(section: PartitionPolicy, codec: KeyCodec, key: str, ends: Sequence[str]) -> Slot:
+def _slot(section: PartitionPolicy, codec: KeyCodec, key: str, ends: Sequence[str]) -> PeriodRange:
     lower, upper = ends
     position = codec.moment(lower)
     period = period_at(position, section.interval, codec.calendar)
     is_bridge = key != period.key
-    return Slot(period, position, codec.moment(upper), (lower, upper), is_bridge)
+    return PeriodRange(period, position, codec.moment(upper), (lower, upper), is_bridge)
 
 
 def _stretches(table: Table, codec: KeyCodec, ranges: Mapping[str, Range]) -> list[Range]:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import psycopg
 from psycopg.rows import dict_row
 
-from maintenance.engine.action_context import Workbench
+from maintenance.engine.action_context import ActionContext
 from maintenance.errors import MaintenanceError
 from maintenance.server.owner_rights import Answer
-from maintenance.server.session import explain, milliseconds, rollback_quietly
+from maintenance.server.session import milliseconds, rollback_quietly, to_error
 from maintenance.server.statements import Asked
 
 READ_COMMITTED = "READ COMMITTED"
@@ -25,12 +25,16 @@ _PAUSE_S = 0.1
 
 
 def transact(
-    bench: Workbench, owner: str, statements: Sequence[str], *, isolation: str = READ_COMMITTED
+    context: ActionContext,
+    owner: str,
+    statements: Sequence[str],
+    *,
+    isolation: str = READ_COMMITTED,
 ) -> list[Answer]:
     """Run statements in a transaction; writers never wait for it longer than the lock timeout.
 
     Args:
-        bench: whose session is not in a transaction.
+        context: whose session is not in a transaction.
         owner: of the table, with whose rights they run.
         statements: finished SQL; rows come of those that are `Asked`.
         isolation: the transaction's.
@@ -38,45 +42,45 @@ def transact(
     Raises:
         MaintenanceError: the server refused, or somebody was in the way until the deadline.
     """
-    clock = bench.ladder.clock
-    deadline = clock() + bench.ladder.give_up_after.total_seconds()
-    session = bench.owner_session(owner)
+    clock = context.ladder.clock
+    deadline = clock() + context.ladder.give_up_after.total_seconds()
+    session = context.owner_session(owner)
     begin = f"BEGIN ISOLATION LEVEL {isolation}"
     while True:
         try:
             if session is None:
-                return _run(bench, begin, statements)
-            return session.transact(statements, begin=begin, settings=_settings(bench))
+                return _run(context, begin, statements)
+            return session.transact(statements, begin=begin, settings=_settings(context))
         except psycopg.Error as exc:
-            rollback_quietly(bench.connection if session is None else session.connection)
+            rollback_quietly(context.connection if session is None else session.connection)
             error = _explain(exc, statements[0])
             if not error.retryable or clock() >= deadline:
                 raise error from exc
-        bench.ladder.sleep(_PAUSE_S * (0.5 + bench.ladder.dice()))
+        context.ladder.sleep(_PAUSE_S * (0.5 + context.ladder.rng()))
 
 
 def _explain(exc: psycopg.Error, statement: str) -> MaintenanceError:
-    error = explain(exc, statement)
+    error = to_error(exc, statement)
     if isinstance(exc, psycopg.errors.CheckViolation) and exc.diag.constraint_name is None:
         error.hint = "add a partition that takes such rows to the newest sibling, then run again"
     return error
 
 
-def _settings(bench: Workbench) -> tuple[str, ...]:
+def _settings(context: ActionContext) -> tuple[str, ...]:
     return (
-        f"SET LOCAL lock_timeout = {milliseconds(bench.ladder.lock_timeout)}",
+        f"SET LOCAL lock_timeout = {milliseconds(context.ladder.lock_timeout)}",
         "SET LOCAL statement_timeout = 0",
         # Row security that hid a row from us would lose it: better an error.
         "SET LOCAL row_security = off",
     )
 
 
-def _run(bench: Workbench, begin: str, statements: Sequence[str]) -> list[Answer]:
+def _run(context: ActionContext, begin: str, statements: Sequence[str]) -> list[Answer]:
     """Run statements as ourselves: we are the owner."""
-    path = f"SET LOCAL search_path = {bench.policy.database.search_path}"
-    settings = (begin, *_settings(bench), path)
+    path = f"SET LOCAL search_path = {context.policy.database.search_path}"
+    settings = (begin, *_settings(context), path)
     text = ";\n".join((*settings, *statements, "COMMIT"))
-    with bench.connection.cursor(row_factory=dict_row) as cursor:
+    with context.connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(text.encode())
         answers: list[Answer] = []
         while True:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from maintenance.engine.action_context import Workbench
+from maintenance.engine.action_context import ActionContext
 from maintenance.errors import EffectError, LockNotAcquiredError
 from maintenance.names import quote
 from maintenance.server.session import fetch
@@ -36,7 +36,7 @@ class Proof(NamedTuple):
         return self.originals == self.copies
 
 
-def compare(bench: Workbench, job: Job) -> Proof:
+def compare(context: ActionContext, job: Job) -> Proof:
     """Compare every row with its copy; reads both whole.
 
     Raises:
@@ -45,7 +45,7 @@ def compare(bench: Workbench, job: Job) -> Proof:
     open_ = Asked(f"SELECT pg_catalog.count(*) AS n_open FROM {job.objects.log}")
     statements = [open_, _contents(job, _place(job), job.source)]
     statements += [_contents(job, str(n), str(t.copy)) for n, t in enumerate(job.targets)]
-    asked, originals, *copies = transact(bench, job.owner, statements, isolation=ONE_SNAPSHOT)
+    asked, originals, *copies = transact(context, job.owner, statements, isolation=ONE_SNAPSHOT)
     n_open = int(asked.rows[0]["n_open"])
     proof = Proof(
         _by_place(job, originals.rows),
@@ -88,11 +88,11 @@ _POLL_S = 0.1
 _SHOWN = 3
 
 
-def wait_for_older_snapshots(bench: Workbench, xid: str, deadline: float) -> None:
+def wait_for_older_snapshots(context: ActionContext, xid: str, deadline: float) -> None:
     """Return once every snapshot of this database sees a transaction's rows.
 
     Args:
-        bench: whose session is not in a transaction.
+        context: whose session is not in a transaction.
         xid: the last transaction that wrote copies.
         deadline: by the ladder's clock.
 
@@ -101,25 +101,25 @@ def wait_for_older_snapshots(bench: Workbench, xid: str, deadline: float) -> Non
     """
     # Whoever begins after this look sees the rows, however old its snapshot seems: that is the
     # age of the oldest transaction that writes.
-    at_first = {row.virtual_xid for row in _older(bench, xid)}
+    at_first = {row.virtual_xid for row in _older(context, xid)}
     told = False
     while True:
-        older = [row for row in _older(bench, xid) if row.virtual_xid in at_first]
+        older = [row for row in _older(context, xid) if row.virtual_xid in at_first]
         if not older:
             return
-        if bench.ladder.clock() >= deadline:
+        if context.ladder.clock() >= deadline:
             raise LockNotAcquiredError(
                 f"transactions older than the copied rows did not end: {_names(older)}",
                 hint="end or wait for those sessions; the next run copies again",
             )
         if not told:
-            bench.progress(f"waiting for older transactions to end: {_names(older)}")
+            context.progress(f"waiting for older transactions to end: {_names(older)}")
             told = True
-        bench.ladder.sleep(_POLL_S)
+        context.ladder.sleep(_POLL_S)
 
 
-def _older(bench: Workbench, xid: str) -> list[Any]:
-    return fetch(bench.connection, "partitions", "list_older_snapshots", {"xid": xid})
+def _older(context: ActionContext, xid: str) -> list[Any]:
+    return fetch(context.connection, "partitions", "list_older_snapshots", {"xid": xid})
 
 
 def _names(rows: Sequence[Any]) -> str:
