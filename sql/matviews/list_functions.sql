@@ -1,11 +1,13 @@
 -- list_functions: functions, and those behind operators, with what decides whether they are steady
 -- since: 15
 -- params: functions oid[], operators oid[]
--- columns: oid oid, operator oid, name text, volatility text, language text, kind text, version text, body text, defaults text, extension text, parts oid[], is_constructor bool
+-- columns: oid oid, operator oid, name text, volatility text, language text, kind text, version text, body text, defaults text, extension text, parts oid[], parsed oid[], is_constructor bool
 -- locks: none
 -- source: PostgreSQL manual, 53.39 pg_proc, 38.7 Function Volatility Categories, 53.3 pg_amop
--- Behind an operator are its own function, and those by which values are sorted and hashed in the
--- families that hold it; of the latter only what does not come with the server.
+-- Behind an operator are its own function, those of its negator and its commutator, which the
+-- planner may put in its place, and those by which values are sorted and hashed in the families
+-- that hold it; of the others only what does not come with the server. An aggregate reads its first
+-- state from text each time that it begins.
 SELECT
   p.oid,
   w.operator,
@@ -27,6 +29,9 @@ SELECT
     g.aggserialfn::pg_catalog.oid, g.aggdeserialfn::pg_catalog.oid,
     g.aggmtransfn::pg_catalog.oid, g.aggminvtransfn::pg_catalog.oid,
     g.aggmfinalfn::pg_catalog.oid], 0::pg_catalog.oid) END AS parts,
+  CASE WHEN p.oid >= 16384 AND p.prokind = 'a' THEN pg_catalog.array_remove(ARRAY[
+    CASE WHEN g.agginitval IS NOT NULL THEN g.aggtranstype END,
+    CASE WHEN g.aggminitval IS NOT NULL THEN g.aggmtranstype END], NULL) END AS parsed,
   l.lanname = 'internal' AND p.prosrc ~ '^(multi)?range_constructor[0-3]$' AS is_constructor
 FROM (
   SELECT f.oid, NULL::pg_catalog.oid AS operator
@@ -35,6 +40,12 @@ FROM (
   SELECT o.oprcode::pg_catalog.oid, o.oid
   FROM pg_catalog.pg_operator AS o
   WHERE o.oid = ANY (%(operators)s)
+  UNION
+  SELECT n.oprcode::pg_catalog.oid, o.oid
+  FROM pg_catalog.pg_operator AS o
+  JOIN pg_catalog.pg_operator AS m ON m.oid IN (o.oprcom, o.oprnegate)
+  JOIN pg_catalog.pg_operator AS n ON n.oid IN (m.oid, m.oprcom, m.oprnegate)
+  WHERE o.oid = ANY (%(operators)s) AND n.oprcode::pg_catalog.oid >= 16384
   UNION
   SELECT s.amproc::pg_catalog.oid, m.amopopr
   FROM pg_catalog.pg_amop AS m

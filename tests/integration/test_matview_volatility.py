@@ -596,3 +596,88 @@ def test_settings_that_a_refresh_by_hand_would_follow_lead_to_a_refresh(
     pipeline.apply(policy)
     assert left_alone(pipeline.plan(policy).plan) == {"s.v"}
     assert database.execute("SELECT f FROM s.v") == [("0.30000000000000004",)]
+
+
+HELD = """CREATE FUNCTION held(s {type}, i int) RETURNS {type} LANGUAGE sql IMMUTABLE
+  BEGIN ATOMIC SELECT s; END;"""
+AGGREGATE = "CREATE AGGREGATE first_of(int) (SFUNC = held, STYPE = {type}, INITCOND = '{text}'"
+
+BEHIND = {
+    "state of an aggregate that begins with a word for now": Idea(
+        "SELECT first_of(id) AS x FROM t",
+        T
+        + HELD.format(type="timestamptz")
+        + AGGREGATE.format(type="timestamptz", text="now")
+        + ")",
+    ),
+    "state of an aggregate that is a row with a time": Idea(
+        "SELECT (first_of(id)).at AS x FROM t",
+        T
+        + "CREATE TYPE pair AS (at timestamptz);"
+        + HELD.format(type="pair")
+        + AGGREGATE.format(type="pair", text="(now)")
+        + ")",
+    ),
+    "state of a moving aggregate that begins with a word for now": Idea(
+        "SELECT id, first_of(id) OVER (ORDER BY id ROWS 1 PRECEDING) AS x FROM t",
+        T
+        + HELD.format(type="timestamptz")
+        + AGGREGATE.format(type="timestamptz", text="2026-01-01")
+        + ", MSFUNC = held, MINVFUNC = held, MSTYPE = timestamptz, MINITCOND = 'now')",
+    ),
+    "negator that the planner puts in an operator's place": Idea(
+        "SELECT id FROM t WHERE NOT (id OPERATOR(===) 1)",
+        T
+        + TAGS
+        + """CREATE FUNCTION same(a int, b int) RETURNS bool LANGUAGE sql IMMUTABLE RETURN a = b;
+        CREATE FUNCTION other(a int, b int) RETURNS bool LANGUAGE plpgsql IMMUTABLE
+          SET search_path FROM CURRENT
+          AS 'BEGIN RETURN EXISTS (SELECT FROM tags WHERE id = a); END';
+        CREATE OPERATOR !== (LEFTARG = int, RIGHTARG = int, FUNCTION = other);
+        CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = same, NEGATOR = !==);""",
+        MORE_TAGS,
+    ),
+    "commutator that the planner puts in an operator's place": Idea(
+        "SELECT t.id FROM t, tags g WHERE t.id OPERATOR(===) g.id",
+        T
+        + TAGS
+        + """CREATE FUNCTION same(a int, b int) RETURNS bool LANGUAGE sql IMMUTABLE RETURN a = b;
+        CREATE FUNCTION back(a int, b int) RETURNS bool LANGUAGE plpgsql IMMUTABLE
+          SET search_path FROM CURRENT AS 'BEGIN RETURN now() < ''2030-01-01''; END';
+        CREATE OPERATOR =~= (LEFTARG = int, RIGHTARG = int, FUNCTION = back);
+        CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = same, COMMUTATOR = =~=);""",
+    ),
+}
+
+
+@pytest.mark.pg("!= 16")
+def test_what_stands_behind_operators_and_aggregates_forbids_a_proof(
+    database: Database, tmp_path: Path
+) -> None:
+    ideas = {f"s{n}": idea for n, idea in enumerate(BEHIND.values())}
+    with database.connect() as connection:
+        for schema, idea in ideas.items():
+            path = f"CREATE SCHEMA {schema}; SET search_path = {schema}, public; "
+            connection.execute((path + idea.setup).encode())
+    policy = make_views(database, tmp_path, {name: idea.query for name, idea in ideas.items()})
+    change_all(database, ideas)
+    plan = pipeline.plan(policy).plan
+    names = {f"s{n}.v": name for n, name in enumerate(BEHIND)}
+    assert {names[view] for view in left_alone(plan)} == set()
+    assert len(plan.actions) == len(ideas)
+
+
+@pytest.mark.pg("== 15")
+@pytest.mark.parametrize("call", ["populate_record(NULL::pair, h)", "(NULL::pair #= h)"])
+def test_extension_that_reads_any_type_from_text_forbids_a_proof(
+    database: Database, tmp_path: Path, call: str
+) -> None:
+    """PostgreSQL's own package of extensions has to be installed for the server."""
+    with database.connect() as connection:
+        connection.execute(
+            b"CREATE EXTENSION hstore; CREATE SCHEMA s; SET search_path = s, public;"
+            b"CREATE TYPE pair AS (at timestamptz); CREATE TABLE t (h hstore);"
+            b"INSERT INTO t VALUES ('at=>now')"
+        )
+    policy = make_views(database, tmp_path, {"s": f"SELECT ({call}).at AS x FROM t"})
+    assert left_alone(pipeline.plan(policy).plan) == set()

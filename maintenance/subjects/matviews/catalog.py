@@ -171,6 +171,7 @@ def _look_up_functions(connection: Connection, found: _Lookup) -> None:
             found.asked.add(("function", row.oid))
             found.add_tree(Node("function", row.oid), function.tree)
             found.await_functions(function.parts)
+            found.await_types(function.parsed)
     catalog = found.catalog
     found.catalog = replace(
         catalog,
@@ -191,6 +192,7 @@ def _function(row: Any) -> Function:
         defaults=row.defaults,
         extension=row.extension,
         parts=tuple(row.parts or ()),
+        parsed=tuple(row.parsed or ()),
         is_constructor=row.is_constructor,
     )
 

@@ -182,7 +182,10 @@ class _Using:
             self.lost.append(f"function {oid}, which is gone")
             return []
         self.functions[oid] = function
-        return [Node("function", part) for part in function.parts]
+        return [
+            *(Node("function", part) for part in function.parts),
+            *self.add_types(function.parsed),
+        ]
 
 
 def _unprovable(
@@ -210,6 +213,7 @@ def _conversions(catalog: Catalog, using: _Using) -> Iterator[str]:
     if prints or any(map(prints_anything, using.functions.values())):
         yield from unsteady_output(using.types.values(), catalog.functions)
     parsed = {oid for tree in using.trees.values() for oid in tree.parsed}
+    parsed |= {oid for function in using.functions.values() for oid in function.parsed}
     yield from unsteady_input(using.parts_of(parsed), catalog.functions)
 
 

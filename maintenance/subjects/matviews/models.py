@@ -32,6 +32,7 @@ class Function:
         defaults: the trees of its arguments' defaults, which calls leave to the planner.
         extension: that it belongs to.
         parts: the functions of an aggregate.
+        parsed: the types of an aggregate's states that begin with a text.
         is_constructor: whether it is the server's own for ranges of a type.
     """
 
@@ -45,6 +46,7 @@ class Function:
     defaults: str | None = None
     extension: str | None = None
     parts: tuple[int, ...] = ()
+    parsed: tuple[int, ...] = ()
     is_constructor: bool = False
 
     @property
