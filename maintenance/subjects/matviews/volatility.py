@@ -167,10 +167,13 @@ def unsteadiness(function: Function) -> str | None:
         return None  # its functions are looked at one by one
     if function.body is not None and function.volatility != "v":
         return None
+    return None if _is_known(function) and function.volatility == "i" else reason
+
+
+def _is_known(function: Function) -> bool:
+    """Whether it comes with an extension that is known; hstore's conversions read any type."""
     is_known = function.extension in _EXTENSIONS and function.language == "c"
-    if "anyelement" in function.name:  # hstore's populate_record reads any type from text
-        return reason
-    return None if is_known and function.volatility == "i" else reason
+    return is_known and "anyelement" not in function.name
 
 
 def prints_anything(function: Function) -> bool:
