@@ -55,6 +55,7 @@ class History:
         deeds: the newest of each object that was asked about, by its quoted name.
         unfinished: by table, the newest deed that failed or whose outcome nobody knows.
         archives: by table, the newest of each period.
+        unarchived: by name of a table, why the newest try to archive it failed.
         detached_from: by OID of a table that bears a mark, the tables from which runs of ours
             detached it, or meant to.
         default_rows: by table, rows of the default partition as runs of the last days counted
@@ -66,6 +67,7 @@ class History:
     archives: Mapping[str, tuple[Archived, ...]] = field(
         default_factory=dict[str, tuple[Archived, ...]]
     )
+    unarchived: Mapping[str, str] = field(default_factory=dict[str, str])
     detached_from: Mapping[int, frozenset[str]] = field(default_factory=dict[int, frozenset[str]])
     default_rows: Mapping[str, tuple[Reading, ...]] = field(
         default_factory=dict[str, tuple[Reading, ...]]

@@ -1,4 +1,4 @@
-"""Recalling from the store what planners should know of earlier runs, in five short queries."""
+"""Recalling from the store what planners should know of earlier runs, in six short queries."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -41,6 +41,7 @@ def recall(store: Connection, database: str, snapshot: Snapshot, now: datetime) 
         past_actions=_deeds(store, about) if about["objects"] else {},
         unfinished=_unfinished(store, about),
         archives=_archives(store, about),
+        unarchived=_unarchived(store, about),
         detached_from=_detached_from(store, about) if about["marked"] else {},
         default_rows=_default_rows(store, about),
     )
@@ -116,6 +117,19 @@ def _archives(store: Connection, about: dict[str, Any]) -> dict[str, tuple[Archi
     for table, *archived in rows:
         found[table].append(Archived(*archived))
     return {table: tuple(archives) for table, archives in found.items()}
+
+
+def _unarchived(store: Connection, about: dict[str, Any]) -> dict[str, str]:
+    rows = _rows(
+        store,
+        b"SELECT t.object, t.error FROM (SELECT DISTINCT ON (j.object) j.object, j.outcome, j.error"
+        b" FROM maintenance.journal j JOIN maintenance.run r ON r.id = j.run_id"
+        b" WHERE r.database = %(database)s AND j.table_name = ANY (%(tables)s)"
+        b" AND j.kind = 'archive_partition' AND j.outcome IN ('done', 'failed')"
+        b" ORDER BY j.object, j.intended_at DESC) t WHERE t.outcome = 'failed'",
+        about,
+    )
+    return {name: error or "the journal does not say why" for name, error in rows}
 
 
 def _default_rows(store: Connection, about: dict[str, Any]) -> dict[str, tuple[Reading, ...]]:

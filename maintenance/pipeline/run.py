@@ -227,7 +227,9 @@ def _apply(run: RunContext, journal: Journal, reviewed: ReviewedPlan | None) -> 
         )
         return Report(name, now, Plan(), (busy,), None)
     proven = tuple(check_effects(results, after.plan))
-    more = (*failures(proven, run.subjects), *left_over(policy, run.subjects, proven), *kept)
+    known = {(finding.kind, finding.object) for finding in wider.plan.findings}
+    failed = (f for f in failures(proven, run.subjects) if (f.kind, f.object) not in known)
+    more = (*failed, *left_over(policy, run.subjects, proven), *kept)
     return replace(_report(run, wider, more), plan=assessment.plan, results=proven)
 
 

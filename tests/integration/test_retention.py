@@ -17,6 +17,7 @@ from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName
 from maintenance.periods import Interval, period_of
+from maintenance.pipeline import notify as rounds
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
@@ -428,6 +429,41 @@ def test_without_its_archive_nothing_is_detached(filled: Database, tmp_path: Pat
     ]
     assert FindingKind.ARCHIVE_UNVERIFIED in {finding.kind for finding in report.findings}
     assert filled.execute("SELECT count(*) FROM public.events") == [(6,)]
+
+
+def unverified(report: Report) -> set[str]:
+    kind = FindingKind.ARCHIVE_UNVERIFIED
+    return {each.object for each in report.findings if each.kind is kind}
+
+
+def standing(policy: Policy) -> set[str]:
+    kind = FindingKind.ARCHIVE_UNVERIFIED
+    alerts = (alert.identity for alert in rounds.notify(policy).alerts)
+    return {each.object for each in alerts if each.kind is kind}
+
+
+@pytest.mark.parametrize("obstacle", ["file", "link"])
+def test_month_that_could_not_be_archived_is_found_by_each_look_until_it_is(
+    filled: Database, tmp_path: Path, obstacle: str
+) -> None:
+    policy, folder = archiving(filled, tmp_path), tmp_path / "archive"
+    if obstacle == "file":
+        folder.write_text("a file where the folder should be")
+    else:
+        (tmp_path / "elsewhere").mkdir()
+        (folder / "app").mkdir(parents=True)
+        (folder / "app" / "public.events").symlink_to(tmp_path / "elsewhere")
+    report = pipeline.apply(policy)
+    failed = {f"public.{child(-n)}" for n in (3, 4, 5)}
+    assert unverified(report) == failed
+    assert len([f for f in report.findings if f.kind is FindingKind.ARCHIVE_UNVERIFIED]) == 3
+    for _ in range(2):
+        assert unverified(pipeline.status(policy)) == failed
+        assert standing(policy) == failed
+    folder.unlink() if obstacle == "file" else (folder / "app" / "public.events").unlink()
+    assert pipeline.apply(policy).ok
+    assert unverified(pipeline.status(policy)) == set()
+    assert standing(policy) == set()
 
 
 def test_row_written_after_the_archive_is_archived_before_the_drop(

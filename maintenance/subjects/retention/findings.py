@@ -7,6 +7,7 @@ from maintenance.catalog.history import History
 from maintenance.catalog.models import MarkedTable
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import PAGE_BYTES, readable_size
+from maintenance.names import QualifiedName
 from maintenance.partition_set.expiry import Detached, Expired
 from maintenance.subjects.retention.models import Case
 from maintenance.subjects.retention.selection import Kept
@@ -83,6 +84,22 @@ def everything_finding(case: Case, free: Sequence[Expired]) -> Finding:
         most,
         data={"everything": True, "partitions": [str(item.relation) for item in free[:100]]},
     )
+
+
+def unarchived_findings(relations: Iterable[QualifiedName], history: History) -> Iterator[Finding]:
+    """Yield the tables that are due and that the newest try could not archive.
+
+    No look reads archives, so what the run found stands until a run has archived the table.
+    """
+    for relation in relations:
+        error = history.unarchived.get(str(relation))
+        if error is not None:
+            yield Finding(
+                FindingKind.ARCHIVE_UNVERIFIED,
+                Severity.ERROR,
+                str(relation),
+                f"{relation}: the last try to archive it failed, so it stays: {error}",
+            )
 
 
 def clocks_differ(case: Case, due: Sequence[Expired]) -> Iterator[Finding]:

@@ -29,6 +29,7 @@ from maintenance.subjects.retention.findings import (
     everything_finding,
     fuse_finding,
     stranded,
+    unarchived_findings,
     unproven_findings,
 )
 from maintenance.subjects.retention.models import NOTHING_SEEN, Blockers, Case, case_of
@@ -184,6 +185,7 @@ def _work(
         findings=(
             *due_findings(case, [item for item in due if item.held or item in free], choice.kept),
             *unreadable_findings(case, archived, unreadable, snapshot),
+            *unarchived_findings((name for _, name in archived if case.archives), snapshot.history),
             *foreign_findings(case),
             *(
                 [everything_finding(case, expiring)]
