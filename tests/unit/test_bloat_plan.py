@@ -175,6 +175,25 @@ def test_unique_indexes_are_not_rebuilt_beside_upserts(
     assert ("unique" in finding.data) is not is_rebuilt
 
 
+@pytest.mark.parametrize(
+    ("changes", "of_stock", "is_risky"),
+    [
+        ({}, {"major": 15, "asked_for": frozenset({10})}, True),
+        ({}, {"major": 18, "asked_for": frozenset({10})}, True),
+        ({}, {"major": 18}, True),
+        ({}, {"major": 19, "asked_for": frozenset({10})}, False),
+        ({"of_view": True}, {"major": 15}, False),
+        ({"is_unique": False}, {"major": 15}, False),
+    ],
+)
+def test_unique_index_is_told_with_the_risk_for_upserts_also_where_the_policy_names_it(
+    changes: dict[str, Any], of_stock: dict[str, Any], is_risky: bool
+) -> None:
+    index = replace(an_index(), **{"is_unique": True, **changes})
+    (finding,) = planned(a_stock(index, **of_stock)).findings
+    assert finding.data.get("upserts_can_fail", False) is is_risky
+
+
 @pytest.mark.parametrize("flag", ["is_rebuildable", "manageable"])
 def test_index_that_we_can_not_rebuild_is_only_told(flag: str) -> None:
     result = planned(a_stock(replace(an_index(), **{flag: False})))

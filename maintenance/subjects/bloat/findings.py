@@ -21,7 +21,7 @@ from maintenance.subjects.bloat.models import (
     ObservedIndex,
     Past,
 )
-from maintenance.subjects.bloat.upserts import fails_upserts
+from maintenance.subjects.bloat.upserts import can_fail_upserts, fails_upserts
 
 MOST_UNKNOWN = 20
 """So many unknown ones are named, the largest; the others are counted."""
@@ -40,6 +40,11 @@ class _Rebuilding(NamedTuple):
 
     text: str
     data: dict[str, Any]
+
+
+_UPSERTS = (
+    "up to PostgreSQL 18 an INSERT … ON CONFLICT of the application can fail while it is rebuilt"
+)
 
 
 def findings(
@@ -163,12 +168,15 @@ def _rebuilding(
         return _Rebuilding(*_after_failure(backoff, statement))
     if fails_upserts(seen, stock):
         text = (
-            "it is unique, so no run rebuilds it: up to PostgreSQL 18 an INSERT … ON CONFLICT of"
-            f" the application can fail meanwhile; in a quiet hour: {statement}, or name"
-            f" {seen.relation} in bloat.reindex_unique"
+            f"it is unique, so no run rebuilds it: {_UPSERTS}; in a quiet hour: {statement}, or"
+            f" name {seen.relation} in bloat.reindex_unique"
         )
-        return _Rebuilding(text, {"reindex": statement, "unique": True})
+        data = {"reindex": statement, "unique": True, "upserts_can_fail": True}
+        return _Rebuilding(text, data)
     by_itself = "" if section.reindex == "concurrently" else ", or bloat.reindex: concurrently"
+    if can_fail_upserts(seen, stock):
+        text = f"{statement}{by_itself}; {_UPSERTS}"
+        return _Rebuilding(text, {"reindex": statement, "upserts_can_fail": True})
     return _Rebuilding(f"{statement}{by_itself}", {"reindex": statement})
 
 

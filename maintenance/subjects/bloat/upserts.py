@@ -13,6 +13,9 @@ MENDED_IN = 19
 
 def fails_upserts(index: ObservedIndex, stock: BloatSnapshot) -> bool:
     """Whether a rebuild could fail statements of the application, and the policy has not asked."""
-    if not index.is_unique or index.of_view or stock.major >= MENDED_IN:
-        return False
-    return index.oid not in stock.asked_for
+    return can_fail_upserts(index, stock) and index.oid not in stock.asked_for
+
+
+def can_fail_upserts(index: MeasuredIndex, stock: BloatSnapshot) -> bool:
+    """Whether a rebuild could fail statements of the application."""
+    return index.is_unique and not index.of_view and stock.major < MENDED_IN
