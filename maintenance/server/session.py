@@ -384,6 +384,10 @@ def _connection_lost(exc: psycopg.Error) -> bool:
     if exc.sqlstate is None:
         # psycopg's own words: about the connection, unless a statement never left this process
         return not isinstance(exc, psycopg.ProgrammingError | psycopg.DataError)
+    severity = exc.diag.severity_nonlocalized
+    if severity is not None:
+        # code of an owner, or a foreign server, may raise any SQLSTATE, and only as an ERROR
+        return severity in ("FATAL", "PANIC")
     return exc.sqlstate[:2] == "08" or exc.sqlstate in ("57P01", "57P02")
 
 

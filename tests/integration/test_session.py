@@ -128,6 +128,18 @@ def test_backend_ended_by_an_administrator_is_unreachable_not_a_failed_statement
         assert isinstance(to_error(caught.value, "asking"), UnreachableError)
 
 
+@pytest.mark.parametrize("code", ["08001", "08006", "57P01", "57P02"])
+def test_error_that_an_owner_raises_is_a_failed_statement_whatever_its_code(
+    database: Database, code: str
+) -> None:
+    with session(database.url) as connection:
+        with pytest.raises(psycopg.Error) as caught:
+            run_sql(connection, f"DO 'BEGIN RAISE EXCEPTION USING ERRCODE = ''{code}''; END'")
+        assert caught.value.sqlstate == code
+        assert not isinstance(to_error(caught.value, "asking"), UnreachableError)
+        run_sql(connection, "SELECT 1")
+
+
 # The search_path of an owner's functions
 
 
