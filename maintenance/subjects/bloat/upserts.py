@@ -16,6 +16,6 @@ def fails_upserts(index: ObservedIndex, stock: BloatSnapshot) -> bool:
     return can_fail_upserts(index, stock) and index.oid not in stock.asked_for
 
 
-def can_fail_upserts(index: MeasuredIndex, stock: BloatSnapshot) -> bool:
+def can_fail_upserts(index: ObservedIndex, stock: BloatSnapshot) -> bool:
     """Whether a rebuild could fail statements of the application."""
     return index.is_unique and not index.of_view and stock.major < MENDED_IN
