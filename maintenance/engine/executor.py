@@ -77,7 +77,7 @@ class ExecutorRegistry:
 
 def run(
     actions: Sequence[Action],
-    executors: ExecutorRegistry,
+    registry: ExecutorRegistry,
     journal: Journal,
     *,
     connection: Connection,
@@ -92,7 +92,7 @@ def run(
 
     Args:
         actions: in their order; neighbours that may go side by side do.
-        executors: who carries them out.
+        registry: who carries them out.
         journal: where the intents are written before, and the outcomes after.
         connection: the session for those that go one after the other.
         opened: opens a session for each that goes beside others.
@@ -111,12 +111,12 @@ def run(
 
     def perform(connection: Connection, action: Action) -> Result:
         action_context = context(connection)
-        action_context.budget = executors.budgets.get(action.kind)
+        action_context.budget = registry.budgets.get(action.kind)
         action_context.owners = owners
-        return _perform(action_context, action, executors.executors.get(action.kind, run_steps))
+        return _perform(action_context, action, registry.executors.get(action.kind, run_steps))
 
     try:
-        for result in _each(ordered, executors, connection, opened, perform):
+        for result in _each(ordered, registry, connection, opened, perform):
             results.append(result)
             progress(_line(result, len(results), len(actions)))
             journal.conclude(_conclusion(result))
@@ -133,7 +133,7 @@ def run(
 
 def _each(
     actions: Sequence[Action],
-    executors: ExecutorRegistry,
+    registry: ExecutorRegistry,
     connection: Connection,
     opened: Opener,
     perform: Callable[[Connection, Action], Result],
@@ -148,7 +148,7 @@ def _each(
         return perform(connection, action)
 
     for (_, width), group in groupby(
-        actions, lambda each: (is_upkeep(each), executors.concurrency(each))
+        actions, lambda each: (is_upkeep(each), registry.concurrency(each))
     ):
         if width > 1:
             results = run_parallel(list(group), width, opened, attempt)
