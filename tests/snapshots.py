@@ -14,6 +14,9 @@ from maintenance.names import QualifiedName
 from maintenance.policy import Policy
 from maintenance.subjects.partitions.assess import assess
 from maintenance.subjects.partitions.plan import plan
+from maintenance.subjects.retention.assess import assess as assess_retention
+from maintenance.subjects.retention.models import NOTHING_SEEN, Blockers, RetentionObservation
+from maintenance.subjects.retention.plan import plan as plan_retention
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 EVENTS = QualifiedName("public", "events")
@@ -84,3 +87,12 @@ def planned(
 ) -> Plan:
     """Plan partitions on a snapshot of these tables."""
     return plan(assess(policy, a_snapshot(*tables, **facts), now, request), request)
+
+
+def retention_planned(
+    policy: Policy, snapshot: Snapshot, blockers: Blockers = NOTHING_SEEN, now: datetime = NOW
+) -> Plan:
+    """Plan retention on a snapshot."""
+    states = assess_retention(policy, snapshot, now, EVERYTHING)
+    observation = RetentionObservation(snapshot, states, blockers)
+    return plan_retention(policy, observation, now, EVERYTHING)

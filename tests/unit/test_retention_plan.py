@@ -10,10 +10,17 @@ from maintenance.catalog.models import MarkedTable
 from maintenance.ddl.marks import marked, read_mark
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.plan import Plan
-from maintenance.engine.scope import EVERYTHING
 from maintenance.names import QualifiedName
-from maintenance.subjects.retention.plan import plan
-from tests.snapshots import NOW, SERVER, a_partition, a_policy, a_snapshot, a_table, months
+from tests.snapshots import (
+    NOW,
+    SERVER,
+    a_partition,
+    a_policy,
+    a_snapshot,
+    a_table,
+    months,
+    retention_planned,
+)
 
 USERS = QualifiedName("public", "users")
 
@@ -22,7 +29,7 @@ def retired(*partitions: Any, snapshot: dict[str, Any] | None = None, **retentio
     """Plan retention of `public.events` (keep 2 months, drop) on 2026-11-20."""
     policy = a_policy({"retention": {"keep": "2 months", "action": "drop", **retention}})
     table = a_table(partitions, **(snapshot or {}).pop("table", {}))
-    return plan(policy, a_snapshot(table, **(snapshot or {})), NOW, EVERYTHING)
+    return retention_planned(policy, a_snapshot(table, **(snapshot or {})))
 
 
 def done(plan: Plan) -> list[tuple[str, str]]:
@@ -242,7 +249,7 @@ def test_archive_stands_before_detach_and_drop() -> None:
 
 def test_pending_detach_is_ended_also_without_a_retention() -> None:
     pending = months("2026-08", "2026-08")[0]._replace(detach_pending=True)
-    result = plan(a_policy(), a_snapshot(a_table([pending])), NOW, EVERYTHING)
+    result = retention_planned(a_policy(), a_snapshot(a_table([pending])))
     assert result.actions[0].sql == (
         "ALTER TABLE public.events DETACH PARTITION public.events_2026_08 FINALIZE",
     )

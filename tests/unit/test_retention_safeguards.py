@@ -17,18 +17,17 @@ from maintenance.catalog.models import Column, MarkedTable, Partition, Snapshot
 from maintenance.ddl.marks import marked
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.plan import Plan
-from maintenance.engine.scope import EVERYTHING
 from maintenance.names import QualifiedName
 from maintenance.partition_key import KeyCodec, Snowflake, intervals_of
 from maintenance.partition_set.expiry import cutoff, expired, spans_of
 from maintenance.partition_set.validate import validate
 from maintenance.periods import Interval, Period, period_at
 from maintenance.policy import PartitionPolicy, Policy
+from maintenance.subjects.retention.assess import RetentionState
 from maintenance.subjects.retention.evidence import NO_EVIDENCE, Evidence, InsertReading, Taken
-from maintenance.subjects.retention.insert_counts import Candidate, partitions_in_use
+from maintenance.subjects.retention.insert_counts import partitions_in_use
 from maintenance.subjects.retention.models import Blockers
-from maintenance.subjects.retention.plan import plan
-from tests.snapshots import EVENTS, NOW, a_policy, a_snapshot, a_table, months
+from tests.snapshots import EVENTS, NOW, a_policy, a_snapshot, a_table, months, retention_planned
 
 TWITTER = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=1288834974657)
 WRITTEN: dict[str, Any] = {
@@ -116,7 +115,7 @@ def evidence_of(truth: Truth, policy: PartitionPolicy) -> Evidence:
     assert policy.retention is not None
     due = [i for i in expired(policy, policy.retention, truth.snapshot, NOW) if i.held is None]
     spans = spans_of(policy, truth.snapshot)
-    each = Candidate(policy, policy.time_zone, spans, due)
+    each = RetentionState(policy, policy.time_zone, spans, due)
     in_use = {partition.oid for partition in partitions_in_use(each, NOW)}
     return Evidence(rowless=frozenset() if in_use & truth.filled else frozenset({EVENTS}))
 
@@ -129,7 +128,7 @@ def retired(truth: Truth, encoding: Any, interval: str, **keys: Any) -> Plan:
     (section,) = policy.partitions
     fit = validate(section, truth.snapshot, NOW) is None
     seen = Blockers(evidence=evidence_of(truth, section) if fit else NO_EVIDENCE)
-    return plan(policy, truth.snapshot, NOW, EVERYTHING, seen)
+    return retention_planned(policy, truth.snapshot, seen)
 
 
 def gone(result: Plan) -> set[int]:
@@ -208,7 +207,7 @@ def test_bounds_that_another_encoding_reads_as_young_are_kept_also_if_nothing_st
     assume(can_write(WRITTEN[encoding], interval))
     zone = truth.section.time_zone.key
     retention = {"keep": times(interval, keep)}
-    with patch("maintenance.subjects.retention.plan.validate", return_value=None):
+    with patch("maintenance.subjects.retention.assess.validate", return_value=None):
         result = retired(truth, WRITTEN[encoding], interval, time_zone=zone, retention=retention)
     section = a_section(WRITTEN[encoding], interval, time_zone=zone, retention=retention)
     assert section.retention is not None
@@ -242,7 +241,7 @@ def keeping(*partitions: Partition, evidence: Evidence = NO_EVIDENCE, **facts: A
     table = a_table(
         [partition._replace(oid=place) for place, partition in enumerate(partitions, start=1)]
     )
-    return plan(policy, a_snapshot(table, **facts), NOW, EVERYTHING, Blockers(evidence=evidence))
+    return retention_planned(policy, a_snapshot(table, **facts), Blockers(evidence=evidence))
 
 
 @pytest.mark.parametrize(
@@ -307,7 +306,7 @@ def test_name_of_the_table_itself_tells_nothing() -> None:
         for place, partition in enumerate(months("2026-07", "2026-11"))
     ]
     table = a_table(named, relation=QualifiedName("public", "log2027"))
-    assert gone(plan(policy, a_snapshot(table), NOW, EVERYTHING)) == {0, 1}
+    assert gone(retention_planned(policy, a_snapshot(table))) == {0, 1}
 
 
 def test_newest_partition_stays() -> None:

@@ -2,10 +2,9 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from maintenance.archives import require_packages
-from maintenance.catalog.models import Snapshot
 from maintenance.engine.action_context import Executor
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.observe_context import ObserveContext
@@ -18,15 +17,8 @@ from maintenance.subjects.retention import plan as planner
 from maintenance.subjects.retention.apply import detach, drop
 from maintenance.subjects.retention.archive import archive
 from maintenance.subjects.retention.insert_counts import record_evidence
-from maintenance.subjects.retention.models import NOTHING_SEEN, Blockers
-from maintenance.subjects.retention.observe import find_blockers
-
-
-class RetentionObservation(NamedTuple):
-    """The common snapshot, and what is in the way of what is due."""
-
-    snapshot: Snapshot
-    blockers: Blockers = NOTHING_SEEN
+from maintenance.subjects.retention.models import RetentionObservation
+from maintenance.subjects.retention.observe import observe
 
 
 class Retention(Subject[RetentionObservation]):
@@ -56,7 +48,7 @@ class Retention(Subject[RetentionObservation]):
 
     def observe(self, context: ObserveContext) -> RetentionObservation:
         """Look for what is in the way of tables that are due."""
-        return RetentionObservation(context.snapshot, find_blockers(context))
+        return observe(context)
 
     def record(self, context: ObserveContext, seen: RetentionObservation) -> None:
         """Remember how many rows the partitions near the end of their retention have taken."""
@@ -66,7 +58,7 @@ class Retention(Subject[RetentionObservation]):
         self, policy: Policy, seen: RetentionObservation, now: datetime, request: Request
     ) -> Plan:
         """Retire what has expired, at most `max_per_run` partitions a table."""
-        return planner.plan(policy, seen.snapshot, now, request, seen.blockers)
+        return planner.plan(policy, seen, now, request)
 
 
 RETENTION = Retention()

@@ -4,8 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
+from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -15,11 +14,10 @@ from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.scope import EVERYTHING
 from maintenance.names import QualifiedName
 from maintenance.partition_key import Snowflake
-from maintenance.partition_set.bounds import Span
 from maintenance.partition_set.expected import current_period
-from maintenance.partition_set.expiry import Expired, label
-from maintenance.policy import PartitionPolicy
+from maintenance.partition_set.expiry import label
 from maintenance.server.session import Connection, fetch
+from maintenance.subjects.retention.assess import RetentionState
 from maintenance.subjects.retention.evidence import NO_EVIDENCE, Evidence, InsertReading, Taken
 
 MOST_COUNTED = 200
@@ -36,26 +34,17 @@ _UPSERT = (
 )
 
 
-class Candidate(NamedTuple):
-    """A table under retention: its partitions in order of time, and which of them may go."""
-
-    section: PartitionPolicy
-    calendar: ZoneInfo
-    spans: Sequence[Span]
-    due: Sequence[Expired]
-
-
-def find_evidence(context: ObserveContext, candidates: Sequence[Candidate]) -> Evidence:
+def find_evidence(context: ObserveContext, states: Sequence[RetentionState]) -> Evidence:
     """Count the rows that partitions take which are due, or in use.
 
     Raises:
         psycopg.Error: the server refused.
     """
-    counted = {p.oid: _leaves(p) for each in candidates for p in _counted(each, context.now)}
+    counted = {p.oid: _leaves(p) for each in states for p in _counted(each, context.now)}
     if not counted:
         return NO_EVIDENCE
     inserted = _count(context.connection, counted)
-    due = [each for each in candidates if each.due]
+    due = [each for each in states if each.due]
     if not due:
         return Evidence(inserted)
     oids = [item.span.partition.oid for each in due for item in each.due[:MOST_COUNTED]]
@@ -93,7 +82,7 @@ def _record(evidence: Evidence, now: datetime) -> dict[str, list[Any]]:
     return record
 
 
-def _counted(each: Candidate, now: datetime) -> Iterator[Partition]:
+def _counted(each: RetentionState, now: datetime) -> Iterator[Partition]:
     yield from (item.span.partition for item in each.due[:MOST_COUNTED])
     n_begun = bisect_right(each.spans, now, key=lambda span: span.lower)
     yield from (span.partition for span in each.spans[max(0, n_begun - N_IN_USE) : n_begun])
@@ -131,7 +120,7 @@ def _read(inserted: int, n_rows: int | None = None, at: str | None = None) -> In
     return InsertReading(inserted, Taken(n_rows, datetime.fromisoformat(at)))
 
 
-def partitions_in_use(each: Candidate, now: datetime) -> list[Partition]:
+def partitions_in_use(each: RetentionState, now: datetime) -> list[Partition]:
     """Return the partitions of which some must hold rows if the table is read rightly.
 
     They are those that are kept. A snowflake's epoch shifts all moments alike, so that bounds
@@ -145,7 +134,7 @@ def partitions_in_use(each: Candidate, now: datetime) -> list[Partition]:
     return [span.partition for span in each.spans if span.partition.oid not in going]
 
 
-def _rowless(context: ObserveContext, due: Sequence[Candidate]) -> Iterator[QualifiedName]:
+def _rowless(context: ObserveContext, due: Sequence[RetentionState]) -> Iterator[QualifiedName]:
     """Yield the tables that are read as if nothing were written any more, as far as files tell."""
     in_use = {each.section.table: partitions_in_use(each, context.now) for each in due}
     unsure = {
@@ -170,7 +159,7 @@ def _rowless(context: ObserveContext, due: Sequence[Candidate]) -> Iterator[Qual
             yield table
 
 
-def _at_stake(each: Candidate) -> list[Partition]:
+def _at_stake(each: RetentionState) -> list[Partition]:
     """Return the partitions whose rows would go; none for a snowflake.
 
     A table that is read rightly may have no rows at all, and then none of them is lost. The epoch
@@ -181,7 +170,7 @@ def _at_stake(each: Candidate) -> list[Partition]:
     return [item.span.partition for item in each.due]
 
 
-def _made_by_us(context: ObserveContext, due: Sequence[Candidate]) -> frozenset[QualifiedName]:
+def _made_by_us(context: ObserveContext, due: Sequence[RetentionState]) -> frozenset[QualifiedName]:
     """Return the tables of which all partitions that are due were made by runs of ours.
 
     Made for the period that they are read as now, they prove that they are read rightly. A
@@ -209,7 +198,7 @@ def _made_by_us(context: ObserveContext, due: Sequence[Candidate]) -> frozenset[
     return frozenset()
 
 
-def _renewed(context: ObserveContext, due: Sequence[Candidate]) -> frozenset[QualifiedName]:
+def _renewed(context: ObserveContext, due: Sequence[RetentionState]) -> frozenset[QualifiedName]:
     """Return the tables that would have no partition but those that runs of ours have made."""
     kept = {
         each.section.table: {

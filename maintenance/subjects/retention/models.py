@@ -11,6 +11,7 @@ from maintenance.names import QualifiedName
 from maintenance.partition_set.bounds import codec_of
 from maintenance.partition_set.expiry import Detached, Expired, label
 from maintenance.policy import PartitionPolicy, RetentionPolicy
+from maintenance.subjects.retention.assess import States
 from maintenance.subjects.retention.evidence import NO_EVIDENCE, Evidence
 
 
@@ -105,3 +106,17 @@ class Blockers:
 
 
 NOTHING_SEEN = Blockers()
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionObservation:
+    """What retention is planned from.
+
+    Attributes:
+        states: of each asked-for table of the policy.
+        blockers: what is in the way of what is due.
+    """
+
+    snapshot: Snapshot
+    states: States
+    blockers: Blockers = NOTHING_SEEN

@@ -13,33 +13,42 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from maintenance.catalog.models import OwnerCode, Snapshot
+from maintenance.catalog.models import OwnerCode
 from maintenance.catalog.owner_code import owner_code, read_as_owner
 from maintenance.catalog.unreadable import unreadable_tables
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName, quote
-from maintenance.partition_set.bounds import codec_of
-from maintenance.partition_set.expiry import Expired, detached, expired_of, spans_of
-from maintenance.partition_set.validate import validate
+from maintenance.partition_set.expiry import Expired, detached
 from maintenance.policy import PartitionPolicy
 from maintenance.server.session import fetch
-from maintenance.subjects.retention.insert_counts import Candidate, find_evidence
-from maintenance.subjects.retention.models import Blockers
+from maintenance.subjects.retention.assess import RetentionState, assess
+from maintenance.subjects.retention.insert_counts import find_evidence
+from maintenance.subjects.retention.models import Blockers, RetentionObservation
 
 MOST_LOOKED_AT = 24
 """How many partitions of a table are searched for rows that others point to, oldest first."""
 
 
-def find_blockers(context: ObserveContext) -> Blockers:
-    """Look at what is due by the policy's retention, and at nothing else.
+def observe(context: ObserveContext) -> RetentionObservation:
+    """Assess each table, and look at what is due and at nothing else.
 
     Raises:
         psycopg.Error: the catalog could not be read.
     """
-    candidates = list(_candidates(context))
-    evidence = find_evidence(context, candidates)
-    due = {each.section: each.due for each in candidates}
+    states = assess(context.policy, context.snapshot, context.now, context.request)
+    active = [each for each in states.values() if isinstance(each, RetentionState) and _acts(each)]
+    return RetentionObservation(context.snapshot, states, _find_blockers(context, active))
+
+
+def _acts(state: RetentionState) -> bool:
+    retention = state.section.retention
+    return retention is not None and retention.action != "keep"
+
+
+def _find_blockers(context: ObserveContext, states: Sequence[RetentionState]) -> Blockers:
+    evidence = find_evidence(context, states)
+    due = {each.section: each.due for each in states}
     loose = [item.table.oid for section in due for item in detached(section, context.snapshot, ())]
     attached = [item.span.partition.oid for items in due.values() for item in items]
     if not loose and not attached:
@@ -51,24 +60,6 @@ def find_blockers(context: ObserveContext) -> Blockers:
         dependents[row.oid] = (*dependents.get(row.oid, ()), row.dependent)
     unreadable = unreadable_tables(context.connection, loose + attached)
     return Blockers(dependents, dict(_holders(context, due)), evidence, unreadable)
-
-
-def _candidates(context: ObserveContext) -> Iterator[Candidate]:
-    for section in context.policy.partitions:
-        retention = section.retention
-        if retention is None or retention.action == "keep" or not _fit(context, section):
-            continue
-        spans = spans_of(section, context.snapshot)
-        items = expired_of(spans, section, retention, context.snapshot, context.now)
-        calendar = codec_of(section, context.snapshot.tables[section.table]).calendar
-        yield Candidate(section, calendar, spans, [item for item in items if item.held is None])
-
-
-def _fit(context: ObserveContext, section: PartitionPolicy) -> bool:
-    snapshot: Snapshot = context.snapshot
-    return (
-        context.request.includes(section.table) and validate(section, snapshot, context.now) is None
-    )
 
 
 def _holders(

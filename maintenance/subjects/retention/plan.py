@@ -1,6 +1,6 @@
 """Planning retention: what has expired goes, oldest first, never more than the fuse allows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from maintenance.catalog.models import Snapshot
@@ -13,15 +13,12 @@ from maintenance.partition_set.bounds import Span
 from maintenance.partition_set.expiry import (
     Expired,
     detached,
-    expired,
-    expired_of,
     grace_over,
-    spans_of,
     unproven,
 )
-from maintenance.partition_set.validate import validate
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.subjects.retention.actions import archive, end_pending, finish, retire, unmark
+from maintenance.subjects.retention.assess import RetentionState, States
 from maintenance.subjects.retention.blocked_findings import foreign_findings, unreadable_findings
 from maintenance.subjects.retention.findings import (
     clocks_differ,
@@ -32,20 +29,14 @@ from maintenance.subjects.retention.findings import (
     unarchived_findings,
     unproven_findings,
 )
-from maintenance.subjects.retention.models import NOTHING_SEEN, Blockers, Case, case_of
+from maintenance.subjects.retention.models import NOTHING_SEEN, Case, RetentionObservation, case_of
 from maintenance.subjects.retention.safeguards import retires_everything
 from maintenance.subjects.retention.selection import Surroundings, choose
 
 MAX_CLOCK_SKEW = timedelta(minutes=1)
 
 
-def plan(
-    policy: Policy,
-    snapshot: Snapshot,
-    now: datetime,
-    request: Request,
-    blockers: Blockers = NOTHING_SEEN,
-) -> Plan:
+def plan(policy: Policy, seen: RetentionObservation, now: datetime, request: Request) -> Plan:
     """Plan the retention of every table of the policy that has one.
 
     A server whose clock differs from ours by more than a minute is left alone: what has expired
@@ -53,29 +44,32 @@ def plan(
     bounds that don't fit the policy are told here as well, for they are why nothing goes.
     Tables whose rows point to others of them come first, so that their months go first.
     """
-    asked = [section for section in policy.partitions if request.includes(section.table)]
-    unfitness = {section.table: validate(section, snapshot, now) for section in asked}
-    fit = [section for section in asked if unfitness[section.table] is None]
-    misread = Plan(findings=tuple(_misread(asked, unfitness)))
+    asked = [section for section in policy.partitions if section.table in seen.states]
+    fit = {t: state for t, state in seen.states.items() if isinstance(state, RetentionState)}
+    misread = Plan(findings=tuple(_misread(asked, seen.states)))
     if request.periods or request.archives:
-        archived = (_archive_asked(section, snapshot, now, request.archives) for section in fit)
+        archived = (
+            _archive_asked(each, seen.snapshot, now, request.archives) for each in fit.values()
+        )
         return join([misread, *archived])
-    due = frozenset(_dropped_in_the_end(fit, snapshot, now))
-    around = Surroundings(blockers, snapshot.history, due)
+    due = frozenset(_dropped_in_the_end(fit.values(), seen.snapshot))
+    around = Surroundings(seen.blockers, seen.snapshot.history, due)
+    sections = [section for section in asked if section.table in fit]
     tables = (
-        _plan_table(section, snapshot, now, request.max_per_run, around)
-        for section in _pointing_first(fit, snapshot)
+        _plan_table(fit[section.table], seen.snapshot, now, request.max_per_run, around)
+        for section in _pointing_first(sections, seen.snapshot)
     )
     return join([misread, *tables])
 
 
-def _misread(
-    sections: Sequence[PartitionPolicy], unfitness: Mapping[QualifiedName, Finding | None]
-) -> Iterator[Finding]:
+def _misread(sections: Sequence[PartitionPolicy], states: States) -> Iterator[Finding]:
     for section in sections:
-        found = unfitness[section.table]
-        is_misread = found is not None and found.kind is FindingKind.PARTITION_KEY_MISMATCH
-        if found is not None and is_misread and section.retention is not None:
+        found = states[section.table]
+        if (
+            isinstance(found, Finding)
+            and found.kind is FindingKind.PARTITION_KEY_MISMATCH
+            and section.retention is not None
+        ):
             yield found
 
 
@@ -100,36 +94,35 @@ def _pointing_first(
 
 
 def _dropped_in_the_end(
-    sections: Sequence[PartitionPolicy], snapshot: Snapshot, now: datetime
+    states: Iterable[RetentionState], snapshot: Snapshot
 ) -> Iterator[QualifiedName]:
-    for section in sections:
-        retention = section.retention
+    for state in states:
+        retention = state.section.retention
         if retention is not None and retention.action in ("drop", "archive_then_drop"):
-            items = expired(section, retention, snapshot, now)
-            yield from (item.relation for item in items if item.held is None)
-            yield from (item.table.relation for item in detached(section, snapshot, ()))
+            yield from (item.relation for item in state.due)
+            yield from (item.table.relation for item in detached(state.section, snapshot, ()))
 
 
 def _archive_asked(
-    section: PartitionPolicy, snapshot: Snapshot, now: datetime, keys: Sequence[str]
+    state: RetentionState, snapshot: Snapshot, now: datetime, keys: Sequence[str]
 ) -> Plan:
     """Archive the periods that somebody asks for; nothing is retired."""
-    retention = section.retention
+    retention = state.section.retention
     if retention is None or retention.archive is None:
         return Plan()
-    case = case_of(section, retention, snapshot, now)
-    spans = spans_of(section, snapshot)
-    targets = [case.attached(Expired(span, held=None)) for span in spans]
+    case = case_of(state.section, retention, snapshot, now)
+    targets = [case.attached(Expired(span, held=None)) for span in state.spans]
     return Plan(actions=tuple(archive(case, t) for t in targets if t.period in keys))
 
 
 def _plan_table(
-    section: PartitionPolicy,
+    state: RetentionState,
     snapshot: Snapshot,
     now: datetime,
     fuse: int | None,
     around: Surroundings,
 ) -> Plan:
+    section = state.section
     pending = tuple(end_pending(snapshot.tables[section.table]))
     retention = section.retention
     if retention is None or retention.action == "keep":
@@ -137,12 +130,10 @@ def _plan_table(
     if fuse is not None:
         retention = retention.model_copy(update={"max_per_run": fuse})
     case = case_of(section, retention, snapshot, now)
-    spans = spans_of(section, snapshot)
-    due = expired_of(spans, section, retention, snapshot, now)
     if abs(snapshot.server.clock_skew_s) > MAX_CLOCK_SKEW.total_seconds():
-        return Plan(actions=pending, findings=tuple(clocks_differ(case, due)))
+        return Plan(actions=pending, findings=tuple(clocks_differ(case, state.expired)))
     ended = {int(action.preconditions["oid"]): action.id for action in pending}
-    work = _work(case, due, spans, snapshot, ended, around)
+    work = _work(case, state.expired, state.spans, snapshot, ended, around)
     return Plan(actions=(*pending, *work.actions), findings=work.findings)
 
 
