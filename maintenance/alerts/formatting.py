@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 
-from maintenance.engine.findings import FindingKind
+from maintenance.engine.findings import FindingKind, Unit
 from maintenance.formatting import readable_size, visible
 
 _TAG = re.compile(r"<(?=[^\s=])")
@@ -40,9 +40,9 @@ def readable(kind: FindingKind, value: Number, threshold: Number) -> str:
 
 def _unit(kind: FindingKind, threshold: Number) -> Callable[[float], str]:
     in_bytes = isinstance(threshold, float | int) and threshold >= _LEAST_BYTES
-    if kind is FindingKind.DISK_GROWTH:
+    if kind.spec.unit is Unit.SHARE_OR_BYTES:
         return readable_size if in_bytes else _share
-    return _UNITS.get(kind, _plain)
+    return _FORMATS[kind.spec.unit]
 
 
 def _shown(number: float | str, unit: Callable[[float], str]) -> str:
@@ -81,20 +81,12 @@ def _plain(number: float) -> str:
 
 
 _MILLION = 1_000_000
-_UNITS: Mapping[FindingKind, Callable[[float], str]] = {
-    FindingKind.BUFFER_HIT_RATE_LOW: _share,
-    FindingKind.CONNECTIONS_SATURATED: _share,
-    FindingKind.INDEX_BLOAT: _share,
-    FindingKind.REDIS_HIT_RATE_LOW: _share,
-    FindingKind.TABLE_BLOAT: _share,
-    FindingKind.WRAPAROUND_RISK: _share,
-    FindingKind.CLOCK_SKEW: _span,
-    FindingKind.IDLE_IN_TRANSACTION: _span,
-    FindingKind.LONG_TRANSACTION: _span,
-    FindingKind.MATVIEW_STALE: _span,
-    FindingKind.RUN_OVERDUE: _span,
-    FindingKind.INDEX_EVIDENCE_INSUFFICIENT: _days,
-    FindingKind.QUERY_REGRESSED: _times,
-    FindingKind.QUERY_SLOW: _milliseconds,
-    FindingKind.REPLICATION_LAG: readable_size,
+_FORMATS: Mapping[Unit, Callable[[float], str]] = {
+    Unit.NUMBER: _plain,
+    Unit.SHARE: _share,
+    Unit.BYTES: readable_size,
+    Unit.MILLISECONDS: _milliseconds,
+    Unit.SECONDS: _span,
+    Unit.DAYS: _days,
+    Unit.TIMES: _times,
 }

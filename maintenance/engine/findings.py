@@ -1,9 +1,9 @@
 """Findings: what the owner should know."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from maintenance.formatting import visible_lines
 
@@ -16,84 +16,222 @@ class Severity(StrEnum):
     ERROR = "error"
 
 
+class Unit(StrEnum):
+    """The unit of a finding's value and threshold."""
+
+    NUMBER = "number"
+    SHARE = "share"
+    BYTES = "bytes"
+    SHARE_OR_BYTES = "share or bytes"
+    MILLISECONDS = "milliseconds"
+    SECONDS = "seconds"
+    DAYS = "days"
+    TIMES = "times"
+
+
+PARTITIONS = "partitions"
+RETENTION = "retention"
+MATVIEWS = "matviews"
+STALE_ANALYTICS = "stale_analytics"
+STATISTICS = "statistics"
+INDEXES = "indexes"
+BLOAT = "bloat"
+WORKLOAD = "workload"
+REDIS = "redis"
+
+
+@dataclass(frozen=True, slots=True)
+class FindingSpec:
+    """What holds for all findings of one kind.
+
+    Attributes:
+        subjects: names of the subjects that look for it; empty where runs and sensors raise it.
+        unit: of its value and threshold.
+        is_fitness: whether it says that the policy can't be carried out, which `check` reports.
+        is_of_job: whether its object is a Dagster job.
+        reads: names of what is read to find it. Where one of them can't be read, the reader's
+            finding leaves open whether this one stands: see `unknown_without`.
+    """
+
+    subjects: tuple[str, ...]
+    unit: Unit = Unit.NUMBER
+    is_fitness: bool = False
+    is_of_job: bool = False
+    reads: tuple[str, ...] = ()
+
+
+class _Kind(str):
+    """The name of a kind, with its spec."""
+
+    __slots__ = ("spec",)
+
+    spec: FindingSpec
+
+
+def _kind(name: str, *subjects: str, **properties: Any) -> str:
+    kind = _Kind(name)
+    kind.spec = FindingSpec(subjects, **properties)
+    return kind
+
+
 class FindingKind(StrEnum):
-    """Every kind of finding; each has its entry in docs/runbook.md."""
+    """Every kind of finding with its spec; each has an entry in docs/runbook.md."""
 
-    NO_SUCH_TABLE = "no_such_table"
-    NO_SUCH_COLUMN = "no_such_column"
-    NOT_PARTITIONED = "not_partitioned"
-    PARTITION_KEY_MISMATCH = "partition_key_mismatch"
-    PARTITION_NAME_TAKEN = "partition_name_taken"
-    PARTITION_HORIZON_SHORT = "partition_horizon_short"
-    PARTITION_GAP = "partition_gap"
-    PARTITION_OVERLAP = "partition_overlap"
-    PARTITION_PROPERTY_DRIFT = "partition_property_drift"
-    DEFAULT_PARTITION_ROWS = "default_partition_rows"
-    PARTITION_TIME_ZONE_DRIFT = "partition_time_zone_drift"
-    DETACH_PENDING = "detach_pending"
-    STRANDED_TABLE = "stranded_table"
-    RETENTION_DUE = "retention_due"
-    RETENTION_HELD = "retention_held"
-    RETENTION_FUSE = "retention_fuse"
-    ARCHIVE_UNVERIFIED = "archive_unverified"
-    ANALYTICS_STALE = "analytics_stale"
-    REDIS_UNREACHABLE = "redis_unreachable"
-    REDIS_HIT_RATE_LOW = "redis_hit_rate_low"
-    MATVIEW_STALE = "matview_stale"
-    MATVIEW_UNPOPULATED = "matview_unpopulated"
-    MATVIEW_MISSING = "matview_missing"
-    MATVIEW_NO_UNIQUE_INDEX = "matview_no_unique_index"
-    MATVIEW_DEFINITION_DRIFT = "matview_definition_drift"
-    MATVIEW_NULL_KEY_CHURN = "matview_null_key_churn"
-    MATVIEW_CYCLE = "matview_cycle"
-    INDEX_INVALID = "index_invalid"
-    INDEX_DUPLICATE = "index_duplicate"
-    INDEX_REDUNDANT = "index_redundant"
-    INDEX_UNUSED = "index_unused"
-    INDEX_EVIDENCE_INSUFFICIENT = "index_evidence_insufficient"
-    INDEX_LOW_CARDINALITY = "index_low_cardinality"
-    INDEX_PREDICATE_IN_KEY = "index_predicate_in_key"
-    INDEX_WIDE_KEY = "index_wide_key"
-    FK_UNINDEXED = "fk_unindexed"
-    REPLICA_UNREACHABLE = "replica_unreachable"
-    STATISTICS_STALE = "statistics_stale"
-    STATISTICS_MISSING = "statistics_missing"
-    BUDGET_EXHAUSTED = "budget_exhausted"
-    TABLE_BLOAT = "table_bloat"
-    INDEX_BLOAT = "index_bloat"
-    BLOAT_UNKNOWN = "bloat_unknown"
-    QUERY_SLOW = "query_slow"
-    QUERY_REGRESSED = "query_regressed"
-    QUERY_N_PLUS_ONE = "query_n_plus_one"
-    CONNECTIONS_SATURATED = "connections_saturated"
-    IDLE_IN_TRANSACTION = "idle_in_transaction"
-    LONG_TRANSACTION = "long_transaction"
-    WRAPAROUND_RISK = "wraparound_risk"
-    BUFFER_HIT_RATE_LOW = "buffer_hit_rate_low"
-    DISK_GROWTH = "disk_growth"
-    REPLICATION_LAG = "replication_lag"
-    EXTENSION_MISSING = "extension_missing"
-    CLOCK_SKEW = "clock_skew"
-    PRIVILEGE_MISSING = "privilege_missing"
-    MONITOR_BLIND = "monitor_blind"
-    LOCK_NOT_ACQUIRED = "lock_not_acquired"
-    STORE_UNKEPT = "store_unkept"
-    RUN_FAILED = "run_failed"
-    RUN_OVERDUE = "run_overdue"
+    spec: FindingSpec
+
+    def __new__(cls, kind: str) -> Self:
+        """Make a member that is its name and has a spec."""
+        assert isinstance(kind, _Kind), f"{kind} has no spec"
+        member = str.__new__(cls, kind)
+        member._value_ = str(kind)
+        member.spec = kind.spec
+        return member
+
+    NO_SUCH_TABLE = _kind("no_such_table", PARTITIONS, STALE_ANALYTICS, BLOAT, is_fitness=True)
+    NO_SUCH_COLUMN = _kind(
+        "no_such_column", PARTITIONS, STALE_ANALYTICS, is_fitness=True, reads=("table",)
+    )
+    NOT_PARTITIONED = _kind("not_partitioned", PARTITIONS, is_fitness=True, reads=("table",))
+    PARTITION_KEY_MISMATCH = _kind(
+        "partition_key_mismatch", PARTITIONS, RETENTION, is_fitness=True, reads=("table",)
+    )
+    PARTITION_NAME_TAKEN = _kind("partition_name_taken", PARTITIONS, reads=("table",))
+    PARTITION_HORIZON_SHORT = _kind(
+        "partition_horizon_short", PARTITIONS, reads=("table", "periods of default rows")
+    )
+    PARTITION_GAP = _kind("partition_gap", PARTITIONS, reads=("table", "periods of default rows"))
+    PARTITION_OVERLAP = _kind("partition_overlap", PARTITIONS, reads=("table",))
+    PARTITION_PROPERTY_DRIFT = _kind("partition_property_drift", PARTITIONS, reads=("table",))
+    DEFAULT_PARTITION_ROWS = _kind(
+        "default_partition_rows", PARTITIONS, reads=("table", "default rows")
+    )
+    PARTITION_TIME_ZONE_DRIFT = _kind("partition_time_zone_drift", PARTITIONS, reads=("table",))
+    DETACH_PENDING = _kind("detach_pending", PARTITIONS, reads=("table",))
+    STRANDED_TABLE = _kind("stranded_table", PARTITIONS, RETENTION, reads=("partitions",))
+    RETENTION_DUE = _kind("retention_due", RETENTION, reads=("table",))
+    RETENTION_HELD = _kind("retention_held", RETENTION, reads=("partitions",))
+    RETENTION_FUSE = _kind("retention_fuse", RETENTION, reads=("table",))
+    ARCHIVE_UNVERIFIED = _kind("archive_unverified", RETENTION, reads=("partitions",))
+    ANALYTICS_STALE = _kind("analytics_stale", STALE_ANALYTICS, reads=("stale rows",))
+    REDIS_UNREACHABLE = _kind("redis_unreachable", REDIS)
+    REDIS_HIT_RATE_LOW = _kind("redis_hit_rate_low", REDIS, unit=Unit.SHARE)
+    MATVIEW_STALE = _kind("matview_stale", MATVIEWS, unit=Unit.SECONDS)
+    MATVIEW_UNPOPULATED = _kind("matview_unpopulated", MATVIEWS)
+    MATVIEW_MISSING = _kind("matview_missing", MATVIEWS)
+    MATVIEW_NO_UNIQUE_INDEX = _kind("matview_no_unique_index", MATVIEWS)
+    MATVIEW_DEFINITION_DRIFT = _kind("matview_definition_drift", MATVIEWS)
+    MATVIEW_NULL_KEY_CHURN = _kind("matview_null_key_churn", MATVIEWS)
+    MATVIEW_CYCLE = _kind("matview_cycle", MATVIEWS)
+    INDEX_INVALID = _kind("index_invalid", INDEXES, BLOAT, reads=("index definitions",))
+    INDEX_DUPLICATE = _kind("index_duplicate", INDEXES, reads=("index definitions",))
+    INDEX_REDUNDANT = _kind("index_redundant", INDEXES, reads=("index definitions",))
+    INDEX_UNUSED = _kind("index_unused", INDEXES, reads=("index definitions",))
+    INDEX_EVIDENCE_INSUFFICIENT = _kind("index_evidence_insufficient", INDEXES, unit=Unit.DAYS)
+    INDEX_LOW_CARDINALITY = _kind("index_low_cardinality", INDEXES, reads=("column statistics",))
+    INDEX_PREDICATE_IN_KEY = _kind("index_predicate_in_key", INDEXES, reads=("index definitions",))
+    INDEX_WIDE_KEY = _kind("index_wide_key", INDEXES, reads=("column statistics",))
+    FK_UNINDEXED = _kind("fk_unindexed", INDEXES, reads=("foreign keys",))
+    REPLICA_UNREACHABLE = _kind("replica_unreachable", INDEXES)
+    STATISTICS_STALE = _kind("statistics_stale", STATISTICS, reads=("table statistics",))
+    STATISTICS_MISSING = _kind("statistics_missing", STATISTICS, reads=("table statistics",))
+    BUDGET_EXHAUSTED = _kind("budget_exhausted", STATISTICS)
+    TABLE_BLOAT = _kind("table_bloat", BLOAT, unit=Unit.SHARE, reads=("bloat",))
+    INDEX_BLOAT = _kind("index_bloat", BLOAT, unit=Unit.SHARE, reads=("bloat",))
+    BLOAT_UNKNOWN = _kind("bloat_unknown", BLOAT)
+    QUERY_SLOW = _kind(
+        "query_slow", WORKLOAD, unit=Unit.MILLISECONDS, reads=("replica", "statements")
+    )
+    QUERY_REGRESSED = _kind(
+        "query_regressed", WORKLOAD, unit=Unit.TIMES, reads=("replica", "statements")
+    )
+    QUERY_N_PLUS_ONE = _kind("query_n_plus_one", WORKLOAD, reads=("replica", "statements"))
+    CONNECTIONS_SATURATED = _kind(
+        "connections_saturated", WORKLOAD, unit=Unit.SHARE, reads=("replica",)
+    )
+    IDLE_IN_TRANSACTION = _kind(
+        "idle_in_transaction", WORKLOAD, unit=Unit.SECONDS, reads=("replica", "sessions")
+    )
+    LONG_TRANSACTION = _kind(
+        "long_transaction", WORKLOAD, unit=Unit.SECONDS, reads=("replica", "sessions", "snapshots")
+    )
+    WRAPAROUND_RISK = _kind("wraparound_risk", WORKLOAD, unit=Unit.SHARE, reads=("wraparound",))
+    BUFFER_HIT_RATE_LOW = _kind(
+        "buffer_hit_rate_low", WORKLOAD, unit=Unit.SHARE, reads=("replica",)
+    )
+    DISK_GROWTH = _kind(
+        "disk_growth",
+        WORKLOAD,
+        unit=Unit.SHARE_OR_BYTES,
+        reads=("replica", "sizes", "the database's size"),
+    )
+    REPLICATION_LAG = _kind(
+        "replication_lag", WORKLOAD, unit=Unit.BYTES, reads=("replica", "replication")
+    )
+    EXTENSION_MISSING = _kind("extension_missing", BLOAT, WORKLOAD, reads=("replica",))
+    CLOCK_SKEW = _kind(
+        "clock_skew",
+        PARTITIONS,
+        MATVIEWS,
+        INDEXES,
+        BLOAT,
+        WORKLOAD,
+        RETENTION,
+        STATISTICS,
+        unit=Unit.SECONDS,
+        is_fitness=True,
+    )
+    PRIVILEGE_MISSING = _kind(
+        "privilege_missing",
+        PARTITIONS,
+        MATVIEWS,
+        STALE_ANALYTICS,
+        INDEXES,
+        WORKLOAD,
+        STATISTICS,
+        is_fitness=True,
+        reads=("table",),
+    )
+    MONITOR_BLIND = _kind(
+        "monitor_blind",
+        PARTITIONS,
+        MATVIEWS,
+        STALE_ANALYTICS,
+        INDEXES,
+        BLOAT,
+        WORKLOAD,
+        STATISTICS,
+        is_fitness=True,
+    )
+    LOCK_NOT_ACQUIRED = _kind(
+        "lock_not_acquired",
+        PARTITIONS,
+        MATVIEWS,
+        STALE_ANALYTICS,
+        INDEXES,
+        BLOAT,
+        RETENTION,
+        STATISTICS,
+    )
+    STORE_UNKEPT = _kind("store_unkept", STATISTICS)
+    RUN_FAILED = _kind("run_failed", is_of_job=True)
+    RUN_OVERDUE = _kind("run_overdue", unit=Unit.SECONDS, is_of_job=True)
 
 
-FITNESS = frozenset(
-    {
-        FindingKind.NO_SUCH_TABLE,
-        FindingKind.NO_SUCH_COLUMN,
-        FindingKind.NOT_PARTITIONED,
-        FindingKind.PARTITION_KEY_MISMATCH,
-        FindingKind.PRIVILEGE_MISSING,
-        FindingKind.MONITOR_BLIND,
-        FindingKind.CLOCK_SKEW,
-    }
-)
-"""The kinds that say whether a policy can be carried out at all: what `check` reports."""
+def kinds_of(subject: str) -> frozenset[FindingKind]:
+    """Return the kinds that a subject looks for, by its name."""
+    return frozenset(kind for kind in FindingKind if subject in kind.spec.subjects)
+
+
+def unknown_without(
+    reading: str, objects: Sequence[str] | None
+) -> Mapping[str, Sequence[str] | None]:
+    """Return a finding's `data[UNKNOWN]` where something could not be read.
+
+    Args:
+        reading: its name, one that specs have in `reads`.
+        objects: the objects of which this leaves open what stands; None for all of them.
+    """
+    return {kind.value: objects for kind in FindingKind if reading in kind.spec.reads}
 
 
 UNKNOWN = "unknown"

@@ -7,7 +7,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from maintenance.engine.action_context import Executor
 from maintenance.engine.actions import ActionKind
-from maintenance.engine.findings import FindingKind
+from maintenance.engine.findings import FindingKind, kinds_of
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
@@ -27,11 +27,13 @@ class Subject(ABC, Generic[Observation]):
     name: ClassVar[str]
     """The name that `--only` takes."""
 
-    finding_kinds: ClassVar[frozenset[FindingKind]]
-    """Every kind of finding it can produce, general ones of a run included."""
-
     executors: ClassVar[Mapping[ActionKind, Executor]] = {}
     """Who carries out its actions; a kind that is not here is nothing but its steps."""
+
+    @property
+    def finding_kinds(self) -> frozenset[FindingKind]:
+        """Every kind of finding that it can produce, general ones of a run included."""
+        return kinds_of(self.name)
 
     @abstractmethod
     def is_enabled(self, policy: Policy) -> bool:

@@ -1,11 +1,11 @@
 """Whether a table is what its policy says, as far as partitioning it goes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from maintenance import names
 from maintenance.catalog.models import Server, Snapshot, Table
-from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
 from maintenance.names import quote
 from maintenance.partition_key import types_of
 from maintenance.partition_set.plausibility import mismatch
@@ -21,27 +21,6 @@ _KINDS = {
     "i": "an index",
 }
 _STRATEGIES = {"l": "LIST", "h": "HASH"}
-_OF_TABLE = (
-    FindingKind.NOT_PARTITIONED,
-    FindingKind.NO_SUCH_COLUMN,
-    FindingKind.PARTITION_KEY_MISMATCH,
-    FindingKind.PARTITION_NAME_TAKEN,
-    FindingKind.PARTITION_HORIZON_SHORT,
-    FindingKind.PARTITION_GAP,
-    FindingKind.PARTITION_OVERLAP,
-    FindingKind.PARTITION_TIME_ZONE_DRIFT,
-    FindingKind.PARTITION_PROPERTY_DRIFT,
-    FindingKind.DEFAULT_PARTITION_ROWS,
-    FindingKind.DETACH_PENDING,
-    FindingKind.PRIVILEGE_MISSING,
-    FindingKind.RETENTION_DUE,
-    FindingKind.RETENTION_FUSE,
-)
-_OF_PARTITIONS = (
-    FindingKind.RETENTION_HELD,
-    FindingKind.STRANDED_TABLE,
-    FindingKind.ARCHIVE_UNVERIFIED,
-)
 
 
 def validate(policy: PartitionPolicy, snapshot: Snapshot, now: datetime) -> Finding | None:
@@ -165,11 +144,11 @@ def _failed(policy: PartitionPolicy, error: str) -> Finding:
     )
 
 
-def _unknown(policy: PartitionPolicy) -> dict[str, list[str] | None]:
+def _unknown(policy: PartitionPolicy) -> dict[str, Sequence[str] | None]:
     """Return by kind the objects of which nothing is known without a look at the table."""
-    of_table = {kind.value: [str(policy.table)] for kind in _OF_TABLE}
+    of_table = unknown_without("table", [str(policy.table)])
     # These name partitions, which are not known either.
-    return {**of_table, **{kind.value: None for kind in _OF_PARTITIONS}}
+    return {**of_table, **unknown_without("partitions", None)}
 
 
 def _absent(policy: PartitionPolicy, snapshot: Snapshot) -> Finding:

@@ -7,13 +7,12 @@ from maintenance.alerts.messages import Links
 from maintenance.alerts.models import Alert
 from maintenance.engine.findings import FindingKind
 from maintenance.names import parse_name, slug
-from maintenance.pipeline.registry import SUBJECTS
 from maintenance.policy import Policy
 
 LOCATION = "maintenance"
 """The code location's name in workspace.yaml."""
 
-_ASSETS = {
+ASSETS = {
     "partitions": "partition_inventory",
     "retention": "retention",
     "matviews": "matviews",
@@ -25,7 +24,6 @@ _ASSETS = {
     "workload": "workload",
 }
 """The asset of each subject, below the database's name."""
-_OF_JOBS = (FindingKind.RUN_FAILED, FindingKind.RUN_OVERDUE)
 
 
 def links(policy: Policy) -> Links:
@@ -53,17 +51,17 @@ def _path(alerts: Sequence[Alert]) -> str | None:
 
 def _path_of(alert: Alert) -> str | None:
     database, kind, name = alert.identity
-    if kind in _OF_JOBS:
+    if kind.spec.is_of_job:
         return f"locations/{LOCATION}/jobs/{name}"
-    subject = alert.subject if alert.subject in _ASSETS else _only_subject(kind)
-    if subject not in _ASSETS:
+    subject = alert.subject if alert.subject in ASSETS else _only_subject(kind)
+    if subject not in ASSETS:
         return None
     view = _view(name) if subject == "matviews" else ""
-    return f"assets/{database}/{_ASSETS[subject]}{view}"
+    return f"assets/{database}/{ASSETS[subject]}{view}"
 
 
 def _only_subject(kind: FindingKind) -> str | None:
-    subjects = [subject.name for subject in SUBJECTS if kind in subject.finding_kinds]
+    subjects = kind.spec.subjects
     return subjects[0] if len(subjects) == 1 else None
 
 

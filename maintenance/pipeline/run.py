@@ -17,7 +17,7 @@ from maintenance.catalog.observe import identify
 from maintenance.engine.action_order import rounds
 from maintenance.engine.actions import Action
 from maintenance.engine.executor import Outcome, Result
-from maintenance.engine.findings import FITNESS, Finding, FindingKind, Severity
+from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.lock_retry import Progress, silent
 from maintenance.engine.plan import Plan
 from maintenance.engine.run_lock import exclusive_run
@@ -99,7 +99,7 @@ def check(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> Report:
         UsageError, UnreachableError: see `plan`.
     """
     report = plan(policy, environ=environ)
-    findings = [finding for finding in report.findings if finding.kind in FITNESS]
+    findings = [finding for finding in report.findings if finding.kind.spec.is_fitness]
     with store_session(policy, environ) as connection:
         grant = missing_right(connection)
     if grant is not None:

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from maintenance.engine.action_context import Executor
 from maintenance.engine.actions import ActionKind
-from maintenance.engine.findings import FindingKind
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
@@ -26,19 +25,6 @@ class Bloat(Subject[BloatSnapshot]):
 
     name = "bloat"
     executors: ClassVar[Mapping[ActionKind, Executor]] = {ActionKind.REINDEX: rebuild}
-    finding_kinds = frozenset(
-        {
-            FindingKind.TABLE_BLOAT,
-            FindingKind.INDEX_BLOAT,
-            FindingKind.INDEX_INVALID,
-            FindingKind.NO_SUCH_TABLE,
-            FindingKind.BLOAT_UNKNOWN,
-            FindingKind.EXTENSION_MISSING,
-            FindingKind.LOCK_NOT_ACQUIRED,
-            FindingKind.MONITOR_BLIND,
-            FindingKind.CLOCK_SKEW,
-        }
-    )
 
     def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy has the section."""

@@ -1,10 +1,10 @@
 """What the owner should know of bloat."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
 from maintenance.engine.scope import Request
 from maintenance.formatting import readable_size
 from maintenance.names import QualifiedName
@@ -246,6 +246,5 @@ def _unknown(database: str, unknown: Sequence[Observed], stock: BloatSnapshot) -
         )
 
 
-def _unsure(unknown: Sequence[Observed]) -> dict[str, list[str]]:
-    names = [str(each.relation) for each in unknown]
-    return {kind.value: names for kind in (FindingKind.TABLE_BLOAT, FindingKind.INDEX_BLOAT)}
+def _unsure(unknown: Sequence[Observed]) -> Mapping[str, Sequence[str] | None]:
+    return unknown_without("bloat", [str(each.relation) for each in unknown])

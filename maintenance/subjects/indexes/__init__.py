@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from maintenance.engine.findings import FindingKind
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
@@ -21,24 +20,6 @@ class Indexes(Subject[IndexesObservation]):
     """The subject `indexes`."""
 
     name = "indexes"
-    finding_kinds = frozenset(
-        {
-            FindingKind.INDEX_INVALID,
-            FindingKind.INDEX_DUPLICATE,
-            FindingKind.INDEX_REDUNDANT,
-            FindingKind.INDEX_UNUSED,
-            FindingKind.INDEX_EVIDENCE_INSUFFICIENT,
-            FindingKind.INDEX_LOW_CARDINALITY,
-            FindingKind.INDEX_PREDICATE_IN_KEY,
-            FindingKind.INDEX_WIDE_KEY,
-            FindingKind.FK_UNINDEXED,
-            FindingKind.REPLICA_UNREACHABLE,
-            FindingKind.PRIVILEGE_MISSING,
-            FindingKind.MONITOR_BLIND,
-            FindingKind.LOCK_NOT_ACQUIRED,
-            FindingKind.CLOCK_SKEW,
-        }
-    )
 
     def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy has a section `indexes`."""

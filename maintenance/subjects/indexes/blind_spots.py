@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 from datetime import datetime
 
-from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
 from maintenance.names import QualifiedName, quote
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import IndexesPolicy
@@ -15,14 +15,6 @@ _DAY_S = 86_400
 _MOST_NAMED = 100
 _FEW = 5
 """So many tables a message names."""
-_BY_DEFINITION = (
-    FindingKind.INDEX_INVALID,
-    FindingKind.INDEX_DUPLICATE,
-    FindingKind.INDEX_REDUNDANT,
-    FindingKind.INDEX_UNUSED,
-    FindingKind.INDEX_PREDICATE_IN_KEY,
-)
-_BY_STATISTICS = (FindingKind.INDEX_LOW_CARDINALITY, FindingKind.INDEX_WIDE_KEY)
 
 
 def blind_spot_findings(
@@ -59,14 +51,18 @@ def _blind(relation: QualifiedName, seen: IndexesObservation) -> Finding:
         for key in seen.catalog.foreign_keys
         if (table := tables.get(key.table_oid)) and table.relation == relation
     ]
-    unknown = {kind.value: names for kind in (*_BY_DEFINITION, *_BY_STATISTICS)}
+    unknown = {
+        **unknown_without("index definitions", names),
+        **unknown_without("column statistics", names),
+        **unknown_without("foreign keys", keys),
+    }
     return Finding(
         FindingKind.MONITOR_BLIND,
         Severity.WARN,
         str(relation),
         f"{relation}: its indexes could not be read behind an ACCESS EXCLUSIVE lock; the next run"
         " looks again",
-        data={"table": str(relation), UNKNOWN: unknown | {FindingKind.FK_UNINDEXED.value: keys}},
+        data={"table": str(relation), UNKNOWN: unknown},
     )
 
 
@@ -94,7 +90,7 @@ def _hidden(database: str, limits: IndexesPolicy, seen: IndexesObservation) -> I
         data={
             "grants": grants,
             "tables": sorted(str(table.relation) for table in tables.values()),
-            UNKNOWN: {kind.value: _at_most(names) for kind in _BY_STATISTICS},
+            UNKNOWN: unknown_without("column statistics", _at_most(names)),
         },
     )
 

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from maintenance.engine.action_context import Executor
 from maintenance.engine.actions import ActionKind
-from maintenance.engine.findings import FindingKind
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
@@ -32,21 +31,6 @@ class Matviews(Subject[MatviewsObservation]):
         ActionKind.INDEX_MATVIEW: explained(index),
         ActionKind.REBUILD_MATVIEW: explained(rebuild),
     }
-    finding_kinds = frozenset(
-        {
-            FindingKind.MATVIEW_STALE,
-            FindingKind.MATVIEW_UNPOPULATED,
-            FindingKind.MATVIEW_MISSING,
-            FindingKind.MATVIEW_NO_UNIQUE_INDEX,
-            FindingKind.MATVIEW_DEFINITION_DRIFT,
-            FindingKind.MATVIEW_NULL_KEY_CHURN,
-            FindingKind.MATVIEW_CYCLE,
-            FindingKind.PRIVILEGE_MISSING,
-            FindingKind.MONITOR_BLIND,
-            FindingKind.LOCK_NOT_ACQUIRED,
-            FindingKind.CLOCK_SKEW,
-        }
-    )
 
     def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy names materialized views."""

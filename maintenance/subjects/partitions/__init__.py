@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from maintenance.engine.action_context import Executor
 from maintenance.engine.actions import ActionKind
-from maintenance.engine.findings import FindingKind
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
@@ -30,27 +29,6 @@ class Partitions(Subject[PartitionsObservation]):
         ActionKind.DRAIN_DEFAULT: drain_default,
         ActionKind.REMOVE_LEFTOVERS: remove_leftovers,
     }
-    finding_kinds = frozenset(
-        {
-            FindingKind.NO_SUCH_TABLE,
-            FindingKind.NO_SUCH_COLUMN,
-            FindingKind.NOT_PARTITIONED,
-            FindingKind.PARTITION_KEY_MISMATCH,
-            FindingKind.PARTITION_NAME_TAKEN,
-            FindingKind.PARTITION_HORIZON_SHORT,
-            FindingKind.PARTITION_GAP,
-            FindingKind.PARTITION_OVERLAP,
-            FindingKind.PARTITION_TIME_ZONE_DRIFT,
-            FindingKind.PARTITION_PROPERTY_DRIFT,
-            FindingKind.DEFAULT_PARTITION_ROWS,
-            FindingKind.DETACH_PENDING,
-            FindingKind.STRANDED_TABLE,
-            FindingKind.PRIVILEGE_MISSING,
-            FindingKind.MONITOR_BLIND,
-            FindingKind.LOCK_NOT_ACQUIRED,
-            FindingKind.CLOCK_SKEW,
-        }
-    )
 
     def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy names partitioned tables."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from maintenance.catalog.history import History, Reading
 from maintenance.catalog.models import Bucket, Obstacle, Unseen
-from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
 from maintenance.names import quote
 from maintenance.subjects.partitions.default_remedy import Blocked, Drain, Remedy, Swap
 from maintenance.subjects.partitions.default_rows import FEW_ROWS, DefaultContents
@@ -158,7 +158,9 @@ def unseen_finding(state: PartitionState, role: str) -> Iterator[Finding]:
             "rows in it may belong to periods that have no partition, so none is created for this"
             f" table, and {state.ahead} of {state.policy.premake} partitions ahead exist"
         )
-    unknown = {FindingKind.DEFAULT_PARTITION_ROWS, *(() if unseen.is_empty else TOLD_ALONG)}
+    unknown = dict(unknown_without("default rows", [name]))
+    if not unseen.is_empty:
+        unknown |= unknown_without("periods of default rows", [name])
     todo = f"; {' or '.join(remedies)}" if remedies else ""
     yield Finding(
         FindingKind.MONITOR_BLIND,
@@ -170,7 +172,7 @@ def unseen_finding(state: PartitionState, role: str) -> Iterator[Finding]:
             "obstacle": unseen.obstacle.value,
             "missing": [slot.period.key for slot in state.missing],
             "remedies": remedies,
-            UNKNOWN: {kind.value: [name] for kind in sorted(unknown)},
+            UNKNOWN: unknown,
         },
     )
 

@@ -7,7 +7,6 @@ from typing import ClassVar
 from maintenance.engine.action_context import ActionContext, Executor
 from maintenance.engine.actions import Action, ActionKind
 from maintenance.engine.cache_invalidation import tell
-from maintenance.engine.findings import FindingKind
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
@@ -31,7 +30,6 @@ class Caching(Subject[RedisObservation]):
 
     name = "redis"
     executors: ClassVar[Mapping[ActionKind, Executor]] = {ActionKind.INVALIDATE_CACHE: _tell}
-    finding_kinds = frozenset({FindingKind.REDIS_UNREACHABLE, FindingKind.REDIS_HIT_RATE_LOW})
 
     def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy names a cache."""

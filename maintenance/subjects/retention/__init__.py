@@ -8,7 +8,6 @@ from maintenance.archives import require_packages
 from maintenance.catalog.models import Snapshot
 from maintenance.engine.action_context import Executor
 from maintenance.engine.actions import ActionKind
-from maintenance.engine.findings import FindingKind
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
@@ -39,18 +38,6 @@ class Retention(Subject[RetentionObservation]):
         ActionKind.DETACH_PARTITION: detach,
         ActionKind.DROP_PARTITION: drop,
     }
-    finding_kinds = frozenset(
-        {
-            FindingKind.RETENTION_DUE,
-            FindingKind.RETENTION_HELD,
-            FindingKind.RETENTION_FUSE,
-            FindingKind.ARCHIVE_UNVERIFIED,
-            FindingKind.PARTITION_KEY_MISMATCH,
-            FindingKind.STRANDED_TABLE,
-            FindingKind.LOCK_NOT_ACQUIRED,
-            FindingKind.CLOCK_SKEW,
-        }
-    )
 
     def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy names partitioned tables."""

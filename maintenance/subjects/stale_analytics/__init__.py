@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from maintenance.engine.action_context import Executor
 from maintenance.engine.actions import ActionKind
-from maintenance.engine.findings import FindingKind
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
@@ -25,16 +24,6 @@ class StaleAnalytics(Subject[StaleAnalyticsObservation]):
 
     name = "stale_analytics"
     executors: ClassVar[Mapping[ActionKind, Executor]] = {ActionKind.RECALCULATE_ROWS: recalculate}
-    finding_kinds = frozenset(
-        {
-            FindingKind.ANALYTICS_STALE,
-            FindingKind.NO_SUCH_TABLE,
-            FindingKind.NO_SUCH_COLUMN,
-            FindingKind.PRIVILEGE_MISSING,
-            FindingKind.MONITOR_BLIND,
-            FindingKind.LOCK_NOT_ACQUIRED,
-        }
-    )
 
     def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy names tables of computed rows."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from maintenance.engine.actions import Action, ActionKind, Step
-from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
 from maintenance.engine.plan import Plan, join
 from maintenance.engine.scope import Request
 from maintenance.names import quote
@@ -100,7 +100,7 @@ def _stale(section: StaleAnalyticsPolicy, staleness: Staleness) -> Finding:
 def _unseen(section: StaleAnalyticsPolicy, seen: StaleAnalyticsObservation) -> Finding:
     name, reason = str(section.table), seen.blind[section.table]
     role = quote(seen.snapshot.server.role)
-    unknown = {UNKNOWN: {FindingKind.ANALYTICS_STALE.value: [name]}}
+    unknown = {UNKNOWN: unknown_without("stale rows", [name])}
     if section.table in seen.hidden:
         reason = (
             f"rows of it or of its activity are hidden from role {role} by row security, so whether"

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from maintenance.engine.action_context import Executor
 from maintenance.engine.actions import ActionKind
-from maintenance.engine.findings import FindingKind
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
@@ -27,18 +26,6 @@ class Statistics(Subject[StatisticsObservation]):
         ActionKind.ANALYZE_TABLE: maintain_table,
         ActionKind.VACUUM_TABLE: maintain_table,
     }
-    finding_kinds = frozenset(
-        {
-            FindingKind.STATISTICS_STALE,
-            FindingKind.STATISTICS_MISSING,
-            FindingKind.BUDGET_EXHAUSTED,
-            FindingKind.PRIVILEGE_MISSING,
-            FindingKind.MONITOR_BLIND,
-            FindingKind.LOCK_NOT_ACQUIRED,
-            FindingKind.STORE_UNKEPT,
-            FindingKind.CLOCK_SKEW,
-        }
-    )
 
     def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy has the section."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
 from maintenance.names import quote
 from maintenance.policy import Policy
 from maintenance.server.grants import right_to_act
@@ -85,13 +85,12 @@ def _by_hand(name: str, foreign: Sequence[ForeignPartition]) -> str:
 def _failed(seen: StatisticsObservation) -> Iterator[Finding]:
     for relation, error in seen.failed.items():
         name = str(relation)
-        unknown = {kind.value: [name] for kind in _KINDS.values()}
         yield Finding(
             FindingKind.MONITOR_BLIND,
             Severity.ERROR,
             name,
             f"{name}: whether it has rows can't be told: {error}",
-            data={UNKNOWN: unknown},
+            data={UNKNOWN: unknown_without("table statistics", [name])},
         )
 
 

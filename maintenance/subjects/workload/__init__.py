@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import datetime
 
-from maintenance.engine.findings import FindingKind
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
@@ -19,24 +18,6 @@ class Workload(Subject[WorkloadSnapshot]):
     """The subject `workload`."""
 
     name = "workload"
-    finding_kinds = frozenset(
-        {
-            FindingKind.QUERY_SLOW,
-            FindingKind.QUERY_REGRESSED,
-            FindingKind.QUERY_N_PLUS_ONE,
-            FindingKind.CONNECTIONS_SATURATED,
-            FindingKind.IDLE_IN_TRANSACTION,
-            FindingKind.LONG_TRANSACTION,
-            FindingKind.WRAPAROUND_RISK,
-            FindingKind.BUFFER_HIT_RATE_LOW,
-            FindingKind.DISK_GROWTH,
-            FindingKind.REPLICATION_LAG,
-            FindingKind.EXTENSION_MISSING,
-            FindingKind.PRIVILEGE_MISSING,
-            FindingKind.MONITOR_BLIND,
-            FindingKind.CLOCK_SKEW,
-        }
-    )
 
     def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy has the section."""

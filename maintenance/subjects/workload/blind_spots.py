@@ -1,8 +1,8 @@
 """What could not be seen of a server at work, and what nobody can tell because of that."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
-from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
 from maintenance.subjects.workload.models import WorkloadSnapshot
 
 COUNT = "ALTER SYSTEM SET track_counts = on"
@@ -17,7 +17,8 @@ def blind_spot_findings(database: str, load: WorkloadSnapshot) -> Iterator[Findi
             Severity.ERROR,
             f"{database}/workload/{what}",
             f"{database}: {what} can't be observed: {reason}",
-            data={UNKNOWN: _unknown(database, what)},
+            # The growth of any table is unknown without sizes, all else is of the database.
+            data={UNKNOWN: unknown_without(what, None if what == "sizes" else [database])},
         )
     if not load.server.track_counts:
         yield Finding(
@@ -37,25 +38,3 @@ def blind_spot_findings(database: str, load: WorkloadSnapshot) -> Iterator[Findi
             f" {load.statements.remedy}",
             data={"statements": [load.statements.remedy]},
         )
-
-
-def _unknown(database: str, what: str) -> Mapping[str, Sequence[str] | None]:
-    """Return by kind the objects of which nobody can tell without a look at something."""
-    queries = [f"{database}/query"]
-    unknown: Mapping[str, Mapping[str, Sequence[str] | None]] = {
-        "sessions": {
-            FindingKind.IDLE_IN_TRANSACTION.value: [database],
-            FindingKind.LONG_TRANSACTION.value: [database],
-        },
-        "snapshots": {FindingKind.LONG_TRANSACTION.value: [database]},
-        "wraparound": {FindingKind.WRAPAROUND_RISK.value: [database]},
-        "replication": {FindingKind.REPLICATION_LAG.value: [database]},
-        "sizes": {FindingKind.DISK_GROWTH.value: None},
-        "the database's size": {FindingKind.DISK_GROWTH.value: [database]},
-        "statements": {
-            FindingKind.QUERY_SLOW.value: [database],
-            FindingKind.QUERY_REGRESSED.value: queries,
-            FindingKind.QUERY_N_PLUS_ONE.value: queries,
-        },
-    }
-    return unknown[what]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
 from maintenance.formatting import readable_size
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import WorkloadPolicy
@@ -11,20 +11,6 @@ from maintenance.subjects.workload.blind_spots import blind_spot_findings
 from maintenance.subjects.workload.models import Standby, WorkloadSnapshot
 from maintenance.subjects.workload.server_findings import server_findings
 from maintenance.subjects.workload.statement_findings import query_findings
-
-_TOLD = (
-    FindingKind.QUERY_SLOW,
-    FindingKind.QUERY_REGRESSED,
-    FindingKind.QUERY_N_PLUS_ONE,
-    FindingKind.CONNECTIONS_SATURATED,
-    FindingKind.IDLE_IN_TRANSACTION,
-    FindingKind.LONG_TRANSACTION,
-    FindingKind.BUFFER_HIT_RATE_LOW,
-    FindingKind.DISK_GROWTH,
-    FindingKind.REPLICATION_LAG,
-    FindingKind.EXTENSION_MISSING,
-)
-"""The kinds that a replica can have a finding of."""
 
 
 def standby_findings(
@@ -68,5 +54,5 @@ def _silent(place: str, standby: Standby, *, is_optional: bool) -> Finding:
         Severity.WARN if is_optional else Severity.ERROR,
         place,
         f"{place}: {standby.silence}; nobody sees what goes on there",
-        data={UNKNOWN: {kind.value: [place] for kind in _TOLD}},
+        data={UNKNOWN: unknown_without("replica", [place])},
     )

@@ -1,0 +1,62 @@
+"""Every kind of finding is described in one place, and what refers to it can't be forgotten."""
+
+import re
+from typing import Any
+
+import pytest
+
+from maintenance.alerts.formatting import readable
+from maintenance.engine.findings import FindingKind, Unit, kinds_of, unknown_without
+from maintenance.pipeline.alert_links import ASSETS
+from maintenance.pipeline.registry import SUBJECTS
+from tests.builders import ROOT
+
+
+def test_subjects_of_kinds_are_the_registered_ones() -> None:
+    named = {subject for kind in FindingKind for subject in kind.spec.subjects}
+    assert named == {subject.name for subject in SUBJECTS}
+
+
+def test_every_subject_has_kinds_and_an_asset() -> None:
+    assert all(subject.finding_kinds for subject in SUBJECTS)
+    assert ASSETS.keys() == {subject.name for subject in SUBJECTS}
+
+
+def test_kind_without_a_subject_belongs_to_a_job() -> None:
+    of_jobs = {kind for kind in FindingKind if not kind.spec.subjects}
+    assert of_jobs == {kind for kind in FindingKind if kind.spec.is_of_job}
+    assert of_jobs
+
+
+def test_kinds_of_a_subject_are_those_that_name_it() -> None:
+    assert kinds_of("redis") == {FindingKind.REDIS_UNREACHABLE, FindingKind.REDIS_HIT_RATE_LOW}
+
+
+@pytest.mark.parametrize("unit", Unit)
+def test_every_unit_can_be_shown(unit: Unit) -> None:
+    kind = next(kind for kind in FindingKind if kind.spec.unit is unit)
+    shown = readable(kind, 0.5, 0.25)
+    assert re.fullmatch(r"\S+.* against \S+.*", shown)
+
+
+def test_readings_that_readers_name_are_known_to_kinds() -> None:
+    """A reader that names a reading no kind has would leave nothing open."""
+    readings = {reading for kind in FindingKind for reading in kind.spec.reads}
+    source = [p.read_text() for p in (ROOT / "maintenance").rglob("*.py")]
+    named = {name for text in source for name in re.findall(r'unknown_without\(\s*"([^"]+)"', text)}
+    workload = (ROOT / "maintenance/subjects/workload/observe.py").read_text()
+    named |= set(re.findall(r'glances\.see\(\s*"([^"]+)"', workload))
+    assert named == readings
+
+
+def test_unreadable_reading_leaves_its_kinds_open() -> None:
+    assert unknown_without("bloat", ["public.t"]) == {
+        "table_bloat": ["public.t"],
+        "index_bloat": ["public.t"],
+    }
+
+
+def test_kind_without_a_spec_fails_at_import() -> None:
+    make: Any = getattr(FindingKind, "__new_member__")  # noqa: B009
+    with pytest.raises(AssertionError):
+        make(FindingKind, "bare")
