@@ -65,6 +65,25 @@ def test_every_path_in_contributing_exists() -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
+def test_every_source_file_that_a_document_names_exists() -> None:
+    lost = [
+        f"{doc.name}: {path}"
+        for doc in DOCS
+        for path in re.findall(r"`([\w/*]+\.py)`", doc.read_text())
+        if not any(
+            next(ROOT.glob(f"{folder}/{path}"), None)
+            for folder in (
+                ".",
+                "maintenance",
+                "maintenance/subjects/*",
+                "maintenance/subjects",
+                "tests/*",
+            )
+        )
+    ]
+    assert lost == []
+
+
 def test_examples_in_contributing_take_at_most_six_files() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
     examples = re.split(r"^\*\*", text.partition("## Five examples")[2], flags=re.MULTILINE)[1:]
