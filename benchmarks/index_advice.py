@@ -20,8 +20,9 @@ from benchmarks.servers import fresh_database, session
 from benchmarks.tables import URL_VARIABLE, settle
 from benchmarks.timing import Contender, interleave, seconds
 from maintenance.demo.postgres import PostgresServer
+from maintenance.engine import target as engine_target
+from maintenance.engine.findings import FindingKind
 from maintenance.engine.scope import EVERYTHING
-from maintenance.engine.sessions import database_session, store_session
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.context import RunContext
 from maintenance.pipeline.observe import observe_and_plan
@@ -73,16 +74,13 @@ class IndexAdvice:
 
 def look_and_advise(policy: Policy, url: str, now: datetime, n_redundant: int) -> float:
     """Time what a run does for the subject once it is connected, remembering included."""
-    environ = {URL_VARIABLE: url}
-    with (
-        database_session(policy, environ, "benchmark") as connection,
-        store_session(policy, environ) as store,
-    ):
-        context = RunContext(policy, environ, now, [INDEXES], EVERYTHING, connection, store)
+    target = engine_target.Target(policy, {URL_VARIABLE: url})
+    with target.database("benchmark") as connection, target.store() as store:
+        context = RunContext(target, now, [INDEXES], EVERYTHING, connection, store)
 
         def advise() -> None:
             findings = observe_and_plan(context, records=True).plan.findings
-            assert sum("stays" in finding.message for finding in findings) == n_redundant
+            assert sum(f.kind is FindingKind.INDEX_REDUNDANT for f in findings) == n_redundant
 
         return seconds(advise)
 

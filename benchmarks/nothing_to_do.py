@@ -15,6 +15,7 @@ from benchmarks.tables import Shape, build, settle, write_policy
 from benchmarks.timing import Contender, interleave, seconds
 from maintenance.catalog.observe import observe
 from maintenance.demo.postgres import PostgresServer
+from maintenance.engine import target as engine_target
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import EVERYTHING
@@ -60,7 +61,7 @@ class NothingToDo:
 
 
 def observe_and_plan(policy: Policy, url: str) -> float:
-    """Time what `maintain.plan` does once it is connected; it must find nothing to do."""
+    """Time what `pipeline.plan` does once it is connected; it must find nothing to do."""
     timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
     connection = connect(url, application="benchmark", timeouts=timeouts)
     try:
@@ -73,7 +74,9 @@ def _look(connection: Connection, policy: Policy) -> None:
     now = datetime.now(UTC)
     relations = PARTITIONS.relations(policy)
     snapshot = observe(connection, relations, time_cap=policy.observe.time_cap)
-    context = ObserveContext(policy, now, EVERYTHING, snapshot, connection, None, {})
+    context = ObserveContext(
+        engine_target.Target(policy, {}), now, EVERYTHING, snapshot, connection, None
+    )
     plan = PARTITIONS.plan(policy, PARTITIONS.observe(context), now, EVERYTHING)
     assert plan == Plan(), plan
 

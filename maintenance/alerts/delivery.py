@@ -26,7 +26,7 @@ OpenStore = Callable[[], AbstractContextManager[Connection]]
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class OpenSink:
     """A sink as a deliverer knows it."""
 
     name: str
@@ -69,14 +69,14 @@ class Round:
     patient: bool = False
 
 
-def deliver(round_: Round, targets: Sequence[Target]) -> list[Delivered]:
+def deliver(round_: Round, targets: Sequence[OpenSink]) -> list[Delivered]:
     """Tell every sink what it has not been told, side by side, within the time budget."""
     until = time.monotonic() + round_.budget_s
     outcomes = {
         target.name: Delivered(target.name, n_waiting=1, error="is slow") for target in targets
     }
 
-    def serve(target: Target) -> None:
+    def serve(target: OpenSink) -> None:
         outcomes[target.name] = _served(round_, target, until)
 
     threads = [threading.Thread(target=serve, args=(each,), daemon=True) for each in targets]
@@ -87,7 +87,7 @@ def deliver(round_: Round, targets: Sequence[Target]) -> list[Delivered]:
     return [outcomes[target.name] for target in targets]
 
 
-def _served(round_: Round, target: Target, until: float) -> Delivered:
+def _served(round_: Round, target: OpenSink, until: float) -> Delivered:
     try:
         with round_.opened() as store, _alone(store, round_.database, target) as is_alone:
             if not is_alone:
@@ -103,7 +103,7 @@ def _served(round_: Round, target: Target, until: float) -> Delivered:
 
 
 @contextmanager
-def _alone(store: Connection, database: str, target: Target) -> Generator[bool]:
+def _alone(store: Connection, database: str, target: OpenSink) -> Generator[bool]:
     """Keep two deliverers from telling one sink the same; a killed one gives way by itself."""
     row = store.execute(
         "SELECT pg_catalog.pg_try_advisory_lock(%s, pg_catalog.hashtext(%s))",
@@ -122,7 +122,7 @@ def _rests(waiting: Sequence[Waiting], now: datetime) -> bool:
 
 
 def _told(
-    store: Connection, target: Target, waiting: Sequence[Waiting], links: Links, until: float
+    store: Connection, target: OpenSink, waiting: Sequence[Waiting], links: Links, until: float
 ) -> Delivered:
     """Tell message by message; where the sink is down, what comes later waits too."""
     n_told, error = 0, None
@@ -140,7 +140,7 @@ def _told(
     return Delivered(target.name, n_told, len(waiting) - n_told, error)
 
 
-def _send(target: Target, message: Message, until: float) -> None:
+def _send(target: OpenSink, message: Message, until: float) -> None:
     left_s = until - time.monotonic()
     if left_s <= 0:
         raise SinkError("no time was left")

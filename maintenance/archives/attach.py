@@ -57,7 +57,7 @@ class _Range(NamedTuple):
 
 def attach_restored(
     connection: Connection,
-    ladder: LockRetry,
+    lock_retry: LockRetry,
     parent: Table,
     child: QualifiedName,
     bound: str,
@@ -69,7 +69,7 @@ def attach_restored(
 
     Args:
         connection: in no transaction.
-        ladder: the limits of lock waits.
+        lock_retry: the limits of lock waits.
         parent: as observed.
         child: the loaded table, which nobody else uses.
         bound: as its manifest has it.
@@ -83,9 +83,9 @@ def attach_restored(
             the range, another partition overlaps it, or a lock stayed busy.
     """
     range_ = _read_range(parent, bound)
-    ladder.run(connection, _check_bounds(child, range_), progress)
-    keys = list(_build_keys(connection, ladder, parent, child, progress))
-    with _default_kept_away(connection, ladder, parent, range_, progress) as undo:
+    lock_retry.run(connection, _check_bounds(child, range_), progress)
+    keys = list(_build_keys(connection, lock_retry, parent, child, progress))
+    with _default_kept_away(connection, lock_retry, parent, range_, progress) as undo:
         locks = (*_others(attach_locks(parent), keys), *keys)
         statements = (
             take(locks),
@@ -95,7 +95,7 @@ def attach_restored(
             *finish,
         )
         session = owner.connection if owner is not None else connection
-        ladder.run(session, Step(statements=statements, locks=locks), progress)
+        lock_retry.run(session, Step(statements=statements, locks=locks), progress)
 
 
 def _attach(
@@ -131,7 +131,7 @@ def _check_bounds(child: QualifiedName, range_: _Range) -> Step:
 
 def _build_keys(
     connection: Connection,
-    ladder: LockRetry,
+    lock_retry: LockRetry,
     parent: Table,
     child: QualifiedName,
     progress: Progress,
@@ -145,15 +145,15 @@ def _build_keys(
         name = quote(key.name)
         add = f"ALTER TABLE {child} ADD CONSTRAINT {name} {key.definition} NOT VALID"
         lock = Lock(referenced, LockMode.SHARE_ROW_EXCLUSIVE)
-        ladder.run(connection, Step(statements=(add,), locks=(lock,)), progress)
+        lock_retry.run(connection, Step(statements=(add,), locks=(lock,)), progress)
         validate = f"ALTER TABLE {child} VALIDATE CONSTRAINT {name}"
-        ladder.run(connection, Step(statements=(validate,)), progress)
+        lock_retry.run(connection, Step(statements=(validate,)), progress)
         yield Lock(referenced, LockMode.ACCESS_EXCLUSIVE)
 
 
 @contextmanager
 def _default_kept_away(
-    connection: Connection, ladder: LockRetry, parent: Table, range_: _Range, progress: Progress
+    connection: Connection, lock_retry: LockRetry, parent: Table, range_: _Range, progress: Progress
 ) -> Generator[tuple[str, ...]]:
     """Prove that the default partition has no row of the range, for as long as the block.
 
@@ -171,13 +171,13 @@ def _default_kept_away(
     add = f"ALTER TABLE {default} ADD CONSTRAINT {AWAY_CHECK} CHECK ({range_.outside}) NOT VALID"
     validate = f"ALTER TABLE {default} VALIDATE CONSTRAINT {AWAY_CHECK}"
     shared = (Lock(str(default), LockMode.SHARE_UPDATE_EXCLUSIVE),)
-    ladder.run(connection, Step(statements=(drop, add), locks=alone), progress)
+    lock_retry.run(connection, Step(statements=(drop, add), locks=alone), progress)
     try:
-        ladder.run(connection, Step(statements=(validate,), locks=shared), progress)
+        lock_retry.run(connection, Step(statements=(validate,), locks=shared), progress)
         yield (drop,)
     except BaseException:
         with suppress(MaintenanceError):  # the first error is the one to tell
-            ladder.run(connection, Step(statements=(drop,), locks=alone), progress)
+            lock_retry.run(connection, Step(statements=(drop,), locks=alone), progress)
         raise
 
 

@@ -57,7 +57,7 @@ class Restorer:
     """
 
     connection: Connection
-    ladder: LockRetry
+    lock_retry: LockRetry
     role: str
     opened: Opener
     search_path: str = ""
@@ -94,7 +94,7 @@ class Restorer:
             secured = (*row_security_of(into, parent), *force_row_security(parent, [into]))
             attach_restored(
                 self.connection,
-                self.ladder,
+                self.lock_retry,
                 parent,
                 into,
                 manifest.bound,
@@ -229,7 +229,7 @@ class Restorer:
         self._clear(into)
         mark = set_comment(into, marked(None, {RESTORING: str(place)}))
         session = owner.connection if owner is not None else self.connection
-        self.ladder.run(session, Step(statements=(*build, mark)), self.progress)
+        self.lock_retry.run(session, Step(statements=(*build, mark)), self.progress)
         (made,) = self._find(into)
         table = TableId(made.oid, into)
         code = self._owner_code(into)
@@ -276,7 +276,7 @@ class Restorer:
 
     def _run(self, *statements: str, locks: Sequence[Lock] = ()) -> None:
         step = Step(statements=statements, locks=tuple(locks))
-        self.ladder.run(self.connection, step, self.progress)
+        self.lock_retry.run(self.connection, step, self.progress)
 
 
 def _now() -> str:

@@ -361,7 +361,7 @@ class Table:
         referenced_by: those of them that point to it.
         partitions: direct children, in no order.
         shared: what they have in common beyond what the table itself has.
-        oddities: what partitions have otherwise than their siblings, only to be reported.
+        differences: what partitions have otherwise than their siblings, only to be reported.
         drifted: partitions whose properties may differ from the table's, at most a few hundred.
         default_has_rows: None without a default partition, or where that can't be told.
         default_unseen: why its rows can't be looked at, if so.

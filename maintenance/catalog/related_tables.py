@@ -78,7 +78,7 @@ def differences(
         connection: in the transaction of the look.
         parents: all that are looked at.
         differing: those whose partitions were seen to differ.
-        most: how many oddities are described.
+        most: how many differences are described.
     """
     odd: dict[int, list[PropertyDifference]] = defaultdict(list)
     if not parents:

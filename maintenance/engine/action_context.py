@@ -6,6 +6,7 @@ from typing import Any
 
 from maintenance.engine.actions import Action, Step
 from maintenance.engine.lock_retry import LockRetry, Progress
+from maintenance.engine.target import Target
 from maintenance.engine.time_budget import Budget
 from maintenance.policy import Policy
 from maintenance.server.owner_rights import OwnerRights, OwnerSession
@@ -20,7 +21,7 @@ class ActionContext:
     Attributes:
         connection: this action's alone as long as it is carried out.
         store: shared by actions side by side, so each use of it is a single statement.
-        environ: where `{env: …}` references of the policy are resolved.
+        target: the database and how its statements wait for locks.
         budget: the time that is left for it and its like; None where there is no limit.
         owners: sessions for what runs with an owner's rights; closed by whoever made them.
         attempts: the most that any of its steps took.
@@ -28,23 +29,31 @@ class ActionContext:
 
     connection: Connection
     store: Connection
-    policy: Policy
-    environ: Mapping[str, str]
-    ladder: LockRetry
+    target: Target
     progress: Progress
     run_id: str
     budget: Budget | None = None
     owners: OwnerSessions = field(default_factory=OwnerSessions)
     attempts: int = field(default=0)
 
+    @property
+    def policy(self) -> Policy:
+        """The policy of the database."""
+        return self.target.policy
+
+    @property
+    def lock_retry(self) -> LockRetry:
+        """How statements wait for locks."""
+        return self.target.lock_retry
+
     def run(self, step: Step) -> None:
-        """Carry out one step under the ladder.
+        """Carry out one step, waiting for locks in short tries.
 
         Raises:
             MaintenanceError: see `LockRetry.run`.
         """
         owner = self.owner_session(step.owner) if step.owner is not None else None
-        taken = self.ladder.run(self.connection, step, self.progress, owner=owner)
+        taken = self.lock_retry.run(self.connection, step, self.progress, owner=owner)
         self.attempts = max(self.attempts, taken)
 
     def owner_session(self, owner: str) -> OwnerSession | None:

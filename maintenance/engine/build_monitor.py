@@ -43,7 +43,7 @@ class Watch:
 def watched(
     context: ActionContext, note_index: Callable[[int], None] | None = None
 ) -> Generator[Watch]:
-    """Watch the index build that the workbench's session runs in the block.
+    """Watch the index build that the action's session runs in the block.
 
     A build that waits for one and the same session longer than `locks.give_up_after` is
     cancelled. Without a second session the build goes on unwatched.
@@ -104,7 +104,7 @@ def _watch(context: ActionContext, note_index: Callable[[int], None] | None, wat
     timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
     name = f"maintenance watch {policy.database.name}"
     try:
-        address = url.resolve(context.environ)
+        address = context.target.resolve(url)
         with closing(
             connect(address, application=name, timeouts=timeouts, setting=url.setting)
         ) as session:

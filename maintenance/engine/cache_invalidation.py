@@ -75,6 +75,6 @@ def cache_url(context: ActionContext) -> str:
     if context.policy.redis is None:
         raise CacheError("the policy has no section redis any more")
     try:
-        return context.policy.redis.url.resolve(context.environ)
+        return context.target.resolve(context.policy.redis.url)
     except UsageError as exc:
         raise CacheError(str(exc), hint=exc.hint) from exc

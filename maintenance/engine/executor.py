@@ -1,4 +1,4 @@
-"""Carrying out a plan: intent journaled, steps run under the ladder, outcome journaled."""
+"""Carrying out a plan: intent journaled, steps run with lock retries, outcome journaled."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -77,7 +77,7 @@ class ExecutorRegistry:
 
 def run(
     actions: Sequence[Action],
-    crew: ExecutorRegistry,
+    registry: ExecutorRegistry,
     journal: Journal,
     *,
     connection: Connection,
@@ -92,11 +92,11 @@ def run(
 
     Args:
         actions: in their order; neighbours that may go side by side do.
-        crew: who carries them out.
+        registry: who carries them out.
         journal: where the intents are written before, and the outcomes after.
         connection: the session for those that go one after the other.
         opened: opens a session for each that goes beside others.
-        context: makes the workbench of one action.
+        context: makes the context of one action.
         progress: told each outcome.
         first_place: how many actions this run has carried out before.
 
@@ -110,13 +110,13 @@ def run(
     owners = OwnerSessions()
 
     def perform(connection: Connection, action: Action) -> Result:
-        workbench = context(connection)
-        workbench.budget = crew.budgets.get(action.kind)
-        workbench.owners = owners
-        return _perform(workbench, action, crew.executors.get(action.kind, run_steps))
+        action_context = context(connection)
+        action_context.budget = registry.budgets.get(action.kind)
+        action_context.owners = owners
+        return _perform(action_context, action, registry.executors.get(action.kind, run_steps))
 
     try:
-        for result in _each(ordered, crew, connection, opened, perform):
+        for result in _each(ordered, registry, connection, opened, perform):
             results.append(result)
             progress(_line(result, len(results), len(actions)))
             journal.conclude(_conclusion(result))
@@ -133,7 +133,7 @@ def run(
 
 def _each(
     actions: Sequence[Action],
-    crew: ExecutorRegistry,
+    registry: ExecutorRegistry,
     connection: Connection,
     opened: Opener,
     perform: Callable[[Connection, Action], Result],
@@ -148,7 +148,7 @@ def _each(
         return perform(connection, action)
 
     for (_, width), group in groupby(
-        actions, lambda each: (is_upkeep(each), crew.concurrency(each))
+        actions, lambda each: (is_upkeep(each), registry.concurrency(each))
     ):
         if width > 1:
             results = run_parallel(list(group), width, opened, attempt)
@@ -185,7 +185,7 @@ def _perform(context: ActionContext, action: Action, execute: Executor) -> Resul
 
 
 def _naming_owner_code(context: ActionContext, failure: MaintenanceError) -> MaintenanceError:
-    """Name the owner's code behind a failure, where the executor did not go through the ladder."""
+    """Name the owner's code behind a failure, where the executor used no lock retry."""
     cause = failure.__cause__
     idle = context.connection.info.transaction_status is TransactionStatus.IDLE
     if not isinstance(cause, psycopg.Error) or not idle:

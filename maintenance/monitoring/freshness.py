@@ -1,6 +1,5 @@
 """How fresh views and computed rows are, from the store alone: cheap enough for every minute."""
 
-import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.sessions import database_session, optional_store_session
+from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName
 from maintenance.policy import Policy
@@ -43,9 +42,7 @@ Reads = Mapping[QualifiedName, Collection[QualifiedName]]
 """What each view reads."""
 
 
-def views(
-    policy: Policy, reads: Reads, environ: Mapping[str, str] = os.environ
-) -> list[Age] | None:
+def views(policy: Policy, reads: Reads) -> list[Age] | None:
     """Return the ages of a policy's views, by the ledger of refreshes.
 
     A view is as old as the oldest of the views that it reads.
@@ -53,7 +50,6 @@ def views(
     Args:
         policy: whose views.
         reads: what each of them reads; what is no view of the policy is always right.
-        environ: where `{env: …}` references of the policy are resolved.
 
     Returns:
         None where there is no store within reach.
@@ -61,7 +57,7 @@ def views(
     Raises:
         UsageError: an environment variable is missing, or the url is none.
     """
-    with optional_store_session(policy, environ) as store:
+    with Target(policy).optional_store() as store:
         if store is None:
             return None
         ledger = newest_refreshes(store, policy.database.name)
@@ -102,9 +98,7 @@ def _oldest(moments: Collection[datetime | None]) -> datetime | None:
     return min(known) if len(known) == len(moments) else None
 
 
-def analytics(
-    policy: Policy, environ: Mapping[str, str] = os.environ
-) -> Mapping[QualifiedName, StalenessReading] | None:
+def analytics(policy: Policy) -> Mapping[QualifiedName, StalenessReading] | None:
     """Return what was last seen of the tables of computed rows.
 
     Returns:
@@ -113,7 +107,7 @@ def analytics(
     Raises:
         UsageError: an environment variable is missing, or the url is none.
     """
-    with optional_store_session(policy, environ) as store:
+    with Target(policy).optional_store() as store:
         if store is None:
             return None
         known = {seen.table_name: seen for seen in read_staleness(store, policy.database.name)}
@@ -145,28 +139,26 @@ def _finding(age: Age, severity: Severity, text: str, old_s: float | None) -> Fi
     return Finding(kind, severity, str(age.name), f"{age.name}: {text}", value, most_s)
 
 
-def view_rows(policy: Policy, environ: Mapping[str, str] = os.environ) -> dict[QualifiedName, int]:
+def view_rows(policy: Policy) -> dict[QualifiedName, int]:
     """Return how many rows each view has had since its newest refresh, where that is known.
 
     Raises:
         UsageError: an environment variable is missing, or the url is none.
     """
-    with optional_store_session(policy, environ) as store:
+    with Target(policy).optional_store() as store:
         ledger = newest_refreshes(store, policy.database.name) if store is not None else {}
     counts = {view.name: ledger.get(str(view.name)) for view in policy.matviews}
     return {name: r.n_rows for name, r in counts.items() if r is not None and r.n_rows is not None}
 
 
-def sizes(
-    policy: Policy, names: Collection[QualifiedName], environ: Mapping[str, str] = os.environ
-) -> dict[QualifiedName, int]:
+def sizes(policy: Policy, names: Collection[QualifiedName]) -> dict[QualifiedName, int]:
     """Return how many bytes relations take with their indexes, as far as that can be told.
 
     Raises:
-        UsageError, UnreachableError: as `database_session`.
+        UsageError, UnreachableError: as `Target.database`.
     """
     pairs = {"schemas": [n.schema for n in names], "names": [n.name for n in names]}
-    with database_session(policy, environ, "sizes") as connection, suppress(MaintenanceError):
+    with Target(policy).database("sizes") as connection, suppress(MaintenanceError):
         try:
             with read_transaction(connection, policy.observe.time_cap, "reading sizes"):
                 rows = fetch(connection, "catalog", "list_sizes", pairs)
@@ -176,13 +168,13 @@ def sizes(
     return {}
 
 
-def cache_facts(policy: Policy, environ: Mapping[str, str] = os.environ) -> CacheFacts | None:
+def cache_facts(policy: Policy) -> CacheFacts | None:
     """Return what the newest look at the cache gave; None where there was none.
 
     Raises:
         UsageError: an environment variable is missing, or the url is none.
     """
-    with optional_store_session(policy, environ) as store:
+    with Target(policy).optional_store() as store:
         if store is None:
             return None
         with store.cursor(row_factory=class_row(CacheFacts)) as cursor:

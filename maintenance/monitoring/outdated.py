@@ -3,13 +3,12 @@
 Not to look is not to find nothing. Who never looked is not late, only new.
 """
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from maintenance.alerts.models import FindingSet
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.sessions import optional_store_session
+from maintenance.engine.target import Target
 from maintenance.monitoring import freshness
 from maintenance.policy import Policy
 from maintenance.subjects.bloat.history import newest_look
@@ -22,15 +21,13 @@ GRACE = timedelta(hours=1)
 """What is older than it may be is looked at again; that takes a while."""
 
 
-def overlooked_analytics(
-    policy: Policy, now: datetime, environ: Mapping[str, str] = os.environ
-) -> FindingSet:
+def overlooked_analytics(policy: Policy, now: datetime) -> FindingSet:
     """Tell whether tables of computed rows were looked at as often as they may become stale.
 
     Raises:
         UsageError: an environment variable is missing, or the url is none.
     """
-    seen = freshness.analytics(policy, environ)
+    seen = freshness.analytics(policy)
     if seen is None:
         return FindingSet(policy.database.name, [], frozenset())
     late = (
@@ -41,16 +38,14 @@ def overlooked_analytics(
     return _finding_set(policy, "stale_analytics", ", ".join(late))
 
 
-def overlooked_bloat(
-    policy: Policy, now: datetime, environ: Mapping[str, str] = os.environ
-) -> FindingSet:
+def overlooked_bloat(policy: Policy, now: datetime) -> FindingSet:
     """Tell whether the last look at bloat is too old to go by.
 
     Raises:
         UsageError: an environment variable is missing, or the url is none.
         MaintenanceError: the store could not be read.
     """
-    with optional_store_session(policy, environ) as store:
+    with Target(policy).optional_store() as store:
         if store is None:
             return FindingSet(policy.database.name, [], frozenset())
         taken_at, _ = newest_look(store, policy.database.name)

@@ -1,7 +1,5 @@
 """Looking at a database for its overview: no plans, no sizes of relations, nothing per table."""
 
-import os
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from psycopg.rows import class_row
@@ -10,7 +8,7 @@ from maintenance.alerts.models import Alert
 from maintenance.alerts.store import standing_alerts
 from maintenance.catalog.observe import observe
 from maintenance.engine.findings import Severity
-from maintenance.engine.sessions import database_session, optional_store_session
+from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError, UsageError
 from maintenance.monitoring.freshness import ages
 from maintenance.monitoring.models import Emptiness, History, Overview, View
@@ -35,34 +33,29 @@ MOST_TABLES = 10
 _RANKS = tuple(reversed(Severity))
 
 
-def observe_overview(
-    policy: Policy, *, environ: Mapping[str, str] = os.environ, now: datetime | None = None
-) -> Overview:
+def observe_overview(policy: Policy, *, now: datetime | None = None) -> Overview:
     """Gather the overview of a database; what can't be seen is told in it.
 
     Args:
         policy: whose.
-        environ: where `{env: …}` references of the policy are resolved.
         now: the moment to count from, aware; the clock's if None.
 
     Raises:
         UsageError: an environment variable is missing, or a url is none.
     """
     moment = now or datetime.now(UTC)
-    tables, blind = _tables(policy, environ, moment)
-    with optional_store_session(policy, environ) as store:
+    tables, blind = _tables(policy, moment)
+    with Target(policy).optional_store() as store:
         history = _history(policy, store, moment) if store is not None else None
     return Overview(
         policy.database.name, moment, history, tables, blind, coming(policy, tables, moment)
     )
 
 
-def _tables(
-    policy: Policy, environ: Mapping[str, str], now: datetime
-) -> tuple[tuple[TableInventory, ...], str | None]:
+def _tables(policy: Policy, now: datetime) -> tuple[tuple[TableInventory, ...], str | None]:
     """Take stock of the partitioned tables; otherwise say why that can't be done."""
     try:
-        with database_session(policy, environ, "overview") as connection:
+        with Target(policy).database("overview") as connection:
             relations = PARTITIONS.relations(policy)
             snapshot = observe(connection, relations, time_cap=policy.observe.time_cap)
     except UsageError:

@@ -4,7 +4,6 @@ A threshold that was lowered shows at once, and a look that did not happen is re
 """
 
 import json
-import os
 from datetime import UTC, datetime
 from functools import partial
 
@@ -12,7 +11,7 @@ import dagster as dg
 
 from maintenance.alerts.models import FindingSet
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.sessions import optional_store_session
+from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError
 from maintenance.monitoring.outdated import BLOAT_AGE, overlooked_bloat
 from maintenance.orchestration.health_assets import health_key
@@ -56,7 +55,7 @@ def bloat_sensor(policy: Policy, section: BloatPolicy) -> dg.SensorDefinition:
 def judged(policy: Policy, section: BloatPolicy, now: datetime) -> dict[FindingKind, str]:
     """Return what stands against each kind; an empty text where nothing does."""
     try:
-        with optional_store_session(policy, os.environ) as store:
+        with Target(policy).optional_store() as store:
             if store is None:
                 return {FindingKind.MONITOR_BLIND: "there is no store to look into yet"}
             taken_at, kept = newest_look(store, policy.database.name)
@@ -91,7 +90,7 @@ def _alert(
 def _finding_set(policy: Policy, section: BloatPolicy, now: datetime) -> FindingSet:
     """See the last look as a run would see it; one that is too old ends and begins nothing."""
     name = policy.database.name
-    with optional_store_session(policy, os.environ) as store:
+    with Target(policy).optional_store() as store:
         taken_at, kept = newest_look(store, name) if store is not None else (None, [])
     if taken_at is None or now - taken_at > BLOAT_AGE:
         return FindingSet(name, [], frozenset())

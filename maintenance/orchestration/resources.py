@@ -1,6 +1,5 @@
 """The resource through which assets act on databases."""
 
-import os
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -10,7 +9,7 @@ import dagster as dg
 from maintenance.engine.executor import Outcome
 from maintenance.engine.lock_retry import Progress
 from maintenance.engine.scope import EVERYTHING, Request
-from maintenance.engine.sessions import store_session
+from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError
 from maintenance.formatting import visible, visible_lines
 from maintenance.monitoring import Overview, freshness, observe_overview
@@ -103,7 +102,7 @@ class Maintainer(dg.ConfigurableResource[None]):
         Raises:
             dagster.Failure: as `apply`.
         """
-        with _as_failure(), store_session(policy, os.environ) as store:
+        with _as_failure(), Target(policy).store() as store:
             yield store
 
     def restore(

@@ -1,6 +1,6 @@
 """A visit: what stays the same during one command on one database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from maintenance.engine.lock_retry import Progress, silent
 from maintenance.engine.scope import Request
 from maintenance.engine.subject import Subject
+from maintenance.engine.target import Target
 from maintenance.policy import Policy
 from maintenance.server.cost_meter import Meter
 from maintenance.server.session import Connection
@@ -17,8 +18,7 @@ from maintenance.server.session import Connection
 class RunContext:
     """One command on one database; `store` is None where there is none to look back into."""
 
-    policy: Policy
-    environ: Mapping[str, str]
+    target: Target
     now: datetime
     subjects: Sequence[Subject[Any]]
     request: Request
@@ -26,3 +26,8 @@ class RunContext:
     store: Connection | None
     progress: Progress = silent
     meter: Meter = field(default_factory=Meter)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy of the database."""
+        return self.target.policy

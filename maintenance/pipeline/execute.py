@@ -11,9 +11,7 @@ from maintenance.engine.action_order import rounds
 from maintenance.engine.actions import RECURRING, UNSEEN, Action
 from maintenance.engine.executor import ExecutorRegistry, Outcome, Result
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.lock_retry import LockRetry
 from maintenance.engine.plan import Plan
-from maintenance.engine.sessions import database_session
 from maintenance.engine.subject import Subject
 from maintenance.engine.time_budget import Budget
 from maintenance.errors import (
@@ -50,26 +48,18 @@ def execute_plan(
     Raises:
         UnreachableError: a connection is gone.
     """
-    policy, store = run.policy, run.store
+    store, target = run.store, run.target
     assert store is not None, "what is carried out is journaled"
-    locks = policy.locks
-    ladder = LockRetry(
-        locks.lock_timeout,
-        locks.patient_lock_timeout,
-        locks.give_up_after,
-        search_path=policy.database.search_path,
-    )
 
     def context(connection: Connection) -> ActionContext:
-        run_id = str(journal.run_id)
-        return ActionContext(connection, store, policy, run.environ, ladder, run.progress, run_id)
+        return ActionContext(connection, store, target, run.progress, str(journal.run_id))
 
     return runner.run(
         actions,
-        _crew(run.subjects, policy),
+        _executors(run.subjects, run.policy),
         journal,
         connection=run.connection,
-        opened=partial(database_session, policy, run.environ, "apply"),
+        opened=partial(target.database, "apply"),
         context=context,
         progress=run.progress,
         first_place=first_place,
@@ -113,7 +103,7 @@ def _why_superseded(action: Action, name: str | None, *, is_planned: bool) -> st
     return "its statistics are up to date after the other actions of this run"
 
 
-def _crew(subjects: Sequence[Subject[Any]], policy: Policy) -> ExecutorRegistry:
+def _executors(subjects: Sequence[Subject[Any]], policy: Policy) -> ExecutorRegistry:
     budgets = {
         s.name: Budget(limit) for s in subjects if (limit := s.time_budget(policy)) is not None
     }

@@ -7,9 +7,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 
-from maintenance.alerts.delivery import Delivered, Round, Target, deliver
+from maintenance.alerts.delivery import Delivered, OpenSink, Round, deliver
 from maintenance.alerts.heartbeat import call
 from maintenance.alerts.messages import Message
 from maintenance.alerts.models import Alert, Event, FindingSet
@@ -25,7 +24,7 @@ from maintenance.alerts.store import (
     unprocessed_runs,
 )
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.sessions import store_session
+from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError, UsageError
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.alert_links import links
@@ -105,18 +104,18 @@ def tell(
     """
     targets = _targets(policy, environ)
     events: list[Event] = []
-    with store_session(policy, environ) as store:
+    with Target(policy, environ).store() as store:
         migrate(store)
         events += _judge_runs(store, policy)
         for moment, finding_set in sights:
             events += _judge(store, policy, finding_set, moment)
         oldest = policy.store.keep.before(datetime.now(UTC).date())
         forget_old(store, policy.database.name, oldest)
-    opened = partial(store_session, policy, environ)
+    opened = Target(policy, environ).store
     round_ = Round(opened, policy.database.name, links(policy), BUDGET_S, patient)
     delivered = deliver(round_, targets)
     heartbeat_error = _ping(policy, environ, delivered) if ping else None
-    with store_session(policy, environ) as store:
+    with Target(policy, environ).store() as store:
         alerts = standing_alerts(store, policy.database.name)
     moment = sights[-1][0] if sights else datetime.now(UTC)
     name = policy.database.name
@@ -131,7 +130,7 @@ def standing(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> list
     Raises:
         UsageError, UnreachableError, MaintenanceError: the store can't be reached or made.
     """
-    with store_session(policy, environ) as store:
+    with Target(policy, environ).store() as store:
         migrate(store)
         return list(standing_alerts(store, policy.database.name).values())
 
@@ -156,7 +155,7 @@ def tend_alert(
     if asked is None:
         listed = ", ".join(f"{i.kind} {i.object}" for i in sorted(known)) or "none"
         raise UsageError(f"no alert {kind} {object_} stands", hint=f"those that do: {listed}")
-    with store_session(policy, environ) as store:
+    with Target(policy, environ).store() as store:
         tend(store, asked, column, until)
 
 
@@ -202,9 +201,9 @@ def _judge(
     return judgement.events
 
 
-def _targets(policy: Policy, environ: Mapping[str, str]) -> list[Target]:
+def _targets(policy: Policy, environ: Mapping[str, str]) -> list[OpenSink]:
     named = {name_of(sink): sink for sink in policy.alerts.sinks}
-    return [Target(name, _sender(sink, policy, environ)) for name, sink in named.items()]
+    return [OpenSink(name, _sender(sink, policy, environ)) for name, sink in named.items()]
 
 
 def _sender(sink: Sink, policy: Policy, environ: Mapping[str, str]) -> Send:

@@ -52,15 +52,7 @@ def observe_and_plan(run: RunContext, *, records: bool = False) -> Assessment:
 def _observe_and_plan(run: RunContext, *, records: bool) -> Assessment:
     with run.meter.spent_on("catalog"):
         snapshot = _shared(run)
-    context = ObserveContext(
-        run.policy,
-        run.now,
-        run.request,
-        snapshot,
-        run.connection,
-        run.store,
-        run.environ,
-    )
+    context = ObserveContext(run.target, run.now, run.request, snapshot, run.connection, run.store)
     seeing = [subject for subject in run.subjects if subject.is_enabled(run.policy)]
     plans: dict[str, Plan] = {}
     for subject in seeing:

@@ -18,9 +18,9 @@ from maintenance.archives.restore import Restored, Restorer
 from maintenance.catalog.models import Common, Snapshot, Table
 from maintenance.catalog.observe import fetch_details, observe
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.lock_retry import LockRetry, Progress, silent
+from maintenance.engine.lock_retry import Progress, silent
 from maintenance.engine.run_lock import exclusive_run
-from maintenance.engine.sessions import database_session, optional_store_session
+from maintenance.engine.target import Target
 from maintenance.errors import (
     ArchiveError,
     DamagedArchiveError,
@@ -102,12 +102,13 @@ def restore_period(
     """
     if url is not None and (fault := archive_url_fault(url)):
         raise UsageError(f"--from: {fault}", hint="the url is not shown: it may hold a secret")
-    place = _place(policy, table, period, url, environ)
+    target = Target(policy, environ)
+    place = _place(target, table, period, url)
     require_packages(str(table), place.url, "copy")
     manifest = _manifest(place)
-    _refuse_altered(policy, place, manifest, environ)
+    _refuse_altered(target, place, manifest)
     until = ((now or datetime.now(UTC)) + hold).date()
-    with database_session(policy, environ, "restore") as connection:
+    with target.database("restore") as connection:
         snapshot = observe(connection, [table], time_cap=policy.observe.time_cap)
         snapshot = fetch_details(connection, snapshot, [Common(found) for found in snapshot.tables])
         if snapshot.server.in_recovery:
@@ -118,23 +119,16 @@ def restore_period(
         if (error := snapshot.failed.get(table)) is not None:
             raise MaintenanceError(f"{table}: can't be looked at: {error}")
         parent = snapshot.tables.get(table)
-        locks = policy.locks
-        ladder = LockRetry(
-            locks.lock_timeout,
-            locks.patient_lock_timeout,
-            locks.give_up_after,
-            search_path=policy.database.search_path,
-        )
         restorer = Restorer(
             connection,
-            ladder,
+            target.lock_retry,
             snapshot.server.role,
-            partial(database_session, policy, environ, "restore"),
+            partial(target.database, "restore"),
             policy.database.search_path,
             progress,
         )
         refuse_foreign_event_triggers(connection)
-        with exclusive_run(connection, locks.give_up_after, progress):
+        with exclusive_run(connection, policy.locks.give_up_after, progress):
             if into is None:
                 _refuse_elsewhere(table, parent, manifest)
             if into is not None or parent is None:
@@ -150,13 +144,8 @@ def restore_period(
     return RestoreReport(policy.database.name, place, manifest, restored, held)
 
 
-def _place(
-    policy: Policy,
-    table: QualifiedName,
-    period: str,
-    url: str | None,
-    environ: Mapping[str, str],
-) -> ArchivePlace:
+def _place(target: Target, table: QualifiedName, period: str, url: str | None) -> ArchivePlace:
+    policy = target.policy
     section = _section(policy, table)
     retention = section.retention if section is not None else None
     archive = retention.archive if retention is not None else None
@@ -165,17 +154,15 @@ def _place(
             f"{table}: policy {policy.database.name} names no archive of this table",
             hint="say where its archives are: --from URL",
         )
-    key = archive.sealing_key(environ) if archive is not None else None
+    key = archive.sealing_key(target.environ) if archive is not None else None
     return ArchivePlace(
         url or (archive.url if archive else ""), policy.database.name, table, period, key
     )
 
 
-def _refuse_altered(
-    policy: Policy, place: ArchivePlace, manifest: Manifest, environ: Mapping[str, str]
-) -> None:
+def _refuse_altered(target: Target, place: ArchivePlace, manifest: Manifest) -> None:
     """Believe the journal more than an archive, where the store is within reach and knows it."""
-    with optional_store_session(policy, environ) as store:
+    with target.optional_store() as store:
         if store is None:
             return
         parameters = {

@@ -23,8 +23,8 @@ from maintenance.engine.plan import Plan
 from maintenance.engine.run_lock import exclusive_run
 from maintenance.engine.saved_plan import ReviewedPlan, admit
 from maintenance.engine.scope import EVERYTHING, Request
-from maintenance.engine.sessions import database_session, optional_store_session, store_session
 from maintenance.engine.subject import Subject
+from maintenance.engine.target import Target
 from maintenance.errors import (
     LockNotAcquiredError,
     MaintenanceError,
@@ -100,7 +100,7 @@ def check(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> Report:
     """
     report = plan(policy, environ=environ)
     findings = [finding for finding in report.findings if finding.kind.spec.is_fitness]
-    with store_session(policy, environ) as connection:
+    with Target(policy, environ).store() as connection:
         grant = missing_right(connection)
     if grant is not None:
         findings.append(_no_store(policy, grant))
@@ -131,13 +131,13 @@ def plan(
         MaintenanceError: the catalog could not be read.
     """
     subjects = _selected(only, policy)
-    moment = now or datetime.now(UTC)
+    target, moment = Target(policy, environ), now or datetime.now(UTC)
     with (
         metered() as meter,
-        database_session(policy, environ, "plan") as connection,
-        optional_store_session(policy, environ) as store,
+        target.database("plan") as connection,
+        target.optional_store() as store,
     ):
-        run = RunContext(policy, environ, moment, subjects, request, connection, store, meter=meter)
+        run = RunContext(target, moment, subjects, request, connection, store, meter=meter)
         assessment = observe_and_plan(run)
     return replace(_report(run, assessment), costs=meter.costs)
 
@@ -161,11 +161,11 @@ def apply(
         UsageError, UnreachableError, MaintenanceError: as `plan`; a store that can't be made too.
     """
     subjects = _selected(only, policy)
-    moment = now or datetime.now(UTC)
+    target, moment = Target(policy, environ), now or datetime.now(UTC)
     with (
         metered() as meter,
-        database_session(policy, environ, "apply") as connection,
-        store_session(policy, environ) as store,
+        target.database("apply") as connection,
+        target.store() as store,
     ):
         _refuse_standby(identify(connection))
         refuse_foreign_event_triggers(connection)
@@ -173,9 +173,7 @@ def apply(
         journal = Journal(store, policy.database.name)
         journal.begin("apply", policy.hash)
         with _recorded_failure(journal):
-            run = RunContext(
-                policy, environ, moment, subjects, request, connection, store, progress, meter
-            )
+            run = RunContext(target, moment, subjects, request, connection, store, progress, meter)
             report = replace(_apply(run, journal, reviewed), costs=meter.costs)
         journal.end(
             "done" if report.ok else "failed",
@@ -196,7 +194,7 @@ def status(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> Report
         UsageError, UnreachableError, MaintenanceError: as `plan`.
     """
     report = plan(policy, environ=environ)
-    with store_session(policy, environ) as store:
+    with Target(policy, environ).store() as store:
         runs = recent_runs(store, policy.database.name) if is_ready(store) else []
     return replace(report, runs=tuple(runs))
 
@@ -207,7 +205,7 @@ def _apply(run: RunContext, journal: Journal, reviewed: ReviewedPlan | None) -> 
     try:
         with exclusive_run(run.connection, policy.locks.give_up_after, run.progress):
             with run.meter.spent_on("store"):
-                kept = _keep_history(run, journal)
+                kept = keep_history(run, journal)
             assessment = observe_and_plan(run, records=True)
             if reviewed is not None:
                 assessment = replace(assessment, plan=admit(reviewed, policy.hash, assessment.plan))
@@ -269,18 +267,6 @@ def _report(run: RunContext, assessment: Assessment, further: Iterable[Finding] 
         assessment.snapshot,
         kinds=assessment.kinds,
         subjects=assessment.subjects,
-    )
-
-
-def _keep_history(run: RunContext, journal: Journal) -> tuple[Finding, ...]:
-    assert run.store is not None, "what is carried out is journaled"
-    return keep_history(
-        run.policy,
-        run.store,
-        journal,
-        run.now,
-        environ=run.environ,
-        progress=run.progress,
     )
 
 

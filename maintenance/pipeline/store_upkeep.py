@@ -5,32 +5,28 @@ served by the same planners and executors as the owner's tables.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from functools import partial
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from maintenance.catalog.observe import observe
-from maintenance.engine import executor as runner
-from maintenance.engine.action_context import ActionContext
-from maintenance.engine.executor import ExecutorRegistry, Outcome, Result
+from maintenance.engine.executor import Outcome, Result
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.history import recall
-from maintenance.engine.lock_retry import LockRetry, Progress, silent
-from maintenance.engine.observe_context import ObserveContext
-from maintenance.engine.plan import Plan, join
+from maintenance.engine.plan import Plan
 from maintenance.engine.run_lock import exclusive_run
 from maintenance.engine.scope import EVERYTHING
-from maintenance.engine.sessions import store_session
+from maintenance.engine.subject import Subject
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
 from maintenance.periods import CalendarSpan, midnight
+from maintenance.pipeline.context import RunContext
+from maintenance.pipeline.execute import check_effects, execute_plan
+from maintenance.pipeline.observe import observe_and_plan
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.server.session import Connection
 from maintenance.store import Journal, forget_runs, history_tables, longest_keep
 from maintenance.subjects.partitions import PARTITIONS
-from maintenance.subjects.retention import RETENTION, RetentionObservation
+from maintenance.subjects.retention import RETENTION
 
 UPKEEP_LOCK = int.from_bytes(hashlib.sha256(b"maintenance store upkeep").digest()[:7])
 """The advisory lock that keeps apart runs on databases that share a store."""
@@ -39,19 +35,13 @@ ONE_MONTH = CalendarSpan(1, 0)
 PREMAKE = 1
 MAX_PER_RUN = 12
 
-_EXECUTORS = ExecutorRegistry({**PARTITIONS.executors, **RETENTION.executors})
+_SUBJECTS: tuple[Subject[Any], ...] = (PARTITIONS, RETENTION)
 
 
-def keep_history(
-    policy: Policy,
-    store: Connection,
-    journal: Journal,
-    now: datetime,
-    *,
-    environ: Mapping[str, str],
-    progress: Progress,
-) -> tuple[Finding, ...]:
-    """See to it that the month of `now` and the next exist, and that expired ones are gone.
+def keep_history(run: RunContext, journal: Journal) -> tuple[Finding, ...]:
+    """Create the store's partitions of this month and the next, and drop expired ones.
+
+    The store is maintained as any database is: by the same pipeline, with two subjects.
 
     Returns:
         What keeps the store from being as it should; a run goes on all the same.
@@ -59,22 +49,40 @@ def keep_history(
     Raises:
         UnreachableError: the store is gone.
     """
+    assert run.store is not None, "what is carried out is journaled"
+    policy = run.policy
     try:
-        tables = _tables(policy, store, now)
-        last_kept = policy.store.keep.before(now.date())
+        upkeep = _upkeep(run, run.store)
+        last_kept = policy.store.keep.before(run.now.date())
         before = midnight(last_kept, ZoneInfo("UTC"))
-        forget_runs(store, policy.database.name, before, journal.run_id)
-        plan = _plan(tables, store, now, environ)
-        if not plan.actions:
-            return plan.findings
-        with exclusive_run(store, policy.locks.give_up_after, progress, key=UPKEEP_LOCK):
-            plan = _plan(tables, store, now, environ)
-            results = _carry_out(policy, plan, store, journal, environ, progress)
-        return (*_plan(tables, store, now, environ).findings, *_failures(results))
+        forget_runs(run.store, policy.database.name, before, journal.run_id)
+        if not upkeep.policy.partitions:
+            return ()
+        assessment = observe_and_plan(upkeep)
+        if not assessment.plan.actions:
+            return _own(assessment.plan)
+        limit = policy.locks.give_up_after
+        with exclusive_run(run.store, limit, run.progress, key=UPKEEP_LOCK):
+            planned = observe_and_plan(upkeep).plan
+            results = execute_plan(upkeep, planned.actions, journal)
+        after = observe_and_plan(upkeep).plan
+        return (*_own(after), *_failures(check_effects(results, after)))
     except UnreachableError:
         raise
     except MaintenanceError as exc:
         return (_unkept(policy.database.name, str(exc)),)
+
+
+def _upkeep(run: RunContext, store: Connection) -> RunContext:
+    """Return the run in which the store is the maintained database."""
+    target = run.target.store_target(_tables(run.policy, store, run.now))
+    # Progress is of no interest to who waits for the run.
+    return RunContext(target, run.now, _SUBJECTS, EVERYTHING, store, store)
+
+
+def _own(plan: Plan) -> tuple[Finding, ...]:
+    """Return the findings about the store's own tables; others are of the run itself."""
+    return tuple(finding for finding in plan.findings if finding.subject)
 
 
 def _tables(policy: Policy, store: Connection, now: datetime) -> Policy:
@@ -93,48 +101,7 @@ def _section(table: QualifiedName, keep: CalendarSpan) -> PartitionPolicy:
     )
 
 
-def _plan(tables: Policy, store: Connection, now: datetime, environ: Mapping[str, str]) -> Plan:
-    if not tables.partitions:
-        return Plan()
-    snapshot = observe(store, PARTITIONS.relations(tables), time_cap=tables.observe.time_cap)
-    history = recall(store, tables.database.name, snapshot, now)
-    snapshot = replace(snapshot, history=history)
-    context = ObserveContext(tables, now, EVERYTHING, snapshot, store, store, environ)
-    partitions = PARTITIONS.plan(tables, PARTITIONS.observe(context), now, EVERYTHING)
-    # Foreign keys point to none of our tables.
-    return join(
-        [partitions, RETENTION.plan(tables, RetentionObservation(snapshot), now, EVERYTHING)]
-    )
-
-
-def _carry_out(
-    policy: Policy,
-    plan: Plan,
-    store: Connection,
-    journal: Journal,
-    environ: Mapping[str, str],
-    progress: Progress,
-) -> list[Result]:
-    ladder = LockRetry(
-        policy.locks.lock_timeout, policy.locks.patient_lock_timeout, policy.locks.give_up_after
-    )
-
-    def context(connection: Connection) -> ActionContext:
-        run_id = str(journal.run_id)
-        return ActionContext(connection, store, policy, environ, ladder, progress, run_id)
-
-    return runner.run(
-        plan.actions,
-        _EXECUTORS,
-        journal,
-        connection=store,
-        opened=partial(store_session, policy, environ),
-        context=context,
-        progress=silent,  # of no interest to whoever waits for the run
-    )
-
-
-def _failures(results: list[Result]) -> Iterator[Finding]:
+def _failures(results: Iterable[Result]) -> Iterator[Finding]:
     for result in results:
         if result.outcome is Outcome.FAILED:
             yield _unkept(result.action.object, str(result.error))

@@ -132,7 +132,7 @@ def test_command_whose_connection_is_swallowed_says_so(
             run_sql(context.connection, "SELECT 1")
 
         monkeypatch.setattr(
-            "maintenance.pipeline.run.look_at",
+            "maintenance.pipeline.run.observe_and_plan",
             ask_in_vain,
         )
         with pytest.raises(UnreachableError) as caught:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from maintenance.engine import cache_invalidation as announcing
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind, Severity
-from maintenance.engine.lock_retry import LockRetry, silent
+from maintenance.engine.lock_retry import silent
+from maintenance.engine.target import Target
 from maintenance.errors import CacheError
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
@@ -181,9 +182,7 @@ def policy(database: Database, tmp_path: Path, embedded: RedisServer) -> Policy:
 
 
 def bench_of(policy: Policy, url: str, store: Any) -> ActionContext:
-    second = timedelta(seconds=1)
-    ladder = LockRetry(second, second, second)
-    return ActionContext(store, store, policy, {"REDIS": url}, ladder, silent, "run")
+    return ActionContext(store, store, Target(policy, {"REDIS": url}), silent, "run")
 
 
 def owe(database: Database, policy: Policy, *patterns: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from maintenance.archives import ArchivePlace, Manifest, write_archive
 from maintenance.ddl.marks import HOLD_UNTIL, read_mark
-from maintenance.engine import sessions
+from maintenance.engine import target
 from maintenance.errors import ArchiveError, DamagedArchiveError, MaintenanceError, UsageError
 from maintenance.names import QualifiedName
 from maintenance.pipeline import run as pipeline
@@ -279,7 +279,7 @@ from pathlib import Path
 from maintenance.policy import load_policy
 from maintenance.names import QualifiedName
 from maintenance.pipeline.restore import restore_period
-from maintenance.engine.lock_retry import Ladder
+from maintenance.engine.lock_retry import LockRetry
 from maintenance.archives import restore as restoring
 from maintenance.archives.progress import Pace
 
@@ -288,7 +288,7 @@ policy, stage = sys.argv[1:]
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-attempt, load = Ladder.attempt, restoring.load
+attempt, load = LockRetry.attempt, restoring.load
 def attempting(self, connection, step):
     if any(stage in statement for statement in step.statements):
         die()
@@ -303,7 +303,7 @@ def loading(*arguments):
 def show(self, counted):
     if stage == "half of COPY" and copying:
         die()
-Ladder.attempt, restoring.load, Pace.show = attempting, loading, show
+LockRetry.attempt, restoring.load, Pace.show = attempting, loading, show
 restore_period(load_policy(Path(policy)), QualifiedName("public", "events"), "2024-01")
 """
 
@@ -326,7 +326,7 @@ def test_killed_restore_is_replaced_by_the_next(
     assert len(rows(database)) == 2
     ((comment,),) = database.execute(COMMENT)
     assert "restoring" in read_mark(comment)
-    _wait_for_leftover_sessions(database)
+    _wait_for_leftover_target(database)
     restore(policy)
     assert rows(database) == before
     left = "SELECT conname FROM pg_constraint WHERE conname LIKE 'maintenance%'"
@@ -342,7 +342,7 @@ from maintenance.pipeline.restore import restore_period
 from maintenance.archives import attach as attaching
 from maintenance.archives import load as loading
 from maintenance.archives import restore as restoring
-from maintenance.engine.lock_retry import Ladder
+from maintenance.engine.lock_retry import LockRetry
 
 policy, last = sys.argv[1:]
 count = 0
@@ -356,7 +356,7 @@ def counted(original):
         return original(*arguments)
     return call
 
-Ladder.attempt = counted(Ladder.attempt)
+LockRetry.attempt = counted(LockRetry.attempt)
 loading.run_sql = counted(loading.run_sql)
 loading.read_back = counted(loading.read_back)
 restore_period(load_policy(Path(policy)), QualifiedName("public", "events"), "2024-01")
@@ -377,7 +377,7 @@ def test_each_restore_killed_one_step_later_ends_on_what_the_last_one_left(
         done = subprocess.run(command, cwd=ROOT, check=False, timeout=60, capture_output=True)
         assert done.returncode in (0, -9), done.stderr
         ends.append(done.returncode)
-        _wait_for_leftover_sessions(database)
+        _wait_for_leftover_target(database)
         assert rows(database) == before or len(rows(database)) == 2
         database.execute("INSERT INTO public.events VALUES (70000, now(), 'x')")
         database.execute("DELETE FROM public.events WHERE id = 70000")
@@ -387,7 +387,7 @@ def test_each_restore_killed_one_step_later_ends_on_what_the_last_one_left(
     assert database.execute(left) == []
 
 
-def _wait_for_leftover_sessions(database: Database) -> None:
+def _wait_for_leftover_target(database: Database) -> None:
     others = (
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'maintenance restore app'"
     )
@@ -419,7 +419,7 @@ def test_attach_scans_nothing_under_its_locks(
     before = rows(database)
     archive_and_drop(database, policy)
     seen: list[str] = []
-    original = sessions.connect
+    original = target.connect
 
     def hear(notice: psycopg.errors.Diagnostic) -> None:
         seen.append(notice.message_primary or "")
@@ -430,7 +430,7 @@ def test_attach_scans_nothing_under_its_locks(
         connection.add_notice_handler(hear)
         return connection
 
-    monkeypatch.setattr(sessions, "connect", listening)
+    monkeypatch.setattr(target, "connect", listening)
     restore(policy)
     assert rows(database) == before
     implied = [line for line in seen if "is implied by existing constraints" in line]

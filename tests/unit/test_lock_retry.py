@@ -1,4 +1,4 @@
-"""The lock ladder: what is sent, how long it pauses, when it gives up."""
+"""Lock retries: the statements sent, the pauses between them, and when they give up."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -84,8 +84,8 @@ def test_blocking_locks_are_left_to_the_statements() -> None:
 
 
 def test_pauses_double_up_to_a_cap() -> None:
-    ladder = a_ladder()
-    assert [ladder._pause(attempt) for attempt in range(1, 8)] == [
+    lock_retry = a_ladder()
+    assert [lock_retry._pause(attempt) for attempt in range(1, 8)] == [
         0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0,
     ]  # fmt: skip
 
@@ -129,9 +129,9 @@ def test_gives_up_at_the_deadline_and_names_the_holder(
     events: Database, connection: Connection
 ) -> None:
     time = Time()
-    ladder = a_ladder(time, give_up_after=timedelta(seconds=5))
+    lock_retry = a_ladder(time, give_up_after=timedelta(seconds=5))
     with locked(events) as holder, pytest.raises(LockNotAcquiredError) as caught:
-        ladder.run(connection, RENAME)
+        lock_retry.run(connection, RENAME)
     message = str(caught.value)
     assert message.startswith("ACCESS EXCLUSIVE on public.events")
     facts = (f"pid {holder.info.backend_pid}", "postgres", "a slow migration", "ShareLock")
@@ -142,9 +142,9 @@ def test_gives_up_at_the_deadline_and_names_the_holder(
 
 def test_holder_is_told_at_the_first_wait_only(events: Database, connection: Connection) -> None:
     lines: list[str] = []
-    ladder = a_ladder(give_up_after=timedelta(seconds=5))
+    lock_retry = a_ladder(give_up_after=timedelta(seconds=5))
     with locked(events) as holder, pytest.raises(LockNotAcquiredError):
-        ladder.run(connection, RENAME, lines.append)
+        lock_retry.run(connection, RENAME, lines.append)
     assert len(lines) == 1
     assert f"pid {holder.info.backend_pid}" in lines[0]
 
@@ -154,13 +154,13 @@ def test_lock_that_comes_free_is_taken_at_the_next_try(
 ) -> None:
     with locked(events) as holder:
         time = Time()
-        ladder = a_ladder(time)
+        lock_retry = a_ladder(time)
 
         def free(pause_s: float) -> None:
             time.sleep(pause_s)
             holder.rollback()
 
-        assert replace(ladder, sleep=free).run(connection, RENAME) == 2
+        assert replace(lock_retry, sleep=free).run(connection, RENAME) == 2
     assert time.pauses == [0.1]
     assert connection.execute("SELECT to_regclass('public.renamed')").fetchone() != (None,)
 
@@ -171,9 +171,9 @@ def test_reader_who_is_not_in_the_way_is_not_blamed(
     reader = events.connect(autocommit=False, application_name="an analyst")
     reader.execute("SELECT count(*) FROM public.events")
     step = Step(statements=("ALTER TABLE public.events SET (fillfactor = 90)",), locks=(SHARED,))
-    ladder = a_ladder(give_up_after=timedelta(0))
+    lock_retry = a_ladder(give_up_after=timedelta(0))
     with locked(events), pytest.raises(LockNotAcquiredError) as caught:
-        ladder.run(connection, step)
+        lock_retry.run(connection, step)
     assert "a slow migration" in str(caught.value)
     assert "an analyst" not in str(caught.value)
 

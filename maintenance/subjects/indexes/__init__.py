@@ -32,7 +32,7 @@ class Indexes(Subject[IndexesObservation]):
         catalog = read_catalog(
             context.connection, time_cap=time_cap, min_rows=limits.low_cardinality.min_rows
         )
-        heard = witnesses(context.connection, context.policy, context.environ)
+        heard = witnesses(context.connection, context.target)
         if context.store is not None:
             since = context.now - limits.unused.window
             heard = recall(context.store, context.policy.database.name, heard, since)

@@ -1,9 +1,8 @@
 """Reading the counters of the primary and of every replica."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 
-from maintenance.policy import Policy
+from maintenance.engine.target import Target
 from maintenance.server.replicas import ask_replicas
 from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.subjects.indexes.usage import Count, Epoch, ServerUsage, Usage
@@ -33,19 +32,18 @@ def read_usage(connection: Connection, time_cap: timedelta) -> Usage:
     )
 
 
-def witnesses(
-    connection: Connection, policy: Policy, environ: Mapping[str, str]
-) -> tuple[ServerUsage, ...]:
+def witnesses(connection: Connection, target: Target) -> tuple[ServerUsage, ...]:
     """Ask the primary and every replica; one that does not answer is a silent witness.
 
     Raises:
         UsageError: a replica's variable is not set, and the policy calls for it.
         MaintenanceError: the primary's counters could not be read.
     """
+    policy = target.policy
     time_cap = policy.observe.time_cap
     primary = ServerUsage("primary", read_usage(connection, time_cap))
     answers = ask_replicas(
-        connection, policy, environ, "indexes", lambda replica: read_usage(replica, time_cap)
+        connection, policy, target.environ, "indexes", lambda replica: read_usage(replica, time_cap)
     )
     return primary, *(
         ServerUsage(a.name, a.told, silence=a.silence, reason=a.reason) for a in answers

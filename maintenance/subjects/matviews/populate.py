@@ -65,7 +65,7 @@ def fill(context: ActionContext, step: Step, *, index_optional: bool = False) ->
     """
     statements = map(unless_duplicates, step.statements) if index_optional else step.statements
     blocks = any(lock.mode is LockMode.ACCESS_EXCLUSIVE for lock in step.locks)
-    limit = context.ladder.lock_timeout if blocks else context.ladder.patient_lock_timeout
+    limit = context.lock_retry.lock_timeout if blocks else context.lock_retry.patient_lock_timeout
     text = ";\n".join(
         (
             "BEGIN",
@@ -84,7 +84,7 @@ def fill(context: ActionContext, step: Step, *, index_optional: bool = False) ->
     def attempt() -> None:
         found.append(run_counted(context.connection, text))
 
-    taken = context.ladder.run_with(context.connection, step, context.progress, attempt)
+    taken = context.lock_retry.run_with(context.connection, step, context.progress, attempt)
     context.attempts = max(context.attempts, taken)
     return found[-1]
 

@@ -215,7 +215,7 @@ def state_of(
 
     Args:
         policy: its policy.
-        table: as observed; `fitness.unfit` has found nothing against it.
+        table: as observed; `validate` has found nothing against it.
         now: the moment from which the horizon counts, aware.
         asked: keys of the periods wanted instead of the policy's window.
 

@@ -29,7 +29,7 @@ class Siblings:
         model: the newest tree that can be built again, with those comments only that all trees
             share; None where new partitions are plain.
         fault: why there are trees and none can be built again, if so.
-        oddities: partitions, and tables below them, that are otherwise than the model.
+        differences: partitions, and tables below them, that are otherwise than the model.
         refuses: whether one of them refuses rows of its own period.
     """
 

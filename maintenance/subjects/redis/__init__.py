@@ -59,7 +59,7 @@ class Caching(Subject[RedisObservation]):
 def _look(where: ObserveContext) -> tuple[CacheFacts | None, str]:
     assert where.policy.redis is not None, "it concerns the policy"
     try:
-        return read_facts(where.policy.redis.url.resolve(where.environ)), ""
+        return read_facts(where.target.resolve(where.policy.redis.url)), ""
     except (CacheError, UsageError) as exc:
         return None, f"{exc} ({exc.hint})" if exc.hint else str(exc)
 

@@ -40,7 +40,7 @@ def _detach_concurrently(context: ActionContext, action: Action, step: Step) -> 
     leaves the detach pending, and FINALIZE is tried again until those transactions are gone.
     """
     try:
-        context.ladder.attempt(context.connection, step)
+        context.lock_retry.attempt(context.connection, step)
     except psycopg.Error as exc:
         error = to_error(exc, step.statements[0])
         if not error.retryable:
@@ -100,7 +100,7 @@ def _drop_proven(context: ActionContext, action: Action) -> Mapping[str, Any]:
     table = table_of(action)
     for _ in range(ARCHIVINGS):
         manifest = proven_manifest(context, action)
-        with context.ladder.holding(context.connection, replace(step, statements=tuple(sure))):
+        with context.lock_retry.holding(context.connection, replace(step, statements=tuple(sure))):
             found = content_digest(context.connection, table, progress=context.progress)
             if found == manifest.digest:
                 run_sql(context.connection, drop_table)

@@ -135,7 +135,7 @@ class _Work:
         context, name = self.context, str(self.section.table)
         told = Step(statements=(f"recalculating rows of {name}",))
         try:
-            return context.ladder.run_with(
+            return context.lock_retry.run_with(
                 context.connection, told, context.progress, lambda: self._write_once(parameters)
             )
         except LockNotAcquiredError as exc:

@@ -108,14 +108,14 @@ def _run(context: ActionContext, action: Action, step: Step) -> None:
     assert context.budget is not None, "the subject has one"
     locks = context.policy.locks
     # What it waits for queues no writer, and has to outlast others of its kind.
-    ladder = replace(
-        context.ladder,
+    lock_retry = replace(
+        context.lock_retry,
         lock_timeout=locks.patient_lock_timeout,
         give_up_after=min(locks.give_up_after, context.budget.left()),
         statement_timeout=context.budget.left(),
     )
     try:
-        taken = _insist(ladder, context, action, step)
+        taken = _insist(lock_retry, context, action, step)
         context.attempts = max(context.attempts, taken)
     except LockNotAcquiredError as exc:
         if not context.budget.left():
@@ -137,7 +137,7 @@ def _moved_away(context: ActionContext, action: Action) -> MaintenanceError:
     )
 
 
-def _insist(ladder: LockRetry, context: ActionContext, action: Action, step: Step) -> int:
+def _insist(lock_retry: LockRetry, context: ActionContext, action: Action, step: Step) -> int:
     """Run it until its lock is free; the ANALYZE of one table in a single message.
 
     VACUUM, and the ANALYZE that goes on to partitions, make transactions of their own.
@@ -145,15 +145,15 @@ def _insist(ladder: LockRetry, context: ActionContext, action: Action, step: Ste
     path = context.policy.database.search_path
     if action.kind is not ActionKind.ANALYZE_TABLE or action.preconditions["parent"]:
         with owner_search_path(context.connection, path):
-            return ladder.run(context.connection, step, context.progress)
+            return lock_retry.run(context.connection, step, context.progress)
     message = (
-        f"BEGIN; SET LOCAL lock_timeout = {milliseconds(ladder.lock_timeout)};"
-        f" SET LOCAL statement_timeout = {milliseconds(ladder.statement_timeout)};"
+        f"BEGIN; SET LOCAL lock_timeout = {milliseconds(lock_retry.lock_timeout)};"
+        f" SET LOCAL statement_timeout = {milliseconds(lock_retry.statement_timeout)};"
         f" {local_owner_path(path)};"
         f" {step.statements[0]}; COMMIT"
     )
     attempt = partial(run_sql, context.connection, message)
-    return ladder.run_with(context.connection, step, context.progress, attempt)
+    return lock_retry.run_with(context.connection, step, context.progress, attempt)
 
 
 def _proven(context: ActionContext, action: Action, before: Any) -> Any:

@@ -30,7 +30,7 @@ class Workload(Subject[WorkloadSnapshot]):
         policy, primary = context.policy, context.connection
         load = replace(
             observe(primary, section, context.now, policy.observe.time_cap),
-            standbys=observe_standbys(primary, policy, section, context.now, context.environ),
+            standbys=observe_standbys(primary, context.target, section, context.now),
         )
         if context.store is None:
             return load

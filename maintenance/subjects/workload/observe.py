@@ -3,13 +3,14 @@
 One that the server refuses, or that outlasts its cap, is told; the others go on without it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 import psycopg
 
+from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
 from maintenance.policy import Policy
@@ -81,11 +82,7 @@ def observe(
 
 
 def observe_standbys(
-    primary: Connection,
-    policy: Policy,
-    section: WorkloadPolicy,
-    now: datetime,
-    environ: Mapping[str, str],
+    primary: Connection, target: Target, section: WorkloadPolicy, now: datetime
 ) -> tuple[Standby, ...]:
     """Look at every replica of the policy; one that does not answer is told, and no error.
 
@@ -93,6 +90,7 @@ def observe_standbys(
         UsageError: a replica's variable is not set, and the policy calls for it.
         MaintenanceError: the primary could not be asked how far it has come.
     """
+    policy = target.policy
     time_cap = policy.observe.time_cap
 
     def look(replica: Connection) -> Standby:
@@ -101,7 +99,7 @@ def observe_standbys(
         return Standby("", _at_work(glances, section, now), *lag)
 
     position = _position(primary, policy)
-    answers = ask_replicas(primary, policy, environ, "workload", look)
+    answers = ask_replicas(primary, policy, target.environ, "workload", look)
     return tuple(
         replace(answer.told or Standby(""), name=answer.name, silence=answer.silence)
         for answer in answers

@@ -91,7 +91,7 @@ def _guarded_round(context: ActionContext, job: Job) -> tuple[Content, ...]:
 
 def _round(context: ActionContext, job: Job) -> tuple[Content, ...]:
     xid = _copy(context, job)
-    deadline = context.ladder.clock() + context.ladder.give_up_after.total_seconds()
+    deadline = context.lock_retry.clock() + context.lock_retry.give_up_after.total_seconds()
     xid, contents = _prove(context, job, xid, deadline)
     wait_for_older_snapshots(context, xid, deadline)
     add_foreign_keys(context, job)
@@ -101,7 +101,7 @@ def _round(context: ActionContext, job: Job) -> tuple[Content, ...]:
         try:
             context.run(exchange(job))
         except MaintenanceError:
-            if context.ladder.clock() >= deadline or not n_open_changes(context, job):
+            if context.lock_retry.clock() >= deadline or not n_open_changes(context, job):
                 raise
         else:
             return contents
@@ -133,7 +133,7 @@ def _prove(
         proof = compare(context, job)
         if proof.holds:
             return xid, proof.copies
-        if context.ladder.clock() >= deadline:
+        if context.lock_retry.clock() >= deadline:
             raise too_busy(job)
 
 

@@ -101,7 +101,7 @@ def follow(context: ActionContext, job: Job, xid: str, deadline: float) -> str:
         MaintenanceError: there was no end of it by the deadline.
     """
     while (n_open := n_open_changes(context, job)) > 0:
-        if context.ladder.clock() >= deadline:
+        if context.lock_retry.clock() >= deadline:
             raise too_busy(job)
         done = (
             _reconcile(context, job)
@@ -110,7 +110,7 @@ def follow(context: ActionContext, job: Job, xid: str, deadline: float) -> str:
         )
         xid = done.xid if done.n_changes else xid
         if n_open < BATCH:
-            context.ladder.sleep(_PAUSE_S)
+            context.lock_retry.sleep(_PAUSE_S)
     return xid
 
 

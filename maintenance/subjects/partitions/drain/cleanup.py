@@ -39,7 +39,7 @@ def clear(context: ActionContext, objects: Objects) -> None:
     for row in keys:
         context.run(_drop_key(row))
     for row in tables:
-        context.run(_drop_table(row, context.ladder.patient_lock_timeout))
+        context.run(_drop_table(row, context.lock_retry.patient_lock_timeout))
     context.run(Step(statements=tuple(_last(objects, has_function=registry.function is not None))))
 
 

@@ -42,8 +42,8 @@ def transact(
     Raises:
         MaintenanceError: the server refused, or somebody was in the way until the deadline.
     """
-    clock = context.ladder.clock
-    deadline = clock() + context.ladder.give_up_after.total_seconds()
+    clock = context.lock_retry.clock
+    deadline = clock() + context.lock_retry.give_up_after.total_seconds()
     session = context.owner_session(owner)
     begin = f"BEGIN ISOLATION LEVEL {isolation}"
     while True:
@@ -56,7 +56,7 @@ def transact(
             error = _explain(exc, statements[0])
             if not error.retryable or clock() >= deadline:
                 raise error from exc
-        context.ladder.sleep(_PAUSE_S * (0.5 + context.ladder.rng()))
+        context.lock_retry.sleep(_PAUSE_S * (0.5 + context.lock_retry.rng()))
 
 
 def _explain(exc: psycopg.Error, statement: str) -> MaintenanceError:
@@ -68,7 +68,7 @@ def _explain(exc: psycopg.Error, statement: str) -> MaintenanceError:
 
 def _settings(context: ActionContext) -> tuple[str, ...]:
     return (
-        f"SET LOCAL lock_timeout = {milliseconds(context.ladder.lock_timeout)}",
+        f"SET LOCAL lock_timeout = {milliseconds(context.lock_retry.lock_timeout)}",
         "SET LOCAL statement_timeout = 0",
         # Row security that hid a row from us would lose it: better an error.
         "SET LOCAL row_security = off",

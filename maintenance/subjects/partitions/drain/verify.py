@@ -94,7 +94,7 @@ def wait_for_older_snapshots(context: ActionContext, xid: str, deadline: float) 
     Args:
         context: whose session is not in a transaction.
         xid: the last transaction that wrote copies.
-        deadline: by the ladder's clock.
+        deadline: by the lock_retry's clock.
 
     Raises:
         LockNotAcquiredError: some transaction did not end in time; names it.
@@ -107,7 +107,7 @@ def wait_for_older_snapshots(context: ActionContext, xid: str, deadline: float) 
         older = [row for row in _older(context, xid) if row.virtual_xid in at_first]
         if not older:
             return
-        if context.ladder.clock() >= deadline:
+        if context.lock_retry.clock() >= deadline:
             raise LockNotAcquiredError(
                 f"transactions older than the copied rows did not end: {_names(older)}",
                 hint="end or wait for those sessions; the next run copies again",
@@ -115,7 +115,7 @@ def wait_for_older_snapshots(context: ActionContext, xid: str, deadline: float) 
         if not told:
             context.progress(f"waiting for older transactions to end: {_names(older)}")
             told = True
-        context.ladder.sleep(_POLL_S)
+        context.lock_retry.sleep(_POLL_S)
 
 
 def _older(context: ActionContext, xid: str) -> list[Any]:

@@ -1,0 +1,120 @@
+"""The target of a command: one database, its store, and how both are reached."""
+
+import os
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import psycopg
+
+from maintenance.engine.lock_retry import LockRetry
+from maintenance.errors import UnreachableError
+from maintenance.policy import Policy
+from maintenance.policy.secrets import Secret, Url
+from maintenance.server.session import Connection, Timeouts, connect, to_error
+from maintenance.store import is_ready, require_own
+
+STORE_CAP = timedelta(minutes=1)
+"""How long one statement on the store may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The database of a policy.
+
+    Attributes:
+        environ: where `{env: …}` references of the policy are resolved.
+        is_store: whether the maintained database is the store itself.
+    """
+
+    policy: Policy
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    is_store: bool = False
+
+    def resolve(self, reference: Secret) -> str:
+        """Return a url or secret of the policy.
+
+        Raises:
+            UsageError: the environment variable is not set, or holds no such thing.
+        """
+        return reference.resolve(self.environ)
+
+    def store_target(self, policy: Policy) -> "Target":
+        """Return the store as the database to maintain, by a policy for its own tables."""
+        return replace(self, policy=policy, is_store=True)
+
+    @property
+    def lock_retry(self) -> LockRetry:
+        """How statements of this database wait for locks."""
+        locks = self.policy.locks
+        return LockRetry(
+            locks.lock_timeout,
+            locks.patient_lock_timeout,
+            locks.give_up_after,
+            search_path=self.policy.database.search_path,
+        )
+
+    def database(self, command: str) -> AbstractContextManager[Connection]:
+        """Open a session on the maintained database, named after the command that it serves.
+
+        Raises:
+            UsageError: an environment variable is missing, or the url is none.
+            UnreachableError: the server can't be reached or refuses us.
+            MaintenanceError: whatever a statement of the block failed with.
+        """
+        if self.is_store:
+            return self.store()
+        policy = self.policy
+        timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
+        application = f"maintenance {command} {policy.database.name}"
+        return self._opened(policy.database.url, application, timeouts)
+
+    @contextmanager
+    def store(self) -> Generator[Connection]:
+        """Open a session on the store: what was journaled survives the working session.
+
+        Raises:
+            UsageError, UnreachableError, MaintenanceError: as `database`.
+            ForeignStoreError: the schema may be another role's; nothing in it was touched.
+        """
+        policy = self.policy
+        url = policy.store.url or policy.database.url
+        timeouts = Timeouts(policy.locks.patient_lock_timeout, STORE_CAP)
+        application = f"maintenance store {policy.database.name}"
+        with self._opened(url, application, timeouts) as connection:
+            require_own(connection, policy.store.owner)
+            yield connection
+
+    @contextmanager
+    def optional_store(self) -> Generator[Connection | None]:
+        """Open a session on the store to read history; None where no store can be reached.
+
+        Raises:
+            UsageError: an environment variable is missing, or the url is none.
+            ForeignStoreError: as `store`.
+        """
+        with ExitStack() as stack:
+            store: Connection | None = None
+            with suppress(UnreachableError):
+                store = stack.enter_context(self.store())
+            yield store if store is not None and _is_readable(store) else None
+
+    @contextmanager
+    def _opened(self, url: Url, application: str, timeouts: Timeouts) -> Generator[Connection]:
+        connection = connect(
+            self.resolve(url), application=application, timeouts=timeouts, setting=url.setting
+        )
+        try:
+            yield connection
+        except psycopg.Error as exc:
+            raise to_error(exc, application) from exc
+        finally:
+            connection.close()
+
+
+def _is_readable(store: Connection) -> bool:
+    """Whether there is a store, and this role may read it."""
+    with suppress(psycopg.errors.InsufficientPrivilege):
+        return is_ready(store)
+    return False
