@@ -29,8 +29,8 @@ HEAD = """# Estimated and measured bloat
 
 Written by `make bench ARGS=bloat_estimates`. Forty tables, eight shapes with five kinds of damage,
 and their indexes. *Estimated* is computed from the catalog alone. *pgstattuple* is measured, by the
-same definition: the share of pages that a rewrite would give back. *VACUUM FULL* is the share that it
-gave back. Estimate and measurement differ by at most 10 points wherever an estimate is given.
+same definition: the share of pages that a rewrite would give back. *VACUUM FULL* is the share that
+it gave back. Estimate and measurement differ by at most 10 points wherever an estimate is given.
 
 | relation | shape | damage | pages | estimated | pgstattuple | VACUUM FULL | points off |
 |---|---|---|--:|--:|--:|--:|--:|
