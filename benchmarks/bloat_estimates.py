@@ -25,14 +25,14 @@ MOST_OFF = 0.1
 LEAST_BYTES = 10 * 8192
 MINUTE = timedelta(minutes=1)
 
-HEAD = """# Estimated bloat beside measured bloat
+HEAD = """# Estimated and measured bloat
 
 Written by `make bench ARGS=bloat_estimates`. Forty tables, eight shapes with five kinds of damage,
-and their indexes. *Estimated* is what we say from the catalog alone; *pgstattuple* what it counts,
-by the same definition: the share of pages that a rewrite gives back; *won* what VACUUM FULL gave
-back. Never more than 10 points apart where an estimate is given.
+and their indexes. *Estimated* is computed from the catalog alone. *pgstattuple* is measured, by the
+same definition: the share of pages that a rewrite would give back. *VACUUM FULL* is the share that
+it gave back. Estimate and measurement differ by at most 10 points wherever an estimate is given.
 
-| relation | shape | damage | pages | estimated | pgstattuple | won | points off |
+| relation | shape | damage | pages | estimated | pgstattuple | VACUUM FULL | points off |
 |---|---|---|--:|--:|--:|--:|--:|
 """
 

@@ -44,3 +44,49 @@ def test_every_command_is_in_the_readme() -> None:
 def test_decisions_and_migrations_are_numbered_without_gaps(pattern: str) -> None:
     numbers = sorted(int(path.name[:4]) for path in ROOT.glob(pattern))
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_glossary_has_each_word_once_in_order_with_a_module_that_exists() -> None:
+    rows = re.findall(
+        r"^\| ([^|]+) \| [^|]+ \| `([^`]+)` \|$",
+        (ROOT / "docs/glossary.md").read_text(),
+        re.MULTILINE,
+    )
+    words = [word.replace("_", " ").casefold() for word, _ in rows]
+    assert len(words) > 50
+    assert words == sorted(set(words))
+    assert [module for _, module in rows if not (ROOT / module).is_file()] == []
+
+
+def test_every_path_in_contributing_exists() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    paths = re.findall(r"`((?:maintenance|sql|tests|docs)/[^`]*)`", text)
+    assert len(paths) > 30
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_every_source_file_that_a_document_names_exists() -> None:
+    lost = [
+        f"{doc.name}: {path}"
+        for doc in DOCS
+        for path in re.findall(r"`([\w/*]+\.py)`", doc.read_text())
+        if not any(
+            next(ROOT.glob(f"{folder}/{path}"), None)
+            for folder in (
+                ".",
+                "maintenance",
+                "maintenance/subjects/*",
+                "maintenance/subjects",
+                "tests/*",
+            )
+        )
+    ]
+    assert lost == []
+
+
+def test_examples_in_contributing_take_at_most_six_files() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    examples = re.split(r"^\*\*", text.partition("## Five examples")[2], flags=re.MULTILINE)[1:]
+    steps = [len(re.findall(r"^\d\. ", each, re.MULTILINE)) for each in examples]
+    assert len(steps) == 5
+    assert max(steps) <= 6
