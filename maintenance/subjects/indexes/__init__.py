@@ -36,12 +36,10 @@ class Indexes(Subject[IndexesObservation]):
         if context.store is not None:
             since = context.now - limits.unused.window
             heard = recall(context.store, context.policy.database.name, heard, since)
-        judgement = advise(catalog, heard, limits, context.now)
-        oids = [verdict.tree.root.oid for verdict in judgement.verdicts]
+        advice = advise(catalog, heard, limits, context.now)
+        oids = [verdict.tree.root.oid for verdict in advice.verdicts]
         definitions = read_definitions(context.connection, oids, time_cap)
-        return IndexesObservation(
-            catalog, heard, judgement, context.snapshot.server.role, definitions
-        )
+        return IndexesObservation(catalog, heard, advice, context.snapshot.server.role, definitions)
 
     def record(self, context: ObserveContext, seen: IndexesObservation) -> None:
         """Remember how often each index has been used so far."""

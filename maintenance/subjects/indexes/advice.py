@@ -48,7 +48,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class AlertUpdate:
+class Advice:
     """The verdicts on one database.
 
     Attributes:
@@ -102,7 +102,7 @@ class Case:
 
 def advise(
     catalog: Catalog, witnesses: Sequence[ServerUsage], policy: IndexesPolicy, now: datetime
-) -> AlertUpdate:
+) -> Advice:
     """Judge every index once.
 
     Args:
@@ -116,7 +116,7 @@ def advise(
     cases = list(_cases(catalog, witnesses, served, since))
     verdicts = (_verdict(case, catalog, policy) for case in cases)
     gaps = ((witness.name, witness.gap(since)) for witness in witnesses)
-    return AlertUpdate(
+    return Advice(
         since=since,
         verdicts=tuple(verdict for verdict in verdicts if verdict is not None),
         unproven=tuple(case.index for case in cases if _is_unproven(case, policy)),

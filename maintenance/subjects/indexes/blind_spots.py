@@ -27,7 +27,7 @@ def blind_spot_findings(
     for relation in seen.catalog.blind:
         yield _blind(relation, seen)
     yield from _hidden(policy.database.name, limits, seen)
-    if seen.judgement.unproven:
+    if seen.advice.unproven:
         yield _unproven(policy, limits, seen, now)
 
 
@@ -119,8 +119,8 @@ def _unproven(
     days = limits.unused.window.days
     starts = [witness.watched_since or now for witness in seen.witnesses]
     watched = round((now - max(starts)).total_seconds() / _DAY_S, 1)
-    gaps = "".join(f"; {server}: {gap.text}" for server, gap in seen.judgement.gaps)
-    found = sorted(str(index.relation) for index in seen.judgement.unproven)
+    gaps = "".join(f"; {server}: {gap.text}" for server, gap in seen.advice.gaps)
+    found = sorted(str(index.relation) for index in seen.advice.unproven)
     return Finding(
         FindingKind.INDEX_EVIDENCE_INSUFFICIENT,
         Severity.INFO,
@@ -132,8 +132,8 @@ def _unproven(
         data={
             "indexes": found[:_MOST_NAMED],
             "n_indexes": len(found),
-            "gaps": {server: gap.text for server, gap in seen.judgement.gaps},
-            "reasons": {server: gap.reason for server, gap in seen.judgement.gaps},
+            "gaps": {server: gap.text for server, gap in seen.advice.gaps},
+            "reasons": {server: gap.reason for server, gap in seen.advice.gaps},
             # an alert on one of them stays until somebody knows better
             UNKNOWN: {FindingKind.INDEX_UNUSED.value: _at_most(found)},
         },

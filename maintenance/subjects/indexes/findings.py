@@ -124,9 +124,9 @@ def findings(
     policy: Policy, limits: IndexesPolicy, seen: IndexesObservation, now: datetime
 ) -> Iterator[Finding]:
     """Yield what the owner should know, in the order of the catalog."""
-    for verdict in seen.judgement.verdicts:
+    for verdict in seen.advice.verdicts:
         yield _finding(verdict, limits, seen)
-    for key in seen.judgement.unindexed:
+    for key in seen.advice.unindexed:
         yield _unindexed(key, limits, seen)
     yield from blind_spot_findings(policy, limits, seen, now)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from maintenance.subjects.indexes.advice import AlertUpdate
+from maintenance.subjects.indexes.advice import Advice
 from maintenance.subjects.indexes.ddl import Definition
 from maintenance.subjects.indexes.models import Catalog
 from maintenance.subjects.indexes.usage import ServerUsage
@@ -21,6 +21,6 @@ class IndexesObservation:
 
     catalog: Catalog
     witnesses: tuple[ServerUsage, ...]
-    judgement: AlertUpdate
+    advice: Advice
     role: str
     definitions: Mapping[int, Definition] = field(default_factory=dict[int, Definition])

@@ -6,14 +6,16 @@ from datetime import datetime
 from typing import Any
 
 from maintenance.catalog.models import Partition, Snapshot
+from maintenance.engine.findings import Finding
+from maintenance.engine.scope import EVERYTHING
 from maintenance.formatting import PAGE_BYTES
 from maintenance.partition_key import FUTURE, PAST
 from maintenance.partition_set.bounds import Span
 from maintenance.partition_set.expiry import expired
-from maintenance.partition_set.validate import validate
 from maintenance.periods import period_at
 from maintenance.policy import PartitionPolicy, Policy
-from maintenance.subjects.partitions.state import PartitionState, state_of
+from maintenance.subjects.partitions.assess import assess
+from maintenance.subjects.partitions.state import PartitionState
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +104,11 @@ def inventory(policy: Policy, snapshot: Snapshot, now: datetime) -> tuple[TableI
 
 
 def _take_stock(policy: Policy, snapshot: Snapshot, now: datetime) -> Iterator[TableInventory]:
+    states = assess(policy, snapshot, now, EVERYTHING).states
     for section in policy.partitions:
-        if validate(section, snapshot, now) is not None:
+        state = states[section.table]
+        if isinstance(state, Finding):
             continue
-        state = state_of(section, snapshot.tables[section.table], now)
         default = state.table.default
         gap, catch_all = state.first_uncovered, state.catch_all
         fates = _fates(section, snapshot, now)
