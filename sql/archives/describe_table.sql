@@ -1,4 +1,4 @@
--- describe_table: what one table looks like, one row; none if there is no such table
+-- describe_table: the definition of one table, one row; none if there is no such table
 -- since: 15
 -- params: relation text (quoted, qualified name)
 -- columns: oid oid, kind text, encoding text, columns jsonb, constraints jsonb, indexes jsonb
