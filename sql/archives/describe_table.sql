@@ -22,7 +22,7 @@ SELECT
      JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
      LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
-  -- not-null constraints, which 18 lists here, are told by the columns
+  -- not-null constraints, which 18 lists here, are in the columns
   (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
             'name', k.conname,
             'kind', k.contype,
