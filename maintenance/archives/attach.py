@@ -199,9 +199,9 @@ def added_columns(
     """
     found = list(differences(archived, present))
     if found:
-        told = "; ".join(each.text for each in found)
+        listed = "; ".join(each.text for each in found)
         raise ArchiveError(
-            f"{table}: its columns differ from those of the archive: {told}",
+            f"{table}: its columns differ from those of the archive: {listed}",
             hint="restore it as a separate table (--as), and copy the rows you need from there",
             reason="columns_differ",
         )

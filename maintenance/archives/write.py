@@ -180,13 +180,13 @@ def _export(
     The transaction ends as soon as the server is done, even if the store is not.
     """
     expected_bytes = estimate_size(connection, table.relation)
-    with ThreadPoolExecutor(1) as beside, ExitStack() as snapshot:
+    with ThreadPoolExecutor(1) as pool, ExitStack() as snapshot:
         description = snapshot.enter_context(consistent(connection, table))
         with folder.creating(name, expected_bytes) as write:
             stored = _Stored(write)
             tally, compression = _stream(connection, description, format_, stored.write, progress)
             last = snapshot.pop_all()
-            key_range = beside.submit(_last_look, last, connection, description, key)
+            key_range = pool.submit(_last_look, last, connection, description, key)
         data = Data(
             name=name,
             format=format_,

@@ -345,7 +345,7 @@ _MEANINGS = {
 }
 
 
-def _told(policy: PartitionPolicy, guess: Guess | None) -> str:
+def _guess_text(policy: PartitionPolicy, guess: Guess | None) -> str:
     """Describe the probable encoding and interval, and the change to the policy."""
     if guess is None:
         return "they seem to be plain numbers, not time by any known encoding"
@@ -396,7 +396,7 @@ def _of_another_encoding(
             " were created by mistake and are empty"
         )
     else:
-        parts.append(_told(policy, guess))
+        parts.append(_guess_text(policy, guess))
     return Mismatch("; ".join(parts), _facts(guess, odd))
 
 
@@ -404,11 +404,11 @@ def _not_of_interval(
     policy: PartitionPolicy, bounded: Sequence[Range], guess: Guess | None
 ) -> Mismatch:
     example = bounded[-1]
-    told = _told(policy, guess)
+    advice = _guess_text(policy, guess)
     text = (
         f"none of its {len(bounded)} partitions has the length of the policy's interval"
         f" {policy.interval.value} by encoding {policy.encoding.value}: {_example(example)};"
-        f" {told}{'; ' if told else ''}to change the interval on purpose, create the first"
+        f" {advice}{'; ' if advice else ''}to change the interval on purpose, create the first"
         f" partition of {policy.interval.value} by hand"
     )
     return Mismatch(text, _facts(guess, bounded))

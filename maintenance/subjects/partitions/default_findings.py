@@ -37,7 +37,7 @@ def default_finding(state: PartitionState, remedy: Remedy, history: History) -> 
         FindingKind.DEFAULT_PARTITION_ROWS,
         Severity.WARN,
         name,
-        f"{name}: {text}{_outlook_text(state, remedy)}",
+        f"{name}: {text}{_remedy_text(state, remedy)}",
         value=holding.n_rows if holding else None,
         threshold=0,
         data=data,
@@ -59,7 +59,7 @@ def _count(holding: DefaultContents) -> str:
     return f"{about}{holding.n_rows:,} rows: {', '.join(parts)}"
 
 
-def _outlook_text(state: PartitionState, remedy: Remedy) -> str:
+def _remedy_text(state: PartitionState, remedy: Remedy) -> str:
     match remedy:
         case Swap():
             return "; it becomes the partition of their period, and no row is moved"

@@ -110,13 +110,13 @@ def unmark(case: Case, going: Container[int]) -> Iterator[Action]:
 def _drop(case: Case, target: Target, *, after: tuple[str, ...]) -> Action:
     name = str(target.relation)
     step = Step(
-        statements=(*_sure(target), f"DROP TABLE {name}"),
+        statements=(*_lock_and_check(target), f"DROP TABLE {name}"),
         locks=(Lock(name, LockMode.ACCESS_EXCLUSIVE),),
     )
     return _action(case, ActionKind.DROP_PARTITION, target, (step,), after=after)
 
 
-def _sure(target: Target) -> Iterator[str]:
+def _lock_and_check(target: Target) -> Iterator[str]:
     """Yield the statements that lock a table's tree and check that it is the observed one."""
     yield f"LOCK TABLE {target.relation} IN ACCESS EXCLUSIVE MODE"
     yield still_detached(target.relation, target.oid)

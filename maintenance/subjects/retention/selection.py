@@ -106,13 +106,13 @@ def choose(
         spans: all partitions, in order of time.
         around: what else the selection depends on.
     """
-    kept = [*_guarded(case, left), *_standing_on(left, around.blockers.dependents)]
+    kept = [*_guarded(case, left), *_with_dependents(left, around.blockers.dependents)]
     stuck = {each.relation for each in kept}
     left = [item for item in left if item.table.relation not in stuck]
     leaving: list[Leaving] = []
     for item in free:
         guard = reason_to_keep(case, item, spans, around.blockers.evidence)
-        found = _kept_by(item.relation, guard) if guard else _way_of(case, item, around)
+        found = _kept_by(item.relation, guard) if guard else _kept_or_leaving(case, item, around)
         kept.append(found) if isinstance(found, Kept) else leaving.append(found)
     fresh = [item for item in left if not _failed(item, around.history)]
     again = [item for item in left if _failed(item, around.history)]
@@ -141,7 +141,7 @@ def _kept_by(relation: QualifiedName, guard: Reason) -> Kept:
     return Kept(relation, guard.text, "guarded", guarded=True, is_ordinary=guard.is_ordinary)
 
 
-def _standing_on(
+def _with_dependents(
     left: Sequence[Detached], dependents: Mapping[int, tuple[str, ...]]
 ) -> Iterator[Kept]:
     for item in left:
@@ -154,7 +154,7 @@ def _depended_on(relation: QualifiedName, standing: Sequence[str]) -> Kept:
     return Kept(relation, text, "dependents", tuple(standing))
 
 
-def _way_of(case: Case, item: Expired, around: Surroundings) -> Kept | Leaving:
+def _kept_or_leaving(case: Case, item: Expired, around: Surroundings) -> Kept | Leaving:
     oid = item.span.partition.oid
     standing = around.blockers.dependents.get(oid, ())
     if case.drops and standing:

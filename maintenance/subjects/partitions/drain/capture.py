@@ -83,7 +83,7 @@ def _mirroring_body(job: Job) -> str:
         return f"""
 BEGIN
   {_truncation(job)}
-  IF TG_OP = 'INSERT' THEN {_tried(job, insert)}; RETURN NULL; END IF;
+  IF TG_OP = 'INSERT' THEN {_insert_or_log(job, insert)}; RETURN NULL; END IF;
   {_log(job, "OLD")}
   IF TG_OP = 'UPDATE' THEN {_log(job, "NEW")} END IF;
   RETURN NULL;
@@ -103,14 +103,14 @@ BEGIN
     END IF;
   END IF;
   IF TG_OP <> 'DELETE' THEN
-    {_tried(job, f"{insert} ON CONFLICT DO NOTHING")};
+    {_insert_or_log(job, f"{insert} ON CONFLICT DO NOTHING")};
     IF NOT FOUND THEN {_log(job, "NEW")} END IF;
   END IF;
   RETURN NULL;
 END"""
 
 
-def _tried(job: Job, insert: str) -> str:
+def _insert_or_log(job: Job, insert: str) -> str:
     """Hide from the writer that no table of a period's tree takes the row; the drain fails then."""
     if not job.is_open:
         return insert

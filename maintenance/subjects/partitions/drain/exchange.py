@@ -39,8 +39,8 @@ def exchange(job: Job) -> Step:
             allowed_time(n_tables),
             still_attached(default, job.default.oid, parent, "DEFAULT"),
             same_tree(default, job.default.whole.oids),
-            require(_follows(job), f"{default}: some changes have not been copied"),
-            require(_stands(job), f"{default}: was rewritten or altered while it was copied"),
+            require(_is_captured(job), f"{default}: some changes have not been copied"),
+            require(_is_unchanged(job), f"{default}: was rewritten or altered while it was copied"),
             *(f"ALTER TABLE {objects.root} DETACH PARTITION {t.copy}" for t in job.targets),
             f"ALTER TABLE {parent} DETACH PARTITION {default}",
             *rename_tree(in_place(job.default), old),
@@ -52,7 +52,7 @@ def exchange(job: Job) -> Step:
     )
 
 
-def _follows(job: Job) -> str:
+def _is_captured(job: Job) -> str:
     """Return the condition that changes are captured, and none is pending."""
     oids = ", ".join(str(leaf.oid) for leaf in job.default.whole.leaves)
     return (
@@ -62,7 +62,7 @@ def _follows(job: Job) -> str:
     )
 
 
-def _stands(job: Job) -> str:
+def _is_unchanged(job: Job) -> str:
     """Return the condition that no table was rewritten, which triggers don't capture."""
     found = ", ".join(f"({each.oid}, {each.filenode}, {each.n_columns})" for each in job.storage)
     return (

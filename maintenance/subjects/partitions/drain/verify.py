@@ -102,7 +102,7 @@ def wait_for_older_snapshots(context: ActionContext, xid: str, deadline: float) 
     # A transaction that begins after this query sees the rows, however old its snapshot seems:
     # its xmin is that of the oldest writing transaction.
     at_first = {row.virtual_xid for row in _older(context, xid)}
-    told = False
+    reported = False
     while True:
         older = [row for row in _older(context, xid) if row.virtual_xid in at_first]
         if not older:
@@ -112,9 +112,9 @@ def wait_for_older_snapshots(context: ActionContext, xid: str, deadline: float) 
                 f"transactions older than the copied rows did not end: {_names(older)}",
                 hint="end those sessions or wait for them; retried on the next run",
             )
-        if not told:
+        if not reported:
             context.progress(f"waiting for older transactions to end: {_names(older)}")
-            told = True
+            reported = True
         context.ladder.sleep(_POLL_S)
 
 
