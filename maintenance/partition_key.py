@@ -1,4 +1,4 @@
-"""Partition keys: how a moment is written as a bound, and a bound read as a moment.
+"""Partition keys: converts moments to bounds and bounds to moments.
 
 A key column holds time natively (`date`, `timestamp`, `timestamptz`), as an integer count
 since 1970, as an integer whose digits are a date (`2026`, `202611`, `20261128`), or inside an
@@ -17,7 +17,7 @@ from maintenance.periods import Interval, first_moment_of, midnight
 
 
 class Encoding(Enum):
-    """How a key column holds time. The value is how a policy writes it."""
+    """How a key column stores time. The value is its name in a policy."""
 
     NATIVE = "native"
     EPOCH_S = "epoch_s"
@@ -36,7 +36,7 @@ class Snowflake:
 
     Attributes:
         epoch: the moment from which they count, aware.
-        shift: how many lower bits hold something else than time.
+        shift: how many lower bits are not time.
     """
 
     epoch: datetime
@@ -44,16 +44,16 @@ class Snowflake:
 
     @property
     def value(self) -> str:
-        """The name of the encoding, as `Encoding.value` has it for the others."""
+        """The name of the encoding, like `Encoding.value`."""
         return "snowflake"
 
     def __str__(self) -> str:
-        # Part of the policy's hash, so it must tell all there is.
+        # Part of the policy's hash, so it must be complete.
         return f"snowflake(epoch={self.epoch.isoformat()}, shift={self.shift})"
 
 
 KeyEncoding = Encoding | Snowflake
-"""How a key column holds time."""
+"""How a key column stores time."""
 
 TYPES: Mapping[Encoding, frozenset[str]] = {
     Encoding.NATIVE: frozenset({"date", "timestamp without time zone", "timestamp with time zone"}),
@@ -66,17 +66,17 @@ TYPES: Mapping[Encoding, frozenset[str]] = {
     Encoding.UUIDV7: frozenset({"uuid"}),
     Encoding.ULID: frozenset({"text", "character varying", "character"}),
 }
-"""The column types each encoding can live in, as `format_type` names them (without length)."""
+"""The column types of each encoding, as `format_type` names them (without length)."""
 
 INTERVALS: Mapping[Encoding, frozenset[Interval]] = {
     Encoding.YYYY: frozenset({Interval.YEAR}),
     Encoding.YYYYMM: frozenset({Interval.MONTH, Interval.QUARTER, Interval.YEAR}),
 }
-"""The intervals whose bounds an encoding can write; those that are not here write all."""
+"""The intervals whose bounds an encoding can write; encodings not listed can write all."""
 
 
 def types_of(encoding: KeyEncoding) -> frozenset[str]:
-    """Return the column types that an encoding can live in."""
+    """Return the column types that an encoding can use."""
     return frozenset({"bigint"}) if isinstance(encoding, Snowflake) else TYPES[encoding]
 
 
@@ -87,7 +87,7 @@ def intervals_of(encoding: KeyEncoding) -> frozenset[Interval]:
 
 
 def first_year(encoding: KeyEncoding) -> int:
-    """Return the year in which the moments that an encoding can write begin."""
+    """Return the first year that an encoding can write."""
     if isinstance(encoding, Snowflake):
         return encoding.epoch.year
     return _EPOCH.year if encoding in (Encoding.UUIDV7, Encoding.ULID) else 1
@@ -104,7 +104,7 @@ _DIGITS: Mapping[KeyEncoding, int] = {
     Encoding.YYYYMM: 100,
     Encoding.YYYYMMDD: 10_000,
 }
-"""By encoding of dates as digits: how many numbers there are to a year."""
+"""For encodings of dates as digits: how many numbers a year has."""
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ULID_TIME_CHARS = 10
 _DATE_CHARS = len("2026-01-01")
@@ -122,16 +122,16 @@ FUTURE = datetime.max.replace(tzinfo=UTC)
 class KeyCodec:
     """Writes and reads the bounds of one key column.
 
-    Bounds are compared as *positions*: aware datetimes in UTC. Where the column tells moments,
-    the position is the moment. A `date`, a `timestamp without time zone` and a date as digits tell
-    a wall clock, which may skip an hour or show it twice, and the server compares such values as
-    they are written; so their position is the reading itself, labelled UTC.
+    Bounds are compared as *positions*: aware datetimes in UTC. If the column stores moments, the
+    position is the moment. A `date`, a `timestamp without time zone` and a date as digits store a
+    wall clock, which may skip an hour or show it twice, and the server compares such values as
+    they are written; so their position is the reading itself, labeled UTC.
 
     Attributes:
-        encoding: how the column holds time.
+        encoding: how the column stores time.
         type: the column's type as `format_type` names it, without length or precision.
-        zone: the calendar zone; `date`, `timestamp without time zone` and dates as digits hold
-            its wall clock.
+        zone: the calendar zone; `date`, `timestamp without time zone` and dates as digits are its
+            wall clock.
     """
 
     encoding: KeyEncoding
@@ -140,7 +140,7 @@ class KeyCodec:
 
     @property
     def is_wall_clock(self) -> bool:
-        """Whether the column holds readings of a clock, which no zone tells apart."""
+        """Whether the column stores readings of a wall clock, without a zone."""
         is_native = self.encoding is Encoding.NATIVE and self.type in _WALL_CLOCK_TYPES
         return is_native or self.encoding in _DIGITS
 
@@ -150,7 +150,7 @@ class KeyCodec:
         return _UTC if self.is_wall_clock else self.zone
 
     def position(self, moment: datetime) -> datetime:
-        """Return where an aware moment stands among the bounds."""
+        """Return the position of an aware moment among the bounds."""
         if not self.is_wall_clock or moment in (PAST, FUTURE):
             return moment
         return moment.astimezone(self.zone).replace(tzinfo=UTC, fold=0)
@@ -164,7 +164,7 @@ class KeyCodec:
         return max(self._moments(position))
 
     def _moments(self, position: datetime) -> tuple[datetime, datetime]:
-        """Return both readings of a clock that is turned back; of any other, the same twice."""
+        """Return both moments of a repeated clock reading; the same moment twice otherwise."""
         if not self.is_wall_clock or position in (PAST, FUTURE):
             return position, position
         try:
@@ -183,7 +183,7 @@ class KeyCodec:
         """Return the bound at a position as SQL text; `timestamptz` always with its UTC offset.
 
         Raises:
-            ValueError: a moment before 1970, in an encoding that begins there.
+            ValueError: a moment before 1970, in an encoding that begins in 1970.
         """
         if self.encoding is not Encoding.NATIVE:
             return self._encoded(position)
@@ -199,7 +199,7 @@ class KeyCodec:
             Its position; `PAST` and `FUTURE` for unbounded or unrepresentable ends.
 
         Raises:
-            ValueError: the text is no bound of this key.
+            ValueError: the text is not a bound of this key.
         """
         if literal == "MINVALUE":
             return PAST
@@ -223,7 +223,7 @@ class KeyCodec:
         if milliseconds < 0:
             raise ValueError(f"{self.encoding.value} begins with 1970, not {moment:%Y}")
         if self.encoding is Encoding.UUIDV7:
-            # The time alone: version and variant bits left zero sort before every real UUID of it.
+            # Only the time: zero version and variant bits sort before every real UUID of it.
             digits = f"{milliseconds:012x}"
             return f"'{digits[:8]}-{digits[8:]}-0000-0000-000000000000'"
         return f"'{_ulid_time(milliseconds)}'"
@@ -276,9 +276,9 @@ def _as_digits(day: date, numbers_a_year: int) -> int:
 
 
 def _from_digits(value: int, numbers_a_year: int) -> datetime:
-    """Return the beginning of the first date that is written by this number or a greater one.
+    """Return the beginning of the first date whose number is equal or greater.
 
-    A bound need be no date: `202613` ends December as well as `202701`.
+    A bound need not be a date: `202613` ends December like `202701`.
     """
     year, rest = divmod(value, numbers_a_year)
     month, day = divmod(rest * 10_000 // numbers_a_year, 100)

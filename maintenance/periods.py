@@ -1,4 +1,4 @@
-"""Calendar periods: the days, weeks, months, quarters and years that partitions hold."""
+"""Calendar periods of partitions: days, weeks, months, quarters and years."""
 
 import re
 from calendar import monthrange
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 
 class Interval(Enum):
-    """How long a period is. The value is how a policy writes it."""
+    """The length of a period. The value is its name in a policy."""
 
     DAY = "1 day"
     WEEK = "1 week"
@@ -39,13 +39,13 @@ class Interval(Enum):
 
 
 class CalendarSpan(NamedTuple):
-    """A length counted on the calendar: months, then days."""
+    """A calendar length: months, then days."""
 
     months: int
     days: int
 
     def before(self, day: date) -> date:
-        """Return the day this long before another; the 31st falls back to the last of a month."""
+        """Return the day this long before another; a missing 31st becomes the last of the month."""
         return add_months(day, -self.months) - timedelta(days=self.days)
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ class Period:
 
     @property
     def key(self) -> str:
-        """`2026`, `2026-12` or `2026-12-07`: how command lines, Dagster and archives name it."""
+        """`2026`, `2026-12` or `2026-12-07`: the key for commands, Dagster and archives."""
         # Not strftime, which pads no year below 1000 on Linux.
         return self.start.isoformat()[: _KEY_LENGTH[self.interval.key_format]]
 
@@ -86,7 +86,7 @@ class Period:
 
 
 def period_of(day: date, interval: Interval) -> Period:
-    """Return the period that holds a day. Weeks begin on Monday (ISO 8601)."""
+    """Return the period that contains a day. Weeks begin on Monday (ISO 8601)."""
     if interval is Interval.WEEK:
         day -= timedelta(days=day.weekday())
     elif interval.months:
@@ -96,7 +96,7 @@ def period_of(day: date, interval: Interval) -> Period:
 
 
 def period_at(moment: datetime, interval: Interval, zone: ZoneInfo) -> Period:
-    """Return the period that holds an aware moment, on the zone's calendar."""
+    """Return the period that contains an aware moment, on the zone's calendar."""
     return period_of(moment.astimezone(zone).date(), interval)
 
 
@@ -113,19 +113,21 @@ _KEY_LENGTH = {"%Y": 4, "%Y-%m": 7, "%Y-%m-%d": 10}
 
 
 def parse_period(key: str, interval: Interval) -> Period:
-    """Read `YYYY`, `YYYY-MM` or `YYYY-MM-DD` as the period of that interval which begins there.
+    """Parse `YYYY`, `YYYY-MM` or `YYYY-MM-DD` as the period of an interval that begins there.
 
     Raises:
         ValueError: not such a key, no such day, or not the first day of a period.
     """
     match = _KEY.match(key)
     if match is None:
-        raise ValueError(f"not a period: {key!r}, wanted YYYY, YYYY-MM or YYYY-MM-DD")
+        raise ValueError(f"not a period: {key!r}; expected YYYY, YYYY-MM or YYYY-MM-DD")
     year, month, day = (int(part) if part else 1 for part in match.groups())
     start = date(year, month, day)
     period = period_of(start, interval)
     if period.start != start:
-        raise ValueError(f"{key} is not the start of a period of {interval.value}: {period} is")
+        raise ValueError(
+            f"{key} is not the start of a period of {interval.value}; that is {period}"
+        )
     return period
 
 
@@ -133,8 +135,8 @@ def parse_period(key: str, interval: Interval) -> Period:
 def midnight(day: date, zone: ZoneInfo) -> datetime:
     """Return the first moment of a day in a zone, in UTC.
 
-    Where the clocks skip midnight this is the moment of the jump; where midnight comes
-    twice, the first (PEP 495, fold=0).
+    If the clocks skip midnight, this is the moment of the jump; if midnight occurs twice, the first
+    (PEP 495, fold=0).
     """
     return first_moment_of(datetime.combine(day, time()), zone)
 
@@ -144,13 +146,13 @@ def first_moment_of(reading: datetime, zone: ZoneInfo) -> datetime:
 
     Args:
         reading: without a zone.
-        zone: whose clock may skip the reading, or show it twice.
+        zone: its clock may skip the reading, or show it twice.
     """
     first, second = (reading.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first <= second:
         return first
     first, second = first.replace(microsecond=0), second.replace(microsecond=0)
-    # Skipped: the jump lies between what the offsets before and after it make of the reading.
+    # Skipped: the jump lies between the moments by the offsets before and after it.
     before, after = second - timedelta(seconds=1), first
     while after - before > timedelta(seconds=1):
         middle = before + timedelta(seconds=int((after - before).total_seconds()) // 2)
@@ -160,7 +162,7 @@ def first_moment_of(reading: datetime, zone: ZoneInfo) -> datetime:
 
 
 def add_months(day: date, n: int) -> date:
-    """Return the day n months later; where the month is shorter, its last day."""
+    """Return the day n months later; if that month is shorter, its last day."""
     month_index = day.year * 12 + day.month - 1 + n
     year, month = divmod(month_index, 12)
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))

@@ -1,4 +1,4 @@
-"""Archives of partitions: written, proven by reading back, restored."""
+"""Archives of partitions: write, verify by reading back, restore."""
 
 from maintenance.archives.checksum import Digest
 from maintenance.archives.copy_stream import content_digest

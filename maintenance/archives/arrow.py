@@ -1,7 +1,7 @@
-"""Columns of COPY text as Arrow arrays and back, exactly or not at all.
+"""Converts columns of COPY text to Arrow arrays and back, exactly or not at all.
 
-Each type here has a way to Arrow and a way back. A value whose way back does not give the very
-text it came from (infinity, NaN, years that Arrow has not) is refused by column and value.
+Each type has a conversion in both directions. A value that does not convert back to exactly the
+same text (infinity, NaN, years out of Arrow's range) is refused, with column and value.
 """
 
 import re
@@ -28,11 +28,11 @@ _SMALLEST_PLAIN_EXPONENT = -4
 
 _NUMERIC = re.compile(r"numeric\((?P<precision>\d+),(?P<scale>\d+)\)\Z")
 _MODIFIER = re.compile(r"\([^)]*\)")
-_HINT = "archive this table with format: copy, which holds every type"
+_HINT = "archive this table with format: copy, which supports every type"
 
 
 class Codec(NamedTuple):
-    """How one type goes to Arrow and back; both take and return whole arrays."""
+    """The conversion of one type to Arrow and back, for whole arrays."""
 
     type: Any
     parse: Callable[[Array], Array]
@@ -40,10 +40,10 @@ class Codec(NamedTuple):
 
 
 def codec_of(column: Column) -> Codec:
-    """Return how a column is stored.
+    """Return the conversion for a column.
 
     Raises:
-        ArchiveError: Arrow has no exact place for its type.
+        ArchiveError: Arrow has no exact counterpart for its type.
     """
     base = _MODIFIER.sub("", column.type)
     numeric = _NUMERIC.match(column.type)
@@ -61,10 +61,10 @@ def codec_of(column: Column) -> Codec:
 
 
 def to_arrow(column: Column, codec: Codec, texts: Array) -> Array:
-    """Turn the texts of one column into its values, proven to give the same texts again.
+    """Convert the texts of one column to values, and check that they convert back exactly.
 
     Raises:
-        ArchiveError: a value has no exact counterpart; names it.
+        ArchiveError: a value has no exact counterpart; the error names it.
     """
     try:
         values = codec.parse(texts)
@@ -78,11 +78,11 @@ def to_arrow(column: Column, codec: Codec, texts: Array) -> Array:
 
 
 def unescape(texts: Array) -> Array:
-    r"""Take COPY's escapes away; `\N` becomes null."""
+    r"""Remove COPY's escapes; `\N` becomes null."""
     texts = pc.if_else(pc.equal(texts, "\\N"), pa.scalar(None, pa.string()), texts)
     if not pc.any(pc.match_substring(texts, "\\")).as_py():
         return texts
-    # No text holds a NUL, so it can stand for the escaped backslash meanwhile.
+    # No text contains a NUL, so it can replace the escaped backslash meanwhile.
     texts = pc.replace_substring(texts, "\\\\", "\0")
     for character, escaped in _ESCAPES.items():
         texts = pc.replace_substring(texts, escaped, character)
@@ -90,7 +90,7 @@ def unescape(texts: Array) -> Array:
 
 
 def escape(texts: Array) -> Array:
-    r"""Put COPY's escapes in; null becomes `\N`."""
+    r"""Add COPY's escapes; null becomes `\N`."""
     texts = pc.replace_substring(texts, "\\", "\\\\")
     for character, escaped in _ESCAPES.items():
         texts = pc.replace_substring(texts, character, escaped)
@@ -159,7 +159,7 @@ def _float(base: str) -> Codec:
 
 
 def _float_text(shortest: str, digits: int) -> str:
-    """Write a float's shortest digits as PostgreSQL's output function does."""
+    """Format a float's shortest digits like PostgreSQL's output function."""
     if shortest.endswith(("inf", "nan")):
         return shortest.replace("inf", "Infinity").replace("nan", "NaN")
     number = Decimal(shortest).normalize()
@@ -262,4 +262,4 @@ _CODECS: dict[str, Callable[[], Codec]] = {
     ),
     _text,
 )
-"""Numbers and times as Arrow's own; what has no counterpart there but is text anyway, as text."""
+"""Numbers and times are stored as Arrow types; types without a counterpart as text."""

@@ -1,8 +1,8 @@
-"""Attaching a restored table so that nothing is scanned while the parent is locked.
+"""Attaches a restored table without a scan while the parent is locked.
 
-What ATTACH would have to prove under its locks is proven before, on tables where it blocks
-nobody: a CHECK for the bounds, validated foreign keys, and a CHECK by which the default partition
-has no row of the range.
+What ATTACH would verify under its locks is verified before, without blocking other sessions: a
+CHECK for the bounds, validated foreign keys, and a CHECK that the default partition has no row of
+the range.
 Source: PostgreSQL manual, ALTER TABLE … ATTACH PARTITION.
 """
 
@@ -24,13 +24,13 @@ from maintenance.server.session import Connection, fetch
 
 BOUNDS_CHECK = "maintenance_restored_bounds"
 AWAY_CHECK = "maintenance_restoring_away"
-"""On the default partition, while a restore is under way."""
+"""The CHECK on the default partition during a restore."""
 
 _BOUND = re.compile(r"FOR VALUES FROM \(('[^']*'|\d+|MINVALUE)\) TO \(('[^']*'|\d+|MAXVALUE)\)\Z")
 
 
 class _Range(NamedTuple):
-    """A bound as conditions on its column; None where it is open."""
+    """A bound as conditions on its column; None for an open end."""
 
     column: str
     lower: str | None
@@ -65,22 +65,22 @@ def attach_restored(
     progress: Progress,
     owner: OwnerSession | None = None,
 ) -> None:
-    """Attach a loaded table under its bound.
+    """Attach a loaded table with its bound.
 
     Args:
-        connection: in no transaction.
+        connection: not in a transaction.
         lock_retry: the limits of lock waits.
         parent: as observed.
-        child: the loaded table, which nobody else uses.
-        bound: as its manifest has it.
+        child: the loaded table, not used by other sessions.
+        bound: as in its manifest.
         finish: statements run together with the attachment.
-        progress: told what locks are waited for.
-        owner: where the parent's owner wrote code that ATTACH evaluates to compare indexes.
+        progress: receives the locks that are waited for.
+        owner: its session, if ATTACH evaluates code of the parent's owner to compare indexes.
 
     Raises:
-        ArchiveError: the bound is no range of one column.
+        ArchiveError: the bound is not a range of one column.
         MaintenanceError: rows violate a foreign key now, the default partition holds rows of
-            the range, another partition overlaps it, or a lock stayed busy.
+            the range, another partition overlaps it, or a lock was not acquired.
     """
     range_ = _read_range(parent, bound)
     lock_retry.run(connection, _check_bounds(child, range_), progress)
@@ -107,7 +107,7 @@ def _attach(
 
 
 def _others(locks: Iterable[Lock], keys: Sequence[Lock]) -> Iterator[Lock]:
-    """Yield the locks of tables that no foreign key asks a stronger one of."""
+    """Yield the locks of tables for which no foreign key needs a stronger one."""
     stronger = {lock.object for lock in keys}
     return (lock for lock in locks if lock.object not in stronger)
 
@@ -117,8 +117,8 @@ def _read_range(parent: Table, bound: str) -> _Range:
     column = parent.key_columns[0] if len(parent.key_columns) == 1 else None
     if match is None or column is None:
         raise ArchiveError(
-            f"{parent.relation}: found bound {bound!r}, wanted a range of one column",
-            hint="restore it as a table of its own (--as)",
+            f"{parent.relation}: bound {bound!r} is not a range of one column",
+            hint="restore it as a separate table (--as)",
         )
     lower, upper = (None if text.endswith("VALUE") else text for text in match.groups())
     return _Range(quote(column), lower, upper)
@@ -136,11 +136,11 @@ def _build_keys(
     child: QualifiedName,
     progress: Progress,
 ) -> Iterator[Lock]:
-    """Give the child the parent's foreign keys, validated; yield the locks ATTACH then takes."""
+    """Add the parent's foreign keys to the child, validated; yield the locks of ATTACH."""
     rows = fetch(connection, "archives", "list_foreign_keys", {"relation": str(parent.relation)})
     for key in rows:
         if key.definition.endswith(("NOT VALID", "NOT ENFORCED")):
-            continue  # ATTACH has nothing to prove
+            continue  # ATTACH does not validate it
         referenced = str(QualifiedName(key.schema, key.referenced))
         name = quote(key.name)
         add = f"ALTER TABLE {child} ADD CONSTRAINT {name} {key.definition} NOT VALID"
@@ -155,12 +155,12 @@ def _build_keys(
 def _default_kept_away(
     connection: Connection, lock_retry: LockRetry, parent: Table, range_: _Range, progress: Progress
 ) -> Generator[tuple[str, ...]]:
-    """Prove that the default partition has no row of the range, for as long as the block.
+    """Ensure during a block that the default partition has no row of the range.
 
-    The CHECK refuses such rows while it stands; a restored period is past, so none should come.
+    A CHECK refuses such rows meanwhile; a restored period is in the past, so none are expected.
 
     Yields:
-        The statements that take the CHECK away together with the attachment.
+        The statements that drop the CHECK together with the attachment.
     """
     if parent.default is None:
         yield ()
@@ -176,13 +176,13 @@ def _default_kept_away(
         lock_retry.run(connection, Step(statements=(validate,), locks=shared), progress)
         yield (drop,)
     except BaseException:
-        with suppress(MaintenanceError):  # the first error is the one to tell
+        with suppress(MaintenanceError):  # the first error is reported
             lock_retry.run(connection, Step(statements=(drop,), locks=alone), progress)
         raise
 
 
 class Difference(NamedTuple):
-    """A column that keeps archived rows out of a table: a short code, and in words."""
+    """A column difference that prevents a restore into a table: a short code, and in words."""
 
     column: str
     reason: str
@@ -192,17 +192,17 @@ class Difference(NamedTuple):
 def added_columns(
     archived: Sequence[Column], present: Sequence[Column], table: QualifiedName
 ) -> tuple[str, ...]:
-    """Return the columns that the table has got since; restored rows get their defaults.
+    """Return the columns added to the table since the archive; restored rows get their defaults.
 
     Raises:
-        ArchiveError: anything else differs; the message names every difference.
+        ArchiveError: anything else differs; the message lists every difference.
     """
     found = list(differences(archived, present))
     if found:
-        told = "; ".join(each.text for each in found)
+        listed = "; ".join(each.text for each in found)
         raise ArchiveError(
-            f"{table}: its columns differ from those archived: {told}",
-            hint="restore it as a table of its own (--as), and copy what you need from there",
+            f"{table}: its columns differ from those of the archive: {listed}",
+            hint="restore it as a separate table (--as), and copy the rows you need from there",
             reason="columns_differ",
         )
     known = {column.name for column in archived}
@@ -210,7 +210,7 @@ def added_columns(
 
 
 def differences(archived: Sequence[Column], present: Sequence[Column]) -> Iterator[Difference]:
-    """Yield the differences that keep archived rows out of a table, a column each."""
+    """Yield the differences that prevent a restore into a table, one per column."""
     by_name = {column.name: column for column in present}
     for column in archived:
         now = by_name.pop(column.name, None)
@@ -225,7 +225,7 @@ def differences(archived: Sequence[Column], present: Sequence[Column]) -> Iterat
             yield Difference(column.name, "generated", text)
     for column in by_name.values():
         if column.not_null and column.default is None and column.generated is None:
-            text = f"{quote(column.name)} {column.type} was added, not null and without a default"
+            text = f"{quote(column.name)} {column.type} was added as NOT NULL without a default"
             yield Difference(column.name, "no_default", text)
 
 

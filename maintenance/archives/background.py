@@ -1,4 +1,4 @@
-"""Work beside a stream: hashing and compressing hold no lock of Python's while they last."""
+"""Runs work of a stream in a thread: hashing and compressing release Python's GIL."""
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
@@ -6,25 +6,25 @@ from queue import Queue
 from threading import Thread
 
 AHEAD = 8
-"""So many pieces wait at most, so memory stays flat."""
+"""How many pieces wait at most, so that memory use is constant."""
 
 Take = Callable[[bytes], None]
 
 
 @contextmanager
 def aside(take: Take) -> Generator[Take]:
-    """Let a function take pieces in a thread of its own, in order.
+    """Run a function on pieces in a separate thread, in order.
 
     Yields:
-        A function that hands over a piece. It, or the end of the block, raises what `take` has
-        raised; after the block all pieces are taken.
+        A function that passes on a piece. It, or the end of the block, raises what `take` has
+        raised; after the block all pieces are processed.
     """
     pieces: Queue[bytes | None] = Queue(AHEAD)
     failures: list[BaseException] = []
 
     def work() -> None:
         while (piece := pieces.get()) is not None:
-            if not failures:  # else only room is made, so that nobody waits for it
+            if not failures:  # otherwise pieces are only discarded, so that no sender waits
                 _try(take, piece, failures)
 
     def give(piece: bytes) -> None:
@@ -44,10 +44,10 @@ def aside(take: Take) -> Generator[Take]:
 
 
 def ahead(pieces: Iterable[bytes]) -> Generator[bytes]:
-    """Yield pieces that a thread of its own takes from where they come, a few ahead.
+    """Yield pieces that a separate thread reads a few ahead.
 
     Raises:
-        BaseException: what `pieces` raises, in its place.
+        BaseException: raised by `pieces`, at the same position.
     """
     found: Queue[bytes | BaseException | None] = Queue(AHEAD)
     left = False

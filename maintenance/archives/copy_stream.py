@@ -1,8 +1,8 @@
-"""The content of a table as a stream of COPY text that is lossless and the same every time.
+"""Streams the content of a table as COPY text that is lossless and reproducible.
 
-Text is lossless for every type under the settings below, outlives major versions, and needs no
-knowledge of types here. A sequential scan that always begins at the first block gives rows of an
-untouched table in the same order, so one hash over the stream proves that nothing changed.
+Text is lossless for every type under the settings below, works across major versions, and needs no
+knowledge of types. A sequential scan that always begins at the first block returns the rows of an
+unchanged table in the same order, so one hash over the stream proves that nothing changed.
 Source: PostgreSQL manual, COPY, and what pg_dump sets.
 """
 
@@ -39,7 +39,7 @@ LOSSLESS = {
 """Settings under which a value's text is the same everywhere, and reads back as the same value."""
 
 _READING = {
-    # rows that a policy hides are an error, never left out
+    # rows hidden by a policy cause an error and are never left out
     "row_security": "off",
     # the order of rows is that of the table
     "synchronize_seqscans": "off",
@@ -52,26 +52,26 @@ _READING = {
 }
 
 CHUNK_BYTES = 2**20
-"""Large enough that to hand over a piece, and to begin to compress it, costs next to nothing."""
+"""Large enough that passing on a piece, and starting to compress it, costs almost nothing."""
 
 INPUT_BYTES = 2**19
-"""Of libpq's input buffer, which it otherwise fills with 16 kB at a time."""
+"""Size of libpq's input buffer, which it otherwise fills with 16 kB at a time."""
 
 _GATHERING_S = 0.0005
-"""How long rows may gather once the first is there: else each packet costs two switches."""
+"""How long to collect rows after the first: otherwise each packet costs two thread switches."""
 
 
 def content_digest(
     connection: Connection, table: TableId, *, progress: Progress = silent
 ) -> Digest:
-    """Hash what an archive of a table would hold now, without writing anything.
+    """Hash the current content of a table as its archive would, without writing anything.
 
-    Inside a transaction of the caller's it sees what that sees, under the locks it holds, and
-    leaves its settings as they were; otherwise it makes a transaction of its own.
+    Inside a transaction of the caller it uses that snapshot and its locks, and restores its
+    settings; otherwise it uses a separate transaction.
 
     Raises:
-        ArchiveError: the table is gone, or is another one by now.
-        MaintenanceError: the server refused.
+        ArchiveError: the table is gone or was replaced by another one.
+        MaintenanceError: a statement failed.
     """
     with consistent(connection, table) as description:
         pace = Pace(f"reading {table.relation}", progress, description.n_rows_estimated)
@@ -80,11 +80,11 @@ def content_digest(
 
 @contextmanager
 def consistent(connection: Connection, table: TableId) -> Generator[Description]:
-    """Look at one table in one snapshot, under the settings that make its text lossless.
+    """Read one table in one snapshot, under the settings that make its text lossless.
 
     Raises:
-        ArchiveError: the table is gone, or is another one by now.
-        MaintenanceError: the server refused.
+        ArchiveError: the table is gone or was replaced by another one.
+        MaintenanceError: a statement failed.
     """
     nested = connection.info.transaction_status == TransactionStatus.INTRANS
     settings = [f"SET LOCAL {key} = {value}" for key, value in (LOSSLESS | _READING).items()]
@@ -110,12 +110,12 @@ def consistent(connection: Connection, table: TableId) -> Generator[Description]
 def copy_out(
     connection: Connection, description: Description, pace: Pace, take: Take | None = None
 ) -> Tally:
-    """Stream a table's rows in pieces of about `CHUNK_BYTES`, counted, each given to `take`.
+    """Stream a table's rows in pieces of about `CHUNK_BYTES` to `take`, and count and hash them.
 
-    Counting, hashing and `take` run in a thread of their own, beside the server's sending.
+    Counting, hashing and `take` run in a separate thread while the server sends.
 
     Raises:
-        ArchiveError: the server sent other than it says.
+        ArchiveError: the number of rows differs from what the server reports.
     """
     tally = Tally()
 
@@ -133,27 +133,27 @@ def copy_out(
         n_sent = _stream(connection, copy_statement(description), pass_on)
     if n_sent != tally.n_rows:
         raise ArchiveError(
-            f"{description.relation}: the server sent {n_sent} rows, {tally.n_rows} arrived"
+            f"{description.relation}: the server sent {n_sent} rows, but {tally.n_rows} arrived"
         )
     return tally
 
 
 def _stream(connection: Connection, statement: str, take: Take) -> int:
-    """Run a COPY TO STDOUT; return the number of rows that the server says it sent.
+    """Run a COPY TO STDOUT; return the number of rows that the server reports.
 
-    Rows are fetched from libpq directly: psycopg's own loop takes as long over a short row as
-    the server does.
+    Rows are fetched from libpq directly: psycopg's own loop takes as long for a short row as the
+    server.
     """
     _widen_input(connection)
     fetch_row = connection.pgconn.get_copy_data
-    piece = bytearray()  # to append to it costs half of what a list of rows does
+    piece = bytearray()  # appending costs half as much as with a list of rows
     with connection.cursor() as cursor, cursor.copy(statement.encode()):
         while (fetched := fetch_row(1))[0] >= 0:
             n_bytes, row = fetched
             if n_bytes:
                 piece += row
                 continue
-            # libpq's buffer is empty, so a piece grows by no more than that between two looks.
+            # libpq's buffer is empty, so a piece grows by at most its size between two checks.
             if len(piece) >= CHUNK_BYTES:
                 take(bytes(piece))
                 piece.clear()
@@ -165,12 +165,12 @@ def _stream(connection: Connection, statement: str, take: Take) -> int:
 
 
 def _widen_input(connection: Connection) -> None:
-    """Let libpq receive much at once: its buffer grows with the largest message, and stays so."""
+    """Enlarge libpq's buffer: it grows with the largest message and does not shrink."""
     connection.execute(f"SELECT pg_catalog.repeat('x', {INPUT_BYTES})".encode())
 
 
 def _receive(connection: Connection) -> None:
-    """Take what the server has sent meanwhile, or wait for it."""
+    """Read what the server has sent, or wait for it."""
     connection.wait(_readable())
     time.sleep(_GATHERING_S)
     connection.pgconn.consume_input()
@@ -178,11 +178,11 @@ def _receive(connection: Connection) -> None:
 
 def _readable() -> PQGen[None]:
     while not (yield Wait.R):
-        pass  # waiting is interrupted now and then, to see whether the server is still there
+        pass  # waiting is interrupted regularly to check that the server is still connected
 
 
 def _rows_sent(pgconn: PGconn) -> int:
-    """Take what follows the last row: how many there were, or why there are no more."""
+    """Read the result after the last row: the number of rows, or the error."""
     result = pgconn.get_result()
     assert result is not None, "a COPY ends with a result"
     while pgconn.get_result() is not None:
@@ -193,7 +193,7 @@ def _rows_sent(pgconn: PGconn) -> int:
 
 
 def copy_statement(description: Description) -> str:
-    """Return the COPY that streams a table's stored columns, in the encoding it is described in."""
+    """Return the COPY that streams a table's stored columns, in the encoding of its description."""
     listed = ", ".join(quote(name) for name in description.stored_columns)
     relation = description.relation
     # COPY reads only plain tables by name; a tree of partitions goes through a query.

@@ -1,8 +1,8 @@
-"""Proof that SQL made of an archive's manifest is the one statement it should be.
+"""Checks that SQL built from an archive's manifest is exactly one definition.
 
-A manifest may have been written by somebody else than us. Its types, expressions and index
-definitions are text, so whatever statement they end up in is read by PostgreSQL's own parser
-first, and run only if it makes one table, one constraint or one index of the table meant.
+A manifest may have been written by another program. Its types, expressions and index definitions
+are text, so each statement built from them is first parsed by PostgreSQL's own parser, and run only
+if it creates one table, one constraint or one index of the intended table.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,15 +14,15 @@ from maintenance.names import QualifiedName, quote
 def require_definitions(
     statements: Iterable[str], into: QualifiedName, columns: Sequence[str]
 ) -> None:
-    """Refuse a statement that is not exactly one definition of a table.
+    """Raise unless each statement is exactly one definition of a table.
 
     Args:
-        statements: finished SQL, each read by itself.
-        into: the table that it must make, or give a constraint or an index.
+        statements: finished SQL, each parsed separately.
+        into: the table that it must create, or on which it must create a constraint or an index.
         columns: of the table, in their order.
 
     Raises:
-        ArchiveError: one is something else, or more.
+        ArchiveError: a statement is something else, or more than one statement.
     """
     for statement in statements:
         _require_definition(statement, into, columns)
@@ -35,9 +35,9 @@ def _require_definition(statement: str, into: QualifiedName, columns: Sequence[s
     try:
         statements = parse_sql(statement)
     except ParseError as exc:
-        raise _refused(statement, "which can't be read as SQL") from exc
+        raise _refused(statement, "which can't be parsed as SQL") from exc
     if len(statements) != 1:
-        raise _refused(statement, f"which is {len(statements)} statements, wanted one")
+        raise _refused(statement, f"which is {len(statements)} statements instead of one")
     found = statements[0].stmt
     match found:
         case ast.CreateStmt():
@@ -53,9 +53,9 @@ def _require_definition(statement: str, into: QualifiedName, columns: Sequence[s
 
 
 def foreign_code(statement: str) -> list[str]:
-    """Return the functions, operators, operator classes and types of other schemas that it names.
+    """Return the functions, operators, operator classes and types with a schema in a statement.
 
-    Under an empty search_path a name without a schema is always the server's own.
+    Under an empty search_path a name without a schema is always built in.
     """
     from pglast import ast, parse_sql  # noqa: PLC0415 - see above
     from pglast.visitors import Visitor  # noqa: PLC0415
@@ -135,7 +135,7 @@ def _is(relation: object, wanted: QualifiedName) -> bool:
 
 def _refused(statement: str, why: str) -> ArchiveError:
     return ArchiveError(
-        f"the archive's manifest would have this run: {quote(statement[:200])}, {why};"
-        " it is not run, and nothing is restored",
-        hint="find out who wrote to the archive; a copy of the store from before may be whole",
+        f"nothing is restored: the archive's manifest contains {quote(statement[:200])}, {why};"
+        " the statement is not run",
+        hint="check who wrote to the archive; an earlier backup of it may be intact",
     )

@@ -1,4 +1,4 @@
-"""Stores: what fsspec reaches by a url, and which package it needs for that."""
+"""Opens archive stores by their fsspec url, and checks that the needed package is installed."""
 
 from importlib.util import find_spec
 from typing import Any
@@ -7,18 +7,18 @@ from maintenance.archives.location import shown
 from maintenance.errors import UsageError
 
 _EXTRAS = {"s3fs": "maintenance[s3]", "pyarrow": "maintenance[parquet]"}
-"""Packages that come with an extra of ours."""
+"""Packages that an extra of this software installs."""
 
 _S3 = ("s3", "s3a")
 _S3_LIMITS = {"connect_timeout": 10, "retries": {"mode": "standard", "total_max_attempts": 2}}
-"""Of each try, of which s3fs makes five: a store that nobody reaches is told within minutes."""
+"""Timeout per attempt; s3fs makes five, so an unreachable store fails within minutes."""
 
 
 def open_store(url: str) -> tuple[Any, str]:
     """Return the file system of a url, and the url's path in it; some connect here.
 
     Raises:
-        Exception: whatever the store's driver raises.
+        Exception: any error of the store's driver.
     """
     from fsspec.config import conf  # noqa: PLC0415 - a tenth of a second, needed late or never
     from fsspec.core import url_to_fs  # noqa: PLC0415 # pyright: ignore[reportUnknownVariableType]
@@ -33,24 +33,24 @@ def open_store(url: str) -> tuple[Any, str]:
 
 
 def is_local(fs: Any) -> bool:
-    """Tell whether a file system is this machine's own."""
+    """Whether a file system is local to this machine."""
     from fsspec.implementations.local import LocalFileSystem  # noqa: PLC0415 - see above
 
     return isinstance(fs, LocalFileSystem)
 
 
 def require_packages(what: str, url: str, format_: str) -> None:
-    """Refuse archives whose store or format needs a package that is not installed.
+    """Raise if the store or format of an archive needs a package that is not installed.
 
-    Nothing is connected to.
+    No connection is opened.
 
     Args:
-        what: whose archives they are, for the message.
-        url: where they go; may be a chain of urls, as fsspec has them.
+        what: the table of the archives, for the message.
+        url: of the archives; may be a chained url of fsspec.
         format_: `copy` or `parquet`.
 
     Raises:
-        UsageError: names the package, and how to install it.
+        UsageError: with the package, and how to install it.
     """
     from fsspec.registry import known_implementations  # noqa: PLC0415 - see above
     from fsspec.utils import get_protocol  # noqa: PLC0415
@@ -59,9 +59,8 @@ def require_packages(what: str, url: str, format_: str) -> None:
         protocol = get_protocol(part)
         if protocol not in known_implementations:
             raise UsageError(
-                f"{what}: archive url {shown(url)}: found protocol {protocol}, wanted one that"
-                " fsspec knows",
-                hint="such as s3://bucket/folder, or a path",
+                f"{what}: archive url {shown(url)}: fsspec does not support protocol {protocol}",
+                hint="use a url such as s3://bucket/folder, or a path",
             )
         _require_driver(f"{what}: archive url {shown(url)}", protocol)
     if format_ == "parquet" and find_spec("pyarrow") is None:

@@ -1,7 +1,7 @@
-"""Formats: how COPY text is stored, and had back byte for byte.
+"""Archive formats: store COPY text and return it byte for byte.
 
-Whatever the format, what goes in and comes out is the COPY text of `content`, so one hash proves
-every archive, and one way restores it.
+Every format takes and returns the COPY text of `copy_stream`, so one hash verifies every archive,
+and one procedure restores it.
 """
 
 import hashlib
@@ -24,16 +24,16 @@ OBJECTS: dict[Format, tuple[str, str]] = {
     "copy": ("data.copy.zst", "data-2.copy.zst"),
     "parquet": ("data.parquet", "data-2.parquet"),
 }
-"""Two names each: what replaces a standing archive is written beside it."""
+"""Two names per format: a new archive is written next to the existing one."""
 
 ZSTD_LEVEL = 2
-"""Rows of events, numbers or requests come out smaller than at 3, prose 4 % larger, both in half
-the time: it is taken from the machine that serves the application, or from one beside it."""
+"""Rows of events, numbers or requests become smaller than at 3, prose 4 % larger, both in half the
+time: CPU time may be taken from the application."""
 TEXT_BYTES = 2**20
 
 
 class Encoder(Protocol):
-    """Takes COPY text in pieces and writes it in its format."""
+    """Writes COPY text, piece by piece, in a format."""
 
     compression: str
 
@@ -42,7 +42,7 @@ class Encoder(Protocol):
         ...
 
     def finish(self) -> None:
-        """Store what is held back."""
+        """Store the buffered rest."""
         ...
 
     def abandon(self) -> None:
@@ -51,7 +51,7 @@ class Encoder(Protocol):
 
 
 class CopyEncoder:
-    """COPY text as it is, in one Zstandard frame with a checksum."""
+    """Writes unchanged COPY text in one Zstandard frame with a checksum."""
 
     compression = "zstd"
 
@@ -83,7 +83,7 @@ def encoding(
     """Store the COPY text of a block, in the character set of its database.
 
     Raises:
-        ArchiveError: the format can't hold a column's type, or needs a package that is missing.
+        ArchiveError: the format can't store a column's type, or needs a package that is missing.
     """
     encoder = _encoder(format_, columns, charset, write)
     try:
@@ -109,7 +109,7 @@ def texts(folder: Folder, data: Data, columns: Sequence[Column]) -> Iterator[byt
     if data.format == "copy":
         yield from _decompressed(folder, data)
         return
-    for _ in _stored(folder, data):  # Parquet is read by jumps, so the hash takes its own pass
+    for _ in _stored(folder, data):  # Parquet is not read in order, so the hash needs its own pass
         pass
     yield from _parquet().read_texts(folder, data.name, columns)
 
@@ -130,7 +130,7 @@ def _decompressed(folder: Folder, data: Data) -> Iterator[bytes]:
     reader = zstandard.ZstdDecompressor().stream_reader(source)
     while True:
         try:
-            text = reader.read(TEXT_BYTES)  # of a few stored bytes there may be gigabytes
+            text = reader.read(TEXT_BYTES)  # a few stored bytes may decompress to gigabytes
         except zstandard.ZstdError as exc:
             raise DamagedArchiveError(
                 f"archive {folder.place}: {data.name} is damaged: {exc}",
@@ -140,12 +140,12 @@ def _decompressed(folder: Folder, data: Data) -> Iterator[bytes]:
         if not text:
             break
         yield text
-    for _ in stored:  # what lies behind the frame counts for the object's hash
+    for _ in stored:  # bytes after the frame count for the object's hash
         pass
 
 
 class _Source:
-    """An iterator of bytes as a file to read from."""
+    """A readable file over an iterator of bytes."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
@@ -155,7 +155,7 @@ class _Source:
 
 
 def _stored(folder: Folder, data: Data) -> Iterator[bytes]:
-    """Yield an object's bytes; at the end they were those that the manifest tells of."""
+    """Yield an object's bytes; raise at the end if their hash is not that of the manifest."""
     check_size(folder, data)
     hashed = hashlib.sha256()
     for piece in folder.chunks(data.name):
@@ -164,23 +164,23 @@ def _stored(folder: Folder, data: Data) -> Iterator[bytes]:
     if hashed.hexdigest() != data.sha256:
         raise DamagedArchiveError(
             f"archive {folder.place}: {data.name} is damaged: its sha256 is"
-            f" {hashed.hexdigest()[:12]}…, wanted {data.sha256[:12]}…",
+            f" {hashed.hexdigest()[:12]}…, expected {data.sha256[:12]}…",
             hint=DAMAGE_HINT,
             reason="damaged",
         )
 
 
 def check_size(folder: Folder, data: Data) -> None:
-    """Look whether an object is there, with the size that its manifest tells.
+    """Check that an object exists with the size of its manifest.
 
     Raises:
-        DamagedArchiveError: it is not.
+        DamagedArchiveError: it is missing or has another size.
     """
     size = folder.size_of(data.name)
     if size != data.size_bytes:
         found = "is missing" if size is None else f"has {size} bytes"
         raise DamagedArchiveError(
-            f"archive {folder.place}: {data.name} {found}, wanted {data.size_bytes} bytes",
+            f"archive {folder.place}: {data.name} {found}, expected {data.size_bytes} bytes",
             hint=DAMAGE_HINT,
             reason="missing" if size is None else "wrong_size",
         )

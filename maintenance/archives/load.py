@@ -1,4 +1,4 @@
-"""Loading an archive into an empty table, and proving that it is all there."""
+"""Loads an archive into an empty table, and verifies the loaded rows."""
 
 import hashlib
 from dataclasses import replace
@@ -33,15 +33,15 @@ def load(
     manifest: Manifest,
     progress: Progress,
 ) -> None:
-    """Fill a table of our own from an archive in one transaction.
+    """Load an archive into a table of ours in one transaction.
 
     Raises:
-        ArchiveError: the archive is damaged, or the table's content is not the archive's.
-        MaintenanceError: the server refused, such as a row that a CHECK no longer admits.
+        ArchiveError: the archive is damaged, or the table's content differs from it.
+        MaintenanceError: a statement failed, such as for a row that violates a CHECK now.
     """
     settings = [f"SET LOCAL {key} = {value}" for key, value in (LOSSLESS | _LOADING).items()]
-    # Into a table emptied in the same transaction rows go strictly one behind the other; else
-    # a small one could fill a gap on an earlier page, and the order would not be the archive's.
+    # In a table truncated in the same transaction rows are appended strictly in order; otherwise a
+    # small row could fill a gap on an earlier page, and the order would differ from the archive.
     begin = "; ".join(["BEGIN", *settings, f"TRUNCATE {table.relation}"])
     try:
         run_sql(connection, begin)
@@ -57,16 +57,16 @@ def load(
 
 
 def stage_of(table: QualifiedName) -> QualifiedName:
-    """Return the name of the table into which rows of another are read first."""
+    """Return the name of the staging table of a table."""
     name = table.name
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     return QualifiedName(table.schema, f"{cut(f'{_STAGE}{name}', 54)}_{digest}")
 
 
 def create_stage(manifest: Manifest, stage: QualifiedName) -> str:
-    """Return the statement that makes a table for an archive's rows that evaluates nothing.
+    """Return the statement that creates a staging table, which evaluates no code.
 
-    Values of types that are not the server's own stay text.
+    Values of types that are not built in are stored as text.
     """
     columns = (f"{quote(c.name)} {_plain_type(c)}" for c in manifest.columns if not c.generated)
     return f"CREATE UNLOGGED TABLE {stage} ({', '.join(columns)})"
@@ -81,19 +81,19 @@ def load_staged(
     manifest: Manifest,
     progress: Progress,
 ) -> None:
-    """Fill a table from an archive by way of a stage; what its definition calls runs as its owner.
+    """Load an archive via a staging table, so that code of the table runs as its owner.
 
     Args:
-        connection: ours, which reads the archive into the stage.
+        connection: ours, which loads the archive into the staging table.
         table: owned by the owner.
-        stage: as `create_stage` makes it, readable for the owner.
-        owner: a session of the owner's.
+        stage: as created by `create_stage`, readable for the owner.
+        owner: a session of the owner.
         place: the archive.
-        manifest: what it says.
-        progress: told rows and share.
+        manifest: of the archive.
+        progress: receives rows and share.
 
     Raises:
-        ArchiveError, MaintenanceError: as `load`.
+        ArchiveError, MaintenanceError: like `load`.
     """
     settings = [f"SET LOCAL {key} = {value}" for key, value in (LOSSLESS | _LOADING).items()]
     try:
@@ -145,7 +145,7 @@ def _copy_in(
 
 
 def _prove(connection: Connection, table: TableId, manifest: Manifest, progress: Progress) -> None:
-    """Hash what the archive has of the table, in the encoding of the archive."""
+    """Hash the table's columns that the archive has, in its encoding, and compare."""
     with consistent(connection, table) as description:
         archived = replace(description, columns=manifest.columns, encoding=manifest.data.encoding)
         pace = Pace(f"verifying {table.relation}", progress, manifest.n_rows)

@@ -1,9 +1,9 @@
-"""The objects of one archive on this machine's own disk, where no link is followed.
+"""Stores the objects of one archive on a local disk, without following links.
 
-Somebody who may write to the archive could put a link where a folder or file of ours belongs, and
-we would read or write what it points to with our rights. So every step below the configured
-folder is opened by its name alone, relative to the folder above, and only what belongs to us, or
-to whom the configured folder belongs, is used. The configured folder itself may be a link.
+A user who may write to the archive could replace a folder or file by a link, and we would read or
+write its target with our permissions. So every name below the configured folder is opened relative
+to its parent folder, without following links, and only files that belong to us, or to the owner of
+the configured folder, are used. The configured folder itself may be a link.
 Source: open(2), O_NOFOLLOW.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 from maintenance.errors import ArchiveError
 
 PART = ".part"
-"""Behind the name of a file until it is whole."""
+"""Suffix of a file until it is complete."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 _LINK_ERRORS = (errno.ELOOP, errno.EMLINK, errno.ENOTDIR)
@@ -27,8 +27,8 @@ _LINK_ERRORS = (errno.ELOOP, errno.EMLINK, errno.ENOTDIR)
 class LocalFiles:
     """The files of one folder.
 
-    Every method raises ArchiveError where a link or another's file is in the way, OSError where
-    the disk fails.
+    Every method raises ArchiveError for a link or a file of another user, and OSError if the disk
+    fails.
     """
 
     def __init__(self, root: str, segments: Sequence[str]) -> None:
@@ -55,7 +55,7 @@ class LocalFiles:
         with self._folder() as folder:
             if folder is None:
                 raise FileNotFoundError(name)
-            # a pipe would be waited for
+            # opening a pipe would wait
             opened = self._open(folder, name, os.O_RDONLY | os.O_NONBLOCK)
             try:
                 self._refuse_strange(os.fstat(opened), name)
@@ -65,29 +65,29 @@ class LocalFiles:
             return os.fdopen(opened, "rb")
 
     def begin(self, name: str) -> "LocalUpload":
-        """Begin to write a file, which appears under its name when it is whole."""
+        """Begin to write a file, which appears under its name when it is complete."""
         with self._folder(create=True) as folder:
             assert folder is not None, "it was just made"
             for each in (name, name + PART):
                 self._look(folder, each)
-            with suppress(FileNotFoundError):  # what a killed upload left
+            with suppress(FileNotFoundError):  # left by a killed upload
                 os.unlink(name + PART, dir_fd=folder)
             file = self._open(folder, name + PART, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             return LocalUpload(os.dup(folder), file, name)
 
     def remove(self, name: str) -> None:
-        """Remove a file if it is there."""
+        """Remove a file if it exists."""
         with self._folder() as folder:
             if folder is not None and self._look(folder, name) is not None:
                 os.unlink(name, dir_fd=folder)
 
     def names(self) -> list[str]:
-        """Return the names of all that is in the folder; none if there is no such folder."""
+        """Return the names of all entries of the folder; none if it does not exist."""
         with self._folder() as folder:
             return os.listdir(folder) if folder is not None else []  # noqa: PTH208 - of an opened folder
 
     def folders(self) -> list[str]:
-        """Return the names of the folders in the folder, and of links, which are never followed."""
+        """Return the names of the subfolders, and of links, which are never followed."""
         with self._folder() as folder:
             if folder is None:
                 return []
@@ -100,7 +100,7 @@ class LocalFiles:
 
     @contextmanager
     def _folder(self, *, create: bool = False) -> Generator[int | None]:
-        """Open the folder step by step; None if it is missing and not to be made."""
+        """Open the folder step by step; None if it is missing and not created."""
         current: int | None = None
         try:
             if create:
@@ -162,18 +162,17 @@ class LocalFiles:
     def _refuse_others(self, found: os.stat_result, name: str) -> None:
         if found.st_uid not in (os.geteuid(), self._root.stat().st_uid):
             raise ArchiveError(
-                f"archive folder {self._root}: {name} below it belongs to user {found.st_uid}, not"
-                " to the user that runs maintenance; nothing is read, written or dropped",
-                hint="find out who put it there; chown it if it is an archive of yours",
+                f"archive folder {self._root}: {name} in it belongs to user {found.st_uid}, not to"
+                " the user that runs maintenance; nothing is read, written or dropped",
+                hint="check who created it; run chown if it is one of your archives",
                 reason="another_owner",
             )
 
     def _link(self, name: str) -> ArchiveError:
         return ArchiveError(
-            f"archive folder {self._root}: {name} below it is a link or no ordinary file or folder;"
+            f"archive folder {self._root}: {name} in it is a link or not a regular file or folder;"
             " links are not followed, and nothing is read, written or dropped",
-            hint="replace the link by what it points to; the configured folder itself may be a"
-            " link",
+            hint="replace the link with its target; the configured folder itself may be a link",
             reason="link",
         )
 
@@ -191,7 +190,7 @@ class LocalUpload:
         self._file.write(data)
 
     def finish(self) -> None:
-        """Make it whole."""
+        """Complete the file."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -203,7 +202,7 @@ class LocalUpload:
     def discard(self) -> None:
         """Leave nothing of it."""
         try:
-            self._file.close()  # which fails again on a full disk
+            self._file.close()  # fails again on a full disk
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(self._name + PART, dir_fd=self._folder)

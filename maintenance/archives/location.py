@@ -1,4 +1,4 @@
-"""Places: where the archive of one period lies, in any store that fsspec knows."""
+"""Computes the location of the archive of one period, in any store that fsspec supports."""
 
 import hashlib
 import re
@@ -11,9 +11,9 @@ from urllib.parse import quote as percent_encode
 from maintenance.names import QualifiedName
 
 MAX_NAME_CHARS = 120
-"""Of a schema or table; longer ones keep their beginning and a hash.
+"""Maximum for a schema or table; longer names keep their beginning and a hash.
 
-File systems end a name at 255 bytes, and 63 bytes may be 189 percent-encoded.
+File systems limit a name to 255 bytes, and 63 bytes may be 189 percent-encoded.
 """
 
 _USER_INFO = re.compile(r"(?<=://)[^/@]*@")
@@ -24,11 +24,11 @@ class ArchivePlace:
     """The folder `<url>/<database>/<schema>.<table>/<period>/`.
 
     Attributes:
-        url: a path or any fsspec url, as the policy holds it.
+        url: a path or any fsspec url, as in the policy.
         database: the database's name in its policy.
         table: the partitioned table.
         period: the period's key, such as `2024-01`.
-        key: with which manifests there are sealed; None if only their hash is written.
+        key: the key that seals its manifests; None if only their hash is written.
     """
 
     url: str
@@ -48,13 +48,13 @@ class ArchivePlace:
 
 
 def table_segments(database: str, table: QualifiedName) -> tuple[str, str]:
-    """Return the folders that hold the archives of one table."""
+    """Return the folders of the archives of one table."""
     return segment(database), f"{_short(table.schema)}.{_short(table.name)}"
 
 
 def segment(name: str) -> str:
-    """Return a name as one path segment, different for different names."""
-    # A dot inside a name is encoded too: it separates schema and table, and `..` is no folder.
+    """Return a name as one path segment, unique for each name."""
+    # A dot in a name is encoded too: it separates schema and table, and `..` is the parent.
     return percent_encode(name, safe="").replace(".", "%2E")
 
 
@@ -67,14 +67,14 @@ def _short(name: str) -> str:
 
 
 def shown(url: str) -> str:
-    """Return an archive url without what may be secret in it."""
+    """Return an archive url without parts that may be secret."""
     return _USER_INFO.sub("", url.split("?", 1)[0])
 
 
 def secrets(url: str) -> Iterator[str]:
-    """Yield what may be secret in an archive url: its password, and the values it sets."""
+    """Yield the parts of an archive url that may be secret: its password and parameter values."""
     for part in url.split("::"):
-        with suppress(ValueError):  # what is no url has neither
+        with suppress(ValueError):  # not a url
             split = urlsplit(part)
             if split.password:
                 yield from (split.password, unquote(split.password))

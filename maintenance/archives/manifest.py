@@ -1,4 +1,4 @@
-"""The manifest of an archive: what was archived, and the proof of it."""
+"""The manifest of an archive: the archived table, and the hashes of its content."""
 
 import hashlib
 import hmac
@@ -23,20 +23,20 @@ from maintenance.names import QualifiedName, parse_name
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-"""Raised when an older version of this software could misread what is written."""
+"""Increased when an older version of this software could misread the format."""
 
 SEAL = "seal"
-"""The field that holds a hash of all others, so that an altered manifest is noticed."""
+"""The field with a hash of all other fields, to detect an altered manifest."""
 
 KEYED = "hmac-sha256:"
-"""Before a hash that only who knows the policy's `archive.key` can make."""
+"""Prefix of a hash that requires the `archive.key` of the policy."""
 
 
 def _read_name(value: object) -> QualifiedName:
     if isinstance(value, QualifiedName):
         return value
     if not isinstance(value, str):
-        raise ValueError("wanted a SQL name")  # noqa: TRY004 - pydantic collects ValueErrors
+        raise ValueError("not a SQL name")  # noqa: TRY004 - pydantic collects ValueErrors
     return parse_name(value)
 
 
@@ -72,14 +72,14 @@ class Constraint(_Section):
 
 
 class Index(_Section):
-    """An index that stands behind no constraint."""
+    """An index that belongs to no constraint."""
 
     name: Identifier
     definition: str
 
 
 class Content(_Section):
-    """What was archived, independent of how it is stored.
+    """The archived content, independent of the format.
 
     Attributes:
         sha256: of the COPY text, before compression; see `content_digest`.
@@ -96,10 +96,10 @@ class Content(_Section):
 
 
 class Data(_Section):
-    """The object that holds the rows.
+    """The object with the rows.
 
     Attributes:
-        name: beside the manifest, in the same folder.
+        name: in the folder of the manifest.
         sha256: of the object as it is stored.
         encoding: of its text, as PostgreSQL names it.
     """
@@ -113,19 +113,19 @@ class Data(_Section):
 
 
 class Manifest(_Section):
-    """Everything that is known of one archived partition.
+    """All facts about one archived partition.
 
     Attributes:
-        partition_oid: of the table that was archived; tells it from a later one of that name.
+        partition_oid: of the archived table; distinguishes it from a later one of that name.
         period: the key of its period, such as `2024-01`.
         bound: as pg_get_expr showed it under TimeZone UTC.
-        lower: the bound as a moment; None where it is open.
+        lower: the bound as a moment; None if it is open.
         key: the column of the partition key.
-        columns: all of them; generated ones are not among the data.
+        columns: all columns; the data do not contain generated ones.
         schema_sql: creates a standalone table with the same columns, checks, keys and indexes.
         policy_hash: of the policy under which it was archived.
-        run_id: of the run that did it.
-        seal: the hash of all this, once it is written or was read.
+        run_id: of the run that archived it.
+        seal: the hash of all other fields, after it is written or read.
     """
 
     format: int = FORMAT
@@ -158,16 +158,16 @@ class Manifest(_Section):
 
     @property
     def digest(self) -> Digest:
-        """What `content_digest` of the same table returns while nothing changed."""
+        """The result of `content_digest` for the same table if nothing has changed."""
         return Digest(self.content.n_rows, self.content.sha256)
 
     @property
     def stored_columns(self) -> tuple[str, ...]:
-        """The columns whose values are among the data, in their order."""
+        """The columns that the data contain, in their order."""
         return tuple(column.name for column in self.columns if column.generated is None)
 
     def sealed(self, key: str | None) -> "Manifest":
-        """Return the manifest with its seal, which nobody without the key can make anew."""
+        """Return the manifest with its seal, which can't be forged without the key."""
         return self.model_copy(update={SEAL: seal_of(self.model_dump(mode="json"), key)})
 
     def to_json(self) -> bytes:
@@ -181,19 +181,19 @@ class _Head(BaseModel):
 
 
 def parse_manifest(place: ArchivePlace, text: bytes) -> Manifest:
-    """Read the bytes of `manifest.json`.
+    """Parse the bytes of `manifest.json`.
 
     Raises:
-        DamagedArchiveError: truncated, damaged or altered.
-        ArchiveError: of a newer format, or of another archive.
+        DamagedArchiveError: it is truncated, damaged or altered.
+        ArchiveError: it has a newer format, or belongs to another archive.
     """
     if rb"\u0000" in text:
-        raise _damaged(place, "damaged: no name or definition holds a NUL")
+        raise _damaged(place, "damaged: a name or definition contains a NUL")
     try:
         found = _Head.model_validate_json(text).format
         if found > FORMAT:
             raise ArchiveError(
-                f"archive {place}: its format is {found}, this version reads up to {FORMAT}",
+                f"archive {place}: its format is {found}, but this version reads up to {FORMAT}",
                 hint="use the version of maintenance that wrote it, or a newer one",
                 reason="newer_format",
             )
@@ -209,7 +209,7 @@ def parse_manifest(place: ArchivePlace, text: bytes) -> Manifest:
 
 
 def seal_of(facts: dict[str, Any], key: str | None) -> str:
-    """Hash all fields, those of later versions among them, however they are laid out."""
+    """Hash all fields, including those of later versions, independent of their layout."""
     text = json.dumps(facts, sort_keys=True).encode()
     if key is None:
         return hashlib.sha256(text).hexdigest()
@@ -219,18 +219,18 @@ def seal_of(facts: dict[str, Any], key: str | None) -> str:
 def _check_seal(place: ArchivePlace, facts: dict[str, Any]) -> None:
     found = facts.pop(SEAL, None)
     if not isinstance(found, str) or not found:
-        raise _damaged(place, "without its seal: it is not the one that was written", "unsealed")
+        raise _damaged(place, "without a seal: it is not the one that was written", "unsealed")
     is_keyed = found.startswith(KEYED)
     if place.key is not None and not is_keyed:
         raise ArchiveError(
-            f"archive {place}: {MANIFEST} is sealed without a key, and the policy has an"
-            " archive.key; it may have been written by somebody else, so it is not used",
-            hint="if it is older than the key and only you can write to the store, leave"
-            " archive.key out of the policy for this one run",
+            f"archive {place}: not used: {MANIFEST} is sealed without a key, but the policy has an"
+            " archive.key, so it may have been written by another program",
+            hint="if it is older than the key and only you can write to the archive storage, remove"
+            " archive.key from the policy for this one run",
         )
     if place.key is None and is_keyed:
         raise ArchiveError(
-            f"archive {place}: {MANIFEST} is sealed with a key, and the policy has none",
+            f"archive {place}: {MANIFEST} is sealed with a key, but the policy has none",
             hint="set partitions.retention.archive.key to the key with which it was written",
         )
     if not hmac.compare_digest(found, seal_of(facts, place.key)):
@@ -240,8 +240,8 @@ def _check_seal(place: ArchivePlace, facts: dict[str, Any]) -> None:
 def _damaged(place: ArchivePlace, what: str, reason: str = "damaged") -> DamagedArchiveError:
     return DamagedArchiveError(
         f"archive {place}: {MANIFEST} is {what}",
-        hint="nothing is written over it, nothing dropped: bring the file back from a copy of the"
-        " store, or move the folder away while the partition exists, and run again",
+        hint="it is not overwritten, and nothing is dropped: restore the file from a backup of the"
+        " archive storage, or, if the partition still exists, move the folder away and run again",
         reason=reason,
     )
 
@@ -250,8 +250,8 @@ def _check_identity(place: ArchivePlace, manifest: Manifest) -> None:
     found = (manifest.database, manifest.table, manifest.period)
     if found != (place.database, place.table, place.period):
         raise ArchiveError(
-            f"archive {place}: it holds {manifest.period} of {manifest.table}"
+            f"archive {place}: it contains {manifest.period} of {manifest.table}"
             f" of database {manifest.database}",
-            hint="two archives share a folder, or one was moved by hand",
+            hint="check whether two archives share a folder, or one was moved by hand",
             reason="another_archive",
         )

@@ -1,4 +1,4 @@
-"""Which table: by name, and by OID so that another one of that name is noticed."""
+"""Identifies a table by name and OID, to detect another table of that name."""
 
 from typing import NamedTuple
 

@@ -1,7 +1,7 @@
-"""The objects of one archive, in any store that fsspec knows.
+"""Reads and writes the objects of one archive, in any store that fsspec supports.
 
-An object appears whole or not at all where the store can do that: a local file is written
-beside its name, made durable and renamed; an object store shows an upload when it is complete.
+An object appears complete or not at all, if the store supports that: a local file is written under
+a temporary name, made durable and renamed; an object store shows an upload when it is complete.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -23,8 +23,8 @@ Write = Callable[[bytes], None]
 class Folder:
     """The folder of one archive.
 
-    Every method raises ArchiveError where the store fails; the message names the place and
-    holds no credentials.
+    Every method raises ArchiveError if the store fails; the message names the location and
+    contains no credentials.
     """
 
     def __init__(self, place: ArchivePlace) -> None:
@@ -34,7 +34,7 @@ class Folder:
 
     def size_of(self, name: str) -> int | None:
         """Return an object's size in bytes; None if there is no such object."""
-        with _explained(self.place, "look_failed", f"look at {name}"):
+        with _explained(self.place, "look_failed", f"check {name}"):
             return self._objects.size_of(name)
 
     def read(self, name: str) -> bytes | None:
@@ -43,12 +43,12 @@ class Folder:
             return self._objects.read(name)
 
     def open(self, name: str) -> Any:
-        """Return an object as a seekable binary file, for readers that jump."""
+        """Return an object as a seekable binary file, for random access."""
         with _explained(self.place, "read_failed", f"read {name}"):
             return self._objects.open(name)
 
     def chunks(self, name: str) -> Iterator[bytes]:
-        """Yield an object in pieces, as they come from the store."""
+        """Yield an object in pieces, as the store returns them."""
         with self.open(name) as file:
             while True:
                 with _explained(self.place, "read_failed", f"read {name}"):
@@ -59,11 +59,11 @@ class Folder:
 
     @contextmanager
     def creating(self, name: str, expected_bytes: int = 0) -> Generator[Write]:
-        """Write an object by pieces; a block that fails leaves none.
+        """Write an object in pieces; if the block fails, no object remains.
 
         Args:
             name: an object of that name is replaced.
-            expected_bytes: about how large it will be at most, 0 if unknown.
+            expected_bytes: estimate of its maximum size, 0 if unknown.
         """
         with _explained(self.place, "write_failed", f"write {name}"):
             upload = self._objects.begin(name, expected_bytes)
@@ -77,22 +77,22 @@ class Folder:
             with _explained(self.place, "write_failed", f"write {name}"):
                 upload.finish()
         except BaseException:
-            with suppress(Exception):  # the first error is the one to tell
+            with suppress(Exception):  # the first error is reported
                 upload.discard()
             raise
 
     def put(self, name: str, data: bytes) -> None:
-        """Write a small object in one piece; where that fails, one that stood before stays."""
+        """Write a small object in one piece; if that fails, an existing object is unchanged."""
         with _explained(self.place, "write_failed", f"write {name}"):
             self._objects.put(name, data)
 
     def remove(self, name: str) -> None:
-        """Remove an object if it is there."""
+        """Remove an object if it exists."""
         with _explained(self.place, "remove_failed", f"remove {name}"):
             self._objects.remove(name)
 
     def clear(self, names: Iterable[str]) -> None:
-        """Remove objects of these names, and what killed uploads to them left, where one may."""
+        """Remove objects of these names and leftovers of their killed uploads, if permitted."""
         with suppress(Exception):  # they cost space and are otherwise harmless
             found = set(self._objects.names())
             for name in found.intersection(n + end for n in names for end in ("", PART)):
@@ -100,7 +100,7 @@ class Folder:
 
 
 class _LocalObjects(LocalFiles):
-    """Objects on this machine's own disk."""
+    """Objects on a local disk."""
 
     def begin(self, name: str, _expected_bytes: int = 0) -> LocalUpload:  # pyright: ignore[reportIncompatibleMethodOverride]
         return super().begin(name)
@@ -111,13 +111,13 @@ class _LocalObjects(LocalFiles):
             upload.write(data)
             upload.finish()
         except BaseException:
-            with suppress(OSError):  # the first error is the one to tell
+            with suppress(OSError):  # the first error is reported
                 upload.discard()
             raise
 
 
 class _StoreObjects:
-    """Objects of a store that fsspec talks to."""
+    """Objects of a store accessed with fsspec."""
 
     def __init__(self, fs: Any, root: str, segments: Sequence[str]) -> None:
         self._fs = fs
@@ -174,7 +174,7 @@ def _objects(fs: Any, root: str, segments: Sequence[str]) -> "_LocalObjects | _S
 
 
 def subfolders(url: str, database: str, table: QualifiedName) -> list[str]:
-    """Return the names of the folders that archives of one table lie in, sorted.
+    """Return the names of the folders of one table's archives, sorted.
 
     Raises:
         ArchiveError: the store fails.
@@ -190,8 +190,8 @@ def _explained(place: ArchivePlace, reason: str, doing: str) -> Generator[None]:
         yield
     except MaintenanceError:
         raise
-    except Exception as exc:  # noqa: BLE001 - each store has errors of its own
-        # What they repeat of the url may hold a password, and so may a chain of errors.
+    except Exception as exc:  # noqa: BLE001 - each store has its own errors
+        # They may repeat the url with a password, and so may a chain of errors.
         text = str(exc).replace(place.url, shown(place.url)) or type(exc).__name__
         for secret in secrets(place.url):
             text = text.replace(secret, "…")

@@ -1,4 +1,4 @@
-"""Parquet as a format of archives: anybody can query it, and it gives back the same COPY text."""
+"""The archive format Parquet: can be queried by other tools, and returns the same COPY text."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -15,19 +15,19 @@ from maintenance.errors import ArchiveError, DamagedArchiveError
 pq: Any = import_module("pyarrow.parquet")
 
 ROW_GROUP_BYTES = 4 * 2**20
-"""Of COPY text; one group is in memory at a time, several times over."""
+"""Size of COPY text per row group; one group is in memory at a time, in several copies."""
 BATCH_ROWS = 8_192
 
 
 class ParquetEncoder:
-    """Takes COPY text in pieces and writes one Parquet file, row group by row group."""
+    """Writes COPY text to one Parquet file, row group by row group."""
 
     compression = "zstd"
 
     def __init__(self, columns: Sequence[Column], charset: str, write: Write) -> None:
         if charset != "UTF8":
             raise ArchiveError(
-                f"Parquet holds UTF-8 text, and the database's encoding is {charset}",
+                f"Parquet stores UTF-8 text, but the database's encoding is {charset}",
                 hint="archive this table with format: copy",
             )
         self._columns = _stored(columns)
@@ -44,7 +44,7 @@ class ParquetEncoder:
         self._file = pq.ParquetWriter(where, self._schema, compression=self.compression)
 
     def take(self, text: bytes) -> None:
-        """Store one piece, together with what came before once it makes a row group."""
+        """Buffer one piece, and write a row group when it is full."""
         self._pending += text
         if len(self._pending) >= ROW_GROUP_BYTES:
             self._write_group(self._pending.rfind(b"\n") + 1)
@@ -56,7 +56,7 @@ class ParquetEncoder:
         self._file.close()
 
     def abandon(self) -> None:
-        """Let Arrow close its file, which would write a footer, without writing anything."""
+        """Close Arrow's file without writing its footer."""
         self._sink.abandoned = True
         with suppress(pa.ArrowException):
             self._file.close()
@@ -77,7 +77,7 @@ def read_texts(folder: Folder, name: str, columns: Sequence[Column]) -> Iterator
     """Yield the COPY text of a Parquet file in pieces.
 
     Raises:
-        DamagedArchiveError: it is no Parquet file, or one of other columns.
+        DamagedArchiveError: it is not a Parquet file, or has other columns.
     """
     stored = _stored(columns)
     codecs = [codec_of(column) for column in stored]
@@ -105,7 +105,7 @@ def _stored(columns: Sequence[Column]) -> list[Column]:
 
 
 class _Sink(io.RawIOBase):
-    """The file that Arrow writes to: it only ever appends."""
+    """The file that Arrow writes to, append-only."""
 
     def __init__(self, write: Write) -> None:
         super().__init__()

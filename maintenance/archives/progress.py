@@ -1,4 +1,4 @@
-"""Progress of long work, a few lines a second at most."""
+"""Reports the progress of long work, at most a few lines a second."""
 
 import time
 from typing import Protocol
@@ -10,18 +10,18 @@ EVERY_S = 0.3
 
 
 class Counted(Protocol):
-    """Something that counts rows and bytes."""
+    """A counter of rows and bytes."""
 
     n_rows: int
     n_bytes: int
 
 
 class Pace:
-    """Tells how far one piece of work has come.
+    """Reports the progress of one task.
 
     Args:
-        what: what is worked on.
-        n_rows_estimated: of the whole; None where nobody knows.
+        what: the task, for the message.
+        n_rows_estimated: total rows; None if unknown.
     """
 
     def __init__(self, what: str, progress: Progress, n_rows_estimated: float | None) -> None:
@@ -31,7 +31,7 @@ class Pace:
         self._next = time.monotonic() + EVERY_S
 
     def show(self, counted: Counted) -> None:
-        """Tell, unless the last time was a moment ago."""
+        """Report the progress, unless the last report was a moment ago."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + EVERY_S
@@ -43,4 +43,4 @@ class Pace:
     def _share(self, n_rows: int) -> str:
         if not self._whole:
             return ""
-        return f", {min(n_rows / self._whole, 0.99):.0%}"  # an estimate never says done
+        return f", {min(n_rows / self._whole, 0.99):.0%}"  # an estimate is never 100 %

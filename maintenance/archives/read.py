@@ -1,4 +1,4 @@
-"""Reading archives: their manifests, and the proof that their rows are all there."""
+"""Reads archives and their manifests, and verifies their rows."""
 
 from collections.abc import Callable, Sequence
 from urllib.parse import unquote
@@ -16,11 +16,11 @@ from maintenance.names import QualifiedName
 
 
 def read_manifest(place: ArchivePlace) -> Manifest | None:
-    """Return the manifest of a finished archive whose object is there; None if none is finished.
+    """Return the manifest of a complete archive, after a check of its object; None without one.
 
     Raises:
         DamagedArchiveError: the manifest is truncated, or its object missing or of another size.
-        ArchiveError: it is of a newer format or of another archive, or the store fails.
+        ArchiveError: it has a newer format or belongs to another archive, or the store fails.
     """
     folder = Folder(place)
     manifest = standing_manifest(folder)
@@ -30,21 +30,21 @@ def read_manifest(place: ArchivePlace) -> Manifest | None:
 
 
 def standing_manifest(folder: Folder) -> Manifest | None:
-    """Return the manifest of a finished archive, whether or not its object is whole.
+    """Return the manifest of a complete archive, without a check of its object; None without one.
 
     Raises:
         DamagedArchiveError: the manifest is truncated or altered.
-        ArchiveError: it is of a newer format or of another archive, or the store fails.
+        ArchiveError: it has a newer format or belongs to another archive, or the store fails.
     """
     text = folder.read(MANIFEST)
     return parse_manifest(folder.place, text) if text is not None else None
 
 
 def verify_archive(place: ArchivePlace, manifest: Manifest, *, progress: Progress = silent) -> None:
-    """Read a whole archive back and compare its rows and hashes with its manifest.
+    """Read a complete archive back and compare its rows and hashes with its manifest.
 
     Raises:
-        DamagedArchiveError: anything differs.
+        DamagedArchiveError: something differs.
         ArchiveError: the store fails.
     """
     pace = Pace(f"verifying {manifest.partition} {manifest.period}", progress, manifest.n_rows)
@@ -59,7 +59,7 @@ def read_back(
     pace: Pace,
     take: Callable[[bytes], None] | None = None,
 ) -> Digest:
-    """Read an archive's COPY text from beginning to end, and hash it; `take` is given each piece.
+    """Read an archive's COPY text from beginning to end, hash it, and pass each piece to `take`.
 
     Raises:
         DamagedArchiveError: the object is missing or damaged.
@@ -77,7 +77,7 @@ def read_back(
 def list_archives(
     url: str, database: str, table: QualifiedName, key: str | None = None
 ) -> list[tuple[str, Manifest | ArchiveError]]:
-    """Return a table's finished archives by period; one that can't be read as its error.
+    """Return a table's archives by period; an unreadable one as its error.
 
     Raises:
         ArchiveError: the store fails.

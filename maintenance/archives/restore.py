@@ -1,4 +1,4 @@
-"""Restoring an archive: into a table of its own, or back under its parent."""
+"""Restores an archive: into a separate table, or as a partition of its parent."""
 
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
@@ -27,16 +27,16 @@ from maintenance.server.owner_rights import OwnerRights, OwnerSession
 from maintenance.server.session import Connection, fetch, rollback_quietly, to_error
 
 RESTORED = "restored"
-"""Mark of a restored table: the moment."""
+"""Mark of a restored table: the moment of the restore."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore made.
+    """The result of a restore.
 
     Attributes:
         attached: whether it is a partition again.
-        added: columns of the parent that the archive does not know; they hold their defaults.
+        added: columns of the parent that the archive lacks; they have their defaults.
     """
 
     relation: QualifiedName
@@ -50,10 +50,10 @@ class Restorer:
     """Restores archives on one database.
 
     Attributes:
-        connection: an autocommit session of `server.session.connect`, in no transaction.
-        role: who we are there.
+        connection: an autocommit session of `server.session.connect`, not in a transaction.
+        role: our role there.
         opened: opens another such session, for code that the tables' owners wrote.
-        search_path: where such code looks for names.
+        search_path: for such code.
     """
 
     connection: Connection
@@ -66,9 +66,9 @@ class Restorer:
     def attached(
         self, place: ArchivePlace, manifest: Manifest, parent: Table, hold_until: date
     ) -> Restored:
-        """Bring an archive back under its parent, by its old name and bound, held until a day.
+        """Restore an archive as a partition with its old name and bound, held until a day.
 
-        An interrupted call leaves at most an unattached table, which the next one replaces.
+        An interrupted call leaves at most an unattached table, which the next call replaces.
 
         Raises:
             ArchiveError: the columns differ in more than nullable or defaulted new ones, the
@@ -78,13 +78,13 @@ class Restorer:
         into = manifest.partition
         now = describe(self.connection, TableId(parent.oid, parent.relation))
         added = added_columns(manifest.columns, now.columns, parent.relation)
-        # With its row security on, its own owner might not write into it.
+        # With row security enabled, its own owner might not be able to write to it.
         hidden = replace(parent.properties, row_security=False, force_row_security=False)
         with self._whole_or_gone(into), self._owner_of(parent.properties.owner) as owner:
             code = owner is not None and self._owner_code(parent.relation)
             maker = parent.properties.owner if code else self.role
             build = build_like(replace(parent, properties=hidden), into, role=maker)
-            # An index is built as the owner of its table, which is who makes it.
+            # An index is built as the owner of its table, which is the role that creates it.
             guarded = (
                 [sql for each in build for sql in owner.guard(each)] if owner and code else build
             )
@@ -112,20 +112,20 @@ class Restorer:
         *,
         owner: str | None = None,
     ) -> Restored:
-        """Bring an archive back as a table of its own, with its keys, checks and indexes.
+        """Restore an archive as a separate table, with its keys, checks and indexes.
 
-        An interrupted call leaves at most a table that the next one of this name replaces.
+        An interrupted call leaves at most a table that the next call with this name replaces.
 
         Args:
-            place: where the archive lies.
-            manifest: what it says.
+            place: the location of the archive.
+            manifest: of the archive.
             into: the new table.
-            owner: who is to own it; None for the owner of its schema, or us if we are no member.
+            owner: its owner; None for the owner of its schema, or us if we are not a member.
 
         Raises:
-            ArchiveError: the name is taken, the archive is damaged, its manifest holds other SQL
-                than definitions, or code that it calls would run with our rights.
-            MaintenanceError: the server refused, such as a type that no longer exists.
+            ArchiveError: the name is taken, the archive is damaged, its manifest contains SQL
+                other than definitions, or code that it calls would run as our role.
+            MaintenanceError: a statement failed, such as for a type that no longer exists.
         """
         owner = owner or self._owner_of_schema(into)
         create, *finish = create_standalone(manifest, into)
@@ -134,7 +134,7 @@ class Restorer:
         give = [f"ALTER TABLE {into} OWNER TO {quote(owner)}"] if owner != self.role else []
         computed = any(column.generated is not None for column in manifest.columns)
         with self._whole_or_gone(into), self._owner_of(owner) as rights:
-            # Already making a generated column evaluates what its expression does to constants.
+            # Creating a generated column already evaluates constant parts of its expression.
             build = rights.guard(create) if rights is not None and computed else [create, *give]
             if rights is None:
                 named = {name for each in (create, *finish) for name in foreign_code(each)}
@@ -155,7 +155,7 @@ class Restorer:
 
     @contextmanager
     def _owner_of(self, owner: str) -> Generator[OwnerSession | None]:
-        """Open a session for code of a table's owner; None if that is us."""
+        """Open a session for code of a table's owner; None if our role is the owner."""
         if owner == self.role:
             yield None
             return
@@ -163,16 +163,17 @@ class Restorer:
             yield OwnerSession(connection, OwnerRights(owner, self.search_path))
 
     def _refuse_foreign(self, into: QualifiedName, code: Iterable[str]) -> None:
-        """Leave alone what would evaluate functions of others as us."""
+        """Raise if a definition would evaluate functions of other roles as our role."""
         if listed := ", ".join(sorted(code)):
             raise ArchiveError(
-                f"{into}: its definition uses {listed}, which would run with the rights of role"
-                f" {self.role}; nothing is restored",
-                hint=f"restore it into a schema whose owner {self.role} is a member of (--as)",
+                f"{into}: nothing is restored: its definition uses {listed}, which would run as"
+                f" role {self.role}",
+                hint="restore it (--as) into a schema whose owner is a role of which"
+                f" {self.role} is a member",
             )
 
     def _of_others(self, named: Iterable[str]) -> list[str]:
-        """Return those names that code of roles other than superusers and us bears."""
+        """Return the names that belong to code of roles other than superusers and ours."""
         names = [parse_name(each) for each in named]
         parameters = {
             "schemas": [name.schema for name in names],
@@ -182,7 +183,7 @@ class Restorer:
         return [row.what for row in rows]
 
     def _owner_code(self, table: QualifiedName) -> list[str]:
-        """Return what of a table evaluates code that is not the server's own."""
+        """Return the parts of a table that evaluate code that is not built in."""
         parameters = {"relation": str(table)}
         return [r.what for r in fetch(self.connection, "archives", "find_owner_code", parameters)]
 
@@ -196,13 +197,13 @@ class Restorer:
 
     @contextmanager
     def _whole_or_gone(self, into: QualifiedName) -> Generator[None]:
-        """Leave nothing of a restore that is refused; what was killed goes with the next."""
+        """Remove everything if a restore fails; the next restore removes that of a killed one."""
         try:
             yield
         except UnreachableError:
             raise
         except MaintenanceError:
-            with suppress(MaintenanceError):  # the first error is the one to tell
+            with suppress(MaintenanceError):  # the first error is reported
                 self._clear(into)
             raise
 
@@ -216,15 +217,15 @@ class Restorer:
         *,
         is_own: bool = True,
     ) -> None:
-        """Make a table and fill it.
+        """Create a table and load it.
 
         Args:
             place: the archive.
-            manifest: what it says.
+            manifest: of the archive.
             into: the table.
-            build: the statements that make it.
-            owner: a session with the rights of its owner; None where that is us.
-            is_own: whether a definition that is ours may call what it likes.
+            build: the statements that create it.
+            owner: a session as its owner; None if our role is the owner.
+            is_own: whether the definition is ours and may call any function.
         """
         self._clear(into)
         mark = set_comment(into, marked(None, {RESTORING: str(place)}))
@@ -238,7 +239,7 @@ class Restorer:
         if owner is None or not code:
             load(self.connection, table, place, manifest, self.progress)
             return
-        # COPY would evaluate the owner's code as us: rows are read into a table without any.
+        # COPY would evaluate the owner's code as our role: rows are loaded into a staging table.
         stage = stage_of(into)
         self._clear(stage)
         mark = set_comment(stage, marked(None, {RESTORING: str(place)}))
@@ -248,16 +249,16 @@ class Restorer:
         self._clear(stage)
 
     def _clear(self, into: QualifiedName) -> None:
-        """Drop what an interrupted restore left under a name; refuse anything else."""
+        """Drop a table left by an interrupted restore; raise for any other table of the name."""
         for found in self._find(into):
             if found.attached or not found.is_ours or RESTORING not in read_mark(found.comment):
                 raise ArchiveError(
-                    f"{into}: the name is taken, wanted it free to restore to",
+                    f"{into}: can't restore to this name: it is in use by another relation",
                     hint="rename or drop that table, or restore under another name (--as)",
                     reason="name_taken",
                 )
             alone = Lock(str(into), LockMode.ACCESS_EXCLUSIVE)
-            # DROP TABLE would lock all tables that its foreign keys point to at once.
+            # DROP TABLE would lock all tables referenced by its foreign keys at once.
             for key in fetch(
                 self.connection, "archives", "list_foreign_keys", {"relation": str(into)}
             ):

@@ -1,4 +1,4 @@
-"""What a table looks like, as it will stand in the manifest, and as SQL that makes it again."""
+"""Reads the definition of a table for the manifest, and turns it into SQL that creates it again."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ _INDEX_BACKED = ("p", "u", "x")
 
 
 class Definition(Protocol):
-    """What both a description and a manifest tell of a table."""
+    """The definition of a table in both a description and a manifest."""
 
     @property
     def partition(self) -> QualifiedName:
-        """The archived table, by which its indexes' definitions name it."""
+        """The archived table, as named in the definitions of its indexes."""
         ...
 
     @property
@@ -31,18 +31,18 @@ class Definition(Protocol):
 
     @property
     def constraints(self) -> tuple[Constraint, ...]:
-        """All constraints but those of not null."""
+        """All constraints except NOT NULL."""
         ...
 
     @property
     def indexes(self) -> tuple[Index, ...]:
-        """The valid indexes that stand behind no constraint."""
+        """The valid indexes that belong to no constraint."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A table as it stands.
+    """The current definition of a table.
 
     Attributes:
         kind: `r` table or `p` partitioned table.
@@ -65,27 +65,28 @@ class Description:
 
     @property
     def stored_columns(self) -> tuple[str, ...]:
-        """Columns whose values are stored: all but the generated ones."""
+        """Columns whose values are stored: all except generated ones."""
         return tuple(column.name for column in self.columns if column.generated is None)
 
 
 def describe(connection: Connection, table: TableId) -> Description:
-    """Read one table's definition. Needs an empty search_path, under which names are qualified.
+    """Read one table's definition. Needs an empty search_path, so that names are qualified.
 
     Raises:
-        ArchiveError: there is no such table, it is another one, or none that can be archived.
+        ArchiveError: the table does not exist, is another one, or can't be archived.
     """
     parameters = {"relation": str(table.relation)}
     rows = fetch(connection, "archives", "describe_table", parameters)
     if not rows or rows[0].oid != table.oid:
         raise ArchiveError(
-            f"{table.relation}: not the table that was observed (OID {table.oid})",
-            hint="it was dropped, renamed or replaced meanwhile; run again",
+            f"{table.relation}: not the observed table (OID {table.oid}): it was dropped, renamed"
+            " or replaced",
+            hint="run again",
             reason="replaced",
         )
     (row,) = rows
     if row.kind not in ARCHIVED_KINDS:
-        raise ArchiveError(f"{table.relation}: not a table whose rows can be archived")
+        raise ArchiveError(f"{table.relation}: rows of this kind of relation can't be archived")
     (estimate,) = fetch(connection, "archives", "estimate_table", parameters)
     return Description(
         relation=table.relation,
@@ -99,10 +100,10 @@ def describe(connection: Connection, table: TableId) -> Description:
 
 
 def estimate_size(connection: Connection, relation: QualifiedName) -> int:
-    """Return about how many bytes a table and its TOAST take; 0 if nobody knows.
+    """Estimate the size of a table with its TOAST, in bytes; 0 if unknown.
 
     Raises:
-        MaintenanceError: the server refused.
+        MaintenanceError: a statement failed.
     """
     try:
         rows = fetch(connection, "archives", "estimate_table", {"relation": str(relation)})
@@ -112,11 +113,11 @@ def estimate_size(connection: Connection, relation: QualifiedName) -> int:
 
 
 def create_standalone(source: Definition, into: QualifiedName) -> Iterator[str]:
-    """Yield the statements that make a table like an archived one, for reading what was.
+    """Yield the statements that create a table like an archived one, to query its rows.
 
-    Nothing is left that other objects must exist for, types and functions of generated columns
-    and checks apart: no defaults, no identity, no foreign keys. Keys and indexes get names of
-    the server's choice, since the original's may be taken.
+    Except for types, and functions of generated columns and checks, it depends on no other objects:
+    no defaults, no identity, no foreign keys. The server chooses the names of keys and indexes,
+    since the original names may be taken.
 
     Args:
         source: the archived table, or its manifest.
@@ -140,7 +141,7 @@ def _column(column: Column) -> str:
     if column.collation is not None:
         parts.append(f"COLLATE {column.collation}")
     if column.generated is not None:
-        # Stored, also where it was virtual: only 18 knows that, and the values are the same.
+        # Stored, even if it was virtual: only 18 supports that, and the values are the same.
         parts.append(f"GENERATED ALWAYS AS ({column.generated}) STORED")
     if column.not_null:
         parts.append("NOT NULL")
@@ -148,6 +149,6 @@ def _column(column: Column) -> str:
 
 
 def _index(source: QualifiedName, into: QualifiedName, index: Index) -> str:
-    """Turn what pg_get_indexdef shows into an index of another table, without its name."""
+    """Convert the output of pg_get_indexdef to an index of another table, without its name."""
     head, _, tail = index.definition.partition(f" {quote(index.name)} ON ")
     return f"{head} ON {into}{tail.removeprefix('ONLY ').removeprefix(str(source))}"

@@ -1,11 +1,11 @@
-"""Uploads: an object that appears whole or, where the store can do that, not at all."""
+"""Uploads an object that appears complete or, if the store supports that, not at all."""
 
 from contextlib import suppress
 from typing import Any, Protocol
 
 MIN_BLOCK_BYTES = 16 * 2**20
 MAX_BLOCKS = 9_000
-"""S3 takes at most 10,000 parts an object, so a huge one is sent in larger ones."""
+"""S3 allows at most 10,000 parts per object, so a huge object is sent in larger parts."""
 
 
 class Upload(Protocol):
@@ -16,7 +16,7 @@ class Upload(Protocol):
         ...
 
     def finish(self) -> None:
-        """Make it whole; durable when this returns."""
+        """Complete the object; durable when this returns."""
         ...
 
     def discard(self) -> None:
@@ -25,12 +25,12 @@ class Upload(Protocol):
 
 
 def begin_upload(fs: Any, path: str, expected_bytes: int) -> Upload:
-    """Begin to write an object; what a killed upload to the same path left is ended.
+    """Begin to write an object, and abort leftovers of killed uploads to the same path.
 
     Args:
         fs: the file system.
-        path: in it.
-        expected_bytes: about how large it will be at most, 0 if unknown.
+        path: of the object.
+        expected_bytes: estimate of its maximum size, 0 if unknown.
     """
     if "s3" in _protocols(fs):
         _end_abandoned_parts(fs, path)
@@ -42,9 +42,9 @@ def _protocols(fs: Any) -> tuple[str, ...]:
 
 
 def _end_abandoned_parts(fs: Any, path: str) -> None:
-    """End uploads to this very object that were killed: S3 keeps, and charges for, their parts."""
+    """Abort killed uploads of this object: S3 keeps, and charges for, their parts."""
     bucket, key, _ = fs.split_path(path)
-    with suppress(Exception):  # the right to list them is one that an archive can do without
+    with suppress(Exception):  # the permission to list them is not required
         found = fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key)
         for upload in found.get("Uploads", ()):
             if upload["Key"] == key:
@@ -53,7 +53,7 @@ def _end_abandoned_parts(fs: Any, path: str) -> None:
 
 
 class _StoreUpload:
-    """An object of a store that fsspec talks to."""
+    """An object of a store accessed with fsspec."""
 
     def __init__(self, fs: Any, path: str, block_bytes: int) -> None:
         self._fs = fs

@@ -1,4 +1,4 @@
-"""Writing archives: streamed, read back, and only then made one by the manifest."""
+"""Writes archives: stream the rows, read them back, then write the manifest."""
 
 import hashlib
 from collections.abc import Generator, Sequence
@@ -26,15 +26,15 @@ from maintenance.server.session import Connection, fetch, run_sql
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What an archive says of a partition beyond what its table shows.
+    """Facts for the manifest that the table itself does not show.
 
     Attributes:
-        key: the column of the partition key; None leaves out its least and greatest value.
-        bound: as the catalog has it, such as `FOR VALUES FROM (…) TO (…)`.
-        lower: the bound as an aware moment; None where it is open.
+        key: the column of the partition key; None leaves out its minimum and maximum.
+        bound: as in the catalog, such as `FOR VALUES FROM (…) TO (…)`.
+        lower: the bound as an aware moment; None if it is open.
         upper: likewise.
         policy_hash: of the policy under which it is archived.
-        run_id: of the run that does it.
+        run_id: of the run that archives it.
     """
 
     key: str | None
@@ -46,14 +46,14 @@ class Facts:
 
 
 class Archived(NamedTuple):
-    """An archive that is complete and proven; `reused` if an earlier run had written it."""
+    """A complete and verified archive; `reused` if an earlier run wrote it."""
 
     manifest: Manifest
     reused: bool
 
 
 class _Export(NamedTuple):
-    """What went into one object."""
+    """The content of one object."""
 
     description: Description
     content: Content
@@ -69,26 +69,26 @@ def write_archive(
     format_: Format = "copy",
     progress: Progress = silent,
 ) -> Archived:
-    """Archive one table, and prove it by reading everything back.
+    """Archive one table, and verify the archive by reading it back.
 
-    The rows are those of one snapshot. Without the manifest, which is written last, there is no
-    archive; an interrupted call leaves at most an object without one, which the next replaces.
-    A standing archive with the same content is verified and kept; with other content it stays
-    valid until the new one is. A manifest that is damaged or another's is never replaced.
+    The rows are from one snapshot. Without the manifest, which is written last, there is no
+    archive; an interrupted call leaves at most an object without one, which the next call replaces.
+    An existing archive with the same content is verified and kept; with other content it is valid
+    until the new one is. A damaged manifest, or that of another archive, is never replaced.
 
     Args:
-        connection: an autocommit session of `server.session.connect`, in no transaction.
+        connection: an autocommit session of `server.session.connect`, not in a transaction.
         table: a plain table, or one that is itself partitioned; attached or not.
-        place: where it goes.
-        facts: what the manifest says beyond what the table shows.
-        format_: how the rows are stored.
-        progress: told rows, bytes and share, a few times a second at most.
+        place: the location of the archive.
+        facts: for the manifest, in addition to the table's definition.
+        format_: the format of the rows.
+        progress: receives rows, bytes and share, at most a few times a second.
 
     Raises:
-        DamagedArchiveError: what was read back differs, or a damaged manifest is in the way.
-        ArchiveError: the table is gone or holds what the format can't, the store fails, or the
-            archive of another table or a newer version is in the way.
-        MaintenanceError: the server refused.
+        DamagedArchiveError: the data read back differ, or a damaged manifest exists.
+        ArchiveError: the table is gone or has values that the format can't store, the store fails,
+            or an archive of another table or a newer version exists.
+        MaintenanceError: a statement failed.
     """
     folder = Folder(place)
     standing = standing_manifest(folder)
@@ -111,17 +111,17 @@ def write_archive(
 
 
 def _refuse_other_table(standing: Manifest, table: TableId, place: ArchivePlace) -> None:
-    """Never replace rows that may be nowhere else: those of a table that is gone by now.
+    """Raise if the existing archive is of another table: it may be the only copy of its rows.
 
-    A period that is made again after its archive is another table. Only the table that was
-    archived, and written to since, may replace its own archive.
+    A period created again after its archive is another table. Only the archived table, changed
+    since then, may replace its own archive.
     """
     if standing.n_rows and standing.partition_oid != table.oid:
         raise ArchiveError(
-            f"archive {place}: holds {standing.n_rows} rows of another table of that period than"
-            f" {table.relation}; neither is touched",
-            hint="restore that archive as a table of its own (maintenance restore --as), put the"
-            " rows together, and move the archive away",
+            f"archive {place}: not overwritten: it contains {standing.n_rows} rows of another table"
+            f" of that period; {table.relation} is not archived",
+            hint="restore that archive as a separate table (maintenance restore --as), merge the"
+            " rows, and move the archive away",
             reason="another_table",
         )
 
@@ -133,7 +133,7 @@ def _holds_all(
     manifest: Manifest,
     progress: Progress,
 ) -> bool:
-    """Tell whether a standing archive is whole, and holds what the table holds now."""
+    """Whether an existing archive is complete and equals the table's current content."""
     with consistent(connection, table) as description:
         if not _describes(manifest, description):
             return False
@@ -149,7 +149,7 @@ def _holds_all(
 
 
 def _describes(manifest: Manifest, table: Description) -> bool:
-    """Tell whether a manifest says of a table what would be written of it now."""
+    """Whether a manifest equals the one that would be written for a table now."""
     return (
         _shape(table.columns) == _shape(manifest.columns)
         and _checks(table.constraints) == _checks(manifest.constraints)
@@ -158,7 +158,7 @@ def _describes(manifest: Manifest, table: Description) -> bool:
 
 
 def _checks(constraints: Sequence[Constraint]) -> list[Constraint]:
-    # A detached table loses foreign keys, and gets the CHECK of its bound.
+    # A detached table loses foreign keys, and gets a CHECK for its bound.
     return [c for c in constraints if c.kind in ("p", "u", "x")]
 
 
@@ -175,18 +175,18 @@ def _export(
     format_: Format,
     progress: Progress,
 ) -> _Export:
-    """Stream one table into one object, and prove it while the server looks for the key's range.
+    """Stream one table into one object, and verify it while the server computes the key's range.
 
-    The transaction ends as soon as the server is done, whatever the store still has to do.
+    The transaction ends as soon as the server is done, even if the store is not.
     """
     expected_bytes = estimate_size(connection, table.relation)
-    with ThreadPoolExecutor(1) as beside, ExitStack() as snapshot:
+    with ThreadPoolExecutor(1) as pool, ExitStack() as snapshot:
         description = snapshot.enter_context(consistent(connection, table))
         with folder.creating(name, expected_bytes) as write:
             stored = _Stored(write)
             tally, compression = _stream(connection, description, format_, stored.write, progress)
             last = snapshot.pop_all()
-            key_range = beside.submit(_last_look, last, connection, description, key)
+            key_range = pool.submit(_last_look, last, connection, description, key)
         data = Data(
             name=name,
             format=format_,
@@ -215,14 +215,14 @@ def _stream(
     write: Write,
     progress: Progress,
 ) -> tuple[Tally, str]:
-    """Write a table's rows in their format; return what has passed, and how it is compressed."""
+    """Write a table's rows in their format; return the content and the stored object."""
     pace = Pace(f"archiving {description.relation}", progress, description.n_rows_estimated)
     with encoding(format_, description.columns, description.encoding, write) as encoder:
         return copy_out(connection, description, pace, encoder.take), encoder.compression
 
 
 class _Stored:
-    """Counts and hashes what is written into an object."""
+    """Counts and hashes the bytes written to an object."""
 
     def __init__(self, write: Write) -> None:
         self.n_bytes = 0
@@ -255,7 +255,7 @@ def _key_range(
     if column is None:
         raise ArchiveError(f"{description.relation}: has no column {quote(key)}")
     if fetch(connection, "archives", "find_owner_code", {"relation": str(description.relation)}):
-        return None, None  # to plan a query could evaluate it as us
+        return None, None  # planning a query could evaluate it as our role
     run_sql(connection, "SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on")
     # uuid has no min() before 18; its text sorts alike.
     value = f'{quote(key)}::text COLLATE "C"' if column.type == "uuid" else quote(key)
@@ -280,7 +280,7 @@ def _prove(
 ) -> None:
     pace = Pace(f"verifying {description.relation}", progress, wanted.n_rows)
     found = read_back(folder, data, description.columns, pace)
-    refuse_difference(f"archive {folder.place}", wanted, found, "what was written and read back")
+    refuse_difference(f"archive {folder.place}", wanted, found, "written and read back")
 
 
 def _manifest(

@@ -1,1 +1,1 @@
-"""DDL recipes that several subjects share. Pure: they return finished SQL."""
+"""DDL that several subjects share. Pure functions that return finished SQL."""

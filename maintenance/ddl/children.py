@@ -1,8 +1,8 @@
-"""Building a partition like its parent, and attaching it without blocking anybody.
+"""Builds a partition like its parent, and attaches it without blocking readers or writers.
 
 `CREATE TABLE … PARTITION OF` locks the parent in ACCESS EXCLUSIVE mode and gives the child
 the creator's owner and no grants. `CREATE TABLE (LIKE …)` followed by `ATTACH PARTITION` takes
-SHARE UPDATE EXCLUSIVE on the parent, and we carry over what LIKE leaves behind.
+SHARE UPDATE EXCLUSIVE on the parent, and we copy the properties that LIKE leaves out.
 Source: PostgreSQL manual, CREATE TABLE and ALTER TABLE.
 """
 
@@ -24,15 +24,15 @@ def create_and_attach(
     role: str,
     additions: Additions = NOTHING_ADDED,
 ) -> Step:
-    """Return the one transaction that makes a partition for `[lower, upper)`.
+    """Return the transaction that creates a partition for `[lower, upper)`.
 
     Args:
         parent: the partitioned table as observed.
         child: the new partition's name.
-        lower: bound as SQL text, see `keys.KeyCodec.literal`.
+        lower: bound as SQL text, see `partition_key.KeyCodec.literal`.
         upper: likewise.
-        role: who we are, to know whether the owner must be set.
-        additions: what it gets beyond what its parent has.
+        role: our role, to know whether the owner must be set.
+        additions: objects that it gets in addition to its parent's.
     """
     return Step(
         prepare=(*build_like(parent, child, role=role), *additions.prepare),
@@ -54,35 +54,35 @@ def build_like(
     indexes: bool = True,
     partition_by: str | None = None,
 ) -> tuple[str, ...]:
-    """Return the statements that make an unattached table like a partition of the parent.
+    """Return the statements that create an unattached table like a partition of the parent.
 
-    All but that it forces row security, see `force_row_security`.
+    It does not force row security yet, see `force_row_security`.
 
     Args:
         parent: the partitioned table as observed.
         child: the new table's name.
-        role: who we are, to know whether the owner must be set.
-        indexes: whether it gets the parent's indexes and the constraints that rest on them.
-        partition_by: such as `RANGE (at)` where it is to be partitioned itself.
+        role: our role, to know whether the owner must be set.
+        indexes: whether it gets the parent's indexes and the constraints based on them.
+        partition_by: such as `RANGE (at)` if it is partitioned itself.
     """
-    # 18 refuses to attach a table that has an identity of its own.
+    # 18 refuses to attach a table that has its own identity columns.
     like = "INCLUDING ALL EXCLUDING IDENTITY" + ("" if indexes else " EXCLUDING INDEXES")
     storage = f" PARTITION BY {partition_by}" if partition_by else _storage(parent)
     return tuple(_build(parent, child, role, f"(LIKE {parent.relation} {like}){storage}"))
 
 
 def attach(parent: Table, child: QualifiedName, bound: str) -> tuple[str, ...]:
-    """Return the statements that make a table a partition, for a bound such as `FOR VALUES …`."""
+    """Return the statements that attach a table, with a bound such as `FOR VALUES …`."""
     statement = f"ALTER TABLE {parent.relation} ATTACH PARTITION {child} {bound}"
     return (statement, *index_identity(parent, child))
 
 
 def attach_locks(parent: Table, referenced: Iterable[QualifiedName] = ()) -> Iterator[Lock]:
-    """Yield the locks of ATTACH PARTITION in the order of taking.
+    """Yield the locks of ATTACH PARTITION in the order of acquisition.
 
     Args:
         parent: the partitioned table as observed.
-        referenced: tables to which foreign keys of the partition itself point.
+        referenced: tables referenced by foreign keys of the partition itself.
     """
     yield Lock(str(parent.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
     if parent.default is not None:
@@ -94,16 +94,16 @@ def attach_locks(parent: Table, referenced: Iterable[QualifiedName] = ()) -> Ite
 def change_properties(
     child: QualifiedName, actual: Properties, wanted: Properties, policies: Sequence[str] = ()
 ) -> Iterator[Step]:
-    """Yield the steps that give a partition what it lacks of its parent's properties.
+    """Yield the steps that add missing properties of the parent to a partition.
 
-    Each that locks the partition is a transaction of its own: writers of it wait for one only.
+    Each step that locks the partition is a separate transaction: writers wait for only one.
 
     Args:
         child: the partition.
-        actual: what it has.
-        wanted: what it is to have.
-        policies: statements that give it its parent's policies, in the same transaction as row
-            security: without them nobody but its owner would see a row of it.
+        actual: its actual properties.
+        wanted: the properties it should have.
+        policies: statements that create its parent's policies, in the same transaction as row
+            security: without them only its owner could read its rows.
     """
     lock = (Lock(str(child), LockMode.ACCESS_EXCLUSIVE),)
     if actual.owner != wanted.owner:
@@ -133,7 +133,7 @@ def change_properties(
 
 
 def lacking_targets(actual: Properties, wanted: Properties) -> list[ColumnSetting]:
-    """Return the statistics targets that a partition has none of; another one was meant so."""
+    """Return the missing statistics targets of a partition; a different target is intended."""
     own = {target.column for target in actual.targets}
     return [target for target in wanted.targets if target.column not in own]
 
@@ -164,9 +164,9 @@ def _build(parent: Table, child: QualifiedName, role: str, definition: str) -> I
 
 
 def row_security_of(child: QualifiedName, parent: Table) -> Iterator[str]:
-    """Yield the statements that turn row security on for a new table as for its parent.
+    """Yield the statements that enable row security on a new table as on its parent.
 
-    The policies come first: without them nobody but the owner would see a row of it.
+    The policies come first: without them only the owner could read its rows.
     """
     properties = parent.properties
     if properties.row_security:
@@ -176,9 +176,9 @@ def row_security_of(child: QualifiedName, parent: Table) -> Iterator[str]:
 
 
 def force_row_security(parent: Table, children: Iterable[QualifiedName]) -> Iterator[str]:
-    """Yield the statements that force row security on new tables where their parent does.
+    """Yield the statements that force row security on new tables if their parent does.
 
-    They come after the attachment, which looks for what its foreign keys point to as the owner.
+    They come after the attachment, which checks its foreign keys as the owner.
     """
     if parent.properties.force_row_security:
         for child in children:
@@ -186,7 +186,7 @@ def force_row_security(parent: Table, children: Iterable[QualifiedName]) -> Iter
 
 
 def _storage(parent: Table) -> str:
-    """Return what LIKE leaves out: the access method and the storage options."""
+    """Return the access method and storage options, which LIKE leaves out."""
     method = parent.properties.access_method or parent.shared.access_method
     using = f" USING {quote(method)}" if method else ""
     options = ", ".join(map(_option, parent.shared.options))
@@ -199,9 +199,9 @@ def _option(option: str) -> str:
 
 
 def _set_columns(child: QualifiedName, settings: Iterable[ColumnSetting]) -> str:
-    """LIKE carries extended statistics and comments of columns, and nothing for ANALYZE."""
+    """Return the statement for column settings: LIKE copies none that ANALYZE uses."""
     clauses = ", ".join(f"ALTER COLUMN {quote(s.column)} {_setting(s)}" for s in settings)
-    # Tables below a partition that is partitioned itself may have been given others.
+    # Tables below a partition that is partitioned itself may have other settings.
     return f"ALTER TABLE ONLY {child} {clauses}"
 
 
@@ -215,7 +215,7 @@ _PLAIN_IDENTITIES = {"d": "DEFAULT", "n": "NOTHING", "f": "FULL"}
 
 
 def _privileges(child: QualifiedName, properties: Properties) -> Iterator[str]:
-    """Make the child's privileges those of its parent, whatever the defaults would give."""
+    """Yield the statements that set the parent's privileges, regardless of default privileges."""
     for grantee in sorted(properties.default_grantees, key=_role):
         yield f"REVOKE ALL ON TABLE {child} FROM {_role(grantee)}"
     if properties.owner_lacks:
@@ -243,9 +243,9 @@ def _role(grantee: str | None) -> str:
 
 
 def index_identity(parent: Table, child: QualifiedName) -> Iterator[str]:
-    """Yield what gives a table below the parent, at any depth, its replica identity by an index.
+    """Yield the statement that sets the replica identity of a table below the parent by an index.
 
-    The counterpart of the parent's index has a name that only the server knows.
+    The server looks up the name of the matching index.
     """
     if parent.properties.replica_identity != "i":
         return

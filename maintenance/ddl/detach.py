@@ -1,7 +1,7 @@
-"""Detaching a partition without making the application wait.
+"""Detaches a partition without making the application wait.
 
-`DETACH … CONCURRENTLY` takes SHARE UPDATE EXCLUSIVE on the parent; PostgreSQL refuses it where a
-default partition exists. The plain form takes ACCESS EXCLUSIVE on the parent, in short tries.
+`DETACH … CONCURRENTLY` takes SHARE UPDATE EXCLUSIVE on the parent; PostgreSQL refuses it if a
+default partition exists. The plain form takes ACCESS EXCLUSIVE on the parent, in short attempts.
 Source: PostgreSQL manual, ALTER TABLE … DETACH PARTITION.
 """
 
@@ -16,7 +16,7 @@ from maintenance.names import QualifiedName
 
 
 def detach(parent: Table, child: Partition, mark: str) -> tuple[Step, ...]:
-    """Return the steps that detach a partition, after a check that it is still the observed one.
+    """Return the steps that check that a partition is unchanged, and detach it.
 
     Args:
         parent: the partitioned table as observed.
@@ -26,10 +26,10 @@ def detach(parent: Table, child: Partition, mark: str) -> tuple[Step, ...]:
     assert child.bound is not None, "unreadable tables are not planned for"
     guard = still_attached(child.relation, child.oid, parent.relation, child.bound)
     statement = f"ALTER TABLE {parent.relation} DETACH PARTITION {child.relation}"
-    # CONCURRENTLY evaluates constants in CHECKs as whoever runs it, which must not be us.
+    # CONCURRENTLY evaluates constants in CHECKs as the current role, which must not be ours.
     if parent.default is not None or parent.referenced_by or parent.code is not None:
         locks = tuple(_plain_locks(parent))
-        # Whoever writes a row that points here locks its own table first, then this one.
+        # A writer of a referencing row locks its own table first, then this one.
         statements = (take(locks), guard, mark, *_time_for(child.tree), statement)
         return (Step(statements=statements, locks=locks),)
     own = Lock(str(child.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
@@ -44,15 +44,14 @@ def detach(parent: Table, child: Partition, mark: str) -> tuple[Step, ...]:
 
 
 def finalize(parent: QualifiedName, child: QualifiedName, n_tables: int = 1) -> Step:
-    """Return the step that ends an interrupted `DETACH … CONCURRENTLY`.
+    """Return the step that finalizes an interrupted `DETACH … CONCURRENTLY`.
 
-    FINALIZE waits for every snapshot of the database that is older than its own, under the lock
-    on the child.
+    FINALIZE waits for every older snapshot of the database while it holds the lock on the child.
 
     Args:
         parent: the partitioned table.
         child: the partition.
-        n_tables: of how many tables it consists.
+        n_tables: the number of its tables.
     """
     statement = f"ALTER TABLE {parent} DETACH PARTITION {child} FINALIZE"
     return Step(

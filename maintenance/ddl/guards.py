@@ -1,4 +1,4 @@
-"""Guards: statements that fail unless what was observed is still so, run under the lock."""
+"""Guards: statements that fail, under the lock, if the observed state has changed."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,11 @@ from maintenance.names import QualifiedName, literal
 from maintenance.server.statements import Ours
 
 CHANGED = "55000"
-"""SQLSTATE object_not_in_prerequisite_state, which no retry mends."""
+"""SQLSTATE object_not_in_prerequisite_state, for which a retry does not help."""
 
 
 def still_attached(child: QualifiedName, oid: int, parent: QualifiedName, bound: str) -> Ours:
-    """Return a statement that fails unless this very table is that parent's partition still."""
+    """Return a statement that fails unless this table is still the parent's partition."""
     observed = f"""(
     SELECT pg_catalog.pg_get_expr(c.relpartbound, c.oid)
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
@@ -23,7 +23,7 @@ def still_attached(child: QualifiedName, oid: int, parent: QualifiedName, bound:
 
 
 def still_detached(table: QualifiedName, oid: int) -> Ours:
-    """Return a statement that fails unless this very table exists and is nobody's partition."""
+    """Return a statement that fails unless this table exists and is not a partition."""
     return _of_the_catalog(
         "EXISTS (SELECT FROM pg_catalog.pg_class c WHERE NOT c.relispartition"
         f" AND c.oid = {oid} AND c.oid = pg_catalog.to_regclass({literal(str(table))}))",
@@ -32,10 +32,10 @@ def still_detached(table: QualifiedName, oid: int) -> Ours:
 
 
 def same_tree(root: QualifiedName, oids: Sequence[int]) -> Ours:
-    """Return a statement that fails unless exactly these tables are below a table, and itself.
+    """Return a statement that fails unless a tree consists of exactly these tables.
 
-    A table that is half detached from the tree is not seen by who reads it, and yet is dropped
-    with it; a foreign table is none of ours.
+    A table with a pending detach is invisible to readers of the tree, but dropped with it; a
+    foreign table is not ours.
     """
     return _of_the_catalog(
         f"""(WITH RECURSIVE tree AS (
@@ -51,7 +51,7 @@ def same_tree(root: QualifiedName, oids: Sequence[int]) -> Ours:
 
 
 def empty(table: QualifiedName) -> str:
-    """Return a statement that fails unless a table has never held a row, or was truncated since."""
+    """Return a statement that fails unless the file of a table is empty."""
     return _of_the_catalog(
         f"pg_catalog.pg_relation_size({literal(str(table))}::pg_catalog.regclass) = 0",
         f"{table} is no longer empty",
@@ -63,11 +63,11 @@ def _of_the_catalog(condition: str, otherwise: str) -> Ours:
 
 
 def require(condition: str, otherwise: str) -> str:
-    """Return a statement that fails with `CHANGED` and this message unless a condition holds."""
+    """Return a statement that fails with `CHANGED` and a message unless a condition holds."""
     message = literal(otherwise.replace("%", "%%"))
     body = (
         f"BEGIN IF NOT ({condition}) THEN"
         f" RAISE EXCEPTION {message} USING ERRCODE = '{CHANGED}',"
-        " HINT = 'plan again: the catalog has changed since'; END IF; END"
+        " HINT = 'the catalog has changed since the plan; plan again'; END IF; END"
     )
     return f"DO {literal(body)}"

@@ -1,4 +1,4 @@
-"""Taking several blocking locks as one statement, with time left for the work under them."""
+"""Takes several blocking locks as one statement, with time left for the work under them."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,10 +7,10 @@ from maintenance.names import literal
 from maintenance.server.statements import Ours
 
 SHARE_FOR_WAITING = 0.4
-"""Of the lock timeout: who comes after our request waits for that, and then for the work."""
+"""Share of the lock timeout: later lock requests wait for it, and then for the work."""
 
 MOST_MS_A_TABLE = 5
-"""About five times of what a change of a tree takes for each of its tables, at most."""
+"""About five times the maximum time per table of a change to a tree."""
 
 _DEADLINE = (
     "deadline pg_catalog.timestamptz := pg_catalog.clock_timestamp()"
@@ -23,12 +23,12 @@ _LEAVE_THE_REST = (
 
 
 def take(locks: Sequence[Lock]) -> Ours:
-    """Return the statement that takes the locks that block writers, in the order given.
+    """Return the statement that takes the locks that block writers, in the given order.
 
-    Foreign keys may point to tables of other owners, so it is ours.
+    Foreign keys may reference tables of other owners, so it runs as our own role.
 
-    Writers lock the parent, then the partition, then what a foreign key points to: in this order
-    no two of us can wait for each other. All waits together take a share of the lock timeout.
+    Writers lock the parent, then the partition, then the referenced table: the same order prevents
+    deadlocks. All waits together take a share of the lock timeout.
     """
     taken = "".join(f"{statement}; " for lock in locks for statement in _take(lock))
     return Ours(f"DO {literal(f'DECLARE {_DEADLINE}; BEGIN {taken}END')}")
@@ -37,9 +37,8 @@ def take(locks: Sequence[Lock]) -> Ours:
 def _take(lock: Lock) -> Iterator[str]:
     if lock.mode.blocks_writers:
         yield _LEAVE_THE_REST
-        # A table that a foreign key points to may be one that we have no right to lock, and a
-        # foreign table can't be locked. Then the statement that needs the lock takes it, with the
-        # owner's rights, under the same limits.
+        # We may have no privilege to lock a referenced table, and a foreign table can't be locked.
+        # Then the statement that needs the lock takes it, as the owner, under the same limits.
         yield (
             f"BEGIN LOCK TABLE ONLY {lock.object} IN {lock.mode} MODE;"
             " EXCEPTION WHEN insufficient_privilege OR wrong_object_type THEN NULL; END"
@@ -47,10 +46,10 @@ def _take(lock: Lock) -> Iterator[str]:
 
 
 def allowed_time(n_tables: int) -> Ours:
-    """Return the statement that allows those after it time for a tree of so many tables, at least.
+    """Return the statement that raises the statement timeout for a tree of this many tables.
 
-    What a change of a flat partition may take under blocking locks is too short for a tree of
-    dozens of tables, each of which gets or loses its share of a foreign key.
+    The limit for a single table under blocking locks is too short for a tree of dozens of tables,
+    since a foreign key is added to or removed from each of them.
     """
     limit = "pg_catalog.current_setting('statement_timeout')::pg_catalog.interval"
     return Ours(

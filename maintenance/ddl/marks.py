@@ -1,7 +1,7 @@
-"""Marks: one line of a table's comment that tells where it comes from.
+"""Marks: one line of a table's comment that records its origin.
 
-A mark travels with the table through dumps and restores, is seen by everybody who looks at it
-in psql, and outlives the store. A comment of the owner's own keeps its other lines.
+A mark is kept by dumps and restores, is visible in psql, and does not depend on the store. Other
+lines of the comment are kept.
 """
 
 import json
@@ -13,29 +13,29 @@ from maintenance.names import QualifiedName, literal
 PREFIX = "maintenance: "
 
 DETACHED_FROM = "detached_from"
-"""Mark of a table that was a partition: the parent, beside its `bound` and the moment `at`."""
+"""Mark of a table that was a partition: the parent, with its `bound` and the moment `at`."""
 
 HOLD_UNTIL = "hold_until"
-"""Mark of a partition that retention leaves alone until that day (ISO 8601)."""
+"""Mark of a partition that retention keeps until that day (ISO 8601)."""
 
 RESTORING = "restoring"
 """Mark of a table that a restore is filling, or was when it was interrupted."""
 
 
 def marked(comment: str | None, facts: Mapping[str, Any]) -> str:
-    """Return a comment whose mark says these facts, and whose other lines are kept."""
+    """Return a comment with a mark of these facts; its other lines are kept."""
     mark = PREFIX + json.dumps(facts, sort_keys=True, ensure_ascii=False)
     return "\n".join(filter(None, (unmarked(comment), mark)))
 
 
 def unmarked(comment: str | None) -> str:
-    """Return a comment without its mark; an empty one is none to PostgreSQL."""
+    """Return a comment without its mark; PostgreSQL removes an empty comment."""
     lines = (comment or "").splitlines()
     return "\n".join(line for line in lines if not line.startswith(PREFIX))
 
 
 def read_mark(comment: str | None) -> dict[str, Any]:
-    """Return the facts of a comment's mark; nothing where it has none that can be read."""
+    """Return the facts of a comment's mark; empty without a readable mark."""
     for line in (comment or "").splitlines():
         if line.startswith(PREFIX):
             try:
@@ -52,13 +52,13 @@ def set_comment(table: QualifiedName, comment: str) -> str:
 
 
 NOW = "{now}"
-"""Stands in a mark for the moment at which `stamp` is run."""
+"""Placeholder in a mark for the moment at which `stamp` is run."""
 
 
 def stamp(table: QualifiedName, comment: str) -> str:
-    """Return the statement that sets a comment and fills in `NOW` by the server's clock.
+    """Return the statement that sets a comment and replaces `NOW` by the server's clock.
 
-    The text of a plan stays the same from one planning to the next, and so does its id.
+    So the text of a plan, and its id, do not change from one plan to the next.
     """
     moment = "pg_catalog.to_char(pg_catalog.clock_timestamp(), 'YYYY-MM-DD\"T\"HH24:MI:SSOF:00')"
     filled = f"pg_catalog.replace({literal(comment)}, '{NOW}', {moment})"

@@ -1,6 +1,6 @@
-"""Giving a table what another one has of its own: indexes, constraints, triggers, and so on.
+"""Copies objects from one table to another: indexes, constraints, triggers, and so on.
 
-Pure: from the pieces of a definition that the catalog shows, without its name and table.
+Pure: from the parts of a definition in the catalog, without its name and table.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ _IN_A_SCHEMA = frozenset({"constraint", "statistics"})
 
 
 class Additions(NamedTuple):
-    """What a new partition gets beyond what its parent has.
+    """Objects that a new partition gets in addition to its parent's.
 
     Attributes:
-        prepare: statements that block nobody, run while it is not attached.
+        prepare: statements that block no other session, run while it is not attached.
         locked: statements that lock the tables in `referenced` against writers.
-        referenced: tables to which its own foreign keys point.
+        referenced: tables referenced by its own foreign keys.
     """
 
     prepare: tuple[str, ...] = ()
@@ -35,13 +35,13 @@ NOTHING_ADDED = Additions()
 def statements(
     each: OwnObject, source: QualifiedName, table: QualifiedName, owner: str
 ) -> tuple[str, ...]:
-    """Return the statements that give a table an object like one of another table.
+    """Return the statements that create an object of another table on a table.
 
     Args:
         each: the object.
         source: the table that has it.
-        table: the one that gets it.
-        owner: of both.
+        table: the table that gets it.
+        owner: the owner of both.
     """
     name = _name(each, source, table)
     parts = each.parts
@@ -74,7 +74,7 @@ def statements(
 def by_hand(
     each: OwnObject, source: QualifiedName, table: QualifiedName, owner: str
 ) -> tuple[str, ...]:
-    """Return the statements that somebody may run for a table in use, without stopping writers."""
+    """Return the statements to run by hand on a table in use, without blocking writers."""
     made = statements(each, source, table, owner)
     if each.kind == "index":
         head, _, tail = made[-2 if each.state else 0].partition(" ON ")
@@ -85,10 +85,10 @@ def by_hand(
 
 
 def attempt(wanted: Iterable[str]) -> str:
-    """Return one statement that runs others, and undoes them where one can't be carried out.
+    """Return one statement that runs others, and undoes them with a warning if one fails.
 
-    A partition without an index is found by the audit; without the partition its rows are
-    refused. What another try may mend, such as a lock that was not to be had, is an error still.
+    A missing index is reported later; without the partition its rows would be refused. An error
+    that a retry can solve, such as a lock timeout, is still raised.
     """
     body = " ".join(f"EXECUTE {literal(statement)};" for statement in wanted)
     return "DO " + literal(
@@ -149,7 +149,7 @@ def _statistics(
 
 
 def _identity_by_index(table: QualifiedName, definition: str) -> str:
-    """The index has a name that only the server knows."""
+    """Return the statement for a replica identity by an index, whose name the server looks up."""
     own, tail = literal(str(table)), literal(f" {definition}")
     return f"""DO {
         literal(f'''DECLARE name text; BEGIN
@@ -163,10 +163,10 @@ def _identity_by_index(table: QualifiedName, definition: str) -> str:
 
 
 def _name(each: OwnObject, source: QualifiedName, table: QualifiedName) -> str:
-    """Return the name of the new object; empty where the server is to choose one.
+    """Return the name of the new object; empty if the server should choose one.
 
-    A name that tells the table tells the new one; another one is kept, where it is unique within
-    its table only.
+    In a name that contains the table's name, it is replaced; another name is kept if it only has
+    to be unique within the table.
     """
     name = each.name.replace(source.name, table.name)
     fits = len(name.encode()) <= MAX_NAME_BYTES

@@ -1,11 +1,11 @@
-"""Building a partition that is partitioned itself, with the same tree as a sibling of it.
+"""Builds a partition that is partitioned itself, with the same tree as a sibling.
 
-All of it is built in one transaction and attached last, so nobody ever sees half a tree and a
-run that is killed leaves nothing. What is below the new partition costs no lock on its parent.
+It is built in one transaction and attached last, so an incomplete tree is never visible, and a
+killed run leaves nothing. Tables below the new partition need no lock on its parent.
 
-Where the parent has identity columns, 17 and newer give them to a partition as it is attached,
-and not to what is below it already; a tree whose tables differ in this can't be detached any
-more. There the branches are attached after the partition, in the same transaction.
+If the parent has identity columns, 17 and newer add them to a partition when it is attached, but
+not to the tables below it; a tree whose tables differ in this can't be detached any more. Then the
+branches are attached after the partition, in the same transaction.
 """
 
 from collections.abc import Container, Iterator, Mapping
@@ -29,11 +29,11 @@ from maintenance.server.statements import Ours
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
-    """A tree to be built.
+    """A tree to build.
 
     Attributes:
-        model: the tree that it will be like.
-        names: of the new tables, by the OID of those they are like.
+        model: the tree that serves as template.
+        names: of the new tables, by the OID of the corresponding table of the model.
     """
 
     model: Tree
@@ -46,17 +46,17 @@ class Blueprint:
 
     @property
     def leaves(self) -> tuple[QualifiedName, ...]:
-        """The names of the tables that hold its rows."""
+        """The names of the leaf tables."""
         return tuple(self.names[branch.oid] for branch in self.model.leaves)
 
     @property
     def is_single(self) -> bool:
-        """Whether it is a plain table, with nothing below it."""
+        """Whether it is a plain table without partitions."""
         return self.model.root.partition_by is None
 
     @property
     def joins_late(self) -> bool:
-        """Whether its tables must be attached to each other after it is to its parent."""
+        """Whether its tables must be attached to each other after the root is to its parent."""
         return bool(self.model.root.identity) and not self.is_single
 
 
@@ -75,15 +75,15 @@ def create_tree_and_attach(
     role: str,
     additions: Additions = NOTHING_ADDED,
 ) -> Step:
-    """Return the one transaction that makes a partition with all that is below it.
+    """Return the transaction that creates a partition with its whole tree.
 
     Args:
         parent: the partitioned table as observed.
-        blueprint: what is to be made.
-        lower: bound as SQL text, see `keys.KeyCodec.literal`.
+        blueprint: the tree to build.
+        lower: bound as SQL text, see `partition_key.KeyCodec.literal`.
         upper: likewise.
-        role: who we are, to know whether owners must be set.
-        additions: what its tables get beyond what the parent has.
+        role: our role, to know whether owners must be set.
+        additions: objects that its tables get in addition to the parent's.
     """
     bound = f"FOR VALUES FROM ({lower}) TO ({upper})"
     locks = tuple(attach_locks(parent, additions.referenced))
@@ -113,13 +113,13 @@ def create_tree_and_attach(
 def build_tree(
     parent: Table, blueprint: Blueprint, role: str, *, indexes: bool = True
 ) -> Iterator[str]:
-    """Yield the statements that make all tables of a tree, none attached to another.
+    """Yield the statements that create all tables of a tree, none attached to another.
 
     Args:
         parent: the partitioned table as observed.
-        blueprint: what is to be made.
-        role: who we are, to know whether owners must be set.
-        indexes: whether they get the parent's indexes and the constraints that rest on them.
+        blueprint: the tree to build.
+        role: our role, to know whether owners must be set.
+        indexes: whether they get the parent's indexes and the constraints based on them.
     """
     for branch in blueprint.model.branches:
         like = parent if blueprint.is_single else _like(parent, branch)
@@ -131,7 +131,7 @@ def build_tree(
 
 
 def _without_policies(parent: Table, names: Container[str]) -> Table:
-    """Return a table without those policies that the one like it has in a way of its own."""
+    """Return a table without the policies of the given names, which the template overrides."""
     own = tuple(
         each
         for each in parent.objects.get(parent.oid, ())
@@ -141,16 +141,16 @@ def _without_policies(parent: Table, names: Container[str]) -> Table:
 
 
 def publish(blueprint: Blueprint) -> Iterator[str]:
-    """Yield the statements that put its tables into the publications of those they are like."""
+    """Yield the statements that add its tables to the publications of the template's tables."""
     for branch in blueprint.model.branches:
         for publication in branch.publications:
             name = blueprint.names[branch.oid]
-            # a publication has an owner of its own
+            # a publication has its own owner
             yield Ours(f"ALTER PUBLICATION {quote(publication)} ADD TABLE ONLY {name}")
 
 
 def _like(parent: Table, branch: Branch) -> Table:
-    """Return the parent with what a table of the tree has of its own."""
+    """Return the parent with the properties that a table of the tree overrides."""
     settings = tuple(ColumnSetting(*setting) for setting in branch.settings)
     own = {(setting.column, setting.key) for setting in settings}
     targets = (t for t in parent.properties.targets if (t.column, t.key) not in own)
@@ -165,7 +165,7 @@ def _like(parent: Table, branch: Branch) -> Table:
 
 
 def rename_tree(blueprint: Blueprint, to: Blueprint) -> Iterator[str]:
-    """Yield the statements that give all tables of a tree the names of another blueprint."""
+    """Yield the statements that rename all tables of a tree to the names of another blueprint."""
     for branch in blueprint.model.branches:
         own, wanted = blueprint.names[branch.oid], to.names[branch.oid]
         yield f"ALTER TABLE {own} RENAME TO {quote(wanted.name)}"
@@ -175,9 +175,9 @@ def rename_tree(blueprint: Blueprint, to: Blueprint) -> Iterator[str]:
 
 
 def attach_branches(blueprint: Blueprint) -> Iterator[str]:
-    """Yield the statements that put its tables together, from the top down.
+    """Yield the statements that attach its tables to each other, from the top down.
 
-    Default partitions come last: for each that is attached after one it would be looked through.
+    Default partitions come last: each later attachment would scan them.
     """
     _, *below = sorted(blueprint.model.paths().items(), key=_place)
     for _, branch in below:
@@ -186,7 +186,7 @@ def attach_branches(blueprint: Blueprint) -> Iterator[str]:
 
 
 def detach_branches(blueprint: Blueprint) -> Iterator[str]:
-    """Yield the statements that take its tables from each other, from the leaves up."""
+    """Yield the statements that detach its tables from each other, from the leaves up."""
     for branch in reversed(blueprint.model.below):
         above, own = _joint(blueprint, branch)
         yield f"ALTER TABLE {above} DETACH PARTITION {own}"
@@ -203,6 +203,6 @@ def _joint(blueprint: Blueprint, branch: Branch) -> tuple[QualifiedName, Qualifi
 
 
 def index_identities(parent: Table, blueprint: Blueprint) -> Iterator[str]:
-    """Yield what gives the tables below it their replica identity, if that is by an index."""
+    """Yield the statements that set the replica identity of its tables, if it is by an index."""
     for branch in blueprint.model.below:
         yield from index_identity(parent, blueprint.names[branch.oid])

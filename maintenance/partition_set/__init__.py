@@ -1,1 +1,1 @@
-"""What several subjects know of a partitioned table: bounds as time, fitness, its window."""
+"""Facts about a partitioned table for several subjects: bounds, validation, expected periods."""

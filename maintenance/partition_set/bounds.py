@@ -1,4 +1,4 @@
-"""Which stretches of time have a partition, by the bounds in the catalog, never by names."""
+"""Computes which ranges of time have a partition, by bounds in the catalog, never by names."""
 
 import re
 from bisect import bisect_right
@@ -18,7 +18,7 @@ _RANGE = re.compile(
 
 
 class Span(NamedTuple):
-    """A partition's half-open range of time, by its bounds' positions (see `keys.KeyCodec`)."""
+    """A partition's half-open range, as positions of its bounds (`partition_key.KeyCodec`)."""
 
     lower: datetime
     upper: datetime
@@ -27,7 +27,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The ranges of a table's partitions, sorted; ranges of one parent never overlap."""
+    """The ranges of a table's partitions, sorted; they never overlap."""
 
     spans: Sequence[Span]
 
@@ -51,7 +51,7 @@ class Coverage:
         return self.first_hole(lower, upper) is None
 
     def first_hole(self, lower: datetime, upper: datetime) -> tuple[datetime, datetime] | None:
-        """Return the first stretch of `[lower, upper)` that has no partition."""
+        """Return the first range within `[lower, upper)` that has no partition."""
         for span in self.overlapping(lower, upper):
             if span.lower > lower:
                 return lower, span.lower
@@ -59,15 +59,15 @@ class Coverage:
         return (lower, upper) if lower < upper else None
 
     def ends_before(self, position: datetime) -> datetime:
-        """Return where the last partition that ends at or before a position ends."""
+        """Return the end of the last partition that ends at or before a position."""
         n_ended = bisect_right(self.spans, position, key=lambda span: span.upper)
         return self.spans[n_ended - 1].upper if n_ended else PAST
 
 
 def codec_of(policy: PartitionPolicy, table: Table) -> KeyCodec:
-    """Return how bounds of a fit table are written and read."""
+    """Return the codec for bounds of a table that passed validation."""
     column = table.column(policy.column)
-    assert column is not None, "fitness was checked"
+    assert column is not None, "the table was validated"
     return KeyCodec(policy.encoding, column.type, policy.time_zone)
 
 
@@ -75,16 +75,16 @@ def read_bound(bound: str, codec: KeyCodec) -> tuple[datetime, datetime]:
     """Read a range as `pg_get_expr` shows it.
 
     Raises:
-        ValueError: it is not of this key.
+        ValueError: it is not a bound of this key.
     """
     return _bound_reader(codec)(bound)
 
 
 def bound_literals(bound: str) -> tuple[str, str]:
-    """Return the two ends of a range as SQL text, `MINVALUE` and `MAXVALUE` among them.
+    """Return the two bounds of a range as SQL text, including `MINVALUE` and `MAXVALUE`.
 
     Raises:
-        ValueError: it is no range of one column.
+        ValueError: it is not a range of one column.
     """
     match = _RANGE.match(bound)
     if match is None:

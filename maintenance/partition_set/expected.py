@@ -1,4 +1,4 @@
-"""Which periods a table should have: from its start to the horizon, never one that expired."""
+"""Computes the periods a table should have: from its start to the horizon, without expired ones."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -16,12 +16,12 @@ class PeriodRange(NamedTuple):
     """A period, or a part of one, that should have a partition.
 
     Attributes:
-        period: the period, which a part of it lies in.
-        lower: position of its first bound, see `keys.KeyCodec`.
-        upper: likewise of the second.
-        texts: its two bounds as the neighbours' bounds are written in the catalog, where it
-            begins or ends at a partition and not at a boundary of the calendar.
-        is_bridge: whether it is the part that partitions with other bounds leave uncovered.
+        period: the period, or the one that contains the part.
+        lower: position of its lower bound, see `partition_key.KeyCodec`.
+        upper: likewise of the upper one.
+        texts: its two bounds as written in the catalog for the adjacent partitions, if it begins or
+            ends at a partition and not at a boundary of the calendar.
+        is_bridge: whether it is a part that partitions with other bounds leave uncovered.
     """
 
     period: Period
@@ -32,7 +32,7 @@ class PeriodRange(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The period's key; of a part of one, the moment at which it begins."""
+        """The period's key; for a part of one, the moment at which it begins."""
         return stamp(self.lower) if self.is_bridge else self.period.key
 
     def literals(self, codec: KeyCodec) -> tuple[str, str]:
@@ -49,19 +49,19 @@ def stamp(position: datetime) -> str:
 
 
 def current_period(policy: PartitionPolicy, now: datetime) -> Period:
-    """Return the period that holds now, on the policy's calendar."""
+    """Return the period that contains now, on the policy's calendar."""
     return period_at(now, policy.interval, policy.time_zone)
 
 
 def horizon(policy: PartitionPolicy, now: datetime) -> Period:
-    """Return the last period that must exist. Counted from the clock, never from the data."""
+    """Return the last period that must exist, counted from the clock, never from the data."""
     return current_period(policy, now).shift(policy.premake)
 
 
 def first_period(
     policy: PartitionPolicy, coverage: Coverage, calendar: ZoneInfo, now: datetime
 ) -> Period:
-    """Return the first period that must exist: `start`, else the oldest, but none expired."""
+    """Return the first period that must exist: `start` or the oldest, but not an expired one."""
     current = current_period(policy, now)
     first = policy.start or min(current, _oldest(policy, coverage, calendar) or current)
     floor = kept_since(policy, now)
@@ -69,7 +69,7 @@ def first_period(
 
 
 def kept_since(policy: PartitionPolicy, now: datetime) -> Period | None:
-    """Return the first period that retention still keeps; None when it keeps everything."""
+    """Return the first period that retention still keeps; None if it keeps all."""
     retention = policy.retention
     if retention is None or retention.action == "keep":
         return None
@@ -78,7 +78,7 @@ def kept_since(policy: PartitionPolicy, now: datetime) -> Period | None:
 
 
 def refusal(policy: PartitionPolicy, key: str, now: datetime) -> str | None:
-    """Tell why a period that somebody asks for must not be created, if so."""
+    """Return the reason why a requested period must not be created, if any."""
     try:
         period = parse_period(key, policy.interval)
     except ValueError as exc:
@@ -87,17 +87,17 @@ def refusal(policy: PartitionPolicy, key: str, now: datetime) -> str | None:
     if floor is not None and period < floor:
         return f"{key} has expired: retention keeps {floor} and later"
     if period.start.year < first_year(policy.encoding):
-        return f"{key} lies before the time that encoding {policy.encoding.value} can hold"
+        return f"{key} is before the first date of encoding {policy.encoding.value}"
     last = horizon(policy, now)
     if period > last:
-        return f"{key} lies beyond the horizon {last}, {policy.premake} ahead of now"
+        return f"{key} is after the horizon {last} (premake {policy.premake})"
     return None
 
 
 def asked_slots(
     policy: PartitionPolicy, keys: Sequence[str], calendar: ZoneInfo, now: datetime
 ) -> tuple[PeriodRange, ...]:
-    """Return the slots of periods somebody asks for, without those that are refused."""
+    """Return the slots of requested periods, without those that are refused."""
     allowed = {key for key in keys if refusal(policy, key, now) is None}
     periods = sorted(parse_period(key, policy.interval) for key in allowed)
     return tuple(_slot(period, calendar) for period in periods)
@@ -107,19 +107,19 @@ def asked_slots(
 def slots(first: Period, last: Period, calendar: ZoneInfo) -> tuple[PeriodRange, ...]:
     """Return the slots from first to last, both included, on the calendar of their positions."""
     found = (_slot(period, calendar) for period in periods_between(first, last))
-    # A zone that moved across the date line has a day without a moment (Apia, 2011-12-30).
+    # A zone that moved across the date line has an empty day (Apia, 2011-12-30).
     return tuple(slot for slot in found if slot.lower < slot.upper)
 
 
 def fragments(slot: PeriodRange, spans: Sequence[Span]) -> Iterator[PeriodRange]:
-    """Split a slot where the partitions that hold parts of it begin and end.
+    """Split a slot at the bounds of the partitions that cover parts of it.
 
     Args:
         slot: a period.
-        spans: the partitions that hold a part of it, in order of time.
+        spans: the partitions that cover a part of it, in order of time.
 
     Yields:
-        The parts in order of time; those that no partition holds are bridges.
+        The parts in order of time; uncovered ones are bridges.
     """
     lower, text = slot.lower, None
     for span in spans:

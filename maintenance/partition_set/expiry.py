@@ -1,4 +1,4 @@
-"""Which partitions have expired, by the catalog's upper bound; unknown means keep."""
+"""Computes which partitions have expired, by their upper bound; an unknown bound means keep."""
 
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Expired:
     """A partition past its retention.
 
     Attributes:
-        held: why it must stay all the same, if so.
+        held: why it is not retired all the same, if so.
     """
 
     span: Span
@@ -40,11 +40,11 @@ class Expired:
 
 @dataclass(frozen=True, slots=True)
 class Detached:
-    """A table that this software detached, and what its mark says of it.
+    """A table that this software detached, with the facts of its mark.
 
     Attributes:
-        bound: the range it held, as `pg_get_expr` showed it.
-        period: the key under which its archive lies.
+        bound: its former range, as `pg_get_expr` showed it.
+        period: the key of its archive.
         at: when it was detached.
     """
 
@@ -55,7 +55,7 @@ class Detached:
 
 
 def cutoff(retention: RetentionPolicy, policy: PartitionPolicy, now: datetime) -> datetime:
-    """Return the moment up to which everything has expired, by the zone's calendar."""
+    """Return the moment before which everything has expired, by the zone's calendar."""
     local = now.astimezone(policy.time_zone)
     day = retention.keep.before(local.date())
     return datetime.combine(day, local.timetz()).astimezone(UTC)
@@ -64,7 +64,7 @@ def cutoff(retention: RetentionPolicy, policy: PartitionPolicy, now: datetime) -
 def expired(
     policy: PartitionPolicy, retention: RetentionPolicy, snapshot: Snapshot, now: datetime
 ) -> list[Expired]:
-    """Return the expired partitions of a table, oldest first, held ones among them.
+    """Return the expired partitions of a table, oldest first, including held ones.
 
     Raises:
         ValueError: a bound is not of this key.
@@ -89,7 +89,7 @@ def expired_of(
     snapshot: Snapshot,
     now: datetime,
 ) -> list[Expired]:
-    """Return those of a table's partitions that have expired, as `expired` does."""
+    """Return the expired ones among partitions, like `expired`."""
     codec = codec_of(policy, snapshot.tables[policy.table])
     limit = cutoff(retention, policy, now)
     comments = {marked.oid: marked.comment for marked in snapshot.marked}
@@ -108,13 +108,13 @@ def detached(
 ) -> Iterator[Detached]:
     """Yield the tables that this software has detached from a parent, oldest first.
 
-    A comment is written by whoever owns the table, so the mark alone is not believed: the journal
-    must know of the detach, and the table must have its parent's owner.
+    The owner of a table can write any comment, so the mark alone is no proof: the journal must
+    contain the detach, and the table must have its parent's owner.
 
     Args:
         policy: the parent's.
-        snapshot: where marked tables were observed.
-        pending: OIDs of partitions half detached, which count as detached.
+        snapshot: with the marked tables.
+        pending: OIDs of partitions with a pending detach, which count as detached.
     """
     found: list[Detached] = []
     for table in snapshot.marked:
@@ -134,17 +134,17 @@ def detached(
 
 
 def distrust(policy: PartitionPolicy, snapshot: Snapshot, table: MarkedTable) -> str | None:
-    """Return why the mark of a table that says it was detached is not believed; None if it is."""
+    """Return the reason to distrust the mark of a detached table; None if it is trusted."""
     parent = snapshot.tables.get(policy.table)
     if parent is not None and table.owner != parent.properties.owner:
-        return f"its owner is {quote(table.owner)}, that of {policy.table} is not"
+        return f"its owner is {quote(table.owner)}, unlike that of {policy.table}"
     if str(policy.table) not in snapshot.history.detached_from.get(table.oid, ()):
-        return "the journal knows of no run that detached it"
+        return "the journal has no run that detached it"
     return None
 
 
 def unproven(policy: PartitionPolicy, snapshot: Snapshot) -> Iterator[tuple[MarkedTable, str]]:
-    """Yield the tables whose comment says that they were detached from a parent, unproven."""
+    """Yield the tables marked as detached from a parent, but without proof, with the reason."""
     for table in snapshot.marked:
         says_so = read_mark(table.comment).get(DETACHED_FROM) == str(policy.table)
         reason = distrust(policy, snapshot, table) if says_so and not table.attached else None
@@ -153,7 +153,7 @@ def unproven(policy: PartitionPolicy, snapshot: Snapshot) -> Iterator[tuple[Mark
 
 
 def label(policy: PartitionPolicy, calendar: ZoneInfo, span: Span) -> str:
-    """Return the key under which a partition is archived: its period's, else its own name."""
+    """Return the key of a partition's archive: its period's key, or its own name."""
     period = period_at(max(span.lower, _FIRST), policy.interval, calendar)
     exact = period.bounds(calendar) == (span.lower, span.upper)
     return period.key if exact else span.partition.relation.name
@@ -162,14 +162,14 @@ def label(policy: PartitionPolicy, calendar: ZoneInfo, span: Span) -> str:
 def grace_over(
     policy: PartitionPolicy, retention: RetentionPolicy, at: datetime, now: datetime
 ) -> bool:
-    """Whether a table detached at a moment has been kept for the grace."""
+    """Whether the grace of a table that was detached at a moment is over."""
     local = now.astimezone(policy.time_zone)
     day = retention.grace.before(local.date())
     return at <= datetime.combine(day, local.timetz())
 
 
 def _can_go(partition: Partition) -> bool:
-    # A foreign table is somebody else's; a half detached one is ended first.
+    # The rows of a foreign table are not ours; a pending detach is finalized first.
     return partition.kind in ("r", "p") and not partition.detach_pending
 
 
@@ -193,5 +193,5 @@ def _held(
     try:
         day = date.fromisoformat(str(until)[:10])
     except ValueError:
-        return f"its mark holds it until {until}, which is no date"
+        return f"its mark holds it until {until}, which is not a date"
     return f"restored, held until {day}" if now.date() < day else None

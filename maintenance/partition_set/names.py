@@ -1,4 +1,4 @@
-"""The period that a partition's name tells: evidence to keep it, never to drop it."""
+"""Derives a period from the name of a partition: evidence to keep it, never to drop it."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -31,11 +31,11 @@ _EPOCH_SECONDS = re.compile(r"(?<!\d)(1\d{9})(?:\d{3})?(?:\d{3})?(?!\d)")
 
 _UTC = ZoneInfo("UTC")
 _MARGIN = timedelta(days=1)
-"""Bounds of another zone, and names by the last day of a period, agree all the same."""
+"""Tolerance for bounds of another zone, and for names by the last day of a period."""
 
 
 class Named(NamedTuple):
-    """The time that a name tells, in UTC."""
+    """The time range that a name means, in UTC."""
 
     lower: datetime
     upper: datetime
@@ -46,12 +46,12 @@ class Bounded(Protocol):
 
     @property
     def lower(self) -> datetime:
-        """Where it begins."""
+        """Its lower bound."""
         ...
 
     @property
     def upper(self) -> datetime:
-        """Where it ends."""
+        """Its upper bound."""
         ...
 
     @property
@@ -61,12 +61,12 @@ class Bounded(Protocol):
 
 
 def named_period(policy: PartitionPolicy, name: str) -> Named | None:
-    """Return the time that a partition's name tells, if any; of several the latest."""
+    """Return the time range that a partition's name means, if any; of several the latest."""
     return _named(policy.table.name, name)
 
 
 def contradicts(policy: PartitionPolicy, each: Bounded) -> Named | None:
-    """Return the time that a partition's name tells, if its bounds hold nothing of it."""
+    """Return the time range that a partition's name means, if it is outside its bounds."""
     named = named_period(policy, each.partition.relation.name)
     if named is None:
         return None
@@ -76,7 +76,7 @@ def contradicts(policy: PartitionPolicy, each: Bounded) -> Named | None:
 
 
 def names_agree(policy: PartitionPolicy, ranges: Iterable[Bounded]) -> bool:
-    """Whether some name agrees with its bounds, or none tells a time."""
+    """Whether a name agrees with its bounds, or no name means a time."""
     is_named = False
     for each in ranges:
         if named_period(policy, each.partition.relation.name) is not None:
@@ -88,7 +88,7 @@ def names_agree(policy: PartitionPolicy, ranges: Iterable[Bounded]) -> bool:
 
 @lru_cache(maxsize=65536)
 def _named(table: str, name: str) -> Named | None:
-    # The table's own name may hold digits that are none of the partition's.
+    # The table's own name may contain digits that mean no period.
     rest = name.removeprefix(table)
     found = list(_times(rest))
     return max(found, key=lambda named: named.upper) if found else None
@@ -98,7 +98,7 @@ def _times(text: str) -> Iterator[Named]:
     for pattern in _PATTERNS:
         periods = [period for match in pattern.finditer(text) if (period := _period(match))]
         if periods:
-            # Coarser patterns would only find parts of these again.
+            # Coarser patterns would only match parts of these again.
             yield from (_times_of(period) for period in periods)
             break
     for match in _EPOCH_SECONDS.finditer(text):
@@ -107,7 +107,7 @@ def _times(text: str) -> Iterator[Named]:
 
 
 def _times_of(period: Period) -> Named:
-    # UTC will do: names are compared with a day to spare.
+    # UTC is enough: names are compared with a tolerance of a day.
     return Named(midnight(period.start, _UTC), midnight(period.end, _UTC))
 
 

@@ -1,7 +1,7 @@
-"""Whether the bounds in the catalog can mean what the policy says; a policy may be wrong.
+"""Checks whether the bounds in the catalog are plausible for the policy, which may be wrong.
 
-An integer says nothing of its unit: 1793491200 is a November in seconds and 20 days after 1970
-in milliseconds. So the bounds are read by every encoding there is, and those readings decide.
+An integer has no unit: 1793491200 is a November in seconds and 20 days after 1970 in milliseconds.
+So the bounds are read by every known encoding, and the readings are compared.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,15 +27,15 @@ from maintenance.periods import Interval, period_at
 from maintenance.policy import PartitionPolicy
 
 UNLIKELY_PAST = datetime(1971, 1, 1, tzinfo=UTC)
-"""What a wrong unit makes of this century lies before: 20991231 read as seconds is August 1970."""
+"""A wrong unit puts this century before this moment: 20991231 read as seconds is August 1970."""
 _UNLIKELY_FUTURE = datetime(2500, 1, 1, tzinfo=UTC)
 
 _PLAUSIBLE_FROM = datetime(1990, 1, 1, tzinfo=UTC)
 _PLAUSIBLE_TO = datetime(2200, 1, 1, tzinfo=UTC)
-"""Between these lie the bounds of another encoding than the policy's, if they are to convince."""
+"""The range in which bounds must lie to be plausible by an encoding other than the policy's."""
 
 _CLOCK_CHANGE = timedelta(hours=2)
-"""By so much daylight saving makes a period longer or shorter, at most."""
+"""How much daylight saving makes a period longer or shorter, at most."""
 _FURTHEST_ZONE = timedelta(hours=14)
 _ZONE_STEP = timedelta(minutes=15)
 """Midnight in any zone of today is a multiple of this in UTC."""
@@ -46,12 +46,12 @@ _DAYS = {
     Interval.QUARTER: (90, 92),
     Interval.YEAR: (365, 366),
 }
-"""The fewest and the most days of an interval."""
+"""The minimum and maximum days of an interval."""
 _FEW = 2
-"""So many partitions of odd bounds may be the beginning of a table; more are its habit."""
+"""Up to this many partitions with odd bounds count as the beginning of a table."""
 _SAME_WIDTH = 1.1
 _SAMPLED = 20
-"""So many ranges at either end are asked whether they lie on the clock; plain numbers seldom do."""
+"""How many ranges at either end are checked for quarters of an hour, which plain numbers miss."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -69,7 +69,7 @@ _literals = cache(bound_literals)
 
 
 class Range(NamedTuple):
-    """A partition with its bounds as the policy's encoding reads them, in UTC."""
+    """A partition with its bounds read by the policy's encoding, in UTC."""
 
     lower: datetime
     upper: datetime
@@ -77,22 +77,22 @@ class Range(NamedTuple):
 
     @property
     def is_bounded(self) -> bool:
-        """Whether it has two ends."""
+        """Whether it has two bounds."""
         return "MINVALUE" not in self.literals and "MAXVALUE" not in self.literals
 
     @property
     def literals(self) -> tuple[str, str]:
-        """Its ends as SQL text."""
+        """Its bounds as SQL text."""
         assert self.partition.bound is not None, "unreadable partitions were left out"
         return _literals(self.partition.bound)
 
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """Why bounds can't mean what the policy says.
+    """A contradiction between the bounds and the policy.
 
     Attributes:
-        text: what was found, in words, and what would fit.
+        text: the contradiction, in words, and a policy that would fit.
         data: the same as facts: `encoding` and `interval` that would fit, or None;
             `partitions` that do not fit.
     """
@@ -102,11 +102,11 @@ class Mismatch:
 
 
 def mismatch(policy: PartitionPolicy, table: Table, now: datetime) -> Mismatch | None:
-    """Tell why a table's bounds can't mean what the policy says, if they can't.
+    """Return the contradiction between a table's bounds and the policy, if any.
 
     Args:
         policy: the table's section.
-        table: partitioned by RANGE of the policy's column, whose type can hold the encoding.
+        table: partitioned by RANGE of the policy's column, of a type that fits the encoding.
         now: aware; partitions that reach up to it or beyond may be the first of a table.
     """
     codec = codec_of(policy, table)
@@ -117,7 +117,7 @@ def mismatch(policy: PartitionPolicy, table: Table, now: datetime) -> Mismatch |
             each = Range(*read_bound(bound or "", codec), partition)
         except ValueError:
             return _unreadable(policy, partition)
-        # Whether one fits settles it for types that hold nothing but time: most often the first.
+        # For types of time one fitting range is enough: usually the first.
         if codec.encoding is Encoding.NATIVE and _fits(each, policy.interval, codec.encoding):
             return None
         ranges.append(each)
@@ -127,10 +127,10 @@ def mismatch(policy: PartitionPolicy, table: Table, now: datetime) -> Mismatch |
 
 
 def other_readings(policy: PartitionPolicy, table: Table, bound: str) -> Iterator["Reading"]:
-    """Yield what a bound would be by the encodings that the policy does not name.
+    """Yield the readings of a bound by encodings other than the policy's.
 
     Raises:
-        ValueError: it is no range of one column.
+        ValueError: it is not a range of one column.
     """
     codec = codec_of(policy, table)
     for encoding in _candidates(codec):
@@ -143,7 +143,7 @@ def other_readings(policy: PartitionPolicy, table: Table, bound: str) -> Iterato
 
 
 class Reading(NamedTuple):
-    """A range as one encoding reads it; `PAST` and `FUTURE` stand for open ends."""
+    """A range as read by one encoding; `PAST` and `FUTURE` mean open bounds."""
 
     encoding: KeyEncoding
     lower: datetime
@@ -151,7 +151,7 @@ class Reading(NamedTuple):
 
 
 def _native_mismatch(policy: PartitionPolicy, ranges: Sequence[Range]) -> Mismatch | None:
-    """Types of time mean what they say; only the interval can be another than the policy's."""
+    """Return the mismatch for a native key: only the interval can differ from the policy's."""
     bounded = [each for each in ranges if each.is_bounded]
     if not bounded:
         return None
@@ -166,7 +166,7 @@ def _native_mismatch(policy: PartitionPolicy, ranges: Sequence[Range]) -> Mismat
 def _encoded_mismatch(
     policy: PartitionPolicy, codec: KeyCodec, ranges: Sequence[Range], now: datetime
 ) -> Mismatch | None:
-    """Tell why integers or identifiers can't be what the policy says; most of the time at once."""
+    """Return the mismatch for integers or identifiers, if any."""
     clear: list[Range] = []
     odd: list[Range] = []
     for each in ranges:
@@ -196,12 +196,12 @@ def _in_order(ranges: Iterable[Range]) -> list[Range]:
 def _has_interval(policy: PartitionPolicy, bounded: Sequence[Range], now: datetime) -> bool:
     fits = any(_fits(each, policy.interval, policy.encoding) for each in bounded)
     if fits:
-        # Neighbours: what is apart by a fixed step may be on the clock each time.
+        # Adjacent ranges: with a fixed step between them, all may be on the clock by chance.
         sample = [*bounded[:_SAMPLED], *bounded[-_SAMPLED:]]
         return 2 * sum(map(_is_on_the_clock, sample)) >= len(sample)
     if _common_interval(bounded, policy.encoding) is not None:
         return False
-    # A table that was just begun in the middle of a period, or converted with all its past in one.
+    # A table may have begun in the middle of a period, or been converted with its past in one.
     return len(bounded) <= _FEW and any(
         each.upper > now and _is_plausible(each.lower, each.upper) and _is_on_the_clock(each)
         for each in bounded
@@ -209,7 +209,7 @@ def _has_interval(policy: PartitionPolicy, bounded: Sequence[Range], now: dateti
 
 
 def _fits(each: Range, interval: Interval, encoding: KeyEncoding) -> bool:
-    """Whether a range is as long as an interval, by the calendar of any zone."""
+    """Whether a range has the length of an interval, by the calendar of any zone."""
     if PAST in each or FUTURE in each:
         return False
     fewest, most = _DAYS[interval]
@@ -235,7 +235,7 @@ def _on_the_clock(moment: datetime) -> bool:
 
 
 def _common_interval(ranges: Sequence[Range], encoding: KeyEncoding) -> Interval | None:
-    """Return the interval that most of the ranges are as long as, if any."""
+    """Return the interval that matches the length of most ranges, if any."""
     for interval in Interval:
         n_fitting = sum(_fits(each, interval, encoding) for each in ranges)
         if 2 * n_fitting > len(ranges):
@@ -244,7 +244,7 @@ def _common_interval(ranges: Sequence[Range], encoding: KeyEncoding) -> Interval
 
 
 def _is_unlikely(each: Range) -> bool:
-    """Whether all there is of a range lies where a wrong unit puts this century."""
+    """Whether a range lies completely where a wrong unit puts this century."""
     lower, upper = each.literals
     if upper == "MAXVALUE":
         return each.lower >= _UNLIKELY_FUTURE
@@ -252,7 +252,7 @@ def _is_unlikely(each: Range) -> bool:
 
 
 def _means_another(codec: KeyCodec, each: Range) -> bool:
-    """Whether a range makes sense by another encoding and none by the policy's."""
+    """Whether a range is plausible by another encoding, but not by the policy's."""
     if _plausible_reading(each.lower, each.upper, each.literals):
         return False
     bound = each.partition.bound or ""
@@ -278,16 +278,16 @@ def _candidates(codec: KeyCodec) -> Sequence[KeyEncoding]:
 
 @cache
 def _reading(encoding: KeyEncoding, codec: KeyCodec, bound: str) -> Reading | None:
-    """Read a bound by an encoding; None where that gives nothing plausible."""
+    """Read a bound by an encoding; None if the reading is not plausible."""
     literals = _literals(bound)
     other = KeyCodec(encoding, codec.type, codec.zone)
     lower, upper = (other.moment(literal) for literal in literals)
     if lower >= upper or not _plausible_reading(lower, upper, literals):
         return None
-    # Every small number is a snowflake of the moment in which its epoch begins.
+    # Every small number is a snowflake right after the epoch.
     if isinstance(encoding, Snowflake) and encoding.epoch in (lower, upper):
         return None
-    # Among the many values of a snowflake every number is some moment: only a clean one counts.
+    # As a snowflake every number is some moment: only one on a clean boundary counts.
     is_vague = isinstance(encoding, Snowflake) or isinstance(codec.encoding, Snowflake)
     ends = [end for end in (lower, upper) if end not in (PAST, FUTURE)]
     if is_vague and encoding != codec.encoding and not all(map(_on_the_clock, ends)):
@@ -309,7 +309,7 @@ def _is_plausible(lower: datetime, upper: datetime) -> bool:
 
 
 class Guess(NamedTuple):
-    """What bounds look like; `n_ranges` of them are read so."""
+    """A guess at encoding and interval; `n_ranges` bounds fit it."""
 
     encoding: KeyEncoding
     interval: Interval | None
@@ -317,7 +317,7 @@ class Guess(NamedTuple):
 
 
 def _guess(codec: KeyCodec, ranges: Sequence[Range]) -> Guess | None:
-    """Return the encoding that most bounds make sense by; the policy's, if as many do by it."""
+    """Return the encoding by which most bounds are plausible; the policy's in a tie."""
     guesses = [_read_all(encoding, codec, ranges) for encoding in _candidates(codec)]
     found = [guess for guess in guesses if guess.n_ranges]
     if not found:
@@ -345,20 +345,20 @@ _MEANINGS = {
 }
 
 
-def _told(policy: PartitionPolicy, guess: Guess | None) -> str:
-    """Tell what bounds look like, and what to write into the policy."""
+def _guess_text(policy: PartitionPolicy, guess: Guess | None) -> str:
+    """Describe the probable encoding and interval, and the change to the policy."""
     if guess is None:
-        return "they look like plain numbers, not like time by any encoding there is"
+        return "they seem to be plain numbers, not time by any known encoding"
     long = "" if guess.interval is None else f" of {guess.interval.value}"
     remedies: list[str] = []
     if guess.encoding == policy.encoding:
-        looks = f"they look like partitions{long}" if long else ""
+        looks = f"they seem to be partitions{long}" if long else ""
     else:
-        looks = f"they look like {_meaning(guess.encoding)}{long}"
+        looks = f"they seem to be {_meaning(guess.encoding)}{long}"
         remedies.append(f"encoding: {_written(guess.encoding)}")
     if guess.interval not in (None, policy.interval):
         remedies.append(f"interval: {guess.interval.value}")
-    fitting = f"if that is so, write {' and '.join(remedies)} into the policy" if remedies else ""
+    fitting = f"if so, set {' and '.join(remedies)} in the policy" if remedies else ""
     return "; ".join(part for part in (looks, fitting) if part)
 
 
@@ -392,11 +392,11 @@ def _of_another_encoding(
         names = ", ".join(str(each.partition.relation) for each in odd[:_SHOWN])
         more = f" and {n_odd - _SHOWN} more" if n_odd > _SHOWN else ""
         parts.append(
-            f"the others are {policy.encoding.value}; look into {names}{more}, and drop those"
-            " that were made by mistake and are empty"
+            f"the others are {policy.encoding.value}; check {names}{more}, and drop those that"
+            " were created by mistake and are empty"
         )
     else:
-        parts.append(_told(policy, guess))
+        parts.append(_guess_text(policy, guess))
     return Mismatch("; ".join(parts), _facts(guess, odd))
 
 
@@ -404,11 +404,11 @@ def _not_of_interval(
     policy: PartitionPolicy, bounded: Sequence[Range], guess: Guess | None
 ) -> Mismatch:
     example = bounded[-1]
-    told = _told(policy, guess)
+    advice = _guess_text(policy, guess)
     text = (
-        f"none of its {len(bounded)} partitions is as long as the policy's interval"
+        f"none of its {len(bounded)} partitions has the length of the policy's interval"
         f" {policy.interval.value} by encoding {policy.encoding.value}: {_example(example)};"
-        f" {told}{'; ' if told else ''}to change the interval on purpose, create the first"
+        f" {advice}{'; ' if advice else ''}to change the interval on purpose, create the first"
         f" partition of {policy.interval.value} by hand"
     )
     return Mismatch(text, _facts(guess, bounded))
@@ -420,7 +420,7 @@ def _named_otherwise(
     named = [each for each in ranges if named_period(policy, each.partition.relation.name)]
     example = named[-1]
     text = (
-        f"no partition's name agrees with its bounds read as {policy.encoding.value}:"
+        f"no partition has a name that matches its bounds read as {policy.encoding.value}:"
         f" {example.partition.relation} would begin on {_day(example.lower)}; check encoding"
         " (the epoch of a snowflake) and time_zone, or rename the partitions"
     )

@@ -1,4 +1,4 @@
-"""Whether a table is what its policy says, as far as partitioning it goes."""
+"""Validates a partitioned table against its policy."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ _STRATEGIES = {"l": "LIST", "h": "HASH"}
 
 
 def validate(policy: PartitionPolicy, snapshot: Snapshot, now: datetime) -> Finding | None:
-    """Return the first reason why the policy can't be carried out on its table, if any."""
+    """Return a finding with the first reason why the policy doesn't fit its table, if any."""
     if policy.table in snapshot.failed:
         return _failed(policy, snapshot.failed[policy.table])
     table = snapshot.tables.get(policy.table)
@@ -41,8 +41,8 @@ def _reasons(
         yield _finding(
             policy,
             FindingKind.MONITOR_BLIND,
-            f"its partitions can't be read: {snapshot.blind[policy.table]};"
-            " nothing is planned for it until they can",
+            f"its partitions can't be read: {snapshot.blind[policy.table]}; until then nothing is"
+            " planned for it",
             severity=Severity.WARN,
             data={UNKNOWN: _unknown(policy)},
         )
@@ -50,8 +50,8 @@ def _reasons(
         yield _finding(
             policy,
             FindingKind.NOT_PARTITIONED,
-            f"found {_KINDS.get(table.kind, 'something else')},"
-            f" wanted a table partitioned by RANGE ({quote(policy.column)})",
+            f"is {_KINDS.get(table.kind, 'another kind of object')},"
+            f" not a table partitioned by RANGE ({quote(policy.column)})",
             data={"relkind": table.kind},
         )
     yield from _key_reasons(policy, table)
@@ -74,7 +74,8 @@ def _key_reasons(policy: PartitionPolicy, table: Table) -> Iterator[Finding]:
         yield _finding(
             policy,
             FindingKind.PARTITION_KEY_MISMATCH,
-            f"is partitioned by {_key_text(table)}, wanted RANGE ({quote(policy.column)})",
+            f"is partitioned by {_key_text(table)}, but the policy requires RANGE"
+            f" ({quote(policy.column)})",
             data={
                 "reason": "other_key",
                 "strategy": _strategy(table),
@@ -86,8 +87,8 @@ def _key_reasons(policy: PartitionPolicy, table: Table) -> Iterator[Finding]:
         yield _finding(
             policy,
             FindingKind.PARTITION_KEY_MISMATCH,
-            f"its key {quote(column.name)} is of type {column.type}, wanted {', '.join(wanted)}"
-            f" for encoding {policy.encoding.value}",
+            f"its key {quote(column.name)} has type {column.type}, but encoding"
+            f" {policy.encoding.value} requires {', '.join(wanted)}",
             data={"reason": "other_type", "type": column.type, "wanted": wanted},
         )
 
@@ -98,7 +99,7 @@ def _bound_reasons(policy: PartitionPolicy, table: Table, now: datetime) -> Iter
         yield _finding(
             policy,
             FindingKind.PARTITION_KEY_MISMATCH,
-            f"{found.text}; nothing is created, retired or restored until policy and bounds agree",
+            f"{found.text}; nothing is created, retired or restored until policy and bounds match",
             data=found.data,
         )
 
@@ -112,7 +113,7 @@ def _privilege_reasons(policy: PartitionPolicy, table: Table, server: Server) ->
         yield _finding(
             policy,
             FindingKind.PRIVILEGE_MISSING,
-            f"is owned by {owner}, and {role} is no member of that role: {right}",
+            f"is owned by {owner}, and role {role} is not a member of that role. Run {right}",
             data={"grants": [right]},
         )
     if not table.lends:
@@ -120,8 +121,8 @@ def _privilege_reasons(policy: PartitionPolicy, table: Table, server: Server) ->
         yield _finding(
             policy,
             FindingKind.PRIVILEGE_MISSING,
-            f"what is done to it runs with the rights of its owner {owner}, by way of a temporary"
-            f" function: {grant}",
+            f"statements on it run as its owner {owner} in a temporary function, but the owner has"
+            f" no TEMPORARY privilege. Run {grant}",
             data={"grants": [grant]},
         )
     if not table.creatable or (not table.owner_creates and table.code is not None):
@@ -130,7 +131,7 @@ def _privilege_reasons(policy: PartitionPolicy, table: Table, server: Server) ->
         yield _finding(
             policy,
             FindingKind.PRIVILEGE_MISSING,
-            f"no partition can be created beside it: {grant}",
+            f"no partition can be created in its schema: privileges are missing. Run {grant}",
             data={"grants": [grant]},
         )
 
@@ -139,15 +140,15 @@ def _failed(policy: PartitionPolicy, error: str) -> Finding:
     return _finding(
         policy,
         FindingKind.MONITOR_BLIND,
-        f"can't be looked at: {error}; nothing is planned for it until it can",
+        f"can't be read: {error}; until then nothing is planned for it",
         data={UNKNOWN: _unknown(policy)},
     )
 
 
 def _unknown(policy: PartitionPolicy) -> dict[str, Sequence[str] | None]:
-    """Return by kind the objects of which nothing is known without a look at the table."""
+    """Return the objects whose findings are unknown while the table can't be read, by kind."""
     of_table = unknown_without("table", [str(policy.table)])
-    # These name partitions, which are not known either.
+    # These name partitions, which are unknown too.
     return {**of_table, **unknown_without("partitions", None)}
 
 

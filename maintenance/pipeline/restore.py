@@ -1,6 +1,6 @@
-"""Bringing an archived period back: found by policy or url, verified, attached or standalone.
+"""Restores an archived period: finds it by policy or url, verifies it, attaches it or not.
 
-It needs the archive and the database, and nothing of the store.
+It needs only the archive and the database, not the store.
 """
 
 import os
@@ -42,7 +42,7 @@ DEFAULT_HOLD = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class RestoreReport:
-    """What a restore brought back, and from where."""
+    """The result of a restore, and its source."""
 
     database: str
     place: ArchivePlace
@@ -51,7 +51,7 @@ class RestoreReport:
     hold_until: str | None
 
     def as_json(self) -> dict[str, Any]:
-        """The report as the command line prints it."""
+        """Return the report as the command line prints it."""
         return {
             "database": self.database,
             "table": str(self.place.table),
@@ -81,27 +81,27 @@ def restore_period(
     """Restore one archived period, and verify every row of it.
 
     Args:
-        policy: names the database and where its archives are.
+        policy: with the database and the location of its archives.
         table: the partitioned table that was archived.
-        period: the key under which the archive lies, such as `2024-01`.
-        into: a table of its own; by default it goes back under its parent, or under its old name
-            where the parent is gone.
-        hold: how long retention leaves it alone once it is attached.
-        url: where archives are, instead of what the policy says.
-        environ: where `{env: …}` references of the policy are resolved.
-        now: the moment from which the hold counts, aware; the clock's if None.
-        progress: told rows, bytes and share, and what locks are waited for.
+        period: the key of the archive, such as `2024-01`.
+        into: a separate table; by default it is attached to its parent, or restored under its old
+            name if the parent is gone.
+        hold: how long retention keeps it after it is attached.
+        url: the location of the archives, instead of the policy's.
+        environ: for `{env: …}` references of the policy.
+        now: the moment from which the hold counts, aware; the current time if None.
+        progress: receives rows, bytes and share, and the locks that are waited for.
 
     Raises:
-        UsageError: the policy names no archive of the table, and no url is given; or its store
+        UsageError: the policy has no archive of the table, and no url is given; or its store
             needs a package that is not installed.
         UnreachableError: the server can't be reached, or is a standby.
         ArchiveError: there is no such archive, it is damaged, it does not fit the table, or a
-            partition holds its range already.
-        MaintenanceError: the server refused, or a lock stayed busy.
+            partition already covers its range.
+        MaintenanceError: a statement failed, or a lock was not acquired.
     """
     if url is not None and (fault := archive_url_fault(url)):
-        raise UsageError(f"--from: {fault}", hint="the url is not shown: it may hold a secret")
+        raise UsageError(f"--from: {fault}", hint="the url is not shown: it may contain a secret")
     target = Target(policy, environ)
     place = _place(target, table, period, url)
     require_packages(str(table), place.url, "copy")
@@ -113,11 +113,11 @@ def restore_period(
         snapshot = fetch_details(connection, snapshot, [Common(found) for found in snapshot.tables])
         if snapshot.server.in_recovery:
             raise UnreachableError(
-                f"database {snapshot.server.database} is a standby, wanted the primary",
+                f"database {snapshot.server.database} is a standby; restore needs the primary",
                 reason="standby",
             )
         if (error := snapshot.failed.get(table)) is not None:
-            raise MaintenanceError(f"{table}: can't be looked at: {error}")
+            raise MaintenanceError(f"{table}: can't be read: {error}")
         parent = snapshot.tables.get(table)
         restorer = Restorer(
             connection,
@@ -151,8 +151,8 @@ def _place(target: Target, table: QualifiedName, period: str, url: str | None) -
     archive = retention.archive if retention is not None else None
     if url is None and archive is None:
         raise UsageError(
-            f"{table}: policy {policy.database.name} names no archive of this table",
-            hint="say where its archives are: --from URL",
+            f"{table}: policy {policy.database.name} has no archive of this table",
+            hint="pass the location of its archives: --from URL",
         )
     key = archive.sealing_key(target.environ) if archive is not None else None
     return ArchivePlace(
@@ -161,7 +161,7 @@ def _place(target: Target, table: QualifiedName, period: str, url: str | None) -
 
 
 def _refuse_altered(target: Target, place: ArchivePlace, manifest: Manifest) -> None:
-    """Believe the journal more than an archive, where the store is within reach and knows it."""
+    """Raise if the journal has other seals of the period; skipped if the store is unreachable."""
     with target.optional_store() as store:
         if store is None:
             return
@@ -173,9 +173,9 @@ def _refuse_altered(target: Target, place: ArchivePlace, manifest: Manifest) -> 
         known = {row.seal for row in fetch(store, "archives", "list_seals", parameters)}
     if known and manifest.seal not in known:
         raise DamagedArchiveError(
-            f"archive {place}: its manifest is not one that this software wrote: the journal has"
-            " another seal of this period",
-            hint="find out who wrote to the archive; a copy of the store from before may be whole",
+            f"archive {place}: not restored: its manifest was not written by this software: the"
+            " journal has another seal of this period",
+            hint="check who wrote to the archive; an earlier backup of it may be intact",
             reason="not_in_journal",
         )
 
@@ -191,31 +191,31 @@ def _manifest(place: ArchivePlace) -> Manifest:
         known = [period for period, _ in found]
         listed = ", ".join(known) or "none"
         raise ArchiveError(
-            f"archive {place}: there is none", hint=f"archived periods of this table: {listed}"
+            f"archive {place}: not found", hint=f"archived periods of this table: {listed}"
         )
     return manifest
 
 
 def _refuse_elsewhere(table: QualifiedName, parent: Table | None, manifest: Manifest) -> None:
-    """Believe no manifest that names a table in a schema where partitions never were."""
+    """Raise if a manifest names a table in a schema without partitions of the parent."""
     schemas = {table.schema} | {p.relation.schema for p in (parent.partitions if parent else ())}
     if manifest.partition.schema not in schemas:
         raise ArchiveError(
-            f"{manifest.partition}: this is the archived table's name by its manifest, and no"
-            f" partition of {table} is in that schema",
-            hint="say under which name to restore it: --as",
+            f"{manifest.partition}: not restored: the manifest has this name for the archived"
+            f" table, but no partition of {table} is in that schema",
+            hint="pass the name under which to restore it: --as",
         )
 
 
 def _refuse_misread(
     policy: Policy, snapshot: Snapshot, table: QualifiedName, now: datetime
 ) -> None:
-    """Attach nothing to a table whose bounds are not what the policy says."""
+    """Raise if the bounds of the table don't match the policy."""
     section = _section(policy, table)
     found = validate(section, snapshot, now) if section is not None else None
     if found is not None and found.kind is FindingKind.PARTITION_KEY_MISMATCH:
         raise ArchiveError(
-            found.message, hint="correct the policy, or restore it as a table of its own (--as)"
+            found.message, hint="correct the policy, or restore it as a separate table (--as)"
         )
 
 
@@ -228,7 +228,7 @@ def _range(manifest: Manifest, codec: KeyCodec) -> tuple[datetime, datetime]:
 
 
 def _refuse_present(policy: Policy, parent: Table, manifest: Manifest) -> None:
-    """Look before the work whether a partition holds part of the range; ATTACH would refuse."""
+    """Raise early if a partition covers part of the range, since ATTACH would fail."""
     section = _section(policy, parent.relation)
     column = parent.column(section.column) if section is not None else None
     present = [p.relation for p in parent.partitions if p.bound == manifest.bound]
@@ -239,7 +239,7 @@ def _refuse_present(policy: Policy, parent: Table, manifest: Manifest) -> None:
         present = [span.partition.relation for span in spans]
     if present:
         raise ArchiveError(
-            f"{parent.relation}: {present[0]} holds {manifest.period} or a part of it already",
-            hint="restore it as a table of its own (--as), and compare",
+            f"{parent.relation}: {present[0]} already covers {manifest.period} or a part of it",
+            hint="restore it as a separate table (--as), and compare",
             reason="period_present",
         )

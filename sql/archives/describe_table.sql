@@ -1,4 +1,4 @@
--- describe_table: what one table looks like, one row; none if there is no such table
+-- describe_table: the definition of one table, one row; none if there is no such table
 -- since: 15
 -- params: relation text (quoted, qualified name)
 -- columns: oid oid, kind text, encoding text, columns jsonb, constraints jsonb, indexes jsonb
@@ -22,7 +22,7 @@ SELECT
      JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
      LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
-  -- not-null constraints, which 18 lists here, are told by the columns
+  -- not-null constraints, which 18 lists here, are in the columns
   (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
             'name', k.conname,
             'kind', k.contype,

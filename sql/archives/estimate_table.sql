@@ -1,4 +1,4 @@
--- estimate_table: what the catalog guesses of one table's content, with all below it, one row; rows -1 if unknown, 0 bytes of none
+-- estimate_table: estimated rows and size of one table with its partitions, one row; rows -1 if unknown, 0 bytes if there is no such table
 -- since: 15
 -- params: relation text (quoted, qualified name)
 -- columns: rows float4, size_bytes int8

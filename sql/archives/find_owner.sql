@@ -1,4 +1,4 @@
--- find_owner: who owns a schema, and whether we may act as that role, one row; none if there is no such schema
+-- find_owner: the owner of a schema, and whether we may act as that role, one row; none if there is no such schema
 -- since: 15
 -- params: schema text
 -- columns: owner text, is_ours bool

@@ -1,11 +1,11 @@
--- find_owner_code: what of a table evaluates code that its owner may have written, none if nothing does
+-- find_owner_code: parts of a table that evaluate code its owner may have written, none otherwise
 -- since: 15
 -- params: relation text (quoted, qualified name)
 -- columns: what text
 -- locks: none
 -- source: PostgreSQL manual, 53.18 pg_depend
--- Functions and operators of the server itself have OIDs below 16384, and no row in pg_depend. What
--- belongs to ourselves or to a superuser is trusted.
+-- Built-in functions and operators have OIDs below 16384, and no row in pg_depend. Code that belongs
+-- to our role or to a superuser is trusted.
 WITH RECURSIVE trusted AS (
   SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolsuper OR r.rolname = current_user
 ), this AS (SELECT pg_catalog.to_regclass(%(relation)s)::oid AS oid),

@@ -1,4 +1,4 @@
--- find_table: what bears a name, one row; none if it is free
+-- find_table: the relation with a name, one row; none if the name is free
 -- since: 15
 -- params: relation text (quoted, qualified name)
 -- columns: oid oid, kind text, attached bool, comment text, is_ours bool

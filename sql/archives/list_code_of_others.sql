@@ -1,10 +1,10 @@
--- list_code_of_others: those of the given names that functions, operators, operator classes or types of other roles bear
+-- list_code_of_others: the given names that belong to functions, operators, operator classes or types of other roles
 -- since: 15
 -- params: schemas text[], names text[]
 -- columns: what text
 -- locks: none
 -- source: PostgreSQL manual, 53 System Catalogs
--- Others are all roles but superusers and we: extensions belong to superusers.
+-- Other roles are all except superusers and our role: extensions belong to superusers.
 WITH wanted AS (
   SELECT n.oid AS namespace, w.schema, w.name
     FROM ROWS FROM (pg_catalog.unnest(%(schemas)s::pg_catalog.text[]),

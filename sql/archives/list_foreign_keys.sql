@@ -1,10 +1,10 @@
--- list_foreign_keys: the foreign keys by which a table points to others
+-- list_foreign_keys: the foreign keys of a table
 -- since: 15
 -- params: relation text (quoted, qualified name)
 -- columns: name text, definition text, schema text, referenced text
 -- locks: none
 -- source: PostgreSQL manual, 53.13 pg_constraint
--- A key that points to a partitioned table has a twin for each partition; those have a parent.
+-- A key that references a partitioned table has a copy for each partition; copies have a parent.
 SELECT
   f.conname::text AS name,
   pg_catalog.pg_get_constraintdef(f.oid) AS definition,

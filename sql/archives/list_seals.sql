@@ -1,4 +1,4 @@
--- list_seals: the seals of the manifests that were written of one period, by the journal
+-- list_seals: the seals of the manifests written for one period, from the journal
 -- since: 15
 -- params: database text, table text, period text
 -- columns: seal text

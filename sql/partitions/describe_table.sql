@@ -1,4 +1,4 @@
--- describe_table: what of a partitioned table decides how rows of its default partition are copied
+-- describe_table: the properties of a partitioned table that determine how its default partition is copied
 -- since: 15
 -- params: relation oid
 -- columns: columns jsonb, stored jsonb, identity jsonb, partition_key text, n_indexes int8, foreign_keys jsonb

@@ -1,4 +1,4 @@
--- list_drain_objects: what bears the names that a drain gives, and the drained table if it does
+-- list_drain_objects: objects with the names of a drain, and the drained table if it has one
 -- since: 15
 -- params: schema text, prefix text, drained oid
 -- columns: kind text, schema text, name text, part text, referenced_schema text, referenced text, owner text, oid oid, comment text, is_drained bool

@@ -1,4 +1,4 @@
--- list_helper_checks: our CHECKs that stand on a table, with the name that it bears now
+-- list_helper_checks: our CHECKs on a table, with its current name
 -- since: 15
 -- params: relation oid
 -- columns: schema text, relation text, name text

@@ -1,4 +1,4 @@
--- list_obstacles: what forbids that copies take the place of a default partition
+-- list_obstacles: objects that prevent replacing a default partition with copies
 -- since: 15
 -- params: parent oid, relations oid[]
 -- columns: kind text, name text
@@ -17,7 +17,7 @@ SELECT 'a foreign key to the partition itself', k.conname::text
 FROM pg_catalog.pg_constraint k
 WHERE k.confrelid = ANY (%(relations)s::oid[]) AND k.contype = 'f'
 UNION
--- a writer's change would have to be mirrored before it may be judged
+-- a writer's change would have to be mirrored before the constraint is checked
 SELECT 'a deferrable constraint', k.conname::text
 FROM pg_catalog.pg_constraint k
 WHERE k.conrelid = %(parent)s AND k.contype IN ('p', 'u', 'x') AND k.condeferrable

@@ -1,12 +1,12 @@
--- list_older_snapshots: whoever may not yet see what a transaction that has ended wrote
+-- list_older_snapshots: sessions whose snapshot may not see the rows of an ended transaction
 -- since: 15
 -- params: xid text
 -- columns: pid int4, virtual_xid text, role text, application text, state text, age_s float8
 -- locks: none
 -- source: PostgreSQL manual, 28.2.3 pg_stat_activity, 54.12 pg_locks
--- A snapshot whose xmin is not above the transaction may count it as running. Autovacuum reads no
--- rows for anybody. Where we may not see the snapshots of other roles, every transaction of
--- theirs counts. Whoever asks remembers which were there at first: those that begin later see it.
+-- A snapshot whose xmin is not above the transaction may count it as running. Autovacuum returns no
+-- rows to a client. If we may not see the snapshots of other roles, every transaction of theirs
+-- counts. The caller remembers the first result: sessions that begin later see the rows.
 SELECT
   a.pid,
   l.virtualtransaction AS virtual_xid,

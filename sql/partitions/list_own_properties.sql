@@ -1,4 +1,4 @@
--- list_own_properties: what hangs on a default partition itself, or below it, and a new one in its place would lack
+-- list_own_properties: objects on a default partition or below it that a replacement would lack
 -- since: 15
 -- params: relation oid
 -- columns: kind text, name text

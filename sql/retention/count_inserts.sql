@@ -1,4 +1,4 @@
--- count_inserts: how many rows each of the given relations has taken since the server counts
+-- count_inserts: rows inserted into each of the given relations since the statistics began
 -- since: 15
 -- params: relations oid[]
 -- columns: oid oid, inserted int8

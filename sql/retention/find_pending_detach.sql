@@ -1,4 +1,4 @@
--- find_pending_detach: whether the detach of a partition was begun and not ended
+-- find_pending_detach: the parent of a partition whose detach is pending, none otherwise
 -- since: 15
 -- params: child oid
 -- columns: parent oid

@@ -1,15 +1,15 @@
--- list_dependents: what stands on the given tables, for which PostgreSQL would refuse to drop them
+-- list_dependents: objects that depend on the given tables, so that PostgreSQL would refuse to drop them
 -- since: 15
 -- params: tables oid[]
 -- columns: oid oid, dependent text
 -- locks: none
 -- source: PostgreSQL manual, 53.18 pg_depend, DROP TABLE, 9.27 System Information Functions
--- Follows the catalog as DROP TABLE … RESTRICT does. What depends on a table in any other way than
--- normally goes with it, and so does, in turn, what depends on that: columns and their defaults,
--- triggers, policies, statistics objects, owned sequences, members of publications, partitions. It
--- is refused for whatever depends on one of these only normally, and for whatever one of these is
--- an internal part of. Foreign keys of others to a partition that they have by pointing to the table
--- above end when it is detached.
+-- Follows the catalog like DROP TABLE … RESTRICT. Objects with a dependency other than normal are
+-- dropped with the table, and so are their dependents: columns and their defaults, triggers,
+-- policies, statistics objects, owned sequences, members of publications, partitions. The drop is
+-- refused for every object with only a normal dependency on one of these, and for every object of
+-- which one of these is an internal part. Foreign keys of other tables that reference the parent end
+-- for a partition when it is detached.
 WITH RECURSIVE going AS (
   SELECT t.oid AS root, 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid AS classid,
          t.oid AS objid

@@ -1,4 +1,4 @@
--- list_incoming_keys: the foreign keys that point to the given tables
+-- list_incoming_keys: the foreign keys that reference the given tables
 -- since: 15
 -- params: tables oid[]
 -- columns: referenced oid, referencing oid, schema text, name text, columns jsonb, referenced_columns jsonb

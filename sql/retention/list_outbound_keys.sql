@@ -1,12 +1,12 @@
--- list_outbound_keys: the foreign keys of detached tables, with the tables they lock when dropped
+-- list_outbound_keys: the foreign keys of detached tables, with the tables that are locked to drop them
 -- since: 15
 -- params: tables oid[]
 -- columns: own text, name text, referenced text
 -- locks: none
 -- source: PostgreSQL manual, 53.13 pg_constraint
--- Those that belong to another one, of the table above or to each partition of the table that it
--- points to, go with that. Usually there are none, so this is asked a thousand times for nothing:
--- names come from regclass, qualified under the empty search_path, and not by joins.
+-- Keys that belong to another one, of the parent or for each partition of the referenced table, are
+-- dropped with it. Most calls return no row, so the query has to be cheap: names come from regclass,
+-- qualified under the empty search_path, and not from joins.
 SELECT
   f.conrelid::pg_catalog.regclass::text AS own,
   f.conname::text AS name,

@@ -287,6 +287,26 @@ def test_first_run_that_would_leave_no_row_retires_nothing(
     assert database.execute("SELECT count(*) FROM public.events") == [(1,)]
 
 
+def test_second_run_archives_and_drops_what_the_plan_warned_of(
+    database: Database, tmp_path: Path
+) -> None:
+    old = [period(n) for n in range(-30, -24)]
+    make_table(database, Encoding.NATIVE, old, "timestamptz")
+    archive = {"action": "archive_then_drop", "archive": {"url": "./archive"}, "max_per_run": 4}
+    file = file_of(database, tmp_path, retention=archive)
+    ((policy,), _) = load_policies([file]).loaded, None
+    found = pipeline.plan(policy).findings
+    assert [f.data.get("everything") for f in found if f.kind is FindingKind.RETENTION_FUSE] == [
+        True
+    ]
+    first = apply(file)
+    assert {result.action.kind.value for result in first.results} == {"create_partition"}
+    for n_left in (2, 0):  # as many as one run may retire
+        assert apply(file).ok
+        assert database.execute("SELECT count(*) FROM public.events") == [(n_left,)]
+    assert len(list((tmp_path / "archive").rglob("manifest.json"))) == len(old)
+
+
 @pytest.mark.parametrize("key", ["timestamptz", "bigint"])
 def test_months_of_a_table_without_a_row_go_since_none_can_be_lost(
     database: Database, tmp_path: Path, key: str

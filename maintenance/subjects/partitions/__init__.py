@@ -1,4 +1,4 @@
-"""Partitions: a partitioned table's months are always there, ahead of time and without gaps."""
+"""Partitions: creates the partitions of a table ahead of time and without gaps."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -39,13 +39,13 @@ class Partitions(Subject[PartitionsObservation]):
         return [section.table for section in policy.partitions]
 
     def observe(self, context: ObserveContext) -> PartitionsObservation:
-        """Assess each table, and read what is still to be known of those that lack something."""
+        """Assess each table, and read more details of tables that lack something."""
         return observe(context)
 
     def plan(
         self, policy: Policy, seen: PartitionsObservation, now: datetime, request: Request
     ) -> Plan:
-        """Create what is missing between the start and the horizon."""
+        """Plan the partitions that are missing between the start and the horizon."""
         del policy, now
         return planner.plan(seen, request)
 

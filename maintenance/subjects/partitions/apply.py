@@ -1,4 +1,4 @@
-"""Carrying out what adds helper CHECKs: where it gives up, they go."""
+"""Executes actions that add helper CHECKs, and removes the CHECKs if an action fails."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from maintenance.subjects.partitions.helper_checks import removal
 
 
 def run_guarded(context: ActionContext, action: Action) -> Mapping[str, Any]:
-    """Run an action's steps; where one fails, remove the CHECKs that those before it added."""
+    """Run the steps of an action; if one fails, remove the CHECKs that earlier steps added."""
     try:
         return run_steps(context, action)
     except UnreachableError:
@@ -23,7 +23,7 @@ def run_guarded(context: ActionContext, action: Action) -> Mapping[str, Any]:
 
 
 def swap_default(context: ActionContext, action: Action) -> Mapping[str, Any]:
-    """Let a default partition become the partition of its rows, unless it is more than that.
+    """Turn a default partition into the partition of its rows, if it has no objects of its own.
 
     Raises:
         MaintenanceError: the default partition has triggers or rules of its own.
@@ -32,7 +32,7 @@ def swap_default(context: ActionContext, action: Action) -> Mapping[str, Any]:
     if own:
         listed = ", ".join(f"{row.kind} {row.name}" for row in own)
         raise MaintenanceError(
-            f"{action.table}: its default partition has {listed} of its own, a new one would not",
+            f"{action.table}: its default partition has {listed}, which a new one would lack",
             hint=f"move them to {action.table}, or drop them",
             reason="default_has_objects",
         )
@@ -47,7 +47,7 @@ def _remove_checks(context: ActionContext, action: Action, cause: MaintenanceErr
             table = QualifiedName(row.schema, row.relation)
             context.run(removal([table], [row.name]))
     except MaintenanceError as exc:
-        cause.add_note(f"and a CHECK that refuses rows could not be removed: {exc}")
+        cause.add_note(f"also, a CHECK that refuses rows could not be removed: {exc}")
 
 
 def _relation(action: Action) -> dict[str, Any]:

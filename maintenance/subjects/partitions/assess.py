@@ -1,4 +1,4 @@
-"""The state of every partitioned table of a policy, computed once from what was observed."""
+"""Computes the state of every partitioned table of a policy, once per observation."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,12 +19,12 @@ from maintenance.subjects.partitions.template import like_default
 
 @dataclass(frozen=True, slots=True)
 class PartitionsObservation:
-    """What partitions are planned from.
+    """The observation from which partitions are planned.
 
     Attributes:
-        snapshot: of the catalog, with the details that the states asked for.
-        states: of each asked-for table of the policy, in its order; a finding where it can't be
-            served.
+        snapshot: of the catalog, with the details that the states requested.
+        states: of each requested table, in the order of the policy; a finding if the table fails
+            validation.
     """
 
     snapshot: Snapshot
@@ -34,7 +34,7 @@ class PartitionsObservation:
 def assess(
     policy: Policy, snapshot: Snapshot, now: datetime, request: Request
 ) -> PartitionsObservation:
-    """Compute the state of every asked-for table of a policy from a snapshot."""
+    """Compute the state of every requested table of a policy from a snapshot."""
     states = {
         section.table: _state(section, snapshot, now, request.periods)
         for section in policy.partitions
@@ -50,7 +50,7 @@ def detailed(
     now: datetime,
     request: Request,
 ) -> PartitionsObservation:
-    """Assess again the tables of which a snapshot with details knows more."""
+    """Assess again the tables for which a snapshot has new details."""
     before = observation.snapshot
     changed = {
         name
@@ -67,7 +67,7 @@ def detailed(
 
 
 def details_of(states: Iterable[PartitionState | Finding]) -> list[Detail]:
-    """Return what is to be read of the tables that need it: taken names, rows of defaults."""
+    """Return the details to read: taken names, and rows of default partitions."""
     return [
         detail
         for state in states

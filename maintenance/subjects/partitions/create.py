@@ -1,4 +1,4 @@
-"""Creating the partition of one period, beside a default partition that holds other rows too."""
+"""Plans the creation of the partition of one period, also with rows in a default partition."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,17 +18,17 @@ from maintenance.subjects.partitions.state import PartitionState
 def create(
     state: PartitionState, slot: PeriodRange, role: str, *, after: tuple[str, ...] = ()
 ) -> Action:
-    """Plan the partition of a period that has none, and none of whose rows exists elsewhere."""
+    """Plan the partition of a period without rows in the default partition."""
     return _action(state, slot, (_attach(state, slot, role),), after)
 
 
 def create_beside(
     state: PartitionState, slot: PeriodRange, role: str, *, after: tuple[str, ...] = ()
 ) -> Action:
-    """Plan the same where a default partition has rows that ATTACH would look through.
+    """Plan the same if ATTACH would scan the rows of a large default partition.
 
-    A CHECK spares it that look. It refuses rows of the period until the partition is there, so
-    this is for periods that neither hold now nor have rows in the default partition.
+    A helper CHECK avoids the scan. It refuses rows of the period until the partition exists, so
+    this is for future or past periods without rows in the default partition.
     """
     default = state.table.default
     assert default is not None, "it has rows"
@@ -56,7 +56,7 @@ def _attach(state: PartitionState, slot: PeriodRange, role: str) -> Step:
 
 
 def _additions(state: PartitionState, blueprint: Blueprint) -> Additions:
-    """Return what siblings share beyond what their parent gives them."""
+    """Return the objects that siblings share and the parent does not give them."""
     paths, owner = blueprint.model.paths(), state.table.properties.owner
     shared = [
         (each.object, _given(each.object, statements(each.object, each.source, table, owner)))
@@ -73,14 +73,14 @@ def _additions(state: PartitionState, blueprint: Blueprint) -> Additions:
 
 
 def _given(own: OwnObject, wanted: tuple[str, ...]) -> str:
-    """Return the statement that gives a new partition one object, if it can be given."""
+    """Return the statement that adds one object to a new partition, if possible."""
     statement = attempt(wanted)
     # a publication has an owner of its own, and its filter calls the server's functions alone
     return Ours(statement) if own.kind == "publication" else statement
 
 
 def _patient(default: Partition | None) -> Iterator[Lock]:
-    """Autovacuum gives way to a request that may wait, and never within a lock timeout."""
+    """Yield a weak lock: autovacuum gives way only to a request that outlasts a lock timeout."""
     if default is not None:
         yield Lock(str(default.relation), LockMode.SHARE_UPDATE_EXCLUSIVE)
 
@@ -107,7 +107,7 @@ def _reason(state: PartitionState, slot: PeriodRange) -> str:
         return f"bridge: no partition holds {lower} to {upper}, a part of {slot.period}"
     if slot.period > state.current:
         premake = state.policy.premake
-        return f"horizon: {state.ahead} of {premake} ahead exist, wanted {state.horizon}"
+        return f"premake: {state.ahead} of {premake} exist ahead; required up to {state.horizon}"
     if slot.period == state.current:
-        return f"now: the current period {slot.period} has no partition"
+        return f"current period: {slot.period} has no partition"
     return f"gap: no partition holds {slot.period}"

@@ -1,4 +1,4 @@
-"""What one table lacks, in the order in which it is made: ahead of now, now, behind."""
+"""Orders the creation of missing partitions: future periods, the current one, then past ones."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -14,19 +14,19 @@ from maintenance.subjects.partitions.state import PartitionState
 def fill(
     state: PartitionState, free: Sequence[PeriodRange], remedy: Remedy, role: str
 ) -> Iterator[Action]:
-    """Yield what makes the missing partitions of a table.
+    """Yield the actions that create the missing partitions of a table.
 
     Args:
-        state: the table held against its policy.
-        free: the missing periods whose partition's name is free.
-        remedy: what is done about the rows in its default partition.
-        role: who we are, to know whether owners must be set.
+        state: the table compared with its policy.
+        free: the missing periods whose partition name is free.
+        remedy: the remedy for the rows in its default partition.
+        role: our role, to know whether owners must be set.
     """
     if not isinstance(remedy, Swap | Drain):
         yield from _create(state, free, role)
         return
     rest = [slot for slot in free if slot not in remedy.slots]
-    # What lies ahead comes first: from then on nothing that is written now is refused.
+    # Future periods first: once they exist, no concurrent insert is refused.
     ahead = [slot for slot in rest if slot.lower > state.position]
     made = list(_create(state, ahead, role))
     yield from made
@@ -52,7 +52,7 @@ def _create(
     remedied: bool = False,
     after: tuple[str, ...] = (),
 ) -> Iterator[Action]:
-    """Yield the creation of periods; one with rows in the default partition can't be created."""
+    """Yield the creation of periods, except those with rows in the default partition."""
     small = remedied or state.default_is_small
     occupied = set(state.occupied)
     for slot in slots:

@@ -1,7 +1,7 @@
-"""Planning to drain a default partition: rows of several periods, or beside rows of none.
+"""Plans the drain of a default partition that a swap can't empty: rows of separate periods.
 
-The plan shows what is locked and what takes the place of what. How many statements copy the rows
-depends on how many there are; `drain/` carries it out.
+The plan shows the locks and the exchange of tables. The number of copying statements depends on
+the number of rows; `drain/` executes it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,10 +13,10 @@ from maintenance.subjects.partitions.state import PartitionState
 
 
 def drain(state: PartitionState, slots: Sequence[PeriodRange], after: tuple[str, ...]) -> Action:
-    """Plan that the rows of some periods leave the default partition for partitions of their own.
+    """Plan the move of rows of some periods from the default partition to new partitions.
 
     Args:
-        state: the table held against its policy.
+        state: the table compared with its policy.
         slots: the periods, none of which has a partition.
         after: ids of actions before it.
     """
@@ -81,7 +81,7 @@ def _reason(state: PartitionState, slots: Sequence[PeriodRange]) -> str:
     assert holding is not None, "it has rows"
     n_rows = sum(held.n_rows for held in holding.held if held.slot in slots)
     return (
-        f"the default partition holds {n_rows:,} rows of {len(slots)} periods without a partition,"
-        f" and {holding.n_rows - n_rows:,} others: they are copied, with their changes, and the"
-        " copies take its place"
+        f"the default partition holds {n_rows:,} rows of {len(slots)} periods without a partition"
+        f" and {holding.n_rows - n_rows:,} other rows: all are copied, together with concurrent"
+        " changes, and the copies replace it"
     )

@@ -1,4 +1,4 @@
-"""What the owner should know about the rows in a default partition."""
+"""Findings about the rows in a default partition."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,7 +18,7 @@ SHOWN = 5
 
 
 def default_finding(state: PartitionState, remedy: Remedy, history: History) -> Iterator[Finding]:
-    """Yield the finding that a default partition holds rows, if it does, and how they grow."""
+    """Yield a finding if a default partition holds rows, with their growth."""
     default = state.table.default
     if default is None or not state.table.default_has_rows:
         return
@@ -37,7 +37,7 @@ def default_finding(state: PartitionState, remedy: Remedy, history: History) -> 
         FindingKind.DEFAULT_PARTITION_ROWS,
         Severity.WARN,
         name,
-        f"{name}: {text}{_outlook_text(state, remedy)}",
+        f"{name}: {text}{_remedy_text(state, remedy)}",
         value=holding.n_rows if holding else None,
         threshold=0,
         data=data,
@@ -59,20 +59,20 @@ def _count(holding: DefaultContents) -> str:
     return f"{about}{holding.n_rows:,} rows: {', '.join(parts)}"
 
 
-def _outlook_text(state: PartitionState, remedy: Remedy) -> str:
+def _remedy_text(state: PartitionState, remedy: Remedy) -> str:
     match remedy:
         case Swap():
-            return "; it becomes the partition of their time in place, no row is moved"
+            return "; it becomes the partition of their period, and no row is moved"
         case Drain(slots):
             keys = [slot.key for slot in slots]
-            return f"; {_listed(keys)} are copied into partitions of their own"
+            return f"; rows of {_listed(keys)} are copied into new partitions"
         case Blocked(text=text):
-            return f"; they stay: {text}"
+            return f"; cannot be moved automatically: {text}"
         case None:
             window = state.window
             span = f"{window[0].period} to {window[-1].period}"
             todo = "correct or delete them, or set an earlier start"
-            return f"; no missing period from {span} takes them: {todo}"
+            return f"; they belong to no missing period from {span}: {todo}"
 
 
 def _data(holding: DefaultContents) -> dict[str, Any]:
@@ -105,14 +105,14 @@ def _rate(state: PartitionState, holding: DefaultContents, history: History) -> 
 
 
 def _growth_text(holding: DefaultContents, rate: Rate | None, remedy: Remedy) -> str:
-    """Tell how they grow, and what waiting costs where they have to be copied."""
+    """Describe the growth, and the time to copy the rows now and in a week."""
     if rate is None or rate.rows_per_day <= 0:
         return ""
     text = f"; {rate.rows_per_day:,} more a day since {rate.since:%Y-%m-%d}"
     if isinstance(remedy, Swap):
         return text
     now, later = copy_time(holding.n_rows), copy_time(_in_a_week(holding, rate))
-    return f"{text}; to copy them takes about {lasting(now)} now, {lasting(later)} in a week"
+    return f"{text}; copying them takes about {lasting(now)} now, {lasting(later)} in a week"
 
 
 def _impact(state: PartitionState, holding: DefaultContents, rate: Rate | None) -> dict[str, Any]:
@@ -141,27 +141,27 @@ def _listed(items: list[str]) -> str:
 
 
 TOLD_ALONG = frozenset({FindingKind.PARTITION_HORIZON_SHORT, FindingKind.PARTITION_GAP})
-"""What is missing for want of a look into the default partition."""
+"""Findings that follow from a default partition that can't be read."""
 
 
 def unseen_finding(state: PartitionState, role: str) -> Iterator[Finding]:
-    """Yield what keeps us from a default partition's rows, and what that keeps us from."""
+    """Yield a finding if the rows of a default partition can't be read, with the consequence."""
     default, unseen = state.table.default, state.table.default_unseen
     if default is None or unseen is None:
         return
     name, relation = state.name, str(default.relation)
     remedies = _remedies(unseen, relation, role)
     if unseen.is_empty:
-        impact = "it is empty now, and rows that fall into it will not be seen"
+        impact = "it is empty now, but future rows in it will not be detected"
     else:
         impact = (
-            "rows in it may belong to periods that have no partition, so none is created for this"
-            f" table, and {state.ahead} of {state.policy.premake} partitions ahead exist"
+            "its rows may belong to periods without a partition, so no partition is created for"
+            f" this table; {state.ahead} of {state.policy.premake} partitions ahead exist"
         )
     unknown = dict(unknown_without("default rows", [name]))
     if not unseen.is_empty:
         unknown |= unknown_without("periods of default rows", [name])
-    todo = f"; {' or '.join(remedies)}" if remedies else ""
+    todo = f"; run {' or '.join(remedies)}" if remedies else ""
     yield Finding(
         FindingKind.MONITOR_BLIND,
         Severity.WARN if unseen.is_empty else Severity.ERROR,
@@ -180,10 +180,11 @@ def unseen_finding(state: PartitionState, role: str) -> Iterator[Finding]:
 def _fact(unseen: Unseen, default: str, role: str) -> str:
     match unseen.obstacle:
         case Obstacle.ROW_SECURITY:
-            hidden = f"hidden from role {quote(role)} by row security"
-            return f"the rows of its default partition {default} are {hidden}"
+            fact = f"row security hides the rows of its default partition {default}"
+            return f"{fact} from role {quote(role)}"
         case Obstacle.PRIVILEGE:
-            return f"role {quote(role)} may not read its default partition {default}"
+            fact = f"role {quote(role)} has no SELECT privilege"
+            return f"{fact} on its default partition {default}"
         case Obstacle.FOREIGN if unseen.detail != default:
             foreign = f"the foreign table {unseen.detail}, which is never read"
             return f"its default partition {default} contains {foreign}"
@@ -200,6 +201,6 @@ def _remedies(unseen: Unseen, default: str, role: str) -> list[str]:
         case Obstacle.PRIVILEGE:
             return [f"GRANT SELECT ON {default} TO {quote(role)}"]
         case Obstacle.FOREIGN:
-            return [f"replace {unseen.detail} by a local table"]
+            return [f"replace {unseen.detail} with a local table"]
         case Obstacle.ERROR:
             return []

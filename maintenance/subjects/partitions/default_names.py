@@ -1,4 +1,4 @@
-"""The default partition: its name, and making one where the policy wants it."""
+"""Names of default partitions, and the creation of one if the policy requires it."""
 
 from dataclasses import replace
 
@@ -13,12 +13,12 @@ _INTERIM_SUFFIX = "_new"
 
 
 def default_name(parent: QualifiedName) -> QualifiedName:
-    """Return the name of a parent's default partition that we make: `<table>_default`."""
+    """Return the name of the default partition that we create: `<table>_default`."""
     return QualifiedName(parent.schema, _with_suffix(parent.name, _SUFFIX))
 
 
 def interim_name(default: QualifiedName) -> QualifiedName:
-    """Return the name that a default partition bears until it takes the place of another."""
+    """Return the temporary name of a default partition that will replace another."""
     return QualifiedName(default.schema, _with_suffix(default.name, _INTERIM_SUFFIX))
 
 
@@ -29,10 +29,10 @@ def wide_name(parent: QualifiedName, first: PeriodRange, last: PeriodRange) -> Q
 
 
 def parent_of_default(table: Table) -> Table:
-    """Return a table as its default partition is to be like it.
+    """Return a table with the properties that its default partition should have.
 
-    Rows of a default partition decide which partitions can be made. So it never forces row
-    security where that would hide them from us.
+    The rows of a default partition decide which partitions can be created. So it never forces row
+    security if that would hide its rows from our role.
     """
     if not table.secured:
         return table
@@ -46,7 +46,7 @@ def create_default(table: Table, role: str) -> Action:
         kind=ActionKind.CREATE_DEFAULT,
         object=str(default),
         table=str(table.relation),
-        reason="the policy wants a default partition, and there is none",
+        reason="the policy requires a default partition, and the table has none",
         steps=(
             Step(
                 prepare=build_like(parent_of_default(table), default, role=role),
@@ -62,13 +62,13 @@ def create_default(table: Table, role: str) -> Action:
 
 
 def exchange_locks(table: Table) -> tuple[Lock, ...]:
-    """Return the locks of detaching a default partition and attaching it, or copies, again.
+    """Return the locks for detaching a default partition and attaching it, or copies, again.
 
-    A foreign key that was there before costs the table it points to most.
+    An existing foreign key takes the strongest lock on the table that it references.
     """
     default = table.default
     assert default is not None, "it has rows"
-    # Autovacuum gives way to a request that may wait, and never within a lock timeout.
+    # Autovacuum gives way only to a lock request that waits longer than a lock timeout.
     patient = (Lock(str(name), LockMode.SHARE_UPDATE_EXCLUSIVE) for name in default.names)
     names = (table.relation, *default.names, *sorted(table.foreign_keys))
     return (*patient, *(Lock(str(name), LockMode.ACCESS_EXCLUSIVE) for name in names))

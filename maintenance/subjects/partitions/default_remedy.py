@@ -1,4 +1,4 @@
-"""How the rows of a filled default partition are put right: in place, by a copy, or not at all."""
+"""Chooses the remedy for rows in a default partition: swap, drain, or none."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,26 +12,26 @@ from maintenance.subjects.partitions.state import PartitionState
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """The table itself becomes the partition of these neighbouring periods; no row moves."""
+    """The default partition becomes the partition of these adjacent periods; no row is moved."""
 
     slots: tuple[PeriodRange, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """The rows of these periods are copied into partitions; the others stay behind."""
+    """The rows of these periods are copied into new partitions; the others are not moved."""
 
     slots: tuple[PeriodRange, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """There are such rows, and nothing that we may do about them.
+    """The rows can't be moved automatically.
 
     Attributes:
-        reason: why, as a short code.
-        text: why, in words.
-        by: the relations that are in the way, where some are.
+        reason: the reason, as a short code.
+        text: the reason, in words.
+        by: the relations that block it, if any.
     """
 
     reason: str
@@ -43,14 +43,14 @@ Remedy = Swap | Drain | Blocked | None
 
 
 def remedy_of(state: PartitionState, taken: Collection[PeriodRange]) -> Remedy:
-    """Choose what is done about the rows in a table's default partition.
+    """Choose the remedy for the rows in a table's default partition.
 
-    Rows are put right within the window only: one row of the year 2097 makes no partition. The
-    period that holds now is taken along, so that nothing written meanwhile is refused.
+    Only rows within the window are moved: one row of the year 2097 creates no partition. The
+    current period is included, so that no concurrent insert is refused.
 
     Args:
-        state: the table held against its policy, with what its default partition holds.
-        taken: periods without a partition whose partition's name something else bears.
+        state: the table compared with its policy, with the contents of its default partition.
+        taken: periods without a partition whose partition name is in use by another relation.
     """
     holding = state.holding
     if holding is None:
@@ -75,25 +75,26 @@ def _obstacle(state: PartitionState) -> Blocked | None:
         others = ", ".join(map(str, table.referenced_by))
         return Blocked(
             "referenced",
-            f"foreign keys of {others} point to the table, and PostgreSQL detaches no rows then",
+            f"foreign keys of {others} reference the table, so PostgreSQL refuses to detach"
+            " referenced rows",
             tuple(table.referenced_by),
         )
     if state.siblings.unbuildable is not None:
         return Blocked(
             "unbuildable",
-            "the other partitions are partitioned themselves, and none can be built again:"
-            f" {state.siblings.unbuildable}; mend the newest of them",
+            "the other partitions are partitioned themselves, and none can serve as template:"
+            f" {state.siblings.unbuildable}; repair the newest of them",
         )
     if table.default is not None and table.default.kind not in ("r", "p"):
-        return Blocked("foreign", "it is no table of this database: move its rows by hand")
+        return Blocked("foreign", "it is a foreign table: move its rows by hand")
     obstacle = table.default.whole.obstacle if table.default is not None else None
     return Blocked("undetachable", obstacle) if obstacle is not None else None
 
 
 def _is_like_siblings(state: PartitionState) -> bool:
-    """Tell whether the default partition can be one of them as it is.
+    """Whether the default partition can become a regular partition unchanged.
 
-    One with identity columns is copied: PostgreSQL gives an attached tree none below its top.
+    One with identity columns is copied: PostgreSQL adds none below the top of an attached tree.
     """
     default, model = state.table.default, state.siblings.tree
     assert default is not None, "it has rows"

@@ -1,4 +1,4 @@
-"""What a default partition holds, by the periods of the policy."""
+"""Counts the rows of a default partition by the periods of the policy."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from maintenance.partition_key import KeyCodec
 from maintenance.partition_set.expected import PeriodRange
 
 FEW_ROWS = 10_000
-"""So many rows are looked through in about 2 ms: ATTACH may do it under its lock."""
+"""This many rows are scanned in about 2 ms: ATTACH may scan them under its lock."""
 FEW_PAGES = 2_000
 
 
@@ -26,13 +26,13 @@ class DefaultContents:
     """The rows of a default partition.
 
     Attributes:
-        is_exact: whether they were counted, not estimated from a sample.
-        n_rows: all of them together.
-        held: by period of the window, in order of time; periods without rows are left out.
-        below: those before the window.
-        above: those after it, infinity among them.
-        n_null: those without a key.
-        oldest: the least key within the window, if it could be read.
+        is_exact: whether the rows were counted, not estimated from a sample.
+        n_rows: the total.
+        held: rows by period of the window, in order of time; without periods that have no rows.
+        below: rows before the window.
+        above: rows after the window, including infinity.
+        n_null: rows without a key.
+        oldest: the smallest key within the window, if it could be read.
     """
 
     is_exact: bool
@@ -45,17 +45,17 @@ class DefaultContents:
 
     @property
     def n_outside(self) -> int:
-        """Rows that no period of the window takes."""
+        """Rows that belong to no period of the window."""
         return self.n_rows - sum(held.n_rows for held in self.held)
 
     @property
     def is_small(self) -> bool:
-        """Whether looking through it takes no longer than a lock may be held."""
+        """Whether it can be scanned within the time that a lock may be held."""
         return self.is_exact and self.n_rows <= FEW_ROWS
 
 
 def buckets_of(table: Table, codec: KeyCodec, window: Sequence[PeriodRange]) -> Buckets:
-    """Ask how many rows each period of a window has in the default partition."""
+    """Return the request to count the rows of each period of a window in the default partition."""
     bounds = [slot.literals(codec)[0] for slot in window] + [window[-1].literals(codec)[1]]
     return Buckets(table.relation, tuple(bounds))
 
@@ -63,7 +63,7 @@ def buckets_of(table: Table, codec: KeyCodec, window: Sequence[PeriodRange]) -> 
 def holding_of(
     rows: DefaultRows, codec: KeyCodec, window: Sequence[PeriodRange]
 ) -> DefaultContents:
-    """Read the answer to `buckets_of` for the same window."""
+    """Return the contents from the counts that `buckets_of` requested for the same window."""
     buckets = {bucket.place: bucket for bucket in rows.buckets}
     held = tuple(_held(buckets.values(), window))
     nulls = buckets.get(None)

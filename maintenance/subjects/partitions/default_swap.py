@@ -1,4 +1,4 @@
-"""The default partition itself becomes the partition that its rows belong to; no row moves."""
+"""Plans the swap: the default partition becomes the partition of its rows; no row is moved."""
 
 from collections.abc import Iterator, Sequence
 
@@ -30,14 +30,14 @@ from maintenance.subjects.partitions.template import in_place, like_default, of_
 def swap(
     state: PartitionState, slots: Sequence[PeriodRange], role: str, after: tuple[str, ...]
 ) -> Action:
-    """Plan the swap of a default partition, all of whose rows lie within some periods.
+    """Plan the swap of a default partition whose rows all lie within some periods.
 
     Args:
-        state: the table held against its policy.
-        slots: the periods, neighbours without a partition; now is among them or has one.
-        role: who we are, to know whether the owner must be set.
-        after: ids of actions before it: with them what lies ahead has a partition, so that the
-            CHECK on the default partition refuses no row of it.
+        state: the table compared with its policy.
+        slots: adjacent periods without a partition; the current one is among them or has one.
+        role: our role, to know whether the owner must be set.
+        after: ids of actions before it: they create the future partitions, so that the CHECK on
+            the default partition refuses none of their rows.
     """
     first, last = slots[0], slots[-1]
     default = state.table.default
@@ -61,7 +61,7 @@ def swap(
 
 
 def _named(state: PartitionState, slot: PeriodRange, child: QualifiedName) -> Blueprint:
-    """Give the tables of the default partition the names that those of a sibling would have."""
+    """Return the tables of the default partition under the names that a sibling would have."""
     default = state.table.default
     assert default is not None, "it has rows"
     calendar = state.codec.calendar
@@ -107,7 +107,7 @@ def _exchange(
 
 
 def _forced(table: Table, child: Blueprint) -> Iterator[str]:
-    """Yield what forces row security where the default partition was not, see `default`."""
+    """Yield the statements that force row security; a default partition may lack it."""
     secured = {each.oid for each in table.drifted if each.properties.row_security}
     if table.secured:
         for branch in child.model.branches:
@@ -118,7 +118,7 @@ def _forced(table: Table, child: Blueprint) -> Iterator[str]:
 def _reason(state: PartitionState, slots: Sequence[PeriodRange]) -> str:
     holding = state.holding
     assert holding is not None, "it has rows"
-    return f"the default partition's {holding.n_rows:,} rows all lie {' '.join(_where(slots))}"
+    return f"all {holding.n_rows:,} rows of the default partition are {' '.join(_where(slots))}"
 
 
 def _where(slots: Sequence[PeriodRange]) -> Iterator[str]:
@@ -127,4 +127,4 @@ def _where(slots: Sequence[PeriodRange]) -> Iterator[str]:
         yield f"in {first}: it becomes that partition"
     else:
         yield f"from {first} to {last}, which have no partition:"
-        yield f"it becomes one partition of all {len(slots)}"
+        yield f"it becomes one partition of all {len(slots)} periods"

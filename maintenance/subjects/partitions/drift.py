@@ -1,17 +1,17 @@
-"""Partitions held against their parent: what differs, and what of it is safely put right.
+"""Compares partitions with their parent and siblings, and plans the safe repairs.
 
-Rights that a partition lacks are granted, its owner, row security and replica identity are set
-to the parent's, and so are statistics targets of columns that have none of their own. Rights that
-it has beyond its parent's, and other targets, are only reported: somebody gave them.
+Missing privileges are granted; owner, row security and replica identity are set to the parent's,
+and so are statistics targets of columns without one. Additional privileges and other targets are
+only reported: they may be intended.
 
-Row security comes with the parent's policies. It is not set where others were given rights on the
-partition itself, which they would read otherwise from then on, nor taken away where the partition
-has policies of its own: both are told. A default partition keeps the one it has of its own, and is
-not forced to have it where its rows would be hidden from us from then on.
+Row security is set together with the parent's policies. It is not enabled if other roles have
+privileges on the partition itself, since it would change what they read, and not disabled if the
+partition has policies of its own: both are reported. A default partition keeps its own row
+security, which is not forced if that would hide its rows from our role.
 
-What siblings share and a partition lacks is told with the statement that adds it. It is added where
-that can stop no writer and refuse no row: defaults, and all else while the partition lies ahead and
-is empty.
+What siblings share and a partition lacks is reported with the statement that adds it. It is added
+if that blocks no writer and refuses no row: defaults always, all else while the partition lies in
+the future and is empty.
 """
 
 from collections import defaultdict
@@ -48,13 +48,13 @@ class Drift:
     """One partition that differs from its parent.
 
     Attributes:
-        lacks: what it has otherwise; mended by `repairs`.
-        beyond: rights that only the partition gives, targets that somebody chose for it.
-        by_hand: what it lacks and no statement of ours can give it.
-        told: what it has otherwise and somebody should decide about.
-        advice: statements that put right what is told, if that is wanted.
-        wanted: what it is to have; as it has it, where it is not mended.
-        policies: statements that give it its parent's policies.
+        lacks: differences that `repairs` repairs.
+        beyond: privileges and statistics targets that only the partition has.
+        by_hand: differences that have to be repaired by hand.
+        told: differences that are only reported, for the owner to decide.
+        advice: statements that remove the reported differences.
+        wanted: the properties that it should have; the actual ones where nothing is repaired.
+        policies: statements that create its parent's policies on it.
     """
 
     child: QualifiedName
@@ -68,12 +68,12 @@ class Drift:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """All that it has otherwise."""
+        """All differences."""
         return self.lacks + self.by_hand + self.told + self.beyond
 
 
 def drifts(table: Table, sharing: Sharing = NOTHING_SHARED) -> list[Drift]:
-    """Compare the partitions that may have drifted with their parent, exactly."""
+    """Compare the partitions that may have drifted exactly with their parent."""
     found = [
         _compare(_wanted(table.properties, child, sharing), table, child) for child in table.drifted
     ]
@@ -81,7 +81,7 @@ def drifts(table: Table, sharing: Sharing = NOTHING_SHARED) -> list[Drift]:
 
 
 def _wanted(wanted: Properties, child: Child, sharing: Sharing) -> Properties:
-    """Leave what siblings share where their parent has none of its own."""
+    """Return the parent's properties, with what siblings share and the parent lacks."""
     actual = child.properties
     if sharing.has("replica identity") and wanted.replica_identity == "d":
         wanted = replace(wanted, replica_identity=actual.replica_identity)
@@ -95,7 +95,7 @@ def _wanted(wanted: Properties, child: Child, sharing: Sharing) -> Properties:
 
 
 def repairs(table: Table, found: Sequence[Drift]) -> Iterator[Action]:
-    """Yield one action for each partition of which something can be put right."""
+    """Yield one action for each partition that can be repaired."""
     properties = {child.relation: child.properties for child in table.drifted}
     for drift in found:
         if drift.lacks:
@@ -111,7 +111,7 @@ def repairs(table: Table, found: Sequence[Drift]) -> Iterator[Action]:
 
 
 def additions(table: Table, sharing: Sharing) -> Iterator[Action]:
-    """Yield one action for each partition that can get what its siblings share."""
+    """Yield one action for each partition to which shared objects of its siblings can be added."""
     wanted: dict[Partition, list[Lacking]] = defaultdict(list)
     for each in sharing.lacking:
         if _is_addable(each):
@@ -123,7 +123,7 @@ def additions(table: Table, sharing: Sharing) -> Iterator[Action]:
             object=str(partition.relation),
             table=str(table.relation),
             steps=(_add(table, partition, lacking),),
-            reason=f"lacks what its siblings have: {kinds}",
+            reason=f"missing, although its siblings have it: {kinds}",
             preconditions={"oid": partition.oid},
         )
 
@@ -138,7 +138,7 @@ def _is_addable(each: Lacking) -> bool:
 
 
 def _add(table: Table, partition: Partition, lacking: Sequence[Lacking]) -> Step:
-    """Return the one transaction that adds it; what may look at rows only while there are none."""
+    """Return the transaction that adds the objects; those that scan rows only if it is empty."""
     assert partition.bound is not None, "it was read"
     child = partition.relation
     referenced = sorted({e.object.referenced for e in lacking if e.object.referenced is not None})
@@ -162,7 +162,7 @@ def _add(table: Table, partition: Partition, lacking: Sequence[Lacking]) -> Step
 
 
 def _given(each: Lacking, owner: str) -> Iterator[str]:
-    """Yield what adds it, with the owner's rights; a publication has an owner of its own."""
+    """Yield the statements, run as the owner; a publication has its own owner, so as our role."""
     for statement in statements(each.object, each.source, each.relation, owner):
         yield Ours(statement) if each.object.kind == "publication" else statement
 
@@ -173,7 +173,7 @@ def drift_finding(
     siblings: Siblings = PLAIN,
     sharing: Sharing = NOTHING_SHARED,
 ) -> Iterator[Finding]:
-    """Yield the finding that names the partitions which differ, if any do."""
+    """Yield a finding with the partitions that differ, if any."""
     lacking = [
         each
         for each in sharing.lacking
@@ -193,12 +193,13 @@ def drift_finding(
     why = ""
     if siblings.unbuildable is not None:
         severity = Severity.ERROR
-        why = "; no partition is made, for none of these trees can be built again"
+        why = "; no partition is created, because none of these trees can serve as template"
     yield Finding(
         FindingKind.PARTITION_PROPERTY_DRIFT,
         severity,
         name,
-        f"{name}: {len(words)} differ from it or their siblings: {'; '.join(shown)}{more}{why}",
+        f"{name}: {len(words)} partitions differ from the table or their siblings:"
+        f" {'; '.join(shown)}{more}{why}",
         value=len(words),
         threshold=0,
         data={
@@ -215,7 +216,7 @@ def drift_finding(
 
 
 def _lacks(table: Table, each: Lacking) -> PropertyDifference:
-    why = f"; not added by itself: {each.object.obstacle}" if each.object.obstacle else ""
+    why = f"; not added automatically: {each.object.obstacle}" if each.object.obstacle else ""
     what = f"lacks {_what(each)} of its siblings: {'; '.join(_statements(table, each))}{why}"
     reason = f"{each.object.kind.replace(' ', '_')}_lacking"
     return PropertyDifference(each.relation, what, each.object.kind not in MINOR, (reason,))
@@ -232,7 +233,7 @@ def _what(each: Lacking) -> str:
 
 
 def _differences(table: Table, found: Sequence[Drift]) -> dict[QualifiedName, list[str]]:
-    """Return in words what each partition has otherwise, those that can be mended first."""
+    """Return the differences of each partition in words, those that can be repaired first."""
     words: dict[QualifiedName, list[str]] = defaultdict(list)
     for drift in sorted(found, key=lambda drift: not drift.lacks):
         words[drift.child] += [fault.text for fault in drift.faults]
@@ -244,7 +245,7 @@ def _differences(table: Table, found: Sequence[Drift]) -> dict[QualifiedName, li
 def _reasons(
     differences: Sequence[PropertyDifference], found: Sequence[Drift]
 ) -> dict[str, list[str]]:
-    """Return by partition the codes of what it has otherwise, as far as there are any."""
+    """Return the codes of the differences by partition."""
     reasons: dict[str, list[str]] = defaultdict(list)
     for drift in found:
         reasons[str(drift.child)].extend(fault.reason for fault in drift.faults)
@@ -260,10 +261,10 @@ def _compare(wanted: Properties, table: Table, child: Child) -> Drift:
     wanted = replace(wanted, row_security=security.on, force_row_security=security.force)
     lacks: list[Fault] = []
     if not security.on and table.properties.row_security:
-        # rights on it would lead past the policies of its parent
+        # privileges on it would bypass the policies of its parent
         wanted = replace(wanted, grants=actual.grants)
     if actual.owner != wanted.owner:
-        lacks.append(Fault("owner", f"owner {actual.owner}, wanted {wanted.owner}"))
+        lacks.append(Fault("owner", f"owner {actual.owner}, should be {wanted.owner}"))
     lacks += [
         Fault("rights_lacking", f"lacks {_words(grant)}")
         for grant in wanted.grants
@@ -277,22 +278,22 @@ def _compare(wanted: Properties, table: Table, child: Child) -> Drift:
     by_hand: list[Fault] = []
     if actual.replica_identity != wanted.replica_identity:
         if wanted.replica_identity == "i":
-            # Which of its indexes that would be, if it has it at all, only the server knows.
+            # The partition's matching index, if it has one, is not known here.
             set_it = f"ALTER TABLE {child.relation} REPLICA IDENTITY USING INDEX …"
-            what = f"replica identity, its parent's is by an index: {set_it}"
+            what = f"replica identity; its parent uses an index: {set_it}"
             by_hand.append(Fault("replica_identity", what))
         else:
             lacks.append(Fault("replica_identity", "replica identity"))
     lacks += [
         Fault(
             "statistics_target",
-            f"statistics target of {quote(target.column)}, wanted {target.value}",
+            f"statistics target of {quote(target.column)}, should be {target.value}",
         )
         for target in lacking_targets(actual, wanted)
     ]
-    # A parent's rights cover a partition read through it; its owner needs none of its own.
+    # The parent's privileges cover queries through it; the owner needs no grants.
     beyond = [
-        Fault("rights_beyond", f"also {_words(grant)}")
+        Fault("rights_beyond", f"additional privilege {_words(grant)}")
         for grant in actual.grants
         if grant not in wanted.grants and grant.grantee != wanted.owner
     ]
@@ -312,7 +313,7 @@ def _compare(wanted: Properties, table: Table, child: Child) -> Drift:
 
 
 class _RowSecurity(NamedTuple):
-    """What a partition is to have of row security, and what is told instead of being done."""
+    """The row security that a partition should have, and what is only reported."""
 
     on: bool
     force: bool
@@ -324,7 +325,7 @@ class _RowSecurity(NamedTuple):
 def _row_security(wanted: Properties, table: Table, child: Child) -> _RowSecurity:
     """Decide whether a partition gets its parent's row security, and with which policies.
 
-    Without policies nobody but the owner would see a row of it.
+    Without policies only the owner could read its rows.
     """
     actual = child.properties
     as_it_is = _RowSecurity(actual.row_security, actual.force_row_security)
@@ -339,10 +340,10 @@ def _row_security(wanted: Properties, table: Table, child: Child) -> _RowSecurit
     objects = table.objects.get(child.oid)
     own = [each for each in objects or () if each.kind == "policy"]
     if objects is None or table.oid not in table.objects:
-        what = "row security, and its policies could not be read"
+        what = "row security; its policies could not be read"
         return as_it_is._replace(told=(Fault("policies_unreadable", what),))
     if not wanted.row_security and own:
-        what = "row security with policies of its own, its parent has none"
+        what = "row security with its own policies; its parent has none"
         return as_it_is._replace(told=(Fault("policies_of_its_own", what),))
     definitions = {each.parts for each in own}
     lacking = [each for each in table.policies if each.parts not in definitions]
@@ -357,13 +358,13 @@ def _row_security(wanted: Properties, table: Table, child: Child) -> _RowSecurit
     named = {each.name for each in own}.intersection(each.name for each in lacking)
     if named:
         other = ", ".join(sorted(map(quote, named)))
-        what = f"row security, and its policies {other} differ"
+        what = f"row security; its policies {other} differ"
         return as_it_is._replace(told=(Fault("policies_differ", what),))
     if turned_on and readers:
         advice = (*policies, f"ALTER TABLE {child.relation} ENABLE ROW LEVEL SECURITY")
         what = (
-            f"no row security, and {', '.join(readers)} may read it by name past the policies of"
-            f" its parent; if that is not meant: {'; '.join(advice)}"
+            f"no row security: {', '.join(readers)} can query it directly and bypass the policies"
+            f" of its parent; if that is not intended, run {'; '.join(advice)}"
         )
         return as_it_is._replace(told=(Fault("read_by_name", what),), advice=advice)
     return _RowSecurity(*flags, policies=policies if turned_on else ())
@@ -371,12 +372,12 @@ def _row_security(wanted: Properties, table: Table, child: Child) -> _RowSecurit
 
 def _security_of_default(parent: Properties, own: _RowSecurity) -> Iterator[Fault]:
     if own.on and not parent.row_security:
-        yield Fault("row_security_of_its_own", "row security of its own, its parent has none")
+        yield Fault("row_security_of_its_own", "row security; its parent has none")
     elif own.on and parent.force_row_security and not own.force:
         yield Fault(
             "row_security_unforced",
-            "row security that is not forced as its parent's is: its rows would be hidden from us;"
-            " a run whose role has BYPASSRLS forces it",
+            "row security is not forced, unlike its parent's: forcing it would hide its rows from"
+            " our role; a run whose role has BYPASSRLS forces it",
         )
 
 
@@ -390,7 +391,7 @@ def _other_targets(actual: Properties, wanted: Properties) -> Iterator[Fault]:
         if value != by_column.get(column, value):
             yield Fault(
                 "statistics_target",
-                f"statistics target {value} of column {quote(column)},"
+                f"statistics target {value} of column {quote(column)};"
                 f" its parent has {by_column[column]}",
             )
 

@@ -1,4 +1,4 @@
-"""What the owner should know about one table's partitions."""
+"""Findings about the partitions of one table."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
@@ -14,11 +14,11 @@ from maintenance.subjects.partitions.odd_bounds import odd_bounds
 from maintenance.subjects.partitions.state import PartitionState
 
 SHOWN = 5
-"""How many objects a message names before it only counts the others."""
+"""How many objects a message names; further ones are only counted."""
 
 
 class TakenName(NamedTuple):
-    """The name of a partition to be made that something else bears.
+    """The name of a missing partition that another relation uses.
 
     `period` is its key, or `default`.
     """
@@ -30,7 +30,7 @@ class TakenName(NamedTuple):
 def findings_of(
     state: PartitionState, names_taken: Iterable[TakenName], history: History
 ) -> Iterator[Finding]:
-    """Yield what stands, at most one finding of a kind."""
+    """Yield the findings about the partitions of a table, at most one of each kind."""
     if state.first_uncovered is not None:
         yield _horizon_short(state, state.first_uncovered)
     occupied = state.occupied
@@ -58,7 +58,7 @@ def _horizon_short(state: PartitionState, first: tuple[datetime, datetime]) -> F
         when = f"from {_moment(state, lower)}, in {lasting(impact_at - now)}"
     until = f", until {_moment(state, upper)}" if upper < state.end else ""
     rate = insert_rate(state)
-    how_many = f", at the present rate about {rate:,} rows a day" if rate else ""
+    how_many = f", at the current rate about {rate:,} rows a day" if rate else ""
     calendar, held = codec.calendar, max(lower, state.position)
     return _finding(
         state,
@@ -80,7 +80,7 @@ def _horizon_short(state: PartitionState, first: tuple[datetime, datetime]) -> F
 
 
 def _moment(state: PartitionState, position: datetime) -> str:
-    """Say when the clock reaches a position; of a wall clock, what it shows then too."""
+    """Format the moment of a position, with the key for types without time zone."""
     moment = state.codec.first_moment(position)
     seconds = ":%S" if moment.second or moment.microsecond else ""
     text = f"{moment:{f'%Y-%m-%d %H:%M{seconds}'}} UTC"
@@ -100,7 +100,7 @@ def _gap(state: PartitionState, gaps: Sequence[PeriodRange]) -> Finding:
         state,
         FindingKind.PARTITION_GAP,
         Severity.WARN,
-        f"no partition holds {_listed(shown)}; rows of that time {impact}",
+        f"no partition for {_listed(shown)}: rows of that period {impact}",
         value=len(gaps),
         threshold=0,
         data={
@@ -117,8 +117,8 @@ def _name_taken(state: PartitionState, taken: Sequence[TakenName]) -> Finding:
         state,
         FindingKind.PARTITION_NAME_TAKEN,
         Severity.ERROR,
-        f"{_listed(children)} exists and is no partition of it for that period;"
-        " rename it, attach it, or change the policy's name template",
+        f"name conflict: {_listed(children)} exists and is not this table's partition for that"
+        " period. Rename it, attach it, or change the name template of the policy",
         value=len(children),
         threshold=0,
         data={"names": children, "periods": [name.period for name in taken]},
@@ -132,8 +132,8 @@ def _detach_pending(state: PartitionState, children: list[str], history: History
         state,
         FindingKind.DETACH_PENDING,
         Severity.ERROR,
-        f"{_listed(children)} is half detached: its rows are invisible and inserts of its range"
-        f" fail; {statement}; {origin}",
+        f"detach of {_listed(children)} was interrupted: its rows are invisible and inserts into"
+        f" its range fail. Run {statement}; {origin}",
         value=len(children),
         threshold=0,
         data={

@@ -1,4 +1,4 @@
-"""How fast rows come, by what earlier runs counted and by what partitions hold: pure."""
+"""Estimates how fast rows arrive, from counts of earlier runs and rows of partitions."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -9,23 +9,23 @@ from maintenance.partition_key import PAST
 from maintenance.subjects.partitions.state import PartitionState
 
 SHORTEST = timedelta(hours=1)
-"""A rate measured over less is noise."""
+"""The shortest time over which a rate is measured."""
 
 COPIED_PER_S = 250_000
-"""Rows that a drain copies, indexes and proves in a second: 3 M took 11 s where it was measured."""
+"""Rows that a drain copies, indexes and verifies per second: 3 M took 11 s when measured."""
 
 _DAY = timedelta(days=1)
 
 
 class Rate(NamedTuple):
-    """Rows a day, measured since a moment."""
+    """Rows per day, measured since a moment."""
 
     rows_per_day: int
     since: datetime
 
 
 def growth(readings: Iterable[Reading], n_rows: int, now: datetime) -> Rate | None:
-    """Return how fast a number of rows grew up to now, since it was last seen to fall.
+    """Return the growth of a row count since it last fell.
 
     Args:
         readings: earlier counts, oldest first.
@@ -44,7 +44,7 @@ def growth(readings: Iterable[Reading], n_rows: int, now: datetime) -> Rate | No
 
 
 def insert_rate(state: PartitionState) -> int | None:
-    """Return the rows a day that the newest whole partition which was analyzed took in."""
+    """Return the rows per day of the newest complete partition that was analyzed."""
     for span in reversed(state.coverage.spans):
         if span.lower > PAST and span.upper <= state.position and span.partition.rows > 0:
             return round(span.partition.rows * (_DAY / (span.upper - span.lower)))
@@ -52,12 +52,12 @@ def insert_rate(state: PartitionState) -> int | None:
 
 
 def copy_time(n_rows: float) -> timedelta:
-    """Return about how long a drain of so many rows takes."""
+    """Estimate how long a drain of this many rows takes."""
     return timedelta(seconds=round(n_rows / COPIED_PER_S))
 
 
 def lasting(span: timedelta) -> str:
-    """Say how long something takes or is away, in one unit."""
+    """Format a duration in one unit."""
     seconds = span.total_seconds()
     for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= 2 * length:

@@ -1,7 +1,7 @@
-"""Helper CHECKs on a default partition: with one that is validated, ATTACH scans nothing.
+"""Helper CHECKs on a default partition: with a validated one, ATTACH scans no rows.
 
-They refuse rows from the moment they are added, validated or not. So each lives as short as can
-be, its name says whose it is, and a run that finds one left behind removes it before all else.
+They refuse rows as soon as they are added, validated or not. So each exists as briefly as possible,
+has a reserved name, and is removed first by the next run if it was left behind.
 Source: PostgreSQL manual, 5.12.2.2 Partition Maintenance.
 """
 
@@ -16,11 +16,11 @@ from maintenance.partition_key import KeyCodec
 from maintenance.partition_set.expected import PeriodRange, stamp
 
 PREFIX = "maintenance_"
-"""What the names of helper CHECKs begin with; sql/catalog/list_tables.sql looks for them."""
+"""The prefix of the names of helper CHECKs; sql/catalog/list_tables.sql searches for it."""
 
 
 class HelperCheck(NamedTuple):
-    """One helper CHECK on a partition and all that is below it; `owner` is its table's."""
+    """One helper CHECK on a partition and its own partitions; `owner` is the owner of its table."""
 
     partition: Partition
     owner: str
@@ -34,7 +34,7 @@ class HelperCheck(NamedTuple):
 
     @property
     def add(self) -> Step:
-        """Add it without a look at the rows that are there."""
+        """Return the step that adds it as NOT VALID, without a scan."""
         return Step(
             statements=(
                 take(self._locks),
@@ -47,7 +47,7 @@ class HelperCheck(NamedTuple):
 
     @property
     def validate(self) -> Step:
-        """Look at every row, beside readers and writers."""
+        """Return the step that validates it: a scan that blocks neither readers nor writers."""
         return Step(
             statements=(f"ALTER TABLE {self.table} VALIDATE CONSTRAINT {self.name}",),
             locks=tuple(lock for lock in self._locks if not lock.mode.blocks_writers),
@@ -60,18 +60,18 @@ class HelperCheck(NamedTuple):
 
 
 def alone(*tables: QualifiedName) -> tuple[Lock, ...]:
-    """Return the locks that change tables: first those before which autovacuum gives way."""
+    """Return the locks to alter tables; the first ones make autovacuum give way."""
     modes = LockMode.SHARE_UPDATE_EXCLUSIVE, LockMode.ACCESS_EXCLUSIVE
     return tuple(Lock(str(table), mode) for mode in modes for table in tables)
 
 
 def drop(table: QualifiedName, name: str) -> str:
-    """Return the statement that removes a helper CHECK, if it is there."""
+    """Return the statement that removes a helper CHECK if it exists."""
     return f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {quote(name)}"
 
 
 def removal(tables: Sequence[QualifiedName], names: Iterable[str]) -> Step:
-    """Remove helper CHECKs that were left on a table and, with it, on those below it."""
+    """Return the step that removes leftover helper CHECKs from tables and their partitions."""
     locks = alone(*tables)
     return Step((take(locks), *(drop(tables[0], name) for name in names)), locks=locks)
 
@@ -79,7 +79,7 @@ def removal(tables: Sequence[QualifiedName], names: Iterable[str]) -> Step:
 def excluding(
     table: Table, column: str, codec: KeyCodec, first: PeriodRange, last: PeriodRange
 ) -> HelperCheck:
-    """Return the CHECK that no row of the default partition lies between two slots, or in one."""
+    """Return the CHECK that no row of the default partition lies within the slots."""
     lower, upper = first.literals(codec)[0], last.literals(codec)[1]
     key = quote(column)
     return _check(table, _name("not", first), f"{key} < {lower} OR {key} >= {upper}")
@@ -88,7 +88,7 @@ def excluding(
 def within(
     table: Table, column: str, codec: KeyCodec, first: PeriodRange, last: PeriodRange
 ) -> HelperCheck:
-    """Return the CHECK that all its rows lie from the first slot to the last."""
+    """Return the CHECK that all rows of the default partition lie within the slots."""
     lower, upper = first.literals(codec)[0], last.literals(codec)[1]
     key = quote(column)
     condition = f"{key} IS NOT NULL AND {key} >= {lower} AND {key} < {upper}"

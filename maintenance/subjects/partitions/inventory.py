@@ -1,4 +1,4 @@
-"""The truth about a table's partitions, for people to look at."""
+"""Lists the partitions of a table, for reports."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ from maintenance.subjects.partitions.state import PartitionState
 
 @dataclass(frozen=True, slots=True)
 class PartitionFacts:
-    """One partition. Size and rows are the catalog's estimates; rows None before any ANALYZE.
+    """One partition. Size and rows are estimates of the catalog; rows None before any ANALYZE.
 
     `period` is the key of the period whose bounds it has exactly, if any. `lower` and `upper`
-    are None for the default partition and where a bound is open. `retention` is `expired` or
-    `held` where it is one of them.
+    are None for the default partition and for an open bound. `retention` is `expired`, `held` or
+    None.
     """
 
     name: str
@@ -40,8 +40,8 @@ class PartitionFacts:
 class TableInventory:
     """All partitions of one table, oldest first, the default one last.
 
-    `covered_until` is the moment from which on a row has no partition but the default one, if any.
-    `catch_all` is the partition that takes the rows of all periods from some one on, if any.
+    `covered_until` is the moment from which on rows have no partition except the default one.
+    `catch_all` is the partition that holds the rows of all periods from some moment on, if any.
     """
 
     table: str
@@ -55,7 +55,7 @@ class TableInventory:
     catch_all: str | None = None
 
     def holders(self, lower: datetime, upper: datetime) -> tuple[PartitionFacts, ...]:
-        """Return the bounded partitions that hold all of `[lower, upper)`; none if a part lacks."""
+        """Return the bounded partitions that cover `[lower, upper)`; none if they leave a gap."""
         found: list[PartitionFacts] = []
         for facts in self.partitions:
             if facts.lower is None or facts.upper is None or facts.upper <= lower:
@@ -70,16 +70,16 @@ class TableInventory:
 
     @property
     def size_bytes(self) -> int:
-        """The heap sizes together."""
+        """Total size of the heaps."""
         return sum(partition.size_bytes for partition in self.partitions)
 
     @property
     def n_rows(self) -> int:
-        """The estimated rows together, as far as known."""
+        """Total of the estimated rows that are known."""
         return sum(partition.n_rows or 0 for partition in self.partitions)
 
     def as_json(self) -> dict[str, Any]:
-        """The table's line of `status --json`."""
+        """Return the entry of the table in `status --json`."""
         bounded = [p for p in self.partitions if p.lower is not None or p.upper is not None]
         return {
             "table": self.table,
@@ -99,7 +99,7 @@ class TableInventory:
 
 
 def inventory(policy: Policy, snapshot: Snapshot, now: datetime) -> tuple[TableInventory, ...]:
-    """Take stock of every partitioned table of a policy that is fit; the others are findings."""
+    """Return the inventory of every partitioned table of a policy that passes validation."""
     return tuple(_take_stock(policy, snapshot, now))
 
 
@@ -132,7 +132,7 @@ def _take_stock(policy: Policy, snapshot: Snapshot, now: datetime) -> Iterator[T
 
 
 def _fates(policy: PartitionPolicy, snapshot: Snapshot, now: datetime) -> dict[int, str]:
-    """Return by OID what retention means for the partitions that it concerns."""
+    """Return `expired` or `held` by OID, for the partitions to which it applies."""
     if policy.retention is None or policy.retention.action == "keep":
         return {}
     return {

@@ -1,4 +1,4 @@
-"""What a run that was killed has left behind, removed before all else."""
+"""Plans the removal of leftovers of interrupted runs, before all other actions."""
 
 from collections.abc import Iterator
 
@@ -17,8 +17,8 @@ def leftovers(state: PartitionState, snapshot: Snapshot) -> Iterator[Action]:
     """Yield the removal of helper CHECKs, which refuse rows, and of drains, which slow writers.
 
     Args:
-        state: the table held against its policy.
-        snapshot: where marked tables were observed, with what the store knows.
+        state: the table compared with its policy.
+        snapshot: with the marked tables, and the history from the store.
     """
     origin = snapshot.history.interruption(state.name)
     default, names = state.table.default, state.table.default_checks
@@ -27,7 +27,7 @@ def leftovers(state: PartitionState, snapshot: Snapshot) -> Iterator[Action]:
             kind=ActionKind.REMOVE_LEFTOVERS,
             object=str(default.relation),
             table=state.name,
-            reason=f"{', '.join(names)}: left by an interrupted run, it refuses rows; {origin}",
+            reason=f"{', '.join(names)}: left by an interrupted run; refuses rows; {origin}",
             steps=(removal(default.names, names),),
         )
     for table in snapshot.marked:
@@ -37,7 +37,7 @@ def leftovers(state: PartitionState, snapshot: Snapshot) -> Iterator[Action]:
 
 
 def _drained(state: PartitionState, log: MarkedTable) -> Objects | None:
-    """Return whose rows a drain copied if its comment, its name and its owner agree that it did."""
+    """Return the objects of a drain if its log's comment, name and owner agree."""
     mark = read_mark(log.comment)
     oid = mark.get("oid")
     if mark.get(DRAINED) != state.name or not isinstance(oid, int):
@@ -53,9 +53,7 @@ def _removal(state: PartitionState, log: MarkedTable, objects: Objects, origin: 
         kind=ActionKind.REMOVE_LEFTOVERS,
         object=str(log.relation),
         table=state.name,
-        reason=(
-            f"left by an interrupted drain, it slows writers of the default partition; {origin}"
-        ),
+        reason=(f"left by an interrupted drain; slows writers of the default partition; {origin}"),
         steps=(
             Step(
                 statements=(
@@ -69,13 +67,13 @@ def _removal(state: PartitionState, log: MarkedTable, objects: Objects, origin: 
 
 
 def stranded(state: PartitionState, snapshot: Snapshot) -> Iterator[Finding]:
-    """Yield the tables that look as if they were made for a parent and never attached.
+    """Yield a finding for each table that seems to be created for a parent and never attached.
 
-    They are only reported: their rows may be somebody's last.
+    They are only reported: they may hold the only copy of their rows.
 
     Args:
-        state: the parent held against its policy.
-        snapshot: where unattached tables were observed, with what the store knows of them.
+        state: the parent compared with its policy.
+        snapshot: with the unattached tables, and their history from the store.
     """
     for table in snapshot.unattached:
         if table.parent == state.table.relation and _seems_ours(state, snapshot, table):
@@ -85,7 +83,7 @@ def stranded(state: PartitionState, snapshot: Snapshot) -> Iterator[Finding]:
 def _seems_ours(state: PartitionState, snapshot: Snapshot, table: UnattachedTable) -> bool:
     mark = read_mark(table.comment)
     if mark:
-        # Others with a mark were detached, or restored to stand alone.
+        # Tables with another mark were detached, or restored without being attached.
         return RESTORING in mark
     deed = snapshot.history.past_actions.get(str(table.relation))
     served = deed is not None and deed.table == state.name
@@ -97,15 +95,15 @@ def _finding(state: PartitionState, snapshot: Snapshot, table: UnattachedTable) 
     size = readable_size(table.pages * PAGE_BYTES)
     is_restored = RESTORING in read_mark(table.comment)
     if is_restored:
-        origin = "a restore that was interrupted left it, and the next one of it replaces it"
+        origin = "left by an interrupted restore; the next restore of the period replaces it"
     else:
         origin = snapshot.history.origin(name)
     return Finding(
         FindingKind.STRANDED_TABLE,
         Severity.INFO,
         name,
-        f"{name}: has the columns of {state.name} and is attached to nothing, {size}; {origin};"
-        " look what it holds, then attach it or drop it",
+        f"{name}: has the columns of {state.name} but is not attached to it, {size}; {origin}."
+        " Check its rows, then attach it or drop it",
         data={
             "table": state.name,
             "reason": "interrupted_restore" if is_restored else "never_attached",

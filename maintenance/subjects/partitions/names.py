@@ -1,4 +1,4 @@
-"""Names for the tables of a new tree, derived from those of the sibling that it is like."""
+"""Derives the names of the tables of a new tree from those of the sibling it is modeled on."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -9,9 +9,9 @@ from maintenance.names import MAX_NAME_BYTES, QualifiedName, cut
 
 
 class Dated(NamedTuple):
-    """A partition's name, and the part of names that tells its period, such as `2026_11`.
+    """A partition's name, and the part of the name for its period, such as `2026_11`.
 
-    The part is empty where the policy's template does not write it in one piece.
+    The part is empty if the template of the policy does not write it in one piece.
     """
 
     name: str
@@ -19,11 +19,11 @@ class Dated(NamedTuple):
 
 
 def bridge_name(name: str, table: str, since: str) -> str:
-    """Name a partition that holds only a part of a period, within 63 bytes.
+    """Return the name of a partition that holds only a part of a period, within 63 bytes.
 
     Args:
         name: of a partition of the whole period, from which this one differs.
-        table: whose partition it is; names that have to be cut differ by it.
+        table: the name of its table; makes names that have to be cut unique.
         since: digits and dashes of the moment at which it begins.
     """
     suffix = f"_from_{since.replace('-', '_')}"
@@ -34,21 +34,21 @@ def bridge_name(name: str, table: str, since: str) -> str:
 
 
 def tree_names(model: Tree, old: Dated, new: QualifiedName, part: str) -> dict[int, QualifiedName]:
-    """Name the tables of a tree like another one's, each within 63 bytes and none twice.
+    """Return names for the tables of a tree modeled on another, unique and within 63 bytes.
 
-    The new partition's name, or that of the table above, takes the place of the model's; where
-    a name holds neither, the new period's part that of the old. A name that tells nothing of its
-    tree is replaced by `<partition>_p<number>`. What is too long loses the end of what stands
-    before the period, as the names of partitions do.
+    The new partition's name, or that of its parent, replaces the model's; if a name contains
+    neither, the part for the new period replaces that for the old. A name without either becomes
+    `<partition>_p<number>`. Names that are too long are cut before the period, as the names of
+    partitions are.
 
     Args:
         model: the tree.
-        old: its partition, as it is named.
+        old: the name of its partition.
         new: the new partition.
-        part: what tells its period.
+        part: the part of the name for the new period.
 
     Returns:
-        By the OID of the table that each is like.
+        The names by the OID of the corresponding table of the model.
     """
     names = {model.root.oid: new}
     old_names = {model.root.oid: old.name}
@@ -83,7 +83,7 @@ def _candidates(
 
 
 def _fit(name: str, part: str) -> str | None:
-    """Cut what stands before the period; None where that is not enough."""
+    """Cut a name before the period; None if that is not enough."""
     excess = len(name.encode()) - MAX_NAME_BYTES
     if excess <= 0:
         return name

@@ -1,4 +1,4 @@
-"""Observing partitioned tables: their states, and details of those that lack something."""
+"""Observes partitioned tables: their states, and details of those that lack something."""
 
 from maintenance.catalog.observe import fetch_details
 from maintenance.engine.observe_context import ObserveContext
@@ -14,7 +14,7 @@ def observe(context: ObserveContext) -> PartitionsObservation:
     """Assess the tables of the common snapshot, and read further details where needed.
 
     Raises:
-        UnreachableError: the session is gone.
+        UnreachableError: the connection is lost.
     """
     policy, now, request = context.policy, context.now, context.request
     observation = assess(policy, context.snapshot, now, request)

@@ -1,4 +1,4 @@
-"""Partitions whose bounds are not the policy's periods: open-ended, too wide, or shifted."""
+"""Findings about partitions with bounds other than the policy's periods: open, wide or shifted."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -15,10 +15,10 @@ from maintenance.subjects.partitions.state import PartitionState
 from maintenance.subjects.partitions.time_zones import zone_drift
 
 SHOWN = 5
-"""How many objects a message names before it only counts the others."""
+"""How many objects a message names; further ones are only counted."""
 
 _HEADROOM = timedelta(days=2)
-"""So long the new bound of an open-ended partition lies ahead, for people to carry it out."""
+"""How far the suggested bound of an open-ended partition lies in the future, to leave time."""
 
 
 class _Part(NamedTuple):
@@ -33,7 +33,7 @@ class _Part(NamedTuple):
 
 
 def odd_bounds(state: PartitionState) -> Iterator[Finding]:
-    """Yield what is to be said of partitions with other bounds than the policy's periods."""
+    """Yield findings about partitions with bounds other than the policy's periods."""
     open_ended = [*_catch_all(state), *_open_at_the_beginning(state)]
     catch_all = {part.partitions[0] for part in open_ended}
     spans = sorted({span for _, spans in state.overlapped for span in spans})
@@ -51,7 +51,7 @@ def odd_bounds(state: PartitionState) -> Iterator[Finding]:
 
 
 def _catch_all(state: PartitionState) -> Iterator[_Part]:
-    """Say of the partition that takes all rows from some moment on why months stop there."""
+    """Report the partition that holds all rows from some moment on, and how to bound it."""
     span = state.catch_all
     if span is None:
         return
@@ -60,11 +60,14 @@ def _catch_all(state: PartitionState) -> Iterator[_Part]:
     since = "all rows" if span.lower == PAST else f"rows from {lower} on"
     until = "" if span.upper == FUTURE else f" up to {upper}"
     text = (
-        f"{since}{until} go to one partition, {relation}: no partition of {interval} can be made"
-        f" there{_unreachable(state)}"
+        f"{since}{until} go to one partition, {relation}: no partition of {interval} can be"
+        f" created there{_unreachable(state)}"
     )
     statements = tuple(_bounding(state, span))
-    text += f"; bound it, and the next run goes on from there: {'; '.join(statements)}"
+    text += (
+        ". Give it an upper bound; the next run creates partitions from there on. Run"
+        f" {'; '.join(statements)}"
+    )
     yield _Part(
         Severity.WARN,
         text,
@@ -79,14 +82,14 @@ def _unreachable(state: PartitionState) -> str:
     retention = state.policy.retention
     if retention is None or retention.action == "keep":
         return ""
-    return f", and retention can't reach what it holds (keep is {retention.keep})"
+    return f", and retention can't remove its rows (keep is {retention.keep})"
 
 
 def _bounding(state: PartitionState, span: Span) -> Iterator[str]:
-    """Yield the statements that attach a partition again with an end, without a scan under a lock.
+    """Yield the statements that re-attach a partition with an upper bound, without a scan.
 
-    The CHECK refuses rows behind the new end until the partition is attached with it, so that
-    end lies ahead of now. If rows lie behind it already, the second statement fails.
+    The CHECK refuses rows above the new bound until the partition is attached with it, so the
+    bound lies in the future. If rows above it exist already, the second statement fails.
     """
     table, codec = state.name, state.codec
     ahead = max(state.position + _HEADROOM, span.lower)
@@ -110,7 +113,7 @@ def _bounding(state: PartitionState, span: Span) -> Iterator[str]:
 
 
 def _open_at_the_beginning(state: PartitionState) -> Iterator[_Part]:
-    """Say of a partition from MINVALUE that retention can't take yet when it can."""
+    """Report a partition from MINVALUE that retention can't retire yet, and from when it can."""
     span = next((s for s in state.coverage.spans if s.lower == PAST), None)
     if span is None or span == state.catch_all:
         return
@@ -120,17 +123,17 @@ def _open_at_the_beginning(state: PartitionState) -> Iterator[_Part]:
     relation = span.partition.relation
     _, upper = bound_literals(span.partition.bound or "")
     text = (
-        f"rows before {upper} all go to one partition, {relation}, which has no lower bound:"
-        f" retention can take none of them before {goes:%Y-%m-%d}, and then all at once"
+        f"all rows before {upper} go to one partition, {relation}, which has no lower bound:"
+        f" retention removes none of them before {goes:%Y-%m-%d}, and then all at once"
     )
     look = f"SELECT min({quote(state.policy.column)}) FROM {relation}"
-    text += f"; to bound it, look where it begins ({look}), detach it and attach it from there"
+    text += f". To bound it, find its first key ({look}), detach it and attach it from there"
     data = {"retired_at": goes.isoformat()}
     yield _Part(Severity.WARN, text, (str(relation),), (look,), "no_lower_bound", data)
 
 
 def _goes_at(state: PartitionState, span: Span) -> datetime | None:
-    """Return when retention can take a partition; None if it may now, or never takes any."""
+    """Return when retention can retire a partition; None if it can now, or retires none."""
     retention = state.policy.retention
     if retention is None or retention.action == "keep":
         return None
@@ -150,7 +153,7 @@ def _others(state: PartitionState, spans: Sequence[Span]) -> Iterator[_Part]:
         return
     holders = _names(spans)
     text = (
-        f"{_listed(holders)} hold {len(state.overlapped)} periods with other bounds than"
+        f"{_listed(holders)} hold {len(state.overlapped)} periods with bounds other than"
         f" {state.policy.interval.value}"
     )
     severity, statements = Severity.INFO, _attaching(state)
@@ -164,7 +167,7 @@ def _others(state: PartitionState, spans: Sequence[Span]) -> Iterator[_Part]:
 def _unbridged_text(state: PartitionState, statements: Sequence[str]) -> str:
     keys = list(dict.fromkeys(slot.period.key for slot in state.unbridged))
     return (
-        f"parts of {_listed(keys)} have no partition, and the policy forbids to bridge them:"
+        f"parts of {_listed(keys)} have no partition, and the policy forbids to bridge them. Run"
         f" {'; '.join(statements)}"
     )
 
@@ -176,7 +179,7 @@ def _attaching(state: PartitionState) -> tuple[str, ...]:
 
 
 def attach_by_hand(state: PartitionState, slot: PeriodRange) -> tuple[str, str]:
-    """Return the statements that give a slot a partition; the next run repairs its rights."""
+    """Return the statements that create a slot's partition; the next run sets its privileges."""
     child, (lower, upper) = state.child(slot), slot.literals(state.codec)
     return (
         f"CREATE TABLE {child} (LIKE {state.name} INCLUDING ALL EXCLUDING IDENTITY)",
@@ -197,8 +200,8 @@ def _drift(state: PartitionState, spans: Sequence[Span], drift: timedelta) -> Fi
     (part,) = _others(state, [span for span in spans if not _is_fragment(state, span)])
     zone = state.policy.time_zone.key
     text = (
-        f"{part.text}; all begin {hours:+g} hours off midnight in {zone}, as if made in a session"
-        " of another TimeZone: should time_zone name that one?"
+        f"{part.text}; all begin {hours:+g} hours off midnight in {zone}, as if created in a"
+        " session with another TimeZone. Check time_zone of this table in the policy"
     )
     part = part._replace(text=text, data={"hours": hours})
     return _finding(state, FindingKind.PARTITION_TIME_ZONE_DRIFT, [part])

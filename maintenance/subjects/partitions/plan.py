@@ -1,4 +1,4 @@
-"""Planning partitions: premake by the clock, gaps filled, nothing below what retention keeps."""
+"""Plans partitions: premake ahead of now and fill gaps, but not below the retention limit."""
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 
@@ -30,9 +30,9 @@ from maintenance.subjects.partitions.state import PartitionState
 
 
 def plan(seen: PartitionsObservation, request: Request) -> Plan:
-    """Plan the partitions of every table that was assessed.
+    """Plan the partitions of every assessed table.
 
-    A table that can't be served is a finding of its own and never holds up the others.
+    A table that fails validation is reported and never blocks the others.
     """
     return join(
         Plan(findings=(state,))
@@ -73,35 +73,35 @@ def _plan_table(state: PartitionState, snapshot: Snapshot, request: Request) -> 
 def _standing(
     state: PartitionState, names_taken: Iterable[TakenName], history: History
 ) -> Iterator[Finding]:
-    """Yield what stands; what follows from a default that can't be read is told along with it."""
+    """Yield the findings, without those that the finding about an unreadable default covers."""
     for finding in findings_of(state, names_taken, history):
         if not (state.default_may_hide_rows and finding.kind in TOLD_ALONG):
             yield finding
 
 
 def _shut_out(state: PartitionState, role: str) -> Iterator[Finding]:
-    """Yield why no partition can be made in the schema of partitions, if so."""
+    """Yield a finding if partitions can't be created in their schema."""
     if not state.is_shut_out:
         return
     assert state.rights is not None, "they were asked for"
     name, schema = state.name, quote(state.schema)
     owner = quote(state.table.properties.owner)
-    fix = f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {quote(role)}, {owner}"
-    statement = fix
+    statement = f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {quote(role)}, {owner}"
+    fix = f"privileges are missing. Run {statement}"
     if not state.rights.exists:
         statement = f"CREATE SCHEMA {schema} AUTHORIZATION {owner}"
-        fix = f"it does not exist: {statement}, or correct schema"
+        fix = f"it does not exist. Run {statement}, or correct schema in the policy"
     yield Finding(
         FindingKind.PRIVILEGE_MISSING,
         Severity.ERROR,
         name,
-        f"{name}: no partition can be created in schema {schema}, where its partitions live: {fix}",
+        f"{name}: no partition can be created in schema {schema} of its partitions: {fix}",
         data={"schema": state.schema, "statements": [statement]},
     )
 
 
 def _remedy(state: PartitionState, taken: Container[QualifiedName], request: Request) -> Remedy:
-    """Choose what is done about a filled default partition, if anybody asked for its periods."""
+    """Choose the remedy for rows in the default partition, if their periods are requested."""
     default = state.table.default
     if default is None or state.holding is None or state.is_shut_out:
         return None
@@ -117,7 +117,7 @@ def _remedy(state: PartitionState, taken: Container[QualifiedName], request: Req
 
 
 def _default(state: PartitionState, taken: Container[QualifiedName], role: str) -> Iterator[Action]:
-    """Yield the default partition last: until then no creation has to lock one."""
+    """Yield the creation of the default partition, last, so that no other has to lock it."""
     if lacks_default(state) and default_name(state.table.relation) not in taken:
         yield create_default(state.table, role)
 
@@ -143,7 +143,7 @@ def _refused(state: PartitionState, keys: Sequence[str]) -> Iterator[Action]:
                 object=state.name,
                 table=state.name,
                 period=key,
-                reason="asked for by hand",
+                reason="requested by hand",
                 steps=(),
                 refused=reason,
             )

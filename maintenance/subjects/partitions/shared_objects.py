@@ -1,8 +1,8 @@
-"""What partitions share that their parent does not give them, and which of them lack it.
+"""Finds objects that partitions share but their parent lacks, and partitions without them.
 
-Shared is what the two newest partitions have, or the two newest of those that do not lie ahead:
-what was introduced lately counts, what one partition has by hand does not. A newer partition
-without it lacks it, and so does one without what every older one has.
+An object is shared if the two newest partitions have it, or the two newest of those that are not in
+the future: recent changes count, an object of a single partition does not. A partition without
+a shared object lacks it, and so does one without an object that every older one has.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,24 +15,24 @@ from maintenance.names import QualifiedName
 from maintenance.partition_set.bounds import Span
 
 FEWEST = 2
-"""Partitions that must have something before it is called shared: one alone shares nothing."""
+"""How many partitions must have an object for it to count as shared."""
 
 MOST_PAST, MOST_AHEAD = 24, 100
-"""How many of the newest partitions, and of those that lie ahead, are held against each other."""
+"""How many of the newest partitions, and of the future ones, are compared."""
 
 FROM_MODEL = frozenset({"policy", "tablespace"})
-"""Kinds that the tables of a tree get from the tree that they are like."""
+"""Kinds that the tables of a new tree get from the tree they are modeled on."""
 
 MINOR = frozenset({"storage", "compression", "statistics", "tablespace"})
-"""Kinds whose absence costs speed or space alone."""
+"""Kinds whose absence costs only speed or space."""
 
 Path = tuple[str, ...]
 
 
 class Carried(NamedTuple):
-    """Something that a new partition gets, or a table of its tree.
+    """An object that a new partition, or a table of its tree, gets.
 
-    `path` leads there from the partition by bounds, `source` is a table that has it.
+    `path` is the path of bounds from the partition to the table, `source` a table that has it.
     """
 
     path: Path
@@ -41,11 +41,11 @@ class Carried(NamedTuple):
 
 
 class Lacking(NamedTuple):
-    """Something that a table of an older partition lacks.
+    """An object that a table of an existing partition lacks.
 
     Attributes:
         is_shared: whether the newest partitions have it, and not only all older ones.
-        is_untouched: whether the partition lies ahead, is a single table, and holds nothing.
+        is_untouched: whether the partition is in the future, a single table, and empty.
     """
 
     partition: Partition
@@ -58,11 +58,11 @@ class Lacking(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """What partitions share.
+    """The objects that partitions share.
 
     Attributes:
-        carried: what new ones get.
-        lacking: what others lack.
+        carried: objects that new partitions get.
+        lacking: objects that existing partitions lack.
     """
 
     carried: tuple[Carried, ...] = ()
@@ -70,22 +70,22 @@ class Sharing:
 
     @property
     def for_new(self) -> tuple[Carried, ...]:
-        """What we can give new partitions."""
+        """The objects that can be added to new partitions."""
         return tuple(each for each in self.carried if each.object.obstacle is None)
 
     def has(self, kind: str) -> bool:
-        """Whether partitions share something of a kind."""
+        """Whether partitions share an object of a kind."""
         return any(each.object.kind == kind for each in self.carried)
 
 
 NOTHING_SHARED = Sharing()
-"""Of a table whose partitions have nothing that it does not give them."""
+"""For a table whose partitions share nothing beyond what the parent gives them."""
 
 _Key = tuple[Path, str, tuple[Any, ...], str | None]
 
 
 class _Unit(NamedTuple):
-    """One partition that was read: what each of its tables has."""
+    """One partition that was read: the objects of each of its tables."""
 
     span: Span
     paths: Mapping[Path, tuple[int, QualifiedName]]
@@ -93,12 +93,12 @@ class _Unit(NamedTuple):
 
 
 def asked_about(table: Table, spans: Sequence[Span], now: datetime) -> Own | None:
-    """Return the detail on which all of this rests, if there is anything to read.
+    """Return the detail to read for `sharing_of`, if any.
 
     Args:
         table: as observed.
         spans: its partitions, in order of time.
-        now: the moment that tells what lies ahead.
+        now: the current moment; later partitions are in the future.
     """
     security = table.properties.row_security or table.properties.force_row_security
     drifted = tuple(
@@ -120,12 +120,12 @@ def asked_about(table: Table, spans: Sequence[Span], now: datetime) -> Own | Non
 
 
 def sharing_of(table: Table, spans: Sequence[Span], now: datetime, column: str) -> Sharing:
-    """Find what a table's partitions share, and what some of them lack.
+    """Find the objects that a table's partitions share, and those that some of them lack.
 
     Args:
-        table: as observed, with the objects that were asked for.
+        table: as observed, with the objects that were requested.
         spans: its partitions, in order of time.
-        now: the moment that tells what lies ahead.
+        now: the current moment; later partitions are in the future.
         column: the key.
     """
     if not table.objects and all(_lives_beside(table, span) for span in spans):
@@ -156,15 +156,15 @@ def sharing_of(table: Table, spans: Sequence[Span], now: datetime, column: str) 
 
 
 def _is_of_all_older(past: Sequence[_Unit], key: _Key) -> bool:
-    """Tell whether all partitions have something that are older than the first without it."""
+    """Whether all partitions older than the first one without an object have it."""
     having = [place for place, unit in enumerate(past) if key in unit.has]
     return len(having) >= FEWEST and having == list(range(len(having)))
 
 
 def schema_of(spans: Sequence[Span], now: datetime) -> str | None:
-    """Return the schema in which the newest partitions live, None where they differ.
+    """Return the schema of the newest partitions, None if they differ.
 
-    Those that lie ahead count only where no others are there: they may have been made elsewhere.
+    Future partitions count only if there are no others: they may be in the wrong schema.
     """
     past = [span for span in spans if span.lower <= now] or spans
     schemas = {span.partition.relation.schema for span in past[-FEWEST:]}
@@ -178,10 +178,10 @@ def _chosen(spans: Sequence[Span], now: datetime) -> list[Span]:
 
 
 def _sample(chosen: Sequence[Span], now: datetime) -> list[Partition]:
-    """Choose the few that show whether any has something: without it here nothing is shared.
+    """Choose the few partitions that have an object if any is shared.
 
-    What is shared, the newest of all or the newest that lies not ahead has; what all older ones
-    have, the oldest has.
+    The newest of all or the newest that is not in the future has every shared object; the oldest
+    has what all older ones have.
     """
     past = [span for span in chosen if span.lower <= now]
     some = [*past[-1:], *chosen[-1:], *past[:1]]
@@ -199,7 +199,7 @@ def _units(table: Table, spans: Sequence[Span], column: str) -> Iterator[_Unit]:
             for path, branch in span.partition.whole.paths().items()
         }
         if table.objects and not all(oid in table.objects for oid, _ in paths.values()):
-            continue  # locked: not known
+            continue  # locked: unknown
         has = {
             (path, *_signature(each)): Carried(path, each, relation)
             for path, (oid, relation) in paths.items()
@@ -215,7 +215,7 @@ def _signature(each: OwnObject) -> tuple[str, tuple[Any, ...], str | None]:
 def _own(
     table: Table, partition: Partition, oid: int, path: Path, column: str
 ) -> Iterator[OwnObject]:
-    """Yield what a table has beyond what it gets from the parent at its top."""
+    """Yield the objects of a table that it does not get from the root parent."""
     tops = table.objects.get(table.oid, ())
     objects = table.objects.get(oid, ())
     if not path and partition.relation.schema != table.relation.schema:
@@ -233,11 +233,11 @@ def _own(
 
 
 _GIVEN = frozenset({"default", "statistics", "policy"})
-"""Kinds of which a new partition gets what its parent has; policies with row security only."""
+"""Kinds that a new partition gets from its parent; policies only with row security."""
 
 
 def _comes_with(table: Table, partition: Partition, each: OwnObject) -> bool:
-    """Tell whether a new partition gets it from its parent, or from the tree that it is like."""
+    """Whether a new partition gets it from its parent, or from the tree it is modeled on."""
     properties = table.properties
     return (
         each.kind == "table"
@@ -250,7 +250,7 @@ def _comes_with(table: Table, partition: Partition, each: OwnObject) -> bool:
 def _with_obstacle(each: OwnObject, column: str) -> OwnObject:
     if each.kind != "check" or column not in (each.state or "").split("\x01"):
         return each
-    reason = f"it names the key {column}, and might refuse the rows of another period"
+    reason = f"it contains the key {column} and might refuse rows of other periods"
     return each._replace(obstacle=reason)
 
 

@@ -1,4 +1,4 @@
-"""A table's partitions held against the periods it should have."""
+"""Compares the partitions of a table with the periods it should have."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,22 +27,23 @@ from maintenance.subjects.partitions.shared_objects import Sharing, schema_of, s
 from maintenance.subjects.partitions.template import Siblings, of_slot, siblings_of, slot_name
 
 _MANY = 3
-"""A partition of so many periods, such as a quarter among months, is still a usual one."""
+"""A partition of this many periods, such as a quarter among months, is still ordinary."""
 
 
 @dataclass(frozen=True)
 class PartitionState:
-    """What one table has and lacks.
+    """The partitions that one table has and lacks.
 
     Attributes:
         now: the moment from which the horizon counts.
-        window: every period from the first that is wanted, or the current one, to the horizon.
-        holding: what the default partition holds, where it has rows and they were counted.
-        missing: what is to be made: wanted periods of which no partition holds any part, and, if
-            the policy allows bridges, the parts of others that none holds.
-        overlapped: wanted periods that partitions of other bounds hold, wholly or in part.
-        unbridged: their parts that no partition holds and, as the policy says, none is made for.
-        rights: in the schema of partitions, where it is not the table's and they were asked for.
+        window: every period from the first required or the current one to the horizon.
+        holding: the contents of the default partition, if it has rows and they were counted.
+        missing: partitions to create: required periods without any partition and, if the policy
+            allows bridges, the uncovered parts of others.
+        overlapped: required periods covered, wholly or in part, by partitions with other bounds.
+        unbridged: their uncovered parts, if the policy forbids bridges.
+        rights: privileges in the schema of partitions, if it differs from the table's and they
+            were requested.
     """
 
     policy: PartitionPolicy
@@ -59,7 +60,7 @@ class PartitionState:
 
     @cached_property
     def position(self) -> datetime:
-        """Where now stands among the bounds."""
+        """The position of now among the bounds."""
         return self.codec.position(self.now)
 
     @property
@@ -84,9 +85,9 @@ class PartitionState:
 
     @cached_property
     def first_uncovered(self) -> tuple[datetime, datetime] | None:
-        """The first stretch up to the horizon, not ended yet, in which rows have no partition.
+        """The first range up to the horizon, not in the past, in which rows have no partition.
 
-        One that holds now begins where the partition before it ends, within the current period.
+        If it contains now, it begins at the end of the previous partition, within the period.
         """
         hole = self.coverage.first_hole(self.position, self.end)
         if hole is None or hole[0] > self.position:
@@ -96,7 +97,7 @@ class PartitionState:
 
     @cached_property
     def catch_all(self) -> Span | None:
-        """The partition that takes the rows of so many periods to come that none is made."""
+        """The partition that covers so many future periods that none is created."""
         spans = self.coverage.overlapping(self.position, FUTURE)
         return next((span for span in spans if self._swallows(span)), None)
 
@@ -111,7 +112,7 @@ class PartitionState:
 
     @cached_property
     def ahead(self) -> int:
-        """Whole periods beyond the current one with partitions of their own, without a break."""
+        """The number of consecutive periods after the current one with their own partitions."""
         limits = [self.end]
         if self.first_uncovered is not None:
             limits.append(self.first_uncovered[0])
@@ -125,13 +126,13 @@ class PartitionState:
 
     @cached_property
     def uncovered(self) -> tuple[PeriodRange, ...]:
-        """The slots of the window of which no partition holds any part."""
+        """The slots of the window that no partition covers, not even in part."""
         overlapping = self.coverage.overlapping
         return tuple(slot for slot in self.window if not overlapping(slot.lower, slot.upper))
 
     @property
     def default_is_small(self) -> bool:
-        """Whether the default partition is looked through while a lock may be held."""
+        """Whether the default partition can be scanned within the time a lock may be held."""
         default = self.table.default
         if default is None or not self.table.default_has_rows:
             return True
@@ -139,7 +140,7 @@ class PartitionState:
 
     @property
     def default_may_hide_rows(self) -> bool:
-        """Whether the default partition may hold rows of any period, and can't be looked at."""
+        """Whether the default partition can't be read and may hold rows of any period."""
         unseen = self.table.default_unseen
         return unseen is not None and not unseen.is_empty
 
@@ -153,35 +154,35 @@ class PartitionState:
         return tuple(slot for slot in self.window if first.lower <= slot.lower <= last.lower)
 
     def holds_now(self, slot: PeriodRange) -> bool:
-        """Whether rows of now belong into a slot."""
+        """Whether current rows belong to a slot."""
         return slot.lower <= self.position < slot.upper
 
     @cached_property
     def sharing(self) -> Sharing:
-        """What its partitions share that it does not give them."""
+        """The objects that its partitions share and the table lacks."""
         return sharing_of(self.table, self.coverage.spans, self.now, self.policy.column)
 
     @cached_property
     def schema(self) -> str:
-        """The schema of partitions to be made: the policy's, else that of the newest ones."""
+        """The schema of new partitions: the policy's, else that of the newest partitions."""
         newest = self.policy.schema_name or schema_of(self.coverage.spans, self.now)
         return newest or self.table.relation.schema
 
     @property
     def place(self) -> Place | None:
-        """The question about the schema of partitions, where it is not the table's."""
+        """The detail to read about the schema of partitions, if it differs from the table's."""
         if self.schema == self.table.relation.schema:
             return None
         return Place(self.schema, self.table.properties.owner)
 
     @property
     def is_shut_out(self) -> bool:
-        """Whether partitions can't be made where they are to be."""
+        """Whether partitions can't be created in their schema."""
         return self.rights is not None and not self.rights.creatable
 
     @cached_property
     def parent(self) -> Table:
-        """The table, as one that is made like it in the schema of partitions is to be."""
+        """The table, as the template of a new table in the schema of partitions."""
         rights = self.rights
         if rights is None:
             return self.table
@@ -191,16 +192,16 @@ class PartitionState:
 
     @cached_property
     def siblings(self) -> Siblings:
-        """What its partitions say about how the next one is built."""
+        """The template that its partitions give for the next one."""
         return siblings_of(self.coverage.spans, self.policy.column)
 
     def blueprint(self, slot: PeriodRange) -> Blueprint:
-        """Return how a slot's partition is built like its siblings."""
+        """Return the blueprint of a slot's partition, modeled on its siblings."""
         calendar = self.codec.calendar
         return of_slot(self.policy, self.siblings, calendar, self.child(slot), slot)
 
     def names(self, slot: PeriodRange) -> tuple[QualifiedName, ...]:
-        """Return the names of all tables that make a slot's partition, its own first."""
+        """Return the names of all tables of a slot's partition, the partition itself first."""
         return tuple(self.blueprint(slot).names.values())
 
     def child(self, slot: PeriodRange) -> QualifiedName:
@@ -211,13 +212,13 @@ class PartitionState:
 def state_of(
     policy: PartitionPolicy, table: Table, now: datetime, asked: Sequence[str] = ()
 ) -> PartitionState:
-    """Hold a table against its policy.
+    """Compare a table with its policy.
 
     Args:
         policy: its policy.
-        table: as observed; `validate` has found nothing against it.
+        table: as observed; it has passed validation.
         now: the moment from which the horizon counts, aware.
-        asked: keys of the periods wanted instead of the policy's window.
+        asked: keys of the periods requested instead of the policy's window.
 
     Raises:
         ValueError: a bound that is not of this key.
@@ -241,7 +242,7 @@ def state_of(
         part for parts in split.values() for part in parts if part.is_bridge and part.upper > since
     }
     if policy.bridge and bridges:
-        # Only slots that are split need to be: where all is covered nothing is counted or made.
+        # Slots are split only if something is uncovered: otherwise nothing is counted or created.
         window = tuple(
             part
             for slot in window
@@ -266,9 +267,9 @@ def state_of(
 def _bridged_since(
     policy: PartitionPolicy, coverage: Coverage, codec: KeyCodec, now: datetime, *, asked: bool
 ) -> datetime:
-    """Return up to where no part of a period gets a bridge: it has expired, or was never wanted.
+    """Return the position before which no bridges are created: expired, or never required.
 
-    Without a `start`, what lies before the oldest partition is wanted only if it holds now.
+    Without a `start`, periods before the oldest partition are required only if they contain now.
     """
     position = codec.position(now)
     since = PAST

@@ -1,4 +1,4 @@
-"""Siblings that are trees: the one that new partitions are like, and where others differ."""
+"""Finds the template of partitions that are trees themselves, and the trees that differ from it."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -23,13 +23,13 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Siblings:
-    """What the partitions of one table say about how the next one is built.
+    """The template for new partitions of one table, and the partitions that differ from it.
 
     Attributes:
-        model: the newest tree that can be built again, with those comments only that all trees
-            share; None where new partitions are plain.
-        fault: why there are trees and none can be built again, if so.
-        differences: partitions, and tables below them, that are otherwise than the model.
+        model: the newest tree that can serve as template, with only the comments that all trees
+            share; None if new partitions are plain tables.
+        fault: why there are trees and none can serve as template, if so.
+        differences: partitions, and tables below them, that differ from the model.
         refuses: whether one of them refuses rows of its own period.
     """
 
@@ -45,7 +45,7 @@ class Siblings:
 
     @property
     def unbuildable(self) -> str | None:
-        """In words, why there are trees and none can be built again, if so."""
+        """The reason, in words, why there are trees and none can serve as template, if so."""
         return None if self.fault is None else self.fault.text
 
     @property
@@ -55,15 +55,15 @@ class Siblings:
 
 
 PLAIN = Siblings()
-"""Of a table none of whose partitions is partitioned itself."""
+"""For a table without partitions that are partitioned themselves."""
 
 
 def siblings_of(spans: Sequence[Span], column: str) -> Siblings:
-    """Find the model among a table's partitions, and hold the others against it.
+    """Find the model among a table's partitions, and compare the others with it.
 
     Args:
         spans: the partitions, in order of time.
-        column: the key of the table, which decides about no partition of a tree but by hash.
+        column: the key of the table; within a tree it may only be used for hash partitioning.
     """
     newest_first = [span for span in reversed(spans) if span.partition.kind == "p"]
     if not newest_first:
@@ -90,7 +90,7 @@ def siblings_of(spans: Sequence[Span], column: str) -> Siblings:
 
 
 def _with_shared_comments(model: Span, trees: Sequence[Span]) -> Span:
-    """Leave out what is said of one period, or may be: a tree alone shares nothing."""
+    """Remove comments that may describe one period only: a single tree shares none."""
     own = model.partition.tree
     assert own is not None, "it can be built again"
     others = [s.partition.tree.paths() for s in trees if s is not model and s.partition.tree]
@@ -105,7 +105,7 @@ def _with_shared_comments(model: Span, trees: Sequence[Span]) -> Span:
 
 
 def _fault(span: Span, column: str) -> Fault | None:
-    """Return why a tree can't be built again for another period, if so."""
+    """Return the reason why a tree can't serve as template for another period, if any."""
     tree = span.partition.tree
     if tree is None:
         return Fault("unreadable", "its partitions could not be read")
@@ -115,13 +115,14 @@ def _fault(span: Span, column: str) -> Fault | None:
         if branch.partition_by is None:
             continue
         if _depends_on(branch.partition_by, column):
-            what = f"{branch.relation} is partitioned by {branch.partition_by}, bounds of its time"
+            key = branch.partition_by
+            what = f"{branch.relation} is partitioned by {key}, with bounds specific to its period"
             return Fault("bound_by_time", what)
     return next(_holes(tree), None)
 
 
 def _depends_on(partition_by: str, column: str) -> bool:
-    """Tell whether bounds of a key are bounds of a period too; those of a hash never are."""
+    """Whether bounds of a key depend on the period; those of a hash never do."""
     pattern = rf"(?<![\w$]){re.escape(quote(column))}(?![\w$])"
     return not partition_by.startswith("HASH") and re.search(pattern, partition_by) is not None
 
@@ -131,21 +132,21 @@ def _is_incomplete(span: Span) -> bool:
 
 
 def _holes(tree: Tree) -> Iterator[Fault]:
-    """Yield which tables of a tree refuse rows that they should hold."""
+    """Yield the tables of a tree that refuse rows they should hold."""
     for branch in tree.branches:
         if branch.partition_by is None:
             continue
         children = tree.children(branch.oid)
         if not children:
-            what = f"{branch.relation} has no partitions, it refuses all rows"
+            what = f"{branch.relation} has no partitions and refuses all rows"
             yield Fault("no_partitions", what)
         elif branch.partition_by.startswith("HASH") and _share(children) < 1:
-            what = f"{branch.relation} lacks remainders, it refuses rows"
+            what = f"{branch.relation} lacks partitions of some remainders and refuses their rows"
             yield Fault("remainders_lacking", what)
 
 
 def _share(children: Sequence[Branch]) -> Fraction:
-    """Return what share of all hashes the partitions of a table hold."""
+    """Return the share of all hashes that the partitions of a table cover."""
     bounds = (_HASH_BOUND.match(child.bound or "") for child in children)
     return sum((Fraction(1, int(bound[1])) for bound in bounds if bound), Fraction())
 
@@ -153,7 +154,7 @@ def _share(children: Sequence[Branch]) -> Fraction:
 def _differences(span: Span, model: Tree) -> Iterator[PropertyDifference]:
     partition = span.partition
     if partition.kind != "p":
-        what = f"is not partitioned itself, {model.root.relation} is"
+        what = f"is not partitioned itself, unlike {model.root.relation}"
         yield PropertyDifference(partition.relation, what, reasons=("not_partitioned",))
         return
     if partition.tree is None:
@@ -164,7 +165,7 @@ def _differences(span: Span, model: Tree) -> Iterator[PropertyDifference]:
             others = list(_other_properties(branch, wanted[path]))
             if others:
                 what = "; ".join(other.text for other in others)
-                what = f"{what}, otherwise than {wanted[path].relation}"
+                what = f"{what}, unlike {wanted[path].relation}"
                 yield PropertyDifference(
                     branch.relation, what, reasons=tuple(each.reason for each in others)
                 )
@@ -175,7 +176,7 @@ def _differences(span: Span, model: Tree) -> Iterator[PropertyDifference]:
         if paths:
             listed = ", ".join(" / ".join(path) for path in sorted(paths)[:_SHOWN])
             more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-            what = f"{words} {listed}{more}, otherwise than {model.root.relation}"
+            what = f"{words} {listed}{more}, unlike {model.root.relation}"
             yield PropertyDifference(partition.relation, what, reasons=(reason,))
 
 
@@ -197,7 +198,7 @@ def _other_properties(branch: Branch, wanted: Branch) -> Iterator[Fault]:
 
 
 def _other_words(branch: Branch, wanted: Branch) -> Iterator[Fault]:
-    """Yield what differs of what is said about a table, and of who sees which of its rows."""
+    """Yield differences of comments, row security policies and extended statistics."""
     if policies := set(branch.policies) ^ set(wanted.policies):
         names = ", ".join(sorted({name for name, _ in policies}))
         yield Fault("row_security_policies", f"row security policies {names}")
@@ -222,14 +223,14 @@ def of_slot(
     partition: QualifiedName,
     slot: PeriodRange,
 ) -> Blueprint:
-    """Return how the partition of a slot is built like its siblings.
+    """Return the blueprint of a slot's partition, modeled on its siblings.
 
     Args:
         policy: the table's.
-        siblings: what its partitions have in common.
-        calendar: of the positions of their bounds, see `keys.KeyCodec`.
-        partition: the new one's name.
-        slot: what it holds.
+        siblings: the template.
+        calendar: of the positions of their bounds, see `partition_key.KeyCodec`.
+        partition: the name of the new partition.
+        slot: its range.
     """
     model, tree = siblings.model, siblings.tree
     if model is None or tree is None:
@@ -245,12 +246,12 @@ def of_slot(
 
 
 def in_place(default: Partition) -> Blueprint:
-    """Return how the default partition is built, under its own names."""
+    """Return the blueprint of the default partition, with its own names."""
     branches = default.whole.branches
     return Blueprint(default.whole, {branch.oid: branch.relation for branch in branches})
 
 
 def like_default(default: Partition, partition: QualifiedName) -> Blueprint:
-    """Return how a partition is built like the default partition, under another name."""
+    """Return the blueprint of a partition like the default partition, with another name."""
     old = Dated(default.relation.name, "")
     return Blueprint(default.whole, tree_names(default.whole, old, partition, ""))

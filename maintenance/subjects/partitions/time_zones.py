@@ -1,4 +1,4 @@
-"""Recognising partitions that were made in a session with another TimeZone."""
+"""Recognizes partitions that were created in a session with another TimeZone."""
 
 from collections.abc import Collection
 from datetime import timedelta
@@ -9,22 +9,22 @@ from maintenance.partition_set.bounds import Span
 from maintenance.periods import Interval, period_at
 
 _FARTHEST = timedelta(hours=15)
-"""No zone is farther from UTC."""
+"""The largest offset of a zone from UTC."""
 
 _DAYLIGHT = timedelta(hours=1)
-"""By so much daylight saving moves a zone in the course of a year."""
+"""How much daylight saving moves a zone in the course of a year."""
 
 
 def zone_drift(interval: Interval, calendar: ZoneInfo, spans: Collection[Span]) -> timedelta | None:
-    """Return by how much all ranges miss the policy's calendar, if it is a zone's offset.
+    """Return the common shift of all ranges from the policy's calendar, if it is a zone's offset.
 
     Args:
         interval: the policy's.
-        calendar: of the positions of bounds, see `keys.KeyCodec`.
-        spans: ranges that are not the calendar's.
+        calendar: of the positions of bounds, see `partition_key.KeyCodec`.
+        spans: ranges that do not match the calendar.
 
     Returns:
-        Positive where they begin too late; None where some other cause made them.
+        Positive if they begin too late; None if the cause is not a zone.
     """
     drifts = [_drift(interval, calendar, span) for span in spans]
     known = [drift for drift in drifts if drift is not None]

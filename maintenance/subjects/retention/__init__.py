@@ -1,4 +1,4 @@
-"""Retention: expired partitions are archived, detached and dropped, each step with its proof."""
+"""Retention: archives, detaches and drops expired partitions; each step is verified."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -36,7 +36,7 @@ class Retention(Subject[RetentionObservation]):
         return bool(policy.partitions)
 
     def require(self, policy: Policy) -> None:
-        """Refuse archives whose store or format needs a package that is not installed."""
+        """Raise if an archive needs a package that is not installed."""
         for section in policy.partitions:
             if section.retention is not None and section.retention.archive is not None:
                 archive = section.retention.archive
@@ -47,17 +47,17 @@ class Retention(Subject[RetentionObservation]):
         return [section.table for section in policy.partitions]
 
     def observe(self, context: ObserveContext) -> RetentionObservation:
-        """Look for what is in the way of tables that are due."""
+        """Find what blocks the retention of due partitions."""
         return observe(context)
 
     def record(self, context: ObserveContext, seen: RetentionObservation) -> None:
-        """Remember how many rows the partitions near the end of their retention have taken."""
+        """Record the insert counts of partitions near the end of their retention."""
         record_evidence(context, seen.blockers.evidence)
 
     def plan(
         self, policy: Policy, seen: RetentionObservation, now: datetime, request: Request
     ) -> Plan:
-        """Retire what has expired, at most `max_per_run` partitions a table."""
+        """Plan the retention of expired partitions, at most `max_per_run` per table."""
         return planner.plan(policy, seen, now, request)
 
 

@@ -1,4 +1,4 @@
-"""The actions of retention: archive, detach, drop, and ending an interrupted detach."""
+"""Retention actions: archive, detach, drop, and finalize an interrupted detach."""
 
 from collections.abc import Container, Iterator, Mapping
 
@@ -23,7 +23,7 @@ from maintenance.subjects.retention.models import Case, Target, detached_target
 
 
 def retire(case: Case, item: Expired, after: tuple[str, ...] = ()) -> Iterator[Action]:
-    """Yield what takes one partition from attached to gone, as far as this run may go.
+    """Yield the actions of this run that archive, detach and drop one partition.
 
     Args:
         case: the table.
@@ -45,25 +45,25 @@ def retire(case: Case, item: Expired, after: tuple[str, ...] = ()) -> Iterator[A
 
 
 def finish(case: Case, item: Detached, ended: Mapping[int, str]) -> Action:
-    """Return the drop of a table that is detached, or will be when its detach is ended.
+    """Return the drop of a table that is detached, or whose detach this run finalizes.
 
     Args:
         case: the table it was a partition of.
         item: the detached table.
-        ended: by OID, the actions of this run that end a detach.
+        ended: the ids of this run's actions that finalize a detach, by OID.
     """
     after = (ended[item.table.oid],) if item.table.oid in ended else ()
     return _drop(case, detached_target(item), after=after)
 
 
 def archive(case: Case, target: Target) -> Action:
-    """Return the action that archives a table; its executor streams and proves it."""
+    """Return the action that archives a table; its executor writes and verifies the archive."""
     step = Step(statements=(f"COPY {target.relation} TO STDOUT",))
     return _action(case, ActionKind.ARCHIVE_PARTITION, target, (step,))
 
 
 def end_pending(table: Table) -> Iterator[Action]:
-    """End detaches that somebody or something interrupted: at most one is pending a parent."""
+    """Yield the actions that finalize interrupted detaches: at most one is pending per parent."""
     for child in table.partitions:
         if child.detach_pending:
             yield Action(
@@ -71,7 +71,7 @@ def end_pending(table: Table) -> Iterator[Action]:
                 object=str(child.relation),
                 table=str(table.relation),
                 steps=(finalize(table.relation, child.relation, _n_tables(child)),),
-                reason="its detach was interrupted: rows are invisible, inserts of its range fail",
+                reason="detach was interrupted: rows are invisible, inserts into its range fail",
                 preconditions={"oid": child.oid},
             )
 
@@ -81,14 +81,14 @@ def _n_tables(partition: Partition) -> int:
 
 
 def unmark(case: Case, going: Container[int]) -> Iterator[Action]:
-    """Remove marks of detaches that were not carried out.
+    """Yield the removals of detach marks from partitions that are still attached.
 
-    A run that was killed leaves one, and so does whoever attaches a table again. With it, a
-    partition that somebody detaches by hand, to keep it, would count as detached by us.
+    A killed run leaves such a mark, and so does attaching a detached table again. With the mark, a
+    partition detached by hand, in order to keep it, would count as detached by this software.
 
     Args:
         case: the table.
-        going: OIDs of partitions that this run detaches, or that are half detached.
+        going: OIDs of partitions that this run detaches, or whose detach is pending.
     """
     for child in case.table.partitions:
         comment = case.comments.get(child.oid)
@@ -102,7 +102,7 @@ def unmark(case: Case, going: Container[int]) -> Iterator[Action]:
             object=str(child.relation),
             table=case.name,
             steps=(Step(statements=statements, locks=(own,)),),
-            reason="it is a partition and its mark says that it was detached",
+            reason="attached, but its comment marks it as detached",
             preconditions={"oid": child.oid},
         )
 
@@ -110,14 +110,14 @@ def unmark(case: Case, going: Container[int]) -> Iterator[Action]:
 def _drop(case: Case, target: Target, *, after: tuple[str, ...]) -> Action:
     name = str(target.relation)
     step = Step(
-        statements=(*_sure(target), f"DROP TABLE {name}"),
+        statements=(*_lock_and_check(target), f"DROP TABLE {name}"),
         locks=(Lock(name, LockMode.ACCESS_EXCLUSIVE),),
     )
     return _action(case, ActionKind.DROP_PARTITION, target, (step,), after=after)
 
 
-def _sure(target: Target) -> Iterator[str]:
-    """Yield what locks a table, with all below it, and makes sure that it is the observed one."""
+def _lock_and_check(target: Target) -> Iterator[str]:
+    """Yield the statements that lock a table's tree and check that it is the observed one."""
     yield f"LOCK TABLE {target.relation} IN ACCESS EXCLUSIVE MODE"
     yield still_detached(target.relation, target.oid)
     if target.tree is not None:
@@ -140,7 +140,7 @@ def _action(
         table=case.name,
         period=target.period,
         steps=steps,
-        reason="asked for by hand" if asked else f"expired: {case.retention.keep} are kept",
+        reason="requested by hand" if asked else f"expired: retention is {case.retention.keep}",
         destructive=kind is not ActionKind.ARCHIVE_PARTITION,
         after=after,
         preconditions=_facts(case, target),
@@ -148,7 +148,7 @@ def _action(
 
 
 def _facts(case: Case, target: Target) -> dict[str, object]:
-    """Return what must still be so of a table, and what its archive will say of it."""
+    """Return the preconditions of an action, and the facts for the manifest of the archive."""
     try:
         codec = codec_of(case.policy, case.table)
         lower, upper = map(codec.first_moment, read_bound(target.bound, codec))

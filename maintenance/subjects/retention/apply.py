@@ -1,4 +1,4 @@
-"""Carrying out retention: what interrupts a detach is mended, and no drop is without its proof."""
+"""Executes retention: detaches partitions, and drops tables whose archive is verified."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -17,11 +17,11 @@ from maintenance.server.session import fetch, run_sql, to_error
 from maintenance.subjects.retention.archive import place_of, proven_manifest, table_of, write
 
 ARCHIVINGS = 3
-"""How often a table that changed after its archive is archived anew before we give up."""
+"""How many times a table that changed after its archive is archived again before an error."""
 
 
 def detach(context: ActionContext, action: Action) -> Mapping[str, Any]:
-    """Detach a partition; an interrupted concurrent detach is ended in short tries."""
+    """Detach a partition; an interrupted concurrent detach is finalized in short attempts."""
     *before, last = action.steps
     for step in before:
         context.run(step)
@@ -33,7 +33,7 @@ def detach(context: ActionContext, action: Action) -> Mapping[str, Any]:
 
 
 def _detach_concurrently(context: ActionContext, action: Action, step: Step) -> None:
-    """Try once, and finish what is left pending.
+    """Try once, and finalize the detach if it is left pending.
 
     The statement waits for every transaction that has used the parent, and an outbound foreign
     key makes writers of the other table queue behind that wait. So the wait is cut short, which
@@ -53,7 +53,7 @@ def _detach_concurrently(context: ActionContext, action: Action, step: Step) -> 
 
 
 def _detached_after_all(context: ActionContext, action: Action, step: Step) -> bool:
-    """Try again what had not begun; False where a later try was the one to be interrupted."""
+    """Retry a detach that had not begun; return False if a retry leaves it pending."""
     try:
         context.run(step)
     except UnreachableError:
@@ -74,8 +74,8 @@ def drop(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """Drop a detached table, after its outbound foreign keys, each in a transaction of its own.
 
     DROP TABLE locks every table that its keys point to, all at once and in ACCESS EXCLUSIVE mode.
-    Where an archive is asked for, the table goes only while it is locked and holds exactly what
-    the archive holds.
+    With an archive, the table is dropped under its lock, and only if its content is exactly that of
+    the archive.
     """
     for step in _outbound_keys(context, action):
         context.run(step)
@@ -105,9 +105,9 @@ def _drop_proven(context: ActionContext, action: Action) -> Mapping[str, Any]:
             if found == manifest.digest:
                 run_sql(context.connection, drop_table)
                 return {"rows": manifest.n_rows, "archive": str(place_of(context, action))}
-        context.progress(f"{action.object}: was written to after its archive; archiving it again")
+        context.progress(f"{action.object}: changed after it was archived; archiving it again")
         write(context, action)
     raise DamagedArchiveError(
-        f"{action.object}: changes faster than it is archived; it stays",
-        hint="find who writes to this table, which is no longer a partition",
+        f"{action.object}: still being written to while it is archived; not dropped",
+        hint="find the sessions that write to this table: it is no longer a partition",
     )

@@ -1,4 +1,4 @@
-"""The archive of one partition, as an action asks for it."""
+"""Writes and verifies the archive of one partition."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -20,7 +20,7 @@ from maintenance.policy import Archive
 
 
 def archive(context: ActionContext, action: Action) -> Mapping[str, Any]:
-    """Archive a partition; what was written is read back before it counts."""
+    """Archive a partition, and read the archive back to verify it."""
     place = place_of(context, action)
     archived = write(context, action)
     data = archived.data
@@ -35,7 +35,7 @@ def archive(context: ActionContext, action: Action) -> Mapping[str, Any]:
 
 
 def write(context: ActionContext, action: Action) -> Manifest:
-    """Write the archive of an action's table, or find it written already.
+    """Write the archive of an action's table, or return the existing one.
 
     Raises:
         ArchiveError: see `archives.write_archive`.
@@ -59,10 +59,10 @@ def write(context: ActionContext, action: Action) -> Manifest:
 
 
 def proven_manifest(context: ActionContext, action: Action) -> Manifest:
-    """Return the manifest of an archive that has been read back, by this run or now.
+    """Return the manifest of an archive that was read back, earlier in this run or now.
 
     Raises:
-        ArchiveError: it is damaged, or can't be written where there is none.
+        ArchiveError: the archive is damaged, or missing and can't be written.
     """
     place = place_of(context, action)
     manifest = read_manifest(place)
@@ -74,7 +74,7 @@ def proven_manifest(context: ActionContext, action: Action) -> Manifest:
 
 
 def place_of(context: ActionContext, action: Action) -> ArchivePlace:
-    """Return where the archive of an action's period lies."""
+    """Return the location of the archive of an action's period."""
     table = parse_name(str(action.table))
     section = _section(context, action)
     name = context.policy.database.name

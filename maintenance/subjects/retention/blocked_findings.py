@@ -1,4 +1,4 @@
-"""Expired partitions that retention can't retire: foreign tables, and rows that we can't read."""
+"""Findings about expired partitions that can't be retired: foreign tables, unreadable rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -11,7 +11,7 @@ from maintenance.subjects.retention.models import Case
 
 
 def foreign_findings(case: Case) -> Iterator[Finding]:
-    """Yield the expired partitions that lie on other servers, each by its name."""
+    """Yield a finding for each expired partition that is a foreign table."""
     codec = codec_of(case.policy, case.table)
     foreign = [p for p in case.table.partitions if p.kind == "f" and not p.detach_pending]
     spans = coverage_of(foreign, codec).spans
@@ -29,8 +29,8 @@ def foreign_findings(case: Case) -> Iterator[Finding]:
         yield _finding(
             case,
             span.partition.relation,
-            "expired, and stays: it is a foreign table, whose rows lie on another server;"
-            f" retire them there, then {'; '.join(statements)}",
+            "expired, but not retired: it is a foreign table and its rows are on another server."
+            f" Archive and delete the rows there, then run {'; '.join(statements)}",
             {"statements": statements, "obstacle": Obstacle.FOREIGN.value},
         )
 
@@ -41,29 +41,29 @@ def unreadable_findings(
     unreadable: Mapping[int, Obstacle],
     snapshot: Snapshot,
 ) -> Iterator[Finding]:
-    """Yield the tables that can't be archived, since their rows can't be read.
+    """Yield a finding for each due table that can't be archived because its rows are unreadable.
 
     Args:
         case: the table that they are or were partitions of.
         due: OIDs and names of what would be archived.
-        unreadable: what keeps us from rows, by OID.
-        snapshot: says who we are.
+        unreadable: the obstacle to reading the rows, by OID.
+        snapshot: has the name of our role.
     """
     role = quote(snapshot.server.role)
     for oid, relation in due:
         obstacle = unreadable.get(oid)
         if obstacle is Obstacle.ROW_SECURITY:
-            fact = f"its rows are hidden from role {role} by row security"
+            fact = f"row security hides its rows from role {role}"
             remedy = f"ALTER ROLE {role} BYPASSRLS"
         elif obstacle is not None:
-            fact = f"role {role} may not read it"
+            fact = f"role {role} has no SELECT privilege on it"
             remedy = f"GRANT SELECT ON {relation} TO {role}"
         else:
             continue
         yield _finding(
             case,
             relation,
-            f"expired, and stays because it can't be archived: {fact}; {remedy}",
+            f"expired, but not retired because it can't be archived: {fact}. Run {remedy}",
             {"statements": [remedy], "obstacle": obstacle.value},
         )
 

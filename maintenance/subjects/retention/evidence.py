@@ -1,4 +1,4 @@
-"""What tells whether partitions are in use: rows they take, and where a table has rows at all."""
+"""Evidence that partitions are in use: recent inserts, and whether a table has rows at all."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,19 +8,19 @@ from typing import NamedTuple
 from maintenance.names import QualifiedName
 
 IN_USE_FOR = timedelta(hours=20)
-"""So long a partition counts as in use after a look has seen that it took rows: less than a day,
-so that each night judges anew."""
+"""How long a partition counts as in use after inserts were observed: less than a day, so that
+each nightly run decides again."""
 
 
 class Taken(NamedTuple):
-    """Rows that a partition took between two looks, and when the later one was."""
+    """Rows inserted into a partition between two observations, and the time of the later one."""
 
     n_rows: int
     at: datetime
 
 
 class InsertReading(NamedTuple):
-    """What an earlier look counted, and the last rows that it or one before knew to be taken."""
+    """The insert count of an earlier observation, and the latest inserts known by then."""
 
     inserted: int
     taken: Taken | None = None
@@ -28,15 +28,15 @@ class InsertReading(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was seen of partitions, by OID, and of tables.
+    """Evidence of use, for partitions (by OID) and tables.
 
     Attributes:
-        inserted: rows taken since the server counts.
-        before: the same at the last look that was recorded; what it did not count is missing.
-        rowless: tables of which no partition that should be in use holds a row, unless runs of
-            ours have made all that are due.
-        renewed: those of them whose partitions that are kept were all made by runs of ours.
-        retired_before: those of them of which earlier runs have retired partitions.
+        inserted: rows inserted since the statistics of the server began.
+        before: the same at the last recorded observation; partitions not counted are missing.
+        rowless: tables without a row in any partition that should be in use, unless our own runs
+            created all partitions that are due.
+        renewed: those of them whose kept partitions were all created by our own runs.
+        retired_before: those of them with partitions that earlier runs have retired.
     """
 
     inserted: Mapping[int, int] = field(default_factory=dict[int, int])
@@ -46,9 +46,9 @@ class Evidence:
     retired_before: frozenset[QualifiedName] = frozenset()
 
     def taken(self, oid: int, now: datetime) -> Taken | None:
-        """Return the rows that a partition has taken lately, if any: since the last look, or then.
+        """Return the recent inserts into a partition, if any.
 
-        A counter that ran backwards was reset; what it shows came after that.
+        A counter that ran backwards was reset; its value counts the inserts since then.
         """
         inserted, before = self.inserted.get(oid), self.before.get(oid)
         if inserted is None or before is None:

@@ -1,4 +1,4 @@
-"""What the owner should know about a table's retention."""
+"""Findings about the retention of a table."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -8,6 +8,7 @@ from maintenance.catalog.models import MarkedTable
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import PAGE_BYTES, readable_size
 from maintenance.names import QualifiedName
+from maintenance.partition_key import Encoding
 from maintenance.partition_set.expiry import Detached, Expired
 from maintenance.subjects.retention.models import Case
 from maintenance.subjects.retention.selection import Kept
@@ -16,11 +17,11 @@ SHOWN = 5
 
 
 def due_findings(case: Case, due: Sequence[Expired], kept: Sequence[Kept]) -> Iterator[Finding]:
-    """Yield what has expired: to go, held, or kept by what stands on it or points to it."""
+    """Yield findings about expired partitions: due, held by the policy, or blocked."""
     held = [item for item in due if item.held is not None]
     if held:
         reasons = ", ".join(f"{item.relation} ({item.held})" for item in held)
-        text = f"expired and held: {reasons}"
+        text = f"expired, but held by the policy, so not retired: {reasons}"
         data = {"partitions": [str(item.relation) for item in held]}
         yield _finding(case, FindingKind.RETENTION_HELD, Severity.INFO, text, len(held), data=data)
     free = [item for item in due if item.held is None]
@@ -29,19 +30,23 @@ def due_findings(case: Case, due: Sequence[Expired], kept: Sequence[Kept]) -> It
     must_stay = [each for each in kept if not each.waits and not each.guarded]
     guarded = [each for each in kept if each.guarded and not each.is_ordinary]
     parts = (
-        [f"{len(free)} partitions have expired, the oldest is {free[0].relation}"] if free else []
+        [f"{len(free)} partitions have expired; the oldest is {free[0].relation}"] if free else []
     )
     if must_stay:
-        todo = "drop what keeps them, or give this table no retention"
-        parts.append(f"{len(must_stay)} must stay: {_listed(must_stay)}; {todo}")
+        todo = "remove what blocks them, or remove retention of this table from the policy"
+        parts.append(f"{len(must_stay)} can't be retired: {_listed(must_stay)}; {todo}")
     if guarded:
         parts.append(
-            f"{len(guarded)} stay because they may be in use: {_listed(guarded)}; check encoding,"
-            " interval, time_zone and keep of this table in the policy"
+            f"{len(guarded)} are not retired because they may be in use: {_listed(guarded)};"
+            " check encoding, interval, time_zone and keep of this table in the policy"
         )
-    parts.extend(f"{each.relation} stays: {each.text}" for each in kept if each.is_ordinary)
+    ordinary = (each for each in kept if each.is_ordinary)
+    parts.extend(f"{each.relation} is not retired: {each.text}" for each in ordinary)
     if waiting := [each for each in kept if each.waits]:
-        parts.append(f"{len(waiting)} wait until those have gone: {_listed(waiting)}")
+        parts.append(
+            f"{len(waiting)} are retired after the partitions that reference them:"
+            f" {_listed(waiting)}"
+        )
     severity = Severity.WARN if must_stay or guarded else Severity.INFO
     text = "; ".join(parts)
     data = {
@@ -58,23 +63,23 @@ def _listed(kept: Sequence[Kept]) -> str:
 
 
 def fuse_finding(case: Case, n_due: int) -> Iterator[Finding]:
-    """Yield a warning where more is due than one run may retire."""
+    """Yield a warning if more partitions are due than one run may retire."""
     most = case.retention.max_per_run
     if n_due > most:
-        text = f"{n_due} partitions are due and max_per_run is {most}; the others wait for later"
-        yield _finding(case, FindingKind.RETENTION_FUSE, Severity.WARN, f"{text} runs", n_due, most)
+        text = f"{n_due} partitions are due and max_per_run is {most}; later runs retire the others"
+        yield _finding(case, FindingKind.RETENTION_FUSE, Severity.WARN, text, n_due, most)
 
 
 def everything_finding(case: Case, free: Sequence[Expired]) -> Finding:
     """Return the warning that a first run would leave a table without partitions or rows."""
     n_free, oldest, newest = len(free), free[0].relation, free[-1].relation
-    text = (
-        f"{n_free} partitions from {oldest} to {newest} have expired, and no other holds a row:"
-        " the first run would retire every row of this table, so nothing is retired;"
-        f" check encoding, interval and keep ({case.retention.keep}) in the policy; if the rows"
-        " shall go, detach or drop the oldest partition by hand"
-    )
     most = case.retention.max_per_run
+    text = (
+        f"{n_free} partitions from {oldest} to {newest} have expired, and no other partition holds"
+        " rows. The first run of retention would retire every row of this table, so nothing is"
+        " retired now. Check encoding, interval and keep"
+        f" ({case.retention.keep}) in the policy. {_next_run(case, most)}"
+    )
     return Finding(
         FindingKind.RETENTION_FUSE,
         Severity.WARN,
@@ -86,10 +91,20 @@ def everything_finding(case: Case, free: Sequence[Expired]) -> Finding:
     )
 
 
-def unarchived_findings(relations: Iterable[QualifiedName], history: History) -> Iterator[Finding]:
-    """Yield the tables that are due and that the newest try could not archive.
+def _next_run(case: Case, most: int) -> str:
+    if case.archives and case.policy.encoding is Encoding.NATIVE:
+        return (
+            "If the policy is wrong, correct it now: the key is native and the action is"
+            " archive_then_drop, so once new partitions exist the next run archives and drops the"
+            f" expired ones, at most {most} per run"
+        )
+    return "If the rows must be removed, detach or drop the oldest partition by hand"
 
-    No look reads archives, so what the run found stands until a run has archived the table.
+
+def unarchived_findings(relations: Iterable[QualifiedName], history: History) -> Iterator[Finding]:
+    """Yield the due tables whose latest archiving attempt failed.
+
+    Observations don't read archives, so the finding remains until a run has archived the table.
     """
     for relation in relations:
         error = history.unarchived.get(str(relation))
@@ -98,23 +113,23 @@ def unarchived_findings(relations: Iterable[QualifiedName], history: History) ->
                 FindingKind.ARCHIVE_UNVERIFIED,
                 Severity.ERROR,
                 str(relation),
-                f"{relation}: the last try to archive it failed, so it stays: {error}",
+                f"{relation}: not dropped, because the last attempt to archive it failed: {error}",
             )
 
 
 def clocks_differ(case: Case, due: Sequence[Expired]) -> Iterator[Finding]:
-    """Yield a warning where nothing is retired because the time is not known."""
+    """Yield a warning if nothing is retired because the clocks differ."""
     if due:
         text = (
-            f"{len(due)} partitions look expired and stay: the server's clock and ours differ by"
-            " more than a minute"
+            "retention skipped: clock skew between the server and this host exceeds 1 minute;"
+            f" {len(due)} partitions seem expired"
         )
         data = {"reason": "clock_skew"}
         yield _finding(case, FindingKind.RETENTION_DUE, Severity.WARN, text, len(due), data=data)
 
 
 def stranded(case: Case, tables: Sequence[Detached], history: History) -> Iterator[Finding]:
-    """Yield the tables that this software detached and will not drop."""
+    """Yield a finding for each table that this software detached and will not drop."""
     for item in tables:
         name = str(item.table.relation)
         size = readable_size(item.table.pages * PAGE_BYTES)
@@ -122,24 +137,24 @@ def stranded(case: Case, tables: Sequence[Detached], history: History) -> Iterat
             FindingKind.STRANDED_TABLE,
             Severity.INFO,
             name,
-            f"{name}: detached from {case.name} on {item.at:%Y-%m-%d}, {size}; archive it, drop it"
-            f" or attach it again; {history.origin(name)}",
+            f"{name}: detached from {case.name} on {item.at:%Y-%m-%d}, {size}, and not dropped."
+            f" Archive it, drop it or attach it again; {history.origin(name)}",
             value=(case.now - item.at).days,
             data={"table": case.name, "origin": history.origin(name)},
         )
 
 
 def unproven_findings(case: Case, tables: Iterable[tuple[MarkedTable, str]]) -> Iterator[Finding]:
-    """Yield the tables whose comment alone says that they were detached: they are left alone."""
+    """Yield the tables that only their comment marks as detached: they are not dropped."""
     for table, reason in tables:
         name = str(table.relation)
         yield Finding(
             FindingKind.RETENTION_HELD,
             Severity.WARN,
             name,
-            f"{name}: its comment says that it was detached from {case.name}, but {reason}; it is"
-            " neither archived nor dropped. If it was a partition of that table, archive and drop"
-            f" it by hand; else remove the comment: COMMENT ON TABLE {name} IS NULL",
+            f"{name}: neither archived nor dropped: its comment says that it was detached from"
+            f" {case.name}, but {reason}. If it was a partition of that table, archive and drop it"
+            f" by hand. Otherwise remove the comment: COMMENT ON TABLE {name} IS NULL",
             data={"table": case.name, "reason": reason},
         )
 

@@ -1,4 +1,4 @@
-"""Counting the rows that partitions take, and keeping the counts for the next look."""
+"""Counts the rows inserted into partitions, and records the counts for the next observation."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,10 +21,11 @@ from maintenance.subjects.retention.assess import RetentionState
 from maintenance.subjects.retention.evidence import NO_EVIDENCE, Evidence, InsertReading, Taken
 
 MOST_COUNTED = 200
-"""Of how many expired partitions of a table the rows they take are counted, oldest first."""
+"""For how many expired partitions of a table inserts are counted, oldest first."""
 
 N_IN_USE = 3
-"""So many partitions up to now are counted too: a policy may change until the next look."""
+"""How many partitions up to the present are counted too: the policy may change before the next
+observation."""
 
 _UPSERT = (
     "INSERT INTO maintenance.partition_inserts AS known (database, inserted)"
@@ -35,10 +36,10 @@ _UPSERT = (
 
 
 def find_evidence(context: ObserveContext, states: Sequence[RetentionState]) -> Evidence:
-    """Count the rows that partitions take which are due, or in use.
+    """Count the inserts into partitions that are due or in use.
 
     Raises:
-        psycopg.Error: the server refused.
+        psycopg.Error: a query failed.
     """
     counted = {p.oid: _leaves(p) for each in states for p in _counted(each, context.now)}
     if not counted:
@@ -61,7 +62,7 @@ def find_evidence(context: ObserveContext, states: Sequence[RetentionState]) -> 
 
 
 def record_evidence(context: ObserveContext, evidence: Evidence) -> None:
-    """Keep what was counted for the next look."""
+    """Record the counts for the next observation."""
     assert context.store is not None, "only runs with a store record"
     if evidence.inserted:
         parameters = {
@@ -73,7 +74,7 @@ def record_evidence(context: ObserveContext, evidence: Evidence) -> None:
 
 
 def _record(evidence: Evidence, now: datetime) -> dict[str, list[Any]]:
-    """Return by OID the count, and where rows were taken lately how many and when."""
+    """Return the insert count by OID, with the number and time of recent inserts."""
     record: dict[str, list[Any]] = {}
     for oid, inserted in evidence.inserted.items():
         taken = evidence.taken(oid, now)
@@ -102,7 +103,7 @@ def _count(connection: Connection, counted: Mapping[int, Sequence[int]]) -> dict
 def _before(context: ObserveContext, oids: Sequence[int]) -> dict[int, InsertReading]:
     if context.store is None:
         return {}
-    # The store may still be that of an older version; then no look is known.
+    # A store of an older version has no such table: then there is no earlier observation.
     with suppress(psycopg.errors.UndefinedTable):
         rows = context.store.execute(
             "SELECT e.key, e.value FROM maintenance.partition_inserts i,"
@@ -121,10 +122,10 @@ def _read(inserted: int, n_rows: int | None = None, at: str | None = None) -> In
 
 
 def partitions_in_use(each: RetentionState, now: datetime) -> list[Partition]:
-    """Return the partitions of which some must hold rows if the table is read rightly.
+    """Return the partitions some of which must hold rows if the bounds are read correctly.
 
-    They are those that are kept. A snowflake's epoch shifts all moments alike, so that bounds
-    still look like months: there, they are those of the present.
+    These are the kept partitions. A wrong snowflake epoch shifts all moments alike, and bounds
+    still look like months: for snowflakes, these are the partitions of the present.
     """
     if isinstance(each.section.encoding, Snowflake):
         last_period = current_period(each.section, now).shift(-1)
@@ -135,7 +136,7 @@ def partitions_in_use(each: RetentionState, now: datetime) -> list[Partition]:
 
 
 def _rowless(context: ObserveContext, due: Sequence[RetentionState]) -> Iterator[QualifiedName]:
-    """Yield the tables that are read as if nothing were written any more, as far as files tell."""
+    """Yield the tables without rows in partitions that should be in use, by file size."""
     in_use = {each.section.table: partitions_in_use(each, context.now) for each in due}
     unsure = {
         table: partitions
@@ -160,10 +161,10 @@ def _rowless(context: ObserveContext, due: Sequence[RetentionState]) -> Iterator
 
 
 def _at_stake(each: RetentionState) -> list[Partition]:
-    """Return the partitions whose rows would go; none for a snowflake.
+    """Return the partitions whose rows would be removed; none for a snowflake.
 
-    A table that is read rightly may have no rows at all, and then none of them is lost. The epoch
-    of a snowflake may be wrong from the first day on.
+    A correctly read table may have no rows at all, and then no row is lost. The epoch of a
+    snowflake may be wrong from the first day on.
     """
     if isinstance(each.section.encoding, Snowflake):
         return []
@@ -171,10 +172,10 @@ def _at_stake(each: RetentionState) -> list[Partition]:
 
 
 def _made_by_us(context: ObserveContext, due: Sequence[RetentionState]) -> frozenset[QualifiedName]:
-    """Return the tables of which all partitions that are due were made by runs of ours.
+    """Return the tables whose due partitions were all created by our own runs.
 
-    Made for the period that they are read as now, they prove that they are read rightly. A
-    snowflake's epoch may have been wrong then too.
+    If they were created for the period that their bounds are read as now, the bounds are read
+    correctly. A snowflake's epoch may have been wrong then too.
     """
     asked = {
         each.section.table: {
@@ -199,7 +200,7 @@ def _made_by_us(context: ObserveContext, due: Sequence[RetentionState]) -> froze
 
 
 def _renewed(context: ObserveContext, due: Sequence[RetentionState]) -> frozenset[QualifiedName]:
-    """Return the tables that would have no partition but those that runs of ours have made."""
+    """Return the tables that would keep only partitions created by our own runs."""
     kept = {
         each.section.table: {
             str(partition.relation) for partition in partitions_in_use(each, context.now)

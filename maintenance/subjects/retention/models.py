@@ -1,4 +1,4 @@
-"""One table under retention, and the tables that it concerns."""
+"""Models of retention: a table of the policy, its targets, and what blocks them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,10 +16,10 @@ from maintenance.subjects.retention.evidence import NO_EVIDENCE, Evidence
 
 
 class Target(NamedTuple):
-    """A partition, or a table that was one.
+    """A partition, or a detached table.
 
-    `bound` is its range as `pg_get_expr` shows it, `period` the key under which it is archived,
-    `tree` what is below it.
+    `bound` is its range as `pg_get_expr` shows it, `period` the key of its archive, `tree` its
+    own partitions.
     """
 
     oid: int
@@ -55,12 +55,12 @@ class Case:
 
     @property
     def archives(self) -> bool:
-        """Whether they are archived before."""
+        """Whether tables are archived before they are dropped."""
         return self.retention.action == "archive_then_drop"
 
     @property
     def drops_at_once(self) -> bool:
-        """Whether the run that detaches a table drops it too."""
+        """Whether the run that detaches a table also drops it."""
         return self.drops and not any(self.retention.grace)
 
     def attached(self, item: Expired) -> Target:
@@ -87,14 +87,14 @@ def case_of(
 
 @dataclass(frozen=True, slots=True)
 class Blockers:
-    """What was seen to be in the way of tables that are due; by OID.
+    """What blocks the retention of due tables; by OID.
 
     Attributes:
-        dependents: in words, such as `view public.report`.
-        holders: of partitions that foreign keys may point to: the tables, partitions each, with
-            rows that do. One that is missing here could not be looked at in time.
-        evidence: whether they are in use.
-        unreadable: what keeps us from the rows of those that are to be archived.
+        dependents: dependent objects in words, such as `view public.report`.
+        holders: tables with rows that reference a partition, for partitions that foreign keys may
+            reference. A missing partition could not be checked in time.
+        evidence: whether partitions are in use.
+        unreadable: the obstacle to reading the rows that are to be archived.
     """
 
     dependents: Mapping[int, tuple[str, ...]] = field(default_factory=dict[int, tuple[str, ...]])

@@ -1,8 +1,8 @@
-"""Looking for what is in the way of tables that are due.
+"""Finds what blocks the retention of due tables.
 
-PostgreSQL detaches no partition that rows of other tables point to, and looks for them while it
-holds its locks, which stop all writers. So we look before, without a lock worth mentioning, and
-leave alone what could not be looked through within a lock timeout.
+PostgreSQL refuses to detach a partition that rows of other tables reference, and searches for them
+under locks that stop all writers. So we search before, with ordinary read locks, and skip a
+partition that can't be checked within a lock timeout.
 Source: PostgreSQL manual, ALTER TABLE … DETACH PARTITION; decision 0012.
 """
 
@@ -27,11 +27,11 @@ from maintenance.subjects.retention.insert_counts import find_evidence
 from maintenance.subjects.retention.models import Blockers, RetentionObservation
 
 MOST_LOOKED_AT = 24
-"""How many partitions of a table are searched for rows that others point to, oldest first."""
+"""How many partitions of a table are checked for referenced rows, oldest first."""
 
 
 def observe(context: ObserveContext) -> RetentionObservation:
-    """Assess each table, and look at what is due and at nothing else.
+    """Find what blocks the tables that are due by the retention of the policy.
 
     Raises:
         psycopg.Error: the catalog could not be read.
@@ -83,7 +83,7 @@ def _holders(
 def _search(
     context: ObserveContext, items: Iterable[Expired], keys: list[Any]
 ) -> Iterator[tuple[int, tuple[QualifiedName, ...]]]:
-    """Look through partitions of one table, until one takes longer than locks may be held."""
+    """Check partitions of one table, until one takes longer than locks may be held."""
     limit_s = context.policy.locks.lock_timeout.total_seconds()
     due = list(items)
     asked = {item.span.partition.oid for item in due} | {key.referencing for key in keys}
@@ -92,7 +92,7 @@ def _search(
         began = time.perf_counter()
         try:
             found = {name for key in keys for name in _pointing(context, item, key, code)}
-        except (psycopg.Error, MaintenanceError):  # too slow, locked, no right: not known
+        except (psycopg.Error, MaintenanceError):  # too slow, locked, no privilege: unknown
             return
         if time.perf_counter() - began > limit_s and not found:
             return
@@ -102,7 +102,7 @@ def _search(
 def _pointing(
     context: ObserveContext, item: Expired, key: Any, code: Mapping[int, OwnerCode]
 ) -> Iterator[QualifiedName]:
-    """Yield the tables that have rows which point to rows of a partition by a key."""
+    """Yield the tables with rows that reference rows of a partition by a foreign key."""
     pairs = zip(key.columns, key.referenced_columns, strict=True)
     equal = " AND ".join(f"r.{quote(one)} = p.{quote(other)}" for one, other in pairs)
     referencing = QualifiedName(key.schema, key.name)
@@ -120,7 +120,7 @@ def _pointing(
 def _rows(
     context: ObserveContext, statement: str, code: Sequence[OwnerCode]
 ) -> list[dict[str, Any]]:
-    """Return the rows of a query, as the owner whose code it runs if there is one."""
+    """Return the rows of a query, run as the owner of the code that it evaluates, if any."""
     if not code:
         with context.connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(statement.encode()).fetchall()
@@ -128,5 +128,5 @@ def _rows(
     safe = first.safe and all(other.safe and other.owner == first.owner for other in others)
     one = OwnerCode(first.owner, safe, " and ".join(each.what for each in code))
     return read_as_owner(
-        context.connection, one, statement, None, "looking for rows that point to it"
+        context.connection, one, statement, None, "checking for rows that reference it"
     )

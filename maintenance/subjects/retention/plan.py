@@ -1,4 +1,4 @@
-"""Planning retention: what has expired goes, oldest first, never more than the fuse allows."""
+"""Plans retention: retires expired partitions, oldest first, at most `max_per_run` per table."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -39,10 +39,10 @@ MAX_CLOCK_SKEW = timedelta(minutes=1)
 def plan(policy: Policy, seen: RetentionObservation, now: datetime, request: Request) -> Plan:
     """Plan the retention of every table of the policy that has one.
 
-    A server whose clock differs from ours by more than a minute is left alone: what has expired
-    is not known. A table that is unfit is another subject's finding, and is left alone too; only
-    bounds that don't fit the policy are told here as well, for they are why nothing goes.
-    Tables whose rows point to others of them come first, so that their months go first.
+    Nothing is retired if the clock of the server differs from ours by more than a minute: what has
+    expired is unknown. A table that fails validation is skipped; another subject reports it. Only
+    bounds that don't fit the policy are reported here too, since they stop retention.
+    Referencing tables come before the tables they reference, so that their partitions go first.
     """
     asked = [section for section in policy.partitions if section.table in seen.states]
     fit = {t: state for t, state in seen.states.items() if isinstance(state, RetentionState)}
@@ -76,7 +76,7 @@ def _misread(sections: Sequence[PartitionPolicy], states: States) -> Iterator[Fi
 def _pointing_first(
     sections: Sequence[PartitionPolicy], snapshot: Snapshot
 ) -> Iterator[PartitionPolicy]:
-    """Yield tables in the order of the policy, but not before those that point to them."""
+    """Yield tables in the order of the policy, but after those that reference them."""
     by_name = {section.table: section for section in sections}
     done: set[QualifiedName] = set()
 
@@ -106,7 +106,7 @@ def _dropped_in_the_end(
 def _archive_asked(
     state: RetentionState, snapshot: Snapshot, now: datetime, keys: Sequence[str]
 ) -> Plan:
-    """Archive the periods that somebody asks for; nothing is retired."""
+    """Plan the archives of the requested periods; nothing is retired."""
     retention = state.section.retention
     if retention is None or retention.archive is None:
         return Plan()
@@ -145,7 +145,7 @@ def _work(
     ended: dict[int, str],
     around: Surroundings,
 ) -> Plan:
-    """Plan what goes: first what earlier runs have detached, then what is still attached."""
+    """Plan the drops of detached tables first, then the retirement of attached partitions."""
     loose = list(detached(case.policy, snapshot, ended))
     left = [
         item

@@ -1,6 +1,6 @@
-"""Reasons to keep a partition although its upper bound says that it has expired.
+"""Safeguards: reasons to keep a partition that has expired by its upper bound.
 
-Each stands for itself: a policy that misreads the table has to get past all of them.
+Each reason is enough on its own: a policy that misreads the bounds must pass all of them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from maintenance.subjects.retention.models import Case
 
 
 class Reason(NamedTuple):
-    """Why a partition is kept; `is_ordinary` where that is no sign of trouble."""
+    """Why a partition is kept; `is_ordinary` if this is normal operation."""
 
     text: str
     is_ordinary: bool = False
@@ -37,7 +37,7 @@ def reason_to_keep(
         case: the table.
         item: the partition.
         spans: all partitions of the table, in order of time.
-        evidence: what was seen of rows that partitions take.
+        evidence: the observed inserts.
     """
     return next(_reasons(case, item, spans, evidence), None)
 
@@ -45,17 +45,17 @@ def reason_to_keep(
 def reason_to_keep_detached(case: Case, item: Detached) -> Reason | None:
     """Return the reason to keep a table that an earlier run detached, if any.
 
-    The policy may have changed since: what it keeps by now is kept.
+    The policy may have changed since then: a period that it keeps now is not dropped.
     """
     limit = cutoff(case.retention, case.policy, case.now)
     try:
         codec = codec_of(case.policy, case.table)
         upper = codec.last_moment(read_bound(item.bound, codec)[1])
-    except ValueError:  # a mark that somebody edited: only the name is left
+    except ValueError:  # the mark was edited: only the name is left
         named = named_period(case.policy, item.table.relation.name)
         return _named(named.upper) if named is not None and named.upper > limit else None
     if upper > limit:
-        return Reason(f"it holds rows up to {_day(upper)}, which are to be kept")
+        return Reason(f"it holds rows up to {_day(upper)}, and the policy keeps them")
     return next(_other_readings(case, item.bound, limit), None)
 
 
@@ -64,17 +64,18 @@ def retires_everything(
 ) -> bool:
     """Whether a table's first retirement would leave it without partitions, or without rows.
 
-    Where the key is a moment of the server's own types its bounds can't be misread, so a table may
-    lose its last rows: nothing has been written to it for that long. But not where its owner's
-    partitions would all go: those that a run of ours has made since say nothing. Then they go only
-    if they are archived before, since an archive brings them back.
+    The bounds of a native key can't be misread, so a table may lose its last rows: nothing has
+    been written to it for that long. But if only partitions created by our own runs would be left,
+    the expired ones are retired only after they are archived, since an archive can be restored.
+    So with a native key and archive_then_drop, True holds for the first run only: it creates new
+    partitions, and the next run archives and drops the expired ones.
 
     Args:
         case: the table.
         free: the partitions that may go.
         spans: all of them.
-        evidence: what was seen of rows.
-        begun: whether earlier runs have detached partitions which are still there.
+        evidence: which tables have no rows, and which were retired before.
+        begun: whether partitions that earlier runs detached still exist.
     """
     table = case.table.relation
     if not free:
@@ -95,7 +96,7 @@ def _reasons(
     if item.span.upper == spans[-1].upper:
         yield Reason("it is the newest partition", is_ordinary=True)
     if case.policy.encoding is not Encoding.NATIVE and item.span.upper < UNLIKELY_PAST:
-        yield Reason("its bounds end before 1971, as with a wrong unit in the policy")
+        yield Reason("its bounds end before 1971, as if the policy had a wrong unit")
     yield from _off_the_calendar(case, item)
     yield from _other_readings(case, item.bound, limit)
     named = contradicts(case.policy, item.span)
@@ -103,17 +104,17 @@ def _reasons(
         yield _named(named.upper)
     taken = evidence.taken(item.span.partition.oid, case.now)
     if taken is not None:
-        yield Reason(f"it has taken {taken.n_rows:,} rows since the look before, so it is in use")
+        yield Reason(f"{taken.n_rows:,} rows were inserted since the last run, so it is in use")
 
 
 def _off_the_calendar(case: Case, item: Expired) -> Iterator[Reason]:
-    """A wrong epoch shifts all moments alike: widths stay what they are, the calendar does not."""
+    """A wrong epoch shifts all moments alike: bounds keep their width but leave the calendar."""
     interval = case.policy.interval
     if isinstance(case.policy.encoding, Snowflake) and not begins_a_period(
         item.span.upper, interval
     ):
         yield Reason(
-            f"its bounds end within a period of {interval}, as with a wrong epoch in the policy"
+            f"its bounds end within a period of {interval}, as if the policy had a wrong epoch"
         )
 
 
@@ -125,12 +126,15 @@ def _other_readings(case: Case, bound: str, limit: datetime) -> Iterator[Reason]
 
 def _read_otherwise(reading: Reading) -> Reason:
     name = reading.encoding.value
-    return Reason(f"read as {name} its bounds end on {_day(reading.upper)}, which is to be kept")
+    return Reason(
+        f"read as {name} its bounds end on {_day(reading.upper)}, and the policy keeps that"
+    )
 
 
 def _named(until: datetime) -> Reason:
     return Reason(
-        f"its name tells a period up to {_day(until)}, which is to be kept, and its bounds another"
+        f"by its name it holds a period up to {_day(until)}, which the policy keeps, but its bounds"
+        " differ"
     )
 
 

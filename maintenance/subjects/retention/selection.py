@@ -1,7 +1,7 @@
-"""Which of the tables that are due may go in one run, and why the others stay.
+"""Selects which due tables one run retires, and gives the reason for each of the others.
 
-What can't be dropped does not count against the fuse: else one view would keep all months for
-ever. Unknown means keep.
+A table that can't be dropped does not count against `max_per_run`: otherwise one view could block
+all months forever. A table whose state is unknown is kept.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,15 +21,15 @@ from maintenance.subjects.retention.safeguards import (
 
 
 class Kept(NamedTuple):
-    """A table that is due and stays.
+    """A table that is due and not retired.
 
     Attributes:
-        text: why, in words.
-        reason: why, as a short code.
-        by: the relations that keep it, where others do.
-        waits: whether only until others of ours have gone.
-        guarded: whether it may be in use, by a sign that outweighs its bounds.
-        is_ordinary: whether that is no sign of trouble.
+        text: the reason, in words.
+        reason: the reason, as a short code.
+        by: the relations that block it, if any.
+        waits: whether it waits only for other due partitions to be retired.
+        guarded: whether it may be in use, by evidence that outweighs its bounds.
+        is_ordinary: whether this is normal operation.
     """
 
     relation: QualifiedName
@@ -41,7 +41,7 @@ class Kept(NamedTuple):
     is_ordinary: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """The facts of it, for the data of a finding."""
+        """Return it as data of a finding."""
         return {
             "partition": str(self.relation),
             "reason": self.reason,
@@ -51,7 +51,7 @@ class Kept(NamedTuple):
 
 
 class Leaving(NamedTuple):
-    """A partition that goes, and the ids of the actions that must be done before."""
+    """A partition that is retired, and the ids of the actions that must be done before."""
 
     item: Expired
     after: tuple[str, ...]
@@ -59,11 +59,11 @@ class Leaving(NamedTuple):
 
 @dataclass(slots=True)
 class Surroundings:
-    """What decides about one table besides its own policy.
+    """What the selection for one table depends on, other than its own policy.
 
     Attributes:
-        due: partitions of all tables of the policy that are dropped in the end.
-        dropped: those whose drop is planned by now, with the id of the drop.
+        due: partitions of all tables of the policy that are to be dropped.
+        dropped: those whose drop is already planned, with the id of the drop.
     """
 
     blockers: Blockers
@@ -73,13 +73,13 @@ class Surroundings:
 
 
 class Choice(NamedTuple):
-    """What one run does about one table.
+    """The selection of one run for one table.
 
     Attributes:
-        finishing: tables detached before that are dropped.
+        finishing: detached tables that are dropped.
         leaving: partitions that are retired.
-        kept: what is due and can't go.
-        n_due: how many could go if there were no fuse.
+        kept: tables that are due and not retired.
+        n_due: how many could be retired without `max_per_run`.
     """
 
     finishing: Sequence[Detached]
@@ -95,24 +95,24 @@ def choose(
     spans: Sequence[Span],
     around: Surroundings,
 ) -> Choice:
-    """Choose what goes, oldest first: what was detached before, then what is still attached.
+    """Select what is retired, oldest first: detached tables before attached partitions.
 
-    A table whose drop failed the last time comes last: it may fail again.
+    A table whose last drop failed comes last: it may fail again.
 
     Args:
         case: the table whose partitions they are.
         left: tables that earlier runs detached, and that are due to be dropped.
-        free: partitions that have expired and that nobody holds.
+        free: expired partitions that no hold of the policy covers.
         spans: all partitions, in order of time.
-        around: what else decides.
+        around: what else the selection depends on.
     """
-    kept = [*_guarded(case, left), *_standing_on(left, around.blockers.dependents)]
+    kept = [*_guarded(case, left), *_with_dependents(left, around.blockers.dependents)]
     stuck = {each.relation for each in kept}
     left = [item for item in left if item.table.relation not in stuck]
     leaving: list[Leaving] = []
     for item in free:
         guard = reason_to_keep(case, item, spans, around.blockers.evidence)
-        found = _kept_by(item.relation, guard) if guard else _way_of(case, item, around)
+        found = _kept_by(item.relation, guard) if guard else _kept_or_leaving(case, item, around)
         kept.append(found) if isinstance(found, Kept) else leaving.append(found)
     fresh = [item for item in left if not _failed(item, around.history)]
     again = [item for item in left if _failed(item, around.history)]
@@ -141,7 +141,7 @@ def _kept_by(relation: QualifiedName, guard: Reason) -> Kept:
     return Kept(relation, guard.text, "guarded", guarded=True, is_ordinary=guard.is_ordinary)
 
 
-def _standing_on(
+def _with_dependents(
     left: Sequence[Detached], dependents: Mapping[int, tuple[str, ...]]
 ) -> Iterator[Kept]:
     for item in left:
@@ -150,11 +150,11 @@ def _standing_on(
 
 
 def _depended_on(relation: QualifiedName, standing: Sequence[str]) -> Kept:
-    text = f"{', '.join(standing)} would be lost with it"
+    text = f"{', '.join(standing)} depends on it"
     return Kept(relation, text, "dependents", tuple(standing))
 
 
-def _way_of(case: Case, item: Expired, around: Surroundings) -> Kept | Leaving:
+def _kept_or_leaving(case: Case, item: Expired, around: Surroundings) -> Kept | Leaving:
     oid = item.span.partition.oid
     standing = around.blockers.dependents.get(oid, ())
     if case.drops and standing:
@@ -166,8 +166,8 @@ def _way_of(case: Case, item: Expired, around: Surroundings) -> Kept | Leaving:
         others = ", ".join(map(str, case.table.referenced_by))
         return Kept(
             item.relation,
-            f"foreign keys of {others} point to this table, and whether rows do was not to be told"
-            " within a lock timeout",
+            f"foreign keys of {others} reference this table, and the reference check exceeded"
+            " lock_timeout",
             "references_unknown",
             tuple(map(str, case.table.referenced_by)),
         )
@@ -176,5 +176,5 @@ def _way_of(case: Case, item: Expired, around: Surroundings) -> Kept | Leaving:
         return Leaving(item, tuple(after))
     listed = ", ".join(map(str, holders))
     waits = around.due.issuperset(holders) and item.relation not in holders
-    text = f"rows of {listed} point to its rows"
+    text = f"rows of {listed} reference its rows"
     return Kept(item.relation, text, "referenced", tuple(map(str, holders)), waits)

@@ -1,7 +1,7 @@
-"""Draining a default partition: its rows are copied, and the copies take its place at once.
+"""Drains a default partition: copies its rows, then replaces it with the copies at once.
 
-Rows are copied into private tables, first with their changes logged, then with each change
-mirrored by the writer's own transaction. When rows and copies are proven the same and no older
-snapshot is left, one short transaction that writes no row exchanges the tables. At no moment does
-a reader of the parent miss a row or see one twice, and nothing is deleted, so nothing cascades.
+Rows are copied into private tables while changes are logged; then each change is mirrored in the
+writer's own transaction. When rows and copies are verified to be equal and no older snapshot is
+left, one short transaction that writes no row exchanges the tables. A reader of the parent never
+misses a row or sees one twice, and nothing is deleted, so nothing cascades.
 """

@@ -1,4 +1,4 @@
-"""Carrying out a drain, in rounds of as many periods as one short exchange can attach."""
+"""Executes a drain, in rounds of as many periods as one short exchange can attach."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,14 +32,14 @@ from maintenance.subjects.partitions.drain.verify import Content, compare, wait_
 
 
 def drain_default(context: ActionContext, action: Action) -> Mapping[str, Any]:
-    """Move rows of a default partition into partitions of their own, without moving them.
+    """Replace a default partition with copies of its rows in new partitions.
 
     Returns:
-        The rows of each period, and how many stay in the default partition.
+        The rows of each period, and how many remain in the default partition.
 
     Raises:
-        MaintenanceError: something forbids it, or somebody was in the way until the deadline;
-            all is then as it was.
+        MaintenanceError: an obstacle, or other sessions blocked it until the deadline; nothing
+            has changed then.
     """
     section = _section(context, action)
     waiting = dict(action.preconditions["periods"])
@@ -50,7 +50,7 @@ def drain_default(context: ActionContext, action: Action) -> Mapping[str, Any]:
         schema = action.preconditions.get("schema", section.table.schema)
         job = prepare(context, section, schema, waiting, ranges)
         if not moved and job.default.oid != action.preconditions["default_oid"]:
-            raise MaintenanceError(f"{action.object} is not the table that was planned for")
+            raise MaintenanceError(f"{action.object} is not the table of the plan")
         contents = _guarded_round(context, job)
         keys = sorted(waiting)[: len(job.periods)]
         moved |= {key: content.n_rows for key, content in zip(keys, contents, strict=False)}
@@ -60,7 +60,7 @@ def drain_default(context: ActionContext, action: Action) -> Mapping[str, Any]:
 
 
 def remove_leftovers(context: ActionContext, action: Action) -> Mapping[str, Any]:
-    """Remove what a run that was killed has left: a drain's objects, or only CHECKs."""
+    """Remove the leftovers of an interrupted run: a drain's objects, or only CHECKs."""
     if "drained_oid" in action.preconditions:
         schema, oid = action.preconditions["schema"], action.preconditions["drained_oid"]
         clear(context, Objects(schema, oid))
@@ -81,9 +81,9 @@ def _guarded_round(context: ActionContext, job: Job) -> tuple[Content, ...]:
         try:
             clear(context, job.objects)
         except MaintenanceError as second:
-            exc.add_note(f"and what the drain has made could not be removed: {second}")
+            exc.add_note(f"also, the objects of the drain could not be removed: {second}")
         raise
-    # Nothing goes before the catalog has shown what took its place.
+    # The old tables are removed only after the catalog shows their replacements.
     _verify(context, job)
     clear(context, job.objects)
     return contents
@@ -108,7 +108,7 @@ def _round(context: ActionContext, job: Job) -> tuple[Content, ...]:
 
 
 def _copy(context: ActionContext, job: Job) -> str:
-    """Bring the copies to where they follow by themselves; return who last wrote rows."""
+    """Copy the rows and start mirroring; return the last transaction that wrote rows."""
     objects = job.objects
     context.run(install(job, prepare=(*build(job), *logging_function(job), register(job))))
     xid = copy_rows(context, job)
@@ -126,7 +126,7 @@ def _copy(context: ActionContext, job: Job) -> str:
 def _prove(
     context: ActionContext, job: Job, xid: str, deadline: float
 ) -> tuple[str, tuple[Content, ...]]:
-    """Return who last wrote rows, and what each copy holds, proven to be what it should."""
+    """Return the last transaction that wrote rows, and the verified content of each copy."""
     while True:
         xid = follow(context, job, xid, deadline)
         context.progress(f"{job.default.relation}: comparing rows and copies")
@@ -143,7 +143,7 @@ def _verify(context: ActionContext, job: Job) -> None:
     )
     table = snapshot.tables.get(job.table.relation, job.table)
     if (error := snapshot.failed.get(table.relation)) is not None:
-        raise MaintenanceError(f"{table.relation}: can't be looked at after the exchange: {error}")
+        raise MaintenanceError(f"{table.relation}: can't be read after the exchange: {error}")
     attached = {partition.relation for partition in table.partitions}
     default = table.default
     if (
@@ -151,4 +151,6 @@ def _verify(context: ActionContext, job: Job) -> None:
         or default.oid == job.default.oid
         or not attached.issuperset(target.final.root for target in job.periods)
     ):
-        raise EffectError(f"{job.table.relation}: exchanged, and yet the catalog does not show it")
+        raise EffectError(
+            f"{job.table.relation}: the exchange succeeded, but the catalog is unchanged"
+        )

@@ -1,4 +1,4 @@
-"""Copying again what was logged: all at once while rows are copied, row by row once mirrored."""
+"""Copies the rows, and copies logged changes again: all at once, or row by row once mirrored."""
 
 from typing import NamedTuple
 
@@ -10,11 +10,11 @@ from maintenance.subjects.partitions.drain.job import Job
 from maintenance.subjects.partitions.drain.transactions import ONE_SNAPSHOT, XID, transact
 
 BATCH_PAGES = 1024
-"""Blocks (8 kB) a transaction: whoever wants to lock the table waits for one of them at most."""
+"""Blocks (8 kB) per transaction: a lock request on the table waits for one of them at most."""
 
 
 def copy_rows(context: ActionContext, job: Job) -> str:
-    """Copy what the default partition holds; what changes meanwhile is logged.
+    """Copy the rows of the default partition; concurrent changes are logged.
 
     Returns:
         The last transaction that copied rows.
@@ -54,22 +54,22 @@ def _pages(context: ActionContext, job: Job, source: QualifiedName) -> int:
 
 
 FEW = 200
-"""So many logged changes are left to be copied again one by one."""
+"""How many logged changes are left to be copied again one by one."""
 
 MAX_ROUNDS = 10
-"""On a busy table as many changes come while others are copied again."""
+"""On a busy table as many changes arrive while others are copied again."""
 
 BATCH = 50
-"""Rows a transaction, whose writers wait for it: a few milliseconds."""
+"""Rows per transaction; their writers wait for it: a few milliseconds."""
 
 _PAUSE_S = 0.02
 
 
 class Followed(NamedTuple):
-    """How far the copies have followed.
+    """The result of one step of copying changes again.
 
     Attributes:
-        n_changes: that were made in this step.
+        n_changes: the changes made in this step.
         xid: the transaction that made them.
     """
 
@@ -78,7 +78,7 @@ class Followed(NamedTuple):
 
 
 def catch_up(context: ActionContext, job: Job, xid: str, into: QualifiedName) -> str:
-    """Copy again most of what was logged; nobody else writes copies yet.
+    """Copy most of the logged changes again, before mirroring starts.
 
     Returns:
         The last transaction that wrote copies.
@@ -92,13 +92,13 @@ def catch_up(context: ActionContext, job: Job, xid: str, into: QualifiedName) ->
 
 
 def follow(context: ActionContext, job: Job, xid: str, deadline: float) -> str:
-    """Copy again what could not be mirrored, until nothing is left.
+    """Copy the changes again that could not be mirrored, until none is left.
 
     Returns:
         The last transaction that wrote copies.
 
     Raises:
-        MaintenanceError: there was no end of it by the deadline.
+        MaintenanceError: changes were left at the deadline.
     """
     while (n_open := n_open_changes(context, job)) > 0:
         if context.lock_retry.clock() >= deadline:
@@ -115,10 +115,10 @@ def follow(context: ActionContext, job: Job, xid: str, deadline: float) -> str:
 
 
 def too_busy(job: Job) -> MaintenanceError:
-    """Return the error that ends a drain which can't keep up."""
+    """Return the error of a drain that can't keep up with the changes."""
     return MaintenanceError(
         f"{job.default.relation}: its rows changed faster than the changes were copied",
-        hint="the next run tries again; only with a primary key are all changes mirrored",
+        hint="retried on the next run; a primary key lets all changes be mirrored",
     )
 
 
@@ -143,13 +143,13 @@ def n_open_changes(context: ActionContext, job: Job) -> int:
     if found["truncated"]:
         raise MaintenanceError(
             f"{job.default.relation}: was truncated while it was copied",
-            hint="the next run looks at what it holds now",
+            hint="the next run reads its current rows",
         )
     return int(found["n_open"])
 
 
 def _replay(context: ActionContext, job: Job, into: QualifiedName) -> Followed:
-    """Copy again every row that the log names, log and rows seen in one snapshot."""
+    """Copy every logged row again, with log and rows read in one snapshot."""
     log, source = job.objects.log, job.source
     keys = [f"k{place}" for place, _ in enumerate(job.identity("d"))]
     changed = f"(SELECT DISTINCT {', '.join(keys)} FROM {log}) AS l"
@@ -165,11 +165,11 @@ def _replay(context: ActionContext, job: Job, into: QualifiedName) -> Followed:
 
 
 def _reconcile(context: ActionContext, job: Job) -> Followed:
-    """Copy again some of the rows that the log names, each locked against its writers meanwhile.
+    """Copy some of the logged rows again, each locked against its writers meanwhile.
 
-    Writers lock the row, then its copy, and so do we: nobody waits in a circle. A row that one of
-    them is at work on is left for later. Where the row is gone, only a copy that was there before
-    we looked goes: one statement looks for both. An entry goes only if it was there before.
+    Writers lock the row, then its copy, and so do we: no deadlock. A row locked by a writer is
+    left for later. If the row is gone, only a copy that existed before the check is deleted: one
+    statement reads both. A log entry is deleted only if it existed before.
     """
     log, source, root = job.objects.log, job.source, job.objects.root
     keys = [f"k{place}" for place, _ in enumerate(job.identity("d"))]
@@ -193,7 +193,7 @@ BEGIN
       END IF;
       DELETE FROM {log} WHERE entry = ANY (l.entries);
     EXCEPTION WHEN unique_violation THEN
-      NULL;  -- a copy that is not true any more stands in the way: its turn comes
+      NULL;  -- an outdated copy conflicts: it is copied again later
     END;
   END LOOP;
 END"""

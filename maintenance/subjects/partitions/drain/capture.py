@@ -1,9 +1,9 @@
-"""Capturing changes: triggers on the default partition, in the writers' own transactions.
+"""Captures changes with triggers on the default partition, in the writers' own transactions.
 
-While rows are copied, the keys of all that change are logged, to be copied again. Once the copies
-have indexes, each change is mirrored: the writer's own transaction makes it in the copies too. So
-the copy of a row is visible to exactly those who see the row, and the exchange needs to write
-none. What could not be mirrored, since the copy of the row was not visible yet, is logged.
+While rows are copied, the keys of changed rows are logged, to be copied again. Once the copies have
+indexes, each change is mirrored: the writer's own transaction makes it in the copies too. So the
+copy of a row is visible to exactly the snapshots that see the row, and the exchange writes none. A
+change that can't be mirrored, because the copy of the row is not visible yet, is logged.
 """
 
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from maintenance.subjects.partitions.drain.job import CAPTURE, TRUNCATION, Job
 
 
 def logging_function(job: Job) -> Iterator[str]:
-    """Yield the statements that make the function in its first form: it logs."""
-    # Not OR REPLACE: a function of that name that is not ours is somebody else's to change.
+    """Yield the statements that create the function in its first form: it logs."""
+    # Not OR REPLACE: an existing function of that name is not ours to change.
     yield f"CREATE {_function(job, _logging_body(job))}"
     function = f"FUNCTION {job.objects.function}()"
     if job.table.properties.owner != job.role:
@@ -26,12 +26,12 @@ def logging_function(job: Job) -> Iterator[str]:
 
 
 def mirroring_function(job: Job) -> str:
-    """Return the statement that lets the function mirror; transactions under way may still log."""
+    """Return the statement that makes the function mirror; running transactions may still log."""
     return f"CREATE OR REPLACE {_function(job, _mirroring_body(job))}"
 
 
 def install(job: Job, prepare: tuple[str, ...]) -> Step:
-    """Return the step that makes the stage and, in the same transaction, begins to capture."""
+    """Return the step that creates the stage and, in the same transaction, starts capturing."""
     modes = LockMode.SHARE_UPDATE_EXCLUSIVE, LockMode.SHARE_ROW_EXCLUSIVE
     locks = tuple(Lock(str(name), mode) for mode in modes for name in job.default.names)
     return Step(
@@ -59,7 +59,7 @@ def _triggers(job: Job, table: QualifiedName) -> Iterator[str]:
 
 
 def _function(job: Job, body: str) -> str:
-    # Writers have no rights on the copies; what runs here is ours, fixed, and qualified.
+    # Writers have no privileges on the copies; the code is ours, fixed, and qualified.
     return (
         f"FUNCTION {job.objects.function}() RETURNS trigger LANGUAGE plpgsql"
         f" SECURITY DEFINER SET search_path = {job.search_path}, pg_temp AS {literal(body)}"
@@ -83,7 +83,7 @@ def _mirroring_body(job: Job) -> str:
         return f"""
 BEGIN
   {_truncation(job)}
-  IF TG_OP = 'INSERT' THEN {_tried(job, insert)}; RETURN NULL; END IF;
+  IF TG_OP = 'INSERT' THEN {_insert_or_log(job, insert)}; RETURN NULL; END IF;
   {_log(job, "OLD")}
   IF TG_OP = 'UPDATE' THEN {_log(job, "NEW")} END IF;
   RETURN NULL;
@@ -97,21 +97,21 @@ BEGIN
     DELETE FROM {root} AS c WHERE {same};
     IF NOT FOUND THEN
       {_log(job, "OLD")}
-      -- there may be a copy that an older snapshot can't see: to insert another would be an error
+      -- an older snapshot may not see an existing copy: inserting another would fail
       IF TG_OP = 'UPDATE' THEN {_log(job, "NEW")} END IF;
       RETURN NULL;
     END IF;
   END IF;
   IF TG_OP <> 'DELETE' THEN
-    {_tried(job, f"{insert} ON CONFLICT DO NOTHING")};
+    {_insert_or_log(job, f"{insert} ON CONFLICT DO NOTHING")};
     IF NOT FOUND THEN {_log(job, "NEW")} END IF;
   END IF;
   RETURN NULL;
 END"""
 
 
-def _tried(job: Job, insert: str) -> str:
-    """Keep from the writer that no table of a period's tree takes the row; that ends the drain."""
+def _insert_or_log(job: Job, insert: str) -> str:
+    """Hide from the writer that no table of a period's tree takes the row; the drain fails then."""
     if not job.is_open:
         return insert
     return f"BEGIN {insert}; EXCEPTION WHEN check_violation THEN {_log(job, 'NEW')} END"

@@ -1,4 +1,4 @@
-"""Removing what a drain has made: when it is done, when it gives up, and after it was killed."""
+"""Removes the objects of a drain: after it is done, after it fails, and after a killed run."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -18,16 +18,16 @@ from maintenance.subjects.partitions.helper_checks import alone
 def clear(context: ActionContext, objects: Objects) -> None:
     """Remove the triggers, then the copies or, after the exchange, the old default partition.
 
-    A table that only bears such a name, and is not what the drain's log says it made, stays.
+    A table with such a name that the log of the drain does not list is not dropped.
 
     Raises:
-        MaintenanceError: a lock stayed busy; what is left is known by its log to the next run.
+        MaintenanceError: a lock was not acquired; the next run finds the rest by the log.
     """
     parameters = {"schema": objects.schema, "prefix": objects.prefix, "drained": objects.oid}
     found = fetch(context.connection, "partitions", "list_drain_objects", parameters)
     log = next((row for row in found if row.comment and row.name == objects.log.name), None)
     registry = read_registry(log.comment, log.owner, objects.oid) if log is not None else None
-    if registry is None:  # it goes last, so nothing else is there either
+    if registry is None:  # the log is removed last, so nothing else exists either
         return
     rows = [row for row in found if _is_ours(row, registry)]
     triggers = [row for row in rows if row.kind == "trigger"]
@@ -51,23 +51,23 @@ def _is_ours(row: Any, registry: Registry) -> bool:
 
 
 def _let_go(triggers: Sequence[Any], keys: Sequence[Any]) -> Step:
-    """Stop following the changes, and forget the rows of copies that have foreign keys.
+    """Stop capturing changes, and truncate copies that have foreign keys.
 
-    From then on the copies grow stale: rows of theirs would forbid to delete what they point to.
+    From then on the copies become stale: their rows would block deletes of the rows they reference.
     """
     sources = sorted({_table(row) for row in triggers})
     copies = sorted({str(_table(row)) for row in keys})
     drops = [f"DROP TRIGGER IF EXISTS {quote(row.part)} ON {_table(row)}" for row in triggers]
     forget = [f"TRUNCATE {', '.join(copies)}"] if copies else []
     locks = alone(*sources)
-    # Whoever owns the copies may have given them a trigger on TRUNCATE.
+    # The owner of the copies may have added a trigger on TRUNCATE.
     owner = keys[0].owner if keys else None
     ours = (Ours(drop) for drop in drops)
     return Step(statements=(take(locks), *ours, *forget), locks=locks, owner=owner)
 
 
 def _drop_key(row: Any) -> Step:
-    """Drop a foreign key: dropping its table would lock all that its keys point to at once."""
+    """Drop a foreign key: dropping its table would lock all referenced tables at once."""
     table = _table(row)
     referenced = str(QualifiedName(row.referenced_schema, row.referenced))
     locks = (*alone(table), Lock(referenced, LockMode.ACCESS_EXCLUSIVE))
@@ -76,7 +76,7 @@ def _drop_key(row: Any) -> Step:
 
 
 def _drop_table(row: Any, patience: timedelta) -> Step:
-    """Drop a table of ours; an autovacuum at work on it gives way only to a request that waits."""
+    """Drop a table of ours; autovacuum gives way only to a lock request that waits."""
     return Step(
         prepare=(f"SET LOCAL lock_timeout = {milliseconds(patience)}",),
         statements=(f"DROP TABLE IF EXISTS {_table(row)}",),
@@ -88,7 +88,7 @@ def _table(row: Any) -> QualifiedName:
 
 
 def _last(objects: Objects, *, has_function: bool) -> Iterator[str]:
-    """Yield what goes together: as long as the log is there, something may be."""
+    """Yield the last drops; the log is last, so that an existing log means leftovers."""
     if has_function:
         yield f"DROP FUNCTION IF EXISTS {objects.function}()"
     yield f"DROP TABLE IF EXISTS {objects.log}"

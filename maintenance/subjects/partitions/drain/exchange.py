@@ -1,6 +1,6 @@
-"""The exchange: one short transaction after which the copies are the partitions. It writes no row.
+"""The exchange: one short transaction that makes the copies the partitions. It writes no row.
 
-The default partition goes with a name that tells any run that it is done with.
+The old default partition gets a name by which any run recognizes that it is no longer needed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,9 +25,9 @@ from maintenance.subjects.partitions.template import in_place
 
 
 def exchange(job: Job) -> Step:
-    """Return the step that puts the copies in the place of the default partition.
+    """Return the step that replaces the default partition with the copies.
 
-    It fails if a change has not been made in the copies yet, or was one that triggers miss.
+    It fails if a change is missing in the copies, or was of a kind that triggers don't capture.
     """
     parent, default, objects = job.table.relation, job.default.relation, job.objects
     locks = exchange_locks(job.table)
@@ -39,8 +39,8 @@ def exchange(job: Job) -> Step:
             allowed_time(n_tables),
             still_attached(default, job.default.oid, parent, "DEFAULT"),
             same_tree(default, job.default.whole.oids),
-            require(_follows(job), f"{default}: not all its changes have been copied"),
-            require(_stands(job), f"{default}: was rewritten or altered while it was copied"),
+            require(_is_captured(job), f"{default}: some changes have not been copied"),
+            require(_is_unchanged(job), f"{default}: was rewritten or altered while it was copied"),
             *(f"ALTER TABLE {objects.root} DETACH PARTITION {t.copy}" for t in job.targets),
             f"ALTER TABLE {parent} DETACH PARTITION {default}",
             *rename_tree(in_place(job.default), old),
@@ -52,8 +52,8 @@ def exchange(job: Job) -> Step:
     )
 
 
-def _follows(job: Job) -> str:
-    """Return the condition that changes are captured, and none is open."""
+def _is_captured(job: Job) -> str:
+    """Return the condition that changes are captured, and none is pending."""
     oids = ", ".join(str(leaf.oid) for leaf in job.default.whole.leaves)
     return (
         f"NOT EXISTS (SELECT FROM {job.objects.log})"
@@ -62,8 +62,8 @@ def _follows(job: Job) -> str:
     )
 
 
-def _stands(job: Job) -> str:
-    """Return the condition that nothing has changed all rows at once, which no trigger tells."""
+def _is_unchanged(job: Job) -> str:
+    """Return the condition that no table was rewritten, which triggers don't capture."""
     found = ", ".join(f"({each.oid}, {each.filenode}, {each.n_columns})" for each in job.storage)
     return (
         f"{len(job.storage)} = (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class"
@@ -72,7 +72,7 @@ def _stands(job: Job) -> str:
 
 
 def _let_go(job: Job) -> Iterator[str]:
-    """Drop the foreign keys of what is done with: it would forbid to delete what it points to."""
+    """Drop the foreign keys of the old table: they would block deletes of referenced rows."""
     if job.shape.foreign_keys:
         old = str(job.objects.old)
         body = f"""DECLARE statement text; BEGIN FOR statement IN
@@ -99,7 +99,7 @@ def _attach(job: Job, target: Target) -> Iterator[str]:
 
 
 def _settle(job: Job, target: Target) -> Iterator[str]:
-    """Take away what only the copies needed, and give what they could not have yet."""
+    """Remove what only the copies needed, and add what they could not have before."""
     final, own = target.final, [OWN_CHECK] if target.final.joins_late else []
     if not final.is_single and not own:
         yield _drop_checks(final.root, target)

@@ -1,7 +1,7 @@
-"""Foreign keys of the copies, in transactions of their own before the exchange.
+"""Adds the foreign keys of the copies, in separate transactions before the exchange.
 
-They come last: earlier, a copy not yet brought up to date could forbid the application to delete
-the row it points to.
+They come last: earlier, an outdated copy could block the application from deleting the row that it
+references.
 """
 
 from maintenance.ddl.locks import allowed_time, take
@@ -14,7 +14,7 @@ from maintenance.subjects.partitions.helper_checks import alone
 
 
 def add_foreign_keys(context: ActionContext, job: Job) -> None:
-    """Give the copies the parent's foreign keys, so that ATTACH need not look at their rows."""
+    """Add the parent's foreign keys to the copies, so that ATTACH does not scan their rows."""
     for key in job.shape.foreign_keys:
         for target in job.targets:
             for leaf in target.staged.leaves:
@@ -39,7 +39,7 @@ def _add(job: Job, leaf: QualifiedName, key: ForeignKey) -> Step:
 
 
 def _adopt(job: Job, copy: Blueprint, key: ForeignKey) -> Step:
-    """Make one foreign key of those of the leaves: in the exchange it would be as many."""
+    """Return the step that merges the foreign keys of the leaves into one, for the exchange."""
     locks = (*alone(*copy.names.values()), Lock(str(key.referenced), LockMode.ACCESS_EXCLUSIVE))
     adopt = f"ALTER TABLE {copy.root} ADD CONSTRAINT {quote(key.name)} {key.definition}"
     statements = (take(locks), allowed_time(len(copy.names)), adopt)

@@ -1,4 +1,4 @@
-"""What one drain is about: the tables, the periods, and how a row is told from others."""
+"""Models of one drain: its tables and periods, and the columns that identify a row."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ CAPTURE = "maintenance_capture"
 """The trigger on each changed row of the default partition."""
 
 TRUNCATION = "maintenance_truncation"
-"""The trigger that tells of a TRUNCATE."""
+"""The trigger that logs a TRUNCATE."""
 
 DRAINED = "draining"
-"""Mark of the log, which stands as long as anything of a drain does: whose rows are copied."""
+"""Mark of the log with the drained table; the log exists until all else of a drain is removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,37 +30,37 @@ class Objects:
 
     @property
     def prefix(self) -> str:
-        """What all names begin with."""
+        """The prefix of all names."""
         return f"{PREFIX}_{self.oid}_"
 
     @property
     def plain(self) -> QualifiedName:
-        """A partitioned table without indexes that sorts what is copied into its partitions."""
+        """A partitioned table without indexes that routes copied rows to its partitions."""
         return self._named("plain")
 
     @property
     def root(self) -> QualifiedName:
-        """A partitioned table that has the parent's indexes, over the finished copies."""
+        """A partitioned table with the parent's indexes, above the finished copies."""
         return self._named("root")
 
     @property
     def rest(self) -> QualifiedName:
-        """The copy of what belongs to no period, to be the next default partition."""
+        """The copy of the rows of no period: the next default partition."""
         return self._named("rest")
 
     @property
     def log(self) -> QualifiedName:
-        """Keys of rows that changed and are to be copied again."""
+        """Keys of changed rows that must be copied again."""
         return self._named("log")
 
     @property
     def old(self) -> QualifiedName:
-        """The default partition, once the copies have taken its place."""
+        """The old default partition, after the exchange."""
         return self._named("old")
 
     @property
     def function(self) -> QualifiedName:
-        """What the triggers call."""
+        """The trigger function."""
         return self._named("capture")
 
     def copy(self, key: str) -> QualifiedName:
@@ -68,7 +68,7 @@ class Objects:
         return self._named(f"copy_{key.replace('-', '_')}")
 
     def tree(self, model: Tree, root: QualifiedName) -> Blueprint:
-        """Name the tables of a tree after its root, which has one of the names above."""
+        """Return names for the tables of a tree, after its root with one of the names above."""
         names = {model.root.oid: root}
         for place, branch in enumerate(model.below, start=1):
             names[branch.oid] = QualifiedName(self.schema, f"{root.name}_p{place}")
@@ -83,14 +83,14 @@ _WITHOUT_HASH = frozenset({"json", "xml"})
 
 
 class Target(NamedTuple):
-    """A table, or a tree of them, that takes rows of the default partition.
+    """A table, or a tree of tables, for rows of the default partition.
 
     Attributes:
         staged: with the names of its tables while they are filled.
-        named: with those that they bear while indexes are built, which get theirs from them.
-        final: with those that they have as a partition.
+        named: with their names while indexes are built; index names derive from them.
+        final: with their names as a partition.
         bound: `FOR VALUES …` or `DEFAULT`.
-        checks: conditions that its rows meet, by which ATTACH need not look at them.
+        checks: conditions that its rows meet, so that ATTACH does not scan them.
     """
 
     staged: Blueprint
@@ -115,12 +115,12 @@ class ForeignKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What of the parent's definition decides how rows are copied.
+    """The parts of the parent's definition that determine how rows are copied.
 
     Attributes:
-        columns: those that are written, in order.
-        stored: those and the generated ones that are stored: all that can be compared.
-        identity: columns that tell a row from every other; none where no key does.
+        columns: the columns that are written, in order.
+        stored: those and the stored generated columns: all that can be compared.
+        identity: columns that identify a row; empty without a key.
         partition_key: such as `RANGE (at)`.
     """
 
@@ -133,7 +133,7 @@ class Shape:
 
 
 class Storage(NamedTuple):
-    """What changes when a table is rewritten, or columns come and go: no trigger tells of that."""
+    """The state that changes when a table is rewritten or altered, which fires no trigger."""
 
     oid: int
     filenode: int
@@ -145,11 +145,11 @@ class Job:
     """One round of a drain.
 
     Attributes:
-        role: who we are, to know whether owners must be set.
-        search_path: where functions of the owner's, such as in a CHECK, look for names.
+        role: our role, to know whether owners must be set.
+        search_path: for functions of the owner, such as in a CHECK.
         storage: of the default partition's tables, before anything was copied.
-        periods: one for each period that leaves the default partition.
-        rest: for all that stays.
+        periods: one target for each period that leaves the default partition.
+        rest: the target for the other rows.
     """
 
     table: Table
@@ -163,12 +163,12 @@ class Job:
 
     @property
     def owner(self) -> str:
-        """Of the table, and of all that the drain makes."""
+        """The owner of the table, and of all objects of the drain."""
         return self.table.properties.owner
 
     @cached_property
     def objects(self) -> Objects:
-        """The names of what it makes."""
+        """The names of the objects of the drain."""
         return Objects(self.default.relation.schema, self.default.oid)
 
     @property
@@ -184,18 +184,18 @@ class Job:
 
     @property
     def is_open(self) -> bool:
-        """Whether a period's tree may refuse a row that the default partition takes."""
+        """Whether a period's tree may refuse a row that the default partition accepts."""
         return any(target.final.model.is_open for target in self.periods)
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """All of them, that for the rest last."""
+        """All targets, with the one for the rest last."""
         return (*self.periods, self.rest)
 
     def identity(self, row: str) -> list[str]:
-        """Return the expressions by which a row is found again, for an alias such as `NEW`.
+        """Return the expressions that identify a row, for an alias such as `NEW`.
 
-        Without a key it is a hash of the whole row: rows that share one are copied again together.
+        Without a key it is a hash of the whole row: rows with the same hash are copied together.
         """
         if self.shape.identity:
             return [f"{row}.{quote(name)}" for name in self.shape.identity]
@@ -203,7 +203,7 @@ class Job:
         return [f"pg_catalog.hash_record_extended(ROW({fields}), 0)"]
 
     def columns(self, row: str = "") -> str:
-        """Return the list of columns that are written, each of an alias if one is given."""
+        """Return the list of columns that are written, qualified with an alias if given."""
         prefix = f"{row}." if row else ""
         return ", ".join(prefix + quote(name) for name in self.shape.columns)
 

@@ -1,4 +1,4 @@
-"""Looking at the table again, right before its default partition is drained."""
+"""Observes the table again, right before its default partition is drained."""
 
 from collections.abc import Mapping, Sequence
 
@@ -32,17 +32,17 @@ def prepare(
     names: Mapping[str, str],
     ranges: Mapping[str, Sequence[str]],
 ) -> Job:
-    """Look at a table and choose as many periods as one short exchange can attach.
+    """Observe a table and choose as many periods as one short exchange can attach.
 
     Args:
-        context: whose session is not in a transaction.
+        context: with a session that is not in a transaction.
         section: the table's policy.
-        schema: where the partitions are to be.
-        names: the partitions to be made, by their slot's key.
+        schema: the schema of the partitions.
+        names: the partitions to create, by their slot's key.
         ranges: the two bounds of each as SQL text.
 
     Raises:
-        MaintenanceError: there is no default partition any more, or something forbids it.
+        MaintenanceError: there is no default partition any more, or it can't be replaced.
     """
     table, role = _look(context, section)
     assert table.default is not None, "it was looked for"
@@ -70,15 +70,15 @@ def prepare(
 
 
 def _look(context: ActionContext, section: PartitionPolicy) -> tuple[Table, str]:
-    """Return the table with what its partitions have in common, and who we are."""
+    """Return the table with the details of its partitions, and our role."""
     snapshot = observe(
         context.connection, [section.table], time_cap=context.policy.observe.time_cap
     )
     table = snapshot.tables.get(section.table)
     if (error := snapshot.failed.get(section.table)) is not None:
-        raise MaintenanceError(f"{section.table}: can't be looked at: {error}")
+        raise MaintenanceError(f"{section.table}: can't be read: {error}")
     if table is None or table.default is None:
-        raise MaintenanceError(f"{section.table}: its default partition is gone")
+        raise MaintenanceError(f"{section.table}: it no longer has a default partition")
     _refuse_obstacles(context, table, table.default)
     snapshot = fetch_details(context.connection, snapshot, [Common(section.table)])
     return snapshot.tables[section.table], snapshot.server.role
@@ -107,7 +107,7 @@ def _storage(context: ActionContext, default: Partition) -> tuple[Storage, ...]:
 
 
 def _try_identity(context: ActionContext, job: Job) -> None:
-    """Fail here, not in the application's writes, where some type of a column has no hash."""
+    """Fail here, and not in writes of the application, if a type of a column has no hash."""
     expressions = ", ".join(job.identity("d"))
     transact(context, job.owner, [f"SELECT {expressions} FROM {job.source} AS d LIMIT 1"])
 
@@ -131,12 +131,12 @@ def _refuse_obstacles(context: ActionContext, table: Table, default: Partition) 
     own = fetch(context.connection, "partitions", "list_own_properties", {"relation": default.oid})
     parameters = {"parent": table.oid, "relations": list(default.whole.oids)}
     others = fetch(context.connection, "partitions", "list_obstacles", parameters)
-    found = [f"{row.kind} of its own, {row.name}" for row in own]
+    found = [f"its own {row.kind} {row.name}" for row in own]
     found += [f"{row.kind}, {row.name}" for row in others]
     if found:
         raise MaintenanceError(
-            f"{default.relation}: no copy can take its place, for there is {'; '.join(found)}",
-            hint="remove what stands in the way, or move the rows by hand",
+            f"{default.relation}: can't be replaced by a copy because of {'; '.join(found)}",
+            hint="remove these objects, or move the rows by hand",
         )
 
 
@@ -149,7 +149,7 @@ def _slot(section: PartitionPolicy, codec: KeyCodec, key: str, ends: Sequence[st
 
 
 def _stretches(table: Table, codec: KeyCodec, ranges: Mapping[str, Range]) -> list[Range]:
-    """Join the ranges of all partitions, those to be made among them, where they touch."""
+    """Join adjacent ranges of all partitions, including those to be created."""
     spans = [
         (span.lower, bound_literals(span.partition.bound or ""))
         for span in coverage_of(table.partitions, codec).spans

@@ -1,7 +1,7 @@
-"""Which tables a drain has made: written into the comment of its log, by OID.
+"""Records the tables that a drain has created, by OID, in the comment of its log.
 
-The names tell what a table is for, and anybody may give a table such a name. So what is removed is
-known by its OID, which the log names, and has the log's owner; or it is the drained table itself.
+Any role may give a table such a name. So a table is removed only if its OID is in the comment of
+the log and its owner is the log's owner; or if it is the drained table itself.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from maintenance.subjects.partitions.drain.job import DRAINED, Job
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """What the log of a drain says of it.
+    """The record in the comment of a drain's log.
 
     Attributes:
         owner: of the log.
-        made: OIDs of its tables.
-        function: OID of what its triggers call.
+        made: OIDs of the drain's tables.
+        function: OID of its trigger function.
     """
 
     owner: str
@@ -28,7 +28,7 @@ class Registry:
 
 
 def register(job: Job) -> str:
-    """Return the statement that writes down what has been made, in the transaction that made it."""
+    """Return the statement that records the new objects, for the transaction that creates them."""
     objects = job.objects
     names = [objects.plain, objects.root, objects.log]
     names += [name for target in job.targets for name in target.staged.names.values()]
@@ -49,7 +49,7 @@ def _number(oid: str) -> str:
 
 
 def read_registry(comment: str | None, owner: str, oid: int) -> Registry | None:
-    """Read the comment of a log; None if it is not that of a drain of this table."""
+    """Read the comment of a log; None if it does not belong to a drain of this table."""
     mark = read_mark(comment)
     made, function = mark.get("made"), mark.get("function")
     if mark.get("oid") != oid or DRAINED not in mark or not isinstance(made, list):

@@ -1,8 +1,8 @@
-"""The stage: tables like the partitions to come, private until they take their place.
+"""The stage: private tables like the future partitions, until the exchange.
 
-Rows are first sorted into tables without indexes, which is quick. Then each table gets the
-parent's indexes, constraints and names by being attached to a private table that is like the
-parent: the server itself builds what is missing.
+Rows are first copied into tables without indexes, which is quick. Then each table gets the
+parent's indexes, constraints and names by being attached to a private table like the parent: the
+server itself builds what is missing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,11 +18,11 @@ from maintenance.subjects.partitions.helper_checks import PREFIX
 from maintenance.subjects.partitions.template import in_place, like_default
 
 OWN_CHECK = f"{PREFIX}stage_own"
-"""The CHECK of a leaf that is attached to its tree once that has taken its place."""
+"""The CHECK of a leaf that is attached to its tree after the exchange."""
 
 
 def build(job: Job) -> Iterator[str]:
-    """Yield the statements that make the empty stage and the log."""
+    """Yield the statements that create the empty stage and the log."""
     parent, objects = _staged(job.table), job.objects
     yield from build_like(
         parent, objects.plain, role=job.role, indexes=False, partition_by=job.shape.partition_key
@@ -39,7 +39,7 @@ def build(job: Job) -> Iterator[str]:
 
 
 def build_root(job: Job) -> Iterator[str]:
-    """Yield the statements that make the private table with the parent's indexes."""
+    """Yield the statements that create the private table with the parent's indexes."""
     parent = _staged(job.table)
     yield from build_like(
         parent, job.objects.root, role=job.role, partition_by=job.shape.partition_key
@@ -47,9 +47,9 @@ def build_root(job: Job) -> Iterator[str]:
 
 
 def finish(job: Job, target: Target) -> Iterator[str]:
-    """Yield the statements that give a filled table, or tree, its indexes.
+    """Yield the statements that build the indexes of a filled table or tree.
 
-    It bears its final name meanwhile, for the server names indexes after their table.
+    It has its final name meanwhile, because the server names indexes after their table.
     """
     objects = job.objects
     yield f"ALTER TABLE {objects.plain} DETACH PARTITION {target.copy}"
@@ -73,9 +73,9 @@ def _add_checks(target: Target) -> Iterator[str]:
 
 
 def _add_own_check(leaf: QualifiedName) -> str:
-    """Say of a leaf what its place in the tree says, so that it can be attached there again.
+    """Return the statement that adds a leaf's partition constraint as a CHECK, to re-attach it.
 
-    With a hash that holds the OID of the table above, which only the server knows.
+    For a hash it contains the OID of the parent, so the server computes it.
     """
     name = literal(str(leaf))
     body = f"""BEGIN EXECUTE (
@@ -88,7 +88,7 @@ def _add_own_check(leaf: QualifiedName) -> str:
 def _log(job: Job) -> Iterator[str]:
     log, owner = job.objects.log, job.table.properties.owner
     keys = ", ".join(f"{key} AS k{place}" for place, key in enumerate(job.identity("d")))
-    # Its content is worth nothing once we are gone, so it needs no WAL.
+    # Its content is worthless after this run, so it needs no WAL.
     yield (
         f"CREATE UNLOGGED TABLE {log} AS SELECT {keys}, false AS truncated"
         f" FROM {job.source} AS d WITH NO DATA"
@@ -101,22 +101,22 @@ def _log(job: Job) -> Iterator[str]:
 
 
 def _staged(table: Table) -> Table:
-    """Leave for the end what would keep us from reading and writing the copies."""
+    """Return a table without properties that would block our access to the copies."""
     return replace(table, properties=replace(table.properties, force_row_security=False))
 
 
 LOCKED_WORK = 24
-"""So much one exchange may attach, each table, index and foreign key counted: about 20 ms."""
+"""How many tables, indexes and foreign keys one exchange may attach: about 20 ms."""
 
 Range = tuple[str, str]
-"""The two ends of a stretch of time, as SQL text."""
+"""The two bounds of a range, as SQL text."""
 
 
 def first_round(blueprints: Mapping[str, Blueprint], shape: Shape) -> list[str]:
     """Choose as many periods as one short exchange can attach, the oldest first.
 
     Args:
-        blueprints: of all that wait, by their period's key.
+        blueprints: of all remaining periods, by their key.
         shape: of the table.
     """
     work = max(_work(blueprint, shape) for blueprint in blueprints.values())
@@ -126,7 +126,7 @@ def first_round(blueprints: Mapping[str, Blueprint], shape: Shape) -> list[str]:
 def period_target(
     column: str, objects: Objects, key: str, blueprint: Blueprint, ends: Range
 ) -> Target:
-    """Return the partition of a period that leaves the default partition."""
+    """Return the target for a period that leaves the default partition."""
     lower, upper = ends
     name = quote(column)
     return Target(
@@ -141,7 +141,7 @@ def period_target(
 def rest_target(
     default: Partition, column: str, objects: Objects, stretches: Sequence[Range]
 ) -> Target:
-    """Return the next default partition, for all that lies outside some stretches of time."""
+    """Return the target for the next default partition, for rows outside some ranges."""
     key = quote(column)
     return Target(
         staged=objects.tree(default.whole, objects.rest),
@@ -153,7 +153,7 @@ def rest_target(
 
 
 def _work(blueprint: Blueprint, shape: Shape) -> float:
-    """Return what attaching it costs: what is below it brings its indexes, unless it joins late."""
+    """Return the cost of attaching it, with the indexes of its tables that attach separately."""
     n_keys = len(shape.foreign_keys)
     whole = 1 + shape.n_indexes + n_keys
     each = whole if blueprint.joins_late else n_keys + 1 / 4

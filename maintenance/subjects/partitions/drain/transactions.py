@@ -1,7 +1,7 @@
-"""Transactions on the stage: one message each, tried again while somebody is in the way.
+"""Runs transactions on the stage: one message each, retried while other sessions block them.
 
-They copy, compare and write rows of the owner's table, so they run with its owner's rights: rows
-pass through CHECKs, generated columns and operators that the owner wrote.
+They copy, compare and write rows of the owner's table, so they run as its owner: rows pass through
+CHECKs, generated columns and operators that the owner wrote.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ READ_COMMITTED = "READ COMMITTED"
 ONE_SNAPSHOT = "REPEATABLE READ"
 
 XID = Asked("SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text AS xid")
-"""Asks for the transaction's number, to know later who can't see it yet."""
+"""Returns the transaction's id, to know later which snapshots can't see it yet."""
 
 _PAUSE_S = 0.1
 
@@ -34,13 +34,13 @@ def transact(
     """Run statements in a transaction; writers never wait for it longer than the lock timeout.
 
     Args:
-        context: whose session is not in a transaction.
-        owner: of the table, with whose rights they run.
+        context: with a session that is not in a transaction.
+        owner: of the table; the statements run as this role.
         statements: finished SQL; rows come of those that are `Asked`.
         isolation: the transaction's.
 
     Raises:
-        MaintenanceError: the server refused, or somebody was in the way until the deadline.
+        MaintenanceError: a statement failed, or other sessions blocked it until the deadline.
     """
     clock = context.lock_retry.clock
     deadline = clock() + context.lock_retry.give_up_after.total_seconds()
@@ -62,7 +62,7 @@ def transact(
 def _explain(exc: psycopg.Error, statement: str) -> MaintenanceError:
     error = to_error(exc, statement)
     if isinstance(exc, psycopg.errors.CheckViolation) and exc.diag.constraint_name is None:
-        error.hint = "add a partition that takes such rows to the newest sibling, then run again"
+        error.hint = "add a partition for such rows to the newest sibling, then run again"
     return error
 
 
@@ -70,13 +70,13 @@ def _settings(context: ActionContext) -> tuple[str, ...]:
     return (
         f"SET LOCAL lock_timeout = {milliseconds(context.lock_retry.lock_timeout)}",
         "SET LOCAL statement_timeout = 0",
-        # Row security that hid a row from us would lose it: better an error.
+        # A row hidden by row security would be lost: fail instead.
         "SET LOCAL row_security = off",
     )
 
 
 def _run(context: ActionContext, begin: str, statements: Sequence[str]) -> list[Answer]:
-    """Run statements as ourselves: we are the owner."""
+    """Run statements as our own role, which is the owner."""
     path = f"SET LOCAL search_path = {context.policy.database.search_path}"
     settings = (begin, *_settings(context), path)
     text = ";\n".join((*settings, *statements, "COMMIT"))

@@ -1,4 +1,4 @@
-"""The proof before the exchange: rows and copies are the same, seen in one snapshot."""
+"""Verifies before the exchange that rows and copies are equal, in one snapshot."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,10 +13,10 @@ from maintenance.subjects.partitions.drain.transactions import ONE_SNAPSHOT, tra
 
 
 class Content(NamedTuple):
-    """What a table, or a part of it, holds.
+    """The content of a table, or of a part of it.
 
     Attributes:
-        digest: the sum of a hash of each row, which no order of rows changes.
+        digest: the sum of a hash of each row, independent of the order of rows.
     """
 
     n_rows: int
@@ -24,7 +24,7 @@ class Content(NamedTuple):
 
 
 class Proof(NamedTuple):
-    """The contents of all copies, in the order of the targets, and how many changes were open."""
+    """The contents of originals and copies, by target, and the number of pending changes."""
 
     originals: tuple[Content, ...]
     copies: tuple[Content, ...]
@@ -32,15 +32,15 @@ class Proof(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Whether each copy holds what the default partition holds of its time."""
+        """Whether each copy equals the rows of its range in the default partition."""
         return self.originals == self.copies
 
 
 def compare(context: ActionContext, job: Job) -> Proof:
-    """Compare every row with its copy; reads both whole.
+    """Compare every row with its copy; reads both completely.
 
     Raises:
-        EffectError: they differ although no change is open.
+        EffectError: they differ although no change is pending.
     """
     open_ = Asked(f"SELECT pg_catalog.count(*) AS n_open FROM {job.objects.log}")
     statements = [open_, _contents(job, _place(job), job.source)]
@@ -54,9 +54,9 @@ def compare(context: ActionContext, job: Job) -> Proof:
     )
     if not proof.holds and n_open == 0:
         raise EffectError(
-            f"{job.default.relation}: its copy differs from it, {proof.originals} became"
-            f" {proof.copies}; it stays as it is",
-            hint="was it rewritten meanwhile, by VACUUM FULL or CLUSTER? The next run tries again",
+            f"{job.default.relation}: not drained, because its copy differs: {proof.originals}"
+            f" became {proof.copies}",
+            hint="VACUUM FULL or CLUSTER may have rewritten it; retried on the next run",
         )
     return proof
 
@@ -89,20 +89,20 @@ _SHOWN = 3
 
 
 def wait_for_older_snapshots(context: ActionContext, xid: str, deadline: float) -> None:
-    """Return once every snapshot of this database sees a transaction's rows.
+    """Wait until every snapshot of this database sees a transaction's rows.
 
     Args:
-        context: whose session is not in a transaction.
+        context: with a session that is not in a transaction.
         xid: the last transaction that wrote copies.
-        deadline: by the lock_retry's clock.
+        deadline: by the clock of the lock retry.
 
     Raises:
-        LockNotAcquiredError: some transaction did not end in time; names it.
+        LockNotAcquiredError: a transaction did not end in time; the error names it.
     """
-    # Whoever begins after this look sees the rows, however old its snapshot seems: that is the
-    # age of the oldest transaction that writes.
+    # A transaction that begins after this query sees the rows, however old its snapshot seems:
+    # its xmin is that of the oldest writing transaction.
     at_first = {row.virtual_xid for row in _older(context, xid)}
-    told = False
+    reported = False
     while True:
         older = [row for row in _older(context, xid) if row.virtual_xid in at_first]
         if not older:
@@ -110,11 +110,11 @@ def wait_for_older_snapshots(context: ActionContext, xid: str, deadline: float) 
         if context.lock_retry.clock() >= deadline:
             raise LockNotAcquiredError(
                 f"transactions older than the copied rows did not end: {_names(older)}",
-                hint="end or wait for those sessions; the next run copies again",
+                hint="end those sessions or wait for them; retried on the next run",
             )
-        if not told:
+        if not reported:
             context.progress(f"waiting for older transactions to end: {_names(older)}")
-            told = True
+            reported = True
         context.lock_retry.sleep(_POLL_S)
 
 
