@@ -1,4 +1,4 @@
-"""Reading the counters of the primary and of every replica."""
+"""Read the usage counters of the primary and of every replica."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -16,7 +16,7 @@ def read_usage(connection: Connection, time_cap: timedelta) -> Usage:
     """Read one server's counters.
 
     Raises:
-        MaintenanceError: the server refused a query, or a query outlasted the cap.
+        MaintenanceError: the server refused a query, or a query exceeded the time cap.
     """
     with read_transaction(connection, time_cap, DOING):
         (whose,) = fetch(connection, "indexes", "describe_counters")
@@ -36,10 +36,10 @@ def read_usage(connection: Connection, time_cap: timedelta) -> Usage:
 def witnesses(
     connection: Connection, policy: Policy, environ: Mapping[str, str]
 ) -> tuple[ServerUsage, ...]:
-    """Ask the primary and every replica; one that does not answer is a silent witness.
+    """Read the counters of the primary and every replica; usage is None if one does not answer.
 
     Raises:
-        UsageError: a replica's variable is not set, and the policy calls for it.
+        UsageError: the variable of a required replica is not set.
         MaintenanceError: the primary's counters could not be read.
     """
     time_cap = policy.observe.time_cap
