@@ -1,6 +1,6 @@
-"""Looking at a server at work: a handful of short queries, each on its own.
+"""Observe the workload of a server with a few short, independent queries.
 
-One that the server refuses, or that outlasts its cap, is told; the others go on without it.
+A query that the server refuses or that exceeds the time cap is reported; the others still run.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ from maintenance.subjects.workload.models import (
 from maintenance.subjects.workload.pg_stat_statements import read_statements
 
 LEAST_BYTES = 2**20
-"""Smaller tables are not followed."""
+"""Growth of smaller tables is not recorded."""
 MOST_TABLES = 1000
 
 Observation = TypeVar("Observation")
@@ -39,7 +39,7 @@ Observation = TypeVar("Observation")
 
 @dataclass(slots=True)
 class _Glances:
-    """Looks at one thing after the other, and remembers what could not be seen."""
+    """Runs observations one by one, and records those that failed."""
 
     connection: Connection
     time_cap: timedelta
@@ -63,10 +63,10 @@ class _Glances:
 def observe(
     connection: Connection, section: WorkloadPolicy, now: datetime, time_cap: timedelta
 ) -> WorkloadSnapshot:
-    """Look at everything that the policy has a limit for, on the primary.
+    """Observe the primary.
 
     Raises:
-        MaintenanceError: not even the server's own counters could be read.
+        MaintenanceError: the server's counters could not be read.
     """
     glances = _Glances(connection, time_cap)
     load = _at_work(glances, section, now)
@@ -87,11 +87,11 @@ def observe_standbys(
     now: datetime,
     environ: Mapping[str, str],
 ) -> tuple[Standby, ...]:
-    """Look at every replica of the policy; one that does not answer is told, and no error.
+    """Observe every replica of the policy; one that does not answer is reported, not raised.
 
     Raises:
-        UsageError: a replica's variable is not set, and the policy calls for it.
-        MaintenanceError: the primary could not be asked how far it has come.
+        UsageError: the variable of a required replica is not set.
+        MaintenanceError: the primary's WAL position could not be read.
     """
     time_cap = policy.observe.time_cap
 
@@ -109,7 +109,7 @@ def observe_standbys(
 
 
 def _at_work(glances: _Glances, section: WorkloadPolicy, now: datetime) -> WorkloadSnapshot:
-    """Look at what every server has, a replica too."""
+    """Observe the part that primaries and replicas have in common."""
     with read_transaction(glances.connection, glances.time_cap, "observing the server"):
         (server,) = fetch(glances.connection, "workload", "read_server")
     longest = min(section.idle_in_transaction, section.long_transaction).total_seconds()
