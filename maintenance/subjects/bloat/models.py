@@ -18,7 +18,7 @@ class Column(NamedTuple):
         width: average bytes of non-null values; None without statistics.
         n_distinct: as in pg_stats: negative is a fraction of the rows.
         n_common, common_fraction: the number of most common values, and the fraction of rows
-        with one of them; zero unless it is the only key of an index.
+            with one of them; zero unless it is the only key of an index.
     """
 
     number: int

@@ -136,7 +136,7 @@ class Catalog:
     Attributes:
         tables: by OID.
         blind: tables locked in ACCESS EXCLUSIVE mode, with their indexes, which are left out
-        elsewhere.
+            elsewhere.
     """
 
     indexes: tuple[Index, ...]

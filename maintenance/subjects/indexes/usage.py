@@ -18,7 +18,7 @@ class Epoch(NamedTuple):
         timeline: changes at a promotion.
         database_reset_at: the last pg_stat_reset; None before the first.
         server_reset_at: when the server began to count: initdb, a crash, a first start from a
-        backup.
+            backup.
     """
 
     system_identifier: int
