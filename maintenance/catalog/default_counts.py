@@ -63,7 +63,7 @@ def _count(
 
 
 def _statement(table: Table, bounds: Sequence[str], share: float) -> str:
-    assert table.default is not None, "somebody saw rows in it"
+    assert table.default is not None, "only called with a default partition"
     column = table.column(table.key_columns[0] or "")
     assert column is not None, "the section was validated"
     key = quote(column.name)
@@ -81,7 +81,7 @@ def _statement(table: Table, bounds: Sequence[str], share: float) -> str:
 
 def _share(connection: Connection, table: Table) -> float:
     """Return the percentage of the blocks to sample."""
-    assert table.default is not None, "somebody saw rows in it"
+    assert table.default is not None, "only called with a default partition"
     row = connection.execute(
         "SELECT pg_catalog.pg_relation_size(%s::oid) / 8192", (table.default.oid,)
     ).fetchone()

@@ -52,14 +52,14 @@ class History:
     """Recorded history from the store; empty without a store.
 
     Attributes:
-        deeds: the newest of each object that was asked about, by its quoted name.
-        unfinished: by table, the newest deed that failed or whose outcome nobody knows.
-        archives: by table, the newest of each period.
-        unarchived: by name of a table, why the newest try to archive it failed.
-        detached_from: by OID of a table that bears a mark, the tables from which runs of ours
-            detached it, or meant to.
-        default_rows: by table, rows of the default partition as runs of the last days counted
-            them, oldest first.
+        past_actions: the newest action on each requested object, by its quoted name.
+        unfinished: by table, the newest action that failed or has an unknown outcome.
+        archives: by table, the newest archive of each period.
+        unarchived: by name of a table, why the newest attempt to archive it failed.
+        detached_from: by OID of a marked table, the tables from which runs of ours
+            detached it, or intended to.
+        default_rows: by table, recorded row counts of the default partition of the last
+            days, oldest first.
     """
 
     past_actions: Mapping[str, PastAction] = field(default_factory=dict[str, PastAction])
@@ -75,25 +75,27 @@ class History:
 
     def origin(self, name: str) -> str:
         """Return as text the last recorded action on a name."""
-        deed = self.last_deed(name)
-        return "no recorded run created it" if deed is None else f"last action: {deed}"
+        action = self.newest_action(name)
+        return "no recorded run created it" if action is None else f"last action: {action}"
 
-    def last_deed(self, name: str) -> PastAction | None:
+    def newest_action(self, name: str) -> PastAction | None:
         """Return the last recorded action on the object of a name; None without one."""
-        deed = self.past_actions.get(name)
+        action = self.past_actions.get(name)
         # After a drop an object of this name is another one.
-        if deed is None or (deed.kind == "drop_partition" and deed.outcome == "done"):
+        if action is None or (action.kind == "drop_partition" and action.outcome == "done"):
             return None
-        return deed
+        return action
 
     def last_action(self, name: str) -> dict[str, Any] | None:
         """Return the last recorded action on the object of a name, JSON-ready."""
-        deed = self.last_deed(name)
-        return None if deed is None else deed.as_json()
+        action = self.newest_action(name)
+        return None if action is None else action.as_json()
 
     def interruption(self, table: str) -> str:
         """Return as text the last interrupted or failed action on a table."""
-        deed = self.unfinished.get(table)
+        action = self.unfinished.get(table)
         return (
-            "no interrupted run is recorded" if deed is None else f"last interrupted action: {deed}"
+            "no interrupted run is recorded"
+            if action is None
+            else f"last interrupted action: {action}"
         )

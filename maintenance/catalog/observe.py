@@ -230,7 +230,7 @@ def _counted(connection: Connection, snapshot: Snapshot, buckets: Buckets) -> Sn
     return replace(snapshot, tables={**snapshot.tables, table.relation: counted})
 
 
-class _Sight(NamedTuple):
+class _Observed(NamedTuple):
     """The observed relations, and those that could not be read."""
 
     contents: Contents
@@ -242,10 +242,10 @@ def _settled(
     relations: Collection[QualifiedName],
     time_cap: timedelta,
     sleep: Callable[[float], None],
-) -> _Sight:
+) -> _Observed:
     """Observe until no lock is met, or the attempts are used up."""
     if not relations:
-        return _Sight(Contents(()), {})
+        return _Observed(Contents(()), {})
     for pause in PAUSES_S:
         try:
             contents = _look(connection, relations, time_cap)
@@ -257,14 +257,14 @@ def _settled(
         except MaintenanceError:
             return _look_at_each(connection, relations, time_cap)
         if not _passing(contents):
-            return _Sight(contents, {})
+            return _Observed(contents, {})
         sleep(pause)
     return _look_at_each(connection, relations, time_cap)
 
 
 def _look_at_each(
     connection: Connection, relations: Collection[QualifiedName], time_cap: timedelta
-) -> _Sight:
+) -> _Observed:
     """Observe all together, else each separately, so that an error affects only its table."""
     answers = _each_or_all(
         sorted(relations),
@@ -275,7 +275,7 @@ def _look_at_each(
         [table for each in answers.found for table in each.tables],
         {name: text for each in answers.found for name, text in each.passing.items()},
     )
-    return _Sight(contents, answers.failed)
+    return _Observed(contents, answers.failed)
 
 
 class _Answers(NamedTuple, Generic[Asked, Answer]):

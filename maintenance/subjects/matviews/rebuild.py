@@ -73,14 +73,14 @@ def rebuild(context: ActionContext, action: Action) -> Mapping[str, Any]:
 
     def work() -> Written:
         _remove_leftover(context, section.name)
-        beside, written = _build(context, section, query, action, dependents)
-        context.run(_swap(beside))
+        replacement, written = _build(context, section, query, action, dependents)
+        context.run(_swap(replacement))
         return written
 
     return telling(context, section, lambda: entry.about(work))
 
 
-def beside_name(view: QualifiedName) -> QualifiedName:
+def replacement_name(view: QualifiedName) -> QualifiedName:
     """Return the temporary name of the new view until the swap."""
     digest = hashlib.sha256(str(view).encode()).hexdigest()[:12]
     return QualifiedName(view.schema, f"maintenance_rebuild_{digest}")
@@ -101,11 +101,11 @@ def _dependents(connection: Connection, view: QualifiedName, oid: int) -> list[t
 
 def _remove_leftover(context: ActionContext, view: QualifiedName) -> None:
     """Drop the leftover of a killed rebuild, recognized by its name and its mark."""
-    beside = beside_name(view)
+    replacement = replacement_name(view)
     row = context.connection.execute(
         "SELECT pg_catalog.obj_description(pg_catalog.to_regclass(%s), 'pg_class'),"
         " pg_catalog.to_regclass(%s) IS NOT NULL",
-        [str(beside), str(beside)],
+        [str(replacement), str(replacement)],
     ).fetchone()
     assert row is not None, "SELECT without FROM returns one row"
     comment, exists = row
@@ -113,13 +113,13 @@ def _remove_leftover(context: ActionContext, view: QualifiedName) -> None:
         return
     if read_mark(comment).get(_MARK) != str(view):
         raise MaintenanceError(
-            f"{beside}: name conflict: not created by a rebuild",
+            f"{replacement}: name conflict: not created by a rebuild",
             hint="rename it",
         )
     context.run(
         Step(
-            (f"DROP MATERIALIZED VIEW {beside}",),
-            locks=(Lock(str(beside), LockMode.ACCESS_EXCLUSIVE),),
+            (f"DROP MATERIALIZED VIEW {replacement}",),
+            locks=(Lock(str(replacement), LockMode.ACCESS_EXCLUSIVE),),
         )
     )
 
@@ -135,7 +135,7 @@ def _build(
 
     The owner is set before the view is populated, so that its query runs with the owner's rights.
     """
-    connection, beside = context.connection, beside_name(section.name)
+    connection, replacement = context.connection, replacement_name(section.name)
     oid, owner = int(action.preconditions["oid"]), action.preconditions["owner"]
     create = (
         "BEGIN",
@@ -144,48 +144,50 @@ def _build(
         f"SET LOCAL search_path = {owner_path(context.policy.database.search_path)}",
         "SET LOCAL row_security = on",  # as in a refresh by the owner
         "SELECT pg_catalog.statement_timestamp()",
-        create_empty(beside, query),
-        *give_to(beside, owner),
-        *grant_statements(beside, [(to, right) for to, right in action.preconditions["grants"]]),
-        refresh_statement(beside, "plain"),
+        create_empty(replacement, query),
+        *give_to(replacement, owner),
+        *grant_statements(
+            replacement, [(to, right) for to, right in action.preconditions["grants"]]
+        ),
+        refresh_statement(replacement, "plain"),
         "SET LOCAL search_path = ''",
-        counting(str(beside)),
+        counting(str(replacement)),
     )
     try:
         written = run_counted(connection, ";\n".join(create))
-        comment, indexes = _carry(connection, section, oid, beside)
+        comment, indexes = _carry(connection, section, oid, replacement)
         run_sql(connection, "COMMIT")
     except psycopg.Error as exc:
         rollback_quietly(connection)
         raise to_error(exc, f"{section.name}: building the new view") from exc
-    return _Replacement(section.name, beside, comment, indexes, dependents), written
+    return _Replacement(section.name, replacement, comment, indexes, dependents), written
 
 
 def _carry(
-    connection: Connection, section: MatviewPolicy, oid: int, beside: QualifiedName
+    connection: Connection, section: MatviewPolicy, oid: int, replacement: QualifiedName
 ) -> tuple[str | None, list[tuple[str, str]]]:
     """Copy properties of the old view to the new one; return its comment and its index names."""
     row = connection.execute(
         "SELECT pg_catalog.obj_description(%s::pg_catalog.oid, 'pg_class'),"
         " ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute AS a"
         "  WHERE a.attrelid = pg_catalog.to_regclass(%s) AND a.attnum > 0)",
-        [oid, str(beside)],
+        [oid, str(replacement)],
     ).fetchone()
     assert row is not None, "SELECT without FROM returns one row"
     comment, columns = row
     parameters = {
         "view": oid,
-        "beside": str(beside),
+        "beside": str(replacement),
         "columns": columns,
-        "prefix": f"{beside.name}_",
+        "prefix": f"{replacement.name}_",
     }
     rows = fetch(connection, "matviews", "list_carried", parameters)
     for carried in rows:
         run_sql(connection, carried.statement)
-    if section.unique_index and not _has_unique_key(connection, beside, section.unique_index):
-        run_sql(connection, index_statement(section, concurrently=False, view=beside))
+    if section.unique_index and not _has_unique_key(connection, replacement, section.unique_index):
+        run_sql(connection, index_statement(section, concurrently=False, view=replacement))
     mark = marked(comment, {_MARK: str(section.name)})
-    run_sql(connection, f"COMMENT ON MATERIALIZED VIEW {beside} IS {literal(mark)}")
+    run_sql(connection, f"COMMENT ON MATERIALIZED VIEW {replacement} IS {literal(mark)}")
     return comment, [(r.made_name, r.index_name) for r in rows if r.index_name is not None]
 
 
@@ -195,26 +197,26 @@ def _has_unique_key(connection: Connection, view: QualifiedName, columns: Sequen
     return set(columns) in [set(key) for key in row.unique_keys or ()]
 
 
-def _swap(beside: _Replacement) -> Step:
-    old, new = beside.old, beside.name
+def _swap(replacement: _Replacement) -> Step:
+    old, new = replacement.old, replacement.name
     aside = QualifiedName(old.schema, f"{new.name}_old")
-    comment = literal(unmarked(beside.comment)) if beside.comment else "NULL"
+    comment = literal(unmarked(replacement.comment)) if replacement.comment else "NULL"
     schema = quote(old.schema)
     return Step(
         (
             f"ALTER MATERIALIZED VIEW {old} RENAME TO {quote(aside.name)}",
             f"ALTER MATERIALIZED VIEW {new} RENAME TO {quote(old.name)}",
-            *(statement for _, statement in beside.dependents),
+            *(statement for _, statement in replacement.dependents),
             f"DROP MATERIALIZED VIEW {aside}",
             *(
                 f"ALTER INDEX {schema}.{quote(made)} RENAME TO {quote(wanted)}"
-                for made, wanted in beside.indexes
+                for made, wanted in replacement.indexes
             ),
             f"COMMENT ON MATERIALIZED VIEW {old} IS {comment}",
         ),
         locks=(
             Lock(str(old), LockMode.ACCESS_EXCLUSIVE),
             Lock(str(new), LockMode.ACCESS_EXCLUSIVE),
-            *(Lock(name, LockMode.ACCESS_EXCLUSIVE) for name, _ in beside.dependents),
+            *(Lock(name, LockMode.ACCESS_EXCLUSIVE) for name, _ in replacement.dependents),
         ),
     )

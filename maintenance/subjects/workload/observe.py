@@ -38,7 +38,7 @@ Observation = TypeVar("Observation")
 
 
 @dataclass(slots=True)
-class _Glances:
+class _Observations:
     """Runs observations one by one, and records those that failed."""
 
     connection: Connection
@@ -68,7 +68,7 @@ def observe(
     Raises:
         MaintenanceError: the server's counters could not be read.
     """
-    glances = _Glances(connection, time_cap)
+    glances = _Observations(connection, time_cap)
     load = _at_work(glances, section, now)
     return replace(
         load,
@@ -96,7 +96,7 @@ def observe_standbys(
     time_cap = policy.observe.time_cap
 
     def look(replica: Connection) -> Standby:
-        glances = _Glances(replica, time_cap)
+        glances = _Observations(replica, time_cap)
         lag = glances.see("replication", lambda c: _lag(c, position), (None, None))
         return Standby("", _at_work(glances, section, now), *lag)
 
@@ -108,7 +108,7 @@ def observe_standbys(
     )
 
 
-def _at_work(glances: _Glances, section: WorkloadPolicy, now: datetime) -> WorkloadSnapshot:
+def _at_work(glances: _Observations, section: WorkloadPolicy, now: datetime) -> WorkloadSnapshot:
     """Observe the part that primaries and replicas have in common."""
     with read_transaction(glances.connection, glances.time_cap, "observing the server"):
         (server,) = fetch(glances.connection, "workload", "read_server")

@@ -12,7 +12,7 @@ from maintenance.subjects.workload.models import Standby, WorkloadSnapshot
 from maintenance.subjects.workload.server_findings import server_findings
 from maintenance.subjects.workload.statement_findings import query_findings
 
-_TOLD = (
+_REPLICA_KINDS = (
     FindingKind.QUERY_SLOW,
     FindingKind.QUERY_REGRESSED,
     FindingKind.QUERY_N_PLUS_ONE,
@@ -68,5 +68,5 @@ def _silent(place: str, standby: Standby, *, is_optional: bool) -> Finding:
         Severity.WARN if is_optional else Severity.ERROR,
         place,
         f"{place}: replica not monitored: {standby.silence}",
-        data={UNKNOWN: {kind.value: [place] for kind in _TOLD}},
+        data={UNKNOWN: {kind.value: [place] for kind in _REPLICA_KINDS}},
     )
