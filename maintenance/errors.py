@@ -1,4 +1,4 @@
-"""The errors of every layer: what was found, what was wanted, what to do next."""
+"""The errors of all layers; each has a message and a hint what to do."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ RETRYABLE_SQLSTATES = frozenset(
         "40001",  # serialization_failure
         "40P01",  # deadlock_detected
         "55P03",  # lock_not_available
-        "57014",  # query_canceled: our own statement_timeout on a step that may not take long
+        "57014",  # query_canceled: our own statement_timeout on a short step
     }
 )
-"""Server errors after which the same work may succeed unchanged.
+"""SQLSTATEs after which the same work may succeed when retried.
 
-An unknown code is never in here. Source: PostgreSQL manual, appendix A.
+All others are not retried. Source: PostgreSQL manual, appendix A.
 """
 
 
 class MaintenanceError(Exception):
-    """Something the operator must know, in one line.
+    """An error for the operator, in one line.
 
     Attributes:
-        hint: what to do next; empty when the message says it all.
-        retryable: whether the same call may succeed later without anybody acting.
-        reason: a short code that tells errors of one class apart, whatever they are worded like;
-            empty where the class says it all.
+        hint: what to do next; empty if the message is sufficient.
+        retryable: whether the same call may succeed later without any action.
+        reason: a short code that distinguishes errors of one class, independent of the text;
+            empty if the class is sufficient.
     """
 
     exit_code = 1
@@ -43,16 +43,16 @@ class MaintenanceError(Exception):
 
 
 class UsageError(MaintenanceError):
-    """The call is wrong, as far as that can be told without a server."""
+    """The call is invalid; detected without a server."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault of a policy file, or of a file it names.
+    """One error in a policy file, or in a file it names.
 
-    `line` and `column` count from 1; 0 when the fault belongs to the file as a whole.
+    `line` and `column` count from 1; 0 if the error concerns the whole file.
     `key` is the dotted path of the setting, such as `partitions[0].premake`.
     """
 
@@ -72,7 +72,7 @@ class Problem:
 
 
 class PolicyError(UsageError):
-    """A policy that can't be used; carries every problem found, not only the first."""
+    """An invalid policy; has all problems found, not only the first."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
@@ -80,28 +80,28 @@ class PolicyError(UsageError):
 
 
 class UnreachableError(MaintenanceError):
-    """The server can't be reached, or refuses us altogether."""
+    """The server can't be reached, or refuses the connection."""
 
     exit_code = 3
 
 
 class ForeignStoreError(MaintenanceError):
-    """The store's schema may hold another role's work; the hint is the way out."""
+    """The store's schema may contain another role's objects; the hint has the remedy."""
 
 
 class PrivilegeError(MaintenanceError):
-    """The role lacks a right; the hint is the GRANT to run."""
+    """The role lacks a privilege; the hint has the GRANT to run."""
 
 
 class OwnerCodeError(MaintenanceError):
-    """A function or event trigger of the owner's failed; names it, and the hint how to mend it."""
+    """A function or event trigger of the owner failed; the hint has the remedy."""
 
 
 class LockNotAcquiredError(MaintenanceError):
-    """A lock stayed busy until the deadline; names who holds it.
+    """A lock was not acquired until the deadline; names the session that holds it.
 
     Attributes:
-        holder: facts about the one session that holds it, JSON-ready, if they are known.
+        holder: facts about the session that holds it, JSON-ready, if known.
     """
 
     def __init__(
@@ -117,15 +117,15 @@ class LockNotAcquiredError(MaintenanceError):
 
 
 class NotNeededError(MaintenanceError):
-    """An action turned out not to be needed any more; its result is a skip, not a failure."""
+    """An action is no longer needed; its outcome is skipped, not failed."""
 
 
 class BudgetError(MaintenanceError):
-    """The time that actions may take together was over; its result is a skip and a finding."""
+    """The time budget of actions is used up; the outcome is skipped, with a finding."""
 
 
 class EffectError(MaintenanceError):
-    """A statement succeeded and yet the catalog does not show its effect."""
+    """A statement succeeded, but the catalog is unchanged."""
 
 
 class ArchiveError(MaintenanceError):
@@ -137,9 +137,9 @@ class CacheError(MaintenanceError):
 
 
 class DamagedArchiveError(ArchiveError):
-    """An archive is not what was written."""
+    """An archive differs from what was written."""
 
 
 def is_retryable(sqlstate: str | None) -> bool:
-    """Tell whether work that failed with this SQLSTATE may be tried again unchanged."""
+    """Whether work that failed with this SQLSTATE may be retried unchanged."""
     return sqlstate in RETRYABLE_SQLSTATES

@@ -1,4 +1,4 @@
-"""SQL names: folding, quoting and fitting into 63 bytes, as the server does them."""
+"""SQL names: fold, quote and truncate them to 63 bytes as the server does."""
 
 import difflib
 import hashlib
@@ -8,7 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 MAX_NAME_BYTES = 63
-"""The server cuts longer identifiers (NAMEDATALEN - 1)."""
+"""The server truncates longer identifiers (NAMEDATALEN - 1)."""
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
 _PART = re.compile(
@@ -20,7 +20,7 @@ _PART = re.compile(
 
 
 class QualifiedName(NamedTuple):
-    """A relation's exact schema and name, unquoted. `str()` gives it as PostgreSQL quotes it."""
+    """A relation's exact schema and name, unquoted. `str()` returns it quoted."""
 
     schema: str
     name: str
@@ -43,7 +43,7 @@ def quote(identifier: str) -> str:
     """Quote an identifier as the server's `quote_ident` does; the only quoting function.
 
     Raises:
-        ValueError: the identifier is empty or holds a NUL, which no server name can.
+        ValueError: the identifier is empty or contains a NUL, which is not a valid name.
     """
     if not identifier or "\0" in identifier:
         raise ValueError(f"not a PostgreSQL name: {identifier!r}")
@@ -53,7 +53,7 @@ def quote(identifier: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Quote a string constant for finished SQL, under any `standard_conforming_strings`.
+    """Quote a string constant for SQL, valid under any `standard_conforming_strings`.
 
     Only for statements that take no parameters (DDL); values elsewhere are parameters.
     """
@@ -95,12 +95,12 @@ def _fold(identifier: str) -> str:
 
 
 def cut(identifier: str, max_bytes: int = MAX_NAME_BYTES) -> str:
-    """Cut to a number of UTF-8 bytes without splitting a character."""
+    """Truncate to a number of UTF-8 bytes without splitting a character."""
     return identifier.encode()[:max_bytes].decode(errors="ignore")
 
 
 def near(wanted: str, known: Iterable[str], n: int = 3) -> list[str]:
-    """Return known names close to a wanted one, best first; case never counts."""
+    """Return known names similar to a wanted one, best first, ignoring case."""
     by_key: dict[str, str] = {}
     for name in known:
         by_key.setdefault(_loose(name), name)
@@ -109,22 +109,22 @@ def near(wanted: str, known: Iterable[str], n: int = 3) -> list[str]:
 
 
 def _loose(name: str) -> str:
-    """snake_case and camelCase spellings of one name compare equal."""
+    """Return a key that is equal for snake_case and camelCase spellings of a name."""
     return name.replace("_", "").lower()
 
 
 def slug(name: QualifiedName) -> str:
     """Return a Dagster key part for a relation: `[A-Za-z0-9_]`, unique for each name.
 
-    The schema stands in front unless it is `public`; a short hash stands behind wherever
-    anything had to be altered, so that `a.b` and `a_b` differ.
+    It begins with the schema unless that is `public`, and ends with a short hash if characters
+    were replaced, so that `a.b` and `a_b` differ.
     """
     text = name.name if name.schema == "public" else ".".join(name)
     return text_slug(text, "\0".join(name))
 
 
 def text_slug(text: str, identity: str = "") -> str:
-    """Return a Dagster key part for a text, with a hash of its identity where it is altered."""
+    """Return a Dagster key part for a text, with a hash of its identity if characters changed."""
     safe = re.sub(r"[^A-Za-z0-9_]", "_", text)
     if safe == text:
         return safe

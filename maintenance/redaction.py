@@ -1,8 +1,8 @@
-"""Keeping secrets out of every text that leaves the process.
+"""Remove secrets from all text that leaves the process.
 
-The first defence is that a url is checked before anything else reads it, and that errors name
-settings and not values. This is the second: what is known to be secret is cut out of what others
-say: drivers, servers, libraries.
+The first defense is that a url is validated before anything else reads it, and that errors name
+settings and not values. This is the second: known secrets are removed from texts of drivers,
+servers and libraries.
 """
 
 import re
@@ -12,9 +12,9 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 HIDDEN = "…"
 SHORTEST = 4
-"""Shorter pieces would be found in ordinary words."""
+"""Shorter pieces also occur in ordinary words."""
 TELLING = 12
-"""Letters alone need so many to be cut out of any text: `events` may be a table's name as well."""
+"""Fewest letters of a secret of letters only: `events` may also be a table's name."""
 _TEXTS = frozenset(
     (
         "message",
@@ -28,25 +28,24 @@ _TEXTS = frozenset(
         "heartbeat_error",
     )
 )
-"""Keys of documents whose values are written for people, or by drivers and servers."""
+"""Keys of documents whose values are messages, ours or those of drivers and servers."""
 
 _SEPARATORS = re.compile(r"[/@?#%&=:; '\"\\+,\s]+")
 
 _COMMON = ("maintenance", "postgresql://", "public", "partition", "localhost", "password")
-"""Words of our own messages: a password made of them is no secret worth their loss."""
+"""Words of our own messages, which are never removed, even if they are a password."""
 
 _known: dict[str, bool] = {}
-"""Pieces of secrets, and whether each is a whole one that is cut out of any text."""
+"""Pieces of secrets, and whether each is a whole secret, which is removed from any text."""
 _pattern: dict[bool, re.Pattern[str] | None] = {}
 
 
 def remember(secrets: Iterable[str], public: Collection[str] = ()) -> None:
-    """Note secrets: whole, as they are written in a url, and the pieces of a wrong split.
+    """Register secrets: whole, as encoded in a url, and in pieces as from a wrong split.
 
     Args:
-        secrets: values as they are written where they come from.
-        public: what stands beside them and is shown anyway; a password that is the user's name
-            hides nothing.
+        secrets: values as written in their source.
+        public: values shown next to them; a password equal to the user name is not removed.
     """
     public = (*public, *_COMMON)
     for secret in secrets:
@@ -59,21 +58,21 @@ def remember(secrets: Iterable[str], public: Collection[str] = ()) -> None:
 
 
 def redact(text: str) -> str:
-    """Cut out of any text what can only be a secret."""
+    """Remove whole secrets from any text."""
     return _cut(text, only_whole=True)
 
 
 def redact_error(text: str) -> str:
-    """Cut out of the text of an error every piece of a secret."""
+    """Remove all pieces of secrets from the text of an error."""
     return _cut(text, only_whole=False)
 
 
 def redact_values(value: Any, *, is_text: bool = False) -> Any:
-    """Cut secrets out of the texts of a document, and leave names, SQL and numbers as they are.
+    """Remove secrets from the texts of a document; names, SQL and numbers are not changed.
 
     Args:
         value: a document, JSON-ready.
-        is_text: whether it stands under a key whose value is written for people.
+        is_text: whether its key has a message as value.
     """
     if not _known:
         return value
@@ -115,6 +114,6 @@ def _cut(text: str, *, only_whole: bool) -> str:
 
 
 def forget() -> None:
-    """Forget all secrets, for who goes on with other policies in the same process."""
+    """Delete all registered secrets, before other policies are used in the same process."""
     _known.clear()
     _pattern.clear()

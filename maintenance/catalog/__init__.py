@@ -1,1 +1,1 @@
-"""Frozen observations of a database: the only view of the catalog that planners have."""
+"""Read the catalog into frozen observations, the only input of planners from the database."""

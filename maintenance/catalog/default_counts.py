@@ -1,4 +1,4 @@
-"""Counting what a default partition holds: one pass, exact while that is quick, else a sample."""
+"""Count the rows of a default partition in one pass: exactly if fast enough, else by a sample."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,27 +12,27 @@ from maintenance.names import quote
 from maintenance.server.session import Connection, to_error
 
 SAMPLED_PAGES = 2_000
-"""How many blocks (8 kB) are read where reading all of them outlasts the time cap."""
+"""How many blocks (8 kB) are sampled if reading all of them exceeds the time cap."""
 
 WHOLE = 100.0
 """Per cent of the blocks, as TABLESAMPLE takes it."""
 
 _AS_TEXT = frozenset({"uuid", "text", "character varying", "character"})
-"""Types whose text sorts as they do; before 18 there is no min(uuid)."""
+"""Types that sort like their text; before 18 there is no min(uuid)."""
 
 
 def count_default(connection: Connection, table: Table, bounds: Sequence[str]) -> DefaultRows:
-    """Count the rows of a table's default partition by where their keys lie.
+    """Count the rows of a table's default partition in intervals of the key.
 
     Every query is capped by the session's statement timeout.
 
     Args:
-        connection: a session in autocommit, so that no snapshot outlives the query.
-        table: partitioned by one column, with a default partition that we may read.
+        connection: an autocommit session, so that no snapshot is held after the query.
+        table: partitioned by one column, with a default partition that this role may read.
         bounds: values of the key as SQL text, ascending; at least one.
 
     Raises:
-        psycopg.errors.LockNotAvailable: somebody's ACCESS EXCLUSIVE lock is in the way.
+        psycopg.errors.LockNotAvailable: the default partition is locked in ACCESS EXCLUSIVE mode.
         MaintenanceError: the server refused for another reason.
     """
     try:
@@ -49,7 +49,7 @@ def count_default(connection: Connection, table: Table, bounds: Sequence[str]) -
 def _count(
     connection: Connection, table: Table, bounds: Sequence[str], share: float
 ) -> tuple[Bucket, ...]:
-    """Count in one pass over a share, in per cent, of the blocks."""
+    """Count in one pass over a percentage of the blocks."""
     statement = _statement(table, bounds, share)
     if table.code is not None:
         rows = read_as_owner(connection, table.code, statement, None, "counting its rows")
@@ -63,12 +63,12 @@ def _count(
 
 
 def _statement(table: Table, bounds: Sequence[str], share: float) -> str:
-    assert table.default is not None, "somebody saw rows in it"
+    assert table.default is not None, "only called with a default partition"
     column = table.column(table.key_columns[0] or "")
-    assert column is not None, "fitness was checked"
+    assert column is not None, "the section was validated"
     key = quote(column.name)
     text = f'({key}::text COLLATE "C")' if column.type in _AS_TEXT else key
-    # As a cast, `character` would mean one character only.
+    # As a cast, `character` would mean a single character.
     type_ = "bpchar" if column.type == "character" else column.type
     sample = "" if share >= WHOLE else f" TABLESAMPLE SYSTEM ({share})"
     only = "ONLY " if table.default.tree is None else ""
@@ -80,8 +80,8 @@ def _statement(table: Table, bounds: Sequence[str], share: float) -> str:
 
 
 def _share(connection: Connection, table: Table) -> float:
-    """Return what share of the blocks makes the sample, in per cent."""
-    assert table.default is not None, "somebody saw rows in it"
+    """Return the percentage of the blocks to sample."""
+    assert table.default is not None, "only called with a default partition"
     row = connection.execute(
         "SELECT pg_catalog.pg_relation_size(%s::oid) / 8192", (table.default.oid,)
     ).fetchone()

@@ -1,4 +1,4 @@
-"""Whether default partitions hold rows: one statement for all, else one for each by itself."""
+"""Check whether default partitions have rows, with one statement for all or one for each."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -17,16 +17,16 @@ from maintenance.server.session import Connection, read_transaction, to_error
 
 
 class Contents(NamedTuple):
-    """Tables with what is known of their default partitions, and why to look again at some."""
+    """Tables with the state of their default partitions, and the reasons to retry some."""
 
     tables: Sequence[Table]
     passing: Mapping[QualifiedName, str] = MappingProxyType({})
 
 
 def obstacle_of(default: Partition, *, secured: bool, readable: bool) -> Unseen | None:
-    """Return why a default partition must not be read, if so.
+    """Return why a default partition must not be read; None if it may.
 
-    A foreign table is never touched: its server may let a session wait for ever.
+    A foreign table is never read: its server may let a session wait forever.
     """
     foreign = next((str(b.relation) for b in default.whole.branches if b.kind == "f"), None)
     if foreign is not None:
@@ -37,10 +37,10 @@ def obstacle_of(default: Partition, *, secured: bool, readable: bool) -> Unseen 
 
 
 def read_together(connection: Connection, tables: Sequence[Table]) -> Contents:
-    """Look into all default partitions at once, in the caller's transaction.
+    """Check all default partitions with one statement, in the caller's transaction.
 
     Raises:
-        psycopg.Error: one of them could not be read, and the transaction has failed.
+        psycopg.Error: one of them could not be read, and the transaction is aborted.
     """
     with OwnerSessions() as sessions:
         tables = [_seen_as_owner(connection, sessions, t) if _runs_code(t) else t for t in tables]
@@ -49,14 +49,14 @@ def read_together(connection: Connection, tables: Sequence[Table]) -> Contents:
         return Contents(tables)
     looks = (f"SELECT {t.oid}::oid, {_question(t)}" for t in asked)
     found = dict(connection.execute(" UNION ALL ".join(looks).encode()).fetchall())
-    return Contents([_told(t, found[t.oid]) if t.oid in found else t for t in tables])
+    return Contents([_with_result(t, found[t.oid]) if t.oid in found else t for t in tables])
 
 
 def read_each(connection: Connection, tables: Iterable[Table], time_cap: timedelta) -> Contents:
-    """Look into default partitions one by one: an error stays with its table.
+    """Check default partitions one by one, so that an error affects only its table.
 
     Raises:
-        UnreachableError: the session is gone.
+        UnreachableError: the connection is lost.
     """
     known: list[Table] = []
     passing: dict[QualifiedName, str] = {}
@@ -70,7 +70,9 @@ def read_each(connection: Connection, tables: Iterable[Table], time_cap: timedel
             passing[table.relation] = "its default partition is locked in ACCESS EXCLUSIVE mode"
         except MaintenanceError as exc:
             if isinstance(exc.__cause__, psycopg.errors.UndefinedTable):
-                passing[table.relation] = "its default partition was dropped or renamed meanwhile"
+                passing[table.relation] = (
+                    "its default partition was dropped or renamed during the check"
+                )
             unseen = Unseen(Obstacle.ERROR, str(exc))
             known.append(replace(table, default_unseen=unseen))
     return Contents(known, passing)
@@ -79,7 +81,7 @@ def read_each(connection: Connection, tables: Iterable[Table], time_cap: timedel
 def _read_alone(connection: Connection, table: Table, time_cap: timedelta) -> Sequence[Table]:
     if not _is_local(table):
         return [table]
-    with read_transaction(connection, time_cap, "looking into its default partition"):
+    with read_transaction(connection, time_cap, "reading its default partition"):
         return read_together(connection, [table]).tables
 
 
@@ -88,14 +90,14 @@ def _runs_code(table: Table) -> bool:
 
 
 def _seen_as_owner(connection: Connection, sessions: OwnerSessions, table: Table) -> Table:
-    """Look into the default partition of a table as its owner: that runs the owner's code.
+    """Check the default partition of a table as its owner, because it runs the owner's code.
 
     Raises:
-        psycopg.errors.LockNotAvailable: somebody holds it in ACCESS EXCLUSIVE mode.
+        psycopg.errors.LockNotAvailable: it is locked in ACCESS EXCLUSIVE mode.
     """
-    assert table.code is not None, "only those are looked at so"
+    assert table.code is not None, "only called for tables with owner's code"
     query = f"SELECT {_question(table)} AS found"
-    doing = "looking into its default partition"
+    doing = "reading its default partition"
     try:
         (row,) = read_as_owner(connection, table.code, query, None, doing, sessions)
     except psycopg.errors.LockNotAvailable:
@@ -115,8 +117,8 @@ def _is_local(table: Table) -> bool:
 
 
 def _question(table: Table) -> str:
-    """Ask whether there are rows; of what we may not read, whether its files are empty."""
-    assert table.default is not None, "only those are asked about"
+    """Return the query for whether there are rows; if not readable, whether its files are empty."""
+    assert table.default is not None, "only called for tables with a default partition"
     if table.default_unseen is None:
         return f"EXISTS (SELECT FROM {table.default.relation})"
     leaves = [branch.oid for branch in table.default.whole.leaves]
@@ -124,7 +126,7 @@ def _question(table: Table) -> str:
     return f"CASE WHEN {sizes} = 0 THEN false END"
 
 
-def _told(table: Table, has_rows: bool | None) -> Table:
+def _with_result(table: Table, has_rows: bool | None) -> Table:
     unseen = table.default_unseen
     if unseen is not None and has_rows is False:
         unseen = unseen._replace(is_empty=True)

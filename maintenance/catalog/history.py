@@ -1,4 +1,4 @@
-"""What earlier runs did and found, as far as the store knows it: frozen, for planners."""
+"""Models of recorded actions and measurements of earlier runs: frozen, for planners."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 
 class PastAction(NamedTuple):
-    """What a run last did to an object.
+    """The last recorded action on an object.
 
     Attributes:
         table: the table that the action served.
         kind: the action's.
-        outcome: None where the run was killed before it knew.
-        at: when it ended, or was intended.
+        outcome: None if the run was killed before it was recorded.
+        at: when it ended, or was recorded as intended.
     """
 
     run_id: str
@@ -23,16 +23,16 @@ class PastAction(NamedTuple):
     at: datetime
 
     def __str__(self) -> str:
-        outcome = self.outcome or "not known, it was interrupted"
+        outcome = self.outcome or "outcome unknown: interrupted"
         return f"{self.kind} by run {self.run_id[:8]} on {self.at:%Y-%m-%d %H:%M} UTC ({outcome})"
 
     def as_json(self) -> dict[str, Any]:
-        """The deed as findings carry it."""
+        """Return the action as in the data of findings."""
         return {**self._asdict(), "at": self.at.isoformat()}
 
 
 class Archived(NamedTuple):
-    """A period that was archived, and proven by reading it back."""
+    """A period that was archived and verified by reading it back."""
 
     period: str
     n_rows: int
@@ -41,7 +41,7 @@ class Archived(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What a finding measured at a moment."""
+    """The measured value of a finding at a moment."""
 
     at: datetime
     value: float
@@ -49,17 +49,17 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What the store knows; empty without one.
+    """Recorded history from the store; empty without a store.
 
     Attributes:
-        deeds: the newest of each object that was asked about, by its quoted name.
-        unfinished: by table, the newest deed that failed or whose outcome nobody knows.
-        archives: by table, the newest of each period.
-        unarchived: by name of a table, why the newest try to archive it failed.
-        detached_from: by OID of a table that bears a mark, the tables from which runs of ours
-            detached it, or meant to.
-        default_rows: by table, rows of the default partition as runs of the last days counted
-            them, oldest first.
+        past_actions: the newest action on each requested object, by its quoted name.
+        unfinished: by table, the newest action that failed or has an unknown outcome.
+        archives: by table, the newest archive of each period.
+        unarchived: by name of a table, why the newest attempt to archive it failed.
+        detached_from: by OID of a marked table, the tables from which runs of ours
+            detached it, or intended to.
+        default_rows: by table, recorded row counts of the default partition of the last
+            days, oldest first.
     """
 
     past_actions: Mapping[str, PastAction] = field(default_factory=dict[str, PastAction])
@@ -74,26 +74,28 @@ class History:
     )
 
     def origin(self, name: str) -> str:
-        """Tell in words where what bears a name comes from, as far as the store knows."""
-        deed = self.last_deed(name)
-        return "no run of ours that made it is known" if deed is None else f"last: {deed}"
+        """Return as text the last recorded action on a name."""
+        action = self.newest_action(name)
+        return "no recorded run created it" if action is None else f"last action: {action}"
 
-    def last_deed(self, name: str) -> PastAction | None:
-        """Return what a run last did to what bears a name; None where no run is known."""
-        deed = self.past_actions.get(name)
-        # What bears the name of a table that was dropped is another one.
-        if deed is None or (deed.kind == "drop_partition" and deed.outcome == "done"):
+    def newest_action(self, name: str) -> PastAction | None:
+        """Return the last recorded action on the object of a name; None without one."""
+        action = self.past_actions.get(name)
+        # After a drop an object of this name is another one.
+        if action is None or (action.kind == "drop_partition" and action.outcome == "done"):
             return None
-        return deed
+        return action
 
     def last_action(self, name: str) -> dict[str, Any] | None:
-        """Return the last deed to what bears a name, JSON-ready."""
-        deed = self.last_deed(name)
-        return None if deed is None else deed.as_json()
+        """Return the last recorded action on the object of a name, JSON-ready."""
+        action = self.newest_action(name)
+        return None if action is None else action.as_json()
 
     def interruption(self, table: str) -> str:
-        """Tell in words which run left something of a table behind, as far as the store knows."""
-        deed = self.unfinished.get(table)
+        """Return as text the last interrupted or failed action on a table."""
+        action = self.unfinished.get(table)
         return (
-            "no run that was interrupted is known" if deed is None else f"last interrupted: {deed}"
+            "no interrupted run is recorded"
+            if action is None
+            else f"last interrupted action: {action}"
         )

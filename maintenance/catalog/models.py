@@ -1,4 +1,4 @@
-"""What was observed. Frozen, free of the database, cheap to make by the ten thousand."""
+"""Models of the observed catalog: frozen, free of sessions, cheap to create by the thousands."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,15 +13,15 @@ from maintenance.names import QualifiedName
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One server as one session met it.
+    """One server, as observed by one session.
 
     Attributes:
         version: as libpq reports it, 180004 for 18.4.
-        database: the database's own name, which a policy's name need not equal.
-        role: who we are there.
+        database: the name of the database, which may differ from the policy's name.
+        role: the role of the session.
         clock_skew_s: seconds by which the server's clock is ahead of ours.
-        monitors: whether we see what all sessions do, and all settings.
-        superusers: the roles that are one.
+        monitors: whether the activity of all sessions and all settings are visible.
+        superusers: all superuser roles.
     """
 
     version: int
@@ -41,12 +41,12 @@ class Server:
 
     @property
     def version_text(self) -> str:
-        """The version as people write it, such as 18.4."""
+        """The version as text, such as 18.4."""
         return f"{self.major}.{self.version % 10000}"
 
 
 class Column(NamedTuple):
-    """A column and its type as `format_type` names it, without length or precision."""
+    """A column and its type from `format_type`, without length or precision."""
 
     name: str
     type: str
@@ -62,7 +62,7 @@ class Grant(NamedTuple):
 
 
 class ColumnSetting(NamedTuple):
-    """What ANALYZE is told of a column: key `statistics` (its target) or `n_distinct`."""
+    """A setting of a column for ANALYZE: key `statistics` (its target) or `n_distinct`."""
 
     column: str
     key: str
@@ -72,10 +72,10 @@ class ColumnSetting(NamedTuple):
 class Partition(NamedTuple):
     """One child of a partitioned parent.
 
-    `bound` is the text of `pg_get_expr` in a session whose TimeZone is UTC, or None where
-    somebody's ACCESS EXCLUSIVE lock kept us from reading it. `pages` (8 kB blocks) and `rows`
-    are the catalog's estimates; rows is -1 before the first ANALYZE or VACUUM. Of one that is
-    partitioned itself they are the sums of what is below it, which `tree` tells.
+    `bound` is the text of `pg_get_expr` in a session whose TimeZone is UTC, or None if the
+    table was locked in ACCESS EXCLUSIVE mode. `pages` (8 kB blocks) and `rows` are the
+    catalog's estimates; rows is -1 before the first ANALYZE or VACUUM. For a subpartitioned
+    partition they are sums over the tables in `tree`.
     """
 
     oid: int
@@ -94,18 +94,18 @@ class Partition(NamedTuple):
 
     @property
     def whole(self) -> Tree:
-        """All its tables; one that is not partitioned itself is a tree of a single table."""
+        """All its tables as a tree; a single table if it is not subpartitioned."""
         return self.tree or single(self.relation, self.oid, self.kind)
 
     @property
     def names(self) -> tuple[QualifiedName, ...]:
-        """The names of all its tables, its own first."""
+        """The names of all its tables, beginning with its own."""
         return tuple(branch.relation for branch in self.whole.branches)
 
 
 @dataclass(frozen=True, slots=True)
 class MarkedTable:
-    """A table whose comment bears a mark of ours, see `ddl.marks`."""
+    """A table with a mark of ours in its comment, see `ddl.marks`."""
 
     oid: int
     relation: QualifiedName
@@ -117,7 +117,7 @@ class MarkedTable:
 
 
 class UnattachedTable(NamedTuple):
-    """A table beside a partitioned one that has its columns and is no partition of any."""
+    """A table with the columns of a partitioned table that is not a partition."""
 
     parent: QualifiedName
     oid: int
@@ -128,15 +128,15 @@ class UnattachedTable(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Properties:
-    """What a new partition must get from its parent beyond its columns.
+    """Properties, besides columns, that a new partition must copy from its parent.
 
     Attributes:
         replica_identity: `d` default, `n` nothing, `f` full, `i` index.
-        owner_lacks: privileges an owner has by default and this one was revoked.
-        default_grantees: roles that ALTER DEFAULT PRIVILEGES would give rights on a table
-            that we create; None is PUBLIC.
-        targets: statistics targets of its columns, as far as they are not the server's default.
-        access_method: of its storage; None for a partitioned table that names none.
+        owner_lacks: default privileges of an owner that were revoked from this one.
+        default_grantees: roles that get privileges on a table we create by ALTER DEFAULT
+            PRIVILEGES; None is PUBLIC.
+        targets: statistics targets of its columns that are not the server's default.
+        access_method: the table access method; None for a partitioned table without one.
     """
 
     owner: str
@@ -153,13 +153,13 @@ class Properties:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all partitions of a table have in common, and a new one must get to be like them.
+    """Properties that all partitions of a table share, and that a new one must get.
 
     Attributes:
         settings: of columns.
         options: storage options, such as `fillfactor=70` or `toast.autovacuum_enabled=off`.
-        access_method: None where they differ.
-        comment: the words about them, if all bear the same.
+        access_method: None if they differ.
+        comment: their comment, if all have the same.
     """
 
     settings: tuple[ColumnSetting, ...] = ()
@@ -169,7 +169,7 @@ class Shared:
 
 
 class Obstacle(Enum):
-    """What keeps us from the rows of a table."""
+    """Why the rows of a table can't be read."""
 
     ROW_SECURITY = "row_security"
     PRIVILEGE = "privilege"
@@ -178,11 +178,11 @@ class Obstacle(Enum):
 
 
 class Unseen(NamedTuple):
-    """A default partition whose rows can't be told.
+    """The reason why it is unknown whether a default partition has rows.
 
     Attributes:
         detail: the error's text, or the foreign table; else empty.
-        is_empty: whether there are none all the same, since its files are empty.
+        is_empty: whether it is known to have none, because its files are empty.
     """
 
     obstacle: Obstacle
@@ -191,11 +191,11 @@ class Unseen(NamedTuple):
 
 
 class OwnerCode(NamedTuple):
-    """Code of some role that reading a relation runs, or what is below it.
+    """Code of a role that runs when a relation or its partitions are read.
 
     Attributes:
-        owner: of the relation, with whose rights it is read.
-        safe: whether it can be: the owner may do no more than whoever wrote the code, or is it.
+        owner: of the relation; it is read with this role's rights.
+        safe: whether that is safe: the owner has no more rights than the code's author.
         what: for messages, such as `code of app in app.events`.
     """
 
@@ -205,10 +205,10 @@ class OwnerCode(NamedTuple):
 
 
 class PropertyDifference(NamedTuple):
-    """A partition, or an index of the parent, and in words what it has otherwise than others.
+    """A partition, or an index of the parent, and its difference from the others as text.
 
-    `warns` where somebody should do something about it; `reasons` are short codes for it, where
-    there are any, and `statements` put it right where some do.
+    `warns` if it requires an action; `reasons` are short codes, if any, and `statements` correct
+    the difference, if possible.
     """
 
     relation: QualifiedName
@@ -219,16 +219,16 @@ class PropertyDifference(NamedTuple):
 
 
 class OwnObject(NamedTuple):
-    """Something that a partition has and its parent does not give it, or that the parent has.
+    """An object of a partition that is not inherited from its parent, or an object of the parent.
 
     Attributes:
         kind: such as `index`, `constraint`, `check`, `foreign key`, `trigger`, `rule`, `policy`,
-            `publication`, `default`, `not null`, `statistics`; `table` says that it was read.
+            `publication`, `default`, `not null`, `statistics`; `table` marks a table that was read.
         name: its own, or that of the column.
-        parts: the pieces of its definition without its name and that of the table.
-        state: what else counts, such as whether a trigger is enabled; of a `check` the columns.
-        obstacle: in words, why we could not make another one, if so.
-        referenced: of a foreign key, the table that it points to.
+        parts: the parts of its definition without its name and that of the table.
+        state: other relevant state, such as whether a trigger is enabled; of a `check` the columns.
+        obstacle: why another one can't be created, as text, if so.
+        referenced: of a foreign key, the referenced table.
     """
 
     kind: str
@@ -240,7 +240,7 @@ class OwnObject(NamedTuple):
 
 
 class Child(NamedTuple):
-    """A partition with the properties that it shares with its parent, or should."""
+    """A partition with the properties that it should share with its parent."""
 
     relation: QualifiedName
     properties: Properties
@@ -248,7 +248,7 @@ class Child(NamedTuple):
 
 
 class Buckets(NamedTuple):
-    """A detail: how many rows of a table's default partition lie between which bounds.
+    """A detail to fetch: the rows of a default partition between given bounds.
 
     Attributes:
         relation: the partitioned table.
@@ -260,19 +260,19 @@ class Buckets(NamedTuple):
 
 
 class Common(NamedTuple):
-    """A detail: what all partitions of a table have in common, for the next one."""
+    """A detail to fetch: the shared properties of a table's partitions, for the next one."""
 
     relation: QualifiedName
 
 
 class Own(NamedTuple):
-    """A detail: what partitions of a table have that it does not give them.
+    """A detail to fetch: the objects of partitions that are not inherited from the table.
 
     Attributes:
         relation: the partitioned table.
-        sampled: a few partitions, the only ones looked at where none of them has anything.
-        described: those whose objects are read otherwise.
-        drifted: OIDs of tables whose objects are read along with theirs.
+        sampled: a few partitions; if none of them has any object, no other is read.
+        described: those whose objects are read if a sampled one has any.
+        drifted: OIDs of tables whose objects are also read.
         needed: whether they are read in any case.
     """
 
@@ -284,20 +284,20 @@ class Own(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A detail: whether partitions owned by a role may be made in a schema."""
+    """A detail to fetch: whether a role may own new partitions in a schema."""
 
     schema: str
     owner: str
 
 
 class SchemaRights(NamedTuple):
-    """What is known of a schema where partitions are to be made.
+    """The rights in a schema where partitions are to be created.
 
     Attributes:
-        exists: whether there is one of that name.
-        creatable: whether we and the owner may create tables in it.
-        default_grantees: roles that ALTER DEFAULT PRIVILEGES would give rights on a table that
-            we create there; None is PUBLIC.
+        exists: whether the schema exists.
+        creatable: whether this role and the owner may create tables in it.
+        default_grantees: roles that get privileges on a table we create there by ALTER DEFAULT
+            PRIVILEGES; None is PUBLIC.
     """
 
     exists: bool
@@ -306,17 +306,17 @@ class SchemaRights(NamedTuple):
 
 
 Detail = QualifiedName | Buckets | Common | Own | Place
-"""What is read only of tables that need it; a name, to learn whether it is taken."""
+"""Details that are read only for tables that need them; a name, to check if it is taken."""
 
 
 class Bucket(NamedTuple):
-    """Rows of a default partition that lie between two neighbouring bounds.
+    """Rows of a default partition between two adjacent bounds.
 
     Attributes:
         place: the number of bounds that are not above these rows: 0 is below all of them;
-            None holds the rows whose key is null.
-        first: their least key as text; None where the key is null.
-        last: their greatest.
+            None for the rows whose key is null.
+        first: their smallest key as text; None if the key is null.
+        last: their largest key.
     """
 
     place: int | None
@@ -327,11 +327,11 @@ class Bucket(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DefaultRows:
-    """What a default partition holds.
+    """The rows of a default partition.
 
     Attributes:
-        is_exact: False where counting took too long, and the numbers come from a sample: a
-            bucket that is not in it may hold a few rows all the same.
+        is_exact: False if counting exceeded the time cap and the numbers come from a sample: a
+            bucket that is not in it may still have a few rows.
         buckets: those with rows, in the order of their place; nulls last.
     """
 
@@ -340,36 +340,36 @@ class DefaultRows:
 
     @property
     def n_rows(self) -> int:
-        """All of them together."""
+        """The total number of rows."""
         return sum(bucket.n_rows for bucket in self.buckets)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A relation that a policy names.
+    """A relation named in a policy.
 
     Attributes:
         kind: pg_class.relkind: `r` table, `p` partitioned table, `m` materialized view, …
         key_strategy: `r` RANGE, `l` LIST, `h` HASH; None unless partitioned.
         key_columns: the partition key; None stands for an expression.
-        manageable: whether we have the rights of the owner.
-        secured: whether its row security, being forced, applies to us too.
-        lends: whether the owner may make the temporary function by which its rights are taken.
+        manageable: whether this role has the rights of the owner.
+        secured: whether its row-level security is forced and applies to this role too.
+        lends: whether the owner may create the temporary function that runs with its rights.
         owner_creates: whether the owner may create tables in its schema.
-        creatable: whether the owner may, or we who are superuser.
-        foreign_keys: tables it points to or that point to it.
-        referenced_by: those of them that point to it.
+        creatable: whether the owner may, or this role is a superuser.
+        foreign_keys: tables it references or that reference it.
+        referenced_by: those of them that reference it.
         partitions: direct children, in no order.
-        shared: what they have in common beyond what the table itself has.
-        differences: what partitions have otherwise than their siblings, only to be reported.
+        shared: properties that all of them share and the table does not have.
+        differences: those between partitions and their siblings, only to be reported.
         drifted: partitions whose properties may differ from the table's, at most a few hundred.
-        default_has_rows: None without a default partition, or where that can't be told.
-        default_unseen: why its rows can't be looked at, if so.
-        default_rows: what it holds, where it has rows and a planner asked.
-        default_checks: names of CHECKs on it that are ours, left by a run that was killed.
-        code: what reading its rows runs; None where that is the server's own and ours.
-        objects: by OID, what its partitions have of their own, and it itself, as far as a planner
-            asked and any has something.
+        default_has_rows: None without a default partition, or if unknown.
+        default_unseen: why its rows can't be read, if so.
+        default_rows: its rows, if it has any and a planner requested them.
+        default_checks: names of CHECKs on it created by a run of ours that was killed.
+        code: the code of other roles that reading its rows runs, if any.
+        objects: by OID, the own objects of its partitions and of the table itself, if a planner
+            requested them and there are any.
     """
 
     oid: int
@@ -401,9 +401,9 @@ class Table:
 
     @property
     def maker(self) -> str | None:
-        """With whose rights partitions are made; None where a superuser makes them as itself.
+        """The role whose rights create partitions; None if a superuser creates them as itself.
 
-        A superuser does so where the owner can't, and no code but the server's is run by it.
+        A superuser does so if the owner can't, and if that runs no code of other roles.
         """
         return None if not self.owner_creates and self.code is None else self.properties.owner
 
@@ -414,12 +414,12 @@ class Table:
 
     @property
     def policies(self) -> tuple[OwnObject, ...]:
-        """Its policies of row security, as far as they were asked for."""
+        """Its row-level security policies, if they were requested."""
         return tuple(each for each in self.objects.get(self.oid, ()) if each.kind == "policy")
 
     @cached_property
     def default(self) -> Partition | None:
-        """The DEFAULT partition, if one is attached."""
+        """The attached DEFAULT partition, if any."""
         return next((p for p in self.partitions if p.is_default), None)
 
     def column(self, name: str) -> Column | None:
@@ -429,18 +429,18 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One look at one database.
+    """One observation of one database.
 
     Attributes:
-        tables: those of the asked-for relations that exist.
-        missing: the others, each with the names that come near it.
-        blind: relations behind somebody's ACCESS EXCLUSIVE lock, with the reason.
-        failed: relations that could not be looked at, with the error; some are in no other field.
-        marked: tables with a mark of ours in the schemas of the asked-for relations.
-        unattached: tables like their partitions that are none.
-        taken: for names that planners asked about, the kind of what bears them already.
-        places: what is known of schemas that planners asked about.
-        history: what the store knows of them; nothing without a store.
+        tables: those of the requested relations that exist.
+        missing: the others, each with similar names.
+        blind: relations locked in ACCESS EXCLUSIVE mode, with the reason.
+        failed: relations that could not be read, with the error; some are in no other field.
+        marked: tables with a mark of ours in the schemas of the requested relations.
+        unattached: tables similar to their partitions that are not attached.
+        taken: for names that planners requested, the kind of the existing relation.
+        places: rights in schemas that planners requested.
+        history: their history from the store; empty without a store.
     """
 
     server: Server

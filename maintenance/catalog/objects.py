@@ -1,4 +1,4 @@
-"""Reading what partitions have that their parent does not give them, such as indexes."""
+"""Read objects of partitions that are not inherited from their parent, such as indexes."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
@@ -12,10 +12,10 @@ def own_objects(
     tables: Mapping[QualifiedName, Table],
     details: Collection[Own],
 ) -> dict[QualifiedName, dict[int, tuple[OwnObject, ...]]]:
-    """Return the objects of the asked-for tables by parent and OID, the parent's among them.
+    """Return the objects of the requested tables by parent and OID, including the parent's.
 
-    A parent none of whose sampled partitions has any is left out, and a table under somebody's
-    ACCESS EXCLUSIVE lock is missing.
+    A parent is left out if none of its sampled partitions has any; so is a table that is locked
+    in ACCESS EXCLUSIVE mode.
 
     Raises:
         psycopg.Error: the catalog could not be read.

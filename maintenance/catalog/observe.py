@@ -1,4 +1,4 @@
-"""Reading the catalog: a few set-based queries, each short, read-only and capped in time."""
+"""Read the catalog with a few set-based queries, each read-only and with a time cap."""
 
 import time
 from collections import defaultdict
@@ -49,17 +49,17 @@ from maintenance.names import QualifiedName
 from maintenance.server.session import Connection, fetch, read_transaction, to_error
 
 MOST_DRIFTED = 200
-"""How many partitions that differ from their parents one look describes."""
+"""How many differing partitions one observation describes."""
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
 PAUSES_S = (0.15, 0.3, 0.6)
-"""After a look that met somebody's ACCESS EXCLUSIVE lock, so long until the next one."""
+"""Pauses between attempts after an ACCESS EXCLUSIVE lock was met, in seconds."""
 
 
 def identify(connection: Connection) -> Server:
-    """Ask a server who it is; one round trip."""
+    """Read version, database, role and clock of a server in one round trip."""
     before = datetime.now(UTC)
     (row,) = fetch(connection, "catalog", "identify")
     ours = before + (datetime.now(UTC) - before) / 2
@@ -83,15 +83,14 @@ def observe(
     time_cap: timedelta,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Snapshot:
-    """Look at the named relations and their partitions.
+    """Observe the named relations and their partitions.
 
-    A table that stays behind somebody's ACCESS EXCLUSIVE lock for all of the looks is left
-    out of what may be planned and named in `blind`, one that can't be looked at in `failed`; the
-    others are not held up by it.
+    A table that is locked in ACCESS EXCLUSIVE mode at every attempt is not planned and named in
+    `blind`; one that can't be read is named in `failed`. Other tables are not affected.
 
     Raises:
-        UnreachableError: the session is gone.
-        MaintenanceError: the server does not even say who it is.
+        UnreachableError: the connection is lost.
+        MaintenanceError: not even the server's identity could be read.
     """
     server = identify(connection)
     finding_set = _settled(connection, relations, time_cap, sleep)
@@ -100,7 +99,9 @@ def observe(
     homes = {r: schemas_of(tables[r]) if r in tables else {r.schema} for r in relations}
     schemas = sorted(set(chain.from_iterable(homes.values())))
     marked = _each_or_all(
-        schemas, lambda some: marked_tables(connection, some), "reading what is marked as ours"
+        schemas,
+        lambda some: marked_tables(connection, some),
+        "reading the marked tables of its schemas",
     )
     failed |= {
         relation: marked.failed[schema]
@@ -110,7 +111,7 @@ def observe(
     unattached = _each_or_all(
         list(tables.values()),
         lambda some: unattached_tables(connection, some),
-        "looking for tables beside it",
+        "reading unattached tables",
     )
     failed |= {table.relation: text for table, text in unattached.failed.items()}
     return Snapshot(
@@ -127,13 +128,13 @@ def observe(
 def fetch_details(
     connection: Connection, snapshot: Snapshot, details: Collection[Detail]
 ) -> Snapshot:
-    """Add to a snapshot what is read only of tables that need it.
+    """Add requested details to a snapshot.
 
     Args:
         connection: the session that took the snapshot.
         snapshot: to be added to.
-        details: names, to learn which of them are taken and by what kind of relation; buckets, to
-            learn how many rows of a default partition each holds; what partitions have in common.
+        details: names, to check which of them are taken and by which kind of relation; buckets,
+            to count rows of a default partition; shared properties and own objects of partitions.
     """
     named = {each for each in details if isinstance(each, QualifiedName)}
     if named:
@@ -154,7 +155,7 @@ def fetch_details(
 def _own_details(
     snapshot: Snapshot, details: Collection[Detail], parents: Collection[QualifiedName]
 ) -> list[Own]:
-    """Return what was asked, and what is needed to make a table like one with row security."""
+    """Return the requested details, and those needed to copy a table with row-level security."""
     asked = [each for each in details if isinstance(each, Own)]
     rest = set(parents).difference(each.relation for each in asked)
     return asked + [
@@ -165,11 +166,11 @@ def _own_details(
 
 
 def _with_objects(connection: Connection, snapshot: Snapshot, details: Collection[Own]) -> Snapshot:
-    """Add what partitions have of their own: without it one would be made that lacks some."""
+    """Add own objects of partitions, which new partitions must get too."""
     answers = _each_or_all(
         list(details),
         lambda some: own_objects(connection, snapshot.tables, some),
-        "reading what its partitions have of their own",
+        "reading own objects of its partitions",
     )
     told = {
         name: replace(snapshot.tables[name], objects=objects)
@@ -199,7 +200,7 @@ def _with_common(
     answers = _each_or_all(
         list(tables),
         lambda some: shared_properties(connection, some),
-        "reading what its partitions have in common",
+        "reading shared properties of its partitions",
     )
     shared = {oid: found for answer in answers.found for oid, found in answer.items()}
     told = {
@@ -229,8 +230,8 @@ def _counted(connection: Connection, snapshot: Snapshot, buckets: Buckets) -> Sn
     return replace(snapshot, tables={**snapshot.tables, table.relation: counted})
 
 
-class _Sight(NamedTuple):
-    """What was seen of the asked-for relations, and those that could not be looked at."""
+class _Observed(NamedTuple):
+    """The observed relations, and those that could not be read."""
 
     contents: Contents
     failed: Mapping[QualifiedName, str]
@@ -241,10 +242,10 @@ def _settled(
     relations: Collection[QualifiedName],
     time_cap: timedelta,
     sleep: Callable[[float], None],
-) -> _Sight:
-    """Look until nothing is in the way, or the looks are used up."""
+) -> _Observed:
+    """Observe until no lock is met, or the attempts are used up."""
     if not relations:
-        return _Sight(Contents(()), {})
+        return _Observed(Contents(()), {})
     for pause in PAUSES_S:
         try:
             contents = _look(connection, relations, time_cap)
@@ -256,15 +257,15 @@ def _settled(
         except MaintenanceError:
             return _look_at_each(connection, relations, time_cap)
         if not _passing(contents):
-            return _Sight(contents, {})
+            return _Observed(contents, {})
         sleep(pause)
     return _look_at_each(connection, relations, time_cap)
 
 
 def _look_at_each(
     connection: Connection, relations: Collection[QualifiedName], time_cap: timedelta
-) -> _Sight:
-    """Look at all together if that goes now, else at each alone: an error stays with its table."""
+) -> _Observed:
+    """Observe all together, else each separately, so that an error affects only its table."""
     answers = _each_or_all(
         sorted(relations),
         lambda some: _look(connection, some, time_cap),
@@ -274,11 +275,11 @@ def _look_at_each(
         [table for each in answers.found for table in each.tables],
         {name: text for each in answers.found for name, text in each.passing.items()},
     )
-    return _Sight(contents, answers.failed)
+    return _Observed(contents, answers.failed)
 
 
 class _Answers(NamedTuple, Generic[Asked, Answer]):
-    """What was answered, in one piece or several, and what could not be, with the error."""
+    """The results, and the failed items with their errors."""
 
     found: Sequence[Answer]
     failed: Mapping[Asked, str]
@@ -287,10 +288,10 @@ class _Answers(NamedTuple, Generic[Asked, Answer]):
 def _each_or_all(
     asked: Sequence[Asked], ask: Callable[[Sequence[Asked]], Answer], doing: str
 ) -> _Answers[Asked, Answer]:
-    """Ask about all at once; where that fails, about each alone.
+    """Query all items together; if that fails, each separately.
 
     Raises:
-        UnreachableError: the session is gone.
+        UnreachableError: the connection is lost.
     """
     if not asked:
         return _Answers((), {})
@@ -329,7 +330,7 @@ def _look(
 ) -> Contents:
     with read_transaction(connection, time_cap, "observing the catalog"):
         tables = _tables(connection, relations)
-        # The last statement of its transaction: where it fails, nothing else is lost.
+        # The last statement of its transaction: if it fails, nothing else is lost.
         with suppress(psycopg.Error):
             return read_together(connection, tables)
     return read_each(connection, tables, time_cap)
@@ -340,7 +341,7 @@ def _tables(connection: Connection, relations: Collection[QualifiedName]) -> lis
     parents = [row.oid for row in rows if row.kind == "p"]
     found, differing = _partitions(connection, parents)
     children = grown(connection, found)
-    # A parent's own statistics targets are not to be seen in the rows of its partitions.
+    # A parent's own statistics targets are not in the rows of its partitions.
     suspects = differing.union(row.oid for row in rows if row.kind == "p" and row.targets)
     drifted = _drifted(connection, suspects, children)
     odd = differences(connection, parents, differing, MOST_DRIFTED)
@@ -358,7 +359,7 @@ def _tables(connection: Connection, relations: Collection[QualifiedName]) -> lis
 def _partitions(
     connection: Connection, parents: list[int]
 ) -> tuple[dict[int, list[Partition]], set[int]]:
-    """Return partitions by parent, and the parents some of whose partitions may differ."""
+    """Return partitions by parent, and the parents with partitions that may differ."""
     children: dict[int, list[Partition]] = defaultdict(list)
     differing: set[int] = set()
     if parents:
@@ -375,7 +376,7 @@ def _partitions(
 def _drifted(
     connection: Connection, suspects: Collection[int], children: Children
 ) -> dict[int, list[Child]]:
-    """Look closer at partitions that may differ from their parents; usually there are none."""
+    """Read the properties of partitions that may differ from their parents; usually none."""
     found = drifted_branches(connection, children, MOST_DRIFTED)
     if suspects:
         parameters = {"parents": sorted(suspects), "most": MOST_DRIFTED}
@@ -431,7 +432,7 @@ def _table(row: Any, partitions: tuple[Partition, ...]) -> Table:
 
 
 def _passing(contents: Contents) -> dict[QualifiedName, str]:
-    """Return what may be otherwise at the next look: what is locked, or was replaced just now."""
+    """Return the tables to retry, with the reason: locked, or replaced during the observation."""
     blind = dict(contents.passing)
     for table in contents.tables:
         for child in table.partitions:

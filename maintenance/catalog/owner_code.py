@@ -1,8 +1,8 @@
-"""Which relations can't be read without running code of their owner, and reading those.
+"""Find relations whose reading runs code of their owner, and read them with the owner's rights.
 
-A query runs the functions of a view, of a virtual column and of a domain. And already its planning
-evaluates constants in the CHECKs, indexes and statistics of a table, and in partition keys, as
-whoever asks. So rows of such a relation are read with its owner's rights.
+A query runs the functions of views, virtual columns and domains. Its planning already evaluates
+constants in CHECKs, indexes and statistics of a table and in partition keys, as the current role.
+So rows of such a relation are read with its owner's rights.
 """
 
 from collections.abc import Collection, Sequence
@@ -18,7 +18,7 @@ from maintenance.server.session import Connection, fetch
 
 
 def owner_code(connection: Connection, oids: Collection[int]) -> dict[int, OwnerCode]:
-    """Return those relations that can't be read without running their owner's code, by OID.
+    """Return the relations whose reading runs their owner's code, by OID.
 
     Raises:
         psycopg.Error: the catalog could not be read.
@@ -30,7 +30,7 @@ def owner_code(connection: Connection, oids: Collection[int]) -> dict[int, Owner
 
 
 def with_code(connection: Connection, tables: Sequence[Table]) -> list[Table]:
-    """Return tables with what reading them runs of the code of others."""
+    """Return tables with the code of other roles that reading them runs."""
     found = owner_code(connection, [table.oid for table in tables])
     return [replace(table, code=found.get(table.oid)) for table in tables]
 
@@ -43,23 +43,23 @@ def read_as_owner(
     doing: str,
     sessions: OwnerSessions | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the rows of a query, by column, run with the rights of a relation's owner.
+    """Run a query with the rights of a relation's owner; return its rows by column.
 
     Args:
-        connection: beside which a session is opened for it.
+        connection: gives server, database and role of the session that is opened for it.
         code: of the relation.
         query: finished SQL whose names are qualified and whose columns have names.
         time_cap: for the query; None for that of the session.
-        doing: what it is for; errors begin with it.
-        sessions: where several such queries come one after the other.
+        doing: the purpose; errors begin with it.
+        sessions: for several such queries in sequence.
 
     Raises:
         psycopg.Error: as the server raised it.
-        PrivilegeError: it can't be run with the owner's rights; the hint says what to do.
+        PrivilegeError: it can't be run with the owner's rights; the hint has the remedy.
     """
     if not code.safe:
         raise PrivilegeError(
-            f"{doing}: it would run {code.what} with the rights of {code.owner}",
-            hint="let one role own both the table and the code",
+            f"{doing}: refused: this would run {code.what} with the rights of {code.owner}",
+            hint="make one role the owner of both the table and the code",
         )
     return read_as(connection, OwnerRights(code.owner), query, time_cap, doing, sessions)

@@ -1,4 +1,4 @@
-"""Reading how partitions differ from their siblings, and what they have in common."""
+"""Read how partitions differ from their siblings, and the properties they share."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -18,11 +18,11 @@ from maintenance.names import QualifiedName
 from maintenance.server.session import Connection, fetch
 
 MOST_UNATTACHED = 1000
-"""How many tables that look like partitions and are none one look lists."""
+"""How many unattached tables one observation lists."""
 
 
 def marked_tables(connection: Connection, schemas: Collection[str]) -> tuple[MarkedTable, ...]:
-    """Return the tables that bear a mark of ours, in these schemas."""
+    """Return the tables with a mark of ours in these schemas."""
     rows = fetch(connection, "catalog", "list_marked_tables", {"schemas": list(schemas)})
     tables = (
         (
@@ -42,14 +42,14 @@ def marked_tables(connection: Connection, schemas: Collection[str]) -> tuple[Mar
 
 
 def schemas_of(table: Table) -> set[str]:
-    """Return the schemas of a table and of its partitions, which may live elsewhere."""
+    """Return the schemas of a table and of its partitions, which may differ."""
     return {table.relation.schema, *(p.relation.schema for p in table.partitions)}
 
 
 def unattached_tables(
     connection: Connection, tables: Collection[Table]
 ) -> tuple[UnattachedTable, ...]:
-    """Return the tables that look like partitions of these and are none."""
+    """Return the tables that are similar to partitions of these but not attached."""
     tables = [table for table in tables if table.is_partitioned]
     parents = {table.oid: table.relation for table in tables}
     if not parents:
@@ -72,12 +72,12 @@ def unattached_tables(
 def differences(
     connection: Connection, parents: list[int], differing: Iterable[int], most: int
 ) -> dict[int, list[PropertyDifference]]:
-    """Return by parent what partitions have otherwise than it or their siblings.
+    """Return, by parent, the differences of partitions from it or from their siblings.
 
     Args:
-        connection: in the transaction of the look.
-        parents: all that are looked at.
-        differing: those whose partitions were seen to differ.
+        connection: in the transaction of the observation.
+        parents: all observed ones.
+        differing: those with partitions that differ.
         most: how many differences are described.
     """
     odd: dict[int, list[PropertyDifference]] = defaultdict(list)
@@ -96,7 +96,7 @@ def differences(
 
 
 def shared_properties(connection: Connection, parents: Sequence[int]) -> dict[int, Shared]:
-    """Return by parent what all of its partitions have in common."""
+    """Return, by parent, the properties that all its partitions share."""
     if not parents:
         return {}
     rows = fetch(connection, "catalog", "list_shared_properties", {"parents": list(parents)})
@@ -112,7 +112,7 @@ def shared_properties(connection: Connection, parents: Sequence[int]) -> dict[in
 
 
 def schema_rights(connection: Connection, places: Iterable[Place]) -> dict[Place, SchemaRights]:
-    """Return what is known of schemas in which partitions are to be made."""
+    """Return the rights in schemas where partitions are to be created."""
     ordered = sorted(places)
     parameters = {
         "schemas": [place.schema for place in ordered],

@@ -1,4 +1,4 @@
-"""Reading trees: one query for all partitions that are partitioned themselves, none without."""
+"""Read the trees of all subpartitioned partitions with one query, or none if there are none."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -11,11 +11,11 @@ from maintenance.names import QualifiedName
 from maintenance.server.session import Connection, fetch
 
 Children = Mapping[int, Sequence[Partition]]
-"""Partitions by the OID of their parent."""
+"""Lists of partitions by the OID of their parent."""
 
 
 def grown(connection: Connection, children: Children) -> Children:
-    """Return partitions with their trees, and the sizes and rows of these."""
+    """Return partitions with their trees and the total sizes and rows."""
     trees = _read(connection, [p.oid for found in children.values() for p in found if _is_tree(p)])
     if not trees:
         return children
@@ -25,14 +25,14 @@ def grown(connection: Connection, children: Children) -> Children:
 def grown_marked(
     connection: Connection, tables: Iterable[tuple[MarkedTable, str]]
 ) -> tuple[MarkedTable, ...]:
-    """Return marked tables, each given with its kind, with their trees and sizes."""
+    """Return marked tables with their trees and sizes; each is given with its kind."""
     known = list(tables)
     trees = _read(connection, [table.oid for table, kind in known if kind == "p"])
     return tuple(_marked_with_tree(table, trees.get(table.oid)) for table, _ in known)
 
 
 def drifted_branches(connection: Connection, children: Children, most: int) -> list[Any]:
-    """Find tables within trees that may differ from the table at the top of all."""
+    """Return the tables within trees that may differ from the partitioned table at the top."""
     pairs = [
         (parent, branch.oid)
         for parent, found in children.items()
@@ -48,7 +48,7 @@ def drifted_branches(connection: Connection, children: Children, most: int) -> l
 
 
 def unreadable(partition: Partition) -> QualifiedName | None:
-    """Return which table of a partition could not be read, if any."""
+    """Return the table of a partition that could not be read, if any."""
     if partition.bound is None or (_is_tree(partition) and partition.tree is None):
         return partition.relation
     return partition.tree.unreadable if partition.tree is not None else None

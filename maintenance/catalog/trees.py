@@ -1,4 +1,4 @@
-"""Trees: partitions that are partitioned themselves, with all that is below them."""
+"""Trees: subpartitioned partitions with all tables below them."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,17 +15,17 @@ class Branch(NamedTuple):
     Attributes:
         parent: OID of the table that it is a partition of; None of a detached root.
         kind: pg_class.relkind: `p` partitioned table, `r` table, `f` foreign table.
-        bound: as `pg_get_expr` shows it; None of a detached root, and where somebody's ACCESS
-            EXCLUSIVE lock kept us from reading it.
+        bound: from `pg_get_expr`; None of a detached root, and of a table locked in ACCESS
+            EXCLUSIVE mode.
         pages: blocks of 8 kB, estimated by the catalog, as are the rows; -1 if unknown.
-        partition_by: such as `HASH (id)`; None of a plain table.
+        partition_by: such as `HASH (id)`; None for a table that is not partitioned.
         identity: its identity columns.
         options: storage options, such as `fillfactor=70` or `toast.autovacuum_enabled=off`.
-        settings: what ANALYZE is told: column, key (`statistics` or `n_distinct`) and value.
-        publications: those it is a member of by itself, whole, and that we may alter.
-        policies: of row security: the name, and what follows the table's in CREATE POLICY.
-        comment: on the table, as far as it is no mark of ours.
-        n_statistics: how many extended statistics it has.
+        settings: for ANALYZE: column, key (`statistics` or `n_distinct`) and value.
+        publications: those that list it as a whole table and that this role may alter.
+        policies: of row-level security: the name, and the end of CREATE POLICY after the table.
+        comment: on the table, without a mark of ours.
+        n_statistics: the number of its extended statistics.
     """
 
     parent: int | None
@@ -50,7 +50,7 @@ class Branch(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """What is wrong with a tree, or otherwise than in others: a short code, and in words."""
+    """A fault of a tree, or a difference from other trees: a short code, and text."""
 
     reason: str
     text: str
@@ -58,7 +58,7 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A partition that is partitioned itself.
+    """A subpartitioned partition.
 
     Attributes:
         branches: the partition first, each table before those below it.
@@ -78,12 +78,12 @@ class Tree:
 
     @property
     def leaves(self) -> tuple[Branch, ...]:
-        """Its tables that hold rows."""
+        """Its tables that store rows."""
         return tuple(branch for branch in self.branches if branch.kind != "p")
 
     @property
     def is_open(self) -> bool:
-        """Whether it may refuse a row of its own period: some values have no table in it."""
+        """Whether it may refuse a row of its own period, because some values have no table."""
         return any(
             not (branch.partition_by or "HASH").startswith("HASH")
             and all(child.bound != DEFAULT_BOUND for child in self.children(branch.oid))
@@ -97,12 +97,12 @@ class Tree:
 
     @property
     def pages(self) -> int:
-        """The blocks of its leaves together."""
+        """The total blocks of its leaves."""
         return sum(max(branch.pages, 0) for branch in self.leaves)
 
     @property
     def rows(self) -> float:
-        """The rows of its leaves together, as far as known; -1 if of none."""
+        """The total known rows of its leaves; -1 if unknown for all."""
         known = [branch.rows for branch in self.leaves if branch.rows >= 0]
         return sum(known) if known else -1
 
@@ -113,37 +113,37 @@ class Tree:
 
     @property
     def obstacle(self) -> str | None:
-        """In words, why it can't be detached or dropped without loss, if so."""
+        """Why it can't be detached or dropped safely, as text; None if it can."""
         fault = self.fault
         return None if fault is None else fault.text
 
     @property
     def fault(self) -> Fault | None:
-        """Why it can't be detached or dropped without loss, if so.
+        """Why it can't be detached or dropped safely; None if it can.
 
-        From 17 on PostgreSQL takes the identity away from every table of a tree that is detached,
-        and fails where one has none; a concurrent detach then can't be ended any more.
+        From 17 on PostgreSQL removes the identity from every table of a detached tree, and fails
+        if one has none; a concurrent detach then can't be completed.
         """
         identity_of = {branch.oid: branch.identity for branch in self.branches}
         for branch in self.below:
             if branch.detach_pending:
-                return Fault("detach_pending", f"{branch.relation} is half detached from it")
+                return Fault("detach_pending", f"{branch.relation} has a pending DETACH from it")
             if branch.kind not in ("r", "p"):
-                return Fault("foreign", f"{branch.relation} is no table of this database")
+                return Fault("foreign", f"{branch.relation} is a foreign table")
             if branch.identity != identity_of.get(branch.parent or 0):
                 return Fault(
                     "identity_lacking",
-                    f"{branch.relation} lacks the identity columns of its parent, and PostgreSQL"
-                    " detaches no such tree: detach it from there and attach it again",
+                    f"{branch.relation} lacks the identity columns of its parent, so PostgreSQL"
+                    " can't detach the partition; detach it from its parent and attach it again",
                 )
         return None
 
     def children(self, oid: int) -> list[Branch]:
-        """Return the tables right below one of its tables, the oldest first."""
+        """Return the tables directly below one of its tables, the oldest first."""
         return [branch for branch in self.below if branch.parent == oid]
 
     def paths(self) -> dict[tuple[str, ...], Branch]:
-        """Return its tables by the bounds that lead to them; the partition's path is empty."""
+        """Return its tables by the bounds on their path; the partition's path is empty."""
         path_of: dict[int, tuple[str, ...]] = {self.root.oid: ()}
         for branch in self.below:
             path_of[branch.oid] = (*path_of[branch.parent or 0], branch.bound or "")
@@ -151,5 +151,5 @@ class Tree:
 
 
 def single(relation: QualifiedName, oid: int = 0, kind: str = "r") -> Tree:
-    """Return a table that has nothing below it as a tree."""
+    """Return the tree of a table that is not partitioned."""
     return Tree((Branch(parent=None, oid=oid, relation=relation, kind=kind),))

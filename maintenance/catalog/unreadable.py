@@ -1,4 +1,4 @@
-"""Which tables' rows we can't read, and why."""
+"""Find tables whose rows this role can't read, with the reason."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from maintenance.server.session import Connection, fetch
 
 
 def unreadable_tables(connection: Connection, tables: Iterable[int]) -> dict[int, Obstacle]:
-    """Return what keeps us from the rows of some tables, by OID; others are left out.
+    """Return why the rows of tables can't be read, by OID; readable ones are left out.
 
     Raises:
         psycopg.Error: the catalog could not be read.
@@ -20,16 +20,16 @@ def unreadable_tables(connection: Connection, tables: Iterable[int]) -> dict[int
 
 
 class Foreign(NamedTuple):
-    """A foreign table, and the server that it lies on."""
+    """A foreign table and its foreign server."""
 
     relation: QualifiedName
     server: str
 
 
 def foreign_tables(connection: Connection, relations: Iterable[int]) -> dict[int, Foreign]:
-    """Return for each relation, by OID, one foreign table that reading it would ask, if any.
+    """Return, by OID, one foreign table that reading each relation would read, if any.
 
-    A session that asks a server which does not answer may not be stopped, not even by a timeout.
+    A session that waits for a foreign server can't be stopped, not even by a timeout.
 
     Raises:
         psycopg.Error: the catalog could not be read.

@@ -1,4 +1,4 @@
-"""The application's cache, Redis: removing what is out of date, and looking at how it does."""
+"""Client of the application's Redis cache: invalidate keys and read counters."""
 
 from maintenance.redis_client.invalidation import CHANNEL, invalidate
 from maintenance.redis_client.observe import read_facts

@@ -1,8 +1,8 @@
-"""Removing keys by pattern, and telling subscribers, without holding up the application.
+"""Remove keys by pattern and notify subscribers, without blocking the application.
 
-KEYS would stop the server for as long as it looks through all keys. SCAN looks at some hundred
-in a call; a pause as long as each call leaves at least half of the server to others. UNLINK frees
-what it removes in a thread of the server's own.
+KEYS would block the server while it scans all keys. SCAN scans some hundred keys per call; a pause
+as long as each call leaves at least half of the server's time to others. UNLINK frees memory in a
+background thread.
 Source: Redis documentation, SCAN, UNLINK.
 """
 
@@ -15,13 +15,13 @@ from maintenance.errors import CacheError
 from maintenance.redis_client.client import SESSION_LIMIT_S, Client, opened
 
 CHANNEL = "maintenance:refreshed"
-"""Where each invalidation is published, as a JSON object."""
+"""The channel on which each invalidation is published, as a JSON object."""
 
 BATCH = 500
-"""Keys looked at, and removed at most, in one call."""
+"""Keys scanned, and at most removed, in one call."""
 
 DEADLINE_S = 300.0
-"""How long one invalidation may take; one that was cut short is to be done again."""
+"""Seconds that one invalidation may take; an incomplete one is retried."""
 
 _LEAST_PAUSE_S = 0.001
 
@@ -34,21 +34,21 @@ def invalidate(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Mapping[str, Any]:
-    r"""Remove the keys that match patterns, then publish a message; may be repeated.
+    r"""Remove the keys that match patterns, then publish a message; safe to repeat.
 
     Args:
-        url: where the server is.
-        patterns: of keys, as SCAN takes them: `*`, `?`, `[ab]`, and `\` before what is meant
-            literally. They are handed on as they are.
+        url: of the server.
+        patterns: of keys, as in SCAN: `*`, `?`, `[ab]`, and `\` before a literal character.
+            They are passed unchanged.
         message: published as JSON on `CHANNEL`.
         sleep: pauses between calls.
-        clock: tells monotonic seconds.
+        clock: returns monotonic seconds.
 
     Returns:
-        `keys_removed`, and how many `subscribers` were told.
+        `keys_removed`, and the number of `subscribers` that received the message.
 
     Raises:
-        CacheError: nobody answers, a command was refused, or it took too long.
+        CacheError: the server does not respond, refused a command, or the deadline passed.
     """
     deadline = clock() + DEADLINE_S
     n_removed = 0
@@ -58,8 +58,8 @@ def invalidate(
                 n_removed += client.unlink(*keys)
                 if clock() > deadline:
                     raise CacheError(
-                        f"{pattern!r}: not all keys looked at in {DEADLINE_S:.0f} s",
-                        hint="the next run goes on",
+                        f"{pattern!r}: incomplete: not all keys scanned in {DEADLINE_S:.0f} s",
+                        hint="retried on the next run",
                         retryable=True,
                         reason="deadline",
                     )
@@ -78,7 +78,7 @@ def _scan(
     while True:
         began = clock()
         cursor, keys = client.scan(cursor, match=pattern, count=BATCH)
-        # A hash table that shrinks may give more than was asked for, and a key twice.
+        # A shrinking hash table may return more keys than requested, and a key twice.
         for start in range(0, len(keys), BATCH):
             yield keys[start : start + BATCH]
         if cursor == 0:

@@ -1,20 +1,20 @@
-"""What is known of the cache: its counters, and what it is owed. Frozen, free of any server."""
+"""Models of the cache's counters and pending invalidations: frozen, free of sessions."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
 
 LEAST_LOOKUPS = 1000
-"""Fewer lookups between two looks are no evidence of a hit rate."""
+"""Fewest lookups between two observations for a meaningful hit rate."""
 
 
 class CacheFacts(NamedTuple):
-    """What one look at the server gave; the counters run since its start.
+    """One observation of the server; counters run since its start.
 
     Attributes:
-        server_run: an id that changes when the server starts again.
+        server_run: an id that changes when the server restarts.
         max_memory_bytes: 0 is without limit.
         n_keys: of all its databases.
-        n_expiring: those of them that have a time to live.
+        n_expiring: those of them with a time to live.
     """
 
     server_run: str
@@ -35,17 +35,17 @@ class CacheFacts(NamedTuple):
 
     @property
     def n_without_ttl(self) -> int:
-        """Keys that stay until somebody removes them."""
+        """Keys without a time to live."""
         return self.n_keys - self.n_expiring
 
 
 class Owed(NamedTuple):
-    """What the cache is still to be told of one object.
+    """A pending invalidation of one object.
 
     Attributes:
         patterns: of the keys to remove.
         message: to be published.
-        error: why the newest of the `attempts` failed; None before the first.
+        error: why the last of the `attempts` failed; None before the first.
     """
 
     object: str
@@ -57,11 +57,10 @@ class Owed(NamedTuple):
 
 
 def hit_rate(before: CacheFacts, after: CacheFacts) -> float | None:
-    """Compute the share of lookups between two looks that found their key, from 0 to 1.
+    """Compute the hit rate between two observations, from 0 to 1.
 
     Returns:
-        None where there is no evidence: too few lookups, or the server was started again or
-        its counters were reset.
+        None if unknown: too few lookups, or the server restarted or its counters were reset.
     """
     hits, misses = after.hits - before.hits, after.misses - before.misses
     if before.server_run != after.server_run or min(hits, misses) < 0:

@@ -1,6 +1,6 @@
-"""How the cache does: counters of INFO, which cost the server next to nothing.
+"""Read the cache's counters from INFO, which is cheap for the server.
 
-INFO keyspace tells exactly how many keys have a time to live, so no key need be sampled.
+INFO keyspace has the exact number of keys with a time to live, so keys need not be sampled.
 Source: Redis documentation, INFO.
 """
 
@@ -16,22 +16,20 @@ _LONGEST = 100
 
 
 def read_facts(url: str) -> CacheFacts:
-    """Look at a server.
+    """Read the counters of a server.
 
     Raises:
-        CacheError: nobody answers, or INFO is refused.
+        CacheError: the server does not respond or refuses INFO.
     """
     with opened(url) as client:
         info = client.info()
     try:
         return _facts(info)
     except KeyError as exc:
-        raise CacheError(
-            f"INFO: found no {exc}, wanted a server that speaks as Redis does"
-        ) from None
+        raise CacheError(f"INFO has no {exc}: probably not a Redis server") from None
     except (ValueError, TypeError, AttributeError, OverflowError):
         raise CacheError(
-            "INFO: found a value of another type, wanted a server that speaks as Redis does"
+            "INFO has a value of an unexpected type: probably not a Redis server"
         ) from None
 
 
@@ -52,10 +50,10 @@ def _facts(info: Mapping[str, Any]) -> CacheFacts:
 
 
 def _count(value: Any) -> int:
-    """Read a counter that the store can keep.
+    """Return a counter in the range that the store supports.
 
     Raises:
-        ValueError, TypeError: it is none.
+        ValueError, TypeError: it is not a counter.
     """
     number = int(value)
     if isinstance(value, float) or not 0 <= number < _LIMIT:
@@ -64,10 +62,10 @@ def _count(value: Any) -> int:
 
 
 def _word(value: Any) -> str:
-    """Read an id or a version, which is short and can be shown.
+    """Return an id or a version, which is short and printable.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not.
     """
     text = str(value)
     if len(text) > _LONGEST or not text.isprintable():

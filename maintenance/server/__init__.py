@@ -1,1 +1,1 @@
-"""Sessions on a PostgreSQL server, what it can do, and the library of SQL files."""
+"""Sessions on a PostgreSQL server, their safety checks, and the library of SQL files."""

@@ -1,4 +1,4 @@
-"""What our own statements cost, seen from our side: how many, how long, how many rows."""
+"""Measure the cost of our own statements on the client side: number, time, rows."""
 
 import threading
 import time
@@ -10,14 +10,14 @@ from typing import Any, NamedTuple, Self
 import psycopg
 
 REST = "rest"
-"""What statements are for that nobody claims: the journal, the run lock, who is there."""
+"""The purpose of statements without another one: journal, run lock, server identity."""
 
 
 class Cost(NamedTuple):
-    """A number of statements.
+    """The cost of a number of statements.
 
     Attributes:
-        seconds: from sending them to having their answers.
+        seconds: from sending them to receiving their results.
         n_rows: rows that they returned or changed.
     """
 
@@ -26,7 +26,7 @@ class Cost(NamedTuple):
     n_rows: int = 0
 
     def plus(self, other: "Cost") -> "Cost":
-        """Return both together."""
+        """Return the sum of both costs."""
         return Cost(
             self.n_statements + other.n_statements,
             self.seconds + other.seconds,
@@ -34,16 +34,16 @@ class Cost(NamedTuple):
         )
 
     def as_json(self) -> dict[str, float]:
-        """The cost as the command line prints it."""
+        """Return the cost as in JSON output."""
         seconds = round(self.seconds, 4)
         return {"statements": self.n_statements, "seconds": seconds, "rows": self.n_rows}
 
 
 class Meter:
-    """Adds up the statements of all sessions that were opened while it was in use.
+    """Sums the statements of all sessions opened while it is active.
 
     Attributes:
-        costs: by what they were for.
+        costs: by purpose.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Meter:
 
     @contextmanager
     def spent_on(self, purpose: str) -> Generator[None]:
-        """Claim the statements of a block, those of its threads too."""
+        """Set the purpose of the statements of a block, including its threads."""
         before, self._purpose = self._purpose, purpose
         try:
             yield
@@ -82,7 +82,7 @@ def metered() -> Generator[Meter]:
 
 
 def cursor_class() -> type[psycopg.Cursor[Any]]:
-    """Return a class of cursors that tell the meter in use what they spend."""
+    """Return a cursor class that reports its cost to the active meter."""
     meter = _in_use.get()
     if meter is None:
         return psycopg.Cursor

@@ -1,4 +1,4 @@
-"""How much room the server's disk has left, where that can be seen from here."""
+"""Read the free space of the server's disk, if the server is on this machine."""
 
 import shutil
 from pathlib import Path
@@ -7,10 +7,10 @@ from maintenance.server.session import Connection, fetch
 
 
 def free_disk(connection: Connection, tablespace: str | None = None) -> int | None:
-    """Return the bytes free where the data lies, or a tablespace does.
+    """Return the free bytes of the data directory's disk, or of a tablespace's.
 
-    None where the server is on another machine, in a container of its own, or does not tell us
-    where its files are: SQL knows no way to ask for it.
+    None if the server is on another machine, in its own container, or its directories are not
+    visible to this role: SQL has no function for free disk space.
     """
     (row,) = fetch(connection, "server", "find_disk")
     folder = tablespace or row.data_directory

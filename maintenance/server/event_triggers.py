@@ -1,8 +1,8 @@
-"""Event triggers whose function belongs to a role that has no say over the server.
+"""Find event triggers whose function is owned by a role with fewer rights.
 
-An event trigger runs at each change of a table, as whoever makes it. Only a superuser can make one.
-Where the function is owned by somebody else, that role may change it at any time, and what it wrote
-would run with the rights of everybody, also with ours, whatever owner we work for.
+An event trigger runs at each DDL statement, with the rights of the session's role. Only a superuser
+can create one. If another role owns its function, that role can change it at any time, and its code
+would run with the rights of every session, including ours.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from maintenance.server.session import Connection, fetch
 
 
 class EventTrigger(NamedTuple):
-    """Such an event trigger; names as PostgreSQL quotes them.
+    """Such an event trigger; names are quoted.
 
     Attributes:
         owner: of the event trigger.
         function: such as `app.audit()`.
-        function_owner: whose code it runs.
+        function_owner: the role whose code it runs.
     """
 
     name: str
@@ -28,23 +28,23 @@ class EventTrigger(NamedTuple):
 
     @property
     def danger(self) -> str:
-        """What it does, for messages."""
+        """The risk, as text for messages."""
         return (
             f"event trigger {self.name} runs {self.function} of role {self.function_owner} with the"
-            " rights of whoever changes a table"
+            " rights of every role that runs DDL"
         )
 
     @property
     def remedy(self) -> str:
-        """What ends it."""
+        """The remedy, as text for messages."""
         return (
-            f"read the function, then ALTER FUNCTION {self.function} OWNER TO {self.owner}; or"
-            f" ALTER EVENT TRIGGER {self.name} DISABLE"
+            f"review the function, then run ALTER FUNCTION {self.function} OWNER TO {self.owner},"
+            f" or run ALTER EVENT TRIGGER {self.name} DISABLE"
         )
 
 
 def foreign_event_triggers(connection: Connection) -> Sequence[EventTrigger]:
-    """Return the event triggers by which some role's code would run with our rights.
+    """Return the event triggers that would run another role's code with our rights.
 
     Raises:
         psycopg.Error: the catalog could not be read.
@@ -54,10 +54,10 @@ def foreign_event_triggers(connection: Connection) -> Sequence[EventTrigger]:
 
 
 def refuse_foreign_event_triggers(connection: Connection) -> None:
-    """Refuse to change anything where an event trigger would run some role's code as us.
+    """Refuse to continue if an event trigger would run another role's code with our rights.
 
     Raises:
-        PrivilegeError: there is one; the hint says how to end that.
+        PrivilegeError: there is one; the hint has the remedy.
     """
     for found in foreign_event_triggers(connection):
-        raise PrivilegeError(f"{found.danger}: nothing is changed", hint=found.remedy)
+        raise PrivilegeError(f"{found.danger}; nothing was changed", hint=found.remedy)

@@ -1,4 +1,4 @@
-"""The right that lets our role act for the owner of a relation, as the statement to run."""
+"""Return the statement that grants our role the rights of a relation's owner."""
 
 from collections.abc import Collection
 
@@ -6,16 +6,16 @@ from maintenance.names import quote
 
 
 def right_to_act(owner: str, role: str, superusers: Collection[str], relation: str) -> str:
-    """Return the statement that lets a role act for the owner of a relation.
+    """Return the statement that gives a role the rights of a relation's owner.
 
-    A member of a superuser may become one, so that membership is never asked for: what belongs to
-    a superuser is to be given away, to this role or to one that it is a member of.
+    A member of a superuser role can become superuser, so that membership is never proposed:
+    instead, the relation of a superuser should get another owner.
 
     Args:
         owner: the role that owns the relation, unquoted.
-        role: ours, unquoted.
-        superusers: all roles that are one.
-        relation: with its noun, such as `TABLE public.events`, as PostgreSQL quotes it.
+        role: our role, unquoted.
+        superusers: all superuser roles.
+        relation: kind and quoted name, such as `TABLE public.events`.
     """
     if owner not in superusers:
         return f"GRANT {quote(owner)} TO {quote(role)}"

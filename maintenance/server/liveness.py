@@ -1,9 +1,9 @@
-"""Sessions that notice when their server has gone without a word.
+"""Sessions that detect a lost server.
 
-A connection may be half open: a firewall forgot it, a proxy holds it and hands nothing on, the
-host lost its power. TCP's keepalives see the first and the last; only the server itself can tell
-about the second. So whoever waits for an answer without end asks now and then over a connection
-of its own whether the server process is still at work on it.
+A connection may be half open: a firewall dropped it, a proxy holds it and forwards nothing, or the
+host lost power. TCP keepalives detect the first and the last; for the second the server must be
+asked. So a session that waits for a result checks from time to time, over a second connection,
+whether the server process is still active.
 Source: PostgreSQL manual, 34.1.2 Parameter Key Words (keepalives, tcp_user_timeout).
 """
 
@@ -24,13 +24,13 @@ KEEPALIVE = {
     "keepalives_count": "3",
     "tcp_user_timeout": "60000",
 }
-"""A host that is gone is noticed within a minute; values of the url go before these."""
+"""Keepalives that detect a lost host within a minute; values in the url have priority."""
 
 SILENCE_S = 15.0
-"""How long an answer may stay away before the server is asked whether it still works on it."""
+"""Seconds without a result before the server process is checked."""
 
 CONFIRM_S = 3.0
-"""An answer may be on its way while it is asked; so much later it is asked again."""
+"""Seconds until a second check, because the result may have been on its way."""
 
 _IS_AT_WORK = (
     "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a"
@@ -42,21 +42,21 @@ V = TypeVar("V")
 
 
 class HalfOpenError(psycopg.OperationalError):
-    """The server is no longer at work on a connection whose answer is still awaited."""
+    """The server process is no longer active, but no result arrived."""
 
 
 class Session(psycopg.Connection[TupleRow]):
-    """A connection that ends with an error where its server has gone, and leaves a pool clean."""
+    """A connection that fails if its server is lost, and that resets pooled sessions at close."""
 
     _process: int = 0
     _is_pooled: bool = False
     _another: Callable[[], psycopg.Connection[Any]]
 
     def serve(self, process: int, another: Callable[[], psycopg.Connection[Any]]) -> None:
-        """Say what is known once it stands.
+        """Set the server process, after connecting.
 
         Args:
-            process: the id of the server process that serves it.
+            process: the pid of the server process.
             another: opens a connection to the same server.
         """
         self._process, self._another = process, another
@@ -68,20 +68,20 @@ class Session(psycopg.Connection[TupleRow]):
         interval: float = 0.1,
         timeout: float | None = None,
     ) -> V:
-        """Wait as psycopg does, and no longer than the server is at work.
+        """Wait as psycopg does, but only while the server process is active.
 
         Raises:
-            psycopg.OperationalError: the answer got lost.
+            psycopg.OperationalError: the result was lost.
         """
         return super().wait(self._watched(gen) if self._process else gen, interval, timeout)
 
     @property
     def process(self) -> int:
-        """The id of the server process that serves it, behind a pool too."""
+        """The pid of the server process, also behind a pool."""
         return self._process or self.info.backend_pid
 
     def close(self) -> None:
-        """Close; what was set or locked stays on no connection of a pool."""
+        """Close; settings and locks are reset if the connection is pooled."""
         if self._is_pooled and not self.closed and not self.broken:
             with suppress(psycopg.Error):
                 if self.info.transaction_status is not TransactionStatus.IDLE:
@@ -102,8 +102,8 @@ class Session(psycopg.Connection[TupleRow]):
                     if lost and in_doubt:
                         self.pgconn.finish()
                         raise HalfOpenError(
-                            "the connection is half open: nothing comes back, though the server"
-                            " is no longer at work on it or does not answer at all"
+                            "connection lost: no result was received, and the server process is"
+                            " no longer active or the server does not respond"
                         )
                     in_doubt = lost
                     ask_at = time.monotonic() + (CONFIRM_S if lost else SILENCE_S)
@@ -112,7 +112,7 @@ class Session(psycopg.Connection[TupleRow]):
             return done.value
 
     def _is_at_work(self) -> bool:
-        """Ask over another connection; a server that refuses a second one may still be at work."""
+        """Check over another connection; if that is refused, the process may still be active."""
         try:
             with self._another() as other:
                 row = other.execute(_IS_AT_WORK, (self._process,)).fetchone()

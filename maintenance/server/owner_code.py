@@ -1,8 +1,8 @@
-"""Naming the owner's function or event trigger that made a statement of ours fail.
+"""Name the owner's function or event trigger that made a statement of ours fail.
 
-Indexes, views, statistics and DDL event triggers run functions that the owner wrote. Their errors
-speak of what such a function did, and not of the statement; where it is, only the CONTEXT of the
-error says. It is translated, so only names that the catalog knows are looked for in it.
+Indexes, views, statistics and event triggers run functions written by the owner. Their errors
+describe the function's action, not the statement; only the CONTEXT of the error has the function's
+name. The context is translated, so it is searched only for names in the catalog.
 """
 
 import re
@@ -22,18 +22,18 @@ UNDEFINED = frozenset(
         "42P01",  # undefined_table
     }
 )
-"""Errors of a function that names something without its schema, which is then not found."""
+"""Errors of a function that uses an unqualified name that is not found."""
 
 _RESTRICTED_SINCE = 170000
-"""From here on the server runs functions of indexes and views with a search_path of its own."""
+"""The first version that runs functions of indexes and views with a restricted search_path."""
 
 
 class _Culprit(NamedTuple):
-    """A function of the owner's that ran when the error was raised.
+    """The owner's function that raised the error.
 
     Attributes:
         signature: as `ALTER FUNCTION` takes it.
-        event_trigger: the one that called it, quoted; None where none did.
+        event_trigger: the one that called it, quoted; None if none did.
     """
 
     signature: str
@@ -45,12 +45,12 @@ class _Culprit(NamedTuple):
 def name_owner_code(
     connection: Connection, exc: psycopg.Error, error: MaintenanceError, search_path: str = ""
 ) -> MaintenanceError:
-    """Return an error that names the owner's code it came from; the given one where none did.
+    """Return an error that names the owner's code that raised it, or the given error if none did.
 
     Args:
-        connection: on the database where it failed; not in a failed transaction.
-        exc: what the server raised.
-        error: what was made of it.
+        connection: on the database where it failed; not in an aborted transaction.
+        exc: the server's error.
+        error: our error made from it.
         search_path: `database.search_path` of the policy, for the remedy.
     """
     context = exc.diag.context
@@ -59,7 +59,7 @@ def name_owner_code(
     try:
         rows = fetch(connection, "server", "list_named_functions", {"context": context})
     except psycopg.Error:
-        return error  # the first error is the one to tell
+        return error  # the first error is the one to report
     culprit = _culprit(context, rows)
     if culprit is None:
         return error
@@ -69,7 +69,7 @@ def name_owner_code(
 
 
 def _culprit(context: str, rows: list[Any]) -> _Culprit | None:
-    """Return the innermost function that the context names; an event trigger's before others."""
+    """Return the innermost function in the context; event trigger functions have priority."""
     places = [(_place(context, row), row) for row in rows]
     found = [(place, row) for place, row in places if place is not None]
     if not found:
@@ -80,7 +80,7 @@ def _culprit(context: str, rows: list[Any]) -> _Culprit | None:
 
 
 def _place(context: str, row: Any) -> tuple[int, bool] | None:
-    """Return where a context names a function, and whether without its arguments."""
+    """Return the position of a function in a context, and whether its arguments are missing."""
     unqualified = row.signature.removeprefix(f"{row.schema}.")
     exact = re.search(rf"(?<![\w$\"]){re.escape(unqualified)}", context)
     if exact is not None:
@@ -94,7 +94,7 @@ def _where(culprit: _Culprit) -> str:
     if culprit.event_trigger is not None:
         return (
             f"raised by event trigger {culprit.event_trigger}, which runs function"
-            f" {culprit.signature} at DDL of any session"
+            f" {culprit.signature} at DDL of all sessions"
         )
     return f"raised in function {culprit.signature} of {culprit.owner}"
 
@@ -102,16 +102,16 @@ def _where(culprit: _Culprit) -> str:
 def _remedy(culprit: _Culprit, sqlstate: str, search_path: str, version: int) -> str:
     if sqlstate in UNDEFINED:
         path = search_path or culprit.schema
-        remedy = f"it names something without a schema: ALTER FUNCTION {culprit.signature}"
+        remedy = f"it uses a name without a schema; run ALTER FUNCTION {culprit.signature}"
         remedy += f" SET search_path = {path}"
         if culprit.event_trigger is None and version >= _RESTRICTED_SINCE:
-            return f"{remedy}; since PostgreSQL 17 the search_path of the session does not count"
+            return f"{remedy}; since PostgreSQL 17 the session's search_path is not used"
         if culprit.event_trigger is None:
             return f"{remedy}; it ran with search_path {owner_path(search_path)}"
         return remedy
     if culprit.event_trigger is not None:
         return (
-            f"correct function {culprit.signature}, or let it pass over the role of these runs;"
-            f" to switch it off meanwhile: ALTER EVENT TRIGGER {culprit.event_trigger} DISABLE"
+            f"correct function {culprit.signature}, or make it ignore the maintenance role;"
+            f" to disable it meanwhile, run ALTER EVENT TRIGGER {culprit.event_trigger} DISABLE"
         )
-    return f"correct function {culprit.signature} or the row that it fails on"
+    return f"correct function {culprit.signature}, or the row on which it fails"

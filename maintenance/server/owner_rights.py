@@ -1,16 +1,16 @@
-"""Running statements with the rights of an owner, and no more.
+"""Run statements with the rights of an owner and no others.
 
-Whatever evaluates an owner's CHECK, default, generated column, trigger, domain, operator, view
-or row security policy runs code that the owner wrote. We may do more than the owner, so that code
-must never run as us. `SET ROLE` alone is no barrier: the code can set the role back. Inside a
-SECURITY DEFINER function the server refuses that, so each guarded statement is run by such a
-function. It is made anew as the owner right before, in the session's own temporary schema, since
-its owner could have altered the one before, and dropped right after.
+A statement that evaluates an owner's CHECK, default, generated column, trigger, domain, operator,
+view or row-level security policy runs code written by the owner. Our role may have more rights than
+the owner, so that code must never run with our rights. `SET ROLE` alone is not sufficient, because
+the code can reset the role. Inside a SECURITY DEFINER function the server refuses that, so each
+guarded statement is run by such a function. It is created as the owner right before, in the
+session's temporary schema, because the owner could have altered an older one, and dropped after.
 
-What such code could leave behind for later is taken away in the same message: settings are
-pinned again, open cursors closed, temporary objects dropped (their names would hide the server's
-own types), deferred triggers fired inside. Prepared statements and advisory locks can't be told
-apart from ours: so guarded statements run in a session that is used for nothing else.
+Side effects of such code on the session are removed in the same message: settings are pinned again,
+open cursors closed, temporary objects dropped (their names could hide built-in types), deferred
+triggers fired inside. Prepared statements and advisory locks can't be distinguished from ours, so
+guarded statements run in a session that is used only for them.
 Source: PostgreSQL manual, CREATE FUNCTION ("Writing SECURITY DEFINER Functions Safely"), SET ROLE.
 """
 
@@ -45,9 +45,9 @@ BEGIN
     pg_catalog.concat('SELECT pg_catalog.to_jsonb(q) FROM (', query, E'\\n) AS q');
 END"""
 
-# Up to 17 a deferred trigger runs at COMMIT as whoever commits, which is us. One that defers itself
-# again when it is fired early can't be told from one that doesn't, so neither is let through.
-# What checks foreign keys and plain unique keys is the server's own.
+# Up to 17 a deferred trigger runs at COMMIT with the rights of the committing role, which is ours.
+# One that defers itself again can't be distinguished from one that doesn't, so both are refused.
+# Triggers of foreign keys and unique keys are built-in and safe.
 _REFUSE_DEFERRED = """
 BEGIN
   IF pg_catalog.current_setting('server_version_num')::pg_catalog.int4 < 180000 AND EXISTS (
@@ -62,13 +62,13 @@ BEGIN
     RAISE insufficient_privilege USING
       MESSAGE = 'a table that changed has a deferrable trigger or exclusion constraint,'
                 ' whose code would run at COMMIT with more than its owner''s rights',
-      HINT = 'make it NOT DEFERRABLE; from PostgreSQL 18 on this restriction is gone';
+      HINT = 'make it NOT DEFERRABLE; not required on PostgreSQL 18 and later';
   END IF;
 END"""
 
 
 class OwnerRights(NamedTuple):
-    """Whose rights a statement runs with, and where names in the owner's code are looked up.
+    """The role whose rights a statement runs with, and the search_path for its code.
 
     Attributes:
         owner: the role, unquoted.
@@ -80,19 +80,19 @@ class OwnerRights(NamedTuple):
 
     @property
     def path(self) -> str:
-        """The search_path of guarded statements: the server's own objects come first."""
+        """The search_path of guarded statements: pg_catalog comes first."""
         return owner_path(self.search_path)
 
 
 def guarded(statement: str, rights: OwnerRights, pinned: Mapping[str, str]) -> list[str]:
     """Return the statements that run one statement with an owner's rights.
 
-    They belong into one transaction and one message, in a session of their own. One of them, see
-    `is_answer`, returns the number of rows.
+    Run them in one transaction and one message, in a session used only for them. One of them,
+    see `is_answer`, returns the number of rows.
 
     Args:
-        statement: finished SQL; nothing that makes transactions of its own, and no COPY.
-        rights: whose.
+        statement: finished SQL; not COPY, and no statement with its own transactions.
+        rights: of the owner.
         pinned: settings of the session, set again afterwards.
     """
     return [
@@ -105,15 +105,15 @@ def guarded(statement: str, rights: OwnerRights, pinned: Mapping[str, str]) -> l
 def guarded_query(
     query: str, rights: OwnerRights, pinned: Mapping[str, str], *, read_only: bool = True
 ) -> list[str]:
-    """Return the statements that run one query with an owner's rights; its rows come as JSON.
+    """Return the statements that run one query with an owner's rights and return JSON rows.
 
-    They belong into one transaction.
+    Run them in one transaction.
 
     Args:
-        query: finished SQL that could stand in a subquery; its columns have names.
-        rights: whose.
+        query: finished SQL that is valid in a subquery; its columns have names.
+        rights: of the owner.
         pinned: settings of the session, set again afterwards.
-        read_only: whether nothing may be written from then on; the transaction is rolled back.
+        read_only: whether the rest of the transaction is read-only; it is rolled back.
     """
     return [
         *_make(QUERY, "query", "SETOF pg_catalog.jsonb", _QUERY_BODY, rights),
@@ -126,11 +126,11 @@ def guarded_query(
 def with_rights(
     statements: Sequence[str], rights: OwnerRights, pinned: Mapping[str, str]
 ) -> Iterator[str]:
-    """Yield the statements that run several with an owner's rights, neighbours in one call.
+    """Yield the statements that run several with an owner's rights, adjacent ones in one call.
 
     Args:
-        statements: finished SQL; those that are `Ours` stay as they are.
-        rights: whose.
+        statements: finished SQL; those that are `Ours` are not changed.
+        rights: of the owner.
         pinned: settings of the session, set again afterwards.
     """
     for ours, group in groupby(statements, lambda each: isinstance(each, Ours)):
@@ -139,7 +139,7 @@ def with_rights(
 
 
 def is_answer(statement: str) -> bool:
-    """Tell whether a statement of `guarded` or `guarded_query` is the one that answers."""
+    """Whether a statement of `guarded` or `guarded_query` is the one that returns the result."""
     return statement.startswith((f"SELECT {EXECUTE}(", f"SELECT row FROM {QUERY}("))
 
 
@@ -155,9 +155,9 @@ def _make(name: str, argument: str, returns: str, body: str, rights: OwnerRights
 
 
 def _clean(pinned: Mapping[str, str]) -> list[str]:
-    """Take away what the code may have left: its cursors would run on at COMMIT, as us.
+    """Return the statements that remove side effects: open cursors would run at COMMIT, as us.
 
-    The function goes too.
+    They also drop the function.
     """
     settings = ", ".join(
         f"pg_catalog.set_config({literal(name)}, {literal(value)}, false)"
@@ -176,7 +176,7 @@ def _text(statement: str) -> str:
 
 
 class Answer(NamedTuple):
-    """What one statement gave back: how many rows it changed, or the rows that were asked for."""
+    """The result of one statement: the number of changed rows, or the rows of a query."""
 
     n_rows: int
     rows: list[dict[str, Any]]
@@ -184,12 +184,12 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OwnerSession:
-    """A session for guarded statements, and for nothing else.
+    """A session that is used only for guarded statements.
 
     Attributes:
-        connection: of `server.session.connect`, in no transaction; not the one that holds the run
-            lock, which such code could release, and not one in which statements are prepared.
-        rights: with which its statements run.
+        connection: from `server.session.connect`, outside a transaction; not the one with the run
+            lock, which such code could release, and not one with prepared statements.
+        rights: the rights of its statements.
     """
 
     connection: Connection
@@ -208,11 +208,11 @@ class OwnerSession:
         return [answer.n_rows for answer in self.transact(statements, settings=settings)]
 
     def guard(self, statement: str) -> list[str]:
-        """Return the statements that run one with the owner's rights, as part of a transaction."""
+        """Return the statements that run one statement with the owner's rights in a transaction."""
         return guarded(statement, self.rights, pinned_settings(self.connection))
 
     def query(self, text: str, settings: Sequence[str] = ()) -> list[dict[str, Any]]:
-        """Return the rows of a query, by the names of its columns, as JSON has their values.
+        """Run a query; return its rows by column name, with values as in JSON.
 
         Raises:
             psycopg.Error: as the server raised it; the transaction may be open.
@@ -224,7 +224,7 @@ class OwnerSession:
     def transact(
         self, statements: Sequence[str], *, begin: str = "BEGIN", settings: Sequence[str] = ()
     ) -> list[Answer]:
-        """Run statements in one transaction of one message; return what each gave back.
+        """Run statements in one transaction of one message; return their results.
 
         Args:
             statements: finished SQL, each run with the owner's rights; not `Ours`.
@@ -250,7 +250,7 @@ class OwnerSession:
         ]
 
     def forget(self) -> None:
-        """Make the session as it was when it was opened, whatever an owner's code left in it."""
+        """Reset the session to its initial state, whatever an owner's code changed."""
         self.connection.execute("DISCARD ALL")
         pin(self.connection, pinned_settings(self.connection))
 

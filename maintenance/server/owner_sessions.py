@@ -1,7 +1,7 @@
-"""Sessions beside one of ours, for statements that run with an owner's rights.
+"""Additional sessions for statements that run with an owner's rights.
 
-They are opened when the first such statement comes, and closed together. One that served an owner
-forgets all that the owner's code may have left before it serves another.
+They are opened at the first such statement and closed together. A session is reset before it is
+used for another owner.
 """
 
 import json
@@ -31,11 +31,11 @@ from maintenance.server.session import (
 )
 
 _DEFAULTS = Timeouts(timedelta(seconds=1), timedelta(minutes=1))
-"""Of statements that set nothing of their own; ours all do."""
+"""Timeouts of statements that set none; ours all set them."""
 
 
 class OwnerSessions:
-    """One session for each of ours that owners' statements were run beside."""
+    """One additional session for each of our sessions that runs owners' statements."""
 
     def __init__(self) -> None:
         """Open nothing yet."""
@@ -43,7 +43,7 @@ class OwnerSessions:
         self._lock = Lock()
 
     def __enter__(self) -> Self:
-        """Return it, to be closed at the end of the block."""
+        """Return itself; it is closed at the end of the block."""
         return self
 
     def __exit__(
@@ -59,11 +59,11 @@ class OwnerSessions:
         """Return a session for statements with an owner's rights.
 
         Args:
-            beside: whose server, database and role it has; used by one thread at a time.
-            rights: whose.
+            beside: our session with the wanted server, database and role; used by one thread.
+            rights: of the owner.
 
         Raises:
-            MaintenanceError: it can't be opened, or an event trigger would run code as us in it.
+            MaintenanceError: it can't be opened, or an event trigger would run code as our role.
         """
         with self._lock:
             found = self._open.get(id(beside))
@@ -89,7 +89,7 @@ class OwnerSessions:
 
 
 def needs_rights(connection: Connection, owner: str) -> bool:
-    """Whether statements on an owner's table run with rights that are not ours anyway."""
+    """Whether statements on an owner's table need an additional session."""
     return owner != connection.info.user
 
 
@@ -101,19 +101,19 @@ def read_as(
     doing: str,
     sessions: OwnerSessions | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the rows of a query, by column as JSON has them, run with an owner's rights.
+    """Run a query with an owner's rights; return its rows by column as in JSON.
 
     Args:
-        beside: a session of ours, whose server, database and role it has.
-        sessions: one of which it uses; without them, one that is closed again.
-        rights: whose.
+        beside: our session with the wanted server, database and role.
+        sessions: gives the session to use; without it, one is opened and closed.
+        rights: of the owner.
         query: finished SQL whose names are qualified and whose columns have names.
         time_cap: for the query; None for that of the session.
-        doing: what it is for, such as `counting rows`; errors begin with it.
+        doing: the purpose, such as `counting rows`; errors begin with it.
 
     Raises:
         psycopg.Error: as the server raised it.
-        MaintenanceError: we may not take such rights, or they don't suffice.
+        MaintenanceError: this role can't use these rights, or they are not sufficient.
     """
     cap = milliseconds(time_cap) if time_cap is not None else _statement_timeout(beside)
     settings = ("SET LOCAL lock_timeout = '50ms'", f"SET LOCAL statement_timeout = {cap}")
@@ -142,40 +142,40 @@ def _grants(owner: str, connection: Connection) -> str:
     is_superuser = "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = %s"
     if connection.execute(is_superuser, (owner,)).fetchone() == (True,):
         return (
-            f"{quote(owner)} is a superuser, whose rights we never take: give what it owns to the"
-            f" application's own role, of which {role} is a member"
+            f"{quote(owner)} is a superuser, whose rights are never used; make the application's"
+            f" role the owner instead, and {role} a member of it"
         )
     return (
-        f"needed are GRANT {quote(owner)} TO {role} and"
+        f"run GRANT {quote(owner)} TO {role} and"
         f" GRANT TEMPORARY ON DATABASE {database} TO {quote(owner)}"
     )
 
 
 def _opened(beside: Connection, rights: OwnerRights) -> Connection:
-    # The function is made before it can keep anything in.
+    # An event trigger would run at the CREATE FUNCTION, before it is guarded.
     refuse_foreign_event_triggers(beside)
     try:
-        return _beside(beside)
+        return _open_same(beside)
     except UnreachableError as exc:
         raise MaintenanceError(
-            f"no second session could be opened, and what runs with the rights of"
-            f" {quote(rights.owner)} needs one: {exc}",
-            hint="is a limit of connections reached?",
+            f"can't open the additional session that is needed to run with the rights of"
+            f" {quote(rights.owner)}: {exc}",
+            hint="check max_connections and the CONNECTION LIMIT of role and database",
             retryable=True,
         ) from exc
 
 
-def _beside(connection: Connection) -> Connection:
+def _open_same(connection: Connection) -> Connection:
     info = connection.info
     parameters = info.get_parameters()
     if info.password:
         parameters["password"] = info.password
     if any("," in parameters.get(name, "") for name in ("host", "hostaddr")):
-        # of several servers the very same
+        # with several hosts, the same server again
         parameters.pop("hostaddr", None)
         parameters |= {"host": info.host, "port": str(info.port)}
     application = parameters.get("application_name", "maintenance")
     opened = connect(make_conninfo("", **parameters), application=application, timeouts=_DEFAULTS)
-    # The rows of queries come as JSON: numbers in full.
+    # Rows come as JSON; Decimal keeps all digits of numbers.
     set_json_loads(partial(json.loads, parse_float=Decimal), opened)
     return opened

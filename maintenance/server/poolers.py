@@ -1,13 +1,12 @@
-"""Recognizing a connection pool between us and the server, before anything is set.
+"""Detect a connection pool between us and the server, before any setting is changed.
 
-A pool in transaction or statement mode hands each transaction to another server process: a
-setting of ours would stay behind on a connection that the application gets next, and a lock of
-ours would be held by a process that we can't reach any more. In session mode a process is ours
-until we leave, as without a pool.
+A pool in transaction or statement mode may run each transaction in another server process: our
+settings would remain on a connection that the application uses next, and our locks would be held by
+a process that we can't reach. In session mode we keep one process until we disconnect.
 
-What tells them apart changes nothing on the server: its process ids. PostgreSQL's protocol hands
-out the id of the process at the start; a pool makes up one of its own. In session mode our id
-stays the same, and no second connection ever has it.
+The modes are distinguished by process ids, without any change on the server. PostgreSQL's protocol
+sends the pid at the start; a pool sends its own number. In session mode our pid does not change,
+and no second connection ever has it.
 Source: PostgreSQL manual, 55.7 BackendKeyData; PgBouncer, pool_mode.
 """
 
@@ -22,19 +21,19 @@ from psycopg.pq import ExecStatus
 from maintenance.errors import UnreachableError
 
 ROUNDS = 20
-"""Looks at two connections in turn. In a busy pool of two connections that shares them, each look
-shows it with a probability of more than a half; in an idle one the first does."""
+"""How often two connections are compared. In a busy pool of two shared connections each comparison
+detects sharing with a probability above one half; in an idle pool the first one does."""
 
 ANSWER_LIMIT_S = 10.0
-"""How long the pool may take to find a server process for a connection."""
+"""Seconds that the pool may take to assign a server process."""
 
 _HINT = (
-    "point the url at PostgreSQL itself, or at a pool in session mode"
+    "set the url to PostgreSQL itself, or to a pool in session mode"
     " (PgBouncer: pool_mode = session)"
 )
 _WHY = (
-    "the settings and locks of one session would be left to the application's sessions."
-    " Nothing was set"
+    "settings and locks of this session would affect the application's sessions."
+    " Nothing was changed"
 )
 _PID = b"SELECT pg_catalog.pg_backend_pid()"
 
@@ -42,31 +41,30 @@ Raw = psycopg.Connection[Any]
 
 
 def find_process(connection: Raw, second: Callable[[], Raw], where: str, *, flagged: bool) -> int:
-    """Return the id of the server process that is this connection's for as long as it stands.
+    """Return the pid of the server process that serves this connection until it is closed.
 
-    Where it differs from the protocol's, there is a pool in session mode in between.
+    If it differs from the protocol's pid, there is a pool in session mode.
 
     Args:
-        connection: a new one, on which nothing was set.
-        second: opens another like it.
-        where: names the server in messages.
-        flagged: the url says that a pool is in between (`pgbouncer=true`).
+        connection: a new one without changed settings.
+        second: opens another one to the same server.
+        where: name of the server in messages.
+        flagged: whether the url declares a pool (`pgbouncer=true`).
 
     Raises:
-        UnreachableError: a pool hands each transaction or statement to another process, or it
-            can't be told whether it does.
+        UnreachableError: the pool is in transaction or statement mode, or its mode is unknown.
     """
     pid = _process_of(connection, where)
     again = _process_of(connection, where)
     if again != pid:
-        raise _shared(where, f"one connection's statements ran in processes {pid} and {again}")
+        raise _shared(where, f"statements of one connection ran in processes {pid} and {again}")
     if pid != connection.info.backend_pid or flagged:
         _compare(connection, second, where, pid)
     return pid
 
 
 def _compare(connection: Raw, second: Callable[[], Raw], where: str, pid: int) -> None:
-    """See that no other connection ever gets a process, and that this one keeps it."""
+    """Verify that this connection keeps its process and no other connection gets it."""
     try:
         other = second()
     except psycopg.OperationalError as exc:
@@ -89,13 +87,11 @@ def _in_transaction(connection: Raw, where: str) -> int:
     try:
         return int(_ask(connection, b"BEGIN; " + _PID, where) or 0)
     except TimeoutError:
-        raise _unclear(
-            where, f"it had no second connection within {ANSWER_LIMIT_S:.0f} s"
-        ) from None
+        raise _unclear(where, f"no second connection within {ANSWER_LIMIT_S:.0f} s") from None
     except psycopg.Error as exc:
         raise UnreachableError(
-            f"{where}: a connection pool answers there and refuses transactions, as in statement"
-            f" mode ({exc.sqlstate or type(exc).__name__}): {_WHY}",
+            f"{where}: connection pool refuses transactions, as in statement mode"
+            f" ({exc.sqlstate or type(exc).__name__}): {_WHY}",
             hint=_HINT,
             reason="shared_pool",
         ) from None
@@ -106,18 +102,18 @@ def _process_of(connection: Raw, where: str) -> int:
         return int(_ask(connection, _PID, where) or 0)
     except TimeoutError:
         raise UnreachableError(
-            f"{where}: no answer to a first statement within {ANSWER_LIMIT_S:.0f} s",
-            hint="is a connection pool there, and has it run out of connections?",
+            f"{where}: no response to the first statement within {ANSWER_LIMIT_S:.0f} s",
+            hint="if this is a connection pool, check whether it has no free connections",
             retryable=True,
             reason="no_answer",
         ) from None
 
 
 def _ask(connection: Raw, statements: bytes, where: str) -> bytes | None:
-    """Return the last value that statements give, within the time limit.
+    """Run statements and return their last value, within the time limit.
 
     Raises:
-        TimeoutError: it was over.
+        TimeoutError: the time limit was exceeded.
         psycopg.Error: a statement was refused.
         UnreachableError: the connection was closed.
     """
@@ -149,7 +145,7 @@ def _ask(connection: Raw, statements: bytes, where: str) -> bytes | None:
 
 def _shared(where: str, fact: str) -> UnreachableError:
     return UnreachableError(
-        f"{where}: a connection pool in transaction mode answers there ({fact}): {_WHY}",
+        f"{where}: connection pool in transaction mode ({fact}): {_WHY}",
         hint=_HINT,
         reason="shared_pool",
     )
@@ -157,9 +153,8 @@ def _shared(where: str, fact: str) -> UnreachableError:
 
 def _unclear(where: str, reason: str) -> UnreachableError:
     return UnreachableError(
-        f"{where}: a connection pool answers there, and whether it is in session mode can't be"
-        f" told: {reason}; in any other mode {_WHY}",
-        hint=f"{_HINT}, with room for at least three connections of ours",
+        f"{where}: connection pool in unknown mode: {reason}; in any mode but session mode {_WHY}",
+        hint=f"{_HINT}, with at least three free connections",
         retryable=True,
         reason="unclear_pool",
     )

@@ -1,4 +1,4 @@
-"""Asking the replicas that a policy names. One that does not answer stops nobody."""
+"""Query the replicas of a policy; an unreachable one does not affect the others."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -17,13 +17,13 @@ Told = TypeVar("Told")
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[Told]):
-    """What one replica told.
+    """The result of one replica.
 
     Attributes:
-        name: how the policy names it: its variable, or its number.
-        told: None where it can't be asked.
-        silence: why.
-        reason: the code of that error, where it has one.
+        name: its environment variable in the policy, or its number.
+        told: the result; None if it is not reachable.
+        silence: why it is not reachable.
+        reason: the code of that error, if it has one.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Answer(Generic[Told]):
 
 
 class _Identity(NamedTuple):
-    """What a replica has in common with its primary, and with nothing else."""
+    """The identity that a replica shares only with its primary."""
 
     system_identifier: int
     database_oid: int
@@ -41,7 +41,7 @@ class _Identity(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Call(Generic[Told]):
-    """One question that goes to every replica."""
+    """One query that is run on every replica."""
 
     policy: Policy
     environ: Mapping[str, str]
@@ -60,12 +60,12 @@ class _Call(Generic[Told]):
             try:
                 if _identity(connection, policy) != self.wanted:
                     raise UnreachableError(
-                        "it is no replica of this database: another system or database",
+                        "not a replica of this database: its system identifier or database differs",
                         reason="another_database",
                     )
                 return self.question(connection)
             except psycopg.Error as exc:
-                raise UnreachableError(f"{type(exc).__name__} while asking it") from exc
+                raise UnreachableError(f"query failed: {type(exc).__name__}") from exc
 
 
 def ask_replicas(
@@ -75,18 +75,18 @@ def ask_replicas(
     purpose: str,
     question: Callable[[Connection], Told],
 ) -> Iterator[Answer[Told]]:
-    """Ask every replica of the policy, in its order, in a session of its own.
+    """Run a query on every replica of the policy, in order, each in its own session.
 
     Args:
-        primary: a session on it: another database's server is no replica.
-        policy: names them.
-        environ: where `{env: …}` references are resolved.
-        purpose: what the sessions are named after.
-        question: what to do in each session.
+        primary: a session on the primary, to verify the identity of the replicas.
+        policy: has the replicas.
+        environ: resolves `{env: …}` references.
+        purpose: part of the application_name of the sessions.
+        question: called with each session.
 
     Raises:
-        UsageError: a replica's variable is not set, and the policy calls for it.
-        MaintenanceError: the primary could not be asked who it is.
+        UsageError: the variable of a required replica is not set.
+        MaintenanceError: the primary's identity could not be read.
     """
     replicas = policy.database.replicas
     if replicas:
@@ -107,6 +107,6 @@ def _answer(call: _Call[Told], url: Url, name: str) -> Answer[Told]:
 
 
 def _identity(connection: Connection, policy: Policy) -> _Identity:
-    with read_transaction(connection, policy.observe.time_cap, "asking a server who it is"):
+    with read_transaction(connection, policy.observe.time_cap, "reading the server's identity"):
         (row,) = fetch(connection, "server", "identify_cluster")
     return _Identity(*row)

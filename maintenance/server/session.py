@@ -1,8 +1,8 @@
-"""Opening sessions whose settings we know, and running SQL in them.
+"""Open sessions with pinned settings, and run SQL in them.
 
-A session's meaning must not depend on what a role, a database or a server has configured:
-bare-date bounds follow TimeZone, names follow search_path, deparsed names follow
-quote_all_identifiers. So every setting that we lean on is pinned at connect.
+Results must not depend on settings of a role, a database or a server: bare-date bounds depend on
+TimeZone, names on search_path, deparsed names on quote_all_identifiers. So every setting that we
+rely on is pinned at connect.
 """
 
 from collections.abc import Generator, Mapping
@@ -32,7 +32,7 @@ Connection = psycopg.Connection[TupleRow]
 CONNECT_TIMEOUT_S = 10
 
 _ONLY_WHERE_ASKED = 2**31
-"""Uses after which a statement is prepared: messages of several statements can't be."""
+"""Never prepare automatically: messages of several statements can't be prepared."""
 
 _PRISMA_ONLY = frozenset(
     {
@@ -52,17 +52,17 @@ _PINNED = {
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "postgres",
     "bytea_output": "hex",
-    # enough digits for every double to be read back as it was
+    # enough digits to read every double back exactly
     "extra_float_digits": "1",
     "xmlbinary": "base64",
     "xmloption": "content",
     "timezone_abbreviations": "Default",
     "array_nulls": "on",
     "transform_null_equals": "off",
-    # a limit would leave out rows at random
+    # a limit could return incomplete results
     "gin_fuzzy_search_limit": "0",
     "search_path": "",
-    # rows that a policy hides from us are an error, never taken for none
+    # rows hidden by a policy are an error, never treated as missing
     "row_security": "off",
     "quote_all_identifiers": "off",
     "standard_conforming_strings": "on",
@@ -71,29 +71,29 @@ _PINNED = {
     "client_min_messages": "warning",
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
-    # durable here before we go on, and never waiting for a standby while locks are held
+    # durable locally before we continue, without waiting for a standby while locks are held
     "synchronous_commit": "local",
-    # compiling a catalog query takes longer than running it
+    # JIT compilation of a catalog query takes longer than running it
     "jit": "off",
-    # a killed client's backend, and its locks, go away within a second
+    # the backend of a killed client ends within a second and releases its locks
     "client_connection_check_interval": "1000",
-    # and those of a client whose host or network is gone, within a minute
+    # and that of a client whose host or network is lost, within a minute
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "60000",
-    # the session that keeps two runs apart idles while the others work
+    # the session with the run lock is idle while others work
     "idle_session_timeout": "0",
     "idle_in_transaction_session_timeout": "60000",
 }
 OLDEST = 150000
-"""The oldest server version that is served, as libpq reports it."""
+"""The oldest supported server version, as libpq reports it."""
 
 _VERSION_17 = 170000
 _PINNED_FROM_17 = {"transaction_timeout": "0"}
 
-# libpq hands out no SQLSTATE for a refused connection, so one hint serves all causes.
-_CONNECT_HINT = "is it running there, and do host, port, database, role and password fit?"
+# libpq gives no SQLSTATE for a refused connection, so there is one hint for all causes.
+_CONNECT_HINT = "check that the server is running, and host, port, database, role and password"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +111,14 @@ def connect(
 
     Args:
         url: a PostgreSQL URL or key-value string; parameters that only Prisma knows are dropped.
-        application: what `pg_stat_activity` shows, so that an operator sees who we are.
-        timeouts: defaults for statements that set nothing of their own.
-        setting: where the url stands, for messages.
+        application: application_name, shown to operators in `pg_stat_activity`.
+        timeouts: defaults for statements that set none.
+        setting: name of the setting with the url, for messages.
 
     Raises:
-        UsageError: the url is no connection string.
-        UnreachableError: nobody answers there, the server refuses us or is too old, or a
-            connection pool is in between that is not in session mode; nothing was set.
+        UsageError: the url is not a connection string.
+        UnreachableError: the server does not respond, refuses the connection or is too old, or
+            there is a connection pool that is not in session mode; nothing was changed.
     """
     parameters = read_url(url, setting)
     parameters.setdefault("connect_timeout", str(CONNECT_TIMEOUT_S))
@@ -150,38 +150,38 @@ def _open(parameters: Mapping[str, Any], where: str) -> Session:
             cursor_factory=cursor_class(),
         )
     except psycopg.OperationalError as exc:
-        # Its text may repeat the url, and whoever prints a chain of errors would show it.
+        # Its text may contain the url, which a printed chain of errors would show.
         raise UnreachableError(f"{where}: {_first_line(exc)}", hint=_CONNECT_HINT) from None
 
 
 def _host_of(connection: Connection) -> dict[str, str]:
-    """The one host of several that a connection found."""
+    """Return the host of a connection, out of several."""
     return {"host": connection.info.host, "port": str(connection.info.port)}
 
 
 def _refuse_old(version: int, where: str) -> None:
-    """Refuse a server on which work of ours would not be safe.
+    """Refuse a server version that is not supported.
 
     Raises:
         UnreachableError: it is too old.
     """
     if version < OLDEST:
         raise UnreachableError(
-            f"{where}: PostgreSQL {version // 10000} is not supported: it reached its end of life"
-            " on 2026-11-12, and it loses foreign keys when a partition is detached"
-            " concurrently, so that rows which others point to could be dropped later",
+            f"{where}: PostgreSQL {version // 10000} is not supported: its end of life was"
+            " 2026-11-12, and DETACH PARTITION CONCURRENTLY loses foreign keys there, so"
+            " referenced rows could be dropped later",
             hint="upgrade the server to PostgreSQL 15 or newer",
         )
 
 
 def process_of(connection: Connection) -> int:
-    """Return the id of the server process that serves a session, behind a pool too."""
+    """Return the pid of a session's server process, also behind a pool."""
     is_ours = isinstance(connection, Session)
     return connection.process if is_ours else connection.info.backend_pid
 
 
 def pinned_settings(connection: Connection) -> dict[str, str]:
-    """Return the settings that every session of ours has, timeouts apart."""
+    """Return the settings that all our sessions have, except timeouts."""
     newer = _PINNED_FROM_17 if connection.info.server_version >= _VERSION_17 else {}
     return {**_PINNED, **newer}
 
@@ -190,7 +190,7 @@ def read_url(url: str, setting: str = "the database url") -> dict[str, Any]:
     """Split a connection string into libpq parameters.
 
     Raises:
-        UsageError: it is none; the message never repeats it, since it may hold a password.
+        UsageError: it is invalid; the message never shows it, because it may contain a password.
     """
     problem = ""
     try:
@@ -201,7 +201,7 @@ def read_url(url: str, setting: str = "the database url") -> dict[str, Any]:
     except UrlError as fault:
         problem = f": {fault}"
     except (psycopg.Error, ValueError):
-        problem = ": a parameter that libpq does not know"
+        problem = ": unknown libpq parameter"
     raise UsageError(
         f"{setting} is not a PostgreSQL connection string{problem}",
         hint="wanted postgresql://user:password@host:5432/database",
@@ -209,7 +209,7 @@ def read_url(url: str, setting: str = "the database url") -> dict[str, Any]:
 
 
 def describe(parameters: Mapping[str, Any]) -> str:
-    """Name a server for messages: host, port, database and role, never a password."""
+    """Return a server's name for messages: host, port, database and role, never a password."""
     host = parameters.get("host") or parameters.get("hostaddr") or "local socket"
     port = parameters.get("port", 5432)
     return (
@@ -220,7 +220,7 @@ def describe(parameters: Mapping[str, Any]) -> str:
 def pin(connection: Connection, settings: Mapping[str, str]) -> None:
     """Set session settings in one round trip.
 
-    Even its types are qualified: it runs under the search_path that it replaces.
+    All names, even of types, are qualified, because it runs under the search_path it replaces.
     """
     connection.execute(
         "SELECT pg_catalog.set_config(s.key, s.value, false) FROM ROWS FROM"
@@ -231,9 +231,9 @@ def pin(connection: Connection, settings: Mapping[str, str]) -> None:
 
 
 def owner_path(search_path: str) -> str:
-    """Return the search_path under which an owner's code runs: the server's own objects first.
+    """Return the search_path for an owner's code: pg_catalog comes first.
 
-    Temporary objects come last, so that none of them stands in for an owner's.
+    Temporary objects come last, so that they can't hide an owner's object.
     """
     names = ("pg_catalog", search_path, "pg_temp")
     return ", ".join(name for name in names if name.strip() not in ("", "''", '""'))
@@ -241,17 +241,17 @@ def owner_path(search_path: str) -> str:
 
 @contextmanager
 def owner_search_path(connection: Connection, search_path: str) -> Generator[None]:
-    """Let maintenance statements in a block find what an owner's functions name without schema.
+    """Set the search_path of an owner's functions for maintenance statements in a block.
 
     ANALYZE, VACUUM, REINDEX, REFRESH and CREATE INDEX evaluate expressions of indexes, views and
     statistics as the table's owner. Before 17 names in them are looked up in the session's
-    search_path, from 17 on only in `pg_catalog` unless the function sets its own. Policies apply
-    to that owner as they would if it ran the statement itself. For statements that make
-    transactions of their own; inside a transaction use `local_owner_path`. Afterwards, errors
-    included, every setting that sessions of ours lean on is pinned again.
+    search_path, from 17 on only in `pg_catalog` unless the function sets its own. Row-level
+    security policies apply as if the owner ran the statement. Use it for statements with their own
+    transactions; inside a transaction use `local_owner_path`. Afterwards, also after an error, all
+    settings are pinned again.
 
     Args:
-        connection: an autocommit session, in no transaction.
+        connection: an autocommit session, outside a transaction.
         search_path: the policy's `database.search_path`.
     """
     is_restricted = connection.info.server_version >= _VERSION_17
@@ -267,7 +267,7 @@ def owner_search_path(connection: Connection, search_path: str) -> Generator[Non
 
 
 def local_owner_path(search_path: str) -> str:
-    """Return the statement that does the same until the end of a transaction."""
+    """Return the statement that sets the same until the end of a transaction."""
     path = literal(owner_path(search_path))
     return (
         f"SELECT pg_catalog.set_config('search_path', {path}, true),"
@@ -283,9 +283,9 @@ def fetch(
     *,
     often: bool = False,
 ) -> list[Any]:
-    """Run one file of the SQL library; rows are named tuples with the header's columns.
+    """Run one file of the SQL library; return named tuples with the header's columns.
 
-    What is asked often in one session is planned once.
+    With `often` the statement is prepared and planned once per session.
     """
     statement = load_statement(folder, name, connection.info.server_version)
     with (
@@ -300,16 +300,16 @@ def fetch(
 
 @contextmanager
 def read_transaction(connection: Connection, time_cap: timedelta, doing: str) -> Generator[None]:
-    """One short read-only transaction that waits for no lock worth mentioning.
+    """Run a block in a read-only transaction with a time cap and a short lock timeout.
 
     Args:
         connection: an autocommit session.
         time_cap: for each statement.
-        doing: what it is for, such as `observing the catalog`; errors begin with it.
+        doing: the purpose, such as `observing the catalog`; errors begin with it.
 
     Raises:
-        psycopg.errors.LockNotAvailable: somebody holds ACCESS EXCLUSIVE on what was looked at.
-        MaintenanceError: the server refused a query, or a query outlasted the cap.
+        psycopg.errors.LockNotAvailable: a relation was locked in ACCESS EXCLUSIVE mode.
+        MaintenanceError: the server refused a query, or a query exceeded the time cap.
     """
     run_sql(
         connection,
@@ -328,27 +328,27 @@ def read_transaction(connection: Connection, time_cap: timedelta, doing: str) ->
 
 
 def run_sql(connection: Connection, text: str) -> None:
-    """Run finished SQL, one or several statements in one message, no parameters.
+    """Run finished SQL without parameters: one or several statements in one message.
 
-    One message means that the server goes through all of it whether or not the client lives.
+    The server runs all statements of one message, even if the client dies.
     """
     connection.execute(text.encode())
 
 
 def report_counters(connection: Connection) -> None:
-    """Deliver what this session has counted, which the server would else do seconds later."""
+    """Report this session's statistics now; the server would do so seconds later."""
     if not connection.closed and not connection.broken:
         connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
 
 
 def rollback_quietly(connection: Connection) -> None:
-    """Leave a failed transaction; a connection that is gone has left it already."""
+    """Roll back an aborted transaction; do nothing if the connection is lost."""
     if not connection.closed and not connection.broken:
         connection.execute("ROLLBACK")
 
 
 def to_error(exc: psycopg.Error, doing: str) -> MaintenanceError:
-    """Turn a server error into one of ours, classified by SQLSTATE, never by its text."""
+    """Convert a server error to a MaintenanceError, classified by SQLSTATE, never by text."""
     diagnostic = exc.diag
     text = diagnostic.message_primary or _first_line(exc)
     parts = [f"{doing}: {text}"]
@@ -364,12 +364,12 @@ def to_error(exc: psycopg.Error, doing: str) -> MaintenanceError:
 
 
 def milliseconds(span: timedelta) -> int:
-    """A timeout as the server takes it; what is above zero stays above zero."""
+    """Return a timeout in milliseconds; a positive one is at least 1."""
     return max(1, round(span.total_seconds() * 1000)) if span else 0
 
 
 def _says_pool(url: str) -> bool:
-    """Whether a url says in Prisma's way that a connection pool is in between."""
+    """Whether a url declares a connection pool by Prisma's parameter `pgbouncer=true`."""
     return ("pgbouncer", "true") in parse_qsl(_split_query(url)[1])
 
 
@@ -382,11 +382,11 @@ def _as_settings(timeouts: Timeouts) -> dict[str, str]:
 
 def _connection_lost(exc: psycopg.Error) -> bool:
     if exc.sqlstate is None:
-        # psycopg's own words: about the connection, unless a statement never left this process
+        # psycopg's own errors concern the connection, unless the statement was never sent
         return not isinstance(exc, psycopg.ProgrammingError | psycopg.DataError)
     severity = exc.diag.severity_nonlocalized
     if severity is not None:
-        # code of an owner, or a foreign server, may raise any SQLSTATE, and only as an ERROR
+        # an owner's code or a foreign server may raise any SQLSTATE, but only as an ERROR
         return severity in ("FATAL", "PANIC")
     return exc.sqlstate[:2] == "08" or exc.sqlstate in ("57P01", "57P02")
 
@@ -399,7 +399,7 @@ def _without_prisma(url: str) -> str:
 
 
 def _split_query(url: str) -> tuple[str, str]:
-    """Part a url before the parameters; a `?` in its password is none of theirs."""
+    """Split a url before its parameters; a `?` in the password does not count."""
     scheme, separator, rest = url.partition("://")
     if not separator:
         return url, ""

@@ -1,4 +1,4 @@
-"""The library of SQL files: one statement a file, the newest variant that fits the server."""
+"""Load SQL files: one statement per file, the newest variant that the server supports."""
 
 import re
 from functools import cache
@@ -12,18 +12,18 @@ _SINCE = re.compile(r"^-- since: (?P<major>\d+)$", re.MULTILINE)
 
 @cache
 def data_root() -> Path:
-    """The folder that holds `sql/`: inside an installed package, else the checkout's top."""
+    """Return the folder of `sql/`: in an installed package, else the top of the checkout."""
     packaged = Path(__file__).parents[1] / "_data"
     return packaged if packaged.is_dir() else Path(__file__).parents[2]
 
 
 @cache
 def load_statement(folder: str, name: str, server_version: int) -> bytes:
-    """Return the newest variant of `sql/<folder>/<name>.sql` that the server can run.
+    """Return the newest variant of `sql/<folder>/<name>.sql` that the server supports.
 
     Args:
         folder: a folder of the library, such as `catalog`.
-        name: the statement's name, which its file bears.
+        name: the statement's name, which is its file's name.
         server_version: as libpq reports it, 150020 for 15.20.
 
     Raises:
@@ -34,7 +34,7 @@ def load_statement(folder: str, name: str, server_version: int) -> bytes:
 
 
 def newest_variant(folder: Path, name: str, major: int) -> Path:
-    """Choose among `<name>.sql` and its `<name>.pgNN.sql` the newest that a server can run.
+    """Return the newest of `<name>.sql` and its `<name>.pgNN.sql` that a server supports.
 
     Raises:
         MaintenanceError: no such statement, or none that this old a server can run.
@@ -55,8 +55,8 @@ def _variants(folder: Path, name: str) -> list[tuple[int, Path]]:
 
 
 def since(text: str) -> int:
-    """Read the major version that a file's header asks for."""
+    """Return the minimum major version in a file's header."""
     match = _SINCE.search(text)
     if match is None:
-        raise MaintenanceError(f"SQL file without a '-- since:' line: {text[:60]!r}")
+        raise MaintenanceError(f"SQL file has no '-- since:' line: {text[:60]!r}")
     return int(match["major"])

@@ -1,12 +1,12 @@
-"""Statements of a transaction as text, with what sets some apart.
+"""Types of SQL statements in a transaction on another owner's table.
 
-A transaction on a table of another owner runs its statements with that owner's rights; see
-`owner_rights`. Those that are no plain `str` say what else is to be known of them.
+Such a transaction runs its statements with that owner's rights; see `owner_rights`. Statements that
+are not a plain `str` are treated differently.
 """
 
 
 class Ours(str):
-    """A statement that runs no code of an owner: it runs as ourselves, wherever it stands.
+    """A statement that runs no code of an owner, and so runs with our own rights.
 
     It reads the catalog, takes locks or changes settings, and every name in it is qualified.
     """
@@ -15,6 +15,6 @@ class Ours(str):
 
 
 class Asked(str):
-    """A query whose rows are wanted; its columns have names."""
+    """A query whose rows are returned; its columns have names."""
 
     __slots__ = ()

@@ -1,8 +1,8 @@
-"""Text that is not UTF-8: names in a SQL_ASCII database, where the server holds any bytes for text.
+"""Read text that is not UTF-8: names in a SQL_ASCII database may contain any bytes.
 
-In every other database the server converts what it sends. In a SQL_ASCII one it only checks, and
-one name in another encoding makes it refuse a whole result. So there the bytes are read as they
-are; what does not decode is shown escaped and remembered, to be told and left alone.
+In other databases the server converts text. In a SQL_ASCII database it only checks it, and one name
+in another encoding makes it refuse a whole result. So there the bytes are read unchanged; names
+that can't be decoded are shown escaped, reported and skipped.
 """
 
 import codecs
@@ -28,13 +28,13 @@ _found: WeakKeyDictionary[psycopg.Connection[Any], dict[str, None]] = WeakKeyDic
 
 
 def fit_encoding(connection: psycopg.Connection[Any]) -> None:
-    """Let a session send text that its database's encoding lacks escaped, instead of failing.
+    """Escape characters that the database's encoding does not have, instead of failing.
 
-    A name with such a character is in no catalog of that database; and what is told of it, such as
-    that a policy names it, must be written down all the same.
+    No object of that database has such a name, but messages on it, such as on a policy that names
+    it, must be recorded.
     """
     encoding = connection.info.parameter_status("server_encoding") or ""
-    if encoding == "SQL_ASCII":  # has no characters for the escapes of JSON, and takes any bytes
+    if encoding == "SQL_ASCII":  # has no characters for JSON escapes, and accepts any bytes
         set_json_dumps(partial(json.dumps, ensure_ascii=False), connection)
     if encoding in ("UTF8", "SQL_ASCII"):
         return
@@ -62,7 +62,7 @@ _IN_JSON = "maintenance.json"
 
 
 def _escape_in_json(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeEncodeError), "it is registered for encoding"
+    assert isinstance(error, UnicodeEncodeError), "registered for encoding errors only"
     odd = error.object[error.start : error.end]
     return odd.encode("ascii", "backslashreplace").decode().replace("\\", "\\\\"), error.end
 
@@ -71,13 +71,13 @@ codecs.register_error(_IN_JSON, _escape_in_json)
 
 
 def undecodable(connection: psycopg.Connection[Any]) -> list[str]:
-    """Return the objects, as shown, whose names or properties a session could not decode."""
+    """Return the escaped names of objects that a session could not decode."""
     return list(_found.get(connection, ()))
 
 
 @contextmanager
 def lenient(connection: psycopg.Connection[Any]) -> Generator[bool]:
-    """Read bytes as they are in a block, if the database holds any; yields whether it does."""
+    """Read bytes unchanged in a block if the database is SQL_ASCII; yield whether it is."""
     if connection.info.parameter_status("server_encoding") != "SQL_ASCII":
         yield False
         return
@@ -85,7 +85,7 @@ def lenient(connection: psycopg.Connection[Any]) -> Generator[bool]:
     try:
         yield True
     finally:
-        # A transaction that failed takes the setting back itself.
+        # An aborted transaction resets the setting itself.
         if connection.info.transaction_status in (
             TransactionStatus.IDLE,
             TransactionStatus.INTRANS,
@@ -94,7 +94,7 @@ def lenient(connection: psycopg.Connection[Any]) -> Generator[bool]:
 
 
 def decode(cursor: psycopg.Cursor[Any]) -> None:
-    """Let a cursor decode what it can, within a `lenient` block."""
+    """Make a cursor decode leniently, within a `lenient` block."""
     for name in _TEXTS:
         cursor.adapters.register_loader(name, _Text)
     for name in ("json", "jsonb"):
@@ -102,7 +102,7 @@ def decode(cursor: psycopg.Cursor[Any]) -> None:
 
 
 def shown(connection: psycopg.Connection[Any], rows: Iterable[Any]) -> list[Any]:
-    """Return rows with all text visible; remember the objects of those with any other."""
+    """Return rows with escaped text; record the objects whose text can't be decoded."""
     return [_shown_row(connection, row) for row in rows]
 
 
@@ -157,11 +157,11 @@ def _escaped(text: str) -> str:
 
 class _Text(Loader):
     def load(self, data: Buffer) -> str:
-        """Decode UTF-8; a byte that is none becomes a lone surrogate."""
+        """Decode UTF-8; an invalid byte becomes a lone surrogate."""
         return bytes(data).decode("utf-8", "surrogateescape")
 
 
 class _Json(Loader):
     def load(self, data: Buffer) -> Any:
-        """Decode the same way, then read the JSON."""
+        """Decode in the same way, then parse the JSON."""
         return json.loads(bytes(data).decode("utf-8", "surrogateescape"))

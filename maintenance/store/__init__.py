@@ -1,4 +1,4 @@
-"""History, in schema `maintenance` of the store database: runs, findings, what was observed."""
+"""The history in schema `maintenance` of the store database: runs, findings, observations."""
 
 from maintenance.store.costs import record_costs
 from maintenance.store.journal import Journal, RecentRun, recent_runs

@@ -1,4 +1,4 @@
-"""What runs have done of late: in sums, for whoever wants to know whether they do their work."""
+"""Summarize the activity of recent runs."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from maintenance.server.session import Connection, fetch
 
 
 class ActionTotals(NamedTuple):
-    """Actions of one kind that came out alike."""
+    """Actions of one kind with the same outcome."""
 
     kind: str
     outcome: str
@@ -16,7 +16,7 @@ class ActionTotals(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """A run that failed as a whole, or an action that could not be done."""
+    """A failed run, or a failed action."""
 
     at: datetime
     what: str
@@ -24,15 +24,15 @@ class Failure(NamedTuple):
 
 
 class Activity(NamedTuple):
-    """What runs have done since a moment.
+    """The activity of runs since a moment.
 
     Attributes:
         n_open: runs that have not ended, or were killed.
-        last_ended_at: when the newest run ended, however long ago; None before the first.
-        last_failed: whether that failed.
-        unprocessed_since: when the oldest run ended whose findings are no alerts yet; None if all
-            are.
-        own_seconds: how long our own statements took.
+        last_ended_at: when the newest run ended, at any time; None before the first.
+        last_failed: whether that run failed.
+        unprocessed_since: the end of the oldest run whose findings are not processed to alerts;
+            None if all are.
+        own_seconds: total time of our own statements.
     """
 
     n_runs: int
@@ -47,7 +47,7 @@ class Activity(NamedTuple):
 
 
 def activity(store: Connection, database: str, since: datetime, most: int) -> Activity:
-    """Return what runs on a database have done since a moment, with the newest failures."""
+    """Return the activity of runs on a database since a moment, with the newest failures."""
     about = {"database": database, "since": since}
     (sums,) = fetch(store, "store", "sum_runs", about)
     return Activity(

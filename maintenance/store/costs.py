@@ -1,4 +1,4 @@
-"""What runs have cost, kept by the month."""
+"""Record the cost of runs, in a table partitioned by month."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,10 +13,10 @@ from maintenance.server.session import Connection
 def record_costs(
     connection: Connection, database: str, run_id: UUID, now: datetime, costs: Mapping[str, Cost]
 ) -> None:
-    """Write what a run's own statements cost, by what they were for.
+    """Record the cost of a run's own statements, by purpose.
 
     Raises:
-        psycopg.errors.CheckViolation: the store has no month for it.
+        psycopg.errors.CheckViolation: the store has no partition for the month.
     """
     rows = [
         {

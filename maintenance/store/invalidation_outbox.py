@@ -1,4 +1,4 @@
-"""Invalidations that the cache is owed: noted before the work, gone once the cache was told."""
+"""Pending cache invalidations: recorded before the work, deleted after Redis received them."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -17,7 +17,7 @@ def owe(
     patterns: Collection[str],
     message: Mapping[str, Any],
 ) -> None:
-    """Note an invalidation; what is owed already of the same object is done with it."""
+    """Record an invalidation; a pending one of the same object is merged with it."""
     connection.execute(
         "INSERT INTO maintenance.invalidation AS i (database, object, patterns, message)"
         " VALUES (%s, %s, %s, %s) ON CONFLICT (database, object) DO UPDATE SET"
@@ -28,7 +28,7 @@ def owe(
 
 
 def owed(connection: Connection, database: str) -> list[Owed]:
-    """Return what is owed, oldest first."""
+    """Return the pending invalidations, oldest first."""
     with connection.cursor(row_factory=class_row(Owed)) as cursor:
         return cursor.execute(
             "SELECT object, patterns, message, owed_at, attempts, error"
@@ -38,7 +38,7 @@ def owed(connection: Connection, database: str) -> list[Owed]:
 
 
 def settle(connection: Connection, database: str, object_: str) -> None:
-    """Forget an invalidation: it is done, or nothing had changed."""
+    """Delete an invalidation: it was sent, or nothing had changed."""
     connection.execute(
         "DELETE FROM maintenance.invalidation WHERE database = %s AND object = %s",
         (database, object_),
@@ -46,7 +46,7 @@ def settle(connection: Connection, database: str, object_: str) -> None:
 
 
 def defer(connection: Connection, database: str, object_: str, error: str) -> None:
-    """Note that an invalidation was tried in vain."""
+    """Record a failed attempt of an invalidation."""
     connection.execute(
         "UPDATE maintenance.invalidation SET attempts = attempts + 1, error = %s"
         " WHERE database = %s AND object = %s",

@@ -1,4 +1,4 @@
-"""The journal of one run: what it means to do, before it does it, and what came of it."""
+"""The journal of one run: actions are recorded before they start, and with their outcome."""
 
 import time
 import uuid
@@ -14,15 +14,15 @@ from maintenance.redaction import redact_error, redact_values
 from maintenance.server.session import Connection
 
 FLUSH_EVERY_S = 0.5
-"""How long an outcome may wait to be written together with others.
+"""Seconds that an outcome may wait to be written together with others.
 
-The intents are durable before the first action. An outcome that a crash takes away is seen
-again in the catalog by the next run.
+The intents are durable before the first action. If a crash loses an outcome, the next run
+observes the effect in the catalog.
 """
 
 
 class RecentRun(NamedTuple):
-    """One run, as `status` shows it; its own statements took so long and gave so many rows."""
+    """One run, as shown by `status`, with the time and rows of its own statements."""
 
     id: uuid.UUID
     command: str
@@ -37,7 +37,7 @@ class RecentRun(NamedTuple):
 
 
 class Journal:
-    """Writes one run into the store as it happens."""
+    """Records one run in the store while it runs."""
 
     def __init__(self, connection: Connection, database: str) -> None:
         self.run_id = uuid.uuid4()
@@ -47,7 +47,7 @@ class Journal:
         self._flushed_at = time.monotonic()
 
     def begin(self, command: str, policy_hash: str) -> None:
-        """Write that the run has begun."""
+        """Record the start of the run."""
         self._connection.execute(
             "INSERT INTO maintenance.run (id, database, command, version, policy_hash)"
             " VALUES (%s, %s, %s, %s, %s)",
@@ -55,7 +55,7 @@ class Journal:
         )
 
     def intend(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Write what the run is about to do; durable when this returns."""
+        """Record the planned actions before they start; durable when this returns."""
         if not records:
             return
         columns = list(records[0])
@@ -68,13 +68,13 @@ class Journal:
         )
 
     def conclude(self, record: Mapping[str, Any]) -> None:
-        """Note what came of one action; written within `FLUSH_EVERY_S`."""
+        """Note the outcome of one action; it is written within `FLUSH_EVERY_S`."""
         self._pending.append({**record, "ended_at": time.time()})
         if time.monotonic() - self._flushed_at >= FLUSH_EVERY_S:
             self.flush()
 
     def flush(self) -> None:
-        """Write the outcomes noted so far."""
+        """Write all noted outcomes."""
         self._flushed_at = time.monotonic()
         if not self._pending:
             return
@@ -97,7 +97,7 @@ class Journal:
         kinds: Collection[str] = (),
         subjects: Collection[str] = (),
     ) -> None:
-        """Write that the run is over, the findings that stand now, and what it could see."""
+        """Record the end of the run, its findings, and the kinds and subjects it checked."""
         self._connection.execute(
             "WITH stored AS (INSERT INTO maintenance.finding"
             " (run_id, kind, object, severity, message, value, threshold, data, subject)"

@@ -1,4 +1,4 @@
-"""Bringing the store's schema up to date, in numbered steps, each applied once."""
+"""Migrate the store's schema in numbered steps, each applied once."""
 
 from pathlib import Path
 
@@ -14,19 +14,20 @@ _MIGRATION_LOCK = 0x6D61696E74_0001
 
 
 def migrate(connection: Connection) -> None:
-    """Apply the migrations that the store lacks, all or none.
+    """Apply the missing migrations in one transaction.
 
     Raises:
-        PrivilegeError: the role may not create the schema, or some role's code would run as ours
-            if it did; the hint is what to run.
-        MaintenanceError: the store was made by a newer version of this software.
+        PrivilegeError: the role may not create the schema, or that would run another role's code
+            with our rights; the hint has the statement to run.
+        MaintenanceError: the store was created by a newer version.
     """
     steps = _steps()
     applied = _applied(connection)
     unknown = sorted(applied - {step.stem for step in steps})
     if unknown:
         raise MaintenanceError(
-            f"the store is at migration {unknown[-1]}, this version knows {steps[-1].stem}",
+            f"the store is newer than this version: it has migration {unknown[-1]},"
+            f" this version ends at {steps[-1].stem}",
             hint="upgrade this installation of maintenance",
         )
     if len(applied) == len(steps):
@@ -38,15 +39,15 @@ def migrate(connection: Connection) -> None:
         rollback_quietly(connection)
         if isinstance(exc, psycopg.errors.InsufficientPrivilege):
             raise PrivilegeError(
-                "the store's schema maintenance can't be created",
-                hint=f"{missing_right(connection)}; or name another database in store.url",
+                "can't create the store's schema maintenance",
+                hint=f"run {missing_right(connection)}; or set store.url to another database",
             ) from exc
         error = to_error(exc, "creating the store")
         raise name_owner_code(connection, exc, error) from exc
 
 
 def is_ready(connection: Connection) -> bool:
-    """Whether the store exists in the shape this version works with; changes nothing."""
+    """Whether the store exists with all migrations of this version; changes nothing."""
     return _applied(connection) == frozenset(step.stem for step in _steps())
 
 
@@ -82,7 +83,7 @@ def _apply(connection: Connection, steps: list[Path]) -> None:
 
 
 def missing_right(connection: Connection) -> str | None:
-    """Return the GRANT without which the store can't be made; None if it can, or stands."""
+    """Return the GRANT needed to create the store; None if it exists or can be created."""
     row = connection.execute(
         "SELECT pg_catalog.quote_ident(pg_catalog.current_database()),"
         " pg_catalog.quote_ident(current_user),"

@@ -1,7 +1,7 @@
-"""Whether schema `maintenance` is ours, told before anything in it is read or written.
+"""Verify that schema `maintenance` is ours, before anything in it is read or written.
 
-What stands in it runs with our rights: a trigger on a table, a view in a table's place, a
-function in a default. Whoever made the schema before us could make us run what they like.
+Its objects run with our rights: a trigger on a table, a view instead of a table, a function in a
+default. A role that created the schema before us could make us run any code.
 """
 
 import re
@@ -23,14 +23,14 @@ _WORDS = {"r": "table", "p": "table", "v": "view", "m": "materialized view", "f"
 
 
 def require_own(connection: Connection, owner: str | None = None) -> None:
-    """Refuse a store that another role made, or changed; one that does not exist is fine.
+    """Refuse a store that another role created or changed; a missing one is accepted.
 
     Args:
-        connection: a session on the store, in which nothing was read or written yet.
-        owner: a role that may own it beside the session's own.
+        connection: a session on the store that has not read or written anything yet.
+        owner: another role that may own it, besides the session's role.
 
     Raises:
-        ForeignStoreError: it may be another's; names what is, and the way out.
+        ForeignStoreError: it may be another role's; names the objects and the remedy.
     """
     (row,) = connection.execute("SELECT current_user::pg_catalog.text").fetchall()
     trusted = [row[0], *([owner] if owner else [])]
@@ -40,20 +40,20 @@ def require_own(connection: Connection, owner: str | None = None) -> None:
         more = f" and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise ForeignStoreError(
             f"schema {SCHEMA} is not a store of role {quote(row[0])}:"
-            f" {'; '.join(faults[:SHOWN])}{more}. Nothing in it was read or written",
+            f" {'; '.join(faults[:SHOWN])}{more}; nothing in it was read or written",
             hint=(
-                "name another database in store.url; or, if you trust the role that owns it, name"
-                " it in store.owner (store.schema can only be maintenance)"
+                "set store.url to another database; or, if you trust the role that owns it, set"
+                " store.owner to that role (store.schema can only be maintenance)"
             ),
         )
 
 
 def _faults(rows: Sequence[Any]) -> list[str]:
-    found = [_told(row) for row in rows if row.fault]
+    found = [_fault_text(row) for row in rows if row.fault]
     kinds = {row.name: row.kind for row in rows if not row.fault}
     made = _made()
     if kinds and "migration" not in kinds:
-        found += [f"{_WORDS.get(kind, 'relation')} {quote(name)} is not one of its own"
+        found += [f"{_WORDS.get(kind, 'relation')} {quote(name)} is not part of the store"
                   for name, kind in kinds.items() if kind != "S"]  # fmt: skip
     for name, kind in kinds.items():
         if name in made and kind not in made[name]:
@@ -62,22 +62,22 @@ def _faults(rows: Sequence[Any]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _told(row: Any) -> str:
+def _fault_text(row: Any) -> str:
     owner = f"role {quote(row.owner)}" if row.owner else "another role"
     name = quote(row.name)
-    told = {
-        "owner": f"{row.kind} {name} belongs to {owner}",
-        "child": f"{quote(row.kind)}, a child of {name}, belongs to {owner}",
+    texts = {
+        "owner": f"owner of {row.kind} {name} is {owner}",
+        "child": f"owner of {quote(row.kind)}, a child of {name}, is {owner}",
         "expression": f"{name} depends on {row.kind}",
-        "row security": f"{name} has row security",
-        "object": f"it holds {row.kind} {row.name}",
+        "row security": f"{name} has row-level security",
+        "object": f"{row.kind} {row.name} is not part of the store",
     }
-    return told.get(row.fault, f"{name} has {row.fault} {quote(row.kind)}")
+    return texts.get(row.fault, f"{name} has {row.fault} {quote(row.kind)}")
 
 
 @cache
 def _made() -> dict[str, tuple[str, ...]]:
-    """The kinds of relations that the migrations make, by name."""
+    """Return the relations that the migrations create: their possible kinds, by name."""
     folder = data_root() / "sql" / "store"
     made = {
         name: _KINDS[word]

@@ -1,4 +1,4 @@
-"""One entry of the ledger of refreshes."""
+"""The model of one recorded refresh."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,18 +11,18 @@ class Refresh:
     """One refresh of one view.
 
     Attributes:
-        view: the qualified name as PostgreSQL quotes it.
+        view: the quoted qualified name.
         mode: concurrently, plain, populate, create or rebuild.
-        error: why it failed; None where it did not.
-        changed: whether rows changed, as far as is known.
-        n_rows: in the view afterwards; None where not known, like the other numbers.
-        n_updated: rows that went and came back with other content, pairs of one gone, one come.
-        n_null_keys: rows whose unique key holds a NULL, which every refresh writes anew.
-        temp_bytes: temporary files of the whole database meanwhile.
-        state: file and counters of the view as it was left.
-        fingerprint: what it reads, read before the refresh.
-        as_of: the moment up to which every commit is in the view.
-        proven_as_of: the moment up to which a later look has proven the same content right.
+        error: why it failed; None if it succeeded.
+        changed: whether rows changed; true if unknown.
+        n_rows: rows of the view afterwards; None if unknown, like the other numbers.
+        n_updated: replaced rows: pairs of one deleted and one inserted row.
+        n_null_keys: rows with a NULL in the unique key, which every refresh rewrites.
+        temp_bytes: temporary files of the whole database during the refresh.
+        state: filenode and counters of the view afterwards.
+        fingerprint: of its sources, read before the refresh.
+        as_of: the moment up to which the view contains all commits.
+        proven_as_of: the moment up to which a later observation proved the content unchanged.
     """
 
     view: str
@@ -45,15 +45,15 @@ class Refresh:
     proven_as_of: datetime | None = None
     id: int = 0
     changed_id: int = 0
-    """The newest refresh of the view that changed rows, itself or an earlier one."""
+    """The newest refresh of the view that changed rows: this one or an earlier one."""
 
     @property
     def fresh_as_of(self) -> datetime | None:
-        """The moment up to which the view is known to show everything."""
+        """The moment up to which the view is known to contain all commits."""
         known = [moment for moment in (self.as_of, self.proven_as_of) if moment is not None]
         return max(known, default=None)
 
     @property
     def duration_s(self) -> float:
-        """How long it took, in seconds."""
+        """Its duration in seconds."""
         return (self.ended_at - self.started_at).total_seconds()

@@ -1,6 +1,6 @@
-"""The ledger of refreshes: when a view was refreshed, what came of it, and what it proves.
+"""The ledger of refreshes: time, result and proven freshness of each refresh of a view.
 
-PostgreSQL keeps no refresh time, so what is not in here is not known.
+PostgreSQL stores no refresh time, so a refresh that is not recorded here is unknown.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _VALUES = ", ".join(f"%({column})s" for column in _COLUMNS)
 
 
 def add_refresh(connection: Connection, database: str, refresh: Refresh) -> int:
-    """Write one refresh, and return its id; only the newest good one keeps its fingerprint."""
+    """Record one refresh and return its id; only the newest successful one has a fingerprint."""
     values: dict[str, Any] = {column: getattr(refresh, column) for column in _COLUMNS}
     values["state"] = Jsonb(list(refresh.state)) if refresh.state else None
     values["fingerprint"] = Jsonb(refresh.fingerprint) if refresh.fingerprint else None
@@ -39,7 +39,7 @@ def add_refresh(connection: Connection, database: str, refresh: Refresh) -> int:
 
 
 def newest_refreshes(connection: Connection, database: str) -> dict[str, Refresh]:
-    """Return the newest refresh of each view that succeeded, by the view's name."""
+    """Return the newest successful refresh of each view, by the view's name."""
     return _newest(connection, database, "r.error IS NULL", "true")
 
 
@@ -51,7 +51,7 @@ def newest_failures(connection: Connection, database: str) -> dict[str, Refresh]
 def _newest(
     connection: Connection, database: str, condition: str, wanted: str
 ) -> dict[str, Refresh]:
-    """Return of each view the newest refresh that meets a condition, if it is wanted then."""
+    """Return the newest refresh of each view that meets a condition, filtered by `wanted`."""
     with connection.cursor(row_factory=namedtuple_row) as cursor:
         rows = cursor.execute(
             "SELECT n.*, (SELECT pg_catalog.max(c.id) FROM maintenance.matview_refresh AS c"
@@ -76,7 +76,7 @@ def _refresh(row: Any) -> Refresh:
 
 
 def note_proofs(connection: Connection, proofs: Mapping[int, datetime]) -> None:
-    """Move the moments up to which refreshes, by id, are proven right; never backwards."""
+    """Advance `proven_as_of` of refreshes, by id; never backwards."""
     connection.execute(
         "UPDATE maintenance.matview_refresh AS r"
         " SET proven_as_of = GREATEST(r.proven_as_of, p.as_of)"

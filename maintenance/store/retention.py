@@ -1,4 +1,4 @@
-"""What the store keeps by the month, and for how long."""
+"""Retention of the store's own history."""
 
 from datetime import date, datetime
 from uuid import UUID
@@ -11,7 +11,7 @@ SCHEMA = "maintenance"
 
 
 def history_tables(connection: Connection) -> list[QualifiedName]:
-    """Return the tables that hold snapshots: partitioned by RANGE of `taken_at` alone."""
+    """Return the history tables, which are partitioned by RANGE (taken_at)."""
     rows = fetch(connection, "store", "list_history")
     return [QualifiedName(SCHEMA, row.name) for row in rows]
 
@@ -19,9 +19,9 @@ def history_tables(connection: Connection) -> list[QualifiedName]:
 def longest_keep(
     connection: Connection, database: str, keep: CalendarSpan, today: date
 ) -> CalendarSpan:
-    """Note how long a database wants its history, and return the most that any wants.
+    """Record the wanted retention of a database, and return the longest of all databases.
 
-    One store may serve many databases, and a month holds rows of all of them.
+    One store may serve many databases, and each month's partition has rows of all of them.
     """
     row = (database, keep.months, keep.days)
     connection.execute(
@@ -36,13 +36,13 @@ def longest_keep(
 
 
 def forget_runs(connection: Connection, database: str, before: datetime, now: UUID) -> None:
-    """Remove a database's runs that began before a moment, with their journal and findings.
+    """Delete a database's runs that began before a moment, with their journal and findings.
 
     Args:
         connection: a session on the store.
         database: the policy's name.
-        before: where our clock was moved, this may lie ahead of the run that asks.
-        now: that run, which stays.
+        before: if our clock was changed, this may be after the start of the current run.
+        now: the current run, which is kept.
     """
     connection.execute(
         "DELETE FROM maintenance.run WHERE database = %s AND started_at < %s AND id <> %s",

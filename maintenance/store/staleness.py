@@ -1,4 +1,4 @@
-"""The newest look at each table of computed rows."""
+"""The newest recorded staleness of each table of computed rows."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from maintenance.server.session import Connection
 
 
 class StalenessReading(NamedTuple):
-    """How many rows of a table were stale when it was last looked at."""
+    """The number of stale rows of a table at its last observation."""
 
     table_name: str
     seen_at: datetime
@@ -25,7 +25,7 @@ def keep_staleness(
     n_stale: int,
     oldest_age_s: float | None,
 ) -> None:
-    """Replace what is known of a table."""
+    """Replace the recorded staleness of a table."""
     connection.execute(
         "INSERT INTO maintenance.stale_analytics VALUES (%s, %s, %s, %s, %s)"
         " ON CONFLICT (database, table_name) DO UPDATE SET seen_at = excluded.seen_at,"
@@ -35,7 +35,7 @@ def keep_staleness(
 
 
 def read_staleness(connection: Connection, database: str) -> list[StalenessReading]:
-    """Return what is known of the tables of a database."""
+    """Return the recorded staleness of the tables of a database."""
     with connection.cursor(row_factory=class_row(StalenessReading)) as cursor:
         return cursor.execute(
             "SELECT table_name, seen_at, n_stale, oldest_age_s FROM maintenance.stale_analytics"

@@ -1,4 +1,4 @@
-"""What the files of views were found to mean, so that the server need not be asked again."""
+"""Recorded comparisons of views with their files, so that they are not repeated."""
 
 from collections.abc import Mapping
 
@@ -7,11 +7,11 @@ from psycopg.types.json import Jsonb
 from maintenance.server.session import Connection
 
 Answer = tuple[str, str | None]
-"""The identity of file and view, and how they differ; None where they do not."""
+"""The identity of file and view, and their difference; None if they do not differ."""
 
 
 def known_definitions(connection: Connection, database: str) -> dict[str, Answer]:
-    """Return the answers on record, by the view's name."""
+    """Return the recorded comparisons, by the view's name."""
     rows = connection.execute(
         "SELECT view, identity, differs FROM maintenance.matview_definition WHERE database = %s",
         [database],
@@ -20,7 +20,7 @@ def known_definitions(connection: Connection, database: str) -> dict[str, Answer
 
 
 def note_definitions(connection: Connection, database: str, answers: Mapping[str, Answer]) -> None:
-    """Keep answers, in place of earlier ones."""
+    """Record comparisons, replacing earlier ones."""
     rows = [{"view": v, "identity": i, "differs": d} for v, (i, d) in answers.items()]
     connection.execute(
         "INSERT INTO maintenance.matview_definition (database, view, identity, differs)"

@@ -1,4 +1,4 @@
-"""Bloat: how empty tables and indexes are, and rebuilding indexes without stopping anybody."""
+"""Bloat: estimate the free space in tables and indexes, and rebuild indexes online."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -31,9 +31,9 @@ class Bloat(Subject[BloatSnapshot]):
         return policy.bloat is not None
 
     def observe(self, context: ObserveContext) -> BloatSnapshot:
-        """Estimate all that is large enough, and measure the few where it matters most."""
+        """Estimate bloat of all large relations, and measure the few that matter most."""
         section = context.policy.bloat
-        assert section is not None, "nobody asks without the section"
+        assert section is not None, "only called if the section exists"
         cap = context.policy.observe.time_cap
         tables, indexes, leftovers = read_relations(context.connection, section.min_size, cap)
         bloat = {each.oid: estimate_table(each) for each in tables}
@@ -62,14 +62,14 @@ class Bloat(Subject[BloatSnapshot]):
         )
 
     def record(self, context: ObserveContext, seen: BloatSnapshot) -> None:
-        """Keep every share for the trend, and close rebuilds of which nothing is left."""
-        assert context.store is not None, "whoever records has a store"
+        """Record all bloat values for the trend, and close killed rebuilds without leftovers."""
+        assert context.store is not None, "only runs with a store record"
         record(context.store, context.policy.database.name, context.now, seen)
         note_look(context.store, context.policy.database.name, context.now)
         settle(context.store, planner.settled(seen.leftovers, seen.rebuilds))
 
     def plan(self, policy: Policy, seen: BloatSnapshot, now: datetime, request: Request) -> Plan:
-        """Tell what is too empty; rebuild the worst indexes where the policy says so."""
+        """Report bloat above the thresholds; rebuild the worst indexes if the policy says so."""
         return planner.plan(policy, seen, now, request)
 
 

@@ -1,7 +1,7 @@
-"""Rebuilding an index while everybody goes on: looked before, watched, cleaned up, verified.
+"""Rebuild an index online: preflight, monitored build, cleanup, verification.
 
-REINDEX CONCURRENTLY waits for every older snapshot. A lock timeout would end such a wait with an
-invalid index left behind, so there is none: somebody watches, and gives up for a reason.
+REINDEX CONCURRENTLY waits for every older snapshot. A lock timeout would end the wait and leave an
+invalid index, so none is set: a second session monitors the build and cancels it if necessary.
 """
 
 from collections.abc import Mapping
@@ -39,12 +39,12 @@ from maintenance.subjects.bloat.plan import drop_leftover, ours_among
 
 
 def rebuild(context: ActionContext, action: Action) -> Mapping[str, Any]:
-    """Rebuild one index; returns what it won.
+    """Rebuild one index; return the sizes before and after.
 
     Raises:
-        NotNeededError: the index is gone, or has become invalid.
-        LockNotAcquiredError: an old transaction stands in the way, or outlasted the wait.
-        MaintenanceError: the disk is too full, or the server refused.
+        NotNeededError: the index no longer exists, or has become invalid.
+        LockNotAcquiredError: an old transaction is open, or was still open when the wait ended.
+        MaintenanceError: not enough free disk space, or the server refused.
     """
     begun = _preflight(context, action)
     number = begin_rebuild(context.store, context.policy.database.name, context.run_id, begun)
@@ -77,16 +77,16 @@ def rebuild(context: ActionContext, action: Action) -> Mapping[str, Any]:
 
 
 def _preflight(context: ActionContext, action: Action) -> Beginning:
-    """Look once more whether the index can be rebuilt now, by its OID, and what it is called."""
+    """Check again, by OID, whether the index can be rebuilt now; return its current name."""
     oid = int(action.preconditions["oid"])
     rows = fetch(context.connection, "bloat", "check_rebuild", {"index_oid": oid})
     if not rows:
         raise NotNeededError(
-            f"{action.object}: it no longer exists: it was dropped or replaced since it was planned"
+            f"{action.object}: no longer exists: dropped or replaced since the plan was made"
         )
     row = rows[0]
     if not row.is_valid:
-        raise NotNeededError(f"{action.object}: it has become invalid since it was planned")
+        raise NotNeededError(f"{action.object}: became invalid since the plan was made")
     limits = (context.policy.indexes or IndexesPolicy()).preflight
     _refuse_waits(row.name, row, limits)
     _refuse_full_disk(context.connection, row.name, row, limits)
@@ -97,43 +97,45 @@ def _refuse_waits(name: str, row: Any, limits: IndexPreflight) -> None:
     oldest = limits.max_transaction_age.total_seconds()
     if row.oldest_s is not None and row.oldest_s > oldest:
         raise LockNotAcquiredError(
-            f"{name}: pid {row.oldest_pid} ({row.oldest}) has a transaction open for"
-            f" {row.oldest_s:.0f} s, and a rebuild would wait for it; wanted at most {oldest:.0f}",
-            hint="end that session; the next run tries again",
+            f"{name}: not rebuilt: pid {row.oldest_pid} ({row.oldest}) has a transaction open for"
+            f" {row.oldest_s:.0f} s, wanted at most {oldest:.0f} s; a rebuild would wait for it",
+            hint="end that session; retried on the next run",
         )
     if row.n_prepared:
         raise LockNotAcquiredError(
-            f"{name}: {row.n_prepared} prepared transactions are open, and a rebuild would wait",
-            hint="COMMIT PREPARED or ROLLBACK PREPARED what pg_prepared_xacts shows",
+            f"{name}: not rebuilt: {row.n_prepared} prepared transactions are open, and a rebuild"
+            " would wait for them",
+            hint="run COMMIT PREPARED or ROLLBACK PREPARED for those in pg_prepared_xacts",
         )
     if row.other_build_pid is not None:
         raise LockNotAcquiredError(
-            f"{name}: pid {row.other_build_pid} builds an index of the same table",
-            hint="two at a time would wait for each other; the next run tries again",
+            f"{name}: not rebuilt: pid {row.other_build_pid} is building an index of the same"
+            " table, and two builds would wait for each other",
+            hint="retried on the next run",
         )
 
 
 def _refuse_full_disk(connection: Connection, name: str, row: Any, limits: IndexPreflight) -> None:
-    """The new index takes as much as the old one at most, and both are there for a while."""
+    """Refuse a rebuild without enough free disk: for a while both indexes exist."""
     free = free_disk(connection, row.tablespace)
     if free is not None and free - row.size_bytes < limits.free_disk:
         raise MaintenanceError(
-            f"{name}: a rebuild takes up to {readable_size(row.size_bytes)}, {readable_size(free)}"
-            f" are free, and {readable_size(limits.free_disk)} are to be left",
-            hint="make room, or lower indexes.preflight.free_disk",
+            f"{name}: not rebuilt: it needs up to {readable_size(row.size_bytes)} of disk,"
+            f" {readable_size(free)} are free, and {readable_size(limits.free_disk)} must remain",
+            hint="free disk space, or lower indexes.preflight.free_disk",
             reason="free_disk_low",
         )
     if free is None and row.size_bytes > limits.free_disk:
         raise MaintenanceError(
-            f"{name}: a rebuild takes up to {readable_size(row.size_bytes)}, and how much is free"
-            " on the server's disk can't be seen from here",
+            f"{name}: not rebuilt: it needs up to {readable_size(row.size_bytes)} of disk, and the"
+            " free space on the server's disk is unknown",
             hint="rebuild it by hand, or raise indexes.preflight.free_disk above its size",
             reason="free_disk_unknown",
         )
 
 
 def _clean_up(context: ActionContext, number: int, cause: MaintenanceError) -> None:
-    """Drop what the failed rebuild left; what can't be dropped now is the next run's to drop."""
+    """Drop the leftover of the failed rebuild; if that fails, the next run drops it."""
     database = context.policy.database.name
     told = f"{cause} ({cause.hint})" if cause.hint else str(cause)
     note_failure(context.store, number, told)
@@ -144,14 +146,14 @@ def _clean_up(context: ActionContext, number: int, cause: MaintenanceError) -> N
                 context.run(step)
         end_rebuild(context.store, number, None)
     except MaintenanceError as exc:
-        context.progress(f"what the rebuild left is still there, the next run drops it: {exc}")
+        context.progress(f"the invalid index was not dropped: {exc}; retried on the next run")
 
 
 def _verified(context: ActionContext, begun: Beginning) -> int:
-    """Return the size of the index that took the old one's place, whatever it is called now."""
+    """Return the size of the index that replaced the old one, whatever its name is now."""
     rows = fetch(context.connection, "bloat", "list_indexes_of", {"table_oid": begun.table_oid})
     made = [row for row in rows if row.is_valid and row.oid not in begun.indexes]
     made.sort(key=lambda row: row.name != begun.name)
     if not made or begun.oid in {row.oid for row in rows}:
-        raise EffectError(f"{begun.name}: rebuilt, and yet the catalog shows the old index")
+        raise EffectError(f"{begun.name}: REINDEX succeeded, but the catalog is unchanged")
     return int(made[0].size_bytes)

@@ -1,4 +1,4 @@
-"""When a rebuild that failed is tried again: after days that double from try to try."""
+"""Compute when a failed rebuild is retried: the delay in days doubles with each failure."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -7,19 +7,19 @@ from typing import NamedTuple
 from maintenance.subjects.bloat.models import Rebuild
 
 LONGEST = timedelta(days=16)
-"""So long is waited at most; all failures that count for it are within what is looked back."""
+"""The longest delay; all failures that count for it are within the recorded history."""
 PUNCTUALITY = timedelta(hours=2)
-"""A nightly run that begins a little earlier than the one before is not put off by a night."""
+"""Tolerance for a nightly run that begins a little earlier than the one before."""
 
 
 class Backoff(NamedTuple):
-    """An index whose rebuild failed.
+    """The backoff of an index whose rebuild failed.
 
     Attributes:
-        failed_at: when it was tried last.
-        error: why it failed; None where it was killed.
-        n_failures: tries since the last rebuild that succeeded.
-        next_try: from then on a run tries again.
+        failed_at: the last attempt.
+        error: why it failed; None if it was killed.
+        n_failures: attempts since the last successful rebuild.
+        next_try: runs from this moment on retry.
     """
 
     failed_at: datetime
@@ -28,15 +28,15 @@ class Backoff(NamedTuple):
     next_try: datetime
 
     def holds(self, now: datetime) -> bool:
-        """Whether it is too early to try again."""
+        """Whether it is too early to retry."""
         return now < self.next_try - PUNCTUALITY
 
 
 def backoff_of(index: int, rebuilds: Sequence[Rebuild]) -> Backoff | None:
-    """Return until when an index is left alone; None where its last rebuild did not fail.
+    """Return the backoff of an index; None if its last rebuild did not fail.
 
-    A rebuild that succeeds gives the index another OID, so what is known of this one are failures.
-    A run that was killed is no failure of the rebuild, unless it happens again.
+    A successful rebuild gives the index another OID, so all rebuilds of this OID failed. A killed
+    run does not count as a failure, unless it happens again.
 
     Args:
         index: its OID.

@@ -1,7 +1,7 @@
-"""Estimating bloat from the catalog's statistics, and refusing to where they can't say.
+"""Estimate bloat from the catalog's statistics; unknown if they are not reliable.
 
-Bloat is the share of its pages that a relation would give back if it were written anew, with its
-fill factor. It is estimated as an interval; one that is too wide is no answer.
+Bloat is the fraction of its pages that a relation would free if it were rewritten with its fill
+factor. It is estimated as an interval; if that is too wide, bloat is unknown.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,22 +28,22 @@ PAGE = 8192
 PAGE_HEADER = 24
 BTREE_SPECIAL = 16
 TOAST_ROW = 2032 + LINE_POINTER_BYTES
-"""A full chunk of a wide value; four fill a page."""
+"""Bytes of a full TOAST chunk; four fill a page."""
 
 MOST_STALE = 0.05
-"""Share of rows changed since ANALYZE, or dead, with which statistics still say how it is."""
+"""Largest share of rows changed since ANALYZE, or dead, with which statistics are reliable."""
 MOST_GROWN = 0.1
-"""Share by which the file may differ from what the catalog last saw."""
+"""Largest relative difference between the file's size and relpages."""
 WIDEST = 0.14
-"""Of an interval that still counts as an answer: its middle is at most 7 points off."""
+"""Widest accepted interval: its middle is at most 7 percentage points off."""
 WIDEST_KEY = 200
-"""Bytes above which an index may hold values compressed otherwise than the table does."""
+"""Bytes above which an index may compress values differently from the table."""
 DOUBT = 2.0
-"""By this factor the number of distinct values may be wrong, either way."""
+"""Factor by which the number of distinct values may be wrong, in both directions."""
 SOME_REPEATS = (1.2, 200.0)
-"""Between these an entry is shared when its page fills up, so how many are is not known."""
+"""Between these, entries are deduplicated only when a page is full, so the number is unknown."""
 FEW_ROWS = 0.2
-"""Share of the rows that may repeat so."""
+"""Largest share of the rows that may repeat like this."""
 POSTING_BYTES = 812
 TID_BYTES = 6
 INNER_FILL = 0.7
@@ -51,7 +51,7 @@ ROUNDING = 0.001
 
 
 def estimate_table(table: ObservedTable) -> Bloat:
-    """Estimate a table, or a materialized view; a TOAST table at least."""
+    """Estimate the bloat of a table or materialized view; for a TOAST table a lower bound."""
     if table.owner is not None:
         return _toast(table)
     doubt = next(_doubts(table.freshness, table.columns), None)
@@ -61,8 +61,8 @@ def estimate_table(table: ObservedTable) -> Bloat:
     if dropped:
         return _unknown(
             "dropped_columns",
-            "rows may still hold values of dropped columns",
-            "VACUUM FULL clears them",
+            "rows may still contain values of dropped columns",
+            "VACUUM FULL removes them",
         )
     columns = table.columns
     width = row_width(columns)
@@ -75,17 +75,17 @@ def estimate_table(table: ObservedTable) -> Bloat:
 
 
 def rows_a_page(width: float, share: float, *, constant: bool) -> float:
-    """Return how many rows of this width fill a page up to a share of it."""
+    """Return how many rows of this width fit into a share of a page."""
     need = width + LINE_POINTER_BYTES
     room = PAGE - PAGE_HEADER - PAGE * (1 - share)
     if constant:
         return max(1, room // need)
-    # What is left over at the end of a page is half a row on average.
+    # The unused end of a page is half a row on average.
     return max(1.0, (room - need / 2) / need)
 
 
 def estimate_index(index: ObservedIndex) -> Bloat:
-    """Estimate a btree index."""
+    """Estimate the bloat of a btree index."""
     columns = {column.number: column for column in index.columns}
     keys = [columns[number] for number in index.keys if number in columns]
     doubt = next(_doubts(index.freshness, keys), None) or next(_index_doubts(index, keys), None)
@@ -96,7 +96,7 @@ def estimate_index(index: ObservedIndex) -> Bloat:
 
 
 def leaf_room(fill_factor: int) -> float:
-    """Return the bytes that a build fills on a leaf page."""
+    """Return the bytes of a leaf page that an index build fills."""
     return PAGE - PAGE_HEADER - BTREE_SPECIAL - PAGE * (1 - fill_factor / 100)
 
 
@@ -104,22 +104,22 @@ def _index_doubts(index: ObservedIndex, keys: Sequence[Column]) -> Iterator[Bloa
     exact = "CREATE EXTENSION pgstattuple lets it be measured"
     if not index.is_plain:
         yield _unknown(
-            "expressions_or_predicate", "no statistics tell which rows and values it holds", exact
+            "expressions_or_predicate",
+            "there are no statistics on its predicate or expressions",
+            exact,
         )
     if any(key.length < 0 and (key.width or 0) > WIDEST_KEY for key in keys):
-        yield _unknown("wide_keys", "its values are wide, and may be compressed or toasted", exact)
+        yield _unknown("wide_keys", "its values are wide and may be compressed or toasted", exact)
     if index.freshness.n_dead > MOST_STALE * max(index.freshness.n_rows, 1):
         yield _unknown(
             "dead_rows",
-            f"{index.freshness.n_dead:,} dead rows of its table wait for VACUUM",
+            f"its table has {index.freshness.n_dead:,} dead rows",
             f"VACUUM {index.table}",
         )
     if _shares_entries(index) and len(keys) > 1 and not any(_is_distinct(key) for key in keys):
-        yield _unknown(
-            "shared_entries", "equal entries of several columns share space in it", exact
-        )
+        yield _unknown("shared_entries", "it deduplicates entries of several columns", exact)
     if _shares_entries(index) and len(keys) == 1 and _repeats_some(index, keys[0]):
-        yield _unknown("shared_entries", "how many of its entries share space is not known", exact)
+        yield _unknown("shared_entries", "the number of deduplicated entries is unknown", exact)
 
 
 def _repeats_some(index: ObservedIndex, key: Column) -> bool:
@@ -130,7 +130,7 @@ def _repeats_some(index: ObservedIndex, key: Column) -> bool:
 
 
 def _corners(index: ObservedIndex, keys: Sequence[Column]) -> Iterator[tuple[float, float]]:
-    """Yield the widths and numbers of repetitions between which the truth lies."""
+    """Yield the extreme values of width and repetitions that bound the estimate."""
     width: Width = entry_width(keys)
     doubts = (1 / DOUBT, DOUBT) if _shares_entries(index) and len(keys) == 1 else (1.0,)
     yield from ((size, doubt) for size in width for doubt in doubts)
@@ -154,7 +154,7 @@ class _Group(NamedTuple):
 
 
 def _groups(key: Column, n_rows: float, doubt: float) -> Iterator[_Group]:
-    """Split the rows of an index by how often their values repeat: nulls, common ones, others."""
+    """Group the rows of an index by repetitions of their values: nulls, common ones, others."""
     nulls = n_rows * (key.null_fraction or 0)
     common = n_rows * key.common_fraction
     yield _Group(nulls, max(nulls, 1))
@@ -171,7 +171,7 @@ def _groups(key: Column, n_rows: float, doubt: float) -> Iterator[_Group]:
 
 
 def _bytes_a_row(width: float, repeats: float) -> float:
-    """Return what one row takes in an index where equal keys share an entry."""
+    """Return the bytes of one row in an index with deduplication."""
     alone = width + LINE_POINTER_BYTES
     if repeats < 2:  # noqa: PLR2004 - one, or two
         return alone + (repeats - 1) * (_bytes_a_row(width, 2) - alone)
@@ -184,12 +184,12 @@ def _shares_entries(index: ObservedIndex) -> bool:
 
 
 def _is_distinct(key: Column) -> bool:
-    """Whether ANALYZE met no value twice."""
+    """Whether ANALYZE found no repeated value."""
     return (key.n_distinct or 0) <= -(1 - (key.null_fraction or 0)) + ROUNDING
 
 
 def _toast(table: ObservedTable) -> Bloat:
-    """Every chunk may be full, so this much at least is empty."""
+    """Return a lower bound of a TOAST table's bloat: every chunk is assumed to be full."""
     fresh = table.freshness
     if fresh.size_bytes is None:
         return _locked()
@@ -198,13 +198,13 @@ def _toast(table: ObservedTable) -> Bloat:
     if fresh.n_rows < 0 or _has_grown(fresh):
         return _unknown(
             "never_vacuumed",
-            "it was never vacuumed, or not since it changed",
+            "never vacuumed, or not since it changed",
             f"VACUUM {table.owner}",
         )
     if fresh.n_dead > MOST_STALE * max(fresh.n_rows, 1):
         return _unknown(
             "dead_rows",
-            f"{fresh.n_dead:,} dead chunks wait for VACUUM",
+            f"{fresh.n_dead:,} dead chunks",
             f"VACUUM {table.owner}",
         )
     pages = fresh.n_rows / ((PAGE - PAGE_HEADER) // TOAST_ROW)
@@ -212,27 +212,25 @@ def _toast(table: ObservedTable) -> Bloat:
 
 
 def _doubts(fresh: Freshness, columns: Sequence[Column]) -> Iterator[Bloat]:
-    """Yield what speaks against believing the statistics, the plainest first."""
+    """Yield the reasons why the statistics are not reliable, the simplest first."""
     if fresh.size_bytes is None:
         yield _locked()
     if not fresh.readable:
         yield _unknown(
             "not_readable",
-            "its statistics are hidden from whoever may not read it",
+            "this role has no SELECT privilege, so its statistics are not visible",
             "GRANT SELECT",
         )
     if fresh.secured:
         yield _unknown(
             "row_security",
-            "row security hides its rows, and so its statistics, from us",
+            "row-level security hides its statistics from this role",
             "ALTER ROLE … BYPASSRLS",
         )
     if fresh.n_rows < 0:
-        yield _unknown("never_analyzed", "it was never vacuumed nor analyzed", "ANALYZE")
+        yield _unknown("never_analyzed", "never vacuumed or analyzed", "ANALYZE")
     if fresh.analyzed_at is None:
-        yield _unknown(
-            "analyzed_unknown", "the counters do not know when it was analyzed", "ANALYZE"
-        )
+        yield _unknown("analyzed_unknown", "no ANALYZE since the counters were reset", "ANALYZE")
     if fresh.n_changed > MOST_STALE * max(fresh.n_rows, 1):
         yield _unknown(
             "rows_changed",
@@ -240,11 +238,13 @@ def _doubts(fresh: Freshness, columns: Sequence[Column]) -> Iterator[Bloat]:
             "ANALYZE",
         )
     if _has_grown(fresh):
-        yield _unknown("size_changed", "its size changed since it was last counted", "ANALYZE")
+        yield _unknown(
+            "size_changed", "its size changed since the last VACUUM or ANALYZE", "ANALYZE"
+        )
     if any(column.width is None and not column.is_dropped for column in columns):
         yield _unknown(
             "no_statistics",
-            "a column has no statistics that we may see",
+            "a column has no visible statistics",
             "ANALYZE, or GRANT SELECT",
         )
 
@@ -259,14 +259,14 @@ def _between(one: float, other: float, *, pages: float) -> Bloat:
     if high - low > WIDEST:
         return _unknown(
             "interval_too_wide",
-            f"the statistics leave {max(low, 0):.0%} to {max(high, 0):.0%} open",
+            f"the estimate is imprecise: {max(low, 0):.0%} to {max(high, 0):.0%}",
             "CREATE EXTENSION pgstattuple lets it be measured",
         )
     return Bloat(Method.ESTIMATE, min(max((low + high) / 2, 0.0), 1.0))
 
 
 def _locked() -> Bloat:
-    return _unknown("locked", "somebody holds it in ACCESS EXCLUSIVE mode", "look again later")
+    return _unknown("locked", "it is locked in ACCESS EXCLUSIVE mode", "retried on the next run")
 
 
 def _unknown(reason: str, text: str, remedy: str) -> Bloat:

@@ -1,4 +1,4 @@
-"""What the owner should know of bloat."""
+"""Findings on bloat: above the threshold, unknown, not measurable."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -24,14 +24,14 @@ from maintenance.subjects.bloat.models import (
 from maintenance.subjects.bloat.upserts import can_fail_upserts, fails_upserts
 
 MOST_UNKNOWN = 20
-"""So many unknown ones are named, the largest; the others are counted."""
+"""How many relations with unknown bloat are named, largest first; the others are counted."""
 SETTLED = 0.3
-"""A btree filled in random order settles below this, and comes back to it after a rebuild."""
+"""A btree with random inserts stays below this fraction, and returns to it after a rebuild."""
 TREND = timedelta(days=7)
 
 
 class _Rebuilding(NamedTuple):
-    """How a relation gets its space back.
+    """The way to free the space of a relation.
 
     Attributes:
         text: for the message.
@@ -42,15 +42,13 @@ class _Rebuilding(NamedTuple):
     data: dict[str, Any]
 
 
-_UPSERTS = (
-    "up to PostgreSQL 18 an INSERT … ON CONFLICT of the application can fail while it is rebuilt"
-)
+_UPSERTS = "up to PostgreSQL 18 INSERT … ON CONFLICT of the application can fail during the rebuild"
 
 
 def findings(
     policy: Policy, section: BloatPolicy, stock: BloatSnapshot, now: datetime, request: Request
 ) -> Iterator[Finding]:
-    """Yield what is too empty, what is unknown, and what would let us know."""
+    """Yield relations above the threshold, those with unknown bloat, and missing extensions."""
     seen = [each for each in (*stock.tables, *stock.indexes) if request.includes(each.table)]
     for each in seen:
         threshold = (
@@ -75,20 +73,20 @@ def _misnamed(database: str, names: Sequence[QualifiedName]) -> Finding:
         FindingKind.NO_SUCH_TABLE,
         Severity.WARN,
         f"{database}/bloat",
-        f"{database}: bloat.reindex_unique names {listed}, wanted names of unique indexes that"
-        " exist; correct the policy, or these entries do nothing",
+        f"{database}: bloat.reindex_unique has entries that are not existing unique indexes:"
+        f" {listed}; they are ignored; correct the policy",
         data={"names": [str(name) for name in names]},
     )
 
 
 def missing_extension(database: str, extension: Extension) -> Iterator[Finding]:
-    """Say once what would let bloat be measured."""
+    """Yield one finding if pgstattuple is missing or not usable."""
     if extension.remedy:
         yield Finding(
             FindingKind.EXTENSION_MISSING,
             Severity.INFO,
             f"{database}/pgstattuple",
-            f"{database}: bloat is only estimated: to have the worst relations measured, run"
+            f"{database}: bloat is only estimated; to measure the worst relations, run"
             f" {extension.remedy}",
             data={"statements": [extension.remedy]},
         )
@@ -99,7 +97,7 @@ def _failed(seen: Observed, error: str) -> Finding:
         FindingKind.MONITOR_BLIND,
         Severity.ERROR,
         str(seen.relation),
-        f"{seen.relation}: can't be read from end to end: {error}; if its files are damaged,"
+        f"{seen.relation}: reading the whole relation failed: {error}; if its files are damaged,"
         " restore it from a backup",
         data={"table": str(seen.table)},
     )
@@ -123,7 +121,7 @@ def _too_empty(
         FindingKind.INDEX_BLOAT if is_index else FindingKind.TABLE_BLOAT,
         severity,
         str(seen.relation),
-        f"{_name(seen)}: {_share(bloat, fraction)} of {readable_size(seen.size_bytes)} is empty"
+        f"{_name(seen)}: bloat {_share(bloat, fraction)} of {readable_size(seen.size_bytes)}"
         f" ({bloat.method}), wanted at most {threshold:.0%}{trend}; {state.text}",
         value=round(fraction, 3),
         threshold=threshold,
@@ -158,9 +156,9 @@ def _name(seen: Observed) -> str:
 def _rebuilding(
     seen: Observed, section: BloatPolicy, stock: BloatSnapshot, now: datetime
 ) -> _Rebuilding:
-    """Say how a relation gets its space back, and why a run does not do it."""
+    """Return how to free the space of a relation, and why a run does not do it."""
     if not isinstance(seen, ObservedIndex):
-        text = "pg_repack gives the space back online, VACUUM FULL while no session uses it"
+        text = "to free the space, use pg_repack (online) or VACUUM FULL (blocks all access)"
         return _Rebuilding(text, {})
     statement = f"REINDEX INDEX CONCURRENTLY {seen.relation}"
     backoff = backoff_of(seen.oid, stock.rebuilds)
@@ -168,24 +166,24 @@ def _rebuilding(
         return _Rebuilding(*_after_failure(backoff, statement))
     if fails_upserts(seen, stock):
         text = (
-            f"it is unique, so no run rebuilds it: {_UPSERTS}; in a quiet hour: {statement}, or"
-            f" name {seen.relation} in bloat.reindex_unique"
+            f"not rebuilt automatically, because it is unique and {_UPSERTS}; at a quiet time run"
+            f" {statement}, or add {seen.relation} to bloat.reindex_unique"
         )
         data = {"reindex": statement, "unique": True, "upserts_can_fail": True}
         return _Rebuilding(text, data)
-    by_itself = "" if section.reindex == "concurrently" else ", or bloat.reindex: concurrently"
+    by_itself = "" if section.reindex == "concurrently" else ", or set bloat.reindex: concurrently"
     if can_fail_upserts(seen, stock):
-        text = f"{statement}{by_itself}; {_UPSERTS}"
+        text = f"run {statement}{by_itself}; {_UPSERTS}"
         return _Rebuilding(text, {"reindex": statement, "upserts_can_fail": True})
-    return _Rebuilding(f"{statement}{by_itself}", {"reindex": statement})
+    return _Rebuilding(f"run {statement}{by_itself}", {"reindex": statement})
 
 
 def _after_failure(backoff: Backoff, statement: str) -> tuple[str, dict[str, Any]]:
     why = backoff.error or "the run was killed"
     times = f"{backoff.n_failures} times, the last" if backoff.n_failures > 1 else "once,"
     text = (
-        f"its rebuild failed {times} on {backoff.failed_at:%Y-%m-%d}: {why}; the next try is on"
-        f" {backoff.next_try:%Y-%m-%d}; by hand: {statement}"
+        f"rebuild failed {times} on {backoff.failed_at:%Y-%m-%d}: {why}; backing off until"
+        f" {backoff.next_try:%Y-%m-%d}; to rebuild it now, run {statement}"
     )
     data = {
         "reindex": statement,
@@ -198,7 +196,7 @@ def _after_failure(backoff: Backoff, statement: str) -> tuple[str, dict[str, Any
 
 
 def left_by_others(policy: Policy, leftovers: Sequence[Leftover]) -> Iterator[Finding]:
-    """Yield what rebuilds have left that are not provably ours; section `indexes` does it too."""
+    """Yield leftovers of rebuilds by others, unless section `indexes` reports them."""
     if policy.indexes is not None:
         return
     for leftover in leftovers:
@@ -208,9 +206,9 @@ def left_by_others(policy: Policy, leftovers: Sequence[Leftover]) -> Iterator[Fi
                 FindingKind.INDEX_INVALID,
                 Severity.WARN,
                 str(leftover.relation),
-                f"{leftover.relation}: a REINDEX CONCURRENTLY of {leftover.table} that did not end"
-                " has left it: every write maintains it and no query uses it; no run of ours is"
-                f" known to have made it, so it stays until you run {drop}",
+                f"{leftover.relation}: left by an interrupted REINDEX CONCURRENTLY of"
+                f" {leftover.table}: maintained on writes but not usable; not dropped, because no"
+                f" recorded run created it; run {drop}",
                 data={"table": str(leftover.table), "drop": drop},
             )
 
@@ -223,8 +221,8 @@ def _unknown(database: str, unknown: Sequence[Observed], stock: BloatSnapshot) -
             FindingKind.BLOAT_UNKNOWN,
             Severity.INFO,
             str(each.relation),
-            f"{_name(each)}: how much of {readable_size(each.size_bytes)} is empty is not known:"
-            f" {bloat.text} ({bloat.remedy})",
+            f"{_name(each)}: {readable_size(each.size_bytes)}, bloat unknown: {bloat.text}"
+            f" ({bloat.remedy})",
             data={
                 "size_bytes": each.size_bytes,
                 "reason": bloat.reason,
@@ -239,8 +237,8 @@ def _unknown(database: str, unknown: Sequence[Observed], stock: BloatSnapshot) -
             FindingKind.BLOAT_UNKNOWN,
             Severity.INFO,
             database,
-            f"{database}: how empty {len(rest):,} further relations are is not known either,"
-            f" {readable_size(size)} in all",
+            f"{database}: bloat unknown for {len(rest):,} more relations,"
+            f" {readable_size(size)} in total",
             value=len(rest),
             data={UNKNOWN: _unsure(rest)},
         )

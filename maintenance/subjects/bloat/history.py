@@ -1,4 +1,4 @@
-"""What the store remembers of bloat: earlier looks, and rebuilds."""
+"""Read and record earlier bloat values and rebuilds in the store."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ LOOKED_BACK = timedelta(days=90)
 
 
 class Beginning(NamedTuple):
-    """An index right before its rebuild.
+    """The state of an index right before its rebuild.
 
     Attributes:
         name: quoted and qualified.
@@ -37,7 +37,7 @@ class Beginning(NamedTuple):
 
 
 def record(store: Connection, database: str, now: datetime, stock: BloatSnapshot) -> None:
-    """Keep what was seen of every relation, in one statement."""
+    """Record size and bloat of every relation, in one statement."""
     rows = [_row(each, stock.bloat[each.oid]) for each in (*stock.tables, *stock.indexes)]
     store.execute(
         "INSERT INTO maintenance.bloat"
@@ -50,7 +50,7 @@ def record(store: Connection, database: str, now: datetime, stock: BloatSnapshot
 
 
 def note_look(store: Connection, database: str, now: datetime) -> None:
-    """Keep when bloat was looked at."""
+    """Record the time of a bloat observation."""
     store.execute(
         "INSERT INTO maintenance.bloat_look (database, taken_at) VALUES (%s, %s)"
         " ON CONFLICT (database) DO UPDATE SET taken_at = excluded.taken_at",
@@ -59,7 +59,7 @@ def note_look(store: Connection, database: str, now: datetime) -> None:
 
 
 def past_of(store: Connection, database: str, now: datetime) -> dict[str, Sequence[Past]]:
-    """Return earlier looks of the last months, oldest first, by quoted name."""
+    """Return recorded bloat values of the last months, oldest first, by quoted name."""
     found: dict[str, list[Past]] = defaultdict(list)
     rows = store.execute(
         "SELECT object, taken_at, size_bytes, fraction FROM maintenance.bloat"
@@ -72,7 +72,7 @@ def past_of(store: Connection, database: str, now: datetime) -> dict[str, Sequen
 
 
 def rebuilds_of(store: Connection, database: str) -> tuple[Rebuild, ...]:
-    """Return the rebuilds of the last months, and those that never ended, oldest first."""
+    """Return the rebuilds of the last months and all unfinished ones, oldest first."""
     with store.cursor(row_factory=class_row(Rebuild)) as cursor:
         rows = cursor.execute(
             "SELECT id, index_name AS name, old_oid, new_oid, started_at, ended_at, size_before,"
@@ -85,7 +85,7 @@ def rebuilds_of(store: Connection, database: str) -> tuple[Rebuild, ...]:
 
 
 def begin_rebuild(store: Connection, database: str, run_id: str, begun: Beginning) -> int:
-    """Note that a rebuild begins, durable when this returns; gives its number."""
+    """Record the start of a rebuild, durable when this returns; return its id."""
     row = store.execute(
         "INSERT INTO maintenance.rebuild (database, run_id, index_name, old_oid, size_before,"
         " table_oid, indexes_before) VALUES (%s, %s, %s, %s, %s, %s, %s::oid[]) RETURNING id",
@@ -96,17 +96,17 @@ def begin_rebuild(store: Connection, database: str, run_id: str, begun: Beginnin
 
 
 def note_new_oid(store: Connection, number: int, oid: int) -> None:
-    """Note the index that is being built."""
+    """Record the OID of the index that is being built."""
     store.execute("UPDATE maintenance.rebuild SET new_oid = %s WHERE id = %s", (oid, number))
 
 
 def note_failure(store: Connection, number: int, error: str) -> None:
-    """Note why a rebuild failed, whether or not it has left something."""
+    """Record why a rebuild failed, with or without a leftover."""
     store.execute("UPDATE maintenance.rebuild SET error = %s WHERE id = %s", (error, number))
 
 
 def end_rebuild(store: Connection, number: int, size_bytes: int | None) -> None:
-    """Note that a rebuild is over and has left nothing; None where it has not succeeded."""
+    """Record that a rebuild ended without leftover; a size of None means it failed."""
     store.execute(
         "UPDATE maintenance.rebuild SET ended_at = pg_catalog.clock_timestamp(), size_after = %s"
         " WHERE id = %s",
@@ -115,7 +115,7 @@ def end_rebuild(store: Connection, number: int, size_bytes: int | None) -> None:
 
 
 def settle(store: Connection, gone: Iterable[Rebuild]) -> None:
-    """Close rebuilds of killed runs that have left nothing behind."""
+    """Close rebuilds of killed runs that left nothing."""
     for rebuild in gone:
         end_rebuild(store, rebuild.id, None)
 
@@ -133,7 +133,7 @@ def _row(seen: Observed, bloat: Bloat) -> dict[str, object]:
 
 
 class Kept(NamedTuple):
-    """One relation as the newest look has it; `fraction` is None where it is unknown."""
+    """One relation at the newest observation; `fraction` is None if unknown."""
 
     object: str
     table_name: str
@@ -144,12 +144,12 @@ class Kept(NamedTuple):
 
     @property
     def empty_bytes(self) -> float:
-        """What a rewrite would give back."""
+        """Bytes that a rewrite would free."""
         return (self.fraction or 0.0) * self.size_bytes
 
 
 class Day(NamedTuple):
-    """How much of everything was empty at one look."""
+    """Total bloat of tables and indexes at one observation."""
 
     taken_at: datetime
     tables_bytes: float
@@ -157,7 +157,7 @@ class Day(NamedTuple):
 
 
 def newest_look(store: Connection, database: str) -> tuple[datetime | None, list[Kept]]:
-    """Return when bloat was last looked at, and what was seen, the emptiest first."""
+    """Return the time and the values of the newest bloat observation, most bloat first."""
     row = store.execute(
         "SELECT taken_at FROM maintenance.bloat_look WHERE database = %s", (database,)
     ).fetchone()
@@ -174,7 +174,7 @@ def newest_look(store: Connection, database: str) -> tuple[datetime | None, list
 
 
 def trend(store: Connection, database: str) -> list[Day]:
-    """Return how much was empty at each look of the last three months, oldest first."""
+    """Return the total bloat at each observation of the last three months, oldest first."""
     with store.cursor(row_factory=class_row(Day)) as cursor:
         return cursor.execute(
             "SELECT taken_at,"

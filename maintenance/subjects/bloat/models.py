@@ -1,4 +1,4 @@
-"""What is seen of tables and indexes, and what is made of it: frozen, free of sessions."""
+"""Models of tables, indexes and their bloat: frozen, free of sessions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,15 +10,15 @@ from maintenance.names import QualifiedName
 
 
 class Column(NamedTuple):
-    """A column as the catalog and the statistics of its table have it.
+    """A column with its catalog data and statistics.
 
     Attributes:
-        length: in bytes; -1 where it varies.
+        length: in bytes; -1 if it varies.
         alignment: pg_attribute.attalign: `c` 1, `s` 2, `i` 4, `d` 8 bytes.
-        width: average in bytes of those that are not null; None without statistics.
-        n_distinct: as pg_stats has it: negative is a share of the rows.
-        n_common, common_fraction: how many values repeat the most, and what share of the rows
-            has one of them; zero unless it is an index of its own.
+        width: average bytes of non-null values; None without statistics.
+        n_distinct: as in pg_stats: negative is a fraction of the rows.
+        n_common, common_fraction: the number of most common values, and the fraction of rows
+            with one of them; zero unless it is the only key of an index.
     """
 
     number: int
@@ -33,17 +33,17 @@ class Column(NamedTuple):
 
 
 class Freshness(NamedTuple):
-    """How far the statistics of a table can be believed.
+    """The facts that show how reliable a table's statistics are.
 
     Attributes:
-        n_rows: pg_class.reltuples of the table; negative where nobody ever counted.
+        n_rows: pg_class.reltuples of the table; negative if never counted.
         pages: pg_class.relpages, of the same moment.
-        size_bytes: of the table now; None behind somebody's ACCESS EXCLUSIVE lock.
+        size_bytes: of the table now; None if it is locked in ACCESS EXCLUSIVE mode.
         n_changed: rows changed since the last ANALYZE.
-        n_dead: rows that wait for VACUUM.
-        analyzed_at: None where the counters do not know.
-        readable: whether we may read it; if not, its statistics are hidden from us.
-        secured: whether row security hides its rows, and so its statistics, from us.
+        n_dead: dead rows.
+        analyzed_at: None if the counters have no ANALYZE.
+        readable: whether this role may read it; if not, its statistics are not visible.
+        secured: whether row-level security hides its statistics from this role.
     """
 
     n_rows: float
@@ -61,7 +61,7 @@ class ObservedTable:
     """A table, materialized view or TOAST table.
 
     Attributes:
-        owner: the table whose wide values it holds, where it is a TOAST table.
+        owner: the table it belongs to, if it is a TOAST table.
         fill_factor: in percent.
     """
 
@@ -74,13 +74,13 @@ class ObservedTable:
 
     @property
     def size_bytes(self) -> int:
-        """Of its main fork; by the catalog where it is locked."""
+        """Size of its main fork; from relpages if it is locked."""
         size = self.freshness.size_bytes
         return size if size is not None else self.freshness.pages * 8192
 
     @property
     def table(self) -> QualifiedName:
-        """The table that an owner knows it by."""
+        """The user's table: itself, or the table of a TOAST table."""
         return self.owner or self.relation
 
 
@@ -92,12 +92,12 @@ class ObservedIndex:
         freshness: of its table.
         columns: those of its table.
         keys: numbers of its columns, included ones too; zero is an expression.
-        is_plain: without a predicate and expressions.
-        is_rebuildable: valid, and not behind an exclusion constraint.
+        is_plain: without predicate and expressions.
+        is_rebuildable: valid, and without an exclusion constraint.
         deduplicates: whether equal keys may share an entry (13 and later).
-        manageable: whether we have the rights of its owner.
-        tablespace: its folder, where it is not in the default tablespace.
-        of_view: whether its table is a materialized view, which no session upserts.
+        manageable: whether this role has the rights of its owner.
+        tablespace: its folder, if it is not in the default tablespace.
+        of_view: whether its table is a materialized view, which has no upserts.
     """
 
     oid: int
@@ -121,7 +121,7 @@ Observed = ObservedTable | ObservedIndex
 
 
 class Method(StrEnum):
-    """How a share was found."""
+    """How a bloat value was determined."""
 
     EXACT = "exact"
     ESTIMATE = "estimate"
@@ -130,12 +130,12 @@ class Method(StrEnum):
 
 
 class Bloat(NamedTuple):
-    """How much smaller a relation would be if it were written anew.
+    """The fraction by which a relation would shrink if it were rewritten.
 
     Attributes:
-        fraction: 0 to 1; None where it is unknown.
-        text: why it is unknown, in words.
-        remedy: what to do so that it becomes known.
+        fraction: 0 to 1; None if unknown.
+        text: why it is unknown, as text.
+        remedy: how to make it known.
         reason: why it is unknown, as a short code.
     """
 
@@ -147,7 +147,7 @@ class Bloat(NamedTuple):
 
 
 class Past(NamedTuple):
-    """One earlier look at a relation."""
+    """One recorded bloat value of a relation."""
 
     taken_at: datetime
     size_bytes: int
@@ -155,13 +155,13 @@ class Past(NamedTuple):
 
 
 class Leftover(NamedTuple):
-    """An invalid index, such as an interrupted rebuild leaves behind.
+    """An invalid index, such as the leftover of an interrupted rebuild.
 
     Attributes:
         twins: OIDs of valid indexes of that table with the same definition.
-        table_oid: of the table it belongs to.
-        is_copy: whether it bears a name that only REINDEX CONCURRENTLY gives.
-        is_building: whether somebody is at work on that table's indexes.
+        table_oid: of its table.
+        is_copy: whether it has a name that only REINDEX CONCURRENTLY gives.
+        is_building: whether a session is building an index of that table.
     """
 
     oid: int
@@ -174,16 +174,16 @@ class Leftover(NamedTuple):
 
 
 class Rebuild(NamedTuple):
-    """One REINDEX of ours as the store remembers it.
+    """One recorded REINDEX of ours.
 
     Attributes:
-        id: its number in the store.
+        id: its id in the store.
         name: of the index, quoted and qualified.
-        old_oid, new_oid: of the index before and after; the new one is None until it was seen.
-        ended_at: None where the run was killed, or its leftovers are still there.
+        old_oid, new_oid: of the index before and after; the new one is None until it is observed.
+        ended_at: None if the run was killed, or leftovers still exist.
         table_oid: of its table; None in records of earlier versions.
-        indexes_before: OIDs of all indexes of that table when it began; None as above.
-        error: why it failed; None where it was killed, or is not over.
+        indexes_before: OIDs of all indexes of that table at the start; None as above.
+        error: why it failed; None if it was killed or has not ended.
     """
 
     id: int
@@ -201,11 +201,11 @@ class Rebuild(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """pgstattuple, as far as we can use it.
+    """The state of the extension pgstattuple.
 
     Attributes:
-        schema: where it lives; None where it is not made.
-        remedy: the statement that would let us use it; empty where we can.
+        schema: its schema; None if it is not installed.
+        remedy: the statement that makes it usable; empty if it is usable.
     """
 
     schema: str | None
@@ -214,16 +214,16 @@ class Extension:
 
 @dataclass(frozen=True, slots=True)
 class BloatSnapshot:
-    """Everything that the subject plans from.
+    """The observation from which bloat is planned.
 
     Attributes:
         bloat: of every relation, by OID.
-        past: earlier looks, oldest first, by quoted name.
+        past: recorded bloat values, oldest first, by quoted name.
         rebuilds: ours of the last weeks.
         failed: the errors of relations that could not be measured, by OID.
-        major: the server's major version; zero where it is not known.
-        asked_for: OIDs of the unique indexes that the policy wants rebuilt, and of those below.
-        not_unique: names in that list which are no unique index.
+        major: the server's major version; zero if unknown.
+        asked_for: OIDs of the unique indexes that the policy names for rebuild, with partitions.
+        not_unique: names in that list that are not unique indexes.
     """
 
     tables: tuple[ObservedTable, ...]

@@ -1,4 +1,4 @@
-"""Looking at tables and indexes: three queries for all of them, however many there are."""
+"""Read tables and indexes with three queries, independent of their number."""
 
 import time
 from collections import defaultdict
@@ -20,21 +20,21 @@ from maintenance.subjects.bloat.models import (
 )
 
 Relations = tuple[tuple[ObservedTable, ...], tuple[ObservedIndex, ...], tuple[Leftover, ...]]
-"""Tables, indexes, leftovers."""
+"""The tables, indexes and leftovers read."""
 
 PAUSES_S = (0.15, 0.3, 0.6)
-"""After a look in whose way somebody's lock came, so long until the next one."""
+"""Pauses between attempts after a lock was met, in seconds."""
 
 
 def read_relations(connection: Connection, min_bytes: int, time_cap: timedelta) -> Relations:
-    """Read the tables and btree indexes above a size, and invalid indexes.
+    """Read the tables and btree indexes above a size, and all invalid indexes.
 
-    What is locked when we come is left out by the queries; what is locked just then is waited
-    for, three times.
+    The queries skip locked relations; if one gets locked during a query, it is retried three
+    times.
 
     Raises:
-        psycopg.errors.LockNotAvailable: somebody locked one of them again and again.
-        MaintenanceError: the server refused a query, or a query outlasted the cap.
+        psycopg.errors.LockNotAvailable: every attempt met a lock.
+        MaintenanceError: the server refused a query, or a query exceeded the time cap.
     """
     for pause in PAUSES_S:
         with suppress(psycopg.errors.LockNotAvailable):
@@ -60,7 +60,7 @@ def _look(connection: Connection, min_bytes: int, time_cap: timedelta) -> Relati
 def named_indexes(
     connection: Connection, names: Collection[QualifiedName], time_cap: timedelta
 ) -> tuple[frozenset[int], tuple[QualifiedName, ...]]:
-    """Return the OIDs of unique indexes by name, partitions' too, and the names that are none."""
+    """Return OIDs of the named unique indexes and their partitions, and the names without one."""
     if not names:
         return frozenset(), ()
     with read_transaction(connection, time_cap, "observing bloat"):
@@ -71,7 +71,7 @@ def named_indexes(
 
 
 def list_leftovers(connection: Connection) -> tuple[Leftover, ...]:
-    """Return the invalid indexes, among which are those that interrupted rebuilds have left."""
+    """Return the invalid indexes, including leftovers of interrupted rebuilds."""
     return tuple(_leftover(row) for row in fetch(connection, "bloat", "list_leftovers"))
 
 

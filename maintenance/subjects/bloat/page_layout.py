@@ -1,4 +1,4 @@
-"""How many bytes a row and an index entry take on their pages.
+"""Compute the bytes that a row and an index entry take on a page.
 
 Source: PostgreSQL manual, 73.6 Database Page Layout; `heap_form_tuple` and `index_form_tuple`.
 """
@@ -16,23 +16,23 @@ _ENTRY_HEADER_BYTES = 8
 _ENTRY_HEADER_WITH_NULLS_BYTES = 16
 _ALIGNMENTS = {"c": 1, "s": 2, "i": 4, "d": 8}
 _LONGEST_SHORT_BYTES = 127
-"""Values up to this have a header of one byte, and stand anywhere."""
+"""Values up to this size have a header of one byte and no alignment."""
 
 
 class Width(NamedTuple):
-    """An average number of bytes, known only as well as the spread around it."""
+    """An average number of bytes, as an interval."""
 
     low: float
     high: float
 
 
 def aligned(size: float) -> int:
-    """Round up to the next place where anything may begin."""
+    """Round up to the maximum alignment."""
     return ceil(size / ALIGNED) * ALIGNED
 
 
 def row_width(columns: Sequence[Column]) -> Width:
-    """Return what a row takes, its header included; every column has statistics."""
+    """Return the bytes of a row, including its header; every column has statistics."""
     full = _with_nulls(columns)
     plain = aligned(_ROW_HEADER_BYTES)
     mapped = aligned(_ROW_HEADER_BYTES + ceil(len(columns) / 8))
@@ -40,26 +40,26 @@ def row_width(columns: Sequence[Column]) -> Width:
 
 
 def entry_width(columns: Sequence[Column]) -> Width:
-    """Return what an index entry of these columns takes, its header included."""
+    """Return the bytes of an index entry of these columns, including its header."""
     extra = _ENTRY_HEADER_WITH_NULLS_BYTES - _ENTRY_HEADER_BYTES
     return _tuple(_ENTRY_HEADER_BYTES + extra * _with_nulls(columns), columns)
 
 
 def is_constant(columns: Iterable[Column]) -> bool:
-    """Whether all rows are equally wide."""
+    """Whether all values have the same width."""
     return all(c.length > 0 and not c.null_fraction for c in columns)
 
 
 def _with_nulls(columns: Sequence[Column]) -> float:
-    """Return the share of rows that have a null."""
+    """Return the fraction of rows that have a null."""
     return 1 - prod(1 - (column.null_fraction or 0) for column in columns)
 
 
 def _tuple(header: float, columns: Sequence[Column]) -> Width:
-    """Lay the columns out one after the other.
+    """Return the bytes of consecutive columns with alignment padding.
 
-    Where widths vary, what comes next may begin anywhere: padding is half of its alignment on
-    average. If they vary little it is that of the average; both are given.
+    If widths vary, the next column may start at any position: its padding is half of its alignment
+    on average. If they vary little, the padding is that of the average width; both are returned.
     """
     offset, known = header, header == aligned(header)
     for column in columns:

@@ -1,4 +1,4 @@
-"""Measuring bloat exactly by pgstattuple, on the few relations where it matters most.
+"""Measure bloat exactly by pgstattuple, for the few relations where it matters most.
 
 Source: PostgreSQL manual, F.34 pgstattuple. It reads the whole relation.
 """
@@ -34,17 +34,17 @@ _NOT_MEASURABLE = (
     psycopg.errors.FeatureNotSupported,
     psycopg.errors.ObjectNotInPrerequisiteState,
 )
-"""Too slow, gone meanwhile, or nothing that the extension measures: no trouble of the relation."""
+"""Too slow, dropped meanwhile, or not supported by the extension: no fault of the relation."""
 MOST_MEASURED = 5
 MOST_BYTES = 4 * 2**30
-"""What all measuring of one look may read."""
+"""Bytes that all measurements of one observation may read."""
 UNKNOWN_WEIGHT = 0.5
 LEAF_BYTES = 8152
-"""Of a leaf page, that pgstatindex counts as room."""
+"""Bytes of a leaf page that pgstatindex counts as usable."""
 
 
 def find_extension(connection: Connection) -> Extension:
-    """Look whether pgstattuple is there and open to us."""
+    """Return whether pgstattuple is installed and usable by this role."""
     (row,) = fetch(connection, "server", "find_extension", {"name": NAME})
     if row.schema is None:
         return Extension(None, f"CREATE EXTENSION {NAME}" if row.is_available else "")
@@ -53,7 +53,7 @@ def find_extension(connection: Connection) -> Extension:
 
 
 class Measured(NamedTuple):
-    """What measuring gave, by OID: shares, and the errors of relations that can't be read."""
+    """Measured bloat by OID, and the errors of relations that can't be read."""
 
     bloat: Mapping[int, Bloat]
     failed: Mapping[int, str]
@@ -65,7 +65,7 @@ def measure(
     worst: Sequence[Observed],
     time_cap: timedelta,
 ) -> Measured:
-    """Measure some relations; one that is gone, locked or takes too long is left out.
+    """Measure some relations; one that is dropped, locked or too slow is left out.
 
     Raises:
         UnreachableError: the session is gone.
@@ -94,7 +94,7 @@ def measure(
 def worst_first(
     seen: Sequence[Observed], bloat: Mapping[int, Bloat], least: Mapping[type[Observed], float]
 ) -> list[Observed]:
-    """Return what is worth measuring: bloated as far as can be told, or unknown; largest first."""
+    """Return the relations to measure: estimated as bloated or unknown, largest first."""
 
     def weight(each: Observed) -> float:
         fraction = bloat[each.oid].fraction
@@ -122,7 +122,7 @@ def _measured(connection: Connection, schema: str, seen: Observed, time_cap: tim
 
 
 def exact_table(table: ObservedTable, row: Any) -> float:
-    """Return the share of its pages that a table would give back, by what pgstattuple counted."""
+    """Return the fraction of its pages that a table would free, as counted by pgstattuple."""
     if not row.tuple_count:
         return 1.0 if row.table_len else 0.0
     mean = row.tuple_len / row.tuple_count
@@ -133,7 +133,7 @@ def exact_table(table: ObservedTable, row: Any) -> float:
 
 
 def exact_index(index: ObservedIndex, row: Any) -> float:
-    """Return the share of its pages that an index would give back, by what pgstatindex counted."""
+    """Return the fraction of its pages that an index would free, as counted by pgstatindex."""
     density = 0 if isnan(row.avg_leaf_density) else row.avg_leaf_density
     used = row.leaf_pages * density / 100 * LEAF_BYTES
     leaves = used / (leaf_room(index.fill_factor) + LINE_POINTER_BYTES)

@@ -1,4 +1,4 @@
-"""Planning against bloat: what is too empty is told, and indexes are rebuilt where asked for."""
+"""Plan for bloat: report it, and rebuild indexes if the policy says so."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -22,13 +22,13 @@ from maintenance.subjects.bloat.models import (
 from maintenance.subjects.bloat.upserts import fails_upserts
 
 MOST_REBUILT = 2
-"""Indexes rebuilt by one run."""
+"""How many indexes one run rebuilds."""
 REST = timedelta(days=10)
-"""An index that was rebuilt is left alone for so long."""
+"""How long an index is not rebuilt again."""
 
 
 def plan(policy: Policy, stock: BloatSnapshot, now: datetime, request: Request) -> Plan:
-    """Plan what to tell and what to rebuild."""
+    """Return the findings, and the rebuilds to do."""
     section = policy.bloat
     if section is None:
         return Plan()
@@ -48,9 +48,9 @@ def plan(policy: Policy, stock: BloatSnapshot, now: datetime, request: Request) 
 
 
 def ours_among(leftovers: Sequence[Leftover], rebuilds: Sequence[Rebuild]) -> Iterator[Leftover]:
-    """Yield the invalid indexes that a rebuild of ours has left that failed or was killed.
+    """Yield the invalid indexes left by failed or killed rebuilds of ours.
 
-    What somebody is building just now is left alone.
+    An index that is being built now is left out.
     """
     open_ = [rebuild for rebuild in rebuilds if rebuild.ended_at is None]
     for leftover in leftovers:
@@ -59,18 +59,18 @@ def ours_among(leftovers: Sequence[Leftover], rebuilds: Sequence[Rebuild]) -> It
 
 
 def settled(leftovers: Sequence[Leftover], rebuilds: Sequence[Rebuild]) -> Iterator[Rebuild]:
-    """Yield the rebuilds of killed runs of which nothing is left."""
+    """Yield the rebuilds of killed runs without a leftover."""
     for rebuild in rebuilds:
         if rebuild.ended_at is None and not any(_is_of(left, rebuild) for left in leftovers):
             yield rebuild
 
 
 def _is_of(leftover: Leftover, rebuild: Rebuild) -> bool:
-    """Whether an invalid index provably comes from a rebuild.
+    """Whether an invalid index was provably created by a rebuild.
 
-    Before the swap that is the new index: it was seen while it was built, or is a copy of the
-    one to be rebuilt that its table did not have when the rebuild began. After the swap it is the
-    old one, in whose place a valid copy stands.
+    Before the swap it is the new index: it was observed during the build, or it is a copy of the
+    rebuilt index that the table did not have when the rebuild began. After the swap it is the old
+    index, which a valid copy has replaced.
     """
     if leftover.oid == rebuild.new_oid:
         return True
@@ -84,7 +84,7 @@ def _is_of(leftover: Leftover, rebuild: Rebuild) -> bool:
 
 
 def drop_leftover(leftover: Leftover) -> tuple[Step, Step]:
-    """Return the steps that drop an invalid index without stopping readers and writers."""
+    """Return the steps that drop an invalid index without blocking readers and writers."""
     name = literal(str(leftover.relation))
     guard = require(
         "EXISTS (SELECT FROM pg_catalog.pg_index i WHERE NOT i.indisvalid"
@@ -104,7 +104,7 @@ def _clean(leftover: Leftover) -> Action:
         ActionKind.REMOVE_REBUILD,
         str(leftover.relation),
         drop_leftover(leftover),
-        "a rebuild that failed or was killed has left it; it costs writes and serves no query",
+        "left by a failed or killed rebuild: maintained on writes but not usable",
         table=str(leftover.table),
         destructive=False,
         preconditions={"oid": leftover.oid},
@@ -114,7 +114,7 @@ def _clean(leftover: Leftover) -> Action:
 def _worst(
     stock: BloatSnapshot, section: BloatPolicy, now: datetime, request: Request
 ) -> Iterator[ObservedIndex]:
-    """Yield the indexes to rebuild, the most to win first."""
+    """Yield the indexes to rebuild, most bytes to free first."""
     measurable = stock.extension.schema is not None and not stock.extension.remedy
     sure = {Method.EXACT} if measurable else {Method.EXACT, Method.ESTIMATE}
     rested = _rested(stock.rebuilds, now)
@@ -161,7 +161,7 @@ def _rebuild(stock: BloatSnapshot, index: ObservedIndex, cleaning: Sequence[Acti
         ActionKind.REINDEX,
         str(index.relation),
         (step,),
-        f"{bloat.fraction or 0:.0%} of it is empty ({bloat.method})",
+        f"bloat {bloat.fraction or 0:.0%} ({bloat.method})",
         table=str(index.table),
         after=tuple(each.id for each in cleaning if each.table == str(index.table)),
         preconditions={"oid": index.oid},

@@ -1,4 +1,4 @@
-"""The newest look at bloat, held against the policy of today."""
+"""Compare the newest recorded bloat with the current policy."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +10,7 @@ from maintenance.subjects.bloat.history import Kept
 
 
 def too_empty(kept: Sequence[Kept], section: BloatPolicy) -> Iterator[Finding]:
-    """Yield what a run would find if the look were its own, the emptiest first."""
+    """Yield the findings of a run on the recorded bloat, most bloat first."""
     for each in kept:
         is_index = each.kind == "index"
         most = section.index_fraction if is_index else section.table_fraction
@@ -20,7 +20,7 @@ def too_empty(kept: Sequence[Kept], section: BloatPolicy) -> Iterator[Finding]:
                 FindingKind.INDEX_BLOAT if is_index else FindingKind.TABLE_BLOAT,
                 Severity.INFO if settled else Severity.WARN,
                 each.object,
-                f"{each.object}: {each.fraction:.0%} of {readable_size(each.size_bytes)} is empty"
+                f"{each.object}: bloat {each.fraction:.0%} of {readable_size(each.size_bytes)}"
                 f" ({each.method}), wanted at most {most:.0%}",
                 value=round(each.fraction, 3),
                 threshold=most,

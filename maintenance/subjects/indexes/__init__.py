@@ -1,4 +1,4 @@
-"""Indexes: which are missing, superfluous, unused or unfit, by evidence from every server."""
+"""Indexes: report missing, redundant, unused and invalid ones, with evidence of every server."""
 
 from datetime import datetime
 
@@ -26,7 +26,7 @@ class Indexes(Subject[IndexesObservation]):
         return policy.indexes is not None
 
     def observe(self, context: ObserveContext) -> IndexesObservation:
-        """Read all indexes, and what every server tells of their use."""
+        """Read all indexes, and their usage counters on every server."""
         limits = _limits(context.policy)
         time_cap = context.policy.observe.time_cap
         catalog = read_catalog(
@@ -42,14 +42,14 @@ class Indexes(Subject[IndexesObservation]):
         return IndexesObservation(catalog, heard, advice, context.snapshot.server.role, definitions)
 
     def record(self, context: ObserveContext, seen: IndexesObservation) -> None:
-        """Remember how often each index has been used so far."""
+        """Record the usage counters of all indexes."""
         assert context.store is not None, "only runs with a store record"
         remember(context.store, context.policy.database.name, seen.witnesses, context.now)
 
     def plan(
         self, policy: Policy, seen: IndexesObservation, now: datetime, request: Request
     ) -> Plan:
-        """Give advice, on one table if only that is asked for; nothing is changed."""
+        """Return findings only, limited to the requested tables; nothing is changed."""
         advice = findings(policy, _limits(policy), seen, now)
         table = str(request.table) if request.table is not None else None
         return Plan(findings=tuple(f for f in advice if table in {None, f.data.get("table")}))

@@ -1,4 +1,4 @@
-"""The verdict on every index: pure, from what was seen and what the policy says."""
+"""Advise on every index: a pure function of the observation and the policy."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from maintenance.subjects.indexes.usage import Evidence, Gap, ServerUsage, evide
 
 
 class IssueKind(StrEnum):
-    """What an index is charged with; the first that holds is the verdict on it."""
+    """The possible issues of an index; the first that applies is reported."""
 
     INVALID = "invalid"
     DUPLICATE = "duplicate"
@@ -30,13 +30,13 @@ class IssueKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is wrong with one index, or one tree of them.
+    """The issue of one index, or of one partitioned index.
 
     Attributes:
-        evidence: of its use; None where that plays no part.
-        by: the index that makes it superfluous.
-        serves: foreign keys that it alone serves.
-        keys: those that its predicate makes constant.
+        evidence: of its use; None if use is irrelevant.
+        by: the index that covers it.
+        serves: foreign keys that no other index serves.
+        keys: key columns that its predicate makes constant.
     """
 
     charge: IssueKind
@@ -49,12 +49,12 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """The verdicts on one database.
+    """The advice on all indexes of one database.
 
     Attributes:
         since: the beginning of the window.
-        unproven: indexes that nobody was seen to use, without the evidence to say so.
-        gaps: why, by the server's name.
+        unproven: indexes without observed use, but with incomplete evidence.
+        gaps: why the evidence is incomplete, by the server's name.
         unindexed: foreign keys without an index.
     """
 
@@ -67,14 +67,14 @@ class Advice:
 
 @dataclass(frozen=True)
 class Case:
-    """All that speaks for and against one tree.
+    """The input of the advice on one index or partitioned index.
 
     Attributes:
-        table: the one that its root is on.
-        witnesses: every server, heard only where use plays a part.
+        table: the table of its root.
+        witnesses: every server, used only if usage is relevant.
         since: the beginning of the window.
-        redundancy: the index that makes it superfluous, if one does.
-        serves: foreign keys that it alone serves.
+        redundancy: the index that covers it, if any.
+        serves: foreign keys that no other index serves.
     """
 
     tree: Tree
@@ -86,28 +86,28 @@ class Case:
 
     @cached_property
     def evidence(self) -> Evidence:
-        """What the servers say of its use."""
+        """Its use, summed over all servers."""
         return evidence(self.witnesses, [leaf.oid for leaf in self.tree.leaves], self.since)
 
     @property
     def index(self) -> Index:
-        """What is dropped if it goes."""
+        """The index to drop: the root of the tree."""
         return self.tree.root
 
     @property
     def is_proven(self) -> bool:
-        """Whether all servers told of the whole window, and the index was there all the time."""
+        """Whether the index and all its counters cover the whole window on all servers."""
         return self.evidence.is_complete and self.evidence.existed
 
 
 def advise(
     catalog: Catalog, witnesses: Sequence[ServerUsage], policy: IndexesPolicy, now: datetime
 ) -> Advice:
-    """Judge every index once.
+    """Return the advice on every index.
 
     Args:
-        catalog: all of them, with their tables.
-        witnesses: every server of the cluster, the silent ones too.
+        catalog: all indexes, with their tables.
+        witnesses: every server of the cluster, including unreachable ones.
         policy: thresholds.
         now: the end of the window.
     """
@@ -163,7 +163,7 @@ def _charged(charge: IssueKind, case: Case, keys: tuple[str, ...] = ()) -> Verdi
 
 
 def _looks_unused(case: Case, policy: IndexesPolicy) -> bool:
-    """Tell whether nobody was seen to use an index that exists for nothing but its use."""
+    """Whether an index has no observed use and no other purpose."""
     index = case.index
     return (
         not index.is_unique

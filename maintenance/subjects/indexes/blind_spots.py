@@ -1,4 +1,4 @@
-"""What could not be seen of indexes and their use, and what nobody can tell because of that."""
+"""Findings on incomplete observation of indexes, and the findings that are unknown therefore."""
 
 from collections.abc import Collection, Iterator
 from datetime import datetime
@@ -14,13 +14,13 @@ from maintenance.subjects.indexes.usage import ServerUsage
 _DAY_S = 86_400
 _MOST_NAMED = 100
 _FEW = 5
-"""So many tables a message names."""
+"""How many tables a message names."""
 
 
 def blind_spot_findings(
     policy: Policy, limits: IndexesPolicy, seen: IndexesObservation, now: datetime
 ) -> Iterator[Finding]:
-    """Yield silent replicas, locked tables, hidden statistics, and what lacks evidence."""
+    """Yield unreachable replicas, locked tables, hidden statistics and incomplete evidence."""
     for witness in seen.witnesses:
         if witness.usage is None:
             yield _unreachable(policy, witness)
@@ -37,8 +37,7 @@ def _unreachable(policy: Policy, witness: ServerUsage) -> Finding:
         FindingKind.REPLICA_UNREACHABLE,
         Severity.WARN if policy.database.optional_replicas else Severity.ERROR,
         name,
-        f"{name}: {witness.silence}; as long as nobody knows what is read there, no index is"
-        " called unused",
+        f"{name}: {witness.silence}; unused-index detection is paused until the replica responds",
         data={"reason": witness.reason},
     )
 
@@ -60,14 +59,14 @@ def _blind(relation: QualifiedName, seen: IndexesObservation) -> Finding:
         FindingKind.MONITOR_BLIND,
         Severity.WARN,
         str(relation),
-        f"{relation}: its indexes could not be read behind an ACCESS EXCLUSIVE lock; the next run"
-        " looks again",
+        f"{relation}: indexes not checked: the table is locked in ACCESS EXCLUSIVE mode; retried"
+        " on the next run",
         data={"table": str(relation), UNKNOWN: unknown},
     )
 
 
 def _hidden(database: str, limits: IndexesPolicy, seen: IndexesObservation) -> Iterator[Finding]:
-    """Tell once of which large tables nobody shows us the statistics."""
+    """Yield one finding for all large tables whose statistics are not visible to this role."""
     indexes = [
         (index, table)
         for index in seen.catalog.indexes
@@ -83,8 +82,8 @@ def _hidden(database: str, limits: IndexesPolicy, seen: IndexesObservation) -> I
         FindingKind.PRIVILEGE_MISSING,
         Severity.WARN,
         f"{database}/indexes",
-        f"{database}/indexes: role {role} can't see the statistics of {_named(tables.values())}, so"
-        f" nothing is said of few distinct and of wide keys there: {'; '.join(grants)}",
+        f"{database}/indexes: role {role} can't read the statistics of {_named(tables.values())};"
+        f" low cardinality and wide keys are not checked there; run {'; '.join(grants)}",
         value=len(tables),
         threshold=0,
         data={
@@ -125,8 +124,8 @@ def _unproven(
         FindingKind.INDEX_EVIDENCE_INSUFFICIENT,
         Severity.INFO,
         name,
-        f"{name}: {len(found)} indexes were not seen in use, but not watched for {days} days on"
-        f" every server either; all are watched since {watched} days{gaps}",
+        f"{name}: {len(found)} indexes have no recorded use, but not every server has counters of"
+        f" {days} days; all servers have {watched} days; not reported as unused yet{gaps}",
         value=watched,
         threshold=days,
         data={
@@ -134,12 +133,12 @@ def _unproven(
             "n_indexes": len(found),
             "gaps": {server: gap.text for server, gap in seen.advice.gaps},
             "reasons": {server: gap.reason for server, gap in seen.advice.gaps},
-            # an alert on one of them stays until somebody knows better
+            # an alert on one of them is kept until there is evidence
             UNKNOWN: {FindingKind.INDEX_UNUSED.value: _at_most(found)},
         },
     )
 
 
 def _at_most(names: list[str]) -> list[str] | None:
-    """Return the names, or None for all there are where they are too many."""
+    """Return the names, or None (which means all) if there are too many."""
     return names if len(names) <= _MOST_NAMED else None

@@ -1,4 +1,4 @@
-"""The DDL that drops an index, and the DDL that brings it back."""
+"""DDL statements that drop an index and that restore it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,14 +8,14 @@ from maintenance.subjects.indexes.models import ForeignKey, Index, Table
 
 
 class Definition(NamedTuple):
-    """The server's own words for an index, and for the unique constraint that it is behind."""
+    """The definitions of an index and of its unique constraint, as deparsed by the server."""
 
     text: str
     constraint: str | None = None
 
 
 def drop(index: Index, table: Table) -> str:
-    """Return the statement that drops it: concurrently where the server can."""
+    """Return the statement that drops an index, concurrently if the server supports it."""
     if index.constraint is not None:
         return f"ALTER TABLE {table.relation} DROP CONSTRAINT {quote(index.constraint)}"
     how = "" if index.is_partitioned or index.parent is not None else " CONCURRENTLY"
@@ -23,17 +23,17 @@ def drop(index: Index, table: Table) -> str:
 
 
 def restore(index: Index, table: Table, definition: Definition) -> Sequence[str]:
-    """Return the statements that bring it back, the same but for its comment.
+    """Return the statements that restore an index, except its comment.
 
-    A partitioned index comes back in one statement that blocks writers as long as it builds;
-    a constraint does too.
+    A partitioned index is restored by one statement that blocks writers during the build; so is
+    a constraint.
     """
     place = f"SET default_tablespace = {literal(index.tablespace or '')}"
     return [*([place] if index.tablespace else []), _create(index, table, definition)]
 
 
 def create_for(key: ForeignKey, table: Table) -> str:
-    """Return the statement that gives a foreign key an index."""
+    """Return the statement that creates an index for a foreign key."""
     how = "" if table.kind == "p" else " CONCURRENTLY"
     columns = ", ".join(map(quote, key.names))
     return f"CREATE INDEX{how} ON {table.relation} ({columns})"

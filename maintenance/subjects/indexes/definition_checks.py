@@ -1,4 +1,4 @@
-"""Indexes whose own definition speaks against them."""
+"""Check the definition of an index: few distinct values, constant keys, wide entries."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -10,14 +10,14 @@ from maintenance.subjects.indexes.models import Catalog, Column, Index, Table
 from maintenance.subjects.indexes.trees import Tree, rows
 
 MAX_ENTRY_BYTES = 2704
-"""A btree refuses a wider entry, and with it the row (PostgreSQL manual, 67.2)."""
+"""A btree refuses a wider entry, and the INSERT fails (PostgreSQL manual, 67.2)."""
 
 WIDE_BYTES = MAX_ENTRY_BYTES // 4
-"""An average from which on some rows are likely to be refused."""
+"""At this average width some rows are likely to be refused."""
 
 
 def distinct_values(tree: Tree, catalog: Catalog) -> float | None:
-    """Estimate how many different keys an index has; None where that is not known."""
+    """Estimate the number of distinct keys of an index; None if unknown."""
     table = catalog.tables[tree.root.table_oid]
     n_rows = rows(tree, catalog)
     numbers = [_distinct(_column(table, key.of), n_rows) for key in tree.root.keys]
@@ -26,9 +26,9 @@ def distinct_values(tree: Tree, catalog: Catalog) -> float | None:
 
 
 def has_few_values(tree: Tree, catalog: Catalog, limits: LowCardinality) -> bool:
-    """Tell whether an index has so few different keys that reading the table is as quick.
+    """Whether an index has so few distinct keys that a sequential scan is as fast.
 
-    A partial index is left alone: its predicate chooses the rows, not its keys.
+    False for a partial index: its predicate selects the rows, not its keys.
     """
     index = tree.root
     if (
@@ -44,7 +44,7 @@ def has_few_values(tree: Tree, catalog: Catalog, limits: LowCardinality) -> bool
 
 
 def entry_bytes(index: Index, table: Table) -> int | None:
-    """Return the average width of what an index holds; None where a column's is not known."""
+    """Return the average width of an index entry in bytes; None if a column's is unknown."""
     width = 0
     for of in (*(key.of for key in index.keys), *index.included):
         column = _column(table, of)
@@ -55,13 +55,13 @@ def entry_bytes(index: Index, table: Table) -> int | None:
 
 
 def is_wide(index: Index, table: Table) -> bool:
-    """Tell whether a btree's entries come near to what a page can take."""
+    """Whether the average entry of a btree is near the maximum entry size."""
     width = entry_bytes(index, table) if index.method == "btree" and table.columns else None
     return width is not None and width >= WIDE_BYTES
 
 
 def constant_keys(index: Index, table: Table) -> list[str]:
-    """Name the keys that have one value in the whole index, since its predicate says so."""
+    """Return the key columns that the predicate of the index makes constant."""
     if index.predicate is None:
         return []
     names = [column.name for key in index.keys if (column := _column(table, key.of))]
@@ -83,7 +83,7 @@ def _distinct(column: Column | None, n_rows: float) -> float | None:
 
 @cache
 def _constants(predicate: str) -> frozenset[str]:
-    """Find the columns that a predicate holds to one value, by its outermost AND."""
+    """Return the columns that a predicate fixes to one value, by its outermost AND."""
     from pglast import parse_sql  # noqa: PLC0415 - a tenth of a second, needed late or never
 
     statement: Any = parse_sql(f"SELECT WHERE {predicate}")[0].stmt

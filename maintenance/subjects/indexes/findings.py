@@ -1,4 +1,4 @@
-"""Verdicts as findings: what is wrong, what it costs, how to end it and how to undo that."""
+"""Convert verdicts on indexes to findings: the issue, its cost, the DROP and the restore."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -26,7 +26,7 @@ _REINDEX_LEFTOVERS = ("_ccnew", "_ccold")
 
 
 class Reason(NamedTuple):
-    """What a verdict rests on; `code` where one charge has several reasons."""
+    """The reason of a verdict; `code` if one issue has several reasons."""
 
     text: str
     value: float | None = None
@@ -35,31 +35,31 @@ class Reason(NamedTuple):
 
 
 def reason(verdict: Verdict, limits: IndexesPolicy, seen: IndexesObservation) -> Reason:
-    """Say why a verdict was given."""
+    """Return the reason of a verdict."""
     return _REASONS[verdict.charge](verdict, limits, seen)
 
 
 def _invalid(verdict: Verdict, _limits: IndexesPolicy, _seen: IndexesObservation) -> Reason:
     index = verdict.tree.root
     if index.is_partitioned:
-        text = "invalid: partitions lack their part of it; build and attach those"
+        text = "invalid: some partitions have no attached index; create and attach them"
         return Reason(text, code="parts_lacking")
     if index.relation.name.rstrip("0123456789").endswith(_REINDEX_LEFTOVERS):
-        text = "invalid, left by a REINDEX CONCURRENTLY that did not end; written and never read"
+        text = "left by an interrupted REINDEX CONCURRENTLY: maintained on writes but not usable"
         return Reason(text, code="reindex_leftover")
-    also = ", and may keep rows apart all the same" if index.is_unique else ""
-    text = f"invalid: its build did not end; written and never read{also}"
+    also = ", and may still enforce uniqueness" if index.is_unique else ""
+    text = f"build incomplete: maintained on writes but not usable{also}"
     return Reason(text, code="build_incomplete")
 
 
 def _duplicate(verdict: Verdict, _limits: IndexesPolicy, _seen: IndexesObservation) -> Reason:
     assert verdict.by is not None, "superfluous by another one"
-    return Reason(f"the same as {verdict.by.relation}, which stays")
+    return Reason(f"duplicate of {verdict.by.relation}, which is kept")
 
 
 def _redundant(verdict: Verdict, _limits: IndexesPolicy, _seen: IndexesObservation) -> Reason:
     assert verdict.by is not None, "superfluous by another one"
-    return Reason(f"{verdict.by.relation} finds all that it finds, and stays")
+    return Reason(f"redundant: covered by {verdict.by.relation}, which is kept")
 
 
 def _unused(verdict: Verdict, limits: IndexesPolicy, seen: IndexesObservation) -> Reason:
@@ -67,32 +67,32 @@ def _unused(verdict: Verdict, limits: IndexesPolicy, seen: IndexesObservation) -
     n_servers = len(seen.witnesses)
     where = f"all {n_servers} servers" if n_servers > 1 else "the server"
     when = f", last used on {last:%Y-%m-%d}" if last else ""
-    text = f"{scans} scans in {readable_span(limits.unused.window)} on {where}{when}"
+    text = f"unused: {scans} scans in {readable_span(limits.unused.window)} on {where}{when}"
     if verdict.serves:
         keys = ", ".join(key.name for key in verdict.serves)
-        text += f"; without it, a delete in the other table of {keys} reads all of this one"
+        text += f"; without it, a DELETE in the referenced table of {keys} scans this whole table"
     return Reason(text, scans, limits.unused.max_scans)
 
 
 def _few_values(verdict: Verdict, limits: IndexesPolicy, seen: IndexesObservation) -> Reason:
     distinct = round(distinct_values(verdict.tree, seen.catalog) or 0)
     most = limits.low_cardinality.max_distinct
-    return Reason(f"only {distinct} different keys, so it seldom helps", distinct, most)
+    return Reason(f"only {distinct} distinct keys, so it is rarely useful", distinct, most)
 
 
 def _predicate_in_key(
     verdict: Verdict, _limits: IndexesPolicy, _seen: IndexesObservation
 ) -> Reason:
     names = ", ".join(verdict.keys)
-    return Reason(f"its predicate makes {names} constant; leave that out of the keys")
+    return Reason(f"its predicate makes {names} constant; remove it from the keys")
 
 
 def _wide(verdict: Verdict, _limits: IndexesPolicy, seen: IndexesObservation) -> Reason:
     index = verdict.tree.root
     width = entry_bytes(index, seen.catalog.tables[index.table_oid])
     text = (
-        f"an entry takes {width} bytes on average, and a row whose entry takes more than"
-        f" {MAX_ENTRY_BYTES} is refused; index a hash or a part of the value"
+        f"entries take {width} bytes on average, and a row with an entry larger than"
+        f" {MAX_ENTRY_BYTES} bytes is refused; index a hash or a part of the value"
     )
     return Reason(text, width, MAX_ENTRY_BYTES)
 
@@ -123,7 +123,7 @@ _DAY_S = 86_400
 def findings(
     policy: Policy, limits: IndexesPolicy, seen: IndexesObservation, now: datetime
 ) -> Iterator[Finding]:
-    """Yield what the owner should know, in the order of the catalog."""
+    """Yield the findings, in the order of the catalog."""
     for verdict in seen.advice.verdicts:
         yield _finding(verdict, limits, seen)
     for key in seen.advice.unindexed:
@@ -136,9 +136,9 @@ def _finding(verdict: Verdict, limits: IndexesPolicy, seen: IndexesObservation) 
     name = str(verdict.tree.root.relation)
     data: dict[str, Any] = {**_data(verdict, seen), "reason": why.code}
     size = readable_size(data["size_bytes"])
-    cost = f"{size}, {data['writes_per_day']:,.0f} entries written a day"
+    cost = f"{size}, {data['writes_per_day']:,.0f} entries written per day"
     keep = verdict.charge in {IssueKind.PREDICATE_IN_KEY, IssueKind.WIDE_KEY}
-    advice = "" if keep else f"; to drop it: {data['drop']}"
+    advice = "" if keep else f"; to drop it, run {data['drop']}"
     message = f"{name}: {why.text} ({cost}){advice}"
     kind = _KINDS[verdict.charge]
     return Finding(kind, Severity.WARN, name, message, why.value, why.threshold, data)
@@ -163,7 +163,7 @@ def _data(verdict: Verdict, seen: IndexesObservation) -> dict[str, Any]:
 
 
 def _per_day(count: int, primary: ServerUsage) -> float:
-    """Spread a counter over the days that it has counted; less than one counts as one."""
+    """Return a counter per day since it began, at least one day."""
     if primary.usage is None:
         return 0.0
     counted = primary.usage.taken_at - primary.usage.epoch.began_at
@@ -182,8 +182,8 @@ def _unindexed(key: ForeignKey, limits: IndexesPolicy, seen: IndexesObservation)
         FindingKind.FK_UNINDEXED,
         Severity.WARN if is_large else Severity.INFO,
         name,
-        f"{name}: no index begins with ({columns}), so a delete or a new key in {key.referenced}"
-        f" reads all of {table.relation}; to have one: {create}",
+        f"{name}: no index starts with ({columns}), so a DELETE or a key UPDATE in {key.referenced}"
+        f" scans all of {table.relation}; to create one, run {create}",
         value=table.rows if table.rows >= 0 else None,
         threshold=many,
         data={"table": str(table.relation), "size_bytes": size_bytes, "create": create},

@@ -1,4 +1,4 @@
-"""Foreign keys and the indexes that serve them: without one, a delete reads the whole table."""
+"""Match foreign keys with their indexes: without one, a DELETE scans the whole table."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ Served = Mapping[ForeignKey, list[Index]]
 
 
 def servants(catalog: Catalog) -> Served:
-    """Return for every foreign key the indexes that serve it; what we can't see is left out."""
+    """Return the indexes that serve each foreign key; objects not visible are left out."""
     indexes: dict[int, list[Index]] = defaultdict(list)
     for index in catalog.indexes:
         indexes[index.table_oid].append(index)
@@ -22,9 +22,9 @@ def servants(catalog: Catalog) -> Served:
 
 
 def serves(index: Index, key: ForeignKey) -> bool:
-    """Tell whether an index finds the rows that refer to one row of the other table.
+    """Whether an index finds the rows that reference one row of the other table.
 
-    One `WHERE column IS NOT NULL` does too: a null refers to nothing.
+    A partial index `WHERE column IS NOT NULL` does too: a null references nothing.
     """
     wanted = set(key.columns)
     leading = {part.of for part in index.keys[: len(wanted)]}
@@ -34,12 +34,12 @@ def serves(index: Index, key: ForeignKey) -> bool:
 
 
 def unindexed(served: Served) -> list[ForeignKey]:
-    """Return the foreign keys that no index serves."""
+    """Return the foreign keys without an index."""
     return [key for key, indexes in served.items() if not indexes]
 
 
 def sole_servants(served: Served) -> Mapping[int, list[ForeignKey]]:
-    """Return the foreign keys that only one index serves, by its oid."""
+    """Return the foreign keys that only one index serves, by its OID."""
     keys: dict[int, list[ForeignKey]] = defaultdict(list)
     for key, indexes in served.items():
         if len(indexes) == 1:

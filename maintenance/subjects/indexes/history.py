@@ -1,4 +1,4 @@
-"""Looks at the counters that the store remembers."""
+"""Read and record usage counters of indexes in the store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,19 +8,19 @@ from maintenance.server.session import Connection
 from maintenance.subjects.indexes.usage import Baseline, Epoch, ServerUsage, Usage
 
 RECORD_EVERY = timedelta(hours=1)
-"""A look is not remembered when an older one of the same epoch is younger than this."""
+"""Counters are not recorded if there are some of the same epoch that are newer than this."""
 
 
 def recall(
     store: Connection, database: str, witnesses: Sequence[ServerUsage], since: datetime
 ) -> tuple[ServerUsage, ...]:
-    """Add to each server what the store remembers of it.
+    """Add to each server its recorded counters.
 
     Args:
         store: a session on it.
         database: the policy's name.
-        witnesses: as they were heard now.
-        since: the beginning of the window, which a baseline precedes.
+        witnesses: the servers as observed now.
+        since: the beginning of the window; baselines are older.
 
     Raises:
         psycopg.Error: the store failed.
@@ -42,7 +42,7 @@ def recall(
 def remember(
     store: Connection, database: str, witnesses: Sequence[ServerUsage], now: datetime
 ) -> None:
-    """Keep a look at every server that was heard.
+    """Record the counters of every server that answered.
 
     Raises:
         psycopg.Error: the store failed.

@@ -1,4 +1,4 @@
-"""Indexes and what they stand on, as the catalog has them. Frozen, free of the database."""
+"""Models of indexes, tables and foreign keys: frozen, free of sessions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ Definition = int | str
 
 
 class Key(NamedTuple):
-    """One key of an index: what it sorts, and how.
+    """One key of an index: its column or expression, and its sort order.
 
     Attributes:
         direction: pg_index.indoption: bit 0 DESC, bit 1 NULLS FIRST.
@@ -29,15 +29,15 @@ class Index:
 
     Attributes:
         parent: the index of the partitioned table that it is attached to.
-        is_referenced: a foreign key stands on it.
-        is_valid: complete, kept up and used: valid, ready and live.
-        is_building: somebody holds a lock on its table as a concurrent build does.
+        is_referenced: whether a foreign key depends on it.
+        is_valid: valid, ready and live.
+        is_building: whether a session holds the lock of a concurrent build on its table.
         pages: 8 kB blocks, as of the last VACUUM or ANALYZE; 0 for a partitioned index.
         keys: in their order.
-        included: what INCLUDE adds.
-        predicate: of a partial index, as the server writes it.
-        parameters: options that decide what it can find; None for btree and hash.
-        constraint: the name of the constraint that it serves.
+        included: INCLUDE columns.
+        predicate: of a partial index, as deparsed by the server.
+        parameters: options that affect which rows it can find; None for btree and hash.
+        constraint: the name of its constraint.
     """
 
     oid: int
@@ -66,12 +66,12 @@ class Index:
 
     @property
     def holds(self) -> frozenset[Definition]:
-        """All that it holds: keys and INCLUDE."""
+        """Its keys and INCLUDE columns."""
         return self.included | {key.of for key in self.keys}
 
     @property
     def is_pinned(self) -> bool:
-        """Whether something else would break with it, so that nobody may drop it."""
+        """Whether another object depends on it, so that it must not be dropped."""
         return (
             self.is_primary
             or self.is_exclusion
@@ -82,11 +82,11 @@ class Index:
 
 
 class Column(NamedTuple):
-    """A column with its statistics, None where there are none or we may not read them.
+    """A column with its statistics; None if there are none or they are not visible.
 
     Attributes:
-        width: bytes of a value, on average.
-        n_distinct: as pg_stats has it: negative is a share of the rows.
+        width: average bytes of a value.
+        n_distinct: as in pg_stats: negative is a fraction of the rows.
     """
 
     name: str
@@ -101,11 +101,11 @@ class Table:
     Attributes:
         kind: `r` table, `p` partitioned table, `m` materialized view.
         pages: 8 kB blocks.
-        rows: the catalog's estimate, -1 where there is none.
+        rows: the catalog's estimate, -1 if there is none.
         n_writes: row versions written to its indexes since the counters began.
-        is_readable: whether we may read it; else nobody shows us its statistics.
-        is_secured: whether row security hides them from us.
-        columns: by number; only those that are judged.
+        is_readable: whether this role may read it; else its statistics are not visible.
+        is_secured: whether row-level security hides its statistics.
+        columns: by number; only those that are checked.
     """
 
     oid: int
@@ -120,7 +120,7 @@ class Table:
 
 
 class ForeignKey(NamedTuple):
-    """A foreign key, by the columns that refer."""
+    """A foreign key, by its referencing columns."""
 
     name: str
     table_oid: int
@@ -131,12 +131,12 @@ class ForeignKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """One look at all indexes of a database.
+    """One observation of all indexes of a database.
 
     Attributes:
-        tables: by oid.
-        blind: tables behind somebody's ACCESS EXCLUSIVE lock, with their indexes, which are left
-            out.
+        tables: by OID.
+        blind: tables locked in ACCESS EXCLUSIVE mode, with their indexes, which are left out
+            elsewhere.
     """
 
     indexes: tuple[Index, ...]

@@ -1,4 +1,4 @@
-"""What the advice on one database is made of."""
+"""The observation from which indexes are advised."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ from maintenance.subjects.indexes.usage import ServerUsage
 
 @dataclass(frozen=True, slots=True)
 class IndexesObservation:
-    """One look at the indexes of one database.
+    """One observation of the indexes of one database.
 
     Attributes:
-        witnesses: the primary first.
-        role: who we are on the primary.
-        definitions: of the indexes that a verdict names, by oid.
+        witnesses: all servers, the primary first.
+        role: our role on the primary.
+        definitions: of the indexes with a verdict, by OID.
     """
 
     catalog: Catalog

@@ -1,4 +1,4 @@
-"""Reading all indexes of a database in a few set-based queries."""
+"""Read all indexes of a database with a few set-based queries."""
 
 import time
 from collections import defaultdict
@@ -26,7 +26,7 @@ from maintenance.subjects.indexes.models import (
 DOING = "observing the indexes"
 
 PAUSES_S = (0.15, 0.3, 0.6)
-"""After a look that met somebody's ACCESS EXCLUSIVE lock, so long until the next one."""
+"""Pauses between attempts after an ACCESS EXCLUSIVE lock was met, in seconds."""
 
 
 def read_catalog(
@@ -36,17 +36,17 @@ def read_catalog(
     min_rows: int,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Catalog:
-    """Look at all indexes of the owner's; what stays locked is named in `blind`.
+    """Read all user indexes; tables that remain locked are named in `blind`.
 
     Args:
         connection: a session on the primary.
         time_cap: for each query.
-        min_rows: columns of smaller tables come without statistics.
-        sleep: waits so many seconds.
+        min_rows: columns of smaller tables are read without statistics.
+        sleep: waits a number of seconds.
 
     Raises:
-        psycopg.errors.LockNotAvailable: a lock came between at every look.
-        MaintenanceError: the server refused a query, or a query outlasted the cap.
+        psycopg.errors.LockNotAvailable: every attempt met a lock.
+        MaintenanceError: the server refused a query, or a query exceeded the time cap.
     """
     for pause in PAUSES_S:
         with suppress(psycopg.errors.LockNotAvailable):
@@ -60,10 +60,10 @@ def read_catalog(
 def read_definitions(
     connection: Connection, oids: Collection[int], time_cap: timedelta
 ) -> dict[int, Words]:
-    """Ask for the DDL of some indexes; those that went or were locked meanwhile have none.
+    """Read the DDL of some indexes; those dropped or locked meanwhile are left out.
 
     Raises:
-        MaintenanceError: the server refused the query, or it outlasted the cap.
+        MaintenanceError: the server refused the query, or it exceeded the time cap.
     """
     rows: list[Any] = []
     try:
@@ -86,7 +86,7 @@ def _look(connection: Connection, time_cap: timedelta, min_rows: int) -> Catalog
         }
         rows = fetch(connection, "indexes", "list_indexes")
         keys = fetch(connection, "indexes", "list_foreign_keys")
-        # A table made between two of the queries is left to the next look.
+        # A table created between two of the queries is left to the next observation.
         indexes = [(row.is_readable, _index(row)) for row in rows if row.table_oid in tables]
         columns = _columns(connection, tables, [index for _, index in indexes], min_rows)
     blind: dict[QualifiedName, list[QualifiedName]] = defaultdict(list)
@@ -110,7 +110,7 @@ def _table(row: Any) -> Table:
         row.pages,
         row.rows,
         row.n_writes,
-        # gone between two of the queries' looks at it: then it is nobody's
+        # dropped between two of the queries
         is_readable=row.is_readable is not False,
         is_secured=bool(row.is_secured),
     )
@@ -155,7 +155,7 @@ def _index(row: Any) -> Index:
 def _columns(
     connection: Connection, tables: Mapping[int, Table], indexes: Iterable[Index], min_rows: int
 ) -> dict[int, dict[int, Column]]:
-    """Read the columns that are judged: of large tables with statistics, and of partial indexes."""
+    """Read the columns to check: of large tables with statistics, and of partial indexes."""
     large = {oid for oid, table in tables.items() if table.rows >= min_rows}
     wanted = {
         (index.table_oid, of)

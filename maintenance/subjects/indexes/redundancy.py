@@ -1,4 +1,4 @@
-"""Which index another one makes superfluous, by every property that decides what it can do."""
+"""Find redundant indexes, by comparing every property that affects what an index can do."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -9,10 +9,10 @@ from maintenance.subjects.indexes.models import Catalog, Index
 
 @dataclass(frozen=True, slots=True)
 class Redundancy:
-    """An index that may go, and the one that stays for it.
+    """A redundant index, and the index that covers it and is kept.
 
     Attributes:
-        is_duplicate: they hold the same, in the same order.
+        is_duplicate: whether both have the same columns in the same order.
     """
 
     index: Index
@@ -21,7 +21,7 @@ class Redundancy:
 
 
 def redundancies(catalog: Catalog) -> Iterator[Redundancy]:
-    """Yield one for every superfluous index; what it names as the other is kept."""
+    """Yield one entry for every redundant index; the covering index is kept."""
     tables: dict[int, list[Index]] = defaultdict(list)
     for index in catalog.indexes:
         tables[index.table_oid].append(index)
@@ -32,16 +32,16 @@ def redundancies(catalog: Catalog) -> Iterator[Redundancy]:
 
 
 def covers(a: Index, b: Index) -> bool:
-    """Tell whether B of the same table may go because A does all that it does.
+    """Whether index B is redundant because A of the same table covers it.
 
-    Where each could go for the other, `rank` decides. Reversed directions are not equal ones,
-    though a backward scan finds the same: the order was somebody's choice, and costs nothing.
+    If each covers the other, `rank` decides. Reversed sort orders are not equal, although a
+    backward scan gives the same rows: the order was chosen on purpose.
     """
     return could_replace(a, b) and not (could_replace(b, a) and rank(b) > rank(a))
 
 
 def could_replace(a: Index, b: Index) -> bool:
-    """Tell whether A does all that B of the same table does."""
+    """Whether A can do everything that B of the same table does."""
     return (
         a.oid != b.oid
         and a.is_valid
@@ -54,7 +54,7 @@ def could_replace(a: Index, b: Index) -> bool:
 
 
 def rank(index: Index) -> tuple[bool, bool, int, int]:
-    """Order indexes that could replace each other; the greatest stays."""
+    """Return the sort key of indexes that could replace each other; the greatest is kept."""
     return index.constraint is not None, index.is_unique, len(index.included), -index.oid
 
 
@@ -89,7 +89,7 @@ def _finds_as_much(a: Index, b: Index) -> bool:
 
 
 def _promises_as_much(a: Index, b: Index) -> bool:
-    """Only an equal one can keep rows apart in B's place, and in the same way."""
+    """Whether A enforces the same uniqueness as B, if B is unique."""
     if not b.is_unique and b.constraint is None:
         return True
     return (

@@ -1,4 +1,4 @@
-"""Reading the counters of the primary and of every replica."""
+"""Read the usage counters of the primary and of every replica."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ def read_usage(connection: Connection, time_cap: timedelta) -> Usage:
     """Read one server's counters.
 
     Raises:
-        MaintenanceError: the server refused a query, or a query outlasted the cap.
+        MaintenanceError: the server refused a query, or a query exceeded the time cap.
     """
     with read_transaction(connection, time_cap, DOING):
         (whose,) = fetch(connection, "indexes", "describe_counters")
@@ -33,10 +33,10 @@ def read_usage(connection: Connection, time_cap: timedelta) -> Usage:
 
 
 def witnesses(connection: Connection, target: Target) -> tuple[ServerUsage, ...]:
-    """Ask the primary and every replica; one that does not answer is a silent witness.
+    """Read the counters of the primary and every replica; usage is None if one does not answer.
 
     Raises:
-        UsageError: a replica's variable is not set, and the policy calls for it.
+        UsageError: the variable of a required replica is not set.
         MaintenanceError: the primary's counters could not be read.
     """
     policy = target.policy

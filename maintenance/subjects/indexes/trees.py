@@ -1,4 +1,4 @@
-"""A partitioned index is one index: its leaves are judged, counted and dropped with it."""
+"""Partitioned indexes: an index and all attached indexes are advised on as one."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -9,11 +9,11 @@ from maintenance.subjects.indexes.models import Catalog, Index
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """An index with all that is attached to it, or alone.
+    """An index with all indexes attached to it, if any.
 
     Attributes:
-        root: what has a name for people, and is dropped.
-        leaves: what is written and scanned; the root itself unless it is partitioned.
+        root: the index that messages name and that is dropped.
+        leaves: the indexes with storage; the root itself unless it is partitioned.
     """
 
     root: Index
@@ -26,12 +26,12 @@ class Tree:
 
     @property
     def is_building(self) -> bool:
-        """Whether a build goes on anywhere in it."""
+        """Whether any of its indexes is being built."""
         return self.root.is_building or any(leaf.is_building for leaf in self.leaves)
 
 
 def trees(catalog: Catalog) -> list[Tree]:
-    """Put attached indexes below their roots, in the order in which the roots come."""
+    """Group attached indexes below their roots, in the order of the roots."""
     attached: dict[int, list[Index]] = defaultdict(list)
     for index in catalog.indexes:
         if index.parent is not None:
@@ -41,7 +41,7 @@ def trees(catalog: Catalog) -> list[Tree]:
 
 
 def rows(tree: Tree, catalog: Catalog) -> float:
-    """Estimate the rows of what a tree indexes; -1 where nobody knows."""
+    """Estimate the rows of the tables of a tree; -1 if unknown."""
     whole = catalog.tables[tree.root.table_oid].rows
     if whole >= 0 or not tree.root.is_partitioned:
         return whole

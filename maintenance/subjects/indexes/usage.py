@@ -1,8 +1,8 @@
-"""How often indexes are used, by what every server of a cluster can swear to.
+"""Count the use of indexes on every server of a cluster.
 
-Counters only grow as long as they are not emptied, so what was counted since an older look of
-the same epoch is exact. Whatever breaks that (a reset, a crash, another server behind the same
-name) makes a server unable to testify, and an index whose use is unknown is not unused.
+Counters only grow until they are reset, so the difference between two observations of the same
+epoch is exact. After a reset, a crash or a failover the difference is unknown, and an index whose
+use is unknown is not reported as unused.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 
 class Epoch(NamedTuple):
-    """What must stay the same for two looks at one server's counters to be comparable.
+    """Values that must be equal for two observations of a server's counters to be comparable.
 
     Attributes:
-        timeline: another one after a promotion.
-        database_reset_at: of pg_stat_reset; None until the first.
+        timeline: changes at a promotion.
+        database_reset_at: the last pg_stat_reset; None before the first.
         server_reset_at: when the server began to count: initdb, a crash, a first start from a
             backup.
     """
@@ -28,7 +28,7 @@ class Epoch(NamedTuple):
 
     @property
     def began_at(self) -> datetime:
-        """Since when the counters count."""
+        """The moment the counters began."""
         return max(self.server_reset_at, self.database_reset_at or self.server_reset_at)
 
 
@@ -41,11 +41,11 @@ class Count(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """One look at the counters of one server.
+    """One observation of the counters of one server.
 
     Attributes:
-        counts: by the index's oid, which is the same on all servers of a cluster.
-        knows_last_scan: whether the server notes when an index was last used (16+).
+        counts: by the index's OID, which is the same on all servers of a cluster.
+        knows_last_scan: whether the server records the last scan of an index (16 and later).
         is_counting: whether `track_counts` is on.
     """
 
@@ -58,7 +58,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """An older look at the same server, from the store: the newest that precedes the window."""
+    """The newest recorded observation of the same server before the window."""
 
     epoch: Epoch
     taken_at: datetime
@@ -66,7 +66,7 @@ class Baseline:
 
 
 class Gap(NamedTuple):
-    """Why a server can't tell what happened: a short code, and in words."""
+    """The reason why a server's use counts are unknown: a short code, and text."""
 
     reason: str
     text: str
@@ -74,15 +74,15 @@ class Gap(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ServerUsage:
-    """One server of the cluster, and what it can tell.
+    """One server of the cluster, with its present and recorded counters.
 
     Attributes:
-        name: how the policy names it.
-        usage: None where it can't be reached.
-        baseline: None where nobody looked before the window began.
-        watched_since: the oldest look of this epoch; None without one.
+        name: its name in the policy.
+        usage: None if it can't be reached.
+        baseline: None if there is no observation before the window.
+        watched_since: the oldest observation of this epoch; None without one.
         silence: why there is no usage.
-        reason: the code of that error, where it has one.
+        reason: the code of that error, if it has one.
     """
 
     name: str
@@ -93,28 +93,28 @@ class ServerUsage:
     reason: str = ""
 
     def gap(self, since: datetime) -> Gap | None:
-        """Say why this server can't tell what happened since then; None if it can."""
+        """Return why the counters since a moment are unknown; None if they are known."""
         if self.usage is None:
-            return Gap("unreachable", self.silence or "it can't be reached")
+            return Gap("unreachable", self.silence or "not reachable")
         if not self.usage.is_counting:
             return Gap("track_counts_off", "track_counts is off")
         if self.baseline is not None:
-            text = f"its counters were emptied since {self.baseline.taken_at:%Y-%m-%d}"
+            text = f"its counters were reset after {self.baseline.taken_at:%Y-%m-%d}"
             is_same = self.baseline.epoch == self.usage.epoch
             return None if is_same else Gap("counters_reset", text)
         if self.usage.epoch.timeline > 1:
-            return Gap("promoted", "it was promoted, nobody knows when")
+            return Gap("promoted", "it was promoted at an unknown time")
         began = self.usage.epoch.began_at
         text = f"its counters began on {began:%Y-%m-%d}"
         return None if began <= since else Gap("counters_young", text)
 
     def scans_at_most(self, oid: int, since: datetime) -> int | None:
-        """Count an index's scans since then; rather too many, and None where nobody knows."""
+        """Return an upper bound of an index's scans since a moment; None if unknown."""
         if self.usage is None or self.gap(since) is not None:
             return None
         count = self.usage.counts.get(oid, Count(0))
         if self.baseline is not None:
-            # One that is not in the baseline was built later, and counted from nothing.
+            # One that is not in the baseline was built later, so its counter began at 0.
             grown = count.scans - self.baseline.scans.get(oid, 0)
             return grown if grown >= 0 else None
         if self.usage.knows_last_scan and (count.last_scan_at or since) <= since:
@@ -122,27 +122,27 @@ class ServerUsage:
         return count.scans
 
     def knew(self, oid: int, since: datetime) -> bool:
-        """Tell whether the index is known to have existed then."""
+        """Whether the index is known to have existed at that moment."""
         if self.baseline is not None and oid in self.baseline.scans:
             return True
         last = self.last_scan_at(oid)
         return last is not None and last <= since
 
     def last_scan_at(self, oid: int) -> datetime | None:
-        """When the index was last used here, as far as the server notes it."""
+        """Return the last scan of the index on this server, if the server records it."""
         count = self.usage.counts.get(oid) if self.usage is not None else None
         return count.last_scan_at if count is not None else None
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What all servers together say about one index, or one tree of them.
+    """The use of one index, or one partitioned index, on all servers together.
 
     Attributes:
-        scans: in the window, at most, by those servers that can tell.
-        is_complete: whether all of them can.
+        scans: upper bound for the window, on the servers whose counts are known.
+        is_complete: whether the counts of all servers are known.
         existed: whether it is known to be older than the window.
-        last_scan_at: the latest on any server; None if never, or not noted.
+        last_scan_at: the latest on any server; None if never, or not recorded.
     """
 
     scans: int
@@ -152,7 +152,7 @@ class Evidence:
 
 
 def evidence(witnesses: Sequence[ServerUsage], oids: Sequence[int], since: datetime) -> Evidence:
-    """Add up what the servers say about an index and its partitions."""
+    """Sum the use of an index and its partitions over all servers."""
     counts = [witness.scans_at_most(oid, since) for witness in witnesses for oid in oids]
     known = [count for count in counts if count is not None]
     lasts = [witness.last_scan_at(oid) for witness in witnesses for oid in oids]

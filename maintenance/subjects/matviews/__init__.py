@@ -1,4 +1,4 @@
-"""Materialized views: always there, always fresh, refreshed only when something changed."""
+"""Materialized views: create missing ones, refresh those whose sources changed."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -37,25 +37,25 @@ class Matviews(Subject[MatviewsObservation]):
         return bool(policy.matviews)
 
     def relations(self, policy: Policy) -> Collection[QualifiedName]:
-        """The views of the policy, for names that come near those which do not exist."""
+        """Return the views of the policy, to suggest names for those that do not exist."""
         return [section.name for section in policy.matviews]
 
     def concurrency(self, policy: Policy) -> int:
-        """As many as the policy has refreshed side by side."""
+        """Return how many views the policy allows to refresh in parallel."""
         return policy.parallel.matviews
 
     def observe(self, context: ObserveContext) -> MatviewsObservation:
-        """Read what the views are, what they read, and what is on record of them."""
+        """Read the views, their sources and their recorded refreshes."""
         return observing.observe(context)
 
     def record(self, context: ObserveContext, seen: MatviewsObservation) -> None:
-        """Keep what was proven, and what the files were found to mean."""
+        """Record proofs of freshness and the comparisons of definitions."""
         record(context, seen)
 
     def plan(
         self, policy: Policy, seen: MatviewsObservation, now: datetime, request: Request
     ) -> Plan:
-        """Make what is missing, refresh what is not proven unchanged."""
+        """Create missing views; refresh those not proven unchanged."""
         return planner.plan(policy, seen, now, request)
 
 

@@ -1,4 +1,4 @@
-"""Carrying out actions on views: fingerprint first, then the work, then the record."""
+"""Execute actions on views: read the fingerprint, do the work, record the result."""
 
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
@@ -27,13 +27,13 @@ from maintenance.subjects.matviews.unique_index import build, find_obstacle
 def telling(
     context: ActionContext, section: MatviewPolicy, work: Callable[[], Refresh]
 ) -> Mapping[str, Any]:
-    """Refresh, tell the cache if rows changed, and return the action's detail.
+    """Refresh, invalidate the cache if rows changed, and return the action's detail.
 
-    The intention is noted before, so that neither a kill nor a Redis that is down loses it. It is
-    taken back where nothing changed, unless an earlier refresh is still to be told of.
+    The invalidation is recorded before the work, so that it is not lost if the run is killed or
+    Redis is down. It is withdrawn if nothing changed, unless an earlier one is still pending.
 
     Raises:
-        MaintenanceError: whatever the work raised; never that the cache can't be told.
+        MaintenanceError: as raised by the work; never because the invalidation failed.
     """
     if context.policy.redis is None or not section.invalidates:
         return detail_of(work())
@@ -43,7 +43,7 @@ def telling(
     try:
         entry = work()
     except UnreachableError:
-        raise  # whether it was done is not known, so it is told
+        raise  # the outcome is unknown, so the invalidation stays pending
     except MaintenanceError:
         _withdraw_unless(context, name, is_owed=is_owed)
         raise
@@ -59,11 +59,11 @@ def _withdraw_unless(context: ActionContext, name: str, *, is_owed: bool) -> Non
 
 
 def refresh(context: ActionContext, action: Action) -> Mapping[str, Any]:
-    """Refresh a view, after making the index that it lacks.
+    """Refresh a view, after creating its missing unique index.
 
     Raises:
-        NotNeededError: the views that it reads were refreshed before, and did not change.
-        LockNotAcquiredError, MaintenanceError: the view is as it was.
+        NotNeededError: the views it reads were refreshed before and did not change.
+        LockNotAcquiredError, MaintenanceError: the view is unchanged.
     """
     view = _seen_again(context, action)
     *before, last = action.steps
@@ -80,10 +80,10 @@ def refresh(context: ActionContext, action: Action) -> Mapping[str, Any]:
 
 
 def _check_index(context: ActionContext, section: MatviewPolicy, step: Step) -> None:
-    """Fail where a view was filled, and its unique index could not be made with it.
+    """Fail if the view was populated but its unique index could not be created.
 
     Raises:
-        MaintenanceError: says which values are there more than once.
+        MaintenanceError: names the duplicate values.
     """
     if not any(statement.startswith("CREATE UNIQUE INDEX ") for statement in step.statements):
         return
@@ -92,36 +92,34 @@ def _check_index(context: ActionContext, section: MatviewPolicy, step: Step) -> 
     if view is None or not is_unindexed(section, view):
         return
     obstacle = find_obstacle(context.connection, context.policy, section, view)
-    reason = obstacle.text if obstacle is not None else "the next run tries again"
+    reason = obstacle.text if obstacle is not None else "retried on the next run"
     raise MaintenanceError(
-        f"{section.name}: is filled, but has no unique index on"
+        f"{section.name}: populated, but without its unique index on"
         f" ({', '.join(section.unique_index)}): {reason}"
     )
 
 
 def _seen_again(context: ActionContext, action: Action) -> Matview:
-    """Look at one view again: a baseline has to be read right before the refresh."""
+    """Observe one view again: the baseline must be read right before the refresh."""
     name = parse_name(action.object)
     views, moment, _ = see(context.connection, context.store, context.policy, only=[name])
     view = views.get(name)
     if view is None or view.oid != action.preconditions["oid"]:
-        raise MaintenanceError(
-            f"{name}: not the view that was observed", hint="plan again: it was replaced since"
-        )
+        raise MaintenanceError(f"{name}: replaced since it was observed", hint="run the plan again")
     if action.reason == AFTER_ANOTHER:
         verdict = assess_refresh(view, MatviewsObservation(views, moment))
         if verdict.as_of is not None and view.baseline is not None:
             as_of = no_later_than_sources(context, view, verdict.as_of)
             note_proofs(context.store, {view.baseline.id: as_of})
-            raise NotNeededError(f"{verdict.reason}: the views refreshed before stayed the same")
+            raise NotNeededError(f"{verdict.reason}: the views it reads did not change")
     return view
 
 
 def create(context: ActionContext, action: Action) -> Mapping[str, Any]:
-    """Create a view with its content and its unique index, all or nothing.
+    """Create a view with its content and its unique index in one transaction.
 
     Raises:
-        MaintenanceError: there is no such view, as before.
+        MaintenanceError: the view was not created.
     """
     section = section_of(context.policy, parse_name(action.object))
     assert section.definition is not None, "only views with a file are created"
@@ -138,7 +136,7 @@ def section_of(policy: Policy, name: QualifiedName) -> MatviewPolicy:
 
 
 def explained(execute: Executor) -> Executor:
-    """Turn what the server refuses while an action is carried out into one of our errors."""
+    """Convert server errors raised by an action into a MaintenanceError."""
 
     @wraps(execute)
     def wrapped(context: ActionContext, action: Action) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Reading what fingerprints are made of: a few set-based queries that take no lock."""
+"""Read the inputs of fingerprints with a few set-based queries that take no lock."""
 
 from collections import defaultdict
 from collections.abc import Collection
@@ -14,14 +14,14 @@ from maintenance.subjects.matviews.settings import CATEGORIES, IRRELEVANT
 
 
 def read_moment(connection: Connection, ours: Collection[int]) -> Moment:
-    """Say what time it is, and who else may hold writes; to be read before any counter.
+    """Read the server's clock and the sessions with uncounted writes; call before any counter.
 
-    A session that ends between the two delivers its counts on the way out, so none that was not
-    seen here hides a write from the counters.
+    A session that ends between the two reads reports its counts on exit, so a session not listed
+    here can't hide a write from the counters.
 
     Args:
         connection: a session in a transaction.
-        ours: process ids of our own sessions that write nothing but history.
+        ours: process ids of our own sessions, which write only to the store.
     """
     rows = fetch(connection, "matviews", "list_sessions", {"ours": list(ours)})
     sessions = tuple(
@@ -35,12 +35,12 @@ def read_moment(connection: Connection, ours: Collection[int]) -> Moment:
 def read_catalog(
     connection: Connection, views: Collection[int], others: Collection[int]
 ) -> Catalog:
-    """Read everything that views read.
+    """Read all objects that views depend on.
 
     Args:
         connection: a session in a transaction.
         views: OIDs of the views.
-        others: OIDs of relations that they are declared to read.
+        others: OIDs of relations named in their `depends_on`.
     """
     edges: dict[Node, list[tuple[Node, bool]]] = defaultdict(list)
     parameters = {"views": list(views), "others": list(others)}
@@ -77,7 +77,7 @@ def _relations(connection: Connection, oids: Collection[int]) -> dict[int, Relat
 def _with_everything_used(
     connection: Connection, catalog: Catalog, functions: Collection[int]
 ) -> Catalog:
-    """Look up functions, operators and types, and what is behind them, until nothing is new."""
+    """Look up functions, operators and types, and their own dependencies, recursively."""
     found = _Lookup(catalog)
     wanted = set(functions)
     types = {oid for relation in catalog.relations.values() for oid in relation.types}
@@ -95,7 +95,7 @@ def _with_everything_used(
 
 @dataclass(slots=True)
 class _Lookup:
-    """What is known so far, and the OIDs that are still to be looked up."""
+    """The catalog read so far, and the OIDs still to look up."""
 
     catalog: Catalog
     functions: set[int] = field(default_factory=set[int])

@@ -1,4 +1,4 @@
-"""The SQL of views: creating, indexing, refreshing."""
+"""SQL statements that create, index and refresh materialized views."""
 
 import hashlib
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from maintenance.policy import MatviewPolicy
 from maintenance.subjects.matviews.models import Matview, Ownership
 
 CONCURRENTLY = "concurrently"
-"""The mode in which readers see the old content until the new is there."""
+"""The refresh mode in which readers are not blocked: they see the old content until commit."""
 
 
 def refresh_statement(view: QualifiedName, mode: str) -> str:
@@ -20,10 +20,9 @@ def refresh_statement(view: QualifiedName, mode: str) -> str:
 def create_statements(
     section: MatviewPolicy, query: str, ownership: Ownership | None = None
 ) -> tuple[str, ...]:
-    """Return the statements that make a view from its query, with its unique index.
+    """Return the statements that create a view from its query, with its unique index.
 
-    It belongs to its owner before it is filled: its query then runs with that role's rights, not
-    with ours.
+    The owner is set before the view is populated, so that its query runs with the owner's rights.
     """
     wanted = ownership or Ownership()
     return (
@@ -41,14 +40,14 @@ def give_to(view: QualifiedName, owner: str | None) -> tuple[str, ...]:
 
 
 def create_empty(view: QualifiedName, query: str) -> str:
-    """Return the statement that makes a view without running its query."""
+    """Return the statement that creates a view WITH NO DATA."""
     return f"CREATE MATERIALIZED VIEW {view} AS {query}\nWITH NO DATA"
 
 
 def grant_statements(
     view: QualifiedName, grants: Iterable[tuple[str | None, str]]
 ) -> tuple[str, ...]:
-    """Return the statements that give rights on a view; no role means all."""
+    """Return the GRANT statements for a view; a role of None means PUBLIC."""
     return tuple(
         f"GRANT {right} ON {view} TO {'PUBLIC' if role is None else quote(role)}"
         for role, right in grants
@@ -56,18 +55,18 @@ def grant_statements(
 
 
 def owner_statements(view: QualifiedName, ownership: Ownership) -> tuple[str, ...]:
-    """Return the statements that give an existing view the owner and the rights it lacks."""
+    """Return the statements that set the missing owner and privileges of an existing view."""
     return (*give_to(view, ownership.owner), *grant_statements(view, ownership.lacking))
 
 
 def is_unindexed(section: MatviewPolicy, view: Matview) -> bool:
-    """Whether a view lacks its declared unique index, or can't use it."""
+    """Whether a view has no usable unique index on its declared columns."""
     declared = set(section.unique_index)
     return bool(declared) and declared not in map(set, view.unique_keys)
 
 
 def index_name(section: MatviewPolicy) -> str:
-    """Return the name of a view's unique index, the same each time, fitting into 63 bytes."""
+    """Return the deterministic name of a view's unique index, at most 63 bytes."""
     text = "_".join((section.name.name, *section.unique_index, "key"))
     if len(text.encode()) <= MAX_NAME_BYTES:
         return text
@@ -78,7 +77,7 @@ def index_name(section: MatviewPolicy) -> str:
 def index_statement(
     section: MatviewPolicy, *, concurrently: bool, view: QualifiedName | None = None
 ) -> str:
-    """Return the statement that makes a view's unique index, or that of another in its place."""
+    """Return the statement that creates a view's unique index, on the view or its replacement."""
     how = "CONCURRENTLY " if concurrently else ""
     columns = ", ".join(map(quote, section.unique_index))
     target = view or section.name

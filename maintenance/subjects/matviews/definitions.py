@@ -1,8 +1,8 @@
-"""What a view's file means to the server, compared with what the view is.
+"""Compare a view with the definition in its SQL file, as the server parses both.
 
-Both texts are the server's own: it resolves names, stars and casts as it does for the view. For
-that the query becomes a temporary view in a transaction that is rolled back. What came of it is
-remembered in the store, so that it is asked again only when file or view have changed.
+The server deparses both, so that names, stars and casts are resolved in the same way. For this
+the query becomes a temporary view in a transaction that is rolled back. The result is recorded in
+the store, and computed again only after the file or the view has changed.
 """
 
 import difflib
@@ -21,27 +21,27 @@ _PROBE = "pg_temp.maintenance_definition"
 
 
 class RefusedQueryError(MaintenanceError):
-    """The server does not take a query for what it says."""
+    """The server refuses a query because of its text."""
 
 
 def identity_of(query: str, search_path: str, oid: int, shape: str) -> str:
-    """Return what stays the same as long as neither the file nor what it names has changed."""
+    """Return a key that changes only when the file or an object it names changes."""
     content = "\0".join((query, search_path, str(oid), shape))
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 @contextmanager
 def as_temporary_view(connection: Connection, policy: Policy, query: str) -> Generator[int]:
-    """Give a query to the server for the length of a block, and yield the OID it has there.
+    """Create a temporary view of a query for one block, and yield its OID.
 
     Args:
-        connection: an autocommit session; nothing of the block is kept.
-        policy: whose limits and search_path hold.
+        connection: an autocommit session; the block is rolled back.
+        policy: gives the time limits and search_path.
         query: one SELECT.
 
     Raises:
-        RefusedQueryError: the server does not take the query.
-        MaintenanceError: it can't be asked now.
+        RefusedQueryError: the server refuses the query.
+        MaintenanceError: the server can't be asked now.
     """
     cap = milliseconds(policy.observe.time_cap)
     try:
@@ -69,17 +69,17 @@ def as_temporary_view(connection: Connection, policy: Policy, query: str) -> Gen
 def compare(
     connection: Connection, policy: Policy, query: str, view: int | None, identity: str
 ) -> Definition:
-    """Ask the server what a query means, and whether a view is defined so.
+    """Compare a view's definition with a query, both as the server deparses them.
 
     Args:
         connection: an autocommit session.
-        policy: whose limits and search_path hold.
+        policy: gives the time limits and search_path.
         query: of the view's file.
         view: the view's OID; None where it does not exist.
         identity: of both, see `identity_of`.
 
     Raises:
-        MaintenanceError: the server can't be asked now; nothing is known.
+        MaintenanceError: the server can't be asked now; the result is unknown.
     """
     try:
         with as_temporary_view(connection, policy, query) as probe:
@@ -106,7 +106,7 @@ def _difference(connection: Connection, view: int, probe: int) -> str | None:
 
 
 def _is_the_querys_fault(exc: psycopg.Error) -> bool:
-    """Whether a statement was refused for what it says: SQLSTATE classes 42, 22 and 0A."""
+    """Whether a statement was refused because of its text: SQLSTATE classes 42, 22 and 0A."""
     state = exc.sqlstate or ""
     return state[:2] in ("42", "22", "0A") and not isinstance(
         exc, psycopg.errors.InsufficientPrivilege

@@ -1,4 +1,4 @@
-"""What a view's SQL file tells without any server: the relations it reads, and its header."""
+"""Parse a view's SQL file without a server: the relations it reads, and its header."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -16,7 +16,7 @@ from maintenance.subjects.matviews.models import MatviewsObservation
 def reads_of(
     policy: Policy, seen: MatviewsObservation
 ) -> Mapping[QualifiedName, frozenset[QualifiedName]]:
-    """Return for each view of a policy those of them that it reads."""
+    """Return, for each view of a policy, the other views of the policy that it reads."""
     ours = {section.name for section in policy.matviews}
     return {
         section.name: frozenset(
@@ -34,7 +34,7 @@ _SINCE = re.compile(r"since: \d+\Z")
 
 
 def relations_read(policy: Policy, section: MatviewPolicy) -> tuple[QualifiedName, ...]:
-    """Return what a view reads: the relations of its SQL, and those of `depends_on`.
+    """Return the relations a view reads: those in its SQL and those in `depends_on`.
 
     A name without a schema is looked for in the first one of `database.search_path`.
     """
@@ -45,7 +45,7 @@ def relations_read(policy: Policy, section: MatviewPolicy) -> tuple[QualifiedNam
 
 
 def declared_reads(policy: Policy) -> dict[QualifiedName, tuple[QualifiedName, ...]]:
-    """Return what each view of a policy reads, as its SQL and the policy have it."""
+    """Return the relations each view of a policy reads, by its SQL and `depends_on`."""
     return {section.name: relations_read(policy, section) for section in policy.matviews}
 
 
@@ -56,7 +56,7 @@ def _named(definition: Path) -> tuple[tuple[str | None, str], ...]:
     from pglast.visitors import Visitor  # noqa: PLC0415
 
     class Relations(Visitor):
-        """Collects the names of relations, and those that a WITH defines."""
+        """Collects the names of relations, and the names defined by WITH."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -79,9 +79,9 @@ def _named(definition: Path) -> tuple[tuple[str | None, str], ...]:
 
 
 def header(definition: Path) -> str:
-    """Return the comment that a file begins with as Markdown, without the version it is for.
+    """Return the header comment of a file as Markdown, without its `since` line.
 
-    The first line is `name: what it is`; lines without a text between are paragraphs.
+    The first line is `name: description`; empty lines separate paragraphs.
     """
     paragraphs: list[list[str]] = [[]]
     for line in definition.read_text().splitlines():
@@ -99,14 +99,14 @@ def header(definition: Path) -> str:
 
 
 def query(definition: Path) -> str:
-    """Return a file's SQL without the comment that it begins with."""
+    """Return a file's SQL without its header comment."""
     lines = definition.read_text().splitlines()
     first = next((n for n, line in enumerate(lines) if not line.startswith("--")), 0)
     return "\n".join(lines[first:]).strip()
 
 
 def relations_named(query: str) -> list[QualifiedName]:
-    """Return the relations that a query names, each once; schema "" where none is written.
+    """Return the distinct relations a query names; schema "" if the name is unqualified.
 
     Args:
         query: SQL that parses, as `read_view_query` returns it.
@@ -126,7 +126,7 @@ def relations_named(query: str) -> list[QualifiedName]:
 def written_reads(
     query: str, search_path: str, among: Collection[QualifiedName]
 ) -> frozenset[QualifiedName]:
-    """Return which of some relations a query names, under a search_path."""
+    """Return which of the given relations a query names, under a search_path."""
     schemas = {part.strip() for part in search_path.split(",")}
     searched = {name for name in among if {name.schema, quote(name.schema)} & schemas}
     named = relations_named(query)
@@ -135,7 +135,7 @@ def written_reads(
 
 
 def _nodes(node: Any) -> Iterator[Any]:
-    """Walk through a parse tree."""
+    """Yield the nodes of a parse tree."""
     from pglast import ast  # noqa: PLC0415 - see above
 
     if isinstance(node, tuple | list):
@@ -152,7 +152,7 @@ Reads = Mapping[QualifiedName, Collection[QualifiedName]]
 
 
 def in_order(reads: Reads) -> tuple[QualifiedName, ...]:
-    """Return views so that each comes after those it reads; those in a circle are left out."""
+    """Return views in dependency order; views in a cycle are left out."""
     circular = in_circles(reads)
     sorter = TopologicalSorter(
         {
@@ -165,7 +165,7 @@ def in_order(reads: Reads) -> tuple[QualifiedName, ...]:
 
 
 def in_circles(reads: Reads) -> frozenset[QualifiedName]:
-    """Return the views that read themselves by way of others."""
+    """Return the views that are part of a dependency cycle."""
     remaining = {view: set(sources) for view, sources in reads.items()}
     circular: set[QualifiedName] = set()
     while True:

@@ -1,4 +1,4 @@
-"""What the owner should know of views: old, empty, missing, drifted, or costly to refresh."""
+"""Findings on materialized views: stale, unpopulated, missing, drifted or costly to refresh."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from maintenance.subjects.matviews.models import Matview, MatviewsObservation
 
 
 def findings(policy: Policy, seen: MatviewsObservation, now: datetime) -> list[Finding]:
-    """Return what stands, view by view in the order of the policy."""
+    """Return the current findings, in the order of the policy's views."""
     circular = in_circles(reads_of(policy, seen))
     moments = moments_of(policy, seen, assess_all(policy, seen))
     found: list[Finding] = []
@@ -41,7 +41,7 @@ def _of_view(
             FindingKind.MATVIEW_UNPOPULATED,
             Severity.ERROR,
             view.name,
-            f"was never filled: every query on it fails; {_state_text(view)}",
+            f"not populated: every query on it fails; {_state_text(view)}",
             data=_last_error(view),
         )
     else:
@@ -55,8 +55,8 @@ def _of_view(
             FindingKind.PRIVILEGE_MISSING,
             Severity.ERROR,
             view.name,
-            f"belongs to {view.owner}, and {seen.role} may not refresh it: {membership}; from"
-            f" PostgreSQL 17 on {maintain} suffices",
+            f"role {seen.role} may not refresh it, because its owner is {view.owner}; run"
+            f" {membership}, or on PostgreSQL 17 and later {maintain}",
             data={"grants": [membership], "suffices_from_17": maintain},
         )
     elif not view.lends:
@@ -65,8 +65,8 @@ def _of_view(
             FindingKind.PRIVILEGE_MISSING,
             Severity.ERROR,
             view.name,
-            f"can't be refreshed concurrently, because its owner {view.owner} may make no temporary"
-            f" table: {grant}",
+            f"can't be refreshed concurrently, because its owner {view.owner} may not create"
+            f" temporary tables; run {grant}",
             data={"grants": [grant]},
         )
     yield from _index(section, view)
@@ -75,8 +75,8 @@ def _of_view(
 
 def _state_text(view: Matview) -> str:
     if view.failure is not None:
-        return f"the last try to fill it failed: {view.failure.error}"
-    return "the next run fills it" if view.may_refresh else "this role may not fill it"
+        return f"the last refresh failed: {view.failure.error}"
+    return "the next run populates it" if view.may_refresh else "this role may not refresh it"
 
 
 def _stale(
@@ -88,7 +88,7 @@ def _stale(
             FindingKind.MATVIEW_STALE,
             Severity.WARN,
             view.name,
-            "how old its content is, is not known: no refresh of it is on record",
+            "age unknown: no refresh recorded",
             None,
             limit.total_seconds(),
             _last_error(view),
@@ -98,8 +98,8 @@ def _stale(
             FindingKind.MATVIEW_STALE,
             Severity.ERROR if age > 2 * limit else Severity.WARN,
             view.name,
-            f"shows everything up to {right:%Y-%m-%d %H:%M} UTC, {_span(age)} ago;"
-            f" wanted at most {_span(limit)}{_why(view)}",
+            f"stale: contains all commits up to {right:%Y-%m-%d %H:%M} UTC, {_span(age)} ago,"
+            f" max_age is {_span(limit)}{_why(view)}",
             round(age.total_seconds()),
             limit.total_seconds(),
             {"fresh_as_of": right.isoformat(), **_last_error(view)},
@@ -120,26 +120,28 @@ def _index(section: MatviewPolicy, view: Matview) -> Iterator[Finding]:
             FindingKind.MATVIEW_NO_UNIQUE_INDEX,
             Severity.ERROR,
             view.name,
-            f"has no unique index on ({', '.join(section.unique_index)}): {view.obstacle.text}",
+            f"unique index on ({', '.join(section.unique_index)}) can't be built:"
+            f" {view.obstacle.text}",
             view.obstacle.n_duplicates,
             None if view.obstacle.n_duplicates is None else 0,
             dict(view.obstacle.data),
         )
     elif is_unindexed(section, view):
-        fate = "the next run makes it" if view.is_owner else f"only {view.owner} can make it"
+        by_owner = f"only its owner {view.owner} can build it"
+        fate = "the next run builds it" if view.is_owner else by_owner
         yield _finding(
             FindingKind.MATVIEW_NO_UNIQUE_INDEX,
             Severity.WARN,
             view.name,
-            f"has no usable unique index on ({', '.join(section.unique_index)}); {fate}",
+            f"no usable unique index on ({', '.join(section.unique_index)}); {fate}",
         )
     elif not view.unique_keys:
         yield _finding(
             FindingKind.MATVIEW_NO_UNIQUE_INDEX,
             Severity.WARN,
             view.name,
-            "has no usable unique index, so that readers wait for each refresh;"
-            " declare its key as unique_index (plain columns, no WHERE)",
+            "no usable unique index, so each refresh blocks readers;"
+            " set unique_index in the policy to its key (plain columns, no WHERE)",
         )
     last = view.baseline
     if last is not None and last.n_null_keys:
@@ -147,8 +149,8 @@ def _index(section: MatviewPolicy, view: Matview) -> Iterator[Finding]:
             FindingKind.MATVIEW_NULL_KEY_CHURN,
             Severity.WARN,
             view.name,
-            f"{last.n_null_keys} rows have a NULL in the unique key; each concurrent refresh"
-            " deletes and inserts them anew: coalesce it in the definition",
+            f"{last.n_null_keys} rows have a NULL in the unique key, and each concurrent refresh"
+            " deletes and reinserts them; use COALESCE in the definition",
             last.n_null_keys,
             0,
         )
@@ -161,19 +163,19 @@ def _drift(section: MatviewPolicy, view: Matview, seen: MatviewsObservation) -> 
             FindingKind.MATVIEW_DEFINITION_DRIFT,
             Severity.ERROR,
             view.name,
-            f"the server refuses its file: {definition.refused}",
+            f"the server refuses its SQL file: {definition.refused}",
         )
         return
     texts: list[str] = []
     data: dict[str, object] = {}
     if definition is not None and definition.differs:
         texts.append(
-            "is defined otherwise than its file says; replace it by:"
+            "definition differs from its SQL file; to replace the view, run"
             f" maintenance rebuild --matview {view.name}"
         )
         data["difference"] = definition.differs
     for text, statements in _rights(view, seen):
-        texts.append(f"{text}: {'; '.join(statements)}")
+        texts.append(f"{text}; run {'; '.join(statements)}")
         data["sql"] = list(statements)
     if texts:
         yield _finding(
@@ -186,20 +188,20 @@ def _drift(section: MatviewPolicy, view: Matview, seen: MatviewsObservation) -> 
 
 
 def _rights(view: Matview, seen: MatviewsObservation) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Say what a view lacks of the owner and the rights that it is to have."""
+    """Return which owner and privileges a view lacks, as text."""
     wanted = seen.ownership.get(view.name)
     if wanted is None:
         return
     if wanted.owner is not None and wanted.owner != view.owner:
         ours = view.owner == seen.role
-        risk = ", so that each refresh runs its query with this software's rights" if ours else ""
+        risk = ", so each refresh runs its query with the rights of this role" if ours else ""
         yield (
-            f"belongs to {view.owner} and not to {wanted.owner}{risk}",
+            f"owner is {view.owner}, wanted {wanted.owner}{risk}",
             owner_statements(view.name, wanted),
         )
     elif wanted.lacking:
         roles = ", ".join(role or "public" for role, _ in wanted.lacking)
-        yield f"can't be read by {roles}", grant_statements(view.name, wanted.lacking)
+        yield f"not readable by {roles}", grant_statements(view.name, wanted.lacking)
 
 
 def _missing(section: MatviewPolicy, view: Matview | None, seen: MatviewsObservation) -> Finding:
@@ -209,21 +211,21 @@ def _missing(section: MatviewPolicy, view: Matview | None, seen: MatviewsObserva
     error: str | None = None
     if view is not None:
         reason = "name_taken"
-        text = "is no materialized view, but something else bears its name"
+        text = "name conflict: a relation of this name exists and is not a materialized view"
     elif definition is not None and definition.refused:
         reason, error = "query_refused", definition.refused
-        text = f"does not exist, and the server refuses its file: {error}"
+        text = f"does not exist, and the server refuses its SQL file: {error}"
     elif definition is not None and ownership is not None and ownership.refused is not None:
         reason, error = "not_creatable", ownership.refused.removeprefix(f"{section.name}: ")
-        text = f"does not exist, and can't be created: {error}"
+        text = f"does not exist and can't be created: {error}"
     elif definition is not None:
         severity, reason = Severity.WARN, "not_created_yet"
-        text = "does not exist; the next run creates it from its file"
+        text = "does not exist; the next run creates it from its SQL file"
     else:
         reason = "undeclared"
         near = seen.near.get(section.name, ())
         guess = f"; did you mean {', '.join(near)}?" if near else ""
-        text = f"does not exist, and no definition of it is declared{guess}"
+        text = f"does not exist, and the policy has no definition for it{guess}"
     data: dict[str, object] = {"reason": reason, "error": error}
     return _finding(FindingKind.MATVIEW_MISSING, severity, section.name, text, data=data)
 
@@ -233,7 +235,7 @@ def _circle(name: QualifiedName, circular: frozenset[QualifiedName]) -> Finding:
         FindingKind.MATVIEW_CYCLE,
         Severity.ERROR,
         name,
-        "is not refreshed: it reads itself by way of"
+        "not refreshed: dependency cycle through"
         f" {', '.join(sorted(str(each) for each in circular if each != name)) or 'itself'};"
         " correct depends_on or the definitions",
     )

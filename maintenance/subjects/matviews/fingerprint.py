@@ -1,4 +1,4 @@
-"""From the catalog to fingerprints: what a view's content follows from, as comparable facts."""
+"""Compute fingerprints: comparable facts that determine the content of a view."""
 
 import hashlib
 import json
@@ -22,17 +22,17 @@ _KINDS = {"f": "a foreign table", "S": "a sequence"}
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """What the catalog says of everything that some views read.
+    """Catalog data of all objects that some views read.
 
     Attributes:
-        edges: what each node reads directly, with whether a partition is being detached.
-        functions: by OID, those that pg_depend leaves out too.
+        edges: the nodes each node reads directly, and whether a partition is being detached.
+        functions: by OID, including those without rows in pg_depend.
         operators: the functions behind each operator.
-        parts: for each type, all that it is made of, itself too.
-        epoch: what must be the same for counters to be comparable.
-        counts: whether the server counts rows at all.
-        settings: those that are configured otherwise than the server comes with.
-        used: what each stored query uses; domains have some as well.
+        parts: for each type, all its component types, including itself.
+        epoch: values that must be equal for counters to be comparable.
+        counts: whether track_counts is on.
+        settings: those that differ from the server's defaults.
+        used: the objects each stored query or domain uses.
     """
 
     edges: Mapping[Node, Collection[tuple[Node, bool]]]
@@ -50,19 +50,19 @@ class Catalog:
 def read_trees(
     relations: Mapping[int, Relation], functions: Iterable[Function]
 ) -> dict[Node, Used]:
-    """Read all stored queries, each once."""
+    """Parse all stored queries, each once."""
     trees = {Node("relation", each.oid): each.rule for each in relations.values()}
     trees |= {Node("function", each.oid): each.tree for each in functions}
     return {node: used_by(tree) for node, tree in trees.items() if tree is not None}
 
 
 def closure(catalog: Catalog, root: int, extra: Collection[int] = ()) -> list[tuple[Node, bool]]:
-    """Return everything that a view reads, itself left out, other materialized views' sources too.
+    """Return all objects a view reads, except itself, including those behind other views.
 
     Args:
-        catalog: what is known.
+        catalog: data of all objects on the way.
         root: the view's OID.
-        extra: relations that it is declared to read.
+        extra: relations named in its `depends_on`.
     """
     start = Node("relation", root)
     found: dict[tuple[Node, bool], None] = {}
@@ -85,13 +85,13 @@ def fingerprint_of(
     reached: Sequence[tuple[Node, bool]],
     refreshed: Mapping[QualifiedName, int],
 ) -> Fingerprint:
-    """Take the fingerprint of one view.
+    """Compute the fingerprint of one view.
 
     Args:
-        catalog: what is known.
+        catalog: data of all objects on the way.
         root: the view's OID.
-        reached: everything that it reads, see `closure`.
-        refreshed: for views of ours, the newest refresh that changed them.
+        reached: all objects that it reads, see `closure`.
+        refreshed: for views of the policy, the newest refresh that changed them.
     """
     relations = [
         catalog.relations[n.oid]
@@ -118,7 +118,7 @@ def fingerprint_of(
 
 
 def _is_other_matview(catalog: Catalog, node: Node, root: int) -> bool:
-    """Whether a node's tree says how another view is made, which its rows say already."""
+    """Whether a node is another materialized view, whose rows are already counted."""
     if node.kind != "relation" or node.oid == root:
         return False
     relation = catalog.relations.get(node.oid)
@@ -127,10 +127,10 @@ def _is_other_matview(catalog: Catalog, node: Node, root: int) -> bool:
 
 @dataclass(slots=True)
 class _Using:
-    """Everything that the queries of one view use, down to the functions of types.
+    """All objects that the queries of one view use, down to the functions of types.
 
     Attributes:
-        lost: what could not be looked up, in words.
+        lost: objects that could not be found, as text.
     """
 
     catalog: Catalog
@@ -152,16 +152,16 @@ class _Using:
             for oid in used.operators:
                 behind = self.catalog.operators.get(oid)
                 if behind is None:
-                    self.lost.append(f"operator {oid}, which is gone")
+                    self.lost.append(f"operator {oid}, which no longer exists")
                 waiting += [Node("function", each) for each in behind or ()]
             waiting += self.add_types(used.types)
 
     def add_types(self, oids: Iterable[int]) -> list[Node]:
-        """Add types with all their parts; return what their constraints and casts are."""
+        """Add types with all their parts; return their constraint and cast functions."""
         found: list[Node] = []
         for oid in oids:
             if oid not in self.catalog.parts:
-                self.lost.append(f"type {oid}, which is gone")
+                self.lost.append(f"type {oid}, which no longer exists")
             for part in self.catalog.parts.get(oid, ()):
                 if part in self.types:
                     continue
@@ -179,7 +179,7 @@ class _Using:
             return []
         function = self.catalog.functions.get(oid)
         if function is None:
-            self.lost.append(f"function {oid}, which is gone")
+            self.lost.append(f"function {oid}, which no longer exists")
             return []
         self.functions[oid] = function
         return [
@@ -192,13 +192,13 @@ def _unprovable(
     catalog: Catalog, relations: Iterable[Relation], using: _Using, known: Collection[int]
 ) -> Iterator[str]:
     if not catalog.counts:
-        yield "track_counts is off, so that changes are not counted"
+        yield "track_counts is off, so changes are not counted"
     for relation in relations:
         yield from _hidden_changes(relation)
     for tree in using.trees.values():
         yield from (f"it uses {words}" for words in tree.unsteady)
         if tree.relations - set(known):
-            yield "it reads a relation through a type or an operator, where it is not followed"
+            yield "it reads a relation through a type or an operator, which is not supported"
     for function in using.functions.values():
         if reason := unsteadiness(function):
             yield f"it calls {reason}"
@@ -208,7 +208,7 @@ def _unprovable(
 
 
 def _conversions(catalog: Catalog, using: _Using) -> Iterator[str]:
-    """Say which values are turned into text, or read from it, in a way that is not proven."""
+    """Yield the conversions to or from text that are not proven immutable."""
     prints = any(tree.prints for tree in using.trees.values())
     if prints or any(map(prints_anything, using.functions.values())):
         yield from unsteady_output(using.types.values(), catalog.functions)
@@ -219,11 +219,11 @@ def _conversions(catalog: Catalog, using: _Using) -> Iterator[str]:
 
 def _hidden_changes(relation: Relation) -> Iterator[str]:
     if relation.kind not in _READABLE_KINDS:
-        yield f"it reads {relation.name}, {_KINDS.get(relation.kind, 'which is no table')}"
+        yield f"it reads {relation.name}, {_KINDS.get(relation.kind, 'which is not a table')}"
     if not relation.is_heap:
-        yield f"it reads {relation.name}, whose storage may not count its rows"
+        yield f"it reads {relation.name}, whose table access method may not count changes"
     if relation.row_security:
-        yield f"it reads {relation.name}, which has row security"
+        yield f"it reads {relation.name}, which has row-level security"
 
 
 def _digest(

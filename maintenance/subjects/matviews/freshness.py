@@ -1,8 +1,8 @@
-"""When a refresh is not needed, and from when on that is proven.
+"""Decide whether a refresh can be skipped, and up to which moment a view is proven fresh.
 
-A baseline was read before the last refresh; its commits are all in the view. If nothing that
-writes count in has moved since, no commit that has been counted came after it. What has not been
-counted yet is younger than the moment that a proof names.
+A baseline is the fingerprint read before the last refresh; the view contains all its commits. If
+no counter has changed since, no counted commit came later. Commits that are not counted yet are
+newer than the moment of the proof.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,11 +24,11 @@ from maintenance.subjects.matviews.models import (
     Session,
 )
 
-AFTER_ANOTHER = "a view that it reads is refreshed before"
-"""Why a view is planned though nothing that it reads has changed yet."""
+AFTER_ANOTHER = "a view it reads is refreshed first"
+"""The reason for planning a view although its sources have not changed yet."""
 
 _COUNTS_WHILE_IDLE = 150000
-"""Before 15 a session that idles delivers nothing until it works again or ends."""
+"""Before 15 an idle session reports no counts until its next statement or its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class Verdict:
     """Whether a view must be refreshed.
 
     Attributes:
-        reason: why; or, where it need not be, why not.
-        as_of: up to when the view is proven right; None where it must be refreshed.
+        reason: why it must, or why it need not.
+        as_of: the moment up to which the view is proven fresh; None if it must be refreshed.
     """
 
     reason: str
@@ -45,58 +45,58 @@ class Verdict:
 
 
 def assess_refresh(view: Matview, seen: MatviewsObservation) -> Verdict:
-    """Say whether a view may be left as it is, as far as its own sources go."""
+    """Return whether a view must be refreshed, judging by its own sources only."""
     obstacle = next(_obstacles(view, seen), None)
     if obstacle is not None:
         return Verdict(obstacle)
     assert view.baseline is not None, "no baseline is an obstacle"
     assert view.baseline.as_of is not None, "a refresh that succeeded has its moment"
     as_of = max(view.baseline.as_of, proven_until(seen.moment, view.baseline.started_at))
-    return Verdict("nothing that it reads has changed", as_of)
+    return Verdict("its sources have not changed", as_of)
 
 
 def proof_in_words(verdict: Verdict) -> str:
-    """Say what is proven, and as of when."""
+    """Return the proof and its moment as text."""
     return f"{verdict.reason} as of {verdict.as_of:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _obstacles(view: Matview, seen: MatviewsObservation) -> Iterator[str]:
     base, now = view.baseline, view.fingerprint
     if not view.is_populated:
-        yield "it has never been filled"
+        yield "not populated"
     if base is None or base.fingerprint is None or now is None:
-        yield "no refresh of it is on record"
+        yield "no refresh recorded"
         return
     if now.unprovable:
-        yield f"whether it changed can't be proven: {now.unprovable[0]}"
+        yield f"changes can't be ruled out: {now.unprovable[0]}"
     yield from changes(base.fingerprint, now, seen.labels)
     if base.state != view.state:
-        yield "somebody else has refreshed or rewritten it"
+        yield "refreshed or rewritten by another session since the last recorded refresh"
     yield from _unseen_writers(base, seen.moment)
 
 
 def changes(
     base: Mapping[str, object], now: Fingerprint, labels: Mapping[str, str]
 ) -> Iterator[str]:
-    """Say what differs between the fingerprint of a refresh and the one of now."""
+    """Yield the differences between the fingerprint of a refresh and the current one."""
     found = now.as_json()
     if base.get("epoch") != found["epoch"]:
-        yield "the server or its statistics began anew since the last refresh"
+        yield "the server restarted or its statistics were reset since the last refresh"
     if base.get("settings") != found["settings"]:
         yield _configured(base.get("settings"), now.settings)
     if base.get("shape") != found["shape"]:
-        yield "definitions, columns, types or partitions on the way have changed"
+        yield "definitions, columns, types or partitions of its sources have changed"
     if base.get("upstream") != found["upstream"]:
-        yield "a view that it reads has changed"
+        yield "a view it reads has changed"
     before = base.get("leaves")
     if before != found["leaves"]:
         yield _moved(cast("dict[str, list[int]]", before or {}), now.leaves, labels)
 
 
 def _configured(before: object, now: Mapping[str, str]) -> str:
-    """Name the settings that have changed."""
+    """Return the names of the settings that changed, as text."""
     if not isinstance(before, dict):
-        return "the settings of its last refresh are not on record"
+        return "the settings of its last refresh are not recorded"
     old = cast("dict[str, str]", before)
     names = sorted(name for name in old.keys() | now.keys() if old.get(name) != now.get(name))
     return f"settings have changed: {', '.join(names)}"
@@ -105,12 +105,12 @@ def _configured(before: object, now: Mapping[str, str]) -> str:
 def _moved(
     before: Mapping[str, list[int]], now: Mapping[str, Counters], labels: Mapping[str, str]
 ) -> str:
-    """Name one relation that has changed, and how many others."""
+    """Return one relation that changed and the number of others, as text."""
     others = [
         oid for oid in before.keys() | now.keys() if before.get(oid) != list(now.get(oid, ()))
     ]
     oid = min(others)
-    name = labels.get(oid, "a relation that is gone")
+    name = labels.get(oid, "a relation that no longer exists")
     old, new = before.get(oid), now.get(oid)
     if old is None or new is None or old[0] != new[0]:
         what = f"{name} was added, removed, truncated or rewritten"
@@ -124,15 +124,15 @@ def _unseen_writers(base: Refresh, moment: Moment) -> Iterator[str]:
     hidden = next((each for each in moment.sessions if not each.is_visible), None)
     if hidden is not None:
         yield (
-            f"what the session with pid {hidden.pid} does can't be seen:"
-            " GRANT pg_read_all_stats to the role of this software"
+            f"the activity of session pid {hidden.pid} is not visible;"
+            " GRANT pg_read_all_stats to the maintenance role"
         )
     if moment.server_version >= _COUNTS_WHILE_IDLE:
         return
     since = base.started_at - FLUSH_LAG
     used = [s.pid for s in moment.sessions if s.changed_at is None or s.changed_at >= since]
     if used:
-        yield f"the session with pid {used[0]} may hold changes that are not counted yet"
+        yield f"session pid {used[0]} may have changes that are not counted yet"
 
 
 def _streams_since(session: Session, moment: datetime) -> bool:
@@ -140,15 +140,15 @@ def _streams_since(session: Session, moment: datetime) -> bool:
 
 
 def proven_until(moment: Moment, since: datetime | None = None) -> datetime:
-    """Return the moment up to which every commit must be in the counters.
+    """Return the moment up to which all commits are in the counters.
 
     Args:
-        moment: when counters were read, and what other sessions did then.
-        since: the start of the refresh; what was committed before is in the view.
+        moment: when counters were read, and the state of other sessions then.
+        since: the start of the refresh; the view contains all earlier commits.
 
-    A session that has been idle for longer than it may keep its counts has delivered them. Any
-    other may hold those of commits shortly before it began what it does now: between two
-    statements it delivers only if the last time is a second ago.
+    A session idle for longer than `FLUSH_LAG` has reported its counts. Any other session may hold
+    counts of commits shortly before its current state began: between two statements it reports
+    only if the last report is a second ago.
     """
     keeping = [moment.read_at]
     for session in moment.sessions:
@@ -166,7 +166,7 @@ def proven_until(moment: Moment, since: datetime | None = None) -> datetime:
 
 
 def assess_all(policy: Policy, seen: MatviewsObservation) -> dict[QualifiedName, Verdict]:
-    """Judge each view; a proof reaches no further than those of the views that it reads."""
+    """Assess all views; a proof reaches no further than those of the views it reads."""
     verdicts = {name: assess_refresh(view, seen) for name, view in seen.views.items()}
     moments = moments_of(policy, seen, verdicts)
     return {
@@ -178,7 +178,7 @@ def assess_all(policy: Policy, seen: MatviewsObservation) -> dict[QualifiedName,
 def moments_of(
     policy: Policy, seen: MatviewsObservation, verdicts: Mapping[QualifiedName, Verdict]
 ) -> dict[QualifiedName, datetime | None]:
-    """Return up to when each view shows everything; None where that is not known."""
+    """Return the moment up to which each view contains all commits; None if unknown."""
     reads = reads_of(policy, seen)
     own = {name: _own(view, verdicts[name]) for name, view in seen.views.items()}
     return {name: _least(name, reads, own) for name in seen.views}
@@ -195,7 +195,7 @@ def _least(
     reads: Mapping[QualifiedName, frozenset[QualifiedName]],
     own: Mapping[QualifiedName, datetime | None],
 ) -> datetime | None:
-    """Return the least moment of a view and of everything behind it, as far as it is known."""
+    """Return the earliest known moment of a view and of all views it reads."""
     moments: list[datetime] = []
     waiting, done = [name], set[QualifiedName]()
     while waiting:

@@ -1,4 +1,4 @@
-"""Keeping what one look has proven, so that age counts from there."""
+"""Record the proofs of one observation, so that age counts from them."""
 
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.store import note_definitions, note_proofs
@@ -7,7 +7,7 @@ from maintenance.subjects.matviews.models import MatviewsObservation
 
 
 def record(context: ObserveContext, seen: MatviewsObservation) -> None:
-    """Write down proofs and comparisons of one look."""
+    """Record the proofs and the comparisons of definitions of one observation."""
     assert context.store is not None, "only runs with a store record"
     proofs = {
         baseline.id: verdict.as_of

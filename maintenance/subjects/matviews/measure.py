@@ -1,4 +1,4 @@
-"""What is measured around a refresh: time, rows, keys, temporary files."""
+"""Measurements around a refresh: time, rows, null keys, temporary files."""
 
 from datetime import datetime
 
@@ -22,7 +22,7 @@ def server_time(connection: Connection) -> datetime:
 
 
 def temp_bytes(connection: Connection) -> int:
-    """Return how much the whole database has written to temporary files so far."""
+    """Return the bytes that the database has written to temporary files so far."""
     deliver_counts(connection)
     row = connection.execute(
         "SELECT pg_catalog.pg_stat_get_db_temp_bytes(d.oid) FROM pg_catalog.pg_database AS d"
@@ -32,18 +32,18 @@ def temp_bytes(connection: Connection) -> int:
 
 
 def deliver_counts(connection: Connection) -> None:
-    """Make our own counts visible to all, so that the next look finds what we left."""
+    """Report this session's counts now, so that the next observation includes them."""
     if connection.info.server_version >= _FORCES_FLUSH:
         connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
 
 
 def count_rows(connection: Connection, policy: Policy, view: Matview) -> int | None:
-    """Count a view's rows; None where that takes too long, or may not be seen."""
+    """Count a view's rows; None if that exceeds the time cap or is not permitted."""
     return _count(connection, policy, view, "true")
 
 
 def count_null_keys(connection: Connection, policy: Policy, view: Matview) -> int | None:
-    """Count the rows whose unique key holds a NULL; None as in `count_rows`."""
+    """Count the rows with a NULL in the unique key; None as in `count_rows`."""
     columns = sorted({column for key in view.unique_keys for column in key})
     if not columns:
         return None
@@ -55,7 +55,7 @@ def _count(connection: Connection, policy: Policy, view: Matview, condition: str
     query = f"SELECT pg_catalog.count(*) AS n FROM {view.name} WHERE {condition}"
     cap, doing = policy.observe.time_cap, "counting rows"
     try:
-        # Its indexes and statistics may be its owner's code.
+        # Its indexes and statistics may run code of its owner.
         code = owner_code(connection, [view.oid]).get(view.oid)
         if code is not None:
             (found,) = read_as_owner(connection, code, query, cap, doing)

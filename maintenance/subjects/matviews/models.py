@@ -1,4 +1,4 @@
-"""What planning a refresh looks at: frozen, free of sessions."""
+"""Models of materialized views and their sources: frozen, free of sessions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from maintenance.names import QualifiedName
 from maintenance.store.refresh import Refresh
 
 Counters = tuple[int, ...]
-"""A relation's file node, and its rows inserted, updated and deleted since counting began."""
+"""A relation's filenode, and its rows inserted, updated and deleted since the counters began."""
 
 
 class Node(NamedTuple):
@@ -30,10 +30,10 @@ class Function:
         version: changes with its definition.
         body: the tree of an SQL-standard body; None where there is none.
         defaults: the trees of its arguments' defaults, which calls leave to the planner.
-        extension: that it belongs to.
+        extension: the extension it belongs to.
         parts: the functions of an aggregate.
-        parsed: the types of an aggregate's states that begin with a text.
-        is_constructor: whether it is the server's own for ranges of a type.
+        parsed: the state types of an aggregate with a text as initial value.
+        is_constructor: whether it is the built-in constructor of a range type.
     """
 
     oid: int
@@ -51,21 +51,21 @@ class Function:
 
     @property
     def tree(self) -> str | None:
-        """Everything of it that can be looked into."""
+        """Its parse trees: body and argument defaults."""
         return " ".join(filter(None, (self.body, self.defaults))) or None
 
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """A type that values on the way have, or a part of one.
+    """A type of values in a view's sources, or a part of such a type.
 
     Attributes:
         kind: pg_type.typtype.
         shape: changes with its definition, its labels, attributes and constraints.
         input: the function that reads it from text.
         output: the function that writes it as text.
-        functions: others that its values go through, such as a range's canonical one.
-        has_own_class: whether a btree or hash operator class was made for it.
+        functions: other functions applied to its values, such as a range's canonical function.
+        has_own_class: whether it has its own btree or hash operator class.
     """
 
     oid: int
@@ -88,7 +88,7 @@ class Relation:
         kind: pg_class.relkind.
         shape: changes with its definition, its columns and their types.
         types: of its columns.
-        rule: the tree of its query, for views; of its virtual columns, for tables.
+        rule: the parse tree of its query, for views; of its virtual columns, for tables.
     """
 
     oid: int
@@ -103,19 +103,19 @@ class Relation:
 
     @property
     def holds_rows(self) -> bool:
-        """Whether rows are stored in it, and not only below or behind it."""
+        """Whether it stores rows itself."""
         return self.kind in ("r", "m")
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session of the database that is not ours.
+    """Another session of the database.
 
     Attributes:
-        is_visible: False where we lack the right to see what it does.
-        open_since: since when a transaction or statement of it may run; None while it is idle.
-        changed_at: since when it is in the state in which it is.
-        is_streaming: whether it sends decoded changes since `open_since`, and does nothing else.
+        is_visible: False if its activity is not visible to this role.
+        open_since: the start of its transaction or statement; None while it is idle.
+        changed_at: the start of its current state.
+        is_streaming: whether it has only sent decoded changes since `open_since`.
     """
 
     pid: int
@@ -127,7 +127,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When counters were read, and who may hold writes that they lack."""
+    """The moment counters were read, and the sessions that may have uncounted writes."""
 
     read_at: datetime
     sessions: tuple[Session, ...] = ()
@@ -136,15 +136,15 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What a view's content follows from.
+    """The facts that determine a view's content.
 
     Attributes:
-        leaves: counters of the relations that hold the rows, by OID.
-        shape: a digest of definitions, columns and types on the way.
-        epoch: what must be the same for counters to be comparable.
-        upstream: the newest refresh that changed each other view of ours which it reads.
-        settings: those that are configured otherwise than the server comes with.
-        unprovable: why equal fingerprints would prove nothing; empty where they do.
+        leaves: counters of the relations that store the rows, by OID.
+        shape: a digest of the definitions, columns and types of its sources.
+        epoch: values that must be equal for counters to be comparable.
+        upstream: for each other view of the policy it reads, the newest refresh that changed it.
+        settings: those that differ from the server's defaults.
+        unprovable: why equal fingerprints prove nothing; empty if they do.
     """
 
     leaves: Mapping[str, Counters]
@@ -155,7 +155,7 @@ class Fingerprint:
     unprovable: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
-        """What the ledger keeps of it."""
+        """Return the fingerprint as stored in the ledger."""
         return {
             "leaves": {oid: list(counters) for oid, counters in self.leaves.items()},
             "shape": self.shape,
@@ -167,13 +167,13 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """Whom a view belongs to, or is to belong to, and who may read it.
+    """The owner and the privileges that a view should have.
 
     Attributes:
-        owner: the role that it is to have; None where none was found.
-        grants: pairs of a role and a right; the role is None for all.
-        lacking: those of `grants` that a view which exists lacks.
-        refused: why no view can be made so; None where it can.
+        owner: the wanted owner; None if none was found.
+        grants: pairs of a role and a privilege; a role of None means PUBLIC.
+        lacking: those of `grants` that an existing view lacks.
+        refused: why a view can't be created like this; None if it can.
     """
 
     owner: str | None = None
@@ -184,12 +184,12 @@ class Ownership:
 
 @dataclass(frozen=True, slots=True)
 class IndexObstacle:
-    """Why a view can't have its unique index.
+    """The reason why a view can't have its unique index.
 
     Attributes:
-        text: in words, after `has no unique index on (…): `.
-        data: what there is to know, such as the values that are there more than once.
-        n_duplicates: how many values are there more than once.
+        text: the reason, as the end of a message.
+        data: details, such as the duplicate values.
+        n_duplicates: the number of duplicate values.
     """
 
     text: str
@@ -199,19 +199,19 @@ class IndexObstacle:
 
 @dataclass(frozen=True, slots=True)
 class Matview:
-    """One view of the policy as it is in the database.
+    """One view of the policy as observed in the database.
 
     Attributes:
-        kind: pg_class.relkind: `m`, unless something else bears the name.
-        n_rows: the server's estimate; negative where it has none.
-        lends: whether its owner may make temporary tables, as a concurrent refresh does.
+        kind: pg_class.relkind: `m`, unless another kind of relation has the name.
+        n_rows: the server's estimate; negative if it has none.
+        lends: whether its owner may create temporary tables, as a concurrent refresh does.
         unique_keys: the columns of each index that a concurrent refresh can use.
-        state: file node and counters of its own.
+        state: its own filenode and counters.
         reads: views of the policy that it reads, directly or through plain views and functions.
-        baseline: its newest refresh on record.
-        failure: its last refresh, where that failed.
+        baseline: its newest recorded refresh.
+        failure: its last refresh, if that failed.
         columns: their names.
-        obstacle: why its declared unique index can't be made.
+        obstacle: why its declared unique index can't be built.
     """
 
     name: QualifiedName
@@ -235,12 +235,12 @@ class Matview:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What a view's file means to the server.
+    """The result of comparing a view with its SQL file.
 
     Attributes:
-        differs: how the view differs from it; None where it does not.
-        refused: why the server refuses it; None where it takes it.
-        identity: of file and view together; as long as it stays, so does the answer.
+        differs: how the view differs from the file; None if it does not.
+        refused: why the server refuses the file; None if it accepts it.
+        identity: a key of file and view; the result is valid while it is unchanged.
     """
 
     differs: str | None = None
@@ -250,19 +250,19 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class MatviewsObservation:
-    """One look at all views of a policy.
+    """One observation of all views of a policy.
 
     Attributes:
-        views: those whose name is borne by something.
+        views: those whose name exists.
         queries: of the views with a file.
         written: the views of the policy that those queries name.
-        definitions: what the files mean to the server, as far as it could be asked.
-        labels: names of relations, by OID, for reasons.
-        near: for names that nothing bears, those that come near.
-        ownership: of views to be made, and of those that belong to this role.
-        role: this software's own.
-        superusers: the roles that are one.
-        database: its own name.
+        definitions: comparisons with the files, where the server could be asked.
+        labels: names of relations, by OID, for messages.
+        near: for names that do not exist, similar names.
+        ownership: of views to create, and of those owned by this role.
+        role: the role of the session.
+        superusers: all superuser roles.
+        database: the name of the database.
     """
 
     views: Mapping[QualifiedName, Matview]
@@ -287,9 +287,9 @@ class MatviewsObservation:
 
 
 FLUSH_LAG = timedelta(seconds=71)
-"""How long a session that idles may keep its counts to itself.
+"""How long an idle session may hold counts that it has not reported.
 
-It delivers them 10 s after its last commit, unless another session is at the same counter just
-then; it insists after a minute. One more second is for the measure.
+It reports them 10 s after its last commit, unless another session is updating the same counter;
+after a minute it waits for that session. One second is added as a margin.
 Source: PostgreSQL sources, pgstat.c: PGSTAT_IDLE_INTERVAL, PGSTAT_MAX_INTERVAL.
 """

@@ -1,11 +1,11 @@
-"""The nodes of stored queries that are understood, with their fields; others forbid a proof.
+"""Known nodes of stored queries, with their fields; any other node makes a proof impossible.
 
-Source: PostgreSQL sources, nodes/primnodes.h and nodes/parsenodes.h of 15 to 18. Places in a
-text (`location` and its like) are left out: they mean nothing.
+Source: PostgreSQL sources, nodes/primnodes.h and nodes/parsenodes.h of 15 to 18. Positions in a
+text (such as `location`) are left out: they have no effect on the result.
 """
 
 PLACES = frozenset({"location", "stmt_location", "stmt_len", "list_start", "list_end", "queryId"})
-"""Fields of any node that say where in a text it stood."""
+"""Fields of any node that give its position in a text."""
 
 _FIELDS = {
     "QUERY": (
@@ -131,7 +131,7 @@ _FIELDS = {
 }
 
 NODES = {node: frozenset(fields.split()) | PLACES for node, fields in _FIELDS.items()}
-"""For each node that is understood, the fields that are."""
+"""The known fields of each known node."""
 
 FUNCTIONS = frozenset(
     {

@@ -1,4 +1,4 @@
-"""One look at all views of a policy: what they are, what they read, what is on record."""
+"""Observe all views of a policy: their state, their sources and their recorded refreshes."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -29,19 +29,19 @@ from maintenance.subjects.matviews.unique_index import find_obstacle
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What the store knows: the newest refreshes that succeeded, and those that failed since."""
+    """Recorded refreshes: the newest successful ones, and the failures since."""
 
     refreshes: Mapping[str, Refresh]
     failures: Mapping[str, Refresh]
 
     def changed(self, names: Collection[QualifiedName]) -> dict[QualifiedName, int]:
-        """Return for each of some views the newest refresh that changed its rows."""
+        """Return, for each of the given views, the newest refresh that changed its rows."""
         found = {name: self.refreshes.get(str(name)) for name in names}
         return {name: refresh.changed_id for name, refresh in found.items() if refresh}
 
 
 def read_ledger(store: Connection | None, policy: Policy) -> Ledger:
-    """Read what is on record of a policy's views; nothing where there is no store."""
+    """Read the recorded refreshes of a policy's views; empty without a store."""
     if store is None:
         return Ledger({}, {})
     name = policy.database.name
@@ -49,10 +49,10 @@ def read_ledger(store: Connection | None, policy: Policy) -> Ledger:
 
 
 def observe(context: ObserveContext) -> MatviewsObservation:
-    """Look at all views of a policy.
+    """Observe all views of a policy.
 
     Raises:
-        MaintenanceError: the server refused a query, or a query outlasted the cap.
+        MaintenanceError: the server refused a query, or a query exceeded the time cap.
     """
     policy = context.policy
     views, moment, catalog = see(context.connection, context.store, policy)
@@ -89,7 +89,7 @@ def observe(context: ObserveContext) -> MatviewsObservation:
 def _with_obstacles(
     connection: Connection, policy: Policy, views: Mapping[QualifiedName, Matview]
 ) -> dict[QualifiedName, Matview]:
-    """Say of views that lack their unique index what keeps them from having it."""
+    """Add to views without their unique index the reason why it can't be built."""
     found = dict(views)
     for section in policy.matviews:
         view = views.get(section.name)
@@ -105,7 +105,7 @@ def see(
     policy: Policy,
     only: Collection[QualifiedName] | None = None,
 ) -> tuple[dict[QualifiedName, Matview], Moment, Catalog]:
-    """Take fingerprints of a policy's views, or some of them, in one short transaction."""
+    """Read fingerprints of a policy's views, or some of them, in one short transaction."""
     ledger = read_ledger(store, policy)
     sections = [s for s in policy.matviews if only is None or s.name in only]
     with read_transaction(connection, policy.observe.time_cap, "observing materialized views"):
@@ -132,7 +132,7 @@ def fingerprint_of_query(
     section: MatviewPolicy,
     query: str,
 ) -> Matview:
-    """Take the fingerprint of what a query reads, as the baseline of the view to be made of it.
+    """Compute the fingerprint of a query, as the baseline of the view created from it.
 
     Raises:
         MaintenanceError: the server refuses the query.
@@ -164,7 +164,7 @@ def _reads(
 
 
 def _our_sessions(store: Connection | None, policy: Policy) -> list[int]:
-    """Return the store's session, which writes nothing but history, where it is on this server."""
+    """Return the process id of the store's session, if the store is in this database."""
     return [process_of(store)] if store is not None and policy.store.url is None else []
 
 
@@ -216,7 +216,7 @@ def _definitions(
     for name, query in queries.items():
         view = views.get(name)
         if view is None and not written[name] <= views.keys():
-            yield name, Definition()  # what it reads is made before it, and then it is looked at
+            yield name, Definition()  # its sources are created first, and it is compared then
             continue
         oid = view.oid if view is not None else 0
         shape = view.fingerprint.shape if view is not None and view.fingerprint else ""
@@ -230,4 +230,4 @@ def _definitions(
         except UnreachableError:
             raise
         except MaintenanceError:
-            continue  # it can't be asked now, so nothing is said
+            continue  # unknown in this run; compared again in the next one

@@ -1,4 +1,4 @@
-"""Whom a view is made for, and who may read it: as the policy says, else as its schema has it."""
+"""Owner and privileges of a view: from the policy, else from the other views of its schema."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -21,16 +21,15 @@ def read_ownership(
     views: Mapping[QualifiedName, Matview],
     server: Server,
 ) -> dict[QualifiedName, Ownership]:
-    """Read what views that are missing are to get, and what others lack of it.
+    """Read the owner and privileges for missing views, and those that existing views lack.
 
-    Of views that exist only those are looked at that belong to this role, or of which the policy
-    says whose they are.
+    Existing views are included only if this role owns them or the policy names their owner.
 
     Args:
         connection: a session in a transaction.
         sections: of the policy.
         views: those that exist.
-        server: on which the session is.
+        server: the server of the session.
     """
     asked = [each for each in sections if _is_asked(each, views.get(each.name), connection)]
     if not asked:
@@ -91,7 +90,7 @@ def _sorted(grants: Iterable[tuple[str | None, str]]) -> _Grants:
 def _refused(
     section: MatviewPolicy, row: Any, roles: Mapping[str, Any], server: Server
 ) -> str | None:
-    """Say why a view can't be made with this owner and these rights."""
+    """Return why a view can't be created with this owner and these privileges."""
     schema, view = section.name.schema, section.name
     if not row.schema_exists:
         return f"{view}: schema {schema} does not exist"
@@ -99,20 +98,20 @@ def _refused(
     named_roles = {*owners, *(grant.to for grant in section.grants)} - _EVERYBODY
     unknown = sorted(named_roles - roles.keys())
     if unknown:
-        return f"{view}: role {unknown[0]} of its owner or grants does not exist"
+        return f"{view}: role {unknown[0]}, named in its owner or grants, does not exist"
     if server.version < _KNOWS_MAINTAIN and any("MAINTAIN" in g.rights for g in section.grants):
-        return f"{view}: the right MAINTAIN of its grants needs PostgreSQL 17"
+        return f"{view}: the privilege MAINTAIN in its grants requires PostgreSQL 17"
     owner = section.owner or row.owner
     named = roles[section.owner] if section.owner is not None else None
     if not (named.may_act if named is not None else row.may_act):
         grant = f"GRANT {quote(owner)} TO {quote(server.role)}, or "
         return (
-            f"{view}: is to belong to {owner}, and {server.role} may not act for it:"
-            f" {'' if owner in server.superusers else grant}name another role as the view's `owner`"
+            f"{view}: wanted owner is {owner}, and role {server.role} is not a member of it;"
+            f" {'' if owner in server.superusers else grant}set `owner` of the view to another role"
         )
     if not (schema in named.creates_in if named is not None else row.owner_may_create):
         return (
-            f"{view}: is to belong to {owner}, which may create nothing in schema {schema}:"
-            f" GRANT CREATE ON SCHEMA {schema} TO {owner}, or name another role as `owner`"
+            f"{view}: wanted owner {owner} may not create objects in schema {schema};"
+            f" GRANT CREATE ON SCHEMA {schema} TO {owner}, or set `owner` to another role"
         )
     return None

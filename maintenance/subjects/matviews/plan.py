@@ -1,4 +1,4 @@
-"""Planning refreshes: what is missing is made, what may have changed is refreshed, in order."""
+"""Plan views: create missing ones, refresh those that may have changed, in dependency order."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -27,19 +27,19 @@ from maintenance.subjects.matviews.freshness import (
 from maintenance.subjects.matviews.models import Matview, MatviewsObservation, Ownership
 
 MUCH_CHANGED = 0.5
-"""From this fraction of changed rows on, a plain refresh costs less than a concurrent one."""
+"""Above this fraction of changed rows a plain refresh costs less than a concurrent one."""
 
 SHORT_S = 1.0
-"""So long, in seconds, may readers wait for a plain refresh that nobody has asked for."""
+"""Longest plain refresh, in seconds, that is chosen without being requested by the policy."""
 
 
 @dataclass(slots=True)
 class _Plan:
-    """A plan in the making.
+    """A plan under construction.
 
     Attributes:
-        verdicts: on each view that exists.
-        serving: for each view, the last action that it must wait for.
+        verdicts: of each existing view.
+        serving: for each view, the last action that its readers must wait for.
     """
 
     policy: Policy
@@ -52,7 +52,7 @@ class _Plan:
 
 
 def plan(policy: Policy, seen: MatviewsObservation, now: datetime, request: Request) -> Plan:
-    """Plan all views of a policy, or the one that was asked for."""
+    """Plan all views of a policy, or the requested one."""
     sections = {section.name: section for section in policy.matviews}
     making = _Plan(policy, seen, now, assess_all(policy, seen))
     for name in in_order(reads_of(policy, seen)):
@@ -91,7 +91,7 @@ def _plan_creation(making: _Plan, section: MatviewPolicy) -> None:
                     locks=(Lock(str(section.name), LockMode.ACCESS_EXCLUSIVE),),
                 ),
             ),
-            reason="it does not exist, and its definition is declared",
+            reason="missing, and the policy has its definition",
             after=_before(making, section.name),
             refused=ownership.refused if ownership is not None else None,
         ),
@@ -120,7 +120,7 @@ def _verdict(
     if verdict.as_of is not None and making.now - verdict.as_of > section.max_age:
         return Verdict(
             f"unchanged, but proven only as of {verdict.as_of:%Y-%m-%d %H:%M:%S} UTC,"
-            " which is longer ago than max_age"
+            " which is older than max_age"
         )
     return verdict
 
@@ -143,11 +143,11 @@ def _rebuild_action(section: MatviewPolicy, view: Matview, seen: MatviewsObserva
     )
     refused = None
     if query is None:
-        refused = f"{view.name}: no definition of it is declared"
+        refused = f"{view.name}: the policy has no definition for it"
     elif not view.is_owner:
-        refused = f"{view.name}: belongs to {view.owner}, and only its owner can replace it"
+        refused = f"{view.name}: owner is {view.owner}, and only the owner can replace it"
     elif definition is not None and definition.refused:
-        refused = f"{view.name}: the server refuses its file: {definition.refused}"
+        refused = f"{view.name}: the server refuses its SQL file: {definition.refused}"
     return Action(
         kind=ActionKind.REBUILD_MATVIEW,
         object=str(view.name),
@@ -158,14 +158,14 @@ def _rebuild_action(section: MatviewPolicy, view: Matview, seen: MatviewsObserva
                 locks=(Lock(str(view.name), LockMode.ACCESS_EXCLUSIVE),),
             ),
         ),
-        reason="it was asked for",
+        reason="requested",
         preconditions={"oid": view.oid, "owner": ownership.owner, "grants": list(ownership.grants)},
         refused=refused or ownership.refused,
     )
 
 
 def owner_of_rebuilt(section: MatviewPolicy, view: Matview, seen: MatviewsObservation) -> str:
-    """Return whom a view is to belong to when it is made anew: as before, unless it is ours."""
+    """Return the owner of a rebuilt view: the wanted one if known, else the present one."""
     wanted = seen.ownership.get(section.name)
     if wanted is None or wanted.owner is None or wanted.refused is not None:
         return section.owner or view.owner
@@ -173,7 +173,7 @@ def owner_of_rebuilt(section: MatviewPolicy, view: Matview, seen: MatviewsObserv
 
 
 def lacks_index(section: MatviewPolicy, view: Matview) -> bool:
-    """Whether the view's declared unique index is to be made, and can be."""
+    """Whether the view's declared unique index is missing and can be built."""
     return is_unindexed(section, view) and view.is_owner and view.obstacle is None
 
 
@@ -217,10 +217,10 @@ def _refresh_action(
 
 
 def choose_mode(section: MatviewPolicy, view: Matview) -> str:
-    """Choose how to refresh: `concurrently`, `plain`, or `populate` where there is nothing yet.
+    """Choose the refresh mode: `concurrently`, `plain`, or `populate` if it has no content yet.
 
-    Readers wait for a plain refresh. Where the owner leaves the choice to us, that is taken only
-    where nothing else is possible, or where it is short and half of the rows change anyway.
+    A plain refresh blocks readers. If the policy sets no mode, plain is chosen only if a
+    concurrent refresh is not possible, or if it is short and half of the rows change anyway.
     """
     if not view.is_populated:
         return "populate"

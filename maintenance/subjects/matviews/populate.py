@@ -1,4 +1,4 @@
-"""Filling a view in one transaction, and the ledger's entry about it."""
+"""Populate a view in one transaction, and record the refresh in the ledger."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -34,13 +34,13 @@ from maintenance.subjects.matviews.models import Counters, Matview
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a transaction left of a view, as read before its COMMIT.
+    """The state of a view at the end of a transaction, read before COMMIT.
 
     Attributes:
-        began_at: every commit before that moment is in the view.
-        state: file node and counters that others will see.
-        n_inserted: rows that this transaction wrote.
-        n_deleted: rows that this transaction removed one by one.
+        began_at: the view contains all commits before this moment.
+        state: filenode and counters after COMMIT.
+        n_inserted: rows inserted by this transaction.
+        n_deleted: rows deleted by this transaction.
     """
 
     began_at: datetime
@@ -50,18 +50,18 @@ class Written:
 
 
 def fill(context: ActionContext, step: Step, *, index_optional: bool = False) -> Written:
-    """Run a step that fills the view in one transaction without any limit of time.
+    """Run a step that populates the view, in one transaction without statement timeout.
 
-    Readers and writers of the tables that it reads go on. The wait for a lock is short where
-    readers of the view would queue behind it.
+    Readers and writers of its source tables are not blocked. The lock timeout is short if readers
+    of the view would queue behind the lock.
 
     Args:
-        context: whose session and limits.
-        step: what fills the view, and perhaps makes its unique index.
-        index_optional: whether duplicates leave the view full, without that index.
+        context: gives the session and the limits.
+        step: populates the view, and may build its unique index.
+        index_optional: whether the view is populated without that index if there are duplicates.
 
     Raises:
-        LockNotAcquiredError, MaintenanceError: nothing is done.
+        LockNotAcquiredError, MaintenanceError: nothing was changed.
     """
     statements = map(unless_duplicates, step.statements) if index_optional else step.statements
     blocks = any(lock.mode is LockMode.ACCESS_EXCLUSIVE for lock in step.locks)
@@ -72,7 +72,7 @@ def fill(context: ActionContext, step: Step, *, index_optional: bool = False) ->
             "SET LOCAL statement_timeout = 0",
             f"SET LOCAL lock_timeout = {milliseconds(limit)}",
             f"SET LOCAL search_path = {owner_path(context.policy.database.search_path)}",
-            "SET LOCAL row_security = on",  # as at a refresh of the owner's
+            "SET LOCAL row_security = on",  # as in a refresh by the owner
             "SELECT pg_catalog.statement_timestamp()",
             *statements,
             counting(step.locks[0].object),
@@ -90,9 +90,9 @@ def fill(context: ActionContext, step: Step, *, index_optional: bool = False) ->
 
 
 def unless_duplicates(statement: str) -> str:
-    """Make a statement that builds a unique index pass over duplicates, and keep all else.
+    """Return a statement that builds a unique index, or does nothing if there are duplicates.
 
-    The view is there and full without its index; the next look says which values are doubled.
+    The view is then populated without its index; the next observation reports the duplicates.
     """
     if not statement.startswith("CREATE UNIQUE INDEX "):
         return statement
@@ -101,10 +101,10 @@ def unless_duplicates(statement: str) -> str:
 
 
 def counting(view: str) -> str:
-    """Return the query for what this transaction leaves of a view.
+    """Return the query for the state of a view at the end of this transaction.
 
-    The shared counters are what all transactions so far have delivered, those of the transaction
-    what it will deliver itself.
+    The shared counters hold the counts reported by all transactions so far; those of the
+    transaction hold the counts it will report itself.
     """
     oid = f"pg_catalog.to_regclass({literal(view)})"
     counters = ("tuples_inserted", "tuples_updated", "tuples_deleted")
@@ -115,16 +115,16 @@ def counting(view: str) -> str:
 
 
 def run_counted(connection: Connection, text: str) -> Written:
-    """Run statements of which one asks for the time, and a later one for `counting`.
+    """Run statements, one of which returns the time and a later one `counting`; return both.
 
     Raises:
-        MaintenanceError: somebody cancelled it.
+        MaintenanceError: it was canceled by another session.
         psycopg.Error: the server refused; the transaction is still open.
     """
     try:
         cursor = connection.execute(text.encode())
     except psycopg.errors.QueryCanceled as exc:
-        # There is no timeout, so it was somebody, who does not want it to be tried again.
+        # There is no timeout, so a person canceled it, and it is not retried.
         rollback_quietly(connection)
         raise MaintenanceError(str(to_error(exc, "the refresh"))) from exc
     rows: list[Any] = []
@@ -141,10 +141,10 @@ def run_counted(connection: Connection, text: str) -> Written:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the ledger in the making.
+    """One ledger entry under construction.
 
     Attributes:
-        view: as it was before, with the fingerprint that becomes the new baseline.
+        view: its state before, with the fingerprint that becomes the new baseline.
         mode: see `Refresh`.
     """
 
@@ -154,10 +154,10 @@ class Entry:
     mode: str
 
     def about(self, work: Callable[[], Written]) -> Refresh:
-        """Do the work, and write down what came of it, failures too.
+        """Run the work and record its result in the ledger, failures too.
 
         Raises:
-            MaintenanceError: whatever the work raised.
+            MaintenanceError: as raised by the work.
         """
         connection = self.context.connection
         before = temp_bytes(connection)
@@ -183,7 +183,7 @@ class Entry:
         )
 
     def _naming_owner_code(self, error: MaintenanceError) -> MaintenanceError:
-        """Name the function of the owner's that the error came from, where one did."""
+        """Add to the error the owner's function that raised it, if any."""
         connection, cause = self.context.connection, error.__cause__
         idle = connection.info.transaction_status is TransactionStatus.IDLE
         if not isinstance(cause, psycopg.Error) or not idle:
@@ -192,7 +192,7 @@ class Entry:
         return name_owner_code(connection, cause, error, path)
 
     def _note_failure(self, began: datetime, exc: MaintenanceError) -> None:
-        # The failure itself is what is told, whether or not it can be written down.
+        # The failure itself is reported, even if it can't be recorded.
         with suppress(psycopg.Error):
             text = f"{exc} ({exc.hint})" if exc.hint else str(exc)
             self._write(replace(self._begun(began), error=text, changed=False))
@@ -226,7 +226,7 @@ class Entry:
         return count_rows(self.context.connection, self.context.policy, self.view)
 
     def _n_null_keys(self, written: Written, *, is_concurrent: bool) -> int | None:
-        """Rows with a NULL in their key are written by every concurrent refresh."""
+        """Count rows with a NULL in the key, which every concurrent refresh rewrites."""
         if is_concurrent and not (written.n_inserted and written.n_deleted):
             return 0
         return count_null_keys(self.context.connection, self.context.policy, self.view)
@@ -236,14 +236,14 @@ class Entry:
 
 
 def no_later_than_sources(context: ActionContext, view: Matview, moment: datetime) -> datetime:
-    """Return up to when a view is right: no further than the views that it reads."""
+    """Return the moment up to which a view is fresh, limited by the views it reads."""
     known = newest_refreshes(context.store, context.policy.database.name)
     upstream = [known[str(name)].fresh_as_of for name in view.reads if str(name) in known]
     return min([moment, *(until for until in upstream if until is not None)])
 
 
 def detail_of(entry: Refresh) -> dict[str, Any]:
-    """Return an entry as the detail of its action."""
+    """Return a ledger entry as the detail of its action."""
     numbers = {
         "rows": entry.n_rows,
         "rows_inserted": entry.n_inserted,

@@ -1,8 +1,8 @@
-"""What a stored query uses, read from the tree in which the server keeps it.
+"""Read the objects that a stored query uses from its parse tree.
 
-The tree holds the OID of every function, operator and type as the server resolved them, built-ins
-too, which pg_depend leaves out; and what is no function at all, such as CURRENT_DATE. What is not
-understood is said, so that it forbids a proof.
+The tree holds the OIDs of all functions, operators and types as the server resolved them,
+including built-ins, which have no rows in pg_depend, and expressions that are not functions, such
+as CURRENT_DATE. Unknown nodes are reported, so that they make a proof impossible.
 Source: PostgreSQL sources, nodes/outfuncs.c: a node is `{NAME :field value …}`; white space,
 braces and backslashes inside of names are escaped by a backslash.
 """
@@ -29,25 +29,25 @@ _TOKEN = re.compile(
 _NOTHING = frozenset({"<>", "false", "0", "(b)"})
 
 _UNSTEADY_NODES = {
-    "SQLVALUEFUNCTION": "CURRENT_DATE, CURRENT_USER or their like",
+    "SQLVALUEFUNCTION": "CURRENT_DATE, CURRENT_USER or a similar function",
     "TABLESAMPLECLAUSE": "TABLESAMPLE",
     "NEXTVALUEEXPR": "a sequence",
 }
 _TABLEOID = -6
 
 FIRST_USER_OID = 16384
-"""Everything below comes with the server."""
+"""OIDs below this one belong to built-in objects."""
 
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What one stored query uses.
+    """The objects that one stored query uses.
 
     Attributes:
-        relations: those that it names, views among them.
+        relations: those it names, including views.
         parsed: types whose values it reads from text.
-        prints: whether it turns values of any type into text.
-        unsteady: what in it may give another answer though no row changed, in words.
+        prints: whether it converts values of any type to text.
+        unsteady: its parts whose result may change although no row changed, as text.
     """
 
     functions: frozenset[int]
@@ -61,7 +61,7 @@ class Used:
 
 @dataclass(slots=True)
 class _Reading:
-    """A tree in the course of being read."""
+    """The state of reading one tree."""
 
     functions: set[int] = field(default_factory=set[int])
     operators: set[int] = field(default_factory=set[int])
@@ -80,7 +80,7 @@ class _Reading:
         if node in _UNSTEADY_NODES:
             self.unsteady[_UNSTEADY_NODES[node]] = None
         elif node not in NODES:
-            self.unsteady[f"{node}, which this software does not know"] = None
+            self.unsteady[f"the node {node}, which is not supported"] = None
 
     def take(self, name: str, value: str) -> None:
         node = self.path[-1]
@@ -93,7 +93,7 @@ class _Reading:
         if is_limit and len(self.path) in self.unsorted:
             self.unsteady["LIMIT or OFFSET without ORDER BY"] = None
         if node in NODES and name not in NODES[node] and value not in _NOTHING:
-            self.unsteady[f"{node}.{name}, which this software does not know"] = None
+            self.unsteady[f"the field {node}.{name}, which is not supported"] = None
 
     def _take_oids(self, node: str, name: str, value: str) -> None:
         if name in FUNCTIONS:
@@ -109,7 +109,7 @@ class _Reading:
 
 
 def used_by(tree: str) -> Used:
-    """Read a tree of pg_rewrite.ev_action, pg_proc.prosqlbody, pg_attrdef.adbin or their like."""
+    """Read a tree, such as pg_rewrite.ev_action, pg_proc.prosqlbody or pg_attrdef.adbin."""
     reading = _Reading()
     for token in _TOKEN.finditer(tree):
         if (node := token["node"]) is not None:
@@ -119,7 +119,7 @@ def used_by(tree: str) -> Used:
         elif (name := token["field"]) is not None and reading.path:
             reading.take(name, token["value"] or "")
     if any(0 < oid < FIRST_USER_OID for oid in reading.relations):
-        reading.unsteady["a catalog of the server"] = None
+        reading.unsteady["a system catalog"] = None
     return Used(
         functions=frozenset(reading.functions),
         operators=frozenset(reading.operators),
@@ -132,5 +132,5 @@ def used_by(tree: str) -> Used:
 
 
 def _oids(value: str) -> set[int]:
-    """Read one OID, or a list of them such as `(o 23 25)`; zero is none."""
+    """Read one OID, or a list such as `(o 23 25)`; zero is left out."""
     return {int(word) for word in value.strip("()").split() if word.isdigit()} - {0}

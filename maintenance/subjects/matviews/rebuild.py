@@ -1,8 +1,8 @@
-"""Replacing a view by its definition, with no moment in which it is absent or empty.
+"""Replace a view by its current definition; at no time is it missing or empty.
 
-The new view is built beside the old one, in as much time as it takes, and gets all that the old
-one has. Then one short transaction changes the names, points plain views to the new one, and drops
-the old one; it is all or nothing, and waits for locks no longer than any of ours.
+The new view is built under another name, without a time limit, with all indexes and privileges of
+the old one. Then one short transaction swaps the names, points plain views to the new one, and
+drops the old one. The lock timeout is the same as for other statements.
 """
 
 import hashlib
@@ -42,12 +42,12 @@ _MARK = "rebuild_of"
 
 
 @dataclass(frozen=True, slots=True)
-class _Beside:
-    """A view built beside another.
+class _Replacement:
+    """A new view built to replace another.
 
     Attributes:
-        indexes: pairs of the name an index has and the one it is to have.
-        dependents: plain views that read the old one, with the statements that make them.
+        indexes: pairs of the current and the final name of an index.
+        dependents: plain views that read the old one, with the statements that recreate them.
     """
 
     old: QualifiedName
@@ -58,10 +58,10 @@ class _Beside:
 
 
 def rebuild(context: ActionContext, action: Action) -> Mapping[str, Any]:
-    """Replace a view by what its file defines.
+    """Replace a view by the definition in its SQL file.
 
     Raises:
-        MaintenanceError: it can't be replaced, or not now; the old view stands as it was.
+        MaintenanceError: it can't be replaced, or not now; the old view is unchanged.
     """
     section = section_of(context.policy, parse_name(action.object))
     assert section.definition is not None, "only views with a file are rebuilt"
@@ -73,15 +73,15 @@ def rebuild(context: ActionContext, action: Action) -> Mapping[str, Any]:
 
     def work() -> Written:
         _remove_leftover(context, section.name)
-        beside, written = _build(context, section, query, action, dependents)
-        context.run(_swap(beside))
+        replacement, written = _build(context, section, query, action, dependents)
+        context.run(_swap(replacement))
         return written
 
     return telling(context, section, lambda: entry.about(work))
 
 
-def beside_name(view: QualifiedName) -> QualifiedName:
-    """Return the name that the new view has until it takes the old one's place."""
+def replacement_name(view: QualifiedName) -> QualifiedName:
+    """Return the temporary name of the new view until the swap."""
     digest = hashlib.sha256(str(view).encode()).hexdigest()[:12]
     return QualifiedName(view.schema, f"maintenance_rebuild_{digest}")
 
@@ -91,32 +91,35 @@ def _dependents(connection: Connection, view: QualifiedName, oid: int) -> list[t
     stuck = [row.description for row in rows if row.statement is None]
     if stuck:
         raise MaintenanceError(
-            f"{view}: not rebuilt, since what depends on it can't be carried over:"
+            f"{view}: not rebuilt, because these dependent objects can't be recreated:"
             f" {', '.join(stuck)}",
-            hint="drop that first and make it anew afterwards; a plain view would be carried",
+            hint="drop them first and recreate them afterwards (only plain views are recreated)",
             reason="dependents",
         )
     return [(row.relation, row.statement) for row in rows]
 
 
 def _remove_leftover(context: ActionContext, view: QualifiedName) -> None:
-    """Drop what a killed rebuild has left, known by its name and its mark."""
-    beside = beside_name(view)
+    """Drop the leftover of a killed rebuild, recognized by its name and its mark."""
+    replacement = replacement_name(view)
     row = context.connection.execute(
         "SELECT pg_catalog.obj_description(pg_catalog.to_regclass(%s), 'pg_class'),"
         " pg_catalog.to_regclass(%s) IS NOT NULL",
-        [str(beside), str(beside)],
+        [str(replacement), str(replacement)],
     ).fetchone()
     assert row is not None, "SELECT without FROM returns one row"
     comment, exists = row
     if not exists:
         return
     if read_mark(comment).get(_MARK) != str(view):
-        raise MaintenanceError(f"{beside}: in the way, and not ours", hint="rename it")
+        raise MaintenanceError(
+            f"{replacement}: name conflict: not created by a rebuild",
+            hint="rename it",
+        )
     context.run(
         Step(
-            (f"DROP MATERIALIZED VIEW {beside}",),
-            locks=(Lock(str(beside), LockMode.ACCESS_EXCLUSIVE),),
+            (f"DROP MATERIALIZED VIEW {replacement}",),
+            locks=(Lock(str(replacement), LockMode.ACCESS_EXCLUSIVE),),
         )
     )
 
@@ -127,62 +130,64 @@ def _build(
     query: str,
     action: Action,
     dependents: Sequence[tuple[str, str]],
-) -> tuple[_Beside, Written]:
-    """Build the new view in one transaction, with all that the old one has.
+) -> tuple[_Replacement, Written]:
+    """Build the new view in one transaction, with indexes and privileges of the old one.
 
-    It belongs to its owner before it is filled, so that its query runs with that role's rights.
+    The owner is set before the view is populated, so that its query runs with the owner's rights.
     """
-    connection, beside = context.connection, beside_name(section.name)
+    connection, replacement = context.connection, replacement_name(section.name)
     oid, owner = int(action.preconditions["oid"]), action.preconditions["owner"]
     create = (
         "BEGIN",
         "SET LOCAL statement_timeout = 0",
         "SET LOCAL lock_timeout = 0",
         f"SET LOCAL search_path = {owner_path(context.policy.database.search_path)}",
-        "SET LOCAL row_security = on",  # as at a refresh of the owner's
+        "SET LOCAL row_security = on",  # as in a refresh by the owner
         "SELECT pg_catalog.statement_timestamp()",
-        create_empty(beside, query),
-        *give_to(beside, owner),
-        *grant_statements(beside, [(to, right) for to, right in action.preconditions["grants"]]),
-        refresh_statement(beside, "plain"),
+        create_empty(replacement, query),
+        *give_to(replacement, owner),
+        *grant_statements(
+            replacement, [(to, right) for to, right in action.preconditions["grants"]]
+        ),
+        refresh_statement(replacement, "plain"),
         "SET LOCAL search_path = ''",
-        counting(str(beside)),
+        counting(str(replacement)),
     )
     try:
         written = run_counted(connection, ";\n".join(create))
-        comment, indexes = _carry(connection, section, oid, beside)
+        comment, indexes = _carry(connection, section, oid, replacement)
         run_sql(connection, "COMMIT")
     except psycopg.Error as exc:
         rollback_quietly(connection)
-        raise to_error(exc, f"{section.name}: building it anew") from exc
-    return _Beside(section.name, beside, comment, indexes, dependents), written
+        raise to_error(exc, f"{section.name}: building the new view") from exc
+    return _Replacement(section.name, replacement, comment, indexes, dependents), written
 
 
 def _carry(
-    connection: Connection, section: MatviewPolicy, oid: int, beside: QualifiedName
+    connection: Connection, section: MatviewPolicy, oid: int, replacement: QualifiedName
 ) -> tuple[str | None, list[tuple[str, str]]]:
-    """Give the new view what the old one has; return its comment, and names for its indexes."""
+    """Copy properties of the old view to the new one; return its comment and its index names."""
     row = connection.execute(
         "SELECT pg_catalog.obj_description(%s::pg_catalog.oid, 'pg_class'),"
         " ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute AS a"
         "  WHERE a.attrelid = pg_catalog.to_regclass(%s) AND a.attnum > 0)",
-        [oid, str(beside)],
+        [oid, str(replacement)],
     ).fetchone()
     assert row is not None, "SELECT without FROM returns one row"
     comment, columns = row
     parameters = {
         "view": oid,
-        "beside": str(beside),
+        "beside": str(replacement),
         "columns": columns,
-        "prefix": f"{beside.name}_",
+        "prefix": f"{replacement.name}_",
     }
     rows = fetch(connection, "matviews", "list_carried", parameters)
     for carried in rows:
         run_sql(connection, carried.statement)
-    if section.unique_index and not _has_unique_key(connection, beside, section.unique_index):
-        run_sql(connection, index_statement(section, concurrently=False, view=beside))
+    if section.unique_index and not _has_unique_key(connection, replacement, section.unique_index):
+        run_sql(connection, index_statement(section, concurrently=False, view=replacement))
     mark = marked(comment, {_MARK: str(section.name)})
-    run_sql(connection, f"COMMENT ON MATERIALIZED VIEW {beside} IS {literal(mark)}")
+    run_sql(connection, f"COMMENT ON MATERIALIZED VIEW {replacement} IS {literal(mark)}")
     return comment, [(r.made_name, r.index_name) for r in rows if r.index_name is not None]
 
 
@@ -192,26 +197,26 @@ def _has_unique_key(connection: Connection, view: QualifiedName, columns: Sequen
     return set(columns) in [set(key) for key in row.unique_keys or ()]
 
 
-def _swap(beside: _Beside) -> Step:
-    old, new = beside.old, beside.name
+def _swap(replacement: _Replacement) -> Step:
+    old, new = replacement.old, replacement.name
     aside = QualifiedName(old.schema, f"{new.name}_old")
-    comment = literal(unmarked(beside.comment)) if beside.comment else "NULL"
+    comment = literal(unmarked(replacement.comment)) if replacement.comment else "NULL"
     schema = quote(old.schema)
     return Step(
         (
             f"ALTER MATERIALIZED VIEW {old} RENAME TO {quote(aside.name)}",
             f"ALTER MATERIALIZED VIEW {new} RENAME TO {quote(old.name)}",
-            *(statement for _, statement in beside.dependents),
+            *(statement for _, statement in replacement.dependents),
             f"DROP MATERIALIZED VIEW {aside}",
             *(
                 f"ALTER INDEX {schema}.{quote(made)} RENAME TO {quote(wanted)}"
-                for made, wanted in beside.indexes
+                for made, wanted in replacement.indexes
             ),
             f"COMMENT ON MATERIALIZED VIEW {old} IS {comment}",
         ),
         locks=(
             Lock(str(old), LockMode.ACCESS_EXCLUSIVE),
             Lock(str(new), LockMode.ACCESS_EXCLUSIVE),
-            *(Lock(name, LockMode.ACCESS_EXCLUSIVE) for name, _ in beside.dependents),
+            *(Lock(name, LockMode.ACCESS_EXCLUSIVE) for name, _ in replacement.dependents),
         ),
     )

@@ -1,8 +1,9 @@
-"""The server's settings, and what each of them has to do with the content of a view.
+"""Server settings, and how each of them affects the content of a view.
 
-Most texts depend on settings. What our sessions pin can't differ from one refresh to the next; all
-others that can matter are part of the fingerprint, with the values that a new session of our role
-would have. The pinned ones too: a refresh by somebody else follows what is configured.
+Conversions to text depend on settings. Settings pinned in our sessions can't differ between two of
+our refreshes; all others that can affect the content are part of the fingerprint, with the values
+of a new session of this role. Pinned ones are included, because a refresh by another session uses
+the configured values.
 """
 
 from collections.abc import Mapping
@@ -11,8 +12,8 @@ DECIDED_ONE_BY_ONE = frozenset({"Client Connection Defaults", "Version and Platf
 """Categories of pg_settings in which each setting has its line in `DECISIONS`."""
 
 RECORDED_AS_A_WHOLE = frozenset({"Query Tuning", "Customized Options"})
-"""Categories whose settings are all recorded: the order of rows follows plans, and what an
-extension's settings mean is not known."""
+"""Categories whose settings are all recorded: the order of rows depends on plans, and the effect
+of an extension's settings is unknown."""
 
 IRRELEVANT_AS_A_WHOLE = frozenset(
     {
@@ -31,17 +32,17 @@ IRRELEVANT_AS_A_WHOLE = frozenset(
         "Write-Ahead Log",
     }
 )
-"""Categories whose settings change no answer, or only with a restart, which the epoch tells."""
+"""Categories that don't affect results, or only after a restart, which changes the epoch."""
 
 CATEGORIES = DECIDED_ONE_BY_ONE | RECORDED_AS_A_WHOLE
-"""Categories, up to the slash, of which settings are recorded."""
+"""Categories, up to the slash, whose settings are recorded."""
 
 DECISIONS: Mapping[str, str] = {
     # Locale and Formatting
     "DateStyle": "pinned",
     "IntervalStyle": "pinned",
     "TimeZone": "pinned",
-    "client_encoding": "irrelevant",  # pinned, and what is stored is in the server's encoding
+    "client_encoding": "irrelevant",  # pinned; stored data is in the server's encoding
     "default_text_search_config": "recorded",
     "extra_float_digits": "pinned",
     "icu_validation_level": "irrelevant",
@@ -77,7 +78,7 @@ DECISIONS: Mapping[str, str] = {
     "lock_timeout": "irrelevant",
     "restrict_nonsystem_relation_kind": "irrelevant",
     "row_security": "recorded",
-    "search_path": "irrelevant",  # pinned, and a stored query holds what its names meant
+    "search_path": "irrelevant",  # pinned; a stored query holds resolved names
     "session_replication_role": "recorded",
     "statement_timeout": "irrelevant",
     "temp_tablespaces": "irrelevant",
@@ -97,7 +98,7 @@ DECISIONS: Mapping[str, str] = {
     # Version and Platform Compatibility
     "allow_alter_system": "irrelevant",
     "array_nulls": "pinned",
-    "backslash_quote": "irrelevant",  # read when a query is written, not when it is stored
+    "backslash_quote": "irrelevant",  # used when a query is parsed, not when it is run
     "escape_string_warning": "irrelevant",
     "lo_compat_privileges": "irrelevant",
     "quote_all_identifiers": "pinned",
@@ -105,7 +106,7 @@ DECISIONS: Mapping[str, str] = {
     "synchronize_seqscans": "recorded",
     "transform_null_equals": "pinned",
 }
-"""What is done about each setting of `DECIDED_ONE_BY_ONE`: pinned, recorded or irrelevant."""
+"""The decision on each setting of `DECIDED_ONE_BY_ONE`: pinned, recorded or irrelevant."""
 
 IRRELEVANT = frozenset(name for name, decision in DECISIONS.items() if decision == "irrelevant")
-"""Settings that no answer follows."""
+"""Settings that affect no result."""

@@ -1,9 +1,9 @@
-"""The unique index of a view: what stands in its way, and building it while everybody goes on.
+"""Check for obstacles to a view's unique index, and build it without blocking sessions.
 
-A concurrent build waits for every older snapshot. A lock timeout would end such a wait with an
-invalid index left behind, so there is none: a second session watches, and cancels for a reason.
-What a failed or killed build left bears the index's name, on the view, unique, and is invalid:
-it is dropped before the next try.
+A concurrent build waits for every older snapshot. A lock timeout would end the wait and leave an
+invalid index, so none is set: a second session monitors the build and cancels it if necessary.
+The leftover of a failed or killed build has the index's name, is unique and invalid; it is dropped
+before the next attempt.
 """
 
 from collections.abc import Mapping
@@ -29,17 +29,17 @@ from maintenance.subjects.matviews.ddl import index_name
 from maintenance.subjects.matviews.models import IndexObstacle, Matview
 
 MAX_SHOWN = 5
-"""So many of the values that are there more than once are shown."""
+"""How many duplicate values are shown."""
 
 
 def find_obstacle(
     connection: Connection, policy: Policy, section: MatviewPolicy, view: Matview
 ) -> IndexObstacle | None:
-    """Look for what keeps a view from having its declared unique index.
+    """Return why a view can't have its declared unique index; None if it can.
 
     Args:
-        connection: a session in no transaction.
-        policy: whose limits hold.
+        connection: a session outside a transaction.
+        policy: gives the time limits.
         section: the view's.
         view: one without that index.
     """
@@ -55,15 +55,15 @@ def find_obstacle(
             rows = _named(connection, section, view.oid)
             if rows and not (rows[0].is_ours and not rows[0].is_valid):
                 taken = f"{quote(view.name.schema)}.{quote(index_name(section))}"
-                text = f"its name {taken} is taken by {rows[0].what}: rename that"
+                text = f"name conflict: {taken} is {rows[0].what}; rename it"
                 return IndexObstacle(text, {"taken": taken})
             return _duplicates(connection, section, view) if view.is_populated else None
     except (MaintenanceError, psycopg.errors.LockNotAvailable):
-        return None  # it can't be asked now, and the build will tell
+        return None  # unknown now; the build fails if there is an obstacle
 
 
 def _named(connection: Connection, section: MatviewPolicy, view: int) -> list[Any]:
-    """Look up what bears the name of a view's unique index."""
+    """Look up the relation that has the name of a view's unique index."""
     parameters = {
         "view": view,
         "name": index_name(section),
@@ -75,7 +75,7 @@ def _named(connection: Connection, section: MatviewPolicy, view: int) -> list[An
 def _duplicates(
     connection: Connection, section: MatviewPolicy, view: Matview
 ) -> IndexObstacle | None:
-    """Count the values that are there more than once; those with a NULL never are."""
+    """Count the duplicate values; those with a NULL are no duplicates."""
     columns = [quote(column) for column in section.unique_index]
     shown = ", ".join(f"pg_catalog.left({column}::pg_catalog.text, 100)" for column in columns)
     present = " AND ".join(f"{column} IS NOT NULL" for column in columns)
@@ -93,7 +93,7 @@ def _duplicates(
     total, most = int(rows[0]["total"]), int(rows[0]["n"])
     first = ", ".join(f"{name} = {value}" for name, value in keys[0].items())
     text = (
-        f"{total} value{'s are' if total > 1 else ' is'} there more than once,"
+        f"{total} duplicate value{'s' if total > 1 else ''},"
         f" such as {first} in {most} rows;"
         " correct unique_index or the view's definition"
     )
@@ -101,7 +101,7 @@ def _duplicates(
 
 
 def _rows(connection: Connection, view: Matview, query: str) -> list[dict[str, Any]]:
-    """Ask as the view's owner, who may have written the casts and operators of its columns."""
+    """Query as the view's owner, whose casts and operators its columns may use."""
     if view.owner and view.is_owner and needs_rights(connection, view.owner):
         return read_as(connection, OwnerRights(view.owner), query, None, "looking for duplicates")
     with connection.cursor(row_factory=dict_row) as cursor:
@@ -112,8 +112,8 @@ def index(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """Build the unique index of a view.
 
     Raises:
-        LockNotAcquiredError: an old transaction outlasted the wait.
-        MaintenanceError: it can't be built; nothing of it is left.
+        LockNotAcquiredError: an old transaction was still open when the wait ended.
+        MaintenanceError: it can't be built; no leftover remains.
     """
     (step,) = action.steps
     section = next(s for s in context.policy.matviews if s.name == parse_name(action.object))
@@ -122,7 +122,7 @@ def index(context: ActionContext, action: Action) -> Mapping[str, Any]:
 
 
 def build(context: ActionContext, section: MatviewPolicy, view: int, step: Step) -> None:
-    """Build the unique index of a view, whatever an earlier try has left.
+    """Build the unique index of a view, after dropping the leftover of an earlier attempt.
 
     Raises:
         LockNotAcquiredError, MaintenanceError: see `index`.
@@ -141,11 +141,11 @@ def build(context: ActionContext, section: MatviewPolicy, view: int, step: Step)
 def _clean_up(
     context: ActionContext, section: MatviewPolicy, view: int, watch: Watch, cause: MaintenanceError
 ) -> None:
-    """Drop what the failed build left; what can't be dropped now is the next run's to drop."""
+    """Drop the leftover of the failed build; if that fails, the next run drops it."""
     try:
         _remove_leftover(context, section, view, watch)
     except MaintenanceError as exc:
-        cause.add_note(f"what it left is still there: {exc}")
+        cause.add_note(f"its invalid index was not dropped: {exc}")
 
 
 def _remove_leftover(
@@ -158,12 +158,12 @@ def _remove_leftover(
     (row,) = rows
     if row.is_building:
         raise LockNotAcquiredError(
-            f"{name}: another session builds it", hint="the next run looks again"
+            f"{name}: another session is building it", hint="retried on the next run"
         )
     if not row.is_ours or row.is_valid:
         raise MaintenanceError(
-            f"{name}: the name of the unique index of {section.name} is taken by {row.what}",
-            hint="rename that",
+            f"{name}: name conflict: it is {row.what}, not the unique index of {section.name}",
+            hint="rename it",
         )
-    context.progress(f"{name}: dropping what a build that did not end has left")
+    context.progress(f"{name}: dropping the invalid index of an incomplete build")
     run_watched(context, f"DROP INDEX CONCURRENTLY {name}", watch)

@@ -1,7 +1,6 @@
-"""Which functions and types give the same answer for the same rows, whenever they are asked.
+"""Functions and types proven to give the same result for the same rows at any time.
 
-A list of what is proven, not of what is known to be wrong: whatever is not on it forbids a proof,
-with its name.
+An allow list: any function or type not on it makes a proof impossible and is named in the reason.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -50,7 +49,7 @@ _BY_TIME_ZONE = _named(
         **{f"timestamptz_{how}_timestamp": [f"{_AT},{_AT_LOCAL}"] for how in _COMPARISONS},
     }
 )
-"""Stable functions that follow their arguments and TimeZone, which is pinned."""
+"""Stable functions that depend only on their arguments and TimeZone, which is pinned."""
 
 _PRINTING = _named(
     {
@@ -81,7 +80,7 @@ _PRINTING = _named(
         },
     }
 )
-"""Functions that turn values of any type into text, and follow nothing but their types' output."""
+"""Functions that convert values of any type to text, and depend only on the types' output."""
 
 _OUTPUT = _named(
     {
@@ -96,7 +95,10 @@ _OUTPUT = _named(
         "interval_out": ["interval"],
     }
 )
-"""Stable output that follows the types inside, DateStyle, IntervalStyle and TimeZone: pinned."""
+"""Stable output functions: they depend on element types and on pinned settings only.
+
+The settings are DateStyle, IntervalStyle and TimeZone.
+"""
 
 _INPUT = _named(
     {
@@ -110,30 +112,31 @@ _INPUT = _named(
         "xml_in": ["cstring"],
     }
 )
-"""Stable input that follows the types inside, array_nulls, IntervalStyle and xmloption: pinned.
+"""Stable input functions that depend on element types and pinned settings only.
 
-That of dates and times is left out: it knows words such as `now`.
+The settings are array_nulls, IntervalStyle and xmloption. Input of dates and times is left out,
+because it accepts words such as `now`.
 """
 
 _OTHER = _named({"xml": ["text"], "xml_is_well_formed": ["text"]})
-"""Stable functions that follow xmloption, which is pinned."""
+"""Stable functions that depend on xmloption, which is pinned."""
 
 _STEADY = _BY_TIME_ZONE | _PRINTING | _OUTPUT | _INPUT | _OTHER
 
 _NOT_IMMUTABLE = frozenset(
     {
-        # they follow text search configurations, dictionaries and files
+        # they depend on text search configurations, dictionaries and files
         *("to_tsvector", "to_tsquery", "plainto_tsquery", "phraseto_tsquery", "ts_headline"),
         *("websearch_to_tsquery", "json_to_tsvector", "jsonb_to_tsvector"),
         *("ts_lexize", "ts_parse", "ts_token_type"),
         # they read the catalog, or the server's own state
         *("pg_partition_root", "satisfies_hash_partition", "acldefault"),
         *("pg_walfile_name", "pg_walfile_name_offset", "pg_indexam_progress_phasename"),
-        # conversions are looked for by name
+        # conversions are looked up by name
         *("convert", "convert_from", "convert_to"),
     }
 )
-"""Built-in functions that call themselves immutable, and are not."""
+"""Built-in functions that are declared immutable and are not."""
 
 _EXTENSIONS = frozenset(
     {
@@ -141,19 +144,19 @@ _EXTENSIONS = frozenset(
         *("seg", "uuid-ossp"),
     }
 )
-"""Extensions whose functions in C are immutable where they say so, by their documentation."""
+"""Extensions whose C functions are immutable if declared so, by their documentation."""
 
 _NAMES_OF_OBJECTS = frozenset(
     {24, 2202, 2203, 2204, 2205, 2206, 3734, 3769, 4089, 4096, 4191, 1033}
 )
-"""regclass and its like, and aclitem: their text follows the catalog, not the rows."""
+"""regclass and similar types, and aclitem: their text depends on the catalog."""
 
 
 def unsteadiness(function: Function) -> str | None:
-    """Say why a function may give another answer though no row changed; None where it can't.
+    """Return why a function's result may change although no row changed; None if it can't.
 
-    One of the owner's is steady where the server keeps its body as a tree, which is then looked
-    into like a view. What another body reads is not known, whatever it declares.
+    A user-defined function is accepted if the server stores its body as a parse tree, which is then
+    checked like a view. The sources of any other body are unknown, whatever it declares.
     """
     reason = f"{function.name}, which is not proven immutable"
     if function.oid < FIRST_USER_OID:
@@ -162,56 +165,56 @@ def unsteadiness(function: Function) -> str | None:
             return reason
         return None if function.volatility == "i" or function.name in _STEADY else reason
     if function.is_constructor:
-        return None  # its types are looked at
+        return None  # its types are checked
     if function.kind == "a" and function.parts:
-        return None  # its functions are looked at one by one
+        return None  # its functions are checked one by one
     if function.body is not None and function.volatility != "v":
         return None
     return None if _is_known(function) and function.volatility == "i" else reason
 
 
 def _is_known(function: Function) -> bool:
-    """Whether it comes with an extension that is known; hstore's conversions read any type."""
+    """Whether it belongs to a known extension; hstore's conversions read any type."""
     is_known = function.extension in _EXTENSIONS and function.language == "c"
     return is_known and "anyelement" not in function.name
 
 
 def prints_anything(function: Function) -> bool:
-    """Whether a function may turn values of any type into text."""
+    """Whether a function may convert values of any type to text."""
     if function.oid >= FIRST_USER_OID:
         return function.body is None and not function.is_constructor
     return function.name in _PRINTING
 
 
 def unsteady_output(types: Collection[Type], functions: Mapping[int, Function]) -> Iterator[str]:
-    """Say which types are written as text in a way that does not follow their values alone."""
+    """Yield the types whose conversion to text depends on more than their values."""
     for each in types:
         if (reason := _reason(each.output, functions)) is not None:
-            yield f"it turns {each.name} into text by {reason}"
+            yield f"it converts {each.name} to text by {reason}"
 
 
 def unsteady_input(types: Collection[Type], functions: Mapping[int, Function]) -> Iterator[str]:
-    """Say which types are read from text in a way that does not follow that text alone."""
+    """Yield the types whose conversion from text depends on more than that text."""
     for each in types:
         if each.kind == "p":
-            yield f"it reads values from text whose type, {each.name}, is known to the call alone"
+            yield f"it converts text to {each.name}, whose actual type is known only at run time"
         elif (reason := _reason(each.input, functions)) is not None:
-            yield f"it reads {each.name} from text by {reason}"
+            yield f"it converts text to {each.name} by {reason}"
 
 
 def _reason(oid: int, functions: Mapping[int, Function]) -> str | None:
     function = functions.get(oid)
-    return "a function that is gone" if function is None else unsteadiness(function)
+    return "a function that no longer exists" if function is None else unsteadiness(function)
 
 
 def unknown_types(types: Collection[Type]) -> Iterator[str]:
-    """Say which types are compared or stored by functions that are not known."""
+    """Yield the types that are compared or stored by functions not proven immutable."""
     for each in types:
         if each.oid in _NAMES_OF_OBJECTS:
-            yield f"it holds {each.name}, whose text follows the catalog"
+            yield f"it has a column of type {each.name}, whose text depends on the catalog"
         if each.oid < FIRST_USER_OID and not each.has_own_class:
             continue
         if each.has_own_class and each.extension not in _EXTENSIONS:
-            yield f"it uses {each.name}, which has an operator class of its own"
+            yield f"it uses {each.name}, which has its own operator class"
         elif each.kind == "b" and not each.is_array and each.extension not in _EXTENSIONS:
             yield f"it uses {each.name}, a base type that is not proven immutable"

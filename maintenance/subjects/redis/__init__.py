@@ -1,4 +1,4 @@
-"""Redis: how well the application's cache does, and what it could not be told before."""
+"""Redis: check the hit rate of the application's cache, and retry pending invalidations."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -32,11 +32,11 @@ class Caching(Subject[RedisObservation]):
     executors: ClassVar[Mapping[ActionKind, Executor]] = {ActionKind.INVALIDATE_CACHE: _tell}
 
     def is_enabled(self, policy: Policy) -> bool:
-        """Whether the policy names a cache."""
+        """Whether the policy has a Redis url."""
         return policy.redis is not None
 
     def observe(self, context: ObserveContext) -> RedisObservation:
-        """Ask the cache for its counters, and the store for what it is owed."""
+        """Read the cache's counters, and the pending invalidations from the store."""
         store, database = context.store, context.policy.database.name
         facts, error = _look(context)
         return RedisObservation(
@@ -47,12 +47,12 @@ class Caching(Subject[RedisObservation]):
         )
 
     def record(self, context: ObserveContext, seen: RedisObservation) -> None:
-        """Keep the counters, for the rate of the next look."""
+        """Record the counters, for the hit rate of the next observation."""
         if context.store is not None and seen.facts is not None:
             history.keep(context.store, context.policy.database.name, seen.facts)
 
     def plan(self, policy: Policy, seen: RedisObservation, now: datetime, request: Request) -> Plan:
-        """Tell the cache what it is owed, where it answers; find it unreachable or of no use."""
+        """Plan pending invalidations if Redis answers; report it if unreachable or ineffective."""
         return planner.plan(policy, seen, now, request)
 
 

@@ -1,4 +1,4 @@
-"""The counters of earlier looks at the cache, in the store."""
+"""Read and record the cache's counters in the store."""
 
 from psycopg.rows import class_row
 
@@ -10,7 +10,7 @@ _KEPT_DAYS = 90
 
 
 def before(connection: Connection, database: str, now: CacheFacts) -> CacheFacts | None:
-    """Return the newest look since which the same server had lookups enough for a rate."""
+    """Return the newest record of the same server with enough lookups since for a hit rate."""
     with connection.cursor(row_factory=class_row(CacheFacts)) as cursor:
         return cursor.execute(
             f"SELECT {_COLUMNS} FROM maintenance.cache_look"
@@ -21,7 +21,7 @@ def before(connection: Connection, database: str, now: CacheFacts) -> CacheFacts
 
 
 def keep(connection: Connection, database: str, facts: CacheFacts) -> None:
-    """Add a look, and forget those of long ago."""
+    """Record the counters, and delete old records."""
     connection.execute(
         "WITH old AS (DELETE FROM maintenance.cache_look WHERE database = %s"
         " AND seen_at < pg_catalog.clock_timestamp() - pg_catalog.make_interval(days => %s))"

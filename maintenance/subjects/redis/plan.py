@@ -1,4 +1,4 @@
-"""Planning around the cache: tell it what it is owed once it answers, find it unwell."""
+"""Plan for Redis: retry pending invalidations, and report its state."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from maintenance.redis_client.models import CacheFacts, Owed, hit_rate
 
 @dataclass(frozen=True, slots=True)
 class RedisObservation:
-    """One look at the cache.
+    """One observation of the cache.
 
     Attributes:
-        facts: None where it did not answer, with the `error`.
-        before: an earlier look with lookups enough in between; None without one.
-        owed: what it is still to be told.
+        facts: None if it did not answer; `error` has the reason.
+        before: an earlier record with enough lookups in between; None without one.
+        owed: pending invalidations.
     """
 
     facts: CacheFacts | None
@@ -29,14 +29,14 @@ class RedisObservation:
 
     @property
     def hit_rate(self) -> float | None:
-        """The share of lookups since `before` that found their key; None without evidence."""
+        """The fraction of lookups since `before` that found their key; None if unknown."""
         if self.facts is None or self.before is None:
             return None
         return hit_rate(self.before, self.facts)
 
 
 def plan(policy: Policy, seen: RedisObservation, now: datetime, request: Request) -> Plan:
-    """Tell what is owed, oldest first, where the cache answers."""
+    """Plan pending invalidations, oldest first, if Redis answers."""
     asked = None if request.table is None else str(request.table)
     due = [each for each in seen.owed if asked in (None, each.object)]
     actions = tuple(_tell(each) for each in due) if seen.facts is not None else ()
@@ -44,12 +44,12 @@ def plan(policy: Policy, seen: RedisObservation, now: datetime, request: Request
 
 
 def _tell(owed: Owed) -> Action:
-    why = f"; the last try: {owed.error}" if owed.error else ""
+    why = f"; last error: {owed.error}" if owed.error else ""
     return Action(
         kind=ActionKind.INVALIDATE_CACHE,
         object=owed.object,
         steps=(),
-        reason=f"it changed at {owed.owed_at:%Y-%m-%d %H:%M} and Redis has not been told{why}",
+        reason=f"invalidation pending since {owed.owed_at:%Y-%m-%d %H:%M}{why}",
         preconditions={"patterns": owed.patterns},
     )
 
@@ -65,8 +65,8 @@ def _findings(policy: Policy, seen: RedisObservation, now: datetime) -> Iterator
             FindingKind.REDIS_HIT_RATE_LOW,
             Severity.WARN,
             name,
-            f"{name}: {rate:.0%} of the lookups in Redis found their key, wanted {least:.0%}:"
-            " see whether keys are evicted, expire too early, or are never asked for again",
+            f"{name}: Redis hit rate {rate:.0%}, wanted at least {least:.0%}; check whether keys"
+            " are evicted, expire too early, or are never read again",
             value=round(rate, 4),
             threshold=least,
             data={"evicted": seen.facts.evicted - seen.before.evicted}
@@ -77,8 +77,8 @@ def _findings(policy: Policy, seen: RedisObservation, now: datetime) -> Iterator
 
 def _unreachable(name: str, seen: RedisObservation, now: datetime) -> Finding:
     oldest = min((each.owed_at for each in seen.owed), default=None)
-    since = f" since {(now - oldest).total_seconds() / 60:.0f} minutes" if oldest else ""
-    waiting = f"; invalidations of {len(seen.owed)} objects wait{since}" if seen.owed else ""
+    since = f" for {(now - oldest).total_seconds() / 60:.0f} minutes" if oldest else ""
+    waiting = f"; {len(seen.owed)} invalidations pending{since}" if seen.owed else ""
     return Finding(
         FindingKind.REDIS_UNREACHABLE,
         Severity.WARN,

@@ -1,4 +1,4 @@
-"""Stale analytics: computed rows that are older than what they were computed from."""
+"""Stale analytics: report and recalculate computed rows that are older than their sources."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -26,11 +26,11 @@ class StaleAnalytics(Subject[StaleAnalyticsObservation]):
     executors: ClassVar[Mapping[ActionKind, Executor]] = {ActionKind.RECALCULATE_ROWS: recalculate}
 
     def is_enabled(self, policy: Policy) -> bool:
-        """Whether the policy names tables of computed rows."""
+        """Whether the policy has tables of computed rows."""
         return bool(policy.stale_analytics)
 
     def relations(self, policy: Policy) -> Collection[QualifiedName]:
-        """The tables, and those of their activity."""
+        """Return the tables and their activity tables."""
         return [
             relation
             for section in policy.stale_analytics
@@ -43,7 +43,7 @@ class StaleAnalytics(Subject[StaleAnalyticsObservation]):
         return observe(context)
 
     def record(self, context: ObserveContext, seen: StaleAnalyticsObservation) -> None:
-        """Keep the counts, for sensors that must not count themselves."""
+        """Record the counts, for sensors that must not count themselves."""
         if context.store is not None:
             for table, staleness in seen.tables.items():
                 keep_staleness(
@@ -58,7 +58,7 @@ class StaleAnalytics(Subject[StaleAnalyticsObservation]):
     def plan(
         self, policy: Policy, seen: StaleAnalyticsObservation, now: datetime, request: Request
     ) -> Plan:
-        """Report stale rows, and recalculate them where the policy says how."""
+        """Report stale rows, and recalculate them if the policy has SQL for it."""
         return planner.plan(policy, seen, now, request)
 
 

@@ -1,11 +1,11 @@
-"""Recalculating stale rows: page by page of their keys, in batches that hold no lock for long.
+"""Recalculate stale rows, in short batches over pages of their keys.
 
-Each batch is one statement that is its own transaction, so that no client can die or freeze
-between its begin and its commit. A batch that took longer than the lock timeout is followed by a
-smaller one: nobody who writes the same rows waits much longer than that.
+Each batch is one statement in its own transaction, so that no client can die or freeze between its
+begin and its commit. After a batch that took longer than the lock timeout the next one is smaller,
+so other writers of the same rows do not wait much longer than that.
 
-The SQL fires triggers, CHECKs and whatever else the table's owner wrote, and so it runs with that
-owner's rights.
+The SQL fires triggers, CHECKs and other code of the table's owner, so it runs with the owner's
+rights.
 """
 
 import time
@@ -36,19 +36,19 @@ from maintenance.server.session import (
 from maintenance.subjects.stale_analytics import queries
 
 PAGE = 50_000
-"""Keys held at a time."""
+"""How many keys one page has."""
 
 FIRST_BATCH, LARGEST_BATCH = 16, 1_000
-"""Rows written in one statement: at first, and at most."""
+"""Rows written in one statement: initial and maximum number."""
 
 Key = tuple[Any, ...]
 
 
 def recalculate(context: ActionContext, action: Action) -> Mapping[str, Any]:
-    """Recalculate a table's stale rows until none is left, or the time budget is used up.
+    """Recalculate a table's stale rows until none remain or the time budget is used up.
 
     Raises:
-        EffectError: the owner's SQL left a row stale.
+        EffectError: a row is still stale after the owner's SQL.
         LockNotAcquiredError, MaintenanceError: as `LockRetry.run`; the owner's SQL was refused.
     """
     section = next(
@@ -72,18 +72,18 @@ def recalculate(context: ActionContext, action: Action) -> Mapping[str, Any]:
 
 
 def _check_parameters(context: ActionContext, section: StaleAnalyticsPolicy, text: str) -> None:
-    """Refuse SQL that wants other parameters than the keys.
+    """Refuse SQL with parameters other than the keys.
 
     Raises:
-        MaintenanceError: it does.
+        MaintenanceError: it has others.
     """
     try:
         psycopg.ClientCursor(context.connection).mogrify(text.encode(), {"keys": []})
     except (psycopg.ProgrammingError, TypeError) as exc:
         raise MaintenanceError(
             f"recalculating rows of {section.table}: {exc}",
-            hint=f"{section.recalculate} may name %(keys)s and no other parameter;"
-            " a per cent sign of its own is written %%",
+            hint=f"{section.recalculate} may use only the parameter %(keys)s;"
+            " write a literal percent sign as %%",
         ) from exc
 
 
@@ -102,7 +102,7 @@ class _Work:
     batch: int = FIRST_BATCH
 
     def pages(self) -> Iterator[list[Key]]:
-        """Yield the keys of stale rows, each page looked up when the one before is written."""
+        """Yield pages of stale keys; each page is read after the previous one is written."""
         after: Key | None = None
         while True:
             keys = self._page(after)
@@ -117,7 +117,7 @@ class _Work:
         return self._ask(text, parameters)
 
     def write(self, keys: Sequence[Key]) -> None:
-        """Write one batch, see that it took effect, and find the size of the next."""
+        """Write one batch, verify its effect, and return the size of the next."""
         context, began = self.context, time.perf_counter()
         if self.owner is not None:
             attempts = self._insist({"keys": self._typed(keys)})
@@ -140,8 +140,8 @@ class _Work:
             )
         except LockNotAcquiredError as exc:
             raise LockNotAcquiredError(
-                f"{name}: somebody held a row of it for {context.policy.locks.give_up_after}",
-                hint="look for a long transaction on it; the next run goes on with the rest",
+                f"{name}: a row was locked for {context.policy.locks.give_up_after}",
+                hint="check for a long transaction on it; the next run continues with the rest",
                 reason="row_locked",
             ) from exc
 
@@ -163,13 +163,13 @@ class _Work:
     def _verify(self, keys: Sequence[Key]) -> None:
         ends = queries.named("from", keys[0]) | queries.named("to", keys[-1])
         left = self._ask(queries.left_over(self.section), {"cutoff": self.cutoff, **ends})
-        # A row between the two may have become stale meanwhile; a later run finds it.
+        # A row between the two may have become stale meanwhile; a later run recalculates it.
         key = next((each for each in left if each in keys), None)
         if key is not None:
             raise EffectError(
-                f"{self.section.table}: the row of {', '.join(map(repr, key))} is as old as before",
+                f"{self.section.table}: the row of key {', '.join(map(repr, key))} is still stale",
                 hint=f"{self.section.recalculate} must set {self.section.calculated_at}"
-                " of every row whose key is given",
+                " of every row whose key it is given",
             )
 
     def _ask(self, text: str, parameters: Mapping[str, Any]) -> list[Key]:
@@ -194,7 +194,7 @@ class _Work:
 
     @property
     def _limits(self) -> tuple[str, ...]:
-        """The timeouts of one statement, which an owner's code may have changed before."""
+        """Return statements that set the timeouts, which an owner's code may have changed."""
         policy = self.context.policy
         return (
             f"SET LOCAL lock_timeout = {milliseconds(policy.locks.lock_timeout)}",
@@ -202,7 +202,7 @@ class _Work:
         )
 
     def _bound(self, text: str, parameters: Mapping[str, Any]) -> str:
-        """Return a statement with its parameters in it, as the function that runs it wants it."""
+        """Return a statement with its parameters inserted, for a function that takes plain SQL."""
         cursor = psycopg.ClientCursor(self.context.connection)
         cursor.adapters.register_dumper(_Array, _ArrayDumper)
         return cursor.mogrify(text.encode(), parameters)
@@ -220,11 +220,11 @@ class _Work:
             " WHERE a.attrelid = %s::pg_catalog.regclass AND a.attname = %s",
             (str(self.section.table), self.section.key[0]),
         ).fetchone()
-        assert row is not None, "fitness was checked"
+        assert row is not None, "the section was validated"
         return row[0]
 
     def detail(self, *, complete: bool) -> Mapping[str, Any]:
-        """Return what was done, for the journal."""
+        """Return the action's detail for the journal."""
         return {
             "keys": self.n_keys,
             "batches": self.n_batches,
@@ -234,14 +234,14 @@ class _Work:
 
 
 class _Array(NamedTuple):
-    """Values as JSON has them, and the type that they have in the table."""
+    """Values as in JSON, and their type in the table."""
 
     values: list[Any]
     type: str
 
 
 class _ArrayDumper(Dumper):
-    """Writes an array as a literal of its type: JSON tells a uuid not from a text."""
+    """Writes an array as a literal of its type: JSON does not distinguish uuid from text."""
 
     def dump(self, obj: _Array) -> Buffer:
         return self.quote(obj)
@@ -261,7 +261,7 @@ def _execute_as(owner: OwnerSession, statement: str, settings: Sequence[str]) ->
 
 @contextmanager
 def _path_of_the_owner(context: ActionContext) -> Generator[None]:
-    """Let the owner's SQL find its names; timeouts are those of the session."""
+    """Set the search_path for the owner's SQL; timeouts are those of the session."""
     pin(context.connection, {"search_path": context.policy.database.search_path})
     try:
         yield
@@ -277,5 +277,5 @@ def _as_parameter(section: StaleAnalyticsPolicy, keys: Sequence[Key]) -> object:
 
 
 def _plain(value: object) -> object:
-    """A value as JSON has it, else as the server would read it as text."""
+    """Return a value as in JSON, else as text that the server can read."""
     return value if isinstance(value, str | int | float | None) else str(value)

@@ -1,4 +1,4 @@
-"""What was seen of tables with computed rows. Frozen, free of the database."""
+"""Models of tables with computed rows: frozen, free of sessions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ class Staleness(NamedTuple):
 
     Attributes:
         n_never: those of them that were never calculated.
-        oldest_age_s: since the oldest was calculated; None where none ever was.
+        oldest_age_s: age of the oldest calculation in seconds; None if there is none.
     """
 
     n_stale: int
@@ -23,13 +23,13 @@ class Staleness(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StaleAnalyticsObservation:
-    """One look at the tables of a policy.
+    """One observation of the tables of a policy.
 
     Attributes:
-        tables: those that could be looked into.
-        blind: the others that are there, each with the reason.
-        forbidden: those that we may not read.
-        hidden: those whose rows, or whose activity's, row security hides from us.
+        tables: those that were counted.
+        blind: other existing tables, each with the reason.
+        forbidden: those that this role may not read.
+        hidden: those with rows hidden by row-level security, in the table or its activity table.
     """
 
     snapshot: Snapshot

@@ -1,4 +1,4 @@
-"""Counting stale rows: one set-based query a table, each in a short transaction of its own."""
+"""Count stale rows with one set-based query per table, each in a short transaction."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -20,7 +20,7 @@ from maintenance.subjects.stale_analytics.validate import validate
 
 
 def observe(context: ObserveContext) -> StaleAnalyticsObservation:
-    """Count the stale rows of every table that is fit; one that can't be read stops no other."""
+    """Count the stale rows of every valid table; an error affects only its table."""
     found: dict[QualifiedName, Staleness] = {}
     blind: dict[QualifiedName, str] = {}
     forbidden: set[QualifiedName] = set()
@@ -37,8 +37,8 @@ def observe(context: ObserveContext) -> StaleAnalyticsObservation:
         foreign = next((f for oid in _oids(context, section) if (f := elsewhere.get(oid))), None)
         if foreign is not None:
             blind[section.table] = (
-                f"its stale rows are not counted, because that would read {foreign.relation} on"
-                f" the foreign server {foreign.server}, which may never answer; name a local table"
+                f"stale rows not counted, because that would read {foreign.relation} on the"
+                f" foreign server {foreign.server}, which may never respond; name a local table"
             )
             continue
         try:
@@ -61,19 +61,19 @@ def observe(context: ObserveContext) -> StaleAnalyticsObservation:
 
 
 def _obstacles(context: ObserveContext, section: StaleAnalyticsPolicy) -> set[Obstacle]:
-    """Return what the server refused us for: a right, or rows behind row security."""
+    """Return whether the server refused because of a privilege or of row-level security."""
     return set(unreadable_tables(context.connection, _oids(context, section)).values())
 
 
 def _oids(context: ObserveContext, section: StaleAnalyticsPolicy) -> list[int]:
-    """Return the OIDs of a section's table and of its activity's, as far as they were seen."""
+    """Return the OIDs of a section's table and activity table, if they exist."""
     activity = section.activity
     names = [section.table, *([activity.table] if activity is not None else [])]
     return [table.oid for name in names if (table := context.snapshot.tables.get(name)) is not None]
 
 
 def cutoff_of(section: StaleAnalyticsPolicy, now: datetime) -> datetime:
-    """Return the moment before which a row is old."""
+    """Return the moment before which a calculation is too old."""
     return now - section.max_age
 
 
@@ -98,15 +98,15 @@ def _count(context: ObserveContext, section: StaleAnalyticsPolicy) -> Staleness:
         ),
         context.connection.cursor(row_factory=class_row(Staleness)) as cursor,
     ):
-        # Two such tables are joined in hashes, whose size this bounds; what is more is spilled.
+        # Bounds the memory of hash joins of two large tables; the rest is spilled to disk.
         cursor.execute("SET LOCAL work_mem = '64MB'")
         row = cursor.execute(queries.summary(section).encode(), parameters).fetchone()
-    assert row is not None, "an aggregate gives one row"
+    assert row is not None, "an aggregate returns one row"
     return row
 
 
 def _code(context: ObserveContext, section: StaleAnalyticsPolicy) -> OwnerCode | None:
-    """Return what the query runs of others' code; that of two owners goes with nobody's rights."""
+    """Return the owner's code that the query runs; code of two owners can't be run safely."""
     used: dict[QualifiedName, tuple[str, ...]] = {
         section.table: (*section.key, section.calculated_at)
     }
@@ -125,11 +125,11 @@ def _code(context: ObserveContext, section: StaleAnalyticsPolicy) -> OwnerCode |
 
 
 def _code_of(table: Table, columns: Collection[str], role: str) -> OwnerCode | None:
-    """Return what reading some columns of a table runs: operators and casts of their types too."""
+    """Return the owner's code that reading some columns runs, including operators and casts."""
     owner = table.properties.owner
     if table.code is not None or owner == role or not table.manageable:
         return table.code
     types = [column.type for column in table.columns if column.name in columns]
-    # Only the server's own types are named without a schema.
+    # Only built-in types are named without a schema.
     strange = next((each for each in types if "." in each), None)
     return OwnerCode(owner, safe=True, what=f"code of the type {strange}") if strange else None

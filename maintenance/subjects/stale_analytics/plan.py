@@ -1,4 +1,4 @@
-"""Planning around computed rows: which are stale, and whether they are to be computed anew."""
+"""Plan for computed rows: report stale ones, and recalculate them if the policy says so."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ from maintenance.subjects.stale_analytics.validate import validate
 
 
 def plan(policy: Policy, seen: StaleAnalyticsObservation, now: datetime, request: Request) -> Plan:
-    """Find the tables with stale rows, and recalculate those that the policy says how to."""
+    """Return findings for tables with stale rows, and actions for those with recalculation SQL."""
     if request.periods or request.archives:
         return Plan()
     sections = [each for each in policy.stale_analytics if request.includes(each.table)]
@@ -47,8 +47,8 @@ def _no_rights(section: StaleAnalyticsPolicy, seen: StaleAnalyticsObservation) -
         FindingKind.PRIVILEGE_MISSING,
         Severity.ERROR,
         name,
-        f"{name}: its rows are recalculated with the rights of its owner {quote(owner)}, and"
-        f" {quote(server.role)} may not take them: {right}",
+        f"{name}: rows are not recalculated: this needs the rights of its owner {quote(owner)}, and"
+        f" role {quote(server.role)} does not have them; run {right}",
         data={"grants": [right]},
     )
 
@@ -75,11 +75,11 @@ def _recalculate(
 
 def _stale(section: StaleAnalyticsPolicy, staleness: Staleness) -> Finding:
     name = str(section.table)
-    newer = f" though {section.activity.table} has newer rows" if section.activity else ""
-    never = f", {staleness.n_never} were never calculated" if staleness.n_never else ""
+    newer = f" although {section.activity.table} has newer rows" if section.activity else ""
+    never = f", {staleness.n_never} never calculated" if staleness.n_never else ""
     oldest = staleness.oldest_age_s
     age = f", the oldest {_written(timedelta(seconds=round(oldest)))}" if oldest else ""
-    todo = "" if section.recalculate else "; recalculate them, or name the SQL in `recalculate`"
+    todo = "" if section.recalculate else "; recalculate them, or set `recalculate` to a SQL file"
     return Finding(
         FindingKind.ANALYTICS_STALE,
         Severity.WARN,
@@ -103,8 +103,8 @@ def _unseen(section: StaleAnalyticsPolicy, seen: StaleAnalyticsObservation) -> F
     unknown = {UNKNOWN: unknown_without("stale rows", [name])}
     if section.table in seen.hidden:
         reason = (
-            f"rows of it or of its activity are hidden from role {role} by row security, so whether"
-            f" any are stale is unknown; ALTER ROLE {role} BYPASSRLS"
+            f"stale rows unknown: row-level security hides rows of it or of its activity table from"
+            f" role {role}; run ALTER ROLE {role} BYPASSRLS"
         )
     if section.table not in seen.forbidden:
         return Finding(
@@ -116,7 +116,7 @@ def _unseen(section: StaleAnalyticsPolicy, seen: StaleAnalyticsObservation) -> F
         FindingKind.PRIVILEGE_MISSING,
         Severity.ERROR,
         name,
-        f"{name}: {reason}: {grant}",
+        f"{name}: {reason}; run {grant}",
         data={**unknown, "grants": [grant]},
     )
 

@@ -1,7 +1,7 @@
-"""The SQL that finds stale rows: one condition, in sets, whatever the columns are called.
+"""Build the set-based SQL that finds stale rows.
 
-`%(cutoff)s` is the moment before which a row is old. A row that was never calculated is old. It
-is stale only if its activity is newer, where the policy names one.
+`%(cutoff)s` is the moment before which a calculation is too old. A row that was never calculated is
+too old. If the policy names an activity table, a row is stale only if its activity is newer.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from maintenance.policy import StaleAnalyticsPolicy
 
 
 def summary(section: StaleAnalyticsPolicy) -> str:
-    """Return the query that counts the stale rows, and tells the age of the oldest, in seconds."""
+    """Return the query for the number of stale rows and the age of the oldest, in seconds."""
     at = f"t.{_name(section.calculated_at)}"
     return (
         "SELECT pg_catalog.count(*) AS n_stale,"
@@ -23,11 +23,11 @@ def summary(section: StaleAnalyticsPolicy) -> str:
 
 
 def page(section: StaleAnalyticsPolicy, *, first: bool) -> str:
-    """Return the query that gives the next `%(n)s` keys of stale rows, in the order of keys.
+    """Return the query for the next `%(n)s` keys of stale rows, in key order.
 
     Args:
         section: the table.
-        first: without it, keys come after that in `%(after_0)s`, `%(after_1)s`, …
+        first: whether it is the first page; else keys come after `%(after_0)s`, `%(after_1)s`, …
     """
     keys = _keys(section.key)
     beyond = "" if first else f" AND {_row(keys)} > {_row(_places('after', keys))}"
@@ -39,7 +39,7 @@ def page(section: StaleAnalyticsPolicy, *, first: bool) -> str:
 
 
 def left_over(section: StaleAnalyticsPolicy) -> str:
-    """Return the query that gives the keys of stale rows from `%(from_…)s` to `%(to_…)s`."""
+    """Return the query for the keys of stale rows from `%(from_…)s` to `%(to_…)s`."""
     keys = _keys(section.key)
     return (
         f"SELECT {', '.join(keys)} FROM {_relation(section)} AS t WHERE {_old(section)}"
@@ -89,5 +89,5 @@ def _not_null(keys: Sequence[str]) -> str:
 
 
 def _name(identifier: str) -> str:
-    # The driver takes a percent sign for the begin of a parameter.
+    # The driver treats a percent sign as the start of a parameter.
     return quote(identifier).replace("%", "%%")

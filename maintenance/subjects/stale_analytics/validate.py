@@ -1,4 +1,4 @@
-"""Whether the tables of a section are what it says."""
+"""Validate that the tables and columns of a section exist."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -11,10 +11,10 @@ from maintenance.policy import StaleAnalyticsPolicy
 
 
 def validate(section: StaleAnalyticsPolicy, snapshot: Snapshot) -> Finding | None:
-    """Return the first reason why the section can't be carried out, if any.
+    """Return the first reason why the section is invalid; None if it is valid.
 
-    The activity's table is not known where only the table itself was asked for; the query will
-    tell then.
+    If only the table itself was requested, the activity table is not checked here; the query
+    fails then.
     """
     return next(_reasons(section, snapshot), None)
 

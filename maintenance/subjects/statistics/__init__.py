@@ -1,4 +1,4 @@
-"""Statistics: every table, and every partitioned parent, is analyzed when it has to be."""
+"""Statistics: analyze tables and partitioned parents when they are due."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -32,11 +32,11 @@ class Statistics(Subject[StatisticsObservation]):
         return policy.statistics is not None
 
     def concurrency(self, policy: Policy) -> int:
-        """How many tables are analyzed at a time."""
+        """Return how many tables are analyzed in parallel."""
         return policy.parallel.statistics
 
     def time_budget(self, policy: Policy) -> timedelta | None:
-        """How long all of them may take together."""
+        """Return the time that all actions together may take."""
         return policy.statistics.time_budget if policy.statistics is not None else None
 
     def observe(self, context: ObserveContext) -> StatisticsObservation:
@@ -44,14 +44,14 @@ class Statistics(Subject[StatisticsObservation]):
         return observer.observe(context)
 
     def record(self, context: ObserveContext, seen: StatisticsObservation) -> None:
-        """Remember the counters below partitioned parents."""
+        """Record the counters of the tables below partitioned parents."""
         assert context.store is not None, "only runs with a store record"
         write_baselines(context.store, context.policy.database.name, seen)
 
     def plan(
         self, policy: Policy, seen: StatisticsObservation, now: datetime, request: Request
     ) -> Plan:
-        """Analyze what is due, worst first."""
+        """Plan ANALYZE and VACUUM of due tables, worst first."""
         del now
         return planner.plan(policy, seen, request)
 

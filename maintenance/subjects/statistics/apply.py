@@ -1,4 +1,4 @@
-"""Carrying out ANALYZE and VACUUM: autovacuum is not disturbed, and the catalog has to show it."""
+"""Execute ANALYZE and VACUUM without disturbing autovacuum, and verify the effect."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -32,16 +32,16 @@ _SHOWN = ("rows", "pages", "changed", "live", "dead", "frozen_age")
 
 
 def maintain_table(context: ActionContext, action: Action) -> Mapping[str, Any]:
-    """Analyze or vacuum one table, prove it, and tell its counters before and after.
+    """Analyze or vacuum one table, verify it, and return its counters before and after.
 
-    The table is the one that was planned for, known by its OID, whatever its name is now.
+    The table is identified by its OID, so it may have been renamed since the plan.
 
     Raises:
-        NotNeededError: it is gone, or autovacuum is at work on it.
-        LockNotAcquiredError: somebody holds it.
-        BudgetError: the time of all such actions was over before it was done.
-        PrivilegeError: the server only warned, as it does where we lack the right.
-        EffectError: the server did nothing although we have the right.
+        NotNeededError: it no longer exists, or autovacuum is working on it.
+        LockNotAcquiredError: another session holds its lock.
+        BudgetError: the time budget was used up before it was done.
+        PrivilegeError: the server only warned, because the role lacks the right.
+        EffectError: the server did nothing although the role has the right.
         MaintenanceError: the server refused for another reason.
     """
     before = _present(context, action)
@@ -65,14 +65,14 @@ def _present(context: ActionContext, action: Action) -> Any:
         raise _gone(action)
     if table.autovacuum_pid is not None:
         raise NotNeededError(
-            f"{action.object}: autovacuum (pid {table.autovacuum_pid}) is at work on it"
+            f"{action.object}: autovacuum (pid {table.autovacuum_pid}) is working on it"
         )
     return table
 
 
 def _gone(action: Action) -> NotNeededError:
     return NotNeededError(
-        f"{action.object}: it no longer exists: it was dropped or replaced since it was planned"
+        f"{action.object}: no longer exists: dropped or replaced since the plan was made"
     )
 
 
@@ -81,7 +81,7 @@ def _name(table: Any) -> str:
 
 
 def _renamed(action: Action, name: str) -> Step:
-    """Return the action's step for the name that the table has now; the statement ends with it."""
+    """Return the action's step with the table's current name, which ends the statement."""
     (step,) = action.steps
     if name == action.object:
         return step
@@ -105,9 +105,9 @@ def _leaves(context: ActionContext, action: Action) -> dict[int, Counted]:
 
 
 def _run(context: ActionContext, action: Action, step: Step) -> None:
-    assert context.budget is not None, "the subject has one"
+    assert context.budget is not None, "the subject has a time budget"
     locks = context.policy.locks
-    # What it waits for queues no writer, and has to outlast others of its kind.
+    # Waiting for this lock blocks no writer, and has to outlast other locks of its mode.
     lock_retry = replace(
         context.lock_retry,
         lock_timeout=locks.patient_lock_timeout,
@@ -128,19 +128,19 @@ def _run(context: ActionContext, action: Action, step: Step) -> None:
 
 
 def _moved_away(context: ActionContext, action: Action) -> MaintenanceError:
-    """Say why the server knows no relation of that name: it went, or was renamed just then."""
+    """Return the error for a name that no longer exists: the table was dropped or renamed."""
     table = _describe(context, action)
     if table is None:
         return _gone(action)
     return NotNeededError(
-        f"{action.object}: renamed to {_name(table)} just now; the next run does it"
+        f"{action.object}: renamed to {_name(table)} meanwhile; retried on the next run"
     )
 
 
 def _insist(lock_retry: LockRetry, context: ActionContext, action: Action, step: Step) -> int:
-    """Run it until its lock is free; the ANALYZE of one table in a single message.
+    """Run the statement with lock retries; the ANALYZE of one table in a single message.
 
-    VACUUM, and the ANALYZE that goes on to partitions, make transactions of their own.
+    VACUUM, and an ANALYZE that includes partitions, make their own transactions.
     """
     path = context.policy.database.search_path
     if action.kind is not ActionKind.ANALYZE_TABLE or action.preconditions["parent"]:
@@ -157,7 +157,7 @@ def _insist(lock_retry: LockRetry, context: ActionContext, action: Action, step:
 
 
 def _proven(context: ActionContext, action: Action, before: Any) -> Any:
-    """Read back what the catalog shows: without the right the server only warns."""
+    """Verify the effect in the catalog: without the right the server only warns."""
     after = _describe(context, action)
     if after is None:
         raise _gone(action)
@@ -166,12 +166,12 @@ def _proven(context: ActionContext, action: Action, before: Any) -> Any:
     oid = action.preconditions["oid"]
     if fetch(context.connection, "statistics", "list_forbidden", {"relations": [oid]}):
         raise PrivilegeError(
-            f"{action.object}: {action.sql[0]} changed nothing; the role lacks the right",
-            hint="maintenance check names the GRANT",
+            f"{action.object}: {action.sql[0]} changed nothing: the role lacks the privilege",
+            hint="run maintenance check, which shows the GRANT to run",
         )
     raise EffectError(
         f"{action.object}: {action.sql[0]} changed nothing: the server skipped it",
-        hint="the server's log has its warning; the next run tries again",
+        hint="see the warning in the server's log; retried on the next run",
     )
 
 

@@ -1,8 +1,8 @@
-"""A partitioned parent's debt: rows changed below it since its own last ANALYZE.
+"""Compute the rows changed below a partitioned parent since its own last ANALYZE.
 
-Nothing in the catalog tells it: autovacuum never analyzes a parent, the parent's counter stays
-at 0, and those of its leaves start anew at each ANALYZE of the leaf. The counters of all changes
-do not, until a reset or a crash; so what they show is compared with what they showed before.
+The catalog does not have this number: autovacuum never analyzes a parent, the parent's counter is
+always 0, and those of its leaves restart at each ANALYZE of the leaf. The total counters restart
+only at a reset or a crash, so their present values are compared with recorded ones.
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from maintenance.subjects.statistics.models import Baseline, TableFacts
 
 
 def debt_of(parent: TableFacts, leaves: Sequence[TableFacts], baseline: Baseline | None) -> float:
-    """Return how many rows have changed below a parent since its last ANALYZE.
+    """Return how many rows changed below a parent since its last ANALYZE.
 
     Args:
         parent: partitioned, and analyzed at least once.
         leaves: the tables below it.
-        baseline: what the store knows; without it this is what shows without history.
+        baseline: from the store; without it the result is estimated from the leaves.
     """
     if baseline is None:
         return _unaided(parent, leaves)
@@ -28,7 +28,7 @@ def debt_of(parent: TableFacts, leaves: Sequence[TableFacts], baseline: Baseline
 def rebased(
     parent: TableFacts, leaves: Sequence[TableFacts], baseline: Baseline | None
 ) -> Baseline:
-    """Return what to remember of a parent, so that a reset loses nothing counted until now."""
+    """Return the new baseline of a parent, which keeps counts over a reset."""
     known = baseline.analyzed_at if baseline is not None else None
     return Baseline(
         analyzed_at=parent.analyzed_at or known,
@@ -38,14 +38,14 @@ def rebased(
 
 
 def _analyzed_since(parent: TableFacts, baseline: Baseline) -> bool:
-    """Tell whether somebody else has analyzed it; a reset makes the moment unknown, not later."""
+    """Whether another session analyzed it; after a reset the moment is unknown, not later."""
     if parent.analyzed_at is None:
         return False
     return baseline.analyzed_at is None or parent.analyzed_at > baseline.analyzed_at
 
 
 def _since(leaves: Sequence[TableFacts], baseline: Baseline) -> float:
-    """Add up what changed: a counter that ran backwards began at 0, a new leaf is all change."""
+    """Sum the changes: a counter that decreased restarted at 0; a new leaf counts fully."""
     changed = 0.0
     for leaf in leaves:
         before = baseline.leaves.get(leaf.oid)

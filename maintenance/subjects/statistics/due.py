@@ -1,4 +1,4 @@
-"""Which tables are due, for what, and which of them first."""
+"""Select the tables that are due for ANALYZE or VACUUM, and their order."""
 
 from collections.abc import Iterator, Sequence
 from enum import Enum
@@ -10,7 +10,7 @@ from maintenance.subjects.statistics.models import StatisticsObservation, TableF
 
 
 class Why(Enum):
-    """What calls for work on a table, the more pressing first."""
+    """The reasons why a table is due, the most urgent first."""
 
     FREEZE = "freeze"
     MISSING = "missing"
@@ -19,15 +19,15 @@ class Why(Enum):
 
 
 VACUUMED = frozenset({Why.FREEZE, Why.DEAD})
-"""What only VACUUM mends."""
+"""The reasons that require VACUUM."""
 
 
 class Due(NamedTuple):
-    """A table that needs work.
+    """A table that is due.
 
     Attributes:
-        value: what was measured: rows, or transactions.
-        threshold: from where on that is too much.
+        value: the measured number of rows or transactions.
+        threshold: the value from which it is due.
         for_vacuum: whether it is due for VACUUM too.
     """
 
@@ -39,14 +39,14 @@ class Due(NamedTuple):
 
     @property
     def rank(self) -> tuple[int, float, int, str]:
-        """Worst first: by reason, then how far beyond the threshold, then by size."""
+        """Return the sort key, worst first: reason, excess over the threshold, size."""
         excess = self.value / max(self.threshold, 1)
         reason = min(list(Why).index(self.why), list(Why).index(Why.CHANGED))
         return reason, -excess, -self.table.pages, str(self.table.relation)
 
 
 def due_tables(policy: StatisticsPolicy, seen: StatisticsObservation) -> list[Due]:
-    """Return the tables that need work, worst first, those we may not touch among them."""
+    """Return the due tables, worst first, including those without the privilege."""
     leaves = seen.leaves()
     found: list[Due] = []
     for table in seen.tables:

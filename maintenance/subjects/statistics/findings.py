@@ -1,4 +1,4 @@
-"""What the owner should know of statistics: the worst tables, and what we can't see or do."""
+"""Findings on statistics: the worst tables, missing privileges, failed checks."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,15 +14,15 @@ from maintenance.subjects.statistics.models import (
 )
 
 LISTED = 20
-"""So many tables have a finding of their own; the others are counted."""
+"""How many tables have their own finding; the others are counted."""
 
 NAMED = 5
-"""So many tables a message names."""
+"""How many tables a message names."""
 
 MAINTAIN_SINCE = 17
 
 COUNT = ("ALTER SYSTEM SET track_counts = on", "SELECT pg_reload_conf()")
-"""What lets the server count again."""
+"""The statements that turn counting on."""
 
 _KINDS = {Why.CHANGED: FindingKind.STATISTICS_STALE, Why.MISSING: FindingKind.STATISTICS_MISSING}
 
@@ -30,7 +30,7 @@ _KINDS = {Why.CHANGED: FindingKind.STATISTICS_STALE, Why.MISSING: FindingKind.ST
 def findings_of(
     policy: Policy, seen: StatisticsObservation, due: Sequence[Due]
 ) -> Iterator[Finding]:
-    """Yield what stands: stale and missing statistics, missing rights, counters switched off."""
+    """Yield findings: stale and missing statistics, missing privileges, track_counts off."""
     name = policy.database.name
     for why, kind in _KINDS.items():
         yield from _listed(name, kind, [item for item in due if item.why is why], seen)
@@ -48,7 +48,7 @@ def _listed(
         yield _finding(kind, item, seen.foreign.get(item.table.oid, ()))
     if len(waiting) > LISTED:
         left = len(waiting) - LISTED
-        message = f"{name}: {left} more tables, less pressing than those with their own finding"
+        message = f"{name}: {left} more tables, less urgent than those with their own finding"
         yield Finding(kind, Severity.WARN, name, message, value=left, threshold=0)
 
 
@@ -57,11 +57,11 @@ def _finding(kind: FindingKind, due: Due, foreign: Sequence[ForeignPartition]) -
     todo = _by_hand(name, foreign) if foreign else "; maintenance apply analyzes it"
     in_the_way = {"foreign": [str(each.relation) for each in foreign]} if foreign else {}
     if due.why is Why.MISSING:
-        message = f"{name}: has rows and no statistics, so plans are guesses{todo}"
+        message = f"{name}: has rows but no statistics, so the planner guesses{todo}"
         return Finding(kind, Severity.WARN, name, message, data=in_the_way)
     below = " below it" if due.table.is_parent else ""
     message = (
-        f"{name}: {due.value:,.0f} rows{below} changed since its last ANALYZE, due from"
+        f"{name}: {due.value:,.0f} rows{below} changed since its last ANALYZE, limit"
         f" {due.threshold:,.0f}{todo}"
     )
     data = {"parent": due.table.is_parent, "rows": due.table.n_rows, **in_the_way}
@@ -72,12 +72,12 @@ def _finding(kind: FindingKind, due: Due, foreign: Sequence[ForeignPartition]) -
 
 
 def _by_hand(name: str, foreign: Sequence[ForeignPartition]) -> str:
-    """Tell why a parent is not analyzed: its foreign partitions would be read, too."""
+    """Return why a parent is not analyzed: ANALYZE would read its foreign partitions."""
     listed = ", ".join(f"{each.relation} (on server {each.server})" for each in foreign[:NAMED])
     more = f" and {len(foreign) - NAMED} more" if len(foreign) > NAMED else ""
     return (
-        f"; it is not analyzed because ANALYZE also reads its foreign partitions {listed}{more}."
-        " Its local partitions are analyzed each by itself. When those servers answer, run"
+        f"; not analyzed, because ANALYZE also reads its foreign partitions {listed}{more}."
+        " Its local partitions are analyzed one by one. When those servers respond, run"
         f" ANALYZE {name}; or detach the foreign partitions"
     )
 
@@ -89,7 +89,7 @@ def _failed(seen: StatisticsObservation) -> Iterator[Finding]:
             FindingKind.MONITOR_BLIND,
             Severity.ERROR,
             name,
-            f"{name}: whether it has rows can't be told: {error}",
+            f"{name}: not checked for missing statistics: {error}",
             data={UNKNOWN: unknown_without("table statistics", [name])},
         )
 
@@ -105,17 +105,17 @@ def _rights(name: str, seen: StatisticsObservation) -> Iterator[Finding]:
         lacks.append(f"may not analyze {_named(forbidden)}")
         grants += _to_maintain(forbidden, seen)
     if unseen:
-        lacks.append(f"can't see whether {_named(unseen)} have statistics")
+        lacks.append(f"can't read the statistics of {_named(unseen)}")
         grants.append(f"GRANT pg_read_all_data TO {quote(seen.role)}")
     if hidden:
-        lacks.append(f"can't see behind row security whether {_named(hidden)} have statistics")
+        lacks.append(f"can't read the statistics of {_named(hidden)} because of row-level security")
         grants.append(f"ALTER ROLE {quote(seen.role)} BYPASSRLS")
     if grants:
         yield Finding(
             FindingKind.PRIVILEGE_MISSING,
             Severity.WARN,
             name,
-            f"{name}: role {quote(seen.role)} {' and '.join(lacks)}: {'; '.join(grants)}",
+            f"{name}: role {quote(seen.role)} {' and '.join(lacks)}; run {'; '.join(grants)}",
             value=len({table.oid for table in (*forbidden, *undescribed)}),
             threshold=0,
             data={
@@ -153,7 +153,7 @@ def _blind(name: str) -> Finding:
         FindingKind.MONITOR_BLIND,
         Severity.ERROR,
         name,
-        f"{name}: the server counts no changes (track_counts is off), so only tables without any"
-        f" statistics are seen, and autovacuum does nothing: {', then '.join(COUNT)}",
+        f"{name}: track_counts is off, so stale statistics are not detected (only missing ones) and"
+        f" autovacuum does not run; run {', then '.join(COUNT)}",
         data={"statements": list(COUNT)},
     )

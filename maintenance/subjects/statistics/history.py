@@ -1,4 +1,4 @@
-"""What the store remembers of partitioned parents, see `statistics.debt`."""
+"""Read and record baselines of partitioned parents in the store, see `statistics.debt`."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -22,7 +22,7 @@ _UPSERT = (
 
 
 def read_baselines(store: Connection, database: str) -> dict[int, Baseline]:
-    """Read what is known of a database's parents, by OID."""
+    """Return the baselines of a database's partitioned parents, by OID."""
     rows = store.execute(
         "SELECT parent, analyzed_at, carried, leaves FROM maintenance.parent_debt"
         " WHERE database = %s",
@@ -32,7 +32,7 @@ def read_baselines(store: Connection, database: str) -> dict[int, Baseline]:
 
 
 def write_baselines(store: Connection, database: str, seen: StatisticsObservation) -> None:
-    """Remember all parents as they were seen, and forget those that are gone."""
+    """Record the baselines of all parents, and delete those of dropped ones."""
     leaves = seen.leaves()
     debts = [
         _record(
@@ -58,7 +58,7 @@ def settle(
     analyzed_at: datetime | None,
     leaves: Mapping[int, Counted],
 ) -> None:
-    """Remember that a parent was analyzed, with its leaves' counters from right before."""
+    """Record that a parent was analyzed, with its leaves' counters from right before."""
     debt = _record(parent, name, Baseline(analyzed_at, 0.0, leaves))
     store.execute(_UPSERT, {"database": database, "debts": Jsonb([debt])})
 

@@ -1,4 +1,4 @@
-"""What is known of tables and their statistics. Frozen, free of the database."""
+"""Models of tables and their statistics: frozen, free of sessions."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ class Counted(NamedTuple):
     """A leaf's counters.
 
     Attributes:
-        total: rows inserted, updated and deleted since the server counts.
-        n_rows: rows it holds, estimated.
+        total: rows inserted, updated and deleted since the counters began.
+        n_rows: estimated number of rows.
     """
 
     total: int
@@ -21,12 +21,12 @@ class Counted(NamedTuple):
 
 
 class Baseline(NamedTuple):
-    """What was known of a partitioned parent when somebody last looked.
+    """The recorded state of a partitioned parent at the last observation.
 
     Attributes:
         analyzed_at: its last ANALYZE by then.
-        carried: rows changed below it since then, up to that look.
-        leaves: the counters at that look, by OID.
+        carried: rows changed below it between that ANALYZE and the observation.
+        leaves: the counters at the observation, by OID.
     """
 
     analyzed_at: datetime | None
@@ -35,7 +35,7 @@ class Baseline(NamedTuple):
 
 
 class TableFacts(NamedTuple):
-    """One relation that has statistics, or should.
+    """One relation that has statistics, or should have.
 
     Attributes:
         kind: pg_class.relkind: `r` table or partition, `p` partitioned parent, `m` view.
@@ -43,16 +43,16 @@ class TableFacts(NamedTuple):
         pages: blocks of 8 kB as of the last VACUUM or ANALYZE.
         rows: as of then; -1 if there was none.
         changed: rows changed since the last ANALYZE; for a parent always 0.
-        total: rows inserted, updated and deleted since the server counts.
-        live: rows it holds, as counted; 0 after a reset.
-        frozen_age: transactions since everything in it was frozen; None for a parent.
+        total: rows inserted, updated and deleted since the counters began.
+        live: live rows by the counters; 0 after a reset.
+        frozen_age: age(relfrozenxid); None for a parent.
         multixact_age: the same in multixacts.
-        analyzed_at: by whomever; None if never since the server counts.
-        autovacuum_pid: the worker of autovacuum that is at work on it.
-        permitted: whether we may analyze and vacuum it.
-        secured: whether row security hides its rows, and so its statistics, from us.
-        described: whether it has statistics at all; None if that can't be seen.
-        filled: whether it holds anything.
+        analyzed_at: the last ANALYZE, manual or automatic; None if none since the counters began.
+        autovacuum_pid: the autovacuum worker on this table.
+        permitted: whether this role may analyze and vacuum it.
+        secured: whether row-level security hides its statistics from this role.
+        described: whether it has any statistics; None if that is not visible.
+        filled: whether it has any rows.
     """
 
     oid: int
@@ -77,22 +77,22 @@ class TableFacts(NamedTuple):
 
     @property
     def is_parent(self) -> bool:
-        """Whether it is a partitioned parent, which holds no rows of its own."""
+        """Whether it is a partitioned parent, which has no rows itself."""
         return self.kind == "p"
 
     @property
     def n_rows(self) -> float:
-        """Rows it holds, by the best estimate there is."""
+        """The best estimate of its number of rows."""
         return max(self.rows, self.live, 0)
 
     @property
     def counted(self) -> Counted:
-        """What a parent's debt is reckoned from."""
+        """The counters from which a parent's debt is computed."""
         return Counted(self.total, self.n_rows)
 
 
 class ForeignPartition(NamedTuple):
-    """A partition that lies on another server; ANALYZE of a parent reads it there."""
+    """A foreign partition; ANALYZE of its parent reads it from the foreign server."""
 
     relation: QualifiedName
     server: str
@@ -100,18 +100,18 @@ class ForeignPartition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StatisticsObservation:
-    """One look at all statistics of a database.
+    """One observation of all statistics of a database.
 
     Attributes:
         major: the server's major version.
-        role: who we are there.
-        counts: whether the server counts changes at all (`track_counts`).
+        role: our role on the server.
+        counts: whether `track_counts` is on.
         freeze_max_age: the age at which autovacuum must freeze a table.
         multixact_freeze_max_age: the same in multixacts.
-        baselines: what the store knows of partitioned parents, by OID.
+        baselines: recorded states of partitioned parents, by OID.
         foreign: partitions on other servers, at any depth, by the OID of the partitioned parent.
-        failed: tables of which the files could not be looked at, with the error.
-        superusers: the roles that are one.
+        failed: tables whose files could not be read, with the error.
+        superusers: all superuser roles.
     """
 
     major: int

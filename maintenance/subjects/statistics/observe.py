@@ -1,4 +1,4 @@
-"""Looking at statistics: a few set-based queries, none of which waits for a table's lock."""
+"""Observe statistics with a few set-based queries that wait for no table lock."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -22,10 +22,10 @@ from maintenance.subjects.statistics.models import (
 
 
 def observe(context: ObserveContext) -> StatisticsObservation:
-    """Read the counters of every table, and what the store knows of partitioned parents.
+    """Read the counters of every table, and the recorded states of partitioned parents.
 
     Raises:
-        MaintenanceError: the server refused a query, or a query outlasted the cap.
+        MaintenanceError: the server refused a query, or a query exceeded the time cap.
     """
     connection, policy = context.connection, context.policy
     with read_transaction(connection, policy.observe.time_cap, "observing statistics"):
@@ -38,7 +38,7 @@ def observe(context: ObserveContext) -> StatisticsObservation:
         described |= dict.fromkeys(_among(connection, "list_described", unsure), True)
         forbidden = _among(connection, "list_forbidden", [row.facts for row in local])
         filled = None
-        # The last statement of its transaction: where it fails, nothing else is lost.
+        # The last statement of its transaction: if it fails, nothing else is lost.
         with suppress(psycopg.Error):
             filled = _among(connection, "list_filled", silent, "catalog")
     failed: dict[QualifiedName, str] = {}
@@ -102,15 +102,15 @@ class _Row(NamedTuple):
 def _filled_one_by_one(
     connection: Connection, silent: Iterable[TableFacts], time_cap: timedelta
 ) -> tuple[set[int], dict[QualifiedName, str]]:
-    """Ask for each table by itself whether it has a block; an error stays with its table."""
+    """Check each table separately for blocks, so that an error affects only its table."""
     filled: set[int] = set()
     failed: dict[QualifiedName, str] = {}
     for table in silent:
         try:
-            with read_transaction(connection, time_cap, "asking for its size"):
+            with read_transaction(connection, time_cap, "reading its size"):
                 filled |= _among(connection, "list_filled", [table], "catalog")
         except psycopg.errors.LockNotAvailable:
-            continue  # left out, as the query leaves out what is locked when it begins
+            continue  # left out, as the query leaves out tables that are locked at its start
         except UnreachableError:
             raise
         except MaintenanceError as exc:
@@ -138,7 +138,7 @@ def _is_filled(table: TableFacts, filled: Collection[int]) -> bool:
 
 
 def _silent(table: TableFacts) -> bool:
-    """Whether counters tell of no rows, and may not know: those of an analyzed table do."""
+    """Whether the counters show no rows but may be wrong: no ANALYZE is recorded."""
     return not table.is_parent and not _counted(table) and table.analyzed_at is None
 
 
@@ -147,14 +147,14 @@ def _counted(table: TableFacts) -> bool:
 
 
 def _unsure(table: TableFacts) -> bool:
-    """Whether the counters know of no ANALYZE, and yet there may have been one before a reset."""
+    """Whether no ANALYZE is recorded, but there may have been one before a reset."""
     return not table.is_parent and table.analyzed_at is None and table.rows >= 0
 
 
 def _described(table: TableFacts, known: Mapping[int, bool]) -> bool | None:
     if _unsure(table):
         return known.get(table.oid)
-    # 14 and later: -1 until the first VACUUM or ANALYZE, of which a parent knows only the latter
+    # 14 and later: -1 until the first VACUUM or ANALYZE; a parent is never vacuumed
     return table.rows >= 0 or table.analyzed_at is not None
 
 

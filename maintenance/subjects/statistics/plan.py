@@ -1,4 +1,4 @@
-"""Planning statistics: what is due is analyzed, worst first; autovacuum is left to its work."""
+"""Plan ANALYZE and VACUUM of due tables, worst first; tables under autovacuum are skipped."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -12,11 +12,11 @@ from maintenance.subjects.statistics.findings import findings_of
 from maintenance.subjects.statistics.models import StatisticsObservation, TableFacts, ancestors
 
 ANALYZE_ONLY_SINCE = 18
-"""From here on a parent can be analyzed without all of its partitions."""
+"""The first major version with ANALYZE ONLY for partitioned parents."""
 
 
 def plan(policy: Policy, seen: StatisticsObservation, request: Request) -> Plan:
-    """Plan what is analyzed and vacuumed; nothing where periods are asked for."""
+    """Plan ANALYZE and VACUUM; nothing if periods were requested."""
     section = policy.statistics
     if section is None or request.periods or request.archives:
         return Plan()
@@ -29,7 +29,7 @@ def plan(policy: Policy, seen: StatisticsObservation, request: Request) -> Plan:
     idle = [
         item
         for item in due
-        # To analyze a parent reads its foreign partitions too, on servers that may not answer.
+        # ANALYZE of a parent also reads its foreign partitions, whose servers may not respond.
         if item.table.oid not in seen.foreign
         and item.table.permitted
         and item.table.autovacuum_pid is None
@@ -53,7 +53,7 @@ def _names(table: TableFacts, by_oid: dict[int, TableFacts]) -> Iterator[Qualifi
 
 
 def _covered(due: Sequence[Due], seen: StatisticsObservation) -> Collection[int]:
-    """Return the OIDs of partitions that the ANALYZE of a parent takes along."""
+    """Return the OIDs of partitions that the ANALYZE of a parent includes."""
     if seen.major >= ANALYZE_ONLY_SINCE:
         return ()
     by_oid = {table.oid: table for table in seen.tables}
@@ -67,7 +67,7 @@ def _covered(due: Sequence[Due], seen: StatisticsObservation) -> Collection[int]
 
 
 def _branches(due: Sequence[Due], seen: StatisticsObservation) -> dict[int, tuple[str, ...]]:
-    """Return for each parent to be analyzed which relations that goes on to, and locks."""
+    """Return, for each parent to analyze, the relations that its ANALYZE reads and locks."""
     if seen.major >= ANALYZE_ONLY_SINCE:
         return {}
     by_oid = {table.oid: table for table in seen.tables}
@@ -96,7 +96,7 @@ def _action(due: Due, seen: StatisticsObservation, branches: tuple[str, ...]) ->
 def _step(due: Due, seen: StatisticsObservation) -> Step:
     name = str(due.table.relation)
     if due.for_vacuum:
-        # Without TRUNCATE it never asks for ACCESS EXCLUSIVE, which would stop readers.
+        # Without TRUNCATE it never takes ACCESS EXCLUSIVE, which would block readers.
         freeze = "FREEZE, " if due.why is Why.FREEZE else ""
         statement = f"VACUUM ({freeze}ANALYZE, TRUNCATE false) {name}"
     else:
@@ -109,18 +109,18 @@ def _step(due: Due, seen: StatisticsObservation) -> Step:
 def _reason(due: Due) -> str:
     value, threshold = f"{due.value:,.0f}", f"{due.threshold:,.0f}"
     if due.why is Why.FREEZE:
-        return f"freeze: its oldest transaction is {value} back, due from {threshold}"
+        return f"freeze: transaction age {value}, limit {threshold}"
     if due.why is Why.DEAD:
-        return f"dead rows: {value}, due from {threshold}"
+        return f"dead rows: {value}, limit {threshold}"
     if due.why is Why.MISSING:
-        return "never analyzed: the planner guesses"
+        return "no statistics: the planner guesses"
     below = " below it" if due.table.is_parent else ""
-    return f"changed: {value} rows{below} since its last ANALYZE, due from {threshold}"
+    return f"changed: {value} rows{below} since its last ANALYZE, limit {threshold}"
 
 
 def _skips(due: Sequence[Due]) -> Iterator[Skip]:
     for item in due:
         if item.table.autovacuum_pid is not None and item.table.permitted:
             kind = ActionKind.VACUUM_TABLE if item.for_vacuum else ActionKind.ANALYZE_TABLE
-            reason = f"autovacuum (pid {item.table.autovacuum_pid}) is at work on it"
+            reason = f"autovacuum (pid {item.table.autovacuum_pid}) is working on it"
             yield Skip(kind, str(item.table.relation), reason)

@@ -1,4 +1,4 @@
-"""The workload: statements, connections, transactions, and what fills the disk."""
+"""Workload: statements, connections, transactions, replication and disk growth."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -24,9 +24,9 @@ class Workload(Subject[WorkloadSnapshot]):
         return policy.workload is not None
 
     def observe(self, context: ObserveContext) -> WorkloadSnapshot:
-        """Look at the servers, and at what the store remembers of them."""
+        """Observe the servers, and read their history from the store."""
         section = context.policy.workload
-        assert section is not None, "nobody asks without the section"
+        assert section is not None, "only called if the section exists"
         policy, primary = context.policy, context.connection
         load = replace(
             observe(primary, section, context.now, policy.observe.time_cap),
@@ -37,12 +37,12 @@ class Workload(Subject[WorkloadSnapshot]):
         return with_history(context.store, policy.database.name, context.now, load)
 
     def record(self, context: ObserveContext, seen: WorkloadSnapshot) -> None:
-        """Keep counters, statements and sizes for later differences."""
-        assert context.store is not None, "whoever records has a store"
+        """Record counters, statements and sizes for later differences."""
+        assert context.store is not None, "only runs with a store record"
         record(context.store, context.policy.database.name, context.now, seen)
 
     def plan(self, policy: Policy, seen: WorkloadSnapshot, now: datetime, request: Request) -> Plan:
-        """Tell what is beyond the policy's limits; nothing where one table was asked for."""
+        """Report values beyond the policy's limits; nothing if one table was requested."""
         return Plan() if request.table is not None else planner.plan(policy, seen, now)
 
 

@@ -1,4 +1,4 @@
-"""What could not be seen of a server at work, and what nobody can tell because of that."""
+"""Findings on incomplete observation of a server, and the findings that are unknown therefore."""
 
 from collections.abc import Iterator
 
@@ -6,17 +6,17 @@ from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity,
 from maintenance.subjects.workload.models import WorkloadSnapshot
 
 COUNT = "ALTER SYSTEM SET track_counts = on"
-"""What lets the server count again."""
+"""The statement that turns counting on."""
 
 
 def blind_spot_findings(database: str, load: WorkloadSnapshot) -> Iterator[Finding]:
-    """Tell what we could not see, once each, with what to run."""
+    """Yield one finding for each failed observation, with the statement to run."""
     for what, reason in load.blind.items():
         yield Finding(
             FindingKind.MONITOR_BLIND,
             Severity.ERROR,
             f"{database}/workload/{what}",
-            f"{database}: {what} can't be observed: {reason}",
+            f"{database}: {what} not checked: {reason}",
             # The growth of any table is unknown without sizes, all else is of the database.
             data={UNKNOWN: unknown_without(what, None if what == "sizes" else [database])},
         )
@@ -25,8 +25,8 @@ def blind_spot_findings(database: str, load: WorkloadSnapshot) -> Iterator[Findi
             FindingKind.MONITOR_BLIND,
             Severity.WARN,
             f"{database}/workload/counters",
-            f"{database}: track_counts is off, so nothing is counted and autovacuum does nothing:"
-            f" {COUNT}",
+            f"{database}: track_counts is off, so changes are not counted and autovacuum does not"
+            f" run; run {COUNT}",
             data={"statements": [COUNT]},
         )
     if load.statements.remedy:
@@ -34,7 +34,7 @@ def blind_spot_findings(database: str, load: WorkloadSnapshot) -> Iterator[Findi
             FindingKind.EXTENSION_MISSING,
             Severity.WARN if load.statements.is_available else Severity.INFO,
             f"{database}/pg_stat_statements",
-            f"{database}: nobody counts statements, so slow ones stay unseen:"
-            f" {load.statements.remedy}",
+            f"{database}: slow-query checks are disabled: pg_stat_statements is not available;"
+            f" required: {load.statements.remedy}",
             data={"statements": [load.statements.remedy]},
         )

@@ -1,6 +1,6 @@
-"""What statements did between two looks: differences of counters that only seem to grow.
+"""Compute the activity of statements between two observations, as differences of counters.
 
-Counters begin anew at a reset, a crash, and when an entry was evicted and came back.
+Counters restart at a reset, after a crash, and when an evicted entry returns.
 """
 
 from collections import defaultdict
@@ -13,18 +13,18 @@ from typing import NamedTuple
 from maintenance.subjects.workload.models import Counts, Sample
 
 P95 = 1.645
-"""Standard deviations above the mean below which 95 % of a normal distribution lie."""
+"""Standard deviations above the mean that cover 95 % of a normal distribution."""
 LEAST_MS = 1e-6
 LEAST_SPREAD = 20
-"""Calls from which on a spread says anything."""
+"""Fewest calls for a meaningful percentile."""
 
 
 class Window(NamedTuple):
-    """One statement between two looks.
+    """The activity of one statement between two observations.
 
     Attributes:
-        seconds: how long; None where the first look is unknown.
-        is_sure: whether the counters have certainly gone on from one look to the other.
+        seconds: length of the window; None if its start is unknown.
+        is_sure: whether the counters were certainly not restarted in between.
     """
 
     key: str
@@ -42,14 +42,14 @@ class Window(NamedTuple):
 
     @property
     def mean_ms(self) -> float:
-        """Of one call."""
+        """Mean time of one call, in milliseconds."""
         return self.total_ms / self.calls
 
     @property
     def p95_ms(self) -> float | None:
-        """Below this lie about 95 % of the calls, if times are distributed log-normally.
+        """The 95th percentile of call times in milliseconds, estimated as log-normal.
 
-        None where there were too few calls to tell.
+        None if there were too few calls.
         """
         if self.calls < LEAST_SPREAD or self.mean_ms < LEAST_MS:
             return None
@@ -59,7 +59,7 @@ class Window(NamedTuple):
 
 
 class Baseline(NamedTuple):
-    """What a statement took before, over several windows."""
+    """The mean time of a statement over several earlier windows."""
 
     n_windows: int
     calls: int
@@ -67,7 +67,7 @@ class Baseline(NamedTuple):
 
 
 def windows(before: Sample | None, now: Sample) -> Iterator[Window]:
-    """Yield what each statement did since the look before; those that did nothing are left out."""
+    """Yield the activity since the previous observation of all statements that were called."""
     for key, counts in now.statements.items():
         earlier = before.statements.get(key) if before is not None else None
         window = _window(key, before, earlier, now, counts)
@@ -76,7 +76,7 @@ def windows(before: Sample | None, now: Sample) -> Iterator[Window]:
 
 
 def baselines(samples: Sequence[Sample]) -> Mapping[str, Baseline]:
-    """Return what statements took in all windows between looks whose counters can be believed."""
+    """Return the baseline of each statement, from all windows with reliable counters."""
     sure: dict[str, list[Window]] = defaultdict(list)
     for before, after in pairwise(samples):
         for window in windows(before, after):
@@ -136,19 +136,19 @@ _NOTHING = Counts("", None, 0, 0.0, 0.0, 0.0, 0, 0, 0, 0.0)
 
 WEEK = timedelta(days=7)
 SHORTEST = timedelta(days=2)
-"""Over less than this a growth says nothing about a week."""
+"""Shortest period from which weekly growth is computed."""
 LONGEST = timedelta(days=35)
 
 
 class Growth(NamedTuple):
-    """Growth in a week, in bytes and as a share of the size a week ago."""
+    """Growth per week, in bytes and as a fraction of the size a week ago."""
 
     bytes_a_week: float
     fraction_a_week: float
     since: datetime
 
     def reaches(self, left_bytes: float, now: datetime) -> datetime | None:
-        """Return when so much more will have come, within a year; None if not."""
+        """Return when so many more bytes are reached, within a year; None if later."""
         if self.bytes_a_week <= 0:
             return None
         weeks = left_bytes / self.bytes_a_week
@@ -156,7 +156,7 @@ class Growth(NamedTuple):
 
 
 def growth(before: Sequence[tuple[datetime, int]], now: datetime, size_bytes: int) -> Growth | None:
-    """Return how fast a size grows, from the oldest look of the last weeks; None if too new."""
+    """Return the growth of a size since the oldest recent observation; None if too new."""
     known = [pair for pair in before if SHORTEST <= now - pair[0] <= LONGEST]
     if not known:
         return None

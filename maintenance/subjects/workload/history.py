@@ -1,4 +1,4 @@
-"""What the store remembers of a server at work."""
+"""Read and record the workload history of servers in the store."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from maintenance.subjects.workload.models import Counts, Sample, WorkloadReading
 LOOKED_BACK = timedelta(days=35)
 MOST_SAMPLES = 40
 PRIMARY = "primary"
-"""What the store calls the server that no replica is."""
+"""The name of the primary in the store."""
 
 
 def with_history(
     store: Connection, database: str, now: datetime, load: WorkloadSnapshot
 ) -> WorkloadSnapshot:
-    """Return a load, and those of its replicas, with what earlier runs have seen."""
+    """Return a snapshot and those of its replicas, with the history of earlier runs."""
     about = {"database": database, "since": now - LOOKED_BACK, "now": now}
     return replace(
         _looked_back(store, {**about, "server": PRIMARY}, load),
@@ -42,7 +42,7 @@ def _looked_back(
 
 
 def record(store: Connection, database: str, now: datetime, load: WorkloadSnapshot) -> None:
-    """Keep what was seen: counters, gauges and statements of each server, and sizes."""
+    """Record counters, gauges and statements of each server, and sizes of tables."""
     lags = [replica.lag_bytes for replica in load.replicas if replica.lag_bytes is not None]
     _record_server(store, (database, PRIMARY), now, load, max(lags, default=None))
     for standby in load.standbys:
@@ -79,7 +79,7 @@ def _record_server(
     load: WorkloadSnapshot,
     lag_bytes: int | None,
 ) -> None:
-    """Keep a look at one server; its place is a database and the server's name."""
+    """Record one server's snapshot; its place is the database and the server's name."""
     server, sample = load.server, load.statements.sample
     row: dict[str, Any] = {
         "taken_at": now,
@@ -108,7 +108,7 @@ def _record_server(
 
 
 def used_ids(age: int) -> float:
-    """Return the share of all transaction ids that lie behind one of this age."""
+    """Return the fraction of the transaction ids used, for this age."""
     return age / 2**31
 
 
@@ -147,7 +147,7 @@ def _looks(store: Connection, about: dict[str, Any]) -> Sequence[WorkloadReading
 
 
 def _samples(store: Connection, about: dict[str, Any]) -> Sequence[Sample]:
-    """Return earlier samples, oldest first; at most so many, spread by being the newest."""
+    """Return the newest earlier samples, at most `MOST_SAMPLES`, oldest first."""
     heads = store.execute(
         "SELECT taken_at, statements_epoch, statements_evicted FROM maintenance.workload"
         " WHERE database = %(database)s AND server = %(server)s"
@@ -184,7 +184,7 @@ def _sizes(store: Connection, about: dict[str, Any]) -> dict[str, Sequence[tuple
 
 
 class Moment(NamedTuple):
-    """The server at one look; rates are None where they can't be known."""
+    """The server at one observation; rates are None if unknown."""
 
     taken_at: datetime
     connections: float
@@ -195,7 +195,7 @@ class Moment(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """What one statement did on one server up to the newest look, since the one before."""
+    """The activity of one statement on one server between the two newest observations."""
 
     server: str
     statement: str
@@ -207,7 +207,7 @@ class Statement(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table at the newest look."""
+    """A table at the newest observation."""
 
     object: str
     n_partitions: int
@@ -216,7 +216,7 @@ class Table(NamedTuple):
 
 
 def moments(store: Connection, database: str) -> list[Moment]:
-    """Return the looks of the last three months, oldest first."""
+    """Return the observations of the last three months, oldest first."""
     with store.cursor(row_factory=class_row(Moment)) as cursor:
         return cursor.execute(
             "SELECT taken_at, n_connections::float8 / n_usable AS connections,"
@@ -259,7 +259,7 @@ def heaviest(store: Connection, database: str, most: int) -> list[Statement]:
 
 
 def largest(store: Connection, database: str, most: int) -> list[Table]:
-    """Return the largest tables at the newest look."""
+    """Return the largest tables at the newest observation."""
     with store.cursor(row_factory=class_row(Table)) as cursor:
         return cursor.execute(
             "SELECT object, n_partitions, size_bytes, grown_in_a_week"

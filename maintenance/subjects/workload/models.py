@@ -1,4 +1,4 @@
-"""What is seen of a server at work, and what was seen before: frozen, free of sessions."""
+"""Models of a server's workload and its history: frozen, free of sessions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ class Server(NamedTuple):
     """Connections by state, counters and settings.
 
     Attributes:
-        n_reserved: connections that no application can have.
+        n_reserved: connections reserved for superusers.
         epoch: counters of one epoch are comparable.
         n_ours: connections to this database.
-        connection_limit: the database's own; None without one.
+        connection_limit: CONNECTION LIMIT of the database; None without one.
     """
 
     max_connections: int
@@ -37,23 +37,23 @@ class Server(NamedTuple):
 
     @property
     def n_usable(self) -> int:
-        """Connections that applications can have."""
+        """Connections that applications can use."""
         return max(self.max_connections - self.n_reserved, 1)
 
     @property
     def is_limited(self) -> bool:
-        """Whether the database's own limit is nearer than the server's."""
+        """Whether the database's CONNECTION LIMIT is reached before the server's."""
         limit = self.connection_limit
         return limit is not None and self.n_ours * self.n_usable > self.n_connections * limit
 
 
 class Session(NamedTuple):
-    """A transaction that has been open for a while.
+    """A long-open transaction.
 
     Attributes:
         pid: None for a prepared transaction, which `what` names.
-        idle_s: how long it has been idle within the transaction; None while it works.
-        holds_snapshot: whether VACUUM must keep what it could still see.
+        idle_s: seconds idle in transaction; None while a statement runs.
+        holds_snapshot: whether VACUUM must keep row versions for it.
     """
 
     pid: int | None
@@ -69,11 +69,11 @@ class Session(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """Something that VACUUM must keep old row versions for.
+    """An object for which VACUUM must keep old row versions.
 
     Attributes:
         what: `session`, `prepared transaction`, `slot` or `standby`.
-        age: transactions since the oldest that it still needs.
+        age: transactions since the oldest one it still needs.
     """
 
     what: str
@@ -85,7 +85,7 @@ class Holder(NamedTuple):
 
 
 class Wraparound(NamedTuple):
-    """How old the oldest transaction ids of a database are."""
+    """The ages of the oldest transaction and multixact ids of a database."""
 
     database: str
     is_ours: bool
@@ -95,7 +95,7 @@ class Wraparound(NamedTuple):
 
 
 class Replica(NamedTuple):
-    """A standby or a slot, and how far behind it is; None where nobody knows."""
+    """A standby or a replication slot and its lag; None if unknown."""
 
     what: str
     name: str
@@ -114,11 +114,11 @@ class TableSize(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Counters of one statement since `since`, where the server tells (17+), and has one entry.
+    """Counters of one statement; `since` is known on 17 and later if it has one entry.
 
     Attributes:
         text: without literals.
-        squares_ms: sum of the squares of all times, for how far they spread.
+        squares_ms: sum of the squares of all times, for the standard deviation.
     """
 
     text: str
@@ -138,7 +138,7 @@ class Sample(NamedTuple):
 
     Attributes:
         epoch: when their counters were reset; None without the extension.
-        n_evicted: how many entries had to make room since.
+        n_evicted: how many entries were evicted since.
     """
 
     taken_at: datetime
@@ -148,12 +148,12 @@ class Sample(NamedTuple):
 
 
 class Statements(NamedTuple):
-    """pg_stat_statements, as far as we can use it.
+    """The state of pg_stat_statements.
 
     Attributes:
-        remedy: what to run so that we can; empty where we can.
-        is_available: whether the server has it at all.
-        hidden: how many statements of other roles do not show their text.
+        remedy: how to make it usable; empty if it is usable.
+        is_available: whether it is installed on the server.
+        hidden: how many statements of other roles have no visible text.
     """
 
     sample: Sample | None
@@ -174,13 +174,13 @@ class WorkloadReading(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Standby:
-    """A replica that the policy names, asked for itself.
+    """A replica named in the policy, observed by a session of its own.
 
     Attributes:
-        name: how the policy names it.
-        load: its own; None where it can't be asked. Only a primary has sizes and wraparound.
-        lag_bytes: how far it is behind the primary; None where nobody knows.
-        silence: why it can't be asked.
+        name: its name in the policy.
+        load: its snapshot; None if not reachable. Only a primary has sizes and wraparound.
+        lag_bytes: how far it is behind the primary; None if unknown.
+        silence: why it is not reachable.
     """
 
     name: str
@@ -192,16 +192,16 @@ class Standby:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadSnapshot:
-    """Everything that the subject plans from: one server, and with the primary its replicas.
+    """The observation of one server; that of the primary includes its replicas.
 
     Attributes:
-        size_bytes: of the database; None where we may not know.
-        free_bytes: on the server's disk; None where it can't be seen from here.
-        blind: what could not be looked at, with the reason.
-        holders: who keeps VACUUM from cleaning, the oldest first.
-        standbys: the replicas of the policy, each with a load of its own.
-        looks: earlier ones, oldest first.
-        samples: earlier ones, oldest first.
+        size_bytes: of the database; None if not permitted.
+        free_bytes: on the server's disk; None if not visible from here.
+        blind: failed observations, with the reason.
+        holders: objects that hold back VACUUM, the oldest first.
+        standbys: the replicas of the policy, each with its own snapshot.
+        looks: earlier observations, oldest first.
+        samples: earlier samples, oldest first.
         sizes_before: sizes of tables at earlier moments, oldest first, by quoted name.
     """
 

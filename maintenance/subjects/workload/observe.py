@@ -1,6 +1,6 @@
-"""Looking at a server at work: a handful of short queries, each on its own.
+"""Observe the workload of a server with a few short, independent queries.
 
-One that the server refuses, or that outlasts its cap, is told; the others go on without it.
+A query that the server refuses or that exceeds the time cap is reported; the others still run.
 """
 
 from collections.abc import Callable
@@ -32,15 +32,15 @@ from maintenance.subjects.workload.models import (
 from maintenance.subjects.workload.pg_stat_statements import read_statements
 
 LEAST_BYTES = 2**20
-"""Smaller tables are not followed."""
+"""Growth of smaller tables is not recorded."""
 MOST_TABLES = 1000
 
 Observation = TypeVar("Observation")
 
 
 @dataclass(slots=True)
-class _Glances:
-    """Looks at one thing after the other, and remembers what could not be seen."""
+class _Observations:
+    """Runs observations one by one, and records those that failed."""
 
     connection: Connection
     time_cap: timedelta
@@ -64,12 +64,12 @@ class _Glances:
 def observe(
     connection: Connection, section: WorkloadPolicy, now: datetime, time_cap: timedelta
 ) -> WorkloadSnapshot:
-    """Look at everything that the policy has a limit for, on the primary.
+    """Observe the primary.
 
     Raises:
-        MaintenanceError: not even the server's own counters could be read.
+        MaintenanceError: the server's counters could not be read.
     """
-    glances = _Glances(connection, time_cap)
+    glances = _Observations(connection, time_cap)
     load = _at_work(glances, section, now)
     return replace(
         load,
@@ -84,17 +84,17 @@ def observe(
 def observe_standbys(
     primary: Connection, target: Target, section: WorkloadPolicy, now: datetime
 ) -> tuple[Standby, ...]:
-    """Look at every replica of the policy; one that does not answer is told, and no error.
+    """Observe every replica of the policy; one that does not answer is reported, not raised.
 
     Raises:
-        UsageError: a replica's variable is not set, and the policy calls for it.
-        MaintenanceError: the primary could not be asked how far it has come.
+        UsageError: the variable of a required replica is not set.
+        MaintenanceError: the primary's WAL position could not be read.
     """
     policy = target.policy
     time_cap = policy.observe.time_cap
 
     def look(replica: Connection) -> Standby:
-        glances = _Glances(replica, time_cap)
+        glances = _Observations(replica, time_cap)
         lag = glances.see("replication", lambda c: _lag(c, position), (None, None))
         return Standby("", _at_work(glances, section, now), *lag)
 
@@ -106,8 +106,8 @@ def observe_standbys(
     )
 
 
-def _at_work(glances: _Glances, section: WorkloadPolicy, now: datetime) -> WorkloadSnapshot:
-    """Look at what every server has, a replica too."""
+def _at_work(glances: _Observations, section: WorkloadPolicy, now: datetime) -> WorkloadSnapshot:
+    """Observe the part that primaries and replicas have in common."""
     with read_transaction(glances.connection, glances.time_cap, "observing the server"):
         (server,) = fetch(glances.connection, "workload", "read_server")
     longest = min(section.idle_in_transaction, section.long_transaction).total_seconds()

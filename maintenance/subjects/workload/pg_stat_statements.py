@@ -1,4 +1,4 @@
-"""Reading pg_stat_statements: the heaviest statements of this database, by normalised text.
+"""Read pg_stat_statements: the heaviest statements of this database, by normalized text.
 
 Source: PostgreSQL manual, F.32 pg_stat_statements.
 """
@@ -27,14 +27,14 @@ _PRELOAD = f"shared_preload_libraries = '{NAME}' (the server must restart)"
 def read_statements(connection: Connection, now: datetime) -> Statements:
     """Read the counters of the statements with the most time or the most calls.
 
-    In a transaction; the extension's absence is told and is no error.
+    Call it in a transaction. A missing extension is reported in the result, not raised.
     """
     (found,) = fetch(connection, "server", "find_extension", {"name": NAME})
     if found.schema is None:
         preloaded = _is_preloaded(connection)
         if not (found.is_available or preloaded):
             return Statements(
-                None, f"install the server's contrib package, which has {NAME}", False
+                None, f"install the server's contrib package, which contains {NAME}", False
             )
         return Statements(None, _MAKE if preloaded else f"{_PRELOAD}, then {_MAKE}")
     schema = quote(found.schema)
@@ -71,7 +71,7 @@ def _rows(connection: Connection, schema: str) -> list[Any]:
 
 
 def _columns(connection: Connection, schema: str) -> set[str]:
-    """Return what the view has: the extension may be older than the server."""
+    """Return the columns of the view: the extension may be older than the server."""
     rows = connection.execute(
         "SELECT a.attname::text FROM pg_catalog.pg_attribute a"
         " WHERE a.attrelid = pg_catalog.to_regclass(%s) AND a.attnum > 0",
@@ -82,7 +82,7 @@ def _columns(connection: Connection, schema: str) -> set[str]:
 
 def _question(schema: str, columns: Collection[str]) -> str:
     read_ms = "shared_blk_read_time" if "shared_blk_read_time" in columns else "blk_read_time"
-    # Of several entries one may begin anew unseen; then nobody knows since when they count.
+    # With several entries one may restart unnoticed; then the start of the counters is unknown.
     alone = "CASE WHEN pg_catalog.count(*) = 1 THEN pg_catalog.min(s.stats_since) END"
     since = alone if "stats_since" in columns else "NULL::timestamptz"
     return f"""
@@ -109,7 +109,7 @@ SELECT r.* FROM ranked r WHERE r.by_time <= %(most)s OR r.by_calls <= %(most)s""
 
 
 def _merged(rows: Iterable[Any]) -> dict[str, Counts]:
-    """Put statements together that differ in their literals only."""
+    """Merge statements that differ only in their literals."""
     found: dict[str, list[Any]] = defaultdict(list)
     for row in rows:
         found[normalised(row.query)].append(row)

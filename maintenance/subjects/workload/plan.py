@@ -1,4 +1,4 @@
-"""Planning against the workload: there is nothing to do, and much to tell."""
+"""Plan for the workload: findings only, no actions."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from maintenance.subjects.workload.vacuum_holders import holder_findings
 
 
 def plan(policy: Policy, load: WorkloadSnapshot, now: datetime) -> Plan:
-    """Tell what is beyond the policy's limits."""
+    """Report values beyond the policy's limits."""
     section = policy.workload
     if section is None:
         return Plan()

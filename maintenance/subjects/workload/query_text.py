@@ -1,8 +1,8 @@
-"""Texts of statements without anything that could be secret.
+"""Normalize texts of statements so that they contain no secrets.
 
-pg_stat_statements leaves literals in utility statements (before 16) and comments in all. Only
-statements that read or write rows keep their text, and of those every literal is replaced; of
-others the first words remain.
+pg_stat_statements keeps literals in utility statements (before 16) and comments in all. Only
+statements that read or write rows keep their text, with all literals replaced; of others only the
+first words are kept.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MOST_CHARACTERS = 10_000
 SHOWN = 160
-UNREADABLE = "a statement whose text can't be read"
+UNREADABLE = "a statement with unreadable text"
 
 _ROWS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE_P", "WITH", "MERGE", "VALUES", "TABLE"})
 _LITERALS = frozenset({"SCONST", "USCONST", "BCONST", "XCONST", "ICONST", "FCONST", "PARAM"})
@@ -44,12 +44,12 @@ def normalised(query: str) -> str:
 
 
 def key_of(text: str) -> str:
-    """Return a short name for a normalised text, the same on every server and version."""
+    """Return a short key of a normalized text, the same on every server and version."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def shown(text: str) -> str:
-    """Cut a text to what fits into a message."""
+    """Shorten a text for a message."""
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 

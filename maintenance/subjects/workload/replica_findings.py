@@ -1,4 +1,4 @@
-"""What the owner should know of the replicas of the policy, each told with its name."""
+"""Findings on the replicas of the policy, each with the replica's name."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -16,7 +16,7 @@ from maintenance.subjects.workload.statement_findings import query_findings
 def standby_findings(
     policy: Policy, section: WorkloadPolicy, load: WorkloadSnapshot, now: datetime
 ) -> Iterator[Finding]:
-    """Yield what the replicas of the policy tell; objects begin with `<database>/<replica>`."""
+    """Yield the findings on replicas; their objects begin with `<database>/<replica>`."""
     for standby in load.standbys:
         place = f"{policy.database.name}/{standby.name}"
         if standby.load is None:
@@ -26,7 +26,7 @@ def standby_findings(
         yield from server_findings(place, section, standby.load, now)
         yield from query_findings(place, section, standby.load)
         for finding in blind_spot_findings(place, standby.load):
-            # what the catalog lacks it lacks everywhere
+            # the catalog is the same on all servers
             if finding.kind is not FindingKind.EXTENSION_MISSING or not load.statements.remedy:
                 yield finding
 
@@ -40,8 +40,8 @@ def _lagging(place: str, section: WorkloadPolicy, standby: Standby) -> Iterator[
             Severity.WARN,
             place,
             f"{place}: the replica is {readable_size(lag)}{since} behind, wanted at most"
-            f" {readable_size(limit)}; look whether it still receives, and which of its queries"
-            " holds replay up",
+            f" {readable_size(limit)}; check whether it still receives WAL, and which of its"
+            " queries delays replay",
             value=lag,
             threshold=limit,
             data={"lag_bytes": lag, "lag_s": standby.lag_s},
@@ -53,6 +53,6 @@ def _silent(place: str, standby: Standby, *, is_optional: bool) -> Finding:
         FindingKind.MONITOR_BLIND,
         Severity.WARN if is_optional else Severity.ERROR,
         place,
-        f"{place}: {standby.silence}; nobody sees what goes on there",
+        f"{place}: replica not monitored: {standby.silence}",
         data={UNKNOWN: unknown_without("replica", [place])},
     )

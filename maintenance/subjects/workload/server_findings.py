@@ -1,4 +1,4 @@
-"""What the owner should know of a server at work: connections, transactions, ids, disk."""
+"""Findings on a server: connections, transactions, wraparound, replication, cache, disk."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -11,19 +11,19 @@ from maintenance.subjects.workload.models import Session, WorkloadSnapshot
 from maintenance.subjects.workload.vacuum_holders import held_back_by
 
 LEAST_BLOCKS = 10_000
-"""Blocks asked for between two looks, from which on a rate says anything."""
+"""Fewest requested blocks between two observations for a meaningful hit rate."""
 LEAST_GROWTH_BYTES = 100 * 2**20
-"""A week; whatever grows less is no matter."""
+"""Slower growth per week is not reported."""
 FORECAST = timedelta(weeks=4)
 NEARLY_USED = 0.9
-"""From this share of all transaction ids on, writes will soon be refused."""
+"""Above this fraction of the transaction ids, writes will soon be refused."""
 SHOWN = 5
 
 
 def server_findings(
     database: str, section: WorkloadPolicy, load: WorkloadSnapshot, now: datetime
 ) -> Iterator[Finding]:
-    """Yield everything but what concerns single statements."""
+    """Yield all findings on a server except those on single statements."""
     yield from _connections(database, section, load)
     yield from _transactions(database, section, load.sessions)
     yield from _wraparound(database, section, load)
@@ -33,7 +33,7 @@ def server_findings(
 
 
 def hit_rate(load: WorkloadSnapshot) -> float | None:
-    """Return the share of blocks found in memory since the last look; None where unknown."""
+    """Return the buffer hit rate since the last observation; None if unknown."""
     if not load.looks or load.looks[-1].epoch != load.server.epoch:
         return None
     hit = load.server.blocks_hit - load.looks[-1].blocks_hit
@@ -50,17 +50,17 @@ def _connections(
     taken, most, what = server.n_connections, server.n_usable, "usable connections"
     if server.is_limited and server.connection_limit is not None:
         taken, most = server.n_ours, max(server.connection_limit, 1)
-        what = "connections that the database's CONNECTION LIMIT allows"
+        what = "connections of the database's CONNECTION LIMIT"
     share = taken / most
     if share > section.connections:
         yield Finding(
             FindingKind.CONNECTIONS_SATURATED,
             Severity.ERROR if share >= 1 else Severity.WARN,
             database,
-            f"{database}: {taken} of {most} {what} are taken"
+            f"{database}: {taken} of {most} {what} are in use"
             f" ({server.n_active} active, {server.n_idle} idle,"
-            f" {server.n_idle_in_transaction} idle in a transaction), wanted at most"
-            f" {section.connections:.0%}; make the application's pools smaller, or pool in between",
+            f" {server.n_idle_in_transaction} idle in transaction), wanted at most"
+            f" {section.connections:.0%}; reduce the application's pools, or use a pooler",
             value=round(share, 3),
             threshold=section.connections,
             data={
@@ -88,7 +88,7 @@ def _transactions(
         yield _open(
             FindingKind.IDLE_IN_TRANSACTION,
             database,
-            f"{len(idle)} sessions sit idle in a transaction",
+            f"{len(idle)} sessions are idle in transaction",
             idle,
             idle[0].idle_s or 0.0,
             most_idle,
@@ -96,11 +96,11 @@ def _transactions(
     longest = section.long_transaction.total_seconds()
     long = [s for s in sessions if s.transaction_s > longest]
     if long:
-        held = "; VACUUM can't clean what they may still see" if long[0].holds_snapshot else ""
+        held = "; VACUUM can't remove rows visible to them" if long[0].holds_snapshot else ""
         yield _open(
             FindingKind.LONG_TRANSACTION,
             database,
-            f"{len(long)} transactions are open for long{held}",
+            f"{len(long)} long-running transactions{held}",
             long,
             long[0].transaction_s,
             longest,
@@ -120,8 +120,8 @@ def _open(
         kind,
         Severity.WARN,
         database,
-        f"{database}: {what}: {who}; wanted at most {threshold:.0f} s; have the application end"
-        " them, or end the session with pg_terminate_backend",
+        f"{database}: {what}: {who}; wanted at most {threshold:.0f} s; end the transactions in the"
+        " application, or end the session with pg_terminate_backend",
         value=round(value, 1),
         threshold=threshold,
         data={"sessions": [session._asdict() for session in sessions[:SHOWN]]},
@@ -154,8 +154,9 @@ def _wraparound(
             Severity.ERROR if share > NEARLY_USED else Severity.WARN,
             database,
             f"{database}: database {worst.database} has used {share:.0%} of its {kind} ids, wanted"
-            f" at most {section.wraparound:.0%}; end what keeps VACUUM from freezing (old"
-            f" transactions, prepared ones, slots{holders}), then VACUUM the oldest tables",
+            f" at most {section.wraparound:.0%}; at 100% the server refuses writes; end what holds"
+            f" back VACUUM (old transactions, prepared transactions, slots{holders}), then VACUUM"
+            " the oldest tables",
             value=round(share, 3),
             threshold=section.wraparound,
             data={**worst._asdict(), "holders": [each._asdict() for each in load.holders]},
@@ -170,14 +171,14 @@ def _replication(
         lag = replica.lag_bytes
         if not lost and (lag is None or lag <= section.replication_lag):
             continue
-        behind = f"{readable_size(lag)} behind" if lag is not None else "beyond what is kept"
+        behind = f"{readable_size(lag)} behind" if lag is not None else "behind the retained WAL"
         yield Finding(
             FindingKind.REPLICATION_LAG,
             Severity.WARN,
             f"{database}/{replica.what}/{replica.name}",
             f"{database}: {replica.what} {replica.name} ({replica.state}) is {behind}, wanted at"
-            f" most {readable_size(section.replication_lag)}; bring its reader back, or drop the"
-            " slot if nobody needs it: it keeps WAL until the disk is full",
+            f" most {readable_size(section.replication_lag)}; a slot retains WAL until the disk is"
+            " full; restart its consumer, or drop the slot if it is not needed",
             value=lag,
             threshold=section.replication_lag,
             data=replica._asdict(),
@@ -191,10 +192,10 @@ def _hit_rate(database: str, section: WorkloadPolicy, load: WorkloadSnapshot) ->
             FindingKind.BUFFER_HIT_RATE_LOW,
             Severity.WARN,
             database,
-            f"{database}: {rate:.1%} of the blocks asked for since"
-            f" {load.looks[-1].taken_at:%Y-%m-%d %H:%M} were in memory, wanted at least"
-            f" {section.buffer_hit_rate:.0%}; look for statements that read much, or give the"
-            " server more memory",
+            f"{database}: buffer hit rate {rate:.1%} since"
+            f" {load.looks[-1].taken_at:%Y-%m-%d %H:%M}, wanted at least"
+            f" {section.buffer_hit_rate:.0%}; check statements that read many blocks, or increase"
+            " shared_buffers",
             value=round(rate, 4),
             threshold=section.buffer_hit_rate,
         )
@@ -221,14 +222,14 @@ def _disk(
     left = (load.free_bytes or 0) - section.disk_growth.free_disk
     full_at = grown.reaches(max(left, 0), now) if grown and load.free_bytes is not None else None
     if load.free_bytes is not None and (left < 0 or (full_at and full_at < now + FORECAST)):
-        when = f", and on {full_at:%Y-%m-%d} too little" if full_at and left > 0 else ""
+        when = f", below the limit on {full_at:%Y-%m-%d}" if full_at and left > 0 else ""
         yield Finding(
             FindingKind.DISK_GROWTH,
             Severity.WARN if left > 0 else Severity.ERROR,
             database,
-            f"{database}: {readable_size(load.free_bytes)} are free on the server's disk{when};"
-            f" {readable_size(section.disk_growth.free_disk)} are to be left; make room, or let"
-            " retention take more",
+            f"{database}: {readable_size(load.free_bytes)} free on the server's disk{when}, wanted"
+            f" at least {readable_size(section.disk_growth.free_disk)}; free disk space, or shorten"
+            " retention",
             value=load.free_bytes,
             threshold=section.disk_growth.free_disk,
             data={"full_at": full_at.isoformat() if full_at else None},
@@ -252,9 +253,9 @@ def _grows(
         FindingKind.DISK_GROWTH,
         Severity.WARN,
         name,
-        f"{name}: {readable_size(size_bytes)}{parts}, growing by {grown.fraction_a_week:.0%} a week"
-        f" since {grown.since:%Y-%m-%d}, wanted at most {limit:.0%};"
-        f" {readable_size(in_a_month)} in a month if it goes on so",
+        f"{name}: {readable_size(size_bytes)}{parts}, growing by {grown.fraction_a_week:.0%} per"
+        f" week since {grown.since:%Y-%m-%d}, wanted at most {limit:.0%}; at this rate"
+        f" {readable_size(in_a_month)} in a month",
         value=round(grown.fraction_a_week, 3),
         threshold=limit,
         data={

@@ -1,4 +1,4 @@
-"""What the owner should know of single statements: slow, slower than before, far too many."""
+"""Findings on single statements: slow, slower than before, too many calls."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -10,18 +10,18 @@ from maintenance.subjects.workload.models import WorkloadSnapshot
 from maintenance.subjects.workload.query_text import UNREADABLE, shown
 
 MOST = 20
-"""Statements named for each kind of finding, the heaviest first."""
+"""How many statements are reported for each finding kind, the heaviest first."""
 LEAST_CALLS = 20
-"""In a window, from which on a mean says anything."""
+"""Fewest calls in a window for a meaningful mean."""
 LEAST_BASELINE = (3, 100)
-"""Windows and calls from which on there is a baseline."""
+"""Fewest windows and calls for a baseline."""
 LEAST_MS = 5.0
-"""A mean below this is no matter, however much it was before."""
+"""A mean below this is not reported, whatever the baseline."""
 LEAST_TOTAL_MS = 1000.0
 MANY_CALLS = 10_000
-"""Calls of one statement in a window, from which on it may be one of N+1."""
+"""Fewest calls of one statement in a window for an N+1 pattern."""
 MANY_SHARE = 0.1
-"""And this share of all calls."""
+"""Smallest share of all calls for an N+1 pattern."""
 QUICK_MS = 5.0
 ONE_ROW = 1.05
 
@@ -29,7 +29,7 @@ ONE_ROW = 1.05
 def query_findings(
     database: str, section: WorkloadPolicy, load: WorkloadSnapshot
 ) -> Iterator[Finding]:
-    """Yield what single statements did since the last look."""
+    """Yield the findings on single statements since the last observation."""
     sample = load.statements.sample
     if sample is None:
         return
@@ -42,7 +42,7 @@ def query_findings(
 
 
 def current_windows(load: WorkloadSnapshot) -> list[Window]:
-    """Return what the application's statements did since the last look, most time first."""
+    """Return the application's statements since the last observation, most time first."""
     sample = load.statements.sample
     if sample is None:
         return []
@@ -52,7 +52,7 @@ def current_windows(load: WorkloadSnapshot) -> list[Window]:
 
 
 def _is_the_application(window: Window) -> bool:
-    """Utility statements are somebody's work, and whoever asks the catalog is a tool like us."""
+    """Whether a statement is the application's: no utility statement and no catalog query."""
     utility = window.text == UNREADABLE or window.text.endswith(" …")
     return not utility and "pg_catalog." not in window.text
 
@@ -66,7 +66,7 @@ def _slow(database: str, section: WorkloadPolicy, found: Sequence[Window]) -> It
                 Severity.WARN,
                 database,
                 window,
-                f"takes {window.mean_ms:,.0f} ms on average, wanted at most {limit:,.0f}",
+                f"takes {window.mean_ms:,.0f} ms on average, wanted at most {limit:,.0f} ms",
                 (round(window.mean_ms, 1), limit),
             )
 
@@ -89,8 +89,8 @@ def _regressed(
                 database,
                 window,
                 f"takes {window.mean_ms:,.1f} ms on average, {times:.1f} times the"
-                f" {base.mean_ms:,.1f} ms of {base.n_windows} looks before;"
-                " compare its plans: statistics, a dropped index, more rows",
+                f" {base.mean_ms:,.1f} ms of {base.n_windows} earlier observations; check its plan:"
+                " stale statistics, a dropped index, more rows",
                 (round(times, 2), section.regression),
             )
 
@@ -108,7 +108,7 @@ def _can_compare(window: Window, base: Baseline) -> bool:
 
 
 def _n_plus_one(database: str, found: Sequence[Window]) -> Iterator[Finding]:
-    """One row at a time, very often: what a loop in an application does instead of a join."""
+    """Yield frequent statements that return one row per call, as a loop does instead of a join."""
     all_calls = sum(window.calls for window in found)
     for window in sorted(found, key=lambda each: (-each.calls, each.key)):
         if (
@@ -124,8 +124,8 @@ def _n_plus_one(database: str, found: Sequence[Window]) -> Iterator[Finding]:
                 Severity.INFO,
                 database,
                 window,
-                f"ran {window.calls:,} times, {share:.0%} of all calls, for one row each:"
-                " perhaps a loop that a join would replace",
+                f"ran {window.calls:,} times ({share:.0%} of all calls) for one row each;"
+                " possibly a loop in the application that a join can replace",
                 (window.calls, MANY_CALLS),
             )
 
@@ -140,7 +140,7 @@ def _overall(database: str, section: WorkloadPolicy, found: Sequence[Window]) ->
             Severity.WARN,
             database,
             f"{database}: statements take {mean:,.1f} ms on average over {calls:,} calls, wanted"
-            f" at most {limit:,.0f}; begin with the heaviest ones",
+            f" at most {limit:,.0f} ms; begin with the statements that take most time in total",
             value=round(mean, 1),
             threshold=limit,
         )

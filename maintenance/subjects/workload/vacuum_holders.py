@@ -1,4 +1,4 @@
-"""Who keeps VACUUM from cleaning: the oldest snapshots, whoever has them."""
+"""Findings on slots and standbys that hold back VACUUM by old snapshots."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,21 +6,21 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.subjects.workload.models import Holder, WorkloadSnapshot
 
 OLD = 10_000_000
-"""Transactions that a slot or a standby may need, at most; neither tells for how long."""
+"""Largest accepted age in transactions; for slots and standbys the duration is unknown."""
 SHOWN = 3
 
 
 def holder_findings(database: str, load: WorkloadSnapshot) -> Iterator[Finding]:
-    """Yield the slots and standbys that hold on to too much; sessions are told by their time."""
+    """Yield the slots and standbys that hold back VACUUM; sessions are reported by duration."""
     for holder in load.holders:
         if holder.what in ("slot", "standby") and holder.age > OLD:
             yield Finding(
                 FindingKind.LONG_TRANSACTION,
                 Severity.WARN,
                 f"{database}/{holder.what}/{holder.name}",
-                f"{database}: {holder.what} {holder.name} still needs what {holder.age:,}"
-                f" transactions ago was there, wanted at most {OLD:,}; VACUUM can't clean it: end"
-                " the old queries of its reader, or drop the slot if nobody needs it",
+                f"{database}: {holder.what} {holder.name} holds back VACUUM by {holder.age:,}"
+                f" transactions, wanted at most {OLD:,}; end the old queries of its consumer, or"
+                " drop the slot if it is not needed",
                 value=holder.age,
                 threshold=OLD,
                 data=holder._asdict(),
@@ -28,7 +28,7 @@ def holder_findings(database: str, load: WorkloadSnapshot) -> Iterator[Finding]:
 
 
 def held_back_by(holders: Sequence[Holder]) -> str:
-    """Name the worst holders; empty where nobody is seen to hold anything."""
+    """Return the worst holders as text; empty if there are none."""
     return ", ".join(f"{_who(each)} ({each.age:,} transactions)" for each in holders[:SHOWN])
 
 
