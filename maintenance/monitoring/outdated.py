@@ -1,6 +1,6 @@
-"""What nobody has looked at for too long: by the store alone, cheap enough for every minute.
+"""Findings for observations that are too old: from the store alone, cheap for every minute.
 
-Not to look is not to find nothing. Who never looked is not late, only new.
+An old observation does not prove that all is well. A new installation is not late.
 """
 
 import os
@@ -15,20 +15,20 @@ from maintenance.policy import Policy
 from maintenance.subjects.bloat.history import newest_look
 
 LOOKER = "overlooked"
-"""Who finds this, and who alone can tell that it is over."""
+"""The subject that reports this finding and the only one that can resolve it."""
 BLOAT_AGE = timedelta(hours=50)
-"""Two nightly runs and some."""
+"""Somewhat more than two nightly runs."""
 GRACE = timedelta(hours=1)
-"""What is older than it may be is looked at again; that takes a while."""
+"""Time allowed for the run that repeats an outdated observation."""
 
 
 def overlooked_analytics(
     policy: Policy, now: datetime, environ: Mapping[str, str] = os.environ
 ) -> FindingSet:
-    """Tell whether tables of computed rows were looked at as often as they may become stale.
+    """Report tables with computed rows that have not been checked within `max_age`.
 
     Raises:
-        UsageError: an environment variable is missing, or the url is none.
+        UsageError: an environment variable is missing, or the url is invalid.
     """
     seen = freshness.analytics(policy, environ)
     if seen is None:
@@ -44,10 +44,10 @@ def overlooked_analytics(
 def overlooked_bloat(
     policy: Policy, now: datetime, environ: Mapping[str, str] = os.environ
 ) -> FindingSet:
-    """Tell whether the last look at bloat is too old to go by.
+    """Report a bloat observation that is too old.
 
     Raises:
-        UsageError: an environment variable is missing, or the url is none.
+        UsageError: an environment variable is missing, or the url is invalid.
         MaintenanceError: the store could not be read.
     """
     with optional_store_session(policy, environ) as store:
@@ -61,7 +61,7 @@ def overlooked_bloat(
 
 def _told(now: datetime, seen_at: datetime) -> str:
     hours = (now - seen_at).total_seconds() / 3600
-    return f"was last looked at {hours:,.0f} hours ago ({seen_at:%Y-%m-%d %H:%M} UTC)"
+    return f"last observed {hours:,.0f} hours ago ({seen_at:%Y-%m-%d %H:%M} UTC)"
 
 
 def _finding_set(policy: Policy, subject: str, late: str) -> FindingSet:
@@ -78,6 +78,6 @@ def _blind(object_: str, late: str) -> Iterator[Finding]:
         FindingKind.MONITOR_BLIND,
         Severity.WARN,
         object_,
-        f"{object_}: nobody looks: {late}; see whether its runs fail, or its schedule is off",
+        f"{object_}: no recent observation: {late}; check failed runs or a disabled schedule",
         subject=LOOKER,
     )
