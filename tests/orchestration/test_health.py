@@ -99,7 +99,7 @@ def test_sensor_judges_the_last_look_by_the_policy_and_tells_a_look_too_old(
     lax = policy.bloat.model_copy(update={"table_fraction": 1.0, "index_fraction": 1.0})
     assert set(judged(policy, lax, now).values()) == {""}
     later = judged(policy, policy.bloat, now + timedelta(days=3))
-    assert "last looked at" in later[FindingKind.MONITOR_BLIND]
+    assert "last bloat observation" in later[FindingKind.MONITOR_BLIND]
 
 
 def test_sensor_tells_each_change_once(
