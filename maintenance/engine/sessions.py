@@ -13,19 +13,19 @@ from maintenance.server.session import Connection, Timeouts, connect, to_error
 from maintenance.store import is_ready, require_own
 
 STORE_CAP = timedelta(minutes=1)
-"""How long one statement on the store may take."""
+"""Statement timeout on the store."""
 
 
 @contextmanager
 def database_session(
     policy: Policy, environ: Mapping[str, str], command: str
 ) -> Generator[Connection]:
-    """A session on the maintained database, named after the command it serves.
+    """Open a session on the maintained database, named after the command.
 
     Raises:
-        UsageError: an environment variable is missing, or the url is none.
-        UnreachableError: the server can't be reached or refuses us.
-        MaintenanceError: whatever a statement of the block failed with.
+        UsageError: an environment variable is missing, or the url is invalid.
+        UnreachableError: the server can't be reached or refuses the connection.
+        MaintenanceError: a statement in the block failed.
     """
     url = policy.database.url
     timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
@@ -36,11 +36,11 @@ def database_session(
 
 @contextmanager
 def store_session(policy: Policy, environ: Mapping[str, str]) -> Generator[Connection]:
-    """A session on the store: what was journaled survives the working session.
+    """Open a session on the store; the journal survives the loss of the working session.
 
     Raises:
         UsageError, UnreachableError, MaintenanceError: as `database_session`.
-        ForeignStoreError: the schema may be another role's; nothing in it was touched.
+        ForeignStoreError: the schema may belong to another role; nothing in it was touched.
     """
     url = policy.store.url or policy.database.url
     timeouts = Timeouts(policy.locks.patient_lock_timeout, STORE_CAP)
@@ -54,10 +54,10 @@ def store_session(policy: Policy, environ: Mapping[str, str]) -> Generator[Conne
 def optional_store_session(
     policy: Policy, environ: Mapping[str, str]
 ) -> Generator[Connection | None]:
-    """A session on the store for looking back; None where there is no store within reach.
+    """Open a session on the store to read the history; None if the store can't be reached.
 
     Raises:
-        UsageError: an environment variable is missing, or the url is none.
+        UsageError: an environment variable is missing, or the url is invalid.
         ForeignStoreError: as `store_session`.
     """
     with ExitStack() as stack:
@@ -68,7 +68,7 @@ def optional_store_session(
 
 
 def _is_readable(store: Connection) -> bool:
-    """Whether there is a store, and this role may look into it."""
+    """Whether the store exists and this role may read it."""
     with suppress(psycopg.errors.InsufficientPrivilege):
         return is_ready(store)
     return False

@@ -117,7 +117,7 @@ def test_page_begins_with_the_verdict_and_has_every_part() -> None:
     assert "| the next run creates it |" in page
     assert "database 1.0 GB" in page
     assert "−1.0 MB" in page  # noqa: RUF001 - a minus sign
-    assert "its hit rate 91%" in page
+    assert "cache hit rate 91%" in page
 
 
 def test_page_of_a_database_that_nobody_can_see_says_so() -> None:
