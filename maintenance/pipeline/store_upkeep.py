@@ -1,7 +1,7 @@
-"""The store keeps itself: its months exist before a run records, and expired ones go.
+"""Maintenance of the store itself: creates its monthly partitions and drops expired ones.
 
-A table of the store that is partitioned by RANGE of `taken_at` is found by that alone, and
-served by the same planners and executors as the owner's tables.
+The store's tables that are partitioned by RANGE of `taken_at` are maintained by the same planners
+and executors as the owner's tables.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ from maintenance.subjects.partitions import PARTITIONS
 from maintenance.subjects.retention import RETENTION, RetentionObservation
 
 UPKEEP_LOCK = int.from_bytes(hashlib.sha256(b"maintenance store upkeep").digest()[:7])
-"""The advisory lock that keeps apart runs on databases that share a store."""
+"""The advisory lock that serializes upkeep by runs on databases that share a store."""
 
 ONE_MONTH = CalendarSpan(1, 0)
 PREMAKE = 1
@@ -51,13 +51,13 @@ def keep_history(
     environ: Mapping[str, str],
     progress: Progress,
 ) -> tuple[Finding, ...]:
-    """See to it that the month of `now` and the next exist, and that expired ones are gone.
+    """Create the partitions for the month of `now` and the next, and drop expired ones.
 
     Returns:
-        What keeps the store from being as it should; a run goes on all the same.
+        Findings about the store's upkeep; a run continues in spite of them.
 
     Raises:
-        UnreachableError: the store is gone.
+        UnreachableError: the connection to the store was lost.
     """
     try:
         tables = _tables(policy, store, now)
@@ -78,9 +78,9 @@ def keep_history(
 
 
 def _tables(policy: Policy, store: Connection, now: datetime) -> Policy:
-    """Return the policy by which the store's own tables are kept."""
+    """Return the policy for the store's own tables."""
     wanted = longest_keep(store, policy.database.name, policy.store.keep, now.date())
-    # Whole months go, so none may go sooner than it was long.
+    # Partitions are whole months, so keep at least one month.
     keep = min(wanted, ONE_MONTH, key=lambda span: span.before(now.date()))
     sections = tuple(_section(table, keep) for table in history_tables(store))
     return policy.model_copy(update={"partitions": sections})
@@ -101,7 +101,7 @@ def _plan(tables: Policy, store: Connection, now: datetime, environ: Mapping[str
     snapshot = replace(snapshot, history=history)
     context = ObserveContext(tables, now, EVERYTHING, snapshot, store, store, environ)
     partitions = PARTITIONS.plan(tables, PARTITIONS.observe(context), now, EVERYTHING)
-    # Foreign keys point to none of our tables.
+    # No foreign key references the store's tables.
     return join(
         [partitions, RETENTION.plan(tables, RetentionObservation(snapshot), now, EVERYTHING)]
     )
@@ -130,7 +130,7 @@ def _carry_out(
         connection=store,
         opened=partial(store_session, policy, environ),
         context=context,
-        progress=silent,  # of no interest to whoever waits for the run
+        progress=silent,  # not part of the run's own progress
     )
 
 
@@ -145,6 +145,6 @@ def _unkept(name: str, reason: str) -> Finding:
         FindingKind.STORE_UNKEPT,
         Severity.ERROR,
         name,
-        f"{name}: the store's history can't be kept: {reason}",
+        f"{name}: upkeep of the store failed: {reason}",
         data={"error": reason},
     )
