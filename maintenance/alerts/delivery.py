@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from maintenance.alerts.error_names import cause
 from maintenance.alerts.messages import Links, Message, messages
 from maintenance.alerts.sinks import Send, SinkError
-from maintenance.alerts.store import Waiting, note_failed, note_told, waiting_for
+from maintenance.alerts.store import Waiting, note_delivered, note_failed, waiting_for
 from maintenance.errors import MaintenanceError
 from maintenance.server.session import Connection
 
@@ -78,7 +78,7 @@ def deliver(round_: Round, targets: Sequence[Target]) -> list[Delivered]:
     }
 
     def serve(target: Target) -> None:
-        outcomes[target.name] = _served(round_, target, until)
+        outcomes[target.name] = _deliver_to(round_, target, until)
 
     threads = [threading.Thread(target=serve, args=(each,), daemon=True) for each in targets]
     for thread in threads:
@@ -88,23 +88,23 @@ def deliver(round_: Round, targets: Sequence[Target]) -> list[Delivered]:
     return [outcomes[target.name] for target in targets]
 
 
-def _served(round_: Round, target: Target, until: float) -> Delivered:
+def _deliver_to(round_: Round, target: Target, until: float) -> Delivered:
     try:
-        with round_.opened() as store, _alone(store, round_.database, target) as is_alone:
-            if not is_alone:
+        with round_.opened() as store, _locked(store, round_.database, target) as is_locked:
+            if not is_locked:
                 return Delivered(target.name, error="another process is delivering to this sink")
             waiting = waiting_for(store, round_.database, target.name)
-            if round_.patient and _rests(waiting, datetime.now(UTC)):
+            if round_.patient and _is_backing_off(waiting, datetime.now(UTC)):
                 return Delivered(target.name, 0, len(waiting), "backing off after failed attempts")
-            return _told(store, target, waiting, round_.links, until)
+            return _send_all(store, target, waiting, round_.links, until)
     except MaintenanceError as exc:
         return Delivered(target.name, n_waiting=1, error=str(exc))
-    except Exception as exc:  # noqa: BLE001 - a mistake of ours in one message is told as well
+    except Exception as exc:  # noqa: BLE001 - a bug in one message must not stop the others
         return Delivered(target.name, n_waiting=1, error=f"failed: {cause(exc)}")
 
 
 @contextmanager
-def _alone(store: Connection, database: str, target: Target) -> Generator[bool]:
+def _locked(store: Connection, database: str, target: Target) -> Generator[bool]:
     """Allow one deliverer per sink; the lock of a killed process is released by itself."""
     row = store.execute(
         "SELECT pg_catalog.pg_try_advisory_lock(%s, pg_catalog.hashtext(%s))",
@@ -113,7 +113,7 @@ def _alone(store: Connection, database: str, target: Target) -> Generator[bool]:
     yield row is not None and bool(row[0])  # closing the session releases the lock
 
 
-def _rests(waiting: Sequence[Waiting], now: datetime) -> bool:
+def _is_backing_off(waiting: Sequence[Waiting], now: datetime) -> bool:
     tried = [row for row in waiting if row.tried_at is not None]
     if not tried:
         return False
@@ -122,7 +122,7 @@ def _rests(waiting: Sequence[Waiting], now: datetime) -> bool:
     return max(row.tried_at for row in tried if row.tried_at is not None) + pause > now
 
 
-def _told(
+def _send_all(
     store: Connection, target: Target, waiting: Sequence[Waiting], links: Links, until: float
 ) -> Delivered:
     """Deliver message by message; stop at the first failure to keep the order."""
@@ -130,13 +130,13 @@ def _told(
     for message in messages(waiting, links):
         try:
             _send(target, message, until)
-            note_told(store, target.name, message.event_ids)
+            note_delivered(store, target.name, message.event_ids)
         except SinkError as exc:
             error = f"{target.name}: {exc}"
             if not exc.is_final:
                 note_failed(store, target.name, message.event_ids, str(exc))
                 break
-            note_told(store, target.name, message.event_ids, str(exc))
+            note_delivered(store, target.name, message.event_ids, str(exc))
         n_told += len(message.event_ids)
     return Delivered(target.name, n_told, len(waiting) - n_told, error)
 
@@ -149,5 +149,5 @@ def _send(target: Target, message: Message, until: float) -> None:
         target.send(message, min(left_s, SEND_LIMIT_S))
     except SinkError:
         raise
-    except Exception as exc:  # noqa: BLE001 - a library's mistake must not silence the sink
+    except Exception as exc:  # noqa: BLE001 - a bug in a library must not stop the sink
         raise SinkError(f"failed: {cause(exc)}") from None

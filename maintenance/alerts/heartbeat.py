@@ -24,7 +24,7 @@ def call(url: str, limit_s: float = PING_LIMIT_S) -> str | None:
                 errors[:] = (
                     [] if is_taken(answer.status_code) else [f"HTTP status {answer.status_code}"]
                 )
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the round goes on
+        except Exception as exc:  # noqa: BLE001 - no failure of the call may stop the round
             errors[:] = [f"no response: {cause(exc)}"]
 
     thread = threading.Thread(target=get, daemon=True)

@@ -37,7 +37,7 @@ def update_alerts(
         elif _stands(before, finding):
             seen = _seen(identity, before, finding, now)
             turn = _turn(seen, policy, now)
-            alerts[identity] = seen if turn is None else _told(seen, now)
+            alerts[identity] = seen if turn is None else _notified(seen, now)
             events.extend(_event(turn, alerts[identity], now))
         elif before is not None and before.notified_at is not None:
             events.append(Event(Transition.RESOLVED, before, now))
@@ -90,7 +90,7 @@ def _turn(alert: Alert, policy: AlertsPolicy, now: datetime) -> Transition | Non
     return Transition.REPEATED if now - alert.notified_at >= policy.repeat_after else None
 
 
-def _told(alert: Alert, now: datetime) -> Alert:
+def _notified(alert: Alert, now: datetime) -> Alert:
     return replace(alert, notified_at=now, told=alert.severity)
 
 

@@ -48,12 +48,12 @@ def standing_alerts(store: Connection, database: str) -> dict[Identity, Alert]:
     return {alert.identity: alert for alert in map(_standing, rows)}
 
 
-def keep(store: Connection, database: str, judgement: AlertUpdate, sinks: Collection[str]) -> None:
+def keep(store: Connection, database: str, changes: AlertUpdate, sinks: Collection[str]) -> None:
     """Replace the alerts of a database, and queue its events for every sink."""
-    alerts = Jsonb([_row(alert) for alert in judgement.alerts.values()])
+    alerts = Jsonb([_row(alert) for alert in changes.alerts.values()])
     fetch(store, "alerts", "replace_alerts", {"database": database, "alerts": alerts})
-    if judgement.events:
-        events = Jsonb([_event_row(event) for event in judgement.events])
+    if changes.events:
+        events = Jsonb([_event_row(event) for event in changes.events])
         fetch(store, "alerts", "add_events", {"events": events, "sinks": list(sinks)})
 
 
@@ -71,7 +71,9 @@ def waiting_for(store: Connection, database: str, sink: str) -> list[Waiting]:
     ]
 
 
-def note_told(store: Connection, sink: str, ids: Sequence[int], error: str | None = None) -> None:
+def note_delivered(
+    store: Connection, sink: str, ids: Sequence[int], error: str | None = None
+) -> None:
     """Record that a sink accepted events, or rejected them for good with an error."""
     store.execute(
         "UPDATE maintenance.delivery SET attempts = attempts + 1, error = %s,"
@@ -104,7 +106,7 @@ def unprocessed_runs(store: Connection, database: str) -> list[UnprocessedRun]:
     return [UnprocessedRun(row.id, row.ended_at, _finding_set(database, row)) for row in rows]
 
 
-def note_judged(store: Connection, runs: Sequence[uuid.UUID]) -> None:
+def note_processed(store: Connection, runs: Sequence[uuid.UUID]) -> None:
     """Record that the findings of runs have been processed."""
     store.execute(
         "UPDATE maintenance.run SET processed_at = pg_catalog.clock_timestamp()"

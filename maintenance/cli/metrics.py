@@ -32,10 +32,10 @@ def metrics(policies: tuple[Path, ...], as_json: bool, textfile: Path | None) ->
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
     else:
         click.echo(exposition(overviews), nl=False)
-    raise SystemExit(_told(given))
+    raise SystemExit(_report_errors(given))
 
 
-def _told(given: Sequence[Answer[Overview]]) -> int:
+def _report_errors(given: Sequence[Answer[Overview]]) -> int:
     """Print what could not be read to standard error and return the exit code."""
     for each in given:
         if each.error is not None:

@@ -77,16 +77,16 @@ def run_parallel(
 
 def _startable(ready: list[Action], running: Iterable[Action], width: int) -> list[Action]:
     """Remove from `ready` the actions that can start now, and return them."""
-    beside = list(running)
+    current = list(running)
     started: list[Action] = []
     place = 0
-    while len(beside) < width and place < len(ready):
-        if any(collide(ready[place], other) for other in beside):
+    while len(current) < width and place < len(ready):
+        if any(collide(ready[place], other) for other in current):
             place += 1
             continue
         action = ready.pop(place)
         started.append(action)
-        beside.append(action)
+        current.append(action)
     return started
 
 

@@ -13,7 +13,7 @@ from maintenance.monitoring.models import History, Overview
 SILENCE = timedelta(hours=26)
 """If no run has ended for this long, a nightly run was missed."""
 
-UNJUDGED = timedelta(minutes=10)
+UNPROCESSED = timedelta(minutes=10)
 """If findings are unprocessed for this long, alerting does not work."""
 
 
@@ -103,7 +103,7 @@ def _silent(overview: Overview, history: History) -> Iterator[Reason]:
 def _unprocessed(overview: Overview, history: History) -> Iterator[Reason]:
     """Without processing, an empty list of alerts means nothing."""
     since = history.activity.unprocessed_since
-    if since is not None and overview.now - since > UNJUDGED:
+    if since is not None and overview.now - since > UNPROCESSED:
         span = readable_span(overview.now - since)
         text = f"findings unprocessed for {span}: check the sensor alert_on_findings"
         yield Reason(Level.TODAY, text)

@@ -34,7 +34,7 @@ def overlooked_analytics(
     if seen is None:
         return FindingSet(policy.database.name, [], frozenset())
     late = (
-        f"{section.table} {_told(now, seen[section.table].seen_at)}"
+        f"{section.table} {_last_observed(now, seen[section.table].seen_at)}"
         for section in policy.stale_analytics
         if section.table in seen and now - seen[section.table].seen_at > section.max_age + GRACE
     )
@@ -55,11 +55,11 @@ def overlooked_bloat(
             return FindingSet(policy.database.name, [], frozenset())
         taken_at, _ = newest_look(store, policy.database.name)
     is_late = taken_at is not None and now - taken_at > BLOAT_AGE
-    late = f"bloat {_told(now, taken_at)}" if is_late and taken_at else ""
+    late = f"bloat {_last_observed(now, taken_at)}" if is_late and taken_at else ""
     return _finding_set(policy, "bloat", late)
 
 
-def _told(now: datetime, seen_at: datetime) -> str:
+def _last_observed(now: datetime, seen_at: datetime) -> str:
     hours = (now - seen_at).total_seconds() / 3600
     return f"last observed {hours:,.0f} hours ago ({seen_at:%Y-%m-%d %H:%M} UTC)"
 

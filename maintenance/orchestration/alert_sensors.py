@@ -67,7 +67,7 @@ def alert_on_run_failure(watched: Sequence[Watched]) -> dg.SensorDefinition:
             found = list(failed_jobs(instance, jobs[name]))
             return FindingSet(name, found, frozenset({FindingKind.RUN_FAILED}))
 
-        return _glance(policy, [(datetime.now(UTC), observe_overview)])
+        return _process(policy, [(datetime.now(UTC), observe_overview)])
 
     return _sensor(
         "alert_on_run_failure",
@@ -100,7 +100,7 @@ def alert_on_freshness(watched: Sequence[Watched]) -> dg.SensorDefinition:
             partial(staleness, policy, now),
             partial(overlooked_analytics, policy, now),
         )
-        return _glance(policy, [(now, look) for look in looks])
+        return _process(policy, [(now, look) for look in looks])
 
     return _sensor(
         "alert_on_freshness",
@@ -121,8 +121,8 @@ def staleness(policy: Policy, now: datetime) -> FindingSet:
     return FindingSet(policy.database.name, stale, frozenset({FindingKind.MATVIEW_STALE}))
 
 
-def _glance(policy: Policy, sights: FindingSets) -> RoundReport:
-    return tell(policy, sights, patient=True, ping=False)
+def _process(policy: Policy, finding_sets: FindingSets) -> RoundReport:
+    return tell(policy, finding_sets, patient=True, ping=False)
 
 
 def _sensor(
@@ -135,7 +135,7 @@ def _sensor(
         description=description,
     )
     def alert(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        serve = partial(_served, round_, context.instance)
+        serve = partial(_evaluate, round_, context.instance)
         with ThreadPoolExecutor(SIDE_BY_SIDE) as crew:
             answers = list(crew.map(serve, policies))
         for _, warnings in answers:
@@ -146,7 +146,7 @@ def _sensor(
     return alert
 
 
-def _served(
+def _evaluate(
     round_: _Round, instance: dg.DagsterInstance, policy: Policy
 ) -> tuple[str, Sequence[str]]:
     """Process one database and return a summary; its errors do not affect other databases."""

@@ -40,9 +40,9 @@ def bloat_sensor(policy: Policy, section: BloatPolicy) -> dg.SensorDefinition:
         asset_selection=dg.AssetSelection.assets(health_key(policy, BLOAT)),
         description="Evaluates the newest bloat observation against the policy and alerts on it.",
     )
-    def judge(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         now = datetime.now(UTC)
-        verdicts = {kind.value: text for kind, text in judged(policy, section, now).items()}
+        verdicts = {kind.value: text for kind, text in assess_bloat(policy, section, now).items()}
         _alert(context, policy, section, now)
         cursor = json.dumps(verdicts, sort_keys=True)
         if cursor == context.cursor:
@@ -50,10 +50,10 @@ def bloat_sensor(policy: Policy, section: BloatPolicy) -> dg.SensorDefinition:
         events = [_evaluation(policy, kind, text) for kind, text in verdicts.items()]
         return dg.SensorResult(asset_events=events, cursor=cursor)
 
-    return judge
+    return evaluate
 
 
-def judged(policy: Policy, section: BloatPolicy, now: datetime) -> dict[FindingKind, str]:
+def assess_bloat(policy: Policy, section: BloatPolicy, now: datetime) -> dict[FindingKind, str]:
     """Return the open findings of each kind as text; empty if there are none."""
     try:
         with optional_store_session(policy, os.environ) as store:

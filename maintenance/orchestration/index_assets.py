@@ -55,14 +55,14 @@ def index_usage_asset(policy: Policy) -> dg.AssetsDefinition:
 def advice_metadata(findings: Sequence[Finding]) -> dict[str, Any]:
     """Return the largest findings as a table, and numbers to plot."""
     charged = [finding for finding in findings if finding.kind in _SUPERFLUOUS]
-    judged = [finding for finding in findings if finding.kind in _SUPERFLUOUS + _UNFIT]
+    advised = [finding for finding in findings if finding.kind in _SUPERFLUOUS + _UNFIT]
     metadata: dict[str, Any] = {
         "superfluous_indexes": len(charged),
         "superfluous_megabytes": round(sum(map(_size, charged)) / _MEGABYTE, 1),
         "superfluous_writes_per_day": round(sum(f.data["writes_per_day"] for f in charged)),
-        **{kind.value: sum(f.kind is kind for f in judged) for kind in _SUPERFLUOUS + _UNFIT},
+        **{kind.value: sum(f.kind is kind for f in advised) for kind in _SUPERFLUOUS + _UNFIT},
     }
-    worst = sorted(judged, key=lambda finding: (-_size(finding), finding.object))[:WORST]
+    worst = sorted(advised, key=lambda finding: (-_size(finding), finding.object))[:WORST]
     if worst:
         undo = [statement for f in worst for statement in f.data.get("restore") or ()]
         metadata["worst"] = table(_HEAD, map(_row, worst))

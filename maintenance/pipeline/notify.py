@@ -19,7 +19,7 @@ from maintenance.alerts.store import (
     forget_old,
     keep,
     lock_alerts,
-    note_judged,
+    note_processed,
     standing_alerts,
     tend,
     unprocessed_runs,
@@ -85,7 +85,7 @@ def notify(
 
 def tell(
     policy: Policy,
-    sights: FindingSets,
+    finding_sets: FindingSets,
     *,
     environ: Mapping[str, str] = os.environ,
     patient: bool = False,
@@ -95,7 +95,7 @@ def tell(
 
     Args:
         policy: the policy of the database.
-        sights: findings with their times, oldest first.
+        finding_sets: findings with their times, oldest first.
         environ: where `{env: …}` references of the policy are resolved.
         patient: skip a sink that is backing off after failed attempts.
         ping: call the dead man's switch once the state is stored and a sink has nothing pending.
@@ -107,9 +107,9 @@ def tell(
     events: list[Event] = []
     with store_session(policy, environ) as store:
         migrate(store)
-        events += _judge_runs(store, policy)
-        for moment, finding_set in sights:
-            events += _judge(store, policy, finding_set, moment)
+        events += _process_runs(store, policy)
+        for moment, finding_set in finding_sets:
+            events += _update_alerts(store, policy, finding_set, moment)
         oldest = policy.store.keep.before(datetime.now(UTC).date())
         forget_old(store, policy.database.name, oldest)
     opened = partial(store_session, policy, environ)
@@ -118,7 +118,7 @@ def tell(
     heartbeat_error = _ping(policy, environ, delivered) if ping else None
     with store_session(policy, environ) as store:
         alerts = standing_alerts(store, policy.database.name)
-    moment = sights[-1][0] if sights else datetime.now(UTC)
+    moment = finding_sets[-1][0] if finding_sets else datetime.now(UTC)
     name = policy.database.name
     return RoundReport(
         name, moment, tuple(events), tuple(alerts.values()), tuple(delivered), heartbeat_error
@@ -175,19 +175,19 @@ def _look(policy: Policy, environ: Mapping[str, str], now: datetime) -> FindingS
     return FindingSet(name, report.findings, report.kinds, subjects=report.subjects)
 
 
-def _judge_runs(store: Connection, policy: Policy) -> list[Event]:
+def _process_runs(store: Connection, policy: Policy) -> list[Event]:
     """Process the findings of finished runs, each run once."""
     events: list[Event] = []
     with store.transaction():
         lock_alerts(store, policy.database.name)
         runs = unprocessed_runs(store, policy.database.name)
         for run in runs:
-            events += _judge(store, policy, run.finding_set, run.ended_at)
-        note_judged(store, [run.id for run in runs])
+            events += _update_alerts(store, policy, run.finding_set, run.ended_at)
+        note_processed(store, [run.id for run in runs])
     return events
 
 
-def _judge(
+def _update_alerts(
     store: Connection, policy: Policy, seen: FindingSet | Callable[[], FindingSet], now: datetime
 ) -> tuple[Event, ...]:
     """Update the alerts and queue the events in one transaction."""
@@ -197,9 +197,9 @@ def _judge(
         lock_alerts(store, name)
         known = standing_alerts(store, name)
         finding_set = seen if isinstance(seen, FindingSet) else seen()
-        judgement = update_alerts(known, finding_set, policy.alerts, now)
-        keep(store, name, judgement, sinks)
-    return judgement.events
+        changes = update_alerts(known, finding_set, policy.alerts, now)
+        keep(store, name, changes, sinks)
+    return changes.events
 
 
 def _targets(policy: Policy, environ: Mapping[str, str]) -> list[Target]:

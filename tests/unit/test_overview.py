@@ -122,9 +122,7 @@ def test_page_begins_with_the_verdict_and_has_every_part() -> None:
 
 def test_page_of_a_database_that_nobody_can_see_says_so() -> None:
     page = digest_page(Overview("app", NOW, None, (), "no route to host", ()))
-    assert page.startswith(
-        "## Act now\n\n- **act now**: server not observed: no route to host"
-    )
+    assert page.startswith("## Act now\n\n- **act now**: server not observed: no route to host")
 
 
 def test_very_many_alerts_are_counted() -> None:
