@@ -1,1 +1,1 @@
-"""What our work costs, each time beside its peer: same run, same server, same tables."""
+"""Benchmarks of our work against a peer: same run, same server, same tables."""

@@ -1,4 +1,4 @@
-"""Run benchmarks: all that are quick enough, or those that are named."""
+"""Run the named benchmarks, or all quick ones."""
 
 import signal
 import sys
@@ -52,10 +52,10 @@ LONG: dict[str, Benchmark] = {
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice([*BENCHMARKS, *LONG]))
-@click.option("--long", is_flag=True, help="Also those that take many minutes.")
+@click.option("--long", is_flag=True, help="Include benchmarks that take many minutes.")
 def main(names: tuple[str, ...], long: bool) -> None:
-    """Measure our work beside its peers, and hold it against the targets."""
-    # As Ctrl-C does: the server's folder goes, which may hold gigabytes.
+    """Measure our work and its peers, and compare the results with the targets."""
+    # As on Ctrl-C: removes the server's folder, which may have gigabytes.
     signal.signal(signal.SIGTERM, _leave)
     console = Console()
     known = BENCHMARKS | LONG

@@ -1,4 +1,4 @@
-"""Analyzing what has changed, beside analyzing everything."""
+"""ANALYZE of changed tables only, against ANALYZE of all tables."""
 
 import subprocess
 import tempfile
@@ -37,9 +37,9 @@ WHERE schemaname = 'public' AND n_mod_since_analyze >= 50
 
 @dataclass(frozen=True, slots=True)
 class AnalyzeChanged:
-    """A thousand analyzed tables, of which one in twenty has grown by a quarter since.
+    """A thousand analyzed tables, one in twenty of which has grown by a quarter since.
 
-    All tries share the database: a clone would lack the counters, which are not copied.
+    All rounds share the database, since a clone does not copy the counters.
     """
 
     n_tables: int = 1_000
@@ -73,7 +73,7 @@ class AnalyzeChanged:
         )
 
     def _time(self, turns: Iterator[int], work: Callable[[str], object], url: str) -> float:
-        # Others each time: a table that grows again and again is less changed by it.
+        # Other tables in each round: a table that grows repeatedly changes by a smaller share.
         changed = range(next(turns) % self.every, self.n_tables, self.every)
         _change(url, changed, self.n_rows // 4)
         while _n_stale(url) < len(changed):
@@ -110,7 +110,7 @@ def _change(url: str, numbers: Iterable[int], n_rows: int) -> None:
 
 
 def _maintain(path: Path, url: str) -> None:
-    """Do what the nightly job does."""
+    """Run what the nightly job runs."""
     report = pipeline.apply(load_policy(path), environ={URL_VARIABLE: url})
     assert report.ok, report.findings
 

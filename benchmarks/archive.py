@@ -1,4 +1,4 @@
-"""A month archived and proven by reading it back, beside pg_dump, which proves nothing."""
+"""A month archived and verified by reading it back, against pg_dump, which does not verify."""
 
 import os
 import subprocess
@@ -50,7 +50,7 @@ FROM generate_series(1, %s) g;
 
 @dataclass(frozen=True, slots=True)
 class ArchiveMonth:
-    """One month of 1 GB to a local folder, by the same compressor at the same level."""
+    """One month of 1 GB to a local folder, with the same compressor and level."""
 
     n_rows: int = 5_500_000
     rounds: int = 3
@@ -114,7 +114,7 @@ def _connected(url: str) -> Generator[tuple[psycopg.Connection[tuple[object, ...
 
 
 def _dump_zstd(server: PostgresServer, folder: Path) -> Contender:
-    """pg_dump's own Zstandard where it was built with it, else its plain output through ours."""
+    """Run pg_dump with its own Zstandard if built with it, else compress its plain output."""
 
     def dump(url: str) -> float:
         if _knows_zstd(server, url):

@@ -1,4 +1,4 @@
-"""Forty tables and their indexes: what is estimated beside what pgstattuple counts."""
+"""Bloat of forty tables and their indexes: our estimates against pgstattuple."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class _Line:
 
 @dataclass(frozen=True, slots=True)
 class BloatEstimates:
-    """The estimator held to account; writes the page of the documents."""
+    """Compare the estimates with pgstattuple, and write the page of the documentation."""
 
     n_rows: int = 30_000
     page: Path = PAGE

@@ -1,4 +1,4 @@
-"""Forty tables of different shapes, fillings and damage, for holding bloat estimates to account."""
+"""Forty tables of different shapes, fill factors and damage, to verify bloat estimates."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ _DAMAGES = ("fresh", "half deleted", "a stretch deleted", "updated", "fill facto
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One table; a session of its own is to vacuum and analyze it, when the counters are there."""
+    """One table; vacuum and analyze it in a new session, once the counters have arrived."""
 
     name: str
     shape: str
@@ -63,7 +63,7 @@ class Case:
 
 
 def cases(n_rows: int = N_ROWS) -> Iterator[Case]:
-    """Yield forty tables: every shape with every damage."""
+    """Yield forty tables: every shape with every kind of damage."""
     for number, (shape, damage) in enumerate(product(_SHAPES, _DAMAGES)):
         name = f"bloated_{number:02}"
         columns, values, key = _SHAPES[shape]

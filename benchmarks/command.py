@@ -1,4 +1,4 @@
-"""The command line as its users run it, in a process of its own."""
+"""The command line, run as a process of its own."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ _PER_MB = 2**20 if sys.platform == "darwin" else 2**10  # of the kernel's unit
 
 
 class Cost(NamedTuple):
-    """What one process took."""
+    """The duration and peak memory of one process."""
 
     seconds: float
     peak_mb: float
@@ -26,12 +26,12 @@ def run_plan(policy: Policy, url: str) -> Cost:
 
 
 def run(policy: Policy, url: str, command: str) -> Cost:
-    """Run a command of ours with `--json`, from the start of its process to the end.
+    """Run a command with `--json`, and measure its process from start to end.
 
-    The peak is never below that of the process that calls this: the kernel hands it on.
+    The peak is never below that of the calling process: the kernel passes it on.
     """
     program = Path(sys.executable).with_name("maintenance")
-    # Users have their bytecode: it is written when a version is installed, or first used.
+    # With bytecode, as for users: it is written at installation or first use.
     environ = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     began = time.perf_counter()
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A year of partitions made ahead: with our care, by pg_partman, and with no care at all."""
+"""A year of partitions created: by maintenance, by pg_partman, and as bare DDL."""
 
 import tempfile
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ MAX_OVER_BARE = 1.3
 
 @dataclass(frozen=True, slots=True)
 class CreatePartitions:
-    """12 months ahead for 100 tables that have the current one; a clone for each try."""
+    """12 months ahead for 100 tables that have the current one; a clone for each round."""
 
     n_tables: int = 100
     premake: int = 12

@@ -1,4 +1,4 @@
-"""A filled default partition put right: how long writers wait at worst, and how long it takes."""
+"""Rows moved out of a default partition: the longest wait of writers, and the duration."""
 
 import tempfile
 from collections.abc import Generator
@@ -31,13 +31,13 @@ MOVE = "pg_partman, partition_data_proc"
 
 @dataclass(frozen=True, slots=True)
 class DefaultSwap:
-    """The worst insert while the rows of a missing month, last month, leave the default.
+    """The slowest insert while the rows of a missing month, last month, leave the default.
 
-    Writers insert into the current month, which has its partition: were they to write into the
+    Writers insert into the current month, which has its partition: if they wrote into the
     default partition, the peer would fail.
 
     Attributes:
-        peer_s: the peer, which moves rows batch by batch, goes once, and no longer than this.
+        peer_s: time limit of the peer, which moves rows in batches and runs once.
     """
 
     n_rows: int = 3_000_000
@@ -67,7 +67,7 @@ class DefaultSwap:
 
 @dataclass(frozen=True, slots=True)
 class DefaultSwapTime:
-    """The same without writers: from the start of the run to the end."""
+    """The same without writers: the duration of the run."""
 
     n_rows: int = 3_000_000
     rounds: int = 3
@@ -90,11 +90,11 @@ class DefaultSwapTime:
 
 @dataclass(slots=True)
 class _Peer:
-    """The peer's way: batches of rows are deleted and inserted again.
+    """The peer: rows are deleted and inserted again in batches.
 
     Attributes:
-        most_s: after so long it is stopped; what it then has not done is told.
-        left_undone: in words, for the outcome; empty where it came to its end.
+        most_s: time limit; the share of work not done by then is reported.
+        left_undone: that share in words, for the outcome; empty if all was done.
     """
 
     table: str
@@ -119,7 +119,7 @@ class _Peer:
 
 @contextmanager
 def _prepared(server: PostgresServer, n_rows: int) -> Generator[tuple[Database, Policy, str]]:
-    """Make a table that lacks last month's partition, and whose default has its rows instead."""
+    """Create a table without last month's partition, whose default has these rows."""
     shape = Shape(1, behind=2, ahead=PREMAKE)
     (table,) = shape.tables
     last = period_at(datetime.now(UTC), Interval.MONTH, UTC_ZONE).shift(-1)

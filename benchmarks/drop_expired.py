@@ -1,4 +1,4 @@
-"""Expired partitions dropped: with our care, by pg_partman, and with no care at all."""
+"""Expired partitions dropped: by maintenance, by pg_partman, and as bare DDL."""
 
 import tempfile
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ N_LEFT = 3
 
 @dataclass(frozen=True, slots=True)
 class DropExpired:
-    """100 expired months of 11 tables; a clone for each try."""
+    """100 expired months of 11 tables; a clone for each round."""
 
     n_tables: int = 11
     n_expired: int = 100
@@ -81,7 +81,7 @@ def _bare(policy: Policy, url: str) -> float:
 
 
 def _messages(step: Step) -> Iterator[str]:
-    """Yield a step's statements: a transaction, or alone where that is how it works."""
+    """Yield a step's statements: in a transaction, or alone if it requires that."""
     if step.concurrent:
         yield from step.sql
     else:

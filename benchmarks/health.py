@@ -1,4 +1,4 @@
-"""All that looks at a database's health, on one with a hundred thousand relations."""
+"""All health observations of a database with a hundred thousand relations."""
 
 import tempfile
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ N_FILLED = 50
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Tables with a key and a TOAST table each: four relations, with its index."""
+    """Tables with a primary key and a TOAST table: four relations each, with its index."""
 
     n_tables: int = 25_000
     rounds: int = 3

@@ -1,4 +1,4 @@
-"""Ten thousand indexes: a look at them, their use remembered, and advice on each."""
+"""Ten thousand indexes: observation, recorded usage, and advice on each."""
 
 import json
 import tempfile
@@ -39,7 +39,7 @@ COMMAND = "maintenance plan, its whole process"
 
 @dataclass(frozen=True, slots=True)
 class IndexAdvice:
-    """Tables of four indexes each, of which one is redundant and one partial."""
+    """Tables with four indexes each, one of them redundant and one partial."""
 
     n_tables: int = 2_500
     rounds: int = 7
@@ -73,7 +73,7 @@ class IndexAdvice:
 
 
 def look_and_advise(policy: Policy, url: str, now: datetime, n_redundant: int) -> float:
-    """Time what a run does for the subject once it is connected, remembering included."""
+    """Time the subject's work in a run after connecting, including the recording."""
     target = engine_target.Target(policy, {URL_VARIABLE: url})
     with target.database("benchmark") as connection, target.store() as store:
         context = RunContext(target, now, [INDEXES], EVERYTHING, connection, store)
@@ -100,7 +100,7 @@ def _command(policy: Policy, peaks_mb: list[float]) -> Contender:
 
 
 def _moments() -> Iterator[datetime]:
-    """Moments far enough apart for each look to be remembered."""
+    """Times far enough apart for each observation to be recorded."""
     first = datetime.now(UTC)
     return (first + timedelta(hours=2 * n) for n in count(1))
 

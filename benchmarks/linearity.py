@@ -1,4 +1,4 @@
-"""A hundred thousand partitions: whether time grows with them alone, and how much memory."""
+"""A hundred thousand partitions: growth of the time with their number, and peak memory."""
 
 import tempfile
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ class Linearity:
                 for n in sizes
             }
             samples = interleave(contenders, self.rounds, lambda: nullcontext(database))
-        # The least of each: a difference of medians is mostly what else the machine did.
+        # The minimum of each: medians vary mostly with other load on the machine.
         growth = _growth(sizes, [min(values) for values in samples.values()])
         return Outcome(
             f"nothing to do, in a database of {shape.n_partitions:,} partitions",
@@ -66,7 +66,7 @@ def _planning(policy: Policy, peaks_mb: list[float]) -> Contender:
 
 
 def _growth(sizes: Sequence[int], times: Sequence[float]) -> float:
-    """Compare what one more table costs in the second half and in the first."""
+    """Return the cost of one more table in the second half, relative to the first half."""
     (one, half, whole), (at_one, at_half, at_whole) = sizes, times
     early = (at_half - at_one) / (half - one)
     late = (at_whole - at_half) / (whole - half)

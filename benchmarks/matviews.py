@@ -1,4 +1,4 @@
-"""A nightly refresh of twelve views of which three have changed, and the decision by itself."""
+"""A nightly refresh of twelve views, three of them changed, and the decision alone."""
 
 import tempfile
 from collections.abc import Generator, Sequence
@@ -33,7 +33,7 @@ LIMIT_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Matviews:
-    """Twelve views, each of a table of its own; three tables change."""
+    """Twelve views, each of its own table; three tables change."""
 
     n_rows: int = 400_000
     rounds: int = 3
@@ -118,7 +118,7 @@ def _policy(folder: Path, names: list[str], query: str) -> Policy:
 
 @contextmanager
 def _changed(database: Database, tables: Sequence[str]) -> Generator[Database]:
-    """Change one row in a hundred of some tables; the database stays, as its counters do."""
+    """Change one row in a hundred of some tables; the database and its counters are kept."""
     with session(database.url) as connection:
         for table in tables:
             connection.execute(f"UPDATE {table} SET v = v + 1 WHERE g % 100 = 7".encode())
@@ -158,7 +158,7 @@ def _check_content(policy: Policy, url: str) -> None:
 
 
 def _decide(policy: Policy, url: str) -> float:
-    """Time what finds out that nothing is to be done, on sessions that are open."""
+    """Time the decision that nothing is to be done, on open sessions."""
     timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
     connection = connect(url, application="benchmark", timeouts=timeouts)
     store = connect(url, application="benchmark store", timeouts=timeouts)

@@ -1,4 +1,4 @@
-"""Everything is there already: what it costs to find that out."""
+"""The cost of a run if everything exists already."""
 
 import tempfile
 from contextlib import nullcontext
@@ -30,7 +30,7 @@ COMMAND = "maintenance plan, its whole process"
 
 @dataclass(frozen=True, slots=True)
 class NothingToDo:
-    """110 months of 100 tables, with indexes and TOAST; a new session for each look."""
+    """110 months of 100 tables, with indexes and TOAST; a new session for each observation."""
 
     n_tables: int = 100
     n_months: int = 110
@@ -61,7 +61,7 @@ class NothingToDo:
 
 
 def observe_and_plan(policy: Policy, url: str) -> float:
-    """Time what `pipeline.plan` does once it is connected; it must find nothing to do."""
+    """Time `pipeline.plan` after connecting; it must find nothing to do."""
     timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
     connection = connect(url, application="benchmark", timeouts=timeouts)
     try:

@@ -1,4 +1,4 @@
-"""What a benchmark found: samples of each contender, and whether the targets are met."""
+"""The results of a benchmark: samples of each contender, and the targets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ PEER = "pg_partman"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A figure held against its limit, both in the unit of `text`."""
+    """A value and its limit, both in the unit of `text`."""
 
     text: str
     value: float
@@ -29,13 +29,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One benchmark's figures.
+    """The results of one benchmark.
 
     Attributes:
-        what: what was done, with its size.
-        unit: of every sample.
-        samples: each contender's, in the order of rounds; none where it is not installed.
-        targets: those that could be held against a figure.
+        what: the measured work, with its size.
+        unit: the unit of every sample.
+        samples: the samples of each contender, in the order of rounds; empty if not installed.
+        targets: the targets that could be evaluated.
     """
 
     what: str
@@ -54,17 +54,17 @@ class Outcome:
 
 
 def ratio(samples: Mapping[str, Sequence[float]], over: str, under: str) -> float:
-    """Return how many times as much one contender needs as another in the same round.
+    """Return the ratio of two contenders' samples in the same round.
 
-    The median over rounds: neighbours in time share what else the machine was doing.
+    The median over rounds: samples taken one after the other share the load of the machine.
     """
     rounds = zip(samples[over], samples[under], strict=True)
     return median(one / other for one, other in rounds)
 
 
 class Benchmark(Protocol):
-    """A piece of work with its size, to be measured on a server that runs."""
+    """A piece of work with its size, to be measured on a running server."""
 
     def run(self, server: PostgresServer) -> Outcome:
-        """Measure it; every database it makes is gone afterwards."""
+        """Measure it; all databases that it creates are dropped."""
         ...

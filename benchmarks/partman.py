@@ -1,4 +1,4 @@
-"""The peer: pg_partman, version 4 as Debian packages it."""
+"""The peer: pg_partman, version 4 as packaged by Debian."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from maintenance.demo.postgres import PostgresServer
 
 
 def is_available(server: PostgresServer) -> bool:
-    """Tell whether the server has pg_partman 4."""
+    """Return whether the server has pg_partman 4."""
     with session(server.url()) as connection:
         known = (
             "SELECT FROM pg_catalog.pg_available_extensions"
@@ -20,13 +20,13 @@ def is_available(server: PostgresServer) -> bool:
 
 
 def register(connection: psycopg.Connection[Any], tables: Sequence[str], premake: int) -> None:
-    """Hand standing tables over to pg_partman; it would drop what retention takes, once set."""
+    """Register existing tables with pg_partman; with retention set it drops expired partitions."""
     connection.execute("CREATE SCHEMA IF NOT EXISTS partman")
     connection.execute("CREATE EXTENSION IF NOT EXISTS pg_partman SCHEMA partman")
     for table in tables:
         template = f"partman.template_{table.replace('.', '_')}"
         connection.execute(f"CREATE TABLE {template} (LIKE {table})".encode())
-        # There is no default partition, so there is nothing to look for in one.
+        # There is no default partition to check.
         connection.execute(
             "INSERT INTO partman.part_config (parent_table, control, partition_type,"
             " partition_interval, premake, datetime_string, template_table,"
@@ -37,18 +37,18 @@ def register(connection: psycopg.Connection[Any], tables: Sequence[str], premake
 
 
 def set_retention(url: str, kept: str) -> None:
-    """Let it drop what is older, such as `12 months`."""
+    """Set the retention, such as `12 months`."""
     with session(url) as connection:
         connection.execute("UPDATE partman.part_config SET retention = %s", [kept])
 
 
 def run(url: str) -> None:
-    """Do what its background worker does, in one transaction."""
+    """Run what its background worker runs, in one transaction."""
     with session(url) as connection:
         connection.execute("SELECT partman.run_maintenance()")
 
 
 def run_by_table(url: str) -> None:
-    """Do the same in a transaction a table, which many new partitions need for their locks."""
+    """Run the same with one transaction per table, because of the locks of many partitions."""
     with session(url) as connection:
         connection.execute("CALL partman.run_maintenance_proc()")

@@ -1,4 +1,4 @@
-"""What PgHero asks and computes to find unused and duplicate indexes.
+"""PgHero's queries and computation of unused and duplicate indexes.
 
 Source: ankane/pghero, lib/pghero/methods/indexes.rb, 3.x.
 """

@@ -1,4 +1,4 @@
-"""Showing outcomes: a table to read, and a file to compare with later."""
+"""Print outcomes as tables, and write them to a file for later comparison."""
 
 import json
 import os
@@ -16,7 +16,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def show(outcome: Outcome, console: Console) -> None:
-    """Print one benchmark: its contenders, each also as a multiple of the first, its targets."""
+    """Print one benchmark: contenders, each also as a multiple of the first, and targets."""
     table = Table(title=f"{outcome.what} ({outcome.unit})", title_justify="left")
     table.add_column("contender")
     for heading in ("median", "least", "most", "times"):
@@ -56,7 +56,7 @@ def _cells(samples: Mapping[str, Sequence[float]], name: str, first: str) -> Ite
 
 
 def _times(samples: Mapping[str, Sequence[float]], name: str, first: str) -> float:
-    """Return the ratio that targets are held against; of medians where rounds have no pairs."""
+    """Return the ratio that targets use; of medians if there are no pairs of rounds."""
     if len(samples[name]) == len(samples[first]):
         return ratio(samples, name, first)
     return median(samples[name]) / median(samples[first])

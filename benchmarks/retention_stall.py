@@ -1,4 +1,4 @@
-"""How long a writer waits at worst while months are made and others go beside a long read."""
+"""The longest wait of a writer while partitions are created and dropped during a long read."""
 
 import tempfile
 from collections import Counter
@@ -41,7 +41,7 @@ SCRIPTS = {OURS: "", BESIDE_DEFAULT: FILL_DEFAULT, WITH_KEY: ADD_KEY}
 
 @dataclass(frozen=True, slots=True)
 class RetentionStall:
-    """12 months made and 12 dropped of a table with 25; a clone for each try."""
+    """12 months created and 12 dropped of a table with 25; a clone for each round."""
 
     n_writers: int = 2
     read_s: int = 10
@@ -65,7 +65,7 @@ class RetentionStall:
         return Outcome(what, "ms", samples, targets)
 
     def _measure(self, server: PostgresServer, name: str) -> dict[str, tuple[float, ...]]:
-        """Measure one kind of table; the plain one beside the peer."""
+        """Measure one kind of table; the plain one against the peer too."""
         shape = Shape(1, behind=KEPT_MONTHS + self.n_gone, ahead=0)
         (table,) = shape.tables
         has_peer = name == OURS and partman.is_available(server)

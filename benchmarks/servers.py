@@ -1,4 +1,4 @@
-"""The server that all contenders share, and databases that are all alike."""
+"""The server shared by all contenders, and its identical databases."""
 
 import itertools
 import tempfile
@@ -16,7 +16,7 @@ from maintenance.names import quote
 PEER_MAJOR = 15
 _VERSION_15 = 150000
 DISK = Path("/var/tmp")
-"""Not /tmp, which may be memory: a commit is to cost what it costs."""
+"""Not /tmp, which may be in memory: a commit must have its real cost."""
 
 _numbers = itertools.count(1)
 
@@ -34,7 +34,7 @@ class Database:
 
     @contextmanager
     def clone(self) -> "Generator[Database]":
-        """Make a copy, so that each try begins with the same; nobody may be connected."""
+        """Create a copy, so that each round starts equally; there must be no connections."""
         with fresh_database(self.server, self.name) as copy:
             yield copy
 
@@ -45,7 +45,7 @@ def fresh_server() -> Generator[PostgresServer]:
     binaries = system_binaries().get(PEER_MAJOR) or embedded_binaries()
     with tempfile.TemporaryDirectory(prefix="maintenance-benchmarks-", dir=DISK) as name:
         folder = Path(name)
-        folder.chmod(0o711)  # the server's account must pass
+        folder.chmod(0o711)  # the server's account must be able to enter
         server = PostgresServer(binaries, folder / "server")
         try:
             server.start()
@@ -56,15 +56,15 @@ def fresh_server() -> Generator[PostgresServer]:
 
 @contextmanager
 def fresh_database(server: PostgresServer, template: str = "template1") -> Generator[Database]:
-    """Make a database for the length of a block."""
+    """Create a database for the length of a block."""
     name = f"benchmark_{next(_numbers)}"
     with session(server.url()) as admin:
-        # Files are copied faster than they are logged, which matters from some 100 MB on.
+        # Copying files is faster than logging them from about 100 MB on.
         strategy = "STRATEGY file_copy" if admin.info.server_version >= _VERSION_15 else ""
         created = f"CREATE DATABASE {quote(name)} TEMPLATE {quote(template)} {strategy}"
         admin.execute(created.encode())
         try:
-            # Nobody is to pay for what the one before wrote.
+            # A checkpoint now, so that no contender pays for the writes before it.
             admin.execute("CHECKPOINT")
             yield Database(server, name)
         finally:

@@ -1,4 +1,4 @@
-"""Partitioned tables that both contenders can maintain, and the policy that names them."""
+"""Partitioned tables that both contenders can maintain, and their policy."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,12 +20,12 @@ UTC_ZONE = ZoneInfo("UTC")
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """So many tables alike, each with monthly partitions around the current one.
+    """A number of equal tables, each with monthly partitions around the current month.
 
     Attributes:
-        n_tables: how many tables.
-        behind: partitions before the current month's.
-        ahead: partitions after it.
+        n_tables: number of tables.
+        behind: number of partitions before the current month.
+        ahead: number of partitions after it.
     """
 
     n_tables: int
@@ -46,7 +46,7 @@ class Shape:
 
 
 def build(connection: psycopg.Connection[Any], shape: Shape) -> None:
-    """Create the tables, with a row of this month in each: pg_partman counts from the data."""
+    """Create the tables, each with a row of this month: pg_partman counts from the data."""
     connection.execute("SET TimeZone = 'UTC'")
     months = list(shape.months(datetime.now(UTC)))
     for table in shape.tables:
@@ -54,7 +54,7 @@ def build(connection: psycopg.Connection[Any], shape: Shape) -> None:
 
 
 def settle(connection: psycopg.Connection[Any]) -> None:
-    """Clean the catalog as autovacuum would soon, so that it does not while we measure."""
+    """Vacuum the catalog now, so that autovacuum does not do it during the measurement."""
     catalogs = "pg_class, pg_inherits, pg_attribute, pg_index, pg_constraint, pg_depend, pg_type"
     connection.execute(f"VACUUM ANALYZE {catalogs}".encode())
 
@@ -78,10 +78,10 @@ def write_policy(
     nightly: str = "0 2 * * *",
     retention: Mapping[str, Any] | None = None,
 ) -> Policy:
-    """Write a policy that keeps so many months ahead, and load it; for ever without retention."""
+    """Write and load a policy with this premake; without retention nothing is dropped."""
     kept = {"retention": dict(retention)} if retention else {}
     sections = [
-        # pg_partman's names, so that either could go on with the other's partitions
+        # pg_partman's names, so that both can maintain the same partitions
         {"table": table, "column": "at", "premake": premake, "name": "{table}_p{yyyy}_{mm}"} | kept
         for table in tables
     ]

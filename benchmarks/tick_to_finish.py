@@ -1,4 +1,4 @@
-"""From the minute a schedule is due to the end of its run, in a Dagster of our own."""
+"""Time from the tick of a schedule to the end of its run, in a Dagster instance."""
 
 import os
 import tempfile
@@ -27,7 +27,7 @@ PREMAKE = 3
 _POLL_S = 1.0
 _PATIENCE_S = 60 + 30  # until the next minute begins, and its run has ended
 
-# Read from Dagster's own tables: the webserver would share the cores with the runs it is asked for.
+# Read from Dagster's tables: the webserver would share the CPU cores with the runs.
 _FINISHED = """
 SELECT r.end_time - EXTRACT(epoch FROM t.value::timestamptz)
   FROM runs r JOIN run_tags t USING (run_id)
@@ -70,7 +70,7 @@ class TickToFinish:
 def _dagster(
     server: PostgresServer, home: Path, environment: Mapping[str, str]
 ) -> Generator[float]:
-    """Run Dagster for the length of a block, and tell how many seconds it took to start."""
+    """Run Dagster for the length of a block, and return the seconds that it took to start."""
     storage.make(server)
     dagster = Dagster(home, ports.free_port())
 
@@ -94,5 +94,5 @@ def _await_runs(server: PostgresServer, wanted: int) -> tuple[float, ...]:
             if len(found) >= wanted:
                 return tuple(found[:wanted])
             if time.monotonic() > deadline:
-                raise MaintenanceError(f"{len(found)} scheduled runs ended well, wanted {wanted}")
+                raise MaintenanceError(f"{len(found)} scheduled runs succeeded, wanted {wanted}")
             time.sleep(_POLL_S)

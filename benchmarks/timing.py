@@ -1,4 +1,4 @@
-"""Running contenders in turn, so that what disturbs the machine disturbs all of them."""
+"""Run contenders in turn, so that other load on the machine affects all of them."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from benchmarks.servers import Database
 
 Contender = Callable[[str], float]
-"""Takes a database's url, does its work there once, and returns its figure."""
+"""Takes a database's URL, does its work there once, and returns its sample."""
 
 
 def interleave(
@@ -15,10 +15,10 @@ def interleave(
     rounds: int,
     place: Callable[[], AbstractContextManager[Database]],
 ) -> dict[str, tuple[float, ...]]:
-    """Run A B C A B C …, each try in the database that `place` gives it.
+    """Run A B C A B C …, each round in the database that `place` provides.
 
     Returns:
-        Each contender's figures, in the order of rounds; none where it is None, not installed.
+        Each contender's samples, in the order of rounds; empty if it is None, not installed.
     """
     samples: dict[str, tuple[float, ...]] = dict.fromkeys(contenders, ())
     for _ in range(rounds):
@@ -31,7 +31,7 @@ def interleave(
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return how long a piece of work takes."""
+    """Return the duration of a piece of work."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""The dashboards' queries through the views, beside the same queries on the tables themselves."""
+"""The dashboards' queries on the views, against the same queries on the tables."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -14,7 +14,7 @@ from maintenance.policy.view_sql import read_view_query
 from maintenance.server.sql_library import data_root
 
 WANTED = 14
-"""So many times as fast, at least: 2.5 s to 180 ms is what such views are said to give."""
+"""Minimum speedup: such views are said to reduce 2.5 s to 180 ms."""
 
 SYSTEM = "learning_platform"
 VIEWS = {"mv_course_performance": "course_id", "mv_user_learning_summary": "user_id"}
@@ -44,7 +44,7 @@ CREATE INDEX ON enrollments (course_id);
 
 @dataclass(frozen=True, slots=True)
 class ViewSpeedup:
-    """Ten enrollments a user; a query through a view reads what the last refresh left."""
+    """Ten enrollments a user; a query on a view reads the result of the last refresh."""
 
     n_rows: int = 500_000
     rounds: int = 3
@@ -73,7 +73,7 @@ class ViewSpeedup:
         }
         with session(database.url) as connection:
             connection.execute((_folder() / "schema.sql").read_bytes())
-            # The rows are known to fit, so no foreign key need look.
+            # The rows are known to be consistent, so skip the foreign key checks.
             connection.execute("SET session_replication_role = replica")
             connection.execute(_ROWS.format(**sizes).encode())
             for view, key in VIEWS.items():
@@ -91,7 +91,7 @@ def _query(name: str) -> str:
 
 
 def _direct(name: str, view: str) -> str:
-    """Return the query with the view's own query in the view's place."""
+    """Return the query with the view's own query in place of the view."""
     relation = QualifiedName("public", view)
     definition = read_view_query(_folder() / f"matviews/{view}.sql", relation)
     text, found = _query(name), f"public.{view} AS v"

@@ -1,4 +1,4 @@
-"""How long a writer waits at worst while partitions are made beside a long analytic read."""
+"""The longest wait of a writer while partitions are created during a long analytic read."""
 
 import tempfile
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ LIMIT_MS = 40.0
 
 @dataclass(frozen=True, slots=True)
 class WriterStall:
-    """24 months made for a table with 24, without a default partition; a clone for each try."""
+    """24 months created for a table with 24, without default partition; a clone for each round."""
 
     n_writers: int = 2
     read_s: int = 10

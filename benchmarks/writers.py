@@ -21,7 +21,7 @@ AFTERWARDS_S = 1
 LONGEST_S = 600
 
 Work = Callable[[str], object]
-"""Takes a database's url."""
+"""Takes a database's URL."""
 
 _VARIABLES = {
     "PGHOST": "host",
@@ -34,7 +34,7 @@ _VARIABLES = {
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """One insert that ended: when, in seconds since 1970, and how long it took."""
+    """One finished insert: its end in seconds since 1970, and its duration."""
 
     ended_at: float
     took_ms: float
@@ -44,10 +44,10 @@ class Insert:
 def writing(
     server: PostgresServer, url: str, table: str, *, n_writers: int
 ) -> Generator[list[Insert]]:
-    """Insert as long as the block lasts, with pgbench: Python's own pauses are not measured.
+    """Insert during the block, with pgbench: Python's own pauses are not measured.
 
     Yields:
-        A list that holds every insert once the block is left.
+        A list that has every insert once the block has ended.
     """
     inserts: list[Insert] = []
     parameters = conninfo_to_dict(url)
@@ -76,7 +76,7 @@ def writing(
 
 @contextmanager
 def reading(url: str, table: str, duration_s: float) -> Generator[None]:
-    """Keep a transaction open for so long that has read a table and all of its partitions."""
+    """Keep a transaction open for a time that has read a table and all of its partitions."""
     with psycopg.connect(url) as connection:
         connection.execute(f"SELECT count(*) FROM {table}".encode())
         end = Timer(duration_s, connection.rollback)
@@ -96,14 +96,14 @@ def slowest_insert_ms(
     n_writers: int,
     read_s: float = 0,
 ) -> float:
-    """Return how long the slowest insert took while work was done, and until a second after it.
+    """Return the duration of the slowest insert from the start of the work to a second after it.
 
     Args:
-        server: whose pgbench writes.
-        table: that is written to, and read with all its partitions.
-        work: what is done from the beginning of the read; may end before it or after.
-        url: the database's.
-        n_writers: how many write.
+        server: the server whose pgbench writes.
+        table: the table that is written, and read with all its partitions.
+        work: the work, started with the read; may end before or after it.
+        url: the URL of the database.
+        n_writers: the number of writers.
         read_s: how long the read stays open; 0 for none.
     """
     with writing(server, url, table, n_writers=n_writers) as inserts:

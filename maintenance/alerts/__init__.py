@@ -1,1 +1,1 @@
-"""Alerts: findings that stand become messages, each told once for every turn it takes."""
+"""Alerts: open findings become messages, one per change of state."""

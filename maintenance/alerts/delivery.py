@@ -1,4 +1,4 @@
-"""Delivery: every sink is told every event, in order and at least once; one that is down delays."""
+"""Delivery of alert events to every sink, in order and at least once, with retries."""
 
 import threading
 import time
@@ -10,24 +10,24 @@ from datetime import UTC, datetime, timedelta
 from maintenance.alerts.error_names import cause
 from maintenance.alerts.messages import Links, Message, messages
 from maintenance.alerts.sinks import Send, SinkError
-from maintenance.alerts.store import Waiting, note_failed, note_told, waiting_for
+from maintenance.alerts.store import Waiting, note_delivered, note_failed, waiting_for
 from maintenance.errors import MaintenanceError
 from maintenance.server.session import Connection
 
 SEND_LIMIT_S = 5.0
-"""How long one message may take, at most."""
+"""Maximum duration of one message."""
 FIRST_PAUSE = timedelta(seconds=15)
 LONGEST_PAUSE = timedelta(minutes=10)
-"""After a try in vain a sink rests, twice as long after each, at most so long."""
+"""Maximum pause after failed attempts; the pause doubles after each attempt."""
 _LOCK = 0x736E6B73
-"""Class of the advisory lock that keeps two deliverers from one sink."""
+"""Class of the advisory lock that allows one deliverer per sink."""
 
 OpenStore = Callable[[], AbstractContextManager[Connection]]
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSink:
-    """A sink as a deliverer knows it."""
+    """A sink with its name and its send function."""
 
     name: str
     send: Send
@@ -35,12 +35,12 @@ class OpenSink:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What came of one sink in one round.
+    """The result of one sink in one round.
 
     Attributes:
-        n_told: events it took.
-        n_waiting: events that still wait for it, at least.
-        error: why; None where all was told.
+        n_told: events delivered.
+        n_waiting: events still pending, at least.
+        error: the reason; None if everything was delivered.
     """
 
     sink: str
@@ -55,11 +55,11 @@ class Round:
 
     Attributes:
         opened: opens a session on the store, one for each sink.
-        database: whose events.
-        links: where to read on.
-        budget_s: when this is over, what is still being sent is left to its fate; if it got
-            through unnoticed, the next round sends it again, under the same id.
-        patient: a sink that is resting after tries in vain is left alone.
+        database: the database whose events are delivered.
+        links: finds the links of a message.
+        budget_s: time limit. A message still being sent then is abandoned; the next round sends it
+            again under the same id, even if it was delivered.
+        patient: skip a sink that is backing off after failed attempts.
     """
 
     opened: OpenStore
@@ -70,14 +70,15 @@ class Round:
 
 
 def deliver(round_: Round, targets: Sequence[OpenSink]) -> list[Delivered]:
-    """Tell every sink what it has not been told, side by side, within the time budget."""
+    """Deliver pending events to every sink, in parallel, within the time budget."""
     until = time.monotonic() + round_.budget_s
     outcomes = {
-        target.name: Delivered(target.name, n_waiting=1, error="is slow") for target in targets
+        target.name: Delivered(target.name, n_waiting=1, error="not finished in time")
+        for target in targets
     }
 
     def serve(target: OpenSink) -> None:
-        outcomes[target.name] = _served(round_, target, until)
+        outcomes[target.name] = _deliver_to(round_, target, until)
 
     threads = [threading.Thread(target=serve, args=(each,), daemon=True) for each in targets]
     for thread in threads:
@@ -87,32 +88,32 @@ def deliver(round_: Round, targets: Sequence[OpenSink]) -> list[Delivered]:
     return [outcomes[target.name] for target in targets]
 
 
-def _served(round_: Round, target: OpenSink, until: float) -> Delivered:
+def _deliver_to(round_: Round, target: OpenSink, until: float) -> Delivered:
     try:
-        with round_.opened() as store, _alone(store, round_.database, target) as is_alone:
-            if not is_alone:
-                return Delivered(target.name, error="another process is telling it")
+        with round_.opened() as store, _locked(store, round_.database, target) as is_locked:
+            if not is_locked:
+                return Delivered(target.name, error="another process is delivering to this sink")
             waiting = waiting_for(store, round_.database, target.name)
-            if round_.patient and _rests(waiting, datetime.now(UTC)):
-                return Delivered(target.name, 0, len(waiting), "rests after tries in vain")
-            return _told(store, target, waiting, round_.links, until)
+            if round_.patient and _is_backing_off(waiting, datetime.now(UTC)):
+                return Delivered(target.name, 0, len(waiting), "backing off after failed attempts")
+            return _send_all(store, target, waiting, round_.links, until)
     except MaintenanceError as exc:
         return Delivered(target.name, n_waiting=1, error=str(exc))
-    except Exception as exc:  # noqa: BLE001 - a mistake of ours in one message is told as well
-        return Delivered(target.name, n_waiting=1, error=f"failed by {cause(exc)}")
+    except Exception as exc:  # noqa: BLE001 - a bug in one message must not stop the others
+        return Delivered(target.name, n_waiting=1, error=f"failed: {cause(exc)}")
 
 
 @contextmanager
-def _alone(store: Connection, database: str, target: OpenSink) -> Generator[bool]:
-    """Keep two deliverers from telling one sink the same; a killed one gives way by itself."""
+def _locked(store: Connection, database: str, target: OpenSink) -> Generator[bool]:
+    """Allow one deliverer per sink; the lock of a killed process is released by itself."""
     row = store.execute(
         "SELECT pg_catalog.pg_try_advisory_lock(%s, pg_catalog.hashtext(%s))",
         (_LOCK, f"{database} {target.name}"),
     ).fetchone()
-    yield row is not None and bool(row[0])  # the session, and the lock with it, ends here
+    yield row is not None and bool(row[0])  # closing the session releases the lock
 
 
-def _rests(waiting: Sequence[Waiting], now: datetime) -> bool:
+def _is_backing_off(waiting: Sequence[Waiting], now: datetime) -> bool:
     tried = [row for row in waiting if row.tried_at is not None]
     if not tried:
         return False
@@ -121,21 +122,21 @@ def _rests(waiting: Sequence[Waiting], now: datetime) -> bool:
     return max(row.tried_at for row in tried if row.tried_at is not None) + pause > now
 
 
-def _told(
+def _send_all(
     store: Connection, target: OpenSink, waiting: Sequence[Waiting], links: Links, until: float
 ) -> Delivered:
-    """Tell message by message; where the sink is down, what comes later waits too."""
+    """Deliver message by message; stop at the first failure to keep the order."""
     n_told, error = 0, None
     for message in messages(waiting, links):
         try:
             _send(target, message, until)
-            note_told(store, target.name, message.event_ids)
+            note_delivered(store, target.name, message.event_ids)
         except SinkError as exc:
             error = f"{target.name}: {exc}"
             if not exc.is_final:
                 note_failed(store, target.name, message.event_ids, str(exc))
                 break
-            note_told(store, target.name, message.event_ids, str(exc))
+            note_delivered(store, target.name, message.event_ids, str(exc))
         n_told += len(message.event_ids)
     return Delivered(target.name, n_told, len(waiting) - n_told, error)
 
@@ -143,10 +144,10 @@ def _told(
 def _send(target: OpenSink, message: Message, until: float) -> None:
     left_s = until - time.monotonic()
     if left_s <= 0:
-        raise SinkError("no time was left")
+        raise SinkError("not sent: time budget used up")
     try:
         target.send(message, min(left_s, SEND_LIMIT_S))
     except SinkError:
         raise
-    except Exception as exc:  # noqa: BLE001 - a library's mistake must not silence the sink
-        raise SinkError(f"failed by {cause(exc)}") from None
+    except Exception as exc:  # noqa: BLE001 - a bug in a library must not stop the sink
+        raise SinkError(f"failed: {cause(exc)}") from None

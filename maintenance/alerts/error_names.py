@@ -1,15 +1,15 @@
-"""What went wrong with a url, told without a word of it: a url may hold a token."""
+"""Names of errors without their text, since a URL in it may contain a token."""
 
 import logging
 from collections.abc import Iterator
 
 for _name in ("apprise", "urllib3.connectionpool"):
-    # They write whole urls, or paths of them, on their lower levels.
+    # These libraries log whole URLs or their paths at lower levels.
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
 def cause(exc: BaseException) -> str:
-    """Name what is at the bottom of an error by its types alone."""
+    """Return the type names of an error and its causes, root cause last."""
     return " from ".join(dict.fromkeys(type(each).__name__ for each in _chain(exc)))
 
 

@@ -1,4 +1,4 @@
-"""Numbers of findings as people read them: each kind has its unit."""
+"""Readable numbers of findings: each kind has its unit."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -12,30 +12,30 @@ _LINK = re.compile(r"\](?=[(\[])")
 
 
 def harmless(text: str) -> str:
-    """Return text in one line without a tag, a mention or a link that a chat would follow."""
+    """Return text on one line without tags, mentions or links that a chat would follow."""
     text = _TAG.sub("\u2039", visible(text))
     return _LINK.sub("] ", _MENTION.sub("@\u200b", text))
 
 
 def clipped(text: str, most: int) -> str:
-    """Return at most so many characters."""
+    """Return text cut to a maximum number of characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 _DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60
 _LEAST_BYTES = 1024
-"""A share is never so large, and a limit in bytes never so small."""
+"""A share is never this large, and a limit in bytes never this small."""
 
 Number = float | str | None
 
 
 def readable(kind: FindingKind, value: Number, threshold: Number) -> str:
-    """Write a value against its threshold, such as `93 % against 90 %`; empty without a value."""
+    """Format a value and its threshold, such as `93 %, threshold 90 %`; empty without a value."""
     if value is None:
         return ""
     unit = _unit(kind, threshold)
     shown = _shown(value, unit)
-    return shown if threshold is None else f"{shown} against {_shown(threshold, unit)}"
+    return shown if threshold is None else f"{shown}, threshold {_shown(threshold, unit)}"
 
 
 def _unit(kind: FindingKind, threshold: Number) -> Callable[[float], str]:

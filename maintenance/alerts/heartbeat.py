@@ -1,4 +1,4 @@
-"""The dead man's switch: whoever misses its call raises the alarm that we can't raise."""
+"""The dead man's switch: an external service that raises an alarm if our call is missing."""
 
 import threading
 
@@ -6,15 +6,15 @@ from maintenance.alerts.error_names import cause
 from maintenance.alerts.sinks import is_taken
 
 PING_LIMIT_S = 5.0
-"""How long a call may take, at most, whatever the server does meanwhile."""
+"""Maximum duration of a call, whatever the server does."""
 
 
 def call(url: str, limit_s: float = PING_LIMIT_S) -> str | None:
-    """Call a url; return why that came to nothing, None if it did not.
+    """Call a URL; return the reason of a failure, None on success.
 
-    The answer is not read, and a redirect is not followed: the url is the switch.
+    The response body is not read and a redirect is not followed.
     """
-    errors = ["no answer in time"]
+    errors = ["no response in time"]
 
     def get() -> None:
         import requests  # noqa: PLC0415 - a third of a second, needed only where a url is named
@@ -22,10 +22,10 @@ def call(url: str, limit_s: float = PING_LIMIT_S) -> str | None:
         try:
             with requests.get(url, timeout=limit_s, allow_redirects=False, stream=True) as answer:
                 errors[:] = (
-                    [] if is_taken(answer.status_code) else [f"answered {answer.status_code}"]
+                    [] if is_taken(answer.status_code) else [f"HTTP status {answer.status_code}"]
                 )
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the round goes on
-            errors[:] = [f"no answer: {cause(exc)}"]
+        except Exception as exc:  # noqa: BLE001 - no failure of the call may stop the round
+            errors[:] = [f"no response: {cause(exc)}"]
 
     thread = threading.Thread(target=get, daemon=True)
     thread.start()

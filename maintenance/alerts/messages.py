@@ -1,4 +1,4 @@
-"""Messages: events of one kind and turn, put into words and into the body of a webhook."""
+"""Messages: events of one kind and transition, as text and as the body of a webhook."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,29 +14,29 @@ from maintenance.engine.runbook import by_itself
 from maintenance.formatting import visible
 
 LISTED = 20
-"""How many objects a message names before it only counts the others."""
+"""Number of objects named in a message before the others are counted."""
 CLIPPED = 600
-"""How many characters of one finding a text shows."""
+"""Maximum number of characters of one finding in a text."""
 LONGEST = 4_000
-"""How many characters of one finding a body holds."""
+"""Maximum number of characters of one finding in a body."""
 HEAVIEST = 1_000_000
-"""How many characters a body has, about; more events make more messages."""
+"""Approximate maximum number of characters in a body; further events make further messages."""
 ENVELOPE = 100
-"""What a body adds to the facts of one alert, at most."""
+"""Maximum number of characters that a body adds to the facts of one alert."""
 
 Show = Callable[[str], str]
-"""How what others wrote is shown."""
+"""Escapes foreign text for display."""
 Links = Callable[[Sequence[Alert]], Mapping[str, str]]
-"""Where to read on about alerts of one kind: links by name."""
+"""Finds the links for alerts of one kind, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is sent once: events of one round, one kind and one turn.
+    """One message: events of one round, one kind and one transition.
 
     Attributes:
-        id: the same in every try, so that a receiver can tell a second delivery.
-        event_ids: the events it tells.
+        id: the same in every attempt, so that a receiver can detect duplicates.
+        event_ids: the events in the message.
     """
 
     id: str
@@ -46,11 +46,11 @@ class Message:
 
     @property
     def severity(self) -> Severity:
-        """That of the worst."""
+        """The highest severity of its alerts."""
         return max((event.alert.severity for event in self.events), key=list(Severity).index)
 
     def title(self, show: Show = visible) -> str:
-        """Return one line: what, and where."""
+        """Return one line: the transition, severity, kind, object and database."""
         first = self.events[0]
         database, kind, name = first.alert.identity
         what = name if len(self.events) == 1 else f"{len(self.events):,} objects"
@@ -58,24 +58,24 @@ class Message:
         return f"{clipped(told, CLIPPED)} ({database})"
 
     def text(self, show: Show = visible) -> str:
-        """Return what each finding says, since when, what happens next, and where to read on."""
+        """Return the findings with their start time, the automatic action and the links."""
         lines = [line for event in self.events[:LISTED] for line in _lines(event, show)]
         if len(self.events) > LISTED:
             lines.append(f"… and {len(self.events) - LISTED:,} more")
         if self.by_itself:
-            lines.append(f"by itself: {self.by_itself}")
+            lines.append(f"automatic action: {self.by_itself}")
         lines.extend(f"{name}: {link}" for name, link in self.links.items())
         return "\n".join(lines)
 
     @property
     def by_itself(self) -> str:
-        """What the software does about what stands."""
+        """The automatic action for an open alert, from the runbook."""
         first = self.events[0]
         return "" if first.turn is Transition.RESOLVED else by_itself(first.alert.identity.kind)
 
     @property
     def body(self) -> dict[str, Any]:
-        """The document that a webhook gets; `alerts` lists several of a kind."""
+        """The JSON body of a webhook; `alerts` lists all alerts of a message with several."""
         first = self.events[0]
         told = {
             "timestamp": first.at.isoformat(),
@@ -104,7 +104,7 @@ class Message:
 
 
 def messages(waiting: Sequence[Waiting], links: Links) -> Iterator[Message]:
-    """Put events in their order into as few messages as keep kinds and turns apart."""
+    """Group events, in order, into as few messages as possible, by kind and transition."""
     for _, several in groupby(waiting, _round):
         rows = sorted(several, key=lambda row: (_topic(row), row.id))
         for _, same in groupby(rows, _topic):
@@ -113,7 +113,7 @@ def messages(waiting: Sequence[Waiting], links: Links) -> Iterator[Message]:
 
 
 def _portions(rows: Iterable[Waiting]) -> Iterator[list[Waiting]]:
-    """Part rows so that no body gets too heavy; in the same places whenever it is tried again."""
+    """Split rows so that no body gets too large; a retry splits them in the same way."""
     portion: list[Waiting] = []
     weight = 0
     for row in rows:

@@ -1,4 +1,4 @@
-"""Alerts, the turns they take, and the sight they are judged by. Frozen, free of the store."""
+"""Alerts, their transitions, and the findings that update them. Frozen, no store access."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 
 
 class Identity(NamedTuple):
-    """What makes an alert the same alert from one round to the next."""
+    """The key of an alert: the same from one round to the next."""
 
     database: str
     kind: FindingKind
@@ -18,7 +18,7 @@ class Identity(NamedTuple):
 
 
 class Transition(StrEnum):
-    """What a message says about an alert."""
+    """The change of state that a message reports."""
 
     RAISED = "raised"
     REPEATED = "repeated"
@@ -27,15 +27,15 @@ class Transition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A finding of severity warn or error that stands.
+    """An open finding of severity warn or error.
 
     Attributes:
-        since: when it was first seen, without a break until now.
-        subject: whose look found it last; empty where every look would.
-        notified_at: when it was last told; None as long as nobody was.
-        told: the severity that was told.
-        acknowledged_until: until then it is not repeated, unless it gets worse.
-        muted_until: until then not a word, but that it is over.
+        since: when it was first seen without interruption.
+        subject: the subject that reported it last; empty if any subject would.
+        notified_at: when it was last sent; None before the first time.
+        told: the severity that was sent.
+        acknowledged_until: not repeated until then, unless it gets worse.
+        muted_until: not sent until then, except its resolution.
     """
 
     identity: Identity
@@ -51,16 +51,16 @@ class Alert:
     muted_until: datetime | None = None
 
     def is_acknowledged(self, now: datetime) -> bool:
-        """Whether somebody has taken it on."""
+        """Whether it is acknowledged at this time."""
         return self.acknowledged_until is not None and now < self.acknowledged_until
 
     def is_muted(self, now: datetime) -> bool:
-        """Whether nobody wants to hear of it."""
+        """Whether it is muted at this time."""
         return self.muted_until is not None and now < self.muted_until
 
 
 class Event(NamedTuple):
-    """One turn of one alert: what is to be told."""
+    """One transition of one alert, to be sent."""
 
     turn: Transition
     alert: Alert
@@ -69,15 +69,15 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FindingSet:
-    """What one look at one database found, and what it could have found.
+    """The findings of one observation of a database, and what it could have found.
 
     Attributes:
-        findings: those that stand; some say of what nobody can tell whether it does.
-        kinds: the kinds that were looked for with open eyes. An alert of another kind stays as
-            it is: not to see a fire is not the end of a fire.
-        only: the one object that was looked at; None for all.
-        subjects: whose look it was; None for everybody's. Several subjects can find one kind,
-            and that one of them does not is no proof.
+        findings: the open findings; some report that a fact is unknown.
+        kinds: the kinds that were checked completely. Alerts of other kinds are not resolved: a
+            missing observation does not prove that a problem is gone.
+        only: the one object that was observed; None for all.
+        subjects: the subjects that observed; None for all. Several subjects can report one kind,
+            so its absence in one of them proves nothing.
     """
 
     database: str
@@ -87,7 +87,7 @@ class FindingSet:
     subjects: frozenset[str] | None = None
 
     def covers(self, alert: Alert) -> bool:
-        """Whether an alert that has no finding is over."""
+        """Whether an alert without a finding is resolved."""
         if self.subjects is not None and alert.subject and alert.subject not in self.subjects:
             return False
         kind, name = alert.identity.kind, alert.identity.object
@@ -95,7 +95,7 @@ class FindingSet:
         return looked and not any(found.leaves_open(kind, name) for found in self.findings)
 
     def by_identity(self) -> dict[Identity, Finding]:
-        """The findings by what makes them the same."""
+        """The findings by identity."""
         return {
             Identity(self.database, finding.kind, finding.object): finding
             for finding in self.findings
@@ -104,7 +104,7 @@ class FindingSet:
 
 @dataclass(frozen=True, slots=True)
 class AlertUpdate:
-    """The alerts that stand after a look, and what is to be told of it."""
+    """The open alerts after an observation, and the events to send."""
 
     alerts: Mapping[Identity, Alert] = field(default_factory=dict[Identity, Alert])
     events: tuple[Event, ...] = ()

@@ -1,6 +1,6 @@
-"""Sinks: where messages go. Each sends one message within a time limit, or says why not.
+"""Sinks: each sends one message within a time limit or raises an error.
 
-What speaks to them takes a second to load altogether, so only what is needed is.
+Client libraries take a second to import, so only those in use are imported.
 """
 
 import hashlib
@@ -23,20 +23,20 @@ from maintenance.policy.alerts import AppriseSink, LogSink, RedisStreamSink, Sin
 from maintenance.policy.secrets import Url
 
 Send = Callable[[Message, float], None]
-"""Sends one message within so many seconds.
+"""Sends one message within a number of seconds.
 
 Raises:
-    SinkError: it did not get there.
+    SinkError: the message was not delivered.
 """
 
 SIGNATURE = "X-Maintenance-Signature"
 STREAM_LENGTH = 10_000
-"""Entries that a Redis stream keeps, about."""
+"""Approximate number of entries that a Redis stream keeps."""
 _REFUSED = (400, 413, 415, 422)
-"""Answers about the message itself. Any other, a lost page or a revoked token too, is about the
-sink, which may be mended."""
+"""Statuses that reject this message for good. Others, such as a missing page or a revoked token,
+concern the sink, and the message is retried."""
 _ENTRY = re.compile(r"\d+-\d+")
-"""The id of an entry that a stream has taken."""
+"""The id of a stream entry."""
 _LEVELS = {
     Severity.INFO: logging.INFO,
     Severity.WARN: logging.WARNING,
@@ -46,10 +46,10 @@ _LOG = logging.getLogger("maintenance.alerts")
 
 
 class SinkError(MaintenanceError):
-    """A message did not get to its sink.
+    """A message was not delivered.
 
     Attributes:
-        is_final: the sink answers, and refuses this message for good: trying again is no use.
+        is_final: the sink rejects this message for good; it is not retried.
     """
 
     def __init__(self, message: str, *, hint: str = "", is_final: bool = False) -> None:
@@ -58,9 +58,9 @@ class SinkError(MaintenanceError):
 
 
 def name_of(sink: Sink) -> str:
-    """Name a sink for the store and for messages: its type and its url's label, no secret.
+    """Return a sink's name for the store and for messages: type and URL label, no secret.
 
-    Two sinks that hold their urls literally are told apart by a digest.
+    Two sinks with literal URLs are distinguished by a hash.
     """
     match sink:
         case LogSink():
@@ -72,7 +72,7 @@ def name_of(sink: Sink) -> str:
 
 
 def sender_of(sink: Sink, policy: Policy, environ: Mapping[str, str]) -> Send:
-    """Return what sends messages to a sink.
+    """Return the function that sends messages to a sink.
 
     Raises:
         UsageError: an environment variable is not set.
@@ -81,7 +81,7 @@ def sender_of(sink: Sink, policy: Policy, environ: Mapping[str, str]) -> Send:
         case LogSink():
             return _to_log
         case RedisStreamSink():
-            assert policy.redis is not None, "a stream without a server is refused with the policy"
+            assert policy.redis is not None, "the policy validation requires redis for a stream"
             return partial(_to_stream, policy.redis.url.resolve(environ), sink.stream)
         case AppriseSink():
             return partial(_to_apprise, _services(sink.url.resolve(environ)))
@@ -91,12 +91,12 @@ def sender_of(sink: Sink, policy: Policy, environ: Mapping[str, str]) -> Send:
 
 
 def is_taken(status: int) -> bool:
-    """Whether an HTTP status says that a message was taken; a redirect has not taken it."""
+    """Whether an HTTP status means that a message was accepted; a redirect does not."""
     return 200 <= status < 300  # noqa: PLR2004 - RFC 9110, 15.3
 
 
 def signature(secret: str, body: bytes) -> str:
-    """Sign the raw body of a webhook: `sha256=` and the hex HMAC."""
+    """Return the signature of a webhook body: `sha256=` and the hex HMAC."""
     return f"sha256={hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}"
 
 
@@ -124,16 +124,16 @@ def _to_webhook(url: str, secret: str | None, message: Message, timeout_s: float
     if secret is not None:
         headers[SIGNATURE] = signature(secret, body)
     try:
-        # What it answers beside its status is not read: there may be no end to it.
+        # Only the status is read: the response body may be endless.
         with requests.post(
             url, data=body, headers=headers, timeout=timeout_s, allow_redirects=False, stream=True
         ) as answer:
             status = answer.status_code
     except requests.RequestException as exc:
-        # Its text may hold the url, and a url may hold a token.
-        raise SinkError(f"no answer: {cause(exc)}") from None
+        # The error text may contain the URL, and a URL may contain a token.
+        raise SinkError(f"no response: {cause(exc)}") from None
     if not is_taken(status):
-        raise SinkError(f"answered {status}", is_final=status in _REFUSED)
+        raise SinkError(f"HTTP status {status}", is_final=status in _REFUSED)
 
 
 def _to_stream(url: str, stream: str, message: Message, timeout_s: float) -> None:
@@ -151,14 +151,14 @@ def _to_stream(url: str, stream: str, message: Message, timeout_s: float) -> Non
         raise SinkError(f"stream {stream}: {cause(exc)}") from None
     text = entry.decode(errors="replace") if isinstance(entry, bytes) else str(entry)
     if not _ENTRY.fullmatch(text):
-        raise SinkError(f"stream {stream}: answered no entry's id, so it took nothing")
+        raise SinkError(f"stream {stream}: not delivered: the server returned no entry id")
 
 
 _NOTES = {Severity.INFO: "info", Severity.WARN: "warning", Severity.ERROR: "failure"}
 
 
 def _services(url: str) -> Any:
-    """Load what knows the url's service: that takes seconds, which no message should lose."""
+    """Load the service of the URL now, since that takes seconds that a message does not have."""
     import apprise  # noqa: PLC0415 - see above
 
     services: Any = apprise.Apprise()  # its annotations are incomplete
@@ -170,7 +170,9 @@ def _to_apprise(services: Any, message: Message, timeout_s: float) -> None:
     import apprise  # noqa: PLC0415 - see above
 
     if not len(services):
-        raise SinkError("Apprise knows no such service", hint="its manual lists the urls it takes")
+        raise SinkError(
+            "unknown Apprise service", hint="see the Apprise documentation for supported URLs"
+        )
     note = "success" if _is_over(message) else _NOTES[message.severity]
     told = services.notify(
         body=message.text(harmless),
@@ -180,4 +182,4 @@ def _to_apprise(services: Any, message: Message, timeout_s: float) -> None:
         timeout=timeout_s,
     )
     if not told:
-        raise SinkError("the service did not take it")
+        raise SinkError("the service rejected the message")

@@ -1,7 +1,7 @@
-"""The state machine of alerts: standing alerts and a sight make new alerts, and events. Pure.
+"""The state machine of alerts: compares open alerts with new findings. Pure.
 
-An alert waits until its finding has stood for the policy's `for`, is told, is told again after
-`repeat_after` or as soon as its severity changes, and is told once more when it is over.
+An alert is raised once its finding has been open for the policy's `for`, repeated after
+`repeat_after` or when its severity changes, and resolved when the finding is gone.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,19 +13,19 @@ from maintenance.engine.findings import Finding, Severity
 from maintenance.policy.alerts import AlertsPolicy
 
 BAND = 0.1
-"""A numeric alert is over once its value is this share of the threshold better than it."""
+"""A numeric alert is resolved once its value is better than the threshold by this share."""
 
 
 def update_alerts(
     standing: Mapping[Identity, Alert], finding_set: FindingSet, policy: AlertsPolicy, now: datetime
 ) -> AlertUpdate:
-    """Compare what was found with the alerts that stand.
+    """Update the open alerts with new findings.
 
     Args:
-        standing: the alerts of this database, told or still waiting.
-        finding_set: what a look found.
+        standing: the alerts of this database, sent or still pending.
+        finding_set: the findings of one observation.
         policy: `for` and `repeat_after`.
-        now: the moment of the look, aware.
+        now: the time of the observation, aware.
     """
     found = finding_set.by_identity()
     alerts: dict[Identity, Alert] = {}
@@ -37,7 +37,7 @@ def update_alerts(
         elif _stands(before, finding):
             seen = _seen(identity, before, finding, now)
             turn = _turn(seen, policy, now)
-            alerts[identity] = seen if turn is None else _told(seen, now)
+            alerts[identity] = seen if turn is None else _notified(seen, now)
             events.extend(_event(turn, alerts[identity], now))
         elif before is not None and before.notified_at is not None:
             events.append(Event(Transition.RESOLVED, before, now))
@@ -53,7 +53,7 @@ def _stands(before: Alert | None, finding: Finding | None) -> bool:
 
 
 def _in_band(finding: Finding) -> bool:
-    """Whether a value is so close to its threshold that it may be over it again in a moment."""
+    """Whether a value is so close to its threshold that it may exceed it again at any moment."""
     value, threshold = finding.value, finding.threshold
     if isinstance(value, str) or isinstance(threshold, str) or value is None or threshold is None:
         return False
@@ -63,8 +63,8 @@ def _in_band(finding: Finding) -> bool:
 def _seen(
     identity: Identity, before: Alert | None, finding: Finding | None, now: datetime
 ) -> Alert:
-    """The alert as it was, with what is known of it now."""
-    assert finding is not None, "what stands was found"
+    """Return the alert updated with its finding."""
+    assert finding is not None, "an open alert has a finding"
     known = before or Alert(identity, finding.severity, finding.message, now)
     is_worth_telling = finding.severity is not Severity.INFO
     return replace(
@@ -90,7 +90,7 @@ def _turn(alert: Alert, policy: AlertsPolicy, now: datetime) -> Transition | Non
     return Transition.REPEATED if now - alert.notified_at >= policy.repeat_after else None
 
 
-def _told(alert: Alert, now: datetime) -> Alert:
+def _notified(alert: Alert, now: datetime) -> Alert:
     return replace(alert, notified_at=now, told=alert.severity)
 
 

@@ -1,4 +1,4 @@
-"""Alerts in the store: those that stand, their events, and what of these is still to be told."""
+"""Alerts in the store: open alerts, their events, and the pending deliveries."""
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -13,19 +13,19 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.server.session import Connection, fetch
 
 _LOCK = 0x616C6572
-"""Class of the advisory lock under which the alerts of one database are judged."""
+"""Class of the advisory lock under which the alerts of one database are updated."""
 
 _OWN = tuple(field.name for field in fields(Alert) if field.name != "identity")
 _KNOWN_KINDS = frozenset(kind.value for kind in FindingKind)
-"""A store may hold kinds of another version of this software."""
+"""The store may contain kinds of another version of this software."""
 
 
 class Waiting(NamedTuple):
-    """An event that one sink has not been told yet.
+    """An event that one sink has not received yet.
 
     Attributes:
-        attempts: how often it was tried in vain.
-        tried_at: when last.
+        attempts: number of failed attempts.
+        tried_at: time of the last attempt.
     """
 
     id: int
@@ -35,7 +35,7 @@ class Waiting(NamedTuple):
 
 
 def lock_alerts(store: Connection, database: str) -> None:
-    """Keep two judges of one database apart until the transaction ends."""
+    """Lock the alerts of one database until the transaction ends."""
     store.execute(
         "SELECT pg_catalog.pg_advisory_xact_lock(%s, pg_catalog.hashtext(%s))",
         (_LOCK, database),
@@ -43,22 +43,22 @@ def lock_alerts(store: Connection, database: str) -> None:
 
 
 def standing_alerts(store: Connection, database: str) -> dict[Identity, Alert]:
-    """Return the alerts of a database that stand or wait."""
+    """Return the open and pending alerts of a database."""
     rows = fetch(store, "alerts", "list_alerts", {"database": database})
     return {alert.identity: alert for alert in map(_standing, rows)}
 
 
-def keep(store: Connection, database: str, judgement: AlertUpdate, sinks: Collection[str]) -> None:
-    """Replace the alerts of a database, and put its events before every sink."""
-    alerts = Jsonb([_row(alert) for alert in judgement.alerts.values()])
+def keep(store: Connection, database: str, changes: AlertUpdate, sinks: Collection[str]) -> None:
+    """Replace the alerts of a database, and queue its events for every sink."""
+    alerts = Jsonb([_row(alert) for alert in changes.alerts.values()])
     fetch(store, "alerts", "replace_alerts", {"database": database, "alerts": alerts})
-    if judgement.events:
-        events = Jsonb([_event_row(event) for event in judgement.events])
+    if changes.events:
+        events = Jsonb([_event_row(event) for event in changes.events])
         fetch(store, "alerts", "add_events", {"events": events, "sinks": list(sinks)})
 
 
 def waiting_for(store: Connection, database: str, sink: str) -> list[Waiting]:
-    """Return what a sink has not been told yet, in the order of events."""
+    """Return the events that a sink has not received yet, in order."""
     rows = fetch(store, "alerts", "list_pending_deliveries", {"database": database, "sink": sink})
     return [
         Waiting(
@@ -71,8 +71,10 @@ def waiting_for(store: Connection, database: str, sink: str) -> list[Waiting]:
     ]
 
 
-def note_told(store: Connection, sink: str, ids: Sequence[int], error: str | None = None) -> None:
-    """Note that a sink has taken events, or refused them for good with an error."""
+def note_delivered(
+    store: Connection, sink: str, ids: Sequence[int], error: str | None = None
+) -> None:
+    """Record that a sink accepted events, or rejected them for good with an error."""
     store.execute(
         "UPDATE maintenance.delivery SET attempts = attempts + 1, error = %s,"
         " tried_at = pg_catalog.clock_timestamp(), ended_at = pg_catalog.clock_timestamp()"
@@ -82,7 +84,7 @@ def note_told(store: Connection, sink: str, ids: Sequence[int], error: str | Non
 
 
 def note_failed(store: Connection, sink: str, ids: Sequence[int], error: str) -> None:
-    """Note that a sink could not be reached; its events go on waiting."""
+    """Record a failed delivery; the events stay pending."""
     store.execute(
         "UPDATE maintenance.delivery SET attempts = attempts + 1, error = %s,"
         " tried_at = pg_catalog.clock_timestamp() WHERE sink = %s AND event_id = ANY (%s)",
@@ -91,7 +93,7 @@ def note_failed(store: Connection, sink: str, ids: Sequence[int], error: str) ->
 
 
 class UnprocessedRun(NamedTuple):
-    """A run whose findings have not been made alerts yet."""
+    """A finished run whose findings have not been processed yet."""
 
     id: uuid.UUID
     ended_at: datetime
@@ -99,13 +101,13 @@ class UnprocessedRun(NamedTuple):
 
 
 def unprocessed_runs(store: Connection, database: str) -> list[UnprocessedRun]:
-    """Return the ended runs on a database that were not judged, the oldest first."""
+    """Return the unprocessed finished runs on a database, the oldest first."""
     rows = fetch(store, "alerts", "list_unprocessed_runs", {"database": database})
     return [UnprocessedRun(row.id, row.ended_at, _finding_set(database, row)) for row in rows]
 
 
-def note_judged(store: Connection, runs: Sequence[uuid.UUID]) -> None:
-    """Note that the findings of runs have been made alerts."""
+def note_processed(store: Connection, runs: Sequence[uuid.UUID]) -> None:
+    """Record that the findings of runs have been processed."""
     store.execute(
         "UPDATE maintenance.run SET processed_at = pg_catalog.clock_timestamp()"
         " WHERE id = ANY (%s)",
@@ -140,13 +142,13 @@ def _kinds(names: Sequence[str]) -> frozenset[FindingKind]:
 
 
 def tend(store: Connection, identity: Identity, column: str, until: datetime | None) -> bool:
-    """Acknowledge or mute a standing alert; tell whether it stands.
+    """Acknowledge or mute an open alert; return whether it exists.
 
     Args:
         store: the store.
-        identity: which alert.
+        identity: the alert.
         column: `acknowledged_until` or `muted_until`.
-        until: the moment when that ends, aware; None takes it back.
+        until: the end of it, aware; None cancels it.
     """
     assert column in ("acknowledged_until", "muted_until"), column
     done = store.execute(
@@ -158,7 +160,7 @@ def tend(store: Connection, identity: Identity, column: str, until: datetime | N
 
 
 def forget_old(store: Connection, database: str, before: date) -> None:
-    """Remove events of days before a date that no sink waits for."""
+    """Delete the events before a date that no sink is waiting for."""
     fetch(store, "alerts", "forget_events", {"database": database, "before": before})
 
 

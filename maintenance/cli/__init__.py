@@ -1,4 +1,4 @@
-"""The command line: converts arguments, calls `maintain`, prints; nothing else."""
+"""Command line: converts arguments, calls the pipeline and prints the results."""
 
 from maintenance.cli.commands import cli, main
 

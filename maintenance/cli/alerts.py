@@ -1,4 +1,4 @@
-"""The commands of alerts: a round of them, those that stand, and tending one."""
+"""The commands `notify` and `alerts`."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ _out = Console(highlight=False)
 @policy_options
 @NOW
 def notify(policies: tuple[Path, ...], as_json: bool, now: datetime | None) -> None:
-    """Look again; raise, repeat and resolve alerts; deliver what waits."""
+    """Check databases, update alerts and deliver notifications."""
 
     def work(policy: Policy) -> RoundReport:
         return rounds.notify(policy, now=now)
@@ -34,13 +34,13 @@ def notify(policies: tuple[Path, ...], as_json: bool, now: datetime | None) -> N
 
 
 class Standing(NamedTuple):
-    """The alerts of one database that stand."""
+    """The open alerts of one database."""
 
     alerts: list[Alert]
 
     @property
     def ok(self) -> bool:
-        """To list them is to have done it."""
+        """Always true: listing alerts has no failure of its own."""
         return True
 
 
@@ -48,7 +48,7 @@ class Standing(NamedTuple):
 @policy_options
 @click.pass_context
 def alerts(context: click.Context, policies: tuple[Path, ...], as_json: bool) -> None:
-    """List the alerts that stand; acknowledge or mute one."""
+    """List open alerts; acknowledge or mute one of them."""
     context.obj = policies
     if context.invoked_subcommand is None:
         answer(policies, as_json, _standing, _alerts_document, _render_alerts)
@@ -57,7 +57,7 @@ def alerts(context: click.Context, policies: tuple[Path, ...], as_json: bool) ->
 _KIND = click.argument("kind")
 _OBJECT = click.argument("name", metavar="OBJECT")
 _UNTIL = click.option(
-    "--until", required=True, help="A moment (2026-12-01, ISO 8601), or a span (3 days)."
+    "--until", required=True, help="ISO 8601 time (2026-12-01) or duration (3 days)."
 )
 
 
@@ -68,7 +68,7 @@ _UNTIL = click.option(
 @policy_options
 @click.pass_context
 def ack(context: click.Context, kind: str, name: str, until: str, **given: Any) -> None:
-    """Take an alert on: it is not repeated until then, unless it gets worse."""
+    """Acknowledge an alert: not repeated unless it gets worse."""
     _tend(context, given, "acknowledged_until", kind, name, until)
 
 
@@ -79,7 +79,7 @@ def ack(context: click.Context, kind: str, name: str, until: str, **given: Any) 
 @policy_options
 @click.pass_context
 def mute(context: click.Context, kind: str, name: str, until: str, **given: Any) -> None:
-    """Hear nothing of an alert until then, but that it is over."""
+    """Mute an alert; its resolution is still sent."""
     _tend(context, given, "muted_until", kind, name, until)
 
 
@@ -109,7 +109,7 @@ def _span(text: str) -> timedelta:
         return read_duration(text)
     except ValueError as exc:
         raise UsageError(
-            f"--until: found {text!r}, wanted a moment such as 2026-12-01 or a span such as 3 days"
+            f"--until: found {text!r}, wanted a time (2026-12-01) or a duration (3 days)"
         ) from exc
 
 
@@ -160,7 +160,7 @@ def _text(moment: datetime | None) -> str | None:
 
 
 def _render_round(policy: Policy, report: RoundReport) -> None:
-    """Show what has changed with this round, what stands as it was, and what the sinks got."""
+    """Print the alerts changed by this round, the other open alerts and the delivery results."""
     changed = {event.alert.identity for event in report.events}
     for event in report.events:
         _line(event.turn.value, event.alert)
@@ -168,20 +168,20 @@ def _render_round(policy: Policy, report: RoundReport) -> None:
     if not report.alerts:
         _render_alerts(policy, Standing([]))
     for each in report.delivered:
-        left = f", {each.n_waiting} wait ({each.error})" if each.error else ""
-        _out.print(Text(visible(f"{each.sink}: told {each.n_told}{left}")), soft_wrap=True)
+        left = f", {each.n_waiting} pending ({each.error})" if each.error else ""
+        _out.print(Text(visible(f"{each.sink}: delivered {each.n_told}{left}")), soft_wrap=True)
     if report.heartbeat_error is not None:
         _out.print(Text(visible(f"dead man's switch: {report.heartbeat_error}")), soft_wrap=True)
 
 
 def _render_alerts(policy: Policy, report: Standing) -> None:
     if not report.alerts:
-        _out.print(f"[green]{policy.database.name}: no alert stands[/]")
+        _out.print(f"[green]{policy.database.name}: no open alerts[/]")
     _lines(report.alerts)
 
 
 def _lines(alerts: Iterable[Alert]) -> None:
-    """Show alerts, worst and oldest first."""
+    """Print alerts, errors first, then the oldest first."""
     for alert in sorted(alerts, key=lambda a: (a.severity is not Severity.ERROR, a.since)):
         _line(_state(alert, datetime.now(UTC)), alert)
 
@@ -190,12 +190,12 @@ def _state(alert: Alert, now: datetime) -> str:
     if alert.muted_until is not None and alert.is_muted(now):
         return f"muted until {alert.muted_until:%Y-%m-%d %H:%M}"
     if alert.acknowledged_until is not None and alert.is_acknowledged(now):
-        return f"taken on until {alert.acknowledged_until:%Y-%m-%d %H:%M}"
-    return "stands" if alert.notified_at is not None else "waits"
+        return f"acknowledged until {alert.acknowledged_until:%Y-%m-%d %H:%M}"
+    return "open" if alert.notified_at is not None else "pending"
 
 
 def _line(state: str, alert: Alert) -> None:
-    """One line an alert, as a finding is shown, with what came of it and since when."""
+    """Print one alert on one line, in the style of a finding, with its state and start time."""
     style = "bold red" if alert.severity is Severity.ERROR else "yellow"
     what = Text.assemble(
         f"{state:8}  ",

@@ -1,4 +1,4 @@
-"""One answer a policy: a report or an error, with the exit code it means."""
+"""The result of a command for each policy: a report or an error, and the exit code."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from maintenance.policy import Policies, Policy
 
 
 class Reported(Protocol):
-    """What a command found or did on one database."""
+    """The report of a command on one database."""
 
     @property
     def ok(self) -> bool:
@@ -23,7 +23,7 @@ R = TypeVar("R", bound=Reported)
 
 @dataclass(frozen=True)
 class Answer(Generic[R]):
-    """What came of one command on one policy; exactly one of report and error is there."""
+    """The result of one command on one policy: either a report or an error."""
 
     policy: Policy | None
     report: R | None = None
@@ -31,14 +31,14 @@ class Answer(Generic[R]):
 
     @property
     def exit_code(self) -> int:
-        """The code of docs: 0 done, 1 failed or an error stands, 2 usage, 3 unreachable."""
+        """The exit code: 0 done, 1 failed or open errors, 2 usage, 3 unreachable."""
         if self.error is not None:
             return self.error.exit_code
         assert self.report is not None, "an answer is a report or an error"
         return 0 if self.report.ok else 1
 
     def as_json(self, to_json: Callable[[Policy, R], dict[str, Any]]) -> dict[str, Any]:
-        """The policy's part of the JSON answer."""
+        """Return the policy's part of the JSON output."""
         if self.policy is not None and self.report is not None:
             return to_json(self.policy, self.report)
         assert self.error is not None, "an answer is a report or an error"
@@ -46,14 +46,14 @@ class Answer(Generic[R]):
         return {**name, "error": error_json(self.error)}
 
     def render(self, render: Callable[[Policy, R], None]) -> None:
-        """Show the report to a person."""
+        """Print the report for a terminal."""
         assert self.policy is not None, "only reports are rendered"
         assert self.report is not None, "only reports are rendered"
         render(self.policy, self.report)
 
 
 def answers(policies: Policies, work: Callable[[Policy], R]) -> Iterator[Answer[R]]:
-    """Do the work for every policy; what breaks one leaves the others alone."""
+    """Run `work` for every policy; an error in one policy does not stop the others."""
     for broken in policies.broken:
         yield Answer(None, error=broken)
     for policy in policies.loaded:
@@ -64,11 +64,11 @@ def answers(policies: Policies, work: Callable[[Policy], R]) -> Iterator[Answer[
 
 
 def policy_of(policies: Policies, table: QualifiedName) -> Policy:
-    """Return the one policy that names a partitioned table or a view, or the only one there is.
+    """Return the only policy that names a table or view, or the only policy loaded.
 
     Raises:
-        PolicyError: a policy is broken, and might be the one that is meant.
-        UsageError: none or several name the table.
+        PolicyError: a policy file is invalid and could be the one that names the table.
+        UsageError: no policy or several policies name the table.
     """
     naming = [policy for policy in policies.loaded if table in _named(policy)]
     if len(naming) == 1:
@@ -79,8 +79,8 @@ def policy_of(policies: Policies, table: QualifiedName) -> Policy:
         return policies.loaded[0]
     found = ", ".join(policy.database.name for policy in naming) or "none"
     raise UsageError(
-        f"{table}: policies that name this table: {found}; wanted one",
-        hint="name the policy file with --policy",
+        f"{table}: expected exactly one policy that names this table, found: {found}",
+        hint="select the policy file with --policy",
     )
 
 
@@ -89,7 +89,7 @@ def _named(policy: Policy) -> set[QualifiedName]:
 
 
 def error_json(error: MaintenanceError) -> dict[str, Any]:
-    """An error as the command line prints it: message, hint, reason, and a policy's problems."""
+    """Return an error as JSON: message, hint, reason, and the problems of a policy file."""
     problems = error.problems if isinstance(error, PolicyError) else ()
     return {
         "message": str(error),

@@ -1,4 +1,4 @@
-"""The commands. Standard output is the answer; progress and errors go to standard error."""
+"""The commands. Results go to standard output; progress and errors to standard error."""
 
 import json
 import os
@@ -49,7 +49,7 @@ from maintenance.policy import (
 )
 
 LARGEST_PLAN = 256_000_000
-"""Bytes of a saved plan; that of 10,000 partitions has about 20 million."""
+"""Maximum size of a saved plan in bytes; a plan for 10,000 partitions has about 20 million."""
 
 PLAN_FILE = click.Path(path_type=Path)
 
@@ -59,19 +59,19 @@ CLOCK_OVERRIDE = "MAINTENANCE_ALLOW_CLOCK_OVERRIDE"
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("maintenance"))
 def cli() -> None:
-    """Keeps PostgreSQL databases healthy with nobody watching."""
+    """Unattended PostgreSQL maintenance."""
 
 
 def main() -> None:
-    """Run the command line; a mistake of the user's is one message, never a traceback."""
+    """Run the command line; a usage error is printed as one message, without a traceback."""
     cli()
 
 
 @cli.command()
 @policy_options
-@click.option("--schema", is_flag=True, help="Print the policy's JSON Schema for editors.")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of policy files, for editors.")
 def check(policies: tuple[Path, ...], as_json: bool, schema: bool) -> None:
-    """Read the policy, connect, report what does not fit; change nothing."""
+    """Check the policy against the database; change nothing."""
     if schema:
         click.echo(json.dumps(json_schema(), indent=2))
         return
@@ -82,7 +82,7 @@ def check(policies: tuple[Path, ...], as_json: bool, schema: bool) -> None:
 @policy_options
 @ONLY
 @NOW
-@click.option("--out", type=FILE, help="Save the plan, to be reviewed and applied later.")
+@click.option("--out", type=FILE, help="Save the plan to this file, for review and apply --plan.")
 def plan(
     policies: tuple[Path, ...],
     as_json: bool,
@@ -90,7 +90,7 @@ def plan(
     now: datetime | None,
     out: Path | None,
 ) -> None:
-    """Dry run: show actions with their SQL and locks, and findings; change nothing."""
+    """Dry run: show actions with SQL and locks, and findings."""
 
     def work(policy: Policy) -> Report:
         report = pipeline.plan(policy, now=now, only=only)
@@ -105,9 +105,11 @@ def plan(
 @policy_options
 @ONLY
 @NOW
-@click.option("--table", callback=read_table, help="Only this table.")
-@click.option("--period", "periods", multiple=True, help="This period, such as 2025-03.")
-@click.option("--plan", "plan_file", type=PLAN_FILE, help="Exactly what this saved plan says.")
+@click.option("--table", callback=read_table, help="Work on this table only.")
+@click.option(
+    "--period", "periods", multiple=True, help="Period to create, such as 2025-03; repeatable."
+)
+@click.option("--plan", "plan_file", type=PLAN_FILE, help="Apply exactly this saved plan.")
 def apply(
     policies: tuple[Path, ...],
     as_json: bool,
@@ -117,22 +119,23 @@ def apply(
     periods: tuple[str, ...],
     plan_file: Path | None,
 ) -> None:
-    """Do what plan shows, and report what stands afterwards."""
+    """Apply what plan shows, then report the remaining findings."""
     if now is not None and os.environ.get(CLOCK_OVERRIDE) != "1":
         raise UsageError(
-            "apply --now: refused, the horizon would be counted from a moment that is not now",
-            hint=f"for tests only: set {CLOCK_OVERRIDE}=1",
+            "apply --now: refused: partitions would be created relative to a false current time",
+            hint=f"for tests only, set {CLOCK_OVERRIDE}=1",
         )
     if periods and table is None:
-        raise UsageError("--period without --table", hint="name the table that is to have it")
+        raise UsageError("--period requires --table", hint="add --table NAME")
 
     reviewed = _reviewed(plan_file, only, table) if plan_file is not None else None
 
     def work(policy: Policy) -> Report:
         if reviewed is not None and reviewed.database != policy.database.name:
             raise UsageError(
-                f"{plan_file}: a plan for {reviewed.database}, found {policy.database.name}",
-                hint="name that database's policy with --policy",
+                f"{plan_file}: this plan is for database {reviewed.database},"
+                f" but the policy is for {policy.database.name}",
+                hint="select that database's policy with --policy",
             )
         return pipeline.apply(
             policy,
@@ -149,23 +152,23 @@ def apply(
 @cli.command()
 @policy_options
 def status(policies: tuple[Path, ...], as_json: bool) -> None:
-    """Show findings, horizons and the newest runs; change nothing."""
+    """Show findings, premake horizons and recent runs; change nothing."""
     answer(policies, as_json, pipeline.status, status_document, render_status)
 
 
 @cli.command()
 @policy_options
-@click.option("--table", callback=read_table, required=True, help="The partitioned table.")
-@click.option("--period", required=True, help="The archived period, such as 2024-01.")
-@click.option("--as", "into", callback=read_table, help="Restore into a table of its own.")
+@click.option("--table", callback=read_table, required=True, help="Partitioned table.")
+@click.option("--period", required=True, help="Archived period, such as 2024-01.")
+@click.option("--as", "into", callback=read_table, help="Restore into a new table of this name.")
 @click.option(
     "--hold",
     callback=read_span,
     default="30 days",
     show_default=True,
-    help="How long retention leaves the restored period alone.",
+    help="Exclude the restored partition from retention for this long.",
 )
-@click.option("--from", "url", help="Where the archives are; default: the policy's archive url.")
+@click.option("--from", "url", help="Archive location. Default: archive url of the policy.")
 def restore(
     policies: tuple[Path, ...],
     as_json: bool,
@@ -175,7 +178,7 @@ def restore(
     hold: timedelta,
     url: str | None,
 ) -> None:
-    """Bring an archived period back, verified: attached, or as a table of its own."""
+    """Restore an archived period and verify every row."""
     policy = policy_of(load_policies(policy_paths(policies, os.environ)), table)
     report = restore_period(
         policy,
@@ -194,9 +197,9 @@ def restore(
 
 @cli.command()
 @policy_options
-@click.option("--matview", callback=read_table, required=True, help="The materialized view.")
+@click.option("--matview", callback=read_table, required=True, help="Materialized view to rebuild.")
 def rebuild(policies: tuple[Path, ...], as_json: bool, matview: QualifiedName) -> None:
-    """Replace a drifted view by its definition; it is never absent."""
+    """Rebuild a materialized view from its SQL file."""
     policy = policy_of(load_policies(policy_paths(policies, os.environ)), matview)
 
     def work(policy: Policy) -> Report:
@@ -211,17 +214,17 @@ def rebuild(policies: tuple[Path, ...], as_json: bool, matview: QualifiedName) -
 
 
 @cli.command()
-@click.option("--once", is_flag=True, help="Run the main job, show what it did, and stop.")
-@click.option("--port", default=3000, show_default=True, help="Where the Dagster UI is served.")
+@click.option("--once", is_flag=True, help="Run the main job, print the results and stop.")
+@click.option("--port", default=3000, show_default=True, help="Port of the Dagster UI.")
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(".demo"),
     show_default=True,
-    help="Folder for the servers' data; delete it to begin anew.",
+    help="Data directory of the demo servers; delete it to start from scratch.",
 )
 def demo(once: bool, port: int, data: Path) -> None:
-    """Start PostgreSQL, sample data and Dagster here, and run the main job."""
+    """Run the local demo: PostgreSQL, sample data and Dagster."""
     from maintenance.demo.main import run_demo  # noqa: PLC0415 - loads the demo's servers
 
     try:
@@ -237,20 +240,20 @@ def _save(out: Path, policy: Policy, report: Report, only: tuple[str, ...]) -> N
     try:
         out.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
     except OSError as exc:
-        raise UsageError(f"{out}: {exc.strerror}, wanted a file to write") from exc
+        raise UsageError(f"{out}: can't be written: {exc.strerror}") from exc
 
 
 def _reviewed(file: Path, only: tuple[str, ...], table: QualifiedName | None) -> ReviewedPlan:
     if only or table is not None:
-        raise UsageError("--plan says all: leave out --only, --table and --period")
+        raise UsageError("--plan can't be combined with --only, --table or --period")
     try:
-        if not file.is_file():  # to open a FIFO would wait for whoever writes to it
-            raise UsageError(f"{file}: found no regular file, wanted a saved plan")
+        if not file.is_file():  # opening a FIFO would block until it has a writer
+            raise UsageError(f"{file}: not a regular file, wanted a saved plan")
         if file.stat().st_size > LARGEST_PLAN:
-            raise UsageError(f"{file}: found more than {LARGEST_PLAN:,} bytes, wanted a saved plan")
+            raise UsageError(f"{file}: larger than {LARGEST_PLAN:,} bytes, wanted a saved plan")
         return read_reviewed(file.read_text("utf-8"), str(file))
     except (OSError, ValueError) as exc:
-        raise UsageError(f"{file}: can't be read as UTF-8 text, wanted a saved plan") from exc
+        raise UsageError(f"{file}: not readable as UTF-8 text, wanted a saved plan") from exc
 
 
 for command in (alerts, metrics, notify):

@@ -1,4 +1,4 @@
-"""Reports as the JSON documents of the command line."""
+"""Convert reports to the JSON documents of the command line."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from maintenance.subjects.partitions.inventory import inventory
 
 
 def check_document(policy: Policy, report: Report) -> dict[str, Any]:
-    """The answer of `check`."""
-    assert report.snapshot is not None, "check has looked"
+    """Return the JSON document of `check`."""
+    assert report.snapshot is not None, "check always observes"
     server = report.snapshot.server
     return {
         **_head(policy, report),
@@ -27,7 +27,7 @@ def check_document(policy: Policy, report: Report) -> dict[str, Any]:
 
 
 def plan_document(policy: Policy, report: Report) -> dict[str, Any]:
-    """The answer of `plan`: actions as planned, and findings."""
+    """Return the JSON document of `plan`: planned actions and findings."""
     actions = [action.as_json() for action in report.plan.actions]
     return {
         **_head(policy, report),
@@ -38,7 +38,7 @@ def plan_document(policy: Policy, report: Report) -> dict[str, Any]:
 
 
 def applied_document(policy: Policy, report: Report) -> dict[str, Any]:
-    """The answer of `apply`: actions with their outcomes, and what stands now."""
+    """Return the JSON document of `apply`: actions with outcomes, and the remaining findings."""
     results = [result.as_json() for result in report.results]
     return {
         **_head(policy, report),
@@ -50,8 +50,8 @@ def applied_document(policy: Policy, report: Report) -> dict[str, Any]:
 
 
 def status_document(policy: Policy, report: Report) -> dict[str, Any]:
-    """The answer of `status`."""
-    assert report.snapshot is not None, "status has looked"
+    """Return the JSON document of `status`."""
+    assert report.snapshot is not None, "status always observes"
     stock = inventory(policy, report.snapshot, report.now)
     return {
         **_head(policy, report),
@@ -71,7 +71,7 @@ def _findings(report: Report) -> list[dict[str, Any]]:
 
 
 def _costs(report: Report) -> dict[str, Any]:
-    """What our own statements took, by what they were for."""
+    """Return the cost of our own statements, by purpose."""
     return {"cost": {purpose: cost.as_json() for purpose, cost in report.costs.items()}}
 
 

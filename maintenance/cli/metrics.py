@@ -1,4 +1,4 @@
-"""The command that prints the numbers of all policies for Prometheus, or writes them to a file."""
+"""The command `metrics`: prints Prometheus metrics of all policies, or writes them to a file."""
 
 import json
 import os
@@ -20,9 +20,9 @@ from maintenance.redaction import redact_values
 
 @click.command()
 @policy_options
-@click.option("--textfile", type=FILE, help="Write here, whole or not at all; FILE ends in .prom.")
+@click.option("--textfile", type=FILE, help="Write atomically to FILE; its name ends in .prom.")
 def metrics(policies: tuple[Path, ...], as_json: bool, textfile: Path | None) -> None:
-    """Print what the digest shows as numbers, in Prometheus' text format."""
+    """Print the numbers of the digest as Prometheus metrics."""
     given = list(answers(load_policies(policy_paths(policies, os.environ)), observe_overview))
     overviews = [each.report for each in given if each.report is not None]
     if textfile is not None:
@@ -32,11 +32,11 @@ def metrics(policies: tuple[Path, ...], as_json: bool, textfile: Path | None) ->
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
     else:
         click.echo(exposition(overviews), nl=False)
-    raise SystemExit(_told(given))
+    raise SystemExit(_report_errors(given))
 
 
-def _told(given: Sequence[Answer[Overview]]) -> int:
-    """Tell on standard error what could not be seen; return the exit code."""
+def _report_errors(given: Sequence[Answer[Overview]]) -> int:
+    """Print what could not be read to standard error and return the exit code."""
     for each in given:
         if each.error is not None:
             error_console.print_error(each.error)

@@ -1,4 +1,4 @@
-"""What commands have in common: their options, and one answer a policy."""
+"""Options shared by the commands, and the loop over the policies."""
 
 import json
 import os
@@ -19,14 +19,14 @@ from maintenance.redaction import redact_values
 
 
 def policy_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add what every command takes, and turn our errors into messages and exit codes."""
+    """Add the options of every command; turn our errors into messages and exit codes."""
 
     @click.option(
         "--policy",
         "policies",
         type=click.Path(path_type=Path),
         multiple=True,
-        help="Policy file or folder; repeatable. Default: MAINTENANCE_POLICIES, else policies/.",
+        help="Policy file or folder; repeatable. Default: $MAINTENANCE_POLICIES, else policies/.",
     )
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
     @wraps(command)
@@ -47,14 +47,14 @@ def _only(_context: click.Context, _option: click.Parameter, value: str | None) 
 def read_moment(
     _context: click.Context, _option: click.Parameter, value: str | None
 ) -> datetime | None:
-    """Read an ISO 8601 moment; without an offset it is UTC."""
+    """Parse an ISO 8601 time; without an offset it is UTC."""
     if value is None:
         return None
     try:
         moment = datetime.fromisoformat(value)
     except ValueError as exc:
         raise click.BadParameter(
-            f"{value!r} is no ISO 8601 time such as 2026-11-20T00:00Z"
+            f"{value!r} is not an ISO 8601 time such as 2026-11-20T00:00Z"
         ) from exc
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
@@ -62,7 +62,7 @@ def read_moment(
 def read_table(
     _context: click.Context, _option: click.Parameter, value: str | None
 ) -> QualifiedName | None:
-    """Read a table's name as SQL writes it."""
+    """Parse a table name in SQL notation."""
     try:
         return parse_name(value) if value is not None else None
     except ValueError as exc:
@@ -70,7 +70,7 @@ def read_table(
 
 
 def read_span(_context: click.Context, _option: click.Parameter, value: str) -> timedelta:
-    """Read a span such as `30 days`."""
+    """Parse a duration such as `30 days`."""
     try:
         return read_duration(value)
     except ValueError as exc:
@@ -78,8 +78,8 @@ def read_span(_context: click.Context, _option: click.Parameter, value: str) -> 
 
 
 FILE = click.Path(path_type=Path, dir_okay=False)
-ONLY = click.option("--only", callback=_only, help="Subjects, separated by commas.")
-NOW = click.option("--now", callback=read_moment, help="Count from this ISO 8601 moment.")
+ONLY = click.option("--only", callback=_only, help="Run these subjects only, separated by commas.")
+NOW = click.option("--now", callback=read_moment, help="ISO 8601 time to use as the current time.")
 
 
 def answer(
@@ -89,7 +89,7 @@ def answer(
     to_json: Callable[[Policy, R], dict[str, Any]],
     render: Callable[[Policy, R], None],
 ) -> None:
-    """Do the work for each policy, print every answer, exit with the highest code."""
+    """Run `work` for each policy, print every result, exit with the highest code."""
     loaded = load_policies(policy_paths(policies, os.environ))
     given = list(answers(loaded, work))
     if as_json:

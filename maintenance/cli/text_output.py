@@ -1,4 +1,4 @@
-"""Showing reports to a person at a terminal."""
+"""Print reports to a terminal."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -22,7 +22,7 @@ from maintenance.subjects.partitions.inventory import TableInventory, inventory
 
 
 def escape(text: str) -> str:
-    """Show what others named: in one line, every character seen, none taken for markup."""
+    """Escape foreign text: one line, control characters visible, no markup."""
     return markup.escape(visible(text))
 
 
@@ -39,19 +39,19 @@ _OUTCOME_STYLE = {
 
 
 class ErrorConsole:
-    """Standard error: progress, and errors with what to do next."""
+    """Standard error: progress lines, and errors with their hints."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def print_error(self, error: MaintenanceError) -> None:
-        """Show one error and its hint."""
+        """Print one error and its hint."""
         self._console.print(f"[bold red]error:[/] {markup.escape(redact_error(str(error)))}")
         if error.hint:
             self._console.print(f"  {markup.escape(redact_error(error.hint))}")
 
     def print_progress(self, line: str) -> None:
-        """Show one line of progress."""
+        """Print one line of progress."""
         self._console.print(Text(visible(redact(line)), style="dim"))
 
 
@@ -59,7 +59,7 @@ error_console = ErrorConsole()
 
 
 def render_check(policy: Policy, report: Report) -> None:
-    """Show who answered and what does not fit."""
+    """Print the server's identity and the findings."""
     _title(policy, report)
     if report.snapshot is not None:
         server = report.snapshot.server
@@ -67,11 +67,11 @@ def render_check(policy: Policy, report: Report) -> None:
             f"PostgreSQL {server.version_text}, database {escape(server.database)},"
             f" role {escape(server.role)}{' (superuser)' if server.is_superuser else ''}"
         )
-    _findings(report.findings, none="the database fits the policy")
+    _findings(report.findings, none="the database matches the policy")
 
 
 def render_plan(policy: Policy, report: Report) -> None:
-    """Show what would be done, statement by statement, and what stands."""
+    """Print the planned actions, statement by statement, and the findings."""
     _title(policy, report)
     for action in report.plan.actions:
         _action(action)
@@ -82,7 +82,7 @@ def render_plan(policy: Policy, report: Report) -> None:
 
 
 def render_applied(policy: Policy, report: Report) -> None:
-    """Show what was done and what stands now."""
+    """Print the results of the actions and the remaining findings."""
     _title(policy, report)
     if report.results:
         width = max(len(result.outcome.value) for result in report.results)
@@ -95,7 +95,7 @@ def render_applied(policy: Policy, report: Report) -> None:
 
 
 def render_status(policy: Policy, report: Report) -> None:
-    """Show horizons, findings and the newest runs."""
+    """Print horizons, findings and recent runs."""
     _title(policy, report)
     if report.snapshot is not None and policy.partitions:
         _out.print(horizons(inventory(policy, report.snapshot, report.now)))
@@ -103,11 +103,11 @@ def render_status(policy: Policy, report: Report) -> None:
     if report.runs:
         _out.print(_runs(report))
     spent = sum(cost.seconds for cost in report.costs.values())
-    _out.print(f"[dim]this look: {spent:.2f} s of own queries[/]")
+    _out.print(f"[dim]own queries of this command: {spent:.2f} s[/]")
 
 
 def render_restored(report: RestoreReport) -> None:
-    """Show what came back, and from where."""
+    """Print what was restored and from where."""
     restored = report.restored
     _out.print(
         f"[green]restored[/] {escape(str(restored.relation))}: {restored.n_rows:,} rows, verified,"
@@ -115,13 +115,16 @@ def render_restored(report: RestoreReport) -> None:
         soft_wrap=True,
     )
     if restored.attached:
-        _out.print(f"attached to {escape(str(report.place.table))}, held until {report.hold_until}")
+        until = report.hold_until
+        _out.print(
+            f"attached to {escape(str(report.place.table))}, excluded from retention until {until}"
+        )
     for column in restored.added:
-        _out.print(f"column {escape(column)} is newer than the archive and has its default")
+        _out.print(f"column {escape(column)} is not in the archive: filled with its default value")
 
 
 def horizons(stock: Iterable[TableInventory]) -> Table:
-    """Make the table of partitioned tables with how far ahead they are."""
+    """Build the table of partitioned tables with their partitions ahead."""
     shown = _table("table", "interval", "ahead", "horizon", "partitions", "rows", "size")
     for line in stock:
         short = line.ahead < line.premake
@@ -152,13 +155,13 @@ def _action(action: Action) -> None:
 
 
 def _result(result: Result, width: int) -> None:
-    """One line, as a plan shows it, after what came of it; below, what went wrong."""
+    """Print one action with its outcome; below it the error, if any."""
     action = result.action
     object_ = action.object if result.outcome is not Outcome.REFUSED else str(action.table)
     outcome = Text(result.outcome.value.ljust(width), style=_OUTCOME_STYLE[result.outcome])
     effort = f"{result.duration_ms:,.1f} ms"
     if result.attempts > 1:
-        effort += f", {result.attempts} tries"
+        effort += f", {result.attempts} attempts"
     line = Text.assemble(
         outcome,
         (f"  {action.kind}", "bold"),

@@ -1,4 +1,4 @@
-"""The account a server runs as. PostgreSQL refuses to run as root."""
+"""The user account of the servers. PostgreSQL refuses to run as root."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 from maintenance.errors import MaintenanceError
 
 NAME = "pgserver"
-"""The system user made when we run as root."""
+"""The system user that is created when running as root."""
 
 _TRIES = 20
 
@@ -26,26 +26,26 @@ class Account:
     gid: int
 
     def can_enter(self, path: Path) -> bool:
-        """Tell whether the account may enter a folder, or run a program, at this path."""
-        # Asked of the system: modes alone would miss access lists and mount options.
+        """Return whether the account may enter a folder, or run a program, at this path."""
+        # Asks the system: modes alone would ignore access lists and mount options.
         done = subprocess.run(
             ["test", "-x", str(path)], check=False, user=self.uid, group=self.gid, extra_groups=[]
         )
         return done.returncode == 0
 
     def own(self, *paths: Path) -> None:
-        """Give files or folders to the account, without what lies below them."""
+        """Change the owner of files or folders to the account, without their contents."""
         for path in paths:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
     def stand_in(self, path: Path) -> Path:
-        """Return the place that stands for a path the account can't reach.
+        """Return a replacement for a path that the account can't reach.
 
-        It lies in a folder of the account's own (mode 0700) below /var/tmp, and is the same
-        for the same path each time.
+        It is in a folder of the account (mode 0700) below /var/tmp, and is the same for the same
+        path each time.
 
         Raises:
-            MaintenanceError: that folder belongs to somebody else.
+            MaintenanceError: that folder belongs to another user.
         """
         base = Path("/var/tmp") / f"maintenance-{self.uid}"  # noqa: S108 - owner checked below
         base.mkdir(mode=0o700, exist_ok=True)
@@ -53,7 +53,7 @@ class Account:
         if base.is_symlink() or found.st_uid not in (0, self.uid):
             raise MaintenanceError(
                 f"folder {base}: found owner {found.st_uid}, wanted {self.uid}",
-                hint="somebody else made it: look at it, then remove it",
+                hint="created by another user: inspect it, then remove it",
             )
         self.own(base)
         digest = hashlib.sha256(str(path).encode()).hexdigest()[:10]
@@ -61,12 +61,12 @@ class Account:
 
 
 def server_account() -> Account | None:
-    """Return the account servers run as: `None`, our own, unless we are root.
+    """Return the account for servers: `None` for the current user, unless that is root.
 
-    Root gets the system user `pgserver`, made on first use.
+    Root uses the system user `pgserver`, created on first use.
 
     Raises:
-        MaintenanceError: we are root, and there is no such user and no `useradd`.
+        MaintenanceError: running as root without such a user, and without `useradd`.
     """
     if os.geteuid() != 0:
         return None
@@ -77,8 +77,8 @@ def server_account() -> Account | None:
         except KeyError:
             _add_user()
     raise MaintenanceError(
-        f"system user {NAME}: found none and could not add it, wanted one to run PostgreSQL as",
-        hint=f"run as an ordinary user, or add it: useradd --system {NAME}",
+        f"system user {NAME}: not found and could not be created; PostgreSQL can't run as root",
+        hint=f"run as an ordinary user, or create it: useradd --system {NAME}",
     )
 
 
@@ -95,8 +95,8 @@ def _add_user() -> None:
 def reachable_programs(binaries: Path, account: Account | None) -> Path:
     """Return the programs' folder, or a copy of it that the account can reach.
 
-    The copy takes the whole install tree along (`bin`, `lib`, `share`, and the libraries a
-    wheel keeps beside its package) and stays, one for each build of the programs.
+    The copy contains the whole installation (`bin`, `lib`, `share`, and the libraries that a
+    wheel keeps next to its package) and is kept, one for each build of the programs.
     """
     if account is None or account.can_enter(binaries / "postgres"):
         return binaries
@@ -119,5 +119,5 @@ def _copy_install(install: Path, copy: Path) -> None:
     subprocess.run(["chmod", "-R", "a+rX", str(making)], check=True)
     try:
         making.rename(copy)
-    except OSError:  # another process was first
+    except OSError:  # another process created it first
         shutil.rmtree(making)

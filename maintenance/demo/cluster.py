@@ -1,4 +1,4 @@
-"""A cluster on disk: made whole or not at all, and used by one server at a time."""
+"""A database cluster on disk: created completely or not at all, used by one server at a time."""
 
 import fcntl
 import os
@@ -18,17 +18,17 @@ from maintenance.errors import MaintenanceError
 
 SUPERUSER = "postgres"
 ENVIRONMENT = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C", "TZ": "UTC"}
-"""All a PostgreSQL server inherits: no PGDATA or PGOPTIONS of the caller's."""
+"""The environment of a PostgreSQL server, without the caller's PGDATA or PGOPTIONS."""
 
 
 @dataclass
 class Cluster:
-    """A folder with a cluster, its superuser's password and its server's log.
+    """A folder with a database cluster, its superuser's password and its server's log.
 
     Attributes:
-        home: holds `cluster` (PGDATA), `password` (mode 0600) and `server.log`. It appears
-            under this name when complete, so what is there is whole.
-        account: who owns it; `None` for ourselves.
+        home: contains `cluster` (PGDATA), `password` (mode 0600) and `server.log`. It gets this
+            name only when complete.
+        account: its owner; `None` for the current user.
     """
 
     home: Path
@@ -37,49 +37,49 @@ class Cluster:
 
     @property
     def files(self) -> Path:
-        """PostgreSQL's own data directory."""
+        """PostgreSQL's data directory."""
         return self.home / "cluster"
 
     @property
     def log(self) -> Path:
-        """What its server wrote, all starts one after the other."""
+        """The server log of all starts."""
         return self.home / "server.log"
 
     @property
     def password(self) -> str:
-        """The superuser's."""
+        """The superuser's password."""
         return (self.home / "password").read_text().strip()
 
     @property
     def major(self) -> int:
-        """The PostgreSQL version its files are of."""
+        """The PostgreSQL major version of its files."""
         return int((self.files / "PG_VERSION").read_text())
 
     def exists(self) -> bool:
-        """Tell whether it has been made.
+        """Return whether the cluster has been created.
 
         Raises:
-            MaintenanceError: the folder holds something that is no cluster of ours.
+            MaintenanceError: the folder contains files that are not a cluster of the demo.
         """
         if (self.files / "PG_VERSION").exists() and (self.home / "password").exists():
             return True
         if self.home.exists() and (not self.home.is_dir() or any(self.home.iterdir())):
             raise MaintenanceError(
-                f"data folder {self.home}: found other files, wanted a cluster of ours or nothing",
-                hint="name another folder; this one is left as it is",
+                f"data folder {self.home}: contains files that do not belong to the demo",
+                hint="choose another folder; this one is not changed",
                 reason="other_files",
             )
         return False
 
     def make(self, initdb: Path, *, fsync: bool) -> None:
-        """Run initdb beside the folder and move the result there, in one step.
+        """Run initdb in a temporary folder and rename it when complete.
 
         Raises:
-            MaintenanceError: initdb failed; the message ends with what it said.
+            MaintenanceError: initdb failed; the message ends with its output.
         """
         prefix = f"{self.home.name}.making-"
         for each in self.home.parent.iterdir():
-            if each.name.startswith(prefix):  # of a killed run: we hold the claim
+            if each.name.startswith(prefix):  # from a killed run, since we hold the claim
                 _remove(each)
         making = Path(tempfile.mkdtemp(prefix=prefix, dir=self.home.parent))
         try:
@@ -104,10 +104,10 @@ class Cluster:
                 raise MaintenanceError(f"initdb {self.home}: {_last_lines(said)}")
 
     def claim(self) -> None:
-        """Keep every other process of ours from this cluster until `release`, or our death.
+        """Lock this cluster against other processes until `release`, or the end of this process.
 
         Raises:
-            MaintenanceError: another process has it.
+            MaintenanceError: another process holds it.
         """
         if self._claim is not None:
             return
@@ -119,8 +119,8 @@ class Cluster:
             holder = os.read(descriptor, 20).decode()
             os.close(descriptor)
             raise MaintenanceError(
-                f"data folder {self.home}: found in use by process {holder}, wanted it free",
-                hint="stop that process, or name another folder",
+                f"data folder {self.home}: in use by process {holder}",
+                hint="stop that process, or choose another folder",
                 retryable=True,
                 reason="in_use",
             ) from exc
@@ -129,27 +129,27 @@ class Cluster:
         self._claim = descriptor
 
     def release(self) -> None:
-        """Let others have the cluster."""
+        """Unlock the cluster for other processes."""
         if self._claim is not None:
             os.close(self._claim)
             self._claim = None
 
     def pid_file(self) -> list[str]:
-        """Return the lines of `postmaster.pid`; none when no server was left on the files."""
+        """Return the lines of `postmaster.pid`; empty if no server was left running."""
         try:
             return (self.files / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             return []
 
     def end_leftover(self, patience_s: float) -> None:
-        """End a server that runs on without the process, and the keeper, that started it.
+        """Stop a server that is left over from a killed process.
 
-        It is stopped and not taken over: nobody would end it with us. A pid file that names
-        a process of another kind (pids start again after a reboot, or in a container) is
-        removed, since the server would take that process for a living server.
+        It is stopped instead of reused, since it would not end with this process. A pid file that
+        names a process of another kind (pids are reused after a reboot, or in a container) is
+        removed, since the server would take that process for a running server.
 
         Raises:
-            MaintenanceError: it would not end.
+            MaintenanceError: it did not end.
         """
         lines = self.pid_file()
         if not lines:
@@ -168,14 +168,14 @@ def kept(
     environment: Mapping[str, str] = ENVIRONMENT,
     patience_s: float = keeper.PATIENCE_S,
 ) -> "subprocess.Popen[bytes]":
-    """Start a program that ends when we do (see `keeper`).
+    """Start a program that ends with this process (see `keeper`).
 
     Args:
         command: the program and its arguments.
-        account: who runs it; `None` for ourselves.
-        output: where its output and errors go: a descriptor, or `subprocess.PIPE`.
-        environment: all it inherits.
-        patience_s: how long it may take to end by itself.
+        account: the account that runs it; `None` for the current user.
+        output: target of its output and errors: a descriptor, or `subprocess.PIPE`.
+        environment: its whole environment.
+        patience_s: time that it may take to end.
     """
     uid, gid = (account.uid, account.gid) if account else (None, None)
     return subprocess.Popen(
@@ -184,12 +184,12 @@ def kept(
         stdout=output,
         stderr=subprocess.STDOUT,
         env=environment,
-        start_new_session=True,  # Ctrl-C is for us, who end it in order
+        start_new_session=True,  # Ctrl-C reaches this process, which stops it in order
     )
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder in which a program that has been told to end may still write."""
+    """Remove a folder in which a stopping program may still write."""
     for _ in range(50):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():

@@ -13,10 +13,10 @@ from maintenance.demo.webserver import Webserver
 from maintenance.server.sql_library import data_root
 
 LOCATION = "maintenance"
-"""The code location's name. Schedules belong to it, so it is that of workspace.yaml."""
+"""The code location's name, as in workspace.yaml: schedules belong to it."""
 
 _WORKSPACE = """\
-# Made at each start: where the code server listens.
+# Written at each start: the address of the code server.
 load_from:
   - grpc_server: {{host: {host}, port: {port}, location_name: {location}}}
 """
@@ -24,14 +24,14 @@ load_from:
 
 @dataclass
 class Dagster:
-    """An instance folder (DAGSTER_HOME) and the processes that serve it.
+    """An instance folder (DAGSTER_HOME) and its processes.
 
-    A code server of its own beside webserver and daemon is the fewest processes that can
-    serve the UI and run jobs: `dagster dev` starts five.
+    Code server, webserver and daemon are the fewest processes that can serve the UI and run
+    jobs: `dagster dev` starts five.
 
     Attributes:
         home: the instance folder, absolute.
-        port: where the UI is served, on loopback.
+        port: the port of the UI, on loopback.
     """
 
     home: Path
@@ -47,8 +47,8 @@ class Dagster:
             "code server",
             *("dagster", "api", "grpc", "--host", ports.LOOPBACK, "--port", str(self._code_port)),
             *("--module-name", "maintenance.definitions", "--location-name", LOCATION),
-            # It makes Dagster's tables before it serves: the two below would get in each
-            # other's way, for Dagster creates them outside a transaction.
+            # It creates Dagster's tables before it serves. The other two would conflict,
+            # since Dagster creates tables outside a transaction.
             "--inject-env-vars-from-instance",
             f"--working-directory={self.home}",
         )
@@ -64,10 +64,10 @@ class Dagster:
         return self.home / "processes"
 
     def end_leftovers(self) -> None:
-        """End what a killed run left behind.
+        """Stop processes left over from a killed run.
 
         Raises:
-            MaintenanceError: a process would not end.
+            MaintenanceError: a process did not end.
         """
         for service in (self._daemon, self._ui, self._code):
             service.end_leftover()
@@ -76,7 +76,7 @@ class Dagster:
         """Write the instance folder and start the code server, which takes seconds to load.
 
         Args:
-            environment: all that the processes inherit, beside DAGSTER_HOME.
+            environment: the environment of the processes, besides DAGSTER_HOME.
         """
         self.logs.mkdir(parents=True, exist_ok=True)
         shutil.copy(data_root() / "dagster.yaml", self.home)
@@ -88,7 +88,7 @@ class Dagster:
         self._code.start(self._environment)
 
     def serve(self) -> None:
-        """Start webserver and daemon, and wait until the UI answers and jobs can run.
+        """Start webserver and daemon, and wait until the UI responds and jobs can run.
 
         Raises:
             MaintenanceError: one of the processes ended, or the definitions do not load.
@@ -100,16 +100,16 @@ class Dagster:
         self._daemon.wait_until(lambda: self.webserver.daemons_beat_since(self._started_at))
 
     def check_alive(self) -> None:
-        """Make sure that none of the processes has ended.
+        """Check that all processes are running.
 
         Raises:
-            MaintenanceError: one has; with the end of its log.
+            MaintenanceError: a process has ended; with the end of its log.
         """
         for service in (self._code, self._ui, self._daemon):
             service.check_alive()
 
     def stop(self) -> None:
-        """Stop the processes: those that ask first, the code server when nobody asks it."""
+        """Stop the processes: webserver and daemon first, then the code server that they use."""
         for service in (self._daemon, self._ui):
             service.ask_to_stop()
         for service in (self._daemon, self._ui, self._code):

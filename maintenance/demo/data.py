@@ -1,4 +1,4 @@
-"""Fills the example systems with two years of believable rows."""
+"""Fills the example systems with two years of realistic rows."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -19,18 +19,18 @@ from maintenance.periods import Interval, Period, midnight, period_of
 
 Connection = psycopg.Connection[TupleRow]
 Progress = Callable[[str, int], None]
-"""Called with a table's name and how many of its rows are written so far."""
+"""Called with a table's name and the number of its rows written so far."""
 
 _REPORT_EVERY = 20_000
 
 
 def first_month(now: datetime, months: int) -> Period:
-    """Return the first of that many months, the last of which holds `now` (UTC)."""
+    """Return the first of a number of months, the last of which contains `now` (UTC)."""
     return period_of(now.astimezone(UTC).date(), Interval.MONTH).shift(1 - months)
 
 
 def silent(table: str, n_rows: int) -> None:
-    """Take no notice of progress."""
+    """Ignore progress."""
 
 
 def fill_learning_platform(
@@ -46,18 +46,18 @@ def fill_learning_platform(
 ) -> int:
     """Write the rows of sql/systems/learning_platform, in one transaction.
 
-    The same arguments give the same rows. Nothing is written where there are users already.
+    The same arguments give the same rows. Nothing is written if there are users already.
 
     Args:
-        connection: to a database with the schema, and a partition of `analytics_events` for
+        connection: to a database with the schema, and with a partition of `analytics_events` for
             each month from `first_month(now, months)` on.
-        now: aware; nothing happens later.
-        months: how many months of events, that of `now` included.
-        events: how many rows of `analytics_events`.
-        users: how many users; enrollments and progress follow from them.
-        courses: how many courses, at least 2.
-        seed: of all chance.
-        progress: told from time to time.
+        now: aware; no row is later.
+        months: number of months of events, including that of `now`.
+        events: number of rows of `analytics_events`.
+        users: number of users; enrollments and progress follow from them.
+        courses: number of courses, at least 2.
+        seed: seed of all random numbers.
+        progress: called from time to time.
 
     Returns:
         The number of rows written.
@@ -94,7 +94,7 @@ def fill_proposals(
     """Write the rows of sql/systems/proposals, in one transaction.
 
     As `fill_learning_platform`; the partitioned table is `audit_logs`, and a quarter as many
-    rows as there go to `hypothesis_validation_events`.
+    rows go to `hypothesis_validation_events`.
     """
     created = tuple(_moments(OFFICE, now, months, proposals, seed))
     business = Proposals(seed, created, now)
@@ -153,7 +153,7 @@ def _copy(
             raise
         raise MaintenanceError(
             f"table public.{quote(table)}: no partition for a row. {exc.diag.message_detail}",
-            hint="create the partitions of all months first: maintenance apply --only partitions",
+            hint="create all partitions first: maintenance apply --only partitions",
         ) from exc
     progress(table, n_rows)
     return n_rows

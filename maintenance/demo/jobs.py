@@ -1,4 +1,4 @@
-"""The main job of the demo: launched through Dagster, awaited, and read back from its log."""
+"""The main job of the demo: launched in Dagster, awaited, and read back from its event log."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -8,8 +8,8 @@ from maintenance.demo.webserver import Answer, Webserver
 from maintenance.errors import MaintenanceError
 
 PASSES = ("monthly_partitions", "refresh", "nightly")
-"""Jobs whose names hold the first make partitions, those of the second views; those of the last
-look at the result."""
+"""Name parts of jobs: those that create partitions, those that refresh views, and those that check
+the result."""
 
 _DEADLINE_S = 600.0
 _POLL_S = 0.25
@@ -18,7 +18,7 @@ _ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """One period of a table, as Dagster's log has it. None: the log does not tell."""
+    """One period of a table, from Dagster's event log; None if the log does not say."""
 
     database: str
     table: str
@@ -30,7 +30,7 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The result of one asset check; `message` says what was found."""
+    """The result of one asset check, with its message."""
 
     asset: str
     name: str
@@ -41,14 +41,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the runs of the main job logged, by table and period."""
+    """The results of the main job's runs, by table and period."""
 
     partitions: tuple[Partition, ...]
     checks: tuple[Check, ...]
 
     @property
     def n_errors(self) -> int:
-        """How many checks failed at severity error."""
+        """The number of checks that failed with severity error."""
         return sum(check.is_error and not check.passed for check in self.checks)
 
 
@@ -59,16 +59,16 @@ def run_main_job(
     check_alive: Callable[[], None],
     progress: Callable[[str], None],
 ) -> Outcome:
-    """Run what the monthly and nightly schedules run, over all periods to the horizon.
+    """Run the jobs of the monthly and nightly schedules, over all periods to the horizon.
 
     Args:
-        webserver: of the Dagster that runs it.
-        databases: whose jobs are run, side by side.
-        check_alive: raises once a process that is needed has ended.
-        progress: told what runs.
+        webserver: of the Dagster instance.
+        databases: the databases whose jobs are run, in parallel.
+        check_alive: raises once a required process has ended.
+        progress: called with the running jobs.
 
     Raises:
-        MaintenanceError: a run failed, with the errors of its log; or did not end in time.
+        MaintenanceError: a run failed, with the errors of its log; or it timed out.
     """
     jobs = webserver.jobs()
     events: list[Answer] = []
@@ -86,7 +86,7 @@ def run_main_job(
 
 
 def launch_digests(webserver: Webserver, databases: tuple[str, ...]) -> None:
-    """Have the page made that sums everything up; nobody waits for it."""
+    """Launch the digest jobs, without waiting for them."""
     for name in databases:
         webserver.launch(f"{name}_digest", {})
 
@@ -111,19 +111,19 @@ def _await(
         progress(", ".join(f"{runs[run]} {status.lower()}" for run, status in open_runs.items()))
         check_alive()
         if time.monotonic() > deadline:
-            raise MaintenanceError(f"found no end after {_DEADLINE_S:.0f} s: {', '.join(runs)}")
+            raise MaintenanceError(f"not finished in {_DEADLINE_S:.0f} s: {', '.join(runs)}")
         time.sleep(_POLL_S)
 
 
 def _open(webserver: Webserver, runs: Mapping[str, str]) -> dict[str, str]:
-    """Return the statuses of the runs that have not ended; the first failed one raises."""
+    """Return the statuses of unfinished runs; raise for the first failed one."""
     statuses = webserver.statuses(runs)
     for run, status in statuses.items():
         if status in _ENDED - {"SUCCESS"}:
             said = "\n".join(_errors(webserver.events(run)))
             raise MaintenanceError(
                 f"job {runs[run]}: {status.lower()}\n{said}",
-                hint=f"its log: {webserver.url}/runs/{run}",
+                hint=f"log: {webserver.url}/runs/{run}",
             )
     return {run: status for run, status in statuses.items() if status not in _ENDED}
 

@@ -1,14 +1,14 @@
-"""Runs one program for exactly as long as the process that asked for it lives.
+"""Runs one program exactly as long as the process that started it.
 
-Started as a file of its own by a bare interpreter (`python -I -S keeper.py`), so it imports the
-standard library alone. Its standard input is a pipe whose only writer is the process it
-serves. The kernel closes that end whatever happens there, SIGKILL too; then the program gets
-SIGINT, and SIGQUIT if that was not enough (PostgreSQL: fast, then immediate shutdown); what it
-had started in its process group goes with it. As the program's parent the keeper can never
-signal a pid that has been given to somebody else.
+Started as a script by a bare interpreter (`python -I -S keeper.py`), so it imports only the
+standard library. Its standard input is a pipe whose only writer is the process it serves.
+The kernel closes that end when the process ends, even by SIGKILL; then the program gets SIGINT,
+and SIGQUIT if that was not enough (PostgreSQL: fast, then immediate shutdown), and its process
+group is killed. As the program's parent the keeper can never signal a pid that was reused by
+another process.
 
 PR_SET_PDEATHSIG would need no process, but it fires when the starting *thread* ends, and
-only Linux has it.
+exists only on Linux.
 """
 
 import contextlib
@@ -22,16 +22,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PATIENCE_S = 20.0
-"""How long SIGINT may take before SIGQUIT follows, and SIGQUIT before SIGKILL."""
+"""Time from SIGINT to SIGQUIT, and from SIGQUIT to SIGKILL."""
 
 AT_ONCE = b"at once"
-"""Written to the pipe before it is closed: begin with SIGQUIT."""
+"""Written to the pipe before it is closed: start with SIGQUIT."""
 
 
 def command(
     uid: int | None, gid: int | None, program: Sequence[str], patience_s: float = PATIENCE_S
 ) -> list[str]:
-    """Return the command that runs a program under a keeper, as another user if one is given."""
+    """Return the command that runs a program under a keeper, optionally as another user."""
     owner = "-" if uid is None else f"{uid}:{gid}"
     keeper = [sys.executable, "-I", "-S", str(Path(__file__).resolve())]
     return [*keeper, owner, str(patience_s), *program]
@@ -58,12 +58,12 @@ def _main(owner: str, patience_s: str, *program: str) -> int:
     threading.Thread(target=_end_with_asker, args=[child, float(patience_s)], daemon=True).start()
     code = child.wait()
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)  # what it had started
+        os.killpg(child.pid, signal.SIGKILL)  # its child processes
     return code
 
 
 def _end_with_asker(child: "subprocess.Popen[bytes]", patience_s: float) -> None:
-    # Unbuffered: a thread inside a buffered read makes the interpreter abort at its exit.
+    # Unbuffered: a thread in a buffered read makes the interpreter abort at its exit.
     asked = b"".join(iter(lambda: os.read(0, 64), b""))
     order = [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL]
     for number in order[1:] if asked == AT_ONCE else order:

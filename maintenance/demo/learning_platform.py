@@ -1,4 +1,4 @@
-"""The rows of the learning platform, out of a seed."""
+"""The rows of the learning platform, from a seed."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -30,10 +30,10 @@ _DEVICES = ("web", "web", "web", "ios", "android")
 
 @dataclass(frozen=True)
 class LearningPlatform:
-    """Everybody and everything the tables agree on.
+    """The facts that the tables have in common.
 
-    The last course has no enrollments and no description, every tenth user is inactive, some
-    are enrolled nowhere: what a query must bear with.
+    The last course has no enrollments and no description, every tenth user is inactive and some
+    are not enrolled: special cases for queries.
     """
 
     seed: int
@@ -45,12 +45,12 @@ class LearningPlatform:
 
     @property
     def n_organizations(self) -> int:
-        """One for about 150 users."""
+        """The number of organizations: one for about 150 users."""
         return self.n_users // 150 + 1
 
     @cached_property
     def courses_of_users(self) -> list[list[int]]:
-        """The courses each user is enrolled in, popular ones more often."""
+        """The courses of each user; popular ones more often."""
         chance = self._chance("courses of users")
         popular = max(self.n_courses - 1, 1)
         return [
@@ -122,7 +122,7 @@ class LearningPlatform:
         chance = self._chance("lessons done")
         for user, courses in enumerate(self.courses_of_users):
             for course in courses:
-                # A quarter finishes, the others stop anywhere.
+                # A quarter finishes the course, the others stop anywhere.
                 done = min(int(chance.random() * 16), _MODULES * _LESSONS)
                 yield user, course, done
 
@@ -130,8 +130,8 @@ class LearningPlatform:
         """Rows of analytics_events: id, user_id, event_type, data, timestamp.
 
         Args:
-            moments: when, ascending.
-            n: how many; the later, the more users have joined.
+            moments: the times, ascending.
+            n: the number of rows; later rows have more users.
         """
         chance = self._chance("analytics_events")
         for number, moment in enumerate(moments):

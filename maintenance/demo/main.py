@@ -1,4 +1,4 @@
-"""The demo from start to end: servers, rows, Dagster, the main job, and the UI to look at."""
+"""The demo from start to end: servers, rows, Dagster, the main job and the UI."""
 
 import os
 import shlex
@@ -25,21 +25,21 @@ from maintenance.errors import MaintenanceError
 from maintenance.server.sql_library import data_root
 
 _INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "TMPDIR", "USER")
-"""All that Dagster's processes inherit: no variable that leads to a database or a pager of the
-caller's, since a policy may name any."""
+"""Environment variables of Dagster's processes. None leads to a database or an alert service of
+the caller, since a policy may name any variable."""
 
 _POLL_S = 1.0
 
-# What a crash of the machine takes with it are the last rows of a demo.
+# If the machine crashes, only the last rows of a demo are lost.
 _SETTINGS = {"synchronous_commit": "off"}
 
-_STOPPING = "Stopping. Ctrl-C again kills."
+_STOPPING = "Stopping. Press Ctrl-C again to kill."
 _WHAT_TO_SEE = """
 [bold]{url}[/]
-  /asset-groups                                   the assets and how they hang together
-  /assets/learning_platform/digest                one page: whether to worry
+  /asset-groups                                   assets and their dependencies
+  /assets/learning_platform/digest                daily health summary
   /assets/learning_platform/partition_inventory   every partition, with rows and size
-  /automation                                     the schedules that keep all of it so
+  /automation                                     schedules and sensors
 
 In another terminal: [bold]. {variables}[/] and then [bold]maintenance status[/]
 Ctrl-C stops everything.
@@ -47,22 +47,22 @@ Ctrl-C stops everything.
 
 
 def run_demo(*, data: Path, once: bool, port: int) -> None:
-    """Start everything, run the main job through Dagster, show what it did, and serve the UI.
+    """Start everything, run the main job in Dagster, print its results, and serve the UI.
 
-    Whatever was started ends with this process, however that ends. Ctrl-C and SIGTERM stop it
-    in order; a second one kills.
+    All started processes end with this process. Ctrl-C and SIGTERM stop it in order; a second
+    one kills.
 
     Args:
-        data: the folder for everything that is kept; made if it is missing.
-        once: stop when the main job is done, instead of serving the UI.
-        port: where the UI is served, on loopback.
+        data: the folder for all data; created if missing.
+        once: stop after the main job instead of serving the UI.
+        port: the port of the UI, on loopback.
 
     Raises:
-        UsageError: the folder is in use by another demo, or the port by anybody.
-        MaintenanceError: something did not start, a run failed, or a check found an error.
+        UsageError: the folder is used by another demo, or the port by another process.
+        MaintenanceError: a process did not start, a run failed, or a check found an error.
     """
-    # Set, not only kept: a shell starts background jobs with SIGINT ignored, which programs
-    # started from here would inherit.
+    # Set explicitly: a shell starts background jobs with SIGINT ignored, which programs started
+    # from here would inherit.
     _on_signal(signal.default_int_handler)
     try:
         with ExitStack() as started:
@@ -103,7 +103,7 @@ def _run(started: ExitStack, data: Path, *, once: bool, port: int) -> None:
         dagster.serve()
         storage.mark_complete(server)
         dagster.webserver.cancel_all()
-    with step("The main job, through Dagster") as detail:
+    with step("Main job in Dagster") as detail:
         outcome = run_main_job(
             dagster.webserver, systems.NAMES, check_alive=dagster.check_alive, progress=detail
         )
@@ -141,7 +141,7 @@ def _serve(data: Path, server: PostgresServer, dagster: Dagster, redis: RedisSer
             dagster.check_alive()
             redis.check_alive()
             if not server.is_running():
-                raise MaintenanceError("PostgreSQL: found ended", hint=f"its log: {server.log}")
+                raise MaintenanceError("PostgreSQL has ended", hint=f"log: {server.log}")
     tell(_STOPPING)
 
 

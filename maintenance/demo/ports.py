@@ -1,4 +1,4 @@
-"""TCP ports on loopback: finding a free one, and naming who holds a taken one."""
+"""TCP ports on loopback: find a free port, and name the process that uses one."""
 
 import socket
 import subprocess
@@ -12,7 +12,7 @@ _LISTENING = "0A"
 
 
 def free_port() -> int:
-    """Return a loopback port nobody listens on.
+    """Return a free loopback port.
 
     Another process may take it before the caller does: bind, and ask again if that fails.
     """
@@ -22,12 +22,12 @@ def free_port() -> int:
 
 
 def is_taken(port: int) -> bool:
-    """Tell whether a server could not listen on a loopback port now."""
+    """Return whether a server can't listen on a loopback port now."""
     with socket.socket() as client:
         if client.connect_ex((LOOPBACK, port)) == 0:
             return True
     with socket.socket() as probe:
-        # As servers do: connections of an earlier one that linger do not count.
+        # As servers do: lingering connections of an earlier server do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -37,11 +37,11 @@ def is_taken(port: int) -> bool:
 
 
 def holder(port: int) -> str:
-    """Name who listens on a port: its pid and command line, as far as we may see them.
+    """Return the process that listens on a port: its pid and command line, if readable.
 
     Returns:
-        Such as `process 4242 (redis-server *:6379)`; `another process` if the system
-        does not tell; empty if the port is free.
+        Such as `process 4242 (redis-server *:6379)`; `another process` if it can't be
+        read; empty if the port is free.
     """
     if not is_taken(port):
         return ""
@@ -58,7 +58,7 @@ def _listening_pids(port: int) -> Iterator[int]:
     for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
         try:
             found = str(descriptor.readlink()) in links
-        except OSError:  # gone meanwhile, or not ours to see
+        except OSError:  # ended meanwhile, or not readable
             continue
         if found:
             yield int(descriptor.parts[2])

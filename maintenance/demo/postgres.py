@@ -1,4 +1,4 @@
-"""A real PostgreSQL server under our control, on loopback only."""
+"""A PostgreSQL server on loopback, started and stopped by this process."""
 
 import contextlib
 import shutil
@@ -23,31 +23,31 @@ from maintenance.names import quote
 __all__ = ["PostgresServer", "embedded_binaries", "system_binaries"]
 
 _PAUSES_S = (0, 0.1, 0.2, 0.5, 1)
-"""Before each try to start: a port can be taken between our look and the server's bind, and the
-backends of a server that was killed hold its memory for a moment."""
+"""Pauses before each attempt to start: the port can be taken after the check, and the backends of
+a killed server keep its shared memory for a moment."""
 
 _POLL_S = 0.02
 
 
 @dataclass
 class PostgresServer:
-    """A cluster in a folder, and the server on it while started.
+    """A database cluster in a folder, and its server while started.
 
-    The server listens on 127.0.0.1 alone, without a socket, and asks for a generated password
-    (SCRAM): under `trust` every local user could be its superuser, and run programs as us. It
-    ends when this process does, however that ends.
+    The server listens on 127.0.0.1 only, without a socket, and requires a generated password
+    (SCRAM): with `trust` every local user could be its superuser and run programs as its account.
+    It ends with this process.
 
-    As root the server runs as the system user `pgserver`. Programs or data below a folder that
-    user can't enter are replaced by stand-ins below /var/tmp/maintenance-<uid> (mode 0700), and
-    `binaries` and `data` then name those.
+    When run by root, the server runs as the system user `pgserver`. Programs or data below a
+    folder that this user can't enter are replaced by copies below /var/tmp/maintenance-<uid>
+    (mode 0700), and `binaries` and `data` then name those.
 
     Attributes:
         binaries: the folder of PostgreSQL's programs.
-        data: the folder for the cluster; made by `create`, must be missing or empty until then.
-        port: wanted; 0, and a taken one, stand for any free one. After `start` the real one.
-        fsync: off is fast, and loses nothing when processes are killed, only when the machine is.
-        settings: more server settings, by name.
-        start_timeout_s: how long crash recovery may take.
+        data: the folder for the cluster; created by `create`, must be missing or empty until then.
+        port: the wanted port; 0, or a port in use, means any free one. After `start` the real one.
+        fsync: off is fast, and loses data only if the machine crashes, not if a process is killed.
+        settings: further server settings, by name.
+        start_timeout_s: time limit of crash recovery.
     """
 
     binaries: Path
@@ -61,7 +61,7 @@ class PostgresServer:
     def __post_init__(self) -> None:
         if not (self.binaries / "initdb").exists():
             raise MaintenanceError(
-                f"folder {self.binaries}: found no initdb, wanted PostgreSQL's",
+                f"folder {self.binaries}: initdb not found; use a folder of PostgreSQL",
                 reason="no_programs",
             )
         account = server_account()
@@ -74,43 +74,43 @@ class PostgresServer:
 
     @property
     def major(self) -> int:
-        """The PostgreSQL version of the cluster."""
+        """The PostgreSQL major version of the cluster."""
         return self._cluster.major
 
     @property
     def pid(self) -> int:
-        """The postmaster's.
+        """The pid of the postmaster.
 
         Raises:
-            MaintenanceError: the server does not run.
+            MaintenanceError: the server is not running.
         """
         lines = self._cluster.pid_file()
         if not lines:
-            raise MaintenanceError(f"server on {self.data}: found none running, wanted its pid")
+            raise MaintenanceError(f"server on {self.data} is not running")
         return int(lines[0])
 
     @property
     def log(self) -> Path:
-        """The file with all the server said."""
+        """The server log."""
         return self._cluster.log
 
     def is_running(self) -> bool:
-        """Tell whether the server we started has not ended."""
+        """Return whether the started server is still running."""
         return self._run is not None and self._run.poll() is None
 
     def claim(self) -> None:
-        """Keep every other process of ours from the folder until `stop`, or our death.
+        """Lock the folder against other processes until `stop`, or the end of this process.
 
         Raises:
-            MaintenanceError: another process has it.
+            MaintenanceError: another process holds it.
         """
         self._cluster.claim()
 
     def create(self) -> None:
-        """Make the cluster, unless it is there. What a killed run left half-made is removed.
+        """Create the cluster if it is missing; remove what a killed run left incomplete.
 
         Raises:
-            MaintenanceError: the folder is in use, holds other files or another version.
+            MaintenanceError: the folder is in use, has other files or another version.
         """
         self._cluster.claim()
         if not self._cluster.exists():
@@ -118,18 +118,18 @@ class PostgresServer:
         programs = major_of(self.binaries)
         if programs != self.major:
             raise MaintenanceError(
-                f"data folder {self.data}: found PostgreSQL {self.major}, wanted {programs}",
-                hint=f"start it with the programs of {self.major}, or name another folder",
+                f"data folder {self.data} has PostgreSQL {self.major}, wanted {programs}",
+                hint=f"use the programs of {self.major}, or choose another folder",
                 reason="other_version",
             )
 
     def start(self) -> None:
-        """Start the server and wait until it takes connections; nothing if it runs.
+        """Start the server and wait until it accepts connections; no effect if it runs.
 
-        A server left on the folder by a killed process is stopped first.
+        A server left running by a killed process is stopped first.
 
         Raises:
-            MaintenanceError: it does not start; the message ends with what its log says.
+            MaintenanceError: it does not start; the message ends with the end of its log.
         """
         if self.is_running():
             return
@@ -146,11 +146,11 @@ class PostgresServer:
         raise MaintenanceError(f"server on {self.data} does not start: {self._last_words()}")
 
     def stop(self, *, immediate: bool = False) -> None:
-        """Stop the server and wait; nothing if it does not run.
+        """Stop the server and wait; no effect if it does not run.
 
         Args:
-            immediate: without a checkpoint, as a crash; else fast, and immediate if fast
-                takes longer than `keeper.PATIENCE_S`.
+            immediate: without a checkpoint, as in a crash; else fast, and immediate if that takes
+                longer than `keeper.PATIENCE_S`.
         """
         self._end(immediate=immediate)
         self._cluster.release()
@@ -162,16 +162,16 @@ class PostgresServer:
         self.data.with_name(f"{self.data.name}.lock").unlink(missing_ok=True)
 
     def url(self, database: str = SUPERUSER) -> str:
-        """Return the superuser's connection URL, password included: not for messages."""
+        """Return the superuser's connection URL, with password: not for messages."""
         password = self._cluster.password
         server = f"{SUPERUSER}:{password}@{ports.LOOPBACK}:{self.port}"
         return f"postgresql://{server}/{url_quote(database, safe='')}"
 
     def create_database(self, name: str) -> bool:
-        """Make an empty database, unless it is there.
+        """Create an empty database if it is missing.
 
         Returns:
-            Whether it was made now.
+            Whether it was created now.
         """
         with psycopg.connect(self.url(), autocommit=True) as connection:
             known = "SELECT FROM pg_catalog.pg_database WHERE datname = %s"
@@ -202,7 +202,7 @@ class PostgresServer:
         return False
 
     def _becomes_ready(self, run: "subprocess.Popen[bytes]", before: list[str]) -> bool:
-        """Wait as pg_ctl does: line 8 of the pid file says so, once it is not the old file."""
+        """Wait, as pg_ctl does, for line 8 of the pid file, once the file is new."""
         deadline = time.monotonic() + self.start_timeout_s
         while run.poll() is None and time.monotonic() < deadline:
             lines = self._cluster.pid_file()

@@ -1,4 +1,4 @@
-"""What is looked at before anything is started: the data folder and the port."""
+"""Checks before the demo starts: the data folder and the port."""
 
 from pathlib import Path
 
@@ -6,20 +6,20 @@ from maintenance.demo import ports
 from maintenance.demo.postgres import PostgresServer
 from maintenance.errors import MaintenanceError, UsageError
 
-_OTHER_FOLDER = "choose another: --data"
+_OTHER_FOLDER = "choose another folder with --data"
 
 
 def make_folder(data: Path) -> None:
-    """Make the data folder, unless it is there.
+    """Create the data folder if it is missing.
 
     Raises:
-        UsageError: it can't be made, or is somebody else's.
+        UsageError: it can't be created, or belongs to another user or program.
     """
     ours = data / "dagster"
     try:
         if data.exists() and not ours.exists() and any(data.iterdir()):
             raise UsageError(
-                f"data folder {data}: found other files, wanted a folder of ours or a new one",
+                f"data folder {data} contains files that do not belong to the demo",
                 hint=_OTHER_FOLDER,
             )
         ours.mkdir(parents=True, exist_ok=True)
@@ -28,32 +28,32 @@ def make_folder(data: Path) -> None:
 
 
 def claim(server: PostgresServer, data: Path) -> None:
-    """Keep every other demo from the data folder, until the server stops.
+    """Lock the data folder against other demos until the server stops.
 
     Raises:
-        UsageError: another one has it.
+        UsageError: another demo holds it.
     """
     try:
         server.claim()
     except MaintenanceError as exc:
-        hint = "a demo runs there; for a second one, choose --data and --port"
+        hint = "a demo is running there; for a second one, set --data and --port"
         raise UsageError(str(exc), hint=hint) from exc
     except OSError as exc:
         raise _unusable(data, exc) from exc
 
 
 def refuse_taken(port: int) -> None:
-    """Make sure that the UI can be served on a loopback port.
+    """Check that the UI can be served on a loopback port.
 
     Raises:
-        UsageError: it is none, or taken; names who has it.
+        UsageError: it is not a port, or in use; names the process that uses it.
     """
     if not 0 < port < 2**16:
-        raise UsageError(f"--port {port}: wanted a port, 1 to 65535")
+        raise UsageError(f"--port {port}: not a port from 1 to 65535")
     if holder := ports.holder(port):
         raise UsageError(
-            f"port {port}: found in use by {holder}, wanted it for the Dagster UI",
-            hint="choose another: --port",
+            f"port {port} of the Dagster UI is in use by {holder}",
+            hint="choose another port with --port",
         )
 
 

@@ -1,4 +1,4 @@
-"""Processes that are not our children: what runs under a pid, and ending it."""
+"""Processes that are not children of this one: what runs under a pid, and ending it."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ _POLL_S = 0.02
 
 
 def command_line(pid: int) -> str:
-    """Return the command line of a process; empty if there is none, or it has ended."""
+    """Return the command line of a process; empty if it does not exist."""
     if Path("/proc/self").exists():
         try:
             text = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
@@ -25,12 +25,12 @@ def command_line(pid: int) -> str:
 
 
 def runs(pid: int, mark: str) -> bool:
-    """Tell whether a process runs whose command line holds a mark, so that a reused pid is none."""
+    """Return whether the process's command line contains a mark; protects against reused pids."""
     return pid > 0 and mark in command_line(pid)
 
 
 def find(mark: str) -> Iterator[int]:
-    """Yield the pids of all processes whose command lines hold a mark."""
+    """Yield the pids of all processes whose command lines contain a mark."""
     if Path("/proc/self").exists():
         pids = (int(each.name) for each in Path("/proc").glob("[0-9]*"))
         yield from (pid for pid in pids if runs(pid, mark))
@@ -41,16 +41,16 @@ def find(mark: str) -> Iterator[int]:
 
 
 def end(pid: int, mark: str, *signals: signal.Signals, patience_s: float) -> bool:
-    """End a process that is no child of ours, by one signal after the other.
+    """End a process that is not a child of this one, by one signal after the other.
 
     Args:
         pid: the process.
-        mark: what its command line must hold for it to be the one meant.
+        mark: text that its command line must contain.
         signals: the gentlest first.
-        patience_s: how long to wait after each.
+        patience_s: time to wait after each signal.
 
     Returns:
-        Whether it is gone.
+        Whether it has ended.
     """
     for number in signals:
         if not runs(pid, mark):

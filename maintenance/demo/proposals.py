@@ -1,4 +1,4 @@
-"""The rows of the proposal management application, out of a seed."""
+"""The rows of the proposal management application, from a seed."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ _OPEN_DAYS = 21
 
 @dataclass(frozen=True)
 class Proposals:
-    """Everybody and everything the tables agree on.
+    """The facts that the tables have in common.
 
     Attributes:
-        seed: of all chance.
-        created: when each proposal was made, ascending.
-        now: the proposals of the last three weeks are still open.
+        seed: seed of all random numbers.
+        created: when each proposal was created, ascending.
+        now: the current time; proposals of the last three weeks are still open.
     """
 
     seed: int
@@ -46,7 +46,7 @@ class Proposals:
 
     @property
     def n_customers(self) -> int:
-        """One for about eight proposals."""
+        """The number of customers: one for about eight proposals."""
         return len(self.created) // 8 + 1
 
     def customers(self) -> Iterator[Row]:

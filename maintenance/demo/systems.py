@@ -22,7 +22,7 @@ from maintenance.server.sql_library import data_root
 from maintenance.subjects.partitions import PARTITIONS
 
 MONTHS = 24
-"""How far back the rows go where the policy names neither start nor retention."""
+"""Months of rows if the policy has neither start nor retention."""
 
 _FILLS: Mapping[str, Callable[..., int]] = {
     "learning_platform": partial(fill_learning_platform, events=150_000),
@@ -33,10 +33,10 @@ NAMES = tuple(_FILLS)
 
 @dataclass(frozen=True)
 class System:
-    """One example system: its policy, and where its database is.
+    """One example system: its policy and its database.
 
     Attributes:
-        policy: its policy file, read.
+        policy: its policy.
         url: the superuser's connection URL.
     """
 
@@ -45,24 +45,24 @@ class System:
 
     @property
     def name(self) -> str:
-        """That of the database, the policy file and the folder of sql/systems."""
+        """The name of the database, the policy file and the folder of sql/systems."""
         return self.policy.database.name
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variable through which the policy finds the database."""
+        """The environment variable of the policy with the database's URL."""
         return {self.policy.database.url.label: self.url}
 
     def prepare(self, now: datetime) -> int:
-        """Make tables, the partitions of past months and rows, as far as they are missing.
+        """Create missing tables, partitions of past months and rows.
 
-        Each step is one transaction or may be repeated: a killed run is taken up where it was.
+        Each step is one transaction or may be repeated, so that a killed run can be continued.
 
         Returns:
-            The number of rows written; 0 where there were some.
+            The number of rows written; 0 if there were rows already.
 
         Raises:
-            MaintenanceError: a partition could not be made, or the server refused a statement.
+            MaintenanceError: a partition could not be created, or the server rejected a statement.
         """
         try:
             with psycopg.connect(self.url, autocommit=True) as connection:
@@ -73,7 +73,7 @@ class System:
             raise to_error(exc, f"database {self.name}") from exc
 
     def _make_past(self, section: PartitionPolicy, now: datetime) -> int:
-        """Make the partitions up to now, and count their months; the main job makes the others."""
+        """Create the partitions up to now, and return the number of their months."""
         past = _past(section, now)
         request = Request(section.table, tuple(period.key for period in past))
         report = pipeline.apply(
@@ -90,30 +90,30 @@ class System:
 
 
 def load(folder: Path) -> list[Policy]:
-    """Read the policies of the example systems.
+    """Load the policies of the example systems.
 
     Raises:
-        UsageError: a policy can't be used, or names its database other than by a variable.
+        UsageError: a policy is invalid, or does not use a variable for its database.
     """
     policies = [load_policy(folder / f"{name}.yaml") for name in NAMES]
     for policy in policies:
         if policy.database.url.env is None:
             raise UsageError(
                 f"{policy.path}: database.url: found a literal, wanted {{env: VARIABLE}}",
-                hint="the demo works on databases of its own alone",
+                hint="the demo works only on its own databases",
                 reason="literal_url",
             )
     return policies
 
 
 def create(server: PostgresServer, policy: Policy) -> System:
-    """Make a system's database, unless it is there; `prepare` fills it."""
+    """Create a system's database if it is missing; `prepare` fills it."""
     server.create_database(policy.database.name)
     return System(policy, server.url(policy.database.name))
 
 
 def environment(systems: Iterable[System]) -> dict[str, str]:
-    """Return the variables by which policies and databases are found."""
+    """Return the environment variables of the policies and databases."""
     variables: dict[str, str] = {}
     paths: list[str] = []
     for system in systems:
@@ -137,6 +137,6 @@ def _load_schema(connection: Connection, schema: Path) -> None:
 def _fill(connection: Connection, name: str, now: datetime, months: int) -> int:
     n_rows = _FILLS[name](connection, now=now, months=months)
     if n_rows:
-        # So that row counts show at once, and sizes without the pages that COPY took ahead.
+        # Shows row counts at once, and sizes without the pages that COPY preallocated.
         connection.execute("VACUUM (ANALYZE)")
     return n_rows

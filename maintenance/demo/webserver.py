@@ -1,4 +1,4 @@
-"""Dagster's webserver, asked over the GraphQL API that its UI uses."""
+"""Client of Dagster's webserver, over the GraphQL API of its UI."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping
@@ -59,9 +59,9 @@ _FREE = "mutation ($run: String!) { freeConcurrencySlots(runId: $run) }"
 
 @dataclass(frozen=True, slots=True)
 class Webserver:
-    """A webserver, and the code location of which jobs are launched.
+    """A webserver, and the code location of the launched jobs.
 
-    The standard library's client does: dagster-graphql's would load all of Dagster into this
+    Uses the standard library's client: dagster-graphql would load all of Dagster into this
     process.
     """
 
@@ -69,7 +69,7 @@ class Webserver:
     location: str
 
     def is_ready(self) -> bool:
-        """Tell whether it answers, with the code location loaded.
+        """Return whether it responds, with the code location loaded.
 
         Raises:
             MaintenanceError: the location can't be loaded.
@@ -85,7 +85,7 @@ class Webserver:
         return True
 
     def daemons_beat_since(self, moment: float) -> bool:
-        """Tell whether every daemon has given a sign of life since then (seconds of the epoch)."""
+        """Return whether every daemon has sent a heartbeat since then (seconds of the epoch)."""
         statuses = self._ask(_HEARTBEATS)["instance"]["daemonHealth"]["allDaemonStatuses"]
         beats = [status["lastHeartbeatTime"] for status in statuses if status["required"]]
         return all(beat is not None and beat >= moment for beat in beats)
@@ -102,13 +102,13 @@ class Webserver:
         return list(found["partitionKeysOrError"]["partitionKeys"])
 
     def launch(self, job: str, tags: Mapping[str, str]) -> str:
-        """Put a run of a job into the queue.
+        """Queue a run of a job.
 
         Returns:
             The run's id.
 
         Raises:
-            MaintenanceError: it was refused.
+            MaintenanceError: it was rejected.
         """
         run: Answer = {
             "selector": {**self._repository, "jobName": job},
@@ -125,7 +125,7 @@ class Webserver:
         return {run["runId"]: run["status"] for run in found}
 
     def events(self, run: str) -> Iterator[Answer]:
-        """Yield what a run has logged: materializations, checks, failures."""
+        """Yield the events of a run: materializations, checks, failures."""
         after, more = None, True
         while more:
             page = self._ask(_EVENTS, run=run, after=after)["logsForRun"]
@@ -133,7 +133,7 @@ class Webserver:
             after, more = page["cursor"], page["hasMore"]
 
     def cancel_all(self) -> None:
-        """Mark every unfinished run as canceled, and give the pools back that it held."""
+        """Mark every unfinished run as canceled, and free its pool slots."""
         unfinished = ["QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"]
         found = self._ask(_STATUSES, of={"statuses": unfinished})["runsOrError"]["results"]
         runs = [run["runId"] for run in found]

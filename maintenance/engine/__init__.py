@@ -1,1 +1,1 @@
-"""Actions, findings and plans; carrying them out safely; the protocol of a subject."""
+"""Actions, findings and plans, their execution, and the interface of a subject."""

@@ -1,4 +1,4 @@
-"""What an executor works with: the session, the limits, the policy, and somebody to tell."""
+"""The context of an action's executor: session, limits, policy and progress."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,15 +16,15 @@ from maintenance.server.session import Connection
 
 @dataclass(slots=True)
 class ActionContext:
-    """The means by which one action is carried out.
+    """The context in which one action is executed.
 
     Attributes:
-        connection: this action's alone as long as it is carried out.
-        store: shared by actions side by side, so each use of it is a single statement.
+        connection: the session of this action alone while it is executed.
+        store: shared by parallel actions, so each use is a single statement.
         target: the database and how its statements wait for locks.
-        budget: the time that is left for it and its like; None where there is no limit.
-        owners: sessions for what runs with an owner's rights; closed by whoever made them.
-        attempts: the most that any of its steps took.
+        budget: the remaining time of the subject; None without a limit.
+        owners: sessions with an owner's rights; closed by their creator.
+        attempts: the highest number of attempts of any step.
     """
 
     connection: Connection
@@ -47,7 +47,7 @@ class ActionContext:
         return self.target.lock_retry
 
     def run(self, step: Step) -> None:
-        """Carry out one step, waiting for locks in short tries.
+        """Execute one step with lock retries.
 
         Raises:
             MaintenanceError: see `LockRetry.run`.
@@ -57,7 +57,7 @@ class ActionContext:
         self.attempts = max(self.attempts, taken)
 
     def owner_session(self, owner: str) -> OwnerSession | None:
-        """Return a session for statements with an owner's rights; None where they are ours.
+        """Return a session with an owner's rights; None if our own role is the owner.
 
         Raises:
             MaintenanceError: it can't be opened.
@@ -69,11 +69,11 @@ class ActionContext:
 
 
 Executor = Callable[[ActionContext, Action], Mapping[str, Any]]
-"""Carries out an action; returns its detail (rows, bytes, urls), JSON-ready."""
+"""Executes an action; returns its details (rows, bytes, URLs), JSON-ready."""
 
 
 def run_steps(context: ActionContext, action: Action) -> Mapping[str, Any]:
-    """Carry out an action that is nothing but its steps."""
+    """Execute an action that consists only of its steps."""
     for step in action.steps:
         context.run(step)
     return {}

@@ -1,4 +1,4 @@
-"""Actions: what is to be done, as finished SQL with the locks it takes."""
+"""Actions: finished SQL with the locks that it takes."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -45,10 +45,10 @@ UNSEEN = frozenset(
         ActionKind.REBUILD_MATVIEW,
     }
 )
-"""Kinds whose effect the catalog does not show; their executors prove it themselves."""
+"""Kinds whose effect is not visible in the catalog; their executors verify it."""
 
 RECURRING = frozenset({ActionKind.ANALYZE_TABLE, ActionKind.VACUUM_TABLE})
-"""Kinds that the application's work may call for again at once; their executors prove them too."""
+"""Kinds that can be due again at once; their executors verify the effect."""
 
 
 BY_STEPS = frozenset(
@@ -66,11 +66,11 @@ BY_STEPS = frozenset(
         ActionKind.REMOVE_REBUILD,
     }
 )
-"""Kinds that are nothing but their statements: one without any would change nothing, for ever."""
+"""Kinds that consist only of statements: without statements they would change nothing."""
 
 
 class LockMode(StrEnum):
-    """Table lock modes, in the server's words (PostgreSQL manual, 13.3.1)."""
+    """Table lock modes as the server names them (PostgreSQL manual, 13.3.1)."""
 
     SHARE_UPDATE_EXCLUSIVE = "SHARE UPDATE EXCLUSIVE"
     SHARE_ROW_EXCLUSIVE = "SHARE ROW EXCLUSIVE"
@@ -79,12 +79,12 @@ class LockMode(StrEnum):
 
     @property
     def blocks_writers(self) -> bool:
-        """Whether holding it, or queueing for it, stops INSERT, UPDATE and DELETE."""
+        """Whether holding or queueing for it blocks INSERT, UPDATE and DELETE."""
         return self is not LockMode.SHARE_UPDATE_EXCLUSIVE
 
     @property
     def conflicts(self) -> tuple[str, ...]:
-        """The held modes that stand in its way, as `pg_locks` names them (table 13.2)."""
+        """The conflicting held modes, as `pg_locks` names them (table 13.2)."""
         return _HELD_MODES[_HELD_MODES.index(_WEAKEST_CONFLICT[self]) :]
 
 
@@ -107,7 +107,7 @@ _WEAKEST_CONFLICT = {
 
 
 class Lock(NamedTuple):
-    """A lock that a step takes, on a table named as PostgreSQL quotes it."""
+    """A lock that a step takes, on a table quoted as in PostgreSQL."""
 
     object: str
     mode: LockMode
@@ -118,19 +118,19 @@ class Step:
     """One transaction.
 
     Attributes:
-        prepare: statements that block nobody, run first.
+        prepare: statements that block nothing, run first.
         statements: statements under the blocking locks, sent with COMMIT in one message, so
-            that a client which dies or freezes can't leave those locks held.
-        locks: every lock it takes; those that block no writer are waited for patiently before
-            anything else, the others are taken by `statements` within the lock timeout.
+            that a client that dies or freezes can't keep those locks.
+        locks: all locks it takes. Those that do not block writers are waited for patiently
+            first; `statements` take the others within the lock timeout.
         concurrent: the one statement makes its own transactions (`… CONCURRENTLY`), so it is
-            sent alone; what an interrupted one leaves behind is its executor's to mend.
-        owner: with whose rights its statements run, since they may run code that this role wrote:
-            the owner of the table. Those that are `Ours` run as ourselves all the same. None
-            where no statement runs code of an owner, or the server itself takes the owner's
-            rights for it.
-        one_snapshot: it waits for snapshots older than its own, so all tries keep that of the
-            first: who comes later is not waited for, or a busy server would never let it through.
+            sent alone; its executor cleans up after an interruption.
+        owner: the role with whose rights the statements run: the owner of the table, since they
+            may run code that this role wrote. Statements of type `Ours` run as our own role. None
+            if no statement runs an owner's code, or the server switches to the owner's rights
+            itself.
+        one_snapshot: it waits for snapshots older than its own, so all attempts keep the first
+            one's snapshot; with a new snapshot each time a busy server would never let it finish.
     """
 
     statements: tuple[str, ...]
@@ -152,25 +152,25 @@ class Step:
 
 
 def identify_action(kind: str, object_: str, sql: Iterable[str]) -> str:
-    """Return the id of an action: a hash of what is to be done to what."""
+    """Return the id of an action: a hash of kind, object and SQL."""
     content = "\0".join((kind, object_, *sql))
     return hashlib.sha256(content.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Action:
-    """Something to do to one object.
+    """A change of one object.
 
     Attributes:
-        object: the qualified name, as PostgreSQL quotes it, of what is made or changed.
-        table: the table that a policy names and that this serves.
-        period: key of the period it is about, such as `2026-12`.
-        reason: why, with found and wanted.
+        object: qualified name of the object, quoted as in PostgreSQL.
+        table: the table of the policy that it serves.
+        period: key of its period, such as `2026-12`.
+        reason: why it is planned, with the actual and the expected state.
         after: ids of actions that must be done before.
-        preconditions: what was observed and must still be so, JSON-ready: OIDs, bounds, …
-        branches: further relations that it locks one by one, such as the partitions of a parent
-            that ANALYZE goes on to.
-        refused: why it must not be done; such an action was asked for and is only reported.
+        preconditions: observed facts that must still hold, JSON-ready: OIDs, bounds, …
+        branches: further relations that it locks one by one, such as the partitions of a table
+            that ANALYZE also processes.
+        refused: why it must not be executed; such a requested action is only reported.
     """
 
     kind: ActionKind
@@ -186,12 +186,12 @@ class Action:
     branches: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Escape control characters that names bring into the sentence; `object` has them as is."""
+        """Escape control characters from names in the reason; `object` keeps them."""
         object.__setattr__(self, "reason", visible_lines(self.reason))
 
     @cached_property
     def id(self) -> str:
-        """A hash that stays the same as long as the same is to be done to the same object."""
+        """A hash of kind, object and SQL; it stays the same from run to run."""
         return identify_action(self.kind, self.object, self.sql)
 
     @property
@@ -201,22 +201,22 @@ class Action:
 
     @property
     def owner(self) -> str | None:
-        """With whose rights its statements run, where not with ours alone."""
+        """The role with whose rights its statements run; None for our own role."""
         return next((step.owner for step in self.steps if step.owner is not None), None)
 
     @property
     def is_void(self) -> bool:
-        """Whether it would change nothing, and is not asked for by hand either."""
+        """Whether it would change nothing and was not requested by hand."""
         return self.kind in BY_STEPS and self.refused is None and not self.sql
 
     @property
     def locks(self) -> tuple[Lock, ...]:
-        """Every lock taken, each once, in the order of taking."""
+        """Every lock taken, each once, in order."""
         return tuple(dict.fromkeys(lock for step in self.steps for lock in step.locks))
 
     @cached_property
     def relations(self) -> frozenset[str]:
-        """The names of all relations that it locks against others of our actions."""
+        """The names of all relations that it locks against our other actions."""
         return frozenset((*(lock.object for lock in self.locks), *self.branches))
 
     @cached_property
@@ -225,7 +225,7 @@ class Action:
         return any(step.builds_index for step in self.steps)
 
     def as_json(self) -> dict[str, Any]:
-        """The action as the command line prints it."""
+        """The action as JSON for the command line."""
         return {
             "id": self.id,
             "kind": self.kind.value,

@@ -1,4 +1,4 @@
-"""Watching an index build from a second session: what it makes, and whom it waits for."""
+"""Monitoring of an index build from a second session: its index, and the session it waits for."""
 
 import threading
 import time
@@ -28,10 +28,10 @@ EVERY_S = 0.2
 
 @dataclass(slots=True)
 class Watch:
-    """What the watching session has seen.
+    """The state of the monitoring session.
 
     Attributes:
-        gave_up: why the build was cancelled.
+        gave_up: why the build was canceled.
         over: set when the build has ended.
     """
 
@@ -43,14 +43,14 @@ class Watch:
 def watched(
     context: ActionContext, note_index: Callable[[int], None] | None = None
 ) -> Generator[Watch]:
-    """Watch the index build that the action's session runs in the block.
+    """Monitor the index build that the context's session runs in the block.
 
-    A build that waits for one and the same session longer than `locks.give_up_after` is
-    cancelled. Without a second session the build goes on unwatched.
+    A build that waits for the same session longer than `locks.give_up_after` is canceled. If
+    the second session can't be opened, the build continues without monitoring.
 
     Args:
-        context: whose session builds; its limits hold.
-        note_index: told the OID of the index that is made, as soon as it is known.
+        context: the session of the build, and its limits.
+        note_index: called with the OID of the new index as soon as it is known.
     """
     watch = Watch()
     thread = threading.Thread(target=_watch, args=(context, note_index, watch), daemon=True)
@@ -64,7 +64,7 @@ def watched(
 
 @contextmanager
 def without_timeouts(context: ActionContext) -> Generator[None]:
-    """Let waits of the block take as long as they do: a timeout would leave an invalid index."""
+    """Disable the timeouts in the block: a timeout would leave an invalid index."""
     policy = context.policy
     usual = {
         "lock_timeout": str(milliseconds(policy.locks.lock_timeout)),
@@ -79,11 +79,11 @@ def without_timeouts(context: ActionContext) -> Generator[None]:
 
 
 def run_watched(context: ActionContext, statement: str, watch: Watch) -> None:
-    """Run the statement that is watched.
+    """Run the monitored statement.
 
     Raises:
-        LockNotAcquiredError: the watch has cancelled it.
-        MaintenanceError: the server refused it.
+        LockNotAcquiredError: the monitor canceled it.
+        MaintenanceError: the server rejected it.
     """
     connection = context.connection
     try:
@@ -91,7 +91,7 @@ def run_watched(context: ActionContext, statement: str, watch: Watch) -> None:
     except psycopg.Error as exc:
         if watch.gave_up is not None and not connection.broken:
             raise LockNotAcquiredError(
-                f"{statement}: {watch.gave_up}", hint="end that session; a later run tries again"
+                f"{statement}: {watch.gave_up}", hint="end that session; retried on the next run"
             ) from exc
         error = to_error(exc, statement)
         path = context.policy.database.search_path
@@ -137,7 +137,7 @@ def _follow(
                 context.progress(f"the index build waits for pid {waited_for} ({row.locker})")
         if waited_for is not None and time.monotonic() - since > patience:
             watch.gave_up = (
-                f"waited {patience:.0f} s for pid {waited_for} ({row.locker}) and gave up"
+                f"canceled after waiting {patience:.0f} s for pid {waited_for} ({row.locker})"
             )
             context.connection.cancel_safe()
             since = time.monotonic()

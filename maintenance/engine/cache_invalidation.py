@@ -1,7 +1,7 @@
-"""Telling the application's cache that content has changed, and never forgetting to.
+"""Invalidation of the Redis cache after content changes, with retries.
 
-What will have to be told is noted in the store before the content changes. So neither a Redis
-that is down nor a kill between the change and the telling loses it: the next run tells.
+The invalidation is recorded in the store before the content changes. If Redis is down or the
+process is killed between the two, the next run sends it.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,13 +16,13 @@ from maintenance.store import invalidation_outbox as invalidations
 def intend(
     context: ActionContext, object_: str, patterns: Collection[str], message: Mapping[str, Any]
 ) -> None:
-    """Note that the cache is to be told of an object, before its content changes.
+    """Record the invalidation of an object's cache keys, before its content changes.
 
     Args:
         context: of the action that changes it.
-        object_: the qualified name, as PostgreSQL quotes it.
-        patterns: of the keys that hold what was computed from it; none where there is no cache.
-        message: what is published beside.
+        object_: qualified name, quoted as in PostgreSQL.
+        patterns: patterns of the keys that hold results computed from it; none without a cache.
+        message: published with the invalidation.
     """
     if context.policy.redis is not None and patterns:
         database = context.policy.database.name
@@ -30,16 +30,16 @@ def intend(
 
 
 def withdraw(context: ActionContext, object_: str) -> None:
-    """Take an intention back: nothing has changed."""
+    """Remove the recorded invalidation: nothing has changed."""
     invalidations.settle(context.store, context.policy.database.name, object_)
 
 
 def announce(context: ActionContext, object_: str) -> Mapping[str, Any]:
-    """Tell the cache what it is owed of an object; one that can't be told is owed on.
+    """Send the pending invalidations of an object; a failed one stays pending.
 
     Returns:
-        What was done, for the action's detail: `keys_removed` and `subscribers`; or `owed`, why
-        it is owed on, and the `reason` as a short code. Empty where nothing is owed.
+        The details of the action: `keys_removed` and `subscribers`; or `owed`, the error, and
+        `reason`, a short code. Empty if nothing was pending.
     """
     try:
         return tell(context, object_)
@@ -48,10 +48,10 @@ def announce(context: ActionContext, object_: str) -> Mapping[str, Any]:
 
 
 def tell(context: ActionContext, object_: str) -> Mapping[str, Any]:
-    """As `announce`, for whom being told is all that matters.
+    """Send the pending invalidations of an object, as an action of its own.
 
     Raises:
-        CacheError: the cache can't be told; it is owed on.
+        CacheError: the invalidation failed and stays pending.
     """
     database = context.policy.database.name
     due = [each for each in invalidations.owed(context.store, database) if each.object == object_]
@@ -67,13 +67,13 @@ def tell(context: ActionContext, object_: str) -> Mapping[str, Any]:
 
 
 def cache_url(context: ActionContext) -> str:
-    """Return where the cache is.
+    """Return the URL of the cache.
 
     Raises:
-        CacheError: the policy names none any more, or by a variable that is not set.
+        CacheError: the policy has no redis section, or its variable is not set.
     """
     if context.policy.redis is None:
-        raise CacheError("the policy has no section redis any more")
+        raise CacheError("the policy has no redis section; add it to send the pending invalidation")
     try:
         return context.target.resolve(context.policy.redis.url)
     except UsageError as exc:

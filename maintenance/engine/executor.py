@@ -1,4 +1,4 @@
-"""Carrying out a plan: intent journaled, steps run with lock retries, outcome journaled."""
+"""Execution of a plan: record the intent, run the steps with lock retries, record the outcome."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ _NO_FAILURE = (NotNeededError, BudgetError)
 
 
 class Outcome(StrEnum):
-    """What came of an action."""
+    """The outcome of an action."""
 
     DONE = "done"
     SKIPPED = "skipped"
@@ -36,7 +36,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An action and what came of it."""
+    """An action and its outcome."""
 
     action: Action
     outcome: Outcome
@@ -47,7 +47,7 @@ class Result:
     detail: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def as_json(self) -> dict[str, Any]:
-        """The action as the command line prints it after it ran."""
+        """The executed action as JSON for the command line."""
         return {
             **self.action.as_json(),
             "outcome": self.outcome.value,
@@ -60,10 +60,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class ExecutorRegistry:
-    """Who carries out which kinds of actions, and how many of a kind side by side.
+    """The executors of action kinds, and how many actions of a kind run in parallel.
 
-    A kind without an executor of its own is carried out by running its steps, and one without
-    a width one after the other. Kinds that share a budget share its time.
+    A kind without an executor runs its steps; a kind without a concurrency runs one action at
+    a time. Kinds that share a budget share its time.
     """
 
     executors: Mapping[ActionKind, Executor] = field(default_factory=dict[ActionKind, Executor])
@@ -71,7 +71,7 @@ class ExecutorRegistry:
     budgets: Mapping[ActionKind, Budget] = field(default_factory=dict[ActionKind, Budget])
 
     def concurrency(self, action: Action) -> int:
-        """How many such actions may be carried out side by side."""
+        """How many such actions may run in parallel."""
         return self.widths.get(action.kind, 1)
 
 
@@ -86,22 +86,22 @@ def run(
     progress: Progress,
     first_place: int = 0,
 ) -> list[Result]:
-    """Carry out actions in order, ANALYZE and VACUUM last.
+    """Execute actions in order, ANALYZE and VACUUM last.
 
-    One that fails stops only those that wait for it.
+    A failed action stops only the actions that depend on it.
 
     Args:
-        actions: in their order; neighbours that may go side by side do.
-        registry: who carries them out.
-        journal: where the intents are written before, and the outcomes after.
-        connection: the session for those that go one after the other.
-        opened: opens a session for each that goes beside others.
+        actions: in order; neighbors run in parallel where that is allowed.
+        registry: the executors.
+        journal: records the intents before, and the outcomes afterwards.
+        connection: the session for actions that run one at a time.
+        opened: opens a session for each parallel action.
         context: makes the context of one action.
-        progress: told each outcome.
-        first_place: how many actions this run has carried out before.
+        progress: called with each outcome.
+        first_place: number of actions that this run has executed before.
 
     Raises:
-        UnreachableError: a connection is gone; what was done so far is in the journal.
+        UnreachableError: a connection was lost; the outcomes so far are in the journal.
     """
     work, upkeep = rounds(actions)
     ordered = (*work, *upkeep)
@@ -120,10 +120,10 @@ def run(
             results.append(result)
             progress(_line(result, len(results), len(actions)))
             journal.conclude(_conclusion(result))
-            # No look at the catalog tells what came of it, and what follows may lean on it.
+            # The catalog does not show the outcome, and later actions may depend on it.
             if result.action.kind in UNSEEN:
                 journal.flush()
-        # The next look is to see what was changed.
+        # The second observation must see the changes.
         report_counters(connection)
     finally:
         owners.close()
@@ -144,7 +144,7 @@ def _each(
         if action.refused is not None:
             return Result(action, Outcome.REFUSED, error=action.refused)
         if undone.intersection(action.after):
-            return Result(action, Outcome.SKIPPED, error="waits for an action that failed")
+            return Result(action, Outcome.SKIPPED, error="not run: a required action failed")
         return perform(connection, action)
 
     for (_, width), group in groupby(
@@ -161,7 +161,7 @@ def _each(
 
 
 def _was_needless(result: Result) -> bool:
-    """Whether what an action was to bring about is so without it."""
+    """Whether the goal of an action was already reached without it."""
     return isinstance(result.cause, NotNeededError)
 
 
@@ -185,7 +185,7 @@ def _perform(context: ActionContext, action: Action, execute: Executor) -> Resul
 
 
 def _naming_owner_code(context: ActionContext, failure: MaintenanceError) -> MaintenanceError:
-    """Name the owner's code behind a failure, where the executor used no lock retry."""
+    """Name the owner's code behind a failure, if the executor did not use the lock retry."""
     cause = failure.__cause__
     idle = context.connection.info.transaction_status is TransactionStatus.IDLE
     if not isinstance(cause, psycopg.Error) or not idle:

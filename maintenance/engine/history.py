@@ -1,4 +1,4 @@
-"""Recalling from the store what planners should know of earlier runs, in six short queries."""
+"""Reads the history of earlier runs from the store for the planners, in six short queries."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -10,20 +10,20 @@ from maintenance.catalog.models import Snapshot
 from maintenance.server.session import Connection
 
 LOOK_BACK = timedelta(days=8)
-"""Over so long a rate is measured: a week has all of its days in it."""
+"""Period over which a rate is measured: a week contains every weekday."""
 
 INTERRUPTED_BACK = timedelta(days=60)
 MOST_RUNS = 500
 
 
 def recall(store: Connection, database: str, snapshot: Snapshot, now: datetime) -> History:
-    """Read what the store knows of the tables of a snapshot, and of what seems to be left of them.
+    """Read the history of a snapshot's tables, and of objects that may be left over from them.
 
     Args:
-        store: a session on it.
+        store: a session on the store.
         database: the policy's name of the database.
-        snapshot: what was seen.
-        now: the moment to look back from.
+        snapshot: the observed relations.
+        now: the current time.
 
     Raises:
         psycopg.Error: the store failed.
@@ -48,7 +48,7 @@ def recall(store: Connection, database: str, snapshot: Snapshot, now: datetime) 
 
 
 def _questionable(snapshot: Snapshot) -> Iterator[str]:
-    """Yield the names of which somebody may ask where they come from."""
+    """Yield the names whose origin must be looked up."""
     yield from (str(table.relation) for table in snapshot.unattached)
     yield from (str(table.relation) for table in snapshot.marked)
     for table in snapshot.tables.values():
@@ -129,7 +129,7 @@ def _unarchived(store: Connection, about: dict[str, Any]) -> dict[str, str]:
         b" ORDER BY j.object, j.intended_at DESC) t WHERE t.outcome = 'failed'",
         about,
     )
-    return {name: error or "the journal does not say why" for name, error in rows}
+    return {name: error or "no error recorded" for name, error in rows}
 
 
 def _default_rows(store: Connection, about: dict[str, Any]) -> dict[str, tuple[Reading, ...]]:

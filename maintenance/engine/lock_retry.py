@@ -1,8 +1,8 @@
-"""Taking locks without making the application wait: short tries, jittered pauses, a deadline.
+"""Lock retries: short lock timeouts, pauses with jitter, a deadline.
 
-A lock that blocks writers is waited for at most `lock_timeout`, because everybody who comes
-later queues behind the waiting request. A lock that blocks no writer may be waited for
-patiently, and has to be: autovacuum gives way only after a second.
+A lock that blocks writers is waited for at most `lock_timeout`, because all later sessions
+queue behind the waiting request. A lock that does not block writers is waited for longer,
+since autovacuum gives way only after a second.
 Source: PostgreSQL manual, 13.3 Explicit Locking.
 """
 
@@ -35,7 +35,7 @@ from maintenance.server.statements import Ours
 MAX_PAUSE_S = 2.0
 _MAX_DOUBLINGS = 16
 MAX_SLOW_TRIES = 10
-"""A step that holds blocking locks may not take long; so often it is given another chance."""
+"""Attempts of a step that holds blocking locks and exceeds its statement timeout."""
 
 _TAKE_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT"
 _TRY = "one_try"
@@ -46,10 +46,10 @@ _AT_LEAST = (
     "epoch FROM pg_catalog.current_setting('statement_timeout')::pg_catalog.interval"
     ")))::pg_catalog.text, true)"
 )
-"""Allows a statement this many milliseconds, if it has not got more."""
+"""Raises the statement timeout to this many milliseconds, if it is lower."""
 
 Progress = Callable[[str], None]
-"""Takes one line for a person to read."""
+"""Takes one line of progress."""
 
 
 def silent(_line: str) -> None:
@@ -58,11 +58,11 @@ def silent(_line: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class LockRetry:
-    """The limits of lock waits, and the clock and dice that tests replace.
+    """The limits of lock waits, and the clock and random numbers that tests replace.
 
     Attributes:
         statement_timeout: of a statement that makes its own transactions; zero means none.
-        search_path: that the policy gives to the owner's code; errors in it name it.
+        search_path: the policy's search_path for the owner's code; named in its errors.
     """
 
     lock_timeout: timedelta
@@ -82,20 +82,20 @@ class LockRetry:
         *,
         owner: OwnerSession | None = None,
     ) -> int:
-        """Carry out one step, trying again while locks are busy.
+        """Execute one step, retrying while locks are busy.
 
         Args:
             connection: a session of ours.
-            step: what to do.
-            progress: told once who is in the way.
-            owner: with whose rights it is done; None where none but ours are needed.
+            step: the step.
+            progress: called once with the blocking sessions.
+            owner: the session with the owner's rights; None if our own role runs the step.
 
         Returns:
-            The number of attempts it took.
+            The number of attempts.
 
         Raises:
-            LockNotAcquiredError: the deadline passed; names who holds the locks.
-            MaintenanceError: the server refused for a reason that waiting does not mend.
+            LockNotAcquiredError: the deadline passed; names the blocking sessions.
+            MaintenanceError: the server rejected it for a reason that a retry does not fix.
         """
 
         def attempt_once() -> None:
@@ -116,8 +116,8 @@ class LockRetry:
     def _run_as(
         self, owner: OwnerSession, connection: Connection, step: Step, progress: Progress
     ) -> int:
-        assert not step.concurrent, "such a statement runs in no function"
-        assert not step.one_snapshot, "tries share no transaction"
+        assert not step.concurrent, "a concurrent statement can't run in a function"
+        assert not step.one_snapshot, "attempts do not share a transaction"
         message = self.transaction(step, owner=owner)
 
         def attempt_once() -> None:
@@ -136,10 +136,10 @@ class LockRetry:
         progress: Progress,
         attempt_once: Callable[[], None],
     ) -> int:
-        """Carry out a step in a way of the caller's own, trying again while locks are busy.
+        """Execute a step with the caller's own function, retrying while locks are busy.
 
         Returns:
-            The number of attempts it took.
+            The number of attempts.
 
         Raises:
             LockNotAcquiredError, MaintenanceError: as `run`.
@@ -150,9 +150,9 @@ class LockRetry:
     def holding(
         self, connection: Connection, step: Step, progress: Progress = silent
     ) -> Generator[None]:
-        """Carry out one step, and keep its transaction and locks for the length of a block.
+        """Execute one step, and keep its transaction and locks for the length of a block.
 
-        Only for locks on tables that no application uses any more: a client that freezes in the
+        Only for locks on tables that applications no longer use: a client that freezes in the
         block keeps them.
 
         Raises:
@@ -197,13 +197,13 @@ class LockRetry:
             attempt += 1
 
     def attempt(self, connection: Connection, step: Step) -> None:
-        """Carry out one step once.
+        """Execute one step once.
 
         Raises:
-            psycopg.Error: as the server raised it, with the transaction left open if there is one.
+            psycopg.Error: from the server; the transaction, if any, is left open.
         """
         if step.concurrent:
-            # Waits for older transactions are lock waits too; while we wait, writers may queue.
+            # Waits for older transactions are lock waits too, and writers may queue behind them.
             with _timeouts(connection, self.lock_timeout, self.statement_timeout):
                 run_sql(connection, step.statements[0])
         else:
@@ -212,13 +212,13 @@ class LockRetry:
     def transaction(
         self, step: Step, end: str = "COMMIT", *, owner: OwnerSession | None = None
     ) -> str:
-        """Return one transaction as one message, so that a dead client can't hold its locks."""
+        """Return a transaction as one message, so that a dead client can't keep its locks."""
         patient = milliseconds(self.patient_lock_timeout)
         short = milliseconds(self.lock_timeout)
         whole = milliseconds(self.give_up_after)
         harmless = [lock for lock in step.locks if not lock.mode.blocks_writers]
         blocking = len(harmless) < len(step.locks)
-        # One statement may queue for several locks; together they share one lock timeout.
+        # One statement may wait for several locks; they share one lock timeout.
         limit = short + short // 5 if blocking else whole
         parts = [
             f"SAVEPOINT {_TRY}" if step.one_snapshot else "BEGIN",
@@ -245,7 +245,7 @@ class LockRetry:
         return LockNotAcquiredError(
             f"{wanted}: not acquired in {attempts} attempts over {self.give_up_after};"
             f" {_holders(connection, locks)}",
-            hint="end or wait for that session; the next run tries again",
+            hint="end that session, or wait for it; retried on the next run",
         )
 
 
@@ -270,7 +270,7 @@ def _timeouts(connection: Connection, lock: timedelta, statement: timedelta) -> 
 def _as_wanted(
     statements: Sequence[str], owner: OwnerSession | None, limit_ms: int
 ) -> Sequence[str]:
-    """Return statements, with an owner's rights if one is given: then many are one call."""
+    """Return the statements, wrapped into one call with an owner's rights if one is given."""
     if owner is None or not statements:
         return statements
     n_calls = sum(not isinstance(each, Ours) for each in statements)
@@ -286,13 +286,13 @@ def _set_timeouts(lock: timedelta, statement: timedelta) -> str:
 
 
 def _let_a_transaction_pass(connection: Connection) -> None:
-    """See to it that snapshots taken from now on are younger than ours.
+    """Make sure that snapshots taken from now on are younger than ours.
 
-    A snapshot is as old as the oldest transaction that ran when it was taken, or the next one to
-    begin. On a quiet server that is our own: then all would be as old as ours until we are done.
+    A snapshot is as old as the oldest transaction running when it was taken, or the next one to
+    begin. On a quiet server that is our own, and all later snapshots would be as old as ours.
     """
     info = connection.info
-    # Without it we wait longer where nobody else writes, and come to the same end.
+    # Without it the wait is longer on a server without other writers, with the same result.
     with (
         suppress(psycopg.Error),
         psycopg.connect(info.dsn, password=info.password, autocommit=True) as other,
@@ -301,7 +301,7 @@ def _let_a_transaction_pass(connection: Connection) -> None:
 
 
 def _undo(connection: Connection, step: Step) -> None:
-    """Leave a failed try, and the transaction too unless its snapshot is to be kept."""
+    """Roll back a failed attempt, and the transaction too unless its snapshot is kept."""
     if not step.one_snapshot:
         rollback_quietly(connection)
     elif not connection.closed and not connection.broken:
@@ -309,18 +309,18 @@ def _undo(connection: Connection, step: Step) -> None:
 
 
 def _holders(connection: Connection, locks: Sequence[Lock]) -> str:
-    """Name the sessions in the way, oldest transaction first."""
+    """Describe the blocking sessions, oldest transaction first."""
     pairs = [(lock.object, mode) for lock in locks for mode in lock.mode.conflicts]
     parameters = {"relations": [name for name, _ in pairs], "modes": [mode for _, mode in pairs]}
     try:
         rows = fetch(connection, "catalog", "list_lock_holders", parameters)
     except psycopg.Error:
-        return "its holder could not be read"
-    return "; ".join(_holder(row) for row in rows) or "its holder is gone by now"
+        return "holder unknown"
+    return "; ".join(_holder(row) for row in rows) or "the holder has ended"
 
 
 def _holder(row: Any) -> str:
     who = f"pid {row.pid}" if row.gid is None else f"prepared transaction {row.gid}"
     what = row.application or row.state or "no application name"
-    since = f" since {row.age_s:.1f} s" if row.age_s is not None else ""
+    since = f", transaction open for {row.age_s:.1f} s" if row.age_s is not None else ""
     return f"{who} ({row.role or 'system'}, {what}) holds {row.mode} on {row.relation}{since}"

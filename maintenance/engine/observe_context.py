@@ -1,4 +1,4 @@
-"""Where a subject looks: the common snapshot, and the sessions for what it alone needs."""
+"""The context of an observation: the common snapshot, and the sessions for further queries."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,14 +12,14 @@ from maintenance.server.session import Connection
 
 @dataclass(frozen=True, slots=True)
 class ObserveContext:
-    """One look of one run at one database.
+    """The context of one observation of one database.
 
     Attributes:
         target: the database and how it is reached.
-        now: the moment that plans count from.
-        snapshot: the relations that the subjects named, as the catalog has them.
+        now: the current time for all plans.
+        snapshot: the relations that the subjects named, from the catalog.
         connection: a session on the primary.
-        store: a session on the store; None where there is no store yet.
+        store: a session on the store; None if there is no store yet.
     """
 
     target: Target

@@ -1,6 +1,6 @@
-"""Actions side by side: each in a session of its own, none before those it waits for.
+"""Parallel execution of actions: each in its own session, after the actions it depends on.
 
-None runs beside one that would wait for it, see `engine.schedule`.
+Actions that would wait for each other never run at the same time; see `engine.action_order`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -28,14 +28,14 @@ def run_parallel(
     opened: Opener,
     perform: Callable[[Connection, Action], Done],
 ) -> Iterator[tuple[Action, Done]]:
-    """Carry out actions in up to `width` sessions, and yield what came of them as it comes.
+    """Execute actions in up to `width` sessions, and yield each result when it is ready.
 
-    An action begins once those of its `after` that are among the actions have been yielded, and
-    none that it collides with is running; in the given order where several could. Who stops
-    taking results cancels what still runs.
+    An action starts once the results of its `after` among the actions have been yielded and no
+    conflicting action is running; in the given order if several can start. Closing the generator
+    cancels the running actions.
 
     Raises:
-        Exception: whatever `perform` raises, after the others have been cancelled.
+        Exception: from `perform`, after the others have been canceled.
     """
     known = {action.id: action for action in actions}
     waiting = TopologicalSorter({id_: known.keys() & set(a.after) for id_, a in known.items()})
@@ -76,22 +76,22 @@ def run_parallel(
 
 
 def _startable(ready: list[Action], running: Iterable[Action], width: int) -> list[Action]:
-    """Take from the front of `ready` what may begin now beside what is running."""
-    beside = list(running)
+    """Remove from `ready` the actions that can start now, and return them."""
+    current = list(running)
     started: list[Action] = []
     place = 0
-    while len(beside) < width and place < len(ready):
-        if any(collide(ready[place], other) for other in beside):
+    while len(current) < width and place < len(ready):
+        if any(collide(ready[place], other) for other in current):
             place += 1
             continue
         action = ready.pop(place)
         started.append(action)
-        beside.append(action)
+        current.append(action)
     return started
 
 
 def _stop(sessions: Sequence[Connection], running: Collection[Future[Any]]) -> None:
-    """Cancel until all have ended: a cancel that comes between two statements is lost."""
+    """Cancel until all have ended: a cancel between two statements has no effect."""
     while running := [future for future in running if not future.done()]:
         for session in sessions:
             session.cancel_safe()

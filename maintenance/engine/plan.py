@@ -1,4 +1,4 @@
-"""A plan: actions and findings, in an order that depends on nothing but their content."""
+"""A plan: actions and findings, in an order that depends only on their content."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 
 
 class Skip(NamedTuple):
-    """Something that need not be done, with the proof in words."""
+    """Something that is not needed, with the reason."""
 
     kind: ActionKind
     object: str
@@ -18,29 +18,29 @@ class Skip(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done, in order, and what the owner should know."""
+    """The actions to execute, in order, and the findings for the operator."""
 
     actions: tuple[Action, ...] = ()
     findings: tuple[Finding, ...] = ()
     skipped: tuple[Skip, ...] = ()
 
     def __post_init__(self) -> None:
-        """Hold the promise of one finding for a kind and an object."""
+        """Check that there is one finding per kind and object."""
         seen = {(finding.kind, finding.object) for finding in self.findings}
         if len(seen) != len(self.findings):
             raise ValueError("two findings of one kind on one object")
 
     @property
     def has_error(self) -> bool:
-        """Whether a finding of severity error stands."""
+        """Whether there is a finding of severity error."""
         return any(finding.severity is Severity.ERROR for finding in self.findings)
 
 
 def join(plans: Iterable[Plan]) -> Plan:
-    """Put the plans of several subjects or tables one after the other.
+    """Concatenate the plans of several subjects or tables.
 
-    What two subjects say in the same words is said once, by the first. An action that has no
-    statement is left out: what it was to change stays a finding.
+    Equal findings of two subjects are kept once, from the first. An action without a statement
+    is left out: its object stays a finding.
     """
     ordered = list(plans)
     findings: dict[tuple[FindingKind, str, str], Finding] = {}

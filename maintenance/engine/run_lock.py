@@ -1,4 +1,4 @@
-"""One run at a time on one database: a session advisory lock, polled for politely."""
+"""One run at a time per database: a session advisory lock, taken by polling."""
 
 import hashlib
 import time
@@ -16,7 +16,7 @@ RUN_LOCK = int.from_bytes(hashlib.sha256(b"maintenance run").digest()[:7])
 """The advisory lock's key, the same in every database (locks are per database anyway)."""
 
 SILENT_S = 60.0
-"""A run that is alive uses the session of the lock more often than this, or nearly so."""
+"""A live run uses the session of the lock at least about this often."""
 
 _POLL_S = 0.2
 
@@ -31,10 +31,10 @@ def exclusive_run(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Generator[None]:
-    """Hold the run lock of the connected database, or another, for the length of a block.
+    """Hold the run lock of the connected database for the length of a block.
 
     Polled instead of waited for: a session that waits inside a statement holds a snapshot,
-    which keeps VACUUM from cleaning and stops every concurrent index build.
+    which keeps VACUUM from cleaning and blocks every concurrent index build.
 
     Raises:
         LockNotAcquiredError: another run held it until the deadline; names that run.
@@ -45,7 +45,7 @@ def exclusive_run(
         holder = _holder(connection, key)
         if clock() >= deadline:
             raise LockNotAcquiredError(
-                f"another run is at work on this database: {holder}",
+                f"another run is active on this database: {holder}",
                 hint=f"it did not finish within {give_up_after}; {holder.remedy}",
                 holder=holder.as_json(),
             )
@@ -70,14 +70,14 @@ class Holder:
     """The session that holds the lock.
 
     Attributes:
-        pid: of its server process; None where it has gone by now.
-        who: its role, name, address and state, in words.
-        application, client, state, since: the same as facts, as `pg_stat_activity` has them.
-        is_silent: whether it has done nothing for longer than a run in order does.
+        pid: of its server process; None if it has ended.
+        who: its role, name, address and state, as text.
+        application, client, state, since: the same as fields, from `pg_stat_activity`.
+        is_silent: whether it has been idle for longer than a normal run.
     """
 
     pid: int | None = None
-    who: str = "gone by now"
+    who: str = "already ended"
     is_silent: bool = False
     application: str | None = None
     client: str | None = None
@@ -88,7 +88,7 @@ class Holder:
         return self.who
 
     def as_json(self) -> dict[str, Any]:
-        """The facts of it, for the data of a finding."""
+        """The holder's fields, for the data of a finding."""
         return {
             "pid": self.pid,
             "application": self.application,
@@ -101,18 +101,18 @@ class Holder:
 
     @property
     def statement(self) -> str | None:
-        """The statement that ends it; None where it has gone by now."""
+        """The statement that terminates it; None if it has ended."""
         return f"SELECT pg_terminate_backend({self.pid})" if self.pid is not None else None
 
     @property
     def remedy(self) -> str:
-        """What to do about it."""
+        """What the operator should do."""
         end = self.statement
         if end is None:
-            return "run this again"
+            return "run the command again"
         if self.is_silent:
-            return f"its client may be gone: if no such run is alive at that address, run {end}"
-        return f"wait for it, or end it: {end}"
+            return f"its client may have died: if no such run is active at that address, run {end}"
+        return f"wait for it, or terminate it: {end}"
 
 
 def _holder(connection: Connection, key: int) -> Holder:

@@ -1,4 +1,4 @@
-"""The runbook, for whoever looks at a finding: its entries travel with the software."""
+"""The runbook: its entries are part of the software and are shown with findings."""
 
 import re
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ _BY_ITSELF = re.compile(r"\*\*By\s+itself:\*\*(.*?)(?=\n\n|\*\*[A-Z]|\Z)", re.DO
 
 
 def entry(kind: FindingKind) -> str:
-    """Return what the runbook says of a kind, as Markdown: what it means, what to do."""
+    """Return the runbook's entry of a kind, as Markdown: its meaning and the remedy."""
     return _entries()[kind.value]
 
 
 def by_itself(kind: FindingKind) -> str:
-    """Return in one sentence what the software does about a kind without being asked."""
+    """Return, in one sentence, the automatic action for a kind."""
     found = _BY_ITSELF.search(entry(kind))
     if found is None:
         return "nothing"

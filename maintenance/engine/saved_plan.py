@@ -1,4 +1,4 @@
-"""Reviewed plans: saved by `plan --out`, carried out by `apply --plan` exactly or not at all."""
+"""Reviewed plans: saved by `plan --out`, applied by `apply --plan` exactly or not at all."""
 
 import hashlib
 import json
@@ -13,16 +13,16 @@ from maintenance.errors import UsageError
 FORMAT = 1
 
 COMPARED = ("kind", "object", "table", "period", "sql", "locks", "destructive", "preconditions")
-"""What of an action must be planned now as it was reviewed; its reason may count differently."""
+"""Fields of an action that must not have changed since the review; the reason may differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewedPlan:
-    """What somebody has read and approved.
+    """A plan that was reviewed and approved.
 
     Attributes:
         only: the subjects that were planned; all if empty.
-        actions: each as `Action.as_json` gave it.
+        actions: each as returned by `Action.as_json`.
     """
 
     database: str
@@ -46,7 +46,7 @@ def read_reviewed(text: str, source: str) -> ReviewedPlan:
     """Read a saved plan.
 
     Raises:
-        UsageError: the text is none, or one of another format, or not as it was saved.
+        UsageError: the text is not a saved plan, has another format, or was changed.
     """
     document = _parse(text, source)
     if document.get("format") != FORMAT:
@@ -58,11 +58,11 @@ def read_reviewed(text: str, source: str) -> ReviewedPlan:
     try:
         change = next(_tampered(document), None)
     except RecursionError:
-        raise _no_plan(source, "it is nested too deeply") from None
+        raise _no_plan(source, "nested too deeply") from None
     if change is not None:
         raise UsageError(
             f"{source}: {change} since it was saved; nothing was done",
-            hint="plan and review again: maintenance plan --out FILE",
+            hint="create and review a new plan: maintenance plan --out FILE",
             reason="altered",
         )
     return ReviewedPlan(
@@ -74,18 +74,18 @@ def read_reviewed(text: str, source: str) -> ReviewedPlan:
 
 
 def admit(reviewed: ReviewedPlan, policy_hash: str, planned: Plan) -> Plan:
-    """Return the reviewed actions as they are planned now; all refused where any differs.
+    """Return the reviewed actions as planned now; all refused if any differs.
 
     Args:
-        reviewed: what was approved.
-        policy_hash: of the policy as it is now.
-        planned: the plan as it is now.
+        reviewed: the approved plan.
+        policy_hash: hash of the current policy.
+        planned: the current plan.
     """
     now = {action.id: action for action in planned.actions}
     changes = list(_changes(reviewed, policy_hash, now))
     if not changes:
         return replace(planned, actions=tuple(now[a["id"]] for a in reviewed.actions))
-    reason = f"not what was reviewed: {'; '.join(changes)}; plan and review again"
+    reason = f"differs from the reviewed plan: {'; '.join(changes)}; create and review a new plan"
     return replace(planned, actions=tuple(_refused(a, reason) for a in reviewed.actions))
 
 
@@ -96,35 +96,35 @@ def _changes(reviewed: ReviewedPlan, policy_hash: str, now: Mapping[str, Action]
         name = f"{action['kind']} {action['object']}"
         planned = now.get(action["id"])
         if planned is None:
-            yield f"{name} is no longer planned so"
+            yield f"{name} is no longer planned with the same SQL"
             continue
-        # Through JSON, as the file went: a tuple has become a list there.
+        # Through JSON, as in the file: a tuple becomes a list there.
         actual = json.loads(json.dumps(planned.as_json()))
         if action["preconditions"] != actual["preconditions"]:
-            yield f"{name} meets another table than it did"
+            yield f"{name}: its table has changed since the review"
         different = [key for key in COMPARED if action[key] != actual[key]]
         if different and different != ["preconditions"]:
-            yield f"{name} has another {', '.join(different)}"
+            yield f"{name}: changed {', '.join(different)}"
 
 
 def _parse(text: str, source: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
-        raise _no_plan(source, "it is not JSON that can be read") from None
+        raise _no_plan(source, "not valid JSON") from None
     if not isinstance(document, dict):
-        raise _no_plan(source, "it is not a JSON object")
+        raise _no_plan(source, "not a JSON object")
     return cast("dict[str, Any]", document)
 
 
 def _no_plan(source: str, fault: str) -> UsageError:
     return UsageError(
-        f"{source}: not a saved plan: {fault}", hint="write one with maintenance plan --out FILE"
+        f"{source}: not a saved plan: {fault}", hint="create one with maintenance plan --out FILE"
     )
 
 
 def _faults(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield in words what a saved plan must have and this document has not."""
+    """Yield the fields that a saved plan must have and this document lacks."""
     for key in ("database", "policy_hash", "digest"):
         if not isinstance(document.get(key), str):
             yield f"{key}: found {_shown(document.get(key))}, wanted text"
@@ -146,7 +146,7 @@ def _action_faults(action: object) -> Iterator[str]:
     facts = cast("dict[str, object]", action)
     for key, (wanted, fits) in _WANTED.items():
         if key not in facts:
-            yield f".{key}: is missing, wanted {wanted}"
+            yield f".{key}: missing, wanted {wanted}"
         elif not fits(facts[key]):
             yield f".{key}: found {_shown(facts[key])}, wanted {wanted}"
 
@@ -184,25 +184,25 @@ _WANTED: Mapping[str, tuple[str, Callable[[object], bool]]] = {
 
 
 def _tampered(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield in words what of a saved plan is not as it was written."""
+    """Yield the changes made to a saved plan since it was written."""
     actions: Sequence[Mapping[str, Any]] = document["actions"]
     for place, action in enumerate(actions):
         if action["id"] != identify_action(action["kind"], action["object"], action["sql"]):
-            yield f"actions[{place}] has another id than its kind, object and SQL give: it changed"
+            yield f"actions[{place}] (id does not match its kind, object and SQL) was changed"
     if len({action["id"] for action in actions}) != len(actions):
-        yield "an action was doubled"
+        yield "an action was duplicated"
     if document["digest"] != _digest(document):
-        yield "it was changed"
+        yield "the file was changed"
 
 
 def _digest(document: Mapping[str, Any]) -> str:
-    """Hash all of a saved plan but the digest itself."""
+    """Return the hash of a saved plan without the digest itself."""
     content = {key: value for key, value in document.items() if key != "digest"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _shown(value: object) -> str:
-    """Show a value in a word or two, whatever its size."""
+    """Return a short form of a value, whatever its size."""
     if value is None or isinstance(value, bool | int | float):
         return json.dumps(value)[:40]
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""What one run is asked for beyond its policy."""
+"""The request of one run, beyond its policy."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,16 @@ from maintenance.names import QualifiedName
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one run was asked for beyond what the policy says anyway.
+    """Work requested for one run, beyond the policy.
 
     Attributes:
         table: only this table; None means all.
         among: only these relations; empty means all.
-        periods: keys of periods that must exist, those outside the policy's window included;
-            empty means the policy's window. Nothing is retired by such a run.
-        archives: keys of periods that must be archived; nothing is retired by such a run.
-        rebuild: whether the view that `table` names is replaced by its definition.
-        max_per_run: another fuse of retention than the policy's; None leaves the policy's.
+        periods: keys of periods to create, including those outside the policy's window;
+            empty means the policy's window. Such a run retires nothing.
+        archives: keys of periods to archive. Such a run retires nothing.
+        rebuild: whether the view `table` is replaced by its definition.
+        max_per_run: overrides the limit of retention; None keeps the policy's.
     """
 
     table: QualifiedName | None = None
@@ -27,9 +27,9 @@ class Request:
     rebuild: bool = False
 
     def includes(self, table: QualifiedName) -> bool:
-        """Whether a table is within what was asked for."""
+        """Whether the request includes a table."""
         return self.table in (None, table) and (not self.among or table in self.among)
 
 
 EVERYTHING = Request()
-"""What the policy says, on all of its tables."""
+"""All work of the policy, on all of its tables."""

@@ -1,4 +1,4 @@
-"""The interface by which `maintain` knows a subject."""
+"""The interface of a subject."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
@@ -15,20 +15,20 @@ from maintenance.names import QualifiedName
 from maintenance.policy import Policy
 
 Observation = TypeVar("Observation")
-"""What a subject plans from: frozen, free of sessions."""
+"""The observation that a subject plans from: frozen, without sessions."""
 
 
 class Subject(ABC, Generic[Observation]):
-    """One kind of maintenance: it looks, plans without a server in reach, and carries out.
+    """One kind of maintenance: observes, plans without a server, and executes.
 
-    A subject inherits from this class, and overrides what it needs.
+    A subject inherits from this class and overrides what it needs.
     """
 
     name: ClassVar[str]
-    """The name that `--only` takes."""
+    """The name for `--only`."""
 
     executors: ClassVar[Mapping[ActionKind, Executor]] = {}
-    """Who carries out its actions; a kind that is not here is nothing but its steps."""
+    """The executors of its action kinds; a kind without one runs its steps."""
 
     @property
     def finding_kinds(self) -> frozenset[FindingKind]:
@@ -37,13 +37,13 @@ class Subject(ABC, Generic[Observation]):
 
     @abstractmethod
     def is_enabled(self, policy: Policy) -> bool:
-        """Whether the policy asks for any of this at all."""
+        """Whether the policy enables this subject."""
 
     def require(self, policy: Policy) -> None:
-        """Refuse a policy that this installation can't carry out; asks no server.
+        """Reject a policy that this installation can't apply; asks no server.
 
         Raises:
-            UsageError: says what is missing.
+            UsageError: names what is missing.
         """
         del policy
 
@@ -53,25 +53,25 @@ class Subject(ABC, Generic[Observation]):
         return ()
 
     def concurrency(self, policy: Policy) -> int:
-        """How many of its actions may be carried out side by side, each in its own session."""
+        """How many of its actions may run in parallel, each in its own session."""
         del policy
         return 1
 
     def time_budget(self, policy: Policy) -> timedelta | None:
-        """How long its actions may take together in one run; those left over are a finding."""
+        """Time limit of its actions together in one run; those left over are a finding."""
         del policy
         return None
 
     @abstractmethod
     def observe(self, context: ObserveContext) -> Observation:
-        """Read what it plans from, in few short read-only transactions.
+        """Read the facts for its plan, in few short read-only transactions.
 
         Raises:
-            MaintenanceError: it can't; the other subjects go on without it.
+            MaintenanceError: the observation failed; the other subjects continue.
         """
 
     def record(self, context: ObserveContext, seen: Observation) -> None:
-        """Keep in the store what later runs must know of this observation.
+        """Save the parts of this observation that later runs need in the store.
 
         Only runs that apply record, once, before they plan. `context.store` is never None here.
         """
@@ -79,4 +79,4 @@ class Subject(ABC, Generic[Observation]):
 
     @abstractmethod
     def plan(self, policy: Policy, seen: Observation, now: datetime, request: Request) -> Plan:
-        """Compute what to do and what the owner should know; no clock, no network."""
+        """Compute actions and findings; without clock or network."""

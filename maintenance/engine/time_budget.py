@@ -1,4 +1,4 @@
-"""Time that the actions of a subject may take together in one run."""
+"""Time limit for the actions of a subject in one run."""
 
 import time
 from collections.abc import Callable
@@ -10,17 +10,17 @@ from maintenance.errors import BudgetError
 
 @dataclass(slots=True)
 class Budget:
-    """Counts down from the moment the first action begins."""
+    """A countdown that starts with the first action."""
 
     limit: timedelta
     clock: Callable[[], float] = time.monotonic
     _ends_at: float | None = field(default=None, init=False)
 
     def begin(self) -> None:
-        """Start the count, unless it runs already.
+        """Start the countdown, unless it is running.
 
         Raises:
-            BudgetError: nothing is left.
+            BudgetError: no time is left.
         """
         if self._ends_at is None:
             self._ends_at = self.clock() + self.limit.total_seconds()
@@ -28,13 +28,13 @@ class Budget:
             raise self.exhausted()
 
     def left(self) -> timedelta:
-        """Return what is left; never less than nothing."""
+        """Return the time left; at least zero."""
         if self._ends_at is None:
             return self.limit
         return timedelta(seconds=max(0.0, self._ends_at - self.clock()))
 
     def exhausted(self) -> BudgetError:
-        """Return the error that says so."""
+        """Return the error for an exhausted budget."""
         return BudgetError(
-            f"the time budget of {self.limit} is used up", hint="the next run goes on"
+            f"not run: time budget of {self.limit} used up", hint="continued on the next run"
         )

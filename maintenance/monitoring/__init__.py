@@ -1,4 +1,4 @@
-"""Everything of one database at a glance: from the store, and one cheap look at its partitions."""
+"""Health overview of one database: from the store, and one cheap query for its partitions."""
 
 from maintenance.monitoring.health import Level, Verdict, assess_health
 from maintenance.monitoring.metrics import exposition, write_textfile

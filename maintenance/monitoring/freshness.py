@@ -1,4 +1,4 @@
-"""How fresh views and computed rows are, from the store alone: cheap enough for every minute."""
+"""Age of views and computed rows, from the store alone: cheap enough for every minute."""
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
@@ -21,12 +21,12 @@ from maintenance.store.staleness import StalenessReading, read_staleness
 
 @dataclass(frozen=True, slots=True)
 class Age:
-    """How old what somebody looks at may be.
+    """The age of a view or of a table with computed rows.
 
     Attributes:
-        name: the view, or the table of computed rows.
-        fresh_as_of: the moment up to which it is known to be right; None where nobody knows.
-        max_age: how old it may be.
+        name: the view, or the table with computed rows.
+        fresh_as_of: the time up to which its content is known to be complete; None if unknown.
+        max_age: the maximum age that the policy allows.
     """
 
     name: QualifiedName
@@ -34,28 +34,29 @@ class Age:
     max_age: timedelta
 
     def is_over(self, now: datetime) -> bool:
-        """Whether it is older than it may be, or nobody knows."""
+        """Whether it is older than `max_age`, or of unknown age."""
         return self.fresh_as_of is None or now - self.fresh_as_of > self.max_age
 
 
 Reads = Mapping[QualifiedName, Collection[QualifiedName]]
-"""What each view reads."""
+"""The relations that each view reads."""
 
 
 def views(policy: Policy, reads: Reads) -> list[Age] | None:
-    """Return the ages of a policy's views, by the ledger of refreshes.
+    """Return the ages of a policy's views, from the refresh ledger.
 
     A view is as old as the oldest of the views that it reads.
 
     Args:
-        policy: whose views.
-        reads: what each of them reads; what is no view of the policy is always right.
+        policy: the policy whose views are meant.
+        reads: the relations that each view reads; those that are not views of the policy are
+            taken as always fresh.
 
     Returns:
-        None where there is no store within reach.
+        None if the store can't be reached.
 
     Raises:
-        UsageError: an environment variable is missing, or the url is none.
+        UsageError: an environment variable is missing, or the url is invalid.
     """
     with Target(policy).optional_store() as store:
         if store is None:
@@ -65,7 +66,7 @@ def views(policy: Policy, reads: Reads) -> list[Age] | None:
 
 
 def ages(policy: Policy, reads: Reads, ledger: Mapping[str, Refresh]) -> list[Age]:
-    """Return the ages of a policy's views by a ledger that was read already; see `views`."""
+    """Return the ages of a policy's views from a ledger already read; see `views`."""
     own = {
         view.name: refresh.fresh_as_of if (refresh := ledger.get(str(view.name))) else None
         for view in policy.matviews
@@ -83,7 +84,7 @@ def ages(policy: Policy, reads: Reads, ledger: Mapping[str, Refresh]) -> list[Ag
 def _upstream(
     name: QualifiedName, reads: Reads, known: Collection[QualifiedName]
 ) -> set[QualifiedName]:
-    """Return a view and all views that it reads, directly or not."""
+    """Return a view and all views that it reads, directly or indirectly."""
     waiting, found = [name], set[QualifiedName]()
     while waiting:
         current = waiting.pop()
@@ -99,13 +100,13 @@ def _oldest(moments: Collection[datetime | None]) -> datetime | None:
 
 
 def analytics(policy: Policy) -> Mapping[QualifiedName, StalenessReading] | None:
-    """Return what was last seen of the tables of computed rows.
+    """Return the newest readings of the tables with computed rows.
 
     Returns:
-        None where there is no store within reach.
+        None if the store can't be reached.
 
     Raises:
-        UsageError: an environment variable is missing, or the url is none.
+        UsageError: an environment variable is missing, or the url is invalid.
     """
     with Target(policy).optional_store() as store:
         if store is None:
@@ -125,10 +126,10 @@ def stale_views(ages: Collection[Age], now: datetime) -> Iterator[Finding]:
 def _stale(age: Age, now: datetime) -> Finding:
     most_s = age.max_age.total_seconds()
     if age.fresh_as_of is None:
-        text = "how old its content is, is not known: no refresh of it is on record"
+        text = "age unknown: no refresh recorded; it is refreshed on its next scheduled run"
         return _finding(age, Severity.WARN, text, None)
     old_s = (now - age.fresh_as_of).total_seconds()
-    text = f"its content is {old_s / 3600:.1f} hours old, wanted at most {most_s / 3600:.3g}"
+    text = f"last fresh {old_s / 3600:.1f} hours ago, allowed {most_s / 3600:.3g} hours"
     return _finding(age, Severity.ERROR if old_s > 2 * most_s else Severity.WARN, text, old_s)
 
 
@@ -140,10 +141,10 @@ def _finding(age: Age, severity: Severity, text: str, old_s: float | None) -> Fi
 
 
 def view_rows(policy: Policy) -> dict[QualifiedName, int]:
-    """Return how many rows each view has had since its newest refresh, where that is known.
+    """Return the row count of each view after its newest refresh, where known.
 
     Raises:
-        UsageError: an environment variable is missing, or the url is none.
+        UsageError: an environment variable is missing, or the url is invalid.
     """
     with Target(policy).optional_store() as store:
         ledger = newest_refreshes(store, policy.database.name) if store is not None else {}
@@ -152,7 +153,7 @@ def view_rows(policy: Policy) -> dict[QualifiedName, int]:
 
 
 def sizes(policy: Policy, names: Collection[QualifiedName]) -> dict[QualifiedName, int]:
-    """Return how many bytes relations take with their indexes, as far as that can be told.
+    """Return the sizes of relations in bytes, with their indexes, where they can be read.
 
     Raises:
         UsageError, UnreachableError: as `Target.database`.
@@ -169,10 +170,10 @@ def sizes(policy: Policy, names: Collection[QualifiedName]) -> dict[QualifiedNam
 
 
 def cache_facts(policy: Policy) -> CacheFacts | None:
-    """Return what the newest look at the cache gave; None where there was none.
+    """Return the newest cache reading; None if there is none.
 
     Raises:
-        UsageError: an environment variable is missing, or the url is none.
+        UsageError: an environment variable is missing, or the url is invalid.
     """
     with Target(policy).optional_store() as store:
         if store is None:

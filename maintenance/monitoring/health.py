@@ -1,4 +1,4 @@
-"""Whether to worry. Pure."""
+"""Health assessment of an overview. Pure."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -11,14 +11,14 @@ from maintenance.formatting import readable_span
 from maintenance.monitoring.models import History, Overview
 
 SILENCE = timedelta(hours=26)
-"""After so long without the end of a run, a night was missed."""
+"""If no run has ended for this long, a nightly run was missed."""
 
-UNJUDGED = timedelta(minutes=10)
-"""After so long somebody should have made alerts of what a run found."""
+UNPROCESSED = timedelta(minutes=10)
+"""If findings are unprocessed for this long, alerting does not work."""
 
 
 class Level(StrEnum):
-    """How soon somebody should look."""
+    """How soon an operator must act."""
 
     FINE = "all is well"
     TODAY = "look today"
@@ -26,14 +26,14 @@ class Level(StrEnum):
 
 
 class Reason(NamedTuple):
-    """One reason to worry."""
+    """One problem, with its urgency."""
 
     level: Level
     text: str
 
 
 class Verdict(NamedTuple):
-    """The most pressing level, and every reason, the most pressing first."""
+    """The most urgent level, and all reasons, the most urgent first."""
 
     level: Level
     reasons: tuple[Reason, ...]
@@ -48,14 +48,14 @@ _RANKS = tuple(Level)
 
 
 def assess_health(overview: Overview) -> Verdict:
-    """Judge an overview: what is not seen is no reason to be calm."""
+    """Assess an overview; missing data counts as a problem."""
     found = sorted(_reasons(overview), key=lambda reason: -_RANKS.index(reason.level))
     return Verdict(found[0].level if found else Level.FINE, tuple(found))
 
 
 def _reasons(overview: Overview) -> Iterator[Reason]:
     if overview.blind is not None:
-        yield Reason(Level.NOW, f"the server can't be seen: {overview.blind}")
+        yield Reason(Level.NOW, f"server not observed: {overview.blind}")
     for severity, level in ((Severity.ERROR, Level.NOW), (Severity.WARN, Level.TODAY)):
         alerts = [a for a in overview.alerts(severity) if not a.is_acknowledged(overview.now)]
         if alerts:
@@ -65,7 +65,7 @@ def _reasons(overview: Overview) -> Iterator[Reason]:
         yield from _short(overview)
     if overview.history is None:
         if overview.blind is None:
-            yield Reason(Level.TODAY, "no run is on record, so nothing has been maintained yet")
+            yield Reason(Level.TODAY, "no run recorded: nothing has been maintained yet")
         return
     yield from _silent(overview, overview.history)
     yield from _unprocessed(overview, overview.history)
@@ -92,24 +92,25 @@ def _short(overview: Overview) -> Iterator[Reason]:
 def _silent(overview: Overview, history: History) -> Iterator[Reason]:
     ended_at = history.activity.last_ended_at
     if ended_at is None:
-        yield Reason(Level.TODAY, "no run has ended yet")
+        yield Reason(Level.TODAY, "no run has finished yet")
     elif overview.now - ended_at > SILENCE:
         span = readable_span(overview.now - ended_at)
-        yield Reason(Level.NOW, f"no run has ended for {span}: is Dagster's daemon alive?")
-    elif history.activity.last_failed and not history.alerts:  # else they say why
+        yield Reason(Level.NOW, f"no run finished for {span}: check the Dagster daemon")
+    elif history.activity.last_failed and not history.alerts:  # the alerts give the cause
         yield Reason(Level.TODAY, "the last run failed")
 
 
 def _unprocessed(overview: Overview, history: History) -> Iterator[Reason]:
-    """Without rounds of alerts, that none stands means nothing."""
+    """Without processing, an empty list of alerts means nothing."""
     since = history.activity.unprocessed_since
-    if since is not None and overview.now - since > UNJUDGED:
+    if since is not None and overview.now - since > UNPROCESSED:
         span = readable_span(overview.now - since)
-        text = f"findings of {span} ago are no alerts yet: does the sensor alert_on_findings run?"
+        text = f"findings unprocessed for {span}: check the sensor alert_on_findings"
         yield Reason(Level.TODAY, text)
 
 
 def _stale(overview: Overview, history: History) -> Iterator[Reason]:
     over = [view.age.name for view in history.views if view.age.is_over(overview.now)]
     if over:
-        yield Reason(Level.TODAY, f"older than they may be: {', '.join(map(str, over))}")
+        text = f"older than max_age: {', '.join(map(str, over))}"
+        yield Reason(Level.TODAY, text)

@@ -1,4 +1,4 @@
-"""Overviews as numbers in Prometheus' text format. Pure, but for the file it may write."""
+"""Overviews as metrics in Prometheus' text format. Pure, except for writing the file."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -21,65 +21,71 @@ from maintenance.subjects.partitions.inventory import TableInventory
 PREFIX = "maintenance_"
 
 FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "up": ("Whether the server could be looked at.", ()),
-    "store_up": ("Whether the history of runs could be read.", ()),
-    "verdict": ("Whether to worry: 0 all is well, 1 look today, 2 act now.", ()),
-    "alerts_standing": ("Alerts that stand.", ("severity",)),
+    "up": ("1 if the database server could be observed, else 0.", ()),
+    "store_up": ("1 if the store could be read, else 0.", ()),
+    "verdict": ("Health verdict: 0 all is well, 1 look today, 2 act now.", ()),
+    "alerts_standing": ("Open alerts.", ("severity",)),
     "alert_since_timestamp_seconds": (
-        "Since when an alert stands; quiet if it is muted or acknowledged.",
+        "Time since which an alert is open; quiet if muted or acknowledged.",
         ("severity", "kind", "object", "quiet"),
     ),
-    "partitions": ("Partitions of a table.", ("table",)),
-    "partitions_ahead": ("Whole periods beyond the current one that exist.", ("table",)),
-    "partitions_ahead_wanted": ("Whole periods ahead that the policy asks for.", ("table",)),
-    "partitions_expired": ("Partitions that retention may retire.", ("table",)),
-    "partitions_heap_bytes": ("Heaps of all partitions, as last analyzed.", ("table",)),
-    "partitions_rows": ("Rows of all partitions, as last analyzed.", ("table",)),
+    "partitions": ("Number of partitions of a table.", ("table",)),
+    "partitions_ahead": ("Partitions for whole periods after the current one.", ("table",)),
+    "partitions_ahead_wanted": ("Partitions ahead wanted by the policy (premake).", ("table",)),
+    "partitions_expired": ("Partitions older than the retention period.", ("table",)),
+    "partitions_heap_bytes": ("Heap size of all partitions, from the last ANALYZE.", ("table",)),
+    "partitions_rows": ("Rows of all partitions, from the last ANALYZE.", ("table",)),
     "partitions_covered_until_timestamp_seconds": (
-        "From then on a row has no partition, or only the default one.",
+        "Time up to which partitions exist; later rows go to the default partition or fail.",
         ("table",),
     ),
-    "matview_max_age_seconds": ("How old the content of a view may be.", ("view",)),
+    "matview_max_age_seconds": ("Maximum age of a view's content, from the policy.", ("view",)),
     "matview_fresh_as_of_timestamp_seconds": (
-        "Up to when a view is known to show everything.",
+        "Time up to which a view's content is known to be complete.",
         ("view",),
     ),
-    "matview_refresh_duration_seconds": ("How long the newest refresh took.", ("view",)),
-    "matview_rows": ("Rows of a view after its newest refresh.", ("view",)),
-    "stale_rows": ("Computed rows that are older than they may be.", ("table",)),
-    "stale_rows_seen_timestamp_seconds": ("When computed rows were last looked at.", ("table",)),
-    "runs_last_day": ("Runs that began within 24 hours.", ()),
-    "runs_failed_last_day": ("Those of them that failed.", ()),
-    "last_run_end_timestamp_seconds": ("When the newest run ended.", ()),
-    "last_run_failed": ("Whether the newest run that ended failed.", ()),
-    "actions_last_day": ("Actions of runs that began within 24 hours.", ("kind", "outcome")),
-    "actions_last_day_seconds": ("How long these actions took.", ("kind", "outcome")),
-    "own_statements_last_day_seconds": ("How long our own statements took.", ()),
-    "workload_seen_timestamp_seconds": ("When the server's load was last looked at.", ()),
-    "connections_ratio": ("Connections used, of those that can be.", ()),
-    "wraparound_ratio": ("The age of the oldest transaction id, of what it may reach.", ()),
-    "buffer_hit_ratio": ("Blocks found in memory between the newest two looks.", ()),
-    "replication_lag_bytes": ("How far the replica that is furthest behind is behind.", ()),
+    "matview_refresh_duration_seconds": ("Duration of the last successful refresh.", ("view",)),
+    "matview_rows": ("Rows of a view after its last successful refresh.", ("view",)),
+    "stale_rows": ("Computed rows older than max_age.", ("table",)),
+    "stale_rows_seen_timestamp_seconds": ("Time of the last check of computed rows.", ("table",)),
+    "runs_last_day": ("Runs started in the last 24 hours.", ()),
+    "runs_failed_last_day": ("Failed runs of the last 24 hours.", ()),
+    "last_run_end_timestamp_seconds": ("Time when the last run finished.", ()),
+    "last_run_failed": ("1 if the last finished run failed, else 0.", ()),
+    "actions_last_day": ("Actions of runs started in the last 24 hours.", ("kind", "outcome")),
+    "actions_last_day_seconds": (
+        "Duration of the actions of the last 24 hours.",
+        ("kind", "outcome"),
+    ),
+    "own_statements_last_day_seconds": (
+        "Time spent in our own statements in the last 24 hours.",
+        (),
+    ),
+    "workload_seen_timestamp_seconds": ("Time of the last workload observation.", ()),
+    "connections_ratio": ("Used connections as a share of those available.", ()),
+    "wraparound_ratio": ("Age of the oldest transaction ID as a share of the limit.", ()),
+    "buffer_hit_ratio": ("Buffer cache hit ratio between the last two observations.", ()),
+    "replication_lag_bytes": ("Replication lag of the slowest replica.", ()),
     "database_size_bytes": ("Size of the database.", ()),
-    "table_size_bytes": ("The largest tables, with indexes and TOAST.", ("table",)),
-    "bloat_seen_timestamp_seconds": ("When bloat was last looked at.", ()),
-    "empty_bytes": ("What a rewrite of what was looked at would give back.", ("what",)),
-    "cache_keys": ("Keys in the application's cache.", ()),
-    "cache_keys_without_ttl": ("Those of them that never expire.", ()),
-    "cache_memory_bytes": ("Memory that the cache uses.", ()),
-    "cache_hit_ratio": ("Lookups that found their key, between the newest two looks.", ()),
+    "table_size_bytes": ("Size of the largest tables, with indexes and TOAST.", ("table",)),
+    "bloat_seen_timestamp_seconds": ("Time of the last bloat observation.", ()),
+    "empty_bytes": ("Space that a rewrite would free (bloat).", ("what",)),
+    "cache_keys": ("Keys in the Redis cache.", ()),
+    "cache_keys_without_ttl": ("Keys in the Redis cache without expiry.", ()),
+    "cache_memory_bytes": ("Memory used by the Redis cache.", ()),
+    "cache_hit_ratio": ("Hit ratio of the Redis cache between the last two observations.", ()),
 }
-"""By name without the prefix: what it is, and its labels after `database`. All are gauges."""
+"""Help text and labels (after `database`) by name without the prefix. All are gauges."""
 
 
 MOST_ALERTS = 100
-"""So many alerts have a series of their own, the worst; all of them are counted."""
+"""How many alerts have a series of their own, the most urgent first; all are counted."""
 
 SUFFIX = ".prom"
 
 
 class Sample(NamedTuple):
-    """One number: the family's name without its prefix, and labels after the database's name."""
+    """One sample: the family's name without its prefix, the value and the labels."""
 
     family: str
     value: float
@@ -87,26 +93,26 @@ class Sample(NamedTuple):
 
 
 def exposition(overviews: Sequence[Overview]) -> str:
-    """Write all overviews as one page of Prometheus' text format."""
+    """Return all overviews as one page in Prometheus' text format."""
     return generate_latest(_registry(overviews)).decode()
 
 
 def write_textfile(overviews: Sequence[Overview], path: Path) -> None:
-    """Write the page to a file for node_exporter, which never sees a part of it.
+    """Write the page to a file for node_exporter atomically.
 
     Raises:
-        UsageError: node_exporter would not read a file of that name, or it can't be written.
+        UsageError: node_exporter ignores files of that name, or the file can't be written.
     """
     if path.suffix != SUFFIX:
-        raise UsageError(f"{path}: wanted a name that ends in {SUFFIX}, as node_exporter does")
+        raise UsageError(f"{path}: the name must end in {SUFFIX} for node_exporter")
     try:
         write_to_textfile(str(path), _registry(overviews))
     except OSError as exc:
-        raise UsageError(f"{path}: {exc.strerror}, wanted a file to write") from exc
+        raise UsageError(f"{path}: can't be written: {exc.strerror}") from exc
 
 
 def samples(overview: Overview) -> Iterator[Sample]:
-    """Yield every number of an overview; what is not known has none."""
+    """Yield every sample of an overview; unknown values are left out."""
     yield Sample("up", overview.blind is None)
     yield Sample("store_up", overview.history is not None)
     yield Sample("verdict", tuple(Level).index(assess_health(overview).level))
@@ -130,7 +136,7 @@ class _Collected(Collector):
         self._overviews = overviews
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """Return every family that has a number."""
+        """Return every family that has a sample."""
         families: dict[str, GaugeMetricFamily] = {}
         for overview in self._overviews:
             for name, value, labels in samples(overview):

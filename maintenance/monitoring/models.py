@@ -1,4 +1,4 @@
-"""What an overview shows. Frozen, free of sessions."""
+"""The data of an overview. Frozen, no sessions."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,14 +16,14 @@ from maintenance.subjects.workload.history import Moment, Table
 
 
 class View(NamedTuple):
-    """A materialized view: how old it is, and its newest refresh that succeeded, if any."""
+    """A materialized view: its age and its newest successful refresh, if any."""
 
     age: Age
     refresh: Refresh | None
 
 
 class Emptiness(NamedTuple):
-    """How much a rewrite would give back, as the newest look at bloat has it."""
+    """Space that a rewrite would free, from the newest bloat observation."""
 
     seen_at: datetime
     tables_bytes: float
@@ -31,10 +31,10 @@ class Emptiness(NamedTuple):
 
 
 class Coming(NamedTuple):
-    """Something that a schedule will do.
+    """The next scheduled work of one kind.
 
     Attributes:
-        n_expired: how many partitions have expired by now; None where it retires none.
+        n_expired: number of partitions that have expired by now; None if it drops none.
     """
 
     at: datetime
@@ -44,17 +44,17 @@ class Coming(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What the store tells.
+    """The part of the overview that comes from the store.
 
     Attributes:
-        alerts: those that stand, the worst first, then the oldest.
+        alerts: the open alerts, the most severe first, then the oldest.
         views: in the order of the policy.
-        computed: the newest looks at tables of computed rows.
-        doings: of the last day.
-        moments: looks at the server over the last months, oldest first.
-        largest: the largest tables of the newest look.
-        emptiness: None where bloat is not looked at.
-        cache: the newest two looks at the cache, the older first.
+        computed: the newest readings of tables with computed rows.
+        activity: runs and actions of the last day.
+        moments: workload observations of the last months, oldest first.
+        largest: the largest tables of the newest observation.
+        emptiness: None if the policy has no bloat section.
+        cache: the newest two cache readings, the older first.
     """
 
     alerts: tuple[Alert, ...]
@@ -69,13 +69,13 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """One database at a glance.
+    """The health overview of one database.
 
     Attributes:
-        history: None where there is no store within reach, or none yet.
-        tables: the partitioned tables that are fit, the one with the nearest end first.
-        blind: why the server could not be looked at; None where it could.
-        coming: what schedules will do, the next first.
+        history: None if the store can't be reached or does not exist yet.
+        tables: the valid partitioned tables, the one with the nearest horizon first.
+        blind: why the server could not be observed; None if it could.
+        coming: the next scheduled work, the earliest first.
     """
 
     database: str
@@ -87,10 +87,10 @@ class Overview:
 
     @property
     def ok(self) -> bool:
-        """To have looked is to have done it."""
+        """Always true: an overview has no failure of its own."""
         return True
 
     def alerts(self, severity: Severity) -> tuple[Alert, ...]:
-        """The alerts of a severity that somebody wants to hear of."""
+        """Return the unmuted alerts of a severity."""
         found = self.history.alerts if self.history else ()
         return tuple(a for a in found if a.severity is severity and not a.is_muted(self.now))

@@ -1,6 +1,6 @@
-"""What nobody has looked at for too long: by the store alone, cheap enough for every minute.
+"""Findings for observations that are too old: from the store alone, cheap for every minute.
 
-Not to look is not to find nothing. Who never looked is not late, only new.
+An old observation does not prove that all is well. A new installation is not late.
 """
 
 from collections.abc import Iterator
@@ -14,24 +14,24 @@ from maintenance.policy import Policy
 from maintenance.subjects.bloat.history import newest_look
 
 LOOKER = "overlooked"
-"""Who finds this, and who alone can tell that it is over."""
+"""The subject that reports this finding and the only one that can resolve it."""
 BLOAT_AGE = timedelta(hours=50)
-"""Two nightly runs and some."""
+"""Somewhat more than two nightly runs."""
 GRACE = timedelta(hours=1)
-"""What is older than it may be is looked at again; that takes a while."""
+"""Time allowed for the run that repeats an outdated observation."""
 
 
 def overlooked_analytics(policy: Policy, now: datetime) -> FindingSet:
-    """Tell whether tables of computed rows were looked at as often as they may become stale.
+    """Report tables with computed rows that have not been checked within `max_age`.
 
     Raises:
-        UsageError: an environment variable is missing, or the url is none.
+        UsageError: an environment variable is missing, or the url is invalid.
     """
     seen = freshness.analytics(policy)
     if seen is None:
         return FindingSet(policy.database.name, [], frozenset())
     late = (
-        f"{section.table} {_told(now, seen[section.table].seen_at)}"
+        f"{section.table} {_last_observed(now, seen[section.table].seen_at)}"
         for section in policy.stale_analytics
         if section.table in seen and now - seen[section.table].seen_at > section.max_age + GRACE
     )
@@ -39,10 +39,10 @@ def overlooked_analytics(policy: Policy, now: datetime) -> FindingSet:
 
 
 def overlooked_bloat(policy: Policy, now: datetime) -> FindingSet:
-    """Tell whether the last look at bloat is too old to go by.
+    """Report a bloat observation that is too old.
 
     Raises:
-        UsageError: an environment variable is missing, or the url is none.
+        UsageError: an environment variable is missing, or the url is invalid.
         MaintenanceError: the store could not be read.
     """
     with Target(policy).optional_store() as store:
@@ -50,13 +50,13 @@ def overlooked_bloat(policy: Policy, now: datetime) -> FindingSet:
             return FindingSet(policy.database.name, [], frozenset())
         taken_at, _ = newest_look(store, policy.database.name)
     is_late = taken_at is not None and now - taken_at > BLOAT_AGE
-    late = f"bloat {_told(now, taken_at)}" if is_late and taken_at else ""
+    late = f"bloat {_last_observed(now, taken_at)}" if is_late and taken_at else ""
     return _finding_set(policy, "bloat", late)
 
 
-def _told(now: datetime, seen_at: datetime) -> str:
+def _last_observed(now: datetime, seen_at: datetime) -> str:
     hours = (now - seen_at).total_seconds() / 3600
-    return f"was last looked at {hours:,.0f} hours ago ({seen_at:%Y-%m-%d %H:%M} UTC)"
+    return f"last observed {hours:,.0f} hours ago ({seen_at:%Y-%m-%d %H:%M} UTC)"
 
 
 def _finding_set(policy: Policy, subject: str, late: str) -> FindingSet:
@@ -73,6 +73,6 @@ def _blind(object_: str, late: str) -> Iterator[Finding]:
         FindingKind.MONITOR_BLIND,
         Severity.WARN,
         object_,
-        f"{object_}: nobody looks: {late}; see whether its runs fail, or its schedule is off",
+        f"{object_}: no recent observation: {late}; check failed runs or a disabled schedule",
         subject=LOOKER,
     )

@@ -1,4 +1,4 @@
-"""Looking at a database for its overview: no plans, no sizes of relations, nothing per table."""
+"""Collect the overview of a database: no plans, no relation sizes, nothing per table."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -26,7 +26,7 @@ from maintenance.subjects.partitions.inventory import TableInventory, inventory
 from maintenance.subjects.workload.history import largest, moments
 
 LOOK_BACK = timedelta(hours=24)
-"""Of so long the doings are summed: one night is in it."""
+"""Length of the activity summary: includes one nightly run."""
 
 MOST_FAILURES = 5
 MOST_TABLES = 10
@@ -34,14 +34,14 @@ _RANKS = tuple(reversed(Severity))
 
 
 def observe_overview(policy: Policy, *, now: datetime | None = None) -> Overview:
-    """Gather the overview of a database; what can't be seen is told in it.
+    """Collect the overview of a database; what can't be read is reported in it.
 
     Args:
-        policy: whose.
-        now: the moment to count from, aware; the clock's if None.
+        policy: the policy of the database.
+        now: the current time, aware; the clock's if None.
 
     Raises:
-        UsageError: an environment variable is missing, or a url is none.
+        UsageError: an environment variable is missing, or a url is invalid.
     """
     moment = now or datetime.now(UTC)
     tables, blind = _tables(policy, moment)
@@ -53,7 +53,7 @@ def observe_overview(policy: Policy, *, now: datetime | None = None) -> Overview
 
 
 def _tables(policy: Policy, now: datetime) -> tuple[tuple[TableInventory, ...], str | None]:
-    """Take stock of the partitioned tables; otherwise say why that can't be done."""
+    """Return the inventory of partitioned tables, or the reason why it can't be read."""
     try:
         with Target(policy).database("overview") as connection:
             relations = PARTITIONS.relations(policy)

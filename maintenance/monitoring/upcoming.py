@@ -1,4 +1,4 @@
-"""What the schedules of a policy will do next. Pure."""
+"""The next work of a policy's schedules. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -13,13 +13,13 @@ from maintenance.subjects.partitions.inventory import TableInventory
 
 
 def coming(policy: Policy, tables: Sequence[TableInventory], now: datetime) -> tuple[Coming, ...]:
-    """Return the next tick of each schedule with what it will do, the next first."""
+    """Return the next tick of each schedule and its work, the earliest first."""
     return tuple(sorted(_coming(policy, tables, now)))
 
 
 def _coming(policy: Policy, tables: Sequence[TableInventory], now: datetime) -> Iterator[Coming]:
     schedules = policy.schedules
-    yield Coming(next_tick(schedules.nightly, now), "look at everything, repair what is missing")
+    yield Coming(next_tick(schedules.nightly, now), "nightly checks and repairs")
     yield from _refreshes(policy, now)
     if policy.partitions:
         at = next_tick(schedules.monthly, now)
@@ -27,7 +27,7 @@ def _coming(policy: Policy, tables: Sequence[TableInventory], now: datetime) -> 
     if any(section.retention for section in policy.partitions):
         yield _retired(next_tick(schedules.retention, now), tables)
     if policy.indexes is not None:
-        yield Coming(next_tick(schedules.weekly, now), "review the use of indexes")
+        yield Coming(next_tick(schedules.weekly, now), "weekly index review")
 
 
 def _refreshes(policy: Policy, now: datetime) -> Iterator[Coming]:
@@ -35,16 +35,16 @@ def _refreshes(policy: Policy, now: datetime) -> Iterator[Coming]:
     for section in policy.matviews:
         of_cron[section.refresh or policy.schedules.nightly].append(str(section.name))
     for cron, names in of_cron.items():
-        yield Coming(next_tick(cron, now), f"refresh what has changed of {', '.join(names)}")
+        yield Coming(next_tick(cron, now), f"refresh {', '.join(names)} if changed")
 
 
 def _ahead(section: PartitionPolicy, at: datetime) -> Coming:
-    return Coming(at, f"partitions of {section.table} up to {horizon(section, at)}")
+    return Coming(at, f"create partitions of {section.table} up to {horizon(section, at)}")
 
 
 def _retired(at: datetime, tables: Sequence[TableInventory]) -> Coming:
-    """Tell what has expired by now; more may have by then."""
+    """Count the partitions that have expired by now; more may expire before the run."""
     gone = [each for table in tables for each in table.partitions if each.retention == "expired"]
     size = readable_size(sum(each.size_bytes for each in gone))
-    some = f"{len(gone)} have expired by now, {size}" if gone else "none has expired by now"
+    some = f"{len(gone)} expired so far, {size}" if gone else "none has expired yet"
     return Coming(at, f"retire expired partitions: {some}", len(gone))

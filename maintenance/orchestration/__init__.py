@@ -1,8 +1,8 @@
-"""Assets, checks, jobs and schedules made from policies. Only this package imports Dagster."""
+"""Dagster assets, checks, jobs and schedules built from policies. The only importer of Dagster."""
 
 import warnings
 
 import dagster as dg
 
-# Single-run backfills are marked beta, and there is no other way to have them.
+# Single-run backfills are beta in Dagster, and there is no alternative.
 warnings.filterwarnings("ignore", message=".*backfill_policy.*", category=dg.BetaWarning)

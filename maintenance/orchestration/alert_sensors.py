@@ -1,7 +1,7 @@
-"""Sensors that make alerts of what runs have found and of how they went, and deliver them.
+"""Sensors that turn findings and failed runs into alerts, and deliver them.
 
-What was judged and what was told is in the store, and what a sensor sees it sees under the lock
-of the alerts: nothing is lost with a cursor, and two daemons tell nothing twice.
+Their state is in the store and is read under the alert lock, so that a lost cursor loses no
+alert and two daemons send no alert twice.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,16 +23,16 @@ from maintenance.policy import Policy
 from maintenance.subjects.matviews.dependencies import declared_reads
 
 ROUND_S = 30
-"""Seconds between two rounds."""
+"""Seconds between two evaluations."""
 FRESHNESS_S = 60
 SIDE_BY_SIDE = 8
-"""Databases served at a time: one whose sinks are slow holds up no other."""
+"""Databases processed in parallel, so that slow sinks of one database do not delay others."""
 
 _Round = Callable[[Policy, dg.DagsterInstance], RoundReport]
 
 
 class Watched(NamedTuple):
-    """A database, with the jobs and schedules that Dagster runs for it."""
+    """A database with the jobs and schedules that Dagster runs for it."""
 
     policy: Policy
     jobs: Sequence[str]
@@ -40,7 +40,7 @@ class Watched(NamedTuple):
 
 
 def alert_on_findings(policies: Sequence[Policy]) -> dg.SensorDefinition:
-    """Make the sensor that judges the findings of all ended runs, and delivers what waits."""
+    """Build the sensor that processes the findings of finished runs and delivers alerts."""
 
     def round_(policy: Policy, _instance: dg.DagsterInstance) -> RoundReport:
         return tell(policy, [], patient=True)
@@ -50,14 +50,14 @@ def alert_on_findings(policies: Sequence[Policy]) -> dg.SensorDefinition:
         ROUND_S,
         policies,
         round_,
-        "Each round: findings of ended runs become alerts, which are raised, repeated and resolved"
-        " at the sinks of their policy. A sink that is down delays, and never loses. The dead"
-        " man's switch is called.",
+        "Turns the findings of finished runs into alerts: raises, repeats and resolves them at the"
+        " sinks of the policy, and calls the dead man's switch. Deliveries to a sink that is down"
+        " are retried; none is lost. Runs every 30 seconds.",
     )
 
 
 def alert_on_run_failure(watched: Sequence[Watched]) -> dg.SensorDefinition:
-    """Make the sensor that alerts of jobs whose newest run failed for good."""
+    """Build the sensor that alerts on jobs whose last run failed and is not retried."""
     jobs = {each.policy.database.name: each.jobs for each in watched}
 
     def round_(policy: Policy, instance: dg.DagsterInstance) -> RoundReport:
@@ -67,24 +67,24 @@ def alert_on_run_failure(watched: Sequence[Watched]) -> dg.SensorDefinition:
             found = list(failed_jobs(instance, jobs[name]))
             return FindingSet(name, found, frozenset({FindingKind.RUN_FAILED}))
 
-        return _glance(policy, [(datetime.now(UTC), observe_overview)])
+        return _process(policy, [(datetime.now(UTC), observe_overview)])
 
     return _sensor(
         "alert_on_run_failure",
         ROUND_S,
         [each.policy for each in watched],
         round_,
-        "Each round: a job whose newest run failed, and is not retried, is alerted of; resolved"
-        " once a run of it succeeds. Runs that belong to no job of a policy are left alone.",
+        "Alerts when the last run of a policy's job failed and is not retried. Resolved when a run"
+        " of the job succeeds. Jobs that belong to no policy are ignored. Runs every 30 seconds.",
     )
 
 
 def alert_on_freshness(watched: Sequence[Watched]) -> dg.SensorDefinition:
-    """Make the sensor that alerts of views older than `max_age`, and of jobs that don't run.
+    """Build the sensor that alerts on stale views and on jobs that do not run.
 
-    How old a view is, the ledger of refreshes knows. Dagster's own state of freshness counts from
-    the end of the newest materialization, not from the moment its data is right up to, and only
-    where a daemon is turned on for it.
+    The age of a view comes from the refresh ledger. Dagster's own freshness counts from the end
+    of the newest materialization, not from the time its data is complete to, and needs a daemon
+    that is turned on for it.
     """
     schedules = {each.policy.database.name: each.schedules for each in watched}
 
@@ -100,20 +100,20 @@ def alert_on_freshness(watched: Sequence[Watched]) -> dg.SensorDefinition:
             partial(staleness, policy, now),
             partial(overlooked_analytics, policy, now),
         )
-        return _glance(policy, [(now, look) for look in looks])
+        return _process(policy, [(now, look) for look in looks])
 
     return _sensor(
         "alert_on_freshness",
         FRESHNESS_S,
         [each.policy for each in watched],
         round_,
-        "Each minute: views older than their policy allows, and jobs that their schedules asked"
-        " for in vain, are alerted of; resolved once they are fresh, or ran.",
+        "Alerts on views older than `max_age` and on jobs that missed two ticks of their schedule."
+        " Resolved when the view is fresh again or the job has run. Runs every minute.",
     )
 
 
 def staleness(policy: Policy, now: datetime) -> FindingSet:
-    """Look at the ages of a policy's views; where nobody can know them, nothing is over."""
+    """Return the findings for stale views; resolves nothing if the store can't be read."""
     ages = freshness.views(policy, declared_reads(policy))
     if ages is None:
         return FindingSet(policy.database.name, [], frozenset())
@@ -121,8 +121,8 @@ def staleness(policy: Policy, now: datetime) -> FindingSet:
     return FindingSet(policy.database.name, stale, frozenset({FindingKind.MATVIEW_STALE}))
 
 
-def _glance(policy: Policy, sights: FindingSets) -> RoundReport:
-    return tell(policy, sights, patient=True, ping=False)
+def _process(policy: Policy, finding_sets: FindingSets) -> RoundReport:
+    return tell(policy, finding_sets, patient=True, ping=False)
 
 
 def _sensor(
@@ -135,7 +135,7 @@ def _sensor(
         description=description,
     )
     def alert(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        serve = partial(_served, round_, context.instance)
+        serve = partial(_evaluate, round_, context.instance)
         with ThreadPoolExecutor(SIDE_BY_SIDE) as crew:
             answers = list(crew.map(serve, policies))
         for _, warnings in answers:
@@ -146,17 +146,19 @@ def _sensor(
     return alert
 
 
-def _served(
+def _evaluate(
     round_: _Round, instance: dg.DagsterInstance, policy: Policy
 ) -> tuple[str, Sequence[str]]:
-    """One round of one database, in words; what breaks it leaves the others alone."""
+    """Process one database and return a summary; its errors do not affect other databases."""
     name = policy.database.name
     try:
         report = round_(policy, instance)
     except MaintenanceError as exc:
-        return f"{name}: {exc}", [f"alerts of {name}: {exc}"]
-    warnings = [f"{each.sink}: {each.error}" for each in report.delivered if each.error]
+        return f"{name}: {exc}", [f"alerts of {name} not processed: {exc}"]
+    warnings = [
+        f"delivery to {each.sink} failed: {each.error}" for each in report.delivered if each.error
+    ]
     if report.heartbeat_error is not None:
-        warnings.append(f"dead man's switch of {name}: {report.heartbeat_error}")
+        warnings.append(f"dead man's switch of {name} not called: {report.heartbeat_error}")
     n_told = sum(each.n_told for each in report.delivered)
-    return f"{name}: {len(report.alerts)} alerts stand, {n_told} told", warnings
+    return f"{name}: {len(report.alerts)} open alerts, {n_told} delivered", warnings

@@ -1,4 +1,4 @@
-"""The assets of stale analytics and of the application's cache."""
+"""Assets of stale analytics and of the Redis cache."""
 
 from collections.abc import Iterator
 
@@ -23,19 +23,19 @@ _MEGABYTE = 2**20
 
 
 def analytics_key(policy: Policy) -> dg.AssetKey:
-    """Return the key `<db>/stale_analytics`."""
+    """Return the asset key `<db>/stale_analytics`."""
     return dg.AssetKey([policy.database.name, "stale_analytics"])
 
 
 def tables_watched(policy: Policy) -> set[QualifiedName]:
-    """Return the tables of computed rows, and those of their activity."""
+    """Return the tables with computed rows, and their activity tables."""
     sections = policy.stale_analytics
     activity = {section.activity.table for section in sections if section.activity}
     return activity | {section.table for section in sections}
 
 
 def analytics_asset(policy: Policy) -> dg.AssetsDefinition:
-    """Make the asset that shows stale computed rows, and recalculates them."""
+    """Build the asset that reports stale computed rows and recalculates them."""
     arguments = face(
         policy,
         analytics_key(policy),
@@ -45,10 +45,10 @@ def analytics_asset(policy: Policy) -> dg.AssetsDefinition:
             fail_window=max(section.max_age for section in policy.stale_analytics)
         ),
         about=(
-            "Computed rows that are older than the policy allows though their activity is newer."
-            " Materializing recalculates them in small batches, where the policy says how."
+            "Computed rows that are older than `max_age` although their activity is newer."
+            " Materializing recalculates them in small batches if the policy has a recalculation."
         ),
-        when_red="the failed check names the table, and how many rows are stale.",
+        when_red="the failed check names the table and the number of stale rows.",
     )
     frame = Frame(policy, STALE_ANALYTICS, arguments)
     return subject_asset(frame, lambda _, report: _analytics(policy, report))
@@ -87,12 +87,12 @@ def _stale(findings: tuple[Finding, ...]) -> dict[str, int]:
 
 
 def cache_key(policy: Policy) -> dg.AssetKey:
-    """Return the key `<db>/redis`."""
+    """Return the asset key `<db>/redis`."""
     return dg.AssetKey([policy.database.name, "redis"])
 
 
 def cache_asset(policy: Policy) -> dg.AssetsDefinition:
-    """Make the asset that shows how the application's cache does, and tells it what it is owed."""
+    """Build the asset that monitors the Redis cache and retries pending cache invalidations."""
     arguments = face(
         policy,
         cache_key(policy),
@@ -100,10 +100,10 @@ def cache_asset(policy: Policy) -> dg.AssetsDefinition:
         kinds=("redis",),
         deps=[matview_key(policy, view.name) for view in policy.matviews if view.invalidates],
         about=(
-            "The application's cache: hit rate since the last look, memory, evictions, keys that"
-            " never expire. Invalidations that it could not be told before are told now."
+            "The application's Redis cache: hit rate since the last observation, memory, evictions,"
+            " keys without expiry. Materializing also retries pending cache invalidations."
         ),
-        when_red="the failed check says whether it is unreachable, or of little use.",
+        when_red="the failed check says whether Redis is unreachable or the hit rate is low.",
     )
     frame = Frame(policy, CACHING, arguments)
 

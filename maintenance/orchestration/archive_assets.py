@@ -1,4 +1,4 @@
-"""The archives of a table, a period each."""
+"""Archive assets: one per table, partitioned by period."""
 
 import os
 from datetime import datetime
@@ -22,16 +22,16 @@ from maintenance.subjects.retention import RETENTION
 
 
 def archives_key(policy: Policy, section: PartitionPolicy) -> dg.AssetKey:
-    """Return the key of a table's archives: `<db>/archives/<table>`."""
+    """Return the asset key of a table's archives: `<db>/archives/<table>`."""
     return dg.AssetKey([policy.database.name, "archives", slug(section.table)])
 
 
 def archives_asset(
     policy: Policy, section: PartitionPolicy, archive: Archive, now: datetime
 ) -> dg.AssetsDefinition:
-    """Make the asset whose materialization archives periods, and proves it by reading back.
+    """Build the asset that archives periods and verifies each archive by reading it back.
 
-    A period whose partition is gone already shows the archive that an earlier run has proven.
+    For a period whose partition was dropped, it shows the archive verified by an earlier run.
     """
     arguments = face(
         policy,
@@ -43,13 +43,13 @@ def archives_asset(
         backfill_policy=dg.BackfillPolicy.single_run(),
         metadata={"dagster/table_name": str(section.table)},
         about=(
-            f"Archives of {code(str(section.table))}. Materializing a period writes its rows,"
-            " reads them back and compares; the partition stays. One archived already is verified"
-            " again."
+            f"Archives of {code(str(section.table))}. Materializing a period writes its rows to the"
+            " archive, reads them back and compares them; the partition is not dropped. An existing"
+            " archive is verified again."
         ),
         when_red=(
-            "the run's last error says what the storage or the table refused; nothing that looks"
-            " finished is left behind."
+            "the last error of the run gives the reason from the archive storage or the table; an"
+            " incomplete archive is never left under its final name."
         ),
     )
 

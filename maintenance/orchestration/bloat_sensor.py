@@ -1,6 +1,6 @@
-"""A sensor that holds the last look at bloat against the policy: from the store, never the server.
+"""Sensor that evaluates the newest bloat observation from the store, without a database query.
 
-A threshold that was lowered shows at once, and a look that did not happen is red too.
+A changed threshold takes effect at once, and a missing observation fails the check.
 """
 
 import json
@@ -27,9 +27,9 @@ SHOWN = 20
 
 
 def bloat_sensor(policy: Policy, section: BloatPolicy) -> dg.SensorDefinition:
-    """Make the sensor `<db>_bloat`; it evaluates checks where something has changed.
+    """Build the sensor `<db>_bloat`, which evaluates checks when the observation or policy changed.
 
-    What stands is told each time; the alerts know what is new of it.
+    Every open finding is evaluated each time; the alert state decides which of them are new.
     """
 
     @dg.sensor(
@@ -37,34 +37,34 @@ def bloat_sensor(policy: Policy, section: BloatPolicy) -> dg.SensorDefinition:
         minimum_interval_seconds=EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         asset_selection=dg.AssetSelection.assets(health_key(policy, BLOAT)),
-        description="Holds the last look at bloat against the policy, and alerts of it.",
+        description="Evaluates the newest bloat observation against the policy and alerts on it.",
     )
-    def judge(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         now = datetime.now(UTC)
-        verdicts = {kind.value: text for kind, text in judged(policy, section, now).items()}
+        verdicts = {kind.value: text for kind, text in assess_bloat(policy, section, now).items()}
         _alert(context, policy, section, now)
         cursor = json.dumps(verdicts, sort_keys=True)
         if cursor == context.cursor:
-            return dg.SkipReason("nothing has changed")
+            return dg.SkipReason("no new observation and no policy change")
         events = [_evaluation(policy, kind, text) for kind, text in verdicts.items()]
         return dg.SensorResult(asset_events=events, cursor=cursor)
 
-    return judge
+    return evaluate
 
 
-def judged(policy: Policy, section: BloatPolicy, now: datetime) -> dict[FindingKind, str]:
-    """Return what stands against each kind; an empty text where nothing does."""
+def assess_bloat(policy: Policy, section: BloatPolicy, now: datetime) -> dict[FindingKind, str]:
+    """Return the open findings of each kind as text; empty if there are none."""
     try:
         with Target(policy).optional_store() as store:
             if store is None:
-                return {FindingKind.MONITOR_BLIND: "there is no store to look into yet"}
+                return {FindingKind.MONITOR_BLIND: "no store yet: run the asset bloat"}
             taken_at, kept = newest_look(store, policy.database.name)
     except MaintenanceError as exc:
         return {FindingKind.MONITOR_BLIND: str(exc)}
     if taken_at is None or now - taken_at > BLOAT_AGE:
         last = f"{taken_at:%Y-%m-%d %H:%M} UTC" if taken_at else "never"
-        return {FindingKind.MONITOR_BLIND: f"bloat was last looked at: {last}; run the asset"}
-    # What is mere information in a run is no reason to be red here.
+        return {FindingKind.MONITOR_BLIND: f"last bloat observation: {last}; run the asset bloat"}
+    # Findings of severity info do not fail a check of a run, so they do not here.
     red = [each for each in too_empty(kept, section) if each.severity is not Severity.INFO]
     return {
         FindingKind.MONITOR_BLIND: "",
@@ -84,11 +84,11 @@ def _alert(
     try:
         tell(policy, [(now, look) for look in looks], patient=True, ping=False)
     except MaintenanceError as exc:
-        context.log.warning("alerts of %s: %s", policy.database.name, exc)
+        context.log.warning("alerts of %s not processed: %s", policy.database.name, exc)
 
 
 def _finding_set(policy: Policy, section: BloatPolicy, now: datetime) -> FindingSet:
-    """See the last look as a run would see it; one that is too old ends and begins nothing."""
+    """Evaluate the newest observation as a run does; without effect if it is too old."""
     name = policy.database.name
     with Target(policy).optional_store() as store:
         taken_at, kept = newest_look(store, name) if store is not None else (None, [])
@@ -104,5 +104,5 @@ def _evaluation(policy: Policy, kind: str, text: str) -> dg.AssetCheckEvaluation
         check_name=kind,
         passed=not text,
         severity=dg.AssetCheckSeverity.WARN,
-        description=text or "nothing of this kind",
+        description=text or "no findings",
     )

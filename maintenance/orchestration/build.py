@@ -1,4 +1,4 @@
-"""From policies to Dagster definitions, without any server."""
+"""Build Dagster definitions from policies, without connecting to a server."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -49,14 +49,14 @@ from maintenance.policy import BrokenPolicyError, Policy, load_policies
 
 
 def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
-    """Build the definitions of all policies; a broken one shows itself and spoils no other.
+    """Build the definitions of all policies; an invalid policy does not affect the others.
 
     Args:
         paths: policy files or folders.
-        now: the moment from which a partition set without `start` counts; the clock's if None.
+        now: the current time, for partition sets without `start`; the clock's if None.
 
     Returns:
-        Where a path does not exist or holds no policy, only an asset that says so.
+        For a path that does not exist or has no policy, a single asset that reports it.
     """
     moment = now or datetime.now(UTC)
     try:
@@ -68,7 +68,7 @@ def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
         dg.Definitions(
             assets=[broken_policy(*pair) for pair in _named(policies.broken).items()],
             resources={"maintainer": Maintainer()},
-            # What is launched by hand shares one process too; see `jobs`.
+            # Runs launched by hand share one process too; see `jobs`.
             executor=dg.in_process_executor,
             sensors=_alerting([_watched(*pair) for pair in served]),
         ),
@@ -77,7 +77,7 @@ def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
 
 
 def _alerting(watched: Sequence[Watched]) -> list[dg.SensorDefinition]:
-    """Make the sensors that serve all databases, if there is one."""
+    """Build the sensors shared by all databases; none without a database."""
     if not watched:
         return []
     return [
@@ -119,7 +119,7 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     if policy.bloat is not None:
         watched.append(bloat_sensor(policy, policy.bloat))
     sources = sorted(tables_read(policy) | tables_watched(policy))
-    # What is reviewed weekly is no daily news: Dagster would ask first, until the first review.
+    # The weekly assets are not upstream: before the first review Dagster would wait for them.
     shown = [key for made in (*whole, *views, *computed) for key in made.keys]
     summary = [digest_asset(policy, shown)] if shown else []
     return dg.Definitions(
@@ -146,7 +146,7 @@ def _computed(policy: Policy) -> list[dg.AssetsDefinition]:
 def _nightly(
     policy: Policy, assets: Sequence[dg.AssetsDefinition]
 ) -> Iterator[dg.ScheduleDefinition]:
-    """Yield the schedule of the night, if there is anything to do."""
+    """Yield the nightly schedule, if it has any asset."""
     keys = [key for asset in assets for key in asset.keys]
     keys += [matview_key(policy, view.name) for view in policy.matviews if view.refresh is None]
     if keys:
@@ -154,7 +154,7 @@ def _nightly(
 
 
 def _named(errors: Sequence[BrokenPolicyError]) -> dict[str, BrokenPolicyError]:
-    """Name broken policies by their files; two of one name would unload everything."""
+    """Return unique asset names for invalid policy files; a duplicate would unload all assets."""
     named: dict[str, BrokenPolicyError] = {}
     for error in errors:
         name = text_slug(error.path.stem)
@@ -163,15 +163,15 @@ def _named(errors: Sequence[BrokenPolicyError]) -> dict[str, BrokenPolicyError]:
 
 
 def no_policies(error: UsageError) -> dg.AssetsDefinition:
-    """Make an asset that tells in the UI where policies were looked for and not found."""
+    """Build an asset that reports in the UI that no policy was found."""
     message = f"{error} ({error.hint})" if error.hint else str(error)
 
     @dg.asset(
         key=dg.AssetKey("no_policies"),
         group_name="broken_policies",
-        description=f"**There is nothing to maintain.** {message}\n\n"
-        "Policies are looked for where `MAINTENANCE_POLICIES` says, else in `policies/`. Put them"
-        " there and reload the code location.",
+        description=f"**No policy found.** {message}\n\n"
+        "Policies are read from the paths in `MAINTENANCE_POLICIES`, else from `policies/`. Add a"
+        " policy there and reload the code location.",
     )
     def show() -> None:
         raise dg.Failure(description=message, allow_retries=False)
@@ -180,12 +180,12 @@ def no_policies(error: UsageError) -> dg.AssetsDefinition:
 
 
 def broken_policy(name: str, error: BrokenPolicyError) -> dg.AssetsDefinition:
-    """Make an asset that tells in the UI what is wrong with a policy file."""
+    """Build an asset that reports the problems of an invalid policy file in the UI."""
 
     @dg.asset(
         key=dg.AssetKey([name, "broken_policy"]),
         group_name="broken_policies",
-        description=f"**{error.path} can't be used.** Mend it and reload the code location.\n\n"
+        description=f"**Invalid policy {error.path}.** Fix it and reload the code location.\n\n"
         + "\n".join(f"- {problem}" for problem in error.problems),
     )
     def show() -> None:

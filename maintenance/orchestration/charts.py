@@ -1,4 +1,4 @@
-"""Charts in the metadata: how something went over the last weeks and months."""
+"""Charts for the metadata: values over weeks and months."""
 
 import base64
 import io
@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 Series = Sequence[tuple[datetime, float]]
-"""Moments with values, oldest first."""
+"""Timestamps with values, oldest first."""
 
 _DAY_S = 86_400
 """Matplotlib counts time in days since 1970."""
@@ -18,8 +18,8 @@ _COLOURS = ("#4c72b0", "#dd8452", "#55a868", "#c44e52")
 
 
 def lines(title: str, unit: str, series: Mapping[str, Series]) -> dg.MarkdownMetadataValue:
-    """Draw each series as a line over time; a single look is a point."""
-    # Half a second of imports, paid only where a picture is drawn.
+    """Draw each series as a line over time; a single value is a point."""
+    # Importing Matplotlib takes half a second, so only charts pay for it.
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     figure = Figure(figsize=(10, 2.6), dpi=110, layout="constrained")
@@ -45,7 +45,7 @@ def lines(title: str, unit: str, series: Mapping[str, Series]) -> dg.MarkdownMet
 
 
 def bars(title: str, unit: str, values: Mapping[str, float]) -> dg.MarkdownMetadataValue:
-    """Draw a bar for each name, in their order."""
+    """Draw a bar for each name, in the given order."""
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     figure = Figure(figsize=(10, 2.6), dpi=110, layout="constrained")
@@ -59,7 +59,7 @@ def bars(title: str, unit: str, values: Mapping[str, float]) -> dg.MarkdownMetad
 
 
 def _embedded(figure: Any, caption: str) -> dg.MarkdownMetadataValue:
-    """Put a figure into the text of the metadata: the UI shows it, and no file is kept."""
+    """Embed a figure into Markdown metadata, so that no image file is needed."""
     image = io.BytesIO()
     figure.savefig(image, format="png")
     encoded = base64.b64encode(image.getvalue()).decode()

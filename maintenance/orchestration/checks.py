@@ -1,4 +1,4 @@
-"""Findings as asset checks: red stands where the trouble is."""
+"""Findings as asset checks."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from maintenance.orchestration.markdown import code, plain, table
 Metadata = dict[str, Any]
 
 LISTED = 50
-"""How many objects a check names before it only counts the others."""
+"""Number of objects that a check names before it counts the others."""
 
 _RANKS = (Severity.ERROR, Severity.WARN, Severity.INFO)
 _SEVERITIES = {
@@ -29,7 +29,7 @@ def check_specs(asset: dg.AssetKey, kinds: Collection[FindingKind]) -> list[dg.A
         dg.AssetCheckSpec(
             name=kind.value,
             asset=asset,
-            description=f"Red when {kind.value} is found.\n\n{entry(kind)}",
+            description=f"Fails if there is a finding of kind `{kind.value}`.\n\n{entry(kind)}",
         )
         for kind in sorted(kinds)
     ]
@@ -38,7 +38,7 @@ def check_specs(asset: dg.AssetKey, kinds: Collection[FindingKind]) -> list[dg.A
 def check_results(
     asset: dg.AssetKey, kinds: Collection[FindingKind], findings: Sequence[Finding]
 ) -> Iterator[dg.AssetCheckResult]:
-    """Yield a result for every kind: passed where nothing of it, or only information, stands."""
+    """Yield a result for every kind: passed if there is no finding or only severity info."""
     for kind in sorted(kinds):
         found = [finding for finding in findings if finding.kind is kind]
         yield _result(asset, kind, found)
@@ -55,13 +55,13 @@ def _result(asset: dg.AssetKey, kind: FindingKind, found: Sequence[Finding]) -> 
         check_name=kind.value,
         passed=worst in (None, Severity.INFO),
         severity=_SEVERITIES[worst or Severity.WARN],
-        description="\n".join(lines) or "nothing of this kind",
+        description="\n".join(lines) or "no findings",
         metadata=_metadata(ranked),
     )
 
 
 def _metadata(ranked: Sequence[Finding]) -> Metadata:
-    """Return numbers of the worst one to plot, and a table of all, the worst first."""
+    """Return the values of the most severe finding, and a table of all, most severe first."""
     metadata: Metadata = {"objects": len(ranked)}
     if ranked:
         numbers = {"value": ranked[0].value, "threshold": ranked[0].threshold}

@@ -1,4 +1,4 @@
-"""Names for cron schedules, as parts of the names of jobs."""
+"""Names for cron schedules, used in job names."""
 
 import re
 
@@ -6,9 +6,9 @@ _PARTS = {"*": "x", "/": "_per_", "-": "_to_", ",": "_and_"}
 
 
 def cron_name(cron: str) -> str:
-    """Name a schedule: `hourly_at_00`, `daily_at_0230`, or its fields, such as `x_per_5_x_x_x_x`.
+    """Return a name for a schedule: `hourly_at_00`, `daily_at_0230`, or `x_per_5_x_x_x_x`.
 
-    Schedules that are written differently get different names.
+    Different cron expressions get different names.
     """
     minute, hour, *rest = cron.split()
     if rest == ["*", "*", "*"] and re.fullmatch(r"[1-5]?\d", minute):

@@ -1,4 +1,4 @@
-"""The digest asset: one page a day that says whether to worry."""
+"""The digest asset: a daily health summary on one page."""
 
 from collections.abc import Iterator, Sequence
 
@@ -20,15 +20,15 @@ _MEGABYTE = 2**20
 
 
 def digest_key(policy: Policy) -> dg.AssetKey:
-    """Return the key `<db>/digest`."""
+    """Return the asset key `<db>/digest`."""
     return dg.AssetKey([policy.database.name, "digest"])
 
 
 def digest_asset(policy: Policy, upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
-    """Make the asset that sums up what the others have left; it waits for none of them."""
+    """Build the asset that summarizes the results of the other assets, even if some failed."""
     key = digest_key(policy)
     check = dg.AssetCheckSpec(
-        CHECK, asset=key, description="Red when somebody should look; the text says at what."
+        CHECK, asset=key, description="Fails if an operator must act; the text says why."
     )
     arguments = face(
         policy,
@@ -36,12 +36,12 @@ def digest_asset(policy: Policy, upstream: Sequence[dg.AssetKey]) -> dg.AssetsDe
         group=GROUP,
         deps=upstream,
         about=(
-            "One page: whether to worry, the alerts that stand, how far partitions reach, how"
-            " fresh views are, what the last day brought and what comes next. Open `digest` in the"
-            " metadata of its newest materialization. Nothing is changed; it costs a look at the"
-            " partitions and a few reads of the store."
+            "Daily health summary: verdict, open alerts, partitions ahead, age of views, activity"
+            " of the last 24 hours and scheduled work. Open `digest` in the metadata of the newest"
+            " materialization. Read-only; one short catalog query for the partitions and a few"
+            " queries on the store."
         ),
-        when_red="the check's text names what to look at first.",
+        when_red="the failed check lists the problems, the most urgent first.",
         check_specs=[check],
     )
 

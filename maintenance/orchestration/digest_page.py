@@ -1,4 +1,4 @@
-"""The digest: an overview on one page, which tells in half a minute whether to worry."""
+"""Daily health summary: the overview of a database on one Markdown page."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -16,11 +16,11 @@ MOST_ALERTS = 20
 MOST_COMING = 8
 
 _LONG = 200
-"""So many characters of an error are shown."""
+"""Maximum number of characters shown of an error."""
 
 
 def digest_page(overview: Overview) -> str:
-    """Return the page as Markdown: the verdict first, then what it rests on."""
+    """Return the page as Markdown: the verdict first, then the details."""
     return "\n\n".join(_parts(overview))
 
 
@@ -48,7 +48,9 @@ def _alerts(overview: Overview, alerts: Sequence[Alert]) -> Iterator[str]:
         yield "None."
         return
     rows = (_alert(alert, overview.now) for alert in alerts[:MOST_ALERTS])
-    yield grid(("severity", "what", "on", "for", "number:", "threshold:", "by itself"), rows)
+    yield grid(
+        ("severity", "kind", "object", "open for", "value:", "threshold:", "automatic action"), rows
+    )
     if len(alerts) > MOST_ALERTS:
         yield f"and {len(alerts) - MOST_ALERTS:,} more"
 
@@ -71,7 +73,7 @@ def _partitions(overview: Overview) -> Iterator[str]:
     if not overview.tables:
         return
     yield "### Partitions"
-    head = ("table", "ahead:", "room until", "partitions:", "expired:", "rows:", "size:")
+    head = ("table", "ahead:", "covered until", "partitions:", "expired:", "rows:", "size:")
     rows = (
         (
             code(each.table),
@@ -91,7 +93,7 @@ def _freshness(overview: Overview, history: History) -> Iterator[str]:
     if history.views:
         yield "### Views"
         stalest = sorted(history.views, key=lambda view: _share(view, overview.now), reverse=True)
-        head = ("view", "right until", "age:", "allowed:", "last refresh took:", "rows:")
+        head = ("view", "complete to", "age:", "allowed:", "last refresh took:", "rows:")
         yield grid(head, (_view(view, overview.now) for view in stalest))
     if history.computed:
         yield "### Computed rows"
@@ -99,11 +101,11 @@ def _freshness(overview: Overview, history: History) -> Iterator[str]:
             (code(each.table_name), f"{each.n_stale:,}", _moment(each.seen_at))
             for each in sorted(history.computed, key=lambda each: -each.n_stale)
         )
-        yield grid(("table", "stale:", "looked at"), rows)
+        yield grid(("table", "stale:", "checked at"), rows)
 
 
 def _share(view: View, now: datetime) -> float:
-    """Of the age that a view may have, how much it has; the unknown is the worst."""
+    """Return the age of a view as a share of its `max_age`; infinite if unknown."""
     until = view.age.fresh_as_of
     return float("inf") if until is None else (now - until) / view.age.max_age
 
@@ -113,7 +115,7 @@ def _view(view: View, now: datetime) -> tuple[str, ...]:
     rows = refresh.n_rows if refresh else None
     return (
         code(str(view.age.name)),
-        _moment(until) if until else "not known",
+        _moment(until) if until else "unknown",
         readable_span(now - until) if until else "",
         readable_span(view.age.max_age),
         f"{refresh.duration_s:.1f} s" if refresh else "",
@@ -124,11 +126,13 @@ def _view(view: View, now: datetime) -> tuple[str, ...]:
 def _last_day(activity: Activity, now: datetime) -> Iterator[str]:
     yield "### The last 24 hours"
     ended = activity.last_ended_at
-    newest = f"the newest ended {readable_span(now - ended)} ago" if ended else "none has ended"
-    open_ = f", {activity.n_open} not ended" if activity.n_open else ""
+    newest = (
+        f"the last one finished {readable_span(now - ended)} ago" if ended else "none has finished"
+    )
+    open_ = f", {activity.n_open} not finished" if activity.n_open else ""
     yield (
         f"{activity.n_runs:,} runs, {activity.n_failed} failed{open_}; {newest}."
-        f" Looking and deciding cost the server {activity.own_seconds:.1f} s."
+        f" Own queries took {activity.own_seconds:.1f} s."
     )
     if activity.past_actions:
         rows = (
@@ -160,7 +164,7 @@ def _sizes(history: History) -> Iterator[str]:
             )
             for each in history.largest
         )
-        yield grid(("table", "size:", "in a week:"), rows)
+        yield grid(("table", "size:", "growth in a week:"), rows)
 
 
 def _facts(history: History) -> Iterator[str]:
@@ -169,18 +173,18 @@ def _facts(history: History) -> Iterator[str]:
             yield f"database {readable_size(last.size_bytes)}"
         yield f"connections {last.connections:.0%}"
         if last.hit_rate is not None:
-            yield f"found in memory {last.hit_rate:.1%}"
+            yield f"buffer hit rate {last.hit_rate:.1%}"
         yield f"wraparound {last.wraparound:.0%}"
         if last.replication_lag_bytes is not None:
             yield f"replication lag {readable_size(last.replication_lag_bytes)}"
     if history.emptiness is not None:
         empty = history.emptiness
-        yield f"empty {readable_size(empty.tables_bytes)} in tables"
+        yield f"bloat: {readable_size(empty.tables_bytes)} in tables"
         yield f"{readable_size(empty.indexes_bytes)} in indexes"
     for newest in history.cache[-1:]:
         rate = hit_rate(history.cache[0], newest)
         yield f"cache {readable_size(newest.used_memory_bytes)}"
-        yield f"its hit rate {f'{rate:.0%}' if rate is not None else 'not known'}"
+        yield f"cache hit rate {f'{rate:.0%}' if rate is not None else 'unknown'}"
 
 
 def _grown(size_bytes: int) -> str:

@@ -1,4 +1,4 @@
-"""The assets of health: what was seen, with a check for each kind of finding."""
+"""Assets of the health subjects: observations, with a check for each kind of finding."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,25 +25,25 @@ GROUP = "health"
 
 
 def health_assets(policy: Policy) -> list[dg.AssetsDefinition]:
-    """Make the assets of the health sections that a policy has."""
+    """Build the assets of the health sections that a policy has."""
     assets: list[dg.AssetsDefinition] = []
     if policy.bloat is not None:
         about = (
-            "How empty tables and btree indexes are, estimated or measured, with what a rewrite"
-            " would win. Indexes are rebuilt online where `bloat.reindex` says so."
+            "Bloat of tables and B-tree indexes, estimated or measured, and the space that a"
+            " rewrite would free. Indexes are rebuilt concurrently if `bloat.reindex` is set."
         )
         assets.append(_asset(policy, BLOAT, "ddl", about, bloat_metadata))
     if policy.workload is not None:
         about = (
-            "Statements, connections, transactions, replication and growth since the last look;"
-            " nothing is changed, and no literal of a statement is kept."
+            "Slow statements, connections, long transactions, replication and growth since the last"
+            " observation. Read-only; literals of statements are not stored."
         )
         assets.append(_asset(policy, WORKLOAD, "work", about, workload_metadata))
     return assets
 
 
 def health_key(policy: Policy, subject: Subject[Any]) -> dg.AssetKey:
-    """Return the key `<db>/<subject>`."""
+    """Return the asset key `<db>/<subject>`."""
     return dg.AssetKey([policy.database.name, subject.name])
 
 
@@ -61,8 +61,8 @@ def _asset(
         pool=pool,
         about=about,
         when_red=(
-            "open the failed check; its text names object, value and threshold, and its"
-            " description what to do."
+            "the failed check names the object, its value and the threshold; the description of the"
+            " check says what to do."
         ),
     )
 

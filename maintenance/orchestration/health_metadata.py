@@ -1,4 +1,4 @@
-"""Bloat and workload as metadata: tables of the worst, numbers that plot, charts."""
+"""Metadata of bloat and workload: tables of the largest, numbers to plot, charts."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ _MEGABYTE = 2**20
 
 
 def bloat_metadata(policy: Policy, store: Connection) -> Metadata:
-    """Return what the newest look at bloat saw, and how it went."""
+    """Return the newest bloat observation and its trend."""
     database = policy.database.name
     _, kept = newest_look(store, database)
     days = trend(store, database)
@@ -43,13 +43,13 @@ def bloat_metadata(policy: Policy, store: Connection) -> Metadata:
         "relations": len(kept),
         "unknown": sum(each.fraction is None for each in kept),
         "empty_megabytes": round(sum(each.empty_bytes for each in kept) / _MEGABYTE, 1),
-        "worst": table(("relation", "kind", "size:", "empty:", "to win:", "by"), rows),
-        "trend": lines(f"{database}: empty space", "MB", series),
+        "worst": table(("relation", "kind", "size:", "bloat:", "to free:", "method"), rows),
+        "trend": lines(f"{database}: bloat", "MB", series),
     }
 
 
 def workload_metadata(policy: Policy, store: Connection) -> Metadata:
-    """Return the server at the newest look, and how it went."""
+    """Return the newest workload observation and its trend."""
     database = policy.database.name
     looks = moments(store, database)
     metadata: Metadata = {}
@@ -67,7 +67,7 @@ def workload_metadata(policy: Policy, store: Connection) -> Metadata:
     used = [(look.taken_at, look.connections) for look in looks]
     by_month = {month: size / _MEGABYTE for month, size in months(store, database).items()}
     metadata["hit_rates"] = lines(
-        f"{database}: blocks found in memory, connections used",
+        f"{database}: buffer hit rate, connections used",
         "share",
         {"buffer hit rate": rates, "connections": used},
     )
@@ -103,4 +103,4 @@ def _tables(store: Connection, database: str) -> dg.MarkdownMetadataValue:
         )
         for each in largest(store, database, WORST)
     )
-    return table(("table", "partitions:", "size:", "grown in a week:"), rows)
+    return table(("table", "partitions:", "size:", "growth in a week:"), rows)

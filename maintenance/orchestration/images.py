@@ -1,4 +1,4 @@
-"""Pictures in the metadata: what a person grasps at a glance and a table does not tell."""
+"""Images for the metadata: the partitions of a table over time."""
 
 import base64
 import io
@@ -11,7 +11,7 @@ import dagster as dg
 from maintenance.catalog.history import Archived
 from maintenance.subjects.partitions.inventory import PartitionFacts, TableInventory
 
-_GONE = "archived and gone"
+_GONE = "archived and dropped"
 _COLOURS = {
     _GONE: "#dcdcdc",
     "expired": "#c44e52",
@@ -21,7 +21,7 @@ _COLOURS = {
     "ahead": "#c6d8ec",
     "default": "#8c8c8c",
 }
-"""By state, in the order of the legend."""
+"""Colors by state, in the order of the legend."""
 
 _HATCHED: dict[str, Any] = {"hatch": "////", "edgecolor": "#9a9a9a", "linewidth": 0.4}
 _MARK: dict[str, Any] = {"marker": "v", "color": "#2f2f2f", "linestyle": "", "markersize": 4}
@@ -30,7 +30,7 @@ _MOST_LABELS = 24
 
 
 class Bar(NamedTuple):
-    """One bar: the sizes are in MB."""
+    """One bar; sizes are in MB."""
 
     label: str
     state: str
@@ -41,13 +41,13 @@ class Bar(NamedTuple):
 def timeline(
     table: TableInventory, now: datetime, archives: Sequence[Archived] = ()
 ) -> dg.MarkdownMetadataValue:
-    """Draw a table's partitions in order of time: height is size, colour is state.
+    """Draw a table's partitions in order of time: the height is the size, the color the state.
 
     Args:
         table: its partitions.
-        now: the moment that tells past from future.
-        archives: its archived periods as the store knows them; those that have no partition any
-            more are drawn with the size of their archive.
+        now: the current time.
+        archives: its archived periods from the store; those without a partition are drawn with
+            the size of the archive.
     """
     bars = bars_of(table, now, archives)
     image = io.BytesIO()
@@ -74,16 +74,16 @@ def bars_of(table: TableInventory, now: datetime, archives: Sequence[Archived]) 
 
 
 def _draw(bars: Sequence[Bar], title: str, image: io.BytesIO) -> None:
-    # Half a second of imports, paid only where a picture is drawn.
+    # Importing Matplotlib takes half a second, so only charts pay for it.
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     figure = Figure(figsize=(10, 3.2), dpi=110, layout="constrained")
     axes = figure.subplots()
-    # A name is no formula, whatever signs it has.
+    # A `$` in a name must not be read as a formula.
     axes.set_title(title, fontsize=10, loc="left", fontweight="bold", parse_math=False)
     _draw_bars(axes, bars)
     _draw_scales(axes, bars)
-    # Outside, so that it hides no bar.
+    # Outside the axes, so that it hides no bar.
     figure.legend(
         handles=list(_legend(bars)),
         loc="outside lower left",
@@ -97,7 +97,7 @@ def _draw(bars: Sequence[Bar], title: str, image: io.BytesIO) -> None:
 
 
 def _draw_bars(axes: Any, bars: Sequence[Bar]) -> None:
-    # An empty partition is there too, and is to be seen.
+    # Empty partitions get a minimum height, so that they are visible.
     least = max((bar.size for bar in bars), default=0.0) * 0.02 or 0.1
     heights = [max(bar.size, least) for bar in bars]
     colours = [_COLOURS[bar.state] for bar in bars]

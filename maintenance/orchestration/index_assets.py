@@ -1,4 +1,4 @@
-"""The asset that watches how indexes are used, and says which are not worth their cost."""
+"""The asset that records index usage and reports redundant, unused and invalid indexes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from maintenance.subjects.indexes import INDEXES
 
 GROUP = "health"
 WORST = 20
-"""How many findings the table shows, by size."""
+"""Number of findings in the table, the largest first."""
 
 _SUPERFLUOUS = (
     FindingKind.INDEX_INVALID,
@@ -28,24 +28,24 @@ _MEGABYTE = 2**20
 
 
 def usage_key(policy: Policy) -> dg.AssetKey:
-    """Return the key `<db>/index_usage`."""
+    """Return the asset key `<db>/index_usage`."""
     return dg.AssetKey([policy.database.name, "index_usage"])
 
 
 def index_usage_asset(policy: Policy) -> dg.AssetsDefinition:
-    """Make the asset that looks at all indexes, and remembers how often each was used."""
+    """Build the asset that records how often each index is used and gives advice."""
     arguments = face(
         policy,
         usage_key(policy),
         group=GROUP,
         about=(
-            "How often each index was used on the primary and its replicas, and which indexes are"
-            " superfluous or unfit. Nothing is changed; each finding bears the statement that"
-            " would end it, and the one that would undo that."
+            "Use of each index on the primary and its replicas, with advice: redundant, unused and"
+            " invalid indexes, and foreign keys without an index. Nothing is changed; each"
+            " finding has the statement to run and the one that reverts it."
         ),
         when_red=(
-            "open the failed check; its text names the index, what it costs and what to do. It is"
-            " not urgent, unless an invalid index slows writes down."
+            "the failed check names the index, its cost and the statement to run. Not urgent,"
+            " except for an invalid index, which slows down writes."
         ),
     )
     frame = Frame(policy, INDEXES, arguments)
@@ -53,16 +53,16 @@ def index_usage_asset(policy: Policy) -> dg.AssetsDefinition:
 
 
 def advice_metadata(findings: Sequence[Finding]) -> dict[str, Any]:
-    """Return the worst findings as a table, and numbers to plot."""
+    """Return the largest findings as a table, and numbers to plot."""
     charged = [finding for finding in findings if finding.kind in _SUPERFLUOUS]
-    judged = [finding for finding in findings if finding.kind in _SUPERFLUOUS + _UNFIT]
+    advised = [finding for finding in findings if finding.kind in _SUPERFLUOUS + _UNFIT]
     metadata: dict[str, Any] = {
         "superfluous_indexes": len(charged),
         "superfluous_megabytes": round(sum(map(_size, charged)) / _MEGABYTE, 1),
         "superfluous_writes_per_day": round(sum(f.data["writes_per_day"] for f in charged)),
-        **{kind.value: sum(f.kind is kind for f in judged) for kind in _SUPERFLUOUS + _UNFIT},
+        **{kind.value: sum(f.kind is kind for f in advised) for kind in _SUPERFLUOUS + _UNFIT},
     }
-    worst = sorted(judged, key=lambda finding: (-_size(finding), finding.object))[:WORST]
+    worst = sorted(advised, key=lambda finding: (-_size(finding), finding.object))[:WORST]
     if worst:
         undo = [statement for f in worst for statement in f.data.get("restore") or ()]
         metadata["worst"] = table(_HEAD, map(_row, worst))
@@ -71,7 +71,7 @@ def advice_metadata(findings: Sequence[Finding]) -> dict[str, Any]:
     return metadata
 
 
-_HEAD = ("what", "index or key", "table", "size:", "written a day:", "scans:", "stays for it")
+_HEAD = ("kind", "index or key", "table", "size:", "written a day:", "scans:", "covered by")
 
 
 def _row(finding: Finding) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""Jobs and schedules. A schedule never relies on the tick before it: every run looks anew."""
+"""Jobs and schedules. A run never depends on an earlier tick: it observes everything again."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,23 +20,23 @@ from maintenance.orchestration.retention_assets import Mode, retention_key, run_
 from maintenance.policy import MatviewPolicy, PartitionPolicy, Policy
 
 MAX_RUNTIME_S = 4 * 3600
-"""After this a run whose processes died is ended, and gives its pool slot back."""
+"""A run whose processes died is terminated after this, which frees its pool slot."""
 
 
 def nightly_name(policy: Policy) -> str:
-    """Return the name of the job that looks at everything each night."""
+    """Return the name of the nightly job."""
     return f"{policy.database.name}_nightly"
 
 
 def refresh_name(policy: Policy, section: MatviewPolicy) -> str:
-    """Return the name of the job that refreshes a view: one for each cron, else the nightly one."""
+    """Return the name of the job that refreshes a view: one per cron, else the nightly one."""
     if section.refresh is None:
         return nightly_name(policy)
     return f"{policy.database.name}_refresh_{cron_name(section.refresh)}"
 
 
 def refreshes(policy: Policy) -> list[dg.ScheduleDefinition]:
-    """Schedule the views that have a cron of their own; those of one cron go side by side."""
+    """Build one schedule per cron of the views; views of one cron are refreshed in parallel."""
     of_cron: dict[str, list[MatviewPolicy]] = {}
     for section in policy.matviews:
         if section.refresh is not None:
@@ -48,55 +48,55 @@ def _refresh(policy: Policy, cron: str, sections: Sequence[MatviewPolicy]) -> dg
     name = refresh_name(policy, sections[0])
     names = ", ".join(str(section.name) for section in sections)
     keys = [matview_key(policy, section.name) for section in sections]
-    if policy.redis is not None:  # told by the next run what it could not be told before
+    if policy.redis is not None:  # retries pending invalidations
         keys.append(cache_key(policy))
     return _scheduled(
         name,
         cron,
         keys,
-        what=f"Refreshes {names}, unless nothing that they read has changed.",
-        when=f"Refreshes {names} at {cron} UTC.",
+        what=f"Refreshes {names}; skipped if the tables they read are unchanged.",
+        when=f"Refreshes {names} (cron {cron}, UTC).",
     )
 
 
 def nightly(policy: Policy, keys: Sequence[dg.AssetKey]) -> dg.ScheduleDefinition:
-    """Schedule what has neither a partition set nor a cron, with its job `<db>_nightly`."""
+    """Build the schedule and job `<db>_nightly` for assets without partition set or cron."""
     return _scheduled(
         nightly_name(policy),
         policy.schedules.nightly,
         keys,
-        what="Looks at everything and repairs what is missing.",
-        when=f"Every night at {policy.schedules.nightly} UTC.",
+        what="Nightly maintenance: runs all checks and repairs.",
+        when=f"Nightly maintenance: checks and repairs (cron {policy.schedules.nightly}, UTC).",
     )
 
 
 def weekly(policy: Policy, assets: Sequence[dg.AssetsDefinition]) -> dg.ScheduleDefinition:
-    """Schedule what is looked at with more time, with its job `<db>_weekly_review`."""
+    """Build the schedule and job `<db>_weekly_review` for slow changes."""
     return _scheduled(
         f"{policy.database.name}_weekly_review",
         policy.schedules.weekly,
         [key for asset in assets for key in asset.keys],
-        what="Reviews what grows or decays slowly; changes nothing of itself.",
-        when=f"Every week at {policy.schedules.weekly} UTC.",
+        what="Weekly index review: records index usage and gives advice.",
+        when=f"Weekly index review (cron {policy.schedules.weekly}, UTC).",
     )
 
 
 def digest(policy: Policy) -> dg.ScheduleDefinition:
-    """Schedule the digest, with its job `<db>_digest`: a night that failed must not take it."""
+    """Build the schedule and job `<db>_digest`; independent of the nightly job's success."""
     return _scheduled(
         f"{policy.database.name}_digest",
         policy.schedules.digest,
         [digest_key(policy)],
-        what="Sums up on one page whether to worry; changes nothing.",
-        when=f"Every day at {policy.schedules.digest} UTC.",
+        what="Writes the daily health summary. Read-only.",
+        when=f"Writes the daily health summary (cron {policy.schedules.digest}, UTC).",
     )
 
 
 def monthly(policy: Policy) -> list[dg.ScheduleDefinition]:
-    """Schedule one run a table over all periods from the current one to the horizon.
+    """Build one schedule per table, which runs all periods from the current one to the horizon.
 
-    A Dagster job has one partition set, so every table has a job of its own. The first is
-    `<db>_monthly_partitions`, the others bear their table's name behind.
+    A Dagster job has one partition set, so every table has its own job. The first is
+    `<db>_monthly_partitions`; the others have the table's name appended.
     """
     base = f"{policy.database.name}_monthly_partitions"
     sections = policy.partitions
@@ -105,26 +105,32 @@ def monthly(policy: Policy) -> list[dg.ScheduleDefinition]:
 
 
 def retention(policy: Policy) -> dg.ScheduleDefinition:
-    """Schedule the retention of all tables, with its job `<db>_retention`, to be carried out."""
+    """Build the schedule and job `<db>_retention`; the schedule applies retention."""
     return _scheduled(
         f"{policy.database.name}_retention",
         policy.schedules.retention,
         [retention_key(policy)],
-        what="Retires expired partitions; by hand, shows a plan.",
-        when=f"Carries out what has expired, at {policy.schedules.retention} UTC.",
+        what="Applies retention to expired partitions; launched by hand, only shows the plan.",
+        when=f"Applies retention to expired partitions (cron {policy.schedules.retention}, UTC).",
         run_config=run_config(policy, Mode.APPLY),
     )
 
 
 def archives(policy: Policy, section: PartitionPolicy) -> UnresolvedAssetJobDefinition:
-    """Return the job that archives a range of a table's periods, `<db>_archives_<table>`."""
+    """Return the job `<db>_archives_<table>`, which archives a range of a table's periods."""
     name = f"{policy.database.name}_archives_{slug(section.table)}"
-    return _job(name, [archives_key(policy, section)], f"Archives periods of {section.table}.")
+    return _job(
+        name,
+        [archives_key(policy, section)],
+        f"Archives periods of {section.table}; drops nothing.",
+    )
 
 
 def _monthly(policy: Policy, section: PartitionPolicy, name: str) -> dg.ScheduleDefinition:
     job = _job(
-        name, [partitions_key(policy, section)], f"Partitions of {section.table}, to the horizon."
+        name,
+        [partitions_key(policy, section)],
+        f"Creates partitions of {section.table} up to the horizon.",
     )
 
     @dg.schedule(
@@ -133,12 +139,17 @@ def _monthly(policy: Policy, section: PartitionPolicy, name: str) -> dg.Schedule
         cron_schedule=policy.schedules.monthly,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"The current period and the next {section.premake} of {section.table}.",
+        description=(
+            f"Creates the partitions of {section.table} for the current period and the next"
+            f" {section.premake}."
+        ),
     )
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         keys = keys_ahead(section, context.scheduled_execution_time)
         if not keys:
-            return dg.SkipReason(f"{section.table} starts with {section.start}, beyond the horizon")
+            return dg.SkipReason(
+                f"no period due: {section.table} starts with {section.start}, beyond the horizon"
+            )
         return dg.RunRequest(tags=range_tags(keys))
 
     return tick
@@ -147,7 +158,7 @@ def _monthly(policy: Policy, section: PartitionPolicy, name: str) -> dg.Schedule
 def _scheduled(
     name: str, cron: str, keys: Sequence[dg.AssetKey], *, what: str, when: str, **further: Any
 ) -> dg.ScheduleDefinition:
-    """Schedule a job of its own that bears the same name, running from the start."""
+    """Build the schedule of a job, with the job's name, running by default."""
     return dg.ScheduleDefinition(
         name=name,
         job=_job(name, keys, what),
@@ -163,7 +174,7 @@ def _job(name: str, keys: Sequence[dg.AssetKey], description: str) -> Unresolved
     return dg.define_asset_job(
         name,
         selection=dg.AssetSelection.assets(*keys),
-        # Steps share one process: a second one costs two seconds of imports.
+        # Steps share one process: another process costs two seconds of imports.
         executor_def=dg.in_process_executor,
         tags={"dagster/max_runtime": str(MAX_RUNTIME_S)},
         description=description,

@@ -1,4 +1,4 @@
-"""Tables and code in the metadata, whatever the names in them hold."""
+"""Markdown tables and code for the metadata, safe for any name."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -8,14 +8,14 @@ import dagster as dg
 from maintenance.formatting import visible, visible_lines
 
 SHOWN = 200
-"""So many statements are shown at most."""
+"""Maximum number of statements shown."""
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>()#|~!&@]|:(?=//)|(?<=www)\.)")
-"""At signs, and the colon or dot of what begins as an address does, make links."""
+"""The at sign, and the colon or dot of an address: Markdown makes links of them."""
 
 
 def code(text: str | None) -> str:
-    """Show a name as it is, in one line, also inside a table; nothing for None."""
+    """Return a name as inline code on one line, safe in tables; empty for None."""
     if text is None:
         return ""
     fence = "`" * (_longest_run(text) + 1)
@@ -23,7 +23,7 @@ def code(text: str | None) -> str:
 
 
 def plain(text: str) -> str:
-    """Show prose in one line: nothing in it is markup, wherever its names come from."""
+    """Return prose on one line with all markup escaped."""
     return _MARKUP.sub(r"\\\1", visible(" ".join(text.split())))
 
 
@@ -35,14 +35,14 @@ def table(
 
 
 def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table; a heading that ends in a colon is a column of numbers."""
+    """Return a Markdown table; a heading that ends in a colon is a column of numbers."""
     rules = ["--:" if heading.endswith(":") else "---" for heading in head]
     headings = [heading.removesuffix(":") for heading in head]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (headings, rules, *rows))
 
 
 def sql(statements: Sequence[str]) -> dg.MarkdownMetadataValue:
-    """Return statements as a block to copy from; the first ones, where they are very many."""
+    """Return statements as a code block to copy; only the first ones if there are many."""
     text = visible_lines(";\n".join(statements[:SHOWN]))
     more = len(statements) - SHOWN
     rest = f"\n-- and {more:,} more" if more > 0 else ""

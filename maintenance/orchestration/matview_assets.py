@@ -1,4 +1,4 @@
-"""The materialized views of a database: one multi-asset, so that they refresh side by side."""
+"""Materialized views of a database: one multi-asset, so that views refresh in parallel."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -31,41 +31,41 @@ GROUP = "matviews"
 SOURCES = "sources"
 
 _SHOWN_OTHERWISE = frozenset({"as_of", "changed", "rows"})
-"""What a refresh tells of itself that has a key, or a form, of Dagster's."""
+"""Details of a refresh that have a key or a form of Dagster's own."""
 
 
 def matview_key(policy: Policy, name: QualifiedName) -> dg.AssetKey:
-    """Return the key of a view: `<db>/matviews/<name>`."""
+    """Return the asset key of a view: `<db>/matviews/<name>`."""
     return dg.AssetKey([policy.database.name, "matviews", slug(name)])
 
 
 def source_key(policy: Policy, name: QualifiedName) -> dg.AssetKey:
-    """Return the key of a table that is only read: `<db>/source/<table>`."""
+    """Return the asset key of a source table: `<db>/source/<table>`."""
     return dg.AssetKey([policy.database.name, "source", slug(name)])
 
 
 def source_spec(policy: Policy, name: QualifiedName) -> dg.AssetSpec:
-    """Return a table that is only read, for the lineage of what is computed from it."""
+    """Return the spec of a source table, for the lineage."""
     return dg.AssetSpec(
         source_key(policy, name),
         group_name=SOURCES,
         kinds={"postgres", "table"},
         **belonging(policy),
         metadata={"dagster/table_name": str(name)},
-        description=f"The application's table {code(str(name))}. It is only read here.",
+        description=f"Application table {code(str(name))}. Read-only here.",
     )
 
 
 def tables_read(policy: Policy) -> set[QualifiedName]:
-    """Return what the views of a policy read and is no view of it."""
+    """Return the tables that the policy's views read, without the views themselves."""
     reads = declared_reads(policy)
     return {name for names in reads.values() for name in names} - reads.keys()
 
 
 def matviews_asset(policy: Policy) -> dg.AssetsDefinition:
-    """Make the multi-asset of all views of a policy; any of them can be materialized alone."""
+    """Build the multi-asset of all views of a policy; each can be materialized alone."""
     named = {section.name: section for section in policy.matviews}
-    # Dagster wants what is read before what reads it; views in a circle have no order.
+    # Dagster wants upstream assets first; views in a cycle have no order.
     ordered = [*in_order(declared_reads(policy)), *in_circles(declared_reads(policy))]
     sections = {matview_key(policy, name): named[name] for name in ordered}
     kinds = MATVIEWS.finding_kinds
@@ -95,7 +95,7 @@ def matviews_asset(policy: Policy) -> dg.AssetsDefinition:
 
 def _spec(policy: Policy, section: MatviewPolicy) -> dg.AssetSpec:
     reads = declared_reads(policy)
-    # Views that read each other in a circle are a finding, not the end of all definitions.
+    # A cycle of views is a finding, and must not make all definitions fail to load.
     circular = in_circles(reads)
     upstream = [
         (matview_key if name in reads else source_key)(policy, name)
@@ -122,7 +122,7 @@ def _spec(policy: Policy, section: MatviewPolicy) -> dg.AssetSpec:
         metadata=metadata,
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=section.max_age),
         description=_description(section),
-        # One that could not be refreshed leaves no event, and the run says why.
+        # A view that could not be refreshed yields no event; the run gives the reason.
         skippable=True,
     )
 
@@ -130,23 +130,23 @@ def _spec(policy: Policy, section: MatviewPolicy) -> dg.AssetSpec:
 def _description(section: MatviewPolicy) -> str:
     what = header(section.definition) if section.definition else ""
     return (
-        f"{what or f'The materialized view {code(str(section.name))}.'}\n\n"
-        "Materializing refreshes it, unless it is proven that nothing it reads has changed.\n\n"
-        "**When red:** open the failed check, or the run's last error; the view keeps showing what"
-        " it showed before."
+        f"{what or f'Materialized view {code(str(section.name))}.'}\n\n"
+        "Materializing refreshes it; skipped if the tables it reads are proven unchanged.\n\n"
+        "**When red:** open the failed check or the last error of the run. The view keeps its"
+        " previous content."
     )
 
 
 def findings_of(report: Report, policy: Policy, name: QualifiedName) -> list[Any]:
-    """Return the findings about one view, and those about the database as a whole."""
+    """Return the findings about one view, and those about the whole database."""
     about = {str(name), policy.database.name, f"{policy.database.name}/{MATVIEWS.name}"}
     return [finding for finding in report.findings if finding.object in about]
 
 
 def outcome_of(report: Report, name: QualifiedName) -> Metadata | None:
-    """Return what is shown of a view that is right now; None where it is not known to be.
+    """Return the metadata of a view that is up to date; None if that is not known.
 
-    The keys are the same for a refresh and for a proven skip, so that they can be plotted.
+    The keys are the same for a refresh and for a skipped refresh, so that they can be plotted.
     """
     for result in report.results:
         if result.action.object == str(name) and result.action.kind in MATVIEWS.executors:
@@ -189,7 +189,7 @@ def _stock(n_rows: int | None, size_bytes: int | None) -> Metadata:
 
 
 def fail_if_stale(report: Report, policy: Policy, names: Sequence[QualifiedName]) -> None:
-    """Fail the run where a view is not known to be right; the others are marked already.
+    """Fail the run if a view is not known to be up to date.
 
     Raises:
         dagster.Failure: names every such view, with the reason.
@@ -211,4 +211,4 @@ def _reasons(report: Report, policy: Policy, name: QualifiedName) -> Iterator[st
         if result.action.object == str(name) and result.outcome is not Outcome.DONE
     ]
     found = [finding.message for finding in findings_of(report, policy, name)]
-    yield from errors or found or [f"{name}: nothing was planned for it"]
+    yield from errors or found or [f"{name}: no refresh planned"]

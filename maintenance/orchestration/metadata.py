@@ -1,4 +1,4 @@
-"""Reports as metadata: tables people can read, numbers with stable keys that the UI plots."""
+"""Reports as metadata: tables to read, and numbers with stable keys that the UI plots."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -20,13 +20,13 @@ from maintenance.subjects.partitions.inventory import PartitionFacts, TableInven
 Metadata = dict[str, Any]
 
 LISTED = 60
-"""How many partitions a table lists, newest first, before it only counts the older ones."""
+"""Number of partitions listed per table, newest first; older ones are counted."""
 
 
 def period_metadata(
     policy: Policy, section: PartitionPolicy, report: Report
 ) -> dict[str, Metadata]:
-    """Return metadata for each period that has a partition of its own, by period key."""
+    """Return the metadata of each period that has a partition of its own, by period key."""
     created = {result.action.object for result in report.results if result.outcome is Outcome.DONE}
     return {
         facts.period: _period(facts, created=facts.name in created)
@@ -40,7 +40,7 @@ def period_metadata(
 def shared_metadata(
     policy: Policy, section: PartitionPolicy, report: Report, keys: Iterable[str]
 ) -> dict[str, Metadata]:
-    """Return metadata for periods that several partitions hold, or one that holds others too."""
+    """Return the metadata of periods whose partitions have bounds of another interval."""
     found: dict[str, Metadata] = {}
     for stock in _stock(policy, report):
         if stock.table != str(section.table):
@@ -49,12 +49,15 @@ def shared_metadata(
             bounds = parse_period(key, section.interval).bounds(section.time_zone)
             if holders := stock.holders(*bounds):
                 names = ", ".join(facts.name for facts in holders)
-                found[key] = {"state": "held by other bounds", "partitions": visible(names)}
+                found[key] = {
+                    "state": "covered by partitions with other bounds",
+                    "partitions": visible(names),
+                }
     return found
 
 
 def inventory_metadata(policy: Policy, report: Report) -> Metadata:
-    """Return what the inventory shows: horizons, a list a table, and numbers to plot."""
+    """Return the inventory's metadata: horizons, a list per table, and numbers to plot."""
     stock = _stock(policy, report)
     metadata: Metadata = {"horizons": _horizons(stock)}
     if stock:
@@ -66,7 +69,7 @@ def inventory_metadata(policy: Policy, report: Report) -> Metadata:
 
 
 def actions_metadata(report: Report) -> Metadata:
-    """Return what was done, or would be where nothing was: numbers, and a table."""
+    """Return the actions, done or only planned: numbers, and a table."""
     actions = report.plan.actions
     metadata: Metadata = {"actions": len(actions), "findings": len(report.findings)}
     if actions:
@@ -83,7 +86,7 @@ def _action(action: Action, result: Result | None) -> tuple[str, ...]:
 
 
 def sql_metadata(report: Report) -> Metadata:
-    """Return the statements that were executed; where none was, those that would be."""
+    """Return the executed statements; if none was executed, the planned ones."""
     done = [result.action for result in report.results if result.outcome is Outcome.DONE]
     named = {"executed_sql": done} if report.results else {"planned_sql": report.plan.actions}
     found = {name: [s for a in actions for s in a.sql] for name, actions in named.items()}
@@ -91,7 +94,7 @@ def sql_metadata(report: Report) -> Metadata:
 
 
 def cost_metadata(report: Report) -> Metadata:
-    """Return what our own statements took: numbers to plot."""
+    """Return the cost of our own statements: numbers to plot."""
     costs = report.costs.values()
     return {
         "own_query_seconds": round(sum(cost.seconds for cost in costs), 3),
@@ -154,7 +157,7 @@ def _partitions(stock: TableInventory) -> dg.MarkdownMetadataValue:
     rows = [_row(facts) for facts in reversed(stock.partitions[-LISTED:])]
     older = len(stock.partitions) - LISTED
     head = ("partition", "from", "to", "rows:", "size:")
-    return table(head, rows, f"and {older} older ones" if older > 0 else "")
+    return table(head, rows, f"and {older} older partitions" if older > 0 else "")
 
 
 def _row(facts: PartitionFacts) -> tuple[str, ...]:

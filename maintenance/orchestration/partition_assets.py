@@ -1,4 +1,4 @@
-"""The assets of partitioned tables: a period each, and the inventory that tells the truth."""
+"""Assets of partitioned tables: one per table, partitioned by period, and the inventory."""
 
 from collections.abc import Collection, Iterator
 from datetime import datetime
@@ -22,14 +22,14 @@ GROUP = "partitions"
 
 
 def partitions_key(policy: Policy, section: PartitionPolicy) -> dg.AssetKey:
-    """Return the key of a table's partitions: `<db>/partitions/<table>`."""
+    """Return the asset key of a table's partitions: `<db>/partitions/<table>`."""
     return dg.AssetKey([policy.database.name, "partitions", slug(section.table)])
 
 
 def partitions_asset(
     policy: Policy, section: PartitionPolicy, now: datetime
 ) -> dg.AssetsDefinition:
-    """Make the asset whose materialization ensures that the physical partitions exist."""
+    """Build the asset that creates the partitions of periods if they are missing."""
     arguments = face(
         policy,
         partitions_key(policy, section),
@@ -40,13 +40,13 @@ def partitions_asset(
         backfill_policy=dg.BackfillPolicy.single_run(),
         metadata={"dagster/table_name": str(section.table), "key": section.column},
         about=(
-            f"Partitions of {code(str(section.table))}, one for each period of"
-            f" {section.interval.value}, {section.premake} ahead of now. Materializing a period"
-            " makes sure that its partition exists; one that exists is left alone."
+            f"Partitions of {code(str(section.table))}, interval"
+            f" {section.interval.value}, premake {section.premake}. Materializing a period"
+            " creates its partition; an existing partition is not changed."
         ),
         when_red=(
-            "the run's last error says which lock was busy or what stands in the way; nothing is"
-            " half made, so run it again once that is mended."
+            "the last error of the run names the blocking lock or conflicting object. Nothing is"
+            " half created: remove the cause and run it again."
         ),
     )
 
@@ -64,12 +64,12 @@ def partitions_asset(
 
 
 def inventory_key(policy: Policy) -> dg.AssetKey:
-    """Return the key `<db>/partition_inventory`."""
+    """Return the asset key `<db>/partition_inventory`."""
     return dg.AssetKey([policy.database.name, "partition_inventory"])
 
 
 def inventory_asset(policy: Policy) -> dg.AssetsDefinition:
-    """Make the asset that shows what the catalog holds, and repairs what is missing."""
+    """Build the asset that shows all partitions of the catalog and creates missing ones."""
     arguments = face(
         policy,
         inventory_key(policy),
@@ -77,11 +77,11 @@ def inventory_asset(policy: Policy) -> dg.AssetsDefinition:
         pool="ddl",
         deps=[partitions_key(policy, section) for section in policy.partitions],
         about=(
-            "Every partition as the catalog has it, not as past runs left it green. Missing"
-            " periods up to the horizon are created on the way."
+            "All partitions as they are in the catalog now, whatever earlier runs reported. Missing"
+            " periods up to the horizon are created."
         ),
         when_red=(
-            "open the failed check; its text names table, value and threshold, and what to do."
+            "the failed check names the table, the value and the threshold, and says what to do."
         ),
     )
     frame = Frame(policy, PARTITIONS, arguments)
@@ -96,7 +96,7 @@ def inventory_asset(policy: Policy) -> dg.AssetsDefinition:
 
 
 def repaired(policy: Policy, report: Report) -> Iterator[dg.AssetMaterialization]:
-    """Yield a materialization for every period that the run created, on its table's asset."""
+    """Yield a materialization on the table's asset for every period that the run created."""
     sections = {str(section.table): section for section in policy.partitions}
     for result in report.results:
         if result.outcome is Outcome.DONE and result.action.table in sections:
@@ -109,14 +109,14 @@ def repaired(policy: Policy, report: Report) -> Iterator[dg.AssetMaterialization
 
 
 def fail_if_absent(report: Report, keys: Collection[str]) -> None:
-    """Fail for periods without a partition although no action failed: the table is unfit.
+    """Fail the run if a period has no partition although no action failed.
 
     Raises:
-        dagster.Failure: with the findings that say why.
+        dagster.Failure: with the findings that give the reason.
     """
     if keys:
         reasons = "\n".join(finding.message for finding in report.findings)
         raise dg.Failure(
-            description=f"no partition holds {', '.join(sorted(keys))}\n{reasons}",
+            description=f"no partition exists for {', '.join(sorted(keys))}\n{reasons}",
             allow_retries=False,
         )

@@ -1,6 +1,6 @@
-"""Dagster's partition sets, reaching as far as the premake horizon of the policy.
+"""Dagster partition sets, up to the premake horizon of the policy.
 
-Everything is in UTC: a key only names a period, its bounds follow the policy's time zone.
+Everything is in UTC: a key only names a period; its bounds follow the policy's time zone.
 """
 
 from collections.abc import Sequence
@@ -22,20 +22,20 @@ _CRONS = {
 
 
 def partition_set(policy: PartitionPolicy, now: datetime) -> dg.TimeWindowPartitionsDefinition:
-    """Return the periods of a table: from its start, or the oldest kept, to the horizon."""
+    """Return the periods of a table: from its start, or the oldest retained, to the horizon."""
     start = first_day(policy, now)
     return dg.TimeWindowPartitionsDefinition(
         start=datetime(start.year, start.month, start.day, tzinfo=UTC),
         fmt=policy.interval.key_format,
         cron_schedule=_CRONS[policy.interval],
         timezone="UTC",
-        # 1 adds the period that holds now, which Dagster counts as not yet complete
+        # + 1 for the current period, which Dagster counts as incomplete
         end_offset=1 + policy.premake,
     )
 
 
 def first_day(policy: PartitionPolicy, now: datetime) -> date:
-    """Return the first day of the set: `start`, else the oldest kept, else this January."""
+    """Return the first day of the set: `start`, else the oldest retained, else this January 1."""
     if policy.start is not None:
         return policy.start.start
     floor = kept_since(policy, now)
@@ -46,10 +46,10 @@ def first_day(policy: PartitionPolicy, now: datetime) -> date:
 
 
 def keys_ahead(policy: PartitionPolicy, now: datetime) -> list[str]:
-    """Return the keys from the current period to the horizon, as far as the set has them.
+    """Return the keys from the current period to the horizon that the set contains.
 
-    The set counts in UTC and the policy in its own zone, so that for some hours of a day one
-    is a period ahead of the other. None where the policy's `start` is yet to come.
+    The set uses UTC and the policy its own time zone, so one can be a period ahead of the other
+    for some hours. Empty if the policy's `start` is in the future.
     """
     first, last = current_period(policy, now), horizon(policy, now)
     known = partition_set(policy, now).get_partition_keys(current_time=now)
@@ -57,7 +57,7 @@ def keys_ahead(policy: PartitionPolicy, now: datetime) -> list[str]:
 
 
 def range_tags(keys: Sequence[str]) -> dict[str, str]:
-    """Return the tags that make one run out of several keys that follow each other."""
+    """Return the tags that combine consecutive keys into one run."""
     return {
         "dagster/asset_partition_range_start": keys[0],
         "dagster/asset_partition_range_end": keys[-1],

@@ -1,4 +1,4 @@
-"""The resource through which assets act on databases."""
+"""The Dagster resource through which assets work on databases."""
 
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ from maintenance.server.session import Connection
 
 
 class Maintainer(dg.ConfigurableResource[None]):
-    """Runs subjects on a database and tells its progress to the run's log."""
+    """Runs subjects on a database and writes progress to the run's log."""
 
     def apply(
         self,
@@ -33,10 +33,10 @@ class Maintainer(dg.ConfigurableResource[None]):
         subject: str,
         request: Request = EVERYTHING,
     ) -> Report:
-        """Carry out one subject of a policy.
+        """Apply one subject of a policy.
 
         Raises:
-            dagster.Failure: the server can't be reached, or what only a person can mend.
+            dagster.Failure: the server can't be reached, or an error that a retry does not fix.
         """
         with _as_failure():
             return pipeline.apply(
@@ -50,17 +50,17 @@ class Maintainer(dg.ConfigurableResource[None]):
         subject: str,
         request: Request = EVERYTHING,
     ) -> Report:
-        """Show what one subject of a policy would do; change nothing.
+        """Plan one subject of a policy; change nothing.
 
         Raises:
             dagster.Failure: as `apply`.
         """
-        context.log.info("planning %s of %s; nothing is changed", subject, policy.database.name)
+        context.log.info("planning %s of %s (dry run)", subject, policy.database.name)
         with _as_failure():
             return pipeline.plan(policy, only=[subject], request=request)
 
     def sizes(self, policy: Policy, names: Collection[QualifiedName]) -> dict[QualifiedName, int]:
-        """Return how many bytes relations take with their indexes, as far as that can be told.
+        """Return the sizes of relations in bytes, with their indexes, where they can be read.
 
         Raises:
             dagster.Failure: the server can't be reached.
@@ -69,7 +69,7 @@ class Maintainer(dg.ConfigurableResource[None]):
             return freshness.sizes(policy, names)
 
     def view_rows(self, policy: Policy) -> dict[QualifiedName, int]:
-        """Return how many rows each view has had since its newest refresh, where that is known.
+        """Return the row count of each view after its newest refresh, where known.
 
         Raises:
             dagster.Failure: the store's variable is not set.
@@ -78,7 +78,7 @@ class Maintainer(dg.ConfigurableResource[None]):
             return freshness.view_rows(policy)
 
     def cache_facts(self, policy: Policy) -> CacheFacts | None:
-        """Return what the newest look at the cache gave; None where there was none.
+        """Return the newest cache reading; None if there is none.
 
         Raises:
             dagster.Failure: the store's variable is not set.
@@ -87,7 +87,7 @@ class Maintainer(dg.ConfigurableResource[None]):
             return freshness.cache_facts(policy)
 
     def overview(self, policy: Policy) -> Overview:
-        """Return a database at a glance; what can't be seen is told in it.
+        """Return the health overview of a database; what can't be read is reported in it.
 
         Raises:
             dagster.Failure: a variable is not set.
@@ -97,7 +97,7 @@ class Maintainer(dg.ConfigurableResource[None]):
 
     @contextmanager
     def history(self, policy: Policy) -> Generator[Connection]:
-        """Open the store, to look at what earlier runs have seen.
+        """Open the store to read the history of earlier runs.
 
         Raises:
             dagster.Failure: as `apply`.
@@ -115,10 +115,10 @@ class Maintainer(dg.ConfigurableResource[None]):
         into: QualifiedName | None,
         hold: timedelta,
     ) -> RestoreReport:
-        """Bring an archived period back.
+        """Restore an archived period.
 
         Raises:
-            dagster.Failure: there is no such archive, or it can't be restored.
+            dagster.Failure: the archive does not exist or can't be restored.
         """
         with _as_failure():
             return restore_period(
@@ -135,7 +135,7 @@ def _as_failure() -> Generator[None]:
     try:
         yield
     except MaintenanceError as exc:
-        # Dagster's event log keeps a whole chain of errors, and a driver's text may hold a url.
+        # Dagster's event log keeps the whole chain of errors, and a driver's text may have a URL.
         raise dg.Failure(
             description=redact_error(f"{exc}\n{exc.hint}" if exc.hint else str(exc)),
             allow_retries=exc.retryable,
@@ -143,10 +143,10 @@ def _as_failure() -> Generator[None]:
 
 
 def fail_if_undone(report: Report) -> None:
-    """Fail the run where an action could not be done; success never means a lock was busy.
+    """Fail the run if an action failed or was refused.
 
     Raises:
-        dagster.Failure: names every action that failed or was refused, with the reason.
+        dagster.Failure: names every such action, with the reason.
     """
     undone = [
         f"{result.action.kind} {result.action.table} {result.action.period or ''}"

@@ -1,4 +1,4 @@
-"""The job that brings an archived period back, launched by hand with its config."""
+"""The job that restores an archived period, launched by hand with its config."""
 
 from datetime import timedelta
 
@@ -13,18 +13,18 @@ from maintenance.policy import Policy
 class RestoreConfig(dg.Config):
     """What to restore; the launchpad shows the descriptions."""
 
-    table: str = Field(description="The partitioned table, such as public.events.")
-    period: str = Field(description="The archived period, such as 2024-01.")
+    table: str = Field(description="Partitioned table, such as public.events.")
+    period: str = Field(description="Archived period, such as 2024-01.")
     into: str = Field(
-        default="", description="A table of its own to restore into; empty: attached again."
+        default="", description="New table to restore into; empty: attach to the table."
     )
     hold_days: int = Field(
-        default=30, description="So many days retention leaves the attached period alone."
+        default=30, description="Days for which retention skips the attached period."
     )
 
 
 def restore_job(policy: Policy) -> dg.JobDefinition:
-    """Make the job `<db>_restore`."""
+    """Build the job `<db>_restore`."""
 
     @dg.op(name=f"{policy.database.name}_restore_period", pool=f"{policy.database.name}_ddl")
     def restore_period(
@@ -45,8 +45,8 @@ def restore_job(policy: Policy) -> dg.JobDefinition:
         executor_def=dg.in_process_executor,
         tags={"dagster/max_runtime": str(4 * 3600)},
         description=(
-            "Brings an archived period back, every row verified: attached to its table and held"
-            " from retention, or as a table of its own. Launch it with `table` and `period`."
+            "Restores an archived period and verifies every row: attached to its table and excluded"
+            " from retention for `hold_days`, or into a new table. Set `table` and `period`."
         ),
     )
     def restore() -> None:

@@ -1,4 +1,4 @@
-"""The retention asset: shows its plan when launched by hand, acts when the schedule runs it."""
+"""The retention asset: shows the plan when launched by hand, applies it on schedule."""
 
 from collections.abc import Iterator
 from enum import Enum
@@ -16,26 +16,26 @@ from maintenance.subjects.retention import RETENTION
 
 
 class Mode(Enum):
-    """Whether retention is shown or done."""
+    """Whether retention is only planned or applied."""
 
     PLAN = "plan"
     APPLY = "apply"
 
 
 class RetentionConfig(dg.Config):
-    """What to do, for runs launched by hand; the launchpad shows the descriptions."""
+    """Mode and limit for runs launched by hand; the launchpad shows the descriptions."""
 
     mode: Mode = Field(
-        default=Mode.PLAN, description="PLAN shows what would be done, APPLY does it."
+        default=Mode.PLAN, description="PLAN is a dry run, APPLY archives, detaches and drops."
     )
     max_per_run: int = Field(
         default=0,
-        description="Retires at most so many partitions of a table; 0: as many as the policy says.",
+        description="Maximum number of partitions per table in this run; 0: as in the policy.",
     )
 
 
 def retention_key(policy: Policy) -> dg.AssetKey:
-    """Return the key `<db>/retention`."""
+    """Return the asset key `<db>/retention`."""
     return dg.AssetKey([policy.database.name, "retention"])
 
 
@@ -45,7 +45,7 @@ def run_config(policy: Policy, mode: Mode) -> dg.RunConfig:
 
 
 def retention_asset(policy: Policy) -> dg.AssetsDefinition:
-    """Make the asset that retires expired partitions."""
+    """Build the asset that archives, detaches and drops expired partitions."""
     arguments = face(
         policy,
         retention_key(policy),
@@ -53,12 +53,12 @@ def retention_asset(policy: Policy) -> dg.AssetsDefinition:
         pool="ddl",
         deps=[inventory_key(policy)],
         about=(
-            "Expired partitions are archived, detached and dropped, as the policy says. Launched"
-            " by hand it only shows the plan; set `mode: APPLY` to carry it out."
+            "Expired partitions are archived, detached and dropped, as the policy says. A run"
+            " launched by hand only shows the plan; set `mode: APPLY` to apply it."
         ),
         when_red=(
-            "the failed check or the run's last error names the partition and what stands in the"
-            " way; nothing is dropped without its proof."
+            "the failed check or the last error of the run names the partition and the reason."
+            " No partition is dropped before its archive is verified, if the policy archives it."
         ),
     )
     frame = Frame(policy, RETENTION, arguments)
@@ -77,7 +77,7 @@ def retention_asset(policy: Policy) -> dg.AssetsDefinition:
 
 
 def _request(config: RetentionConfig) -> Request:
-    """Return what is asked for; the launchpad lets any number through."""
+    """Return the request of a run; the launchpad accepts any number."""
     if config.max_per_run < 0:
         raise dg.Failure(
             description=f"max_per_run: found {config.max_per_run}, wanted 0 or more",

@@ -1,7 +1,7 @@
-"""What Dagster's log of runs tells of our jobs: those that failed last, and those that don't run.
+"""Findings from Dagster's run history: jobs whose last run failed, and jobs that do not run.
 
-Only the newest state counts. So nothing is lost where a sensor was down, a failure that a retry
-or a later run has mended is over, and to look twice is to see the same.
+Only the current state counts: a missed evaluation loses nothing, a failure fixed by a retry or
+a later run is resolved, and evaluating twice gives the same result.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,16 +15,16 @@ from dagster_shared.error import SerializableErrorInfo
 from maintenance.engine.findings import Finding, FindingKind, Severity
 
 LOOKED_AT = 5
-"""So many of a job's newest runs are looked at: retries may still be on their way."""
+"""Number of a job's newest runs that are read; retries may still be queued."""
 LATE = timedelta(hours=1)
-"""A schedule's tick is missed after this."""
+"""A schedule's tick counts as missed after this."""
 
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 _FAILED = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
 
 
 def failed_jobs(instance: dg.DagsterInstance, jobs: Sequence[str]) -> Iterator[Finding]:
-    """Yield a finding for each job whose newest run failed, and will not be retried."""
+    """Yield a finding for each job whose last run failed and is not retried."""
     for job in jobs:
         newest = _newest_ended(instance, job)
         if newest is not None and newest.dagster_run.status is dg.DagsterRunStatus.FAILURE:
@@ -34,9 +34,9 @@ def failed_jobs(instance: dg.DagsterInstance, jobs: Sequence[str]) -> Iterator[F
 def overdue_jobs(
     instance: dg.DagsterInstance, schedules: Sequence[dg.ScheduleDefinition], now: datetime
 ) -> Iterator[Finding]:
-    """Yield a finding for each job that its schedule asked for twice since it last ran.
+    """Yield a finding for each job that has missed two ticks of its schedule.
 
-    One that never ran is not known to be late.
+    A job that never ran is not reported.
     """
     for schedule in schedules:
         asked_of = dg.RunsFilter(job_name=schedule.job_name)
@@ -53,7 +53,7 @@ def _newest_ended(instance: dg.DagsterInstance, job: str) -> dg.RunRecord | None
 
 
 def _is_final(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether no retry follows; Dagster says so a moment after a run has failed."""
+    """Whether the run is not retried; Dagster sets the tag shortly after the failure."""
     if run.status is dg.DagsterRunStatus.SUCCESS:
         return True
     unsaid = "true" if instance.run_retries_enabled else "false"
@@ -64,19 +64,19 @@ def _failed(instance: dg.DagsterInstance, job: str, record: dg.RunRecord) -> Fin
     run_id = record.dagster_run.run_id
     ended_at = datetime.fromtimestamp(record.end_time or 0.0, UTC)
     reasons = list(dict.fromkeys(_reasons(instance, run_id)))
-    what = "; ".join(reasons) or "Dagster tells no reason"
+    what = "; ".join(reasons) or "Dagster recorded no reason"
     return Finding(
         FindingKind.RUN_FAILED,
         Severity.ERROR,
         job,
-        f"{job}: run {run_id[:8]} failed at {ended_at:%Y-%m-%d %H:%M} UTC, and no retry follows:"
+        f"{job}: run {run_id[:8]} failed at {ended_at:%Y-%m-%d %H:%M} UTC and is not retried:"
         f" {what}",
         data={"run_id": run_id},
     )
 
 
 def _reasons(instance: dg.DagsterInstance, run_id: str) -> Iterator[str]:
-    """Yield what steps failed with; the text of an error that is not ours may hold a secret."""
+    """Yield the errors of failed steps; the text of a foreign error may contain a secret."""
     for record in instance.get_records_for_run(run_id, of_type=_FAILED, limit=20).records:
         event = record.event_log_entry.dagster_event
         if event is None:
@@ -90,7 +90,7 @@ def _reasons(instance: dg.DagsterInstance, run_id: str) -> Iterator[str]:
 
 
 def _type_of(error: SerializableErrorInfo | None) -> str:
-    """Name what is at the bottom of an error by its type alone."""
+    """Return the type name of the root cause of an error."""
     while error is not None and error.cause is not None:
         error = error.cause
     return (error.cls_name if error is not None else None) or "failed"
@@ -110,9 +110,9 @@ def _overdue(
             FindingKind.RUN_OVERDUE,
             Severity.ERROR,
             name,
-            f"{name}: has not run since {since:%Y-%m-%d %H:%M} UTC, though its schedule"
-            f" ({cron}) asked for it at least twice; see whether the schedule is"
-            " on, the daemon runs, and the queue moves",
+            f"{name}: no run since {since:%Y-%m-%d %H:%M} UTC; its schedule ({cron}) has missed"
+            " at least two ticks; check that the schedule is on, the Dagster daemon is running"
+            " and queued runs start",
             value=round((now - since).total_seconds()),
             threshold=round((second + LATE - since).total_seconds()),
         )

@@ -1,4 +1,4 @@
-"""The sensor that sees each minute, from the store alone, what is older than it may be."""
+"""The sensor that requests refreshes of stale views every minute, from the store alone."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from maintenance.subjects.matviews.dependencies import declared_reads
 
 EVERY_S = 60
 AGAIN_AFTER = timedelta(minutes=15)
-"""A run that was requested and did not help is requested again after this."""
+"""A refresh that was requested without effect is requested again after this."""
 
 _OPEN = [
     dg.DagsterRunStatus.QUEUED,
@@ -29,11 +29,11 @@ _OPEN = [
 
 
 def staleness_sensor(policy: Policy, jobs: Iterable[dg.ScheduleDefinition]) -> dg.SensorDefinition:
-    """Make the sensor `<db>_staleness`.
+    """Build the sensor `<db>_staleness`.
 
-    A view that is older than its `max_age`, or was never refreshed, is refreshed by the job that
-    its schedule runs, unless that is at it; computed rows are looked at as often as they may
-    become stale. Stale views are alerted of, and resolved when they are fresh again.
+    A view that is older than its `max_age`, or was never refreshed, is refreshed by its job unless
+    that job is already running. Computed rows are checked as often as they can become stale. Stale
+    views raise alerts, which are resolved once the views are fresh.
     """
     name = f"{policy.database.name}_staleness"
 
@@ -42,7 +42,7 @@ def staleness_sensor(policy: Policy, jobs: Iterable[dg.ScheduleDefinition]) -> d
         jobs=[schedule.job for schedule in jobs],
         minimum_interval_seconds=EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Each minute: what is older than it may be is refreshed, and alerted of.",
+        description="Requests a refresh of views older than `max_age`, and alerts on them.",
     )
     def tick(
         context: dg.SensorEvaluationContext,
@@ -55,7 +55,7 @@ def staleness_sensor(policy: Policy, jobs: Iterable[dg.ScheduleDefinition]) -> d
             yield dg.SkipReason(f"{exc} ({exc.hint})" if exc.hint else str(exc))
             return
         due = [request for request in requests if not _runs(context, request)]
-        yield from due or [dg.SkipReason("everything is as fresh as it should be, or on its way")]
+        yield from due or [dg.SkipReason("nothing is stale, or its refresh is already running")]
 
     return tick
 
@@ -75,7 +75,7 @@ def _requests(policy: Policy, now: datetime) -> Iterator[dg.RunRequest]:
 
 
 def _is_due(policy: Policy, now: datetime) -> bool:
-    """Whether the tables of computed rows were last looked at longer ago than rows may be old."""
+    """Whether the last check of computed rows is older than their `max_age`."""
     seen = freshness.analytics(policy)
     return seen is not None and any(
         section.table not in seen or now - seen[section.table].seen_at > section.max_age

@@ -1,4 +1,4 @@
-"""The statistics asset: what was analyzed, why, and how long it took."""
+"""The statistics asset: analyzed tables, with reason and duration."""
 
 import dagster as dg
 
@@ -12,41 +12,41 @@ from maintenance.policy import Policy
 from maintenance.subjects.statistics import STATISTICS
 
 LISTED = 100
-"""So many tables are listed, the most pressing first; the others are counted."""
+"""Number of tables listed, the most urgent first; the others are counted."""
 
 _HEAD = ("table", "why", "outcome", "rows before:", "rows after:", "took:")
 
 
 def statistics_key(policy: Policy) -> dg.AssetKey:
-    """Return the key `<db>/statistics`."""
+    """Return the asset key `<db>/statistics`."""
     return dg.AssetKey([policy.database.name, "statistics"])
 
 
 def statistics_asset(policy: Policy) -> dg.AssetsDefinition:
-    """Make the asset that analyzes what has to be."""
+    """Build the asset that analyzes tables with stale or missing statistics."""
     arguments = face(
         policy,
         statistics_key(policy),
         group="statistics",
-        # ANALYZE follows attach and detach.
+        # After the inventory: ANALYZE conflicts with attach and detach.
         deps=[inventory_key(policy)] if policy.partitions else [],
-        # Of the steps that could begin, this one comes last: a refresh makes statistics stale.
-        # A dependency would let one view that fails keep all tables from being analyzed.
+        # The last of the steps that can start, since a refresh makes statistics stale. With a
+        # dependency, one failed view would keep all tables from being analyzed.
         op_tags={"dagster/priority": "-1"},
         about=(
-            "Every table and partitioned parent that changed beyond the policy, or has no"
-            " statistics, is analyzed, worst first, inside the time budget. What autovacuum is at"
-            " work on is left to it."
+            "Analyzes tables and partitioned tables whose statistics are missing or older than the"
+            " policy allows, most urgent first, within the time budget. Tables that autovacuum is"
+            " processing are skipped."
         ),
         when_red=(
-            "the failed check names the table or the right that is missing, with the GRANT to run."
+            "the failed check names the table, or the missing privilege with the GRANT to run."
         ),
     )
     return subject_asset(Frame(policy, STATISTICS, arguments), lambda _, report: _metadata(report))
 
 
 def _metadata(report: Report) -> Metadata:
-    """Return what was done: a table to read, and numbers to plot."""
+    """Return the analyzed tables: a table to read, and numbers to plot."""
     done = [result for result in report.results if result.outcome is Outcome.DONE]
     return {
         "analyzed": len(done),
@@ -59,7 +59,7 @@ def _metadata(report: Report) -> Metadata:
 
 def _listed(report: Report) -> dg.MarkdownMetadataValue:
     if not report.results and not report.plan.skipped:
-        return dg.MetadataValue.md("all statistics are right")
+        return dg.MetadataValue.md("all statistics are up to date")
     rows = [_row(result) for result in report.results[:LISTED]]
     rows += [(code(s.object), plain(s.reason), "skipped", "", "", "") for s in report.plan.skipped]
     more = len(report.results) - LISTED

@@ -1,4 +1,4 @@
-"""What the assets of all subjects have in common: how they look, how they tell, when they fail."""
+"""Common parts of all subject assets: arguments, checks, metadata and failure."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
 
 Told = dg.AssetCheckResult | dg.MaterializeResult[Any]
-"""What an asset yields: its checks first, so that they are there also where the run fails."""
+"""What an asset yields: the checks first, so that they exist even if the run fails."""
 
 Describe = Callable[[Maintainer, Report], Metadata]
-"""Puts a report of work that was done into metadata."""
+"""Converts a report to metadata."""
 
 
 def face(
@@ -31,17 +31,17 @@ def face(
     kinds: Sequence[str] = ("postgres",),
     **further: Any,
 ) -> dict[str, Any]:
-    """Return the arguments of `dg.asset` by which an operator knows an asset.
+    """Return the common arguments of `dg.asset`.
 
     Args:
-        policy: whose asset it is.
-        key: its key.
-        group: where it stands in the graph.
-        about: what it is, and what materializing it does.
-        when_red: what to do then.
-        pool: `ddl` for what runs alone on its database, `work` for the rest.
-        kinds: the marks that it bears.
-        further: arguments that only this asset has.
+        policy: the policy of the asset's database.
+        key: the asset key.
+        group: the asset group.
+        about: what the asset shows, and what materializing it does.
+        when_red: what to do when a check or the run fails.
+        pool: `ddl` for steps that run alone on their database, `work` for the others.
+        kinds: the kinds shown in the UI.
+        further: additional arguments of this asset.
     """
     return {
         "key": key,
@@ -55,18 +55,18 @@ def face(
 
 
 def belonging(policy: Policy) -> dict[str, Any]:
-    """Return the arguments by which assets are found that belong to a database, or to somebody."""
+    """Return the arguments that filter assets by database and owner."""
     return {"tags": {"database": policy.database.name}, "owners": list(policy.database.owners)}
 
 
 def make_asset(arguments: dict[str, Any], body: Callable[..., Any]) -> dg.AssetsDefinition:
-    """Make an asset of its arguments and what materializes it."""
+    """Build an asset from its arguments and its body."""
     return cast("dg.AssetsDefinition", dg.asset(**arguments)(body))
 
 
 @dataclass(frozen=True)
 class Frame:
-    """An asset that carries out one subject as a whole, with a check for each kind of finding.
+    """An asset that runs one subject, with a check for each kind of finding.
 
     Attributes:
         arguments: of `dg.asset`, as `face` returns them.
@@ -78,19 +78,19 @@ class Frame:
 
     @property
     def key(self) -> dg.AssetKey:
-        """The asset's key."""
+        """The asset key."""
         return self.arguments["key"]
 
     def asset(self, body: Callable[..., Iterator[Told]]) -> dg.AssetsDefinition:
-        """Make the asset of a body of its own; it ends with `tell`."""
+        """Build the asset from a custom body, which must end with `tell`."""
         checks = check_specs(self.key, self.subject.finding_kinds)
         return make_asset({**self.arguments, "check_specs": checks}, body)
 
     def tell(self, report: Report, describe: Callable[[], Metadata]) -> Iterator[Told]:
-        """Yield the checks, then what was done; in between the run fails if it was not.
+        """Yield the checks and then the materialization; fail in between if an action failed.
 
         Raises:
-            dagster.Failure: an action could not be done.
+            dagster.Failure: an action failed or was refused.
         """
         yield from check_results(self.key, self.subject.finding_kinds, report.findings)
         fail_if_undone(report)
@@ -99,7 +99,7 @@ class Frame:
 
 
 def subject_asset(frame: Frame, describe: Describe) -> dg.AssetsDefinition:
-    """Make the asset whose materialization carries out its subject, and shows what came of it."""
+    """Build the asset that applies its subject and shows the result as metadata."""
 
     def execute_plan(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[Told]:
         report = maintainer.apply(context, frame.policy, frame.subject.name)

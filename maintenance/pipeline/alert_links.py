@@ -1,4 +1,4 @@
-"""Where to read on about an alert: its runbook entry, and its asset or job in the Dagster UI."""
+"""Links of an alert: its runbook entry, and its asset or job in the Dagster UI."""
 
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote as url_quote
@@ -27,7 +27,7 @@ ASSETS = {
 
 
 def links(policy: Policy) -> Links:
-    """Return what finds the pages to read on about alerts of one kind."""
+    """Return the function that finds the links for alerts of one kind."""
 
     def of(alerts: Sequence[Alert]) -> Mapping[str, str]:
         kind = alerts[0].identity.kind
@@ -41,7 +41,7 @@ def links(policy: Policy) -> Links:
 
 
 def _path(alerts: Sequence[Alert]) -> str | None:
-    """Return the page of one alert, or the page that several have in common."""
+    """Return the UI path of one alert, or the path that several alerts have in common."""
     paths = [_path_of(alert) for alert in alerts]
     if len(set(paths)) == 1:
         return paths[0]
@@ -66,7 +66,7 @@ def _only_subject(kind: FindingKind) -> str | None:
 
 
 def _view(name: str) -> str:
-    """Return the last part of a view's key; nothing where the object is no view."""
+    """Return the last part of a view's asset key; empty if the object is not a view."""
     try:
         return f"/{slug(parse_name(name))}"
     except ValueError:

@@ -1,4 +1,4 @@
-"""A visit: what stays the same during one command on one database."""
+"""The context of one run of a command on one database."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from maintenance.server.session import Connection
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """One command on one database; `store` is None where there is none to look back into."""
+    """One command on one database; `store` is None if the history can't be read."""
 
     target: Target
     now: datetime

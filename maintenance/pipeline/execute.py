@@ -1,4 +1,4 @@
-"""Carrying out a plan, and holding what came of it against a second look."""
+"""Execution of a plan, and the check of its effects."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -31,25 +31,25 @@ _FAILURES: Mapping[type[MaintenanceError], FindingKind] = {
     LockNotAcquiredError: FindingKind.LOCK_NOT_ACQUIRED,
     ArchiveError: FindingKind.ARCHIVE_UNVERIFIED,
 }
-"""Failures of actions that are findings of their own."""
+"""Errors of actions that become findings of their own kind."""
 
 
 def execute_plan(
     run: RunContext, actions: Sequence[Action], journal: Journal, first_place: int = 0
 ) -> list[Result]:
-    """Carry out actions, with their intents and outcomes in the journal.
+    """Execute actions; record intents and outcomes in the journal.
 
     Args:
-        run: where.
-        actions: what is to be done.
-        journal: of this run.
-        first_place: how many actions this run has carried out before.
+        run: the context of the run.
+        actions: the actions, in order.
+        journal: the journal of this run.
+        first_place: number of actions that this run has executed before.
 
     Raises:
-        UnreachableError: a connection is gone.
+        UnreachableError: a connection was lost.
     """
     store, target = run.store, run.target
-    assert store is not None, "what is carried out is journaled"
+    assert store is not None, "executed actions are journaled"
 
     def context(connection: Connection) -> ActionContext:
         return ActionContext(connection, store, target, run.progress, str(journal.run_id))
@@ -67,12 +67,12 @@ def execute_plan(
 
 
 def superseded(run: RunContext, planned: Sequence[Action], again: Plan) -> Iterator[Result]:
-    """Yield as skipped what was planned and is no longer, after other actions of the run.
+    """Yield planned actions as skipped that are no longer planned after other actions of the run.
 
     Args:
-        run: where.
-        planned: ANALYZE and VACUUM, as planned before the run did anything.
-        again: what is planned now.
+        run: the context of the run.
+        planned: ANALYZE and VACUUM, as planned at the start of the run.
+        again: the current plan.
     """
     upkeep = rounds(again.actions).upkeep
     still = {action.id for action in upkeep}
@@ -95,11 +95,11 @@ def _why_superseded(action: Action, name: str | None, *, is_planned: bool) -> st
     if name is None:
         return "it no longer exists: it was dropped or replaced in this run"
     if name != action.object and is_planned:
-        return f"it became {name} in this run, and is analyzed by that name"
+        return f"renamed to {name} in this run, and analyzed under that name"
     if name != action.object:
-        return f"it became {name} in this run, whose statistics are up to date"
+        return f"renamed to {name} in this run; its statistics are up to date"
     if is_planned:
-        return "the other actions of this run changed what it needs, and it gets that instead"
+        return "replaced by another action, after other actions of this run changed it"
     return "its statistics are up to date after the other actions of this run"
 
 
@@ -115,20 +115,22 @@ def _executors(subjects: Sequence[Subject[Any]], policy: Policy) -> ExecutorRegi
 
 
 def check_effects(results: Sequence[Result], again: Plan) -> Iterator[Result]:
-    """Call done only what the catalog shows: what a second plan asks for again has failed."""
+    """Mark actions as failed that a second plan asks for again: the catalog is unchanged."""
     seen = (action for action in again.actions if action.kind not in UNSEEN | RECURRING)
     still_wanted = {(action.kind, action.object) for action in seen}
     for result in results:
         action = result.action
         if result.outcome is Outcome.DONE and (action.kind, action.object) in still_wanted:
-            cause = EffectError(f"{action.object}: done, and yet the catalog does not show it")
+            cause = EffectError(
+                f"{action.object}: statement succeeded, but the catalog is unchanged"
+            )
             yield replace(result, outcome=Outcome.FAILED, error=str(cause), cause=cause)
         else:
             yield result
 
 
 def failures(results: Sequence[Result], subjects: Sequence[Subject[Any]]) -> Iterator[Finding]:
-    """Yield the failures that are findings of their own."""
+    """Yield a finding for each failure that has a finding kind of its own."""
     subject = subjects[0].name if len(subjects) == 1 else ""
     for result in results:
         kind = next((k for cause, k in _FAILURES.items() if isinstance(result.cause, cause)), None)
@@ -139,7 +141,7 @@ def failures(results: Sequence[Result], subjects: Sequence[Subject[Any]]) -> Ite
 
 
 NAMED = 5
-"""So many objects the message names; `data` has up to `LISTED`."""
+"""Number of objects named in the message; `data` has up to `LISTED`."""
 
 LISTED = 100
 
@@ -147,7 +149,7 @@ LISTED = 100
 def left_over(
     policy: Policy, subjects: Sequence[Subject[Any]], results: Sequence[Result]
 ) -> Iterator[Finding]:
-    """Yield one finding for each subject whose actions did not all fit, the most pressing first."""
+    """Yield one finding for each subject whose actions did not all fit into its time budget."""
     for subject in subjects:
         left = [
             result.action.object
@@ -165,8 +167,8 @@ def _finding(policy: Policy, subject: Subject[Any], left: Sequence[str]) -> Find
         FindingKind.BUDGET_EXHAUSTED,
         Severity.WARN,
         name,
-        f"{name}: {len(left)} actions did not fit into {subject.time_budget(policy)}: {named};"
-        " the next run goes on, or give it more time",
+        f"{name}: time budget of {subject.time_budget(policy)} used up, {len(left)} actions not"
+        f" run: {named}; retried on the next run, or increase time_budget",
         value=len(left),
         threshold=0,
         data={"objects": list(left[:LISTED])},

@@ -1,6 +1,6 @@
-"""One round of alerts: what was found is judged, kept, and told to every sink.
+"""One round of alerts: process findings, update the alerts, deliver to every sink.
 
-What is judged comes from a look of its own, or from what runs have left in the store.
+The findings come from an observation of its own, or from the runs in the store.
 """
 
 import os
@@ -18,7 +18,7 @@ from maintenance.alerts.store import (
     forget_old,
     keep,
     lock_alerts,
-    note_judged,
+    note_processed,
     standing_alerts,
     tend,
     unprocessed_runs,
@@ -34,24 +34,24 @@ from maintenance.server.session import Connection
 from maintenance.store import migrate
 
 BUDGET_S = 10.0
-"""How long one round of delivery may take."""
+"""Time limit of one round of delivery."""
 
 
 FindingSets = Sequence[tuple[datetime, FindingSet | Callable[[], FindingSet]]]
-"""Looks with their moments. What is cheap to see may be looked at late, by a function: under the
-lock of the alerts, so that two at once judge in the order in which they saw."""
+"""Findings with their times. Cheap observations may be functions, which are called under the alert
+lock, so that two rounds at once process them in the order of observation."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoundReport:
-    """What a round judged and told.
+    """The result of a round.
 
     Attributes:
-        events: what has changed with this round.
-        alerts: those that stand now.
-        delivered: what came of each sink.
-        heartbeat_error: why the dead man's switch was not called, or did not answer; None where it
-            was, or where there is none.
+        events: the transitions of this round.
+        alerts: the open alerts.
+        delivered: the result of each sink.
+        heartbeat_error: why the dead man's switch was not called or did not respond; None if it
+            was called, or if there is none.
     """
 
     database: str
@@ -63,20 +63,20 @@ class RoundReport:
 
     @property
     def ok(self) -> bool:
-        """A round is done once its state is stored, also where a sink is down."""
+        """Always true: a round is complete once its state is stored, even if a sink is down."""
         return True
 
 
 def notify(
     policy: Policy, *, environ: Mapping[str, str] = os.environ, now: datetime | None = None
 ) -> RoundReport:
-    """Look, judge what was found, and tell every sink what it has not been told.
+    """Observe the database, process its findings, and deliver pending events to every sink.
 
-    A sink that is down delays its messages and loses none; the next round tries again.
+    Events for a sink that is down stay pending; the next round retries them.
 
     Raises:
-        UsageError, UnreachableError, MaintenanceError: as `pipeline.plan`; a store that can't be
-            made too.
+        UsageError, UnreachableError, MaintenanceError: as `pipeline.plan`; or the store can't be
+            created.
     """
     moment = now or datetime.now(UTC)
     return tell(policy, [(moment, _look(policy, environ, moment))], environ=environ)
@@ -84,31 +84,31 @@ def notify(
 
 def tell(
     policy: Policy,
-    sights: FindingSets,
+    finding_sets: FindingSets,
     *,
     environ: Mapping[str, str] = os.environ,
     patient: bool = False,
     ping: bool = True,
 ) -> RoundReport:
-    """Judge what runs found since the last round, then these sights in their order; deliver.
+    """Process the findings of runs since the last round, then the given ones; deliver.
 
     Args:
-        policy: whose alerts.
-        sights: looks with their moments, oldest first.
+        policy: the policy of the database.
+        finding_sets: findings with their times, oldest first.
         environ: where `{env: …}` references of the policy are resolved.
-        patient: leave alone a sink that is resting after tries in vain.
-        ping: call the dead man's switch once the state is stored and some sink has nothing left.
+        patient: skip a sink that is backing off after failed attempts.
+        ping: call the dead man's switch once the state is stored and a sink has nothing pending.
 
     Raises:
-        UsageError, UnreachableError, MaintenanceError: the store can't be reached or made.
+        UsageError, UnreachableError, MaintenanceError: the store can't be reached or created.
     """
     targets = _targets(policy, environ)
     events: list[Event] = []
     with Target(policy, environ).store() as store:
         migrate(store)
-        events += _judge_runs(store, policy)
-        for moment, finding_set in sights:
-            events += _judge(store, policy, finding_set, moment)
+        events += _process_runs(store, policy)
+        for moment, finding_set in finding_sets:
+            events += _update_alerts(store, policy, finding_set, moment)
         oldest = policy.store.keep.before(datetime.now(UTC).date())
         forget_old(store, policy.database.name, oldest)
     opened = Target(policy, environ).store
@@ -117,7 +117,7 @@ def tell(
     heartbeat_error = _ping(policy, environ, delivered) if ping else None
     with Target(policy, environ).store() as store:
         alerts = standing_alerts(store, policy.database.name)
-    moment = sights[-1][0] if sights else datetime.now(UTC)
+    moment = finding_sets[-1][0] if finding_sets else datetime.now(UTC)
     name = policy.database.name
     return RoundReport(
         name, moment, tuple(events), tuple(alerts.values()), tuple(delivered), heartbeat_error
@@ -125,10 +125,10 @@ def tell(
 
 
 def standing(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> list[Alert]:
-    """Return the alerts of a database that stand or wait, without a look at it.
+    """Return the open and pending alerts of a database, without observing it.
 
     Raises:
-        UsageError, UnreachableError, MaintenanceError: the store can't be reached or made.
+        UsageError, UnreachableError, MaintenanceError: the store can't be reached or created.
     """
     with Target(policy, environ).store() as store:
         migrate(store)
@@ -144,23 +144,23 @@ def tend_alert(
     *,
     environ: Mapping[str, str] = os.environ,
 ) -> None:
-    """Acknowledge or mute an alert that stands.
+    """Acknowledge or mute an open alert.
 
     Raises:
-        UsageError: no such alert stands.
-        UnreachableError, MaintenanceError: the store can't be reached or made.
+        UsageError: no such alert is open.
+        UnreachableError, MaintenanceError: the store can't be reached or created.
     """
     known = {alert.identity for alert in standing(policy, environ=environ)}
     asked = next((i for i in known if (i.kind.value, i.object) == (kind, object_)), None)
     if asked is None:
         listed = ", ".join(f"{i.kind} {i.object}" for i in sorted(known)) or "none"
-        raise UsageError(f"no alert {kind} {object_} stands", hint=f"those that do: {listed}")
+        raise UsageError(f"no open alert {kind} {object_}", hint=f"open alerts: {listed}")
     with Target(policy, environ).store() as store:
         tend(store, asked, column, until)
 
 
 def _look(policy: Policy, environ: Mapping[str, str], now: datetime) -> FindingSet:
-    """Look at the database; that nobody can see it is a finding too."""
+    """Observe the database; if that fails, return a finding that says so."""
     name = policy.database.name
     try:
         report = pipeline.plan(policy, environ=environ, now=now)
@@ -168,37 +168,37 @@ def _look(policy: Policy, environ: Mapping[str, str], now: datetime) -> FindingS
         raise
     except MaintenanceError as exc:
         hint = f" ({exc.hint})" if exc.hint else ""
-        message = f"{name}: nothing can be seen: {exc}{hint}"
+        message = f"{name}: not observed: {exc}{hint}"
         blind = Finding(FindingKind.MONITOR_BLIND, Severity.ERROR, name, message)
         return FindingSet(name, [blind], frozenset())
     return FindingSet(name, report.findings, report.kinds, subjects=report.subjects)
 
 
-def _judge_runs(store: Connection, policy: Policy) -> list[Event]:
-    """Judge the findings that runs have left, each run once."""
+def _process_runs(store: Connection, policy: Policy) -> list[Event]:
+    """Process the findings of finished runs, each run once."""
     events: list[Event] = []
     with store.transaction():
         lock_alerts(store, policy.database.name)
         runs = unprocessed_runs(store, policy.database.name)
         for run in runs:
-            events += _judge(store, policy, run.finding_set, run.ended_at)
-        note_judged(store, [run.id for run in runs])
+            events += _update_alerts(store, policy, run.finding_set, run.ended_at)
+        note_processed(store, [run.id for run in runs])
     return events
 
 
-def _judge(
+def _update_alerts(
     store: Connection, policy: Policy, seen: FindingSet | Callable[[], FindingSet], now: datetime
 ) -> tuple[Event, ...]:
-    """Judge a sight in one transaction: what is kept and what is to be told belong together."""
+    """Update the alerts and queue the events in one transaction."""
     sinks = [name_of(sink) for sink in policy.alerts.sinks]
     name = policy.database.name
     with store.transaction():
         lock_alerts(store, name)
         known = standing_alerts(store, name)
         finding_set = seen if isinstance(seen, FindingSet) else seen()
-        judgement = update_alerts(known, finding_set, policy.alerts, now)
-        keep(store, name, judgement, sinks)
-    return judgement.events
+        changes = update_alerts(known, finding_set, policy.alerts, now)
+        keep(store, name, changes, sinks)
+    return changes.events
 
 
 def _targets(policy: Policy, environ: Mapping[str, str]) -> list[OpenSink]:
@@ -207,7 +207,7 @@ def _targets(policy: Policy, environ: Mapping[str, str]) -> list[OpenSink]:
 
 
 def _sender(sink: Sink, policy: Policy, environ: Mapping[str, str]) -> Send:
-    """Return what sends to a sink; one whose variable is wrong keeps no other from being told."""
+    """Return a sink's send function; if its URL is invalid, one that fails with the reason."""
     try:
         return sender_of(sink, policy, environ)
     except UsageError as exc:
@@ -221,14 +221,14 @@ def _sender(sink: Sink, policy: Policy, environ: Mapping[str, str]) -> Send:
 
 
 def _ping(policy: Policy, environ: Mapping[str, str], delivered: Sequence[Delivered]) -> str | None:
-    """Tell the dead man's switch that we live, unless nobody hears of it from us anyway.
+    """Call the dead man's switch, unless no sink accepts its pending events.
 
-    Where no sink takes what waits for it, silence is what makes somebody look.
+    In that case the missing call raises the alarm.
     """
     if policy.alerts.ping is None:
         return None
     if delivered and all(each.n_waiting for each in delivered):
-        return "not called, since no sink takes what waits for it"
+        return "not called: no sink accepts its pending events"
     try:
         return call(policy.alerts.ping.resolve(environ))
     except UsageError as exc:

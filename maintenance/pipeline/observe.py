@@ -1,4 +1,4 @@
-"""One look at one database: what all subjects share, then each for itself, and the plans."""
+"""One observation of one database: the common snapshot, then each subject, and the plans."""
 
 import gc
 from collections.abc import Generator, Iterator, Mapping
@@ -30,12 +30,12 @@ from maintenance.server.undecodable_names import undecodable
 MAX_CLOCK_SKEW = timedelta(minutes=1)
 
 COLLECT_EVERY = 50_000
-"""Objects that a look may make before the collector of reference cycles goes through them."""
+"""Objects allocated in an observation before the collector of reference cycles runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What one look saw, and what follows from it."""
+    """The observation of a run, and the plan made from it."""
 
     snapshot: Snapshot
     plan: Plan
@@ -44,7 +44,7 @@ class Assessment:
 
 
 def observe_and_plan(run: RunContext, *, records: bool = False) -> Assessment:
-    """Observe what all subjects share, then let each look further and plan."""
+    """Read the common snapshot, then let each subject observe and plan."""
     with _seldom_collecting():
         return _observe_and_plan(run, records=records)
 
@@ -70,7 +70,7 @@ def _observe_and_plan(run: RunContext, *, records: bool) -> Assessment:
 
 
 def _without_undecodable(run: RunContext, plan: Plan) -> Plan:
-    """Name what has names that are no text, and leave it alone: no statement can name it."""
+    """Report objects with undecodable names, and drop their actions: SQL can't name them."""
     names = undecodable(run.connection)
     if not names:
         return plan
@@ -85,9 +85,9 @@ def _undecodable(name: str) -> Finding:
         FindingKind.MONITOR_BLIND,
         Severity.WARN,
         name,
-        f"{name}: a name in it is not UTF-8 text, and the database's encoding SQL_ASCII does not"
-        " say what it is: no action changes it itself, everything else goes on; rename it in a"
-        " session with the client_encoding of its name",
+        f"{name}: the name is not valid UTF-8 and the database encoding is SQL_ASCII, so no"
+        " action can change this object; other objects are maintained. Rename it in a session"
+        " with the client_encoding of its name",
     )
 
 
@@ -106,9 +106,9 @@ def _signed(subject: Subject[Any], plan: Plan) -> Plan:
 
 @contextmanager
 def _seldom_collecting() -> Generator[None]:
-    """Let the collector rest: what a look makes stays, and a third of its time went into that.
+    """Collect reference cycles less often: it took a third of an observation's time.
 
-    Looks that overlap in one process may leave it so, which harms nothing.
+    Observations that overlap in one process may leave the setting changed, which is harmless.
     """
     often, *older = gc.get_threshold()
     gc.set_threshold(max(often, COLLECT_EVERY), *older)
@@ -119,7 +119,7 @@ def _seldom_collecting() -> Generator[None]:
 
 
 def _seen_kinds(run: RunContext, plans: Mapping[str, Plan]) -> frozenset[FindingKind]:
-    """The kinds that no subject was kept from seeing, in a look at all there is."""
+    """Return the kinds that every subject could check, for an observation of all objects."""
     if run.request != EVERYTHING:
         return frozenset()
     blind = {
@@ -138,15 +138,15 @@ def _shared(run: RunContext) -> Snapshot:
     relations = {relation for relation in wanted if request.includes(relation)}
     if request.table is not None and not relations:
         raise UsageError(
-            f"{request.table}: no section of policy {policy.database.name} names this table",
-            hint=f"it names {', '.join(sorted(map(str, wanted))) or 'none'}",
+            f"{request.table}: not in policy {policy.database.name}",
+            hint=f"the policy names {', '.join(sorted(map(str, wanted))) or 'none'}",
         )
     snapshot = observe(run.connection, relations, time_cap=policy.observe.time_cap)
     return replace(snapshot, history=_history(run, snapshot))
 
 
 def _history(run: RunContext, snapshot: Snapshot) -> History:
-    """What the store knows of what was seen; nothing where there is no store to read."""
+    """Return the store's history of the observed relations; empty without a store."""
     if run.store is not None and snapshot.tables:
         with suppress(psycopg.Error):
             return recall(run.store, run.policy.database.name, snapshot, run.now)
@@ -154,10 +154,10 @@ def _history(run: RunContext, snapshot: Snapshot) -> History:
 
 
 def _planned(subject: Subject[Any], context: ObserveContext, *, records: bool) -> Plan:
-    """Let one subject look and plan; one that can't see is a finding and stops no other.
+    """Let one subject observe and plan; its failure becomes a finding and stops no other subject.
 
     Raises:
-        UsageError, UnreachableError: nobody else could go on either.
+        UsageError, UnreachableError: an error that stops all subjects.
     """
     try:
         seen = subject.observe(context)
@@ -179,7 +179,7 @@ def _blind(policy: Policy, subject: Subject[Any], exc: MaintenanceError) -> Find
     name = f"{policy.database.name}/{subject.name}"
     hint = f" ({exc.hint})" if exc.hint else ""
     return Finding(
-        FindingKind.MONITOR_BLIND, Severity.ERROR, name, f"{name}: can't be observed: {exc}{hint}"
+        FindingKind.MONITOR_BLIND, Severity.ERROR, name, f"{name}: not observed: {exc}{hint}"
     )
 
 
@@ -197,28 +197,28 @@ def _general(policy: Policy, snapshot: Snapshot) -> Iterator[Finding]:
             FindingKind.CLOCK_SKEW,
             Severity.WARN,
             name,
-            f"{name}: the server's clock and ours differ by {skew:+.0f} s;"
-            " horizons are counted from ours: set both by NTP",
+            f"{name}: the server's clock differs from ours by {skew:+.0f} s; horizons are computed"
+            " with our clock: synchronize both with NTP",
             value=round(skew, 1),
             threshold=limit,
         )
 
 
 def _endangered(run: RunContext) -> Iterator[Finding]:
-    """Name the event triggers for which `apply` changes nothing."""
+    """Report the event triggers that make `apply` change nothing."""
     for found in foreign_event_triggers(run.connection):
         name = f"{run.policy.database.name}/{found.name}"
         yield Finding(
             FindingKind.PRIVILEGE_MISSING,
             Severity.ERROR,
             name,
-            f"{name}: {found.danger}, so apply changes nothing: {found.remedy}",
+            f"{name}: {found.danger}; apply makes no changes: {found.remedy}",
             data={"function": found.function, "owner": found.function_owner},
         )
 
 
 def _half_blind(policy: Policy, snapshot: Snapshot) -> Iterator[Finding]:
-    """Say once for all subjects that judge the health of a database what their role can't see."""
+    """Report once, for all subjects that need it, that the role lacks pg_monitor."""
     health = (policy.statistics, policy.indexes, policy.bloat, policy.workload)
     server = snapshot.server
     if server.monitors or not any(section is not None for section in health):
@@ -229,7 +229,7 @@ def _half_blind(policy: Policy, snapshot: Snapshot) -> Iterator[Finding]:
         FindingKind.PRIVILEGE_MISSING,
         Severity.WARN,
         name,
-        f"{name}: role {role} can't see what other sessions do, so what is said of them is less"
-        f" than it could be: {grant}",
+        f"{name}: role {role} can't read the activity of other sessions, so findings are"
+        f" incomplete: run {grant}",
         data={"grants": [grant]},
     )

@@ -1,4 +1,4 @@
-"""The list of subjects, in the order in which one run takes them."""
+"""The list of subjects, in the order of one run."""
 
 from typing import Any
 
@@ -24,5 +24,5 @@ SUBJECTS: tuple[Subject[Any], ...] = (
     RETENTION,
     STATISTICS,
 )
-"""In the order of their work: views see a month once more before it goes, and what all of them have
-changed is analyzed last; see `engine.schedule`."""
+"""In the order of their work: views are refreshed before retention drops their source rows, and
+statistics come last, for the changes of all others; see `engine.action_order`."""

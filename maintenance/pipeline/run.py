@@ -1,6 +1,6 @@
-"""Observe, plan, apply, record: the whole of one run on one database.
+"""Observe, plan, apply, record: one run on one database.
 
-Both drivers, the command line and Dagster, call these functions and add nothing of their own.
+The command line and Dagster call these functions and add no logic.
 """
 
 import os
@@ -58,20 +58,20 @@ from maintenance.store import (
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one command saw and did on one database.
+    """The result of one command on one database.
 
     Attributes:
-        now: the moment that plans counted from.
-        plan: what was planned before anything was done.
-        results: what came of the plan's actions; empty unless they were applied.
-        findings: what stands at the end.
-        snapshot: the newest observation; None where another run was in the way.
+        now: the time used as the current time by plans.
+        plan: the plan before any action.
+        results: the outcomes of the plan's actions; empty unless applied.
+        findings: the findings at the end.
+        snapshot: the newest observation; None if another run held the lock.
         runs: the newest runs, for `status`.
-        kinds: the kinds of findings that were looked for everywhere, and could be seen: what of
-            them is not among the findings does not stand.
-        subjects: the subjects that looked for them.
-        costs: what our own statements took, by what they were for: `catalog` is the look that all
-            subjects share, a subject's name its own looks, `actions` the work.
+        kinds: the kinds of findings that were checked completely; those without a finding are
+            known to be resolved.
+        subjects: the subjects that checked them.
+        costs: the cost of our own statements, by purpose: `catalog` is the common snapshot, a
+            subject's name its own queries, `actions` the actions.
     """
 
     database: str
@@ -87,13 +87,13 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether no action failed or was refused and no finding of severity error stands."""
+        """Whether no action failed or was refused and there is no finding of severity error."""
         undone = any(result.outcome in (Outcome.FAILED, Outcome.REFUSED) for result in self.results)
         return not undone and all(f.severity is not Severity.ERROR for f in self.findings)
 
 
 def check(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> Report:
-    """Connect, and report what in the database does not fit the policy; changes nothing.
+    """Connect, and report what in the database does not match the policy; change nothing.
 
     Raises:
         UsageError, UnreachableError: see `plan`.
@@ -115,19 +115,19 @@ def plan(
     only: Collection[str] = (),
     request: Request = EVERYTHING,
 ) -> Report:
-    """Observe and plan; changes nothing and needs no store.
+    """Observe and plan; change nothing. Needs no store.
 
     Args:
-        policy: what the owner wants.
+        policy: the policy.
         environ: where `{env: …}` references of the policy are resolved.
-        now: the moment to count from, aware; the clock's if None.
+        now: the current time, aware; the clock's if None.
         only: names of subjects; all if empty.
-        request: what is asked for beyond the policy.
+        request: work beyond the policy.
 
     Raises:
-        UsageError: an environment variable or a package is missing, a url is none, or a subject
+        UsageError: an environment variable or a package is missing, a url is invalid, or a subject
             is unknown.
-        UnreachableError: the server can't be reached or refuses us.
+        UnreachableError: the server can't be reached or refuses the connection.
         MaintenanceError: the catalog could not be read.
     """
     subjects = _selected(only, policy)
@@ -152,13 +152,13 @@ def apply(
     reviewed: ReviewedPlan | None = None,
     progress: Progress = silent,
 ) -> Report:
-    """Observe, plan, carry out, observe again; everything is recorded in the store.
+    """Observe, plan, execute, observe again; record everything in the store.
 
-    An action counts as done only when a second look at the catalog no longer asks for it.
-    With a reviewed plan exactly its actions are carried out, or all are refused.
+    An action counts as done only if a second plan does not ask for it again. With a reviewed
+    plan exactly its actions are executed, or all are refused.
 
     Raises:
-        UsageError, UnreachableError, MaintenanceError: as `plan`; a store that can't be made too.
+        UsageError, UnreachableError, MaintenanceError: as `plan`; or the store can't be created.
     """
     subjects = _selected(only, policy)
     target, moment = Target(policy, environ), now or datetime.now(UTC)
@@ -181,14 +181,14 @@ def apply(
             kinds=report.kinds,
             subjects=report.subjects,
         )
-        # Without the store's month there is a finding already.
+        # A missing partition of the store has a finding already.
         with suppress(psycopg.errors.CheckViolation):
             record_costs(store, policy.database.name, journal.run_id, moment, report.costs)
     return report
 
 
 def status(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> Report:
-    """Report what stands now, with the newest runs where a store exists; changes nothing.
+    """Report current findings, and the newest runs if there is a store; change nothing.
 
     Raises:
         UsageError, UnreachableError, MaintenanceError: as `plan`.
@@ -234,10 +234,10 @@ def _apply(run: RunContext, journal: Journal, reviewed: ReviewedPlan | None) -> 
 def _carry_out(
     run: RunContext, assessment: Assessment, journal: Journal, *, as_reviewed: bool
 ) -> tuple[list[Result], Assessment]:
-    """Carry out what was planned, and look again.
+    """Execute the plan, and observe again.
 
-    What is analyzed is chosen by a look after the other work, which makes statistics stale. Of a
-    reviewed plan exactly what was reviewed is carried out.
+    ANALYZE is planned again after the other actions, which make statistics stale. Of a
+    reviewed plan exactly the reviewed actions are executed.
     """
     work, upkeep = rounds(assessment.plan.actions)
     if as_reviewed or not work:
@@ -276,7 +276,7 @@ def _no_store(policy: Policy, grant: str) -> Finding:
         FindingKind.PRIVILEGE_MISSING,
         Severity.ERROR,
         name,
-        f"{name}: the store's schema maintenance can't be created, and apply needs it: {grant}",
+        f"{name}: can't create the store's schema maintenance, which apply needs: run {grant}",
         data={"grants": [grant]},
     )
 
@@ -286,7 +286,7 @@ def _selected(only: Collection[str], policy: Policy) -> list[Subject[Any]]:
     unknown = sorted(set(only) - known.keys())
     if unknown:
         raise UsageError(
-            f"no such subject: {', '.join(unknown)}", hint=f"subjects are {', '.join(known)}"
+            f"unknown subject: {', '.join(unknown)}", hint=f"known subjects: {', '.join(known)}"
         )
     selected = [subject for name, subject in known.items() if not only or name in only]
     for subject in selected:
@@ -297,8 +297,8 @@ def _selected(only: Collection[str], policy: Policy) -> list[Subject[Any]]:
 def _refuse_standby(server: Server) -> None:
     if server.in_recovery:
         raise UnreachableError(
-            f"database {server.database} is a standby, wanted the primary",
-            hint="point database.url at the primary; standbys belong under database.replicas",
+            f"database {server.database} is on a standby, wanted the primary",
+            hint="set database.url to the primary; list standbys under database.replicas",
             reason="standby",
         )
 
@@ -308,7 +308,7 @@ def _recorded_failure(journal: Journal) -> Generator[None]:
     try:
         yield
     except MaintenanceError as exc:
-        # The store may be what failed; the first error is the one to tell.
+        # The store may have caused the failure; the first error is reported.
         with suppress(psycopg.Error):
             journal.end("failed", [], str(exc))
         raise

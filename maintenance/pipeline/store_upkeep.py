@@ -1,7 +1,7 @@
-"""The store keeps itself: its months exist before a run records, and expired ones go.
+"""Maintenance of the store itself: creates its monthly partitions and drops expired ones.
 
-A table of the store that is partitioned by RANGE of `taken_at` is found by that alone, and
-served by the same planners and executors as the owner's tables.
+The store's tables that are partitioned by RANGE of `taken_at` are maintained by the same planners
+and executors as the owner's tables.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from maintenance.subjects.partitions import PARTITIONS
 from maintenance.subjects.retention import RETENTION
 
 UPKEEP_LOCK = int.from_bytes(hashlib.sha256(b"maintenance store upkeep").digest()[:7])
-"""The advisory lock that keeps apart runs on databases that share a store."""
+"""The advisory lock that serializes upkeep by runs on databases that share a store."""
 
 ONE_MONTH = CalendarSpan(1, 0)
 PREMAKE = 1
@@ -44,12 +44,12 @@ def keep_history(run: RunContext, journal: Journal) -> tuple[Finding, ...]:
     The store is maintained as any database is: by the same pipeline, with two subjects.
 
     Returns:
-        What keeps the store from being as it should; a run goes on all the same.
+        Findings about the store's upkeep; a run continues in spite of them.
 
     Raises:
-        UnreachableError: the store is gone.
+        UnreachableError: the connection to the store was lost.
     """
-    assert run.store is not None, "what is carried out is journaled"
+    assert run.store is not None, "executed actions are journaled"
     policy = run.policy
     try:
         upkeep = _upkeep(run, run.store)
@@ -76,7 +76,7 @@ def keep_history(run: RunContext, journal: Journal) -> tuple[Finding, ...]:
 def _upkeep(run: RunContext, store: Connection) -> RunContext:
     """Return the run in which the store is the maintained database."""
     target = run.target.store_target(_tables(run.policy, store, run.now))
-    # Progress is of no interest to who waits for the run.
+    # Its progress is not part of the run's own.
     return RunContext(target, run.now, _SUBJECTS, EVERYTHING, store, store)
 
 
@@ -86,9 +86,9 @@ def _own(plan: Plan) -> tuple[Finding, ...]:
 
 
 def _tables(policy: Policy, store: Connection, now: datetime) -> Policy:
-    """Return the policy by which the store's own tables are kept."""
+    """Return the policy for the store's own tables."""
     wanted = longest_keep(store, policy.database.name, policy.store.keep, now.date())
-    # Whole months go, so none may go sooner than it was long.
+    # Partitions are whole months, so keep at least one month.
     keep = min(wanted, ONE_MONTH, key=lambda span: span.before(now.date()))
     sections = tuple(_section(table, keep) for table in history_tables(store))
     return policy.model_copy(update={"partitions": sections})
@@ -112,6 +112,6 @@ def _unkept(name: str, reason: str) -> Finding:
         FindingKind.STORE_UNKEPT,
         Severity.ERROR,
         name,
-        f"{name}: the store's history can't be kept: {reason}",
+        f"{name}: upkeep of the store failed: {reason}",
         data={"error": reason},
     )

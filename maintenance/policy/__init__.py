@@ -1,4 +1,4 @@
-"""What the owner of a database wants: policy files, as frozen models."""
+"""Policy files as frozen models."""
 
 from maintenance.policy.alerts import (
     AlertsPolicy,

@@ -1,4 +1,4 @@
-"""Whom findings are told, and when."""
+"""Alert settings: sinks, delays and links."""
 
 import re
 from collections.abc import Mapping
@@ -13,45 +13,45 @@ from maintenance.policy.values import Text
 
 
 class LogSink(Section):
-    """The log."""
+    """Log of the process."""
 
     type: Literal["log"] = "log"
-    """Which sink this is."""
+    """Type of the sink."""
 
 
 class RedisStreamSink(Section):
-    """A stream on the policy's Redis server."""
+    """Stream on the policy's Redis server."""
 
     type: Literal["redis_stream"]
-    """Which sink this is."""
+    """Type of the sink."""
     stream: Text = "maintenance:alerts"
-    """Its key."""
+    """Key of the stream."""
 
 
 class AppriseSink(Section):
-    """Slack, PagerDuty, mail and others through Apprise."""
+    """Slack, PagerDuty, mail and other services through Apprise."""
 
     type: Literal["apprise"]
-    """Which sink this is."""
+    """Type of the sink."""
     url: Annotated[AnyUrl, at("alerts.sinks.url")]
-    """Apprise's url of the service."""
+    """Apprise URL of the service."""
 
 
 class WebhookSink(Section):
-    """A JSON body by POST, signed if there is a secret."""
+    """JSON body by HTTP POST, signed if a secret is set."""
 
     type: Literal["webhook"]
-    """Which sink this is."""
+    """Type of the sink."""
     url: Annotated[HttpUrl, at("alerts.sinks.url")]
-    """Where to."""
+    """URL to post to."""
     secret: Annotated[Secret | None, at("alerts.sinks.secret")] = None
     """Key of the HMAC-SHA256 signature."""
 
 
 def _type_of(sink: object) -> str | None:
-    """Return the type a sink is written with; None if it has none."""
+    """Return the type of a sink as written; None if it has none."""
     if not isinstance(sink, Mapping):
-        return str(getattr(sink, "type", "log"))  # what is no mapping, no sink takes
+        return str(getattr(sink, "type", "log"))  # a value that is not a mapping is refused later
     kind = cast("Mapping[str, object]", sink).get("type")
     # Not the text of a list: aliases can make it longer than memory.
     return kind if kind is None or isinstance(kind, str) else ""
@@ -64,24 +64,24 @@ Sink = Annotated[
     | Annotated[WebhookSink, Tag("webhook")],
     Discriminator(_type_of),
 ]
-"""Where alerts go."""
+"""An alert sink."""
 
 
 class AlertsPolicy(Section):
-    """Whom findings are told, and when."""
+    """Alert settings."""
 
     for_: Duration = as_written("0 minutes", alias="for")
-    """How long a finding stands before it is raised."""
+    """How long a finding must persist before an alert is raised."""
     ping: Annotated[HttpUrl | None, at("alerts.ping")] = None
-    """A dead man's switch, called each round."""
+    """URL of a dead man's switch, called in every round."""
     sinks: Annotated[tuple[Sink, ...], Field(strict=False)] = (LogSink(),)
-    """Where alerts go."""
+    """Alert sinks."""
     repeat_after: Duration = as_written("24 hours")
-    """When a standing alert is told again."""
+    """Interval after which an open alert is repeated."""
     runbook: Text = "docs/runbook.md#{kind}"
-    """The page of a finding's kind."""
+    """Link to the runbook entry of a finding kind."""
     ui: Annotated[Text | None, Field(pattern=r"^https?://\S+$")] = None
-    """Where the Dagster UI is, for links to assets and jobs."""
+    """Base URL of the Dagster UI, for links to assets and jobs."""
 
     @field_validator("runbook")
     @classmethod

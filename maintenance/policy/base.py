@@ -1,4 +1,4 @@
-"""What every section of a policy has in common, and how a value in it is refused."""
+"""Base class of policy sections, and the errors that refuse a value."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -19,32 +19,32 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 from maintenance.names import near
 
 Location = tuple[str | int, ...]
-"""Where a value stands below a section: keys and list positions."""
+"""Path of a value below a section: keys and list positions."""
 
 Fault = tuple[Location, PydanticCustomError]
-"""A value that is refused, and where it stands."""
+"""A refused value: its location and the error."""
 
 
 def refused(wanted: str, hint: str = "", *, found: str = "") -> PydanticCustomError:
     """Return the error that refuses a value.
 
     Args:
-        wanted: what should stand there instead, in plain words.
-        hint: what to do next.
-        found: shown instead of the value as written, where that is secret or not the fault.
+        wanted: the expected value, in plain words.
+        hint: what to do.
+        found: shown instead of the written value if that is secret or not the cause.
     """
     context = {"wanted": wanted, "hint": hint, "found": found}
     return PydanticCustomError("refused", "{wanted}", context)
 
 
 def did_you_mean(value: str, known: Iterable[str]) -> str:
-    """Return the hint that names what is nearest to a value, if anything is near."""
+    """Return a hint with the nearest known value; empty if none is near."""
     guesses = near(value, known, n=1)
     return f"did you mean {guesses[0]}?" if guesses else ""
 
 
 def raise_faults(section: str, faults: Iterable[Fault]) -> None:
-    """Raise all faults that values of a section have together, each at its own place.
+    """Raise the faults of a section together, each at its own location.
 
     Raises:
         ValidationError: there is at least one.
@@ -55,12 +55,12 @@ def raise_faults(section: str, faults: Iterable[Fault]) -> None:
 
 
 def as_written(text: str, alias: str | None = None) -> Any:
-    """Return a field whose default is given as the file would write it, such as `50 ms`."""
+    """Return a field whose default is written as in a policy file, such as `50 ms`."""
     return Field(default=text, validate_default=True, alias=alias)
 
 
 class Section(BaseModel):
-    """A mapping of a policy: frozen, strict, with no key it does not know.
+    """A mapping of a policy: frozen, strict, unknown keys refused.
 
     An empty section means all its defaults.
     """
@@ -89,7 +89,7 @@ class Section(BaseModel):
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Describe every key, and let editors accept an empty section as the loader does."""
+        """Describe every key, and accept an empty section as the loader does."""
         described = handler.resolve_ref_schema(handler(schema))
         keys = described["properties"]
         for key, field in keys_of(cls).items():
@@ -102,12 +102,12 @@ class Section(BaseModel):
 
 
 def keys_of(section: type[Section]) -> dict[str, FieldInfo]:
-    """Return the keys of a section as the file writes them, with their fields."""
+    """Return the keys of a section as written in the file, with their fields."""
     return {field.alias or name: field for name, field in section.model_fields.items()}
 
 
 def sections_in(annotation: Any) -> list[type[Section]]:
-    """Return the sections that a type is made of: `tuple[Matview, ...]` gives Matview."""
+    """Return the sections in a type: `tuple[Matview, ...]` gives Matview."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return [annotation]
     return [section for part in get_args(annotation) for section in sections_in(part)]
@@ -124,7 +124,7 @@ def _may_be_empty(field: FieldInfo) -> bool:
 
 @cache
 def _empty_values(section: type[Section]) -> dict[str, Any]:
-    """Return what an empty value means, for the keys that may have one."""
+    """Return the meaning of an empty value, for the keys that may have one."""
     return {key: _empty(field) for key, field in keys_of(section).items() if _may_be_empty(field)}
 
 

@@ -1,4 +1,4 @@
-"""Cron schedules: five fields, refused when they are malformed or never come."""
+"""Cron schedules: five fields; malformed ones, and ones that never fire, are refused."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -34,14 +34,14 @@ _FIELDS = (
 
 
 class CronError(ValueError):
-    """A schedule that is malformed, or that never comes; the message says what was wanted."""
+    """A schedule that is malformed or never fires; the message says what is expected."""
 
 
 def check_cron(text: str) -> str:
     """Return a schedule with single spaces between its fields.
 
     Raises:
-        CronError: not five fields, a field out of its range, or a day that never comes.
+        CronError: not five fields, a field out of range, or a day that does not exist.
     """
     fields = text.split()
     if len(fields) != len(_FIELDS):
@@ -49,16 +49,16 @@ def check_cron(text: str) -> str:
     values = [set(_read(field, rule)) for field, rule in zip(fields, _FIELDS, strict=True)]
     days, months = values[2], values[3]
     if min(days) > max(_DAYS_IN_MONTH[n - 1] for n in months):
-        raise CronError("a day that comes in one of its months")
+        raise CronError("a day that exists in one of its months")
     return " ".join(fields)
 
 
 def next_tick(cron: str, after: datetime) -> datetime:
-    """Return the first moment of a schedule that comes after another, in UTC.
+    """Return the first tick of a schedule after a time, in UTC.
 
     Args:
-        cron: as `check_cron` returns it. Where neither day nor weekday is `*`, either will
-            do, as in Dagster.
+        cron: as `check_cron` returns it. If neither day nor weekday is `*`, either of them is
+            enough, as in Dagster.
         after: aware, in UTC.
     """
     fields = cron.split()
@@ -75,7 +75,7 @@ def next_tick(cron: str, after: datetime) -> datetime:
             first = next((at for at in times if at > after), None)
             if first is not None:
                 return first
-    raise AssertionError("check_cron refuses a day that never comes")
+    raise AssertionError("check_cron refuses a day that never exists")
 
 
 def _is_one(day: datetime, weekdays: Collection[int]) -> bool:
@@ -97,10 +97,10 @@ def _range(match: re.Match[str], rule: _Field) -> range:
     if not match["all"]:
         first = _number(match["first"], rule)
         last = _number(match["last"], rule) if match["last"] else first
-    # Dagster takes 0-0 for all weekdays.
+    # Dagster reads 0-0 as all weekdays.
     rises = first < last or not match["last"]
     if not rises or not 1 <= step <= rule.most or (match["step"] and first == last):
-        raise CronError(f"a {rule.name} range that rises, with a step of 1 to {rule.most}")
+        raise CronError(f"an ascending {rule.name} range, with a step of 1 to {rule.most}")
     return range(first, last + 1, step)
 
 

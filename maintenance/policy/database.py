@@ -1,4 +1,4 @@
-"""Which servers a policy is about, and how carefully they are touched."""
+"""Connections, locks, schedules and observation limits of a policy."""
 
 from typing import Annotated, Literal
 
@@ -16,67 +16,67 @@ class DatabasePolicy(Section):
     """The maintained database."""
 
     name: DatabaseName
-    """Names it in asset keys, paths and messages."""
+    """Name in asset keys, paths and messages."""
     url: Annotated[PostgresUrl, at("database.url")]
-    """The primary."""
+    """URL of the primary."""
     replicas: Annotated[tuple[Replica, ...], Field(strict=False)] = ()
-    """Standbys whose index usage counts too."""
+    """URLs of standbys whose index usage is also counted."""
     owners: Annotated[tuple[Owner, ...], Field(strict=False)] = ()
-    """Who is shown in Dagster as the owner of its assets."""
+    """Owners of its assets, shown in Dagster."""
     optional_replicas: bool = True
-    """A missing replica variable is a finding, not an error."""
+    """Whether a replica's missing variable is a finding instead of an error."""
     search_path: SearchPath = "public"
-    """For the owner's SQL and for statements that move rows."""
+    """search_path for the owner's SQL and for statements that move rows."""
 
 
 class StorePolicy(Section):
-    """Where our own history lives."""
+    """The store: history of runs, findings and alerts."""
 
     url: Annotated[PostgresUrl | None, at("store.url")] = None
-    """Default: the maintained database."""
+    """URL of the store; default: the maintained database."""
     schema_: Annotated[Literal["maintenance"], Field(alias="schema")] = "maintenance"
-    """Where in it; no other is served yet."""
+    """Schema of the store; only `maintenance` is supported."""
     owner: Text | None = None
-    """The role that may own the schema and what is in it, beside the one that connects."""
+    """Role that may own the schema and its objects, besides the connecting role."""
     keep: KeepSpan = as_written("13 months")
     """How long history is kept."""
 
 
 class RedisPolicy(Section):
-    """The application's cache."""
+    """The application's Redis cache."""
 
     url: Annotated[RedisUrl, at("redis.url")]
-    """Where it is."""
+    """URL of the server."""
 
 
 class LocksPolicy(Section):
-    """How long a lock may be waited for."""
+    """Limits of lock waits."""
 
     lock_timeout: Timeout = as_written("50 ms")
-    """For modes that block writers or queue them."""
+    """lock_timeout for lock modes that block writers or make them queue."""
     patient_lock_timeout: Timeout = as_written("3 seconds")
-    """For SHARE UPDATE EXCLUSIVE, which queues no writer and must outlast autovacuum."""
+    """lock_timeout for SHARE UPDATE EXCLUSIVE, which blocks no writer but waits for autovacuum."""
     give_up_after: Duration = as_written("10 minutes")
-    """Retries until then, then a finding and a failed action."""
+    """Deadline of lock retries; afterwards the action fails with a finding."""
 
 
 class SchedulesPolicy(Section):
-    """When the jobs run, in UTC."""
+    """Cron schedules of the jobs, in UTC."""
 
     nightly: Cron = "0 2 * * *"
-    """All unpartitioned assets."""
+    """Nightly job: all checks and repairs."""
     monthly: Cron = "0 1 20 * *"
-    """The months ahead."""
+    """Creation of partitions up to the horizon."""
     retention: Cron = "0 3 2 * *"
-    """What has expired."""
+    """Retention of expired partitions."""
     weekly: Cron = "0 4 * * 0"
-    """The review."""
+    """Weekly index review."""
     digest: Cron = "0 6 * * *"
-    """The page that says whether to worry."""
+    """Daily health summary."""
 
 
 class ObservePolicy(Section):
-    """What looking may cost."""
+    """Limits of observations."""
 
     time_cap: Timeout = as_written("10 seconds")
-    """For each observation."""
+    """statement_timeout of each observation."""

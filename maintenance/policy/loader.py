@@ -1,4 +1,4 @@
-"""Policy files: found, read, checked; a broken one never unloads the others."""
+"""Loading of policy files; an invalid file does not affect the others."""
 
 import os
 from codecs import BOM_UTF8
@@ -20,7 +20,7 @@ class BrokenPolicyError(PolicyError):
     """A policy file that can't be used.
 
     Attributes:
-        path: the file, as it was named.
+        path: the file, as given.
     """
 
     def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
@@ -30,11 +30,11 @@ class BrokenPolicyError(PolicyError):
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """What a number of files gave.
+    """The result of loading policy files.
 
     Attributes:
         loaded: the policies, in the order of the files.
-        broken: an error a file that gave none.
+        broken: one error per invalid file.
     """
 
     loaded: tuple[Policy, ...]
@@ -42,7 +42,7 @@ class Policies:
 
 
 def policy_paths(explicit: Sequence[Path], environ: Mapping[str, str]) -> list[Path]:
-    """Return where policies are: as told, else MAINTENANCE_POLICIES, else `policies/`."""
+    """Return the policy paths: as given, else MAINTENANCE_POLICIES, else `policies/`."""
     if explicit:
         return list(explicit)
     listed = environ.get("MAINTENANCE_POLICIES", "").split(os.pathsep)
@@ -50,17 +50,17 @@ def policy_paths(explicit: Sequence[Path], environ: Mapping[str, str]) -> list[P
 
 
 def load_policy(path: Path) -> Policy:
-    """Read one policy file.
+    """Load one policy file.
 
     Raises:
-        PolicyError: it can't be used; carries every problem, in the order of lines.
+        PolicyError: the file is invalid; carries every problem, in the order of lines.
     """
     policy, _ = _load(path)
     return policy
 
 
 def load_policies(paths: Sequence[Path]) -> Policies:
-    """Read policy files, and the *.yaml and *.yml files of folders.
+    """Load policy files, and the *.yaml and *.yml files of folders.
 
     Raises:
         UsageError: a path does not exist, or a folder has no policy.
@@ -109,7 +109,7 @@ def _refuse_second(policy: Policy, document: Document, loaded: Mapping[str, Poli
     if first := loaded.get(policy.database.name):
         key, _, node = document.find(("database", "name"))
         wanted = "a name no other policy has"
-        problem = document.problem(node, key, wanted, f"{first.path} has it too")
+        problem = document.problem(node, key, wanted, f"also used by {first.path}")
         raise BrokenPolicyError(policy.path, [problem])
 
 
@@ -140,12 +140,12 @@ def _place(problem: Problem) -> tuple[int, int]:
 def _text(path: Path) -> str:
     try:
         if path.exists() and not path.is_file():
-            found = "a folder" if path.is_dir() else "something that is no file"
+            found = "a folder" if path.is_dir() else "not a regular file"
             raise BrokenPolicyError(path, [Problem(str(path), 0, 0, "", found, "a policy file")])
         raw = path.read_bytes()
     except OSError as error:
         found = (error.strerror or "an error").lower()
-        problem = Problem(str(path), 0, 0, "", found, "a policy file that can be read")
+        problem = Problem(str(path), 0, 0, "", found, "a readable policy file")
         raise BrokenPolicyError(path, [problem]) from error
     return _decoded(path, raw.removeprefix(BOM_UTF8))
 

@@ -1,4 +1,4 @@
-"""What the owner wants of materialized views and of tables that hold computed rows."""
+"""Settings of materialized views and of tables with computed rows."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,37 +17,37 @@ KeyColumns = Annotated[tuple[ColumnName, ...], Field(strict=False, min_length=1)
 
 
 class GrantPolicy(Section):
-    """Rights on a view."""
+    """Privileges on a view."""
 
     to: RoleName
-    """The role; `public` for all."""
+    """The role; `public` for all roles."""
     rights: Annotated[
         tuple[Literal["SELECT", "MAINTAIN"], ...], Field(strict=False, min_length=1)
     ] = ("SELECT",)
-    """What it may do; MAINTAIN needs PostgreSQL 17."""
+    """Privileges to grant; MAINTAIN needs PostgreSQL 17."""
 
 
 class MatviewPolicy(Section):
-    """One materialized view."""
+    """A materialized view."""
 
     name: TableName
-    """The view."""
+    """Name of the view."""
     definition: SqlFile | None = None
-    """Its SQL; without it an existing view is only refreshed."""
+    """Its SQL file; without it an existing view is only refreshed."""
     depends_on: Annotated[tuple[TableName, ...], Field(strict=False)] = ()
-    """Relations it reads that its SQL can't show."""
+    """Further relations that it reads, which its SQL does not show."""
     unique_index: Columns = ()
-    """Columns whose values are unique, which a concurrent refresh needs."""
+    """Columns of the unique index, required for a concurrent refresh."""
     owner: RoleName | None = None
-    """Whom it is made for; else the owner of the schema's other views, or of the schema."""
+    """Owner; default: the owner of the schema's other views, or of the schema."""
     grants: Annotated[tuple[GrantPolicy, ...], Field(strict=False)] = ()
-    """Who may read it, besides those who may read all other views of the schema."""
+    """Further grants, besides those that all other views of the schema have."""
     refresh: Cron | None = None
-    """When it is refreshed, in UTC; else with the nightly run."""
+    """Cron schedule of the refresh, in UTC; default: the nightly run."""
     mode: Literal["auto", "concurrently", "plain"] = "auto"
-    """Plain blocks readers of the view."""
+    """Refresh method; a plain refresh blocks readers of the view."""
     max_age: Duration = as_written("24 hours")
-    """Older content is a finding."""
+    """Maximum age of the content; an older view is a finding."""
     invalidates: Annotated[tuple[Text, ...], Field(strict=False)] = ()
     """Redis key patterns to delete after a refresh that changed rows."""
 
@@ -65,34 +65,34 @@ class MatviewPolicy(Section):
 
 
 class Activity(Section):
-    """What makes a computed row out of date."""
+    """Activity that makes a computed row stale."""
 
     table: TableName
-    """Where something happens."""
+    """Table with the activity."""
     key: KeyColumns
-    """Its columns that match the computed row's key."""
+    """Its columns that match the key of the computed row."""
     at: ColumnName
-    """When it happened."""
+    """Time column of the activity."""
 
 
 class StaleAnalyticsPolicy(Section):
-    """One table of computed rows."""
+    """A table with computed rows."""
 
     table: TableName
-    """The table."""
+    """Name of the table."""
     calculated_at: ColumnName
-    """When a row was computed."""
+    """Column with the time when a row was computed."""
     key: KeyColumns
-    """What a row is computed for."""
+    """Key columns of a computed row."""
     max_age: Duration = as_written("24 hours")
-    """Older rows are stale, if something happened since."""
+    """Maximum age of a row; an older row is stale if there was activity since."""
     activity: Activity | None = None
-    """Without it, age alone makes a row stale."""
+    """Activity that makes a row stale; without it, age alone does."""
     recalculate: SqlFile | None = None
     """An idempotent upsert of the rows whose keys are in %(keys)s.
 
-    One statement. Keys of one column come as an array of its values, keys of several as a jsonb
-    array of objects by column; a percent sign is written twice.
+    One statement. A key of one column is an array of its values, a key of several columns is a
+    jsonb array of objects by column. Write a percent sign twice.
     """
     time_budget: Duration = as_written("10 minutes")
-    """What is not recalculated by then is left to the next run."""
+    """Time limit per run; the rest is recalculated in the next run."""

@@ -1,4 +1,4 @@
-"""A policy: everything one file says about one database."""
+"""The model of a policy file: all settings of one database."""
 
 import hashlib
 import json
@@ -30,70 +30,70 @@ from maintenance.policy.thresholds import (
 
 
 class Policy(Section):
-    """What the owner of a database wants.
+    """The policy of one database.
 
-    A subject that changes the database acts only if its section is there: `statistics`,
-    `indexes`, `bloat` and `workload` are None without one. Lists are empty without one.
+    A subject that changes the database acts only if its section exists: `statistics`,
+    `indexes`, `bloat` and `workload` are None without it, lists are empty.
     """
 
     database: DatabasePolicy
     """The maintained database."""
     store: StorePolicy = StorePolicy()
-    """Where our own history lives."""
+    """The store: history of runs, findings and alerts."""
     redis: RedisPolicy | None = None
-    """The application's cache."""
+    """The application's Redis cache."""
     locks: LocksPolicy = LocksPolicy()
-    """How long a lock may be waited for."""
+    """Limits of lock waits."""
     partitions: Annotated[tuple[PartitionPolicy, ...], Field(strict=False)] = ()
     """Partitioned tables."""
     matviews: Annotated[tuple[MatviewPolicy, ...], Field(strict=False)] = ()
     """Materialized views."""
     stale_analytics: Annotated[tuple[StaleAnalyticsPolicy, ...], Field(strict=False)] = ()
-    """Tables of computed rows."""
+    """Tables with computed rows."""
     statistics: StatisticsPolicy | None = None
-    """When a table is analyzed."""
+    """When tables are analyzed and vacuumed."""
     parallel: ParallelPolicy = ParallelPolicy()
-    """Connections at work side by side."""
+    """Number of parallel connections."""
     indexes: IndexesPolicy | None = None
-    """Indexes that should exist, and advice on those that do."""
+    """Wanted indexes, and advice on existing ones."""
     bloat: BloatPolicy | None = None
-    """How much of a relation may be empty."""
+    """Thresholds of bloat, and rebuilds."""
     workload: WorkloadPolicy | None = None
-    """From where on the load is a finding."""
+    """Thresholds of the workload."""
     schedules: SchedulesPolicy = SchedulesPolicy()
-    """When the jobs run."""
+    """Cron schedules of the jobs, in UTC."""
     observe: ObservePolicy = ObservePolicy()
-    """What looking may cost."""
+    """Limits of observations."""
     alerts: AlertsPolicy = AlertsPolicy()
-    """Whom findings are told, and when."""
+    """Alert settings."""
 
     _path: Path = PrivateAttr(default=Path())
     _hash: str = PrivateAttr(default="")
 
     @property
     def path(self) -> Path:
-        """The file, as it was named."""
+        """The file, as given."""
         return self._path
 
     @property
     def hash(self) -> str:
-        """SHA-256 of what the policy means, in hex.
+        """SHA-256 of the policy's meaning, in hex.
 
-        The same for every spelling and order of the same content, wherever the file lies; a
-        url counts by its label, as the content of an environment variable does not count.
+        Independent of spelling, order and location of the file. A URL counts by its label; the
+        value of an environment variable does not count.
         """
         return self._hash
 
     @property
     def sections(self) -> frozenset[str]:
-        """The sections that the file has, empty ones too."""
+        """The sections present in the file, including empty ones."""
         return frozenset(self.model_fields_set)
 
     def model_post_init(self, context: Any) -> None:
-        """Take the file from whoever loads it, and the hash of what it says."""
+        """Take the file name from the loader, and compute the hash."""
         loading: dict[str, Any] = context or {}
         self._path = loading.get("path", Path())
-        # Paths count as they are written, so that the hash is the same on every machine.
+        # Paths count as written, so that the hash is the same on every machine.
         self._hash = _digest(self, loading.get("written", {}))
 
     @field_validator("partitions", mode="after")

@@ -1,4 +1,4 @@
-"""Names of partitions: templates such as `{table}_{yyyy}_{mm}`, within 63 bytes."""
+"""Partition names: templates such as `{table}_{yyyy}_{mm}`, at most 63 bytes."""
 
 import re
 from collections.abc import Container, Iterator, Sequence
@@ -15,7 +15,7 @@ _DATE_FIELDS = {
     Interval.WEEK: ("{yyyy}", "{mm}", "{dd}"),
     Interval.DAY: ("{yyyy}", "{mm}", "{dd}"),
 }
-"""What a name must hold so that no two periods share it."""
+"""The placeholders that a name needs so that no two periods share it."""
 
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 _DATES = ("{yyyy}", "{mm}", "{dd}")
@@ -25,21 +25,21 @@ _ANY_DIGIT = "\0"
 
 
 def default_template(interval: Interval) -> str:
-    """Return the template that names the partitions of an interval."""
+    """Return the default name template of an interval."""
     return "_".join(("{table}", *_DATE_FIELDS[interval]))
 
 
 def render(template: str, table: str, start: date) -> str:
-    """Name the partition of a table that begins on a day.
+    """Return the name of a table's partition that begins on a date.
 
-    The table's part is cut at a character, so that the whole fits 63 bytes and the date
-    always stays.
+    The table's part is cut, at a character, so that the whole fits into 63 bytes and the date
+    is always complete.
     """
     return _fill(template, table, f"{start.year:04d}", f"{start.month:02d}", f"{start.day:02d}")
 
 
 def may_name(template: str, table: str, name: str) -> bool:
-    """Whether a name may be that of a partition of a table, for some date."""
+    """Whether a name can be the name of a table's partition, for some date."""
     shape = _fill(template, table, *_ANY_DATE)
     return len(shape) == len(name) and all(
         sign == other or (sign == _ANY_DIGIT and other.isascii() and other.isdigit())
@@ -48,9 +48,9 @@ def may_name(template: str, table: str, name: str) -> bool:
 
 
 def period_part(template: str, start: date) -> str:
-    """Return what in the names of a template tells the period, such as `2026_11`.
+    """Return the part of the name that depends on the period, such as `2026_11`.
 
-    Empty where the table's name stands between year and day.
+    Empty if the table's name stands between year and day.
     """
     first = min(template.find(field) for field in _DATES if field in template)
     last = max(template.rfind(field) + len(field) for field in _DATES if field in template)
@@ -59,23 +59,23 @@ def period_part(template: str, start: date) -> str:
 
 
 def faults(template: str, interval: Interval) -> list[str]:
-    """Return what a template of that interval should have instead, in plain words."""
+    """Return what a template of an interval needs instead, in plain words."""
     placeholders = [match[0] for match in _PLACEHOLDER.finditer(template)]
     missing = [field for field in _DATE_FIELDS[interval] if field not in placeholders]
     found: list[str] = []
     if set(placeholders) - set(_KNOWN) or re.search(r"[{}]", _PLACEHOLDER.sub("", template)):
         found.append(f"no placeholders but {', '.join(_KNOWN)}")
     if missing:
-        found.append(f"{' and '.join(missing)}, without which two periods share a name")
+        found.append(f"{' and '.join(missing)}; without it two periods share a name")
     if len(_fill(template, "", "0000", "00", "00").encode()) > MAX_NAME_BYTES:
         found.append(f"at most {MAX_NAME_BYTES} bytes without the table's name")
     return found
 
 
 def colliding(tables: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:
-    """Return the pairs of (template, table) that can give two partitions one name.
+    """Return the pairs of (template, table) that can give two partitions the same name.
 
-    Compares every digit of a date with any digit, which is a little more than can happen.
+    Compares every digit of a date with any digit, so it reports slightly too much.
 
     Returns:
         Pairs of indexes, the later one first; of several earlier ones only the first.
@@ -92,9 +92,9 @@ _ANY_DIGITS = re.compile(rf"[0-9{_ANY_DIGIT}]")
 
 
 def _alike(group: Sequence[tuple[int, str]]) -> Iterator[tuple[int, int]]:
-    """Yield the pairs of a group whose shapes are equal wherever neither has any digit.
+    """Yield the pairs of a group whose shapes are equal at all places without digits.
 
-    Shapes with a date in the same places are compared by look-up, and such places are few.
+    Shapes with a date at the same places are compared by lookup; there are few such places.
     """
     by_places: dict[tuple[int, ...], list[tuple[int, str]]] = {}
     for index, shape in group:

@@ -1,4 +1,4 @@
-"""What the owner wants of a partitioned table."""
+"""Settings of partitioned tables."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -33,21 +33,21 @@ from maintenance.policy.values import (
     read_period,
 )
 
-_NO_PREMAKE = "with 0 the next interval would be missing at its first second"
+_NO_PREMAKE = "with premake 0 the next partition is missing when its period begins"
 
 
 class Archive(Section):
-    """Where the rows of a period go before it is dropped."""
+    """Archive of expired partitions."""
 
     url: ArchiveUrl
-    """A path, or any fsspec url."""
+    """Location: a path, or any fsspec URL."""
     format: Literal["copy", "parquet"] = "copy"
-    """PostgreSQL's own COPY text, compressed, or Parquet."""
+    """File format: compressed COPY text of PostgreSQL, or Parquet."""
     key: Annotated[Secret | None, at("archive.key")] = None
-    """A secret of your choice that seals manifests, so that an altered one is noticed."""
+    """Secret that signs the manifests, so that a changed manifest is detected."""
 
     def sealing_key(self, environ: Mapping[str, str]) -> str | None:
-        """Return the secret, None if there is none.
+        """Return the secret; None if there is none.
 
         Raises:
             UsageError: its environment variable is not set.
@@ -56,24 +56,24 @@ class Archive(Section):
 
 
 _FLEETING = re.compile(r"(^|::)memory:", re.IGNORECASE)
-"""Stores that end with the process."""
+"""Protocols whose files end with the process."""
 
 
 class RetentionPolicy(Section):
-    """When a period may go, and how."""
+    """Retention of expired partitions."""
 
     keep: KeepSpan
-    """A period goes when it ended longer ago than this."""
+    """Age after its end at which a period expires."""
     action: Literal["keep", "detach", "drop", "archive_then_drop"] = "keep"
-    """What happens to it then."""
+    """Action on an expired partition."""
     archive: Archive | None = Field(default=None, validate_default=True)
-    """Needed by archive_then_drop, and then no `memory://`."""
+    """Required by archive_then_drop, which does not accept `memory://`."""
     grace: Span = as_written("0 days")
-    """How long it stays detached before it is dropped."""
+    """How long a partition is kept detached before it is dropped."""
     max_per_run: Annotated[int, whole(1)] = 3
-    """A fuse: a bigger need is a finding, not a bigger run."""
+    """Maximum number of partitions per run; more expired ones are a finding."""
     hold: Annotated[tuple[PeriodKey, ...], Field(strict=False)] = ()
-    """Periods under legal hold, never touched."""
+    """Periods under legal hold, never changed."""
 
     @field_validator("archive", mode="after")
     @classmethod
@@ -81,16 +81,16 @@ class RetentionPolicy(Section):
         if info.data.get("action") != "archive_then_drop":
             return archive
         if archive is None:
-            wanted = "the place where archive_then_drop puts rows, such as {url: ./archive}"
+            wanted = "an archive location for archive_then_drop, such as {url: ./archive}"
             raise refused(wanted, found="nothing")
         if _FLEETING.search(archive.url):
-            wanted = "a place that outlives this program, for the rows are dropped behind it"
+            wanted = "a persistent archive location, since the rows are dropped afterwards"
             raise refused(wanted, found=archive.url)
         return archive
 
 
 class ConvertWhen(Section):
-    """From when on an unpartitioned table is worth converting."""
+    """When an unpartitioned table is worth converting."""
 
     larger_than: Size = as_written("10 GB")
     """Size of the table with its indexes and TOAST."""
@@ -101,49 +101,49 @@ def _default_name(data: dict[str, Any]) -> str:
 
 
 class PartitionPolicy(Section):
-    """One partitioned table."""
+    """A partitioned table."""
 
     model_config = ConfigDict(populate_by_name=True)
 
     table: TableName
-    """The parent."""
+    """Name of the partitioned table."""
     column: ColumnName
-    """The key column of its partitions."""
+    """Partition key column."""
     encoding: EncodingName = Encoding.NATIVE
-    """How the column holds time."""
+    """How the column encodes time."""
     interval: IntervalName = Field(default=Interval.MONTH, validate_default=True)
-    """How long one partition is."""
+    """Interval of one partition."""
     time_zone: ZoneName = as_written("UTC")
-    """Boundaries are calendar boundaries in this zone."""
+    """Time zone of the partition bounds."""
     premake: Annotated[int, whole(1, 1000, _NO_PREMAKE)] = 3
-    """Whole intervals that must exist beyond the current one."""
+    """Number of whole intervals to create ahead of the current one."""
     start: PeriodKey | None = None
-    """The first interval that must exist; else the earlier of now and the oldest partition."""
+    """First interval that must exist; default: the current or the oldest one, if earlier."""
     name: Text = Field(default_factory=_default_name)
-    """How partitions are named, of {table}, {yyyy}, {mm} and {dd}."""
+    """Name template of partitions, with {table}, {yyyy}, {mm} and {dd}."""
     schema_name: SchemaName | None = Field(default=None, alias="schema")
-    """Where partitions are made; else where the newest ones live."""
+    """Schema of new partitions; default: that of the newest ones."""
     default: Literal["none", "ensure"] = "none"
-    """Whether a DEFAULT partition is made if absent."""
+    """Whether a missing DEFAULT partition is created."""
     bridge: bool = True
-    """Whether a part of a period that partitions with other bounds leave uncovered gets one."""
+    """Whether a gap within a period, left by partitions with other bounds, is filled."""
     convert: Literal["never", "online"] = "never"
-    """Whether an unpartitioned table is turned into this."""
+    """Whether an unpartitioned table is converted."""
     convert_when: ConvertWhen = ConvertWhen()
-    """From when on it is."""
+    """When it is converted."""
     retention: RetentionPolicy | None = None
-    """When a period may go; without it, never."""
+    """Retention; without it no partition expires."""
 
     def child_name(self, period: Period) -> str:
-        """Return the name of the partition that holds a period, within 63 bytes."""
+        """Return the name of the partition of a period, at most 63 bytes."""
         return render(self.name, self.table.name, period.start)
 
     def may_name(self, name: str) -> bool:
-        """Whether a name may be that of a partition, whatever its period."""
+        """Whether a name can be the name of a partition, for any period."""
         return may_name(self.name, self.table.name, name)
 
     def period_part(self, period: Period) -> str:
-        """Return the part of names that tells a period, such as `2026_11`; empty if scattered."""
+        """Return the part of the name that depends on the period; empty if it is not contiguous."""
         return period_part(self.name, period.start)
 
     @field_validator("interval", mode="after")
@@ -155,7 +155,7 @@ class PartitionPolicy(Section):
         allowed = [each.value for each in Interval if each in intervals_of(encoding)]
         if interval.value in allowed:
             return interval
-        wanted = f"an interval that encoding {encoding.value} can write: {', '.join(allowed)}"
+        wanted = f"an interval that encoding {encoding.value} supports: {', '.join(allowed)}"
         raise refused(wanted, found=interval.value)
 
     @field_validator("start", mode="before")
@@ -176,7 +176,7 @@ class PartitionPolicy(Section):
         hold, interval = section.get("hold"), info.data.get("interval")
         if not isinstance(hold, list | tuple):
             return section
-        if interval is None:  # a bad interval is a problem of its own
+        if interval is None:  # an invalid interval is reported separately
             return section | {"hold": ()}
         listed = cast("Sequence[object]", hold)
         return section | {"hold": [read_period(item, interval) for item in listed]}
@@ -204,11 +204,11 @@ _FEWEST_DAYS = {Interval.MONTH: 28, Interval.QUARTER: 90, Interval.YEAR: 365}
 
 
 def _shorter_than_one(interval: Interval, keep: CalendarSpan) -> list[Fault]:
-    """Refuse to let a period go sooner after its end than it was long."""
+    """Refuse a retention that is shorter than one interval."""
     if keep.months * _DAYS_A_MONTH + keep.days >= _FEWEST_DAYS.get(interval, interval.days):
         return []
     wanted = f"at least one interval, which is {interval.value}"
-    return [(("keep",), refused(wanted, "choose a shorter interval to keep less"))]
+    return [(("keep",), refused(wanted, "use a shorter interval to keep less"))]
 
 
 def _not_before_identifiers(
@@ -218,12 +218,12 @@ def _not_before_identifiers(
         return period
     first = first_year(encoding)
     if period.start.year < first:
-        return refused(f"{first} or later, where the time in a {encoding.value} begins")
+        return refused(f"{first} or later, the first time that {encoding.value} encodes")
     return period
 
 
 def collisions(tables: Sequence[PartitionPolicy]) -> list[Fault]:
-    """Return the tables whose partitions' names collide with another's, by list position."""
+    """Return the tables whose partition names collide with another's, by list position."""
     schemas = sorted({_schema(policy) for policy in tables})
     return [fault for schema in schemas for fault in _collisions_in(schema, tables)]
 
@@ -246,6 +246,6 @@ def _collisions_in(schema: str, tables: Sequence[PartitionPolicy]) -> list[Fault
 def _collision(index: int, later: PartitionPolicy, earlier: PartitionPolicy) -> Fault:
     return (index, "name"), refused(
         f"partition names of {later.table} that differ from those of {earlier.table}",
-        "change one of the two templates; only the first 63 bytes count",
+        "change one of the two name templates; only the first 63 bytes count",
         found=later.name,
     )

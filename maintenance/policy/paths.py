@@ -1,4 +1,4 @@
-"""Paths in a policy, relative to the file they are written in."""
+"""Paths in a policy, relative to the policy file."""
 
 from collections.abc import Callable
 from os.path import normpath
@@ -13,28 +13,28 @@ from maintenance.policy.base import refused
 from maintenance.policy.urls import UrlError, check_url, public_parts, secret_parts
 from maintenance.redaction import remember
 
-_ARCHIVE = "a path, or a url that fsspec knows, such as s3://bucket/archive"
+_ARCHIVE = "a path, or a url that fsspec supports, such as s3://bucket/archive"
 
 
 def _folder(info: ValidationInfo) -> Path | None:
-    """Return the policy file's folder; None where a section is read apart from any file."""
+    """Return the policy file's folder; None if the section is not read from a file."""
     context: dict[str, Any] = info.context or {}
     return context.get("folder")
 
 
 def is_in_file(info: ValidationInfo) -> bool:
-    """Whether what is read stands in a policy file, whose paths then exist."""
+    """Whether the value is read from a policy file, whose paths must exist."""
     return _folder(info) is not None
 
 
 def _note(info: ValidationInfo, resolved: object, value: object) -> None:
-    """Remember how the file writes a path, for whoever compares files of two machines."""
+    """Remember a path as written in the file, for comparisons between machines."""
     context: dict[str, Any] = info.context or {}
     context.get("written", {})[str(resolved)] = str(value)
 
 
 def _as_written(value: object, info: SerializationInfo) -> str:
-    """Return a path as its file writes it where that is asked for, else as it was resolved."""
+    """Return a path as written in its file if that is asked for, else resolved."""
     written: dict[str, str] = info.context or {}
     return written.get(str(value), str(value))
 
@@ -51,7 +51,7 @@ def _existing(
         try:
             path = (folder / value).resolve()
             found = exists(path)
-        except (OSError, RuntimeError) as error:  # a name too long, a loop of links
+        except (OSError, RuntimeError) as error:  # name too long, or a loop of symbolic links
             raise refused(f"the path of {kind}") from error
         if not found:
             raise refused(f"the path of {kind}", _where(path))
@@ -74,7 +74,7 @@ SqlFile = Annotated[
     PlainSerializer(_as_written),
     WithJsonSchema({"type": "string", "description": "a SQL file, relative to this file"}),
 ]
-"""A file that exists, absolute once the policy is loaded."""
+"""An existing file, absolute after loading."""
 
 SqlFolder = Annotated[
     Path,
@@ -82,7 +82,7 @@ SqlFolder = Annotated[
     PlainSerializer(_as_written),
     WithJsonSchema({"type": "string", "description": "a folder, relative to this file"}),
 ]
-"""A folder that exists, absolute once the policy is loaded."""
+"""An existing folder, absolute after loading."""
 
 
 def _read_archive_url(value: object, info: ValidationInfo) -> str:
@@ -98,19 +98,19 @@ def _read_archive_url(value: object, info: ValidationInfo) -> str:
 
 
 def check_archive_url(value: str) -> None:
-    """Refuse a url whose secret other parsers would take for a host or a path.
+    """Refuse a URL whose secret other parsers would take for a host or a path.
 
     Raises:
-        PydanticCustomError: says which part is wrong, and shows nothing of it.
+        PydanticCustomError: names the invalid part, without its text.
     """
     if fault := archive_url_fault(value):
-        raise refused(_ARCHIVE, fault, found="a url that is not shown")
+        raise refused(_ARCHIVE, fault, found="a url (not shown)")
 
 
 def archive_url_fault(value: str) -> str:
-    """Return which part of an archive url is wrong; empty where none is, and for a path.
+    """Return the invalid part of an archive URL; empty if it is valid or a path.
 
-    From here on no text that leaves the process shows what is secret in it.
+    From here on the secret parts of the URL are redacted in all output.
     """
     if "://" not in value:
         return ""
@@ -135,4 +135,4 @@ ArchiveUrl = Annotated[
         }
     ),
 ]
-"""Where archives go: an absolute path once the policy is loaded, or a url as it is written."""
+"""Location of archives: an absolute path after loading, or a URL as written."""

@@ -1,4 +1,4 @@
-"""Turns what pydantic refuses into problems with a line, a column and plain words."""
+"""Converts pydantic errors to problems with line, column and plain words."""
 
 import re
 from collections.abc import Mapping
@@ -24,14 +24,14 @@ _BELOW: Mapping[str, tuple[str]] = {
     "union_tag_not_found": ("type",),
     "union_tag_invalid": ("type",),
 }
-"""Where a fault that pydantic puts on the whole really lies."""
+"""The real location of a fault that pydantic reports for the whole section."""
 
 _CONSEQUENCES = frozenset({"default_factory_not_called"})
-"""Faults that another fault's removal removes."""
+"""Faults that only follow from another fault."""
 
 
 def problems_of(error: ValidationError, document: Document) -> list[Problem]:
-    """Return one problem for each fault, at the place of the key or value that has it."""
+    """Return one problem for each fault, at the key or value that has it."""
     details = error.errors(include_url=False, include_input=False)
     return [_problem(each, document) for each in details if each["type"] not in _CONSEQUENCES]
 
@@ -42,7 +42,7 @@ def _problem(detail: ErrorDetails, document: Document) -> Problem:
     if detail["type"] == "extra_forbidden":
         return _unknown_key(place, document)
     if detail["type"] in ("missing", "union_tag_not_found"):
-        wanted = "this key, which has no default"
+        wanted = "this required key"
         return document.problem(key_node, key, wanted, found="nothing")
     wanted, hint, found = _words(detail, node)
     return document.problem(node, key, wanted, hint, found or shown(node))
@@ -51,12 +51,12 @@ def _problem(detail: ErrorDetails, document: Document) -> Problem:
 def _unknown_key(place: tuple[str | int, ...], document: Document) -> Problem:
     key, key_node, _ = document.find(place)
     known = _known_keys(place)
-    hint = did_you_mean(str(place[-1]), known) or f"known here: {', '.join(known)}"
+    hint = did_you_mean(str(place[-1]), known) or f"known keys: {', '.join(known)}"
     return document.problem(key_node, key, "a known key", hint)
 
 
 def _known_keys(place: tuple[str | int, ...]) -> list[str]:
-    """Return the keys of the section that holds a place; a sink's type is a step, too."""
+    """Return the keys of the section at a location; a sink's type is also a step of it."""
     sections: list[type[Section]] = [Policy]
     for step in place[:-1]:
         fields = [keys_of(section).get(str(step)) for section in sections]

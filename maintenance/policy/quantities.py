@@ -1,4 +1,4 @@
-"""Quantities as a policy writes them: `50 ms`, `10 GB`, `24 months`, `0.4`, `3`."""
+"""Quantities in a policy: `50 ms`, `10 GB`, `24 months`, `0.4`, `3`."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ _DURATION_UNITS = {
 """Milliseconds."""
 
 _SIZE_UNITS = {"B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
-"""Bytes; powers of 1024, as in PostgreSQL's own settings."""
+"""Bytes; powers of 1024, as in PostgreSQL's settings."""
 
 _SPAN_UNITS = {
     **dict.fromkeys(("day", "days"), (0, 1)),
@@ -38,16 +38,16 @@ _SPAN_UNITS = {
 """Months and days."""
 
 _AMOUNT = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([A-Za-z]+)\s*", re.ASCII)
-_MAX_YEARS = 1000  # what lies further back, no calendar of ours reaches
+_MAX_YEARS = 1000  # the calendar functions support no more
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Written:
-    """Annotates a type with how the file writes it.
+    """Annotates a type with its notation in the file.
 
     Attributes:
-        read: turns the value YAML gave into the type's; raises `refused(...)`.
-        schema: the JSON schema of what is written.
+        read: converts the YAML value; raises `refused(...)`.
+        schema: the JSON schema of the written value.
     """
 
     read: Callable[[object], object]
@@ -56,7 +56,7 @@ class Written:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """Read what YAML gives; a value that is read already passes."""
+        """Validate the YAML value; a value already converted is accepted."""
 
         def read(value: object) -> object:
             is_read = source not in _YAML_TYPES and isinstance(value, source)
@@ -68,7 +68,7 @@ class Written:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Describe the value as it is written."""
+        """Describe the value as written."""
         return dict(self.schema)
 
 
@@ -77,7 +77,7 @@ def _shown(value: object) -> object:
 
 
 def text_schema(description: str, *examples: str, pattern: str = "") -> JsonSchemaValue:
-    """Return the JSON schema of a text that follows a rule."""
+    """Return the JSON schema of a text with a pattern."""
     rule = {"pattern": pattern} if pattern else {}
     return {"type": "string", "description": description, "examples": list(examples), **rule}
 
@@ -98,9 +98,9 @@ def _amounts(value: object, units: Mapping[str, Any], wanted: str) -> list[tuple
 
 def _unit_hint(value: object, unknown: list[str], units: Mapping[str, Any]) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return "write the unit behind the number"
+        return "write the unit after the number"
     if units is _DURATION_UNITS and set(unknown) & set(_SPAN_UNITS):
-        return "months and years differ in length; write days"
+        return "use days: months and years vary in length"
     return did_you_mean(unknown[0], units) if unknown else ""
 
 
@@ -117,15 +117,15 @@ def _read_duration(value: object, least: timedelta, most: timedelta, wanted: str
 
 
 def read_duration(text: str) -> timedelta:
-    """Read a duration such as `30 days` outside a policy.
+    """Parse a duration such as `30 days` outside a policy.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a duration.
     """
     try:
         return _read_duration(text, timedelta(0), _LONGEST, _DURATION_WANTED)
     except PydanticCustomError as exc:
-        raise ValueError(f"{text!r} is no duration, wanted such as 10 minutes or 35 days") from exc
+        raise ValueError(f"{text!r} is not a duration such as 10 minutes or 35 days") from exc
 
 
 def _duration(least: timedelta, most: timedelta, wanted: str) -> Written:
@@ -142,13 +142,13 @@ Duration = Annotated[
     timedelta,
     _duration(timedelta(0), _LONGEST, _DURATION_WANTED),
 ]
-"""A length of time; a day has 24 hours."""
+"""A duration; a day has 24 hours."""
 
 Timeout = Annotated[
     timedelta,
     _duration(timedelta(milliseconds=1), timedelta(days=1), "a duration from 1 ms to 1 day"),
 ]
-"""A limit the server enforces. Never 0, which PostgreSQL takes for no limit."""
+"""A timeout that the server enforces. Never 0, which means no limit in PostgreSQL."""
 
 
 def _read_size(value: object) -> int:
@@ -181,7 +181,7 @@ def _read_span(value: object, wanted: str) -> CalendarSpan:
     months = sum(int(number) * _SPAN_UNITS[unit][0] for number, unit in amounts)
     days = sum(int(number) * _SPAN_UNITS[unit][1] for number, unit in amounts)
     if months / 12 + days / 365 > _MAX_YEARS:
-        raise refused(wanted, f"{_MAX_YEARS} years at the most")
+        raise refused(wanted, f"at most {_MAX_YEARS} years")
     return CalendarSpan(months, days)
 
 
@@ -189,7 +189,7 @@ def _read_keep(value: object) -> CalendarSpan:
     wanted = "a calendar length of at least 1 day, such as 24 months"
     span = _read_span(value, wanted)
     if span == CalendarSpan(0, 0):
-        raise refused(wanted, "leave the retention section out to keep for ever")
+        raise refused(wanted, "to keep everything, remove the retention section")
     return span
 
 
@@ -203,14 +203,14 @@ Span = Annotated[
     CalendarSpan,
     _span(lambda value: _read_span(value, "a calendar length, such as 7 days"), "0 days", "7 days"),
 ]
-"""A length on the calendar, where a month is as long as the month."""
+"""A calendar length, in days and months."""
 
 KeepSpan = Annotated[CalendarSpan, _span(_read_keep, "24 months", "90 days", "1 year")]
-"""How long something is kept; never nothing."""
+"""How long something is kept; at least one day."""
 
 
 def whole(least: int, most: int | None = None, why: str = "") -> Written:
-    """Describe a whole number within limits; `why` explains the lower one."""
+    """Describe a whole number within limits; `why` explains the lower limit."""
     limits = f"from {least} to {most}" if most is not None else f"of at least {least}"
 
     def read(value: object) -> object:

@@ -1,4 +1,4 @@
-"""Urls and secrets: written in the file, or referred to by an environment variable's name."""
+"""URLs and secrets: literal in the file, or in an environment variable."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ from maintenance.policy.urls import (
 from maintenance.redaction import remember
 
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
-_HIDDEN = "a value that is not shown"
+_HIDDEN = "a value (not shown)"
 
 _POSTGRES = "postgres|postgresql"
 _HTTP = "http|https"
@@ -32,13 +32,13 @@ _NONE = ""
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """A url or another secret that no message, log or dump ever shows.
+    """A URL or another secret that no message, log or dump shows.
 
     Attributes:
-        env: the environment variable that holds it; None where the file has it literally.
-        literal: the value itself; None where it is in the environment.
-        key: the setting it stands under, for messages.
-        schemes: a pattern of the schemes it may have; empty for what is no url.
+        env: the environment variable that holds it; None if the file has it literally.
+        literal: the value itself; None if it is in the environment.
+        key: the policy key, for messages.
+        schemes: a pattern of the accepted schemes; empty if the value is not a URL.
     """
 
     env: str | None = None
@@ -48,20 +48,20 @@ class Url:
 
     @property
     def label(self) -> str:
-        """What may be shown of it: the variable's name, or the word `literal`."""
+        """The part that may be shown: the variable's name, or the word `literal`."""
         return self.env or "literal"
 
     @property
     def setting(self) -> str:
-        """Where it stands, for messages: the policy's key, and the variable's name."""
+        """The source, for messages: the policy key and the variable's name."""
         return f"{self.key} (environment variable {self.env})" if self.env else self.key
 
     def resolve(self, environ: Mapping[str, str]) -> str:
         """Return the value.
 
         Raises:
-            UsageError: the environment variable is not set, is empty, or holds no url of the
-                kind; the message says which part is wrong, and shows none of it.
+            UsageError: the environment variable is not set, empty, or has an invalid URL; the
+                message names the invalid part, without its text.
         """
         if self.literal is not None:
             return self.literal.get_secret_value()
@@ -71,7 +71,7 @@ class Url:
         state = "empty" if self.label in environ else "not set"
         raise UsageError(
             f"{self.key}: environment variable {self.label} is {state}",
-            hint=f"export {self.label}, or change {self.key} in the policy",
+            hint=f"set {self.label}, or change {self.key} in the policy",
         )
 
     def _accept(self, value: str) -> None:
@@ -80,7 +80,7 @@ class Url:
         if fault:
             raise UsageError(
                 f"{self.key}: environment variable {self.label}: {fault}",
-                hint=f"correct {self.label}; its value is not shown, since it may hold a secret",
+                hint=f"correct {self.label}; its value is not shown: it may contain a secret",
             )
 
     def __str__(self) -> str:
@@ -88,11 +88,11 @@ class Url:
 
 
 def fault_of(value: str, schemes: str) -> str:
-    """Return which part of a url is wrong; empty where none is."""
+    """Return the invalid part of a URL; empty if it is valid."""
     try:
         if schemes == _POSTGRES:
             check_postgres(value)
-        elif schemes not in (_NONE, _ANY):  # the urls of another program have rules of its own
+        elif schemes not in (_NONE, _ANY):  # URLs of other programs have their own rules
             check_url(value, schemes)
     except UrlError as fault:
         return str(fault)
@@ -100,11 +100,11 @@ def fault_of(value: str, schemes: str) -> str:
 
 
 def hide(value: str, schemes: str) -> None:
-    """See that no text that leaves the process shows what is secret in a value."""
+    """Redact the secret parts of a value in all output of this process."""
     if schemes == _NONE:
         remember([value])
         return
-    # In a url that is wrong, what looks like a host may be a piece of the password.
+    # In an invalid URL the apparent host may be a part of the password.
     remember(secret_parts(value), () if fault_of(value, schemes) else public_parts(value))
     if schemes in (_HTTP, _ANY):
         remember(token_parts(value, host_too=schemes == _ANY))
@@ -135,7 +135,7 @@ def _read_reference(value: object, wanted: str) -> Url:
             raise refused("the name of an environment variable", found=_HIDDEN)
     hint = ""
     if isinstance(value, str) and re.fullmatch(r"\$?\{?[A-Z_][A-Z0-9_]*\}?", value):
-        hint = "refer to an environment variable by {env: NAME}"
+        hint = "use an environment variable: {env: NAME}"
     raise refused(f"{wanted} or {{env: NAME}}", hint, found=_HIDDEN)
 
 
@@ -155,23 +155,23 @@ def _written(wanted: str, schemes: str) -> Written:
 
 
 PostgresUrl = Annotated[Url, _written("a postgresql:// url", _POSTGRES)]
-"""Where a database is."""
+"""URL of a database."""
 
 RedisUrl = Annotated[Url, _written("a redis:// url", "redis|rediss|unix")]
-"""Where a Redis server is."""
+"""URL of a Redis server."""
 
 HttpUrl = Annotated[Url, _written("an https:// url", _HTTP)]
-"""What is called over HTTP."""
+"""An HTTP URL."""
 
 AnyUrl = Annotated[Url, _written("a url", _ANY)]
-"""A url whose scheme is another program's business."""
+"""A URL of any scheme, checked by another program."""
 
 Secret = Annotated[Url, _written("a secret", _NONE)]
 """A shared secret."""
 
 
 def at(key: str) -> AfterValidator:
-    """Tell a reference which setting it stands under."""
+    """Set the policy key that a reference belongs to."""
 
     def name(url: Url | None) -> Url | None:
         return url and replace(url, key=key)

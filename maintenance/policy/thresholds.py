@@ -1,4 +1,4 @@
-"""What the owner wants of statistics, indexes, bloat and the workload."""
+"""Thresholds of statistics, indexes, bloat and the workload."""
 
 from typing import Annotated, Literal
 
@@ -14,96 +14,96 @@ Connections = Annotated[int, whole(1, 32)]
 
 
 class StatisticsPolicy(Section):
-    """When a table is analyzed."""
+    """When tables are analyzed and vacuumed."""
 
     changed_rows: Count = 50
-    """Rows changed since the last ANALYZE, at least."""
+    """Minimum number of rows changed since the last ANALYZE."""
     changed_fraction: Share = 0.1
-    """And this share of the table, at least."""
+    """Minimum share of the table's rows changed, in addition."""
     dead_rows: Count = 1000
-    """Dead rows, at least, before a table is vacuumed."""
+    """Minimum number of dead rows before a table is vacuumed."""
     dead_fraction: Share = 0.2
-    """And this share of the table, at least."""
+    """Minimum share of dead rows, in addition."""
     freeze_fraction: Share = 0.8
-    """Share of `autovacuum_freeze_max_age` from which a table is frozen, in quiet hours."""
+    """Share of `autovacuum_freeze_max_age` at which a table is frozen, in quiet hours."""
     time_budget: Duration = as_written("30 minutes")
-    """What does not fit is a finding."""
+    """Time limit per run; tables left over are a finding."""
 
 
 class ParallelPolicy(Section):
-    """Connections at work side by side."""
+    """Number of parallel connections."""
 
     matviews: Connections = 2
-    """Views that refresh at a time."""
+    """Views refreshed in parallel."""
     statistics: Connections = 2
-    """Tables that are analyzed at a time."""
+    """Tables analyzed in parallel."""
     archives: Connections = 1
-    """Periods that are archived at a time."""
+    """Periods archived in parallel."""
 
 
 class UnusedIndexes(Section):
-    """When an index counts as unused."""
+    """When an index is reported as unused."""
 
     window: Duration = as_written("35 days")
-    """How long it must have been watched."""
+    """Minimum observation period."""
     min_size: Size = as_written("1 MB")
-    """Smaller ones are left alone."""
+    """Minimum size; smaller indexes are not reported."""
     max_scans: Count = 0
-    """Scans in the window, at most."""
+    """Maximum number of scans in the window."""
 
 
 class LowCardinality(Section):
-    """When an index has too few distinct values to help."""
+    """When an index has too few distinct values."""
 
     max_distinct: Count = 101
-    """Distinct values, at most."""
+    """Maximum number of distinct values."""
     min_rows: Count = 10_000
-    """Smaller tables are left alone."""
+    """Minimum size; smaller tables are not reported."""
     except_: Annotated[tuple[TableName, ...], Field(strict=False)] = Field(
         default=(), alias="except"
     )
-    """Indexes that are meant so."""
+    """Indexes not to report."""
 
 
 class IndexPreflight(Section):
-    """What must be so before an index is built."""
+    """Conditions before an index is built."""
 
     max_transaction_age: Duration = as_written("5 minutes")
-    """An older transaction would hold up the build."""
+    """Maximum age of open transactions, which would delay the build."""
     free_disk: Size = as_written("5 GB")
-    """What must be left on the server's disk."""
+    """Free disk space that must remain on the server."""
 
 
 class IndexesPolicy(Section):
-    """Indexes that should exist, and advice on those that do."""
+    """Wanted indexes, and advice on existing ones."""
 
     declared: SqlFile | None = None
-    """CREATE INDEX statements."""
+    """Files with CREATE INDEX statements."""
     allow_drop: bool = False
-    """Drops and replaces need this and a declaration."""
+    """Whether indexes may be dropped or replaced, if they are declared too."""
     queries: SqlFolder | None = None
-    """One query a file, for proof before and after."""
+    """One query per file, explained before and after."""
     unused: UnusedIndexes = UnusedIndexes()
-    """When an index counts as unused."""
+    """When an index is reported as unused."""
     low_cardinality: LowCardinality = LowCardinality()
-    """When an index has too few distinct values to help."""
+    """When an index has too few distinct values."""
     preflight: IndexPreflight = IndexPreflight()
-    """What must be so before an index is built."""
+    """Conditions before an index is built."""
 
 
 class BloatPolicy(Section):
-    """How much of a relation may be empty."""
+    """Thresholds of bloat, and rebuilds."""
 
     table_fraction: Share = 0.4
-    """Empty share of a table, at most."""
+    """Maximum bloat of a table, as a share of its size."""
     index_fraction: Share = 0.2
-    """Empty share of an index, at most."""
+    """Maximum bloat of an index, as a share of its size."""
     min_size: Size = as_written("10 MB")
-    """Smaller relations are left alone."""
+    """Minimum size; smaller relations are not reported."""
     reindex: Literal["report", "concurrently"] = "report"
-    """What is done about a bloated index."""
+    """Action on a bloated index."""
     reindex_unique: Annotated[tuple[TableName, ...], Field(strict=False)] = ()
-    """Unique indexes that are rebuilt too; up to PostgreSQL 18 upserts beside it can fail."""
+    """Unique indexes to rebuild too; up to PostgreSQL 18, upserts can fail during the rebuild."""
 
     @field_validator("reindex_unique", mode="after")
     @classmethod
@@ -112,43 +112,43 @@ class BloatPolicy(Section):
     ) -> tuple[QualifiedName, ...]:
         if named and info.data.get("reindex", "concurrently") != "concurrently":
             raise refused(
-                "nothing here, or reindex: concurrently beside it",
-                "with reindex: report no index is rebuilt",
+                "no value here, or reindex: concurrently",
+                "with reindex: report, no index is rebuilt",
             )
         return named
 
 
 class DiskGrowth(Section):
-    """How fast the database may grow."""
+    """Growth of the database, and free disk space."""
 
     fraction_per_week: Annotated[float, number(0)] = 0.2
-    """Growth in a week, as a share of the size."""
+    """Maximum growth per week, as a share of the size."""
     free_disk: Size = as_written("5 GB")
-    """What must be left on the server's disk."""
+    """Free disk space that must remain on the server."""
 
 
 class WorkloadPolicy(Section):
-    """From where on the load is a finding."""
+    """Thresholds of the workload."""
 
     slow_query: Duration = as_written("1000 ms")
-    """Mean time of one statement that counts as slow."""
+    """Mean time from which a statement is slow."""
     mean_query: Duration = as_written("50 ms")
-    """Mean time over all statements."""
+    """Maximum mean time over all statements."""
     connections: Share = 0.9
-    """Used share of the connections an application can have."""
+    """Maximum share of the connections available to applications."""
     redis_hit_rate: Share = 0.7
-    """At least."""
+    """Minimum hit rate of the Redis cache."""
     buffer_hit_rate: Share = 0.95
-    """At least."""
+    """Minimum hit rate of the buffer cache."""
     idle_in_transaction: Duration = as_written("15 minutes")
-    """At most."""
+    """Maximum time of a session idle in transaction."""
     long_transaction: Duration = as_written("1 hour")
-    """At most."""
+    """Maximum age of a transaction."""
     wraparound: Share = 0.5
-    """Used share of the transaction ids, at most."""
+    """Maximum share of the transaction IDs used."""
     replication_lag: Size = as_written("100 MB")
-    """At most."""
+    """Maximum replication lag."""
     regression: Annotated[float, number(1)] = 2.0
-    """Times the baseline mean of a statement."""
+    """Maximum mean time of a statement, as a multiple of its baseline."""
     disk_growth: DiskGrowth = DiskGrowth()
-    """How fast the database may grow."""
+    """Growth of the database, and free disk space."""

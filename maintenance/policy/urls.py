@@ -1,8 +1,8 @@
-"""Reading urls without repeating them: which part is wrong is told, its text never.
+"""Checks URLs and names the invalid part without repeating its text.
 
 A password with an unescaped `/` or `@` makes other parsers take its rest for a host, a port or a
-database, which they then name in their errors. So a url is judged here before anything else
-reads it, and one that could be read in two ways is refused.
+database, which they then name in their errors. So a URL is checked here before anything else
+reads it, and a URL that could be read in two ways is refused.
 """
 
 import re
@@ -21,17 +21,17 @@ _LEAST_TOKEN = 8
 
 
 class UrlError(ValueError):
-    """What is wrong with a url, in words that hold nothing of it."""
+    """The fault of a URL, in words without its text."""
 
 
 def check_postgres(text: str) -> None:
-    """Check a url, or key-value text, as libpq takes them.
+    """Check a URL, or key-value text, as libpq accepts them.
 
     Raises:
-        UrlError: names the part that is wrong.
+        UrlError: names the invalid part.
     """
     if _CONTROL.search(text):
-        raise UrlError("it holds a control character, such as a line break")
+        raise UrlError("it contains a control character, such as a line break")
     scheme, separator, rest = text.partition("://")
     if scheme.lower() in ("postgres", "postgresql") and separator:
         _check_postgres_url(rest)
@@ -42,36 +42,36 @@ def check_postgres(text: str) -> None:
 
 
 def check_url(text: str, schemes: str = "") -> None:
-    """Check a url of any other kind.
+    """Check a URL of any other kind.
 
     Args:
-        text: a url, or several that fsspec chains by `::`.
-        schemes: a pattern of those that are taken; any if empty.
+        text: a URL, or several that fsspec chains by `::`.
+        schemes: a pattern of the accepted schemes; any if empty.
 
     Raises:
-        UrlError: names the part that is wrong.
+        UrlError: names the invalid part.
     """
     if re.search(r"\s", text) or _CONTROL.search(text):
-        raise UrlError("it holds a space or a control character: write a space as %20")
+        raise UrlError("it contains a space or a control character: write a space as %20")
     for part in text.split("::"):
         scheme, separator, rest = part.partition("://")
         if not separator:
             continue
         if schemes and not re.fullmatch(schemes, scheme, re.IGNORECASE):
-            raise UrlError(f"its scheme is none of {schemes.replace('|', ', ')}")
+            raise UrlError(f"its scheme is not one of {schemes.replace('|', ', ')}")
         _check_any(rest, is_web=scheme.lower() in ("http", "https"))
     if schemes and "://" not in text:
         raise UrlError("it has no scheme")
 
 
 def secret_parts(text: str) -> tuple[str, ...]:
-    """Return what may be secret in a url or key-value text, however wrong it is."""
+    """Return the parts of a URL or key-value text that may be secret, even if it is invalid."""
     found = [part for one in text.split("::") for part in _secrets_of(one)]
     return tuple(dict.fromkeys(part for part in found if part))
 
 
 def public_parts(text: str) -> tuple[str, ...]:
-    """Return what a url shows anyway: its user, hosts and database."""
+    """Return the parts of a URL that may be shown: user, hosts and database."""
     _, separator, rest = text.partition("://")
     if not separator:
         return tuple(
@@ -84,7 +84,7 @@ def public_parts(text: str) -> tuple[str, ...]:
 
 
 def token_parts(text: str, *, host_too: bool) -> tuple[str, ...]:
-    """Return the parts of a url that often are tokens: long steps of its path, or any step."""
+    """Return the parts of a URL that often are tokens: long path segments, or all of them."""
     _, _, rest = text.partition("://")
     steps = re.split(r"[/?&=#:@]" if host_too else r"[/?&=#]", rest)
     return tuple(
@@ -95,9 +95,9 @@ def token_parts(text: str, *, host_too: bool) -> tuple[str, ...]:
 
 
 def place_behind_user(rest: str) -> str:
-    """Return what follows user and password in a PostgreSQL url's part behind `://`.
+    """Return the text after user and password in a PostgreSQL URL's part after `://`.
 
-    They end at the first @, if no / comes before, as libpq reads them.
+    They end at the first @ if no / comes before, as in libpq.
     """
     at, slash = rest.find("@"), rest.find("/")
     return rest[at + 1 :] if at >= 0 and (slash < 0 or at < slash) else rest
@@ -111,14 +111,14 @@ def _check_postgres_url(rest: str) -> None:
     path, _, query = place[len(authority) :].partition("?")
     _check_escapes(user_info, "user or password")
     if "@" in authority or "@" in path or (has_user and "@" in query):
-        raise UrlError(f"an unescaped @ stands in its password or behind its host: {_ESCAPING}")
+        raise UrlError(f"there is an unescaped @ in its password or after its host: {_ESCAPING}")
     if not has_user and ":" in authority and "@" in query:
-        raise UrlError(f"an unescaped / or ? stands in its password: {_ESCAPING}")
+        raise UrlError(f"its password contains an unescaped / or ?: {_ESCAPING}")
     for host in authority.split(","):
         _check_host(host)
     _check_escapes(path, "database")
     if "/" in path[1:] or "#" in path:
-        raise UrlError("its database holds an unescaped / or #: write them as %2F and %23")
+        raise UrlError("its database contains an unescaped / or #: write them as %2F and %23")
     _check_query(query)
 
 
@@ -128,19 +128,19 @@ def _check_host(host: str) -> None:
         name, _, port = host.rpartition(":") if ":" in host else (host, "", "")
     if port and not (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= _HIGHEST_PORT):
         raise UrlError(
-            "its port is not a number from 1 to 65535, or its password holds an unescaped / or @:"
+            "its port is not from 1 to 65535, or its password contains an unescaped / or @:"
             f" {_ESCAPING}"
         )
     if not _HOST.fullmatch(name):
         raise UrlError(
-            f"its host is not a host's name, or its password holds an unescaped @: {_ESCAPING}"
+            f"its host is not a host name, or its password contains an unescaped @: {_ESCAPING}"
         )
     _check_escapes(name, "host")
 
 
 def _check_query(query: str) -> None:
     if query and not all("=" in pair for pair in query.split("&") if pair):
-        raise UrlError("a parameter behind its ? has no value: wanted key=value&key=value")
+        raise UrlError("a parameter after its ? has no value: write key=value&key=value")
     _check_escapes(query, "parameters")
     for pair in filter(None, query.split("&")):
         key, _, value = pair.partition("=")
@@ -149,7 +149,7 @@ def _check_query(query: str) -> None:
 
 def _check_parameter(key: str, value: str) -> None:
     if key == "sslmode" and value not in SSL_MODES:
-        raise UrlError(f"its sslmode is none of {', '.join(SSL_MODES)}")
+        raise UrlError(f"its sslmode is not one of {', '.join(SSL_MODES)}")
     if key == "port" and not all(p.isascii() and p.isdigit() for p in value.split(",") if p):
         raise UrlError("its port is not a number")
 
@@ -161,9 +161,9 @@ def _check_pairs(text: str) -> None:
     while text[position:].strip():
         match = _PAIR.match(text, position)
         if match is None:
-            behind = f" behind {key}" if key in _PLAIN_KEYS else ""
+            behind = f" after {key}" if key in _PLAIN_KEYS else ""
             raise UrlError(
-                f"text{behind} is not key=value: put a value with spaces between single quotes, and"
+                f"text{behind} is not key=value: put a value with spaces in single quotes, and"
                 r" write ' as \' and \ as \\ in it"
             )
         key = match[1]
@@ -172,7 +172,7 @@ def _check_pairs(text: str) -> None:
 
 
 _PLAIN_KEYS = ("host", "hostaddr", "port", "dbname", "user", "password", "sslmode", "options")
-"""Keys that may be named in a message: what looks like another key may be a piece of a secret."""
+"""Keys that a message may name; others could be part of a secret."""
 
 
 def _check_any(rest: str, *, is_web: bool) -> None:
@@ -180,19 +180,19 @@ def _check_any(rest: str, *, is_web: bool) -> None:
     behind = rest[len(authority) :]
     user_info, has_user, place = authority.rpartition("@")
     if "@" in user_info:
-        raise UrlError(f"its user or password holds an unescaped @: {_ESCAPING}")
+        raise UrlError(f"its user or password contains an unescaped @: {_ESCAPING}")
     _, has_port, port = place.rpartition(":")
     is_number = port.isascii() and port.isdigit()
     if "@" in behind and (has_user or (has_port and not (is_web and is_number))):
-        raise UrlError(f"its user or password holds an unescaped /, ?, # or @: {_ESCAPING}")
+        raise UrlError(f"its user or password contains an unescaped /, ?, # or @: {_ESCAPING}")
     _check_escapes(user_info, "user or password")
 
 
 def _check_escapes(text: str, part: str) -> None:
     if _ESCAPE.search(text):
-        raise UrlError(f"its {part} holds a % that two hexadecimal digits do not follow: write %25")
+        raise UrlError(f"its {part} contains a % without two hexadecimal digits: write %25")
     if "%00" in text:
-        raise UrlError(f"its {part} holds %00, which no server takes")
+        raise UrlError(f"its {part} contains %00, which no server accepts")
 
 
 def _secrets_of(text: str) -> Iterator[str]:
@@ -202,7 +202,7 @@ def _secrets_of(text: str) -> Iterator[str]:
         if "password" in text:
             yield text.partition("password")[2].partition("=")[2].strip()
         return
-    # However it is read: what stands behind the first : up to the last @ of the whole.
+    # Everything after the first : up to the last @, however it is parsed.
     before = rest.rpartition("@")[0]
     yield before.partition(":")[2]
     yield rest.partition("@")[0].partition(":")[2] if "@" in rest else ""

@@ -1,4 +1,4 @@
-"""Names, zones, schedules and periods as a policy writes them."""
+"""Names, time zones, schedules and periods in a policy."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def _text(value: object, wanted: str) -> str:
     if isinstance(value, str) and value and "\0" not in value:
         return value
     is_number = isinstance(value, int | float | date)
-    raise refused(wanted, "in quotes, if it is meant as text" if is_number else "")
+    raise refused(wanted, "put it in quotes if it is text" if is_number else "")
 
 
 def matching(pattern: str, wanted: str, *examples: str) -> Written:
@@ -51,7 +51,7 @@ TableName = Annotated[
     QualifiedName,
     Written(_read_name, text_schema("a SQL name, folded unless quoted", "public.orders")),
 ]
-"""A relation, in schema public if none is written."""
+"""A relation, in schema public by default."""
 
 
 def _read_role(value: object) -> str:
@@ -62,7 +62,7 @@ def _read_role(value: object) -> str:
 
 
 RoleName = Annotated[str, Written(_read_role, text_schema("a role's exact name", "app_owner"))]
-"""A role, as the catalog has it."""
+"""A role, as in the catalog."""
 
 
 def _read_schema(value: object) -> str:
@@ -75,7 +75,7 @@ def _read_schema(value: object) -> str:
 SchemaName = Annotated[
     str, Written(_read_schema, text_schema("a schema's exact name", "public", "partitions"))
 ]
-"""A schema as the catalog spells it; quotes would be part of it."""
+"""A schema as spelled in the catalog, without quotes."""
 
 
 def _read_column(value: object) -> str:
@@ -88,32 +88,33 @@ def _read_column(value: object) -> str:
 ColumnName = Annotated[
     str, Written(_read_column, text_schema("a column's exact name", "created_at", "createdAt"))
 ]
-"""A column as the catalog spells it; quotes would be part of it."""
+"""A column as spelled in the catalog, without quotes."""
 
 DatabaseName = Annotated[
-    str, matching("[a-z][a-z0-9_]*", "lower case letters, digits and _, a letter first", "shop")
+    str,
+    matching("[a-z][a-z0-9_]*", "lower case letters, digits and _, starting with a letter", "shop"),
 ]
-"""Names the database in asset keys, paths and messages."""
+"""Name of the database in asset keys, paths and messages."""
 
 Owner = Annotated[
     str,
     matching(
         r"team:\S+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}",
-        "team:<name>, or an address",
+        "team:<name>, or an email address",
         "team:data",
         "dba@example.com",
     ),
 ]
-"""Whom to ask about a database."""
+"""Owner of a database's assets."""
 
 _IDENTIFIER = r'("([^"]|"")+"|[A-Za-z_$][\w$]*)'
 SearchPath = Annotated[
     str,
     matching(
-        rf"\s*{_IDENTIFIER}(\s*,\s*{_IDENTIFIER})*\s*", "schemas with commas between", "app, public"
+        rf"\s*{_IDENTIFIER}(\s*,\s*{_IDENTIFIER})*\s*", "schemas separated by commas", "app, public"
     ),
 ]
-"""Schemas, in the order the server looks for a name."""
+"""Schemas, in the order of name resolution."""
 
 Text = Annotated[str, Written(lambda value: _text(value, "a text"), {"type": "string"})]
 """A text that is not empty."""
@@ -135,7 +136,7 @@ IntervalName = Annotated[
     Interval,
     Written(_choice(Interval), {"enum": [interval.value for interval in Interval]}),
 ]
-"""How long one partition is."""
+"""Interval of one partition."""
 
 _SNOWFLAKE = "{snowflake: {epoch: 2015-01-01, shift: 22}}"
 _SHIFT = 22
@@ -147,7 +148,7 @@ def _read_encoding(value: object) -> KeyEncoding:
     if isinstance(value, dict):
         return _read_snowflake(cast("dict[object, object]", value))
     if value == "snowflake":
-        raise refused(_SNOWFLAKE, "its epoch tells the date from which the identifiers count")
+        raise refused(_SNOWFLAKE, "its epoch is the date from which the identifiers count")
     try:
         return cast("Encoding", _read_plain_encoding(value))
     except PydanticCustomError as error:
@@ -162,7 +163,7 @@ def _read_snowflake(value: dict[object, object]) -> Snowflake:
         raise refused(_SNOWFLAKE)
     written = cast("dict[object, object]", facts)
     if not {"epoch"} <= set(written) <= {"epoch", "shift"}:
-        raise refused(_SNOWFLAKE, "snowflake takes epoch and shift")
+        raise refused(_SNOWFLAKE, "snowflake needs epoch and shift")
     shift = written.get("shift", _SHIFT)
     is_number = isinstance(shift, int) and not isinstance(shift, bool)
     if not is_number or not 1 <= cast("int", shift) <= _MOST_SHIFT:
@@ -171,7 +172,7 @@ def _read_snowflake(value: dict[object, object]) -> Snowflake:
 
 
 def _read_epoch(value: object) -> datetime:
-    """Read a date, a moment (UTC unless it has an offset), or milliseconds since 1970."""
+    """Parse a date, a time (UTC unless it has an offset), or milliseconds since 1970."""
     epoch = None
     try:
         if isinstance(value, int) and not isinstance(value, bool):
@@ -181,7 +182,7 @@ def _read_epoch(value: object) -> datetime:
     except (ValueError, OverflowError):
         epoch = None
     if epoch is None or epoch.year < 1970:  # noqa: PLR2004 - no such identifiers are older
-        wanted = "a date, a moment or milliseconds since 1970 for the epoch, such as 2015-01-01"
+        wanted = "an epoch: a date, a time or milliseconds since 1970, such as 2015-01-01"
         raise refused(wanted, found=str(value))
     return epoch.replace(tzinfo=UTC) if epoch.tzinfo is None else epoch.astimezone(UTC)
 
@@ -201,7 +202,7 @@ EncodingName = Annotated[
                             "properties": {
                                 "epoch": {
                                     "type": ["string", "integer"],
-                                    "description": "from when on its milliseconds count",
+                                    "description": "date from which its milliseconds count",
                                 },
                                 "shift": {
                                     "type": "integer",
@@ -221,7 +222,7 @@ EncodingName = Annotated[
         },
     ),
 ]
-"""How the key column holds time."""
+"""How the key column encodes time."""
 
 
 @cache
@@ -238,7 +239,7 @@ def _read_zone(value: object) -> ZoneInfo:
 
 
 ZoneName = Annotated[ZoneInfo, Written(_read_zone, text_schema("an IANA time zone", "UTC"))]
-"""The calendar that boundaries follow."""
+"""Time zone of the partition bounds."""
 
 
 def _read_cron(value: object) -> str:
@@ -248,20 +249,20 @@ def _read_cron(value: object) -> str:
     except PydanticCustomError:
         raise
     except ValueError as error:
-        raise refused(wanted, f"wanted {error}") from error
+        raise refused(wanted, f"expected {error}") from error
 
 
 Cron = Annotated[
     str, Written(_read_cron, text_schema("a cron schedule of five fields, in UTC", "0 2 * * *"))
 ]
-"""When something is due, in UTC."""
+"""When a job runs, in UTC."""
 
 
 def read_period(value: object, interval: Interval) -> Period | PydanticCustomError:
-    """Read a period as YAML gives it: text, a date, or the number of a year.
+    """Parse a period from YAML: text, a date, or a year number.
 
     Returns:
-        The period, or the error that refuses it where it stands.
+        The period, or the error that refuses it at its location.
     """
     if isinstance(value, Period):
         return value
@@ -278,7 +279,7 @@ def read_period(value: object, interval: Interval) -> Period | PydanticCustomErr
 
 
 def _period_or_refusal(value: object) -> Period:
-    """Take what `read_period` gave: only the table's own section knows the interval."""
+    """Return the period from `read_period`: only the table's section knows the interval."""
     if isinstance(value, PydanticCustomError):
         raise value
     raise refused("a period of the table's interval")

@@ -1,6 +1,6 @@
 """The SQL file of a materialized view: one SELECT, or one CREATE MATERIALIZED VIEW.
 
-Read with PostgreSQL's own parser, which takes a tenth of a second to load: only when needed.
+Parsed with PostgreSQL's own parser, imported only when needed: that takes a tenth of a second.
 """
 
 from pathlib import Path
@@ -12,10 +12,10 @@ _COMMENTS = frozenset({"SQL_COMMENT", "C_COMMENT"})
 
 
 class ViewSqlError(ValueError):
-    """A file that is no definition; the message says what was found, and in which line.
+    """A file that is not a view definition; the message says what was found, and the line.
 
     Attributes:
-        reason: a short code for what is wrong.
+        reason: a short code for the fault.
     """
 
     def __init__(self, reason: str, found: str) -> None:
@@ -24,14 +24,14 @@ class ViewSqlError(ValueError):
 
 
 def view_query(text: str, name: QualifiedName) -> str:
-    """Return the query of a view's file.
+    """Return the query of a view's SQL file.
 
     Args:
         text: the file's content.
         name: the view that it must define.
 
     Raises:
-        ViewSqlError: it does not parse, or is not one query for this view.
+        ViewSqlError: it can't be parsed, or is not one query for this view.
     """
     from pglast import ast, parse_sql  # noqa: PLC0415 - see above
     from pglast.parser import ParseError  # noqa: PLC0415
@@ -54,15 +54,15 @@ def view_query(text: str, name: QualifiedName) -> str:
 
 
 def read_view_query(path: Path, name: QualifiedName) -> str:
-    """Return the query of a view's file.
+    """Return the query of a view's SQL file.
 
     Raises:
-        ViewSqlError: it can't be read, or see `view_query`.
+        ViewSqlError: the file can't be read; or as `view_query`.
     """
     try:
         return view_query(path.read_text(), name)
     except (OSError, UnicodeDecodeError) as exc:
-        raise ViewSqlError("unreadable", "a file that can't be read as UTF-8 text") from exc
+        raise ViewSqlError("unreadable", "a file not readable as UTF-8 text") from exc
 
 
 def _matview() -> Any:
@@ -76,15 +76,15 @@ def _check_head(into: Any, name: QualifiedName) -> None:
     if found != name:
         raise ViewSqlError("another_view", f"the definition of {found}")
     if into.colNames:
-        raise ViewSqlError("column_list", "a list of columns, which the query itself should name")
+        raise ViewSqlError("column_list", "a column list; name the columns in the query instead")
     if into.options or into.tableSpaceName or into.accessMethod:
         raise ViewSqlError(
-            "storage_settings", "storage settings, which ALTER MATERIALIZED VIEW sets and keeps"
+            "storage_settings", "storage settings; set them with ALTER MATERIALIZED VIEW instead"
         )
 
 
 def _between(text: str, n_heads: int) -> str:
-    """Cut out the query: after the AS of a head, before WITH [NO] DATA and the semicolon."""
+    """Return the query: the text after AS, before WITH [NO] DATA and the semicolon."""
     from pglast.parser import scan  # noqa: PLC0415 - see above
 
     tokens = [token for token in scan(text) if token.name not in _COMMENTS]

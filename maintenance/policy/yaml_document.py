@@ -1,4 +1,4 @@
-"""A policy file as plain data in which every value still knows its line and column."""
+"""A policy file as plain data, with the line and column of every value."""
 
 import re
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ from maintenance.errors import Problem
 from maintenance.policy.base import Location
 
 _MAX_DEPTH = 50
-"""Far deeper than any policy; keeps a hostile file from exhausting the stack."""
+"""Far deeper than any policy; a hostile file can't exhaust the stack."""
 
 _MAX_SHOWN = 60
 _SECRET = re.compile(r"(://|password=).*", re.DOTALL | re.IGNORECASE)
 
 
 class NotYamlError(Exception):
-    """A text that can't be composed; carries the problem."""
+    """A text that is not valid YAML; carries the problem."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -44,10 +44,10 @@ class _Loader(yaml.SafeLoader):
 
 
 def compose(text: str, file: str) -> yaml.Node | None:
-    """Return the root node of a text's only document; None if there is none.
+    """Return the root node of a text's only document; None if it is empty.
 
     Raises:
-        NotYamlError: the text is no YAML, or more than one document.
+        NotYamlError: the text is not valid YAML, or has several documents.
     """
     if match := Reader.NON_PRINTABLE.search(text):
         line, column = line_and_column(text[: match.start()])
@@ -63,21 +63,21 @@ def compose(text: str, file: str) -> yaml.Node | None:
 
 
 def line_and_column(before: str) -> tuple[int, int]:
-    """Return where the character behind a text stands, both from 1."""
+    """Return the line and column after a text, both from 1."""
     return before.count("\n") + 1, len(before) - before.rfind("\n")
 
 
 def _syntax_problem(file: str, error: yaml.MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-    # Names of aliases and tags may be passwords that lack quotes; single characters help.
+    # Names of aliases and tags may be unquoted passwords; single characters are harmless.
     found = re.sub(r"'[^']{3,}'", "…", error.problem or "an error")
     hint = "indent with spaces" if "\\t" in found else error.context or ""
     return Problem(file, line, column, "", found, "YAML", hint)
 
 
 def shown(node: yaml.Node) -> str:
-    """Return a value as the file has it, short, with the inside of urls left out."""
+    """Return a value as written, shortened, with URLs redacted."""
     if isinstance(node, yaml.SequenceNode):
         return f"a list of {len(node.value)}"
     if isinstance(node, yaml.MappingNode):
@@ -89,7 +89,7 @@ def shown(node: yaml.Node) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Return a text without what may be secret in it: the inside of urls, passwords."""
+    """Return a text without secrets: URLs and passwords redacted."""
     return _SECRET.sub(r"\1…", text)
 
 
@@ -98,7 +98,7 @@ _SCALARS = frozenset(f"{_YAML}{name}" for name in ("null", "bool", "int", "float
 _TEXTS = frozenset({f"{_YAML}str", f"{_YAML}value"})
 
 Entries = dict[str, tuple[yaml.Node, yaml.Node]]
-"""The keys of a mapping, merged ones too, each with the nodes of its key and its value."""
+"""The keys of a mapping, including merged ones, with the nodes of key and value."""
 
 
 @dataclass(slots=True)
@@ -106,10 +106,10 @@ class Document:
     """One YAML document.
 
     Attributes:
-        file: the name it has in messages.
-        data: mappings with text keys, lists and scalars; None when the file is empty.
-        root: the node of the whole; None when the file is empty or is no YAML.
-        problems: what is wrong with it as YAML, repeated keys included.
+        file: its name in messages.
+        data: mappings with text keys, lists and scalars; None if the file is empty.
+        root: the root node; None if the file is empty or not valid YAML.
+        problems: its faults as YAML, including repeated keys.
     """
 
     file: str
@@ -121,10 +121,10 @@ class Document:
     _open: set[int] = field(default_factory=set[int])
 
     def find(self, place: Location) -> tuple[str, yaml.Node, yaml.Node]:
-        """Return the dotted key at a place, and the nodes of its key and its value.
+        """Return the dotted key of a location, and the nodes of its key and its value.
 
-        Steps the file does not have are left out of the way there; a last one it does not
-        have is kept in the key, with the node of the mapping that lacks it.
+        Steps that the file does not have are left out; a missing last step is kept in the key,
+        with the node of the mapping that lacks it.
         """
         assert self.root is not None
         key, key_node, node = "", self.root, self.root
@@ -154,9 +154,9 @@ class Document:
         self.problems.append(self.problem(node, key, wanted, hint, found))
 
     def read(self, node: yaml.Node, key: str = "") -> object:
-        """Return a node's data; each node is read once, however many aliases it has."""
+        """Return a node's data; each node is read once, whatever the number of aliases."""
         if id(node) in self._open:
-            self._report(node, key, "a value", found="an alias inside of what it stands for")
+            self._report(node, key, "a value", found="an alias inside the node that it refers to")
             return None
         if id(node) not in self._values:
             self._open.add(id(node))
@@ -184,9 +184,7 @@ class Document:
             return cast("object", SafeConstructor().construct_object(node))  # pyright: ignore[reportUnknownMemberType]
         except (ValueError, KeyError, AttributeError, OverflowError):
             is_date = node.tag == f"{_YAML}timestamp"
-            self._report(
-                node, key, "a date that exists" if is_date else "a number that can be read"
-            )
+            self._report(node, key, "a date that exists" if is_date else "a valid number")
             return None
 
     def _read_keys(self, node: yaml.MappingNode, key: str) -> Entries:
@@ -206,11 +204,11 @@ class Document:
         return merged | own
 
     def _merged(self, node: yaml.Node, key: str) -> Entries:
-        """Return what `<<` brings in; of several mappings the first wins."""
+        """Return the entries that `<<` merges in; the first of several mappings wins."""
         self.read(node, key)
         entries: Entries = {}
         for part in node.value if isinstance(node, yaml.SequenceNode) else [node]:
-            if isinstance(part, yaml.MappingNode):  # one still open has none yet, and is reported
+            if isinstance(part, yaml.MappingNode):  # a recursive one is reported
                 entries = self._entries.get(id(part), {}) | entries
             else:
                 self._report(part, _join(key, "<<"), "a mapping to merge")
@@ -218,7 +216,7 @@ class Document:
 
 
 def read_document(text: str, file: str) -> Document:
-    """Read one YAML document; whatever is wrong with it is in its `problems`."""
+    """Read one YAML document; its faults are in `problems`."""
     document = Document(file)
     try:
         document.root = compose(text, file)

@@ -1,4 +1,4 @@
--- add_events: keep events in their order, each waiting to be told to every sink
+-- add_events: add events in order, each pending for every sink
 -- since: 15
 -- params: events jsonb (rows of maintenance.alert_event without an id), sinks text[]
 -- columns: event_id int8, sink text

@@ -1,4 +1,4 @@
--- forget_events: remove old events of a database that no sink waits for
+-- forget_events: delete old events of a database that are pending for no sink
 -- since: 15
 -- params: database text, before timestamptz
 -- columns: id int8

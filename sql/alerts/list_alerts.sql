@@ -1,4 +1,4 @@
--- list_alerts: the alerts of a database that stand, or wait until they are told
+-- list_alerts: the open and pending alerts of a database
 -- since: 15
 -- params: database text
 -- columns: database text, kind text, object text, severity text, message text, value jsonb, threshold jsonb, since timestamptz, notified_at timestamptz, told text, acknowledged_until timestamptz, muted_until timestamptz, subject text

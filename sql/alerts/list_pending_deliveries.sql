@@ -1,4 +1,4 @@
--- list_pending_deliveries: the events of a database that a sink has not been told yet, in their order
+-- list_pending_deliveries: the events of a database that a sink has not received yet, in order
 -- since: 15
 -- params: database text, sink text
 -- columns: id int8, turn text, database text, kind text, object text, severity text, message text, value jsonb, threshold jsonb, since timestamptz, happened_at timestamptz, attempts int4, tried_at timestamptz, subject text

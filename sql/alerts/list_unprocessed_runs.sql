@@ -1,4 +1,4 @@
--- list_unprocessed_runs: ended runs on a database whose findings have not been made alerts, oldest first
+-- list_unprocessed_runs: ended runs on a database whose findings have not been processed, oldest first
 -- since: 15
 -- params: database text
 -- columns: id uuid, ended_at timestamptz, kinds text[], findings jsonb, subjects text[]

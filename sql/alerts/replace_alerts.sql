@@ -1,4 +1,4 @@
--- replace_alerts: make these the alerts of a database; others of it are gone
+-- replace_alerts: replace the alerts of a database
 -- since: 15
 -- params: database text, alerts jsonb (rows of maintenance.alert)
 -- columns: kind text, object text

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from maintenance.engine.findings import FindingKind
-from maintenance.orchestration.bloat_sensor import judged
+from maintenance.orchestration.bloat_sensor import assess_bloat
 from maintenance.orchestration.build import build
 from maintenance.policy import Policy, load_policies
 from maintenance.subjects.bloat import BLOAT
@@ -90,16 +90,16 @@ def test_sensor_judges_the_last_look_by_the_policy_and_tells_a_look_too_old(
 ) -> None:
     now = datetime.now(UTC)
     assert policy.bloat is not None
-    assert judged(policy, policy.bloat, now)[FindingKind.MONITOR_BLIND]
+    assert assess_bloat(policy, policy.bloat, now)[FindingKind.MONITOR_BLIND]
     definitions = build([tmp_path])
     assert definitions.resolve_job_def("app_nightly").execute_in_process(instance=instance).success
-    found = judged(policy, policy.bloat, now)
+    found = assess_bloat(policy, policy.bloat, now)
     assert found[FindingKind.MONITOR_BLIND] == ""
     assert 'public."fil|led"' in found[FindingKind.TABLE_BLOAT]
     lax = policy.bloat.model_copy(update={"table_fraction": 1.0, "index_fraction": 1.0})
-    assert set(judged(policy, lax, now).values()) == {""}
-    later = judged(policy, policy.bloat, now + timedelta(days=3))
-    assert "last looked at" in later[FindingKind.MONITOR_BLIND]
+    assert set(assess_bloat(policy, lax, now).values()) == {""}
+    later = assess_bloat(policy, policy.bloat, now + timedelta(days=3))
+    assert "last bloat observation" in later[FindingKind.MONITOR_BLIND]
 
 
 def test_sensor_tells_each_change_once(

@@ -46,8 +46,8 @@ ARCHIVES = (archived("2026-07", 20), archived("2026-06", 22), archived("2026-08"
 def test_every_period_has_its_state_size_and_archive_in_order_of_time() -> None:
     bars = bars_of(TABLE, NOW, ARCHIVES)
     assert [(bar.label, bar.state, bar.size, bar.archived) for bar in bars] == [
-        ("2026-06", "archived and gone", 22, True),
-        ("2026-07", "archived and gone", 20, True),
+        ("2026-06", "archived and dropped", 22, True),
+        ("2026-07", "archived and dropped", 20, True),
         ("2026-08", "expired", 90, True),
         ("2026-09", "held", 70, False),
         ("2026-10", "past", 80, False),

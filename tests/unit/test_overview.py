@@ -50,17 +50,17 @@ def test_nothing_found_and_the_night_gone_well_is_fine() -> None:
     [
         (alerted(error, warning), Level.NOW, "1 error: partition_gap on public.events"),
         (alerted(warning, warning), Level.TODAY, "2 warnings: index_bloat on"),
-        (an_overview(blind="no route"), Level.NOW, "the server can't be seen: no route"),
+        (an_overview(blind="no route"), Level.NOW, "server not observed: no route"),
         (an_overview(tables=(a_table(ahead=1),)), Level.TODAY, "has 1 of 3 partitions ahead"),
         (
             an_overview(a_history(activity=some_doings(last_ended_at=NOW - 27 * HOUR))),
             Level.NOW,
-            "no run has ended for 1 day",
+            "no run finished for 1 day",
         ),
         (
             an_overview(a_history(activity=some_doings(last_ended_at=None))),
             Level.TODAY,
-            "no run has ended yet",
+            "no run has finished yet",
         ),
         (
             an_overview(a_history(activity=some_doings(last_failed=True))),
@@ -70,7 +70,7 @@ def test_nothing_found_and_the_night_gone_well_is_fine() -> None:
         (
             an_overview(a_history(activity=some_doings(unprocessed_since=NOW - 4 * HOUR))),
             Level.TODAY,
-            "findings of 4 hours ago are no alerts yet",
+            "findings unprocessed for 4 hours",
         ),
         (an_overview(a_history(views=(a_view(hours=5),))), Level.TODAY, "public.totals"),
     ],
@@ -117,14 +117,12 @@ def test_page_begins_with_the_verdict_and_has_every_part() -> None:
     assert "| the next run creates it |" in page
     assert "database 1.0 GB" in page
     assert "−1.0 MB" in page  # noqa: RUF001 - a minus sign
-    assert "its hit rate 91%" in page
+    assert "cache hit rate 91%" in page
 
 
 def test_page_of_a_database_that_nobody_can_see_says_so() -> None:
     page = digest_page(Overview("app", NOW, None, (), "no route to host", ()))
-    assert page.startswith(
-        "## Act now\n\n- **act now**: the server can't be seen: no route to host"
-    )
+    assert page.startswith("## Act now\n\n- **act now**: server not observed: no route to host")
 
 
 def test_very_many_alerts_are_counted() -> None:
