@@ -107,6 +107,7 @@ def test_service_left_without_owner_and_keeper_is_ended_at_the_next_start(make: 
         keeper = int(service.log.with_suffix(".session").read_text())
         os.kill(keeper, signal.SIGKILL)
         owner.kill()
+    _wait_until(lambda: not processes.command_line(keeper))
     assert len(_running(service)) == 2
     service.end_leftover()
     assert _running(service) == []

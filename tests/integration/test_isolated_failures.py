@@ -289,9 +289,9 @@ CREATE FOREIGN TABLE public.log_2026_05 PARTITION OF public.log
 CREATE FOREIGN TABLE public.log_2026_06 PARTITION OF public.log
   FOR VALUES FROM ('2026-06-01+00') TO ('2026-07-01+00') SERVER cold;
 CREATE TABLE public.log_2026_07 PARTITION OF public.log
-  FOR VALUES FROM ('2026-07-01+00') TO ('2026-08-01+00');
+  FOR VALUES FROM ('2026-07-01+00') TO ('2026-08-01+00') WITH (autovacuum_enabled = false);
 CREATE TABLE public.log_2026_11 PARTITION OF public.log
-  FOR VALUES FROM ('2026-11-01+00') TO ('2026-12-01+00');
+  FOR VALUES FROM ('2026-11-01+00') TO ('2026-12-01+00') WITH (autovacuum_enabled = false);
 INSERT INTO public.log SELECT g, '2026-07-02' FROM generate_series(1, 1000) g;
 INSERT INTO public.log SELECT g, '2026-11-02' FROM generate_series(1, 1000) g
 """
@@ -308,10 +308,12 @@ def test_local_months_beside_foreign_ones_are_analyzed_and_retired(
         " PARTITION BY LIST (id);"
         "CREATE FOREIGN TABLE public.tree_0_a PARTITION OF public.tree_0 FOR VALUES IN (0)"
         " SERVER cold;"
-        "CREATE TABLE public.tree_0_b PARTITION OF public.tree_0 FOR VALUES IN (1);"
+        "CREATE TABLE public.tree_0_b PARTITION OF public.tree_0 FOR VALUES IN (1)"
+        " WITH (autovacuum_enabled = false);"
         "CREATE TABLE public.tree_1 PARTITION OF public.tree FOR VALUES FROM (9) TO (99)"
         " PARTITION BY LIST (id);"
-        "CREATE TABLE public.tree_1_a PARTITION OF public.tree_1 DEFAULT;"
+        "CREATE TABLE public.tree_1_a PARTITION OF public.tree_1 DEFAULT"
+        " WITH (autovacuum_enabled = false);"
         "INSERT INTO public.tree VALUES (1), (9)"
     )
     retention = {**RETIRED, "archive": {"url": "./archive"}}
@@ -457,8 +459,8 @@ def test_relation_that_cannot_be_measured_is_told_by_its_name(
     database.execute("CREATE EXTENSION pgstattuple")
     for name in ("damaged", "sound"):
         database.execute(
-            f"CREATE TABLE public.{name} AS SELECT g AS id, repeat('x', 500) AS note"
-            " FROM generate_series(1, 5000) g"
+            f"CREATE TABLE public.{name} WITH (autovacuum_enabled = false) AS"
+            " SELECT g AS id, repeat('x', 500) AS note FROM generate_series(1, 5000) g"
         )
     database.execute("CHECKPOINT")
     ((path,),) = database.execute("SELECT pg_relation_filepath('public.damaged')")

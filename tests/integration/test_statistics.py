@@ -139,7 +139,7 @@ def test_attached_partition_with_rows_is_a_debt_of_its_parent(
     apply(policy)
     fill(database, "public.other", 0)
     database.execute("DROP TABLE public.other")
-    database.execute("CREATE TABLE public.other (id int, at int)")
+    database.execute("CREATE TABLE public.other (id int, at int) WITH (autovacuum_enabled = false)")
     database.execute("INSERT INTO public.other SELECT i, 25 FROM generate_series(1, 500) i")
     database.execute("ANALYZE public.other")
     database.execute(
@@ -204,17 +204,18 @@ def test_hostile_names_are_analyzed(database: Database, policy: Policy) -> None:
     database.execute('CREATE SCHEMA "a.b"')
     hostile = [
         '"a.b"."c""d"',
-        "public.\"new\nline 'x' %%\"",
+        "public.\"new\nline 'x' %\"",
         f'public."{"é" * 31}"',
         '"a.b"."select"',
     ]
     for name in hostile:
-        database.execute(f"CREATE TABLE {name} (id int)", [])
-        database.execute(f"INSERT INTO {name} SELECT generate_series(1, 100)", [])
+        database.execute(f"CREATE TABLE {name} (id int) WITH (autovacuum_enabled = false)")
+        database.execute(f"INSERT INTO {name} SELECT generate_series(1, 100)")
     report = apply(policy)
     assert report.ok
-    assert len(report.results) == 4
-    assert all(r.outcome is Outcome.DONE for r in report.results)
+    assert {r.action.object: r.outcome for r in report.results} == dict.fromkeys(
+        hostile, Outcome.DONE
+    )
 
 
 def test_our_own_store_temporary_and_empty_tables_are_left_alone(
