@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from maintenance.engine.findings import FindingKind
-from maintenance.formatting import readable_size, visible
+from maintenance.formatting import readable_size, readable_span, visible
 
 _TAG = re.compile(r"<(?=[^\s=])")
 _MENTION = re.compile(r"@(?=\w)")
@@ -22,7 +22,6 @@ def clipped(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-_DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60
 _LEAST_BYTES = 1024
 """A share is never so large, and a limit in bytes never so small."""
 
@@ -53,17 +52,6 @@ def _share(number: float) -> str:
     return f"{number * 100:.3g} %"
 
 
-def _span(seconds: float) -> str:
-    for size, unit, smaller in ((_DAY_S, "d", _HOUR_S), (_HOUR_S, "h", _MINUTE_S)):
-        if seconds >= size:
-            rest = int(seconds % size // smaller)
-            return f"{seconds // size:.0f} {unit}" + (f" {rest} {_BELOW[unit]}" if rest else "")
-    return f"{seconds / _MINUTE_S:.0f} min" if seconds >= _MINUTE_S else f"{seconds:.3g} s"
-
-
-_BELOW = {"d": "h", "h": "min"}
-
-
 def _milliseconds(number: float) -> str:
     return f"{number:,.0f} ms"
 
@@ -88,11 +76,11 @@ _UNITS: Mapping[FindingKind, Callable[[float], str]] = {
     FindingKind.REDIS_HIT_RATE_LOW: _share,
     FindingKind.TABLE_BLOAT: _share,
     FindingKind.WRAPAROUND_RISK: _share,
-    FindingKind.CLOCK_SKEW: _span,
-    FindingKind.IDLE_IN_TRANSACTION: _span,
-    FindingKind.LONG_TRANSACTION: _span,
-    FindingKind.MATVIEW_STALE: _span,
-    FindingKind.RUN_OVERDUE: _span,
+    FindingKind.CLOCK_SKEW: readable_span,
+    FindingKind.IDLE_IN_TRANSACTION: readable_span,
+    FindingKind.LONG_TRANSACTION: readable_span,
+    FindingKind.MATVIEW_STALE: readable_span,
+    FindingKind.RUN_OVERDUE: readable_span,
     FindingKind.INDEX_EVIDENCE_INSUFFICIENT: _days,
     FindingKind.QUERY_REGRESSED: _times,
     FindingKind.QUERY_SLOW: _milliseconds,

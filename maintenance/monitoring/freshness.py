@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.sessions import database_session, optional_store_session
 from maintenance.errors import MaintenanceError
+from maintenance.formatting import readable_span
 from maintenance.names import QualifiedName
 from maintenance.policy import Policy
 from maintenance.redis_client.models import CacheFacts
@@ -134,7 +135,7 @@ def _stale(age: Age, now: datetime) -> Finding:
         text = "how old its content is, is not known: no refresh of it is on record"
         return _finding(age, Severity.WARN, text, None)
     old_s = (now - age.fresh_as_of).total_seconds()
-    text = f"its content is {old_s / 3600:.1f} hours old, wanted at most {most_s / 3600:.3g}"
+    text = f"its content is {readable_span(old_s)} old, wanted at most {readable_span(most_s)}"
     return _finding(age, Severity.ERROR if old_s > 2 * most_s else Severity.WARN, text, old_s)
 
 

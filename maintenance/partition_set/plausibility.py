@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from maintenance.catalog.models import DEFAULT_BOUND, Partition, Table
+from maintenance.formatting import listed
 from maintenance.partition_key import (
     FUTURE,
     PAST,
@@ -389,10 +390,9 @@ def _of_another_encoding(
     ]
     mixed = guess is not None and guess.encoding == policy.encoding
     if mixed:
-        names = ", ".join(str(each.partition.relation) for each in odd[:_SHOWN])
-        more = f" and {n_odd - _SHOWN} more" if n_odd > _SHOWN else ""
+        names = listed((each.partition.relation for each in odd), _SHOWN)
         parts.append(
-            f"the others are {policy.encoding.value}; look into {names}{more}, and drop those"
+            f"the others are {policy.encoding.value}; look into {names}, and drop those"
             " that were made by mistake and are empty"
         )
     else:

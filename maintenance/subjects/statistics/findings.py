@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
+from maintenance.formatting import listed
 from maintenance.names import quote
 from maintenance.policy import Policy
 from maintenance.server.grants import right_to_act
@@ -73,10 +74,9 @@ def _finding(kind: FindingKind, due: Due, foreign: Sequence[ForeignPartition]) -
 
 def _by_hand(name: str, foreign: Sequence[ForeignPartition]) -> str:
     """Tell why a parent is not analyzed: its foreign partitions would be read, too."""
-    listed = ", ".join(f"{each.relation} (on server {each.server})" for each in foreign[:NAMED])
-    more = f" and {len(foreign) - NAMED} more" if len(foreign) > NAMED else ""
+    shown = listed((f"{each.relation} (on server {each.server})" for each in foreign), NAMED)
     return (
-        f"; it is not analyzed because ANALYZE also reads its foreign partitions {listed}{more}."
+        f"; it is not analyzed because ANALYZE also reads its foreign partitions {shown}."
         " Its local partitions are analyzed each by itself. When those servers answer, run"
         f" ANALYZE {name}; or detach the foreign partitions"
     )
@@ -136,17 +136,15 @@ def _to_maintain(tables: Sequence[TableFacts], seen: StatisticsObservation) -> I
             }
         )
     elif len(tables) <= NAMED:
-        listed = ", ".join(sorted(str(table.relation) for table in tables))
-        yield f"GRANT MAINTAIN ON TABLE {listed} TO {role}"
+        names = ", ".join(sorted(str(table.relation) for table in tables))
+        yield f"GRANT MAINTAIN ON TABLE {names} TO {role}"
     else:
         yield f"GRANT pg_maintain TO {role}"
 
 
 def _named(tables: Sequence[TableFacts]) -> str:
     names = sorted(str(table.relation) for table in tables)
-    shown = ", ".join(names[:NAMED])
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{len(names)} {'tables' if len(names) > 1 else 'table'} ({shown}{more})"
+    return f"{len(names)} {'tables' if len(names) > 1 else 'table'} ({listed(names, NAMED)})"
 
 
 def _blind(name: str) -> Finding:
