@@ -10,6 +10,9 @@ from maintenance.catalog.history import History
 from maintenance.catalog.trees import DEFAULT_BOUND, Tree, single
 from maintenance.names import QualifiedName
 
+MAX_CLOCK_SKEW_S = 60.0
+"""Clocks further apart are a finding, and nothing expires by them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -38,6 +41,11 @@ class Server:
     def major(self) -> int:
         """The major version, such as 18."""
         return self.version // 10000
+
+    @property
+    def has_clock_skew(self) -> bool:
+        """Whether the server's clock and ours are too far apart to count periods by."""
+        return abs(self.clock_skew_s) > MAX_CLOCK_SKEW_S
 
     @property
     def version_text(self) -> str:

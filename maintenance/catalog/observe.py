@@ -46,6 +46,7 @@ from maintenance.catalog.related_tables import (
 from maintenance.catalog.tree_observe import Children, drifted_branches, grown, unreadable
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
+from maintenance.server.read_retry import read_with_retry
 from maintenance.server.session import Connection, fetch, read_transaction, to_error
 
 MOST_DRIFTED = 200
@@ -53,9 +54,6 @@ MOST_DRIFTED = 200
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
-
-PAUSES_S = (0.15, 0.3, 0.6)
-"""After a look that met somebody's ACCESS EXCLUSIVE lock, so long until the next one."""
 
 
 def identify(connection: Connection) -> Server:
@@ -245,20 +243,17 @@ def _settled(
     """Look until nothing is in the way, or the looks are used up."""
     if not relations:
         return _Sight(Contents(()), {})
-    for pause in PAUSES_S:
-        try:
-            contents = _look(connection, relations, time_cap)
-        except UnreachableError:
-            raise
-        except psycopg.errors.LockNotAvailable:
-            sleep(pause)
-            continue
-        except MaintenanceError:
-            return _look_at_each(connection, relations, time_cap)
-        if not _passing(contents):
-            return _Sight(contents, {})
-        sleep(pause)
-    return _look_at_each(connection, relations, time_cap)
+    try:
+        return read_with_retry(
+            lambda: _Sight(_look(connection, relations, time_cap), {}),
+            last=lambda: _look_at_each(connection, relations, time_cap),
+            is_complete=lambda sight: not _passing(sight.contents),
+            sleep=sleep,
+        )
+    except UnreachableError:
+        raise
+    except MaintenanceError:
+        return _look_at_each(connection, relations, time_cap)
 
 
 def _look_at_each(

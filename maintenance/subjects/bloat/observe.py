@@ -1,15 +1,12 @@
 """Looking at tables and indexes: three queries for all of them, however many there are."""
 
-import time
 from collections import defaultdict
 from collections.abc import Collection
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-import psycopg
-
 from maintenance.names import QualifiedName
+from maintenance.server.read_retry import read_with_retry
 from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.subjects.bloat.models import (
     Column,
@@ -22,9 +19,6 @@ from maintenance.subjects.bloat.models import (
 Relations = tuple[tuple[ObservedTable, ...], tuple[ObservedIndex, ...], tuple[Leftover, ...]]
 """Tables, indexes, leftovers."""
 
-PAUSES_S = (0.15, 0.3, 0.6)
-"""After a look in whose way somebody's lock came, so long until the next one."""
-
 
 def read_relations(connection: Connection, min_bytes: int, time_cap: timedelta) -> Relations:
     """Read the tables and btree indexes above a size, and invalid indexes.
@@ -36,11 +30,7 @@ def read_relations(connection: Connection, min_bytes: int, time_cap: timedelta) 
         psycopg.errors.LockNotAvailable: somebody locked one of them again and again.
         MaintenanceError: the server refused a query, or a query outlasted the cap.
     """
-    for pause in PAUSES_S:
-        with suppress(psycopg.errors.LockNotAvailable):
-            return _look(connection, min_bytes, time_cap)
-        time.sleep(pause)
-    return _look(connection, min_bytes, time_cap)
+    return read_with_retry(lambda: _look(connection, min_bytes, time_cap))
 
 
 def _look(connection: Connection, min_bytes: int, time_cap: timedelta) -> Relations:

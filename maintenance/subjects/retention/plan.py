@@ -1,7 +1,7 @@
 """Planning retention: what has expired goes, oldest first, never more than the fuse allows."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from maintenance.catalog.models import Snapshot
 from maintenance.engine.actions import ActionKind
@@ -35,8 +35,6 @@ from maintenance.subjects.retention.findings import (
 from maintenance.subjects.retention.models import NOTHING_SEEN, Blockers, Case, case_of
 from maintenance.subjects.retention.safeguards import retires_everything
 from maintenance.subjects.retention.selection import Surroundings, choose
-
-MAX_CLOCK_SKEW = timedelta(minutes=1)
 
 
 def plan(
@@ -139,7 +137,7 @@ def _plan_table(
     case = case_of(section, retention, snapshot, now)
     spans = spans_of(section, snapshot)
     due = expired_of(spans, section, retention, snapshot, now)
-    if abs(snapshot.server.clock_skew_s) > MAX_CLOCK_SKEW.total_seconds():
+    if snapshot.server.has_clock_skew:
         return Plan(actions=pending, findings=tuple(clocks_differ(case, due)))
     ended = {int(action.preconditions["oid"]): action.id for action in pending}
     work = _work(case, due, spans, snapshot, ended, around)
