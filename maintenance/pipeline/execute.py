@@ -52,13 +52,7 @@ def execute_plan(
     """
     policy, store = run.policy, run.store
     assert store is not None, "what is carried out is journaled"
-    locks = policy.locks
-    ladder = LockRetry(
-        locks.lock_timeout,
-        locks.patient_lock_timeout,
-        locks.give_up_after,
-        search_path=policy.database.search_path,
-    )
+    ladder = LockRetry.from_policy(policy.locks, policy.database.search_path)
 
     def context(connection: Connection) -> ActionContext:
         run_id = str(journal.run_id)

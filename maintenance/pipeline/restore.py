@@ -118,13 +118,7 @@ def restore_period(
         if (error := snapshot.failed.get(table)) is not None:
             raise MaintenanceError(f"{table}: can't be looked at: {error}")
         parent = snapshot.tables.get(table)
-        locks = policy.locks
-        ladder = LockRetry(
-            locks.lock_timeout,
-            locks.patient_lock_timeout,
-            locks.give_up_after,
-            search_path=policy.database.search_path,
-        )
+        ladder = LockRetry.from_policy(policy.locks, policy.database.search_path)
         restorer = Restorer(
             connection,
             ladder,
@@ -134,7 +128,7 @@ def restore_period(
             progress,
         )
         refuse_foreign_event_triggers(connection)
-        with exclusive_run(connection, locks.give_up_after, progress):
+        with exclusive_run(connection, policy.locks.give_up_after, progress):
             if into is None:
                 _refuse_elsewhere(table, parent, manifest)
             if into is not None or parent is None:

@@ -115,9 +115,7 @@ def _carry_out(
     environ: Mapping[str, str],
     progress: Progress,
 ) -> list[Result]:
-    ladder = LockRetry(
-        policy.locks.lock_timeout, policy.locks.patient_lock_timeout, policy.locks.give_up_after
-    )
+    ladder = LockRetry.from_policy(policy.locks)
 
     def context(connection: Connection) -> ActionContext:
         run_id = str(journal.run_id)

@@ -11,6 +11,7 @@ import pytest
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.engine.lock_retry import MAX_PAUSE_S, MAX_SLOW_TRIES, LockRetry
 from maintenance.errors import LockNotAcquiredError, MaintenanceError, UnreachableError
+from maintenance.policy import LocksPolicy
 from maintenance.server.session import Connection
 from tests.builders import Database
 from tests.sessions import session
@@ -247,3 +248,12 @@ def test_backend_ended_meanwhile_is_unreachable_and_not_tried_again(
     with pytest.raises(UnreachableError):
         a_ladder(time).run(connection, RENAME)
     assert time.pauses == []
+
+
+def test_limits_are_those_of_the_policy() -> None:
+    locks = LocksPolicy()
+    ladder = LockRetry.from_policy(locks, "app")
+    assert ladder.lock_timeout == locks.lock_timeout
+    assert ladder.patient_lock_timeout == locks.patient_lock_timeout
+    assert ladder.give_up_after == locks.give_up_after
+    assert ladder.search_path == "app"
