@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import psycopg
-from psycopg.rows import class_row
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.sessions import database_session, optional_store_session
@@ -19,6 +18,7 @@ from maintenance.redis_client.models import CacheFacts
 from maintenance.server.session import fetch, read_transaction
 from maintenance.store import Refresh, newest_refreshes
 from maintenance.store.staleness import StalenessReading, read_staleness
+from maintenance.subjects.redis.history import newest_cache_looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +186,4 @@ def cache_facts(policy: Policy, environ: Mapping[str, str] = os.environ) -> Cach
     with optional_store_session(policy, environ) as store:
         if store is None:
             return None
-        with store.cursor(row_factory=class_row(CacheFacts)) as cursor:
-            return cursor.execute(
-                f"SELECT {', '.join(CacheFacts._fields)} FROM maintenance.cache_look"
-                " WHERE database = %s ORDER BY seen_at DESC LIMIT 1".encode(),
-                (policy.database.name,),
-            ).fetchone()
+        return next(iter(newest_cache_looks(store, policy.database.name, 1)), None)

@@ -282,10 +282,12 @@ def fetch(
     parameters: Mapping[str, Any] | None = None,
     *,
     often: bool = False,
+    binary: bool = False,
 ) -> list[Any]:
     """Run one file of the SQL library; rows are named tuples with the header's columns.
 
-    What is asked often in one session is planned once.
+    What is asked often in one session is planned once. Long arrays of numbers are read faster as
+    binary.
     """
     statement = load_statement(folder, name, connection.info.server_version)
     with (
@@ -294,8 +296,18 @@ def fetch(
     ):
         if is_lenient:
             decode(cursor)
-        rows = cursor.execute(statement, parameters or None, prepare=often or None).fetchall()
+        rows = cursor.execute(
+            statement, parameters or None, prepare=often or None, binary=binary
+        ).fetchall()
     return shown(connection, rows) if is_lenient else rows
+
+
+def run_statement(
+    connection: Connection, folder: str, name: str, parameters: Mapping[str, Any]
+) -> int:
+    """Run one file of the SQL library that returns no rows; return how many it has changed."""
+    statement = load_statement(folder, name, connection.info.server_version)
+    return connection.execute(statement, parameters).rowcount
 
 
 @contextmanager
