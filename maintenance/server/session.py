@@ -21,6 +21,12 @@ from psycopg.rows import TupleRow, namedtuple_row
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError, is_retryable
 from maintenance.names import literal
 from maintenance.policy.urls import UrlError, check_postgres, place_behind_user
+from maintenance.server.capabilities import (
+    has_transaction_timeout,
+    is_served,
+    major_of,
+    restricts_search_path,
+)
 from maintenance.server.cost_meter import cursor_class
 from maintenance.server.liveness import KEEPALIVE, Session
 from maintenance.server.poolers import find_process
@@ -86,10 +92,6 @@ _PINNED = {
     "idle_session_timeout": "0",
     "idle_in_transaction_session_timeout": "60000",
 }
-OLDEST = 150000
-"""The oldest server version that is served, as libpq reports it."""
-
-_VERSION_17 = 170000
 _PINNED_FROM_17 = {"transaction_timeout": "0"}
 
 # libpq hands out no SQLSTATE for a refused connection, so one hint serves all causes.
@@ -165,9 +167,10 @@ def _refuse_old(version: int, where: str) -> None:
     Raises:
         UnreachableError: it is too old.
     """
-    if version < OLDEST:
+    major = major_of(version)
+    if not is_served(major):
         raise UnreachableError(
-            f"{where}: PostgreSQL {version // 10000} is not supported: it reached its end of life"
+            f"{where}: PostgreSQL {major} is not supported: it reached its end of life"
             " on 2026-11-12, and it loses foreign keys when a partition is detached"
             " concurrently, so that rows which others point to could be dropped later",
             hint="upgrade the server to PostgreSQL 15 or newer",
@@ -182,7 +185,8 @@ def process_of(connection: Connection) -> int:
 
 def pinned_settings(connection: Connection) -> dict[str, str]:
     """Return the settings that every session of ours has, timeouts apart."""
-    newer = _PINNED_FROM_17 if connection.info.server_version >= _VERSION_17 else {}
+    major = major_of(connection.info.server_version)
+    newer = _PINNED_FROM_17 if has_transaction_timeout(major) else {}
     return {**_PINNED, **newer}
 
 
@@ -254,7 +258,7 @@ def owner_search_path(connection: Connection, search_path: str) -> Generator[Non
         connection: an autocommit session, in no transaction.
         search_path: the policy's `database.search_path`.
     """
-    is_restricted = connection.info.server_version >= _VERSION_17
+    is_restricted = restricts_search_path(major_of(connection.info.server_version))
     path = {} if is_restricted else {"search_path": owner_path(search_path)}
     pin(connection, {"row_security": "on", **path})
     try:

@@ -3,12 +3,10 @@
 Up to PostgreSQL 18 an `INSERT … ON CONFLICT` can fail with a false unique violation while a unique
 index of its table is rebuilt concurrently: it meets the half-built copy, which it does not take
 for the index that it asked for.
-Source: PostgreSQL 19 release notes; commits bc32a12 and 2bc7e886.
 """
 
+from maintenance.server.capabilities import reindexes_beside_upserts
 from maintenance.subjects.bloat.models import BloatSnapshot, ObservedIndex
-
-MENDED_IN = 19
 
 
 def fails_upserts(index: ObservedIndex, stock: BloatSnapshot) -> bool:
@@ -18,4 +16,4 @@ def fails_upserts(index: ObservedIndex, stock: BloatSnapshot) -> bool:
 
 def can_fail_upserts(index: ObservedIndex, stock: BloatSnapshot) -> bool:
     """Whether a rebuild could fail statements of the application."""
-    return index.is_unique and not index.of_view and stock.major < MENDED_IN
+    return index.is_unique and not index.of_view and not reindexes_beside_upserts(stock.major)

@@ -6,6 +6,7 @@ from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.formatting import listed
 from maintenance.names import quote
 from maintenance.policy import Policy
+from maintenance.server.capabilities import has_maintain
 from maintenance.server.grants import right_to_act
 from maintenance.subjects.statistics.due import Due, Why
 from maintenance.subjects.statistics.models import (
@@ -19,8 +20,6 @@ LISTED = 20
 
 NAMED = 5
 """So many tables a message names."""
-
-MAINTAIN_SINCE = 17
 
 COUNT = ("ALTER SYSTEM SET track_counts = on", "SELECT pg_reload_conf()")
 """What lets the server count again."""
@@ -128,7 +127,7 @@ def _rights(name: str, seen: StatisticsObservation) -> Iterator[Finding]:
 
 def _to_maintain(tables: Sequence[TableFacts], seen: StatisticsObservation) -> Iterator[str]:
     role = quote(seen.role)
-    if seen.major < MAINTAIN_SINCE:
+    if not has_maintain(seen.major):
         yield from sorted(
             {
                 right_to_act(table.owner, seen.role, seen.superusers, f"TABLE {table.relation}")
