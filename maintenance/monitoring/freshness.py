@@ -18,6 +18,7 @@ from maintenance.redis_client.models import CacheFacts
 from maintenance.server.session import fetch, read_transaction
 from maintenance.store import Refresh, newest_refreshes
 from maintenance.store.staleness import StalenessReading, read_staleness
+from maintenance.subjects.matviews.dependencies import Reads, upstream
 from maintenance.subjects.redis.history import newest_cache_looks
 
 
@@ -38,10 +39,6 @@ class Age:
     def is_over(self, now: datetime) -> bool:
         """Whether it is older than it may be, or nobody knows."""
         return self.fresh_as_of is None or now - self.fresh_as_of > self.max_age
-
-
-Reads = Mapping[QualifiedName, Collection[QualifiedName]]
-"""What each view reads."""
 
 
 def views(
@@ -78,24 +75,11 @@ def ages(policy: Policy, reads: Reads, ledger: Mapping[str, Refresh]) -> list[Ag
     return [
         Age(
             view.name,
-            _oldest([own[name] for name in _upstream(view.name, reads, own)]),
+            _oldest([own[name] for name in upstream(view.name, reads) if name in own]),
             view.max_age,
         )
         for view in policy.matviews
     ]
-
-
-def _upstream(
-    name: QualifiedName, reads: Reads, known: Collection[QualifiedName]
-) -> set[QualifiedName]:
-    """Return a view and all views that it reads, directly or not."""
-    waiting, found = [name], set[QualifiedName]()
-    while waiting:
-        current = waiting.pop()
-        if current in known and current not in found:
-            found.add(current)
-            waiting += reads.get(current, ())
-    return found
 
 
 def _oldest(moments: Collection[datetime | None]) -> datetime | None:

@@ -12,7 +12,7 @@ from typing import cast
 
 from maintenance.names import QualifiedName
 from maintenance.policy import Policy
-from maintenance.subjects.matviews.dependencies import reads_of
+from maintenance.subjects.matviews.dependencies import reads_of, upstream
 from maintenance.subjects.matviews.models import (
     FLUSH_LAG,
     Counters,
@@ -184,14 +184,5 @@ def _least(
     own: Mapping[QualifiedName, datetime | None],
 ) -> datetime | None:
     """Return the least moment of a view and of everything behind it, as far as it is known."""
-    moments: list[datetime] = []
-    waiting, done = [name], set[QualifiedName]()
-    while waiting:
-        current = waiting.pop()
-        if current in done:
-            continue
-        done.add(current)
-        waiting += reads.get(current, ())
-        if (moment := own.get(current)) is not None:
-            moments.append(moment)
+    moments = [moment for each in upstream(name, reads) if (moment := own.get(each)) is not None]
     return min(moments) if own.get(name) is not None else None
