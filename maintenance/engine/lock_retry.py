@@ -18,6 +18,7 @@ import psycopg
 
 from maintenance.engine.actions import Lock, Step
 from maintenance.errors import LockNotAcquiredError, MaintenanceError
+from maintenance.formatting import readable_span
 from maintenance.names import literal
 from maintenance.policy import LocksPolicy
 from maintenance.server.owner_code import name_owner_code
@@ -254,8 +255,8 @@ class LockRetry:
     ) -> MaintenanceError:
         wanted = ", ".join(f"{lock.mode} on {lock.object}" for lock in locks)
         return LockNotAcquiredError(
-            f"{wanted}: not acquired in {attempts} attempts over {self.give_up_after};"
-            f" {_holders(connection, locks)}",
+            f"{wanted}: not acquired in {attempts} attempts over"
+            f" {readable_span(self.give_up_after)}; {_holders(connection, locks)}",
             hint="end or wait for that session; the next run tries again",
         )
 

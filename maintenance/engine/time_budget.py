@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from maintenance.errors import BudgetError
+from maintenance.formatting import readable_span
 
 
 @dataclass(slots=True)
@@ -36,5 +37,6 @@ class Budget:
     def exhausted(self) -> BudgetError:
         """Return the error that says so."""
         return BudgetError(
-            f"the time budget of {self.limit} is used up", hint="the next run goes on"
+            f"the time budget of {readable_span(self.limit)} is used up",
+            hint="the next run goes on",
         )
