@@ -6,7 +6,7 @@ hides the beginning of a line, a mark that turns the direction of writing around
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 _UNSEEN = ("Cc", "Cf", "Zl", "Zp", "Cs")
@@ -83,3 +83,8 @@ def listed(names: Iterable[object], most: int, separator: str = ", ") -> str:
     shown = list(map(str, names))
     more = f" and {len(shown) - most:,} more" if len(shown) > most else ""
     return separator.join(shown[:most]) + more
+
+
+def counted(names: Sequence[object], noun: str, most: int) -> str:
+    """Count names and list the first ones, such as `3 tables (a, b and 1 more)`."""
+    return f"{len(names):,} {noun}{'' if len(names) == 1 else 's'} ({listed(names, most)})"

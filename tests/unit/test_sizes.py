@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from maintenance.formatting import listed, readable_number, readable_size, readable_span
+from maintenance.formatting import counted, listed, readable_number, readable_size, readable_span
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,13 @@ def test_span_has_its_two_largest_units(seconds: float, text: str) -> None:
 )
 def test_list_names_the_first_and_counts_the_others(names: Sequence[str], text: str) -> None:
     assert listed(names, 2) == text
+
+
+@pytest.mark.parametrize(
+    ("names", "text"), [("a", "1 table (a)"), ("abc", "3 tables (a, b and 1 more)")]
+)
+def test_count_stands_before_the_first_names(names: Sequence[str], text: str) -> None:
+    assert counted(names, "table", 2) == text
 
 
 def test_list_takes_anything_that_can_be_written() -> None:

@@ -80,17 +80,21 @@ def _table(row: Any, columns: tuple[Column, ...]) -> ObservedTable:
         relation=QualifiedName(row.schema, row.name),
         owner=owner,
         fill_factor=row.fill_factor,
-        freshness=Freshness(
-            n_rows=row.n_rows,
-            pages=row.pages,
-            size_bytes=row.size_bytes,
-            n_changed=row.n_changed,
-            n_dead=row.n_dead,
-            analyzed_at=row.analyzed_at,
-            readable=row.readable,
-            secured=row.secured,
-        ),
+        freshness=_freshness(row, row.pages, row.size_bytes),
         columns=columns,
+    )
+
+
+def _freshness(row: Any, pages: int, size_bytes: int) -> Freshness:
+    return Freshness(
+        n_rows=row.n_rows,
+        pages=pages,
+        size_bytes=size_bytes,
+        n_changed=row.n_changed,
+        n_dead=row.n_dead,
+        analyzed_at=row.analyzed_at,
+        readable=row.readable,
+        secured=row.secured,
     )
 
 
@@ -101,16 +105,7 @@ def _index(row: Any, columns: tuple[Column, ...]) -> ObservedIndex:
         table=QualifiedName(row.table_schema, row.table_name),
         size_bytes=row.size_bytes,
         fill_factor=row.fill_factor,
-        freshness=Freshness(
-            n_rows=row.n_rows,
-            pages=row.table_pages,
-            size_bytes=row.table_size_bytes,
-            n_changed=row.n_changed,
-            n_dead=row.n_dead,
-            analyzed_at=row.analyzed_at,
-            readable=row.readable,
-            secured=row.secured,
-        ),
+        freshness=_freshness(row, row.table_pages, row.table_size_bytes),
         keys=tuple(row.keys),
         columns=columns,
         is_plain=row.is_plain,

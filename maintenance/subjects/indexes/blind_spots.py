@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
-from maintenance.formatting import listed
+from maintenance.formatting import counted
 from maintenance.names import QualifiedName, quote
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import IndexesPolicy
@@ -111,7 +111,7 @@ def _grants(tables: Collection[Table], role: str) -> list[str]:
 
 def _named(tables: Collection[Table]) -> str:
     names = sorted(str(table.relation) for table in tables)
-    return f"{len(names)} {'tables' if len(names) > 1 else 'table'} ({listed(names, _FEW)})"
+    return counted(names, "table", _FEW)
 
 
 def _unproven(

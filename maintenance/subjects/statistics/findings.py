@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
-from maintenance.formatting import listed
+from maintenance.formatting import counted, listed
 from maintenance.names import quote
 from maintenance.policy import Policy
 from maintenance.server.capabilities import has_maintain
@@ -143,7 +143,7 @@ def _to_maintain(tables: Sequence[TableFacts], seen: StatisticsObservation) -> I
 
 def _named(tables: Sequence[TableFacts]) -> str:
     names = sorted(str(table.relation) for table in tables)
-    return f"{len(names)} {'tables' if len(names) > 1 else 'table'} ({listed(names, NAMED)})"
+    return counted(names, "table", NAMED)
 
 
 def _blind(name: str) -> Finding:
