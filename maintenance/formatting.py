@@ -6,6 +6,7 @@ that hides the beginning of a line, a mark that reverses the writing direction.
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 _UNSEEN = ("Cc", "Cf", "Zl", "Zp", "Cs")
@@ -38,6 +39,7 @@ PAGE_BYTES = 8192
 _UNITS = ("B", "kB", "MB", "GB")
 _KILO = 1024
 _SPANS = (("day", 86_400), ("hour", 3600), ("minute", 60))
+_MINUTE_S = 60
 _MANY = 1000
 
 
@@ -57,11 +59,28 @@ def readable_number(value: float | str | None) -> str:
     return f"{value:,.0f}" if value == round(value) or abs(value) >= _MANY else f"{value:.3g}"
 
 
-def readable_span(span: timedelta) -> str:
+def readable_span(span: timedelta | float) -> str:
     """Format a duration in its largest unit, such as `3 days` or `25 minutes`."""
-    seconds = span.total_seconds()
+    seconds = span.total_seconds() if isinstance(span, timedelta) else span
+    sign, seconds = "-" if seconds < 0 else "", abs(seconds)
+    if seconds < _MINUTE_S:
+        return f"{sign}{seconds:.3g} s"
+    counts, rest = list[str](), int(seconds)
     for name, unit in _SPANS:
-        n = int(seconds / unit)
-        if n >= 1:
-            return f"{n} {name}{'s' if n > 1 else ''}"
-    return f"{seconds:.0f} s"
+        n, rest = divmod(rest, unit)
+        counts.append(f"{n} {name}{'s' if n > 1 else ''}" if n else "")
+    counts.append(f"{rest} s" if rest else "")
+    largest = next(at for at, count in enumerate(counts) if count)
+    return sign + " ".join(filter(None, counts[largest : largest + 2]))
+
+
+def listed(names: Iterable[object], most: int, separator: str = ", ") -> str:
+    """Join the first names and count the others, such as `a, b and 3 more`."""
+    shown = list(map(str, names))
+    more = f" and {len(shown) - most:,} more" if len(shown) > most else ""
+    return separator.join(shown[:most]) + more
+
+
+def counted(names: Sequence[object], noun: str, most: int) -> str:
+    """Count names and list the first ones, such as `3 tables (a, b and 1 more)`."""
+    return f"{len(names):,} {noun}{'' if len(names) == 1 else 's'} ({listed(names, most)})"

@@ -137,7 +137,7 @@ def the_facts(**changes: Any) -> Facts:
     return Facts(**(facts | changes))
 
 
-def a_ladder() -> LockRetry:
+def a_lock_retry() -> LockRetry:
     return LockRetry(
         lock_timeout=timedelta(milliseconds=50),
         patient_lock_timeout=timedelta(seconds=3),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from maintenance.engine.findings import FindingKind, Unit
-from maintenance.formatting import readable_size, visible
+from maintenance.formatting import readable_size, readable_span, visible
 
 _TAG = re.compile(r"<(?=[^\s=])")
 _MENTION = re.compile(r"@(?=\w)")
@@ -22,7 +22,6 @@ def clipped(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-_DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60
 _LEAST_BYTES = 1024
 """A share is never this large, and a limit in bytes never this small."""
 
@@ -53,17 +52,6 @@ def _share(number: float) -> str:
     return f"{number * 100:.3g} %"
 
 
-def _span(seconds: float) -> str:
-    for size, unit, smaller in ((_DAY_S, "d", _HOUR_S), (_HOUR_S, "h", _MINUTE_S)):
-        if seconds >= size:
-            rest = int(seconds % size // smaller)
-            return f"{seconds // size:.0f} {unit}" + (f" {rest} {_BELOW[unit]}" if rest else "")
-    return f"{seconds / _MINUTE_S:.0f} min" if seconds >= _MINUTE_S else f"{seconds:.3g} s"
-
-
-_BELOW = {"d": "h", "h": "min"}
-
-
 def _milliseconds(number: float) -> str:
     return f"{number:,.0f} ms"
 
@@ -86,7 +74,7 @@ _FORMATS: Mapping[Unit, Callable[[float], str]] = {
     Unit.SHARE: _share,
     Unit.BYTES: readable_size,
     Unit.MILLISECONDS: _milliseconds,
-    Unit.SECONDS: _span,
+    Unit.SECONDS: readable_span,
     Unit.DAYS: _days,
     Unit.TIMES: _times,
 }

@@ -10,10 +10,13 @@ from psycopg.types.json import Jsonb
 
 from maintenance.alerts.models import Alert, AlertUpdate, Event, FindingSet, Identity, Transition
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.server.session import Connection, fetch
+from maintenance.server.session import Connection, fetch, run_statement
 
 _LOCK = 0x616C6572
 """Class of the advisory lock under which the alerts of one database are updated."""
+
+_TENDING = {"acknowledged_until": "acknowledge_alert", "muted_until": "mute_alert"}
+"""The statement that sets each column."""
 
 _OWN = tuple(field.name for field in fields(Alert) if field.name != "identity")
 _KNOWN_KINDS = frozenset(kind.value for kind in FindingKind)
@@ -36,10 +39,7 @@ class Waiting(NamedTuple):
 
 def lock_alerts(store: Connection, database: str) -> None:
     """Lock the alerts of one database until the transaction ends."""
-    store.execute(
-        "SELECT pg_catalog.pg_advisory_xact_lock(%s, pg_catalog.hashtext(%s))",
-        (_LOCK, database),
-    )
+    fetch(store, "alerts", "lock_alerts", {"class": _LOCK, "database": database})
 
 
 def standing_alerts(store: Connection, database: str) -> dict[Identity, Alert]:
@@ -74,22 +74,15 @@ def waiting_for(store: Connection, database: str, sink: str) -> list[Waiting]:
 def note_delivered(
     store: Connection, sink: str, ids: Sequence[int], error: str | None = None
 ) -> None:
-    """Record that a sink accepted events, or rejected them for good with an error."""
-    store.execute(
-        "UPDATE maintenance.delivery SET attempts = attempts + 1, error = %s,"
-        " tried_at = pg_catalog.clock_timestamp(), ended_at = pg_catalog.clock_timestamp()"
-        " WHERE sink = %s AND event_id = ANY (%s)",
-        (error, sink, list(ids)),
-    )
+    """Note that a sink has taken events, or refused them for good with an error."""
+    delivered = {"sink": sink, "ids": list(ids), "error": error}
+    run_statement(store, "alerts", "note_notified", delivered)
 
 
 def note_failed(store: Connection, sink: str, ids: Sequence[int], error: str) -> None:
     """Record a failed delivery; the events stay pending."""
-    store.execute(
-        "UPDATE maintenance.delivery SET attempts = attempts + 1, error = %s,"
-        " tried_at = pg_catalog.clock_timestamp() WHERE sink = %s AND event_id = ANY (%s)",
-        (error, sink, list(ids)),
-    )
+    failed = {"sink": sink, "ids": list(ids), "error": error}
+    run_statement(store, "alerts", "note_delivery_failure", failed)
 
 
 class UnprocessedRun(NamedTuple):
@@ -107,12 +100,8 @@ def unprocessed_runs(store: Connection, database: str) -> list[UnprocessedRun]:
 
 
 def note_processed(store: Connection, runs: Sequence[uuid.UUID]) -> None:
-    """Record that the findings of runs have been processed."""
-    store.execute(
-        "UPDATE maintenance.run SET processed_at = pg_catalog.clock_timestamp()"
-        " WHERE id = ANY (%s)",
-        (list(runs),),
-    )
+    """Note that the findings of runs have been made alerts."""
+    run_statement(store, "alerts", "note_processed_runs", {"runs": list(runs)})
 
 
 def _finding_set(database: str, row: Any) -> FindingSet:
@@ -150,13 +139,8 @@ def tend(store: Connection, identity: Identity, column: str, until: datetime | N
         column: `acknowledged_until` or `muted_until`.
         until: the end of it, aware; None cancels it.
     """
-    assert column in ("acknowledged_until", "muted_until"), column
-    done = store.execute(
-        f"UPDATE maintenance.alert SET {column} = %s"
-        " WHERE database = %s AND kind = %s AND object = %s".encode(),
-        (until, *identity),
-    )
-    return done.rowcount == 1
+    about = {**identity._asdict(), "until": until}
+    return run_statement(store, "alerts", _TENDING[column], about) == 1
 
 
 def forget_old(store: Connection, database: str, before: date) -> None:

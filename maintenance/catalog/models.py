@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 from maintenance.catalog.history import History
 from maintenance.catalog.trees import DEFAULT_BOUND, Tree, single
 from maintenance.names import QualifiedName
+from maintenance.server.capabilities import major_of
+
+MAX_CLOCK_SKEW_S = 60.0
+"""Clocks further apart are a finding, and nothing expires by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,12 @@ class Server:
     @property
     def major(self) -> int:
         """The major version, such as 18."""
-        return self.version // 10000
+        return major_of(self.version)
+
+    @property
+    def has_clock_skew(self) -> bool:
+        """Whether the server's clock and ours are too far apart to count periods by."""
+        return abs(self.clock_skew_s) > MAX_CLOCK_SKEW_S
 
     @property
     def version_text(self) -> str:

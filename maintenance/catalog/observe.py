@@ -46,6 +46,7 @@ from maintenance.catalog.related_tables import (
 from maintenance.catalog.tree_observe import Children, drifted_branches, grown, unreadable
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
+from maintenance.server.read_retry import read_with_retry
 from maintenance.server.session import Connection, fetch, read_transaction, to_error
 
 MOST_DRIFTED = 200
@@ -53,9 +54,6 @@ MOST_DRIFTED = 200
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
-
-PAUSES_S = (0.15, 0.3, 0.6)
-"""Pauses between attempts after an ACCESS EXCLUSIVE lock was met, in seconds."""
 
 
 def identify(connection: Connection) -> Server:
@@ -246,20 +244,17 @@ def _settled(
     """Observe until no lock is met, or the attempts are used up."""
     if not relations:
         return _Observed(Contents(()), {})
-    for pause in PAUSES_S:
-        try:
-            contents = _look(connection, relations, time_cap)
-        except UnreachableError:
-            raise
-        except psycopg.errors.LockNotAvailable:
-            sleep(pause)
-            continue
-        except MaintenanceError:
-            return _look_at_each(connection, relations, time_cap)
-        if not _passing(contents):
-            return _Observed(contents, {})
-        sleep(pause)
-    return _look_at_each(connection, relations, time_cap)
+    try:
+        return read_with_retry(
+            lambda: _Observed(_look(connection, relations, time_cap), {}),
+            last=lambda: _look_at_each(connection, relations, time_cap),
+            is_complete=lambda observed: not _passing(observed.contents),
+            sleep=sleep,
+        )
+    except UnreachableError:
+        raise
+    except MaintenanceError:
+        return _look_at_each(connection, relations, time_cap)
 
 
 def _look_at_each(

@@ -12,13 +12,15 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 
 from maintenance.engine.actions import Lock, Step
 from maintenance.errors import LockNotAcquiredError, MaintenanceError
+from maintenance.formatting import readable_span
 from maintenance.names import literal
+from maintenance.policy import LocksPolicy
 from maintenance.server.owner_code import name_owner_code
 from maintenance.server.owner_rights import OwnerSession, with_rights
 from maintenance.server.session import (
@@ -73,6 +75,16 @@ class LockRetry:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     rng: Callable[[], float] = field(default=random.random)
+
+    @classmethod
+    def from_policy(cls, locks: LocksPolicy, search_path: str = "") -> Self:
+        """Return the limits that a policy sets."""
+        return cls(
+            locks.lock_timeout,
+            locks.patient_lock_timeout,
+            locks.give_up_after,
+            search_path=search_path,
+        )
 
     def run(
         self,
@@ -243,8 +255,8 @@ class LockRetry:
     ) -> MaintenanceError:
         wanted = ", ".join(f"{lock.mode} on {lock.object}" for lock in locks)
         return LockNotAcquiredError(
-            f"{wanted}: not acquired in {attempts} attempts over {self.give_up_after};"
-            f" {_holders(connection, locks)}",
+            f"{wanted}: not acquired in {attempts} attempts over"
+            f" {readable_span(self.give_up_after)}; {_holders(connection, locks)}",
             hint="end that session, or wait for it; retried on the next run",
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from maintenance.engine.lock_retry import Progress
 from maintenance.errors import LockNotAcquiredError
+from maintenance.formatting import readable_span
 from maintenance.server.session import Connection, fetch
 
 RUN_LOCK = int.from_bytes(hashlib.sha256(b"maintenance run").digest()[:7])
@@ -46,7 +47,7 @@ def exclusive_run(
         if clock() >= deadline:
             raise LockNotAcquiredError(
                 f"another run is active on this database: {holder}",
-                hint=f"it did not finish within {give_up_after}; {holder.remedy}",
+                hint=f"it did not finish within {readable_span(give_up_after)}; {holder.remedy}",
                 holder=holder.as_json(),
             )
         if not announced:

@@ -47,13 +47,7 @@ class Target:
     @property
     def lock_retry(self) -> LockRetry:
         """How statements of this database wait for locks."""
-        locks = self.policy.locks
-        return LockRetry(
-            locks.lock_timeout,
-            locks.patient_lock_timeout,
-            locks.give_up_after,
-            search_path=self.policy.database.search_path,
-        )
+        return LockRetry.from_policy(self.policy.locks, self.policy.database.search_path)
 
     def database(self, command: str) -> AbstractContextManager[Connection]:
         """Open a session on the maintained database, named after the command that it serves.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from maintenance.errors import BudgetError
+from maintenance.formatting import readable_span
 
 
 @dataclass(slots=True)
@@ -36,5 +37,6 @@ class Budget:
     def exhausted(self) -> BudgetError:
         """Return the error for an exhausted budget."""
         return BudgetError(
-            f"not run: time budget of {self.limit} used up", hint="continued on the next run"
+            f"not run: time budget of {readable_span(self.limit)} used up",
+            hint="continued on the next run",
         )

@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import psycopg
-from psycopg.rows import class_row
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError
+from maintenance.formatting import readable_span
 from maintenance.names import QualifiedName
 from maintenance.policy import Policy
 from maintenance.redis_client.models import CacheFacts
 from maintenance.server.session import fetch, read_transaction
 from maintenance.store import Refresh, newest_refreshes
 from maintenance.store.staleness import StalenessReading, read_staleness
+from maintenance.subjects.matviews.dependencies import Reads, upstream
+from maintenance.subjects.redis.history import newest_cache_looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,6 @@ class Age:
     def is_over(self, now: datetime) -> bool:
         """Whether it is older than `max_age`, or of unknown age."""
         return self.fresh_as_of is None or now - self.fresh_as_of > self.max_age
-
-
-Reads = Mapping[QualifiedName, Collection[QualifiedName]]
-"""The relations that each view reads."""
 
 
 def views(policy: Policy, reads: Reads) -> list[Age] | None:
@@ -74,24 +72,11 @@ def ages(policy: Policy, reads: Reads, ledger: Mapping[str, Refresh]) -> list[Ag
     return [
         Age(
             view.name,
-            _oldest([own[name] for name in _upstream(view.name, reads, own)]),
+            _oldest([own[name] for name in upstream(view.name, reads) if name in own]),
             view.max_age,
         )
         for view in policy.matviews
     ]
-
-
-def _upstream(
-    name: QualifiedName, reads: Reads, known: Collection[QualifiedName]
-) -> set[QualifiedName]:
-    """Return a view and all views that it reads, directly or indirectly."""
-    waiting, found = [name], set[QualifiedName]()
-    while waiting:
-        current = waiting.pop()
-        if current in known and current not in found:
-            found.add(current)
-            waiting += reads.get(current, ())
-    return found
 
 
 def _oldest(moments: Collection[datetime | None]) -> datetime | None:
@@ -129,7 +114,7 @@ def _stale(age: Age, now: datetime) -> Finding:
         text = "age unknown: no refresh recorded; it is refreshed on its next scheduled run"
         return _finding(age, Severity.WARN, text, None)
     old_s = (now - age.fresh_as_of).total_seconds()
-    text = f"last fresh {old_s / 3600:.1f} hours ago, allowed {most_s / 3600:.3g} hours"
+    text = f"last fresh {readable_span(old_s)} ago, allowed {readable_span(most_s)}"
     return _finding(age, Severity.ERROR if old_s > 2 * most_s else Severity.WARN, text, old_s)
 
 
@@ -178,9 +163,4 @@ def cache_facts(policy: Policy) -> CacheFacts | None:
     with Target(policy).optional_store() as store:
         if store is None:
             return None
-        with store.cursor(row_factory=class_row(CacheFacts)) as cursor:
-            return cursor.execute(
-                f"SELECT {', '.join(CacheFacts._fields)} FROM maintenance.cache_look"
-                " WHERE database = %s ORDER BY seen_at DESC LIMIT 1".encode(),
-                (policy.database.name,),
-            ).fetchone()
+        return next(iter(newest_cache_looks(store, policy.database.name, 1)), None)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from maintenance.alerts.models import FindingSet
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.target import Target
+from maintenance.formatting import readable_span
 from maintenance.monitoring import freshness
 from maintenance.policy import Policy
 from maintenance.subjects.bloat.history import newest_look
@@ -55,8 +56,7 @@ def overlooked_bloat(policy: Policy, now: datetime) -> FindingSet:
 
 
 def _last_observed(now: datetime, seen_at: datetime) -> str:
-    hours = (now - seen_at).total_seconds() / 3600
-    return f"last observed {hours:,.0f} hours ago ({seen_at:%Y-%m-%d %H:%M} UTC)"
+    return f"last observed {readable_span(now - seen_at)} ago ({seen_at:%Y-%m-%d %H:%M} UTC)"
 
 
 def _finding_set(policy: Policy, subject: str, late: str) -> FindingSet:

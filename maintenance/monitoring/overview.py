@@ -2,8 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 
-from psycopg.rows import class_row
-
 from maintenance.alerts.models import Alert
 from maintenance.alerts.store import standing_alerts
 from maintenance.catalog.observe import observe
@@ -23,6 +21,7 @@ from maintenance.subjects.bloat.history import newest_look
 from maintenance.subjects.matviews.dependencies import declared_reads
 from maintenance.subjects.partitions import PARTITIONS
 from maintenance.subjects.partitions.inventory import TableInventory, inventory
+from maintenance.subjects.redis.history import newest_cache_looks
 from maintenance.subjects.workload.history import largest, moments
 
 LOOK_BACK = timedelta(hours=24)
@@ -96,10 +95,4 @@ def _emptiness(store: Connection, name: str) -> Emptiness | None:
 
 
 def _cache(store: Connection, name: str) -> tuple[CacheFacts, ...]:
-    with store.cursor(row_factory=class_row(CacheFacts)) as cursor:
-        newest = cursor.execute(
-            f"SELECT {', '.join(CacheFacts._fields)} FROM maintenance.cache_look"
-            " WHERE database = %s ORDER BY seen_at DESC LIMIT 2".encode(),
-            (name,),
-        ).fetchall()
-    return tuple(reversed(newest))
+    return tuple(reversed(newest_cache_looks(store, name, 2)))

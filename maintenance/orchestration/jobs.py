@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import (
-    UnresolvedAssetJobDefinition,  # define_asset_job returns it; Dagster exports no name for it
-)
 
 from maintenance.names import slug
 from maintenance.orchestration.analytics_assets import cache_key
 from maintenance.orchestration.archive_assets import archives_key
 from maintenance.orchestration.crons import cron_name
+from maintenance.orchestration.dagster_internals import UnresolvedAssetJobDefinition
 from maintenance.orchestration.digest_asset import digest_key
 from maintenance.orchestration.matview_assets import matview_key
 from maintenance.orchestration.partition_assets import partitions_key

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.storage.tags import WILL_RETRY_TAG
-from dagster._utils.schedules import cron_string_iterator
 from dagster_shared.error import SerializableErrorInfo
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.orchestration.dagster_internals import WILL_RETRY_TAG
+from maintenance.policy.cron import next_tick
 
 LOOKED_AT = 5
 """Number of a job's newest runs that are read; retries may still be queued."""
@@ -101,9 +101,7 @@ def _overdue(
 ) -> Iterator[Finding]:
     since = last_at.astimezone(UTC)
     cron = str(schedule.cron_schedule)
-    ticks = cron_string_iterator(since.timestamp(), cron, schedule.execution_timezone)
-    next(ticks)
-    second = next(ticks)
+    second = next_tick(cron, next_tick(cron, since))
     if second + LATE < now:
         name = schedule.job_name
         yield Finding(

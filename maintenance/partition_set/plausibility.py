@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from maintenance.catalog.models import DEFAULT_BOUND, Partition, Table
+from maintenance.formatting import listed
 from maintenance.partition_key import (
     FUTURE,
     PAST,
@@ -389,11 +390,10 @@ def _of_another_encoding(
     ]
     mixed = guess is not None and guess.encoding == policy.encoding
     if mixed:
-        names = ", ".join(str(each.partition.relation) for each in odd[:_SHOWN])
-        more = f" and {n_odd - _SHOWN} more" if n_odd > _SHOWN else ""
+        names = listed((each.partition.relation for each in odd), _SHOWN)
         parts.append(
-            f"the others are {policy.encoding.value}; check {names}{more}, and drop those that"
-            " were created by mistake and are empty"
+            f"the others are {policy.encoding.value}; check {names}, and drop those"
+            " that were created by mistake and are empty"
         )
     else:
         parts.append(_guess_text(policy, guess))

@@ -4,13 +4,12 @@ import gc
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 import psycopg
 
 from maintenance.catalog.history import History
-from maintenance.catalog.models import Snapshot
+from maintenance.catalog.models import MAX_CLOCK_SKEW_S, Snapshot
 from maintenance.catalog.observe import observe
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.history import recall
@@ -26,8 +25,6 @@ from maintenance.redaction import redact, redact_values
 from maintenance.server.event_triggers import foreign_event_triggers
 from maintenance.server.session import to_error
 from maintenance.server.undecodable_names import undecodable
-
-MAX_CLOCK_SKEW = timedelta(minutes=1)
 
 COLLECT_EVERY = 50_000
 """Objects allocated in an observation before the collector of reference cycles runs."""
@@ -190,8 +187,7 @@ def _is_blind(subject: Subject[Any], finding: Finding) -> bool:
 
 def _general(policy: Policy, snapshot: Snapshot) -> Iterator[Finding]:
     skew = snapshot.server.clock_skew_s
-    limit = MAX_CLOCK_SKEW.total_seconds()
-    if abs(skew) > limit:
+    if snapshot.server.has_clock_skew:
         name = policy.database.name
         yield Finding(
             FindingKind.CLOCK_SKEW,
@@ -200,7 +196,7 @@ def _general(policy: Policy, snapshot: Snapshot) -> Iterator[Finding]:
             f"{name}: the server's clock differs from ours by {skew:+.0f} s; horizons are computed"
             " with our clock: synchronize both with NTP",
             value=round(skew, 1),
-            threshold=limit,
+            threshold=MAX_CLOCK_SKEW_S,
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from maintenance.errors import MaintenanceError, OwnerCodeError
+from maintenance.server.capabilities import major_of, restricts_search_path
 from maintenance.server.session import Connection, fetch, owner_path
 
 UNDEFINED = frozenset(
@@ -23,9 +24,6 @@ UNDEFINED = frozenset(
     }
 )
 """Errors of a function that uses an unqualified name that is not found."""
-
-_RESTRICTED_SINCE = 170000
-"""The first version that runs functions of indexes and views with a restricted search_path."""
 
 
 class _Culprit(NamedTuple):
@@ -63,8 +61,8 @@ def name_owner_code(
     culprit = _culprit(context, rows)
     if culprit is None:
         return error
-    version = connection.info.server_version
-    remedy = _remedy(culprit, exc.sqlstate or "", search_path, version)
+    major = major_of(connection.info.server_version)
+    remedy = _remedy(culprit, exc.sqlstate or "", search_path, major)
     return OwnerCodeError(f"{error}; {_where(culprit)}", hint=remedy)
 
 
@@ -99,13 +97,13 @@ def _where(culprit: _Culprit) -> str:
     return f"raised in function {culprit.signature} of {culprit.owner}"
 
 
-def _remedy(culprit: _Culprit, sqlstate: str, search_path: str, version: int) -> str:
+def _remedy(culprit: _Culprit, sqlstate: str, search_path: str, major: int) -> str:
     if sqlstate in UNDEFINED:
         path = search_path or culprit.schema
         remedy = f"it uses a name without a schema; run ALTER FUNCTION {culprit.signature}"
         remedy += f" SET search_path = {path}"
-        if culprit.event_trigger is None and version >= _RESTRICTED_SINCE:
-            return f"{remedy}; since PostgreSQL 17 the session's search_path is not used"
+        if culprit.event_trigger is None and restricts_search_path(major):
+            return f"{remedy}; since PostgreSQL 17 the search_path of the session is not used"
         if culprit.event_trigger is None:
             return f"{remedy}; it ran with search_path {owner_path(search_path)}"
         return remedy

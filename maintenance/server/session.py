@@ -21,6 +21,12 @@ from psycopg.rows import TupleRow, namedtuple_row
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError, is_retryable
 from maintenance.names import literal
 from maintenance.policy.urls import UrlError, check_postgres, place_behind_user
+from maintenance.server.capabilities import (
+    has_transaction_timeout,
+    is_served,
+    major_of,
+    restricts_search_path,
+)
 from maintenance.server.cost_meter import cursor_class
 from maintenance.server.liveness import KEEPALIVE, Session
 from maintenance.server.poolers import find_process
@@ -86,10 +92,6 @@ _PINNED = {
     "idle_session_timeout": "0",
     "idle_in_transaction_session_timeout": "60000",
 }
-OLDEST = 150000
-"""The oldest supported server version, as libpq reports it."""
-
-_VERSION_17 = 170000
 _PINNED_FROM_17 = {"transaction_timeout": "0"}
 
 # libpq gives no SQLSTATE for a refused connection, so there is one hint for all causes.
@@ -165,11 +167,12 @@ def _refuse_old(version: int, where: str) -> None:
     Raises:
         UnreachableError: it is too old.
     """
-    if version < OLDEST:
+    major = major_of(version)
+    if not is_served(major):
         raise UnreachableError(
-            f"{where}: PostgreSQL {version // 10000} is not supported: its end of life was"
-            " 2026-11-12, and DETACH PARTITION CONCURRENTLY loses foreign keys there, so"
-            " referenced rows could be dropped later",
+            f"{where}: PostgreSQL {major} is not supported: its end of life was 2026-11-12,"
+            " and DETACH PARTITION CONCURRENTLY loses foreign keys there, so referenced rows could"
+            " be dropped later",
             hint="upgrade the server to PostgreSQL 15 or newer",
         )
 
@@ -182,7 +185,8 @@ def process_of(connection: Connection) -> int:
 
 def pinned_settings(connection: Connection) -> dict[str, str]:
     """Return the settings that all our sessions have, except timeouts."""
-    newer = _PINNED_FROM_17 if connection.info.server_version >= _VERSION_17 else {}
+    major = major_of(connection.info.server_version)
+    newer = _PINNED_FROM_17 if has_transaction_timeout(major) else {}
     return {**_PINNED, **newer}
 
 
@@ -254,7 +258,7 @@ def owner_search_path(connection: Connection, search_path: str) -> Generator[Non
         connection: an autocommit session, outside a transaction.
         search_path: the policy's `database.search_path`.
     """
-    is_restricted = connection.info.server_version >= _VERSION_17
+    is_restricted = restricts_search_path(major_of(connection.info.server_version))
     path = {} if is_restricted else {"search_path": owner_path(search_path)}
     pin(connection, {"row_security": "on", **path})
     try:
@@ -282,6 +286,7 @@ def fetch(
     parameters: Mapping[str, Any] | None = None,
     *,
     often: bool = False,
+    binary: bool = False,
 ) -> list[Any]:
     """Run one file of the SQL library; return named tuples with the header's columns.
 
@@ -294,8 +299,18 @@ def fetch(
     ):
         if is_lenient:
             decode(cursor)
-        rows = cursor.execute(statement, parameters or None, prepare=often or None).fetchall()
+        rows = cursor.execute(
+            statement, parameters or None, prepare=often or None, binary=binary
+        ).fetchall()
     return shown(connection, rows) if is_lenient else rows
+
+
+def run_statement(
+    connection: Connection, folder: str, name: str, parameters: Mapping[str, Any]
+) -> int:
+    """Run one file of the SQL library that returns no rows; return how many it has changed."""
+    statement = load_statement(folder, name, connection.info.server_version)
+    return connection.execute(statement, parameters).rowcount
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from maintenance.errors import MaintenanceError
+from maintenance.server.capabilities import major_of
 
 _VARIANT = re.compile(r"(?P<name>\w+?)(?:\.pg(?P<major>\d+))?\.sql\Z")
 _SINCE = re.compile(r"^-- since: (?P<major>\d+)$", re.MULTILINE)
@@ -30,7 +31,7 @@ def load_statement(folder: str, name: str, server_version: int) -> bytes:
         MaintenanceError: no such statement, or none that this old a server can run.
     """
     folder_path = data_root() / "sql" / folder
-    return newest_variant(folder_path, name, server_version // 10000).read_bytes()
+    return newest_variant(folder_path, name, major_of(server_version)).read_bytes()
 
 
 def newest_variant(folder: Path, name: str, major: int) -> Path:

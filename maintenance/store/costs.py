@@ -7,7 +7,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from maintenance.server.cost_meter import Cost
-from maintenance.server.session import Connection
+from maintenance.server.session import Connection, run_statement
 
 
 def record_costs(
@@ -27,11 +27,5 @@ def record_costs(
         }
         for purpose, c in costs.items()
     ]
-    connection.execute(
-        "INSERT INTO maintenance.cost"
-        " (taken_at, database, run_id, purpose, n_statements, seconds, n_rows)"
-        " SELECT %s, %s, %s, c.purpose, c.n_statements, c.seconds, c.n_rows"
-        " FROM pg_catalog.jsonb_to_recordset(%s)"
-        " AS c (purpose text, n_statements int, seconds float8, n_rows int8)",
-        (now, database, run_id, Jsonb(rows)),
-    )
+    parameters = {"taken_at": now, "database": database, "run_id": run_id, "costs": Jsonb(rows)}
+    run_statement(connection, "store", "add_costs", parameters)

@@ -7,11 +7,10 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
-from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from maintenance.redaction import redact_error, redact_values
-from maintenance.server.session import Connection
+from maintenance.server.session import Connection, fetch, run_statement
 
 FLUSH_EVERY_S = 0.5
 """Seconds that an outcome may wait to be written together with others.
@@ -48,24 +47,21 @@ class Journal:
 
     def begin(self, command: str, policy_hash: str) -> None:
         """Record the start of the run."""
-        self._connection.execute(
-            "INSERT INTO maintenance.run (id, database, command, version, policy_hash)"
-            " VALUES (%s, %s, %s, %s, %s)",
-            (self.run_id, self._database, command, version("maintenance"), policy_hash),
-        )
+        parameters = {
+            "run_id": self.run_id,
+            "database": self._database,
+            "command": command,
+            "version": version("maintenance"),
+            "policy_hash": policy_hash,
+        }
+        run_statement(self._connection, "store", "begin_run", parameters)
 
     def intend(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Record the planned actions before they start; durable when this returns."""
         if not records:
             return
-        columns = list(records[0])
-        rows = Jsonb(redact_values([{**record, "run_id": str(self.run_id)} for record in records]))
-        listed = ", ".join(["run_id", *columns])
-        self._connection.execute(
-            f"INSERT INTO maintenance.journal ({listed}) SELECT {listed}"
-            " FROM pg_catalog.jsonb_populate_recordset(NULL::maintenance.journal, %s)".encode(),
-            (rows,),
-        )
+        rows = redact_values([{**record, "run_id": str(self.run_id)} for record in records])
+        run_statement(self._connection, "store", "add_intents", {"actions": Jsonb(rows)})
 
     def conclude(self, record: Mapping[str, Any]) -> None:
         """Note the outcome of one action; it is written within `FLUSH_EVERY_S`."""
@@ -79,15 +75,8 @@ class Journal:
         if not self._pending:
             return
         pending, self._pending = self._pending, []
-        self._connection.execute(
-            "UPDATE maintenance.journal AS j SET outcome = r.outcome, attempts = r.attempts,"
-            " duration_ms = r.duration_ms, error = r.error, detail = r.detail,"
-            " ended_at = pg_catalog.to_timestamp(r.ended_at)"
-            " FROM pg_catalog.jsonb_to_recordset(%s) AS r (action_id text, outcome text,"
-            " attempts int, duration_ms float8, error text, detail jsonb, ended_at float8)"
-            " WHERE j.run_id = %s AND j.action_id = r.action_id",
-            (Jsonb(redact_values(pending)), self.run_id),
-        )
+        outcomes = {"run_id": self.run_id, "outcomes": Jsonb(redact_values(pending))}
+        run_statement(self._connection, "store", "note_outcomes", outcomes)
 
     def end(
         self,
@@ -98,19 +87,12 @@ class Journal:
         subjects: Collection[str] = (),
     ) -> None:
         """Record the end of the run, its findings, and the kinds and subjects it checked."""
-        self._connection.execute(
-            "WITH stored AS (INSERT INTO maintenance.finding"
-            " (run_id, kind, object, severity, message, value, threshold, data, subject)"
-            " SELECT %(run)s, f.kind, f.object, f.severity, f.message, f.value, f.threshold,"
-            " f.data, f.subject"
-            " FROM pg_catalog.jsonb_to_recordset(%(findings)s) AS f (kind text, object text,"
-            " severity text, message text, value jsonb, threshold jsonb, data jsonb,"
-            " subject text))"
-            " UPDATE maintenance.run SET ended_at = pg_catalog.clock_timestamp(),"
-            " outcome = %(outcome)s, error = %(error)s, kinds = %(kinds)s,"
-            " subjects = %(subjects)s WHERE id = %(run)s",
+        run_statement(
+            self._connection,
+            "store",
+            "end_run",
             {
-                "run": self.run_id,
+                "run_id": self.run_id,
                 "findings": Jsonb(redact_values(list(findings))),
                 "outcome": outcome,
                 "error": redact_error(error) if error is not None else None,
@@ -122,16 +104,5 @@ class Journal:
 
 def recent_runs(connection: Connection, database: str, limit: int = 10) -> list[RecentRun]:
     """Return the newest runs on a database, newest first."""
-    with connection.cursor(row_factory=class_row(RecentRun)) as cursor:
-        return cursor.execute(
-            "SELECT r.id, r.command, r.started_at, r.ended_at, r.outcome, r.error,"
-            " count(j.action_id) AS n_actions,"
-            " count(*) FILTER (WHERE j.outcome = 'failed') AS n_failed,"
-            " (SELECT sum(c.seconds) FROM maintenance.cost c WHERE c.run_id = r.id)"
-            " AS own_seconds,"
-            " (SELECT sum(c.n_rows)::int8 FROM maintenance.cost c WHERE c.run_id = r.id)"
-            " AS own_rows"
-            " FROM maintenance.run r LEFT JOIN maintenance.journal j ON j.run_id = r.id"
-            " WHERE r.database = %s GROUP BY r.id ORDER BY r.started_at DESC LIMIT %s",
-            (database, limit),
-        ).fetchall()
+    about = {"database": database, "most": limit}
+    return [RecentRun(*row) for row in fetch(connection, "store", "list_recent_runs", about)]

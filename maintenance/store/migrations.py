@@ -7,7 +7,14 @@ import psycopg
 from maintenance.errors import MaintenanceError, PrivilegeError
 from maintenance.server.event_triggers import refuse_foreign_event_triggers
 from maintenance.server.owner_code import name_owner_code
-from maintenance.server.session import Connection, rollback_quietly, run_sql, to_error
+from maintenance.server.session import (
+    Connection,
+    fetch,
+    rollback_quietly,
+    run_sql,
+    run_statement,
+    to_error,
+)
 from maintenance.server.sql_library import data_root
 
 _MIGRATION_LOCK = 0x6D61696E74_0001
@@ -56,18 +63,15 @@ def _steps() -> list[Path]:
 
 
 def _applied(connection: Connection) -> frozenset[str]:
-    known = connection.execute(
-        "SELECT pg_catalog.to_regclass('maintenance.migration') IS NOT NULL"
-    ).fetchone()
-    if not known or not known[0]:
+    (known,) = fetch(connection, "store", "find_migrations")
+    if not known.is_there:
         return frozenset()
-    rows = connection.execute("SELECT name FROM maintenance.migration").fetchall()
-    return frozenset(name for (name,) in rows)
+    return frozenset(row.name for row in fetch(connection, "store", "list_migrations"))
 
 
 def _apply(connection: Connection, steps: list[Path]) -> None:
     run_sql(connection, "BEGIN")
-    connection.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
+    fetch(connection, "store", "lock_migrations", {"lock": _MIGRATION_LOCK})
     if not _applied(connection):
         run_sql(
             connection,
@@ -78,19 +82,11 @@ def _apply(connection: Connection, steps: list[Path]) -> None:
     applied = _applied(connection)
     for step in (step for step in steps if step.stem not in applied):
         run_sql(connection, step.read_text())
-        connection.execute("INSERT INTO maintenance.migration (name) VALUES (%s)", (step.stem,))
+        run_statement(connection, "store", "add_migration", {"name": step.stem})
     run_sql(connection, "COMMIT")
 
 
 def missing_right(connection: Connection) -> str | None:
     """Return the GRANT needed to create the store; None if it exists or can be created."""
-    row = connection.execute(
-        "SELECT pg_catalog.quote_ident(pg_catalog.current_database()),"
-        " pg_catalog.quote_ident(current_user),"
-        " pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')"
-        " OR EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'maintenance'"
-        " AND pg_catalog.has_schema_privilege(oid, 'CREATE'))"
-    ).fetchone()
-    assert row is not None, "SELECT without FROM returns one row"
-    database, role, granted = row
-    return None if granted else f"GRANT CREATE ON DATABASE {database} TO {role}"
+    (right,) = fetch(connection, "store", "check_right_to_migrate")
+    return None if right.granted else f"GRANT CREATE ON DATABASE {right.database} TO {right.role}"

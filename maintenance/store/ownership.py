@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from maintenance.errors import ForeignStoreError
+from maintenance.formatting import listed
 from maintenance.names import quote
 from maintenance.server.session import Connection, fetch
 from maintenance.server.sql_library import data_root
@@ -37,10 +38,9 @@ def require_own(connection: Connection, owner: str | None = None) -> None:
     rows = fetch(connection, "store", "list_schema_faults", {"owners": trusted})
     faults = _faults(rows)
     if faults:
-        more = f" and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise ForeignStoreError(
             f"schema {SCHEMA} is not a store of role {quote(row[0])}:"
-            f" {'; '.join(faults[:SHOWN])}{more}; nothing in it was read or written",
+            f" {listed(faults, SHOWN, '; ')}. Nothing in it was read or written",
             hint=(
                 "set store.url to another database; or, if you trust the role that owns it, set"
                 " store.owner to that role (store.schema can only be maintenance)"

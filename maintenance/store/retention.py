@@ -5,7 +5,7 @@ from uuid import UUID
 
 from maintenance.names import QualifiedName
 from maintenance.periods import CalendarSpan
-from maintenance.server.session import Connection, fetch
+from maintenance.server.session import Connection, fetch, run_statement
 
 SCHEMA = "maintenance"
 
@@ -23,14 +23,9 @@ def longest_keep(
 
     One store may serve many databases, and each month's partition has rows of all of them.
     """
-    row = (database, keep.months, keep.days)
-    connection.execute(
-        "INSERT INTO maintenance.served (database, keep_months, keep_days) VALUES (%s, %s, %s)"
-        " ON CONFLICT (database) DO UPDATE SET keep_months = excluded.keep_months,"
-        " keep_days = excluded.keep_days, seen_at = pg_catalog.clock_timestamp()",
-        row,
-    )
-    others = connection.execute("SELECT keep_months, keep_days FROM maintenance.served").fetchall()
+    wanted = {"database": database, "keep_months": keep.months, "keep_days": keep.days}
+    run_statement(connection, "store", "note_served", wanted)
+    others = fetch(connection, "store", "list_served")
     spans = [keep, *(CalendarSpan(*other) for other in others)]
     return min(spans, key=lambda span: span.before(today))
 
@@ -44,7 +39,5 @@ def forget_runs(connection: Connection, database: str, before: datetime, now: UU
         before: if our clock was changed, this may be after the start of the current run.
         now: the current run, which is kept.
     """
-    connection.execute(
-        "DELETE FROM maintenance.run WHERE database = %s AND started_at < %s AND id <> %s",
-        (database, before, now),
-    )
+    which = {"database": database, "before": before, "kept": now}
+    run_statement(connection, "store", "forget_runs", which)

@@ -35,7 +35,7 @@ from tests.archives import (
     FILL_EVENTS,
     MONTH,
     VALUES,
-    a_ladder,
+    a_lock_retry,
     a_place,
     identify,
     no_other_session,
@@ -69,7 +69,7 @@ def archive(
 
 
 def restorer(connection: Connection) -> Restorer:
-    return Restorer(connection, a_ladder(), "postgres", no_other_session)
+    return Restorer(connection, a_lock_retry(), "postgres", no_other_session)
 
 
 def rows(database: Database, relation: QualifiedName) -> list[tuple[Any, ...]]:

@@ -19,7 +19,7 @@ import json, re, sys
 from maintenance.archives import TableId, write_archive
 from maintenance.archives.restore import Restorer
 from maintenance.names import QualifiedName
-from tests.archives import a_ladder, a_place, the_facts
+from tests.archives import a_lock_retry, a_place, the_facts
 from tests.sessions import session
 
 url, oid, target, format_ = sys.argv[1:]
@@ -29,7 +29,7 @@ with session(url) as connection:
     archived = write_archive(connection, table, place, the_facts(key="at"), format_=format_)
     assert write_archive(connection, table, place, the_facts(key="at"), format_=format_).reused
     copy = QualifiedName("public", "copy")
-    Restorer(connection, a_ladder(), "postgres").standalone(place, archived.manifest, copy)
+    Restorer(connection, a_lock_retry(), "postgres").standalone(place, archived.manifest, copy)
     peak = re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())
     print(json.dumps([archived.manifest.content.n_bytes, int(peak[1]) / 1024]))
 """

@@ -25,7 +25,7 @@ from tests.archives import (
     CREATE_EVENTS,
     EVENTS,
     FILL_EVENTS,
-    a_ladder,
+    a_lock_retry,
     a_place,
     identify,
     no_other_session,
@@ -91,7 +91,7 @@ def test_archive_goes_to_s3_and_back(
     assert write_archive(connection, events, PLACE, the_facts()).reused
     assert [period for period, _ in list_archives(PLACE.url, "app", EVENTS)] == ["2024-01"]
     copy = QualifiedName("public", "copy")
-    Restorer(connection, a_ladder(), "postgres", no_other_session).standalone(
+    Restorer(connection, a_lock_retry(), "postgres", no_other_session).standalone(
         PLACE, made.manifest, copy
     )
     count = "SELECT count(*) FROM public.copy"

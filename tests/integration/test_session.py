@@ -200,7 +200,7 @@ def test_servers_own_objects_come_before_those_of_an_owner(database: Database) -
 def test_server_that_is_too_old_is_refused_before_anything_is_done(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    monkeypatch.setattr("maintenance.server.session.OLDEST", 160000)
+    monkeypatch.setattr("maintenance.server.capabilities.OLDEST", 16)
     path = write_policy(tmp_path, database.url)
     result = CliRunner().invoke(cli, [command, "--policy", str(path)])
     assert result.exit_code == 3, result.output

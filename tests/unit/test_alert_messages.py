@@ -47,8 +47,8 @@ def policy(tmp_path: Path) -> Policy:
 @pytest.mark.parametrize(
     ("kind", "value", "threshold", "found", "wanted"),
     [
-        (FindingKind.MATVIEW_STALE, 17_000, 14_400.0, "4 h 43 min", "4 h"),
-        (FindingKind.MATVIEW_STALE, 180_000, 86_400.0, "2 d 2 h", "1 d"),
+        (FindingKind.MATVIEW_STALE, 17_000, 14_400.0, "4 hours 43 minutes", "4 hours"),
+        (FindingKind.MATVIEW_STALE, 180_000, 86_400.0, "2 days 2 hours", "1 day"),
         (FindingKind.CONNECTIONS_SATURATED, 0.934, 0.9, "93.4 %", "90 %"),
         (FindingKind.QUERY_SLOW, 1234.5, 1000.0, "1,234 ms", "1,000 ms"),
         (FindingKind.QUERY_REGRESSED, 3.25, 2.0, "3.25 times", "2 times"),

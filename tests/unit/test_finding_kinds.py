@@ -35,8 +35,10 @@ def test_kinds_of_a_subject_are_those_that_name_it() -> None:
 @pytest.mark.parametrize("unit", Unit)
 def test_every_unit_can_be_shown(unit: Unit) -> None:
     kind = next(kind for kind in FindingKind if kind.spec.unit is unit)
-    shown = readable(kind, 0.5, 0.25)
-    assert re.fullmatch(r"\S+.* against \S+.*", shown)
+    alone, with_threshold = readable(kind, 0.5, None), readable(kind, 0.5, 0.25)
+    assert re.search(r"\d", alone)
+    assert with_threshold.startswith(alone)
+    assert re.search(r"\d", with_threshold.removeprefix(alone))
 
 
 def test_readings_that_readers_name_are_known_to_kinds() -> None:

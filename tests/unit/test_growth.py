@@ -8,7 +8,7 @@ import pytest
 from maintenance.catalog.history import History, Reading
 from maintenance.catalog.models import Bucket, DefaultRows
 from maintenance.engine.findings import FindingKind
-from maintenance.subjects.partitions.growth import Rate, growth, lasting
+from maintenance.subjects.partitions.growth import Rate, growth
 from tests.snapshots import NOW, a_partition, a_policy, a_table, months, planned
 
 
@@ -80,14 +80,6 @@ def test_short_horizon_tells_how_soon_and_how_many_rows() -> None:
     finding = finding_of(FindingKind.PARTITION_HORIZON_SHORT, analyzed, *rest)
     assert finding.data["impact_at"] == "2026-12-01T00:00:00+00:00"
     assert finding.data["rows_per_day"] == 100_000
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0, "1 s"), (119, "119 s"), (120, "2 minutes"), (7_200, "2 hours"), (172_800, "2 days")],
-)
-def test_lengths_are_told_in_one_unit(seconds: int, words: str) -> None:
-    assert lasting(timedelta(seconds=seconds)) == words
 
 
 def test_history_of_another_table_says_nothing() -> None:

@@ -11,6 +11,7 @@ import pytest
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.engine.lock_retry import MAX_PAUSE_S, MAX_SLOW_TRIES, LockRetry
 from maintenance.errors import LockNotAcquiredError, MaintenanceError, UnreachableError
+from maintenance.policy import LocksPolicy
 from maintenance.server.session import Connection
 from tests.builders import Database
 from tests.sessions import session
@@ -32,7 +33,7 @@ class Time:
         self.now += pause_s
 
 
-def a_ladder(
+def a_lock_retry(
     time: Time | None = None,
     *,
     give_up_after: timedelta = timedelta(seconds=30),
@@ -56,7 +57,7 @@ def test_transaction_waits_patiently_first_then_prepares_then_takes_blocking_loc
     None
 ):
     step = Step(prepare=("MAKE",), statements=("ATTACH", "ALTER"), locks=(SHARED, REFERENCED))
-    assert a_ladder().transaction(step).split(";\n") == [
+    assert a_lock_retry().transaction(step).split(";\n") == [
         "BEGIN",
         "SET LOCAL lock_timeout = 100",
         "SET LOCAL statement_timeout = 30000",
@@ -71,12 +72,12 @@ def test_transaction_waits_patiently_first_then_prepares_then_takes_blocking_loc
 
 
 def test_step_that_blocks_nobody_may_take_its_time() -> None:
-    message = a_ladder().transaction(Step(statements=("ATTACH",), locks=(SHARED,)))
+    message = a_lock_retry().transaction(Step(statements=("ATTACH",), locks=(SHARED,)))
     assert message.count("SET LOCAL statement_timeout = 30000") == 2
 
 
 def test_blocking_locks_are_left_to_the_statements() -> None:
-    message = a_ladder().transaction(Step(statements=("DETACH",), locks=(EXCLUSIVE,)))
+    message = a_lock_retry().transaction(Step(statements=("DETACH",), locks=(EXCLUSIVE,)))
     assert "LOCK TABLE" not in message
 
 
@@ -84,19 +85,19 @@ def test_blocking_locks_are_left_to_the_statements() -> None:
 
 
 def test_pauses_double_up_to_a_cap() -> None:
-    lock_retry = a_ladder()
+    lock_retry = a_lock_retry()
     assert [lock_retry._pause(attempt) for attempt in range(1, 8)] == [
         0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0,
     ]  # fmt: skip
 
 
 def test_pauses_are_jittered_down_to_a_half() -> None:
-    assert a_ladder(rng=lambda: 0.0)._pause(3) == 0.2
-    assert a_ladder(rng=lambda: 0.5)._pause(3) == pytest.approx(0.3)
+    assert a_lock_retry(rng=lambda: 0.0)._pause(3) == 0.2
+    assert a_lock_retry(rng=lambda: 0.5)._pause(3) == pytest.approx(0.3)
 
 
 def test_pause_after_a_night_of_tries_is_still_the_cap() -> None:
-    assert a_ladder()._pause(100_000) == MAX_PAUSE_S
+    assert a_lock_retry()._pause(100_000) == MAX_PAUSE_S
 
 
 # On a server
@@ -129,7 +130,7 @@ def test_gives_up_at_the_deadline_and_names_the_holder(
     events: Database, connection: Connection
 ) -> None:
     time = Time()
-    lock_retry = a_ladder(time, give_up_after=timedelta(seconds=5))
+    lock_retry = a_lock_retry(time, give_up_after=timedelta(seconds=5))
     with locked(events) as holder, pytest.raises(LockNotAcquiredError) as caught:
         lock_retry.run(connection, RENAME)
     message = str(caught.value)
@@ -142,7 +143,7 @@ def test_gives_up_at_the_deadline_and_names_the_holder(
 
 def test_holder_is_told_at_the_first_wait_only(events: Database, connection: Connection) -> None:
     lines: list[str] = []
-    lock_retry = a_ladder(give_up_after=timedelta(seconds=5))
+    lock_retry = a_lock_retry(give_up_after=timedelta(seconds=5))
     with locked(events) as holder, pytest.raises(LockNotAcquiredError):
         lock_retry.run(connection, RENAME, lines.append)
     assert len(lines) == 1
@@ -154,7 +155,7 @@ def test_lock_that_comes_free_is_taken_at_the_next_try(
 ) -> None:
     with locked(events) as holder:
         time = Time()
-        lock_retry = a_ladder(time)
+        lock_retry = a_lock_retry(time)
 
         def free(pause_s: float) -> None:
             time.sleep(pause_s)
@@ -171,7 +172,7 @@ def test_reader_who_is_not_in_the_way_is_not_blamed(
     reader = events.connect(autocommit=False, application_name="an analyst")
     reader.execute("SELECT count(*) FROM public.events")
     step = Step(statements=("ALTER TABLE public.events SET (fillfactor = 90)",), locks=(SHARED,))
-    lock_retry = a_ladder(give_up_after=timedelta(0))
+    lock_retry = a_lock_retry(give_up_after=timedelta(0))
     with locked(events), pytest.raises(LockNotAcquiredError) as caught:
         lock_retry.run(connection, step)
     assert "a slow migration" in str(caught.value)
@@ -185,7 +186,7 @@ def test_prepared_transaction_in_the_way_is_named(events: Database, connection: 
     holder.execute("PREPARE TRANSACTION 'forgotten'")
     try:
         with pytest.raises(LockNotAcquiredError, match="forgotten"):
-            a_ladder(give_up_after=timedelta(0)).run(connection, RENAME)
+            a_lock_retry(give_up_after=timedelta(0)).run(connection, RENAME)
     finally:
         holder.execute("ROLLBACK PREPARED 'forgotten'")
 
@@ -203,7 +204,7 @@ def test_refusal_that_waiting_does_not_mend_is_not_tried_again(
 ) -> None:
     time = Time()
     with pytest.raises(MaintenanceError, match=rf"\[{sqlstate}\]"):
-        a_ladder(time).run(connection, Step(statements=(statement,), locks=(EXCLUSIVE,)))
+        a_lock_retry(time).run(connection, Step(statements=(statement,), locks=(EXCLUSIVE,)))
     assert time.pauses == []
     assert connection.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
 
@@ -214,7 +215,7 @@ def test_step_that_is_slow_under_blocking_locks_gets_a_limited_number_of_chances
     time = Time()
     slow = Step(statements=("SELECT pg_catalog.pg_sleep(20)",), locks=(EXCLUSIVE,))
     with pytest.raises(MaintenanceError, match="57014"):
-        a_ladder(time).run(connection, slow)
+        a_lock_retry(time).run(connection, slow)
     assert len(time.pauses) == MAX_SLOW_TRIES - 1
 
 
@@ -228,14 +229,14 @@ def test_timeouts_of_a_concurrent_statement_end_with_it(
 
     before = timeouts()
     with suppress(psycopg.Error):
-        a_ladder().attempt(connection, Step(statements=(statement,), concurrent=True))
+        a_lock_retry().attempt(connection, Step(statements=(statement,), concurrent=True))
     assert timeouts() == before
 
 
 def test_failed_try_leaves_nothing_behind(events: Database, connection: Connection) -> None:
     step = replace(RENAME, prepare=("CREATE TABLE public.half (id int)",))
     with locked(events), pytest.raises(LockNotAcquiredError):
-        a_ladder(give_up_after=timedelta(0)).run(connection, step)
+        a_lock_retry(give_up_after=timedelta(0)).run(connection, step)
     assert connection.execute("SELECT to_regclass('public.half')").fetchone() == (None,)
 
 
@@ -245,5 +246,14 @@ def test_backend_ended_meanwhile_is_unreachable_and_not_tried_again(
     time = Time()
     events.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
     with pytest.raises(UnreachableError):
-        a_ladder(time).run(connection, RENAME)
+        a_lock_retry(time).run(connection, RENAME)
     assert time.pauses == []
+
+
+def test_limits_are_those_of_the_policy() -> None:
+    locks = LocksPolicy()
+    lock_retry = LockRetry.from_policy(locks, "app")
+    assert lock_retry.lock_timeout == locks.lock_timeout
+    assert lock_retry.patient_lock_timeout == locks.patient_lock_timeout
+    assert lock_retry.give_up_after == locks.give_up_after
+    assert lock_retry.search_path == "app"

@@ -39,7 +39,6 @@ ACTIONS: dict[ActionKind, tuple[str, str]] = {
 }
 
 CATALOG = "reads the catalog or settings"
-STORE = "the store, which is ours"
 ROWS = "reads rows of others, as their owner where that runs code"
 
 SENDERS = {
@@ -51,20 +50,15 @@ SENDERS = {
     "catalog/default_rows.py": ROWS,
     "catalog/owner_code.py": ROWS,
     "engine/build_monitor.py": BY_SERVER,
-    "engine/history.py": STORE,
     "engine/lock_retry.py": AS_OWNER,
     "engine/run_lock.py": CATALOG,
-    "monitoring/freshness.py": STORE,
-    "monitoring/overview.py": STORE,
     "server/cost_meter.py": "counts what others send",
     "server/liveness.py": CATALOG,
     "server/owner_rights.py": AS_OWNER,
     "server/owner_sessions.py": AS_OWNER,
     "server/session.py": CATALOG,
     "server/undecodable_names.py": CATALOG,
-    "subjects/bloat/history.py": STORE,
     "subjects/bloat/pgstattuple.py": "functions of pgstattuple read blocks",
-    "subjects/indexes/history.py": STORE,
     "subjects/matviews/definitions.py": "stores a query and does not run it",
     "subjects/matviews/measure.py": ROWS,
     "subjects/matviews/populate.py": BY_SERVER,
@@ -75,14 +69,10 @@ SENDERS = {
     "subjects/partitions/drain/prepare.py": AS_OWNER,
     "subjects/partitions/drain/transactions.py": AS_OWNER,
     "subjects/partitions/drain/verify.py": AS_OWNER,
-    "subjects/redis/history.py": STORE,
     "subjects/retention/apply.py": NO_CODE,
-    "subjects/retention/insert_counts.py": STORE,
     "subjects/retention/observe.py": ROWS,
     "subjects/stale_analytics/apply.py": AS_OWNER,
     "subjects/stale_analytics/observe.py": ROWS,
-    "subjects/statistics/history.py": STORE,
-    "subjects/workload/history.py": STORE,
     "subjects/workload/observe.py": CATALOG,
     "subjects/workload/pg_stat_statements.py": "reads pg_stat_statements, an extension's",
 }

@@ -1,15 +1,12 @@
 """Read tables and indexes with three queries, independent of their number."""
 
-import time
 from collections import defaultdict
 from collections.abc import Collection
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-import psycopg
-
 from maintenance.names import QualifiedName
+from maintenance.server.read_retry import read_with_retry
 from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.subjects.bloat.models import (
     Column,
@@ -22,9 +19,6 @@ from maintenance.subjects.bloat.models import (
 Relations = tuple[tuple[ObservedTable, ...], tuple[ObservedIndex, ...], tuple[Leftover, ...]]
 """The tables, indexes and leftovers read."""
 
-PAUSES_S = (0.15, 0.3, 0.6)
-"""Pauses between attempts after a lock was met, in seconds."""
-
 
 def read_relations(connection: Connection, min_bytes: int, time_cap: timedelta) -> Relations:
     """Read the tables and btree indexes above a size, and all invalid indexes.
@@ -36,11 +30,7 @@ def read_relations(connection: Connection, min_bytes: int, time_cap: timedelta) 
         psycopg.errors.LockNotAvailable: every attempt met a lock.
         MaintenanceError: the server refused a query, or a query exceeded the time cap.
     """
-    for pause in PAUSES_S:
-        with suppress(psycopg.errors.LockNotAvailable):
-            return _look(connection, min_bytes, time_cap)
-        time.sleep(pause)
-    return _look(connection, min_bytes, time_cap)
+    return read_with_retry(lambda: _look(connection, min_bytes, time_cap))
 
 
 def _look(connection: Connection, min_bytes: int, time_cap: timedelta) -> Relations:
@@ -90,17 +80,21 @@ def _table(row: Any, columns: tuple[Column, ...]) -> ObservedTable:
         relation=QualifiedName(row.schema, row.name),
         owner=owner,
         fill_factor=row.fill_factor,
-        freshness=Freshness(
-            n_rows=row.n_rows,
-            pages=row.pages,
-            size_bytes=row.size_bytes,
-            n_changed=row.n_changed,
-            n_dead=row.n_dead,
-            analyzed_at=row.analyzed_at,
-            readable=row.readable,
-            secured=row.secured,
-        ),
+        freshness=_freshness(row, row.pages, row.size_bytes),
         columns=columns,
+    )
+
+
+def _freshness(row: Any, pages: int, size_bytes: int) -> Freshness:
+    return Freshness(
+        n_rows=row.n_rows,
+        pages=pages,
+        size_bytes=size_bytes,
+        n_changed=row.n_changed,
+        n_dead=row.n_dead,
+        analyzed_at=row.analyzed_at,
+        readable=row.readable,
+        secured=row.secured,
     )
 
 
@@ -111,16 +105,7 @@ def _index(row: Any, columns: tuple[Column, ...]) -> ObservedIndex:
         table=QualifiedName(row.table_schema, row.table_name),
         size_bytes=row.size_bytes,
         fill_factor=row.fill_factor,
-        freshness=Freshness(
-            n_rows=row.n_rows,
-            pages=row.table_pages,
-            size_bytes=row.table_size_bytes,
-            n_changed=row.n_changed,
-            n_dead=row.n_dead,
-            analyzed_at=row.analyzed_at,
-            readable=row.readable,
-            secured=row.secured,
-        ),
+        freshness=_freshness(row, row.table_pages, row.table_size_bytes),
         keys=tuple(row.keys),
         columns=columns,
         is_plain=row.is_plain,

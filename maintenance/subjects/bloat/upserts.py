@@ -6,9 +6,8 @@ as its arbiter index.
 Source: PostgreSQL 19 release notes; commits bc32a12 and 2bc7e886.
 """
 
+from maintenance.server.capabilities import reindexes_beside_upserts
 from maintenance.subjects.bloat.models import BloatSnapshot, ObservedIndex
-
-MENDED_IN = 19
 
 
 def fails_upserts(index: ObservedIndex, stock: BloatSnapshot) -> bool:
@@ -18,4 +17,4 @@ def fails_upserts(index: ObservedIndex, stock: BloatSnapshot) -> bool:
 
 def can_fail_upserts(index: ObservedIndex, stock: BloatSnapshot) -> bool:
     """Whether a rebuild could make upserts of the application fail."""
-    return index.is_unique and not index.of_view and stock.major < MENDED_IN
+    return index.is_unique and not index.of_view and not reindexes_beside_upserts(stock.major)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
+from maintenance.formatting import counted
 from maintenance.names import QualifiedName, quote
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import IndexesPolicy
@@ -105,10 +106,7 @@ def _grants(tables: Collection[Table], role: str) -> list[str]:
 
 def _named(tables: Collection[Table]) -> str:
     names = sorted(str(table.relation) for table in tables)
-    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
-    return (
-        f"{len(names)} {'tables' if len(names) > 1 else 'table'} ({', '.join(names[:_FEW])}{more})"
-    )
+    return counted(names, "table", _FEW)
 
 
 def _unproven(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from maintenance.server.session import Connection
+from maintenance.server.session import Connection, fetch, run_statement
 from maintenance.subjects.indexes.usage import Baseline, Epoch, ServerUsage, Usage
 
 RECORD_EVERY = timedelta(hours=1)
@@ -53,13 +53,8 @@ def remember(
 
 
 def _baselines(store: Connection, database: str, since: datetime) -> Mapping[str, Baseline]:
-    rows = store.execute(
-        "SELECT DISTINCT ON (server) server, taken_at, oids, scans, system_identifier, timeline,"
-        " database_reset_at, server_reset_at FROM maintenance.index_usage"
-        " WHERE database = %s AND taken_at <= %s ORDER BY server, taken_at DESC",
-        (database, since),
-        binary=True,
-    )
+    about = {"database": database, "until": since}
+    rows = fetch(store, "store", "list_usage_baselines", about, binary=True)
     return {
         server: Baseline(Epoch(*epoch), taken_at, dict(zip(oids, scans, strict=True)))
         for server, taken_at, oids, scans, *epoch in rows
@@ -67,34 +62,18 @@ def _baselines(store: Connection, database: str, since: datetime) -> Mapping[str
 
 
 def _watched(store: Connection, database: str) -> Mapping[tuple[str, Epoch], datetime]:
-    rows = store.execute(
-        "SELECT server, pg_catalog.min(taken_at), system_identifier, timeline, database_reset_at,"
-        " server_reset_at FROM maintenance.index_usage WHERE database = %s"
-        " GROUP BY server, system_identifier, timeline, database_reset_at, server_reset_at",
-        (database,),
-    )
+    rows = fetch(store, "store", "list_usage_epochs", {"database": database})
     return {(server, Epoch(*epoch)): first_at for server, first_at, *epoch in rows}
 
 
 def _remember(store: Connection, database: str, server: str, usage: Usage, now: datetime) -> None:
-    store.execute(
-        "INSERT INTO maintenance.index_usage (taken_at, database, server, system_identifier,"
-        " timeline, database_reset_at, server_reset_at, oids, scans)"
-        " SELECT %(now)s, %(database)s, %(server)s, %(system_identifier)s, %(timeline)s,"
-        " %(database_reset_at)s, %(server_reset_at)s, %(oids)s::oid[], %(scans)s::int8[]"
-        " WHERE NOT EXISTS (SELECT FROM maintenance.index_usage u"
-        " WHERE u.database = %(database)s AND u.server = %(server)s"
-        " AND u.taken_at > %(after)s AND u.taken_at <= %(now)s"
-        " AND (u.system_identifier, u.timeline, u.database_reset_at, u.server_reset_at)"
-        " IS NOT DISTINCT FROM (%(system_identifier)s::int8, %(timeline)s::int4,"
-        " %(database_reset_at)s::timestamptz, %(server_reset_at)s::timestamptz))",
-        {
-            "now": now,
-            "after": now - RECORD_EVERY,
-            "database": database,
-            "server": server,
-            **usage.epoch._asdict(),
-            "oids": list(usage.counts),
-            "scans": [count.scans for count in usage.counts.values()],
-        },
-    )
+    parameters = {
+        "taken_at": now,
+        "after": now - RECORD_EVERY,
+        "database": database,
+        "server": server,
+        **usage.epoch._asdict(),
+        "oids": list(usage.counts),
+        "scans": [count.scans for count in usage.counts.values()],
+    }
+    run_statement(store, "store", "add_index_usage", parameters)

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from maintenance.names import QualifiedName
+from maintenance.server.read_retry import read_with_retry
 from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.subjects.indexes.ddl import Definition as Words
 from maintenance.subjects.indexes.models import (
@@ -24,9 +25,6 @@ from maintenance.subjects.indexes.models import (
 )
 
 DOING = "observing the indexes"
-
-PAUSES_S = (0.15, 0.3, 0.6)
-"""Pauses between attempts after an ACCESS EXCLUSIVE lock was met, in seconds."""
 
 
 def read_catalog(
@@ -48,13 +46,11 @@ def read_catalog(
         psycopg.errors.LockNotAvailable: every attempt met a lock.
         MaintenanceError: the server refused a query, or a query exceeded the time cap.
     """
-    for pause in PAUSES_S:
-        with suppress(psycopg.errors.LockNotAvailable):
-            catalog = _look(connection, time_cap, min_rows)
-            if not catalog.blind:
-                return catalog
-        sleep(pause)
-    return _look(connection, time_cap, min_rows)
+    return read_with_retry(
+        lambda: _look(connection, time_cap, min_rows),
+        is_complete=lambda catalog: not catalog.blind,
+        sleep=sleep,
+    )
 
 
 def read_definitions(

@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 from maintenance.engine.target import Target
+from maintenance.server.capabilities import has_last_scan, major_of
 from maintenance.server.replicas import ask_replicas
 from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.subjects.indexes.usage import Count, Epoch, ServerUsage, Usage
 
 DOING = "reading the use of indexes"
-FIRST_WITH_LAST_SCAN = 160000
 
 
 def read_usage(connection: Connection, time_cap: timedelta) -> Usage:
@@ -27,7 +27,7 @@ def read_usage(connection: Connection, time_cap: timedelta) -> Usage:
         epoch,
         whose.taken_at,
         {row.oid: Count(row.scans, row.last_scan_at) for row in rows},
-        knows_last_scan=connection.info.server_version >= FIRST_WITH_LAST_SCAN,
+        knows_last_scan=has_last_scan(major_of(connection.info.server_version)),
         is_counting=whose.is_counting,
     )
 

@@ -29,7 +29,7 @@ def read_moment(connection: Connection, ours: Collection[int]) -> Moment:
         for r in rows
         if r.pid is not None
     )
-    return Moment(rows[0].read_at, sessions, connection.info.server_version)
+    return Moment(rows[0].read_at, sessions)
 
 
 def read_catalog(

@@ -164,6 +164,17 @@ def in_order(reads: Reads) -> tuple[QualifiedName, ...]:
     return tuple(sorter.static_order())
 
 
+def upstream(name: QualifiedName, reads: Reads) -> set[QualifiedName]:
+    """Return a view and all that it reads, directly or not."""
+    waiting, found = [name], set[QualifiedName]()
+    while waiting:
+        current = waiting.pop()
+        if current not in found:
+            found.add(current)
+            waiting += reads.get(current, ())
+    return found
+
+
 def in_circles(reads: Reads) -> frozenset[QualifiedName]:
     """Return the views that are part of a dependency cycle."""
     remaining = {view: set(sources) for view, sources in reads.items()}

@@ -1,9 +1,10 @@
 """Findings on materialized views: stale, unpopulated, missing, drifted or costly to refresh."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.formatting import readable_span
 from maintenance.names import QualifiedName, quote
 from maintenance.policy import MatviewPolicy, Policy
 from maintenance.server.grants import right_to_act
@@ -98,8 +99,8 @@ def _stale(
             FindingKind.MATVIEW_STALE,
             Severity.ERROR if age > 2 * limit else Severity.WARN,
             view.name,
-            f"stale: contains all commits up to {right:%Y-%m-%d %H:%M} UTC, {_span(age)} ago,"
-            f" max_age is {_span(limit)}{_why(view)}",
+            f"stale: contains all commits up to {right:%Y-%m-%d %H:%M} UTC,"
+            f" {readable_span(age)} ago, max_age is {readable_span(limit)}{_why(view)}",
             round(age.total_seconds()),
             limit.total_seconds(),
             {"fresh_as_of": right.isoformat(), **_last_error(view)},
@@ -251,9 +252,3 @@ def _finding(
     data: dict[str, object] | None = None,
 ) -> Finding:
     return Finding(kind, severity, str(name), f"{name}: {text}", value, threshold, data or {})
-
-
-def _span(span: timedelta) -> str:
-    minutes = round(span.total_seconds() / 60)
-    hours, rest = divmod(minutes, 60)
-    return f"{hours} h {rest} min" if hours else f"{rest} min"

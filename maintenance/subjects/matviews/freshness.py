@@ -12,8 +12,7 @@ from typing import cast
 
 from maintenance.names import QualifiedName
 from maintenance.policy import Policy
-from maintenance.store.refresh import Refresh
-from maintenance.subjects.matviews.dependencies import reads_of
+from maintenance.subjects.matviews.dependencies import reads_of, upstream
 from maintenance.subjects.matviews.models import (
     FLUSH_LAG,
     Counters,
@@ -26,9 +25,6 @@ from maintenance.subjects.matviews.models import (
 
 AFTER_ANOTHER = "a view it reads is refreshed first"
 """The reason for planning a view although its sources have not changed yet."""
-
-_COUNTS_WHILE_IDLE = 150000
-"""Before 15 an idle session reports no counts until its next statement or its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +68,7 @@ def _obstacles(view: Matview, seen: MatviewsObservation) -> Iterator[str]:
     yield from changes(base.fingerprint, now, seen.labels)
     if base.state != view.state:
         yield "refreshed or rewritten by another session since the last recorded refresh"
-    yield from _unseen_writers(base, seen.moment)
+    yield from _unseen_writers(seen.moment)
 
 
 def changes(
@@ -120,19 +116,13 @@ def _moved(
     return what if len(others) == 1 else f"{what}; {len(others) - 1} other relations changed"
 
 
-def _unseen_writers(base: Refresh, moment: Moment) -> Iterator[str]:
+def _unseen_writers(moment: Moment) -> Iterator[str]:
     hidden = next((each for each in moment.sessions if not each.is_visible), None)
     if hidden is not None:
         yield (
             f"the activity of session pid {hidden.pid} is not visible;"
             " GRANT pg_read_all_stats to the maintenance role"
         )
-    if moment.server_version >= _COUNTS_WHILE_IDLE:
-        return
-    since = base.started_at - FLUSH_LAG
-    used = [s.pid for s in moment.sessions if s.changed_at is None or s.changed_at >= since]
-    if used:
-        yield f"session pid {used[0]} may have changes that are not counted yet"
 
 
 def _streams_since(session: Session, moment: datetime) -> bool:
@@ -160,8 +150,6 @@ def proven_until(moment: Moment, since: datetime | None = None) -> datetime:
         is_idle = session.open_since is None
         if not is_idle or moment.read_at - busy_since <= FLUSH_LAG:
             keeping.append(busy_since - FLUSH_LAG)
-    if moment.server_version < _COUNTS_WHILE_IDLE:
-        keeping.append(moment.read_at - FLUSH_LAG)
     return min(keeping)
 
 
@@ -196,14 +184,5 @@ def _least(
     own: Mapping[QualifiedName, datetime | None],
 ) -> datetime | None:
     """Return the earliest known moment of a view and of all views it reads."""
-    moments: list[datetime] = []
-    waiting, done = [name], set[QualifiedName]()
-    while waiting:
-        current = waiting.pop()
-        if current in done:
-            continue
-        done.add(current)
-        waiting += reads.get(current, ())
-        if (moment := own.get(current)) is not None:
-            moments.append(moment)
+    moments = [moment for each in upstream(name, reads) if (moment := own.get(each)) is not None]
     return min(moments) if own.get(name) is not None else None

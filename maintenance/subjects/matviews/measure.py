@@ -8,10 +8,8 @@ from maintenance.catalog.owner_code import owner_code, read_as_owner
 from maintenance.errors import MaintenanceError
 from maintenance.names import quote
 from maintenance.policy import Policy
-from maintenance.server.session import Connection, read_transaction
+from maintenance.server.session import Connection, read_transaction, report_counters
 from maintenance.subjects.matviews.models import Matview
-
-_FORCES_FLUSH = 150000
 
 
 def server_time(connection: Connection) -> datetime:
@@ -23,18 +21,12 @@ def server_time(connection: Connection) -> datetime:
 
 def temp_bytes(connection: Connection) -> int:
     """Return the bytes that the database has written to temporary files so far."""
-    deliver_counts(connection)
+    report_counters(connection)
     row = connection.execute(
         "SELECT pg_catalog.pg_stat_get_db_temp_bytes(d.oid) FROM pg_catalog.pg_database AS d"
         " WHERE d.datname = pg_catalog.current_database()"
     ).fetchone()
     return int(row[0]) if row else 0
-
-
-def deliver_counts(connection: Connection) -> None:
-    """Report this session's counts now, so that the next observation includes them."""
-    if connection.info.server_version >= _FORCES_FLUSH:
-        connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
 
 
 def count_rows(connection: Connection, policy: Policy, view: Matview) -> int | None:

@@ -131,7 +131,6 @@ class Moment:
 
     read_at: datetime
     sessions: tuple[Session, ...] = ()
-    server_version: int = 180000
 
 
 @dataclass(frozen=True, slots=True)

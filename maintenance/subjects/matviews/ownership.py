@@ -6,10 +6,10 @@ from typing import Any
 from maintenance.catalog.models import Server
 from maintenance.names import QualifiedName, quote
 from maintenance.policy import MatviewPolicy
+from maintenance.server.capabilities import has_maintain
 from maintenance.server.session import Connection, fetch
 from maintenance.subjects.matviews.models import Matview, Ownership
 
-_KNOWS_MAINTAIN = 170000
 _EVERYBODY = frozenset({"public", "PUBLIC"})
 
 _Grants = tuple[tuple[str | None, str], ...]
@@ -99,7 +99,8 @@ def _refused(
     unknown = sorted(named_roles - roles.keys())
     if unknown:
         return f"{view}: role {unknown[0]}, named in its owner or grants, does not exist"
-    if server.version < _KNOWS_MAINTAIN and any("MAINTAIN" in g.rights for g in section.grants):
+    grants_maintain = any("MAINTAIN" in g.rights for g in section.grants)
+    if grants_maintain and not has_maintain(server.major):
         return f"{view}: the privilege MAINTAIN in its grants requires PostgreSQL 17"
     owner = section.owner or row.owner
     named = roles[section.owner] if section.owner is not None else None

@@ -8,10 +8,11 @@ from typing import Any
 from maintenance.catalog.history import History, Reading
 from maintenance.catalog.models import Bucket, Obstacle, Unseen
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
+from maintenance.formatting import listed, readable_span
 from maintenance.names import quote
 from maintenance.subjects.partitions.default_remedy import Blocked, Drain, Remedy, Swap
 from maintenance.subjects.partitions.default_rows import FEW_ROWS, DefaultContents
-from maintenance.subjects.partitions.growth import Rate, copy_time, growth, lasting
+from maintenance.subjects.partitions.growth import Rate, copy_time, growth
 from maintenance.subjects.partitions.state import PartitionState
 
 SHOWN = 5
@@ -65,7 +66,7 @@ def _remedy_text(state: PartitionState, remedy: Remedy) -> str:
             return "; it becomes the partition of their period, and no row is moved"
         case Drain(slots):
             keys = [slot.key for slot in slots]
-            return f"; rows of {_listed(keys)} are copied into new partitions"
+            return f"; rows of {listed(keys, SHOWN)} are copied into new partitions"
         case Blocked(text=text):
             return f"; cannot be moved automatically: {text}"
         case None:
@@ -111,8 +112,9 @@ def _growth_text(holding: DefaultContents, rate: Rate | None, remedy: Remedy) ->
     text = f"; {rate.rows_per_day:,} more a day since {rate.since:%Y-%m-%d}"
     if isinstance(remedy, Swap):
         return text
-    now, later = copy_time(holding.n_rows), copy_time(_in_a_week(holding, rate))
-    return f"{text}; copying them takes about {lasting(now)} now, {lasting(later)} in a week"
+    counts = (holding.n_rows, _in_a_week(holding, rate))
+    now, later = (readable_span(copy_time(n_rows)) for n_rows in counts)
+    return f"{text}; copying them takes about {now} now, {later} in a week"
 
 
 def _impact(state: PartitionState, holding: DefaultContents, rate: Rate | None) -> dict[str, Any]:
@@ -133,11 +135,6 @@ def _impact(state: PartitionState, holding: DefaultContents, rate: Rate | None) 
 
 def _in_a_week(holding: DefaultContents, rate: Rate) -> int:
     return max(0, holding.n_rows + 7 * rate.rows_per_day)
-
-
-def _listed(items: list[str]) -> str:
-    shown = ", ".join(items[:SHOWN])
-    return shown if len(items) <= SHOWN else f"{shown} and {len(items) - SHOWN} more"
 
 
 TOLD_ALONG = frozenset({FindingKind.PARTITION_HORIZON_SHORT, FindingKind.PARTITION_GAP})

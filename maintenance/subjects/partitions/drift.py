@@ -34,6 +34,7 @@ from maintenance.ddl.locks import take
 from maintenance.ddl.objects import by_hand, statements
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.formatting import listed
 from maintenance.names import QualifiedName, quote
 from maintenance.server.statements import Ours
 from maintenance.subjects.partitions.default_names import parent_of_default
@@ -186,8 +187,7 @@ def drift_finding(
         return
     mendable = any(drift.lacks or drift.by_hand for drift in found)
     name = str(table.relation)
-    shown = [f"{child} ({', '.join(what)})" for child, what in list(words.items())[:SHOWN]]
-    more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
+    shown = listed((f"{child} ({', '.join(what)})" for child, what in words.items()), SHOWN, "; ")
     warns = any(drift.told for drift in found) or any(each.warns for each in table.differences)
     severity = Severity.WARN if mendable or warns or siblings.refuses else Severity.INFO
     why = ""
@@ -198,8 +198,7 @@ def drift_finding(
         FindingKind.PARTITION_PROPERTY_DRIFT,
         severity,
         name,
-        f"{name}: {len(words)} partitions differ from the table or their siblings:"
-        f" {'; '.join(shown)}{more}{why}",
+        f"{name}: {len(words)} partitions differ from the table or their siblings: {shown}{why}",
         value=len(words),
         threshold=0,
         data={

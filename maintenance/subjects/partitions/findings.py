@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 from maintenance.catalog.history import History
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.formatting import listed, readable_span
 from maintenance.names import QualifiedName, quote
 from maintenance.partition_set.expected import PeriodRange
 from maintenance.periods import period_at
-from maintenance.subjects.partitions.growth import insert_rate, lasting
+from maintenance.subjects.partitions.growth import insert_rate
 from maintenance.subjects.partitions.odd_bounds import odd_bounds
 from maintenance.subjects.partitions.state import PartitionState
 
@@ -55,7 +56,7 @@ def _horizon_short(state: PartitionState, first: tuple[datetime, datetime]) -> F
     impact_at = now if overdue else codec.first_moment(lower)
     when = "now"
     if not overdue:
-        when = f"from {_moment(state, lower)}, in {lasting(impact_at - now)}"
+        when = f"from {_moment(state, lower)}, in {readable_span(impact_at - now)}"
     until = f", until {_moment(state, upper)}" if upper < state.end else ""
     rate = insert_rate(state)
     how_many = f", at the current rate about {rate:,} rows a day" if rate else ""
@@ -100,7 +101,7 @@ def _gap(state: PartitionState, gaps: Sequence[PeriodRange]) -> Finding:
         state,
         FindingKind.PARTITION_GAP,
         Severity.WARN,
-        f"no partition for {_listed(shown)}: rows of that period {impact}",
+        f"no partition for {listed(shown, SHOWN)}: rows of that period {impact}",
         value=len(gaps),
         threshold=0,
         data={
@@ -117,8 +118,8 @@ def _name_taken(state: PartitionState, taken: Sequence[TakenName]) -> Finding:
         state,
         FindingKind.PARTITION_NAME_TAKEN,
         Severity.ERROR,
-        f"name conflict: {_listed(children)} exists and is not this table's partition for that"
-        " period. Rename it, attach it, or change the name template of the policy",
+        f"name conflict: {listed(children, SHOWN)} exists and is not this table's partition for"
+        " that period. Rename it, attach it, or change the name template of the policy",
         value=len(children),
         threshold=0,
         data={"names": children, "periods": [name.period for name in taken]},
@@ -132,8 +133,8 @@ def _detach_pending(state: PartitionState, children: list[str], history: History
         state,
         FindingKind.DETACH_PENDING,
         Severity.ERROR,
-        f"detach of {_listed(children)} was interrupted: its rows are invisible and inserts into"
-        f" its range fail. Run {statement}; {origin}",
+        f"detach of {listed(children, SHOWN)} was interrupted: its rows are invisible and inserts"
+        f" into its range fail. Run {statement}; {origin}",
         value=len(children),
         threshold=0,
         data={
@@ -153,8 +154,3 @@ def _finding(
 
 def _keys(slots: Collection[PeriodRange]) -> list[str]:
     return list(dict.fromkeys(slot.period.key for slot in slots))
-
-
-def _listed(items: Sequence[str]) -> str:
-    shown = ", ".join(items[:SHOWN])
-    return shown if len(items) <= SHOWN else f"{shown} and {len(items) - SHOWN} more"

@@ -53,13 +53,4 @@ def insert_rate(state: PartitionState) -> int | None:
 
 def copy_time(n_rows: float) -> timedelta:
     """Estimate how long a drain of this many rows takes."""
-    return timedelta(seconds=round(n_rows / COPIED_PER_S))
-
-
-def lasting(span: timedelta) -> str:
-    """Format a duration in one unit."""
-    seconds = span.total_seconds()
-    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}s"
-    return f"{max(seconds, 1):.0f} s"
+    return timedelta(seconds=max(1, round(n_rows / COPIED_PER_S)))

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.formatting import listed
 from maintenance.names import MAX_NAME_BYTES, QualifiedName, cut, quote
 from maintenance.partition_key import FUTURE, PAST
 from maintenance.partition_set.bounds import Span, bound_literals
@@ -153,7 +154,7 @@ def _others(state: PartitionState, spans: Sequence[Span]) -> Iterator[_Part]:
         return
     holders = _names(spans)
     text = (
-        f"{_listed(holders)} hold {len(state.overlapped)} periods with bounds other than"
+        f"{listed(holders, SHOWN)} hold {len(state.overlapped)} periods with bounds other than"
         f" {state.policy.interval.value}"
     )
     severity, statements = Severity.INFO, _attaching(state)
@@ -167,8 +168,8 @@ def _others(state: PartitionState, spans: Sequence[Span]) -> Iterator[_Part]:
 def _unbridged_text(state: PartitionState, statements: Sequence[str]) -> str:
     keys = list(dict.fromkeys(slot.period.key for slot in state.unbridged))
     return (
-        f"parts of {_listed(keys)} have no partition, and the policy forbids to bridge them. Run"
-        f" {'; '.join(statements)}"
+        f"parts of {listed(keys, SHOWN)} have no partition, and the policy forbids to bridge them."
+        f" Run {'; '.join(statements)}"
     )
 
 
@@ -231,8 +232,3 @@ def _finding(state: PartitionState, kind: FindingKind, parts: Sequence[_Part]) -
 def _names(spans: Sequence[Span]) -> tuple[str, ...]:
     names: list[QualifiedName] = [span.partition.relation for span in spans]
     return tuple(map(str, names))
-
-
-def _listed(items: Sequence[str]) -> str:
-    shown = ", ".join(items[:SHOWN])
-    return shown if len(items) <= SHOWN else f"{shown} and {len(items) - SHOWN} more"

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from maintenance.catalog.models import Partition, PropertyDifference
 from maintenance.catalog.trees import Branch, Fault, Tree
 from maintenance.ddl.trees import Blueprint, plain
+from maintenance.formatting import listed
 from maintenance.names import QualifiedName, quote
 from maintenance.partition_key import PAST
 from maintenance.partition_set.bounds import Span
@@ -174,9 +175,8 @@ def _differences(span: Span, model: Tree) -> Iterator[PropertyDifference]:
         ("has", "partitions_more", own.keys() - wanted),
     ):
         if paths:
-            listed = ", ".join(" / ".join(path) for path in sorted(paths)[:_SHOWN])
-            more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-            what = f"{words} {listed}{more}, unlike {model.root.relation}"
+            shown = listed((" / ".join(path) for path in sorted(paths)), _SHOWN)
+            what = f"{words} {shown}, unlike {model.root.relation}"
             yield PropertyDifference(partition.relation, what, reasons=(reason,))
 
 

@@ -8,6 +8,7 @@ from maintenance.engine.actions import Action, ActionKind
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
+from maintenance.formatting import readable_span
 from maintenance.policy import Policy, WorkloadPolicy
 from maintenance.redis_client.models import CacheFacts, Owed, hit_rate
 
@@ -77,7 +78,7 @@ def _findings(policy: Policy, seen: RedisObservation, now: datetime) -> Iterator
 
 def _unreachable(name: str, seen: RedisObservation, now: datetime) -> Finding:
     oldest = min((each.owed_at for each in seen.owed), default=None)
-    since = f" for {(now - oldest).total_seconds() / 60:.0f} minutes" if oldest else ""
+    since = f" for {readable_span(now - oldest)}" if oldest else ""
     waiting = f"; {len(seen.owed)} invalidations pending{since}" if seen.owed else ""
     return Finding(
         FindingKind.REDIS_UNREACHABLE,

@@ -6,7 +6,7 @@ from typing import Any
 from maintenance.catalog.history import History
 from maintenance.catalog.models import MarkedTable
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.formatting import PAGE_BYTES, readable_size
+from maintenance.formatting import PAGE_BYTES, listed, readable_size
 from maintenance.names import QualifiedName
 from maintenance.partition_key import Encoding
 from maintenance.partition_set.expiry import Detached, Expired
@@ -58,8 +58,7 @@ def due_findings(case: Case, due: Sequence[Expired], kept: Sequence[Kept]) -> It
 
 
 def _listed(kept: Sequence[Kept]) -> str:
-    more = f" and {len(kept) - SHOWN} more" if len(kept) > SHOWN else ""
-    return ", ".join(f"{each.relation} ({each.text})" for each in kept[:SHOWN]) + more
+    return listed((f"{each.relation} ({each.text})" for each in kept), SHOWN)
 
 
 def fuse_finding(case: Case, n_due: int) -> Iterator[Finding]:

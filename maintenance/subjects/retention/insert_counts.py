@@ -16,7 +16,7 @@ from maintenance.names import QualifiedName
 from maintenance.partition_key import Snowflake
 from maintenance.partition_set.expected import current_period
 from maintenance.partition_set.expiry import label
-from maintenance.server.session import Connection, fetch
+from maintenance.server.session import Connection, fetch, run_statement
 from maintenance.subjects.retention.assess import RetentionState
 from maintenance.subjects.retention.evidence import NO_EVIDENCE, Evidence, InsertReading, Taken
 
@@ -26,13 +26,6 @@ MOST_COUNTED = 200
 N_IN_USE = 3
 """How many partitions up to the present are counted too: the policy may change before the next
 observation."""
-
-_UPSERT = (
-    "INSERT INTO maintenance.partition_inserts AS known (database, inserted)"
-    " VALUES (%(database)s, %(inserted)s) ON CONFLICT (database) DO UPDATE"
-    " SET inserted = CASE WHEN %(all)s THEN excluded.inserted"
-    " ELSE known.inserted || excluded.inserted END, seen_at = pg_catalog.clock_timestamp()"
-)
 
 
 def find_evidence(context: ObserveContext, states: Sequence[RetentionState]) -> Evidence:
@@ -70,7 +63,7 @@ def record_evidence(context: ObserveContext, evidence: Evidence) -> None:
             "inserted": Jsonb(_record(evidence, context.now)),
             "all": context.request == EVERYTHING,
         }
-        context.store.execute(_UPSERT, parameters)
+        run_statement(context.store, "store", "replace_insert_counts", parameters)
 
 
 def _record(evidence: Evidence, now: datetime) -> dict[str, list[Any]]:
@@ -105,12 +98,8 @@ def _before(context: ObserveContext, oids: Sequence[int]) -> dict[int, InsertRea
         return {}
     # A store of an older version has no such table: then there is no earlier observation.
     with suppress(psycopg.errors.UndefinedTable):
-        rows = context.store.execute(
-            "SELECT e.key, e.value FROM maintenance.partition_inserts i,"
-            " pg_catalog.jsonb_each(i.inserted) e"
-            " WHERE i.database = %s AND e.key = ANY (%s)",
-            (context.policy.database.name, [str(oid) for oid in oids]),
-        ).fetchall()
+        about = {"database": context.policy.database.name, "oids": [str(oid) for oid in oids]}
+        rows = fetch(context.store, "store", "list_insert_counts", about)
         return {int(oid): _read(*facts) for oid, facts in rows}
     return {}
 
@@ -187,14 +176,7 @@ def _made_by_us(context: ObserveContext, due: Sequence[RetentionState]) -> froze
     if context.store is None or not asked:
         return frozenset()
     with suppress(psycopg.errors.UndefinedTable):
-        rows = context.store.execute(
-            "SELECT DISTINCT j.object, j.period FROM maintenance.journal j"
-            " JOIN maintenance.run r ON r.id = j.run_id"
-            " WHERE r.database = %s AND j.object = ANY (%s) AND j.outcome = 'done'"
-            " AND j.kind = 'create_partition'",
-            (context.policy.database.name, [name for made in asked.values() for name, _ in made]),
-        ).fetchall()
-        made = set(rows)
+        made = _created(context, [name for made in asked.values() for name, _ in made])
         return frozenset(table for table, wanted in asked.items() if wanted <= made)
     return frozenset()
 
@@ -210,16 +192,18 @@ def _renewed(context: ObserveContext, due: Sequence[RetentionState]) -> frozense
     if context.store is None or not kept:
         return frozenset()
     with suppress(psycopg.errors.UndefinedTable):
-        rows = context.store.execute(
-            "SELECT DISTINCT j.object FROM maintenance.journal j"
-            " JOIN maintenance.run r ON r.id = j.run_id"
-            " WHERE r.database = %s AND j.object = ANY (%s) AND j.outcome = 'done'"
-            " AND j.kind = 'create_partition'",
-            (context.policy.database.name, [name for names in kept.values() for name in names]),
-        ).fetchall()
-        made = {name for (name,) in rows}
+        created = _created(context, [name for names in kept.values() for name in names])
+        made = {name for name, _ in created}
         return frozenset(table for table, names in kept.items() if names <= made)
     return frozenset()
+
+
+def _created(context: ObserveContext, objects: Sequence[str]) -> set[tuple[str, str | None]]:
+    """Return which of some partitions runs of ours have made, each with its period."""
+    assert context.store is not None, "only where there is a store"
+    about = {"database": context.policy.database.name, "objects": objects}
+    rows = fetch(context.store, "store", "list_created_partitions", about)
+    return {(row.object, row.period) for row in rows}
 
 
 def _retired_before(
@@ -229,12 +213,7 @@ def _retired_before(
         return frozenset()
     by_name = {str(table): table for table in tables}
     with suppress(psycopg.errors.UndefinedTable):
-        rows = context.store.execute(
-            "SELECT DISTINCT j.table_name FROM maintenance.journal j"
-            " JOIN maintenance.run r ON r.id = j.run_id"
-            " WHERE r.database = %s AND j.table_name = ANY (%s) AND j.outcome = 'done'"
-            " AND j.kind IN ('detach_partition', 'drop_partition')",
-            (context.policy.database.name, list(by_name)),
-        ).fetchall()
+        about = {"database": context.policy.database.name, "tables": list(by_name)}
+        rows = fetch(context.store, "store", "list_retired_tables", about)
         return frozenset(by_name[name] for (name,) in rows)
     return frozenset()

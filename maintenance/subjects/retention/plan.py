@@ -1,7 +1,7 @@
 """Plans retention: retires expired partitions, oldest first, at most `max_per_run` per table."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from maintenance.catalog.models import Snapshot
 from maintenance.engine.actions import ActionKind
@@ -32,8 +32,6 @@ from maintenance.subjects.retention.findings import (
 from maintenance.subjects.retention.models import NOTHING_SEEN, Case, RetentionObservation, case_of
 from maintenance.subjects.retention.safeguards import retires_everything
 from maintenance.subjects.retention.selection import Surroundings, choose
-
-MAX_CLOCK_SKEW = timedelta(minutes=1)
 
 
 def plan(policy: Policy, seen: RetentionObservation, now: datetime, request: Request) -> Plan:
@@ -130,7 +128,7 @@ def _plan_table(
     if fuse is not None:
         retention = retention.model_copy(update={"max_per_run": fuse})
     case = case_of(section, retention, snapshot, now)
-    if abs(snapshot.server.clock_skew_s) > MAX_CLOCK_SKEW.total_seconds():
+    if snapshot.server.has_clock_skew:
         return Plan(actions=pending, findings=tuple(clocks_differ(case, state.expired)))
     ended = {int(action.preconditions["oid"]): action.id for action in pending}
     work = _work(case, state.expired, state.spans, snapshot, ended, around)

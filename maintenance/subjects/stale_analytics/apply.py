@@ -23,6 +23,7 @@ from psycopg.types.json import Jsonb
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Step
 from maintenance.errors import EffectError, LockNotAcquiredError, MaintenanceError
+from maintenance.formatting import readable_span
 from maintenance.names import literal
 from maintenance.policy import StaleAnalyticsPolicy
 from maintenance.server.owner_rights import OwnerSession
@@ -140,7 +141,7 @@ class _Work:
             )
         except LockNotAcquiredError as exc:
             raise LockNotAcquiredError(
-                f"{name}: a row was locked for {context.policy.locks.give_up_after}",
+                f"{name}: a row was locked for {readable_span(context.policy.locks.give_up_after)}",
                 hint="check for a long transaction on it; the next run continues with the rest",
                 reason="row_locked",
             ) from exc

@@ -1,12 +1,13 @@
 """Plan for computed rows: report stale ones, and recalculate them if the policy says so."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from maintenance.engine.actions import Action, ActionKind, Step
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
 from maintenance.engine.plan import Plan, join
 from maintenance.engine.scope import Request
+from maintenance.formatting import readable_span
 from maintenance.names import quote
 from maintenance.policy import Policy, StaleAnalyticsPolicy
 from maintenance.server.grants import right_to_act
@@ -68,7 +69,7 @@ def _recalculate(
                     owner=seen.snapshot.tables[section.table].properties.owner,
                 ),
             ),
-            reason=f"rows are older than {_written(section.max_age)}",
+            reason=f"rows are older than {readable_span(section.max_age)}",
             preconditions={"cutoff": (now - section.max_age).isoformat()},
         )
 
@@ -78,13 +79,13 @@ def _stale(section: StaleAnalyticsPolicy, staleness: Staleness) -> Finding:
     newer = f" although {section.activity.table} has newer rows" if section.activity else ""
     never = f", {staleness.n_never} never calculated" if staleness.n_never else ""
     oldest = staleness.oldest_age_s
-    age = f", the oldest {_written(timedelta(seconds=round(oldest)))}" if oldest else ""
+    age = f", the oldest {readable_span(oldest)}" if oldest else ""
     todo = "" if section.recalculate else "; recalculate them, or set `recalculate` to a SQL file"
     return Finding(
         FindingKind.ANALYTICS_STALE,
         Severity.WARN,
         name,
-        f"{name}: {staleness.n_stale:,} rows are older than {_written(section.max_age)}"
+        f"{name}: {staleness.n_stale:,} rows are older than {readable_span(section.max_age)}"
         f"{newer}{age}{never}{todo}",
         value=staleness.n_stale,
         threshold=0,
@@ -119,8 +120,3 @@ def _unseen(section: StaleAnalyticsPolicy, seen: StaleAnalyticsObservation) -> F
         f"{name}: {reason}; run {grant}",
         data={**unknown, "grants": [grant]},
     )
-
-
-def _written(span: timedelta) -> str:
-    hours = span.total_seconds() / 3600
-    return f"{hours / 24:.0f} days" if hours >= 72 else f"{hours:.3g} hours"  # noqa: PLR2004

@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
+from maintenance.formatting import counted, listed
 from maintenance.names import quote
 from maintenance.policy import Policy
+from maintenance.server.capabilities import has_maintain
 from maintenance.server.grants import right_to_act
 from maintenance.subjects.statistics.due import Due, Why
 from maintenance.subjects.statistics.models import (
@@ -18,8 +20,6 @@ LISTED = 20
 
 NAMED = 5
 """How many tables a message names."""
-
-MAINTAIN_SINCE = 17
 
 COUNT = ("ALTER SYSTEM SET track_counts = on", "SELECT pg_reload_conf()")
 """The statements that turn counting on."""
@@ -73,10 +73,9 @@ def _finding(kind: FindingKind, due: Due, foreign: Sequence[ForeignPartition]) -
 
 def _by_hand(name: str, foreign: Sequence[ForeignPartition]) -> str:
     """Return why a parent is not analyzed: ANALYZE would read its foreign partitions."""
-    listed = ", ".join(f"{each.relation} (on server {each.server})" for each in foreign[:NAMED])
-    more = f" and {len(foreign) - NAMED} more" if len(foreign) > NAMED else ""
+    shown = listed((f"{each.relation} (on server {each.server})" for each in foreign), NAMED)
     return (
-        f"; not analyzed, because ANALYZE also reads its foreign partitions {listed}{more}."
+        f"; not analyzed, because ANALYZE also reads its foreign partitions {shown}."
         " Its local partitions are analyzed one by one. When those servers respond, run"
         f" ANALYZE {name}; or detach the foreign partitions"
     )
@@ -127,7 +126,7 @@ def _rights(name: str, seen: StatisticsObservation) -> Iterator[Finding]:
 
 def _to_maintain(tables: Sequence[TableFacts], seen: StatisticsObservation) -> Iterator[str]:
     role = quote(seen.role)
-    if seen.major < MAINTAIN_SINCE:
+    if not has_maintain(seen.major):
         yield from sorted(
             {
                 right_to_act(table.owner, seen.role, seen.superusers, f"TABLE {table.relation}")
@@ -135,17 +134,15 @@ def _to_maintain(tables: Sequence[TableFacts], seen: StatisticsObservation) -> I
             }
         )
     elif len(tables) <= NAMED:
-        listed = ", ".join(sorted(str(table.relation) for table in tables))
-        yield f"GRANT MAINTAIN ON TABLE {listed} TO {role}"
+        names = ", ".join(sorted(str(table.relation) for table in tables))
+        yield f"GRANT MAINTAIN ON TABLE {names} TO {role}"
     else:
         yield f"GRANT pg_maintain TO {role}"
 
 
 def _named(tables: Sequence[TableFacts]) -> str:
     names = sorted(str(table.relation) for table in tables)
-    shown = ", ".join(names[:NAMED])
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{len(names)} {'tables' if len(names) > 1 else 'table'} ({shown}{more})"
+    return counted(names, "table", NAMED)
 
 
 def _blind(name: str) -> Finding:

@@ -1,33 +1,19 @@
 """Read and record baselines of partitioned parents in the store, see `statistics.debt`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from maintenance.server.session import Connection
+from maintenance.server.session import Connection, fetch, run_statement
 from maintenance.subjects.statistics.debt import rebased
 from maintenance.subjects.statistics.models import Baseline, Counted, StatisticsObservation
-
-_UPSERT = (
-    "INSERT INTO maintenance.parent_debt (database, parent, name, analyzed_at, carried, leaves)"
-    " SELECT %(database)s, d.parent, d.name, d.analyzed_at, d.carried, d.leaves"
-    " FROM pg_catalog.jsonb_to_recordset(%(debts)s) AS d"
-    " (parent oid, name text, analyzed_at timestamptz, carried float8, leaves jsonb)"
-    " ON CONFLICT (database, parent) DO UPDATE SET name = excluded.name,"
-    " analyzed_at = excluded.analyzed_at, carried = excluded.carried, leaves = excluded.leaves,"
-    " seen_at = pg_catalog.clock_timestamp()"
-)
 
 
 def read_baselines(store: Connection, database: str) -> dict[int, Baseline]:
     """Return the baselines of a database's partitioned parents, by OID."""
-    rows = store.execute(
-        "SELECT parent, analyzed_at, carried, leaves FROM maintenance.parent_debt"
-        " WHERE database = %s",
-        (database,),
-    ).fetchall()
+    rows = fetch(store, "store", "list_parent_debts", {"database": database})
     return {oid: Baseline(at, carried, _read(leaves)) for oid, at, carried, leaves in rows}
 
 
@@ -43,11 +29,10 @@ def write_baselines(store: Connection, database: str, seen: StatisticsObservatio
         for table in seen.tables
         if table.is_parent and table.described
     ]
-    store.execute(_UPSERT, {"database": database, "debts": Jsonb(debts)})
-    store.execute(
-        "DELETE FROM maintenance.parent_debt WHERE database = %s AND parent <> ALL (%s::oid[])",
-        (database, [table.oid for table in seen.tables if table.is_parent]),
-    )
+    _replace(store, database, debts)
+    parents = [table.oid for table in seen.tables if table.is_parent]
+    which = {"database": database, "parents": parents}
+    run_statement(store, "store", "forget_parent_debts", which)
 
 
 def settle(
@@ -60,7 +45,12 @@ def settle(
 ) -> None:
     """Record that a parent was analyzed, with its leaves' counters from right before."""
     debt = _record(parent, name, Baseline(analyzed_at, 0.0, leaves))
-    store.execute(_UPSERT, {"database": database, "debts": Jsonb([debt])})
+    _replace(store, database, [debt])
+
+
+def _replace(store: Connection, database: str, debts: Sequence[Mapping[str, Any]]) -> None:
+    parameters = {"database": database, "debts": Jsonb(list(debts))}
+    run_statement(store, "store", "replace_parent_debts", parameters)
 
 
 def _record(oid: int, name: str, baseline: Baseline) -> dict[str, Any]:

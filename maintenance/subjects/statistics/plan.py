@@ -7,12 +7,10 @@ from maintenance.engine.plan import Plan, Skip
 from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName
 from maintenance.policy import Policy
+from maintenance.server.capabilities import has_analyze_only
 from maintenance.subjects.statistics.due import Due, Why, due_tables
 from maintenance.subjects.statistics.findings import findings_of
 from maintenance.subjects.statistics.models import StatisticsObservation, TableFacts, ancestors
-
-ANALYZE_ONLY_SINCE = 18
-"""The first major version with ANALYZE ONLY for partitioned parents."""
 
 
 def plan(policy: Policy, seen: StatisticsObservation, request: Request) -> Plan:
@@ -54,7 +52,7 @@ def _names(table: TableFacts, by_oid: dict[int, TableFacts]) -> Iterator[Qualifi
 
 def _covered(due: Sequence[Due], seen: StatisticsObservation) -> Collection[int]:
     """Return the OIDs of partitions that the ANALYZE of a parent includes."""
-    if seen.major >= ANALYZE_ONLY_SINCE:
+    if has_analyze_only(seen.major):
         return ()
     by_oid = {table.oid: table for table in seen.tables}
     parents = {item.table.oid for item in due if item.table.is_parent}
@@ -68,7 +66,7 @@ def _covered(due: Sequence[Due], seen: StatisticsObservation) -> Collection[int]
 
 def _branches(due: Sequence[Due], seen: StatisticsObservation) -> dict[int, tuple[str, ...]]:
     """Return, for each parent to analyze, the relations that its ANALYZE reads and locks."""
-    if seen.major >= ANALYZE_ONLY_SINCE:
+    if has_analyze_only(seen.major):
         return {}
     by_oid = {table.oid: table for table in seen.tables}
     below: dict[int, list[str]] = {item.table.oid: [] for item in due if item.table.is_parent}
@@ -100,7 +98,7 @@ def _step(due: Due, seen: StatisticsObservation) -> Step:
         freeze = "FREEZE, " if due.why is Why.FREEZE else ""
         statement = f"VACUUM ({freeze}ANALYZE, TRUNCATE false) {name}"
     else:
-        alone = due.table.is_parent and seen.major >= ANALYZE_ONLY_SINCE
+        alone = due.table.is_parent and has_analyze_only(seen.major)
         statement = f"ANALYZE {'ONLY ' if alone else ''}{name}"
     lock = Lock(name, LockMode.SHARE_UPDATE_EXCLUSIVE)
     return Step(statements=(statement,), locks=(lock,), concurrent=True)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from maintenance.engine.action_context import ActionContext
 from maintenance.errors import EffectError, LockNotAcquiredError
+from maintenance.formatting import listed
 from maintenance.names import quote
 from maintenance.server.session import fetch
 from maintenance.server.statements import Asked
@@ -126,7 +127,6 @@ def _names(rows: Sequence[Any]) -> str:
     named = [
         f"pid {row.pid} ({row.role or 'system'}, {row.application or 'no application name'})"
         + (f" since {row.age_s:.1f} s" if row.age_s is not None else "")
-        for row in rows[:_SHOWN]
+        for row in rows
     ]
-    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
-    return "; ".join(named) + more
+    return listed(named, _SHOWN, "; ")
