@@ -222,7 +222,7 @@ def test_row_security_that_would_hide_rows_from_us_stops_the_drain(
         (
             "CREATE TRIGGER own AFTER DELETE ON public.events_default"
             " FOR EACH ROW EXECUTE FUNCTION public.fire()",
-            "trigger of its own, own",
+            "its own trigger own",
         ),
     ],
 )
