@@ -2,7 +2,6 @@
 
 import re
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,8 +19,19 @@ from maintenance.subjects.partitions.drain import apply as executor
 from maintenance.subjects.partitions.drain import backfill as copying
 from maintenance.subjects.partitions.drain import staging as targets
 from tests.builders import Database, Role
-from tests.load_generator import FAR, NEIGHBOURS, SPREAD, build, crowd, moments, month, rows_there
+from tests.load_generator import (
+    FAR,
+    NEIGHBOURS,
+    SPREAD,
+    Crowd,
+    build,
+    crowd,
+    moments,
+    month,
+    rows_there,
+)
 from tests.policies import EVENTS, make_policy
+from tests.sessions import until
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -569,17 +579,27 @@ def test_table_that_only_bears_the_name_of_a_drains_is_not_dropped(
 # A crowd
 
 
+def until_more_was_done(people: Crowd) -> None:
+    """Wait until the crowd has written and read some more, or found something wrong."""
+    n_written, n_read = people.n_written + 25, people.n_read + 3
+    until(
+        lambda: bool(people.errors) or (people.n_written >= n_written and people.n_read >= n_read),
+        patience_s=60,
+    )
+
+
 def at_work(database: Database, folder: Path, busy: list[str], seed: int) -> pipeline.Report:
     """Put the default partition right while a crowd works on the table."""
     section = {**EVENTS, "premake": 2, "start": month(-3)[:7]}
     policy = make_policy(folder, database.url, section, locks={"give_up_after": "1 minute"})
     with crowd(database, busy, seed) as people:
-        time.sleep(0.3)
+        until_more_was_done(people)
+        n_before = people.n_written
         report = pipeline.apply(policy, only=["partitions"])
-        time.sleep(0.3)
+        n_meanwhile = people.n_written - n_before
+        until_more_was_done(people)
     assert people.errors == []
-    assert people.n_written > 50
-    assert people.n_read > 5
+    assert n_meanwhile > 0, "nobody wrote while it ran"
     assert rows_there(database) == people.rows
     assert database.execute(LEFT) == []
     return report

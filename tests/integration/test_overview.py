@@ -1,6 +1,7 @@
 """The overview of a real database: what the store and one cheap look at partitions give."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,14 +103,25 @@ def test_overview_without_a_store_makes_none(database: Database, tmp_path: Path)
     drop_database(empty)
 
 
+def standing_alerts(text: str) -> dict[str, float]:
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    samples = families["maintenance_alerts_standing"].samples
+    return {sample.labels["severity"]: sample.value for sample in samples}
+
+
 def test_metrics_command_prints_what_prometheus_reads(policy: Policy) -> None:
+    history = observe_overview(policy).history
+    assert history is not None
+    severities = Counter(alert.severity.value for alert in history.alerts)
+    assert severities["error"] == 1
     result = call("metrics", "--policy", policy.path)
     assert result.exit_code == 0, result.stderr
     found = numbers(result.stdout)
     assert found["maintenance_up"] == 1
     assert found["maintenance_partitions_ahead"] == 3
     assert found["maintenance_verdict"] == 2
-    assert found["maintenance_alerts_standing"] >= 0
+    wanted = {"error": severities["error"], "warn": severities["warn"]}
+    assert standing_alerts(result.stdout) == wanted
 
 
 def test_metrics_as_json_have_the_same_names(policy: Policy) -> None:

@@ -56,8 +56,7 @@ def test_as_many_as_the_width_go_at_the_same_time(sessions: Sessions) -> None:
     actions = [an_action(name) for name in "abcdef"]
     done = {result for _, result in run_parallel(actions, 3, sessions.open, meet)}
     assert done == set("abcdef")
-    assert len(sessions.opened) == 3
-    assert all(session.closed for session in sessions.opened)
+    assert [session.closed for session in sessions.opened] == [True] * 3
 
 
 def test_an_action_waits_for_those_it_comes_after(sessions: Sessions) -> None:
@@ -93,7 +92,7 @@ def test_one_that_breaks_cancels_those_beside_it(sessions: Sessions) -> None:
     actions = [an_action("long"), an_action("broken"), an_action("never begun")]
     with pytest.raises(ZeroDivisionError):
         list(run_parallel(actions, 2, sessions.open, sleep_or_break))
-    assert all(session.closed for session in sessions.opened)
+    assert [session.closed for session in sessions.opened] == [True] * 2
 
 
 def test_what_would_wait_for_each_other_never_goes_side_by_side(sessions: Sessions) -> None:

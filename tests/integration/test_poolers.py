@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,20 +36,22 @@ def busy(through: Pooler, database: Database, role: Role, n: int = 6) -> Generat
     """An application that keeps the pool busy; what its statements failed with."""
     errors: list[str] = []
     over = threading.Event()
+    at_work = [threading.Event() for _ in range(n)]
 
-    def work() -> None:
+    def work(is_at_work: threading.Event) -> None:
         with application(through, database, role) as connection:
             while not over.is_set():
                 try:
                     connection.execute("SELECT count(*) FROM orders")
                 except psycopg.Error as exc:
                     errors.append(str(exc))
+                is_at_work.set()
 
-    threads = [threading.Thread(target=work) for _ in range(n)]
+    threads = [threading.Thread(target=work, args=[each]) for each in at_work]
     for thread in threads:
         thread.start()
     try:
-        time.sleep(0.2)
+        assert all(each.wait(60) for each in at_work)
         yield errors
     finally:
         over.set()

@@ -403,14 +403,19 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-def test_wheel_carries_sql_policies_and_dagster_files(installed: Path) -> None:
-    data = installed / "maintenance" / "_data"
-    for name in ("sql", "policies", "dagster.yaml", "workspace.yaml"):
-        original = ROOT / name
-        files = [p for p in original.rglob("*") if p.is_file()] if original.is_dir() else [original]
-        for path in files:
-            copy = data / path.relative_to(ROOT)
-            assert copy.read_bytes() == path.read_bytes()
+CARRIED = ("sql", "policies", "dagster.yaml", "workspace.yaml", "docs/runbook.md")
+
+
+def contents(root: Path, *names: str) -> dict[str, bytes]:
+    """What files there are, by their paths below the root, those of folders too."""
+    found = [p for name in names for p in ((root / name), *(root / name).rglob("*"))]
+    return {str(p.relative_to(root)): p.read_bytes() for p in found if p.is_file()}
+
+
+def test_wheel_carries_the_files_that_are_read_and_no_others(installed: Path) -> None:
+    wanted = contents(ROOT, *CARRIED)
+    assert len(wanted) > len(CARRIED)
+    assert contents(installed / "maintenance" / "_data", ".") == wanted
 
 
 def test_installed_copy_reads_its_own_sql(installed: Path, tmp_path: Path) -> None:

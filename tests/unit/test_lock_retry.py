@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from maintenance.engine.actions import Lock, LockMode, Step
-from maintenance.engine.lock_retry import MAX_PAUSE_S, MAX_SLOW_TRIES, LockRetry
+from maintenance.engine.lock_retry import MAX_PAUSE_S, MAX_SLOW_TRIES, LockRetry, silent
 from maintenance.errors import LockNotAcquiredError, MaintenanceError, UnreachableError
 from maintenance.policy import LocksPolicy
 from maintenance.server.session import Connection
@@ -81,25 +81,6 @@ def test_blocking_locks_are_left_to_the_statements() -> None:
     assert "LOCK TABLE" not in message
 
 
-# Pauses
-
-
-def test_pauses_double_up_to_a_cap() -> None:
-    lock_retry = a_lock_retry()
-    assert [lock_retry._pause(attempt) for attempt in range(1, 8)] == [
-        0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0,
-    ]  # fmt: skip
-
-
-def test_pauses_are_jittered_down_to_a_half() -> None:
-    assert a_lock_retry(rng=lambda: 0.0)._pause(3) == 0.2
-    assert a_lock_retry(rng=lambda: 0.5)._pause(3) == pytest.approx(0.3)
-
-
-def test_pause_after_a_night_of_tries_is_still_the_cap() -> None:
-    assert a_lock_retry()._pause(100_000) == MAX_PAUSE_S
-
-
 # On a server
 
 RENAME = Step(statements=("ALTER TABLE public.events RENAME TO renamed",), locks=(EXCLUSIVE,))
@@ -124,6 +105,40 @@ def locked(database: Database, mode: str = "SHARE") -> "Generator[psycopg.Connec
 def connection(events: Database) -> Generator[Connection]:
     with session(events.url) as connection:
         yield connection
+
+
+def pauses_in_vain(
+    connection: Connection, give_up_after: timedelta, rng: Callable[[], float] = lambda: 1.0
+) -> list[float]:
+    """The pauses of a step whose lock never comes free, the last one cut at the deadline."""
+    time = Time()
+
+    def be_refused() -> None:
+        raise psycopg.errors.LockNotAvailable
+
+    ladder = a_ladder(time, give_up_after=give_up_after, rng=rng)
+    with pytest.raises(LockNotAcquiredError):
+        ladder.run_with(connection, RENAME, silent, be_refused)
+    return time.pauses
+
+
+def test_pauses_double_up_to_a_cap(connection: Connection) -> None:
+    pauses = pauses_in_vain(connection, timedelta(seconds=8))
+    assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, MAX_PAUSE_S, MAX_PAUSE_S, 0.9])
+
+
+@pytest.mark.parametrize(("rng", "pauses"), [(0.0, [0.05, 0.1, 0.2]), (0.5, [0.075, 0.15, 0.3])])
+def test_pauses_are_jittered_down_to_a_half(
+    connection: Connection, rng: float, pauses: list[float]
+) -> None:
+    found = pauses_in_vain(connection, timedelta(seconds=2), lambda: rng)
+    assert found[:3] == pytest.approx(pauses)
+
+
+def test_pause_after_a_night_of_tries_is_still_the_cap(connection: Connection) -> None:
+    pauses = pauses_in_vain(connection, timedelta(hours=8))
+    assert len(pauses) > 8 * 60 * 60 / MAX_PAUSE_S
+    assert set(pauses[5:-1]) == {MAX_PAUSE_S}
 
 
 def test_gives_up_at_the_deadline_and_names_the_holder(

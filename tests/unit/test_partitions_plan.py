@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maintenance.catalog.models import Common, Own, Partition, Snapshot
-from maintenance.engine.actions import Action
+from maintenance.engine.actions import Action, LockMode
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
@@ -91,8 +91,10 @@ def test_bounds_carry_their_utc_offset_whatever_the_zone() -> None:
 
 
 def test_creation_takes_no_lock_that_blocks_a_writer() -> None:
-    for action in planned(a_policy(), a_table()).actions:
-        assert not any(lock.mode.blocks_writers for lock in action.locks)
+    modes = {
+        lock.mode for action in planned(a_policy(), a_table()).actions for lock in action.locks
+    }
+    assert modes == {LockMode.SHARE_UPDATE_EXCLUSIVE}
 
 
 def test_locks_on_default_and_foreign_keys_are_declared_after_the_parents() -> None:
