@@ -1,4 +1,4 @@
-"""The lock ladder: what is sent, how long it pauses, when it gives up."""
+"""Lock retries: statements, pauses, deadline."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
