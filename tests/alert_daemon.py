@@ -1,4 +1,4 @@
-"""A daemon of alerts for tests: a process that judges scripted sights, and can be killed.
+"""A daemon for tests of alerts: processes scripted findings, and can be killed.
 
 Run as `python -m tests.alert_daemon POLICY SCRIPT FIRST`; it prints each round, and begins it once
 a line comes in.
@@ -18,7 +18,7 @@ from maintenance.policy import load_policy
 
 
 class Round(NamedTuple):
-    """What is seen at one moment."""
+    """The scripted findings of one moment."""
 
     at: datetime
     finding_set: FindingSet

@@ -115,7 +115,7 @@ def no_other_session() -> AbstractContextManager[Connection]:
 
 
 def identify(database: Database, relation: QualifiedName = MONTH) -> TableId:
-    """A table as it stands."""
+    """A table with its columns and rows."""
     ((oid,),) = database.execute("SELECT %s::regclass::oid", [str(relation)])
     return TableId(oid, relation)
 

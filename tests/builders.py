@@ -1,4 +1,4 @@
-"""What tests build of the real thing: databases and roles on the servers of `conftest.py`."""
+"""Builders of databases and roles on the servers of `conftest.py`."""
 
 import contextlib
 import itertools

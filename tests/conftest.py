@@ -132,7 +132,7 @@ def _database(server: PostgresServer, template: str) -> Iterator[Database]:
 
 @pytest.fixture(autouse=True)
 def no_secrets_of_other_tests() -> None:
-    """What one test calls a secret, such as a wrong piece of a url, is another one's address."""
+    """Forget secrets of other tests: a part of a wrong url there may be an address here."""
     forget()
 
 

@@ -1,4 +1,4 @@
-"""Servers that are not what they should be: they answer nonsense, or never."""
+"""Servers that answer nonsense, or never."""
 
 import socket
 import threading

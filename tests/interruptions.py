@@ -1,4 +1,4 @@
-"""What ends a run in its midst: its own death, that of its sessions, and that of the server."""
+"""Interruptions of a run: of its process, of its sessions, and of the server."""
 
 import subprocess
 from collections.abc import Callable

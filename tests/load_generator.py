@@ -1,4 +1,4 @@
-"""A crowd at work on `public.events`: writers who keep account, and readers who check it.
+"""Concurrent load on `public.events`: writers that record their rows, readers that check them.
 
 Every session has a lock timeout: the server itself turns a wait that is too long into an error.
 It is long enough for a machine that has other work: how long anybody waits on a quiet one is a
@@ -139,7 +139,7 @@ class Crowd:
 
 @dataclass
 class Writer:
-    """One session that writes without a pause; what it was told is written, it remembers."""
+    """One session that writes without a pause, and records every acknowledged row."""
 
     crowd: Crowd
     rng: random.Random
@@ -322,7 +322,7 @@ def totals(connection: psycopg.Connection[Any]) -> tuple[Any, ...]:
 def crowd(
     database: Database, moments: list[str], seed: int, n_writers: int = 2, n_readers: int = 2
 ) -> Generator[Crowd]:
-    """Let the crowd work beside the block; at its end the account is settled."""
+    """Run the load during the block, and check the rows at its end."""
     people = Crowd(database, moments, seed)
     rng = random.Random(seed)
     writers = [Writer(people, random.Random(rng.random())) for _ in range(n_writers)]

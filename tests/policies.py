@@ -11,7 +11,7 @@ from maintenance.policy import Policy, load_policy
 def write_policy(
     folder: Path, url: str, *partitions: dict[str, Any], name: str = "app", **sections: Any
 ) -> Path:
-    """Write a policy file for a database; the url stands in it as a literal."""
+    """Write a policy file for a database, with its url as a literal."""
     document = {"database": {"name": name, "url": url}, **sections}
     if partitions:
         document["partitions"] = list(partitions)

@@ -1,4 +1,4 @@
-"""A real HTTP server for tests: what is sent to it is kept, and it answers as it is told."""
+"""A real HTTP server for tests: keeps all requests, and answers as configured."""
 
 import hashlib
 import hmac
@@ -44,7 +44,7 @@ class Receiver:
         return [(each["state"], each["object"]) for each in self.documents()]
 
     def events(self) -> list[dict[str, Any]]:
-        """Every alert that was told, those of groups too."""
+        """Every alert received, including those in groups."""
         return [
             each for document in self.documents() for each in document.get("alerts", [document])
         ]
@@ -54,7 +54,7 @@ class Receiver:
         return {"type": "webhook", "url": self.url, "secret": SECRET}
 
     def is_signed(self) -> bool:
-        """Whether every body bears the signature of exactly its bytes."""
+        """Whether every body has the signature of exactly its bytes."""
         return all(
             headers["X-Maintenance-Signature"] == _signature(body)
             for body, headers in zip(self.bodies, self.headers, strict=True)

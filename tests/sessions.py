@@ -1,4 +1,4 @@
-"""Our own sessions, for tests of what stands on them, and waiting for what servers do."""
+"""Sessions of the product for tests, and waiting for changes on servers."""
 
 import time
 from collections.abc import Callable, Generator
@@ -23,7 +23,7 @@ def session(
 
 
 def until(condition: Callable[[], bool], patience_s: float = 120) -> None:
-    """Wait for what a server does by itself: replaying, handing counters over, building."""
+    """Wait for a change on a server: replay, counters, an index build."""
     deadline = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < deadline, "it never came"

@@ -74,7 +74,7 @@ def midnight(at: datetime) -> datetime:
 
 @dataclass
 class Application:
-    """What its sessions did and saw.
+    """The record of the sessions: their rows and their errors.
 
     Attributes:
         rows: those that must exist, by id: changed only after the server has acknowledged.

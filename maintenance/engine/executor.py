@@ -71,7 +71,7 @@ class ExecutorRegistry:
     budgets: Mapping[ActionKind, Budget] = field(default_factory=dict[ActionKind, Budget])
 
     def concurrency(self, action: Action) -> int:
-        """How many such actions may run in parallel."""
+        """Return the number of such actions that may run in parallel."""
         return self.widths.get(action.kind, 1)
 
 

@@ -9,7 +9,7 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 
 
 class Skip(NamedTuple):
-    """Something that is not needed, with the reason."""
+    """An action that is not needed, with the reason."""
 
     kind: ActionKind
     object: str

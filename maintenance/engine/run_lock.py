@@ -107,7 +107,7 @@ class Holder:
 
     @property
     def remedy(self) -> str:
-        """What the operator should do."""
+        """The remedy for the operator."""
         end = self.statement
         if end is None:
             return "run the command again"

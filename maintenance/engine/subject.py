@@ -53,7 +53,7 @@ class Subject(ABC, Generic[Observation]):
         return ()
 
     def concurrency(self, policy: Policy) -> int:
-        """How many of its actions may run in parallel, each in its own session."""
+        """Return the number of its actions that may run in parallel, each in its own session."""
         del policy
         return 1
 

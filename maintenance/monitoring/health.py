@@ -18,7 +18,7 @@ UNPROCESSED = timedelta(minutes=10)
 
 
 class Level(StrEnum):
-    """How soon an operator must act."""
+    """The urgency of a problem."""
 
     FINE = "all is well"
     TODAY = "look today"

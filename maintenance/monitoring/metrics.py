@@ -79,7 +79,7 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 MOST_ALERTS = 100
-"""How many alerts have a series of their own, the most urgent first; all are counted."""
+"""Maximum number of alerts with a series of their own, most urgent first; all are counted."""
 
 SUFFIX = ".prom"
 

@@ -11,7 +11,7 @@ from maintenance.policy import Policy
 
 
 class RestoreConfig(dg.Config):
-    """What to restore; the launchpad shows the descriptions."""
+    """The archived period to restore; the launchpad shows the descriptions."""
 
     table: str = Field(description="Partitioned table, such as public.events.")
     period: str = Field(description="Archived period, such as 2024-01.")

@@ -14,7 +14,7 @@ from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
 
 Told = dg.AssetCheckResult | dg.MaterializeResult[Any]
-"""What an asset yields: the checks first, so that they exist even if the run fails."""
+"""The results of an asset: the checks first, so that they exist even if the run fails."""
 
 Describe = Callable[[Maintainer, Report], Metadata]
 """Converts a report to metadata."""

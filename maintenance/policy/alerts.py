@@ -71,7 +71,7 @@ class AlertsPolicy(Section):
     """Alert settings."""
 
     for_: Duration = as_written("0 minutes", alias="for")
-    """How long a finding must persist before an alert is raised."""
+    """Time that a finding must persist before an alert is raised."""
     ping: Annotated[HttpUrl | None, at("alerts.ping")] = None
     """URL of a dead man's switch, called in every round."""
     sinks: Annotated[tuple[Sink, ...], Field(strict=False)] = (LogSink(),)

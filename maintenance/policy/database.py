@@ -39,7 +39,7 @@ class StorePolicy(Section):
     owner: Text | None = None
     """Role that may own the schema and its objects, besides the connecting role."""
     keep: KeepSpan = as_written("13 months")
-    """How long history is kept."""
+    """Retention of the history."""
 
 
 class RedisPolicy(Section):

@@ -51,7 +51,7 @@ class Policy(Section):
     stale_analytics: Annotated[tuple[StaleAnalyticsPolicy, ...], Field(strict=False)] = ()
     """Tables with computed rows."""
     statistics: StatisticsPolicy | None = None
-    """When tables are analyzed and vacuumed."""
+    """Thresholds of ANALYZE and VACUUM."""
     parallel: ParallelPolicy = ParallelPolicy()
     """Number of parallel connections."""
     indexes: IndexesPolicy | None = None

@@ -69,7 +69,7 @@ class RetentionPolicy(Section):
     archive: Archive | None = Field(default=None, validate_default=True)
     """Required by archive_then_drop, which does not accept `memory://`."""
     grace: Span = as_written("0 days")
-    """How long a partition is kept detached before it is dropped."""
+    """Time for which a partition is kept detached before it is dropped."""
     max_per_run: Annotated[int, whole(1)] = 3
     """Maximum number of partitions per run; more expired ones are a finding."""
     hold: Annotated[tuple[PeriodKey, ...], Field(strict=False)] = ()
@@ -90,7 +90,7 @@ class RetentionPolicy(Section):
 
 
 class ConvertWhen(Section):
-    """When an unpartitioned table is worth converting."""
+    """Conditions to convert an unpartitioned table."""
 
     larger_than: Size = as_written("10 GB")
     """Size of the table with its indexes and TOAST."""
@@ -110,7 +110,7 @@ class PartitionPolicy(Section):
     column: ColumnName
     """Partition key column."""
     encoding: EncodingName = Encoding.NATIVE
-    """How the column encodes time."""
+    """Time encoding of the column."""
     interval: IntervalName = Field(default=Interval.MONTH, validate_default=True)
     """Interval of one partition."""
     time_zone: ZoneName = as_written("UTC")
@@ -130,7 +130,7 @@ class PartitionPolicy(Section):
     convert: Literal["never", "online"] = "never"
     """Whether an unpartitioned table is converted."""
     convert_when: ConvertWhen = ConvertWhen()
-    """When it is converted."""
+    """Conditions of the conversion."""
     retention: RetentionPolicy | None = None
     """Retention; without it no partition expires."""
 

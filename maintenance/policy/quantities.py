@@ -206,7 +206,7 @@ Span = Annotated[
 """A calendar length, in days and months."""
 
 KeepSpan = Annotated[CalendarSpan, _span(_read_keep, "24 months", "90 days", "1 year")]
-"""How long something is kept; at least one day."""
+"""A retention; at least one day."""
 
 
 def whole(least: int, most: int | None = None, why: str = "") -> Written:

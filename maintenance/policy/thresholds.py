@@ -14,7 +14,7 @@ Connections = Annotated[int, whole(1, 32)]
 
 
 class StatisticsPolicy(Section):
-    """When tables are analyzed and vacuumed."""
+    """Thresholds of ANALYZE and VACUUM."""
 
     changed_rows: Count = 50
     """Minimum number of rows changed since the last ANALYZE."""
@@ -42,7 +42,7 @@ class ParallelPolicy(Section):
 
 
 class UnusedIndexes(Section):
-    """When an index is reported as unused."""
+    """Conditions to report an index as unused."""
 
     window: Duration = as_written("35 days")
     """Minimum observation period."""
@@ -53,7 +53,7 @@ class UnusedIndexes(Section):
 
 
 class LowCardinality(Section):
-    """When an index has too few distinct values."""
+    """Conditions to report an index with too few distinct values."""
 
     max_distinct: Count = 101
     """Maximum number of distinct values."""
@@ -84,9 +84,9 @@ class IndexesPolicy(Section):
     queries: SqlFolder | None = None
     """One query per file, explained before and after."""
     unused: UnusedIndexes = UnusedIndexes()
-    """When an index is reported as unused."""
+    """Conditions to report an index as unused."""
     low_cardinality: LowCardinality = LowCardinality()
-    """When an index has too few distinct values."""
+    """Conditions to report an index with too few distinct values."""
     preflight: IndexPreflight = IndexPreflight()
     """Conditions before an index is built."""
 

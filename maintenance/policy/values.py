@@ -222,7 +222,7 @@ EncodingName = Annotated[
         },
     ),
 ]
-"""How the key column encodes time."""
+"""Time encoding of the key column."""
 
 
 @cache
@@ -255,7 +255,7 @@ def _read_cron(value: object) -> str:
 Cron = Annotated[
     str, Written(_read_cron, text_schema("a cron schedule of five fields, in UTC", "0 2 * * *"))
 ]
-"""When a job runs, in UTC."""
+"""Cron schedule, in UTC."""
 
 
 def read_period(value: object, interval: Interval) -> Period | PydanticCustomError:

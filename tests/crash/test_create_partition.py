@@ -177,7 +177,7 @@ def wait_until(condition: Callable[[], bool], limit_s: float = 20) -> None:
 
 
 def undisturbed(database: Database, folder: Path, premake: int) -> list[tuple[Any, ...]]:
-    """What one run makes in an equal database that nothing disturbs."""
+    """The partitions that an undisturbed run creates in an equal database."""
     other = make_database(database.server)
     other.execute(SCHEMA)
     folder.mkdir()
@@ -190,7 +190,7 @@ def undisturbed(database: Database, folder: Path, premake: int) -> list[tuple[An
 def prove(
     database: Database, folder: Path, interrupt: Interruption, *, n_times: int, premake: int
 ) -> None:
-    """Interrupt runs again and again, let one end, and hold what is there against the promise."""
+    """Interrupt runs repeatedly, let one finish, and compare the result with an undisturbed run."""
     rng = random.Random(f"{SEED} {interrupt.__name__} {n_times}")
     database.execute(SCHEMA)
     with writing(database) as writer:

@@ -1,4 +1,4 @@
-"""A view that is left alone shows what its definition gives as of the moment that is claimed.
+"""A view whose refresh is skipped shows its definition's result as of the claimed time.
 
 Whatever happens in between: rows written, rolled back, prepared; partitions that come and go;
 types and columns altered; counters reset; the server crashed; sessions that stay open and keep
@@ -34,7 +34,7 @@ def a_policy(database: Database, folder: Path) -> Policy:
 
 
 def look(world: World, policy: Policy) -> int:
-    """Refresh what is to be refreshed, hold all views against history; how many were left alone."""
+    """Refresh what is due, compare all views with the history; return how many were skipped."""
     report = pipeline.apply(policy, only=("matviews",))
     assert [r.error for r in report.results if r.outcome == "failed"] == []
     for view, moment in world.database.execute(LEDGER):

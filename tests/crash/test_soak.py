@@ -136,7 +136,7 @@ def standing(database: Database) -> Iterator[tuple[int, Row]]:
 def account(
     rows: dict[int, Row], gone: set[int], there: list[tuple[int, Row]], kept: list[tuple[int, Row]]
 ) -> dict[str, Any]:
-    """What is wrong with the rows of the table and of the archives; nothing, it is hoped."""
+    """The faults in the rows of the table and of the archives; empty if there are none."""
     found = dict([*there, *kept])
     numbers = Counter(number for number, _ in (*there, *kept))
     wrong = {

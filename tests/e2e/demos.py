@@ -1,4 +1,4 @@
-"""The demo as a newcomer starts it: a process, its output, and what it leaves."""
+"""The demo as a user starts it: its process, its output, and its files."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The demo refuses what it can't start from, and a signal at any moment ends all of it.
+"""The demo refuses invalid starting conditions, and a signal at any time stops all of it.
 
 What it shows, and that it ends and starts again, is in `test_ui.py`, which starts it once.
 """

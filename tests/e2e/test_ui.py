@@ -1,4 +1,4 @@
-"""A demo that serves: what it tells, what it keeps to itself, and its UI in a real browser."""
+"""The running demo: its output, its secrets, and its UI in a real browser."""
 
 import os
 import re
@@ -38,7 +38,7 @@ Shoot = Callable[[str], None]
 
 @pytest.fixture(scope="module")
 def served(folder: Path) -> Iterator[Demo]:
-    """Started where variables lead to somebody's real database."""
+    """Started with environment variables that point to a foreign database."""
     demo = Demo(folder / "served")
     real = "postgresql://somebody@192.0.2.1/real"
     environment = {"LEARNING_PLATFORM_URL": real, "PROPOSALS_URL": real, "PGPORT": "1"}

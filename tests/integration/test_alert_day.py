@@ -39,7 +39,7 @@ Told = tuple[str, str, str, str]
 
 
 def a_script(n_rounds: int, rng: random.Random) -> list[Any]:
-    """Rounds over a day; each finding stands for some stretches of it."""
+    """Rounds over a day; each finding is open for some parts of it."""
     every = timedelta(days=1) / n_rounds
     script: list[Any] = [[(DAWN + n * every).isoformat(), []] for n in range(n_rounds)]
     for number in range(N_FINDINGS):
@@ -111,7 +111,7 @@ class Daemon:
 
 
 def events_of(receiver: Receiver) -> list[tuple[str, Told]]:
-    """Every event as often as it was told, with its id."""
+    """The number of deliveries of every event, by its id."""
     return [
         (event["id"], (event["state"], event["kind"], event["object"], document["timestamp"]))
         for document in receiver.documents()
@@ -133,7 +133,7 @@ def weather(round_: int, n_rounds: int, sink: Receiver) -> None:
 def test_every_turn_of_a_day_is_told_once_to_every_sink(
     database: Database, tmp_path: Path, n_rounds: int
 ) -> None:
-    """What is told twice was on its way when the daemon was killed, and bears the same id."""
+    """Events are delivered twice only if the daemon was killed meanwhile, with the same id."""
     script = tmp_path / "script.json"
     rng = random.Random(n_rounds)
     script.write_text(json.dumps(a_script(n_rounds, rng)))
@@ -144,7 +144,7 @@ def test_every_turn_of_a_day_is_told_once_to_every_sink(
         daemon = Daemon(path, script, n_rounds * 3 // 4, rng)
 
         def kill_in_the_middle(_: bytes) -> None:
-            """Between what the sink has taken and our note of it."""
+            """Kill the daemon between delivery and its record in the store."""
             if not daemon.killed_at and daemon.at > n_rounds // 8:
                 daemon.kill()
 

@@ -1,4 +1,4 @@
-"""Alerts under what is done to them: names that bite, floods, two daemons, secrets, silence."""
+"""Alerts with hostile names, floods, two daemons, secrets and silent sinks."""
 
 import json
 import logging
@@ -188,7 +188,7 @@ def test_switch_that_never_answers_holds_up_no_round() -> None:
 def test_no_log_line_holds_a_word_of_a_url(
     database: Database, tmp_path: Path, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Libraries log urls on their lower levels; somebody's logging may show these."""
+    """Libraries log urls at lower levels, which the logging of an application may show."""
     sinks = [
         {"type": "webhook", "url": f"{receiver.url}/TOKEN"},
         {"type": "webhook", "url": f"{NOBODY}services/TOKEN"},

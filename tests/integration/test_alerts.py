@@ -1,4 +1,4 @@
-"""Rounds of alerts on real servers: kept, told to every sink, in order and under any failure."""
+"""Rounds of alerts on real servers: stored and delivered to every sink in order."""
 
 import json
 import threading

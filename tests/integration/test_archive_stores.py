@@ -1,4 +1,4 @@
-"""Archive stores that fail: each is told clearly, and nothing is lost, dropped or left half."""
+"""Archive stores that fail: a clear error, nothing lost, dropped or left incomplete."""
 
 import errno
 import json
@@ -87,7 +87,7 @@ def full(tmp_path: Path) -> Iterator[Path]:
 
 @contextmanager
 def read_only(folder: Path) -> Generator[None]:
-    """Let nobody write into a folder, root neither."""
+    """Make a folder read-only for everyone, including root."""
     remount = ["mount", "-o", "remount,bind,ro", str(folder)]
     bind = ["mount", "--bind", str(folder), str(folder)]
     if subprocess.run(bind, check=False, capture_output=True).returncode == 0:

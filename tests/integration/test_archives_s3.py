@@ -255,7 +255,7 @@ def test_parts_of_a_killed_upload_are_removed_by_the_next(
 
 @contextmanager
 def closed(endpoint: str) -> Generator[None]:
-    """Let the store know nobody."""
+    """Make the store refuse all credentials."""
     _count_as_known(endpoint, 0)
     try:
         yield

@@ -306,7 +306,7 @@ def test_rebuild_that_waits_too_long_gives_up_and_leaves_nothing(
 
 
 def backdate(database: Database, days: int) -> None:
-    """Let what the store knows of rebuilds be some days old."""
+    """Make the recorded rebuilds some days older."""
     database.execute(
         "UPDATE maintenance.rebuild SET started_at = started_at - %s * interval '1 day'", [days]
     )

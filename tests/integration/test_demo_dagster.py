@@ -1,4 +1,4 @@
-"""What the demo stands on: services that never outlive it, rows and tables all or not at all."""
+"""Services of the demo that end with it, and databases that are complete or not there."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Rows of several months leave a default partition, and nobody misses one."""
+"""Rows of several months leave a default partition, and no reader misses one."""
 
 import re
 import threading

@@ -1,4 +1,4 @@
-"""A Redis or a sink that answers nonsense is told in one line, and keeps no other from hearing."""
+"""A Redis or a sink that answers nonsense is one clear error, and affects no other."""
 
 import json
 import time

@@ -227,7 +227,7 @@ def counted(table: str, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port on which somebody listens and never says a word."""
+    """A port with a listener that never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 

@@ -60,7 +60,7 @@ COMMANDS = (
 
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What other tests have noted is forgotten, so that each case stands on its own feet."""
+    """Forget the secrets of other tests, so that each case is independent."""
     monkeypatch.setattr(redaction, "_known", {})
     monkeypatch.setattr(redaction, "_pattern", {})
 

@@ -1,4 +1,4 @@
-"""Sessions whose settings we know, and the facts about locks that the product stands on."""
+"""Sessions with known settings, and the facts about locks that the product relies on."""
 
 import re
 import signal

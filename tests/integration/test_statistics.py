@@ -331,7 +331,7 @@ def test_counting_switched_off_is_said_and_missing_statistics_are_made_all_the_s
 
 @pytest.fixture
 def stranger(database: Database, limited_role: Role) -> Role:
-    """Somebody who may make the store, and no more."""
+    """A role that may create the store, and nothing else."""
     database.execute(f"GRANT CREATE ON DATABASE {database.name} TO {limited_role.name}")
     return limited_role
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.pg("== 18")
 
 @contextmanager
 def coming_and_going(database: Database, kind: str) -> Generator[None]:
-    """Somebody makes tables, fills them and drops them, as fast as it goes."""
+    """Create, fill and drop tables as fast as possible."""
     stop = threading.Event()
 
     def churn() -> None:

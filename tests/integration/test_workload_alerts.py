@@ -1,4 +1,4 @@
-"""What five systems want to be alerted of: made to happen, delivered with a signature, resolved."""
+"""Workload alerts of five systems: caused, delivered with a signature, resolved."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ SECTIONS: dict[str, Any] = {
 
 @dataclass
 class World:
-    """A database with its policy, and whoever hears of it."""
+    """A database with its policy, and the receiver of its alerts."""
 
     database: Database
     folder: Path
@@ -52,7 +52,7 @@ class World:
     cache: Any = None
 
     def told(self, kind: str, subject: str, now: datetime | None = None) -> list[tuple[str, str]]:
-        """Run a subject, let its findings be told, and return what was told of a kind."""
+        """Run a subject, deliver its findings, and return the delivered alerts of a kind."""
         before = len(self.receiver.bodies)
         pipeline.apply(self.policy, only=[subject], now=now)
         (delivered,) = rounds.tell(self.policy, []).delivered

@@ -1,4 +1,4 @@
-"""The sensors of alerts: what runs have found and how they went is told, whatever breaks one."""
+"""Alert sensors: findings and failed runs are alerted, whatever fails for one database."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -40,7 +40,7 @@ def evaluate(folder: Path, name: str, instance: dg.DagsterInstance) -> str:
 
 
 def a_view(folder: Path, url: str, receiver: Receiver, **others: Any) -> None:
-    """A policy with one view, which fails as long as the table that it reads is empty."""
+    """A policy with one view, which fails while the table that it reads is empty."""
     (folder / "ratio.sql").write_text(f"{RATIO};\n")
     views = [{"name": "ratio", "definition": "ratio.sql", "max_age": "4 hours"}]
     alerts = {"sinks": [receiver.webhook()], "ui": "http://dagster.example"}
@@ -87,7 +87,7 @@ def test_database_out_of_reach_stops_no_other(
 def test_job_that_fails_for_good_is_alerted_of_until_it_succeeds(
     database: Database, tmp_path: Path, receiver: Receiver
 ) -> None:
-    """An attempt that will be retried is none of it, and neither is a job of somebody else."""
+    """Attempts that will be retried, and jobs of no policy, are not reported."""
     database.execute("CREATE TABLE public.numbers (n int)")
     a_view(tmp_path, database.url, receiver)
 

@@ -1,4 +1,4 @@
-"""What Dagster is given: from the policies alone, one broken policy spoiling no other."""
+"""Dagster's definitions, from policies alone; an invalid policy does not affect the others."""
 
 import os
 import re

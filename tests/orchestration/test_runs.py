@@ -1,4 +1,4 @@
-"""Runs on a real server: what is marked, what is red, and what a failure says."""
+"""Runs on a real server: materializations, failed checks, and messages of failures."""
 
 from datetime import UTC, datetime
 from pathlib import Path

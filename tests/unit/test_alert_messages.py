@@ -1,4 +1,4 @@
-"""What a message says: numbers with units, names that obey nobody, pages to read on."""
+"""Messages: numbers with units, escaped names, links."""
 
 import json
 import logging
@@ -139,7 +139,7 @@ def test_log_can_not_be_forged_by_a_name(policy: Policy, caplog: pytest.LogCaptu
 
 
 def test_huge_lists_are_parted_into_messages_of_bounded_size(policy: Policy) -> None:
-    """Every event is told once, in its order, and in the same portions when tried again."""
+    """Every event is in one message, in order, and grouped in the same way when retried."""
     alerts = [
         an_alert(FindingKind.INDEX_UNUSED, f'public."{n:05}{HOSTILE}"') for n in range(10_000)
     ]

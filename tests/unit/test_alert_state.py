@@ -1,4 +1,4 @@
-"""Findings that come and go become alerts: nothing is lost, and no turn is told twice."""
+"""Findings that come and go become alerts: none is lost, and no transition is sent twice."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -128,7 +128,7 @@ def unknown(objects: list[str] | None) -> dict[str, Any]:
 
 
 def test_look_of_one_subject_ends_no_alert_of_another() -> None:
-    """Several subjects can find one kind; general findings are anybody's."""
+    """Several subjects can report one kind; general findings belong to no subject."""
     own, general = a_finding("own", subject="partitions"), a_finding("general")
     looks = [
         FindingSet("app", findings, KINDS, subjects=frozenset({subject}))
@@ -249,7 +249,7 @@ def test_turns_of_an_alert_follow_each_other_in_order(
 
 @given(ROUNDS)
 def test_no_finding_is_lost(rounds: list[tuple[int, FindingSet]]) -> None:
-    """What is worth telling stands as an alert after the round that saw it, and is told."""
+    """A finding of severity warn or error is an alert after its round, and is sent."""
     alerts: dict[Identity, Alert] = {}
     for hours, finding_set in rounds:
         judgement = update_alerts(alerts, finding_set, a_policy(), NOW + hours * HOUR)

@@ -1,4 +1,4 @@
-"""The documents say what is true."""
+"""The documentation matches the software."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Files that anybody may have written: whatever is in them, one clear error or a sound value."""
+"""Arbitrary input files: one clear error or a valid value."""
 
 import hashlib
 import json

@@ -116,9 +116,9 @@ def pauses_in_vain(
     def be_refused() -> None:
         raise psycopg.errors.LockNotAvailable
 
-    ladder = a_ladder(time, give_up_after=give_up_after, rng=rng)
+    lock_retry = a_lock_retry(time, give_up_after=give_up_after, rng=rng)
     with pytest.raises(LockNotAcquiredError):
-        ladder.run_with(connection, RENAME, silent, be_refused)
+        lock_retry.run_with(connection, RENAME, silent, be_refused)
     return time.pauses
 
 

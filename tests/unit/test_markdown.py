@@ -1,4 +1,4 @@
-"""What names and messages hold is text: no table, link, image or script comes of it."""
+"""Names and messages are shown as text: no table, link, image or script results from them."""
 
 from collections.abc import Iterator
 

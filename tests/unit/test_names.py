@@ -1,4 +1,4 @@
-"""SQL names, judged by PostgreSQL's own parser."""
+"""SQL names, checked with PostgreSQL's own parser."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Whether to worry, on a page and in numbers: from what was seen, never from what was not."""
+"""The health verdict, the digest page and the metrics; missing data is never taken as good."""
 
 import json
 import re

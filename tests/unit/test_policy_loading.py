@@ -226,7 +226,7 @@ def test_missing_key_is_told_at_its_mapping(tmp_path: Path) -> None:
 def test_wrong_value_is_shown_as_written(
     tmp_path: Path, written: str, found: str | None, wanted: tuple[str, ...]
 ) -> None:
-    """A list, and nothing at all, are not shown but told in words."""
+    """Lists and missing values are described in words instead of shown."""
     text = f"{DATABASE}partitions:\n  - table: a\n    column: at\n    {written}\n"
     told = problem(tmp_path, text)
     key, _, _ = written.partition(":")

@@ -1,4 +1,4 @@
-"""Saved plans: what was reviewed is done, and a file that says something else is refused."""
+"""Saved plans: exactly the reviewed plan is applied, and a changed file is refused."""
 
 import copy
 import json
