@@ -1,10 +1,10 @@
--- check_rebuild: what stands in the way of rebuilding an index concurrently, one row
+-- check_rebuild: obstacles to a concurrent rebuild of an index, one row
 -- since: 15
 -- params: index_oid oid
 -- columns: name text, is_valid bool, size_bytes int8, oldest_s float8, oldest_pid int4, oldest text, n_prepared int8, other_build_pid int4, tablespace text, table_oid oid, indexes oid[]
 -- locks: ACCESS SHARE on the index, for its size
 -- source: PostgreSQL manual, REINDEX, 28.2.3 pg_stat_activity, 54.15 pg_prepared_xacts
--- The oldest transaction is that of another client session of this database.
+-- The oldest transaction is the oldest of other client sessions of this database.
 SELECT
   pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS name,
   i.indisvalid AS is_valid,

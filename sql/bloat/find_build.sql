@@ -1,4 +1,4 @@
--- find_build: how far a session's index build is, and whom it waits for
+-- find_build: progress of a session's index build, and the session that it waits for
 -- since: 15
 -- params: pid int4
 -- columns: index_oid oid, phase text, locker_pid int4, locker text, locker_age_s float8

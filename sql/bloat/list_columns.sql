@@ -1,10 +1,10 @@
--- list_columns: how wide the columns of some tables are, and how often their values repeat
+-- list_columns: width and repeated values of the columns of some tables
 -- since: 15
 -- params: tables oid[]
 -- columns: table_oid oid, number int2, length int2, alignment text, is_dropped bool, width int4, null_fraction float4, n_distinct float4, n_common int4, common_fraction float4
 -- locks: none
 -- source: PostgreSQL manual, 54.24 pg_stats (rows hide where SELECT is not granted)
--- The most common values count only for columns that are the one key of an index.
+-- The most common values are read only for columns that are the only key of an index.
 SELECT
   a.attrelid AS table_oid,
   a.attnum AS number,

@@ -1,10 +1,10 @@
--- list_indexes: btree indexes that are large enough to be worth a look
+-- list_indexes: btree indexes above a size
 -- since: 15
 -- params: min_bytes int8
 -- columns: oid oid, schema text, name text, table_oid oid, table_schema text, table_name text, table_kind text, size_bytes int8, n_rows float4, fill_factor int4, keys int2[], is_plain bool, is_unique bool, is_rebuildable bool, deduplicates bool, manageable bool, readable bool, secured bool, table_pages int4, table_size_bytes int8, n_changed int8, n_dead int8, analyzed_at timestamptz, tablespace text
 -- locks: ACCESS SHARE on each and its table, for their sizes
 -- source: PostgreSQL manual, 53.26 pg_index, 67.4.3 Deduplication
--- Plain means without a predicate and expressions. Keys are all its columns, included ones too.
+-- Plain means without predicate and expressions. Keys are all its columns, including INCLUDE.
 WITH locked AS MATERIALIZED (
   SELECT DISTINCT l.relation FROM pg_catalog.pg_locks l
   WHERE l.mode = 'AccessExclusiveLock' AND l.locktype = 'relation'

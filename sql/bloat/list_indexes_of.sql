@@ -1,4 +1,4 @@
--- list_indexes_of: the indexes of a table, as they are now
+-- list_indexes_of: the current indexes of a table
 -- since: 15
 -- params: table_oid oid
 -- columns: oid oid, name text, is_valid bool, size_bytes int8

@@ -1,12 +1,12 @@
--- list_leftovers: invalid indexes, and of which valid ones each is a copy
+-- list_leftovers: invalid indexes, and the valid indexes of which each is a copy
 -- since: 15
 -- params:
 -- columns: oid oid, schema text, name text, table_schema text, table_name text, table_oid oid, is_copy bool, twins oid[], is_building bool
 -- locks: none
 -- source: PostgreSQL manual, REINDEX, Rebuilding Indexes Concurrently; 28.4.2 pg_stat_progress_create_index
--- A copy bears a name that only REINDEX CONCURRENTLY gives. Twins are the valid indexes of that
--- table with the same definition, column by column; trees of expressions are compared without the
--- places of their parts in the statement that once made them, which the copy of a tree loses.
+-- A copy has a name that only REINDEX CONCURRENTLY gives. Twins are the valid indexes of that
+-- table with the same definition, column by column; expression trees are compared without their
+-- positions in the original statement, which a copied tree does not have.
 SELECT
   c.oid,
   n.nspname::text AS schema,

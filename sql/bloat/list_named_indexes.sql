@@ -1,4 +1,4 @@
--- list_named_indexes: unique indexes by their names, and those of partitions below them
+-- list_named_indexes: unique indexes by name, and the partition indexes below them
 -- since: 15
 -- params: names text[] (quoted and qualified)
 -- columns: named text, oid oid

@@ -1,11 +1,11 @@
--- list_tables: tables, materialized views and TOAST tables that are large enough to be worth a look
+-- list_tables: tables, materialized views and TOAST tables above a size
 -- since: 15
 -- params: min_bytes int8
 -- columns: oid oid, kind text, schema text, name text, owner_schema text, owner_name text, pages int4, n_rows float4, size_bytes int8, fill_factor int4, readable bool, secured bool, n_changed int8, n_dead int8, analyzed_at timestamptz, vacuumed_at timestamptz
 -- locks: ACCESS SHARE on each, for its size
 -- source: PostgreSQL manual, 53.11 pg_class, 28.2.20 Statistics Functions
--- Temporary tables are left out. Where relpages can't say, the size of the file does. A table that
--- somebody holds in ACCESS EXCLUSIVE mode has no size: asking for it would wait.
+-- Temporary tables are left out. If relpages is unknown, the file size is used. A table that is
+-- locked in ACCESS EXCLUSIVE mode has no size, because reading it would wait.
 WITH candidate AS MATERIALIZED (
   SELECT c.oid, c.relkind, c.relnamespace, c.relname, c.relpages, c.reltuples, c.reloptions
   FROM pg_catalog.pg_class c

@@ -1,11 +1,12 @@
--- find_own_objects: those of the given tables that have something which the table at their top does not give them
+-- find_own_objects: those of the given tables with objects not inherited from the table at the top
 -- since: 15
 -- params: tops oid[], relations oid[] (pairs)
 -- columns: relation oid
 -- locks: none
 -- source: PostgreSQL manual, 53 System Catalogs
--- A cheap filter before list_own_objects, over a few partitions of each table: usually none is found.
--- Each catalog is read by the index on the table: OFFSET 0 keeps it from being hashed as a whole. It must let through whatever that would find.
+-- A cheap filter before list_own_objects, on a few partitions of each table: usually none is found.
+-- It must find every table that list_own_objects would return. Each catalog is read by its index on
+-- the table: OFFSET 0 prevents hashing the whole catalog.
 SELECT w.relation
 FROM ROWS FROM (pg_catalog.unnest(%(tops)s::oid[]), pg_catalog.unnest(%(relations)s::oid[])) AS w (top, relation)
 CROSS JOIN LATERAL (SELECT k.* FROM pg_catalog.pg_class k WHERE k.oid = w.relation OFFSET 0) c

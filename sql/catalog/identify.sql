@@ -1,4 +1,4 @@
--- identify: who and where we are, one row
+-- identify: database, role, clock and rights of the session, one row
 -- since: 15
 -- params:
 -- columns: database text, role text, is_superuser bool, in_recovery bool, server_now timestamptz, encoding text, monitors bool, superusers text[]

@@ -4,7 +4,7 @@
 -- columns: parent oid, schema text, name text
 -- locks: none
 -- source: PostgreSQL manual, 53.11 pg_class
--- As list_drifted_partitions, with the table at the top of all for the parent.
+-- As list_drifted_partitions, with the table at the top as the parent.
 SELECT p.oid AS parent, n.nspname::text AS schema, c.relname::text AS name
 FROM ROWS FROM (pg_catalog.unnest(%(tops)s::oid[]), pg_catalog.unnest(%(branches)s::oid[])) AS w (top, branch)
 JOIN pg_catalog.pg_class p ON p.oid = w.top

@@ -4,8 +4,8 @@
 -- columns: parent oid, schema text, name text
 -- locks: none
 -- source: PostgreSQL manual, 53.11 pg_class
--- A coarse filter: access lists that say the same in another order pass it, and are compared
--- exactly by whoever asks.
+-- A coarse filter: equal access lists in another order pass it and are compared exactly by the
+-- caller.
 WITH wanted AS MATERIALIZED (
   SELECT a.attrelid, a.attname, a.attstattarget
     FROM pg_catalog.pg_attribute a

@@ -1,10 +1,10 @@
--- list_foreign: the foreign tables that a look at the given relations would read
+-- list_foreign: the foreign tables that a query on the given relations would read
 -- since: 15
 -- params: relations oid[]
 -- columns: oid oid, schema text, name text, server text
 -- locks: none
 -- source: PostgreSQL manual, 53.22 pg_inherits, 53.18 pg_depend, 53.23 pg_foreign_table
--- Through partitions and plain views, at any depth; what functions read is not known.
+-- Through partitions and plain views, at any depth; the tables that functions read are unknown.
 WITH RECURSIVE reached AS (
   SELECT w.oid AS root, w.oid
     FROM pg_catalog.unnest(%(relations)s::oid[]) AS w (oid)

@@ -1,4 +1,4 @@
--- list_lock_holders: who holds one of the given modes on one of the given relations, oldest transaction first
+-- list_lock_holders: sessions with one of the given lock modes on one of the given relations, oldest transaction first
 -- since: 15
 -- params: relations text[], modes text[] (pairs: quoted, qualified name and mode as pg_locks has it)
 -- columns: pid int4, gid text, role text, application text, state text, age_s float8, relation text, mode text

@@ -1,4 +1,4 @@
--- list_marked_tables: tables whose comment bears a mark of ours, see ddl/marks.py
+-- list_marked_tables: tables with a mark of ours in their comment, see ddl/marks.py
 -- since: 15
 -- params: schemas text[]
 -- columns: oid oid, schema text, name text, comment text, attached bool, pages int4, kind text, owner text

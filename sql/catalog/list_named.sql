@@ -1,4 +1,4 @@
--- list_named: those of the given relations that exist, with the names they have now
+-- list_named: those of the given relations that exist, with their current names
 -- since: 15
 -- params: relations oid[]
 -- columns: oid oid, schema text, name text

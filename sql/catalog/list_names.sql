@@ -1,4 +1,4 @@
--- list_names: those of the given names that some relation or composite type bears already
+-- list_names: those of the given names that a relation or composite type already has
 -- since: 15
 -- params: schemas text[], names text[] (pairs)
 -- columns: schema text, name text, kind text

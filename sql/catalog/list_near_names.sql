@@ -1,4 +1,4 @@
--- list_near_names: every table of the database, to suggest the one that was meant
+-- list_near_names: every table of the database, to suggest names
 -- since: 15
 -- params:
 -- columns: schema text, name text

@@ -1,13 +1,14 @@
--- list_own_objects: what the given tables have that the table at their top does not give them, and the top itself
+-- list_own_objects: objects of the given tables not inherited from the table at the top, and those of the top itself
 -- since: 15
 -- params: tops oid[], relations oid[] (pairs)
 -- columns: relation oid, kind text, name text, parts jsonb, state text, obstacle text, referenced jsonb
 -- locks: none
 -- source: PostgreSQL manual, 53 System Catalogs, 9.27 System Information Functions
--- Parts are the pieces of its definition without its own name and that of the table, so that two
--- tables have the same if their parts are the same. The owner makes them, so the rights are the owner's. A table under an ACCESS EXCLUSIVE lock is left out, and
--- while any is so locked one whose rules or policies may ask others: to read them might wait for it.
--- Every table that was read comes with a row of kind `table`.
+-- Parts are the parts of a definition without its own name and that of the table, so that two
+-- tables have the same object if the parts are equal. The owner creates them, so the owner's rights
+-- are checked. A table locked in ACCESS EXCLUSIVE mode is left out; while any table is so locked, a
+-- table whose rules or policies may read others is too, because reading them might wait.
+-- Every table that was read has a row of kind `table`.
 WITH locked AS MATERIALIZED (
   SELECT l.relation
     FROM pg_catalog.pg_locks l

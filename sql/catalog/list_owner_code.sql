@@ -1,12 +1,12 @@
--- list_owner_code: those of the given relations whose rows can't be read without running code that some other role wrote
+-- list_owner_code: those of the given relations whose reading runs code of another role
 -- since: 15
 -- params: relations oid[]
 -- columns: oid oid, owner text, trusted bool, what text
 -- locks: none
 -- source: PostgreSQL manual, 53 System Catalogs
--- Code is whatever a role wrote that is neither a superuser nor we: views, and functions, operators
--- and domains in what a query evaluates, or its planning does where they stand on constants. `trusted`
--- tells that the relation is none of such a role: then nobody's rights are low enough for the code.
+-- Code is owned by a role that is neither a superuser nor ours: views, and functions, operators and
+-- domains that a query evaluates, or its planning if they are applied to constants. `trusted` means
+-- that no such role owns the relation: then no role's rights are low enough to run the code.
 WITH RECURSIVE strangers AS MATERIALIZED (
   SELECT u.oid, u.rolname
     FROM pg_catalog.pg_roles u

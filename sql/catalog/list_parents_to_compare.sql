@@ -1,11 +1,11 @@
--- list_parents_to_compare: parents whose partitions may be otherwise than it or than each other
+-- list_parents_to_compare: parents whose partitions may differ from it or from each other
 -- since: 15
 -- params: parents oid[]
 -- columns: parent oid
 -- locks: none
 -- source: PostgreSQL manual, 53 System Catalogs
--- A coarse filter before list_partition_differences, for what is not in pg_class: usually nothing is
--- there that could differ. It must let through whatever that would find.
+-- A coarse filter before list_partition_differences, for properties outside pg_class: usually there
+-- are none that could differ. It must find every parent that list_partition_differences would.
 WITH child AS MATERIALIZED (
   SELECT i.inhparent AS parent, pg_catalog.min(i.inhrelid) AS first,
          pg_catalog.percentile_disc(0.5) WITHIN GROUP (ORDER BY i.inhrelid) AS middle,

@@ -1,10 +1,10 @@
--- list_partition_differences: what partitions have otherwise than their parent or most of their siblings
+-- list_partition_differences: differences of partitions from their parent or most of their siblings
 -- since: 15
 -- params: parents oid[], most int8
 -- columns: parent oid, schema text, name text, reason text, what text, warns bool, statement text
 -- locks: none
 -- source: PostgreSQL manual, 53 System Catalogs
--- All of these are reported and none is put right: somebody may have meant them.
+-- All are reported and none is corrected, because they may be intended.
 WITH child AS MATERIALIZED (
   SELECT i.inhparent AS parent, c.oid, c.relnamespace, c.relname, c.reloptions, c.reltablespace,
          c.relam

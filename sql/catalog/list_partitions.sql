@@ -4,12 +4,12 @@
 -- columns: parent oid, oid oid, schema text, name text, kind text, detach_pending bool, pages int4, rows float4, bound text, differs bool
 -- locks: none
 -- source: PostgreSQL manual, 53.22 pg_inherits, 9.26 System Information Functions
--- A bound holds no column, so pg_get_expr may be given no table: given one it would open it,
--- which waits behind an ACCESS EXCLUSIVE lock and takes four times as long in a new session.
--- A child under such a lock may be on its way out: it comes with a null bound, to be looked at
--- again. An attached child always has one.
--- Differing is a coarse filter, for whoever asks how: a child may be otherwise than its parent, or
--- than the first of its siblings, by what is in the row that is read here anyway.
+-- A bound has no columns, so pg_get_expr is called without a table: with one it would open the
+-- table, which waits behind an ACCESS EXCLUSIVE lock and takes four times as long in a new session.
+-- A child with such a lock may be being dropped: its bound is null and it is read again. An attached
+-- child always has a bound.
+-- `differs` is a coarse filter: a child may differ from its parent, or from the first of its
+-- siblings, by the columns of pg_class that are read here anyway.
 WITH locked AS MATERIALIZED (
   SELECT l.relation
     FROM pg_catalog.pg_locks l

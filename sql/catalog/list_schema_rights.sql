@@ -1,4 +1,4 @@
--- list_schema_rights: whether tables of an owner may be made in a schema, and who would get rights on them
+-- list_schema_rights: whether an owner's tables can be created in a schema, and which roles get default privileges
 -- since: 15
 -- params: schemas text[], owners text[] (pairs)
 -- columns: schema text, owner text, found bool, creatable bool, grantees jsonb

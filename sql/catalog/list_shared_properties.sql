@@ -1,10 +1,10 @@
--- list_shared_properties: what all partitions of a parent have in common and LIKE does not carry, for the next one
+-- list_shared_properties: properties that all partitions of a parent share and LIKE does not copy, for the next one
 -- since: 15
 -- params: parents oid[]
 -- columns: parent oid, options jsonb, access_method text, comment text, settings jsonb
 -- locks: none
 -- source: PostgreSQL manual, 53.11 pg_class, 53.7 pg_attribute, 53.19 pg_description
--- One partition alone shares nothing. The default partition is left out: it is built for another use.
+-- A single partition shares nothing. The default partition is left out: it has another purpose.
 WITH child AS MATERIALIZED (
   SELECT i.inhparent AS parent, c.oid, c.relam,
          coalesce(c.reloptions::text, '{}') AS options,

@@ -1,4 +1,4 @@
--- list_sizes: the bytes that relations take on disk, with their indexes and TOAST
+-- list_sizes: the disk size of relations in bytes, with indexes and TOAST
 -- since: 15
 -- params: schemas text[], names text[] (pairs)
 -- columns: schema text, name text, size_bytes int8

@@ -4,7 +4,7 @@
 -- columns: oid oid, schema text, name text, kind text, owner text, manageable bool, lends bool, owner_creates bool, creatable bool, columns jsonb, key_strategy text, key_columns jsonb, replica_identity text, row_security bool, force_row_security bool, secured bool, tablespace text, access_method text, targets jsonb, grants jsonb, column_grants jsonb, owner_lacks jsonb, default_grantees jsonb, foreign_keys jsonb, referenced_by jsonb, default_checks jsonb, default_secured bool, default_readable bool
 -- locks: none
 -- source: PostgreSQL manual, 53 System Catalogs
--- Foreign keys are found once for all tables: nothing indexes what they point to.
+-- Foreign keys are read once for all tables: pg_constraint has no index on the referenced table.
 WITH keys AS MATERIALIZED (
   SELECT f.conrelid, f.confrelid
     FROM pg_catalog.pg_constraint f

@@ -1,13 +1,13 @@
--- list_trees: the given tables that are partitioned themselves, and all that is below them
+-- list_trees: the given tables that are subpartitioned, and all tables below them
 -- since: 15
 -- params: roots oid[]
 -- columns: root oid, parent oid, oid oid, schema text, name text, kind text, detach_pending bool, bound text, pages int4, rows float4, partition_by text, identity jsonb, tablespace text, access_method text, options jsonb, settings jsonb, publications jsonb, policies jsonb, comment text, columns_described bool, n_statistics int8
 -- locks: none
 -- source: PostgreSQL manual, 53.22 pg_inherits, 53.11 pg_class, 53.38 pg_policy, 53.19 pg_description
--- Parents come before their children. A table under an ACCESS EXCLUSIVE lock comes with a null
--- bound, as in list_partitions, and so does one whose policies ask other tables while any table is
--- so locked: to read them might wait for it. Publications are those that we may alter and that publish all
--- rows and columns (14 knows no others).
+-- Parents come before their children. A table locked in ACCESS EXCLUSIVE mode has a null bound, as in
+-- list_partitions; while any table is so locked, so has a table whose policies read other tables,
+-- because reading them might wait. Publications are those that we may alter and that publish all
+-- rows and columns.
 WITH RECURSIVE tree AS (
   SELECT r.oid AS root, i.inhparent AS parent, r.oid, coalesce(i.inhdetachpending, false) AS pending,
          0 AS depth

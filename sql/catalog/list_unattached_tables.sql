@@ -1,10 +1,10 @@
--- list_unattached_tables: tables in the given schemas that have the columns of a partitioned parent and are no partition
+-- list_unattached_tables: tables in the given schemas with the columns of a partitioned parent that are not attached
 -- since: 15
 -- params: parents oid[], schemas text[] (pairs), most int8
 -- columns: parent oid, oid oid, schema text, name text, comment text, pages int4
 -- locks: none
 -- source: PostgreSQL manual, 53.11 pg_class, 53.7 pg_attribute
--- Columns are read by table, through the index: the partitions' are many, and not asked for.
+-- Columns are read by table, through the index: those of the partitions are many and not needed.
 WITH parent AS MATERIALIZED (
   SELECT p.oid,
          ARRAY(SELECT (a.attname, a.atttypid, a.atttypmod)::text

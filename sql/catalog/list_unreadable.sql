@@ -4,7 +4,7 @@
 -- columns: oid oid, secured bool
 -- locks: none
 -- source: PostgreSQL manual, 5.8 Row Security Policies, 9.27 System Information Functions
--- Secured means that row security applies to us; else the right is missing.
+-- `secured` means that row-level security applies to this role; else the privilege is missing.
 SELECT
   c.oid,
   c.relrowsecurity AND pg_catalog.row_security_active(c.oid) AS secured

@@ -1,12 +1,12 @@
--- describe_counters: whose counters these are, and since when they count
+-- describe_counters: the server and the start of its counters, one row
 -- since: 15
 -- params:
 -- columns: taken_at timestamptz, system_identifier int8, timeline int4, database_reset_at timestamptz, server_reset_at timestamptz, is_counting bool
 -- locks: none
 -- source: PostgreSQL manual, 27.2 The Cumulative Statistics System, 9.27 System Administration Functions
--- A crash empties all counters without a word in pg_stat_database; those of the archiver then
--- begin anew, with the time of it. A clean restart keeps both. Below a promotion the control file
--- still tells the old timeline for a while, the name of the next WAL file does not.
+-- A crash resets all counters without a trace in pg_stat_database, but the archiver's counters then
+-- restart with a new reset time. A clean restart keeps both. After a promotion the control file has
+-- the old timeline for a while; the name of the next WAL file has the new one.
 SELECT
   pg_catalog.clock_timestamp() AS taken_at,
   s.system_identifier,

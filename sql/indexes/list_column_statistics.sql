@@ -4,7 +4,7 @@
 -- columns: schema text, table_name text, column_name text, inherited bool, width int4, n_distinct float4
 -- locks: none
 -- source: PostgreSQL manual, 54.26 pg_stats
--- Columns that we may not read have no row here.
+-- Columns that this role may not read have no row.
 SELECT
   s.schemaname::text AS schema,
   s.tablename::text AS table_name,

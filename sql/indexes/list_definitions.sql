@@ -1,4 +1,4 @@
--- list_definitions: the DDL of indexes, or of the unique constraints they are behind
+-- list_definitions: the DDL of indexes, or of their unique constraints
 -- since: 15
 -- params: oids oid[]
 -- columns: oid oid, definition text, constraint_definition text

@@ -1,4 +1,4 @@
--- list_foreign_keys: one row for each foreign key of the owner's tables, those of partitions left out
+-- list_foreign_keys: one row for each foreign key of user tables, except those of partitions
 -- since: 15
 -- params:
 -- columns: name text, table_oid oid, columns int2[], names text[], referenced_schema text, referenced_name text

@@ -1,11 +1,11 @@
--- list_indexed_tables: one row for each table or materialized view of the owner's
+-- list_indexed_tables: one row for each user table or materialized view
 -- since: 15
 -- params:
 -- columns: oid oid, schema text, name text, kind text, pages int4, rows float4, n_writes int8, is_readable bool, is_secured bool
 -- locks: none
 -- source: PostgreSQL manual, 27.2.22 Statistics Functions, 54.26 pg_stats
--- An update that stays in its page (HOT) writes to no index. Without SELECT, and behind row
--- security, pg_stats shows nothing.
+-- A HOT update writes to no index. Without SELECT, and with row-level security, pg_stats shows
+-- nothing.
 SELECT
   c.oid,
   n.nspname::text AS schema,

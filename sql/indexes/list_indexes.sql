@@ -1,13 +1,13 @@
--- list_indexes: one row for each index on a table or materialized view of the owner's
+-- list_indexes: one row for each index on a user table or materialized view
 -- since: 15
 -- params:
 -- columns: oid oid, parent oid, table_oid oid, schema text, name text, method text, is_partitioned bool, is_unique bool, is_primary bool, is_exclusion bool, is_immediate bool, nulls_not_distinct bool, is_clustered bool, is_replica_identity bool, is_referenced bool, is_valid bool, is_building bool, is_readable bool, pages int4, n_keys int4, columns int2[], opclasses oid[], collations oid[], directions int2[], expressions text[], predicate text, parameters text, tablespace text, constraint_name text
 -- locks: ACCESS SHARE on tables of indexes with an expression or a predicate
 -- source: PostgreSQL manual, 53.26 pg_index, 53.13 pg_constraint
--- Deparsing an expression opens the table, which waits behind an ACCESS EXCLUSIVE lock: indexes
--- of such tables come unreadable. A build that goes on is known by its progress, and by its lock,
--- since the progress views hide it from roles without pg_read_all_stats; to those VACUUM and ANALYZE,
--- which take the same lock, look like one.
+-- Deparsing an expression opens the table, which waits behind an ACCESS EXCLUSIVE lock: indexes of
+-- such tables are marked unreadable. A running build is detected by its progress and by its lock,
+-- because the progress views hide it from roles without pg_read_all_stats; for those roles VACUUM
+-- and ANALYZE, which take the same lock, look like a build.
 WITH locks AS MATERIALIZED (
   SELECT l.relation, l.mode, l.pid
     FROM pg_catalog.pg_locks l

@@ -1,4 +1,4 @@
--- list_usage: one row for each index of the owner's, as one server has used it since its counters began
+-- list_usage: one row for each user index, with its use on one server since the counters began
 -- since: 15
 -- params:
 -- columns: oid oid, scans int8, last_scan_at timestamptz

@@ -1,12 +1,12 @@
--- describe_epoch: what must not have changed for two readings of counters to be comparable, one row
+-- describe_epoch: values that must be equal for two readings of counters to be comparable, one row
 -- since: 15
 -- params: irrelevant text[], categories text[]
 -- columns: stats_reset text, started text, system text, timeline text, crashed text, collation text, counts bool, settings jsonb
 -- locks: none
 -- source: PostgreSQL manual, 27.2.1 statistics collection, 9.28.2 pg_control_system, 54.24 pg_settings
--- A crash from which the server recovers by itself resets shared statistics, and only then tells
--- of it: it leaves the start of the server as it is, and empties the database's own reset time.
--- Settings are those that a new session of this role has, not what is pinned in this one.
+-- A crash with automatic recovery resets shared statistics: the start time of the server does not
+-- change, and the database's reset time becomes null. Settings are those of a new session of this
+-- role, not the values pinned in this one.
 SELECT
   pg_catalog.pg_stat_get_db_stat_reset_time(d.oid)::pg_catalog.text AS stats_reset,
   pg_catalog.pg_postmaster_start_time()::pg_catalog.text AS started,

@@ -1,10 +1,10 @@
--- find_named_index: what bears the name that a view's unique index is to have, none or one row
+-- find_named_index: the relation with the wanted name of a view's unique index, none or one row
 -- since: 15
 -- params: view oid, name text, columns text[]
 -- columns: oid oid, what text, is_ours bool, is_valid bool, is_building bool
 -- locks: none
 -- source: PostgreSQL manual, 53.26 pg_index, 28.4.2 pg_stat_progress_create_index
--- Ours is a unique index of this view with just these plain columns.
+-- `is_ours` means a unique index of this view on exactly these plain columns.
 SELECT
   c.oid,
   CASE c.relkind WHEN 'i' THEN pg_catalog.format('an index of %%s', i.indrelid::pg_catalog.regclass)

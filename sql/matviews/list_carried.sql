@@ -1,4 +1,4 @@
--- list_carried: the statements that give a view beside another all that the other has, in order
+-- list_carried: the statements that copy indexes, privileges and other properties of a view to its replacement, in order
 -- since: 15
 -- params: view oid, beside text, columns text[], prefix text
 -- columns: place int4, statement text, index_name text, made_name text

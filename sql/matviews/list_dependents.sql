@@ -1,9 +1,9 @@
--- list_dependents: what depends on a view: plain views with how they are made, and everything else
+-- list_dependents: objects that depend on a view: plain views with their definition, and all others
 -- since: 15
 -- params: view oid
 -- columns: description text, statement text, relation text
 -- locks: ACCESS SHARE on the views
--- source: PostgreSQL manual, 53.18 pg_depend; statement is null for what can't be carried
+-- source: PostgreSQL manual, 53.18 pg_depend; statement is null for objects that can't be recreated
 SELECT DISTINCT
   pg_catalog.pg_describe_object(
     CASE WHEN r.oid IS NULL THEN d.classid ELSE 'pg_catalog.pg_class'::pg_catalog.regclass END,

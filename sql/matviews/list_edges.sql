@@ -1,4 +1,4 @@
--- list_edges: what relations read, through views, partitions, functions and operators
+-- list_edges: the objects that relations read, through views, partitions, functions and operators
 -- since: 15
 -- params: views oid[], others oid[]
 -- columns: of_class text, oid oid, to_class text, to_oid oid, pending bool

@@ -1,13 +1,12 @@
--- list_functions: functions, and those behind operators, with what decides whether they are steady
+-- list_functions: functions, also of operators, with the properties that show whether they are immutable
 -- since: 15
 -- params: functions oid[], operators oid[]
 -- columns: oid oid, operator oid, name text, volatility text, language text, kind text, version text, body text, defaults text, extension text, parts oid[], parsed oid[], is_constructor bool
 -- locks: none
 -- source: PostgreSQL manual, 53.39 pg_proc, 38.7 Function Volatility Categories, 53.3 pg_amop
--- Behind an operator are its own function, those of its negator and its commutator, which the
--- planner may put in its place, and those by which values are sorted and hashed in the families
--- that hold it; of the others only what does not come with the server. An aggregate reads its first
--- state from text each time that it begins.
+-- The functions of an operator are its own, those of its negator and its commutator, which the
+-- planner may use instead, and the sort and hash functions of its operator families; of the latter
+-- only those that are not built in. An aggregate reads its initial state from text at each start.
 SELECT
   p.oid,
   w.operator,

@@ -1,4 +1,4 @@
--- list_matviews: relations by name, with what a refresh needs to know of each
+-- list_matviews: relations by name, with the properties that a refresh needs
 -- since: 17
 -- params: schemas text[], names text[]
 -- columns: schema text, name text, oid oid, kind text, is_populated bool, n_rows float4, owner text, is_owner bool, may_refresh bool, lends bool, unique_keys jsonb, column_names text[]

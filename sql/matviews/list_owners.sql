@@ -1,13 +1,13 @@
--- list_owners: for views to be made, whom they go to and who may read them, as in their schema
+-- list_owners: for views to create, the owner and the privileges that are usual in their schema
 -- since: 15
 -- params: schemas text[], names text[]
 -- columns: schema text, name text, owner text, may_act bool, grants jsonb, readers jsonb, schema_exists bool, owner_may_create bool
 -- locks: none
 -- source: PostgreSQL manual, 5.7 Privileges, 53.11 pg_class, 9.26 aclexplode
--- The owner is that of the schema's other views where they agree, else of the schema, else of its
--- tables where they agree, else of the database; as far as this role may act for it. What it has
--- made itself for others says nothing. Grants are those that
--- all of the other views have, and those that the owner's new tables get by default.
+-- The owner is that of the schema's other views if they have one owner, else of the schema, else of
+-- its tables if they have one owner, else of the database; only if this role has that owner's rights.
+-- Objects created by this role for others are ignored. Grants are those that all other views have,
+-- and the default privileges of the owner's new tables.
 WITH wanted AS (
   SELECT w.schema, w.name, n.oid, n.nspowner
   FROM ROWS FROM (pg_catalog.unnest(%(schemas)s::pg_catalog.text[]),

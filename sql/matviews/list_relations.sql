@@ -1,4 +1,4 @@
--- list_relations: what a fingerprint needs of each relation that a view reads
+-- list_relations: the fingerprint's properties of each relation that a view reads
 -- since: 15
 -- params: relations oid[]
 -- columns: oid oid, schema text, name text, kind text, filenode oid, row_security bool, is_heap bool, n_inserted int8, n_updated int8, n_deleted int8, shape text, types oid[], rule text

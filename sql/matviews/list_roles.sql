@@ -1,4 +1,4 @@
--- list_roles: whether roles exist, and whether this role may act for them in a schema
+-- list_roles: whether roles exist, and whether this role has their rights in a schema
 -- since: 15
 -- params: roles text[], schemas text[]
 -- columns: name text, may_act bool, creates_in text[]

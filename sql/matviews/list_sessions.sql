@@ -1,4 +1,4 @@
--- list_sessions: every other session of the database that may hold writes the statistics lack
+-- list_sessions: every other session of the database that may have uncounted writes
 -- since: 15
 -- params: ours int4[]
 -- columns: read_at timestamptz, pid int4, state text, is_visible bool, open_since timestamptz, changed_at timestamptz, is_streaming bool

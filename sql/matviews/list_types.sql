@@ -1,11 +1,11 @@
--- list_types: for each type, everything it is made of, and the functions its values go through
+-- list_types: for each type, its component types, and the functions applied to its values
 -- since: 15
 -- params: types oid[]
 -- columns: root oid, oid oid, name text, kind text, is_array bool, shape text, checks text, functions oid[], extension text, has_own_class bool, input oid, output oid
 -- locks: none
 -- source: PostgreSQL manual, 53.65 pg_type, 53.20 pg_enum, 53.42 pg_range, 53.10 pg_cast
--- Functions are a range's canonical one, those that sort its bounds, and casts to JSON, which
--- to_jsonb looks for by itself.
+-- Functions are a range's canonical function, those that sort its bounds, and casts to JSON, which
+-- to_jsonb looks up.
 WITH RECURSIVE part (root, oid) AS (
   SELECT t.oid, t.oid
   FROM pg_catalog.unnest(%(types)s::pg_catalog.oid[]) AS t (oid)

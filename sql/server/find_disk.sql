@@ -1,4 +1,4 @@
--- find_disk: where the server's data lies, one row; null where we may not know
+-- find_disk: the server's data directory, one row; null if not visible to this role
 -- since: 15
 -- params:
 -- columns: data_directory text, is_local bool

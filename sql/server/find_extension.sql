@@ -1,4 +1,4 @@
--- find_extension: where an extension lives, whether it could be made, and whether we may use it
+-- find_extension: the schema of an extension, whether it is available, and whether this role may use it
 -- since: 15
 -- params: name text
 -- columns: schema text, is_available bool, role text, sees_all bool, scans_all bool

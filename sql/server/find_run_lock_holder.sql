@@ -1,4 +1,4 @@
--- find_run_lock_holder: who holds the lock that keeps two runs apart, and what that session does
+-- find_run_lock_holder: the session that holds the run lock, and its state
 -- since: 15
 -- params: key int8
 -- columns: pid int4, role text, application text, since timestamptz, client text, state text, idle_s float8

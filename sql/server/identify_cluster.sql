@@ -1,4 +1,4 @@
--- identify_cluster: what a primary and its replicas have in common, and nobody else
+-- identify_cluster: the identity that a primary shares only with its replicas
 -- since: 15
 -- params:
 -- columns: system_identifier int8, database_oid oid

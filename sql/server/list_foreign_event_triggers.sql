@@ -1,9 +1,9 @@
--- list_foreign_event_triggers: event triggers that run code of a role with fewer rights than whoever made them
+-- list_foreign_event_triggers: event triggers that run code of a role with fewer rights than their owner
 -- since: 15
 -- params:
 -- columns: name text, owner text, function text, function_owner text
 -- locks: none
--- source: PostgreSQL manual, 40 Event Triggers: only superusers make them, and they run as whoever changes a table
+-- source: PostgreSQL manual, 40 Event Triggers: only superusers create them, and they run with the rights of the role that runs DDL
 SELECT
   pg_catalog.quote_ident(t.evtname) AS name,
   pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(t.evtowner)) AS owner,

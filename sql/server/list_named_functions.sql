@@ -4,7 +4,7 @@
 -- columns: signature text, name text, raw_name text, schema text, owner text, event_trigger text
 -- locks: none
 -- source: PostgreSQL manual, 53.39 pg_proc, 53.21 pg_event_trigger
--- Those of the server itself are left out.
+-- Built-in functions are left out.
 SELECT
   pg_catalog.format('%%I.%%I(%%s)', n.nspname, p.proname,
                     pg_catalog.oidvectortypes(p.proargtypes)) AS signature,

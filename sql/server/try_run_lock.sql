@@ -1,4 +1,4 @@
--- try_run_lock: take the session lock that keeps two runs on one database apart, if it is free
+-- try_run_lock: take the run lock of a database, a session lock, if it is free
 -- since: 15
 -- params: key int8
 -- columns: taken bool

@@ -1,10 +1,10 @@
--- describe_table: one table's counters and whether autovacuum is at work on it; no row if it is gone
+-- describe_table: one table's counters and whether autovacuum is working on it; no row if it does not exist
 -- since: 15
 -- params: relation oid
 -- columns: schema text, name text, pages int4, rows float4, changed int8, live int8, dead int8, frozen_age int4, analyzed_at timestamptz, vacuumed_at timestamptz, counts bool, autovacuum_pid int4
 -- locks: none
 -- source: PostgreSQL manual, 27.2 The Cumulative Statistics System, 54.12 pg_locks
--- Asked twice a table: the function behind pg_stat_activity is planned in half the time.
+-- Run twice per table, so it calls the function behind pg_stat_activity: it is planned in half the time.
 SELECT
   n.nspname::text AS schema,
   c.relname::text AS name,

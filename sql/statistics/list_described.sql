@@ -1,4 +1,4 @@
--- list_described: those of the given relations of which some column has statistics that we may see
+-- list_described: those of the given relations with visible statistics on any column
 -- since: 15
 -- params: relations oid[]
 -- columns: oid oid

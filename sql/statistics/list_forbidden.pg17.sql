@@ -1,4 +1,4 @@
--- list_forbidden: those of the given relations that we may not analyze and vacuum
+-- list_forbidden: those of the given relations that this role may not analyze and vacuum
 -- since: 17
 -- params: relations oid[]
 -- columns: oid oid

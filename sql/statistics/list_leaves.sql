@@ -1,4 +1,4 @@
--- list_leaves: one row for each table somewhere below a partitioned parent, with its counters
+-- list_leaves: one row for each table below a partitioned parent, at any depth, with its counters
 -- since: 15
 -- params: parent oid
 -- columns: oid oid, total int8, rows float4, live int8

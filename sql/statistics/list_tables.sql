@@ -4,8 +4,8 @@
 -- columns: oid oid, schema text, name text, kind text, parent oid, owner text, readable bool, pages int4, rows float4, changed int8, total int8, live int8, dead int8, frozen_age int4, multixact_age int4, analyzed_at timestamptz, autovacuum_pid int4, secured bool, foreign_server text
 -- locks: none
 -- source: PostgreSQL manual, 27.2 The Cumulative Statistics System, 54.12 pg_locks
--- A worker of autovacuum is the only session without a role that locks tables; who it is may be
--- seen without pg_monitor. Ages count that of the TOAST table too, which VACUUM takes along.
+-- An autovacuum worker is the only session without a role that locks tables, so it is found without
+-- pg_monitor. Ages include that of the TOAST table, which VACUUM includes too.
 WITH autovacuum AS MATERIALIZED (
   SELECT l.relation, pg_catalog.min(l.pid) AS pid
     FROM pg_catalog.pg_locks l

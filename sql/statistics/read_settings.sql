@@ -1,4 +1,4 @@
--- read_settings: what decides whether changes are counted and when tables must be frozen, one row
+-- read_settings: the settings for counting changes and for freezing, one row
 -- since: 15
 -- params:
 -- columns: counts bool, freeze_max_age int4, multixact_freeze_max_age int4

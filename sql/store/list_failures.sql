@@ -1,4 +1,4 @@
--- list_failures: runs that failed as a whole, and actions that could not be done, newest first
+-- list_failures: failed runs and failed actions, newest first
 -- since: 15
 -- params: database text, since timestamptz, most int8
 -- columns: failed_at timestamptz, what text, error text

@@ -1,4 +1,4 @@
--- list_history: one row for each table of the store that keeps snapshots by the month
+-- list_history: one row for each history table of the store, which are partitioned by month
 -- since: 15
 -- params:
 -- columns: name text

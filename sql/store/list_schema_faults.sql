@@ -1,4 +1,4 @@
--- list_schema_faults: what stands in the store's schema, and what in it may be another's work
+-- list_schema_faults: the objects in the store's schema, and those that may be another role's
 -- since: 15
 -- params: owners text[]
 -- columns: fault text, name text, kind text, owner text

@@ -1,4 +1,4 @@
--- sum_runs: how many runs on a database there were since a moment, and when one last ended
+-- sum_runs: the number of runs on a database since a moment, and the end of the last one
 -- since: 15
 -- params: database text, since timestamptz
 -- columns: n_runs int8, n_failed int8, n_open int8, last_ended_at timestamptz, last_failed bool, unprocessed_since timestamptz, own_seconds float8

@@ -1,4 +1,4 @@
--- summarize_actions: what runs on a database carried out since a moment, by kind of action and outcome
+-- summarize_actions: the actions of runs on a database since a moment, by kind and outcome
 -- since: 15
 -- params: database text, since timestamptz
 -- columns: kind text, outcome text, n int8, seconds float8
@@ -9,7 +9,7 @@ SELECT j.kind, coalesce(j.outcome, 'not known') AS outcome, pg_catalog.count(*) 
 FROM maintenance.run AS r
 JOIN maintenance.journal AS j ON j.run_id = r.id
 WHERE r.database = %(database)s::text AND r.started_at >= %(since)s::timestamptz
-  -- what the store does for itself is of no interest
+  -- without the store's own upkeep
   AND NOT pg_catalog.starts_with(coalesce(j.table_name, j.object), 'maintenance.')
 GROUP BY 1, 2
 ORDER BY 1, 2

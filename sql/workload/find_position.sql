@@ -1,4 +1,4 @@
--- find_position: up to where the primary has written WAL, one row
+-- find_position: the current WAL write position of the primary, one row
 -- since: 15
 -- params:
 -- columns: position pg_lsn

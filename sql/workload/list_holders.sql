@@ -1,11 +1,11 @@
--- list_holders: who keeps VACUUM from cleaning and freezing, by the oldest transaction they need
+-- list_holders: objects that hold back VACUUM, by the oldest transaction they need
 -- since: 15
 -- params:
 -- columns: what text, name text, pid int4, role text, application text, age int8
 -- locks: none
 -- source: PostgreSQL manual, 25.1.5 Preventing Transaction ID Wraparound Failures, 54.20 pg_replication_slots
--- A standby with hot_standby_feedback holds back what its readers need, through its WAL sender or
--- its slot. Sessions of others show nothing to whoever is not in pg_read_all_stats.
+-- A standby with hot_standby_feedback holds back VACUUM for its queries, by its WAL sender or its
+-- slot. Sessions of other roles are visible only to members of pg_read_all_stats.
 SELECT h.what, h.name, h.pid, h.role, h.application, h.age
 FROM (
   SELECT

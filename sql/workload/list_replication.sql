@@ -1,11 +1,11 @@
--- list_replication: how far each standby and each slot is behind, in bytes of WAL
+-- list_replication: the lag of each standby and each slot, in bytes of WAL
 -- since: 15
 -- params:
 -- columns: what text, name text, state text, lag_bytes int8, lag_s float8
 -- locks: none
 -- source: PostgreSQL manual, 28.2.4 pg_stat_replication, 54.20 pg_replication_slots
--- A slot that nobody reads keeps WAL until the disk is full. On a standby there is no position of
--- our own to compare with, and nothing is listed.
+-- An unused slot retains WAL until the disk is full. A standby has no write position to compare
+-- with, so nothing is listed there.
 SELECT
   'standby' AS what,
   coalesce(nullif(r.application_name, ''), r.client_addr::text, r.pid::text) AS name,

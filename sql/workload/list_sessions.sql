@@ -1,11 +1,11 @@
--- list_sessions: who has had a transaction open for longer than a while, oldest first
+-- list_sessions: sessions with a transaction open for longer than a given time, oldest first
 -- since: 15
 -- params: least_s float8
 -- columns: pid int4, what text, role text, database text, application text, client text, state text, transaction_s float8, idle_s float8, holds_snapshot bool
 -- locks: none
 -- source: PostgreSQL manual, 28.2.3 pg_stat_activity, 54.15 pg_prepared_xacts, 54.20 pg_replication_slots
--- No text of a query is read: it may hold anything. A prepared transaction and a slot have no
--- session; what they hold back is held back all the same.
+-- Query texts are not read, because they may contain secrets. Prepared transactions and slots have
+-- no session, but hold back VACUUM too.
 SELECT
   a.pid,
   'session' AS what,

@@ -1,4 +1,4 @@
--- list_sizes: the largest tables with indexes and TOAST, partitions summed up under their root
+-- list_sizes: the largest tables with indexes and TOAST, partitions summed under their root
 -- since: 15
 -- params: min_bytes int8, most int8
 -- columns: schema text, name text, n_partitions int8, size_bytes int8, n_rows float8

@@ -1,4 +1,4 @@
--- list_wraparound: how much of its transaction and multixact ids each database has used, worst first
+-- list_wraparound: the used transaction and multixact ids of each database, worst first
 -- since: 15
 -- params:
 -- columns: database text, is_ours bool, xid_age int8, multixact_age int8, freeze_max_age int8

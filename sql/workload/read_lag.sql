@@ -1,11 +1,11 @@
--- read_lag: how far a replica is behind a place in the primary's WAL, one row
+-- read_lag: the lag of a replica behind a WAL position of the primary, one row
 -- since: 15
 -- params: position pg_lsn
 -- columns: lag_bytes int8, lag_s float8
 -- locks: none
 -- source: PostgreSQL manual, 9.28.4 Recovery Control Functions
--- Time counts from the last transaction that was replayed, and only where something is missing:
--- a primary at rest sends none. A server that is no standby has no such place.
+-- The time counts from the last replayed transaction, and only if the replica is behind: an idle
+-- primary sends none. A server that is not a standby has no replay position.
 SELECT
   greatest(b.lag_bytes, 0) AS lag_bytes,
   CASE WHEN b.lag_bytes <= 0 THEN 0

@@ -4,8 +4,8 @@
 -- columns: max_connections int4, n_reserved int4, n_connections int8, n_active int8, n_idle int8, n_idle_in_transaction int8, n_other int8, blocks_hit int8, blocks_read int8, commits int8, rollbacks int8, epoch text, track_counts bool, track_io bool, n_ours int8, connection_limit int4
 -- locks: none
 -- source: PostgreSQL manual, 28.2.3 pg_stat_activity, 28.2.17 pg_stat_database, 20.3 Connection Settings
--- Sessions of other roles show no backend type to whoever is not in pg_read_all_stats. An epoch is
--- what counters are comparable within: a restart, a reset and a failover begin a new one.
+-- The backend type of other roles' sessions is visible only to members of pg_read_all_stats. Counters
+-- are comparable within one epoch: a restart, a reset and a failover begin a new one.
 SELECT
   pg_catalog.current_setting('max_connections')::int4 AS max_connections,
   pg_catalog.current_setting('superuser_reserved_connections')::int4

@@ -26,6 +26,12 @@ from maintenance.subjects.matviews.models import (
 AFTER_ANOTHER = "a view it reads is refreshed first"
 """The reason for planning a view although its sources have not changed yet."""
 
+EPOCH_CHANGED = "the server restarted or its statistics were reset since the last refresh"
+"""The reason for a refresh when counters are not comparable."""
+
+NOT_PROVEN = "changes can't be ruled out"
+"""The beginning of the reason for a refresh when fingerprints prove nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -64,7 +70,7 @@ def _obstacles(view: Matview, seen: MatviewsObservation) -> Iterator[str]:
         yield "no refresh recorded"
         return
     if now.unprovable:
-        yield f"changes can't be ruled out: {now.unprovable[0]}"
+        yield f"{NOT_PROVEN}: {now.unprovable[0]}"
     yield from changes(base.fingerprint, now, seen.labels)
     if base.state != view.state:
         yield "refreshed or rewritten by another session since the last recorded refresh"
@@ -77,7 +83,7 @@ def changes(
     """Yield the differences between the fingerprint of a refresh and the current one."""
     found = now.as_json()
     if base.get("epoch") != found["epoch"]:
-        yield "the server restarted or its statistics were reset since the last refresh"
+        yield EPOCH_CHANGED
     if base.get("settings") != found["settings"]:
         yield _configured(base.get("settings"), now.settings)
     if base.get("shape") != found["shape"]:

@@ -111,7 +111,7 @@ def _reason(due: Due) -> str:
     if due.why is Why.DEAD:
         return f"dead rows: {value}, limit {threshold}"
     if due.why is Why.MISSING:
-        return "no statistics: the planner guesses"
+        return "never analyzed: the planner guesses"
     below = " below it" if due.table.is_parent else ""
     return f"changed: {value} rows{below} since its last ANALYZE, limit {threshold}"
 
