@@ -15,7 +15,7 @@ from maintenance.demo.postgres import PostgresServer
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 
-IDLE = "nobody else at work"
+IDLE = "no other work"
 PEER_DROPPING = "pg_partman, creating and dropping"
 LIMIT_MS = 40.0
 

@@ -1,1 +1,1 @@
-"""Keeps PostgreSQL databases healthy with nobody watching."""
+"""Unattended PostgreSQL maintenance, orchestrated by Dagster."""

@@ -1,4 +1,4 @@
-"""Findings: what the owner should know."""
+"""Findings, and the kinds of them with their specs."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from maintenance.formatting import visible_lines
 
 
 class Severity(StrEnum):
-    """Error means the promised state can't be reached, or writes will fail."""
+    """Error: the promised state can't be reached, or writes will fail."""
 
     INFO = "info"
     WARN = "warn"
@@ -42,15 +42,15 @@ REDIS = "redis"
 
 @dataclass(frozen=True, slots=True)
 class FindingSpec:
-    """What holds for all findings of one kind.
+    """The properties of all findings of one kind.
 
     Attributes:
         subjects: names of the subjects that look for it; empty where runs and sensors raise it.
         unit: of its value and threshold.
         is_fitness: whether it says that the policy can't be carried out, which `check` reports.
         is_of_job: whether its object is a Dagster job.
-        reads: names of what is read to find it. Where one of them can't be read, the reader's
-            finding leaves open whether this one stands: see `unknown_without`.
+        reads: names of the readings it depends on. If one fails, the state of this kind is
+            unknown: see `unknown_without`.
     """
 
     subjects: tuple[str, ...]
@@ -225,17 +225,17 @@ def kinds_of(subject: str) -> frozenset[FindingKind]:
 def unknown_without(
     reading: str, objects: Sequence[str] | None
 ) -> Mapping[str, Sequence[str] | None]:
-    """Return a finding's `data[UNKNOWN]` where something could not be read.
+    """Return a finding's `data[UNKNOWN]` for a reading that failed.
 
     Args:
         reading: its name, one that specs have in `reads`.
-        objects: the objects of which this leaves open what stands; None for all of them.
+        objects: the objects whose state is unknown without it; None for all of them.
     """
     return {kind.value: objects for kind in FindingKind if reading in kind.spec.reads}
 
 
 UNKNOWN = "unknown"
-"""Key in a finding's data: by kind, on which objects nobody can tell now; None for all of them.
+"""Key in a finding's data: by kind, the objects whose state is unknown now; None for all.
 
 An object stands for those below it too: `app/query` for `app/query/4f2a`.
 """
@@ -243,14 +243,14 @@ An object stands for those below it too: `app/query` for `app/query/4f2a`.
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing the owner should know about one object.
+    """A fact about one object that needs attention, with what to do.
 
     Attributes:
         object: the qualified name as PostgreSQL quotes it, or the database's policy name.
         message: one sentence: object, found, wanted, what to do next.
         value: what was measured, beside `threshold`; both may be None.
         data: further facts, JSON-ready.
-        subject: whose look found it; empty where every look would.
+        subject: the subject that found it; empty if any run would find it.
     """
 
     kind: FindingKind
@@ -267,7 +267,7 @@ class Finding:
         object.__setattr__(self, "message", visible_lines(self.message))
 
     def leaves_open(self, kind: FindingKind, name: str) -> bool:
-        """Whether it says that nobody can tell now if something of a kind stands on an object."""
+        """Whether it says that the state of an object is unknown for a kind of finding."""
         unknown: Mapping[str, Collection[str] | None] = self.data.get(UNKNOWN, {})
         objects = unknown.get(kind, ())
         return objects is None or any(

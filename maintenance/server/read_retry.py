@@ -1,4 +1,4 @@
-"""Reads of the catalog that somebody's ACCESS EXCLUSIVE lock may hold up for a moment."""
+"""Reads of the catalog, retried while an ACCESS EXCLUSIVE lock is in the way."""
 
 import time
 from collections.abc import Callable

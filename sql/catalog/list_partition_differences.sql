@@ -116,7 +116,7 @@ WITH child AS MATERIALIZED (
     JOIN child c ON c.parent = k.parent
     LEFT JOIN target t ON t.oid = c.oid AND t.attname = k.attname
    WHERE t.attstattarget IS DISTINCT FROM k.attstattarget
-     -- against one of the parent's own it is held by whoever asks
+     -- the caller compares it with the parent's own
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
                       WHERE a.attrelid = k.parent AND a.attname = k.attname
                         AND coalesce(a.attstattarget, -1) >= 0)

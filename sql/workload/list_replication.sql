@@ -19,7 +19,7 @@ UNION ALL
 SELECT
   'slot',
   s.slot_name::text,
-  pg_catalog.concat_ws(', ', CASE WHEN s.active THEN 'active' ELSE 'not read by anybody' END,
+  pg_catalog.concat_ws(', ', CASE WHEN s.active THEN 'active' ELSE 'not in use' END,
                        s.wal_status),
   pg_catalog.pg_wal_lsn_diff(w.at, s.restart_lsn)::int8,
   NULL

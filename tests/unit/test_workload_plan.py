@@ -159,9 +159,9 @@ def test_slot_that_holds_on_to_an_old_snapshot_is_told() -> None:
 def test_slot_that_nobody_reads_and_lost_one_are_told() -> None:
     replicas = (
         Replica("standby", "a", "streaming", 10, 0.1),
-        Replica("slot", "b", "not read by anybody, extended", 2 * GB, None),
-        Replica("slot", "c", "not read by anybody, lost", None, None),
-        Replica("slot", "d", "not read by anybody, reserved", None, None),
+        Replica("slot", "b", "not in use, extended", 2 * GB, None),
+        Replica("slot", "c", "not in use, lost", None, None),
+        Replica("slot", "d", "not in use, reserved", None, None),
     )
     findings = found(a_load(replicas=replicas))
     assert [f.object for f in findings] == ["app/slot/b", "app/slot/c"]

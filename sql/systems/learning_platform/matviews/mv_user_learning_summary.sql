@@ -4,7 +4,7 @@
 --
 -- engagement_score, from 0 to 100, is the mean progress over all courses that a user began, in
 -- percent, and 10 points more for each course completed: how far they get with what they begin,
--- and whether they come back. Whoever is enrolled nowhere has 0. It counts from the rows alone,
+-- and whether they come back. Users without an enrollment have 0. It counts from the rows alone,
 -- not from the clock, so that nothing changes between two refreshes unless a row did; and in
 -- numeric, whose sums do not depend on the order in which parallel workers deliver them.
 --

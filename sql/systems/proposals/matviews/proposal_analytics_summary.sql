@@ -1,7 +1,7 @@
 -- proposal_analytics_summary: number, value and processing time of proposals by day and status
 -- since: 15
 -- One row for each UTC day of creation and status. The day does not follow the time zone of
--- whoever refreshes.
+-- the session that refreshes.
 --
 -- avg_processing_hours, from creation to approval, counts approved proposals alone and is null
 -- where there are none: an open proposal has no processing time yet, and a declined one never
