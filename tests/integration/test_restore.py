@@ -279,7 +279,7 @@ from pathlib import Path
 from maintenance.policy import load_policy
 from maintenance.names import QualifiedName
 from maintenance.pipeline.restore import restore_period
-from maintenance.engine.lock_retry import Ladder
+from maintenance.engine.lock_retry import LockRetry
 from maintenance.archives import restore as restoring
 from maintenance.archives.progress import Pace
 
@@ -288,7 +288,7 @@ policy, stage = sys.argv[1:]
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-attempt, load = Ladder.attempt, restoring.load
+attempt, load = LockRetry.attempt, restoring.load
 def attempting(self, connection, step):
     if any(stage in statement for statement in step.statements):
         die()
@@ -303,7 +303,7 @@ def loading(*arguments):
 def show(self, counted):
     if stage == "half of COPY" and copying:
         die()
-Ladder.attempt, restoring.load, Pace.show = attempting, loading, show
+LockRetry.attempt, restoring.load, Pace.show = attempting, loading, show
 restore_period(load_policy(Path(policy)), QualifiedName("public", "events"), "2024-01")
 """
 
@@ -342,7 +342,7 @@ from maintenance.pipeline.restore import restore_period
 from maintenance.archives import attach as attaching
 from maintenance.archives import load as loading
 from maintenance.archives import restore as restoring
-from maintenance.engine.lock_retry import Ladder
+from maintenance.engine.lock_retry import LockRetry
 
 policy, last = sys.argv[1:]
 count = 0
@@ -356,7 +356,7 @@ def counted(original):
         return original(*arguments)
     return call
 
-Ladder.attempt = counted(Ladder.attempt)
+LockRetry.attempt = counted(LockRetry.attempt)
 loading.run_sql = counted(loading.run_sql)
 loading.read_back = counted(loading.read_back)
 restore_period(load_policy(Path(policy)), QualifiedName("public", "events"), "2024-01")
