@@ -32,7 +32,7 @@ def swap_default(context: ActionContext, action: Action) -> Mapping[str, Any]:
     if own:
         listed = ", ".join(f"{row.kind} {row.name}" for row in own)
         raise MaintenanceError(
-            f"{action.table}: its default partition has {listed}, which a new one would lack",
+            f"{action.table}: its default partition has objects a new one would lack: {listed}",
             hint=f"move them to {action.table}, or drop them",
             reason="default_has_objects",
         )
