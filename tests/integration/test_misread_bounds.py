@@ -301,6 +301,8 @@ def test_second_run_archives_and_drops_what_the_plan_warned_of(
     ]
     first = apply(file)
     assert {result.action.kind.value for result in first.results} == {"create_partition"}
+    warned = [f for f in first.findings if f.kind is FindingKind.RETENTION_FUSE]
+    assert [(f.object, f.data["everything"]) for f in warned] == [("public.events", True)]
     for n_left in (2, 0):  # as many as one run may retire
         assert apply(file).ok
         assert database.execute("SELECT count(*) FROM public.events") == [(n_left,)]
