@@ -19,6 +19,7 @@ from maintenance.engine import target as engine_target
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import EVERYTHING
+from maintenance.pipeline.observe import seldom_collecting
 from maintenance.policy import Policy
 from maintenance.server.session import Connection, Timeouts, connect
 from maintenance.subjects.partitions import PARTITIONS
@@ -65,7 +66,8 @@ def observe_and_plan(policy: Policy, url: str) -> float:
     timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
     connection = connect(url, application="benchmark", timeouts=timeouts)
     try:
-        return seconds(lambda: _look(connection, policy))
+        with seldom_collecting():
+            return seconds(lambda: _look(connection, policy))
     finally:
         connection.close()
 

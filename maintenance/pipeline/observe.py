@@ -42,7 +42,7 @@ class Assessment:
 
 def observe_and_plan(run: RunContext, *, records: bool = False) -> Assessment:
     """Read the common snapshot, then let each subject observe and plan."""
-    with _seldom_collecting():
+    with seldom_collecting():
         return _observe_and_plan(run, records=records)
 
 
@@ -102,7 +102,7 @@ def _signed(subject: Subject[Any], plan: Plan) -> Plan:
 
 
 @contextmanager
-def _seldom_collecting() -> Generator[None]:
+def seldom_collecting() -> Generator[None]:
     """Collect reference cycles less often: it took a third of an observation's time.
 
     Observations that overlap in one process may leave the setting changed, which is harmless.
