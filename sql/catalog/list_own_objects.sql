@@ -108,7 +108,7 @@ SELECT w.relation, 'check', k.conname,
   FROM wanted w
   JOIN pg_catalog.pg_constraint k ON k.conrelid = w.relation
  WHERE k.contype = 'c' AND k.coninhcount = 0 AND w.relation <> w.top
-   -- a helper of ours, see partitions/checks.py
+   -- a helper of ours, see subjects/partitions/helper_checks.py
    AND NOT pg_catalog.starts_with(k.conname::text, 'maintenance_')
 UNION ALL
 SELECT w.relation, 'foreign key', k.conname,

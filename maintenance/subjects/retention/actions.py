@@ -19,7 +19,7 @@ from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.partition_key import FUTURE, PAST
 from maintenance.partition_set.bounds import codec_of, read_bound
 from maintenance.partition_set.expiry import Detached, Expired
-from maintenance.subjects.retention.models import Case, Target, detached_target
+from maintenance.subjects.retention.models import Case, RetentionTarget, detached_target
 
 
 def retire(case: Case, item: Expired, after: tuple[str, ...] = ()) -> Iterator[Action]:
@@ -56,7 +56,7 @@ def finish(case: Case, item: Detached, ended: Mapping[int, str]) -> Action:
     return _drop(case, detached_target(item), after=after)
 
 
-def archive(case: Case, target: Target) -> Action:
+def archive(case: Case, target: RetentionTarget) -> Action:
     """Return the action that archives a table; its executor writes and verifies the archive."""
     step = Step(statements=(f"COPY {target.relation} TO STDOUT",))
     return _action(case, ActionKind.ARCHIVE_PARTITION, target, (step,))
@@ -107,7 +107,7 @@ def unmark(case: Case, going: Container[int]) -> Iterator[Action]:
         )
 
 
-def _drop(case: Case, target: Target, *, after: tuple[str, ...]) -> Action:
+def _drop(case: Case, target: RetentionTarget, *, after: tuple[str, ...]) -> Action:
     name = str(target.relation)
     step = Step(
         statements=(*_lock_and_check(target), f"DROP TABLE {name}"),
@@ -116,7 +116,7 @@ def _drop(case: Case, target: Target, *, after: tuple[str, ...]) -> Action:
     return _action(case, ActionKind.DROP_PARTITION, target, (step,), after=after)
 
 
-def _lock_and_check(target: Target) -> Iterator[str]:
+def _lock_and_check(target: RetentionTarget) -> Iterator[str]:
     """Yield the statements that lock a table's tree and check that it is the observed one."""
     yield f"LOCK TABLE {target.relation} IN ACCESS EXCLUSIVE MODE"
     yield still_detached(target.relation, target.oid)
@@ -128,7 +128,7 @@ def _lock_and_check(target: Target) -> Iterator[str]:
 def _action(
     case: Case,
     kind: ActionKind,
-    target: Target,
+    target: RetentionTarget,
     steps: tuple[Step, ...],
     *,
     after: tuple[str, ...] = (),
@@ -147,7 +147,7 @@ def _action(
     )
 
 
-def _facts(case: Case, target: Target) -> dict[str, object]:
+def _facts(case: Case, target: RetentionTarget) -> dict[str, object]:
     """Return the preconditions of an action, and the facts for the manifest of the archive."""
     try:
         codec = codec_of(case.policy, case.table)

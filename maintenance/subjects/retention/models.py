@@ -15,7 +15,7 @@ from maintenance.subjects.retention.assess import States
 from maintenance.subjects.retention.evidence import NO_EVIDENCE, Evidence
 
 
-class Target(NamedTuple):
+class RetentionTarget(NamedTuple):
     """A partition, or a detached table.
 
     `bound` is its range as `pg_get_expr` shows it, `period` the key of its archive, `tree` its
@@ -63,18 +63,18 @@ class Case:
         """Whether the run that detaches a table also drops it."""
         return self.drops and not any(self.retention.grace)
 
-    def attached(self, item: Expired) -> Target:
+    def attached(self, item: Expired) -> RetentionTarget:
         """Return an expired partition as a target."""
         partition = item.span.partition
         calendar = codec_of(self.policy, self.table).calendar
         period = label(self.policy, calendar, item.span)
-        return Target(partition.oid, item.relation, item.bound, period, partition.tree)
+        return RetentionTarget(partition.oid, item.relation, item.bound, period, partition.tree)
 
 
-def detached_target(item: Detached) -> Target:
+def detached_target(item: Detached) -> RetentionTarget:
     """Return a table that an earlier run detached as a target."""
     table = item.table
-    return Target(table.oid, table.relation, item.bound, item.period, table.tree)
+    return RetentionTarget(table.oid, table.relation, item.bound, item.period, table.tree)
 
 
 def case_of(

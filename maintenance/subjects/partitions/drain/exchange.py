@@ -19,7 +19,7 @@ from maintenance.ddl.trees import (
 from maintenance.engine.actions import Step
 from maintenance.names import QualifiedName, literal
 from maintenance.subjects.partitions.default_names import exchange_locks, parent_of_default
-from maintenance.subjects.partitions.drain.job import CAPTURE, Job, Target
+from maintenance.subjects.partitions.drain.job import CAPTURE, DrainTarget, Job
 from maintenance.subjects.partitions.drain.staging import OWN_CHECK, check_names
 from maintenance.subjects.partitions.template import in_place
 
@@ -83,7 +83,7 @@ LOOP EXECUTE statement; END LOOP; END"""
         yield f"DO {literal(body)}"
 
 
-def _attach(job: Job, target: Target) -> Iterator[str]:
+def _attach(job: Job, target: DrainTarget) -> Iterator[str]:
     staged, final = target.staged, target.final
     late = staged.joins_late
     yield from detach_branches(staged) if late else ()
@@ -98,7 +98,7 @@ def _attach(job: Job, target: Target) -> Iterator[str]:
     yield from publish(final)
 
 
-def _settle(job: Job, target: Target) -> Iterator[str]:
+def _settle(job: Job, target: DrainTarget) -> Iterator[str]:
     """Remove what only the copies needed, and add what they could not have before."""
     final, own = target.final, [OWN_CHECK] if target.final.joins_late else []
     if not final.is_single and not own:
@@ -119,7 +119,7 @@ def _like(table: Table, partition: QualifiedName) -> Table:
     return parent_of_default(table) if is_default else table
 
 
-def _drop_checks(table: QualifiedName, target: Target) -> str:
+def _drop_checks(table: QualifiedName, target: DrainTarget) -> str:
     drops = (f"DROP CONSTRAINT {check}" for check in check_names(target))
     return f"ALTER TABLE {table} {', '.join(drops)}"
 

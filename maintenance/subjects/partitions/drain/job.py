@@ -82,7 +82,7 @@ _WITHOUT_HASH = frozenset({"json", "xml"})
 """Types that have no hash function; their text is the same in every session."""
 
 
-class Target(NamedTuple):
+class DrainTarget(NamedTuple):
     """A table, or a tree of tables, for rows of the default partition.
 
     Attributes:
@@ -158,8 +158,8 @@ class Job:
     search_path: str
     shape: Shape
     storage: tuple[Storage, ...]
-    periods: tuple[Target, ...]
-    rest: Target
+    periods: tuple[DrainTarget, ...]
+    rest: DrainTarget
 
     @property
     def owner(self) -> str:
@@ -188,7 +188,7 @@ class Job:
         return any(target.final.model.is_open for target in self.periods)
 
     @property
-    def targets(self) -> tuple[Target, ...]:
+    def targets(self) -> tuple[DrainTarget, ...]:
         """All targets, with the one for the rest last."""
         return (*self.periods, self.rest)
 

@@ -13,7 +13,7 @@ from maintenance.ddl.children import build_like
 from maintenance.ddl.trees import Blueprint, attach_branches, build_tree, rename_tree
 from maintenance.names import QualifiedName, literal, quote
 from maintenance.subjects.partitions.default_names import interim_name
-from maintenance.subjects.partitions.drain.job import Job, Objects, Shape, Target
+from maintenance.subjects.partitions.drain.job import DrainTarget, Job, Objects, Shape
 from maintenance.subjects.partitions.helper_checks import PREFIX
 from maintenance.subjects.partitions.template import in_place, like_default
 
@@ -46,7 +46,7 @@ def build_root(job: Job) -> Iterator[str]:
     )
 
 
-def finish(job: Job, target: Target) -> Iterator[str]:
+def finish(job: Job, target: DrainTarget) -> Iterator[str]:
     """Yield the statements that build the indexes of a filled table or tree.
 
     It has its final name meanwhile, because the server names indexes after their table.
@@ -59,12 +59,12 @@ def finish(job: Job, target: Target) -> Iterator[str]:
     yield f"ANALYZE {target.copy}"
 
 
-def check_names(target: Target) -> list[str]:
+def check_names(target: DrainTarget) -> list[str]:
     """Return the names of the CHECKs that a target has until it is attached."""
     return [f"{PREFIX}stage_{place}" for place, _ in enumerate(target.checks)]
 
 
-def _add_checks(target: Target) -> Iterator[str]:
+def _add_checks(target: DrainTarget) -> Iterator[str]:
     for name, condition in zip(check_names(target), target.checks, strict=True):
         yield f"ALTER TABLE {target.copy} ADD CONSTRAINT {name} CHECK ({condition})"
     if target.staged.joins_late:
@@ -125,11 +125,11 @@ def first_round(blueprints: Mapping[str, Blueprint], shape: Shape) -> list[str]:
 
 def period_target(
     column: str, objects: Objects, key: str, blueprint: Blueprint, ends: Range
-) -> Target:
+) -> DrainTarget:
     """Return the target for a period that leaves the default partition."""
     lower, upper = ends
     name = quote(column)
-    return Target(
+    return DrainTarget(
         staged=objects.tree(blueprint.model, objects.copy(key)),
         named=_within(objects.schema, blueprint),
         final=blueprint,
@@ -140,10 +140,10 @@ def period_target(
 
 def rest_target(
     default: Partition, column: str, objects: Objects, stretches: Sequence[Range]
-) -> Target:
+) -> DrainTarget:
     """Return the target for the next default partition, for rows outside some ranges."""
     key = quote(column)
-    return Target(
+    return DrainTarget(
         staged=objects.tree(default.whole, objects.rest),
         named=_within(objects.schema, like_default(default, interim_name(default.relation))),
         final=in_place(default),
