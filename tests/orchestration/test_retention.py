@@ -131,7 +131,9 @@ def test_restore_of_what_was_never_archived_fails_with_one_clear_line(
     failure = result.failure_data_for_node("app_restore_period")
     assert failure is not None
     assert failure.user_failure_data is not None
-    assert "there is none" in str(failure.user_failure_data.description)
+    description = str(failure.user_failure_data.description)
+    assert "public.events/1999-01" in description
+    assert "Traceback" not in description
 
 
 def test_table_whose_policy_misreads_it_loses_no_row_and_is_red(
