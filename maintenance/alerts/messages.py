@@ -10,7 +10,7 @@ from maintenance.alerts.formatting import clipped, readable
 from maintenance.alerts.models import Alert, Event, Transition
 from maintenance.alerts.store import Waiting
 from maintenance.engine.findings import Severity
-from maintenance.engine.runbook import by_itself
+from maintenance.engine.runbook_reader import by_itself
 from maintenance.formatting import visible
 
 LISTED = 20

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from maintenance.archives.manifest import Column
 from maintenance.catalog.models import Table
 from maintenance.ddl.children import attach, attach_locks
-from maintenance.ddl.locks import take
+from maintenance.ddl.lock_statements import take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.engine.lock_retry import LockRetry, Progress
 from maintenance.errors import ArchiveError, MaintenanceError

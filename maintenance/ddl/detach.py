@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from maintenance.catalog.models import Partition, Table
 from maintenance.catalog.trees import Tree
 from maintenance.ddl.guards import still_attached
-from maintenance.ddl.locks import allowed_time, take
+from maintenance.ddl.lock_statements import allowed_time, take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import QualifiedName
 

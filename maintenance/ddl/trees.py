@@ -20,7 +20,7 @@ from maintenance.ddl.children import (
     force_row_security,
     index_identity,
 )
-from maintenance.ddl.locks import allowed_time, take
+from maintenance.ddl.lock_statements import allowed_time, take
 from maintenance.ddl.objects import NOTHING_ADDED, Additions
 from maintenance.engine.actions import Step
 from maintenance.names import QualifiedName, quote

@@ -13,7 +13,8 @@ from maintenance.demo.data import Connection, fill_learning_platform, fill_propo
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine.scope import Request
 from maintenance.errors import MaintenanceError, UsageError
-from maintenance.partition_set.expected import current_period, kept_since
+from maintenance.partition_set.expected import current_period
+from maintenance.partition_set.expiry import kept_since
 from maintenance.periods import Period, periods_between
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import PartitionPolicy, Policy, load_policy

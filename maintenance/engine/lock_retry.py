@@ -116,11 +116,11 @@ class LockRetry:
         if owner is not None:
             return self._run_as(owner, connection, step, progress)
         if not step.one_snapshot:
-            return self._climb(connection, step, progress, attempt_once)
+            return self.run_with(connection, step, progress, attempt_once)
         run_sql(connection, _TAKE_SNAPSHOT)
         _let_a_transaction_pass(connection)
         try:
-            return self._climb(connection, step, progress, attempt_once)
+            return self.run_with(connection, step, progress, attempt_once)
         except BaseException:
             rollback_quietly(connection)
             raise
@@ -139,7 +139,7 @@ class LockRetry:
                 rollback_quietly(owner.connection)
                 raise
 
-        return self._climb(connection, step, progress, attempt_once)
+        return self.run_with(connection, step, progress, attempt_once)
 
     def run_with(
         self,
@@ -156,36 +156,6 @@ class LockRetry:
         Raises:
             LockNotAcquiredError, MaintenanceError: as `run`.
         """
-        return self._climb(connection, step, progress, attempt_once)
-
-    @contextmanager
-    def holding(
-        self, connection: Connection, step: Step, progress: Progress = silent
-    ) -> Generator[None]:
-        """Execute one step, and keep its transaction and locks for the length of a block.
-
-        Only for locks on tables that applications no longer use: a client that freezes in the
-        block keeps them.
-
-        Raises:
-            LockNotAcquiredError, MaintenanceError: as `run`.
-        """
-        message = self.transaction(step, "SET LOCAL statement_timeout = 0")
-        self._climb(connection, step, progress, lambda: run_sql(connection, message))
-        try:
-            yield
-            run_sql(connection, "COMMIT")
-        except BaseException:
-            rollback_quietly(connection)
-            raise
-
-    def _climb(
-        self,
-        connection: Connection,
-        step: Step,
-        progress: Progress,
-        attempt_once: Callable[[], None],
-    ) -> int:
         deadline = self.clock() + self.give_up_after.total_seconds()
         slow_tries = 0
         attempt = 1
@@ -205,8 +175,29 @@ class LockRetry:
                     raise self._given_up(connection, step.locks, attempt) from exc
             if attempt == 1:
                 progress(f"waiting for a lock: {_holders(connection, step.locks)}")
-            self.sleep(min(self._pause(attempt), deadline - now))
+            self.sleep(min(self.pause(attempt), deadline - now))
             attempt += 1
+
+    @contextmanager
+    def holding(
+        self, connection: Connection, step: Step, progress: Progress = silent
+    ) -> Generator[None]:
+        """Execute one step, and keep its transaction and locks for the length of a block.
+
+        Only for locks on tables that applications no longer use: a client that freezes in the
+        block keeps them.
+
+        Raises:
+            LockNotAcquiredError, MaintenanceError: as `run`.
+        """
+        message = self.transaction(step, "SET LOCAL statement_timeout = 0")
+        self.run_with(connection, step, progress, lambda: run_sql(connection, message))
+        try:
+            yield
+            run_sql(connection, "COMMIT")
+        except BaseException:
+            rollback_quietly(connection)
+            raise
 
     def attempt(self, connection: Connection, step: Step) -> None:
         """Execute one step once.
@@ -245,7 +236,8 @@ class LockRetry:
         ]
         return ";\n".join(parts)
 
-    def _pause(self, attempt: int) -> float:
+    def pause(self, attempt: int) -> float:
+        """Return the seconds to wait after an attempt, counted from 1, before the next one."""
         doublings = min(attempt, _MAX_DOUBLINGS)
         longest = min(MAX_PAUSE_S, self.lock_timeout.total_seconds() * 2**doublings)
         return longest * (0.5 + 0.5 * self.rng())

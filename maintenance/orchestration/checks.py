@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.runbook import entry
+from maintenance.engine.runbook_reader import entry
 from maintenance.formatting import readable_number
 from maintenance.orchestration.markdown import code, plain, table
 

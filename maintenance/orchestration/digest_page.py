@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from maintenance.alerts.models import Alert
-from maintenance.engine.runbook import by_itself
+from maintenance.engine.runbook_reader import by_itself
 from maintenance.formatting import readable_number, readable_size, readable_span
 from maintenance.monitoring import Overview, assess_health
 from maintenance.monitoring.models import History, View
@@ -34,7 +34,7 @@ def _parts(overview: Overview) -> Iterator[str]:
         yield from _alerts(overview, history.alerts)
     yield from _partitions(overview)
     if history is not None:
-        yield from _freshness(overview, history)
+        yield from _views(overview, history)
         yield from _last_day(history.activity, overview.now)
         yield from _sizes(history)
     yield "### Planned next"
@@ -89,7 +89,7 @@ def _partitions(overview: Overview) -> Iterator[str]:
     yield grid(head, rows)
 
 
-def _freshness(overview: Overview, history: History) -> Iterator[str]:
+def _views(overview: Overview, history: History) -> Iterator[str]:
     if history.views:
         yield "### Views"
         stalest = sorted(history.views, key=lambda view: _share(view, overview.now), reverse=True)

@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
-from maintenance.partition_set.expected import current_period, horizon, kept_since
+from maintenance.partition_set.expected import current_period, horizon
+from maintenance.partition_set.expiry import kept_since
 from maintenance.periods import Interval, period_of
 from maintenance.policy import PartitionPolicy
 

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 from maintenance.partition_key import PAST, KeyCodec, first_year
 from maintenance.partition_set.bounds import Coverage, Span, bound_literals
-from maintenance.periods import Period, parse_period, period_at, period_of, periods_between
+from maintenance.partition_set.expiry import kept_since
+from maintenance.periods import Period, parse_period, period_at, periods_between
 from maintenance.policy import PartitionPolicy
 
 
@@ -66,15 +67,6 @@ def first_period(
     first = policy.start or min(current, _oldest(policy, coverage, calendar) or current)
     floor = kept_since(policy, now)
     return max(first, floor) if floor is not None else first
-
-
-def kept_since(policy: PartitionPolicy, now: datetime) -> Period | None:
-    """Return the first period that retention still keeps; None if it keeps all."""
-    retention = policy.retention
-    if retention is None or retention.action == "keep":
-        return None
-    today = now.astimezone(policy.time_zone).date()
-    return period_of(retention.keep.before(today), policy.interval)
 
 
 def refusal(policy: PartitionPolicy, key: str, now: datetime) -> str | None:

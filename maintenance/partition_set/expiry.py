@@ -2,14 +2,15 @@
 
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from maintenance.catalog.models import MarkedTable, Partition, Snapshot
 from maintenance.ddl.marks import DETACHED_FROM, HOLD_UNTIL, read_mark
 from maintenance.names import QualifiedName, quote
+from maintenance.partition_key import FUTURE
 from maintenance.partition_set.bounds import Span, codec_of, coverage_of
-from maintenance.periods import period_at
+from maintenance.periods import Period, add_months, period_at
 from maintenance.policy import PartitionPolicy, RetentionPolicy
 
 _FIRST = datetime(2, 1, 1, tzinfo=UTC)
@@ -61,15 +62,22 @@ def cutoff(retention: RetentionPolicy, policy: PartitionPolicy, now: datetime) -
     return datetime.combine(day, local.timetz()).astimezone(UTC)
 
 
-def expired(
-    policy: PartitionPolicy, retention: RetentionPolicy, snapshot: Snapshot, now: datetime
-) -> list[Expired]:
-    """Return the expired partitions of a table, oldest first, including held ones.
+def kept_since(policy: PartitionPolicy, now: datetime) -> Period | None:
+    """Return the first period that retention still keeps; None if it keeps all."""
+    retention = policy.retention
+    if retention is None or retention.action == "keep":
+        return None
+    return period_at(cutoff(retention, policy, now), policy.interval, policy.time_zone)
 
-    Raises:
-        ValueError: a bound is not of this key.
-    """
-    return expired_of(spans_of(policy, snapshot), policy, retention, snapshot, now)
+
+def expires_at(retention: RetentionPolicy, moment: datetime) -> datetime:
+    """Return when rows up to a moment have expired, about; the last moment there is if never."""
+    keep = retention.keep
+    try:
+        day = add_months(moment.date(), keep.months) + timedelta(days=keep.days)
+    except (OverflowError, ValueError):
+        return FUTURE
+    return datetime.combine(day, moment.timetz())
 
 
 def spans_of(policy: PartitionPolicy, snapshot: Snapshot) -> Sequence[Span]:
@@ -89,7 +97,7 @@ def expired_of(
     snapshot: Snapshot,
     now: datetime,
 ) -> list[Expired]:
-    """Return the expired ones among partitions, like `expired`."""
+    """Return the expired ones among a table's partitions, in their order, including held ones."""
     codec = codec_of(policy, snapshot.tables[policy.table])
     limit = cutoff(retention, policy, now)
     comments = {marked.oid: marked.comment for marked in snapshot.marked}

@@ -225,7 +225,6 @@ def _apply(run: RunContext, journal: Journal, reviewed: ReviewedPlan | None) -> 
         )
         return Report(name, now, Plan(), (busy,), None)
     proven = tuple(check_effects(results, after.plan))
-    wider = replace(wider, plan=_with_warnings(assessment.plan, wider.plan))
     known = {(finding.kind, finding.object) for finding in wider.plan.findings}
     failed = (f for f in failures(proven, run.subjects) if (f.kind, f.object) not in known)
     more = (
@@ -234,24 +233,6 @@ def _apply(run: RunContext, journal: Journal, reviewed: ReviewedPlan | None) -> 
         *kept,
     )
     return replace(_report(run, wider, more), plan=assessment.plan, results=proven)
-
-
-def _with_warnings(before: Plan, after: Plan) -> Plan:
-    """Keep the warnings that the next run retires all that a table had before this run.
-
-    Once this run has created new partitions, its second observation finds nothing to warn of.
-    """
-    warned = {finding.object: finding for finding in before.findings if _warns_of_all(finding)}
-    others = (
-        finding
-        for finding in after.findings
-        if finding.kind is not FindingKind.RETENTION_FUSE or finding.object not in warned
-    )
-    return replace(after, findings=(*others, *warned.values()))
-
-
-def _warns_of_all(finding: Finding) -> bool:
-    return finding.kind is FindingKind.RETENTION_FUSE and bool(finding.data.get("everything"))
 
 
 def _carry_out(

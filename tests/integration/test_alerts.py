@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from maintenance.alerts.models import FindingSet, Transition
 from maintenance.cli.commands import cli
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.runbook import by_itself
+from maintenance.engine.runbook_reader import by_itself
 from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName
 from maintenance.pipeline import notify as rounds

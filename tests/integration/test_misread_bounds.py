@@ -302,9 +302,11 @@ def test_second_run_archives_and_drops_what_the_plan_warned_of(
     first = apply(file)
     assert {result.action.kind.value for result in first.results} == {"create_partition"}
     warned = [f for f in first.findings if f.kind is FindingKind.RETENTION_FUSE]
-    assert [(f.object, f.data["everything"]) for f in warned] == [("public.events", True)]
+    assert [(f.object, f.data["withheld"]) for f in warned] == [("public.events", False)]
     for n_left in (2, 0):  # as many as one run may retire
-        assert apply(file).ok
+        report = apply(file)
+        assert report.ok
+        assert [f for f in report.findings if f.data.get("everything")] == []
         assert database.execute("SELECT count(*) FROM public.events") == [(n_left,)]
     assert len(list((tmp_path / "archive").rglob("manifest.json"))) == len(old)
 

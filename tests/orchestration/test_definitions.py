@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.runbook import entry
+from maintenance.engine.runbook_reader import entry
 from maintenance.orchestration.build import build
 from maintenance.orchestration.partition_assets import GROUP
 from maintenance.subjects.partitions import PARTITIONS

@@ -14,7 +14,7 @@ from maintenance.alerts.models import Alert, Event, Identity, Transition
 from maintenance.alerts.sinks import sender_of
 from maintenance.alerts.store import Waiting
 from maintenance.engine.findings import FindingKind, Severity
-from maintenance.engine.runbook import by_itself, entry
+from maintenance.engine.runbook_reader import by_itself, entry
 from maintenance.formatting import visible
 from maintenance.pipeline.alert_links import links
 from maintenance.policy import Policy

@@ -7,7 +7,7 @@ import pytest
 
 from maintenance.cli import cli
 from maintenance.engine.findings import FindingKind
-from maintenance.engine.runbook import by_itself, entry
+from maintenance.engine.runbook_reader import by_itself, entry
 
 ROOT = Path(__file__).parents[2]
 DOCS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]

@@ -19,7 +19,7 @@ from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.plan import Plan
 from maintenance.names import QualifiedName
 from maintenance.partition_key import KeyCodec, Snowflake, intervals_of
-from maintenance.partition_set.expiry import cutoff, expired, spans_of
+from maintenance.partition_set.expiry import cutoff, expired_of, spans_of
 from maintenance.partition_set.validate import validate
 from maintenance.periods import Interval, Period, period_at
 from maintenance.policy import PartitionPolicy, Policy
@@ -113,9 +113,9 @@ def both(one: Truth, other: Truth) -> Truth:
 def evidence_of(truth: Truth, policy: PartitionPolicy) -> Evidence:
     """What a first look would see of the rows of a table, read by a policy."""
     assert policy.retention is not None
-    due = [i for i in expired(policy, policy.retention, truth.snapshot, NOW) if i.held is None]
     spans = spans_of(policy, truth.snapshot)
-    each = RetentionState(policy, policy.time_zone, spans, due)
+    expired = expired_of(spans, policy, policy.retention, truth.snapshot, NOW)
+    each = RetentionState(policy, policy.time_zone, spans, expired)
     in_use = {partition.oid for partition in partitions_in_use(each, NOW)}
     return Evidence(rowless=frozenset() if in_use & truth.filled else frozenset({EVENTS}))
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from maintenance.catalog.models import OwnObject, Partition
 from maintenance.ddl.children import create_and_attach
-from maintenance.ddl.locks import take
+from maintenance.ddl.lock_statements import take
 from maintenance.ddl.objects import Additions, attempt, statements
 from maintenance.ddl.trees import Blueprint, create_tree_and_attach
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step

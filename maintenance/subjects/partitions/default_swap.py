@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from maintenance.catalog.models import Table
 from maintenance.ddl.children import attach, force_row_security
 from maintenance.ddl.guards import same_tree, still_attached
-from maintenance.ddl.locks import allowed_time, take
+from maintenance.ddl.lock_statements import allowed_time, take
 from maintenance.ddl.trees import (
     Blueprint,
     attach_branches,

@@ -30,7 +30,7 @@ from maintenance.catalog.models import (
 from maintenance.catalog.trees import Fault
 from maintenance.ddl.children import change_properties, lacking_targets
 from maintenance.ddl.guards import empty, still_attached
-from maintenance.ddl.locks import take
+from maintenance.ddl.lock_statements import take
 from maintenance.ddl.objects import by_hand, statements
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
 from maintenance.engine.findings import Finding, FindingKind, Severity

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from maintenance.catalog.models import Partition, Table
-from maintenance.ddl.locks import take
+from maintenance.ddl.lock_statements import take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import QualifiedName, quote
 from maintenance.partition_key import KeyCodec

@@ -11,9 +11,9 @@ from maintenance.engine.scope import EVERYTHING
 from maintenance.formatting import PAGE_BYTES
 from maintenance.partition_key import FUTURE, PAST
 from maintenance.partition_set.bounds import Span
-from maintenance.partition_set.expiry import expired
+from maintenance.partition_set.expiry import expired_of
 from maintenance.periods import period_at
-from maintenance.policy import PartitionPolicy, Policy
+from maintenance.policy import Policy
 from maintenance.subjects.partitions.assess import assess
 from maintenance.subjects.partitions.state import PartitionState
 
@@ -111,7 +111,7 @@ def _take_stock(policy: Policy, snapshot: Snapshot, now: datetime) -> Iterator[T
             continue
         default = state.table.default
         gap, catch_all = state.first_uncovered, state.catch_all
-        fates = _fates(section, snapshot, now)
+        fates = _fates(state, snapshot)
         yield TableInventory(
             table=str(section.table),
             interval=section.interval.value,
@@ -131,14 +131,13 @@ def _take_stock(policy: Policy, snapshot: Snapshot, now: datetime) -> Iterator[T
         )
 
 
-def _fates(policy: PartitionPolicy, snapshot: Snapshot, now: datetime) -> dict[int, str]:
+def _fates(state: PartitionState, snapshot: Snapshot) -> dict[int, str]:
     """Return `expired` or `held` by OID, for the partitions to which it applies."""
-    if policy.retention is None or policy.retention.action == "keep":
+    policy, retention = state.policy, state.policy.retention
+    if retention is None or retention.action == "keep":
         return {}
-    return {
-        item.span.partition.oid: "held" if item.held else "expired"
-        for item in expired(policy, policy.retention, snapshot, now)
-    }
+    items = expired_of(state.coverage.spans, policy, retention, snapshot, state.now)
+    return {item.span.partition.oid: "held" if item.held else "expired" for item in items}
 
 
 def _facts(state: PartitionState, span: Span, fate: str | None) -> PartitionFacts:

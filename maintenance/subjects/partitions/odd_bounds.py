@@ -10,8 +10,8 @@ from maintenance.names import MAX_NAME_BYTES, QualifiedName, cut, quote
 from maintenance.partition_key import FUTURE, PAST
 from maintenance.partition_set.bounds import Span, bound_literals
 from maintenance.partition_set.expected import PeriodRange
-from maintenance.partition_set.expiry import cutoff
-from maintenance.periods import add_months, period_at
+from maintenance.partition_set.expiry import cutoff, expires_at
+from maintenance.periods import period_at
 from maintenance.subjects.partitions.state import PartitionState
 from maintenance.subjects.partitions.time_zones import zone_drift
 
@@ -141,12 +141,7 @@ def _goes_at(state: PartitionState, span: Span) -> datetime | None:
     upper = state.codec.last_moment(span.upper)
     if upper <= cutoff(retention, state.policy, state.now):
         return None
-    keep = retention.keep
-    try:
-        day = add_months(upper.date(), keep.months) + timedelta(days=keep.days)
-    except (OverflowError, ValueError):
-        return FUTURE
-    return datetime.combine(day, upper.timetz())
+    return expires_at(retention, upper)
 
 
 def _others(state: PartitionState, spans: Sequence[Span]) -> Iterator[_Part]:

@@ -5,7 +5,7 @@ from collections.abc import Container, Iterator, Mapping
 from maintenance.catalog.models import Partition, Table
 from maintenance.ddl.detach import detach, finalize
 from maintenance.ddl.guards import same_tree, still_attached, still_detached
-from maintenance.ddl.locks import allowed_time
+from maintenance.ddl.lock_statements import allowed_time
 from maintenance.ddl.marks import (
     DETACHED_FROM,
     NOW,

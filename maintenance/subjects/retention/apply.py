@@ -8,7 +8,7 @@ import psycopg
 
 from maintenance.archives import content_digest
 from maintenance.ddl.detach import finalize
-from maintenance.ddl.locks import allowed_time, take
+from maintenance.ddl.lock_statements import allowed_time, take
 from maintenance.engine.action_context import ActionContext, run_steps
 from maintenance.engine.actions import Action, Lock, LockMode, Step
 from maintenance.errors import DamagedArchiveError, MaintenanceError, UnreachableError

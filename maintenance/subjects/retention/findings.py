@@ -10,8 +10,8 @@ from maintenance.formatting import PAGE_BYTES, listed, readable_size
 from maintenance.names import QualifiedName
 from maintenance.partition_key import Encoding
 from maintenance.partition_set.expiry import Detached, Expired
+from maintenance.subjects.retention.batch import Kept
 from maintenance.subjects.retention.models import Case
-from maintenance.subjects.retention.selection import Kept
 
 SHOWN = 5
 
@@ -69,15 +69,24 @@ def fuse_finding(case: Case, n_due: int) -> Iterator[Finding]:
         yield _finding(case, FindingKind.RETENTION_FUSE, Severity.WARN, text, n_due, most)
 
 
-def everything_finding(case: Case, free: Sequence[Expired]) -> Finding:
-    """Return the warning that a first run would leave a table without partitions or rows."""
+def everything_finding(case: Case, free: Sequence[Expired], *, withheld: bool) -> Finding:
+    """Return the warning that a first retirement leaves a table without partitions or rows.
+
+    Args:
+        case: the table.
+        free: the partitions that may go, oldest first.
+        withheld: whether they are not retired.
+    """
     n_free, oldest, newest = len(free), free[0].relation, free[-1].relation
     most = case.retention.max_per_run
+    if withheld:
+        what = "Nothing is retired. Check encoding, interval and keep"
+    else:
+        what = f"The next run archives and drops them, at most {most} per run. Check keep"
     text = (
         f"{n_free} partitions from {oldest} to {newest} have expired, and no other partition holds"
-        " rows. The first run of retention would retire every row of this table, so nothing is"
-        " retired now. Check encoding, interval and keep"
-        f" ({case.retention.keep}) in the policy. {_next_run(case, most)}"
+        f" rows, so a first retirement removes every row of this table. {what}"
+        f" ({case.retention.keep}) in the policy. {_remedy(case, withheld=withheld)}"
     )
     return Finding(
         FindingKind.RETENTION_FUSE,
@@ -86,16 +95,22 @@ def everything_finding(case: Case, free: Sequence[Expired]) -> Finding:
         f"{case.name}: {text}",
         n_free,
         most,
-        data={"everything": True, "partitions": [str(item.relation) for item in free[:100]]},
+        data={
+            "everything": True,
+            "withheld": withheld,
+            "partitions": [str(item.relation) for item in free[:100]],
+        },
     )
 
 
-def _next_run(case: Case, most: int) -> str:
+def _remedy(case: Case, *, withheld: bool) -> str:
+    if not withheld:
+        return "If it is wrong, correct it now; what was dropped can be restored from its archive"
     if case.archives and case.policy.encoding is Encoding.NATIVE:
         return (
             "If the policy is wrong, correct it now: the key is native and the action is"
             " archive_then_drop, so once new partitions exist the next run archives and drops the"
-            f" expired ones, at most {most} per run"
+            f" expired ones, at most {case.retention.max_per_run} per run"
         )
     return "If the rows must be removed, detach or drop the oldest partition by hand"
 

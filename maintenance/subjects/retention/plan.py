@@ -19,6 +19,7 @@ from maintenance.partition_set.expiry import (
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.subjects.retention.actions import archive, end_pending, finish, retire, unmark
 from maintenance.subjects.retention.assess import RetentionState, States
+from maintenance.subjects.retention.batch import Surroundings, choose
 from maintenance.subjects.retention.blocked_findings import foreign_findings, unreadable_findings
 from maintenance.subjects.retention.findings import (
     clocks_differ,
@@ -30,8 +31,7 @@ from maintenance.subjects.retention.findings import (
     unproven_findings,
 )
 from maintenance.subjects.retention.models import NOTHING_SEEN, Case, RetentionObservation, case_of
-from maintenance.subjects.retention.safeguards import retires_everything
-from maintenance.subjects.retention.selection import Surroundings, choose
+from maintenance.subjects.retention.safeguards import can_be_undone, empties_table
 
 
 def plan(policy: Policy, seen: RetentionObservation, now: datetime, request: Request) -> Plan:
@@ -152,7 +152,8 @@ def _work(
     ]
     expiring = [item for item in due if item.held is None]
     evidence = around.blockers.evidence
-    everything = retires_everything(case, expiring, spans, evidence, begun=bool(loose))
+    empties = empties_table(case, expiring, spans, evidence, begun=bool(loose))
+    withheld = empties and not can_be_undone(case, expiring, spans)
     unreadable = around.blockers.unreadable if case.archives else NOTHING_SEEN.unreadable
     archived = [
         *((item.table.oid, item.table.relation) for item in left),
@@ -160,7 +161,7 @@ def _work(
     ]
     left = [item for item in left if item.table.oid not in unreadable]
     free = [item for item in expiring if item.span.partition.oid not in unreadable]
-    choice = choose(case, left, [] if everything else free, spans, around)
+    choice = choose(case, left, [] if withheld else free, spans, around)
     unattached = {*ended, *(leaving.item.span.partition.oid for leaving in choice.leaving)}
     actions = (
         *unmark(case, unattached),
@@ -177,8 +178,8 @@ def _work(
             *unarchived_findings((name for _, name in archived if case.archives), snapshot.history),
             *foreign_findings(case),
             *(
-                [everything_finding(case, expiring)]
-                if everything
+                [everything_finding(case, expiring, withheld=withheld)]
+                if empties
                 else fuse_finding(case, choice.n_due)
             ),
             *stranded(case, [] if case.drops else loose, snapshot.history),

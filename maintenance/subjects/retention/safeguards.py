@@ -59,16 +59,13 @@ def reason_to_keep_detached(case: Case, item: Detached) -> Reason | None:
     return next(_other_readings(case, item.bound, limit), None)
 
 
-def retires_everything(
+def empties_table(
     case: Case, free: Sequence[Expired], spans: Sequence[Span], evidence: Evidence, *, begun: bool
 ) -> bool:
     """Whether a table's first retirement would leave it without partitions, or without rows.
 
-    The bounds of a native key can't be misread, so a table may lose its last rows: nothing has
-    been written to it for that long. But if only partitions created by our own runs would be left,
-    the expired ones are retired only after they are archived, since an archive can be restored.
-    So with a native key and archive_then_drop, True holds for the first run only: it creates new
-    partitions, and the next run archives and drops the expired ones.
+    For a native key, whose bounds can't be misread, this asks whether only partitions created by
+    our own runs would be left.
 
     Args:
         case: the table.
@@ -83,10 +80,20 @@ def retires_everything(
     if table in evidence.rowless and isinstance(case.policy.encoding, Snowflake):
         return True
     is_first = not begun and table not in evidence.retired_before
-    is_native = case.policy.encoding is Encoding.NATIVE
-    doubted = evidence.renewed if is_native else evidence.rowless
-    is_rowless = table in doubted and not (is_native and case.archives)
-    return is_first and (len(free) == len(spans) or is_rowless)
+    doubted = evidence.renewed if _is_native(case) else evidence.rowless
+    return is_first and (len(free) == len(spans) or table in doubted)
+
+
+def can_be_undone(case: Case, free: Sequence[Expired], spans: Sequence[Span]) -> bool:
+    """Whether a retirement that empties a table is carried out all the same.
+
+    It is if the bounds can't be misread, partitions are left, and archives can be restored.
+    """
+    return _is_native(case) and case.archives and len(free) < len(spans)
+
+
+def _is_native(case: Case) -> bool:
+    return case.policy.encoding is Encoding.NATIVE
 
 
 def _reasons(
@@ -95,7 +102,7 @@ def _reasons(
     limit = cutoff(case.retention, case.policy, case.now)
     if item.span.upper == spans[-1].upper:
         yield Reason("it is the newest partition", is_ordinary=True)
-    if case.policy.encoding is not Encoding.NATIVE and item.span.upper < UNLIKELY_PAST:
+    if not _is_native(case) and item.span.upper < UNLIKELY_PAST:
         yield Reason("its bounds end before 1971, as if the policy had a wrong unit")
     yield from _off_the_calendar(case, item)
     yield from _other_readings(case, item.bound, limit)

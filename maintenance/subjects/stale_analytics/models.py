@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from maintenance.catalog.models import Snapshot
+from maintenance.engine.findings import Finding
 from maintenance.names import QualifiedName
 
 
@@ -26,6 +27,7 @@ class StaleAnalyticsObservation:
     """One observation of the tables of a policy.
 
     Attributes:
+        unfit: the findings on tables that the policy does not fit.
         tables: those that were counted.
         blind: other existing tables, each with the reason.
         forbidden: those that this role may not read.
@@ -33,6 +35,7 @@ class StaleAnalyticsObservation:
     """
 
     snapshot: Snapshot
+    unfit: Mapping[QualifiedName, Finding] = field(default_factory=dict[QualifiedName, Finding])
     tables: Mapping[QualifiedName, Staleness] = field(
         default_factory=dict[QualifiedName, Staleness]
     )

@@ -25,11 +25,10 @@ def observe(context: ObserveContext) -> StaleAnalyticsObservation:
     blind: dict[QualifiedName, str] = {}
     forbidden: set[QualifiedName] = set()
     hidden: set[QualifiedName] = set()
-    sections = [
-        section
-        for section in context.policy.stale_analytics
-        if context.request.includes(section.table) and validate(section, context.snapshot) is None
-    ]
+    asked = [s for s in context.policy.stale_analytics if context.request.includes(s.table)]
+    validated = {section.table: validate(section, context.snapshot) for section in asked}
+    unfit = {table: finding for table, finding in validated.items() if finding is not None}
+    sections = [section for section in asked if section.table not in unfit]
     elsewhere = foreign_tables(
         context.connection, [oid for section in sections for oid in _oids(context, section)]
     )
@@ -56,7 +55,7 @@ def observe(context: ObserveContext) -> StaleAnalyticsObservation:
                     forbidden.add(section.table)
                 hidden |= {section.table} if Obstacle.ROW_SECURITY in obstacles else set()
     return StaleAnalyticsObservation(
-        context.snapshot, found, blind, frozenset(forbidden), frozenset(hidden)
+        context.snapshot, unfit, found, blind, frozenset(forbidden), frozenset(hidden)
     )
 
 

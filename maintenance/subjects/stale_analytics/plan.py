@@ -12,7 +12,6 @@ from maintenance.names import quote
 from maintenance.policy import Policy, StaleAnalyticsPolicy
 from maintenance.server.grants import right_to_act
 from maintenance.subjects.stale_analytics.models import StaleAnalyticsObservation, Staleness
-from maintenance.subjects.stale_analytics.validate import validate
 
 
 def plan(policy: Policy, seen: StaleAnalyticsObservation, now: datetime, request: Request) -> Plan:
@@ -26,9 +25,8 @@ def plan(policy: Policy, seen: StaleAnalyticsObservation, now: datetime, request
 def _plan_table(
     section: StaleAnalyticsPolicy, seen: StaleAnalyticsObservation, now: datetime
 ) -> Plan:
-    unfitness = validate(section, seen.snapshot)
-    if unfitness is not None:
-        return Plan(findings=(unfitness,))
+    if section.table in seen.unfit:
+        return Plan(findings=(seen.unfit[section.table],))
     if section.table in seen.blind:
         return Plan(findings=(_unseen(section, seen),))
     staleness = seen.tables[section.table]

@@ -17,8 +17,7 @@ def blind_spot_findings(database: str, load: WorkloadSnapshot) -> Iterator[Findi
             Severity.ERROR,
             f"{database}/workload/{what}",
             f"{database}: {what} not checked: {reason}",
-            # The growth of any table is unknown without sizes, all else is of the database.
-            data={UNKNOWN: unknown_without(what, None if what == "sizes" else [database])},
+            data={UNKNOWN: unknown_without(what, None)},
         )
     if not load.server.track_counts:
         yield Finding(

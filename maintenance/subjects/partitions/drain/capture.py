@@ -9,7 +9,7 @@ change that can't be mirrored, because the copy of the row is not visible yet, i
 from collections.abc import Iterator
 
 from maintenance.ddl.guards import same_tree
-from maintenance.ddl.locks import take
+from maintenance.ddl.lock_statements import take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import QualifiedName, literal, quote
 from maintenance.subjects.partitions.drain.job import CAPTURE, TRUNCATION, Job

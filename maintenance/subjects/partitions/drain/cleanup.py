@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from maintenance.ddl.locks import take
+from maintenance.ddl.lock_statements import take
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import QualifiedName, quote

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from maintenance.catalog.models import Table
 from maintenance.ddl.children import attach
 from maintenance.ddl.guards import require, same_tree, still_attached
-from maintenance.ddl.locks import allowed_time, take
+from maintenance.ddl.lock_statements import allowed_time, take
 from maintenance.ddl.trees import (
     attach_branches,
     detach_branches,

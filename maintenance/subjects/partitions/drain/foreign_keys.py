@@ -4,7 +4,7 @@ They come last: earlier, an outdated copy could block the application from delet
 references.
 """
 
-from maintenance.ddl.locks import allowed_time, take
+from maintenance.ddl.lock_statements import allowed_time, take
 from maintenance.ddl.trees import Blueprint
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Lock, LockMode, Step

@@ -21,8 +21,6 @@ ONE_SNAPSHOT = "REPEATABLE READ"
 XID = Asked("SELECT pg_catalog.pg_current_xact_id()::pg_catalog.text AS xid")
 """Returns the transaction's id, to know later which snapshots can't see it yet."""
 
-_PAUSE_S = 0.1
-
 
 def transact(
     context: ActionContext,
@@ -46,7 +44,9 @@ def transact(
     deadline = clock() + context.lock_retry.give_up_after.total_seconds()
     session = context.owner_session(owner)
     begin = f"BEGIN ISOLATION LEVEL {isolation}"
+    attempt = 0
     while True:
+        attempt += 1
         try:
             if session is None:
                 return _run(context, begin, statements)
@@ -56,7 +56,7 @@ def transact(
             error = _explain(exc, statements[0])
             if not error.retryable or clock() >= deadline:
                 raise error from exc
-        context.lock_retry.sleep(_PAUSE_S * (0.5 + context.lock_retry.rng()))
+        context.lock_retry.sleep(context.lock_retry.pause(attempt))
 
 
 def _explain(exc: psycopg.Error, statement: str) -> MaintenanceError:
