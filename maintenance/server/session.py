@@ -292,7 +292,7 @@ def fetch(
 
     With `often` the statement is prepared and planned once per session.
     """
-    statement = load_statement(folder, name, connection.info.server_version)
+    statement = _load(connection, folder, name)
     with (
         lenient(connection) as is_lenient,
         connection.cursor(row_factory=namedtuple_row) as cursor,
@@ -309,8 +309,15 @@ def run_statement(
     connection: Connection, folder: str, name: str, parameters: Mapping[str, Any]
 ) -> int:
     """Run one file of the SQL library that returns no rows; return how many it has changed."""
-    statement = load_statement(folder, name, connection.info.server_version)
+    statement = _load(connection, folder, name)
     return connection.execute(statement, parameters).rowcount
+
+
+def _load(connection: Connection, folder: str, name: str) -> bytes:
+    """Return a statement for the server of a session; a lost one no longer tells its version."""
+    if connection.closed:
+        raise psycopg.OperationalError("the connection was lost")
+    return load_statement(folder, name, connection.info.server_version)
 
 
 @contextmanager

@@ -20,9 +20,11 @@ from maintenance.engine.actions import LockMode
 from maintenance.errors import UnreachableError
 from maintenance.server.session import (
     Timeouts,
+    fetch,
     local_owner_path,
     owner_search_path,
     run_sql,
+    run_statement,
     to_error,
 )
 from tests.builders import Database, Role
@@ -138,6 +140,29 @@ def test_error_that_an_owner_raises_is_a_failed_statement_whatever_its_code(
         assert caught.value.sqlstate == code
         assert not isinstance(to_error(caught.value, "asking"), UnreachableError)
         run_sql(connection, "SELECT 1")
+
+
+@pytest.mark.pg("== 18")
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda connection: fetch(connection, "catalog", "identify"),
+        lambda connection: run_statement(
+            connection, "store", "defer_invalidation", {"database": "a", "object": "b", "error": ""}
+        ),
+    ],
+)
+def test_statement_on_a_session_already_lost_is_a_lost_connection(
+    database: Database, use: Callable[[Any], Any]
+) -> None:
+    """Such a session tells no server version, by which statements are chosen."""
+    with session(database.url) as connection:
+        database.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+        with pytest.raises(psycopg.OperationalError) as caught:
+            use(connection)
+    assert isinstance(to_error(caught.value, "storing"), UnreachableError)
 
 
 # The search_path of an owner's functions
