@@ -70,14 +70,14 @@ def kept_since(policy: PartitionPolicy, now: datetime) -> Period | None:
     return period_at(cutoff(retention, policy, now), policy.interval, policy.time_zone)
 
 
-def expires_at(retention: RetentionPolicy, moment: datetime) -> datetime:
+def expires_at(retention: RetentionPolicy, policy: PartitionPolicy, moment: datetime) -> datetime:
     """Return when rows up to a moment have expired, about; the last moment there is if never."""
-    keep = retention.keep
+    keep, local = retention.keep, moment.astimezone(policy.time_zone)
     try:
-        day = add_months(moment.date(), keep.months) + timedelta(days=keep.days)
+        day = add_months(local.date(), keep.months) + timedelta(days=keep.days)
     except (OverflowError, ValueError):
         return FUTURE
-    return datetime.combine(day, moment.timetz())
+    return datetime.combine(day, local.timetz()).astimezone(UTC)
 
 
 def spans_of(policy: PartitionPolicy, snapshot: Snapshot) -> Sequence[Span]:

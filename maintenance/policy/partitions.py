@@ -75,6 +75,11 @@ class RetentionPolicy(Section):
     hold: Annotated[tuple[PeriodKey, ...], Field(strict=False)] = ()
     """Periods under legal hold, never changed."""
 
+    @property
+    def kept_for(self) -> str:
+        """How long a period is kept, as messages say it."""
+        return str(self.keep)
+
     @field_validator("archive", mode="after")
     @classmethod
     def _need_archive(cls, archive: Archive | None, info: ValidationInfo) -> Archive | None:

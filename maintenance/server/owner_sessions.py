@@ -22,6 +22,7 @@ from maintenance.names import literal, quote
 from maintenance.server.event_triggers import refuse_foreign_event_triggers
 from maintenance.server.owner_rights import OwnerRights, OwnerSession
 from maintenance.server.session import (
+    READ_LOCK_TIMEOUT,
     Connection,
     Timeouts,
     connect,
@@ -116,7 +117,10 @@ def read_as(
         MaintenanceError: this role can't use these rights, or they are not sufficient.
     """
     cap = milliseconds(time_cap) if time_cap is not None else _statement_timeout(beside)
-    settings = ("SET LOCAL lock_timeout = '50ms'", f"SET LOCAL statement_timeout = {cap}")
+    settings = (
+        f"SET LOCAL lock_timeout = {READ_LOCK_TIMEOUT}",
+        f"SET LOCAL statement_timeout = {cap}",
+    )
     with ExitStack() as stack:
         used = sessions or stack.enter_context(OwnerSessions())
         session = used.session(beside, rights)

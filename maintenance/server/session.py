@@ -37,6 +37,9 @@ Connection = psycopg.Connection[TupleRow]
 
 CONNECT_TIMEOUT_S = 10
 
+READ_LOCK_TIMEOUT = "'50ms'"
+"""lock_timeout of observations, as SQL: they block nothing, so it is no setting of the policy."""
+
 _ONLY_WHERE_ASKED = 2**31
 """Never prepare automatically: messages of several statements can't be prepared."""
 
@@ -335,7 +338,7 @@ def read_transaction(connection: Connection, time_cap: timedelta, doing: str) ->
     """
     run_sql(
         connection,
-        "BEGIN READ ONLY; SET LOCAL lock_timeout = '50ms';"
+        f"BEGIN READ ONLY; SET LOCAL lock_timeout = {READ_LOCK_TIMEOUT};"
         f" SET LOCAL statement_timeout = {milliseconds(time_cap)}",
     )
     try:

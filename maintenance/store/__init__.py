@@ -1,6 +1,7 @@
 """The history in schema `maintenance` of the store database: runs, findings, observations."""
 
 from maintenance.store.costs import record_costs
+from maintenance.store.history_retention import forget_runs, history_tables, longest_keep
 from maintenance.store.journal import Journal, RecentRun, recent_runs
 from maintenance.store.migrations import is_ready, migrate, missing_right
 from maintenance.store.ownership import require_own
@@ -11,7 +12,6 @@ from maintenance.store.refresh_ledger import (
     newest_refreshes,
     note_proofs,
 )
-from maintenance.store.retention import forget_runs, history_tables, longest_keep
 from maintenance.store.view_definitions import known_definitions, note_definitions
 
 __all__ = [

@@ -84,7 +84,7 @@ def test_every_source_file_that_a_document_names_exists() -> None:
     assert lost == []
 
 
-def test_examples_in_contributing_take_at_most_six_files() -> None:
+def test_examples_in_contributing_take_at_most_six_steps() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
     examples = re.split(r"^\*\*", text.partition("## Five examples")[2], flags=re.MULTILINE)[1:]
     steps = [len(re.findall(r"^\d\. ", each, re.MULTILINE)) for each in examples]

@@ -14,7 +14,14 @@ import psycopg
 
 from maintenance.errors import MaintenanceError
 from maintenance.policy import Policy
-from maintenance.server.session import Connection, milliseconds, owner_path, run_sql, to_error
+from maintenance.server.session import (
+    READ_LOCK_TIMEOUT,
+    Connection,
+    milliseconds,
+    owner_path,
+    run_sql,
+    to_error,
+)
 from maintenance.subjects.matviews.models import Definition
 
 _PROBE = "pg_temp.maintenance_definition"
@@ -47,7 +54,8 @@ def as_temporary_view(connection: Connection, policy: Policy, query: str) -> Gen
     try:
         run_sql(
             connection,
-            f"BEGIN; SET LOCAL lock_timeout = '50ms'; SET LOCAL statement_timeout = {cap};"
+            f"BEGIN; SET LOCAL lock_timeout = {READ_LOCK_TIMEOUT};"
+            f" SET LOCAL statement_timeout = {cap};"
             f" SET LOCAL search_path = {owner_path(policy.database.search_path)};"
             f" CREATE VIEW {_PROBE} AS {query}\n; SET LOCAL search_path = ''",
         )

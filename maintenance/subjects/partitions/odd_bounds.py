@@ -83,7 +83,7 @@ def _unreachable(state: PartitionState) -> str:
     retention = state.policy.retention
     if retention is None or retention.action == "keep":
         return ""
-    return f", and retention can't remove its rows (keep is {retention.keep})"
+    return f", and retention can't remove its rows (keep is {retention.kept_for})"
 
 
 def _bounding(state: PartitionState, span: Span) -> Iterator[str]:
@@ -141,7 +141,7 @@ def _goes_at(state: PartitionState, span: Span) -> datetime | None:
     upper = state.codec.last_moment(span.upper)
     if upper <= cutoff(retention, state.policy, state.now):
         return None
-    return expires_at(retention, upper)
+    return expires_at(retention, state.policy, upper)
 
 
 def _others(state: PartitionState, spans: Sequence[Span]) -> Iterator[_Part]:

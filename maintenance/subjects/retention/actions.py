@@ -140,7 +140,7 @@ def _action(
         table=case.name,
         period=target.period,
         steps=steps,
-        reason="requested by hand" if asked else f"expired: retention is {case.retention.keep}",
+        reason="requested by hand" if asked else f"expired: retention is {case.retention.kept_for}",
         destructive=kind is not ActionKind.ARCHIVE_PARTITION,
         after=after,
         preconditions=_facts(case, target),

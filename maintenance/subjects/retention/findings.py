@@ -86,7 +86,7 @@ def everything_finding(case: Case, free: Sequence[Expired], *, withheld: bool) -
     text = (
         f"{n_free} partitions from {oldest} to {newest} have expired, and no other partition holds"
         f" rows, so a first retirement removes every row of this table. {what}"
-        f" ({case.retention.keep}) in the policy. {_remedy(case, withheld=withheld)}"
+        f" ({case.retention.kept_for}) in the policy. {_remedy(case, withheld=withheld)}"
     )
     return Finding(
         FindingKind.RETENTION_FUSE,

@@ -1,0 +1,29 @@
+"""Which modules of a subject may use a session; all others only compute."""
+
+import grimp
+
+WITH_A_SESSION = {
+    # Every subject: what it reads, what it does, what it keeps in the store.
+    *("observe", "apply", "history"),
+    # Further readings.
+    *("catalog", "definitions", "insert_counts", "measure", "ownership", "pg_stat_statements"),
+    *("pgstattuple", "recheck", "servers", "unique_index"),
+    # Further work.
+    *("archive", "drain", "populate", "rebuild"),
+}
+
+
+def test_only_named_modules_of_a_subject_reach_a_database() -> None:
+    graph = grimp.build_graph(
+        "maintenance", include_external_packages=True, exclude_type_checking_imports=True
+    )
+    impure = {
+        module
+        for module in graph.modules
+        if module.startswith("maintenance.subjects.")
+        and graph.find_upstream_modules(module) & {"psycopg", "dagster", "redis"}
+    }
+    assert len(impure) > len(WITH_A_SESSION)
+    parts = [module.split(".") for module in sorted(impure)]
+    packages = [path for path in parts if len(path) == 3]
+    assert [path for path in parts if path not in packages and path[3] not in WITH_A_SESSION] == []
