@@ -2,7 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
+from maintenance.engine.findings import (
+    UNKNOWN,
+    Finding,
+    FindingKind,
+    Reading,
+    Severity,
+    unknown_without,
+)
 from maintenance.formatting import counted, listed
 from maintenance.names import quote
 from maintenance.policy import Policy
@@ -89,7 +96,7 @@ def _failed(seen: StatisticsObservation) -> Iterator[Finding]:
             Severity.ERROR,
             name,
             f"{name}: not checked for missing statistics: {error}",
-            data={UNKNOWN: unknown_without("table statistics", [name])},
+            data={UNKNOWN: unknown_without(Reading.TABLE_STATISTICS, [name])},
         )
 
 
