@@ -79,10 +79,10 @@ def notify(
             created.
     """
     moment = now or datetime.now(UTC)
-    return tell(policy, [(moment, _look(policy, environ, moment))], environ=environ)
+    return run_round(policy, [(moment, _look(policy, environ, moment))], environ=environ)
 
 
-def tell(
+def run_round(
     policy: Policy,
     finding_sets: FindingSets,
     *,
@@ -227,7 +227,7 @@ def _ping(policy: Policy, environ: Mapping[str, str], delivered: Sequence[Delive
     """
     if policy.alerts.ping is None:
         return None
-    if delivered and all(each.n_waiting for each in delivered):
+    if delivered and all(each.n_pending for each in delivered):
         return "not called: no sink accepts its pending events"
     try:
         return call(policy.alerts.ping.resolve(environ))

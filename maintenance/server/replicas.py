@@ -12,22 +12,22 @@ from maintenance.policy import Policy
 from maintenance.policy.secrets import Url
 from maintenance.server.session import Connection, Timeouts, connect, fetch, read_transaction
 
-Told = TypeVar("Told")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[Told]):
+class Answer(Generic[Result]):
     """The result of one replica.
 
     Attributes:
         name: its environment variable in the policy, or its number.
-        told: the result; None if it is not reachable.
+        result: the result; None if it is not reachable.
         silence: why it is not reachable.
         reason: the code of that error, if it has one.
     """
 
     name: str
-    told: Told | None = None
+    result: Result | None = None
     silence: str = ""
     reason: str = ""
 
@@ -40,16 +40,16 @@ class _Identity(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Call(Generic[Told]):
+class _Call(Generic[Result]):
     """One query that is run on every replica."""
 
     policy: Policy
     environ: Mapping[str, str]
     purpose: str
     wanted: _Identity
-    question: Callable[[Connection], Told]
+    question: Callable[[Connection], Result]
 
-    def put_to(self, url: Url) -> Told:
+    def put_to(self, url: Url) -> Result:
         policy = self.policy
         timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
         application = f"maintenance {self.purpose} {policy.database.name}"
@@ -73,8 +73,8 @@ def ask_replicas(
     policy: Policy,
     environ: Mapping[str, str],
     purpose: str,
-    question: Callable[[Connection], Told],
-) -> Iterator[Answer[Told]]:
+    question: Callable[[Connection], Result],
+) -> Iterator[Answer[Result]]:
     """Run a query on every replica of the policy, in order, each in its own session.
 
     Args:
@@ -95,7 +95,7 @@ def ask_replicas(
             yield _answer(call, url, url.env or f"replica {number}")
 
 
-def _answer(call: _Call[Told], url: Url, name: str) -> Answer[Told]:
+def _answer(call: _Call[Result], url: Url, name: str) -> Answer[Result]:
     try:
         return Answer(name, call.put_to(url))
     except UsageError as exc:

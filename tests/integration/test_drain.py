@@ -15,9 +15,8 @@ from maintenance.engine.findings import FindingKind
 from maintenance.errors import UnreachableError
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
-from maintenance.subjects.partitions.drain import apply as executor
-from maintenance.subjects.partitions.drain import backfill as copying
-from maintenance.subjects.partitions.drain import staging as targets
+from maintenance.subjects.partitions.drain import apply as drain_apply
+from maintenance.subjects.partitions.drain import backfill, staging
 from tests.builders import Database, Role
 from tests.load_generator import (
     FAR,
@@ -442,7 +441,7 @@ def test_rewrite_of_the_table_meanwhile_is_noticed_and_nothing_is_lost(
     database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """VACUUM FULL puts rows elsewhere behind our back, where no block is looked at again."""
-    monkeypatch.setattr(copying, "BATCH_PAGES", 40)
+    monkeypatch.setattr(backfill, "BATCH_PAGES", 40)
     database.execute("DELETE FROM public.events WHERE id < 2000")
     before = database.execute(CONTENT)
     work = beside(COPYING, lambda: database.execute("VACUUM FULL public.events_default"))
@@ -459,7 +458,7 @@ def test_rewrite_after_the_comparison_stops_the_exchange(
     database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """ALTER … USING changes every row, and fires no trigger."""
-    wait = executor.wait_for_older_snapshots
+    wait = drain_apply.wait_for_older_snapshots
     altered: list[Any] = []
 
     def altering(*arguments: Any) -> None:
@@ -469,7 +468,7 @@ def test_rewrite_after_the_comparison_stops_the_exchange(
         wait(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(executor, "wait_for_older_snapshots", altering)
+        patch.setattr(drain_apply, "wait_for_older_snapshots", altering)
         result = the_drain(apply(policy))
     assert "was rewritten or altered while it was copied" in str(result.error)
     assert database.execute(CONTENT) == altered
@@ -501,7 +500,7 @@ def test_write_of_an_older_snapshot_is_no_error(database: Database, policy: Poli
 def test_many_periods_go_in_rounds_of_short_exchanges(
     database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(targets, "LOCKED_WORK", 1)
+    monkeypatch.setattr(staging, "LOCKED_WORK", 1)
     before = database.execute(CONTENT)
     result = the_drain(apply(policy))
     assert result.outcome is Outcome.DONE, result.error
@@ -544,7 +543,7 @@ def test_old_partition_that_a_killed_run_left_goes_and_takes_no_row_along(
 
     before = database.execute(CONTENT)
     with monkeypatch.context() as patch:
-        patch.setattr(executor, "clear", die)
+        patch.setattr(drain_apply, "clear", die)
         with pytest.raises(UnreachableError):
             apply(policy)
     assert any(name.endswith("_old") for (name,) in database.execute(LEFT))

@@ -12,7 +12,7 @@ from maintenance.alerts.formatting import harmless, readable
 from maintenance.alerts.messages import HEAVIEST, Message, messages
 from maintenance.alerts.models import Alert, Event, Identity, Transition
 from maintenance.alerts.sinks import sender_of
-from maintenance.alerts.store import Waiting
+from maintenance.alerts.store import PendingDelivery
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.runbook_reader import by_itself, entry
 from maintenance.formatting import visible
@@ -33,7 +33,7 @@ def an_alert(kind: FindingKind, name: str, **others: Any) -> Alert:
 
 
 def a_message(policy: Policy, *alerts: Alert, turn: Transition = Transition.RAISED) -> Message:
-    rows = [Waiting(n, Event(turn, each, NOW), 0, None) for n, each in enumerate(alerts, 1)]
+    rows = [PendingDelivery(n, Event(turn, each, NOW), 0, None) for n, each in enumerate(alerts, 1)]
     (message,) = messages(rows, links(policy))
     return message
 
@@ -144,7 +144,8 @@ def test_huge_lists_are_parted_into_messages_of_bounded_size(policy: Policy) -> 
         an_alert(FindingKind.INDEX_UNUSED, f'public."{n:05}{HOSTILE}"') for n in range(10_000)
     ]
     rows = [
-        Waiting(n, Event(Transition.RAISED, each, NOW), 0, None) for n, each in enumerate(alerts)
+        PendingDelivery(n, Event(Transition.RAISED, each, NOW), 0, None)
+        for n, each in enumerate(alerts)
     ]
     parts = list(messages(rows, links(policy)))
     assert [number for part in parts for number in part.event_ids] == list(range(10_000))

@@ -46,5 +46,5 @@ def witnesses(connection: Connection, target: Target) -> tuple[ServerUsage, ...]
         connection, policy, target.environ, "indexes", lambda replica: read_usage(replica, time_cap)
     )
     return primary, *(
-        ServerUsage(a.name, a.told, silence=a.silence, reason=a.reason) for a in answers
+        ServerUsage(a.name, a.result, silence=a.silence, reason=a.reason) for a in answers
     )

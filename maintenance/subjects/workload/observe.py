@@ -102,7 +102,7 @@ def observe_standbys(
     position = _position(primary, policy)
     answers = ask_replicas(primary, policy, target.environ, "workload", look)
     return tuple(
-        replace(answer.told or Standby(""), name=answer.name, silence=answer.silence)
+        replace(answer.result or Standby(""), name=answer.name, silence=answer.silence)
         for answer in answers
     )
 
