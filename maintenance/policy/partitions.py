@@ -1,7 +1,7 @@
 """Settings of partitioned tables."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
@@ -45,14 +45,6 @@ class Archive(Section):
     """File format: compressed COPY text of PostgreSQL, or Parquet."""
     key: Annotated[Secret | None, at("archive.key")] = None
     """Secret that signs the manifests, so that a changed manifest is detected."""
-
-    def sealing_key(self, environ: Mapping[str, str]) -> str | None:
-        """Return the secret; None if there is none.
-
-        Raises:
-            UsageError: its environment variable is not set.
-        """
-        return self.key.resolve(environ) if self.key is not None else None
 
 
 _FLEETING = re.compile(r"(^|::)memory:", re.IGNORECASE)

@@ -1,6 +1,6 @@
 """Query the replicas of a policy; an unreachable one does not affect the others."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
@@ -44,7 +44,7 @@ class _Call(Generic[Result]):
     """One query that is run on every replica."""
 
     policy: Policy
-    environ: Mapping[str, str]
+    resolve: Callable[[Url], str]
     purpose: str
     wanted: _Identity
     question: Callable[[Connection], Result]
@@ -53,7 +53,7 @@ class _Call(Generic[Result]):
         policy = self.policy
         timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
         application = f"maintenance {self.purpose} {policy.database.name}"
-        address = url.resolve(self.environ)
+        address = self.resolve(url)
         with closing(
             connect(address, application=application, timeouts=timeouts, setting=url.setting)
         ) as connection:
@@ -71,7 +71,7 @@ class _Call(Generic[Result]):
 def ask_replicas(
     primary: Connection,
     policy: Policy,
-    environ: Mapping[str, str],
+    resolve: Callable[[Url], str],
     purpose: str,
     question: Callable[[Connection], Result],
 ) -> Iterator[Answer[Result]]:
@@ -80,7 +80,7 @@ def ask_replicas(
     Args:
         primary: a session on the primary, to verify the identity of the replicas.
         policy: has the replicas.
-        environ: resolves `{env: …}` references.
+        resolve: returns the address of a url.
         purpose: part of the application_name of the sessions.
         question: called with each session.
 
@@ -90,7 +90,7 @@ def ask_replicas(
     """
     replicas = policy.database.replicas
     if replicas:
-        call = _Call(policy, environ, purpose, _identity(primary, policy), question)
+        call = _Call(policy, resolve, purpose, _identity(primary, policy), question)
         for number, url in enumerate(replicas, 1):
             yield _answer(call, url, url.env or f"replica {number}")
 

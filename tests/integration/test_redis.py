@@ -247,7 +247,7 @@ def test_redis_that_is_down_fails_nothing_and_is_told_by_the_next_run(
 @pg18
 def test_variable_that_is_not_set_is_a_finding(database: Database, tmp_path: Path) -> None:
     policy = make_policy(tmp_path, database.url, redis={"url": {"env": "NO_SUCH_REDIS"}})
-    (finding,) = pipeline.plan(policy, environ={}).findings
+    (finding,) = pipeline.plan(Target(policy, {})).findings
     assert finding.kind is FindingKind.REDIS_UNREACHABLE
     assert "NO_SUCH_REDIS" in finding.message
 

@@ -15,6 +15,7 @@ from maintenance.alerts.sinks import sender_of
 from maintenance.alerts.store import PendingDelivery
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.runbook_reader import by_itself, entry
+from maintenance.engine.target import Target
 from maintenance.formatting import visible
 from maintenance.pipeline.alert_links import links
 from maintenance.policy import Policy
@@ -129,7 +130,7 @@ def test_hostile_names_are_shown_in_one_line_and_obeyed_by_nobody() -> None:
 
 
 def test_log_can_not_be_forged_by_a_name(policy: Policy, caplog: pytest.LogCaptureFixture) -> None:
-    send = sender_of(LogSink(), policy, {})
+    send = sender_of(LogSink(), Target(policy, {}))
     with caplog.at_level(logging.INFO):
         send(a_message(policy, an_alert(FindingKind.TABLE_BLOAT, HOSTILE)), 1.0)
     (record,) = caplog.records

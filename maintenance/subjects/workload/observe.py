@@ -100,7 +100,7 @@ def observe_standbys(
         return Standby("", _at_work(glances, section, now), *lag)
 
     position = _position(primary, policy)
-    answers = ask_replicas(primary, policy, target.environ, "workload", look)
+    answers = ask_replicas(primary, policy, target.resolve, "workload", look)
     return tuple(
         replace(answer.result or Standby(""), name=answer.name, silence=answer.silence)
         for answer in answers
