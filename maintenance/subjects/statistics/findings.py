@@ -37,10 +37,14 @@ _KINDS = {Why.CHANGED: FindingKind.STATISTICS_STALE, Why.MISSING: FindingKind.ST
 def findings_of(
     policy: Policy, seen: StatisticsObservation, due: Sequence[Due]
 ) -> Iterator[Finding]:
-    """Yield findings: stale and missing statistics, missing privileges, track_counts off."""
+    """Yield findings: stale and missing statistics, missing privileges, track_counts off.
+
+    A table that this role may not analyze is only in the finding on privileges.
+    """
     name = policy.database.name
+    permitted = [item for item in due if item.table.permitted]
     for why, kind in _KINDS.items():
-        yield from _listed(name, kind, [item for item in due if item.why is why], seen)
+        yield from _listed(name, kind, [item for item in permitted if item.why is why], seen)
     yield from _failed(seen)
     yield from _rights(f"{name}/statistics", seen)
     if not seen.counts:
