@@ -16,6 +16,7 @@ from benchmarks.servers import fresh_database, session
 from benchmarks.tables import URL_VARIABLE
 from benchmarks.timing import Contender, interleave, seconds
 from maintenance.demo.postgres import PostgresServer
+from maintenance.engine import target as engine_target
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import load_policy
 
@@ -111,7 +112,7 @@ def _change(url: str, numbers: Iterable[int], n_rows: int) -> None:
 
 def _maintain(path: Path, url: str) -> None:
     """Run what the nightly job runs."""
-    report = pipeline.apply(load_policy(path), environ={URL_VARIABLE: url})
+    report = pipeline.apply(engine_target.Target(load_policy(path), {URL_VARIABLE: url}))
     assert report.ok, report.findings
 
 

@@ -19,6 +19,7 @@ from benchmarks.tables import URL_VARIABLE, UTC_ZONE, Shape, build, write_policy
 from benchmarks.timing import Contender, interleave, seconds
 from benchmarks.writers import slowest_insert_ms
 from maintenance.demo.postgres import PostgresServer
+from maintenance.engine import target as engine_target
 from maintenance.periods import Interval, period_at
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
@@ -144,7 +145,7 @@ def _prepared(server: PostgresServer, n_rows: int) -> Generator[tuple[Database, 
 
 def _ours(policy: Policy, url: str) -> float:
     def work() -> None:
-        report = pipeline.apply(policy, environ={URL_VARIABLE: url})
+        report = pipeline.apply(engine_target.Target(policy, {URL_VARIABLE: url}))
         assert report.ok, [result.error for result in report.results]
 
     took_s = seconds(work)

@@ -12,6 +12,7 @@ from benchmarks.servers import fresh_database, session
 from benchmarks.tables import URL_VARIABLE, Shape, build, n_partitions, write_policy
 from benchmarks.timing import Contender, interleave, seconds
 from maintenance.demo.postgres import PostgresServer
+from maintenance.engine import target as engine_target
 from maintenance.engine.actions import Step
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
@@ -65,11 +66,11 @@ class DropExpired:
 
 
 def _ours(policy: Policy, url: str) -> float:
-    return seconds(lambda: pipeline.apply(policy, environ={URL_VARIABLE: url}))
+    return seconds(lambda: pipeline.apply(engine_target.Target(policy, {URL_VARIABLE: url})))
 
 
 def _bare(policy: Policy, url: str) -> float:
-    actions = pipeline.plan(policy, environ={URL_VARIABLE: url}).plan.actions
+    actions = pipeline.plan(engine_target.Target(policy, {URL_VARIABLE: url})).plan.actions
     messages = [m for action in actions for step in action.steps for m in _messages(step)]
 
     def work() -> None:

@@ -51,8 +51,8 @@ class IndexAdvice:
                 _build(connection, self.n_tables)
                 settle(connection)
             policy = _policy(Path(folder) / "policy.yaml")
-            environ = {URL_VARIABLE: database.url}
-            pipeline.apply(policy, only=[INDEXES.name], environ=environ)
+            target = engine_target.Target(policy, {URL_VARIABLE: database.url})
+            pipeline.apply(target, only=[INDEXES.name])
             moments = _moments()
             contenders: dict[str, Contender | None] = {
                 OURS: lambda url: look_and_advise(policy, url, next(moments), self.n_tables),

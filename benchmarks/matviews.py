@@ -16,6 +16,7 @@ from benchmarks.outcomes import OURS, Outcome, Target, ratio
 from benchmarks.servers import Database, fresh_database, session
 from benchmarks.timing import Contender, interleave, seconds
 from maintenance.demo.postgres import PostgresServer
+from maintenance.engine import target as engine_target
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy, load_policy
 from maintenance.server.session import Timeouts, connect
@@ -139,7 +140,7 @@ def _apply(policy: Policy, url: str) -> float:
     """Time a whole run, from connecting to the last line of its journal."""
 
     def work() -> None:
-        report = pipeline.apply(policy, only=("matviews",), environ={"BENCH": url})
+        report = pipeline.apply(engine_target.Target(policy, {"BENCH": url}), only=("matviews",))
         assert report.ok, report.findings
 
     return seconds(work)

@@ -14,6 +14,7 @@ from benchmarks.timing import Contender, interleave
 from benchmarks.writer_stall import IDLE
 from benchmarks.writers import Work, slowest_insert_ms
 from maintenance.demo.postgres import PostgresServer
+from maintenance.engine import target as engine_target
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.executor import Outcome as Done
 from maintenance.pipeline import run as pipeline
@@ -95,7 +96,7 @@ class RetentionStall:
         )
 
     def _ours(self, policy: Policy, url: str) -> None:
-        report = pipeline.apply(policy, environ={URL_VARIABLE: url})
+        report = pipeline.apply(engine_target.Target(policy, {URL_VARIABLE: url}))
         left = [result for result in report.results if result.outcome is not Done.DONE]
         assert not left, f"not done: {left}"
         steps = Counter(result.action.kind for result in report.results)

@@ -12,6 +12,7 @@ from benchmarks.tables import URL_VARIABLE, Shape, build, n_partitions, write_po
 from benchmarks.timing import interleave
 from benchmarks.writers import Work, slowest_insert_ms
 from maintenance.demo.postgres import PostgresServer
+from maintenance.engine import target as engine_target
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 
@@ -73,7 +74,7 @@ class WriterStall:
 
 
 def _ours(policy: Policy, url: str) -> None:
-    pipeline.apply(policy, environ={URL_VARIABLE: url})
+    pipeline.apply(engine_target.Target(policy, {URL_VARIABLE: url}))
 
 
 def _create_and_drop(url: str) -> None:

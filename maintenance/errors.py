@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from maintenance.formatting import visible_lines
@@ -48,6 +49,27 @@ class UsageError(MaintenanceError):
     exit_code = 2
 
 
+class ProblemReason(StrEnum):
+    """The kinds of errors in a policy file; codes that do not change with the wording."""
+
+    UNKNOWN_KEY = "unknown_key"
+    MISSING = "missing"
+    DUPLICATE_KEY = "duplicate_key"
+    DUPLICATE_NAME = "duplicate_name"
+    WRONG_TYPE = "wrong_type"
+    UNKNOWN_VALUE = "unknown_value"
+    MALFORMED = "malformed"
+    MISSING_UNIT = "missing_unit"
+    OUT_OF_RANGE = "out_of_range"
+    CONFLICT = "conflict"
+    """It contradicts another setting."""
+    NO_SUCH_FILE = "no_such_file"
+    UNREADABLE = "unreadable"
+    NOT_YAML = "not_yaml"
+    YAML_TAG = "yaml_tag"
+    SELF_REFERENCE = "self_reference"
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One error in a policy file, or in a file it names.
@@ -60,6 +82,7 @@ class Problem:
     line: int
     column: int
     key: str
+    reason: ProblemReason
     found: str
     wanted: str
     hint: str = ""

@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 HIDDEN = "…"
 SHORTEST = 4
 """Shorter pieces also occur in ordinary words."""
-TELLING = 12
+DISTINCTIVE = 12
 """Fewest letters of a secret of letters only: `events` may also be a table's name."""
 _TEXTS = frozenset(
     (
@@ -26,6 +26,7 @@ _TEXTS = frozenset(
         "found",
         "wanted",
         "heartbeat_error",
+        "invalidation_error",
     )
 )
 """Keys of documents whose values are messages, ours or those of drivers and servers."""
@@ -52,7 +53,7 @@ def remember(secrets: Iterable[str], public: Collection[str] = ()) -> None:
         forms = {secret, unquote(secret), unquote_plus(secret), quote(unquote(secret), safe="")}
         forms |= {quote(secret, safe=""), quote_plus(secret), secret.replace("\\", "")}
         for form in forms:
-            _note(form, public, is_whole=_is_telling(form))
+            _note(form, public, is_whole=_is_distinctive(form))
             for piece in _SEPARATORS.split(form):
                 _note(piece, public, is_whole=False)
 
@@ -90,8 +91,8 @@ def redact_values(value: Any, *, is_text: bool = False) -> Any:
     return value
 
 
-def _is_telling(form: str) -> bool:
-    return len(form) >= TELLING or (len(form) >= SHORTEST and not form.isalpha())
+def _is_distinctive(form: str) -> bool:
+    return len(form) >= DISTINCTIVE or (len(form) >= SHORTEST and not form.isalpha())
 
 
 def _note(piece: str, public: Collection[str], *, is_whole: bool) -> None:

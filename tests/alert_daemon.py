@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from maintenance.alerts.models import FindingSet
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.pipeline import notify as rounds
+from maintenance.pipeline import notify
 from maintenance.policy import load_policy
 
 
@@ -44,7 +44,7 @@ def main(policy_path: str, script_path: str, first: str) -> None:
         sys.stdout.write(f"{number}\n")
         sys.stdout.flush()
         sys.stdin.readline()
-        rounds.tell(policy, [round_])
+        notify.run_round(policy, [round_])
 
 
 if __name__ == "__main__":

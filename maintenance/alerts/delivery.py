@@ -10,7 +10,12 @@ from datetime import UTC, datetime, timedelta
 from maintenance.alerts.error_names import cause
 from maintenance.alerts.messages import Links, Message, messages
 from maintenance.alerts.sinks import Send, SinkError
-from maintenance.alerts.store import Waiting, note_delivered, note_failed, waiting_for
+from maintenance.alerts.store import (
+    PendingDelivery,
+    note_delivered,
+    note_failed,
+    pending_deliveries,
+)
 from maintenance.errors import MaintenanceError
 from maintenance.server.session import Connection
 
@@ -38,14 +43,14 @@ class Delivered:
     """The result of one sink in one round.
 
     Attributes:
-        n_told: events delivered.
-        n_waiting: events still pending, at least.
+        n_delivered: events delivered.
+        n_pending: events still pending, at least.
         error: the reason; None if everything was delivered.
     """
 
     sink: str
-    n_told: int = 0
-    n_waiting: int = 0
+    n_delivered: int = 0
+    n_pending: int = 0
     error: str | None = None
 
 
@@ -73,7 +78,7 @@ def deliver(round_: Round, targets: Sequence[OpenSink]) -> list[Delivered]:
     """Deliver pending events to every sink, in parallel, within the time budget."""
     until = time.monotonic() + round_.budget_s
     outcomes = {
-        target.name: Delivered(target.name, n_waiting=1, error="not finished in time")
+        target.name: Delivered(target.name, n_pending=1, error="not finished in time")
         for target in targets
     }
 
@@ -93,14 +98,14 @@ def _deliver_to(round_: Round, target: OpenSink, until: float) -> Delivered:
         with round_.opened() as store, _locked(store, round_.database, target) as is_locked:
             if not is_locked:
                 return Delivered(target.name, error="another process is delivering to this sink")
-            waiting = waiting_for(store, round_.database, target.name)
-            if round_.patient and _is_backing_off(waiting, datetime.now(UTC)):
-                return Delivered(target.name, 0, len(waiting), "backing off after failed attempts")
-            return _send_all(store, target, waiting, round_.links, until)
+            pending = pending_deliveries(store, round_.database, target.name)
+            if round_.patient and _is_backing_off(pending, datetime.now(UTC)):
+                return Delivered(target.name, 0, len(pending), "backing off after failed attempts")
+            return _send_all(store, target, pending, round_.links, until)
     except MaintenanceError as exc:
-        return Delivered(target.name, n_waiting=1, error=str(exc))
+        return Delivered(target.name, n_pending=1, error=str(exc))
     except Exception as exc:  # noqa: BLE001 - a bug in one message must not stop the others
-        return Delivered(target.name, n_waiting=1, error=f"failed: {cause(exc)}")
+        return Delivered(target.name, n_pending=1, error=f"failed: {cause(exc)}")
 
 
 @contextmanager
@@ -113,8 +118,8 @@ def _locked(store: Connection, database: str, target: OpenSink) -> Generator[boo
     yield row is not None and bool(row[0])  # closing the session releases the lock
 
 
-def _is_backing_off(waiting: Sequence[Waiting], now: datetime) -> bool:
-    tried = [row for row in waiting if row.tried_at is not None]
+def _is_backing_off(pending: Sequence[PendingDelivery], now: datetime) -> bool:
+    tried = [row for row in pending if row.tried_at is not None]
     if not tried:
         return False
     n_tries = max(row.attempts for row in tried)
@@ -123,11 +128,15 @@ def _is_backing_off(waiting: Sequence[Waiting], now: datetime) -> bool:
 
 
 def _send_all(
-    store: Connection, target: OpenSink, waiting: Sequence[Waiting], links: Links, until: float
+    store: Connection,
+    target: OpenSink,
+    pending: Sequence[PendingDelivery],
+    links: Links,
+    until: float,
 ) -> Delivered:
     """Deliver message by message; stop at the first failure to keep the order."""
-    n_told, error = 0, None
-    for message in messages(waiting, links):
+    n_delivered, error = 0, None
+    for message in messages(pending, links):
         try:
             _send(target, message, until)
             note_delivered(store, target.name, message.event_ids)
@@ -137,8 +146,8 @@ def _send_all(
                 note_failed(store, target.name, message.event_ids, str(exc))
                 break
             note_delivered(store, target.name, message.event_ids, str(exc))
-        n_told += len(message.event_ids)
-    return Delivered(target.name, n_told, len(waiting) - n_told, error)
+        n_delivered += len(message.event_ids)
+    return Delivered(target.name, n_delivered, len(pending) - n_delivered, error)
 
 
 def _send(target: OpenSink, message: Message, until: float) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from maintenance.alerts.formatting import clipped, readable
 from maintenance.alerts.models import Alert, Event, Transition
-from maintenance.alerts.store import Waiting
+from maintenance.alerts.store import PendingDelivery
 from maintenance.engine.findings import Severity
 from maintenance.engine.runbook_reader import by_itself
 from maintenance.formatting import visible
@@ -103,18 +103,18 @@ class Message:
         }
 
 
-def messages(waiting: Sequence[Waiting], links: Links) -> Iterator[Message]:
+def messages(pending: Sequence[PendingDelivery], links: Links) -> Iterator[Message]:
     """Group events, in order, into as few messages as possible, by kind and transition."""
-    for _, several in groupby(waiting, _round):
+    for _, several in groupby(pending, _round):
         rows = sorted(several, key=lambda row: (_topic(row), row.id))
         for _, same in groupby(rows, _topic):
             for few in _portions(same):
                 yield _message(few, links)
 
 
-def _portions(rows: Iterable[Waiting]) -> Iterator[list[Waiting]]:
+def _portions(rows: Iterable[PendingDelivery]) -> Iterator[list[PendingDelivery]]:
     """Split rows so that no body gets too large; a retry splits them in the same way."""
-    portion: list[Waiting] = []
+    portion: list[PendingDelivery] = []
     weight = 0
     for row in rows:
         own = _weight(row.event.alert)
@@ -131,7 +131,7 @@ def _weight(alert: Alert) -> int:
     return len(json.dumps(_facts(alert), ensure_ascii=False)) + ENVELOPE
 
 
-def _message(rows: Sequence[Waiting], links: Links) -> Message:
+def _message(rows: Sequence[PendingDelivery], links: Links) -> Message:
     ids = tuple(row.id for row in rows)
     events = tuple(row.event for row in rows)
     alerts = [event.alert for event in events]
@@ -142,11 +142,11 @@ def _id(first: Event, ids: Sequence[int]) -> str:
     return f"{first.alert.identity.database}-{ids[0]}-{len(ids)}"
 
 
-def _round(row: Waiting) -> Any:
+def _round(row: PendingDelivery) -> Any:
     return row.event.at
 
 
-def _topic(row: Waiting) -> tuple[str, Transition]:
+def _topic(row: PendingDelivery) -> tuple[str, Transition]:
     return row.event.alert.identity.kind.value, row.event.turn
 
 

@@ -33,7 +33,7 @@ class Alert:
         since: when it was first seen without interruption.
         subject: the subject that reported it last; empty if any subject would.
         notified_at: when it was last sent; None before the first time.
-        told: the severity that was sent.
+        notified_severity: the severity that was sent.
         acknowledged_until: not repeated until then, unless it gets worse.
         muted_until: not sent until then, except its resolution.
     """
@@ -46,7 +46,7 @@ class Alert:
     threshold: float | str | None = None
     subject: str = ""
     notified_at: datetime | None = None
-    told: Severity | None = None
+    notified_severity: Severity | None = None
     acknowledged_until: datetime | None = None
     muted_until: datetime | None = None
 

@@ -8,7 +8,7 @@ import hmac
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,8 +17,8 @@ from maintenance.alerts.formatting import harmless
 from maintenance.alerts.messages import Message
 from maintenance.alerts.models import Transition
 from maintenance.engine.findings import Severity
+from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError
-from maintenance.policy import Policy
 from maintenance.policy.alerts import AppriseSink, LogSink, RedisStreamSink, Sink, WebhookSink
 from maintenance.policy.secrets import Url
 
@@ -71,7 +71,7 @@ def name_of(sink: Sink) -> str:
             return f"{sink.type} {_label(sink.url)}"
 
 
-def sender_of(sink: Sink, policy: Policy, environ: Mapping[str, str]) -> Send:
+def sender_of(sink: Sink, target: Target) -> Send:
     """Return the function that sends messages to a sink.
 
     Raises:
@@ -81,13 +81,14 @@ def sender_of(sink: Sink, policy: Policy, environ: Mapping[str, str]) -> Send:
         case LogSink():
             return _to_log
         case RedisStreamSink():
-            assert policy.redis is not None, "the policy validation requires redis for a stream"
-            return partial(_to_stream, policy.redis.url.resolve(environ), sink.stream)
+            redis = target.policy.redis
+            assert redis is not None, "the policy validation requires redis for a stream"
+            return partial(_to_stream, target.resolve(redis.url), sink.stream)
         case AppriseSink():
-            return partial(_to_apprise, _services(sink.url.resolve(environ)))
+            return partial(_to_apprise, _services(target.resolve(sink.url)))
         case WebhookSink():
-            secret = sink.secret.resolve(environ) if sink.secret else None
-            return partial(_to_webhook, sink.url.resolve(environ), secret)
+            secret = target.resolve(sink.secret) if sink.secret else None
+            return partial(_to_webhook, target.resolve(sink.url), secret)
 
 
 def is_taken(status: int) -> bool:

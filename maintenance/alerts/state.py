@@ -82,16 +82,16 @@ def _turn(alert: Alert, policy: AlertsPolicy, now: datetime) -> Transition | Non
         return None
     if alert.notified_at is None:
         return Transition.RAISED if now - alert.since >= policy.for_ else None
-    is_worse = (alert.told, alert.severity) == (Severity.WARN, Severity.ERROR)
+    is_worse = (alert.notified_severity, alert.severity) == (Severity.WARN, Severity.ERROR)
     if alert.is_acknowledged(now) and not is_worse:
         return None
-    if alert.severity is not alert.told:
+    if alert.severity is not alert.notified_severity:
         return Transition.RAISED
     return Transition.REPEATED if now - alert.notified_at >= policy.repeat_after else None
 
 
 def _notified(alert: Alert, now: datetime) -> Alert:
-    return replace(alert, notified_at=now, told=alert.severity)
+    return replace(alert, notified_at=now, notified_severity=alert.severity)
 
 
 def _event(turn: Transition | None, alert: Alert, now: datetime) -> Iterator[Event]:

@@ -19,11 +19,14 @@ _TENDING = {"acknowledged_until": "acknowledge_alert", "muted_until": "mute_aler
 """The statement that sets each column."""
 
 _OWN = tuple(field.name for field in fields(Alert) if field.name != "identity")
+_COLUMNS = {"notified_severity": "told"}
+"""Columns with other names than their attributes."""
+
 _KNOWN_KINDS = frozenset(kind.value for kind in FindingKind)
 """The store may contain kinds of another version of this software."""
 
 
-class Waiting(NamedTuple):
+class PendingDelivery(NamedTuple):
     """An event that one sink has not received yet.
 
     Attributes:
@@ -57,11 +60,11 @@ def keep(store: Connection, database: str, changes: AlertUpdate, sinks: Collecti
         fetch(store, "alerts", "add_events", {"events": events, "sinks": list(sinks)})
 
 
-def waiting_for(store: Connection, database: str, sink: str) -> list[Waiting]:
+def pending_deliveries(store: Connection, database: str, sink: str) -> list[PendingDelivery]:
     """Return the events that a sink has not received yet, in order."""
     rows = fetch(store, "alerts", "list_pending_deliveries", {"database": database, "sink": sink})
     return [
-        Waiting(
+        PendingDelivery(
             row.id,
             Event(Transition(row.turn), _alert(row), row.happened_at),
             row.attempts,
@@ -144,12 +147,12 @@ def tend(store: Connection, identity: Identity, column: str, until: datetime | N
 
 
 def forget_old(store: Connection, database: str, before: date) -> None:
-    """Delete the events before a date that no sink is waiting for."""
+    """Delete the events before a date that are pending for no sink."""
     fetch(store, "alerts", "forget_events", {"database": database, "before": before})
 
 
 def _row(alert: Alert) -> dict[str, Any]:
-    own = {name: _json(getattr(alert, name)) for name in _OWN}
+    own = {_COLUMNS.get(name, name): _json(getattr(alert, name)) for name in _OWN}
     return {**alert.identity._asdict(), **own}
 
 
@@ -165,7 +168,7 @@ def _standing(row: Any) -> Alert:
     return replace(
         _alert(row),
         notified_at=row.notified_at,
-        told=Severity(row.told) if row.told else None,
+        notified_severity=Severity(row.told) if row.told else None,
         acknowledged_until=row.acknowledged_until,
         muted_until=row.muted_until,
     )

@@ -40,8 +40,8 @@ class Archived(NamedTuple):
     at: datetime
 
 
-class Reading(NamedTuple):
-    """The measured value of a finding at a moment."""
+class RowCount(NamedTuple):
+    """The recorded number of rows of a table at a moment."""
 
     at: datetime
     value: float
@@ -69,8 +69,8 @@ class History:
     )
     unarchived: Mapping[str, str] = field(default_factory=dict[str, str])
     detached_from: Mapping[int, frozenset[str]] = field(default_factory=dict[int, frozenset[str]])
-    default_rows: Mapping[str, tuple[Reading, ...]] = field(
-        default_factory=dict[str, tuple[Reading, ...]]
+    default_rows: Mapping[str, tuple[RowCount, ...]] = field(
+        default_factory=dict[str, tuple[RowCount, ...]]
     )
 
     def origin(self, name: str) -> str:

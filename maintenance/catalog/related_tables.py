@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from maintenance.catalog.models import (
     ColumnSetting,
@@ -88,11 +89,35 @@ def differences(
     if compared:
         parameters = {"parents": sorted(compared), "most": most}
         for row in fetch(connection, "catalog", "list_partition_differences", parameters):
-            relation = QualifiedName(row.schema, row.name)
-            statements = (row.statement,) if row.statement is not None else ()
-            oddity = PropertyDifference(relation, row.what, row.warns, (row.reason,), statements)
-            odd[row.parent].append(oddity)
+            odd[row.parent].append(_difference(row))
     return odd
+
+
+_DIFFERENCES = {
+    "storage_options": "storage options {found}, most siblings have {wanted}",
+    "access_method": "access method {found}, most siblings have {wanted}",
+    "comment": "no comment, most siblings have one",
+    "column_comments": "no comments on columns, most siblings have some",
+    "statistics_target": "statistics target {found} of column {about}, most siblings have {wanted}",
+    "extended_statistics": "extended statistics {found}, its parent has {wanted}",
+    "tablespace": "another tablespace than its parent",
+    "publications": "not in publication {about}",
+    "row_security_policies": "row security policies {found}, its parent has {wanted}",
+    "index_invalid": "invalid index of the parent: some partition lacks it",
+}
+"""The difference as text, by its reason."""
+
+
+def _difference(row: Any) -> PropertyDifference:
+    text = _DIFFERENCES[row.reason].format(found=row.found, wanted=row.wanted, about=row.about)
+    statements = (row.statement,) if row.statement is not None else ()
+    if row.reason == "publications":
+        remedy = (
+            f" ({row.statement})" if statements else ", which has columns or rows of its siblings"
+        )
+        text += remedy
+    relation = QualifiedName(row.schema, row.name)
+    return PropertyDifference(relation, text, row.warns, (row.reason,), statements)
 
 
 def shared_properties(connection: Connection, parents: Sequence[int]) -> dict[int, Shared]:

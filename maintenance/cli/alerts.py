@@ -14,7 +14,7 @@ from maintenance.cli.options import NOW, answer, policy_options
 from maintenance.engine.findings import Severity
 from maintenance.errors import UsageError
 from maintenance.formatting import visible
-from maintenance.pipeline import notify as rounds
+from maintenance.pipeline import notify as pipeline_notify
 from maintenance.pipeline.notify import RoundReport
 from maintenance.policy import Policy, read_duration
 
@@ -28,7 +28,7 @@ def notify(policies: tuple[Path, ...], as_json: bool, now: datetime | None) -> N
     """Check databases, update alerts and deliver notifications."""
 
     def work(policy: Policy) -> RoundReport:
-        return rounds.notify(policy, now=now)
+        return pipeline_notify.notify(policy, now=now)
 
     answer(policies, as_json, work, _round_document, _render_round)
 
@@ -89,7 +89,7 @@ def _tend(
     end = _end(until)
 
     def work(policy: Policy) -> Standing:
-        rounds.tend_alert(policy, kind, name, column, end)
+        pipeline_notify.tend_alert(policy, kind, name, column, end)
         return _standing(policy)
 
     policies = given["policies"] or context.obj
@@ -114,7 +114,7 @@ def _span(text: str) -> timedelta:
 
 
 def _standing(policy: Policy) -> Standing:
-    return Standing(rounds.standing(policy))
+    return Standing(pipeline_notify.standing(policy))
 
 
 def _alerts_document(policy: Policy, report: Standing) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def _round_document(policy: Policy, report: RoundReport) -> dict[str, Any]:
         for event in report.events
     ]
     delivered = [
-        {"sink": d.sink, "told": d.n_told, "waiting": d.n_waiting, "error": d.error}
+        {"sink": d.sink, "delivered": d.n_delivered, "pending": d.n_pending, "error": d.error}
         for d in report.delivered
     ]
     return {
@@ -168,8 +168,10 @@ def _render_round(policy: Policy, report: RoundReport) -> None:
     if not report.alerts:
         _render_alerts(policy, Standing([]))
     for each in report.delivered:
-        left = f", {each.n_waiting} pending ({each.error})" if each.error else ""
-        _out.print(Text(visible(f"{each.sink}: delivered {each.n_told}{left}")), soft_wrap=True)
+        left = f", {each.n_pending} pending ({each.error})" if each.error else ""
+        _out.print(
+            Text(visible(f"{each.sink}: delivered {each.n_delivered}{left}")), soft_wrap=True
+        )
     if report.heartbeat_error is not None:
         _out.print(Text(visible(f"dead man's switch: {report.heartbeat_error}")), soft_wrap=True)
 

@@ -102,6 +102,7 @@ def error_json(error: MaintenanceError) -> dict[str, Any]:
                 "line": p.line,
                 "column": p.column,
                 "key": p.key,
+                "reason": p.reason.value,
                 "found": p.found,
                 "wanted": p.wanted,
                 "hint": p.hint,

@@ -19,7 +19,7 @@ from maintenance.demo.jobs import launch_digests, run_main_job
 from maintenance.demo.postgres import PostgresServer, embedded_binaries
 from maintenance.demo.programs import version_of
 from maintenance.demo.redis import RedisServer, embedded_program
-from maintenance.demo.report import show, step, tell
+from maintenance.demo.report import print_line, show, step
 from maintenance.demo.systems import System
 from maintenance.errors import MaintenanceError
 from maintenance.server.sql_library import data_root
@@ -69,7 +69,7 @@ def run_demo(*, data: Path, once: bool, port: int) -> None:
             try:
                 _run(started, data.absolute(), once=once, port=port)
             except KeyboardInterrupt:
-                tell(_STOPPING)
+                print_line(_STOPPING)
                 raise
             finally:
                 _on_signal(signal.SIG_DFL)
@@ -134,7 +134,7 @@ def _prepare(made: Iterable[System], detail: Callable[[str], None]) -> None:
 
 def _serve(data: Path, server: PostgresServer, dagster: Dagster, redis: RedisServer) -> None:
     variables = data / "environment"
-    tell(_WHAT_TO_SEE.format(url=dagster.webserver.url, variables=escape(str(variables))))
+    print_line(_WHAT_TO_SEE.format(url=dagster.webserver.url, variables=escape(str(variables))))
     with suppress(KeyboardInterrupt):
         while True:
             time.sleep(_POLL_S)
@@ -142,7 +142,7 @@ def _serve(data: Path, server: PostgresServer, dagster: Dagster, redis: RedisSer
             redis.check_alive()
             if not server.is_running():
                 raise MaintenanceError("PostgreSQL has ended", hint=f"log: {server.log}")
-    tell(_STOPPING)
+    print_line(_STOPPING)
 
 
 def _write_exports(path: Path, variables: Mapping[str, str]) -> None:

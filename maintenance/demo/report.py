@@ -35,7 +35,7 @@ def step(what: str) -> Generator[Callable[[str], None]]:
     _err.print(f"{what:<60} [dim]{time.monotonic() - began_at:5.1f} s[/]")
 
 
-def tell(line: str) -> None:
+def print_line(line: str) -> None:
     """Print one line, in rich's markup, on standard error."""
     _err.print(line, soft_wrap=True)
 

@@ -12,6 +12,7 @@ import psycopg
 from maintenance.demo.data import Connection, fill_learning_platform, fill_proposals, first_month
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine.scope import Request
+from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError, UsageError
 from maintenance.partition_set.expected import current_period
 from maintenance.partition_set.expiry import kept_since
@@ -78,8 +79,7 @@ class System:
         past = _past(section, now)
         request = Request(section.table, tuple(period.key for period in past))
         report = pipeline.apply(
-            self.policy,
-            environ=self.environment,
+            Target(self.policy, self.environment),
             now=now,
             only=[PARTITIONS.name],
             request=request,

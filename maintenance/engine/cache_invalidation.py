@@ -10,7 +10,12 @@ from typing import Any
 from maintenance.engine.action_context import ActionContext
 from maintenance.errors import CacheError, UsageError
 from maintenance.redis_client import invalidate
-from maintenance.store import invalidation_outbox as invalidations
+from maintenance.store.invalidation_outbox import (
+    add_invalidation,
+    defer_invalidation,
+    pending_invalidations,
+    remove_invalidation,
+)
 
 
 def intend(
@@ -26,43 +31,45 @@ def intend(
     """
     if context.policy.redis is not None and patterns:
         database = context.policy.database.name
-        invalidations.owe(context.store, database, object_, patterns, message)
+        add_invalidation(context.store, database, object_, patterns, message)
 
 
 def withdraw(context: ActionContext, object_: str) -> None:
     """Remove the recorded invalidation: nothing has changed."""
-    invalidations.settle(context.store, context.policy.database.name, object_)
+    remove_invalidation(context.store, context.policy.database.name, object_)
 
 
 def announce(context: ActionContext, object_: str) -> Mapping[str, Any]:
     """Send the pending invalidations of an object; a failed one stays pending.
 
     Returns:
-        The details of the action: `keys_removed` and `subscribers`; or `owed`, the error, and
+        The details of the action: `keys_removed` and `subscribers`; or `invalidation_error` and
         `reason`, a short code. Empty if nothing was pending.
     """
     try:
-        return tell(context, object_)
+        return send_pending(context, object_)
     except CacheError as exc:
-        return {"owed": str(exc), "reason": exc.reason}
+        return {"invalidation_error": str(exc), "reason": exc.reason}
 
 
-def tell(context: ActionContext, object_: str) -> Mapping[str, Any]:
+def send_pending(context: ActionContext, object_: str) -> Mapping[str, Any]:
     """Send the pending invalidations of an object, as an action of its own.
 
     Raises:
         CacheError: the invalidation failed and stays pending.
     """
     database = context.policy.database.name
-    due = [each for each in invalidations.owed(context.store, database) if each.object == object_]
+    due = [
+        each for each in pending_invalidations(context.store, database) if each.object == object_
+    ]
     if not due:
         return {}
     try:
         done = invalidate(cache_url(context), due[0].patterns, due[0].message)
     except CacheError as exc:
-        invalidations.defer(context.store, database, object_, str(exc))
+        defer_invalidation(context.store, database, object_, str(exc))
         raise
-    invalidations.settle(context.store, database, object_)
+    remove_invalidation(context.store, database, object_)
     return done
 
 

@@ -54,6 +54,7 @@ class Result:
             "duration_ms": round(self.duration_ms, 1),
             "attempts": self.attempts,
             "error": self.error,
+            "error_reason": self.cause.reason if self.cause is not None else "",
             "detail": self.detail,
         }
 

@@ -40,6 +40,29 @@ WORKLOAD = "workload"
 REDIS = "redis"
 
 
+class Reading(StrEnum):
+    """A part of an observation that can fail alone, by the name that messages use."""
+
+    TABLE = "table"
+    PARTITIONS = "partitions"
+    DEFAULT_ROWS = "default rows"
+    DEFAULT_ROW_PERIODS = "periods of default rows"
+    STALE_ROWS = "stale rows"
+    INDEX_DEFINITIONS = "index definitions"
+    COLUMN_STATISTICS = "column statistics"
+    FOREIGN_KEYS = "foreign keys"
+    TABLE_STATISTICS = "table statistics"
+    BLOAT = "bloat"
+    REPLICA = "replica"
+    STATEMENTS = "statements"
+    SESSIONS = "sessions"
+    SNAPSHOTS = "snapshots"
+    WRAPAROUND = "wraparound"
+    SIZES = "sizes"
+    DATABASE_SIZE = "the database's size"
+    REPLICATION = "replication"
+
+
 @dataclass(frozen=True, slots=True)
 class FindingSpec:
     """The properties of all findings of one kind.
@@ -49,15 +72,15 @@ class FindingSpec:
         unit: of its value and threshold.
         is_fitness: whether it says that the policy can't be carried out, which `check` reports.
         is_of_job: whether its object is a Dagster job.
-        reads: names of the readings it depends on. If one fails, the state of this kind is
-            unknown: see `unknown_without`.
+        reads: the readings it depends on. If one fails, the state of this kind is unknown: see
+            `unknown_without`.
     """
 
     subjects: tuple[str, ...]
     unit: Unit = Unit.NUMBER
     is_fitness: bool = False
     is_of_job: bool = False
-    reads: tuple[str, ...] = ()
+    reads: tuple[Reading, ...] = ()
 
 
 class _Kind(str):
@@ -68,9 +91,16 @@ class _Kind(str):
     spec: FindingSpec
 
 
-def _kind(name: str, *subjects: str, **properties: Any) -> str:
+def _kind(
+    name: str,
+    *subjects: str,
+    unit: Unit = Unit.NUMBER,
+    is_fitness: bool = False,
+    is_of_job: bool = False,
+    reads: tuple[Reading, ...] = (),
+) -> str:
     kind = _Kind(name)
-    kind.spec = FindingSpec(subjects, **properties)
+    kind.spec = FindingSpec(subjects, unit, is_fitness, is_of_job, reads)
     return kind
 
 
@@ -89,30 +119,34 @@ class FindingKind(StrEnum):
 
     NO_SUCH_TABLE = _kind("no_such_table", PARTITIONS, STALE_ANALYTICS, BLOAT, is_fitness=True)
     NO_SUCH_COLUMN = _kind(
-        "no_such_column", PARTITIONS, STALE_ANALYTICS, is_fitness=True, reads=("table",)
+        "no_such_column", PARTITIONS, STALE_ANALYTICS, is_fitness=True, reads=(Reading.TABLE,)
     )
-    NOT_PARTITIONED = _kind("not_partitioned", PARTITIONS, is_fitness=True, reads=("table",))
+    NOT_PARTITIONED = _kind("not_partitioned", PARTITIONS, is_fitness=True, reads=(Reading.TABLE,))
     PARTITION_KEY_MISMATCH = _kind(
-        "partition_key_mismatch", PARTITIONS, RETENTION, is_fitness=True, reads=("table",)
+        "partition_key_mismatch", PARTITIONS, RETENTION, is_fitness=True, reads=(Reading.TABLE,)
     )
-    PARTITION_NAME_TAKEN = _kind("partition_name_taken", PARTITIONS, reads=("table",))
+    PARTITION_NAME_TAKEN = _kind("partition_name_taken", PARTITIONS, reads=(Reading.TABLE,))
     PARTITION_HORIZON_SHORT = _kind(
-        "partition_horizon_short", PARTITIONS, reads=("table", "periods of default rows")
+        "partition_horizon_short", PARTITIONS, reads=(Reading.TABLE, Reading.DEFAULT_ROW_PERIODS)
     )
-    PARTITION_GAP = _kind("partition_gap", PARTITIONS, reads=("table", "periods of default rows"))
-    PARTITION_OVERLAP = _kind("partition_overlap", PARTITIONS, reads=("table",))
-    PARTITION_PROPERTY_DRIFT = _kind("partition_property_drift", PARTITIONS, reads=("table",))
+    PARTITION_GAP = _kind(
+        "partition_gap", PARTITIONS, reads=(Reading.TABLE, Reading.DEFAULT_ROW_PERIODS)
+    )
+    PARTITION_OVERLAP = _kind("partition_overlap", PARTITIONS, reads=(Reading.TABLE,))
+    PARTITION_PROPERTY_DRIFT = _kind("partition_property_drift", PARTITIONS, reads=(Reading.TABLE,))
     DEFAULT_PARTITION_ROWS = _kind(
-        "default_partition_rows", PARTITIONS, reads=("table", "default rows")
+        "default_partition_rows", PARTITIONS, reads=(Reading.TABLE, Reading.DEFAULT_ROWS)
     )
-    PARTITION_TIME_ZONE_DRIFT = _kind("partition_time_zone_drift", PARTITIONS, reads=("table",))
-    DETACH_PENDING = _kind("detach_pending", PARTITIONS, reads=("table",))
-    STRANDED_TABLE = _kind("stranded_table", PARTITIONS, RETENTION, reads=("partitions",))
-    RETENTION_DUE = _kind("retention_due", RETENTION, reads=("table",))
-    RETENTION_HELD = _kind("retention_held", RETENTION, reads=("partitions",))
-    RETENTION_FUSE = _kind("retention_fuse", RETENTION, reads=("table",))
-    ARCHIVE_UNVERIFIED = _kind("archive_unverified", RETENTION, reads=("partitions",))
-    ANALYTICS_STALE = _kind("analytics_stale", STALE_ANALYTICS, reads=("stale rows",))
+    PARTITION_TIME_ZONE_DRIFT = _kind(
+        "partition_time_zone_drift", PARTITIONS, reads=(Reading.TABLE,)
+    )
+    DETACH_PENDING = _kind("detach_pending", PARTITIONS, reads=(Reading.TABLE,))
+    STRANDED_TABLE = _kind("stranded_table", PARTITIONS, RETENTION, reads=(Reading.PARTITIONS,))
+    RETENTION_DUE = _kind("retention_due", RETENTION, reads=(Reading.TABLE,))
+    RETENTION_HELD = _kind("retention_held", RETENTION, reads=(Reading.PARTITIONS,))
+    RETENTION_FUSE = _kind("retention_fuse", RETENTION, reads=(Reading.TABLE,))
+    ARCHIVE_UNVERIFIED = _kind("archive_unverified", RETENTION, reads=(Reading.PARTITIONS,))
+    ANALYTICS_STALE = _kind("analytics_stale", STALE_ANALYTICS, reads=(Reading.STALE_ROWS,))
     REDIS_UNREACHABLE = _kind("redis_unreachable", REDIS)
     REDIS_HIT_RATE_LOW = _kind("redis_hit_rate_low", REDIS, unit=Unit.SHARE)
     MATVIEW_STALE = _kind("matview_stale", MATVIEWS, unit=Unit.SECONDS)
@@ -122,52 +156,66 @@ class FindingKind(StrEnum):
     MATVIEW_DEFINITION_DRIFT = _kind("matview_definition_drift", MATVIEWS)
     MATVIEW_NULL_KEY_CHURN = _kind("matview_null_key_churn", MATVIEWS)
     MATVIEW_CYCLE = _kind("matview_cycle", MATVIEWS)
-    INDEX_INVALID = _kind("index_invalid", INDEXES, BLOAT, reads=("index definitions",))
-    INDEX_DUPLICATE = _kind("index_duplicate", INDEXES, reads=("index definitions",))
-    INDEX_REDUNDANT = _kind("index_redundant", INDEXES, reads=("index definitions",))
-    INDEX_UNUSED = _kind("index_unused", INDEXES, reads=("index definitions",))
+    INDEX_INVALID = _kind("index_invalid", INDEXES, BLOAT, reads=(Reading.INDEX_DEFINITIONS,))
+    INDEX_DUPLICATE = _kind("index_duplicate", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
+    INDEX_REDUNDANT = _kind("index_redundant", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
+    INDEX_UNUSED = _kind("index_unused", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
     INDEX_EVIDENCE_INSUFFICIENT = _kind("index_evidence_insufficient", INDEXES, unit=Unit.DAYS)
-    INDEX_LOW_CARDINALITY = _kind("index_low_cardinality", INDEXES, reads=("column statistics",))
-    INDEX_PREDICATE_IN_KEY = _kind("index_predicate_in_key", INDEXES, reads=("index definitions",))
-    INDEX_WIDE_KEY = _kind("index_wide_key", INDEXES, reads=("column statistics",))
-    FK_UNINDEXED = _kind("fk_unindexed", INDEXES, reads=("foreign keys",))
+    INDEX_LOW_CARDINALITY = _kind(
+        "index_low_cardinality", INDEXES, reads=(Reading.COLUMN_STATISTICS,)
+    )
+    INDEX_PREDICATE_IN_KEY = _kind(
+        "index_predicate_in_key", INDEXES, reads=(Reading.INDEX_DEFINITIONS,)
+    )
+    INDEX_WIDE_KEY = _kind("index_wide_key", INDEXES, reads=(Reading.COLUMN_STATISTICS,))
+    FK_UNINDEXED = _kind("fk_unindexed", INDEXES, reads=(Reading.FOREIGN_KEYS,))
     REPLICA_UNREACHABLE = _kind("replica_unreachable", INDEXES)
-    STATISTICS_STALE = _kind("statistics_stale", STATISTICS, reads=("table statistics",))
-    STATISTICS_MISSING = _kind("statistics_missing", STATISTICS, reads=("table statistics",))
+    STATISTICS_STALE = _kind("statistics_stale", STATISTICS, reads=(Reading.TABLE_STATISTICS,))
+    STATISTICS_MISSING = _kind("statistics_missing", STATISTICS, reads=(Reading.TABLE_STATISTICS,))
     BUDGET_EXHAUSTED = _kind("budget_exhausted", STATISTICS)
-    TABLE_BLOAT = _kind("table_bloat", BLOAT, unit=Unit.SHARE, reads=("bloat",))
-    INDEX_BLOAT = _kind("index_bloat", BLOAT, unit=Unit.SHARE, reads=("bloat",))
+    TABLE_BLOAT = _kind("table_bloat", BLOAT, unit=Unit.SHARE, reads=(Reading.BLOAT,))
+    INDEX_BLOAT = _kind("index_bloat", BLOAT, unit=Unit.SHARE, reads=(Reading.BLOAT,))
     BLOAT_UNKNOWN = _kind("bloat_unknown", BLOAT)
     QUERY_SLOW = _kind(
-        "query_slow", WORKLOAD, unit=Unit.MILLISECONDS, reads=("replica", "statements")
+        "query_slow", WORKLOAD, unit=Unit.MILLISECONDS, reads=(Reading.REPLICA, Reading.STATEMENTS)
     )
     QUERY_REGRESSED = _kind(
-        "query_regressed", WORKLOAD, unit=Unit.TIMES, reads=("replica", "statements")
+        "query_regressed", WORKLOAD, unit=Unit.TIMES, reads=(Reading.REPLICA, Reading.STATEMENTS)
     )
-    QUERY_N_PLUS_ONE = _kind("query_n_plus_one", WORKLOAD, reads=("replica", "statements"))
+    QUERY_N_PLUS_ONE = _kind(
+        "query_n_plus_one", WORKLOAD, reads=(Reading.REPLICA, Reading.STATEMENTS)
+    )
     CONNECTIONS_SATURATED = _kind(
-        "connections_saturated", WORKLOAD, unit=Unit.SHARE, reads=("replica",)
+        "connections_saturated", WORKLOAD, unit=Unit.SHARE, reads=(Reading.REPLICA,)
     )
     IDLE_IN_TRANSACTION = _kind(
-        "idle_in_transaction", WORKLOAD, unit=Unit.SECONDS, reads=("replica", "sessions")
+        "idle_in_transaction",
+        WORKLOAD,
+        unit=Unit.SECONDS,
+        reads=(Reading.REPLICA, Reading.SESSIONS),
     )
     LONG_TRANSACTION = _kind(
-        "long_transaction", WORKLOAD, unit=Unit.SECONDS, reads=("replica", "sessions", "snapshots")
+        "long_transaction",
+        WORKLOAD,
+        unit=Unit.SECONDS,
+        reads=(Reading.REPLICA, Reading.SESSIONS, Reading.SNAPSHOTS),
     )
-    WRAPAROUND_RISK = _kind("wraparound_risk", WORKLOAD, unit=Unit.SHARE, reads=("wraparound",))
+    WRAPAROUND_RISK = _kind(
+        "wraparound_risk", WORKLOAD, unit=Unit.SHARE, reads=(Reading.WRAPAROUND,)
+    )
     BUFFER_HIT_RATE_LOW = _kind(
-        "buffer_hit_rate_low", WORKLOAD, unit=Unit.SHARE, reads=("replica",)
+        "buffer_hit_rate_low", WORKLOAD, unit=Unit.SHARE, reads=(Reading.REPLICA,)
     )
     DISK_GROWTH = _kind(
         "disk_growth",
         WORKLOAD,
         unit=Unit.SHARE_OR_BYTES,
-        reads=("replica", "sizes", "the database's size"),
+        reads=(Reading.REPLICA, Reading.SIZES, Reading.DATABASE_SIZE),
     )
     REPLICATION_LAG = _kind(
-        "replication_lag", WORKLOAD, unit=Unit.BYTES, reads=("replica", "replication")
+        "replication_lag", WORKLOAD, unit=Unit.BYTES, reads=(Reading.REPLICA, Reading.REPLICATION)
     )
-    EXTENSION_MISSING = _kind("extension_missing", BLOAT, WORKLOAD, reads=("replica",))
+    EXTENSION_MISSING = _kind("extension_missing", BLOAT, WORKLOAD, reads=(Reading.REPLICA,))
     CLOCK_SKEW = _kind(
         "clock_skew",
         PARTITIONS,
@@ -189,7 +237,7 @@ class FindingKind(StrEnum):
         WORKLOAD,
         STATISTICS,
         is_fitness=True,
-        reads=("table",),
+        reads=(Reading.TABLE,),
     )
     MONITOR_BLIND = _kind(
         "monitor_blind",
@@ -223,12 +271,12 @@ def kinds_of(subject: str) -> frozenset[FindingKind]:
 
 
 def unknown_without(
-    reading: str, objects: Sequence[str] | None
+    reading: Reading, objects: Sequence[str] | None
 ) -> Mapping[str, Sequence[str] | None]:
     """Return a finding's `data[UNKNOWN]` for a reading that failed.
 
     Args:
-        reading: its name, one that specs have in `reads`.
+        reading: the one that failed.
         objects: the objects whose state is unknown without it; None for all of them.
     """
     return {kind.value: objects for kind in FindingKind if reading in kind.spec.reads}

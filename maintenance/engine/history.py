@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from maintenance.catalog.history import Archived, History, PastAction, Reading
+from maintenance.catalog.history import Archived, History, PastAction, RowCount
 from maintenance.catalog.models import Snapshot
 from maintenance.server.session import Connection, fetch
 
@@ -85,9 +85,9 @@ def _unarchived(store: Connection, about: dict[str, Any]) -> dict[str, str]:
     return {name: error or "no error recorded" for name, error in rows}
 
 
-def _default_rows(store: Connection, about: dict[str, Any]) -> dict[str, tuple[Reading, ...]]:
+def _default_rows(store: Connection, about: dict[str, Any]) -> dict[str, tuple[RowCount, ...]]:
     rows = fetch(store, "store", "list_default_rows", about)
-    found: defaultdict[str, list[Reading]] = defaultdict(list)
+    found: defaultdict[str, list[RowCount]] = defaultdict(list)
     for table, at, value in rows:
-        found[table].append(Reading(at, value))
+        found[table].append(RowCount(at, value))
     return {table: tuple(readings) for table, readings in found.items()}

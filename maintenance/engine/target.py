@@ -11,6 +11,7 @@ import psycopg
 from maintenance.engine.lock_retry import LockRetry
 from maintenance.errors import UnreachableError
 from maintenance.policy import Policy
+from maintenance.policy.partitions import Archive
 from maintenance.policy.secrets import Secret, Url
 from maintenance.server.session import Connection, Timeouts, connect, to_error
 from maintenance.store import is_ready, require_own
@@ -32,6 +33,11 @@ class Target:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     is_store: bool = False
 
+    @classmethod
+    def of(cls, database: "Policy | Target") -> "Target":
+        """Return the target of a policy, reached with the variables of this process."""
+        return database if isinstance(database, Target) else cls(database)
+
     def resolve(self, reference: Secret) -> str:
         """Return a url or secret of the policy.
 
@@ -39,6 +45,14 @@ class Target:
             UsageError: the environment variable is not set, or holds no such thing.
         """
         return reference.resolve(self.environ)
+
+    def sealing_key(self, archive: Archive) -> str | None:
+        """Return the secret that signs the manifests of an archive; None if there is none.
+
+        Raises:
+            UsageError: its environment variable is not set.
+        """
+        return self.resolve(archive.key) if archive.key is not None else None
 
     def store_target(self, policy: Policy) -> "Target":
         """Return the store as the database to maintain, by a policy for its own tables."""

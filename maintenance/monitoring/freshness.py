@@ -17,7 +17,8 @@ from maintenance.redis_client.models import CacheFacts
 from maintenance.server.session import fetch, read_transaction
 from maintenance.store import Refresh, newest_refreshes
 from maintenance.store.staleness import StalenessReading, read_staleness
-from maintenance.subjects.matviews.dependencies import Reads, upstream
+from maintenance.subjects.matviews.dependencies import Reads
+from maintenance.subjects.matviews.freshness import AGE_UNKNOWN, with_sources
 from maintenance.subjects.redis.history import newest_cache_looks
 
 
@@ -43,7 +44,8 @@ class Age:
 def views(policy: Policy, reads: Reads) -> list[Age] | None:
     """Return the ages of a policy's views, from the refresh ledger.
 
-    A view is as old as the oldest of the views that it reads.
+    A view is as old as the oldest of the views that it reads; its age is unknown if one of theirs
+    is.
 
     Args:
         policy: the policy whose views are meant.
@@ -69,19 +71,8 @@ def ages(policy: Policy, reads: Reads, ledger: Mapping[str, Refresh]) -> list[Ag
         view.name: refresh.fresh_as_of if (refresh := ledger.get(str(view.name))) else None
         for view in policy.matviews
     }
-    return [
-        Age(
-            view.name,
-            _oldest([own[name] for name in upstream(view.name, reads) if name in own]),
-            view.max_age,
-        )
-        for view in policy.matviews
-    ]
-
-
-def _oldest(moments: Collection[datetime | None]) -> datetime | None:
-    known = [moment for moment in moments if moment is not None]
-    return min(known) if len(known) == len(moments) else None
+    moments = with_sources(own, reads)
+    return [Age(view.name, moments[view.name], view.max_age) for view in policy.matviews]
 
 
 def analytics(policy: Policy) -> Mapping[QualifiedName, StalenessReading] | None:
@@ -111,7 +102,7 @@ def stale_views(ages: Collection[Age], now: datetime) -> Iterator[Finding]:
 def _stale(age: Age, now: datetime) -> Finding:
     most_s = age.max_age.total_seconds()
     if age.fresh_as_of is None:
-        text = "age unknown: no refresh recorded; it is refreshed on its next scheduled run"
+        text = f"{AGE_UNKNOWN}; it is refreshed on its next scheduled run"
         return _finding(age, Severity.WARN, text, None)
     old_s = (now - age.fresh_as_of).total_seconds()
     text = f"last fresh {readable_span(old_s)} ago, allowed {readable_span(most_s)}"

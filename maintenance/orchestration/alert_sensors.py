@@ -18,7 +18,7 @@ from maintenance.errors import MaintenanceError
 from maintenance.monitoring import freshness
 from maintenance.monitoring.outdated import overlooked_analytics
 from maintenance.orchestration.run_monitor import failed_jobs, overdue_jobs
-from maintenance.pipeline.notify import FindingSets, RoundReport, tell
+from maintenance.pipeline.notify import FindingSets, RoundReport, run_round
 from maintenance.policy import Policy
 from maintenance.subjects.matviews.dependencies import declared_reads
 
@@ -43,7 +43,7 @@ def alert_on_findings(policies: Sequence[Policy]) -> dg.SensorDefinition:
     """Build the sensor that processes the findings of finished runs and delivers alerts."""
 
     def round_(policy: Policy, _instance: dg.DagsterInstance) -> RoundReport:
-        return tell(policy, [], patient=True)
+        return run_round(policy, [], patient=True)
 
     return _sensor(
         "alert_on_findings",
@@ -122,7 +122,7 @@ def staleness(policy: Policy, now: datetime) -> FindingSet:
 
 
 def _process(policy: Policy, finding_sets: FindingSets) -> RoundReport:
-    return tell(policy, finding_sets, patient=True, ping=False)
+    return run_round(policy, finding_sets, patient=True, ping=False)
 
 
 def _sensor(
@@ -160,5 +160,5 @@ def _evaluate(
     ]
     if report.heartbeat_error is not None:
         warnings.append(f"dead man's switch of {name} not called: {report.heartbeat_error}")
-    n_told = sum(each.n_told for each in report.delivered)
-    return f"{name}: {len(report.alerts)} open alerts, {n_told} delivered", warnings
+    n_delivered = sum(each.n_delivered for each in report.delivered)
+    return f"{name}: {len(report.alerts)} open alerts, {n_delivered} delivered", warnings

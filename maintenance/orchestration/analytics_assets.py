@@ -12,7 +12,7 @@ from maintenance.orchestration.markdown import code, table
 from maintenance.orchestration.matview_assets import matview_key, source_key
 from maintenance.orchestration.metadata import Metadata
 from maintenance.orchestration.resources import Maintainer
-from maintenance.orchestration.subject_asset import Frame, Told, face, subject_asset
+from maintenance.orchestration.subject_asset import AssetResult, Frame, face, subject_asset
 from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
 from maintenance.redis_client.models import CacheFacts
@@ -107,10 +107,10 @@ def cache_asset(policy: Policy) -> dg.AssetsDefinition:
     )
     frame = Frame(policy, CACHING, arguments)
 
-    def look(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[Told]:
+    def look(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[AssetResult]:
         before = maintainer.cache_facts(policy)
         report = maintainer.apply(context, policy, CACHING.name)
-        yield from frame.tell(
+        yield from frame.results(
             report, lambda: _cache(report, before, maintainer.cache_facts(policy))
         )
 

@@ -1,6 +1,5 @@
 """Archive assets: one per table, partitioned by period."""
 
-import os
 from datetime import datetime
 
 import dagster as dg
@@ -8,6 +7,7 @@ import dagster as dg
 from maintenance.archives import Manifest, list_archives
 from maintenance.engine.executor import Outcome
 from maintenance.engine.scope import Request
+from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError
 from maintenance.formatting import readable_size
 from maintenance.names import slug
@@ -76,7 +76,7 @@ def archives_asset(
 
 def _manifests(policy: Policy, section: PartitionPolicy, archive: Archive) -> dict[str, Manifest]:
     try:
-        key = archive.sealing_key(os.environ)
+        key = Target(policy).sealing_key(archive)
         found = list_archives(archive.url, policy.database.name, section.table, key)
     except MaintenanceError as exc:
         raise dg.Failure(description=str(exc), allow_retries=True) from None

@@ -15,7 +15,7 @@ from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError
 from maintenance.monitoring.outdated import BLOAT_AGE, overlooked_bloat
 from maintenance.orchestration.health_assets import health_key
-from maintenance.pipeline.notify import tell
+from maintenance.pipeline.notify import run_round
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import BloatPolicy
 from maintenance.subjects.bloat import BLOAT
@@ -82,7 +82,7 @@ def _alert(
 ) -> None:
     looks = (partial(overlooked_bloat, policy, now), partial(_finding_set, policy, section, now))
     try:
-        tell(policy, [(now, look) for look in looks], patient=True, ping=False)
+        run_round(policy, [(now, look) for look in looks], patient=True, ping=False)
     except MaintenanceError as exc:
         context.log.warning("alerts of %s not processed: %s", policy.database.name, exc)
 

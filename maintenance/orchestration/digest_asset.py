@@ -10,7 +10,7 @@ from maintenance.monitoring import Level, Overview, Verdict, assess_health
 from maintenance.orchestration.digest_page import digest_page
 from maintenance.orchestration.metadata import Metadata
 from maintenance.orchestration.resources import Maintainer
-from maintenance.orchestration.subject_asset import Told, face, make_asset
+from maintenance.orchestration.subject_asset import AssetResult, face, make_asset
 from maintenance.policy import Policy
 
 GROUP = "digest"
@@ -45,7 +45,7 @@ def digest_asset(policy: Policy, upstream: Sequence[dg.AssetKey]) -> dg.AssetsDe
         check_specs=[check],
     )
 
-    def sum_up(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[Told]:
+    def sum_up(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[AssetResult]:
         overview = maintainer.overview(policy)
         verdict = assess_health(overview)
         context.log.info("%s", visible_lines(str(verdict)))

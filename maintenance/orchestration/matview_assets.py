@@ -15,7 +15,7 @@ from maintenance.orchestration.checks import check_results, check_specs
 from maintenance.orchestration.markdown import code, sql
 from maintenance.orchestration.metadata import Metadata
 from maintenance.orchestration.resources import Maintainer
-from maintenance.orchestration.subject_asset import Told, belonging
+from maintenance.orchestration.subject_asset import AssetResult, belonging
 from maintenance.pipeline.run import Report
 from maintenance.policy import MatviewPolicy, Policy
 from maintenance.subjects.matviews import MATVIEWS
@@ -77,7 +77,9 @@ def matviews_asset(policy: Policy) -> dg.AssetsDefinition:
         can_subset=True,
         pool=f"{policy.database.name}_work",
     )
-    def matviews(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[Told]:
+    def matviews(
+        context: dg.AssetExecutionContext, maintainer: Maintainer
+    ) -> Iterator[AssetResult]:
         chosen = {key: sections[key] for key in sections if key in context.selected_asset_keys}
         names = tuple(section.name for section in chosen.values())
         report = maintainer.apply(context, policy, MATVIEWS.name, Request(among=names))

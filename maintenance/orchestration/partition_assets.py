@@ -13,7 +13,7 @@ from maintenance.orchestration.markdown import code
 from maintenance.orchestration.metadata import inventory_metadata, period_metadata, shared_metadata
 from maintenance.orchestration.partitions_defs import partition_set
 from maintenance.orchestration.resources import Maintainer, fail_if_undone
-from maintenance.orchestration.subject_asset import Frame, Told, face, make_asset
+from maintenance.orchestration.subject_asset import AssetResult, Frame, face, make_asset
 from maintenance.pipeline.run import Report
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.subjects.partitions import PARTITIONS
@@ -86,11 +86,13 @@ def inventory_asset(policy: Policy) -> dg.AssetsDefinition:
     )
     frame = Frame(policy, PARTITIONS, arguments)
 
-    def take_stock(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[Told]:
+    def take_stock(
+        context: dg.AssetExecutionContext, maintainer: Maintainer
+    ) -> Iterator[AssetResult]:
         report = maintainer.apply(context, policy, PARTITIONS.name)
         for event in repaired(policy, report):
             context.log_event(event)
-        yield from frame.tell(report, lambda: inventory_metadata(policy, report))
+        yield from frame.results(report, lambda: inventory_metadata(policy, report))
 
     return frame.asset(take_stock)
 

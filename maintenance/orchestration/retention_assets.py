@@ -10,7 +10,7 @@ from maintenance.engine.scope import Request
 from maintenance.orchestration.metadata import actions_metadata
 from maintenance.orchestration.partition_assets import GROUP, inventory_key
 from maintenance.orchestration.resources import Maintainer
-from maintenance.orchestration.subject_asset import Frame, Told, face
+from maintenance.orchestration.subject_asset import AssetResult, Frame, face
 from maintenance.policy import Policy
 from maintenance.subjects.retention import RETENTION
 
@@ -65,11 +65,11 @@ def retention_asset(policy: Policy) -> dg.AssetsDefinition:
 
     def retire(
         context: dg.AssetExecutionContext, config: RetentionConfig, maintainer: Maintainer
-    ) -> Iterator[Told]:
+    ) -> Iterator[AssetResult]:
         request = _request(config)
         act = maintainer.apply if config.mode is Mode.APPLY else maintainer.plan
         report = act(context, policy, RETENTION.name, request)
-        yield from frame.tell(
+        yield from frame.results(
             report, lambda: {"mode": config.mode.value, **actions_metadata(report)}
         )
 

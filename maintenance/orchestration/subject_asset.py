@@ -13,7 +13,7 @@ from maintenance.orchestration.resources import Maintainer, fail_if_undone
 from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
 
-Told = dg.AssetCheckResult | dg.MaterializeResult[Any]
+AssetResult = dg.AssetCheckResult | dg.MaterializeResult[Any]
 """The results of an asset: the checks first, so that they exist even if the run fails."""
 
 Describe = Callable[[Maintainer, Report], Metadata]
@@ -81,12 +81,12 @@ class Frame:
         """The asset key."""
         return self.arguments["key"]
 
-    def asset(self, body: Callable[..., Iterator[Told]]) -> dg.AssetsDefinition:
-        """Build the asset from a custom body, which must end with `tell`."""
+    def asset(self, body: Callable[..., Iterator[AssetResult]]) -> dg.AssetsDefinition:
+        """Build the asset from a custom body, which must end with `results`."""
         checks = check_specs(self.key, self.subject.finding_kinds)
         return make_asset({**self.arguments, "check_specs": checks}, body)
 
-    def tell(self, report: Report, describe: Callable[[], Metadata]) -> Iterator[Told]:
+    def results(self, report: Report, describe: Callable[[], Metadata]) -> Iterator[AssetResult]:
         """Yield the checks and then the materialization; fail in between if an action failed.
 
         Raises:
@@ -101,8 +101,10 @@ class Frame:
 def subject_asset(frame: Frame, describe: Describe) -> dg.AssetsDefinition:
     """Build the asset that applies its subject and shows the result as metadata."""
 
-    def execute_plan(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[Told]:
+    def execute_plan(
+        context: dg.AssetExecutionContext, maintainer: Maintainer
+    ) -> Iterator[AssetResult]:
         report = maintainer.apply(context, frame.policy, frame.subject.name)
-        yield from frame.tell(report, lambda: describe(maintainer, report))
+        yield from frame.results(report, lambda: describe(maintainer, report))
 
     return frame.asset(execute_plan)

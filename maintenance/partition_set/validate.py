@@ -5,7 +5,14 @@ from datetime import datetime
 
 from maintenance import names
 from maintenance.catalog.models import Server, Snapshot, Table
-from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
+from maintenance.engine.findings import (
+    UNKNOWN,
+    Finding,
+    FindingKind,
+    Reading,
+    Severity,
+    unknown_without,
+)
 from maintenance.names import quote
 from maintenance.partition_key import types_of
 from maintenance.partition_set.plausibility import mismatch
@@ -147,9 +154,9 @@ def _failed(policy: PartitionPolicy, error: str) -> Finding:
 
 def _unknown(policy: PartitionPolicy) -> dict[str, Sequence[str] | None]:
     """Return the objects whose findings are unknown while the table can't be read, by kind."""
-    of_table = unknown_without("table", [str(policy.table)])
+    of_table = unknown_without(Reading.TABLE, [str(policy.table)])
     # These name partitions, which are unknown too.
-    return {**of_table, **unknown_without("partitions", None)}
+    return {**of_table, **unknown_without(Reading.PARTITIONS, None)}
 
 
 def _absent(policy: PartitionPolicy, snapshot: Snapshot) -> Finding:

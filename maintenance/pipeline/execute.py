@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from maintenance.engine import executor as runner
+from maintenance.engine import executor
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.action_order import rounds
 from maintenance.engine.actions import RECURRING, UNSEEN, Action
@@ -54,7 +54,7 @@ def execute_plan(
     def context(connection: Connection) -> ActionContext:
         return ActionContext(connection, store, target, run.progress, str(journal.run_id))
 
-    return runner.run(
+    return executor.run(
         actions,
         _executors(run.subjects, run.policy),
         journal,

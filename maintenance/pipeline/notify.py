@@ -3,8 +3,7 @@
 The findings come from an observation of its own, or from the runs in the store.
 """
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -67,9 +66,7 @@ class RoundReport:
         return True
 
 
-def notify(
-    policy: Policy, *, environ: Mapping[str, str] = os.environ, now: datetime | None = None
-) -> RoundReport:
+def notify(on: Policy | Target, *, now: datetime | None = None) -> RoundReport:
     """Observe the database, process its findings, and deliver pending events to every sink.
 
     Events for a sink that is down stay pending; the next round retries them.
@@ -78,44 +75,43 @@ def notify(
         UsageError, UnreachableError, MaintenanceError: as `pipeline.plan`; or the store can't be
             created.
     """
-    moment = now or datetime.now(UTC)
-    return tell(policy, [(moment, _look(policy, environ, moment))], environ=environ)
+    target, moment = Target.of(on), now or datetime.now(UTC)
+    return run_round(target, [(moment, _look(target, moment))])
 
 
-def tell(
-    policy: Policy,
+def run_round(
+    on: Policy | Target,
     finding_sets: FindingSets,
     *,
-    environ: Mapping[str, str] = os.environ,
     patient: bool = False,
     ping: bool = True,
 ) -> RoundReport:
     """Process the findings of runs since the last round, then the given ones; deliver.
 
     Args:
-        policy: the policy of the database.
+        on: the database: its policy, or a target that has variables of its own.
         finding_sets: findings with their times, oldest first.
-        environ: where `{env: …}` references of the policy are resolved.
         patient: skip a sink that is backing off after failed attempts.
         ping: call the dead man's switch once the state is stored and a sink has nothing pending.
 
     Raises:
         UsageError, UnreachableError, MaintenanceError: the store can't be reached or created.
     """
-    targets = _targets(policy, environ)
+    target = Target.of(on)
+    policy = target.policy
+    sinks = _sinks(target)
     events: list[Event] = []
-    with Target(policy, environ).store() as store:
+    with target.store() as store:
         migrate(store)
         events += _process_runs(store, policy)
         for moment, finding_set in finding_sets:
             events += _update_alerts(store, policy, finding_set, moment)
         oldest = policy.store.keep.before(datetime.now(UTC).date())
         forget_old(store, policy.database.name, oldest)
-    opened = Target(policy, environ).store
-    round_ = Round(opened, policy.database.name, links(policy), BUDGET_S, patient)
-    delivered = deliver(round_, targets)
-    heartbeat_error = _ping(policy, environ, delivered) if ping else None
-    with Target(policy, environ).store() as store:
+    round_ = Round(target.store, policy.database.name, links(policy), BUDGET_S, patient)
+    delivered = deliver(round_, sinks)
+    heartbeat_error = _ping(target, delivered) if ping else None
+    with target.store() as store:
         alerts = standing_alerts(store, policy.database.name)
     moment = finding_sets[-1][0] if finding_sets else datetime.now(UTC)
     name = policy.database.name
@@ -124,25 +120,20 @@ def tell(
     )
 
 
-def standing(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> list[Alert]:
+def standing(on: Policy | Target) -> list[Alert]:
     """Return the open and pending alerts of a database, without observing it.
 
     Raises:
         UsageError, UnreachableError, MaintenanceError: the store can't be reached or created.
     """
-    with Target(policy, environ).store() as store:
+    target = Target.of(on)
+    with target.store() as store:
         migrate(store)
-        return list(standing_alerts(store, policy.database.name).values())
+        return list(standing_alerts(store, target.policy.database.name).values())
 
 
 def tend_alert(
-    policy: Policy,
-    kind: str,
-    object_: str,
-    column: str,
-    until: datetime | None,
-    *,
-    environ: Mapping[str, str] = os.environ,
+    on: Policy | Target, kind: str, object_: str, column: str, until: datetime | None
 ) -> None:
     """Acknowledge or mute an open alert.
 
@@ -150,20 +141,21 @@ def tend_alert(
         UsageError: no such alert is open.
         UnreachableError, MaintenanceError: the store can't be reached or created.
     """
-    known = {alert.identity for alert in standing(policy, environ=environ)}
+    target = Target.of(on)
+    known = {alert.identity for alert in standing(target)}
     asked = next((i for i in known if (i.kind.value, i.object) == (kind, object_)), None)
     if asked is None:
         listed = ", ".join(f"{i.kind} {i.object}" for i in sorted(known)) or "none"
         raise UsageError(f"no open alert {kind} {object_}", hint=f"open alerts: {listed}")
-    with Target(policy, environ).store() as store:
+    with target.store() as store:
         tend(store, asked, column, until)
 
 
-def _look(policy: Policy, environ: Mapping[str, str], now: datetime) -> FindingSet:
+def _look(target: Target, now: datetime) -> FindingSet:
     """Observe the database; if that fails, return a finding that says so."""
-    name = policy.database.name
+    name = target.policy.database.name
     try:
-        report = pipeline.plan(policy, environ=environ, now=now)
+        report = pipeline.plan(target, now=now)
     except UsageError:
         raise
     except MaintenanceError as exc:
@@ -201,15 +193,15 @@ def _update_alerts(
     return changes.events
 
 
-def _targets(policy: Policy, environ: Mapping[str, str]) -> list[OpenSink]:
-    named = {name_of(sink): sink for sink in policy.alerts.sinks}
-    return [OpenSink(name, _sender(sink, policy, environ)) for name, sink in named.items()]
+def _sinks(target: Target) -> list[OpenSink]:
+    named = {name_of(sink): sink for sink in target.policy.alerts.sinks}
+    return [OpenSink(name, _sender(sink, target)) for name, sink in named.items()]
 
 
-def _sender(sink: Sink, policy: Policy, environ: Mapping[str, str]) -> Send:
+def _sender(sink: Sink, target: Target) -> Send:
     """Return a sink's send function; if its URL is invalid, one that fails with the reason."""
     try:
-        return sender_of(sink, policy, environ)
+        return sender_of(sink, target)
     except UsageError as exc:
         problem = SinkError(f"{exc} ({exc.hint})" if exc.hint else str(exc))
 
@@ -220,16 +212,17 @@ def _sender(sink: Sink, policy: Policy, environ: Mapping[str, str]) -> Send:
     return refuse
 
 
-def _ping(policy: Policy, environ: Mapping[str, str], delivered: Sequence[Delivered]) -> str | None:
+def _ping(target: Target, delivered: Sequence[Delivered]) -> str | None:
     """Call the dead man's switch, unless no sink accepts its pending events.
 
     In that case the missing call raises the alarm.
     """
-    if policy.alerts.ping is None:
+    ping = target.policy.alerts.ping
+    if ping is None:
         return None
-    if delivered and all(each.n_waiting for each in delivered):
+    if delivered and all(each.n_pending for each in delivered):
         return "not called: no sink accepts its pending events"
     try:
-        return call(policy.alerts.ping.resolve(environ))
+        return call(target.resolve(ping))
     except UsageError as exc:
         return f"not called: {exc}"

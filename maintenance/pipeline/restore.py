@@ -3,8 +3,6 @@
 It needs only the archive and the database, not the store.
 """
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -67,28 +65,26 @@ class RestoreReport:
 
 
 def restore_period(
-    policy: Policy,
+    on: Policy | Target,
     table: QualifiedName,
     period: str,
     *,
     into: QualifiedName | None = None,
     hold: timedelta = DEFAULT_HOLD,
     url: str | None = None,
-    environ: Mapping[str, str] = os.environ,
     now: datetime | None = None,
     progress: Progress = silent,
 ) -> RestoreReport:
     """Restore one archived period, and verify every row of it.
 
     Args:
-        policy: with the database and the location of its archives.
+        on: the policy with the database and the location of its archives, or its target.
         table: the partitioned table that was archived.
         period: the key of the archive, such as `2024-01`.
         into: a separate table; by default it is attached to its parent, or restored under its old
             name if the parent is gone.
         hold: how long retention keeps it after it is attached.
         url: the location of the archives, instead of the policy's.
-        environ: for `{env: …}` references of the policy.
         now: the moment from which the hold counts, aware; the current time if None.
         progress: receives rows, bytes and share, and the locks that are waited for.
 
@@ -102,7 +98,8 @@ def restore_period(
     """
     if url is not None and (fault := archive_url_fault(url)):
         raise UsageError(f"--from: {fault}", hint="the url is not shown: it may contain a secret")
-    target = Target(policy, environ)
+    target = Target.of(on)
+    policy = target.policy
     place = _place(target, table, period, url)
     require_packages(str(table), place.url, "copy")
     manifest = _manifest(place)
@@ -154,7 +151,7 @@ def _place(target: Target, table: QualifiedName, period: str, url: str | None) -
             f"{table}: policy {policy.database.name} has no archive of this table",
             hint="pass the location of its archives: --from URL",
         )
-    key = archive.sealing_key(target.environ) if archive is not None else None
+    key = target.sealing_key(archive) if archive is not None else None
     return ArchivePlace(
         url or (archive.url if archive else ""), policy.database.name, table, period, key
     )

@@ -3,7 +3,6 @@
 The command line and Dagster call these functions and add no logic.
 """
 
-import os
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -92,25 +91,25 @@ class Report:
         return not undone and all(f.severity is not Severity.ERROR for f in self.findings)
 
 
-def check(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> Report:
+def check(on: Policy | Target) -> Report:
     """Connect, and report what in the database does not match the policy; change nothing.
 
     Raises:
         UsageError, UnreachableError: see `plan`.
     """
-    report = plan(policy, environ=environ)
+    target = Target.of(on)
+    report = plan(target)
     findings = [finding for finding in report.findings if finding.kind.spec.is_fitness]
-    with Target(policy, environ).store() as connection:
+    with target.store() as connection:
         grant = missing_right(connection)
     if grant is not None:
-        findings.append(_no_store(policy, grant))
+        findings.append(_no_store(target.policy, grant))
     return replace(report, plan=Plan(), findings=tuple(findings))
 
 
 def plan(
-    policy: Policy,
+    on: Policy | Target,
     *,
-    environ: Mapping[str, str] = os.environ,
     now: datetime | None = None,
     only: Collection[str] = (),
     request: Request = EVERYTHING,
@@ -118,8 +117,7 @@ def plan(
     """Observe and plan; change nothing. Needs no store.
 
     Args:
-        policy: the policy.
-        environ: where `{env: …}` references of the policy are resolved.
+        on: the database: its policy, or a target that has variables of its own.
         now: the current time, aware; the clock's if None.
         only: names of subjects; all if empty.
         request: work beyond the policy.
@@ -130,8 +128,9 @@ def plan(
         UnreachableError: the server can't be reached or refuses the connection.
         MaintenanceError: the catalog could not be read.
     """
+    target, moment = Target.of(on), now or datetime.now(UTC)
+    policy = target.policy
     subjects = _selected(only, policy)
-    target, moment = Target(policy, environ), now or datetime.now(UTC)
     with (
         metered() as meter,
         target.database("plan") as connection,
@@ -143,9 +142,8 @@ def plan(
 
 
 def apply(
-    policy: Policy,
+    on: Policy | Target,
     *,
-    environ: Mapping[str, str] = os.environ,
     now: datetime | None = None,
     only: Collection[str] = (),
     request: Request = EVERYTHING,
@@ -160,8 +158,9 @@ def apply(
     Raises:
         UsageError, UnreachableError, MaintenanceError: as `plan`; or the store can't be created.
     """
+    target, moment = Target.of(on), now or datetime.now(UTC)
+    policy = target.policy
     subjects = _selected(only, policy)
-    target, moment = Target(policy, environ), now or datetime.now(UTC)
     with (
         metered() as meter,
         target.database("apply") as connection,
@@ -187,15 +186,16 @@ def apply(
     return report
 
 
-def status(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> Report:
+def status(on: Policy | Target) -> Report:
     """Report current findings, and the newest runs if there is a store; change nothing.
 
     Raises:
         UsageError, UnreachableError, MaintenanceError: as `plan`.
     """
-    report = plan(policy, environ=environ)
-    with Target(policy, environ).store() as store:
-        runs = recent_runs(store, policy.database.name) if is_ready(store) else []
+    target = Target.of(on)
+    report = plan(target)
+    with target.store() as store:
+        runs = recent_runs(store, target.policy.database.name) if is_ready(store) else []
     return replace(report, runs=tuple(runs))
 
 

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
+from maintenance.errors import ProblemReason
 from maintenance.names import near
 
 Location = tuple[str | int, ...]
@@ -25,15 +26,22 @@ Fault = tuple[Location, PydanticCustomError]
 """A refused value: its location and the error."""
 
 
-def refused(wanted: str, hint: str = "", *, found: str = "") -> PydanticCustomError:
+def refused(
+    wanted: str,
+    hint: str = "",
+    *,
+    found: str = "",
+    reason: ProblemReason = ProblemReason.MALFORMED,
+) -> PydanticCustomError:
     """Return the error that refuses a value.
 
     Args:
         wanted: the expected value, in plain words.
         hint: what to do.
         found: shown instead of the written value if that is secret or not the cause.
+        reason: the kind of the error.
     """
-    context = {"wanted": wanted, "hint": hint, "found": found}
+    context = {"wanted": wanted, "hint": hint, "found": found, "reason": reason}
     return PydanticCustomError("refused", "{wanted}", context)
 
 

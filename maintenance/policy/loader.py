@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from maintenance.errors import PolicyError, Problem, UsageError
+from maintenance.errors import PolicyError, Problem, ProblemReason, UsageError
 from maintenance.policy.models import Policy
 from maintenance.policy.problems import problems_of
 from maintenance.policy.yaml_document import Document, line_and_column, read_document
@@ -109,14 +109,16 @@ def _refuse_second(policy: Policy, document: Document, loaded: Mapping[str, Poli
     if first := loaded.get(policy.database.name):
         key, _, node = document.find(("database", "name"))
         wanted = "a name no other policy has"
-        problem = document.problem(node, key, wanted, f"also used by {first.path}")
+        problem = document.problem(
+            node, key, ProblemReason.DUPLICATE_NAME, wanted, f"also used by {first.path}"
+        )
         raise BrokenPolicyError(policy.path, [problem])
 
 
 def _load(path: Path) -> tuple[Policy, Document]:
     document = read_document(_text(path), str(path))
     if document.data is None:
-        problem = Problem(str(path), 0, 0, "", "an empty file", _SMALLEST)
+        problem = Problem(str(path), 0, 0, "", ProblemReason.MISSING, "an empty file", _SMALLEST)
         raise BrokenPolicyError(path, document.problems or [problem])
     try:
         policy = _validate(path, document)
@@ -141,13 +143,17 @@ def _text(path: Path) -> str:
     try:
         if path.exists() and not path.is_file():
             found = "a folder" if path.is_dir() else "not a regular file"
-            raise BrokenPolicyError(path, [Problem(str(path), 0, 0, "", found, "a policy file")])
+            raise BrokenPolicyError(path, [_unreadable(path, found, "a policy file")])
         raw = path.read_bytes()
     except OSError as error:
         found = (error.strerror or "an error").lower()
-        problem = Problem(str(path), 0, 0, "", found, "a readable policy file")
+        problem = _unreadable(path, found, "a readable policy file")
         raise BrokenPolicyError(path, [problem]) from error
     return _decoded(path, raw.removeprefix(BOM_UTF8))
+
+
+def _unreadable(path: Path, found: str, wanted: str) -> Problem:
+    return Problem(str(path), 0, 0, "", ProblemReason.UNREADABLE, found, wanted)
 
 
 def _decoded(path: Path, raw: bytes) -> str:
@@ -156,5 +162,7 @@ def _decoded(path: Path, raw: bytes) -> str:
     except UnicodeDecodeError as error:
         line, column = line_and_column(raw[: error.start].decode())
         found = f"the byte 0x{raw[error.start]:02X}"
-        problem = Problem(str(path), line, column, "", found, "UTF-8 text")
+        problem = Problem(
+            str(path), line, column, "", ProblemReason.UNREADABLE, found, "UTF-8 text"
+        )
         raise BrokenPolicyError(path, [problem]) from error

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
 
+from maintenance.errors import ProblemReason
 from maintenance.policy.alerts import AlertsPolicy, RedisStreamSink
 from maintenance.policy.base import Fault, Section, raise_faults, refused
 from maintenance.policy.database import (
@@ -129,14 +130,22 @@ class Policy(Section):
 def _repeated(section: str, key: str, names: Sequence[Hashable]) -> list[Fault]:
     first = {name: index for index, name in reversed(list(enumerate(names)))}
     return [
-        ((index, key), refused("each once", f"also at {section}[{first[name]}].{key}"))
+        (
+            (index, key),
+            refused(
+                "each once",
+                f"also at {section}[{first[name]}].{key}",
+                reason=ProblemReason.DUPLICATE_NAME,
+            ),
+        )
         for index, name in enumerate(names)
         if first[name] != index
     ]
 
 
 def _unreachable_streams(alerts: AlertsPolicy) -> list[Fault]:
-    error = refused("a redis section with its url, or another sink")
+    wanted = "a redis section with its url, or another sink"
+    error = refused(wanted, reason=ProblemReason.CONFLICT)
     streams = [n for n, sink in enumerate(alerts.sinks) if isinstance(sink, RedisStreamSink)]
     return [(("sinks", index), error) for index in streams]
 

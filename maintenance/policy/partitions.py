@@ -1,12 +1,13 @@
 """Settings of partitioned tables."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from maintenance.errors import ProblemReason
 from maintenance.partition_key import Encoding, KeyEncoding, first_year, intervals_of
 from maintenance.periods import CalendarSpan, Interval, Period
 from maintenance.policy.base import Fault, Section, as_written, raise_faults, refused
@@ -46,14 +47,6 @@ class Archive(Section):
     key: Annotated[Secret | None, at("archive.key")] = None
     """Secret that signs the manifests, so that a changed manifest is detected."""
 
-    def sealing_key(self, environ: Mapping[str, str]) -> str | None:
-        """Return the secret; None if there is none.
-
-        Raises:
-            UsageError: its environment variable is not set.
-        """
-        return self.key.resolve(environ) if self.key is not None else None
-
 
 _FLEETING = re.compile(r"(^|::)memory:", re.IGNORECASE)
 """Protocols whose files end with the process."""
@@ -87,10 +80,10 @@ class RetentionPolicy(Section):
             return archive
         if archive is None:
             wanted = "an archive location for archive_then_drop, such as {url: ./archive}"
-            raise refused(wanted, found="nothing")
+            raise refused(wanted, found="nothing", reason=ProblemReason.MISSING)
         if _FLEETING.search(archive.url):
             wanted = "a persistent archive location, since the rows are dropped afterwards"
-            raise refused(wanted, found=archive.url)
+            raise refused(wanted, found=archive.url, reason=ProblemReason.CONFLICT)
         return archive
 
 
@@ -161,7 +154,7 @@ class PartitionPolicy(Section):
         if interval.value in allowed:
             return interval
         wanted = f"an interval that encoding {encoding.value} supports: {', '.join(allowed)}"
-        raise refused(wanted, found=interval.value)
+        raise refused(wanted, found=interval.value, reason=ProblemReason.CONFLICT)
 
     @field_validator("start", mode="before")
     @classmethod
@@ -213,7 +206,8 @@ def _shorter_than_one(interval: Interval, keep: CalendarSpan) -> list[Fault]:
     if keep.months * _DAYS_A_MONTH + keep.days >= _FEWEST_DAYS.get(interval, interval.days):
         return []
     wanted = f"at least one interval, which is {interval.value}"
-    return [(("keep",), refused(wanted, "use a shorter interval to keep less"))]
+    hint = "use a shorter interval to keep less"
+    return [(("keep",), refused(wanted, hint, reason=ProblemReason.CONFLICT))]
 
 
 def _not_before_identifiers(
@@ -223,7 +217,8 @@ def _not_before_identifiers(
         return period
     first = first_year(encoding)
     if period.start.year < first:
-        return refused(f"{first} or later, the first time that {encoding.value} encodes")
+        wanted = f"{first} or later, the first time that {encoding.value} encodes"
+        return refused(wanted, reason=ProblemReason.OUT_OF_RANGE)
     return period
 
 
@@ -253,4 +248,5 @@ def _collision(index: int, later: PartitionPolicy, earlier: PartitionPolicy) -> 
         f"partition names of {later.table} that differ from those of {earlier.table}",
         "change one of the two name templates; only the first 63 bytes count",
         found=later.name,
+        reason=ProblemReason.CONFLICT,
     )

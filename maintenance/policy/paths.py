@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import PlainSerializer, SerializationInfo, ValidationInfo, WithJsonSchema
 from pydantic.functional_validators import PlainValidator
 
+from maintenance.errors import ProblemReason
 from maintenance.names import near
 from maintenance.policy.base import refused
 from maintenance.policy.urls import UrlError, check_url, public_parts, secret_parts
@@ -52,9 +53,9 @@ def _existing(
             path = (folder / value).resolve()
             found = exists(path)
         except (OSError, RuntimeError) as error:  # name too long, or a loop of symbolic links
-            raise refused(f"the path of {kind}") from error
+            raise refused(f"the path of {kind}", reason=ProblemReason.UNREADABLE) from error
         if not found:
-            raise refused(f"the path of {kind}", _where(path))
+            raise refused(f"the path of {kind}", _where(path), reason=ProblemReason.NO_SUCH_FILE)
         _note(info, path, value)
         return path
 

@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from maintenance.errors import Problem
+from maintenance.errors import Problem, ProblemReason
 from maintenance.policy.base import Section, did_you_mean, keys_of, sections_in
 from maintenance.policy.models import Policy
 from maintenance.policy.yaml_document import Document, shown
@@ -25,6 +25,16 @@ _BELOW: Mapping[str, tuple[str]] = {
     "union_tag_invalid": ("type",),
 }
 """The real location of a fault that pydantic reports for the whole section."""
+
+_REASONS: Mapping[str, ProblemReason] = {
+    "missing": ProblemReason.MISSING,
+    "union_tag_not_found": ProblemReason.MISSING,
+    "literal_error": ProblemReason.UNKNOWN_VALUE,
+    "union_tag_invalid": ProblemReason.UNKNOWN_VALUE,
+    "too_short": ProblemReason.OUT_OF_RANGE,
+    "string_pattern_mismatch": ProblemReason.MALFORMED,
+}
+"""The reasons of pydantic's errors; all others are of a wrong type."""
 
 _CONSEQUENCES = frozenset({"default_factory_not_called"})
 """Faults that only follow from another fault."""
@@ -43,16 +53,22 @@ def _problem(detail: ErrorDetails, document: Document) -> Problem:
         return _unknown_key(place, document)
     if detail["type"] in ("missing", "union_tag_not_found"):
         wanted = "this required key"
-        return document.problem(key_node, key, wanted, found="nothing")
+        return document.problem(key_node, key, _reason(detail), wanted, found="nothing")
     wanted, hint, found = _words(detail, node)
-    return document.problem(node, key, wanted, hint, found or shown(node))
+    return document.problem(node, key, _reason(detail), wanted, hint, found or shown(node))
+
+
+def _reason(detail: ErrorDetails) -> ProblemReason:
+    if detail["type"] == "refused":
+        return ProblemReason(detail.get("ctx", {})["reason"])
+    return _REASONS.get(detail["type"], ProblemReason.WRONG_TYPE)
 
 
 def _unknown_key(place: tuple[str | int, ...], document: Document) -> Problem:
     key, key_node, _ = document.find(place)
     known = _known_keys(place)
     hint = did_you_mean(str(place[-1]), known) or f"known keys: {', '.join(known)}"
-    return document.problem(key_node, key, "a known key", hint)
+    return document.problem(key_node, key, ProblemReason.UNKNOWN_KEY, "a known key", hint)
 
 
 def _known_keys(place: tuple[str | int, ...]) -> list[str]:

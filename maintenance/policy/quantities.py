@@ -11,6 +11,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from maintenance.errors import ProblemReason
 from maintenance.periods import CalendarSpan
 from maintenance.policy.base import did_you_mean, refused
 
@@ -92,8 +93,17 @@ def _amounts(value: object, units: Mapping[str, Any], wanted: str) -> list[tuple
         position = match.end()
     unknown = [unit for _, unit in amounts if unit not in units]
     if not amounts or position != len(text) or unknown:
-        raise refused(wanted, _unit_hint(value, unknown, units))
+        hint = _unit_hint(value, unknown, units)
+        raise refused(wanted, hint, reason=_amount_reason(value, unknown))
     return amounts
+
+
+def _amount_reason(value: object, unknown: list[str]) -> ProblemReason:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return ProblemReason.MISSING_UNIT
+    if not isinstance(value, str):
+        return ProblemReason.WRONG_TYPE
+    return ProblemReason.UNKNOWN_VALUE if unknown else ProblemReason.MALFORMED
 
 
 def _unit_hint(value: object, unknown: list[str], units: Mapping[str, Any]) -> str:
@@ -112,7 +122,7 @@ def _read_duration(value: object, least: timedelta, most: timedelta, wanted: str
     amounts = _amounts(value, _DURATION_UNITS, wanted)
     length_ms = sum(number * _DURATION_UNITS[unit] for number, unit in amounts)
     if not least <= (length := timedelta(milliseconds=min(float(length_ms), 1e14))) <= most:
-        raise refused(wanted)
+        raise refused(wanted, reason=ProblemReason.OUT_OF_RANGE)
     return length
 
 
@@ -181,7 +191,7 @@ def _read_span(value: object, wanted: str) -> CalendarSpan:
     months = sum(int(number) * _SPAN_UNITS[unit][0] for number, unit in amounts)
     days = sum(int(number) * _SPAN_UNITS[unit][1] for number, unit in amounts)
     if months / 12 + days / 365 > _MAX_YEARS:
-        raise refused(wanted, f"at most {_MAX_YEARS} years")
+        raise refused(wanted, f"at most {_MAX_YEARS} years", reason=ProblemReason.OUT_OF_RANGE)
     return CalendarSpan(months, days)
 
 
@@ -189,7 +199,8 @@ def _read_keep(value: object) -> CalendarSpan:
     wanted = "a calendar length of at least 1 day, such as 24 months"
     span = _read_span(value, wanted)
     if span == CalendarSpan(0, 0):
-        raise refused(wanted, "to keep everything, remove the retention section")
+        hint = "to keep everything, remove the retention section"
+        raise refused(wanted, hint, reason=ProblemReason.OUT_OF_RANGE)
     return span
 
 
@@ -216,9 +227,10 @@ def whole(least: int, most: int | None = None, why: str = "") -> Written:
     def read(value: object) -> object:
         wanted = f"a whole number {limits}"
         if not isinstance(value, int) or isinstance(value, bool):
-            raise refused(wanted)
+            raise refused(wanted, reason=ProblemReason.WRONG_TYPE)
         if value < least or (most is not None and value > most):
-            raise refused(wanted, why if value < least else "")
+            hint = why if value < least else ""
+            raise refused(wanted, hint, reason=ProblemReason.OUT_OF_RANGE)
         return value
 
     bounds = {"minimum": least} | ({"maximum": most} if most is not None else {})
@@ -231,9 +243,9 @@ def number(least: float, most: float | None = None) -> Written:
 
     def read(value: object) -> object:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise refused(f"a number {limits}")
+            raise refused(f"a number {limits}", reason=ProblemReason.WRONG_TYPE)
         if not least <= value <= (most if most is not None else 1e9):
-            raise refused(f"a number {limits}")
+            raise refused(f"a number {limits}", reason=ProblemReason.OUT_OF_RANGE)
         return float(value)
 
     bounds = {"minimum": least} | ({"maximum": most} if most is not None else {})

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from maintenance.errors import ProblemReason
 from maintenance.names import QualifiedName
 from maintenance.policy.base import Section, as_written, refused
 from maintenance.policy.paths import SqlFile, SqlFolder
@@ -114,6 +115,7 @@ class BloatPolicy(Section):
             raise refused(
                 "no value here, or reindex: concurrently",
                 "with reindex: report, no index is rebuilt",
+                reason=ProblemReason.CONFLICT,
             )
         return named
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic_core import PydanticCustomError
 
+from maintenance.errors import ProblemReason
 from maintenance.names import MAX_NAME_BYTES, QualifiedName, parse_name
 from maintenance.partition_key import Encoding, KeyEncoding, Snowflake
 from maintenance.periods import Interval, Period, parse_period
@@ -22,7 +23,9 @@ def _text(value: object, wanted: str) -> str:
     if isinstance(value, str) and value and "\0" not in value:
         return value
     is_number = isinstance(value, int | float | date)
-    raise refused(wanted, "put it in quotes if it is text" if is_number else "")
+    reason = ProblemReason.MALFORMED if isinstance(value, str) else ProblemReason.WRONG_TYPE
+    hint = "put it in quotes if it is text" if is_number else ""
+    raise refused(wanted, hint, reason=reason)
 
 
 def matching(pattern: str, wanted: str, *examples: str) -> Written:
@@ -54,10 +57,15 @@ TableName = Annotated[
 """A relation, in schema public by default."""
 
 
+def _too_long(wanted: str) -> PydanticCustomError:
+    wanted = f"{wanted}, of at most {MAX_NAME_BYTES} bytes"
+    return refused(wanted, reason=ProblemReason.OUT_OF_RANGE)
+
+
 def _read_role(value: object) -> str:
     text = _text(value, "a role's exact name")
     if len(text.encode()) > MAX_NAME_BYTES:
-        raise refused(f"a role's exact name, of at most {MAX_NAME_BYTES} bytes")
+        raise _too_long("a role's exact name")
     return text
 
 
@@ -67,8 +75,10 @@ RoleName = Annotated[str, Written(_read_role, text_schema("a role's exact name",
 
 def _read_schema(value: object) -> str:
     text = _text(value, "a schema's exact name")
-    if len(text.encode()) > MAX_NAME_BYTES or text.startswith("pg_"):
-        raise refused(f"a schema's exact name, of at most {MAX_NAME_BYTES} bytes and no pg_…")
+    if len(text.encode()) > MAX_NAME_BYTES:
+        raise _too_long("a schema's exact name")
+    if text.startswith("pg_"):
+        raise refused("a schema's exact name that does not begin with pg_")
     return text
 
 
@@ -81,7 +91,7 @@ SchemaName = Annotated[
 def _read_column(value: object) -> str:
     text = _text(value, "a column's exact name")
     if len(text.encode()) > MAX_NAME_BYTES:
-        raise refused(f"a column's exact name, of at most {MAX_NAME_BYTES} bytes")
+        raise _too_long("a column's exact name")
     return text
 
 
@@ -127,7 +137,7 @@ def _choice(choices: type[Enum]) -> Callable[[object], Enum]:
         if value in values:
             return choices(value)
         hint = did_you_mean(value, values) if isinstance(value, str) else ""
-        raise refused(f"one of {', '.join(values)}", hint)
+        raise refused(f"one of {', '.join(values)}", hint, reason=ProblemReason.UNKNOWN_VALUE)
 
     return read
 
@@ -148,13 +158,14 @@ def _read_encoding(value: object) -> KeyEncoding:
     if isinstance(value, dict):
         return _read_snowflake(cast("dict[object, object]", value))
     if value == "snowflake":
-        raise refused(_SNOWFLAKE, "its epoch is the date from which the identifiers count")
+        hint = "its epoch is the date from which the identifiers count"
+        raise refused(_SNOWFLAKE, hint, reason=ProblemReason.MISSING)
     try:
         return cast("Encoding", _read_plain_encoding(value))
     except PydanticCustomError as error:
         context = error.context or {}
         wanted = f"{context['wanted']}, {_SNOWFLAKE}"
-        raise refused(wanted, context["hint"]) from None
+        raise refused(wanted, context["hint"], reason=ProblemReason.UNKNOWN_VALUE) from None
 
 
 def _read_snowflake(value: dict[object, object]) -> Snowflake:
@@ -167,7 +178,9 @@ def _read_snowflake(value: dict[object, object]) -> Snowflake:
     shift = written.get("shift", _SHIFT)
     is_number = isinstance(shift, int) and not isinstance(shift, bool)
     if not is_number or not 1 <= cast("int", shift) <= _MOST_SHIFT:
-        raise refused(f"a shift of 1 to {_MOST_SHIFT} bits, such as 22", found=str(shift))
+        wanted = f"a shift of 1 to {_MOST_SHIFT} bits, such as 22"
+        reason = ProblemReason.OUT_OF_RANGE if is_number else ProblemReason.WRONG_TYPE
+        raise refused(wanted, found=str(shift), reason=reason)
     return Snowflake(_read_epoch(written["epoch"]), cast("int", shift))
 
 
@@ -235,7 +248,8 @@ def _read_zone(value: object) -> ZoneInfo:
     text = _text(value, wanted)
     if text == "UTC" or text in _zones():
         return ZoneInfo(text)
-    raise refused(wanted, did_you_mean(text, sorted(_zones())))
+    hint = did_you_mean(text, sorted(_zones()))
+    raise refused(wanted, hint, reason=ProblemReason.UNKNOWN_VALUE)
 
 
 ZoneName = Annotated[ZoneInfo, Written(_read_zone, text_schema("an IANA time zone", "UTC"))]
@@ -271,7 +285,7 @@ def read_period(value: object, interval: Interval) -> Period | PydanticCustomErr
     text = f"{value:04d}" if is_year else str(value) if is_date else value
     wanted = f"the first day of a period of {interval.value}, as YYYY, YYYY-MM or YYYY-MM-DD"
     if not isinstance(text, str):
-        return refused(wanted)
+        return refused(wanted, reason=ProblemReason.WRONG_TYPE)
     try:
         return parse_period(text, interval)
     except ValueError as error:

@@ -9,7 +9,7 @@ from yaml.constructor import SafeConstructor
 from yaml.events import Event
 from yaml.reader import Reader
 
-from maintenance.errors import Problem
+from maintenance.errors import Problem, ProblemReason
 from maintenance.policy.base import Location
 
 _MAX_DEPTH = 50
@@ -52,7 +52,9 @@ def compose(text: str, file: str) -> yaml.Node | None:
     if match := Reader.NON_PRINTABLE.search(text):
         line, column = line_and_column(text[: match.start()])
         found = f"the character U+{ord(match[0]):04X}"
-        raise NotYamlError(Problem(file, line, column, "", found, "printable text"))
+        raise NotYamlError(
+            Problem(file, line, column, "", ProblemReason.NOT_YAML, found, "printable text")
+        )
     loader = _Loader(text)
     try:
         return loader.get_single_node()
@@ -73,7 +75,7 @@ def _syntax_problem(file: str, error: yaml.MarkedYAMLError) -> Problem:
     # Names of aliases and tags may be unquoted passwords; single characters are harmless.
     found = re.sub(r"'[^']{3,}'", "…", error.problem or "an error")
     hint = "indent with spaces" if "\\t" in found else error.context or ""
-    return Problem(file, line, column, "", found, "YAML", hint)
+    return Problem(file, line, column, "", ProblemReason.NOT_YAML, found, "YAML", hint)
 
 
 def shown(node: yaml.Node) -> str:
@@ -141,22 +143,41 @@ class Document:
         return key, key_node, node
 
     def problem(
-        self, node: yaml.Node, key: str, wanted: str, hint: str = "", found: str = ""
+        self,
+        node: yaml.Node,
+        key: str,
+        reason: ProblemReason,
+        wanted: str,
+        hint: str = "",
+        found: str = "",
     ) -> Problem:
         """Return a problem at a node."""
         mark = node.start_mark
         found = found or shown(node)
-        return Problem(self.file, mark.line + 1, mark.column + 1, key, found, wanted, hint)
+        line, column = mark.line + 1, mark.column + 1
+        return Problem(self.file, line, column, key, reason, found, wanted, hint)
 
     def _report(
-        self, node: yaml.Node, key: str, wanted: str, hint: str = "", found: str = ""
+        self,
+        node: yaml.Node,
+        key: str,
+        reason: ProblemReason,
+        wanted: str,
+        hint: str = "",
+        found: str = "",
     ) -> None:
-        self.problems.append(self.problem(node, key, wanted, hint, found))
+        self.problems.append(self.problem(node, key, reason, wanted, hint, found))
 
     def read(self, node: yaml.Node, key: str = "") -> object:
         """Return a node's data; each node is read once, whatever the number of aliases."""
         if id(node) in self._open:
-            self._report(node, key, "a value", found="an alias inside the node that it refers to")
+            self._report(
+                node,
+                key,
+                ProblemReason.SELF_REFERENCE,
+                "a value",
+                found="an alias inside the node that it refers to",
+            )
             return None
         if id(node) not in self._values:
             self._open.add(id(node))
@@ -178,13 +199,14 @@ class Document:
         if node.tag in _TEXTS:
             return node.value
         if node.tag not in _SCALARS:
-            self._report(node, key, "a plain value", found="a YAML tag")
+            self._report(node, key, ProblemReason.YAML_TAG, "a plain value", found="a YAML tag")
             return None
         try:
             return cast("object", SafeConstructor().construct_object(node))  # pyright: ignore[reportUnknownMemberType]
         except (ValueError, KeyError, AttributeError, OverflowError):
             is_date = node.tag == f"{_YAML}timestamp"
-            self._report(node, key, "a date that exists" if is_date else "a valid number")
+            wanted = "a date that exists" if is_date else "a valid number"
+            self._report(node, key, ProblemReason.OUT_OF_RANGE, wanted)
             return None
 
     def _read_keys(self, node: yaml.MappingNode, key: str) -> Entries:
@@ -194,11 +216,12 @@ class Document:
             if key_node.tag == f"{_YAML}merge":
                 merged = self._merged(value, key) | merged
             elif not isinstance(key_node, yaml.ScalarNode):
-                self._report(key_node, key, "a name for a key")
+                self._report(key_node, key, ProblemReason.WRONG_TYPE, "a name for a key")
             elif key_node.value in own:
                 first = own[key_node.value][0].start_mark.line + 1
                 hint = f"first in line {first}; remove one"
-                self._report(key_node, _join(key, key_node.value), "each key once", hint)
+                repeated = _join(key, key_node.value)
+                self._report(key_node, repeated, ProblemReason.DUPLICATE_KEY, "each key once", hint)
             else:
                 own[key_node.value] = (key_node, value)
         return merged | own
@@ -211,7 +234,7 @@ class Document:
             if isinstance(part, yaml.MappingNode):  # a recursive one is reported
                 entries = self._entries.get(id(part), {}) | entries
             else:
-                self._report(part, _join(key, "<<"), "a mapping to merge")
+                self._report(part, _join(key, "<<"), ProblemReason.WRONG_TYPE, "a mapping to merge")
         return entries
 
 

@@ -63,8 +63,8 @@ def invalidate(
                         retryable=True,
                         reason="deadline",
                     )
-        n_told = client.publish(CHANNEL, json.dumps(message, sort_keys=True))
-    return {"keys_removed": n_removed, "subscribers": n_told}
+        n_subscribers = client.publish(CHANNEL, json.dumps(message, sort_keys=True))
+    return {"keys_removed": n_removed, "subscribers": n_subscribers}
 
 
 def _scan(

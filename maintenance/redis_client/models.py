@@ -39,7 +39,7 @@ class CacheFacts(NamedTuple):
         return self.n_keys - self.n_expiring
 
 
-class Owed(NamedTuple):
+class PendingInvalidation(NamedTuple):
     """A pending invalidation of one object.
 
     Attributes:
@@ -51,7 +51,7 @@ class Owed(NamedTuple):
     object: str
     patterns: list[str]
     message: dict[str, Any]
-    owed_at: datetime
+    since: datetime
     attempts: int
     error: str | None
 

@@ -1,6 +1,6 @@
 """Query the replicas of a policy; an unreachable one does not affect the others."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
@@ -12,22 +12,22 @@ from maintenance.policy import Policy
 from maintenance.policy.secrets import Url
 from maintenance.server.session import Connection, Timeouts, connect, fetch, read_transaction
 
-Told = TypeVar("Told")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[Told]):
+class Answer(Generic[Result]):
     """The result of one replica.
 
     Attributes:
         name: its environment variable in the policy, or its number.
-        told: the result; None if it is not reachable.
+        result: the result; None if it is not reachable.
         silence: why it is not reachable.
         reason: the code of that error, if it has one.
     """
 
     name: str
-    told: Told | None = None
+    result: Result | None = None
     silence: str = ""
     reason: str = ""
 
@@ -40,20 +40,20 @@ class _Identity(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Call(Generic[Told]):
+class _Call(Generic[Result]):
     """One query that is run on every replica."""
 
     policy: Policy
-    environ: Mapping[str, str]
+    resolve: Callable[[Url], str]
     purpose: str
     wanted: _Identity
-    question: Callable[[Connection], Told]
+    question: Callable[[Connection], Result]
 
-    def put_to(self, url: Url) -> Told:
+    def put_to(self, url: Url) -> Result:
         policy = self.policy
         timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
         application = f"maintenance {self.purpose} {policy.database.name}"
-        address = url.resolve(self.environ)
+        address = self.resolve(url)
         with closing(
             connect(address, application=application, timeouts=timeouts, setting=url.setting)
         ) as connection:
@@ -71,16 +71,16 @@ class _Call(Generic[Told]):
 def ask_replicas(
     primary: Connection,
     policy: Policy,
-    environ: Mapping[str, str],
+    resolve: Callable[[Url], str],
     purpose: str,
-    question: Callable[[Connection], Told],
-) -> Iterator[Answer[Told]]:
+    question: Callable[[Connection], Result],
+) -> Iterator[Answer[Result]]:
     """Run a query on every replica of the policy, in order, each in its own session.
 
     Args:
         primary: a session on the primary, to verify the identity of the replicas.
         policy: has the replicas.
-        environ: resolves `{env: …}` references.
+        resolve: returns the address of a url.
         purpose: part of the application_name of the sessions.
         question: called with each session.
 
@@ -90,12 +90,12 @@ def ask_replicas(
     """
     replicas = policy.database.replicas
     if replicas:
-        call = _Call(policy, environ, purpose, _identity(primary, policy), question)
+        call = _Call(policy, resolve, purpose, _identity(primary, policy), question)
         for number, url in enumerate(replicas, 1):
             yield _answer(call, url, url.env or f"replica {number}")
 
 
-def _answer(call: _Call[Told], url: Url, name: str) -> Answer[Told]:
+def _answer(call: _Call[Result], url: Url, name: str) -> Answer[Result]:
     try:
         return Answer(name, call.put_to(url))
     except UsageError as exc:

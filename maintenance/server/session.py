@@ -385,7 +385,12 @@ def to_error(exc: psycopg.Error, doing: str) -> MaintenanceError:
         " ".join(parts) + code,
         hint=diagnostic.message_hint or "",
         retryable=is_retryable(exc.sqlstate),
+        reason=_REASONS.get(exc.sqlstate or "", ""),
     )
+
+
+_REASONS = {"23514": "check_violation", "55000": "object_not_in_prerequisite_state"}
+"""By SQLSTATE, the reasons of errors that only a run's own checks make likely."""
 
 
 def milliseconds(span: timedelta) -> int:

@@ -5,11 +5,11 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from maintenance.redis_client.models import Owed
+from maintenance.redis_client.models import PendingInvalidation
 from maintenance.server.session import Connection, fetch, run_statement
 
 
-def owe(
+def add_invalidation(
     connection: Connection,
     database: str,
     object_: str,
@@ -26,19 +26,19 @@ def owe(
     run_statement(connection, "store", "add_invalidation", parameters)
 
 
-def owed(connection: Connection, database: str) -> list[Owed]:
+def pending_invalidations(connection: Connection, database: str) -> list[PendingInvalidation]:
     """Return the pending invalidations, oldest first."""
     rows = fetch(connection, "store", "list_invalidations", {"database": database})
-    return [Owed(*row) for row in rows]
+    return [PendingInvalidation(*row) for row in rows]
 
 
-def settle(connection: Connection, database: str, object_: str) -> None:
+def remove_invalidation(connection: Connection, database: str, object_: str) -> None:
     """Delete an invalidation: it was sent, or nothing had changed."""
     about = {"database": database, "object": object_}
     run_statement(connection, "store", "remove_invalidation", about)
 
 
-def defer(connection: Connection, database: str, object_: str, error: str) -> None:
+def defer_invalidation(connection: Connection, database: str, object_: str, error: str) -> None:
     """Record a failed attempt of an invalidation."""
     about = {"database": database, "object": object_, "error": error}
     run_statement(connection, "store", "defer_invalidation", about)

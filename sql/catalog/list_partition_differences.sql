@@ -1,7 +1,7 @@
 -- list_partition_differences: differences of partitions from their parent or most of their siblings
 -- since: 15
 -- params: parents oid[], most int8
--- columns: parent oid, schema text, name text, reason text, what text, warns bool, statement text
+-- columns: parent oid, schema text, name text, reason text, found text, wanted text, about text, warns bool, statement text
 -- locks: none
 -- source: PostgreSQL manual, 53 System Catalogs
 -- All are reported and none is corrected, because they may be intended.
@@ -79,15 +79,13 @@ WITH child AS MATERIALIZED (
 ), odd AS (
   SELECT c.parent, c.oid, c.relnamespace, c.relname,
          'storage_options' AS reason,
-         'storage options ' || coalesce(c.reloptions, '{}')::text || ', most siblings have '
-         || u.reloptions::text AS what, false AS warns,
-         NULL::text AS statement
+         coalesce(c.reloptions, '{}')::text AS found, u.reloptions::text AS wanted,
+         NULL::text AS about, false AS warns, NULL::text AS statement
     FROM child c JOIN usual u ON u.parent = c.parent
    WHERE coalesce(c.reloptions, '{}') <> u.reloptions
   UNION ALL
   SELECT c.parent, c.oid, c.relnamespace, c.relname,
-         'access_method', 'access method ' || m.amname || ', most siblings have ' || w.amname, false,
-         NULL
+         'access_method', m.amname::text, w.amname::text, NULL, false, NULL
     FROM child c
     JOIN usual u ON u.parent = c.parent
     JOIN pg_catalog.pg_am m ON m.oid = c.relam
@@ -95,23 +93,22 @@ WITH child AS MATERIALIZED (
    WHERE c.relam <> u.relam
   UNION ALL
   SELECT c.parent, c.oid, c.relnamespace, c.relname,
-         'comment', 'no comment, most siblings have one', false, NULL
+         'comment', NULL, NULL, NULL, false, NULL
     FROM child c
     JOIN customary k ON k.parent = c.parent AND k.itself
     LEFT JOIN described d ON d.oid = c.oid
    WHERE d.itself IS NOT TRUE
   UNION ALL
   SELECT c.parent, c.oid, c.relnamespace, c.relname,
-         'column_comments', 'no comments on columns, most siblings have some', false, NULL
+         'column_comments', NULL, NULL, NULL, false, NULL
     FROM child c
     JOIN customary k ON k.parent = c.parent AND k.columns
     LEFT JOIN described d ON d.oid = c.oid
    WHERE coalesce(d.n_columns, 0) = 0
   UNION ALL
   SELECT c.parent, c.oid, c.relnamespace, c.relname,
-         'statistics_target', 'statistics target ' || coalesce(t.attstattarget::text, 'default') || ' of column '
-         || pg_catalog.quote_ident(k.attname) || ', most siblings have ' || k.attstattarget, false,
-         NULL
+         'statistics_target', coalesce(t.attstattarget::text, 'default'), k.attstattarget::text,
+         pg_catalog.quote_ident(k.attname), false, NULL
     FROM customary_target k
     JOIN child c ON c.parent = k.parent
     LEFT JOIN target t ON t.oid = c.oid AND t.attname = k.attname
@@ -122,23 +119,20 @@ WITH child AS MATERIALIZED (
                         AND coalesce(a.attstattarget, -1) >= 0)
   UNION ALL
   SELECT c.parent, c.oid, c.relnamespace, c.relname,
-         'extended_statistics',
-         'extended statistics ' || coalesce(own.n, 0) || ', its parent has ' || theirs.n, false, NULL
+         'extended_statistics', coalesce(own.n, 0)::text, theirs.n::text, NULL, false, NULL
     FROM child c
     JOIN extended theirs ON theirs.stxrelid = c.parent
     LEFT JOIN extended own ON own.stxrelid = c.oid
    WHERE coalesce(own.n, 0) < theirs.n
   UNION ALL
   SELECT c.parent, c.oid, c.relnamespace, c.relname,
-         'tablespace', 'another tablespace than its parent', false, NULL
+         'tablespace', NULL, NULL, NULL, false, NULL
     FROM child c JOIN pg_catalog.pg_class p ON p.oid = c.parent
    WHERE p.oid = ANY (%(parents)s::oid[])
      AND p.reltablespace <> 0 AND c.reltablespace <> p.reltablespace
   UNION ALL
   SELECT c.parent, c.oid, c.relnamespace, c.relname,
-         'publications', 'not in publication ' || b.pubname || CASE WHEN s.whole THEN ' (' || a.statement || ')'
-         ELSE ', which has columns or rows of its siblings' END, true,
-         CASE WHEN s.whole THEN a.statement END
+         'publications', NULL, NULL, b.pubname::text, true, CASE WHEN s.whole THEN a.statement END
     FROM child c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     JOIN published s ON s.parent = c.parent
@@ -151,22 +145,22 @@ WITH child AS MATERIALIZED (
                       WHERE r.prpubid = s.prpubid AND r.prrelid = c.oid)
   UNION ALL
   SELECT c.parent, c.oid, c.relnamespace, c.relname,
-         'row_security_policies', 'row security policies ' || coalesce(own.n, 0) || ', its parent has '
-         || coalesce(theirs.n, 0), false, NULL
+         'row_security_policies', coalesce(own.n, 0)::text, coalesce(theirs.n, 0)::text, NULL, false,
+         NULL
     FROM child c
     LEFT JOIN policed own ON own.polrelid = c.oid
     LEFT JOIN policed theirs ON theirs.polrelid = c.parent
    WHERE coalesce(own.n, 0) <> coalesce(theirs.n, 0)
   UNION ALL
   SELECT x.indrelid AS parent, k.oid, k.relnamespace, k.relname,
-         'index_invalid', 'invalid index of the parent: some partition lacks it', false, NULL
+         'index_invalid', NULL, NULL, NULL, false, NULL
     FROM pg_catalog.pg_index x
     JOIN pg_catalog.pg_class k ON k.oid = x.indexrelid
    WHERE x.indrelid = ANY (%(parents)s::oid[]) AND NOT x.indisvalid
 )
-SELECT o.parent, n.nspname::text AS schema, o.relname::text AS name, o.reason, o.what, o.warns,
-       o.statement
+SELECT o.parent, n.nspname::text AS schema, o.relname::text AS name, o.reason, o.found, o.wanted,
+       o.about, o.warns, o.statement
 FROM odd o
 JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace
-ORDER BY o.oid DESC, o.what
+ORDER BY o.oid DESC, o.reason, o.about
 LIMIT %(most)s

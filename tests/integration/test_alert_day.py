@@ -18,7 +18,7 @@ import pytest
 
 from maintenance.alerts.models import Alert, Identity
 from maintenance.alerts.state import update_alerts
-from maintenance.pipeline import notify as rounds
+from maintenance.pipeline import notify
 from maintenance.policy import Policy, load_policy
 from tests.alert_daemon import Round, read_script
 from tests.builders import ROOT, Database
@@ -156,8 +156,8 @@ def test_every_turn_of_a_day_is_told_once_to_every_sink(
         shaky.silent.clear()
         shaky.statuses = []
         assert len(daemon.killed_at) == 2
-        last = rounds.tell(policy, [])
-        assert [(each.n_waiting, each.error) for each in last.delivered] == [(0, None)] * 2
+        last = notify.run_round(policy, [])
+        assert [(each.n_pending, each.error) for each in last.delivered] == [(0, None)] * 2
         assert last.alerts == ()
 
     wanted = expected(list(read_script(script, "app")), policy)

@@ -19,7 +19,7 @@ from maintenance.alerts.models import FindingSet
 from maintenance.cli.commands import cli
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.errors import UnreachableError
-from maintenance.pipeline import notify as rounds
+from maintenance.pipeline import notify
 from maintenance.policy import Policy
 from tests.builders import ROOT, Database
 from tests.caches import cache_server, client_of, program_of
@@ -38,9 +38,9 @@ def a_finding(name: str) -> Finding:
     return Finding(FindingKind.TABLE_BLOAT, Severity.WARN, name, f"{name}: is empty", 0.5, 0.4)
 
 
-def tell(policy: Policy, *names: str, hours: int = 0) -> rounds.RoundReport:
+def tell(policy: Policy, *names: str, hours: int = 0) -> notify.RoundReport:
     finding_set = FindingSet(policy.database.name, [a_finding(name) for name in names], KINDS)
-    return rounds.tell(policy, [(NOW + timedelta(hours=hours), finding_set)])
+    return notify.run_round(policy, [(NOW + timedelta(hours=hours), finding_set)])
 
 
 def alerting(folder: Path, database: Database, *sinks: dict[str, Any], **others: Any) -> Policy:
@@ -89,7 +89,7 @@ def test_flood_of_findings_is_told_in_few_messages_of_bounded_size(
     names = [f"public.table_{n:05}" for n in range(10_000)]
     policy = alerting(tmp_path, database, receiver.webhook())
     report = tell(policy, *names)
-    assert (report.delivered[0].n_told, report.delivered[0].n_waiting) == (10_000, 0)
+    assert (report.delivered[0].n_delivered, report.delivered[0].n_pending) == (10_000, 0)
     assert [event["object"] for event in receiver.events()] == names
     assert len(receiver.bodies) < 10
     assert max(map(len, receiver.bodies)) < HEAVIEST + 1000
@@ -130,7 +130,7 @@ def test_two_daemons_on_one_store_tell_each_turn_once(
     for daemon in daemons:
         daemon.communicate()
     assert [daemon.returncode for daemon in daemons] == [0, 0]
-    rounds.tell(alerting(tmp_path, database, receiver.webhook()), [])
+    notify.run_round(alerting(tmp_path, database, receiver.webhook()), [])
     assert max(Counter(event["id"] for event in receiver.events()).values()) == 1
     turns = Counter((event["state"], event["object"]) for event in receiver.events())
     assert turns == {(state, f"t{n}"): 1 for state in ("raised", "resolved") for n in (0, 1)}

@@ -15,7 +15,7 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.runbook_reader import by_itself
 from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName
-from maintenance.pipeline import notify as rounds
+from maintenance.pipeline import notify
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy, load_policy
 from tests.builders import Database
@@ -41,9 +41,9 @@ def a_finding(name: str, severity: Severity = Severity.WARN) -> Finding:
     return Finding(FindingKind.PARTITION_GAP, severity, name, f"{name}: a gap", 1, 0)
 
 
-def tell(policy: Policy, hours: int, *names: str) -> rounds.RoundReport:
+def tell(policy: Policy, hours: int, *names: str) -> notify.RoundReport:
     finding_set = FindingSet(policy.database.name, [a_finding(name) for name in names], KINDS)
-    return rounds.tell(policy, [(NOW + timedelta(hours=hours), finding_set)])
+    return notify.run_round(policy, [(NOW + timedelta(hours=hours), finding_set)])
 
 
 def test_webhook_is_told_what_is_raised_and_what_is_over(
@@ -94,7 +94,7 @@ def test_sink_that_is_down_delays_and_loses_nothing(
     policy = a_policy(tmp_path, database, receiver.webhook())
     receiver.statuses = [500, 404]  # a page that is not there is a sink to be mended
     down = tell(policy, 0, "a").delivered[0]
-    assert (down.n_told, down.n_waiting) == (0, 1)
+    assert (down.n_delivered, down.n_pending) == (0, 1)
     assert "500" in str(down.error)
     receiver.silent.set()
     tell(policy, 1, "a", "b")
@@ -102,7 +102,7 @@ def test_sink_that_is_down_delays_and_loses_nothing(
     tell(policy, 2, "b")
     assert receiver.told() == []
     up = tell(policy, 3, "b").delivered[0]
-    assert (up.n_told, up.n_waiting, up.error) == (3, 0, None)
+    assert (up.n_delivered, up.n_pending, up.error) == (3, 0, None)
     assert receiver.told() == [("raised", "a"), ("raised", "b"), ("resolved", "a")]
 
 
@@ -124,7 +124,7 @@ def test_one_sink_that_is_down_holds_up_no_other(
     policy = a_policy(tmp_path, database, nobody, receiver.webhook())
     report = tell(policy, 0, "a")
     assert receiver.told() == [("raised", "a")]
-    assert [each.n_waiting for each in report.delivered] == [1, 0]
+    assert [each.n_pending for each in report.delivered] == [1, 0]
 
 
 def test_secrets_are_in_no_error_and_no_table(
@@ -170,10 +170,10 @@ def test_resting_sink_is_left_alone_by_a_patient_round(
     policy = a_policy(tmp_path, database, receiver.webhook())
     receiver.statuses = [500]
     tell(policy, 0, "a")
-    (patient,) = rounds.tell(policy, [], patient=True).delivered
-    assert (patient.n_told, patient.n_waiting) == (0, 1)
-    (eager,) = rounds.tell(policy, []).delivered
-    assert (eager.n_told, eager.n_waiting) == (1, 0)
+    (patient,) = notify.run_round(policy, [], patient=True).delivered
+    assert (patient.n_delivered, patient.n_pending) == (0, 1)
+    (eager,) = notify.run_round(policy, []).delivered
+    assert (eager.n_delivered, eager.n_pending) == (1, 0)
 
 
 def run(*arguments: str) -> tuple[int, Any]:
@@ -202,14 +202,14 @@ def test_findings_of_a_run_are_judged_once(
 ) -> None:
     policy = a_policy(tmp_path, database, receiver.webhook())
     assert not pipeline.apply(policy).ok
-    (event,) = rounds.tell(policy, []).events
+    (event,) = notify.run_round(policy, []).events
     assert (event.turn, event.alert.identity.kind) == (Transition.RAISED, FindingKind.NO_SUCH_TABLE)
-    assert rounds.tell(policy, []).events == ()
+    assert notify.run_round(policy, []).events == ()
     database.execute(
         "CREATE TABLE public.events (id int, at timestamptz NOT NULL) PARTITION BY RANGE (at)"
     )
     assert pipeline.apply(policy).ok
-    assert [event.turn for event in rounds.tell(policy, []).events] == [Transition.RESOLVED]
+    assert [event.turn for event in notify.run_round(policy, []).events] == [Transition.RESOLVED]
     assert [each["state"] for each in receiver.documents()] == ["raised", "resolved"]
 
 
@@ -219,7 +219,7 @@ def test_run_that_looked_at_one_table_resolves_nothing(
     policy = a_policy(tmp_path, database, receiver.webhook())
     tell(policy, 0, "public.other")
     pipeline.apply(policy, request=Request(table=QualifiedName("public", "events")))
-    turns = {event.turn for event in rounds.tell(policy, []).events}
+    turns = {event.turn for event in notify.run_round(policy, []).events}
     assert turns == {Transition.RAISED}
 
 
@@ -229,7 +229,7 @@ def test_sight_of_one_object_resolves_no_other(
     policy = a_policy(tmp_path, database, receiver.webhook())
     tell(policy, 0, "a", "b")
     calm = FindingSet(policy.database.name, [], KINDS, only="a")
-    rounds.tell(policy, [(NOW, calm)])
+    notify.run_round(policy, [(NOW, calm)])
     told = [document.get("alerts", [document]) for document in receiver.documents()]
     assert [[each["object"] for each in alerts] for alerts in told] == [["a", "b"], ["a"]]
 
@@ -264,7 +264,7 @@ def test_database_out_of_reach_is_an_alert_where_the_store_is_another(
     alerts = {"sinks": [receiver.webhook()]}
     gone = "postgresql://nobody@127.0.0.1:9/app"
     path = write_policy(tmp_path, gone, events, alerts=alerts, store={"url": database.url})
-    report = rounds.notify(load_policy(path))
+    report = notify.notify(load_policy(path))
     assert [(e.turn, e.alert.identity.kind) for e in report.events] == [
         (Transition.RAISED, FindingKind.MONITOR_BLIND)
     ]

@@ -215,13 +215,13 @@ KILLED = """
 import os, signal, sys
 from maintenance.archives import *
 from maintenance.archives import uploads
-from maintenance.archives import progress as pace
+from maintenance.archives import progress as archive_progress
 from maintenance.names import QualifiedName
 from tests.archives import a_place, the_facts
 from tests.sessions import session
 
 url, oid, target, block_bytes = sys.argv[1:]
-uploads.MIN_BLOCK_BYTES, pace.EVERY_S = int(block_bytes), 0
+uploads.MIN_BLOCK_BYTES, archive_progress.EVERY_S = int(block_bytes), 0
 import s3fs
 store = s3fs.S3FileSystem()
 

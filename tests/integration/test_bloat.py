@@ -10,7 +10,7 @@ import pytest
 from psycopg.rows import namedtuple_row
 
 from benchmarks.bloated_tables import cases
-from maintenance.engine import executor as runner
+from maintenance.engine import executor
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import Finding, FindingKind
@@ -384,7 +384,7 @@ def test_index_that_was_renamed_since_it_was_planned_is_rebuilt_by_its_oid(
 ) -> None:
     fill(database)
     ((oid, _),) = database.execute(PKEY)
-    whole = runner.run
+    whole = executor.run
 
     def raced(actions: Any, *args: Any, **kwargs: Any) -> Any:
         if any(action.kind is ActionKind.REINDEX for action in actions):
@@ -392,7 +392,7 @@ def test_index_that_was_renamed_since_it_was_planned_is_rebuilt_by_its_oid(
             database.execute("ALTER TABLE public.filled RENAME TO full_no_more")
         return whole(actions, *args, **kwargs)
 
-    monkeypatch.setattr(runner, "run", raced)
+    monkeypatch.setattr(executor, "run", raced)
     (result,) = act(acting).results
     assert result.outcome is Outcome.DONE, result.error
     ((after, name),) = database.execute(PKEY)

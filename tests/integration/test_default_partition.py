@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from maintenance.catalog import default_counts as counting
+from maintenance.catalog import default_counts
 from maintenance.catalog.default_counts import count_default
 from maintenance.engine.actions import Action, ActionKind
 from maintenance.engine.executor import Outcome
@@ -218,7 +218,7 @@ def test_count_that_takes_too_long_is_an_estimate_and_says_so(
     snapshot = pipeline.plan(make_policy(tmp_path, database.url, EVENTS)).snapshot
     assert snapshot is not None
     (table,) = snapshot.tables.values()
-    monkeypatch.setattr(counting, "SAMPLED_PAGES", 20)
+    monkeypatch.setattr(default_counts, "SAMPLED_PAGES", 20)
     brief = Timeouts(lock=timedelta(seconds=1), statement=timedelta(milliseconds=40))
     with session(database.url, timeouts=brief) as connection:
         rows = count_default(connection, table, ["'2026-11-01'", "'2026-12-01'"])

@@ -230,8 +230,8 @@ def test_no_command_runs_owners_code_with_more_than_the_owners_rights(
 ) -> None:
     policy = everything(stage, tmp_path)
 
-    pipeline.check(policy, environ={})
-    planned = pipeline.plan(policy, environ={}, now=NOW).plan.actions
+    pipeline.check(policy)
+    planned = pipeline.plan(policy, now=NOW).plan.actions
     assert stage.roles <= {stage.tenant.name}, stage.spies.seen
     as_owner = {action.kind for action in planned if action.owner == stage.tenant.name}
     assert as_owner >= {
@@ -240,7 +240,7 @@ def test_no_command_runs_owners_code_with_more_than_the_owners_rights(
         ActionKind.SWAP_DEFAULT,
         ActionKind.RECALCULATE_ROWS,
     }
-    reports = [pipeline.apply(policy, environ={}, now=NOW) for _ in range(2)]
+    reports = [pipeline.apply(policy, now=NOW) for _ in range(2)]
     for report in reports:
         failed = [
             r
@@ -248,8 +248,8 @@ def test_no_command_runs_owners_code_with_more_than_the_owners_rights(
             if r.outcome is not Outcome.DONE and r.action.kind not in RECURRING
         ]
         assert not failed, [(r.action.kind, r.action.object, r.error) for r in failed]
-    pipeline.status(policy, environ={})
-    notify(policy, environ={}, now=NOW)
+    pipeline.status(policy)
+    notify(policy, now=NOW)
 
     assert stage.roles == {stage.tenant.name}, stage.spies.seen
     assert stage.ways >= {
@@ -289,17 +289,17 @@ def test_event_trigger_with_a_function_of_the_owners_keeps_us_from_changing_anyt
         f"ALTER FUNCTION app.changed() OWNER TO {stage.tenant.name};"
         f'CREATE EVENT TRIGGER "On change" ON {event} EXECUTE FUNCTION app.changed()'
     )
-    found = pipeline.check(policy, environ={}).findings
+    found = pipeline.check(policy).findings
     assert ('app/"On change"', FindingKind.PRIVILEGE_MISSING) in {
         (finding.object, finding.kind) for finding in found
     }
     for change in (pipeline.apply, notify):
         with pytest.raises(PrivilegeError):
-            change(policy, environ={}, now=NOW)
+            change(policy, now=NOW)
     assert stage.roles <= {stage.tenant.name}
 
     stage.database.execute("ALTER FUNCTION app.changed() OWNER TO postgres")
-    assert not [f for f in pipeline.check(policy, environ={}).findings if "On change" in f.object]
+    assert not [f for f in pipeline.check(policy).findings if "On change" in f.object]
 
 
 DEFERRED = """
@@ -312,7 +312,7 @@ CREATE CONSTRAINT TRIGGER later AFTER UPDATE ON app.computed DEFERRABLE INITIALL
 @pytest.mark.pg(">= 15")
 def test_deferred_triggers_run_as_their_owner_or_not_at_all(stage: Stage, tmp_path: Path) -> None:
     stage.database.execute(DEFERRED.replace("{tenant}", stage.tenant.name))
-    report = pipeline.apply(everything(stage, tmp_path), only=["stale_analytics"], environ={})
+    report = pipeline.apply(everything(stage, tmp_path), only=["stale_analytics"])
     (result,) = report.results
     if stage.database.server.major < 18:
         assert result.outcome is Outcome.FAILED
@@ -341,7 +341,7 @@ def test_code_of_two_owners_is_run_by_neither(stage: Stage, tmp_path: Path) -> N
         "activity": {"table": "app.theirs", "key": ["id"], "at": "at"},
     }
     stage.spies.begin = stage.database.server.log.stat().st_size
-    found = pipeline.check(stage.policy(tmp_path, stale_analytics=[seen]), environ={}).findings
+    found = pipeline.check(stage.policy(tmp_path, stale_analytics=[seen])).findings
     assert [f.kind for f in found if f.object == "app.seen"] == [FindingKind.MONITOR_BLIND]
     assert not stage.spies.seen
 
@@ -364,7 +364,7 @@ def test_right_that_is_missing_is_named(
         "role": stage.maintainer.name,
     }
     stage.database.execute(revoke.format_map(names))
-    findings = pipeline.check(stage.policy(tmp_path, section("tree")), environ={}).findings
+    findings = pipeline.check(stage.policy(tmp_path, section("tree"))).findings
     (finding,) = [f for f in findings if f.object == "app.tree"]
     assert finding.kind is FindingKind.PRIVILEGE_MISSING
     assert grant.format_map(names) in finding.message

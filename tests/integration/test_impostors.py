@@ -78,8 +78,8 @@ def test_redis_that_answers_nonsense_is_a_finding_and_all_sinks_are_told(
     standing = {(alert["kind"], alert["severity"]) for alert in report["alerts"]}
     assert ("redis_unreachable", "warn") in standing or ("redis_unreachable", "error") in standing
     outcome = {each["sink"].split()[0]: each for each in report["delivered"]}
-    assert outcome["webhook"]["told"] > 0
-    assert outcome["redis_stream"]["waiting"] > 0
+    assert outcome["webhook"]["delivered"] > 0
+    assert outcome["redis_stream"]["pending"] > 0
     assert "\n" not in outcome["redis_stream"]["error"]
     assert ("redis_unreachable") in {event["kind"] for event in receiver.events()}
 
@@ -102,8 +102,8 @@ def test_webhook_that_answers_nonsense_keeps_no_other_from_being_told(
         assert time.monotonic() - began < 25
         assert call(url, 2.0) is not None  # the dead man's switch took nothing either
     bad, good = json.loads(result.stdout)["delivered"]
-    assert good["told"] > 0
-    assert (bad["told"], bad["waiting"] > 0) == (0, True)
+    assert good["delivered"] > 0
+    assert (bad["delivered"], bad["pending"] > 0) == (0, True)
     assert receiver.events()
 
 
@@ -117,7 +117,7 @@ def test_answer_without_an_end_is_not_read(database: Database, tmp_path: Path) -
         )
         result = CliRunner().invoke(cli, ["notify", "--policy", str(path), "--json"])
     (told,) = json.loads(result.stdout)["delivered"]
-    assert (told["told"] > 0, told["error"]) == (True, None)
+    assert (told["delivered"] > 0, told["error"]) == (True, None)
 
 
 @pytest.mark.parametrize("talk", [be_silent, drip(b"$999999\r\n")], ids=["silent", "drips"])
@@ -155,7 +155,7 @@ def test_sink_whose_variable_is_wrong_keeps_no_other_from_being_told(
     report = json.loads(result.stdout)
     first, second, third = report["delivered"]
     assert "GONE_URL" in first["error"]
-    assert second["told"] == 0
-    assert third["told"] > 0
+    assert second["delivered"] == 0
+    assert third["delivered"] > 0
     assert "GONE_URL" in report["heartbeat_error"]
     assert "Zqkwx" not in result.output

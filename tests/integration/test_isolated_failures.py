@@ -12,11 +12,11 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from maintenance.catalog import observe as observing
+from maintenance.catalog import observe as catalog_observe
 from maintenance.cli import cli
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.names import quote
-from maintenance.pipeline import notify as rounds
+from maintenance.pipeline import notify
 from maintenance.pipeline import run as pipeline
 from maintenance.server.session import Timeouts, connect
 from tests.builders import Database, Role
@@ -155,7 +155,7 @@ def test_damaged_table_is_told_and_no_other_suffers(database: Database, tmp_path
     report = pipeline.apply(policy, only=["partitions"])
     assert blind(f.as_json() for f in report.findings) == {"public.damaged": "error"}
     assert (months(database, "ordinary"), months(database, "damaged")) == (3, 0)
-    assert rounds.notify(policy).ok
+    assert notify.notify(policy).ok
 
 
 @pytest.mark.pg("== 18")
@@ -165,14 +165,14 @@ def test_catalog_query_that_fails_for_one_table_fails_for_no_other(
     for name in ("ordinary", "odd"):
         make_parent(database, name)
     ((oid,),) = database.execute("SELECT 'public.odd'::regclass::oid")
-    read = observing.differences
+    read = catalog_observe.differences
 
     def fail(connection: Any, parents: list[int], *rest: Any) -> Any:
         if oid in parents:
             connection.execute("SELECT 1 / 0")
         return read(connection, parents, *rest)
 
-    monkeypatch.setattr(observing, "differences", fail)
+    monkeypatch.setattr(catalog_observe, "differences", fail)
     tables = ({"table": f"public.{name}", **PREMAKE} for name in ("odd", "ordinary", "gone"))
     policy = make_policy(tmp_path, database.url, *tables)
     report = pipeline.apply(policy)
@@ -193,9 +193,9 @@ def test_alert_on_what_can_no_longer_be_seen_goes_on_standing(
     policy = make_policy(
         tmp_path, role_of(database, owner_role, limited_role), {"table": ORDINARY, **PREMAKE}
     )
-    rounds.notify(policy)
+    notify.notify(policy)
     database.execute(ODD["secured"].format(table=ORDINARY, default=f"{ORDINARY}_default"))
-    kinds = {alert.identity.kind for alert in rounds.notify(policy).alerts}
+    kinds = {alert.identity.kind for alert in notify.notify(policy).alerts}
     assert kinds >= {FindingKind.DEFAULT_PARTITION_ROWS, FindingKind.PARTITION_HORIZON_SHORT}
 
 

@@ -16,7 +16,7 @@ from maintenance.engine.findings import FindingKind
 from maintenance.monitoring import Level, assess_health, observe_overview
 from maintenance.orchestration.build import build
 from maintenance.pipeline import run as pipeline
-from maintenance.pipeline.notify import tell
+from maintenance.pipeline.notify import run_round
 from maintenance.policy import Policy
 from tests.builders import Database, drop_database, make_database, server_folder
 from tests.conftest import Servers
@@ -51,7 +51,7 @@ def policy(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Poli
     odd = {"table": ODD, "column": "at"}
     policy = make_policy(folder, database.url, EVENTS_KEPT, odd, **SECTIONS)
     pipeline.apply(policy, only=["partitions", "matviews", "workload", "bloat"])
-    tell(policy, [])
+    run_round(policy, [])
     return policy
 
 
@@ -86,7 +86,7 @@ def test_findings_that_nobody_has_judged_are_told(policy: Policy) -> None:
     before = observe_overview(policy).history
     pipeline.apply(policy, only=["workload"])
     between = observe_overview(policy).history
-    tell(policy, [])
+    run_round(policy, [])
     after = observe_overview(policy).history
     assert before is not None
     assert between is not None

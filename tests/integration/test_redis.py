@@ -10,7 +10,7 @@ import pytest
 
 from maintenance.demo import ports
 from maintenance.demo.redis import RedisServer
-from maintenance.engine import cache_invalidation as announcing
+from maintenance.engine import cache_invalidation
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind, Severity
@@ -22,8 +22,7 @@ from maintenance.policy import Policy
 from maintenance.redis_client import CHANNEL, invalidate, read_facts
 from maintenance.redis_client.invalidation import BATCH
 from maintenance.redis_client.models import LEAST_LOOKUPS, hit_rate
-from maintenance.store import invalidation_outbox as invalidations
-from maintenance.store import migrate
+from maintenance.store import invalidation_outbox, migrate
 from tests.builders import Database
 from tests.caches import cache_server, client_of, program_of
 from tests.policies import make_policy
@@ -188,7 +187,7 @@ def bench_of(policy: Policy, url: str, store: Any) -> ActionContext:
 def owe(database: Database, policy: Policy, *patterns: str) -> None:
     with session(database.url) as store:
         migrate(store)
-        announcing.intend(bench_of(policy, "", store), "public.v", patterns, NOTHING)
+        cache_invalidation.intend(bench_of(policy, "", store), "public.v", patterns, NOTHING)
 
 
 @pg18
@@ -199,9 +198,9 @@ def test_what_is_owed_is_told_at_once_and_forgotten(
     owe(database, policy, "v:*")
     with session(database.url) as store:
         context = bench_of(policy, "", store)
-        assert announcing.announce(context, "public.v")["keys_removed"] == 1
-        assert announcing.announce(context, "public.v") == {}
-        assert invalidations.owed(store, "app") == []
+        assert cache_invalidation.announce(context, "public.v")["keys_removed"] == 1
+        assert cache_invalidation.announce(context, "public.v") == {}
+        assert invalidation_outbox.pending_invalidations(store, "app") == []
 
 
 @pg18
@@ -211,7 +210,7 @@ def test_intention_that_is_withdrawn_is_never_told(
     client_of(embedded).set("v:1", "a")
     owe(database, policy, "v:*")
     with session(database.url) as store:
-        announcing.withdraw(bench_of(policy, "", store), "public.v")
+        cache_invalidation.withdraw(bench_of(policy, "", store), "public.v")
     assert pipeline.apply(policy, only=["redis"]).results == ()
     assert client_of(embedded).get("v:1") == "a"
 
@@ -224,14 +223,14 @@ def test_redis_that_is_down_fails_nothing_and_is_told_by_the_next_run(
     owe(database, policy, "w:*")
     embedded.stop()
     with session(database.url) as store:
-        detail = announcing.announce(bench_of(policy, "", store), "public.v")
+        detail = cache_invalidation.announce(bench_of(policy, "", store), "public.v")
     assert detail["reason"] == "no_answer"
     report = pipeline.apply(policy, only=["redis"])
     assert report.ok
     (finding,) = report.findings
     assert (finding.kind, finding.severity) == (FindingKind.REDIS_UNREACHABLE, Severity.WARN)
-    assert finding.data["owed"] == ["public.v"]
-    assert datetime.fromisoformat(finding.data["owed_since"]) < report.now
+    assert finding.data["pending"] == ["public.v"]
+    assert datetime.fromisoformat(finding.data["pending_since"]) < report.now
 
     embedded.start()
     client_of(embedded).mset({"v:1": "a", "w:1": "b", "x:1": "c"})
@@ -248,7 +247,7 @@ def test_redis_that_is_down_fails_nothing_and_is_told_by_the_next_run(
 @pg18
 def test_variable_that_is_not_set_is_a_finding(database: Database, tmp_path: Path) -> None:
     policy = make_policy(tmp_path, database.url, redis={"url": {"env": "NO_SUCH_REDIS"}})
-    (finding,) = pipeline.plan(policy, environ={}).findings
+    (finding,) = pipeline.plan(Target(policy, {})).findings
     assert finding.kind is FindingKind.REDIS_UNREACHABLE
     assert "NO_SUCH_REDIS" in finding.message
 

@@ -280,7 +280,7 @@ from maintenance.policy import load_policy
 from maintenance.names import QualifiedName
 from maintenance.pipeline.restore import restore_period
 from maintenance.engine.lock_retry import LockRetry
-from maintenance.archives import restore as restoring
+from maintenance.archives import restore
 from maintenance.archives.progress import Pace
 
 policy, stage = sys.argv[1:]
@@ -288,7 +288,7 @@ policy, stage = sys.argv[1:]
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-attempt, load = LockRetry.attempt, restoring.load
+attempt, load = LockRetry.attempt, restore.load
 def attempting(self, connection, step):
     if any(stage in statement for statement in step.statements):
         die()
@@ -303,7 +303,7 @@ def loading(*arguments):
 def show(self, counted):
     if stage == "half of COPY" and copying:
         die()
-LockRetry.attempt, restoring.load, Pace.show = attempting, loading, show
+LockRetry.attempt, restore.load, Pace.show = attempting, loading, show
 restore_period(load_policy(Path(policy)), QualifiedName("public", "events"), "2024-01")
 """
 
@@ -339,9 +339,9 @@ from pathlib import Path
 from maintenance.policy import load_policy
 from maintenance.names import QualifiedName
 from maintenance.pipeline.restore import restore_period
-from maintenance.archives import attach as attaching
-from maintenance.archives import load as loading
-from maintenance.archives import restore as restoring
+from maintenance.archives import attach
+from maintenance.archives import load
+from maintenance.archives import restore
 from maintenance.engine.lock_retry import LockRetry
 
 policy, last = sys.argv[1:]
@@ -357,8 +357,8 @@ def counted(original):
     return call
 
 LockRetry.attempt = counted(LockRetry.attempt)
-loading.run_sql = counted(loading.run_sql)
-loading.read_back = counted(loading.read_back)
+load.run_sql = counted(load.run_sql)
+load.read_back = counted(load.read_back)
 restore_period(load_policy(Path(policy)), QualifiedName("public", "events"), "2024-01")
 """
 

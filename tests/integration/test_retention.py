@@ -11,13 +11,13 @@ from click.testing import CliRunner
 
 from maintenance.cli import cli
 from maintenance.ddl.marks import marked, read_mark, set_comment
-from maintenance.engine import executor as runner
+from maintenance.engine import executor
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName
 from maintenance.periods import Interval, period_of
-from maintenance.pipeline import notify as rounds
+from maintenance.pipeline import notify
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
@@ -294,17 +294,17 @@ def test_row_that_comes_to_point_to_a_month_after_planning_is_never_orphaned(
     filled: Database, tmp_path: Path
 ) -> None:
     filled.execute(NOTES.format("notes", ""))
-    whole = runner.run
+    whole = executor.run
 
     def raced(*args: Any, **kwargs: Any) -> Any:
         filled.execute("INSERT INTO public.notes SELECT id, at FROM public.events WHERE id = 5")
         return whole(*args, **kwargs)
 
-    runner.run = raced
+    executor.run = raced
     try:
         report = retire(policy_of(filled, tmp_path, max_per_run=1))
     finally:
-        runner.run = whole
+        executor.run = whole
     assert [r.outcome for r in report.results] == [Outcome.FAILED, Outcome.SKIPPED]
     assert "23503" in str(report.results[0].error)
     assert filled.execute("SELECT id FROM public.events WHERE id = 5") == [(5,)]
@@ -330,7 +330,7 @@ def test_role_that_may_not_read_who_points_to_a_table_keeps_it(
 
 def test_partition_replaced_after_planning_is_not_touched(filled: Database, tmp_path: Path) -> None:
     policy = policy_of(filled, tmp_path, max_per_run=1)
-    whole = runner.run
+    whole = executor.run
 
     def swapped(*args: Any, **kwargs: Any) -> Any:
         filled.execute(f"DROP TABLE public.{child(-5)}")
@@ -341,11 +341,11 @@ def test_partition_replaced_after_planning_is_not_touched(filled: Database, tmp_
         filled.execute(f"INSERT INTO public.events VALUES (55, '{month(-5)}-03')")
         return whole(*args, **kwargs)
 
-    runner.run = swapped
+    executor.run = swapped
     try:
         report = retire(policy)
     finally:
-        runner.run = whole
+        executor.run = whole
     assert [r.outcome for r in report.results] == [Outcome.FAILED, Outcome.SKIPPED]
     assert "55000" in str(report.results[0].error)
     assert filled.execute("SELECT id FROM public.events WHERE id = 55") == [(55,)]
@@ -441,7 +441,7 @@ def unverified(report: Report) -> set[str]:
 
 def standing(policy: Policy) -> set[str]:
     kind = FindingKind.ARCHIVE_UNVERIFIED
-    alerts = (alert.identity for alert in rounds.notify(policy).alerts)
+    alerts = (alert.identity for alert in notify.notify(policy).alerts)
     return {each.object for each in alerts if each.kind is kind}
 
 

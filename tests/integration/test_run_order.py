@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from maintenance.engine import executor as runner
+from maintenance.engine import executor
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.saved_plan import ReviewedPlan, read_reviewed
@@ -141,7 +141,7 @@ def test_table_that_another_session_renamed_or_replaced_is_known_by_its_oid(
         database.execute(f"CREATE TABLE public.{name} (id int) WITH (autovacuum_enabled = false)")
         database.execute(f"INSERT INTO public.{name} SELECT generate_series(1, 1000)")
     policy = make_policy(tmp_path, database.url, statistics=FEW)
-    whole = runner.run
+    whole = executor.run
 
     def raced(actions: Any, *args: Any, **kwargs: Any) -> Any:
         if not any(action.object == "public.renamed" for action in actions):
@@ -151,7 +151,7 @@ def test_table_that_another_session_renamed_or_replaced_is_known_by_its_oid(
         database.execute("CREATE TABLE public.replaced (id int)")
         return whole(actions, *args, **kwargs)
 
-    monkeypatch.setattr(runner, "run", raced)
+    monkeypatch.setattr(executor, "run", raced)
     report = pipeline.apply(policy, only=["statistics"])
     assert report.ok, report.results
     assert outcomes(report) == {

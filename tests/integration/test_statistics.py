@@ -343,8 +343,10 @@ def test_missing_right_is_said_once_with_its_grant_and_the_rest_goes_on(
     fill(database, "public.ours")
     database.execute(f"ALTER TABLE public.ours OWNER TO {stranger.name}")
     policy = make_policy(tmp_path, database.url_of(stranger), statistics={})
+    database.execute(f"GRANT SELECT ON public.theirs TO {stranger.name}")
     report = apply(policy)
     assert done(report) == [("analyze_table", "public.ours")]
+    assert not [f for f in report.findings if f.object == "public.theirs"], "told once"
     missing = [f for f in report.findings if f.kind is FindingKind.PRIVILEGE_MISSING]
     assert [finding.data.get("tables") for finding in missing].count(["public.theirs"]) == 1
     for grant in (grant for finding in missing for grant in finding.data["grants"]):

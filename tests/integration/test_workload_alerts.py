@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from maintenance.pipeline import notify as rounds
+from maintenance.pipeline import notify
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from tests.builders import Database, drop_database, make_database
@@ -55,8 +55,8 @@ class World:
         """Run a subject, deliver its findings, and return the delivered alerts of a kind."""
         before = len(self.receiver.bodies)
         pipeline.apply(self.policy, only=[subject], now=now)
-        (delivered,) = rounds.tell(self.policy, []).delivered
-        assert (delivered.n_waiting, delivered.error) == (0, None)
+        (delivered,) = notify.run_round(self.policy, []).delivered
+        assert (delivered.n_pending, delivered.error) == (0, None)
         assert self.receiver.is_signed()
         new = self.receiver.documents()[before:]
         events = [event for document in new for event in document.get("alerts", [document])]
@@ -126,7 +126,7 @@ def test_view_is_older_than_four_hours(world: World) -> None:
     world.run(f"UPDATE maintenance.matview_refresh SET {older}")
     world.run("INSERT INTO public.events VALUES (1, '2026-11-20')")
     before = len(world.receiver.bodies)
-    rounds.notify(world.policy)
+    notify.notify(world.policy)
     assert ("raised", "public.totals", "matview_stale") in [
         (each["state"], each["object"], each["kind"])
         for each in world.receiver.documents()[before:]

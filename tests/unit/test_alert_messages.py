@@ -12,9 +12,10 @@ from maintenance.alerts.formatting import harmless, readable
 from maintenance.alerts.messages import HEAVIEST, Message, messages
 from maintenance.alerts.models import Alert, Event, Identity, Transition
 from maintenance.alerts.sinks import sender_of
-from maintenance.alerts.store import Waiting
+from maintenance.alerts.store import PendingDelivery
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.runbook_reader import by_itself, entry
+from maintenance.engine.target import Target
 from maintenance.formatting import visible
 from maintenance.pipeline.alert_links import links
 from maintenance.policy import Policy
@@ -33,7 +34,7 @@ def an_alert(kind: FindingKind, name: str, **others: Any) -> Alert:
 
 
 def a_message(policy: Policy, *alerts: Alert, turn: Transition = Transition.RAISED) -> Message:
-    rows = [Waiting(n, Event(turn, each, NOW), 0, None) for n, each in enumerate(alerts, 1)]
+    rows = [PendingDelivery(n, Event(turn, each, NOW), 0, None) for n, each in enumerate(alerts, 1)]
     (message,) = messages(rows, links(policy))
     return message
 
@@ -129,7 +130,7 @@ def test_hostile_names_are_shown_in_one_line_and_obeyed_by_nobody() -> None:
 
 
 def test_log_can_not_be_forged_by_a_name(policy: Policy, caplog: pytest.LogCaptureFixture) -> None:
-    send = sender_of(LogSink(), policy, {})
+    send = sender_of(LogSink(), Target(policy, {}))
     with caplog.at_level(logging.INFO):
         send(a_message(policy, an_alert(FindingKind.TABLE_BLOAT, HOSTILE)), 1.0)
     (record,) = caplog.records
@@ -144,7 +145,8 @@ def test_huge_lists_are_parted_into_messages_of_bounded_size(policy: Policy) -> 
         an_alert(FindingKind.INDEX_UNUSED, f'public."{n:05}{HOSTILE}"') for n in range(10_000)
     ]
     rows = [
-        Waiting(n, Event(Transition.RAISED, each, NOW), 0, None) for n, each in enumerate(alerts)
+        PendingDelivery(n, Event(Transition.RAISED, each, NOW), 0, None)
+        for n, each in enumerate(alerts)
     ]
     parts = list(messages(rows, links(policy)))
     assert [number for part in parts for number in part.event_ids] == list(range(10_000))

@@ -257,7 +257,7 @@ def test_no_finding_is_lost(rounds: list[tuple[int, FindingSet]]) -> None:
         for finding in finding_set.findings:
             if finding.severity is not Severity.INFO:
                 alert = alerts[Identity("app", finding.kind, finding.object)]
-                assert alert.told is finding.severity
+                assert alert.notified_severity is finding.severity
                 assert alert.message == finding.message
 
 

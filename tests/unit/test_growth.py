@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from maintenance.catalog.history import History, Reading
+from maintenance.catalog.history import History, RowCount
 from maintenance.catalog.models import Bucket, DefaultRows
 from maintenance.engine.findings import FindingKind
 from maintenance.subjects.partitions.growth import Rate, growth
 from tests.snapshots import NOW, a_partition, a_policy, a_table, months, planned
 
 
-def readings(*values: float, first: timedelta = timedelta(days=4)) -> list[Reading]:
+def readings(*values: float, first: timedelta = timedelta(days=4)) -> list[RowCount]:
     """A reading a day, the first so long ago."""
-    return [Reading(NOW - first + timedelta(days=n), value) for n, value in enumerate(values)]
+    return [RowCount(NOW - first + timedelta(days=n), value) for n, value in enumerate(values)]
 
 
 def test_growth_is_measured_from_the_oldest_count() -> None:
@@ -83,7 +83,7 @@ def test_short_horizon_tells_how_soon_and_how_many_rows() -> None:
 
 
 def test_history_of_another_table_says_nothing() -> None:
-    history = History(default_rows={"public.other": (Reading(NOW - timedelta(days=3), 1.0),)})
+    history = History(default_rows={"public.other": (RowCount(NOW - timedelta(days=3), 1.0),)})
     partitions = [*months("2026-11", "2027-02"), a_partition("events_default")]
     kind = FindingKind.DEFAULT_PARTITION_ROWS
     assert "rows_per_day" not in finding_of(kind, *partitions, n_rows=5, history=history).data

@@ -144,12 +144,13 @@ def test_empty_section_means_all_its_defaults(tmp_path: Path) -> None:
 
 def test_empty_section_without_defaults_says_what_is_missing(tmp_path: Path) -> None:
     found = problem(tmp_path, DATABASE + "redis:\n")
-    assert (found.line, found.key) == (2, "redis.url")
+    assert (found.line, found.key, found.reason) == (2, "redis.url", "missing")
 
 
 def test_unknown_key_names_its_near_miss(tmp_path: Path) -> None:
     found = problem(tmp_path, DATABASE + "partition: []\n")
     assert (found.line, found.column, found.key) == (2, 1, "partition")
+    assert found.reason == "unknown_key"
     assert named(found.hint, "partitions", "locks", "store") == {"partitions"}
 
 
@@ -163,7 +164,7 @@ def test_unknown_nested_key_names_its_near_miss(tmp_path: Path) -> None:
 def test_unknown_key_of_a_sink_knows_the_sinks_keys(tmp_path: Path) -> None:
     text = DATABASE + "alerts: {sinks: [{type: webhook, url: {env: A}, secrt: x}]}\n"
     found = problem(tmp_path, text)
-    assert found.key == "alerts.sinks[0].secrt"
+    assert (found.key, found.reason) == ("alerts.sinks[0].secrt", "unknown_key")
     assert named(found.hint, "secret", "url", "type") == {"secret"}
 
 
@@ -175,6 +176,7 @@ def test_unknown_key_like_nothing_lists_what_is_known(tmp_path: Path) -> None:
 def test_unknown_sink_names_its_near_miss(tmp_path: Path) -> None:
     found = problem(tmp_path, DATABASE + "alerts:\n  sinks: [{type: webook}]\n")
     assert (found.line, found.column, found.key) == (3, 18, "alerts.sinks[0].type")
+    assert found.reason == "unknown_value"
     sinks = ("log", "redis_stream", "apprise", "webhook")
     assert named(found.wanted, *sinks) == {*sinks}
     assert named(found.hint, *sinks) == {"webhook"}
@@ -209,22 +211,22 @@ def test_missing_key_is_told_at_its_mapping(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "found", "wanted"),
+    ("written", "found", "reason"),
     [
-        ("premake: true", "true", ("1", "1000")),
-        ('premake: "3"', '"3"', ("1", "1000")),
-        ("premake: 3.0", "3.0", ("1", "1000")),
-        ("premake: 10000", "10000", ("1", "1000")),
-        ("premake:", None, ("1", "1000")),
-        ("premake: [1]", None, ("1", "1000")),
-        ("retention: [1, 2]", None, ()),
-        ("interval: 1 month s", "1 month s", ("day", "week", "month", "months", "year")),
-        ("convert: yes", "yes", ("never", "online")),
-        ("time_zone: Europe/Belrin", "Europe/Belrin", ("IANA", "UTC")),
+        ("premake: true", "true", "wrong_type"),
+        ('premake: "3"', '"3"', "wrong_type"),
+        ("premake: 3.0", "3.0", "wrong_type"),
+        ("premake: 10000", "10000", "out_of_range"),
+        ("premake:", None, "wrong_type"),
+        ("premake: [1]", None, "wrong_type"),
+        ("retention: [1, 2]", None, "wrong_type"),
+        ("interval: 1 month s", "1 month s", "unknown_value"),
+        ("convert: yes", "yes", "unknown_value"),
+        ("time_zone: Europe/Belrin", "Europe/Belrin", "unknown_value"),
     ],
 )
 def test_wrong_value_is_shown_as_written(
-    tmp_path: Path, written: str, found: str | None, wanted: tuple[str, ...]
+    tmp_path: Path, written: str, found: str | None, reason: str
 ) -> None:
     """Lists and missing values are described in words instead of shown."""
     text = f"{DATABASE}partitions:\n  - table: a\n    column: at\n    {written}\n"
@@ -232,41 +234,49 @@ def test_wrong_value_is_shown_as_written(
     key, _, _ = written.partition(":")
     assert (told.line, told.key) == (5, f"partitions[0].{key}")
     assert told.found == found or found is None
-    assert named(told.wanted, *wanted) == {*wanted}
+    assert told.reason == reason
 
 
 def test_premake_zero_says_why(tmp_path: Path) -> None:
     told = problem(tmp_path, DATABASE + "partitions: [{table: a, column: at, premake: 0}]\n")
-    assert told.key == "partitions[0].premake"
-    assert "0" in told.hint.split()
+    assert (told.key, told.reason) == ("partitions[0].premake", "out_of_range")
+    assert told.hint
 
 
 @pytest.mark.parametrize(
-    ("text", "key", "wanted"),
+    ("text", "key", "reason", "wanted"),
     [
-        ("matviews: {name: a}\n", "matviews", ("list",)),
-        ("locks: 50 ms\n", "locks", ("mapping",)),
-        ("indexes: {allow_drop: 1}\n", "indexes.allow_drop", ("true", "false")),
-        ("workload: {connections: .nan}\n", "workload.connections", ("0", "1")),
-        ("workload: {connections: true}\n", "workload.connections", ("0", "1")),
-        ("parallel: {matviews: 0}\n", "parallel.matviews", ("1", "32")),
-        ("matviews: [{name: a, unique_index: id}]\n", "matviews[0].unique_index", ("list",)),
-        ("matviews: [{name: a, unique_index: [1]}]\n", "matviews[0].unique_index[0]", ()),
-        ("alerts: {runbook: 'x#{knd}'}\n", "alerts.runbook", ("kind",)),
-        ("alerts: {sinks: [{type: redis_stream}]}\n", "alerts.sinks[0]", ("redis", "url")),
+        ("matviews: {name: a}\n", "matviews", "wrong_type", ()),
+        ("locks: 50 ms\n", "locks", "wrong_type", ()),
+        ("indexes: {allow_drop: 1}\n", "indexes.allow_drop", "wrong_type", ("true", "false")),
+        ("workload: {connections: .nan}\n", "workload.connections", "out_of_range", ("0", "1")),
+        ("workload: {connections: true}\n", "workload.connections", "wrong_type", ("0", "1")),
+        ("parallel: {matviews: 0}\n", "parallel.matviews", "out_of_range", ("1", "32")),
+        ("matviews: [{name: a, unique_index: id}]\n", "matviews[0].unique_index", "wrong_type", ()),
+        (
+            "matviews: [{name: a, unique_index: [1]}]\n",
+            "matviews[0].unique_index[0]",
+            "wrong_type",
+            (),
+        ),
+        ("alerts: {runbook: 'x#{knd}'}\n", "alerts.runbook", "malformed", ("kind",)),
+        ("alerts: {ui: ftp://x}\n", "alerts.ui", "malformed", ()),
+        ("alerts: {sinks: [{type: redis_stream}]}\n", "alerts.sinks[0]", "conflict", ("redis",)),
+        ("bloat: {min_size: 3}\n", "bloat.min_size", "missing_unit", ("MB", "GB")),
     ],
 )
-def test_wrong_type_says_what_is_wanted(
-    tmp_path: Path, text: str, key: str, wanted: tuple[str, ...]
+def test_wrong_value_has_a_reason_and_the_facts_of_what_is_wanted(
+    tmp_path: Path, text: str, key: str, reason: str, wanted: tuple[str, ...]
 ) -> None:
     told = problem(tmp_path, DATABASE + text)
-    assert (told.line, told.key) == (2, key)
+    assert (told.line, told.key, told.reason) == (2, key, reason)
     assert named(told.wanted, *wanted) == {*wanted}
 
 
 def test_empty_list_of_key_columns_is_refused(tmp_path: Path) -> None:
     text = "stale_analytics: [{table: a, calculated_at: at, key: []}]\n"
-    assert problem(tmp_path, DATABASE + text).key == "stale_analytics[0].key"
+    found = problem(tmp_path, DATABASE + text)
+    assert (found.key, found.reason) == ("stale_analytics[0].key", "out_of_range")
 
 
 def test_all_problems_are_told_at_once_in_the_order_of_lines(tmp_path: Path) -> None:
@@ -299,6 +309,7 @@ def test_repeated_key_is_told_with_its_first(tmp_path: Path) -> None:
     text = DATABASE + "locks:\n  lock_timeout: 1 s\n  lock_timeout: 2 s\n"
     told = problem(tmp_path, text)
     assert (told.line, told.column, told.key) == (4, 3, "locks.lock_timeout")
+    assert told.reason == "duplicate_key"
     assert named(told.hint, "3", "4") == {"3"}
 
 
@@ -334,7 +345,7 @@ def test_alias_inside_of_itself_is_a_problem(tmp_path: Path, text: str) -> None:
     told = problems(tmp_path, DATABASE + text)[0]
     assert (told.line, told.column) == (2, 8)
     assert told.key.startswith("locks")
-    assert "alias" in told.found.split()
+    assert told.reason == "self_reference"
 
 
 @pytest.mark.parametrize(
@@ -375,27 +386,28 @@ def test_number_of_a_million_digits_is_a_problem(tmp_path: Path) -> None:
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- "])
 def test_very_deep_nesting_is_a_problem(tmp_path: Path, opening: str) -> None:
     told = problem(tmp_path, f"{DATABASE}locks:\n  {opening * 20_000}\n")
-    assert (told.line, told.key, told.wanted) == (3, "", "YAML")
+    assert (told.line, told.key, told.reason) == (3, "", "not_yaml")
 
 
 def test_tab_is_told_with_its_place(tmp_path: Path) -> None:
     told = problem(tmp_path, DATABASE + "locks:\n\tlock_timeout: 1 s\n")
-    assert (told.line, told.column, told.wanted) == (3, 1, "YAML")
-    assert "spaces" in told.hint.split()
+    assert (told.line, told.column, told.reason) == (3, 1, "not_yaml")
+    assert told.hint
 
 
 def test_syntax_error_is_told_with_its_place(tmp_path: Path) -> None:
     told = problem(tmp_path, DATABASE + "locks: {lock_timeout: 1 s\nbloat: 1\n")
-    assert (told.line, told.wanted) == (3, "YAML")
+    assert (told.line, told.reason) == (3, "not_yaml")
 
 
 def test_second_document_is_a_problem(tmp_path: Path) -> None:
-    assert problem(tmp_path, f"{DATABASE}---\n{DATABASE}").line == 2
+    told = problem(tmp_path, f"{DATABASE}---\n{DATABASE}")
+    assert (told.line, told.reason) == (2, "not_yaml")
 
 
 def test_control_character_is_told_with_its_place(tmp_path: Path) -> None:
     told = problem(tmp_path, DATABASE + "locks: \x07\n")
-    assert (told.line, told.column) == (2, 8)
+    assert (told.line, told.column, told.reason) == (2, 8, "not_yaml")
     assert "U+0007" in told.found.split()
 
 
@@ -403,18 +415,18 @@ def test_control_character_is_told_with_its_place(tmp_path: Path) -> None:
 def test_yaml_tag_is_refused(tmp_path: Path, tag: str) -> None:
     (told,) = problems(tmp_path, f"{DATABASE}locks: {tag}\n")
     assert places([told]) == [(2, 8, "locks")]
-    assert {"YAML", "tag"} <= set(told.found.split())
+    assert told.reason == "yaml_tag"
 
 
 def test_key_that_is_no_name_is_refused(tmp_path: Path) -> None:
     told = problem(tmp_path, DATABASE + "? [a, b]\n: 1\n")
-    assert (told.line, told.column, told.key) == (2, 3, "")
+    assert (told.line, told.column, told.key, told.reason) == (2, 3, "", "wrong_type")
 
 
 def test_date_that_does_not_exist_is_told(tmp_path: Path) -> None:
     told = problems(tmp_path, DATABASE + "locks: {lock_timeout: 2024-02-31}\n")
     assert {(each.line, each.column, each.found) for each in told} == {(2, 23, "2024-02-31")}
-    assert "date" in told[0].wanted.split()
+    assert told[0].reason == "out_of_range"
 
 
 def test_byte_order_mark_is_read_over(tmp_path: Path) -> None:
@@ -424,15 +436,14 @@ def test_byte_order_mark_is_read_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "\n\n", "# only\n# comments\n", "---\n"])
 def test_empty_file_is_told_what_the_smallest_policy_is(tmp_path: Path, text: str) -> None:
     told = problem(tmp_path, text)
-    assert (told.line, told.key) == (0, "")
+    assert (told.line, told.key, told.reason) == (0, "", "missing")
     assert named(told.wanted, "database", "name", "url") == {"database", "name", "url"}
 
 
 @pytest.mark.parametrize("text", ["- a\n", "just text\n", "42\n"])
 def test_file_that_is_no_mapping_is_told(tmp_path: Path, text: str) -> None:
     told = problem(tmp_path, text)
-    assert (told.line, told.column, told.key) == (1, 1, "")
-    assert "mapping" in told.wanted.split()
+    assert (told.line, told.column, told.key, told.reason) == (1, 1, "", "wrong_type")
 
 
 def test_file_that_is_not_utf8_is_told_with_the_byte(tmp_path: Path) -> None:
@@ -441,20 +452,16 @@ def test_file_that_is_not_utf8_is_told_with_the_byte(tmp_path: Path) -> None:
     with pytest.raises(PolicyError) as caught:
         load_policy(path)
     (told,) = caught.value.problems
-    assert (told.line, told.column) == (2, 3)
+    assert (told.line, told.column, told.reason) == (2, 3, "unreadable")
     assert "0xFC" in told.found.split()
 
 
 def test_folder_and_missing_file_are_problems(tmp_path: Path) -> None:
-    for path, found in (
-        (tmp_path, "folder"),
-        (tmp_path / "no.yaml", os.strerror(errno.ENOENT).lower()),
-    ):
+    for path in (tmp_path, tmp_path / "no.yaml"):
         with pytest.raises(PolicyError) as caught:
             load_policy(path)
         (told,) = caught.value.problems
-        assert (told.file, told.line) == (str(path), 0)
-        assert found in told.found
+        assert (told.file, told.line, told.reason) == (str(path), 0, "unreadable")
 
 
 def test_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
@@ -462,13 +469,14 @@ def test_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
     with pytest.raises(PolicyError) as caught:
         load_policy(tmp_path / "shop.yaml")
     (told,) = caught.value.problems
-    assert (told.file, told.line) == (str(tmp_path / "shop.yaml"), 0)
+    assert (told.file, told.line, told.reason) == (str(tmp_path / "shop.yaml"), 0, "unreadable")
 
 
 def test_missing_sql_file_is_told_with_its_near_miss(tmp_path: Path) -> None:
     (tmp_path / "indexes.sql").touch()
     told = problem(tmp_path, DATABASE + "indexes: {declared: index.sql}\n")
     assert (told.key, told.found) == ("indexes.declared", "index.sql")
+    assert told.reason == "no_such_file"
     assert str(tmp_path / "index.sql") in told.hint
     assert "indexes.sql" in told.hint
 
@@ -501,6 +509,7 @@ def test_same_table_twice_is_told_at_the_second(tmp_path: Path) -> None:
     text = "partitions:\n  - {table: a, column: at}\n  - {table: public.A, column: at}\n"
     told = problem(tmp_path, DATABASE + text)
     assert (told.line, told.key) == (4, "partitions[1].table")
+    assert told.reason == "duplicate_name"
     assert "partitions[0].table" in told.hint
 
 
@@ -537,6 +546,7 @@ def test_second_policy_of_a_database_is_broken(tmp_path: Path) -> None:
     assert [policy.path.name for policy in policies.loaded] == ["a.yaml"]
     (told,) = policies.broken[0].problems
     assert (told.line, told.column, told.key) == (1, 18, "database.name")
+    assert told.reason == "duplicate_name"
     assert f"{tmp_path}/a.yaml" in told.hint
 
 
@@ -598,7 +608,7 @@ def test_keep_is_at_least_one_interval(
         load_policy(write(tmp_path, text))
     else:
         told = problem(tmp_path, text)
-        assert told.key == "partitions[0].retention.keep"
+        assert (told.key, told.reason) == ("partitions[0].retention.keep", "conflict")
         assert (told.found, interval in told.wanted) == (keep, True)
 
 

@@ -145,6 +145,13 @@ def test_autovacuum_at_work_is_told_as_a_skip_and_is_no_finding() -> None:
     assert done.findings == ()
 
 
+@pytest.mark.parametrize("change", [{"described": False}, {"changed": 500}])
+def test_table_that_we_may_not_analyze_is_told_once(change: dict[str, Any]) -> None:
+    (finding,) = planned(a_look(a_table(permitted=False, **change))).findings
+    assert finding.kind is FindingKind.PRIVILEGE_MISSING
+    assert finding.data["tables"] == ["public.t10"]
+
+
 def test_table_asked_for_brings_its_partitions_along() -> None:
     tree = [a_parent(1), a_table(2, parent=1, changed=500), a_table(3, changed=500)]
     only = Request(table=QualifiedName("public", "t1"))

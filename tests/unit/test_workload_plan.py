@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.findings import Finding, FindingKind, Reading, Severity
 from maintenance.engine.plan import Plan
 from maintenance.names import QualifiedName
 from maintenance.subjects.workload.deltas import baselines, growth, windows
@@ -311,7 +311,7 @@ def test_missing_extension_is_said_once() -> None:
 
 
 def test_what_could_not_be_seen_is_told() -> None:
-    (finding,) = found(a_load(blind={"sizes": "it took too long"}))
+    (finding,) = found(a_load(blind={Reading.SIZES: "it took too long"}))
     assert (finding.kind, finding.severity) == (FindingKind.MONITOR_BLIND, Severity.ERROR)
     assert kinds(a_load(track_counts=False)) == ["monitor_blind"]
 
@@ -319,15 +319,17 @@ def test_what_could_not_be_seen_is_told() -> None:
 @pytest.mark.parametrize(
     ("what", "kind", "name"),
     [
-        ("sessions", FindingKind.LONG_TRANSACTION, "app"),
-        ("statements", FindingKind.QUERY_REGRESSED, "app/query/4f2a"),
-        ("sizes", FindingKind.DISK_GROWTH, "public.events"),
-        ("replication", FindingKind.REPLICATION_LAG, "app/slot/gone"),
-        ("wraparound", FindingKind.WRAPAROUND_RISK, "app"),
-        ("the database's size", FindingKind.DISK_GROWTH, "app"),
+        (Reading.SESSIONS, FindingKind.LONG_TRANSACTION, "app"),
+        (Reading.STATEMENTS, FindingKind.QUERY_REGRESSED, "app/query/4f2a"),
+        (Reading.SIZES, FindingKind.DISK_GROWTH, "public.events"),
+        (Reading.REPLICATION, FindingKind.REPLICATION_LAG, "app/slot/gone"),
+        (Reading.WRAPAROUND, FindingKind.WRAPAROUND_RISK, "app"),
+        (Reading.DATABASE_SIZE, FindingKind.DISK_GROWTH, "app"),
     ],
 )
-def test_nobody_can_tell_about_what_was_not_seen(what: str, kind: FindingKind, name: str) -> None:
+def test_nobody_can_tell_about_what_was_not_seen(
+    what: Reading, kind: FindingKind, name: str
+) -> None:
     (finding,) = found(a_load(blind={what: "it took too long"}))
     assert finding.leaves_open(kind, name)
     assert not finding.leaves_open(FindingKind.CONNECTIONS_SATURATED, name)

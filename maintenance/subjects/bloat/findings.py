@@ -4,7 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
+from maintenance.engine.findings import (
+    UNKNOWN,
+    Finding,
+    FindingKind,
+    Reading,
+    Severity,
+    unknown_without,
+)
 from maintenance.engine.scope import Request
 from maintenance.formatting import readable_size
 from maintenance.names import QualifiedName
@@ -245,4 +252,4 @@ def _unknown(database: str, unknown: Sequence[Observed], stock: BloatSnapshot) -
 
 
 def _unsure(unknown: Sequence[Observed]) -> Mapping[str, Sequence[str] | None]:
-    return unknown_without("bloat", [str(each.relation) for each in unknown])
+    return unknown_without(Reading.BLOAT, [str(each.relation) for each in unknown])

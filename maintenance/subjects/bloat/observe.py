@@ -1,4 +1,4 @@
-"""Read tables and indexes with three queries, independent of their number."""
+"""Read tables, indexes, columns and leftovers with one query each, whatever their number."""
 
 from collections import defaultdict
 from collections.abc import Collection

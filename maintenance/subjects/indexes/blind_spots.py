@@ -3,7 +3,14 @@
 from collections.abc import Collection, Iterator
 from datetime import datetime
 
-from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
+from maintenance.engine.findings import (
+    UNKNOWN,
+    Finding,
+    FindingKind,
+    Reading,
+    Severity,
+    unknown_without,
+)
 from maintenance.formatting import counted
 from maintenance.names import QualifiedName, quote
 from maintenance.policy import Policy
@@ -52,9 +59,9 @@ def _blind(relation: QualifiedName, seen: IndexesObservation) -> Finding:
         if (table := tables.get(key.table_oid)) and table.relation == relation
     ]
     unknown = {
-        **unknown_without("index definitions", names),
-        **unknown_without("column statistics", names),
-        **unknown_without("foreign keys", keys),
+        **unknown_without(Reading.INDEX_DEFINITIONS, names),
+        **unknown_without(Reading.COLUMN_STATISTICS, names),
+        **unknown_without(Reading.FOREIGN_KEYS, keys),
     }
     return Finding(
         FindingKind.MONITOR_BLIND,
@@ -90,7 +97,7 @@ def _hidden(database: str, limits: IndexesPolicy, seen: IndexesObservation) -> I
         data={
             "grants": grants,
             "tables": sorted(str(table.relation) for table in tables.values()),
-            UNKNOWN: unknown_without("column statistics", _at_most(names)),
+            UNKNOWN: unknown_without(Reading.COLUMN_STATISTICS, _at_most(names)),
         },
     )
 

@@ -43,8 +43,8 @@ def witnesses(connection: Connection, target: Target) -> tuple[ServerUsage, ...]
     time_cap = policy.observe.time_cap
     primary = ServerUsage("primary", read_usage(connection, time_cap))
     answers = ask_replicas(
-        connection, policy, target.environ, "indexes", lambda replica: read_usage(replica, time_cap)
+        connection, policy, target.resolve, "indexes", lambda replica: read_usage(replica, time_cap)
     )
     return primary, *(
-        ServerUsage(a.name, a.told, silence=a.silence, reason=a.reason) for a in answers
+        ServerUsage(a.name, a.result, silence=a.silence, reason=a.reason) for a in answers
     )

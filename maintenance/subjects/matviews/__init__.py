@@ -12,7 +12,7 @@ from maintenance.engine.scope import Request
 from maintenance.engine.subject import Subject
 from maintenance.names import QualifiedName
 from maintenance.policy import Policy
-from maintenance.subjects.matviews import observe as observing
+from maintenance.subjects.matviews import observe as observer
 from maintenance.subjects.matviews import plan as planner
 from maintenance.subjects.matviews.apply import create, explained, refresh
 from maintenance.subjects.matviews.history import record
@@ -46,7 +46,7 @@ class Matviews(Subject[MatviewsObservation]):
 
     def observe(self, context: ObserveContext) -> MatviewsObservation:
         """Read the views, their sources and their recorded refreshes."""
-        return observing.observe(context)
+        return observer.observe(context)
 
     def record(self, context: ObserveContext, seen: MatviewsObservation) -> None:
         """Record proofs of freshness and the comparisons of definitions."""

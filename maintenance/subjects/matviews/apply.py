@@ -15,7 +15,7 @@ from maintenance.policy import MatviewPolicy, Policy
 from maintenance.policy.view_sql import read_view_query
 from maintenance.server.session import rollback_quietly, to_error
 from maintenance.store import Refresh, note_proofs
-from maintenance.store.invalidation_outbox import owed
+from maintenance.store.invalidation_outbox import pending_invalidations
 from maintenance.subjects.matviews.ddl import CONCURRENTLY, is_unindexed, refresh_statement
 from maintenance.subjects.matviews.freshness import AFTER_ANOTHER, assess_refresh
 from maintenance.subjects.matviews.models import Matview, MatviewsObservation
@@ -24,7 +24,7 @@ from maintenance.subjects.matviews.populate import Entry, detail_of, fill, no_la
 from maintenance.subjects.matviews.unique_index import build, find_obstacle
 
 
-def telling(
+def with_invalidation(
     context: ActionContext, section: MatviewPolicy, work: Callable[[], Refresh]
 ) -> Mapping[str, Any]:
     """Refresh, invalidate the cache if rows changed, and return the action's detail.
@@ -38,23 +38,23 @@ def telling(
     if context.policy.redis is None or not section.invalidates:
         return detail_of(work())
     name, database = str(section.name), context.policy.database.name
-    is_owed = any(each.object == name for each in owed(context.store, database))
+    is_pending = any(each.object == name for each in pending_invalidations(context.store, database))
     intend(context, name, section.invalidates, {"database": database, "view": name})
     try:
         entry = work()
     except UnreachableError:
         raise  # the outcome is unknown, so the invalidation stays pending
     except MaintenanceError:
-        _withdraw_unless(context, name, is_owed=is_owed)
+        _withdraw_unless(context, name, is_pending=is_pending)
         raise
-    if not entry.changed and not is_owed:
+    if not entry.changed and not is_pending:
         withdraw(context, name)
         return detail_of(entry)
     return {**detail_of(entry), **announce(context, name)}
 
 
-def _withdraw_unless(context: ActionContext, name: str, *, is_owed: bool) -> None:
-    if not is_owed:
+def _withdraw_unless(context: ActionContext, name: str, *, is_pending: bool) -> None:
+    if not is_pending:
         withdraw(context, name)
 
 
@@ -74,7 +74,7 @@ def refresh(context: ActionContext, action: Action) -> Mapping[str, Any]:
     section = section_of(context.policy, view.name)
     entry = Entry(context, action, view, mode)
     work = partial(fill, context, last, index_optional=True)
-    detail = telling(context, section, lambda: entry.about(work))
+    detail = with_invalidation(context, section, lambda: entry.about(work))
     _check_index(context, section, last)
     return detail
 
@@ -127,7 +127,7 @@ def create(context: ActionContext, action: Action) -> Mapping[str, Any]:
     view = fingerprint_of_query(context.connection, context.store, context.policy, section, query)
     (step,) = action.steps
     entry = Entry(context, action, view, "create")
-    return telling(context, section, lambda: entry.about(lambda: fill(context, step)))
+    return with_invalidation(context, section, lambda: entry.about(lambda: fill(context, step)))
 
 
 def section_of(policy: Policy, name: QualifiedName) -> MatviewPolicy:

@@ -10,7 +10,7 @@ from maintenance.policy import MatviewPolicy, Policy
 from maintenance.server.grants import right_to_act
 from maintenance.subjects.matviews.ddl import grant_statements, is_unindexed, owner_statements
 from maintenance.subjects.matviews.dependencies import in_circles, reads_of
-from maintenance.subjects.matviews.freshness import assess_all, moments_of
+from maintenance.subjects.matviews.freshness import AGE_UNKNOWN, assess_all, moments_of
 from maintenance.subjects.matviews.models import Matview, MatviewsObservation
 
 
@@ -89,7 +89,7 @@ def _stale(
             FindingKind.MATVIEW_STALE,
             Severity.WARN,
             view.name,
-            "age unknown: no refresh recorded",
+            AGE_UNKNOWN,
             None,
             limit.total_seconds(),
             _last_error(view),

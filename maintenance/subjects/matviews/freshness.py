@@ -5,14 +5,14 @@ no counter has changed since, no counted commit came later. Commits that are not
 newer than the moment of the proof.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
 
 from maintenance.names import QualifiedName
 from maintenance.policy import Policy
-from maintenance.subjects.matviews.dependencies import reads_of, upstream
+from maintenance.subjects.matviews.dependencies import Reads, reads_of, upstream
 from maintenance.subjects.matviews.models import (
     FLUSH_LAG,
     Counters,
@@ -31,6 +31,10 @@ EPOCH_CHANGED = "the server restarted or its statistics were reset since the las
 
 NOT_PROVEN = "changes can't be ruled out"
 """The beginning of the reason for a refresh when fingerprints prove nothing."""
+
+
+AGE_UNKNOWN = "age unknown: no refresh is recorded of it or of a view it reads"
+"""The message about a view whose content may be of any age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +164,14 @@ def proven_until(moment: Moment, since: datetime | None = None) -> datetime:
 
 
 def assess_all(policy: Policy, seen: MatviewsObservation) -> dict[QualifiedName, Verdict]:
-    """Assess all views; a proof reaches no further than those of the views it reads."""
+    """Assess all views; a proof reaches no further than those of the views it reads.
+
+    A view of unknown age limits no proof: its content is one of the sources that are compared.
+    """
     verdicts = {name: assess_refresh(view, seen) for name, view in seen.views.items()}
     moments = moments_of(policy, seen, verdicts)
     return {
-        name: replace(verdict, as_of=moments[name]) if verdict.as_of is not None else verdict
+        name: replace(verdict, as_of=moments[name] or verdict.as_of) if verdict.as_of else verdict
         for name, verdict in verdicts.items()
     }
 
@@ -173,9 +180,13 @@ def moments_of(
     policy: Policy, seen: MatviewsObservation, verdicts: Mapping[QualifiedName, Verdict]
 ) -> dict[QualifiedName, datetime | None]:
     """Return the moment up to which each view contains all commits; None if unknown."""
-    reads = reads_of(policy, seen)
-    own = {name: _own(view, verdicts[name]) for name, view in seen.views.items()}
-    return {name: _least(name, reads, own) for name in seen.views}
+    own = {
+        section.name: _own(view, verdicts[view.name])
+        if (view := seen.views.get(section.name)) is not None
+        else None
+        for section in policy.matviews
+    }
+    return with_sources(own, reads_of(policy, seen))
 
 
 def _own(view: Matview, verdict: Verdict) -> datetime | None:
@@ -184,11 +195,24 @@ def _own(view: Matview, verdict: Verdict) -> datetime | None:
     return view.baseline.fresh_as_of
 
 
-def _least(
-    name: QualifiedName,
-    reads: Mapping[QualifiedName, frozenset[QualifiedName]],
-    own: Mapping[QualifiedName, datetime | None],
-) -> datetime | None:
-    """Return the earliest known moment of a view and of all views it reads."""
-    moments = [moment for each in upstream(name, reads) if (moment := own.get(each)) is not None]
-    return min(moments) if own.get(name) is not None else None
+def with_sources(
+    own: Mapping[QualifiedName, datetime | None], reads: Reads
+) -> dict[QualifiedName, datetime | None]:
+    """Return the moment up to which each view and all views it reads contain all commits.
+
+    Args:
+        own: the moment of each view by its own sources alone; None if unknown.
+        reads: the relations that each view reads; those not in `own` are taken as always fresh.
+
+    Returns:
+        The earliest of these moments; None if one of them is unknown.
+    """
+    return {
+        name: _earliest([own[each] for each in upstream(name, reads) if each in own])
+        for name in own
+    }
+
+
+def _earliest(moments: Collection[datetime | None]) -> datetime | None:
+    known = [moment for moment in moments if moment is not None]
+    return min(known) if len(known) == len(moments) else None

@@ -27,7 +27,7 @@ from maintenance.server.session import (
     run_sql,
     to_error,
 )
-from maintenance.subjects.matviews.apply import section_of, telling
+from maintenance.subjects.matviews.apply import section_of, with_invalidation
 from maintenance.subjects.matviews.ddl import (
     create_empty,
     give_to,
@@ -77,7 +77,7 @@ def rebuild(context: ActionContext, action: Action) -> Mapping[str, Any]:
         context.run(_swap(replacement))
         return written
 
-    return telling(context, section, lambda: entry.about(work))
+    return with_invalidation(context, section, lambda: entry.about(work))
 
 
 def replacement_name(view: QualifiedName) -> QualifiedName:

@@ -5,9 +5,16 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from maintenance.catalog.history import History, Reading
+from maintenance.catalog.history import History, RowCount
 from maintenance.catalog.models import Bucket, Obstacle, Unseen
-from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
+from maintenance.engine.findings import (
+    UNKNOWN,
+    Finding,
+    FindingKind,
+    Reading,
+    Severity,
+    unknown_without,
+)
 from maintenance.formatting import listed, readable_span
 from maintenance.names import quote
 from maintenance.subjects.partitions.default_remedy import Blocked, Drain, Remedy, Swap
@@ -101,7 +108,7 @@ def _rate(state: PartitionState, holding: DefaultContents, history: History) -> 
     for held in holding.held:
         if state.holds_now(held.slot):
             since = state.codec.first_moment(held.slot.lower)
-            return growth([Reading(since, 0)], held.n_rows, state.now)
+            return growth([RowCount(since, 0)], held.n_rows, state.now)
     return None
 
 
@@ -155,9 +162,9 @@ def unseen_finding(state: PartitionState, role: str) -> Iterator[Finding]:
             "its rows may belong to periods without a partition, so no partition is created for"
             f" this table; {state.ahead} of {state.policy.premake} partitions ahead exist"
         )
-    unknown = dict(unknown_without("default rows", [name]))
+    unknown = dict(unknown_without(Reading.DEFAULT_ROWS, [name]))
     if not unseen.is_empty:
-        unknown |= unknown_without("periods of default rows", [name])
+        unknown |= unknown_without(Reading.DEFAULT_ROW_PERIODS, [name])
     todo = f"; run {' or '.join(remedies)}" if remedies else ""
     yield Finding(
         FindingKind.MONITOR_BLIND,

@@ -52,7 +52,7 @@ class Drift:
         lacks: differences that `repairs` repairs.
         beyond: privileges and statistics targets that only the partition has.
         by_hand: differences that have to be repaired by hand.
-        told: differences that are only reported, for the owner to decide.
+        reported: differences that are only reported, for the owner to decide.
         advice: statements that remove the reported differences.
         wanted: the properties that it should have; the actual ones where nothing is repaired.
         policies: statements that create its parent's policies on it.
@@ -62,7 +62,7 @@ class Drift:
     lacks: tuple[Fault, ...]
     beyond: tuple[Fault, ...]
     by_hand: tuple[Fault, ...] = ()
-    told: tuple[Fault, ...] = ()
+    reported: tuple[Fault, ...] = ()
     advice: tuple[str, ...] = ()
     wanted: Properties | None = None
     policies: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class Drift:
     @property
     def faults(self) -> tuple[Fault, ...]:
         """All differences."""
-        return self.lacks + self.by_hand + self.told + self.beyond
+        return self.lacks + self.by_hand + self.reported + self.beyond
 
 
 def drifts(table: Table, sharing: Sharing = NOTHING_SHARED) -> list[Drift]:
@@ -78,7 +78,9 @@ def drifts(table: Table, sharing: Sharing = NOTHING_SHARED) -> list[Drift]:
     found = [
         _compare(_wanted(table.properties, child, sharing), table, child) for child in table.drifted
     ]
-    return [drift for drift in found if drift.lacks or drift.beyond or drift.by_hand or drift.told]
+    return [
+        drift for drift in found if drift.lacks or drift.beyond or drift.by_hand or drift.reported
+    ]
 
 
 def _wanted(wanted: Properties, child: Child, sharing: Sharing) -> Properties:
@@ -188,7 +190,7 @@ def drift_finding(
     mendable = any(drift.lacks or drift.by_hand for drift in found)
     name = str(table.relation)
     shown = listed((f"{child} ({', '.join(what)})" for child, what in words.items()), SHOWN, "; ")
-    warns = any(drift.told for drift in found) or any(each.warns for each in table.differences)
+    warns = any(drift.reported for drift in found) or any(each.warns for each in table.differences)
     severity = Severity.WARN if mendable or warns or siblings.refuses else Severity.INFO
     why = ""
     if siblings.unbuildable is not None:
@@ -304,7 +306,7 @@ def _compare(wanted: Properties, table: Table, child: Child) -> Drift:
         tuple(lacks),
         tuple(beyond),
         tuple(by_hand),
-        security.told,
+        security.reported,
         security.advice,
         wanted,
         security.policies,
@@ -317,7 +319,7 @@ class _RowSecurity(NamedTuple):
     on: bool
     force: bool
     policies: tuple[str, ...] = ()
-    told: tuple[Fault, ...] = ()
+    reported: tuple[Fault, ...] = ()
     advice: tuple[str, ...] = ()
 
 
@@ -340,10 +342,10 @@ def _row_security(wanted: Properties, table: Table, child: Child) -> _RowSecurit
     own = [each for each in objects or () if each.kind == "policy"]
     if objects is None or table.oid not in table.objects:
         what = "row security; its policies could not be read"
-        return as_it_is._replace(told=(Fault("policies_unreadable", what),))
+        return as_it_is._replace(reported=(Fault("policies_unreadable", what),))
     if not wanted.row_security and own:
         what = "row security with its own policies; its parent has none"
-        return as_it_is._replace(told=(Fault("policies_of_its_own", what),))
+        return as_it_is._replace(reported=(Fault("policies_of_its_own", what),))
     definitions = {each.parts for each in own}
     lacking = [each for each in table.policies if each.parts not in definitions]
     owner = table.properties.owner
@@ -358,14 +360,14 @@ def _row_security(wanted: Properties, table: Table, child: Child) -> _RowSecurit
     if named:
         other = ", ".join(sorted(map(quote, named)))
         what = f"row security; its policies {other} differ"
-        return as_it_is._replace(told=(Fault("policies_differ", what),))
+        return as_it_is._replace(reported=(Fault("policies_differ", what),))
     if turned_on and readers:
         advice = (*policies, f"ALTER TABLE {child.relation} ENABLE ROW LEVEL SECURITY")
         what = (
             f"no row security: {', '.join(readers)} can query it directly and bypass the policies"
             f" of its parent; if that is not intended, run {'; '.join(advice)}"
         )
-        return as_it_is._replace(told=(Fault("read_by_name", what),), advice=advice)
+        return as_it_is._replace(reported=(Fault("read_by_name", what),), advice=advice)
     return _RowSecurity(*flags, policies=policies if turned_on else ())
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from maintenance.catalog.history import Reading
+from maintenance.catalog.history import RowCount
 from maintenance.partition_key import PAST
 from maintenance.subjects.partitions.state import PartitionState
 
@@ -24,7 +24,7 @@ class Rate(NamedTuple):
     since: datetime
 
 
-def growth(readings: Iterable[Reading], n_rows: int, now: datetime) -> Rate | None:
+def growth(readings: Iterable[RowCount], n_rows: int, now: datetime) -> Rate | None:
     """Return the growth of a row count since it last fell.
 
     Args:
@@ -32,8 +32,8 @@ def growth(readings: Iterable[Reading], n_rows: int, now: datetime) -> Rate | No
         n_rows: the present count.
         now: when it was taken.
     """
-    rising: list[Reading] = []
-    for reading in (*readings, Reading(now, n_rows)):
+    rising: list[RowCount] = []
+    for reading in (*readings, RowCount(now, n_rows)):
         if rising and reading.value < rising[-1].value:
             rising.clear()
         rising.append(reading)

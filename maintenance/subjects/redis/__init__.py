@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from maintenance.engine.action_context import ActionContext, Executor
 from maintenance.engine.actions import Action, ActionKind
-from maintenance.engine.cache_invalidation import tell
+from maintenance.engine.cache_invalidation import send_pending
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
@@ -15,14 +15,14 @@ from maintenance.errors import CacheError, UsageError
 from maintenance.policy import Policy
 from maintenance.redis_client import read_facts
 from maintenance.redis_client.models import CacheFacts
-from maintenance.store import invalidation_outbox as invalidations
+from maintenance.store.invalidation_outbox import pending_invalidations
 from maintenance.subjects.redis import history
 from maintenance.subjects.redis import plan as planner
 from maintenance.subjects.redis.plan import RedisObservation
 
 
 def _tell(context: ActionContext, action: Action) -> Mapping[str, object]:
-    return tell(context, action.object)
+    return send_pending(context, action.object)
 
 
 class Caching(Subject[RedisObservation]):
@@ -43,7 +43,7 @@ class Caching(Subject[RedisObservation]):
             facts=facts,
             error=error,
             before=history.before(store, database, facts) if store and facts else None,
-            owed=tuple(invalidations.owed(store, database)) if store else (),
+            pending=tuple(pending_invalidations(store, database)) if store else (),
         )
 
     def record(self, context: ObserveContext, seen: RedisObservation) -> None:

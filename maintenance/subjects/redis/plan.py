@@ -10,7 +10,7 @@ from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
 from maintenance.formatting import readable_span
 from maintenance.policy import Policy, WorkloadPolicy
-from maintenance.redis_client.models import CacheFacts, Owed, hit_rate
+from maintenance.redis_client.models import CacheFacts, PendingInvalidation, hit_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +20,13 @@ class RedisObservation:
     Attributes:
         facts: None if it did not answer; `error` has the reason.
         before: an earlier record with enough lookups in between; None without one.
-        owed: pending invalidations.
+        pending: pending invalidations.
     """
 
     facts: CacheFacts | None
     error: str = ""
     before: CacheFacts | None = None
-    owed: tuple[Owed, ...] = ()
+    pending: tuple[PendingInvalidation, ...] = ()
 
     @property
     def hit_rate(self) -> float | None:
@@ -39,19 +39,19 @@ class RedisObservation:
 def plan(policy: Policy, seen: RedisObservation, now: datetime, request: Request) -> Plan:
     """Plan pending invalidations, oldest first, if Redis answers."""
     asked = None if request.table is None else str(request.table)
-    due = [each for each in seen.owed if asked in (None, each.object)]
-    actions = tuple(_tell(each) for each in due) if seen.facts is not None else ()
+    due = [each for each in seen.pending if asked in (None, each.object)]
+    actions = tuple(_invalidation(each) for each in due) if seen.facts is not None else ()
     return Plan(actions=actions, findings=tuple(_findings(policy, seen, now)))
 
 
-def _tell(owed: Owed) -> Action:
-    why = f"; last error: {owed.error}" if owed.error else ""
+def _invalidation(invalidation: PendingInvalidation) -> Action:
+    why = f"; last error: {invalidation.error}" if invalidation.error else ""
     return Action(
         kind=ActionKind.INVALIDATE_CACHE,
-        object=owed.object,
+        object=invalidation.object,
         steps=(),
-        reason=f"invalidation pending since {owed.owed_at:%Y-%m-%d %H:%M}{why}",
-        preconditions={"patterns": owed.patterns},
+        reason=f"invalidation pending since {invalidation.since:%Y-%m-%d %H:%M}{why}",
+        preconditions={"patterns": invalidation.patterns},
     )
 
 
@@ -77,16 +77,16 @@ def _findings(policy: Policy, seen: RedisObservation, now: datetime) -> Iterator
 
 
 def _unreachable(name: str, seen: RedisObservation, now: datetime) -> Finding:
-    oldest = min((each.owed_at for each in seen.owed), default=None)
+    oldest = min((each.since for each in seen.pending), default=None)
     since = f" for {readable_span(now - oldest)}" if oldest else ""
-    waiting = f"; {len(seen.owed)} invalidations pending{since}" if seen.owed else ""
+    pending = f"; {len(seen.pending)} invalidations pending{since}" if seen.pending else ""
     return Finding(
         FindingKind.REDIS_UNREACHABLE,
         Severity.WARN,
         name,
-        f"{name}: {seen.error}{waiting}",
+        f"{name}: {seen.error}{pending}",
         data={
-            "owed": [each.object for each in seen.owed],
-            "owed_since": oldest.isoformat() if oldest else None,
+            "pending": [each.object for each in seen.pending],
+            "pending_since": oldest.isoformat() if oldest else None,
         },
     )

@@ -78,7 +78,7 @@ def place_of(context: ActionContext, action: Action) -> ArchivePlace:
     table = parse_name(str(action.table))
     section = _section(context, action)
     name = context.policy.database.name
-    key = section.sealing_key(context.target.environ)
+    key = context.target.sealing_key(section)
     return ArchivePlace(section.url, name, table, str(action.period), key)
 
 

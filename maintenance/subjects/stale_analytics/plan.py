@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from maintenance.engine.actions import Action, ActionKind, Step
-from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
+from maintenance.engine.findings import (
+    UNKNOWN,
+    Finding,
+    FindingKind,
+    Reading,
+    Severity,
+    unknown_without,
+)
 from maintenance.engine.plan import Plan, join
 from maintenance.engine.scope import Request
 from maintenance.formatting import readable_span
@@ -99,7 +106,7 @@ def _stale(section: StaleAnalyticsPolicy, staleness: Staleness) -> Finding:
 def _unseen(section: StaleAnalyticsPolicy, seen: StaleAnalyticsObservation) -> Finding:
     name, reason = str(section.table), seen.blind[section.table]
     role = quote(seen.snapshot.server.role)
-    unknown = {UNKNOWN: unknown_without("stale rows", [name])}
+    unknown = {UNKNOWN: unknown_without(Reading.STALE_ROWS, [name])}
     if section.table in seen.hidden:
         reason = (
             f"stale rows unknown: row-level security hides rows of it or of its activity table from"

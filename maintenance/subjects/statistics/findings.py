@@ -2,7 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
+from maintenance.engine.findings import (
+    UNKNOWN,
+    Finding,
+    FindingKind,
+    Reading,
+    Severity,
+    unknown_without,
+)
 from maintenance.formatting import counted, listed
 from maintenance.names import quote
 from maintenance.policy import Policy
@@ -30,10 +37,14 @@ _KINDS = {Why.CHANGED: FindingKind.STATISTICS_STALE, Why.MISSING: FindingKind.ST
 def findings_of(
     policy: Policy, seen: StatisticsObservation, due: Sequence[Due]
 ) -> Iterator[Finding]:
-    """Yield findings: stale and missing statistics, missing privileges, track_counts off."""
+    """Yield findings: stale and missing statistics, missing privileges, track_counts off.
+
+    A table that this role may not analyze is only in the finding on privileges.
+    """
     name = policy.database.name
+    permitted = [item for item in due if item.table.permitted]
     for why, kind in _KINDS.items():
-        yield from _listed(name, kind, [item for item in due if item.why is why], seen)
+        yield from _listed(name, kind, [item for item in permitted if item.why is why], seen)
     yield from _failed(seen)
     yield from _rights(f"{name}/statistics", seen)
     if not seen.counts:
@@ -89,7 +100,7 @@ def _failed(seen: StatisticsObservation) -> Iterator[Finding]:
             Severity.ERROR,
             name,
             f"{name}: not checked for missing statistics: {error}",
-            data={UNKNOWN: unknown_without("table statistics", [name])},
+            data={UNKNOWN: unknown_without(Reading.TABLE_STATISTICS, [name])},
         )
 
 

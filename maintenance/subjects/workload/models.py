@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from maintenance.engine.findings import Reading
 from maintenance.names import QualifiedName
 
 
@@ -213,7 +214,7 @@ class WorkloadSnapshot:
     statements: Statements
     size_bytes: int | None = None
     free_bytes: int | None = None
-    blind: Mapping[str, str] = field(default_factory=dict[str, str])
+    blind: Mapping[Reading, str] = field(default_factory=dict[Reading, str])
     holders: Sequence[Holder] = ()
     standbys: Sequence[Standby] = ()
     looks: Sequence[WorkloadReading] = ()

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import psycopg
 
+from maintenance.engine.findings import Reading
 from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
@@ -44,10 +45,10 @@ class _Observations:
 
     connection: Connection
     time_cap: timedelta
-    blind: dict[str, str] = field(default_factory=dict[str, str])
+    blind: dict[Reading, str] = field(default_factory=dict[Reading, str])
 
     def see(
-        self, what: str, read: Callable[[Connection], Observation], otherwise: Observation
+        self, what: Reading, read: Callable[[Connection], Observation], otherwise: Observation
     ) -> Observation:
         try:
             with read_transaction(self.connection, self.time_cap, f"observing {what}"):
@@ -73,11 +74,11 @@ def observe(
     load = _at_work(glances, section, now)
     return replace(
         load,
-        wraparound=glances.see("wraparound", _wraparound, ()),
-        holders=glances.see("snapshots", _holders, ()),
-        replicas=glances.see("replication", _replicas, ()),
-        sizes=glances.see("sizes", _sizes, ()),
-        size_bytes=glances.see("the database's size", _database_size, None),
+        wraparound=glances.see(Reading.WRAPAROUND, _wraparound, ()),
+        holders=glances.see(Reading.SNAPSHOTS, _holders, ()),
+        replicas=glances.see(Reading.REPLICATION, _replicas, ()),
+        sizes=glances.see(Reading.SIZES, _sizes, ()),
+        size_bytes=glances.see(Reading.DATABASE_SIZE, _database_size, None),
     )
 
 
@@ -95,13 +96,13 @@ def observe_standbys(
 
     def look(replica: Connection) -> Standby:
         glances = _Observations(replica, time_cap)
-        lag = glances.see("replication", lambda c: _lag(c, position), (None, None))
+        lag = glances.see(Reading.REPLICATION, lambda c: _lag(c, position), (None, None))
         return Standby("", _at_work(glances, section, now), *lag)
 
     position = _position(primary, policy)
-    answers = ask_replicas(primary, policy, target.environ, "workload", look)
+    answers = ask_replicas(primary, policy, target.resolve, "workload", look)
     return tuple(
-        replace(answer.told or Standby(""), name=answer.name, silence=answer.silence)
+        replace(answer.result or Standby(""), name=answer.name, silence=answer.silence)
         for answer in answers
     )
 
@@ -113,11 +114,13 @@ def _at_work(glances: _Observations, section: WorkloadPolicy, now: datetime) -> 
     longest = min(section.idle_in_transaction, section.long_transaction).total_seconds()
     return WorkloadSnapshot(
         server=Server(*server),
-        sessions=glances.see("sessions", lambda c: _sessions(c, longest), ()),
+        sessions=glances.see(Reading.SESSIONS, lambda c: _sessions(c, longest), ()),
         wraparound=(),
         replicas=(),
         sizes=(),
-        statements=glances.see("statements", lambda c: read_statements(c, now), Statements(None)),
+        statements=glances.see(
+            Reading.STATEMENTS, lambda c: read_statements(c, now), Statements(None)
+        ),
         free_bytes=free_disk(glances.connection),
         blind=glances.blind,
     )

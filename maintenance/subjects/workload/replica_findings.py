@@ -3,7 +3,14 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
+from maintenance.engine.findings import (
+    UNKNOWN,
+    Finding,
+    FindingKind,
+    Reading,
+    Severity,
+    unknown_without,
+)
 from maintenance.formatting import readable_size
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import WorkloadPolicy
@@ -54,5 +61,5 @@ def _silent(place: str, standby: Standby, *, is_optional: bool) -> Finding:
         Severity.WARN if is_optional else Severity.ERROR,
         place,
         f"{place}: replica not monitored: {standby.silence}",
-        data={UNKNOWN: unknown_without("replica", [place])},
+        data={UNKNOWN: unknown_without(Reading.REPLICA, [place])},
     )

@@ -50,7 +50,9 @@ def drain_default(context: ActionContext, action: Action) -> Mapping[str, Any]:
         schema = action.preconditions.get("schema", section.table.schema)
         job = prepare(context, section, schema, waiting, ranges)
         if not moved and job.default.oid != action.preconditions["default_oid"]:
-            raise MaintenanceError(f"{action.object} is not the table of the plan")
+            raise MaintenanceError(
+                f"{action.object} is not the table of the plan", reason="another_table"
+            )
         contents = _guarded_round(context, job)
         keys = sorted(waiting)[: len(job.periods)]
         moved |= {key: content.n_rows for key, content in zip(keys, contents, strict=False)}
@@ -143,7 +145,9 @@ def _verify(context: ActionContext, job: Job) -> None:
     )
     table = snapshot.tables.get(job.table.relation, job.table)
     if (error := snapshot.failed.get(table.relation)) is not None:
-        raise MaintenanceError(f"{table.relation}: can't be read after the exchange: {error}")
+        raise MaintenanceError(
+            f"{table.relation}: can't be read after the exchange: {error}", reason="unreadable"
+        )
     attached = {partition.relation for partition in table.partitions}
     default = table.default
     if (

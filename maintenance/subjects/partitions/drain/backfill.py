@@ -119,6 +119,7 @@ def too_busy(job: Job) -> MaintenanceError:
     return MaintenanceError(
         f"{job.default.relation}: its rows changed faster than the changes were copied",
         hint="retried on the next run; a primary key lets all changes be mirrored",
+        reason="too_busy",
     )
 
 
@@ -144,6 +145,7 @@ def n_open_changes(context: ActionContext, job: Job) -> int:
         raise MaintenanceError(
             f"{job.default.relation}: was truncated while it was copied",
             hint="the next run reads its current rows",
+            reason="truncated",
         )
     return int(found["n_open"])
 

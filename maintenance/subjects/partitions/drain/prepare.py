@@ -76,9 +76,11 @@ def _look(context: ActionContext, section: PartitionPolicy) -> tuple[Table, str]
     )
     table = snapshot.tables.get(section.table)
     if (error := snapshot.failed.get(section.table)) is not None:
-        raise MaintenanceError(f"{section.table}: can't be read: {error}")
+        raise MaintenanceError(f"{section.table}: can't be read: {error}", reason="unreadable")
     if table is None or table.default is None:
-        raise MaintenanceError(f"{section.table}: it no longer has a default partition")
+        raise MaintenanceError(
+            f"{section.table}: it no longer has a default partition", reason="no_default_partition"
+        )
     _refuse_obstacles(context, table, table.default)
     snapshot = fetch_details(context.connection, snapshot, [Common(section.table)])
     return snapshot.tables[section.table], snapshot.server.role
@@ -93,7 +95,7 @@ def _blueprints(
 ) -> dict[str, Blueprint]:
     siblings = siblings_of(coverage_of(table.partitions, codec).spans, section.column)
     if siblings.unbuildable is not None:
-        raise MaintenanceError(f"{table.relation}: {siblings.unbuildable}")
+        raise MaintenanceError(f"{table.relation}: {siblings.unbuildable}", reason="unbuildable")
     return {
         key: of_slot(section, siblings, codec.calendar, name, slots[key])
         for key, name in names.items()
@@ -127,16 +129,26 @@ def _shape(context: ActionContext, table: Table) -> Shape:
     )
 
 
+_OBSTACLES = {
+    "view": "a view on the partition itself",
+    "foreign_key": "a foreign key to the partition itself",
+    "deferrable_constraint": "a deferrable constraint",
+    "publication": "a publication that would publish the copies too",
+}
+"""Objects that a copy can't replace, by their kind in `list_obstacles`."""
+
+
 def _refuse_obstacles(context: ActionContext, table: Table, default: Partition) -> None:
     own = fetch(context.connection, "partitions", "list_own_properties", {"relation": default.oid})
     parameters = {"parent": table.oid, "relations": list(default.whole.oids)}
     others = fetch(context.connection, "partitions", "list_obstacles", parameters)
     found = [f"its own {row.kind} {row.name}" for row in own]
-    found += [f"{row.kind}, {row.name}" for row in others]
+    found += [f"{_OBSTACLES[row.kind]}, {row.name}" for row in others]
     if found:
         raise MaintenanceError(
             f"{default.relation}: can't be replaced by a copy because of {'; '.join(found)}",
             hint="remove these objects, or move the rows by hand",
+            reason="obstacles",
         )
 
 

@@ -58,6 +58,7 @@ def compare(context: ActionContext, job: Job) -> Proof:
             f"{job.default.relation}: not drained, because its copy differs: {proof.originals}"
             f" became {proof.copies}",
             hint="VACUUM FULL or CLUSTER may have rewritten it; retried on the next run",
+            reason="copy_differs",
         )
     return proof
 
@@ -112,6 +113,7 @@ def wait_for_older_snapshots(context: ActionContext, xid: str, deadline: float) 
             raise LockNotAcquiredError(
                 f"transactions older than the copied rows did not end: {_names(older)}",
                 hint="end those sessions or wait for them; retried on the next run",
+                reason="older_transactions",
             )
         if not reported:
             context.progress(f"waiting for older transactions to end: {_names(older)}")
