@@ -19,6 +19,7 @@ from maintenance.cli import cli
 from maintenance.engine.actions import LockMode
 from maintenance.errors import UnreachableError
 from maintenance.server.session import (
+    Connection,
     Timeouts,
     fetch,
     local_owner_path,
@@ -142,18 +143,19 @@ def test_error_that_an_owner_raises_is_a_failed_statement_whatever_its_code(
         run_sql(connection, "SELECT 1")
 
 
+def _fetch(connection: Connection) -> None:
+    fetch(connection, "catalog", "identify")
+
+
+def _run(connection: Connection) -> None:
+    deferred = {"database": "a", "object": "b", "error": ""}
+    run_statement(connection, "store", "defer_invalidation", deferred)
+
+
 @pytest.mark.pg("== 18")
-@pytest.mark.parametrize(
-    "use",
-    [
-        lambda connection: fetch(connection, "catalog", "identify"),
-        lambda connection: run_statement(
-            connection, "store", "defer_invalidation", {"database": "a", "object": "b", "error": ""}
-        ),
-    ],
-)
+@pytest.mark.parametrize("use", [_fetch, _run])
 def test_statement_on_a_session_already_lost_is_a_lost_connection(
-    database: Database, use: Callable[[Any], Any]
+    database: Database, use: Callable[[Connection], None]
 ) -> None:
     """Such a session tells no server version, by which statements are chosen."""
     with session(database.url) as connection:
