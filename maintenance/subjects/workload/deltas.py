@@ -54,7 +54,7 @@ class Window(NamedTuple):
     @property
     def p95_ms(self) -> float | None:
         """The 95th percentile of call times in milliseconds, estimated: see `call_times.p95`."""
-        return p95(self.calls, self.total_ms, self.squares_ms, self.max_ms)
+        return p95(self.calls, self.total_ms, self.squares_ms, self.max_ms, self.worst_ms)
 
     @property
     def calls_per_second(self) -> float | None:
@@ -67,16 +67,11 @@ class Window(NamedTuple):
         return self.n_rows / self.calls
 
     @property
-    def without_worst(self) -> "Window":
-        """The window without its longest call, so that one outlier doesn't count for many."""
-        worst = self.worst_ms
-        if worst is None or self.calls == 1:
-            return self
-        return self._replace(
-            calls=self.calls - 1,
-            total_ms=max(self.total_ms - worst, 0.0),
-            squares_ms=max(self.squares_ms - worst**2, 0.0),
-        )
+    def usual_ms(self) -> float:
+        """Mean time without the longest call, which can outweigh all others; milliseconds."""
+        if self.worst_ms is None or self.calls == 1:
+            return self.mean_ms
+        return max(self.total_ms - self.worst_ms, 0.0) / (self.calls - 1)
 
 
 class Baseline(NamedTuple):
@@ -188,12 +183,12 @@ def _activity(key: str, counts: Counts) -> Window:
 
 
 def _difference(key: str, before: Sample, earlier: Counts, now: Sample, counts: Counts) -> Window:
-    told = counts.since is not None and earlier.since is not None
+    is_sure = _is_told(earlier, counts) or before.n_evicted == now.n_evicted
     total = counts.total_ms - earlier.total_ms
     squares = max(counts.squares_ms - earlier.squares_ms, 0.0)
     calls = counts.calls - earlier.calls
     rose = counts.max_ms > _longest_before(before, earlier, counts)
-    is_exact = squares > PRECISION * counts.squares_ms
+    is_exact = is_sure and squares > PRECISION * counts.squares_ms
     at_least = min(longest_at_least(total, squares), counts.max_ms) if is_exact else None
     at_most = min(sqrt(squares), counts.max_ms) if is_exact and not rose else counts.max_ms
     return _activity(key, counts)._replace(
@@ -207,9 +202,9 @@ def _difference(key: str, before: Sample, earlier: Counts, now: Sample, counts: 
         read_ms=counts.read_ms - earlier.read_ms,
         temp_blocks=_less(counts.temp_blocks, earlier.temp_blocks),
         wal_bytes=_less(counts.wal_bytes, earlier.wal_bytes),
-        worst_ms=total if calls == 1 else counts.max_ms if rose else at_least,
+        worst_ms=total if calls == 1 and is_sure else counts.max_ms if rose else at_least,
         seconds=(now.taken_at - before.taken_at).total_seconds(),
-        is_sure=told or before.n_evicted == now.n_evicted,
+        is_sure=is_sure,
     )
 
 
@@ -259,7 +254,19 @@ def _goes_on(before: Sample, earlier: Counts, now: Sample, counts: Counts) -> bo
         and counts.blocks_read >= earlier.blocks_read
         and counts.read_ms >= earlier.read_ms
     )
-    return same_epoch and grown
+    if not (same_epoch and grown):
+        return False
+    if _is_told(earlier, counts) or before.n_evicted == now.n_evicted:
+        return True
+    # An entry that was evicted and came back can have grown beyond what it had. Then the difference
+    # seldom makes sense: its calls took longer than the longest one.
+    calls, total = counts.calls - earlier.calls, counts.total_ms - earlier.total_ms
+    return total <= calls * counts.max_ms * (1 + PRECISION)
+
+
+def _is_told(earlier: Counts, counts: Counts) -> bool:
+    """Whether the server says since when it counts; the same moment means the same entry."""
+    return counts.since is not None and earlier.since is not None
 
 
 def _can_be_the_same(earlier: Counts, counts: Counts) -> bool:

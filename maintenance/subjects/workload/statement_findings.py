@@ -161,10 +161,9 @@ def _is_enough(base: Baseline) -> bool:
 
 def _slower(window: Window, base: Baseline, limit: float) -> _Measure | None:
     """Return by how many times the mean, or else the 95th percentile, has risen, if too much."""
-    usual = window.without_worst
-    if usual.mean_ms >= max(LEAST_MS, limit * base.mean_ms):
+    if window.usual_ms >= max(LEAST_MS, limit * base.mean_ms):
         return _Measure("mean", window.mean_ms / max(base.mean_ms, 0.001))
-    now, before = usual.p95_ms, base.total.p95_ms
+    now, before = window.p95_ms, base.total.p95_ms
     if window.calls < LEAST_CALLS_P95 or now is None or before is None:
         return None
     is_slower = now >= max(LEAST_MS, limit * before)
@@ -175,8 +174,7 @@ def _compared(name: str, window: Window, base: Baseline) -> tuple[float, float, 
     """Return the value now, the value before, and what it is."""
     if name == "mean":
         return window.mean_ms, base.mean_ms, "on average"
-    now, before = window.without_worst.p95_ms, base.total.p95_ms
-    return now or 0.0, before or 0.0, "or more in 5 % of its calls (estimated)"
+    return window.p95_ms or 0.0, base.total.p95_ms or 0.0, "or more in 5 % of its calls (estimated)"
 
 
 def _cause(now: Window, before: Window) -> str:
