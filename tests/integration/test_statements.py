@@ -191,17 +191,20 @@ def test_worst_of_the_day_is_unknown_before_the_second_observation(counted: Coun
     with session(counted.database.url) as store:
         now = datetime.now(UTC)
         assert worst_of_the_day(store, "app", now) is None
-        assert "SELECT pg_sleep(?) AS usual" in {each.text for each in heaviest(store, "app", now, 9)}
+        assert "SELECT pg_sleep(?) AS usual" in {
+            each.text for each in heaviest(store, "app", now, 9)
+        }
 
 
 def test_percentile_is_near_that_of_the_times_seen_by_the_client(counted: Counted) -> None:
     counted.sleep(0.0)
     counted.look()
-    rng, times = random.Random(5), []
+    rng = random.Random(5)
+    times: list[float] = []
     with psycopg.connect(counted.database.url, autocommit=True) as connection:
         for _ in range(100):
             began = time.perf_counter()
-            connection.execute(f"SELECT pg_sleep({rng.lognormvariate(-5.5, 0.7)}) AS usual")
+            connection.execute("SELECT pg_sleep(%s) AS usual", [rng.lognormvariate(-5.5, 0.7)])
             times.append((time.perf_counter() - began) * 1000)
     counted.look()
     with session(counted.database.url) as store:

@@ -15,7 +15,12 @@ from maintenance.subjects.workload.models import (
     WorkloadSnapshot,
 )
 from maintenance.subjects.workload.plan import plan
-from maintenance.subjects.workload.query_text import is_application, key_of, reads_table, writes_rows
+from maintenance.subjects.workload.query_text import (
+    is_application,
+    key_of,
+    reads_table,
+    writes_rows,
+)
 from tests.snapshots import NOW, a_policy
 
 HOUR = timedelta(hours=1)
@@ -47,9 +52,13 @@ def counts(*times: float, text: str = QUERY, **changes: Any) -> Counts:
 def many(calls: int, mean_ms: float, **changes: Any) -> Counts:
     """So many calls of the same time."""
     total = calls * mean_ms
-    return counts(**changes)._replace(
-        calls=calls, total_ms=total, squares_ms=total * mean_ms, max_ms=mean_ms, n_rows=calls
-    )._replace(**{key: value for key, value in changes.items() if key != "text"})
+    return (
+        counts(**changes)
+        ._replace(
+            calls=calls, total_ms=total, squares_ms=total * mean_ms, max_ms=mean_ms, n_rows=calls
+        )
+        ._replace(**{key: value for key, value in changes.items() if key != "text"})
+    )
 
 
 def sample(hours_ago: float, *statements: Counts, **changes: Any) -> Sample:

@@ -37,7 +37,11 @@ def with_history(
 def _looked_back(
     store: Connection, about: dict[str, Any], load: WorkloadSnapshot
 ) -> WorkloadSnapshot:
-    return replace(load, looks=_looks(store, about), samples=stored_samples(store, about["database"], about["server"], about["until"]))
+    return replace(
+        load,
+        looks=_looks(store, about),
+        samples=stored_samples(store, about["database"], about["server"], about["until"]),
+    )
 
 
 def record(store: Connection, database: str, now: datetime, load: WorkloadSnapshot) -> None:

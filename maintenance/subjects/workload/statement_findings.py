@@ -3,12 +3,12 @@
 What is reported, and what is not:
 
 - The first observation of a server is a baseline: nothing is reported.
-- A statement is slow if, since the last observation, its mean, its estimated 95th percentile or a
-  single call was longer than the policy's `slow_query`. A call counts only if it certainly fell into
-  that time: a maximum that was there before is no news.
-- A statement that was called once and took minutes is slow. A one-time load is not: a statement that
-  writes rows, is seen for the first time and ran a few times; unless one call took a minute for each
-  second of `slow_query`, since by then it has held its locks long enough for people to ask.
+- A statement is slow if, since the last observation, its mean, its estimated 95th percentile or
+  a single call was longer than the policy's `slow_query`. A call counts only if it certainly fell
+  into that time: a maximum that was there before is no news.
+- A statement that was called once and took minutes is slow. A one-time load is not: a statement
+  that writes rows, is seen for the first time and ran a few times; unless one call took a minute
+  for each second of `slow_query`: by then it has held its locks long enough for people to ask.
 - DDL, COPY, VACUUM, ANALYZE, REINDEX, REFRESH and other utility statements, queries on the catalog
   and statements of this software are never reported.
 - One slow call among many is slow, but no regression: that is computed without the longest call.
@@ -36,6 +36,8 @@ LEAST_CALLS_P95 = 100
 LEAST_MS = 5.0
 """A mean or percentile below this is not reported as slower, whatever the baseline."""
 LEAST_TOTAL_MS = 1000.0
+MUCH = 1.5
+"""Factor from which another counter is said to have risen together with the time."""
 LOAD = 60.0
 """A one-time load is slow if a call took this many times `slow_query`."""
 MANY_CALLS = 10_000
@@ -190,13 +192,11 @@ def _cause(now: Window, before: Window) -> str:
 
 
 def _rose(now: int, calls: int, before: int, calls_before: int) -> bool:
-    """Whether a counter rose by half a call or more."""
-    return now / calls > 1.5 * max(before / calls_before, 1.0)  # noqa: PLR2004 - a half more
+    """Whether a counter rose by half or more for each call."""
+    return now / calls > MUCH * max(before / calls_before, 1.0)
 
 
-def _n_plus_one(
-    database: str, section: WorkloadPolicy, looks: Sequence[Look]
-) -> Iterator[Finding]:
+def _n_plus_one(database: str, section: WorkloadPolicy, looks: Sequence[Look]) -> Iterator[Finding]:
     """Yield frequent statements that return one row per call, as a loop does instead of a join."""
     look = next((each for each in looks if each.calls >= MANY_CALLS), None)
     if look is None:
