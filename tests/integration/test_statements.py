@@ -10,6 +10,8 @@ import pytest
 
 from maintenance.alerts.models import Event
 from maintenance.engine.findings import Finding, Severity
+from maintenance.formatting import readable_size
+from maintenance.orchestration.health_metadata import workload_metadata
 from maintenance.pipeline import notify as rounds
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
@@ -18,7 +20,8 @@ from tests.builders import Database, Role
 from tests.policies import make_policy
 from tests.sessions import session
 
-pytestmark = pytest.mark.pg("== 15")
+from_debian = pytest.mark.pg("== 15")
+"""Only Debian's package has the extension."""
 
 SECTION = {"slow_query": "100 ms", "mean_query": "10 hours", "disk_growth": {"free_disk": "1 MB"}}
 KINDS = ("query_slow", "query_regressed", "query_n_plus_one")
@@ -53,6 +56,7 @@ def counted(database: Database, tmp_path: Path) -> Counted:
     return Counted(database, make_policy(tmp_path, database.url, workload=SECTION))
 
 
+@from_debian
 def test_one_slow_call_among_two_hundred_is_raised_once_and_resolved(counted: Counted) -> None:
     counted.sleep(*[0.0] * 50)
     assert counted.look(days_ago=2) == []
@@ -76,6 +80,7 @@ def told(counted: Counted) -> list[Event]:
     return [event for event in events if event.alert.identity.kind.value in KINDS]
 
 
+@from_debian
 def test_first_look_raises_nothing_and_the_next_ones_only_what_is_new(counted: Counted) -> None:
     counted.run("CREATE TABLE t AS SELECT generate_series(1, 10) AS n, pg_sleep(0.2) IS NULL")
     counted.sleep(0.3, what="old")
@@ -91,6 +96,7 @@ def test_first_look_raises_nothing_and_the_next_ones_only_what_is_new(counted: C
     assert told(counted) == []
 
 
+@from_debian
 def test_loads_and_statements_of_maintenance_are_not_slow(counted: Counted) -> None:
     counted.run("CREATE TABLE t (n int, slept boolean)")
     counted.run(
@@ -114,6 +120,7 @@ def test_loads_and_statements_of_maintenance_are_not_slow(counted: Counted) -> N
     assert slow.data["text"] == "SELECT slept(n) FROM t"
 
 
+@from_debian
 def test_statement_that_got_slower_is_told_with_numbers_before_and_after(
     counted: Counted,
 ) -> None:
@@ -128,6 +135,7 @@ def test_statement_that_got_slower_is_told_with_numbers_before_and_after(
     assert slower.data["before"]["calls"] == 120
 
 
+@from_debian
 def test_reset_is_no_regression_and_no_history(counted: Counted) -> None:
     counted.sleep(*[0.0] * 30, 0.3)
     assert counted.look(days_ago=2) == []
@@ -140,6 +148,7 @@ def test_reset_is_no_regression_and_no_history(counted: Counted) -> None:
     assert slow.data["measure"] == "worst_call"
 
 
+@from_debian
 def test_one_row_at_a_time_is_a_warning_by_its_share_of_the_time(counted: Counted) -> None:
     counted.run("CREATE TABLE t AS SELECT generate_series(1, 100) AS n", "ANALYZE t")
     assert counted.look() == []
@@ -153,6 +162,7 @@ def test_one_row_at_a_time_is_a_warning_by_its_share_of_the_time(counted: Counte
 LOOP = ["SELECT n FROM t WHERE n = 7; " * 100] * 101
 
 
+@from_debian
 def test_spilled_and_written_volume_is_kept_and_shown(counted: Counted) -> None:
     counted.run("CREATE TABLE t (n int, pad text)")
     counted.look(days_ago=0.5)
@@ -166,6 +176,7 @@ def test_spilled_and_written_volume_is_kept_and_shown(counted: Counted) -> None:
     with session(counted.database.url) as store:
         found = {each.text: each for each in heaviest(store, "app", now, 20)}
         worst = worst_of_the_day(store, "app", now)
+        shown = workload_metadata(counted.policy, store)["statements"].value
     sorted_ = next(each for text, each in found.items() if "ORDER BY" in text)
     written = next(each for text, each in found.items() if text.startswith("INSERT INTO t"))
     assert (sorted_.temp_bytes or 0) > 100_000
@@ -183,8 +194,11 @@ def test_spilled_and_written_volume_is_kept_and_shown(counted: Counted) -> None:
     assert row[0] == pytest.approx(written.worst_ms)
     assert 0 < row[1] <= 1
     assert row[3:] == (20_000, 0, written.wal_bytes)
+    assert "20,000.0" in shown
+    assert readable_size(written.wal_bytes or 0) in shown
 
 
+@from_debian
 def test_worst_of_the_day_is_unknown_before_the_second_observation(counted: Counted) -> None:
     counted.sleep(0.2)
     counted.look()
@@ -196,6 +210,7 @@ def test_worst_of_the_day_is_unknown_before_the_second_observation(counted: Coun
         }
 
 
+@from_debian
 def test_percentile_is_near_that_of_the_times_seen_by_the_client(counted: Counted) -> None:
     counted.sleep(0.0)
     counted.look()
@@ -218,6 +233,7 @@ def test_percentile_is_near_that_of_the_times_seen_by_the_client(counted: Counte
     assert 0.5 < found.p95_ms / sorted(times)[94] < 2
 
 
+@from_debian
 def test_role_without_pg_monitor_takes_hidden_statements_for_no_news(
     counted: Counted, limited_role: Role, tmp_path: Path
 ) -> None:
@@ -233,3 +249,44 @@ def test_role_without_pg_monitor_takes_hidden_statements_for_no_news(
     counted.sleep(0.4, what="hidden")
     (slow,) = counted.look()
     assert slow.data["calls"] == 1
+
+
+NEWER = """
+CREATE SCHEMA counted;
+CREATE TABLE counted.pg_stat_statements (
+  userid oid, dbid oid, toplevel bool, queryid bigint, query text, calls bigint,
+  total_exec_time float8, max_exec_time float8, mean_exec_time float8, stddev_exec_time float8,
+  rows bigint, shared_blks_hit bigint, shared_blks_read bigint, temp_blks_written bigint,
+  shared_blk_read_time float8, wal_bytes numeric, wal_buffers_full bigint, stats_since timestamptz,
+  minmax_stats_since timestamptz);
+CREATE VIEW counted.pg_stat_statements_info AS
+  SELECT 0::bigint AS dealloc, pg_postmaster_start_time() AS stats_reset;
+SET allow_system_table_mods = on;
+INSERT INTO pg_extension
+  VALUES (99999, 'pg_stat_statements', 10, 'counted'::regnamespace, true, '1.12');
+"""
+ENTRY = """
+INSERT INTO counted.pg_stat_statements
+SELECT 10, d.oid, true, 1, 'SELECT * FROM t WHERE a = $1', {calls}, {calls} * 10.0, {longest}, 10.0,
+  0.0, {calls}, 0, 0, 0, 0.0, 0, 0, {since}, {since}
+FROM pg_database d WHERE datname = current_database()
+"""
+
+
+@pytest.mark.pg("== 18")
+def test_columns_of_newer_versions_tell_that_an_entry_began_anew(
+    database: Database, tmp_path: Path
+) -> None:
+    """A table with the columns from 17 on stands in for the extension, which is not there."""
+    began = "now() - interval '9 days'"
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(NEWER.encode())
+        connection.execute(ENTRY.format(calls=100, longest=20, since=began).encode())
+    counted = Counted(database, make_policy(tmp_path, database.url, workload=SECTION))
+    assert counted.look(days_ago=2) == []
+    counted.run(
+        "DELETE FROM counted.pg_stat_statements",
+        ENTRY.format(calls=120, longest=500, since="now() - interval '1 day'"),
+    )
+    (slow,) = counted.look()
+    assert (slow.data["calls"], slow.data["worst_ms"]) == (120, 500.0)
