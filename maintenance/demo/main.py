@@ -17,7 +17,7 @@ from maintenance.demo import preflight, storage, systems
 from maintenance.demo.dagster import Dagster
 from maintenance.demo.jobs import launch_digests, run_main_job
 from maintenance.demo.postgres import PostgresServer, embedded_binaries
-from maintenance.demo.programs import version_of
+from maintenance.demo.programs import has_extension, version_of
 from maintenance.demo.redis import RedisServer, embedded_program
 from maintenance.demo.report import print_line, show, step
 from maintenance.demo.systems import System
@@ -32,6 +32,12 @@ _POLL_S = 1.0
 
 # If the machine crashes, only the last rows of a demo are lost.
 _SETTINGS = {"synchronous_commit": "off"}
+
+_STATEMENTS = "pg_stat_statements"
+_NO_STATEMENTS = (
+    "[dim]Statements are not counted here: the PostgreSQL of the demo has no pg_stat_statements."
+    " On a server that has it, slow statements are found too.[/]"
+)
 
 _STOPPING = "Stopping. Press Ctrl-C again to kill."
 _WHAT_TO_SEE = """
@@ -80,7 +86,10 @@ def run_demo(*, data: Path, once: bool, port: int) -> None:
 def _run(started: ExitStack, data: Path, *, once: bool, port: int) -> None:
     policies = systems.load(data_root() / "policies")
     preflight.make_folder(data)
-    server = PostgresServer(embedded_binaries(), data / "postgres", settings=_SETTINGS)
+    programs = embedded_binaries()
+    counts_statements = has_extension(programs, _STATEMENTS)
+    library = {"shared_preload_libraries": _STATEMENTS} if counts_statements else {}
+    server = PostgresServer(programs, data / "postgres", settings={**_SETTINGS, **library})
     redis = RedisServer(embedded_program(), data / "redis")
     dagster = Dagster(data / "dagster", port)
     started.callback(server.stop)
@@ -92,6 +101,8 @@ def _run(started: ExitStack, data: Path, *, once: bool, port: int) -> None:
         server.start()
         storage.make(server)
         made = [systems.create(server, policy) for policy in policies]
+        if counts_statements:
+            systems.count_statements(made)
     started.callback(redis.stop)
     redis.start()
     variables = systems.environment(made) | {"REDIS_URL": redis.url}
@@ -108,6 +119,8 @@ def _run(started: ExitStack, data: Path, *, once: bool, port: int) -> None:
             dagster.webserver, systems.NAMES, check_alive=dagster.check_alive, progress=detail
         )
     show(outcome)
+    if not counts_statements:
+        print_line(_NO_STATEMENTS)
     if not once:
         launch_digests(dagster.webserver, systems.NAMES)
         _write_exports(data / "environment", variables)

@@ -43,6 +43,13 @@ def system_binaries() -> dict[int, Path]:
     return {major_of(each): each for each in servers}
 
 
+def has_extension(binaries: Path, name: str) -> bool:
+    """Return whether an extension can be created on a server of these programs."""
+    command = [str(binaries / "pg_config"), "--sharedir"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return (Path(said.strip()) / "extension" / f"{name}.control").exists()
+
+
 def version_of(binaries: Path) -> str:
     """Return the version of the server programs in a folder, such as `18.4`."""
     command = [str(binaries / "postgres"), "--version"]

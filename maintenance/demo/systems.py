@@ -113,6 +113,13 @@ def create(server: PostgresServer, policy: Policy) -> System:
     return System(policy, server.url(policy.database.name))
 
 
+def count_statements(systems: Iterable[System]) -> None:
+    """Create pg_stat_statements in the databases; the server must have loaded it."""
+    for system in systems:
+        with psycopg.connect(system.url, autocommit=True) as connection:
+            connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+
+
 def environment(systems: Iterable[System]) -> dict[str, str]:
     """Return the environment variables of the policies and databases."""
     variables: dict[str, str] = {}

@@ -1,5 +1,6 @@
 """Metadata of bloat and workload: tables of the largest, numbers to plot, charts."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -10,8 +11,9 @@ from maintenance.orchestration.markdown import code, table
 from maintenance.policy import Policy
 from maintenance.server.session import Connection
 from maintenance.subjects.bloat.history import newest_look, trend
-from maintenance.subjects.workload.history import heaviest, largest, moments, months
+from maintenance.subjects.workload.history import largest, moments, months
 from maintenance.subjects.workload.query_text import shown
+from maintenance.subjects.workload.statement_history import Statement, heaviest
 
 Metadata = dict[str, Any]
 
@@ -78,19 +80,45 @@ def workload_metadata(policy: Policy, store: Connection) -> Metadata:
 
 
 def _statements(store: Connection, database: str) -> dg.MarkdownMetadataValue:
-    rows = (
-        (
-            code(each.statement),
-            code(each.server),
-            f"{each.calls:,}",
-            f"{each.total_ms / 1000:,.1f} s",
-            f"{each.mean_ms:,.2f} ms",
-            f"{each.blocks_read:,}",
-            code(shown(each.text)),
-        )
-        for each in heaviest(store, database, WORST)
+    rows = map(_statement, heaviest(store, database, datetime.now(UTC), WORST))
+    return table(_STATEMENT, rows)
+
+
+_STATEMENT = (
+    "query",
+    "server",
+    "calls:",
+    "per s:",
+    "total:",
+    "share:",
+    "mean:",
+    "p95 (estimated):",
+    "longest:",
+    "rows per call:",
+    "blocks read:",
+    "temporary files:",
+    "WAL:",
+    "text",
+)
+
+
+def _statement(each: Statement) -> tuple[str, ...]:
+    return (
+        code(each.statement),
+        code(each.server),
+        f"{each.calls:,}",
+        f"{each.calls_per_second:,.2f}" if each.calls_per_second is not None else "",
+        f"{each.total_ms / 1000:,.1f} s",
+        f"{each.time_share:.1%}",
+        f"{each.mean_ms:,.2f} ms",
+        f"{each.p95_ms:,.1f} ms" if each.p95_ms is not None else "",
+        f"{each.worst_ms:,.1f} ms" if each.worst_ms is not None else "",
+        f"{each.rows_per_call:,.1f}",
+        f"{each.blocks_read:,}",
+        readable_size(each.temp_bytes) if each.temp_bytes is not None else "unknown",
+        readable_size(each.wal_bytes) if each.wal_bytes is not None else "unknown",
+        code(shown(each.text)),
     )
-    return table(("query", "server", "calls:", "total:", "mean:", "blocks read:", "text"), rows)
 
 
 def _tables(store: Connection, database: str) -> dg.MarkdownMetadataValue:

@@ -133,7 +133,7 @@ class WorkloadPolicy(Section):
     """Thresholds of the workload."""
 
     slow_query: Duration = as_written("1000 ms")
-    """Mean time from which a statement is slow."""
+    """Time from which a statement is slow: its mean, its 95th percentile or its longest call."""
     mean_query: Duration = as_written("50 ms")
     """Maximum mean time over all statements."""
     connections: Share = 0.9
@@ -151,6 +151,8 @@ class WorkloadPolicy(Section):
     replication_lag: Size = as_written("100 MB")
     """Maximum replication lag."""
     regression: Annotated[float, number(1)] = 2.0
-    """Maximum mean time of a statement, as a multiple of its baseline."""
+    """Maximum mean time or 95th percentile of a statement, as a multiple of its baseline."""
+    n_plus_one_share: Share = 0.05
+    """Share of the time from which a statement that looks like an N+1 loop is a warning."""
     disk_growth: DiskGrowth = DiskGrowth()
     """Growth of the database, and free disk space."""

@@ -290,11 +290,13 @@ def test_second_entry_of_a_statement_does_not_make_its_history_a_window() -> Non
 
 
 def test_one_row_at_a_time_very_often_is_suspected() -> None:
-    load = a_load(counts(50_000, 0.1))
-    (finding,) = found(load)
+    baseline = a_sample(1, unseen_ms=0.0)
+    heavy = counts(1000, 200.0, text="SELECT * FROM orders")
+    (finding,) = found(a_load(counts(50_000, 0.1), heavy, samples=(baseline,)))
     assert (finding.kind, finding.severity) == (FindingKind.QUERY_N_PLUS_ONE, Severity.INFO)
+    assert finding.data["time_share"] == pytest.approx(0.0244, abs=0.0001)
     many_rows = counts(50_000, 0.1, n_rows=10**6)
-    assert kinds(a_load(many_rows)) == []
+    assert kinds(a_load(many_rows, samples=(baseline,))) == []
 
 
 def test_utility_statements_and_catalog_queries_are_not_the_applications() -> None:

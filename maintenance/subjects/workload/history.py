@@ -37,7 +37,11 @@ def with_history(
 def _looked_back(
     store: Connection, about: dict[str, Any], load: WorkloadSnapshot
 ) -> WorkloadSnapshot:
-    return replace(load, looks=_looks(store, about), samples=_samples(store, about))
+    return replace(
+        load,
+        looks=_looks(store, about),
+        samples=stored_samples(store, about["database"], about["server"], about["until"]),
+    )
 
 
 def record(store: Connection, database: str, now: datetime, load: WorkloadSnapshot) -> None:
@@ -93,6 +97,7 @@ def _record_server(
         "replication_lag_bytes": lag_bytes,
         "statements_epoch": sample.epoch if sample else None,
         "statements_evicted": sample.n_evicted if sample else None,
+        "statements_unseen_ms": sample.unseen_ms if sample else None,
     }
     run_statement(store, "store", "add_workload", row)
     if sample is not None:
@@ -126,16 +131,21 @@ def _looks(store: Connection, about: dict[str, Any]) -> Sequence[WorkloadReading
     return [WorkloadReading(*row) for row in fetch(store, "store", "list_workload", about)]
 
 
-def _samples(store: Connection, about: dict[str, Any]) -> Sequence[Sample]:
-    """Return the newest earlier samples, at most `MOST_SAMPLES`, oldest first."""
-    heads = fetch(store, "store", "list_statement_looks", {**about, "most": MOST_SAMPLES})
+def stored_samples(
+    store: Connection, database: str, server: str, until: datetime, most: int = MOST_SAMPLES
+) -> Sequence[Sample]:
+    """Return a server's newest samples before a moment, oldest first."""
+    about = {"database": database, "server": server, "until": until, "since": until - LOOKED_BACK}
+    heads = fetch(store, "store", "list_statement_looks", {**about, "most": most})
     if not heads:
         return []
     found: dict[datetime, dict[str, Counts]] = defaultdict(dict)
     rows = fetch(store, "store", "list_statements", {**about, "since": heads[-1].taken_at})
     for taken_at, key, *counts in rows:
         found[taken_at][key] = Counts(*counts)
-    return [Sample(at, epoch, evicted, found[at]) for at, epoch, evicted in reversed(heads)]
+    return [
+        Sample(at, epoch, evicted, found[at], unseen) for at, epoch, evicted, unseen in heads[::-1]
+    ]
 
 
 def _sizes(store: Connection, about: dict[str, Any]) -> dict[str, Sequence[tuple[datetime, int]]]:
@@ -157,18 +167,6 @@ class Moment(NamedTuple):
     replication_lag_bytes: int | None
 
 
-class Statement(NamedTuple):
-    """The activity of one statement on one server between the two newest observations."""
-
-    server: str
-    statement: str
-    text: str
-    calls: int
-    total_ms: float
-    mean_ms: float
-    blocks_read: int
-
-
 class Table(NamedTuple):
     """A table at the newest observation."""
 
@@ -187,12 +185,6 @@ def moments(store: Connection, database: str) -> list[Moment]:
 def months(store: Connection, database: str) -> dict[str, int]:
     """Return the database's last known size in each month, `2026-11`, oldest first."""
     return dict(fetch(store, "store", "list_monthly_sizes", {"database": database}))
-
-
-def heaviest(store: Connection, database: str, most: int) -> list[Statement]:
-    """Return the statements with the most time in the newest window."""
-    about = {"database": database, "most": most}
-    return [Statement(*row) for row in fetch(store, "store", "list_heaviest_statements", about)]
 
 
 def largest(store: Connection, database: str, most: int) -> list[Table]:

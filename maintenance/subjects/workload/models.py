@@ -120,6 +120,12 @@ class Counts(NamedTuple):
     Attributes:
         text: without literals.
         squares_ms: sum of the squares of all times, for the standard deviation.
+        temp_blocks: blocks written to temporary files.
+        wal_bytes: volume of WAL that it wrote.
+        n_entries: how many entries of pg_stat_statements were merged.
+        is_nested: whether it only ran inside functions.
+
+    The last four are None in observations of older versions of this software.
     """
 
     text: str
@@ -132,20 +138,27 @@ class Counts(NamedTuple):
     blocks_hit: int
     blocks_read: int
     read_ms: float
+    temp_blocks: int | None = None
+    wal_bytes: int | None = None
+    n_entries: int | None = None
+    is_nested: bool | None = None
 
 
 class Sample(NamedTuple):
-    """All statements at one moment, by key.
+    """The heaviest statements at one moment, by key.
 
     Attributes:
         epoch: when their counters were reset; None without the extension.
         n_evicted: how many entries were evicted since.
+        unseen_ms: the longest call that a statement outside the sample can have had, in
+            milliseconds; 0 if the sample has all statements, None if unknown.
     """
 
     taken_at: datetime
     epoch: str | None
     n_evicted: int
     statements: Mapping[str, Counts]
+    unseen_ms: float | None = None
 
 
 class Statements(NamedTuple):

@@ -1,10 +1,12 @@
 """Read pg_stat_statements: the heaviest statements of this database, by normalized text.
 
+Statements of this software's SQL library are left out; their cost is recorded for each run.
+
 Source: PostgreSQL manual, F.32 pg_stat_statements.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,10 +16,11 @@ from psycopg.rows import namedtuple_row
 from maintenance.names import quote
 from maintenance.server.session import Connection, fetch
 from maintenance.subjects.workload.models import Counts, Sample, Statements
-from maintenance.subjects.workload.query_text import key_of, normalised
+from maintenance.subjects.workload.query_text import is_ours, key_of, normalised
 
 NAME = "pg_stat_statements"
 MOST = 300
+"""How many entries are read by each of: most time, most calls, longest call."""
 HIDDEN = "<insufficient privilege>"
 
 _MAKE = f"CREATE EXTENSION {NAME}"
@@ -25,7 +28,7 @@ _PRELOAD = f"shared_preload_libraries = '{NAME}' (the server must restart)"
 
 
 def read_statements(connection: Connection, now: datetime) -> Statements:
-    """Read the counters of the statements with the most time or the most calls.
+    """Read the counters of the statements with the most time, the most calls or the longest call.
 
     Call it in a transaction. A missing extension is reported in the result, not raised.
     """
@@ -45,9 +48,23 @@ def read_statements(connection: Connection, now: datetime) -> Statements:
     except psycopg.errors.ObjectNotInPrerequisiteState:
         return Statements(None, _PRELOAD)
     shown = [row for row in rows if row.query is not None and row.query != HIDDEN]
-    sample = Sample(now, epoch, evicted, _merged(shown))
+    theirs = [row for row in shown if not is_ours(row.query)]
+    sample = Sample(now, epoch, evicted, _merged(theirs), _unseen_ms(rows))
     hidden = sum(1 for row in rows if row.query == HIDDEN)
     return Statements(sample, hidden=hidden)
+
+
+def _unseen_ms(rows: Sequence[Any]) -> float:
+    """Return the longest call that an entry can have had whose text is not among the rows.
+
+    A single call takes no longer than all calls together, so one that is neither among the longest
+    nor among those with the most time is below both limits.
+    """
+    hidden = [row.max_ms for row in rows if row.query is None or row.query == HIDDEN]
+    by_time = [row.total_ms for row in rows if row.by_time <= MOST]
+    by_longest = [row.max_ms for row in rows if row.by_longest <= MOST]
+    cut_off = 0.0 if len(by_time) < MOST else min(*by_time, *by_longest)
+    return max([cut_off, *hidden])
 
 
 def _is_preloaded(connection: Connection) -> bool:
@@ -95,17 +112,23 @@ WITH entry AS (
          pg_catalog.sum(s.rows)::int8 AS n_rows,
          pg_catalog.sum(s.shared_blks_hit)::int8 AS blocks_hit,
          pg_catalog.sum(s.shared_blks_read)::int8 AS blocks_read,
-         pg_catalog.sum(s.{read_ms}) AS read_ms
+         pg_catalog.sum(s.{read_ms}) AS read_ms,
+         pg_catalog.sum(s.temp_blks_written)::int8 AS temp_blocks,
+         pg_catalog.sum(s.wal_bytes)::int8 AS wal_bytes,
+         pg_catalog.count(*) AS n_entries,
+         NOT pg_catalog.bool_or(s.toplevel) AS is_nested
   FROM {schema}.pg_stat_statements s
   WHERE s.dbid = (SELECT d.oid FROM pg_catalog.pg_database d
                   WHERE d.datname = pg_catalog.current_database())
   GROUP BY s.query
 ), ranked AS (
   SELECT e.*, pg_catalog.row_number() OVER (ORDER BY e.total_ms DESC) AS by_time,
-         pg_catalog.row_number() OVER (ORDER BY e.calls DESC) AS by_calls
+         pg_catalog.row_number() OVER (ORDER BY e.calls DESC) AS by_calls,
+         pg_catalog.row_number() OVER (ORDER BY e.max_ms DESC) AS by_longest
   FROM entry e
 )
-SELECT r.* FROM ranked r WHERE r.by_time <= %(most)s OR r.by_calls <= %(most)s"""
+SELECT r.* FROM ranked r
+WHERE r.by_time <= %(most)s OR r.by_calls <= %(most)s OR r.by_longest <= %(most)s"""
 
 
 def _merged(rows: Iterable[Any]) -> dict[str, Counts]:
@@ -128,4 +151,8 @@ def _counts(text: str, rows: list[Any]) -> Counts:
         blocks_hit=sum(row.blocks_hit for row in rows),
         blocks_read=sum(row.blocks_read for row in rows),
         read_ms=sum(row.read_ms for row in rows),
+        temp_blocks=sum(row.temp_blocks for row in rows),
+        wal_bytes=sum(row.wal_bytes for row in rows),
+        n_entries=sum(row.n_entries for row in rows),
+        is_nested=all(row.is_nested for row in rows),
     )

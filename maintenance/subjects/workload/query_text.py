@@ -21,6 +21,18 @@ _ROWS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE_P", "WITH", "MERGE", "V
 _LITERALS = frozenset({"SCONST", "USCONST", "BCONST", "XCONST", "ICONST", "FCONST", "PARAM"})
 _COMMENTS = frozenset({"SQL_COMMENT", "C_COMMENT"})
 _FIRST_WORDS = 2
+_LIBRARY = re.compile(r"-- \w+: [^\n]*\n-- since: \d")
+"""The first two lines of a file of the SQL library: the server keeps them with the text."""
+_OF_SYSTEM = re.compile(
+    r"\b(?:pg_catalog|information_schema|pg_temp\w*)\.|\bmaintenance_drain_|\bpg_stat_statements"
+    r"|\b(?:FROM|JOIN)\s+pg_\w+\b(?!\s*\()",
+    re.IGNORECASE,
+)
+"""The catalog; tables of a drain; temporary tables, with which REFRESH compares rows."""
+_WRITES = re.compile(
+    r"\bINSERT\s+INTO\b|\bDELETE\s+FROM\b|\bMERGE\s+INTO\b|(?<!\bFOR )\bUPDATE\b", re.IGNORECASE
+)
+_READS = re.compile(r"\(*\s*(?:SELECT|WITH)\b.*\bFROM\b", re.IGNORECASE | re.DOTALL)
 _LIST = re.compile(r"\(\s*\?(?:\s*,\s*\?)+\s*\)")
 
 
@@ -41,6 +53,32 @@ def normalised(query: str) -> str:
         words = [token for token in tokens[:_FIRST_WORDS] if token.kind != "NO_KEYWORD"]
         return f"{_joined(query, words) or 'a statement'} …"
     return _LIST.sub("(?, …)", _joined(query, tokens))
+
+
+def is_ours(query: str) -> bool:
+    """Whether a statement as the server has it is one of this software's SQL library."""
+    return _LIBRARY.match(query) is not None
+
+
+def is_application(text: str) -> bool:
+    """Whether a normalized text is a statement of an application that works on rows.
+
+    Set apart are utility statements (COPY, DDL, VACUUM, ANALYZE, REINDEX, CREATE INDEX, REFRESH),
+    queries on the catalog, and statements of this software.
+    """
+    is_utility = text == UNREADABLE or text.endswith(" …")
+    return not is_utility and _OF_SYSTEM.search(text) is None
+
+
+def writes_rows(text: str) -> bool:
+    """Whether a normalized text inserts, updates, deletes or merges rows."""
+    first = text.lstrip("( ")[:6].upper()
+    return not first.startswith(("SELECT", "VALUES", "TABLE")) and _WRITES.search(text) is not None
+
+
+def reads_table(text: str) -> bool:
+    """Whether a normalized text is a SELECT from something: no mere computation."""
+    return _READS.match(text) is not None
 
 
 def key_of(text: str) -> str:

@@ -1,23 +1,45 @@
-"""Findings on single statements: slow, slower than before, too many calls."""
+"""Findings on single statements: slow, slower than before, too many calls.
 
-from collections.abc import Iterator, Mapping, Sequence
+What is reported, and what is not:
+
+- The first observation of a server is a baseline: nothing is reported.
+- A statement is slow if, since the last observation, its mean, its estimated 95th percentile or
+  a single call was longer than the policy's `slow_query`. A call counts only if it certainly fell
+  into that time: a maximum that was there before is no news.
+- A statement that was called once and took minutes is slow. A one-time load is not: a statement
+  that writes rows, is seen for the first time and ran a few times; unless one call took a minute
+  for each second of `slow_query`: by then it has held its locks long enough for people to ask.
+- DDL, COPY, VACUUM, ANALYZE, REINDEX, REFRESH and other utility statements, queries on the catalog
+  and statements of this software are never reported.
+- One slow call among many is slow, but no regression: that is computed without the longest call.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any, NamedTuple
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.formatting import PAGE_BYTES
 from maintenance.policy.thresholds import WorkloadPolicy
-from maintenance.subjects.workload.deltas import Baseline, Window, baselines, windows
+from maintenance.subjects.workload.call_times import LEAST_CALLS
+from maintenance.subjects.workload.deltas import Baseline, Window, baselines
+from maintenance.subjects.workload.looks import Look, recent_looks
 from maintenance.subjects.workload.models import WorkloadSnapshot
-from maintenance.subjects.workload.query_text import UNREADABLE, shown
+from maintenance.subjects.workload.query_text import reads_table, shown, writes_rows
 
 MOST = 20
 """How many statements are reported for each finding kind, the heaviest first."""
-LEAST_CALLS = 20
-"""Fewest calls in a window for a meaningful mean."""
 LEAST_BASELINE = (3, 100)
 """Fewest windows and calls for a baseline."""
+LEAST_CALLS_P95 = 100
+"""Fewest calls in a window whose 95th percentile is compared."""
 LEAST_MS = 5.0
-"""A mean below this is not reported, whatever the baseline."""
+"""A mean or percentile below this is not reported as slower, whatever the baseline."""
 LEAST_TOTAL_MS = 1000.0
+MUCH = 1.5
+"""Factor from which another counter is said to have risen together with the time."""
+LOAD = 60.0
+"""A one-time load is slow if a call took this many times `slow_query`."""
 MANY_CALLS = 10_000
 """Fewest calls of one statement in a window for an N+1 pattern."""
 MANY_SHARE = 0.1
@@ -26,150 +48,262 @@ QUICK_MS = 5.0
 ONE_ROW = 1.05
 
 
+class _Measure(NamedTuple):
+    """What of a statement is beyond its limit: `mean`, `p95` or `worst_call`, and its value."""
+
+    name: str
+    value: float
+
+
 def query_findings(
     database: str, section: WorkloadPolicy, load: WorkloadSnapshot
 ) -> Iterator[Finding]:
     """Yield the findings on single statements since the last observation."""
-    sample = load.statements.sample
-    if sample is None:
-        return
-    found = current_windows(load)
-    before = baselines(load.samples)
-    yield from islice(_slow(database, section, found), MOST)
-    yield from islice(_regressed(database, section, found, before), MOST)
-    yield from islice(_n_plus_one(database, found), MOST)
-    yield from _overall(database, section, found)
+    looks = recent_looks(load)
+    yield from islice(_slow(database, section, looks), MOST)
+    yield from islice(_regressed(database, section, looks), MOST)
+    yield from islice(_n_plus_one(database, section, looks), MOST)
+    yield from _overall(database, section, looks)
 
 
-def current_windows(load: WorkloadSnapshot) -> list[Window]:
-    """Return the application's statements since the last observation, most time first."""
-    sample = load.statements.sample
-    if sample is None:
-        return []
-    before = load.samples[-1] if load.samples else None
-    found = [each for each in windows(before, sample) if _is_the_application(each)]
-    return sorted(found, key=lambda window: (-window.total_ms, window.key))
-
-
-def _is_the_application(window: Window) -> bool:
-    """Whether a statement is the application's: no utility statement and no catalog query."""
-    utility = window.text == UNREADABLE or window.text.endswith(" …")
-    return not utility and "pg_catalog." not in window.text
-
-
-def _slow(database: str, section: WorkloadPolicy, found: Sequence[Window]) -> Iterator[Finding]:
+def _slow(database: str, section: WorkloadPolicy, looks: Sequence[Look]) -> Iterator[Finding]:
     limit = section.slow_query.total_seconds() * 1000
-    for window in found:
-        if window.mean_ms > limit:
-            yield _finding(
-                FindingKind.QUERY_SLOW,
-                Severity.WARN,
-                database,
-                window,
-                f"takes {window.mean_ms:,.0f} ms on average, wanted at most {limit:,.0f} ms",
-                (round(window.mean_ms, 1), limit),
-            )
-
-
-def _regressed(
-    database: str,
-    section: WorkloadPolicy,
-    found: Sequence[Window],
-    before: Mapping[str, Baseline],
-) -> Iterator[Finding]:
-    for window in found:
-        base = before.get(window.key)
-        if base is None or not _can_compare(window, base):
+    for look, window in _newest(looks, lambda each: each.is_complete or each.worst_ms is not None):
+        measure = _beyond(window, limit)
+        if measure is None or _is_load(look, window, limit):
             continue
-        times = window.mean_ms / max(base.mean_ms, 0.001)
-        if times >= section.regression:
-            yield _finding(
-                FindingKind.QUERY_REGRESSED,
-                Severity.WARN,
-                database,
-                window,
-                f"takes {window.mean_ms:,.1f} ms on average, {times:.1f} times the"
-                f" {base.mean_ms:,.1f} ms of {base.n_windows} earlier observations; check its plan:"
-                " stale statistics, a dropped index, more rows",
-                (round(times, 2), section.regression),
-            )
+        base = baselines(look.earlier, {window.key}).get(window.key)
+        before = f", earlier mean {base.mean_ms:,.1f} ms" if base else ""
+        yield _finding(
+            FindingKind.QUERY_SLOW,
+            Severity.WARN,
+            f"{database}/query/{window.key}",
+            f"{database}: query {window.key} {_slow_words(window, measure)}, wanted at most"
+            f" {limit:,.0f} ms{before}: {shown(window.text)}",
+            (round(measure.value, 1), limit),
+            _data(look, window, base) | {"measure": measure.name, "reason": measure.name},
+        )
 
 
-def _can_compare(window: Window, base: Baseline) -> bool:
-    n_windows, n_calls = LEAST_BASELINE
-    return (
-        window.is_sure
-        and window.calls >= LEAST_CALLS
-        and window.mean_ms >= LEAST_MS
-        and window.total_ms >= LEAST_TOTAL_MS
-        and base.n_windows >= n_windows
-        and base.calls >= n_calls
+def _newest(
+    looks: Sequence[Look], is_evidence: Callable[[Window], bool]
+) -> Iterator[tuple[Look, Window]]:
+    """Yield for each statement its newest window that is evidence, most time first."""
+    found: dict[str, tuple[Look, Window]] = {}
+    for look in looks:
+        for window in look.windows:
+            if window.key not in found and is_evidence(window):
+                found[window.key] = (look, window)
+    yield from sorted(found.values(), key=lambda pair: (-pair[1].total_ms, pair[1].key))
+
+
+def _beyond(window: Window, limit: float) -> _Measure | None:
+    """Return the first measure beyond the limit: mean, 95th percentile, longest call."""
+    measures = [("worst_call", window.worst_ms)]
+    if window.is_complete and window.calls > 1:
+        measures = [("mean", window.mean_ms), ("p95", window.p95_ms), *measures]
+    return next(
+        (_Measure(name, value) for name, value in measures if value and value > limit), None
     )
 
 
-def _n_plus_one(database: str, found: Sequence[Window]) -> Iterator[Finding]:
+def _is_load(look: Look, window: Window, limit: float) -> bool:
+    """Whether it is a one-time load, and not a very long one."""
+    is_once = window.calls < LEAST_CALLS and not look.has_seen(window.key)
+    return is_once and writes_rows(window.text) and (window.worst_ms or 0.0) < LOAD * limit
+
+
+def _slow_words(window: Window, measure: _Measure) -> str:
+    value = f"{measure.value:,.0f} ms"
+    if measure.name == "mean":
+        return f"takes {value} on average"
+    if measure.name == "p95":
+        return f"takes {value} or more in 5 % of its calls (estimated)"
+    if window.calls == 1:
+        return f"took {value} in its only call"
+    at_least = "" if measure.value == window.max_ms else "at least "
+    return f"took {at_least}{value} in one of {window.calls:,} calls"
+
+
+def _regressed(database: str, section: WorkloadPolicy, looks: Sequence[Look]) -> Iterator[Finding]:
+    for look, window in _newest(looks, _is_comparable):
+        base = baselines(look.earlier, {window.key}).get(window.key)
+        if base is None or not _is_enough(base):
+            continue
+        measure = _slower(window, base, section.regression)
+        if measure is None:
+            continue
+        name, times = measure
+        after, before, word = _compared(name, window, base)
+        yield _finding(
+            FindingKind.QUERY_REGRESSED,
+            Severity.WARN,
+            f"{database}/query/{window.key}",
+            f"{database}: query {window.key} takes {after:,.1f} ms {word}, {times:.1f} times the"
+            f" {before:,.1f} ms of {base.n_windows} earlier observations;"
+            f" {_cause(window, base.total)}: {shown(window.text)}",
+            (round(times, 2), section.regression),
+            _data(look, window, base) | {"measure": name, "reason": name},
+        )
+
+
+def _is_comparable(window: Window) -> bool:
+    return (
+        window.is_sure
+        and window.calls >= LEAST_CALLS
+        and max(window.mean_ms, window.p95_ms or 0.0) >= LEAST_MS
+        and window.total_ms >= LEAST_TOTAL_MS
+    )
+
+
+def _is_enough(base: Baseline) -> bool:
+    n_windows, n_calls = LEAST_BASELINE
+    return base.n_windows >= n_windows and base.calls >= n_calls
+
+
+def _slower(window: Window, base: Baseline, limit: float) -> _Measure | None:
+    """Return by how many times the mean, or else the 95th percentile, has risen, if too much."""
+    if window.usual_ms >= max(LEAST_MS, limit * base.mean_ms):
+        return _Measure("mean", window.mean_ms / max(base.mean_ms, 0.001))
+    now, before = window.p95_ms, base.total.p95_ms
+    if window.calls < LEAST_CALLS_P95 or now is None or before is None:
+        return None
+    is_slower = now >= max(LEAST_MS, limit * before)
+    return _Measure("p95", now / max(before, 0.001)) if is_slower else None
+
+
+def _compared(name: str, window: Window, base: Baseline) -> tuple[float, float, str]:
+    """Return the value now, the value before, and what it is."""
+    if name == "mean":
+        return window.mean_ms, base.mean_ms, "on average"
+    return window.p95_ms or 0.0, base.total.p95_ms or 0.0, "or more in 5 % of its calls (estimated)"
+
+
+def _cause(now: Window, before: Window) -> str:
+    """Return what rose together with the time, as far as the counters show it."""
+    if _rose(now.n_rows, now.calls, before.n_rows, before.calls):
+        return f"it has {now.rows_per_call:,.0f} rows a call, before {before.rows_per_call:,.0f}"
+    if now.temp_blocks and not before.temp_blocks and before.temp_blocks is not None:
+        return "it now writes temporary files: check work_mem and its plan"
+    blocks, earlier = now.blocks_hit + now.blocks_read, before.blocks_hit + before.blocks_read
+    if _rose(blocks, now.calls, earlier, before.calls):
+        return "it reads more blocks: check its plan, statistics and indexes"
+    return "it reads no more than before: check locks, I/O and load"
+
+
+def _rose(now: int, calls: int, before: int, calls_before: int) -> bool:
+    """Whether a counter rose by half or more for each call."""
+    return now / calls > MUCH * max(before / calls_before, 1.0)
+
+
+def _n_plus_one(database: str, section: WorkloadPolicy, looks: Sequence[Look]) -> Iterator[Finding]:
     """Yield frequent statements that return one row per call, as a loop does instead of a join."""
-    all_calls = sum(window.calls for window in found)
-    for window in sorted(found, key=lambda each: (-each.calls, each.key)):
-        if (
-            window.calls >= MANY_CALLS
-            and window.calls >= MANY_SHARE * all_calls
-            and window.n_rows <= ONE_ROW * window.calls
-            and window.mean_ms <= QUICK_MS
-            and window.text.upper().startswith("SELECT")
-        ):
-            share = window.calls / all_calls
-            yield _finding(
-                FindingKind.QUERY_N_PLUS_ONE,
-                Severity.INFO,
-                database,
-                window,
-                f"ran {window.calls:,} times ({share:.0%} of all calls) for one row each;"
-                " possibly a loop in the application that a join can replace",
-                (window.calls, MANY_CALLS),
-            )
+    look = next((each for each in looks if each.calls >= MANY_CALLS), None)
+    if look is None:
+        return
+    all_calls = look.calls
+    for window in sorted(look.outer, key=lambda each: (-each.calls, each.key)):
+        if not _is_looped(window, all_calls):
+            continue
+        share = look.share_of(window) or 0.0
+        yield _finding(
+            FindingKind.QUERY_N_PLUS_ONE,
+            Severity.WARN if share >= section.n_plus_one_share else Severity.INFO,
+            f"{database}/query/{window.key}",
+            f"{database}: query {window.key} ran {window.calls:,} times"
+            f" ({window.calls / all_calls:.0%} of all calls, {share:.0%} of the time) for one row"
+            " each; possibly a loop in the application that a join can replace:"
+            f" {shown(window.text)}",
+            (window.calls, MANY_CALLS),
+            _data(look, window, None)
+            | {"call_share": round(window.calls / all_calls, 4), "measure": "calls"},
+        )
 
 
-def _overall(database: str, section: WorkloadPolicy, found: Sequence[Window]) -> Iterator[Finding]:
-    calls = sum(window.calls for window in found)
+def _is_looped(window: Window, all_calls: int) -> bool:
+    return (
+        window.calls >= MANY_CALLS
+        and window.calls >= MANY_SHARE * all_calls
+        and window.n_rows <= ONE_ROW * window.calls
+        and window.mean_ms <= QUICK_MS
+        and reads_table(window.text)
+    )
+
+
+def _overall(database: str, section: WorkloadPolicy, looks: Sequence[Look]) -> Iterator[Finding]:
+    look = next((each for each in looks if each.calls >= LEAST_CALLS), None)
+    if look is None:
+        return
     limit = section.mean_query.total_seconds() * 1000
-    mean = sum(window.total_ms for window in found) / calls if calls else 0.0
-    if calls >= LEAST_CALLS and mean > limit:
-        yield Finding(
+    mean = look.total_ms / look.calls
+    if mean > limit:
+        yield _finding(
             FindingKind.QUERY_SLOW,
             Severity.WARN,
             database,
-            f"{database}: statements take {mean:,.1f} ms on average over {calls:,} calls, wanted"
-            f" at most {limit:,.0f} ms; begin with the statements that take most time in total",
-            value=round(mean, 1),
-            threshold=limit,
+            f"{database}: statements take {mean:,.1f} ms on average over {look.calls:,} calls,"
+            f" wanted at most {limit:,.0f} ms; begin with the statements that take most time in"
+            " total",
+            (round(mean, 1), limit),
+            {"measure": "mean", "reason": "mean_of_all", "calls": look.calls},
         )
 
 
 def _finding(
     kind: FindingKind,
     severity: Severity,
-    database: str,
-    window: Window,
-    what: str,
+    name: str,
+    message: str,
     numbers: tuple[float, float],
+    data: Mapping[str, Any],
 ) -> Finding:
     value, threshold = numbers
-    return Finding(
-        kind,
-        severity,
-        f"{database}/query/{window.key}",
-        f"{database}: query {window.key} {what}: {shown(window.text)}",
-        value=value,
-        threshold=threshold,
-        data={
-            "text": window.text,
-            "calls": window.calls,
-            "mean_ms": round(window.mean_ms, 3),
-            "p95_ms": round(window.p95_ms, 1) if window.p95_ms is not None else None,
-            "total_ms": round(window.total_ms, 1),
-            "rows": window.n_rows,
-            "blocks_read": window.blocks_read,
-            "read_ms": round(window.read_ms, 1),
-        },
-    )
+    return Finding(kind, severity, name, message, value=value, threshold=threshold, data=data)
+
+
+def _data(look: Look, window: Window, base: Baseline | None) -> dict[str, Any]:
+    """Return a statement's numbers in its window, and per call before and after."""
+    return {
+        "text": window.text,
+        "until": look.until.isoformat(),
+        "calls": window.calls,
+        "calls_per_second": _rounded(window.calls_per_second, 4),
+        "mean_ms": round(window.mean_ms, 3),
+        "p95_ms": _rounded(window.p95_ms, 1),
+        "worst_ms": _rounded(window.worst_ms, 1),
+        "total_ms": round(window.total_ms, 1),
+        "time_share": _rounded(look.share_of(window), 4),
+        "rows": window.n_rows,
+        "rows_per_call": round(window.rows_per_call, 3),
+        "blocks_read": window.blocks_read,
+        "read_ms": round(window.read_ms, 1),
+        "temp_bytes": _bytes(window.temp_blocks),
+        "wal_bytes": window.wal_bytes,
+        "is_complete": window.is_complete,
+        "before": _per_call(base.total) if base else None,
+        "after": _per_call(window),
+    }
+
+
+def _per_call(window: Window) -> dict[str, Any]:
+    temp_bytes = _bytes(window.temp_blocks)
+    return {
+        "calls": window.calls,
+        "mean_ms": round(window.mean_ms, 3),
+        "p95_ms": _rounded(window.p95_ms, 1),
+        "worst_ms": _rounded(window.worst_ms, 1),
+        "rows": round(window.rows_per_call, 3),
+        "blocks": round((window.blocks_hit + window.blocks_read) / window.calls, 1),
+        "temp_bytes": round(temp_bytes / window.calls) if temp_bytes is not None else None,
+        "wal_bytes": round(window.wal_bytes / window.calls)
+        if window.wal_bytes is not None
+        else None,
+    }
+
+
+def _bytes(blocks: int | None) -> int | None:
+    return blocks * PAGE_BYTES if blocks is not None else None
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return round(value, digits) if value is not None else None
