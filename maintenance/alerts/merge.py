@@ -78,6 +78,9 @@ def last_seen(alert: Alert) -> datetime:
 
 
 def _joined(known: Alert, spooled: Alert) -> Alert:
+    for one, other in ((spooled, known), (known, spooled)):
+        if one.since > last_seen(other):
+            return one  # the other one was resolved in between
     newer = spooled if last_seen(spooled) >= last_seen(known) else known
     told = spooled if _told_at(spooled) >= _told_at(known) else known
     return replace(
