@@ -13,7 +13,7 @@ import sys
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -107,7 +107,7 @@ def with_password(url: str, password: str) -> str:
 
 
 @contextmanager
-def all_connections(server: PostgresServer) -> Iterator[None]:
+def all_connections(server: PostgresServer) -> Generator[None]:
     taken: list[psycopg.Connection[Any]] = []
     try:
         with suppress(psycopg.OperationalError):
@@ -120,7 +120,7 @@ def all_connections(server: PostgresServer) -> Iterator[None]:
 
 
 @contextmanager
-def stopped(server: PostgresServer) -> Iterator[None]:
+def stopped(server: PostgresServer) -> Generator[None]:
     server.stop(immediate=True)
     yield
     server.start()
@@ -163,13 +163,13 @@ def test_store_that_can_be_read_and_not_written_is_an_outage(
     role = make_role(own, "reader")
     policy = a_policy(tmp_path, url_of(own, role), receiver)
     with psycopg.connect(own.url(), autocommit=True) as connection:
-        connection.execute(f"GRANT CREATE ON DATABASE postgres TO {role.name}")
+        connection.execute(f"GRANT CREATE ON DATABASE postgres TO {role.name}".encode())
         tell(policy)
         tables = "ALL TABLES IN SCHEMA maintenance"
-        connection.execute(f"REVOKE INSERT, UPDATE ON {tables} FROM {role.name}")
+        connection.execute(f"REVOKE INSERT, UPDATE ON {tables} FROM {role.name}".encode())
         tell(policy, a_finding("a"), minutes=1)
         assert tick(policy, 2).store_error is not None
-        connection.execute(f"GRANT INSERT, UPDATE ON {tables} TO {role.name}")
+        connection.execute(f"GRANT INSERT, UPDATE ON {tables} TO {role.name}".encode())
     for minutes in (3, 4):
         assert tick(policy, minutes).store_error is None
     states = [state for state, _ in outages(receiver)]
@@ -182,7 +182,7 @@ def url_of(server: PostgresServer, role: Role) -> str:
 
 
 @contextmanager
-def small_disk(folder: Path, mb: int) -> Iterator[Path]:
+def small_disk(folder: Path, mb: int) -> Generator[Path]:
     """A file system of its own, which can be filled; needs root."""
     folder.mkdir()
     options = f"size={mb}m,mode=0755"
