@@ -36,6 +36,7 @@ from maintenance.pipeline.alert_round import spool_of
 from maintenance.pipeline.reachability import reachability
 from maintenance.policy import Policy, load_policy
 from tests.builders import ROOT, Role, make_role, server_folder
+from tests.disks import small_disk
 from tests.policies import make_policy, write_policy
 from tests.receivers import Receiver
 from tests.replicas import make_replica
@@ -181,22 +182,6 @@ def url_of(server: PostgresServer, role: Role) -> str:
     return f"postgresql://{role.name}:{role.password}@127.0.0.1:{server.port}/postgres"
 
 
-@contextmanager
-def small_disk(folder: Path, mb: int) -> Generator[Path]:
-    """A file system of its own, which can be filled; needs root."""
-    folder.mkdir()
-    options = f"size={mb}m,mode=0755"
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False, capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
-
-
 def test_full_disk_is_an_outage_until_there_is_room_again(
     own: PostgresServer, home: Path, tmp_path: Path, receiver: Receiver
 ) -> None:
@@ -212,10 +197,11 @@ def test_full_disk_is_an_outage_until_there_is_room_again(
         tell(policy)
         free = shutil.disk_usage(disk).free
         (disk / "filler").write_bytes(b"x" * (free - free % 4096))
+        idle = rounds.tell(policy, [], now=NOW + timedelta(minutes=1), proves_room=True)
+        assert "53100" in str(idle.store_error), "although there is nothing to write"
         many = [a_finding(f"public.table_{n}" + "x" * 900) for n in range(300)]
-        full = tell(policy, *many, minutes=1)
+        full = tell(policy, *many, minutes=2)
         assert "53100" in str(full.store_error)
-        tick(policy, 2)
         (disk / "filler").unlink()
         for minutes in (3, 4):
             assert tick(policy, minutes).store_error is None
