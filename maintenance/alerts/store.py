@@ -80,7 +80,7 @@ def merge_spool(store: Connection, database: str, changes: SpoolChanges) -> None
         for row in fetch(store, "alerts", "list_resolutions", {"database": database})
         if row.kind in _KNOWN_KINDS
     }
-    _add_events(store, changes.events)
+    _add_events(store, database, changes.events)
     standing = standing_alerts(store, database)
     merged = merge(standing, changes, resolved)
     keep(store, database, AlertUpdate(merged), [])
@@ -91,11 +91,12 @@ def merge_spool(store: Connection, database: str, changes: SpoolChanges) -> None
                 tend(store, identity, column, getattr(alert, column))
 
 
-def _add_events(store: Connection, events: Sequence[SpooledEvent]) -> None:
+def _add_events(store: Connection, database: str, events: Sequence[SpooledEvent]) -> None:
     if not events:
         return
     given = [{**_event_row(each.event), "place": place} for place, each in enumerate(events)]
-    rows = fetch(store, "alerts", "add_missing_events", {"events": Jsonb(given)})
+    parameters = {"database": database, "events": Jsonb(given)}
+    rows = fetch(store, "alerts", "add_missing_events", parameters)
     ids = {row.place: row.id for row in rows}
     deliveries = [
         {"event_id": ids[place], **{name: _json(v) for name, v in asdict(delivery).items()}}

@@ -378,11 +378,11 @@ def test_spool_that_cannot_be_written_is_said_once(
 
 @pytest.mark.parametrize("damage", ["bytes", "content"])
 def test_damaged_spool_is_set_aside_and_said_once(
-    own: PostgresServer, tmp_path: Path, receiver: Receiver, damage: str
+    own: PostgresServer, tmp_path: Path, state_folder: Path, receiver: Receiver, damage: str
 ) -> None:
     policy = a_policy(tmp_path, own.url(), receiver)
     tell(policy, a_finding("a"))
-    path = spool_of(policy, {"XDG_STATE_HOME": str(tmp_path / "state")}).path
+    path = spool_of(policy, {"XDG_STATE_HOME": str(state_folder)}).path
     if damage == "bytes":
         path.write_bytes(b"\0" * 5000)
     else:
@@ -453,6 +453,23 @@ def test_alert_is_repeated_in_time_without_a_new_observation(
     assert [state for state, *_ in told(receiver)] == ["raised", "repeated", "repeated"]
 
 
+@pytest.mark.parametrize("n", [2_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_flood_during_an_outage_is_told_and_merged_whole(
+    own: PostgresServer, tmp_path: Path, receiver: Receiver, n: int
+) -> None:
+    well, gone = (a_policy(tmp_path, url, receiver) for url in (own.url(), DEAD))
+    tell(well)
+    flood = [a_finding(f"public.table_{number:05}") for number in range(n)]
+    tell(gone, *flood, minutes=1)
+    tell(gone, *flood, minutes=2)
+    assert tell(well, *flood, minutes=3).store_error is None
+    tell(well, minutes=4)
+    states = Counter(e["state"] for e in receiver.events() if e["kind"] == "partition_gap")
+    assert states == {"raised": n, "resolved": n}
+    assert len({event["id"] for event in receiver.events()}) == 2 * n + 2
+    assert own_ids(own) == []
+
+
 # Killed in the middle
 
 
@@ -482,7 +499,7 @@ def steps_until_killed(step: int, work: Callable[[], object]) -> bool:
 
 
 @pytest.mark.parametrize("phase", ["away", "back"])
-@pytest.mark.parametrize("stride", [60, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [150, pytest.param(4, marks=pytest.mark.slow)])
 def test_process_killed_at_any_step_loses_nothing_and_tells_nothing_new_twice(
     own: PostgresServer, tmp_path: Path, receiver: Receiver, phase: str, stride: int
 ) -> None:
