@@ -28,6 +28,7 @@ from tests.builders import (
     make_role,
     make_template,
     server_folder,
+    unique,
 )
 from tests.receivers import Receiver, http_receiver
 
@@ -134,6 +135,15 @@ def _database(server: PostgresServer, template: str) -> Iterator[Database]:
 def no_secrets_of_other_tests() -> None:
     """Forget secrets of other tests: a part of a wrong url there may be an address here."""
     forget()
+
+
+@pytest.fixture(autouse=True)
+def state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this test's own spool is made, if it needs one."""
+    folder = tmp_path_factory.getbasetemp() / unique("state")
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    return folder
 
 
 @pytest.fixture

@@ -2,15 +2,16 @@
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
+from maintenance.alerts.merge import SpoolChanges, SpooledEvent, merge
 from maintenance.alerts.models import Alert, AlertUpdate, Event, FindingSet, Identity, Transition
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.server.session import Connection, fetch, run_statement
+from maintenance.server.session import Connection, fetch, run_sql, run_statement
 
 _LOCK = 0x616C6572
 """Class of the advisory lock under which the alerts of one database are updated."""
@@ -63,15 +64,49 @@ def keep(store: Connection, database: str, changes: AlertUpdate, sinks: Collecti
 def pending_deliveries(store: Connection, database: str, sink: str) -> list[PendingDelivery]:
     """Return the events that a sink has not received yet, in order."""
     rows = fetch(store, "alerts", "list_pending_deliveries", {"database": database, "sink": sink})
-    return [
-        PendingDelivery(
-            row.id,
-            Event(Transition(row.turn), _alert(row), row.happened_at),
-            row.attempts,
-            row.tried_at,
-        )
-        for row in rows
+    return [_waiting(row) for row in rows]
+
+
+def pending_events(store: Connection, database: str) -> list[tuple[str, PendingDelivery]]:
+    """Return the events that some sink has not received yet, in order, each with its sink."""
+    rows = fetch(store, "alerts", "list_pending_events", {"database": database})
+    return [(row.sink, _waiting(row)) for row in rows]
+
+
+def merge_spool(store: Connection, database: str, changes: SpoolChanges) -> None:
+    """Add to the store what happened while it could not be used; twice adds nothing.
+
+    Call it in a transaction that holds the lock of the alerts.
+    """
+    resolved = {
+        Identity(database, FindingKind(row.kind), row.object): row.resolved_at
+        for row in fetch(store, "alerts", "list_resolutions", {"database": database})
+        if row.kind in _KNOWN_KINDS
+    }
+    _add_events(store, database, changes.events)
+    standing = standing_alerts(store, database)
+    merged = merge(standing, changes, resolved)
+    keep(store, database, AlertUpdate(merged), [])
+    for identity, alert in merged.items():
+        known = standing.get(identity)
+        for column in _TENDING if known is not None else ():
+            if getattr(known, column) != getattr(alert, column):
+                tend(store, identity, column, getattr(alert, column))
+
+
+def _add_events(store: Connection, database: str, events: Sequence[SpooledEvent]) -> None:
+    if not events:
+        return
+    given = [{**_event_row(each.event), "place": place} for place, each in enumerate(events)]
+    parameters = {"database": database, "events": Jsonb(given)}
+    rows = fetch(store, "alerts", "add_missing_events", parameters)
+    ids = {row.place: row.id for row in rows}
+    deliveries = [
+        {"event_id": ids[place], **{name: _json(v) for name, v in asdict(delivery).items()}}
+        for place, each in enumerate(events)
+        for delivery in each.deliveries
     ]
+    fetch(store, "alerts", "merge_deliveries", {"deliveries": Jsonb(deliveries)})
 
 
 def note_delivered(
@@ -146,6 +181,30 @@ def tend(store: Connection, identity: Identity, column: str, until: datetime | N
     return run_statement(store, "alerts", _TENDING[column], about) == 1
 
 
+def prove_writable(store: Connection, database: str) -> None:
+    """Write so much that a full disk is noticed, and roll back.
+
+    Raises:
+        psycopg.Error: the store can't be written.
+    """
+    with store.transaction(force_rollback=True):
+        fetch(store, "alerts", "probe_writing", {"database": database})
+
+
+def prove_room(store: Connection) -> None:
+    """Write a small temporary file, which a full disk refuses; cheap enough for every minute.
+
+    Rows go into free space of pages as long as there is some, so that a full disk may stay
+    unnoticed for hours, and then stop everything at once.
+
+    Raises:
+        psycopg.Error: there is no room.
+    """
+    with store.transaction():
+        run_sql(store, "SET LOCAL work_mem = '64kB'; SET LOCAL temp_tablespaces = ''")
+        fetch(store, "alerts", "probe_disk")
+
+
 def forget_old(store: Connection, database: str, before: date) -> None:
     """Delete the events before a date that are pending for no sink."""
     fetch(store, "alerts", "forget_events", {"database": database, "before": before})
@@ -164,6 +223,11 @@ def _json(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
+def _waiting(row: Any) -> PendingDelivery:
+    event = Event(Transition(row.turn), _alert(row), row.happened_at)
+    return PendingDelivery(row.id, event, row.attempts, row.tried_at)
+
+
 def _standing(row: Any) -> Alert:
     return replace(
         _alert(row),
@@ -171,6 +235,7 @@ def _standing(row: Any) -> Alert:
         notified_severity=Severity(row.told) if row.told else None,
         acknowledged_until=row.acknowledged_until,
         muted_until=row.muted_until,
+        seen_at=row.seen_at,
     )
 
 

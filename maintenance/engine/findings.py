@@ -72,6 +72,7 @@ class FindingSpec:
         unit: of its value and threshold.
         is_fitness: whether it says that the policy can't be carried out, which `check` reports.
         is_of_job: whether its object is a Dagster job.
+        is_of_server: whether its object is the server of the database or of the store.
         reads: the readings it depends on. If one fails, the state of this kind is unknown: see
             `unknown_without`.
     """
@@ -80,6 +81,7 @@ class FindingSpec:
     unit: Unit = Unit.NUMBER
     is_fitness: bool = False
     is_of_job: bool = False
+    is_of_server: bool = False
     reads: tuple[Reading, ...] = ()
 
 
@@ -97,10 +99,11 @@ def _kind(
     unit: Unit = Unit.NUMBER,
     is_fitness: bool = False,
     is_of_job: bool = False,
+    is_of_server: bool = False,
     reads: tuple[Reading, ...] = (),
 ) -> str:
     kind = _Kind(name)
-    kind.spec = FindingSpec(subjects, unit, is_fitness, is_of_job, reads)
+    kind.spec = FindingSpec(subjects, unit, is_fitness, is_of_job, is_of_server, reads)
     return kind
 
 
@@ -261,6 +264,7 @@ class FindingKind(StrEnum):
         STATISTICS,
     )
     STORE_UNKEPT = _kind("store_unkept", STATISTICS)
+    DATABASE_UNREACHABLE = _kind("database_unreachable", is_of_server=True)
     RUN_FAILED = _kind("run_failed", is_of_job=True)
     RUN_OVERDUE = _kind("run_overdue", unit=Unit.SECONDS, is_of_job=True)
 

@@ -12,7 +12,7 @@ from maintenance.alerts.models import Event
 from maintenance.engine.findings import Finding, Severity
 from maintenance.formatting import readable_size
 from maintenance.orchestration.health_metadata import workload_metadata
-from maintenance.pipeline import notify as rounds
+from maintenance.pipeline import notify
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from maintenance.subjects.workload.statement_history import heaviest, worst_of_the_day
@@ -76,7 +76,7 @@ def test_one_slow_call_among_two_hundred_is_raised_once_and_resolved(counted: Co
 
 def told(counted: Counted) -> list[Event]:
     """The events about statements of a round that observes the database itself."""
-    events = rounds.notify(counted.policy).events
+    events = notify.notify(counted.policy).events
     return [event for event in events if event.alert.identity.kind.value in KINDS]
 
 
