@@ -26,11 +26,12 @@ from click.testing import CliRunner
 
 from maintenance.alerts.models import Alert, Event, FindingSet, Identity
 from maintenance.alerts.state import due_events, update_alerts
+from maintenance.alerts.store import lock_alerts
 from maintenance.cli.commands import cli
 from maintenance.demo.account import server_account
 from maintenance.demo.postgres import PostgresServer, embedded_binaries
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.errors import UnreachableError
+from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.pipeline import notify as rounds
 from maintenance.pipeline.alert_round import spool_of
 from maintenance.pipeline.reachability import reachability
@@ -451,6 +452,21 @@ def test_alert_is_repeated_in_time_without_a_new_observation(
     for minutes in (4.9, 5, 9.9, 10, 14.9):
         tick(policy, minutes)
     assert [state for state, *_ in told(receiver)] == ["raised", "repeated", "repeated"]
+
+
+def test_lock_that_another_host_holds_is_no_outage(
+    own: PostgresServer, tmp_path: Path, receiver: Receiver
+) -> None:
+    locks = {"patient_lock_timeout": "50 ms"}
+    policy = a_policy(tmp_path, own.url(), receiver, locks=locks)
+    tell(policy)
+    with psycopg.connect(own.url()) as connection:
+        lock_alerts(connection, "app")
+        with pytest.raises(MaintenanceError) as caught:
+            tell(policy, a_finding("a"), minutes=1)
+    assert caught.value.retryable
+    tell(policy, a_finding("a"), minutes=2)
+    assert told(receiver) == [("raised", "partition_gap", "a")]
 
 
 @pytest.mark.parametrize("n", [2_000, pytest.param(10_000, marks=pytest.mark.slow)])
