@@ -7,6 +7,7 @@ they change is marked until it is merged into the store. One file serves all pol
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import sqlite3
 import threading
@@ -58,6 +59,8 @@ _KNOWN_KINDS = frozenset(kind.value for kind in FindingKind)
 """The file may hold kinds of another version of this software."""
 
 T = TypeVar("T")
+
+_LOG = logging.getLogger("maintenance.alerts")
 
 
 class PendingEvent(NamedTuple):
@@ -482,6 +485,7 @@ class Spool:
         if text not in said:
             said.add(text)
             self.notices.append(text)
+            _LOG.warning("%s", text)  # on standard error, whoever runs the round
 
 
 def _in_transaction(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -366,7 +366,11 @@ def test_notify_says_3_only_where_nothing_could_be_kept(
 
 
 def test_spool_that_cannot_be_written_is_said_once(
-    own: PostgresServer, tmp_path: Path, state_folder: Path, receiver: Receiver
+    own: PostgresServer,
+    tmp_path: Path,
+    state_folder: Path,
+    receiver: Receiver,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     policy = a_policy(tmp_path, own.url(), receiver)
     state_folder.write_text("not a folder")
@@ -374,6 +378,7 @@ def test_spool_that_cannot_be_written_is_said_once(
         notices = [tick(policy, minutes).notices for minutes in (1, 2)]
     notices += [tick(policy, minutes).notices for minutes in (3, 4)]
     assert [len(each) for each in notices] == [1, 0, 0, 0]
+    assert [record.message for record in caplog.records] == [*notices[0]]
     assert outages(receiver) == [("raised", "refused"), ("resolved", "refused")]
 
 
