@@ -176,8 +176,6 @@ def _render_round(policy: Policy, report: RoundReport) -> None:
     if not report.alerts:
         _render_alerts(policy, Standing([]))
     _render_store_error(report.store_error)
-    for notice in report.notices:
-        _err.print(Text(visible(notice)), soft_wrap=True)
     for each in report.delivered:
         left = f", {each.n_pending} pending ({each.error})" if each.error else ""
         _out.print(

@@ -31,10 +31,10 @@ from maintenance.alerts.store import (
 )
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.target import Target
-from maintenance.errors import MaintenanceError, UsageError
+from maintenance.errors import MaintenanceError, UnreachableError, UsageError
 from maintenance.pipeline.reachability import refuse_standby, store_reachability
 from maintenance.policy import Policy
-from maintenance.server.refusals import DISK_FULL, IO_ERROR, READ_ONLY
+from maintenance.server.refusals import DISK_FULL, IO_ERROR, READ_ONLY, TIMEOUT
 from maintenance.server.session import Connection, to_error
 from maintenance.store import migrate
 
@@ -108,7 +108,7 @@ class AlertRound:
 
         Raises:
             UsageError: an environment variable is missing, or the url is invalid.
-            MaintenanceError: another process holds the alerts of this policy for too long.
+            MaintenanceError: others hold the alerts of this policy for too long.
         """
         started_at = time.time()
         with ExitStack() as stack:
@@ -134,16 +134,20 @@ class AlertRound:
     # In the store
 
     def _in_store(self, store: Connection) -> RoundState | MaintenanceError:
-        """Run the round in the store; return why that was not possible."""
+        """Run the round in the store; return why that was not possible.
+
+        Raises:
+            MaintenanceError: others were at work there; the next round may succeed.
+        """
         self._events = []
         try:
             alerts = self._update_store(store)
         except UsageError:
             raise
         except MaintenanceError as exc:
-            return exc
+            return _unless_busy(exc)
         except psycopg.Error as exc:
-            return _store_error(store, exc)
+            return _unless_busy(_store_error(store, exc))
         opened = store_outbox(self.target.store, self.policy.database.name, self.spool)
         return RoundState(alerts, tuple(self._events), opened)
 
@@ -264,9 +268,18 @@ def _without_disproved(finding_set: FindingSet) -> FindingSet:
     return replace(finding_set, findings=left)
 
 
+def _unless_busy(error: MaintenanceError) -> MaintenanceError:
+    if error.retryable:
+        raise error  # a lock or a deadlock: no outage
+    return error
+
+
 def _store_error(store: Connection, exc: psycopg.Error) -> MaintenanceError:
     """Return why the store refused; a standby refuses every write."""
     error = to_error(exc, "updating alerts in the store")
+    if isinstance(exc, psycopg.errors.QueryCanceled):
+        # A minute for one small statement: the server hangs.
+        return UnreachableError(str(error), reason=TIMEOUT)
     if error.reason != READ_ONLY:
         return error
     try:

@@ -26,12 +26,13 @@ from click.testing import CliRunner
 
 from maintenance.alerts.models import Alert, Event, FindingSet, Identity
 from maintenance.alerts.state import due_events, update_alerts
+from maintenance.alerts.store import lock_alerts
 from maintenance.cli.commands import cli
 from maintenance.demo.account import server_account
 from maintenance.demo.postgres import PostgresServer, embedded_binaries
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.target import Target
-from maintenance.errors import UnreachableError
+from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.pipeline import notify
 from maintenance.pipeline.alert_round import spool_of
 from maintenance.pipeline.reachability import reachability
@@ -366,7 +367,11 @@ def test_notify_says_3_only_where_nothing_could_be_kept(
 
 
 def test_spool_that_cannot_be_written_is_said_once(
-    own: PostgresServer, tmp_path: Path, state_folder: Path, receiver: Receiver
+    own: PostgresServer,
+    tmp_path: Path,
+    state_folder: Path,
+    receiver: Receiver,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     policy = a_policy(tmp_path, own.url(), receiver)
     state_folder.write_text("not a folder")
@@ -374,6 +379,7 @@ def test_spool_that_cannot_be_written_is_said_once(
         notices = [tick(policy, minutes).notices for minutes in (1, 2)]
     notices += [tick(policy, minutes).notices for minutes in (3, 4)]
     assert [len(each) for each in notices] == [1, 0, 0, 0]
+    assert [record.message for record in caplog.records] == [*notices[0]]
     assert outages(receiver) == [("raised", "refused"), ("resolved", "refused")]
 
 
@@ -452,6 +458,21 @@ def test_alert_is_repeated_in_time_without_a_new_observation(
     for minutes in (4.9, 5, 9.9, 10, 14.9):
         tick(policy, minutes)
     assert [state for state, *_ in told(receiver)] == ["raised", "repeated", "repeated"]
+
+
+def test_lock_that_another_host_holds_is_no_outage(
+    own: PostgresServer, tmp_path: Path, receiver: Receiver
+) -> None:
+    locks = {"patient_lock_timeout": "50 ms"}
+    policy = a_policy(tmp_path, own.url(), receiver, locks=locks)
+    tell(policy)
+    with psycopg.connect(own.url()) as connection:
+        lock_alerts(connection, "app")
+        with pytest.raises(MaintenanceError) as caught:
+            tell(policy, a_finding("a"), minutes=1)
+    assert caught.value.retryable
+    tell(policy, a_finding("a"), minutes=2)
+    assert told(receiver) == [("raised", "partition_gap", "a")]
 
 
 @pytest.mark.parametrize("n", [2_000, pytest.param(10_000, marks=pytest.mark.slow)])
