@@ -139,7 +139,10 @@ class FindingKind(StrEnum):
     INDEX_BLOAT = _kind("index_bloat", BLOAT, unit=Unit.SHARE, reads=("bloat",))
     BLOAT_UNKNOWN = _kind("bloat_unknown", BLOAT)
     QUERY_SLOW = _kind(
-        "query_slow", WORKLOAD, unit=Unit.MILLISECONDS, reads=("replica", "statements")
+        "query_slow",
+        WORKLOAD,
+        unit=Unit.MILLISECONDS,
+        reads=("replica", "statements", "running statements"),
     )
     QUERY_REGRESSED = _kind(
         "query_regressed", WORKLOAD, unit=Unit.TIMES, reads=("replica", "statements")
@@ -153,6 +156,9 @@ class FindingKind(StrEnum):
     )
     LONG_TRANSACTION = _kind(
         "long_transaction", WORKLOAD, unit=Unit.SECONDS, reads=("replica", "sessions", "snapshots")
+    )
+    SESSIONS_BLOCKED = _kind(
+        "sessions_blocked", WORKLOAD, unit=Unit.SECONDS, reads=("replica", "locks")
     )
     WRAPAROUND_RISK = _kind("wraparound_risk", WORKLOAD, unit=Unit.SHARE, reads=("wraparound",))
     BUFFER_HIT_RATE_LOW = _kind(
