@@ -49,6 +49,7 @@ class FindingSpec:
         unit: of its value and threshold.
         is_fitness: whether it says that the policy can't be carried out, which `check` reports.
         is_of_job: whether its object is a Dagster job.
+        is_of_server: whether its object is the server of the database or of the store.
         reads: names of the readings it depends on. If one fails, the state of this kind is
             unknown: see `unknown_without`.
     """
@@ -57,6 +58,7 @@ class FindingSpec:
     unit: Unit = Unit.NUMBER
     is_fitness: bool = False
     is_of_job: bool = False
+    is_of_server: bool = False
     reads: tuple[str, ...] = ()
 
 
@@ -219,6 +221,7 @@ class FindingKind(StrEnum):
         STATISTICS,
     )
     STORE_UNKEPT = _kind("store_unkept", STATISTICS)
+    DATABASE_UNREACHABLE = _kind("database_unreachable", is_of_server=True)
     RUN_FAILED = _kind("run_failed", is_of_job=True)
     RUN_OVERDUE = _kind("run_overdue", unit=Unit.SECONDS, is_of_job=True)
 
