@@ -74,7 +74,7 @@ class SchedulesPolicy(Section):
     digest: Cron = "0 6 * * *"
     """Daily health summary."""
     watch_interval: WatchInterval = as_written("1 minute")
-    """Time between two samples of connections, transactions, locks and lag; `never`: only nightly."""
+    """Time between two samples of connections, transactions, locks and lag; or `never`."""
 
 
 class ObservePolicy(Section):

@@ -38,6 +38,9 @@ Connection = psycopg.Connection[TupleRow]
 
 CONNECT_TIMEOUT_S = 10
 
+Question = tuple[str, str, Mapping[str, Any] | None]
+"""A file of the SQL library, by folder and name, with its parameters."""
+
 _ONLY_WHERE_ASKED = 2**31
 """Never prepare automatically: messages of several statements can't be prepared."""
 
@@ -314,26 +317,23 @@ def fetch(
     return shown(connection, rows) if is_lenient else rows
 
 
-def fetch_together(
-    connection: Connection, folder: str, questions: Sequence[tuple[str, Mapping[str, Any] | None]]
-) -> list[list[Any]]:
+def fetch_together(connection: Connection, questions: Sequence[Question]) -> list[list[Any]]:
     """Run several files of the SQL library in one round trip; return the rows of each.
 
     The rows are as those of `fetch`. If one file fails, none has an answer.
 
     Args:
         connection: an autocommit session.
-        folder: of all the files.
-        questions: the name of each file, and its parameters.
+        questions: the folder and the name of each file, and its parameters.
 
     Raises:
         psycopg.Error: the server refused one of them, or it exceeded the statement timeout.
     """
-    statements = [_load(connection, folder, name) for name, _ in questions]
+    statements = [_load(connection, folder, name) for folder, name, _ in questions]
     with lenient(connection) as is_lenient:
         cursors = [connection.cursor(row_factory=namedtuple_row) for _ in questions]
         with connection.pipeline():
-            for cursor, statement, (_, parameters) in zip(
+            for cursor, statement, (*_, parameters) in zip(
                 cursors, statements, questions, strict=True
             ):
                 if is_lenient:

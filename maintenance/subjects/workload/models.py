@@ -141,6 +141,46 @@ class Running(NamedTuple):
     statement_s: float
 
 
+class WatchSample(NamedTuple):
+    """The volatile numbers of one moment, a row of the store; None is unknown.
+
+    Attributes:
+        n_connections: in use, of the server or of the database's lower CONNECTION LIMIT.
+        n_usable: those that applications can use of them.
+        n_waiting: sessions that wait for a lock.
+        longest_idle_s: the longest time idle in transaction.
+        n_slow: statements at work for longer than `slow_query`.
+        slot_bytes: the most WAL that a replication slot holds.
+        wraparound: the largest share of used transaction ids.
+        redis_run: identifies the Redis server that the counters are of.
+    """
+
+    taken_at: datetime
+    n_connections: int
+    n_usable: int
+    n_active: int | None = None
+    n_idle: int | None = None
+    n_idle_in_transaction: int | None = None
+    n_waiting: int | None = None
+    longest_wait_s: float | None = None
+    oldest_transaction_s: float | None = None
+    longest_idle_s: float | None = None
+    n_slow: int | None = None
+    longest_statement_s: float | None = None
+    slot_bytes: int | None = None
+    standby_lag_bytes: int | None = None
+    wraparound: float | None = None
+    redis_run: str | None = None
+    redis_hits: int | None = None
+    redis_misses: int | None = None
+    redis_memory_bytes: int | None = None
+
+    @property
+    def pool(self) -> float:
+        """The share of the usable connections in use."""
+        return self.n_connections / self.n_usable
+
+
 class Holder(NamedTuple):
     """An object for which VACUUM must keep old row versions.
 
@@ -290,7 +330,7 @@ class WorkloadSnapshot:
     free_bytes: int | None = None
     blind: Mapping[str, str] = field(default_factory=dict[str, str])
     holders: Sequence[Holder] = ()
-    locks: LockTree = LockTree()
+    locks: LockTree = field(default_factory=LockTree)
     running: Sequence[Running] = ()
     standbys: Sequence[Standby] = ()
     looks: Sequence[WorkloadReading] = ()

@@ -7,9 +7,9 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import readable_size
 from maintenance.policy.thresholds import WorkloadPolicy
 from maintenance.subjects.workload.deltas import WEEK, Growth, growth
-from maintenance.subjects.workload.lock_findings import blocked_findings
+from maintenance.subjects.workload.lock_findings import LEAST_WAIT_S, blocked_findings
 from maintenance.subjects.workload.models import Replica, Session, WorkloadSnapshot
-from maintenance.subjects.workload.running_findings import running_findings
+from maintenance.subjects.workload.running_findings import LEAST_RUNNING, running_findings
 from maintenance.subjects.workload.vacuum_holders import held_back_by
 
 LEAST_BLOCKS = 10_000
@@ -32,16 +32,22 @@ def server_findings(
 
 
 def volatile_findings(
-    database: str, section: WorkloadPolicy, load: WorkloadSnapshot
+    database: str, section: WorkloadPolicy, load: WorkloadSnapshot, share: float = 1.0
 ) -> Iterator[Finding]:
     """Yield the findings that need no history and may be over in a minute.
 
     The nightly observation and the watch share them, so that both raise and resolve the same.
+
+    Args:
+        database: begins the objects of the findings.
+        section: the limits of the policy.
+        load: what was observed.
+        share: of the limits that are fixed, from which on to report.
     """
     yield from _connections(database, section, load)
     yield from _transactions(database, section, load.sessions)
-    yield from blocked_findings(database, load.locks)
-    yield from running_findings(database, section, load.running)
+    yield from blocked_findings(database, load.locks, LEAST_WAIT_S * share)
+    yield from running_findings(database, section, load.running, LEAST_RUNNING * share)
     yield from _wraparound(database, section, load)
     yield from _replication(database, section, load)
 
