@@ -1,5 +1,6 @@
 """The watch on real servers: what a sample sees, what it can't see, what it keeps and resolves."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,6 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from click.testing import CliRunner
+
+from maintenance.cli import cli
 from maintenance.demo.postgres import PostgresServer, embedded_binaries
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.target import Target
@@ -345,3 +349,21 @@ def test_standby_in_place_of_the_primary_is_told_and_still_sampled(tmp_path: Pat
     assert report.sample is not None
     assert (report.sample.slot_bytes, report.sample.n_connections > 0) == (None, True)
     assert report.not_kept
+
+
+@only_18
+def test_command_line_takes_one_sample_and_alerts(database: Database, tmp_path: Path) -> None:
+    limits = {"idle_in_transaction": "0 seconds"}
+    path = a_policy(tmp_path, database.url, workload=limits).path
+    holder = database.connect(autocommit=False)
+    holder.execute("SELECT 1")
+    result = CliRunner().invoke(cli, ["watch", "--policy", str(path), "--json"])
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["sample"]["n_idle_in_transaction"] >= 1
+    assert [each["kind"] for each in document["findings"]] == ["idle_in_transaction"]
+    assert document["alerts"] == 1
+    holder.rollback()
+    shown = CliRunner().invoke(cli, ["watch", "--policy", str(path)])
+    assert shown.exit_code == 0
+    assert "connections" in shown.stdout
