@@ -10,7 +10,6 @@ from typing import Any
 
 import psycopg
 import pytest
-
 from click.testing import CliRunner
 
 from maintenance.cli import cli
