@@ -36,6 +36,7 @@ class Alert:
         told: the severity that was sent.
         acknowledged_until: not repeated until then, unless it gets worse.
         muted_until: not sent until then, except its resolution.
+        seen_at: when its finding was last observed; nothing older changes or resolves it.
     """
 
     identity: Identity
@@ -49,6 +50,7 @@ class Alert:
     told: Severity | None = None
     acknowledged_until: datetime | None = None
     muted_until: datetime | None = None
+    seen_at: datetime | None = None
 
     def is_acknowledged(self, now: datetime) -> bool:
         """Whether it is acknowledged at this time."""

@@ -14,7 +14,7 @@ from maintenance.engine.findings import WORKLOAD, Finding, FindingKind, Severity
 from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError
 from maintenance.policy import Policy
-from maintenance.server.refusals import READ_ONLY, REFUSED, TOO_MANY_CONNECTIONS
+from maintenance.server.refusals import DISK_FULL, READ_ONLY, REFUSED, TOO_MANY_CONNECTIONS
 
 STANDBY = "standby"
 STORE_UNREACHABLE = "store_unreachable"
@@ -45,6 +45,8 @@ def store_reachability(policy: Policy, error: MaintenanceError | None) -> Findin
     database may be well.
     """
     if policy.store.url is None:
+        if error is not None and not error.reason and not isinstance(error, UnreachableError):
+            error.reason = STORE_UNREACHABLE  # the server answers; its schema can't be used
         return reachability(policy, error)
     name = policy.database.name
     object_ = f"{name}/store"
@@ -99,7 +101,7 @@ def _findings(name: str, error: MaintenanceError) -> Iterator[Finding]:
 
 def _store_finding(object_: str, error: MaintenanceError) -> Finding:
     cause = error.reason or REFUSED
-    reason = cause if cause in (READ_ONLY, "disk_full", STANDBY) else STORE_UNREACHABLE
+    reason = cause if cause in (READ_ONLY, DISK_FULL, STANDBY) else STORE_UNREACHABLE
     return _finding(object_, error, reason)
 
 

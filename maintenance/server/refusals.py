@@ -20,6 +20,7 @@ AUTHENTICATION = "authentication"
 TOO_MANY_CONNECTIONS = "too_many_connections"
 READ_ONLY = "read_only"
 DISK_FULL = "disk_full"
+IO_ERROR = "io_error"
 
 _REASONS = {
     "25006": READ_ONLY,  # read_only_sql_transaction
@@ -28,7 +29,7 @@ _REASONS = {
     "53200": "out_of_memory",  # out_of_memory
     "53300": TOO_MANY_CONNECTIONS,  # too_many_connections
     "57P03": "not_ready",  # cannot_connect_now: starting up, shutting down, or in recovery
-    "58030": "io_error",  # io_error
+    "58030": IO_ERROR,  # io_error
 }
 _AUTHENTICATION_CLASS = "28"
 _ERROR = re.compile(rb'\tErrorResponse\t S "[^"]*" V "[A-Z]+" C "([0-9A-Z]{5})"')
