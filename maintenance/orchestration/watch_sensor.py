@@ -32,5 +32,10 @@ def watch_sensor(policy: Policy) -> dg.SensorDefinition:
 
 
 def _warnings(report: WatchReport) -> list[str]:
-    delivered = report.round.delivered if report.round is not None else ()
-    return [f"delivery to {each.sink} failed: {each.error}" for each in delivered if each.error]
+    if report.round is None:
+        return [f"alerts not processed: {report.not_told}"] if report.not_told else []
+    failed = [each for each in report.round.delivered if each.error]
+    return [
+        *(f"delivery to {each.sink} failed: {each.error}" for each in failed),
+        *report.round.notices,
+    ]

@@ -28,6 +28,7 @@ from maintenance.engine.findings import (
 from maintenance.engine.target import Target
 from maintenance.errors import CacheError, MaintenanceError, UnreachableError, UsageError
 from maintenance.names import quote
+from maintenance.pipeline.alert_round import spool_of
 from maintenance.pipeline.notify import tell
 from maintenance.pipeline.reachability import STANDBY, reachability
 from maintenance.pipeline.watch_report import WatchReport
@@ -71,13 +72,17 @@ def watch(
 
     Raises:
         UsageError: an environment variable is missing, or a url is invalid.
-        UnreachableError, MaintenanceError: as `notify.tell`.
     """
     report = take_sample(policy, environ=environ, now=now)
-    if report.is_quiet:
+    if report.is_quiet and not spool_of(policy, environ).state().is_away:
         return report
     sets = [(report.now, each) for each in report.finding_sets]
-    told = tell(policy, sets, environ=environ, patient=True, ping=False)
+    try:
+        told = tell(policy, sets, environ=environ, patient=True, ping=False, now=now)
+    except UsageError:
+        raise
+    except MaintenanceError as exc:
+        return replace(report, not_told=f"{exc} ({exc.hint})" if exc.hint else str(exc))
     return replace(report, round=told)
 
 

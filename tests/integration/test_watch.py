@@ -192,6 +192,30 @@ def test_slot_that_holds_wal_is_raised_and_resolved_by_the_same_object(
 
 
 @only_18
+def test_database_that_refuses_is_told_once_although_the_store_lies_in_it(
+    database: Database, owner_role: Role, receiver: Receiver, tmp_path: Path
+) -> None:
+    database.give_to(owner_role)
+    alerts = {"sinks": [receiver.webhook()]}
+    policy = a_policy(tmp_path, database.url_of(owner_role), alerts=alerts)
+    watch(policy)
+    before = len(receiver.events())
+    database.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 3")
+    sessions = [database.connect() for _ in range(3)]
+    for _ in range(3):
+        watch(policy)
+    for session in sessions:
+        session.close()
+    until(lambda: ours(database) == 1)
+    for _ in range(3):
+        watch(policy)
+    told = [(each["state"], each["kind"]) for each in receiver.events()[before:]]
+    kinds_told = ("connections_saturated", "database_unreachable")
+    wanted = [(state, kind) for state in ("raised", "resolved") for kind in kinds_told]
+    assert sorted(told) == sorted(wanted)
+
+
+@only_18
 def test_reading_that_is_refused_leaves_the_others(database: Database, tmp_path: Path) -> None:
     """A view of the catalog that the role may not read stands for any failure of one statement."""
     policy = a_policy(tmp_path, database.url)
