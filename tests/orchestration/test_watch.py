@@ -1,6 +1,7 @@
 """The sensor of the watch: its interval, one line of numbers, no run and no error."""
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ import dagster as dg
 import pytest
 
 from maintenance.orchestration.build import build
+from maintenance.orchestration.watch_sensor import MOST_SENSORS, SHARED, Turns
 from tests.builders import Database
 from tests.orchestration.test_alert_sensors import evaluate
-from tests.policies import write_policy
+from tests.policies import make_policy, write_policy
 from tests.receivers import Receiver
 
 pytestmark = pytest.mark.pg("== 18")
@@ -33,6 +35,34 @@ def test_each_policy_is_watched_as_often_as_it_says(tmp_path: Path) -> None:
     found = sensors(tmp_path)
     assert (found["usual_watch"], found["often_watch"]) == (60, 5)
     assert "nightly_watch" not in found
+
+
+def test_many_databases_share_a_sensor_in_which_each_keeps_its_interval(
+    database: Database, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """Those that are down are said to be, and the others are observed nevertheless."""
+    for n in range(MOST_SENSORS):
+        write_policy(tmp_path, URL, name=f"gone_{n}", schedules={"watch_interval": "1 hour"})
+    assert SHARED not in sensors(tmp_path)
+    often = {"watch_interval": "5 seconds"}
+    write_policy(tmp_path, database.url, name="here", schedules=often)
+    found = sensors(tmp_path)
+    assert found[SHARED] == 5
+    assert not [name for name in found if name.endswith("_watch")]
+    said = evaluate(tmp_path, SHARED, instance)
+    assert len(said.splitlines()) == MOST_SENSORS + 1
+    assert re.search(r"^here: \d+ of \d+ connections", said, re.MULTILINE)
+    assert "secret" not in said
+
+
+def test_look_is_due_once_its_interval_is_over_and_who_waited_longest_is_first(
+    tmp_path: Path,
+) -> None:
+    rarely = {"watch_interval": "1 hour"}
+    policies = [make_policy(tmp_path, URL, name=f"db{n}", schedules=rarely) for n in range(3)]
+    now = time.monotonic()
+    turns = Turns(policies, {"db0": now - 3590, "db1": now - 60, "db2": now - 9000})
+    assert [policy.database.name for policy in turns.due()] == ["db2", "db0"]
 
 
 def test_watch_runs_by_default_and_requests_no_run(
