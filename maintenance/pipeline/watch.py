@@ -16,33 +16,22 @@ from typing import Any
 import psycopg
 
 from maintenance.alerts.models import Alert, FindingSet, Identity
-from maintenance.alerts.state import BAND
-from maintenance.engine.findings import (
-    REDIS,
-    WORKLOAD,
-    Finding,
-    FindingKind,
-    Severity,
-    unknown_without,
-)
+from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.target import Target
-from maintenance.errors import CacheError, MaintenanceError, UnreachableError, UsageError
-from maintenance.names import quote
+from maintenance.errors import CacheError, MaintenanceError, UsageError
 from maintenance.pipeline.alert_round import spool_of
 from maintenance.pipeline.notify import tell
-from maintenance.pipeline.reachability import STANDBY, reachability
+from maintenance.pipeline.reachability import reachability
+from maintenance.pipeline.watch_findings import redis_set, unusable, workload_set
 from maintenance.pipeline.watch_report import WatchReport
 from maintenance.policy import Policy, WorkloadPolicy
-from maintenance.redaction import redact, redact_values
 from maintenance.redis_client import read_facts
 from maintenance.redis_client.models import LEAST_LOOKUPS, CacheFacts
 from maintenance.server.session import Connection, Question, fetch_together, to_error
 from maintenance.store import is_ready, require_own
-from maintenance.subjects.redis.plan import RedisObservation, redis_findings
-from maintenance.subjects.workload.blind_spots import no_monitor_finding
+from maintenance.subjects.redis.plan import RedisObservation
 from maintenance.subjects.workload.models import WatchSample, WorkloadSnapshot
 from maintenance.subjects.workload.sample import read_sample, sample_of
-from maintenance.subjects.workload.sample_findings import observed_objects, sample_findings
 from maintenance.subjects.workload.sample_history import keeping
 
 REDIS_LIMIT_S = 3.0
@@ -100,10 +89,13 @@ def take_sample(
     with _asked(target) as asked:
         look = _look(target, moment, asked)
     facts, cache_error = asked.result() if asked is not None else (None, "")
-    sets = [reachability(policy, _unusable(look)), *_workload(policy, look)]
+    sets = [reachability(policy, unusable(look.load, look.error))]
+    workload = workload_set(policy, look.load, look.error, look.role)
+    if workload is not None:
+        sets.append(workload)
     if asked is not None:
         cache = RedisObservation(facts=facts, error=cache_error, before=look.before)
-        sets.append(_redis(policy, cache, moment))
+        sets.append(redis_set(policy, cache, moment))
     return WatchReport(
         database=policy.database.name,
         now=moment,
@@ -216,96 +208,6 @@ def _sample(look: _Look, facts: CacheFacts | None, now: datetime) -> WatchSample
         redis_hits=facts.hits,
         redis_misses=facts.misses,
         redis_memory_bytes=facts.used_memory_bytes,
-    )
-
-
-def _unusable(look: _Look) -> MaintenanceError | None:
-    """Return why the database can't be used; a query that failed is another matter."""
-    if isinstance(look.error, UnreachableError):
-        return look.error
-    if look.load is not None and look.load.server.in_recovery:
-        return UnreachableError(
-            "the server is a standby, wanted the primary",
-            hint="set the url to the primary; list standbys under database.replicas",
-            reason=STANDBY,
-        )
-    return None
-
-
-def _workload(policy: Policy, look: _Look) -> list[FindingSet]:
-    """Return what the sample says; nothing at all if there is none."""
-    name = policy.database.name
-    if look.load is None:
-        return [] if isinstance(look.error, UnreachableError) else [_blind(name, look.error)]
-    section = policy.workload or WorkloadPolicy()
-    findings = list(sample_findings(name, section, look.load))
-    observed = dict(observed_objects(name, look.load))
-    if look.load.server.monitors:
-        observed[FindingKind.PRIVILEGE_MISSING] = [name]
-    else:
-        findings.append(_no_monitor(policy, look.role))
-    return [_of(name, WORKLOAD, findings, observed)]
-
-
-def _no_monitor(policy: Policy, role: str) -> Finding:
-    """Report a missing right: an alert where the policy asks for health, else a remark."""
-    health = (policy.statistics, policy.indexes, policy.bloat, policy.workload)
-    asked = any(section is not None for section in health)
-    finding = no_monitor_finding(policy.database.name, quote(role))
-    return finding if asked else replace(finding, severity=Severity.INFO)
-
-
-def _blind(name: str, error: MaintenanceError | None) -> FindingSet:
-    object_ = f"{name}/workload/server"
-    finding = Finding(
-        FindingKind.MONITOR_BLIND,
-        Severity.ERROR,
-        object_,
-        f"{object_}: not checked: {error}",
-        data={"unknown": unknown_without("replica", None)},
-    )
-    return _of(name, WORKLOAD, [finding], {FindingKind.MONITOR_BLIND: [object_]})
-
-
-def _redis(policy: Policy, seen: RedisObservation, now: datetime) -> FindingSet:
-    """Return what the cache's counters say; an unknown hit rate leaves its alert as it is."""
-    name = policy.database.name
-    findings = list(redis_findings(policy, seen, now))
-    observed: dict[FindingKind, list[str]] = {FindingKind.REDIS_UNREACHABLE: [name]}
-    least, rate = (policy.workload or WorkloadPolicy()).redis_hit_rate, seen.hit_rate
-    if rate is not None:
-        observed[FindingKind.REDIS_HIT_RATE_LOW] = [name]
-        if least <= rate <= least * (1 + BAND):
-            findings.append(
-                Finding(
-                    FindingKind.REDIS_HIT_RATE_LOW,
-                    Severity.INFO,
-                    name,
-                    f"{name}: Redis hit rate {rate:.0%}, near the limit of {least:.0%}",
-                    value=round(rate, 4),
-                    threshold=least,
-                )
-            )
-    return _of(name, REDIS, findings, observed)
-
-
-def _of(
-    name: str,
-    subject: str,
-    findings: Sequence[Finding],
-    observed: Mapping[FindingKind, Sequence[str]],
-) -> FindingSet:
-    signed = [
-        replace(
-            finding,
-            subject="" if finding.kind is FindingKind.PRIVILEGE_MISSING else subject,
-            message=redact(finding.message),
-            data=redact_values(finding.data),
-        )
-        for finding in findings
-    ]
-    return FindingSet(
-        name, signed, frozenset(observed), subjects=frozenset({subject}), objects=observed
     )
 
 
