@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from maintenance.alerts.merge import SpoolChanges, SpooledEvent, merge
 from maintenance.alerts.models import Alert, AlertUpdate, Event, FindingSet, Identity, Transition
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.server.session import Connection, fetch, run_statement
+from maintenance.server.session import Connection, fetch, run_sql, run_statement
 
 _LOCK = 0x616C6572
 """Class of the advisory lock under which the alerts of one database are updated."""
@@ -185,6 +185,20 @@ def prove_writable(store: Connection, database: str) -> None:
     """
     with store.transaction(force_rollback=True):
         fetch(store, "alerts", "probe_writing", {"database": database})
+
+
+def prove_room(store: Connection) -> None:
+    """Write a small temporary file, which a full disk refuses; cheap enough for every minute.
+
+    Rows go into free space of pages as long as there is some, so that a full disk may stay
+    unnoticed for hours, and then stop everything at once.
+
+    Raises:
+        psycopg.Error: there is no room.
+    """
+    with store.transaction():
+        run_sql(store, "SET LOCAL work_mem = '64kB'; SET LOCAL temp_tablespaces = ''")
+        fetch(store, "alerts", "probe_disk")
 
 
 def forget_old(store: Connection, database: str, before: date) -> None:

@@ -24,6 +24,7 @@ from maintenance.alerts.store import (
     merge_spool,
     note_processed,
     pending_events,
+    prove_room,
     prove_writable,
     standing_alerts,
     unprocessed_runs,
@@ -41,6 +42,10 @@ Observe = Callable[[], FindingSet]
 FindingSets = Sequence[tuple[datetime, FindingSet | Observe]]
 """Findings with their times. Cheap observations may be functions, which are called under the alert
 lock, so that two rounds at once process them in the order of observation."""
+
+ROOM_S = 60.0
+"""Shortest time between two checks for room on the disk."""
+_proved_at: dict[str, float] = {}
 
 _WRITES = (DISK_FULL, READ_ONLY, IO_ERROR)
 """Reasons that a session on the store does not disprove: only a write does."""
@@ -81,6 +86,7 @@ class AlertRound:
             was set back.
         finding_sets: findings of this round, oldest first.
         from_store: observations that read the store; left out where it can't be used.
+        proves_room: whether to check that the disk of the store has room, at most once a minute.
     """
 
     policy: Policy
@@ -90,6 +96,7 @@ class AlertRound:
     latest: datetime
     finding_sets: FindingSets
     from_store: FindingSets = ()
+    proves_room: bool = False
     _events: list[Event] = field(default_factory=list[Event])
 
     def run(self) -> RoundState:
@@ -146,6 +153,12 @@ class AlertRound:
             if changes := self.spool.changes():
                 merge_spool(store, name, changes)
         self._resolve_outage(store)
+        if (
+            self.proves_room
+            and time.monotonic() - _proved_at.get(self.spool.scope, -ROOM_S) >= ROOM_S
+        ):
+            prove_room(store)
+            _proved_at[self.spool.scope] = time.monotonic()
         self._process_runs(store)
         for moment, given in (*self.finding_sets, *self.from_store):
             self._process(store, given, moment)
@@ -168,6 +181,7 @@ class AlertRound:
             return
         if alert.value in _WRITES:
             prove_writable(store, back.database)
+            prove_room(store)
         self._process(store, back, max(self.now, alert.seen_at or self.now))
 
     def _process_runs(self, store: Connection) -> None:

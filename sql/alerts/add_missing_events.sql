@@ -6,7 +6,7 @@
 -- source: sql/store/0006_alerts.sql, sql/store/0012_alert_subjects.sql
 WITH given AS (
   SELECT g.*, (
-    SELECT min(k.id) FROM maintenance.alert_event AS k
+    SELECT pg_catalog.min(k.id) FROM maintenance.alert_event AS k
     WHERE k.database = g.database AND k.kind = g.kind AND k.object = g.object
       AND k.turn = g.turn AND k.happened_at = g.happened_at) AS known_id
   FROM pg_catalog.jsonb_to_recordset(%(events)s::jsonb) AS g (database text, kind text,

@@ -13,7 +13,7 @@ import sys
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,6 +36,7 @@ from maintenance.pipeline.alert_round import spool_of
 from maintenance.pipeline.reachability import reachability
 from maintenance.policy import Policy, load_policy
 from tests.builders import ROOT, Role, make_role, server_folder
+from tests.disks import small_disk
 from tests.policies import make_policy, write_policy
 from tests.receivers import Receiver
 from tests.replicas import make_replica
@@ -107,7 +108,7 @@ def with_password(url: str, password: str) -> str:
 
 
 @contextmanager
-def all_connections(server: PostgresServer) -> Iterator[None]:
+def all_connections(server: PostgresServer) -> Generator[None]:
     taken: list[psycopg.Connection[Any]] = []
     try:
         with suppress(psycopg.OperationalError):
@@ -120,7 +121,7 @@ def all_connections(server: PostgresServer) -> Iterator[None]:
 
 
 @contextmanager
-def stopped(server: PostgresServer) -> Iterator[None]:
+def stopped(server: PostgresServer) -> Generator[None]:
     server.stop(immediate=True)
     yield
     server.start()
@@ -163,13 +164,13 @@ def test_store_that_can_be_read_and_not_written_is_an_outage(
     role = make_role(own, "reader")
     policy = a_policy(tmp_path, url_of(own, role), receiver)
     with psycopg.connect(own.url(), autocommit=True) as connection:
-        connection.execute(f"GRANT CREATE ON DATABASE postgres TO {role.name}")
+        connection.execute(f"GRANT CREATE ON DATABASE postgres TO {role.name}".encode())
         tell(policy)
         tables = "ALL TABLES IN SCHEMA maintenance"
-        connection.execute(f"REVOKE INSERT, UPDATE ON {tables} FROM {role.name}")
+        connection.execute(f"REVOKE INSERT, UPDATE ON {tables} FROM {role.name}".encode())
         tell(policy, a_finding("a"), minutes=1)
         assert tick(policy, 2).store_error is not None
-        connection.execute(f"GRANT INSERT, UPDATE ON {tables} TO {role.name}")
+        connection.execute(f"GRANT INSERT, UPDATE ON {tables} TO {role.name}".encode())
     for minutes in (3, 4):
         assert tick(policy, minutes).store_error is None
     states = [state for state, _ in outages(receiver)]
@@ -179,22 +180,6 @@ def test_store_that_can_be_read_and_not_written_is_an_outage(
 
 def url_of(server: PostgresServer, role: Role) -> str:
     return f"postgresql://{role.name}:{role.password}@127.0.0.1:{server.port}/postgres"
-
-
-@contextmanager
-def small_disk(folder: Path, mb: int) -> Iterator[Path]:
-    """A file system of its own, which can be filled; needs root."""
-    folder.mkdir()
-    options = f"size={mb}m,mode=0755"
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False, capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def test_full_disk_is_an_outage_until_there_is_room_again(
@@ -212,10 +197,11 @@ def test_full_disk_is_an_outage_until_there_is_room_again(
         tell(policy)
         free = shutil.disk_usage(disk).free
         (disk / "filler").write_bytes(b"x" * (free - free % 4096))
+        idle = rounds.tell(policy, [], now=NOW + timedelta(minutes=1), proves_room=True)
+        assert "53100" in str(idle.store_error), "although there is nothing to write"
         many = [a_finding(f"public.table_{n}" + "x" * 900) for n in range(300)]
-        full = tell(policy, *many, minutes=1)
+        full = tell(policy, *many, minutes=2)
         assert "53100" in str(full.store_error)
-        tick(policy, 2)
         (disk / "filler").unlink()
         for minutes in (3, 4):
             assert tick(policy, minutes).store_error is None
