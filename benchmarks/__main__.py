@@ -24,6 +24,7 @@ from benchmarks.retention_stall import RetentionStall
 from benchmarks.servers import fresh_server, version_of
 from benchmarks.tick_to_finish import TickToFinish
 from benchmarks.view_speedup import ViewSpeedup
+from benchmarks.watch import Watch, WatchDaemon
 from benchmarks.writer_stall import WriterStall
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -43,9 +44,11 @@ BENCHMARKS: dict[str, Benchmark] = {
     "bloat_estimates": BloatEstimates(),
     "health": Health(),
     "index_advice": IndexAdvice(),
+    "watch": Watch(),
 }
 LONG: dict[str, Benchmark] = {
     "linearity": Linearity(),
+    "watch_daemon": WatchDaemon(),
     "view_speedup_5m": ViewSpeedup(n_rows=5_000_000),
 }
 

@@ -80,6 +80,8 @@ class FindingSet:
         only: the one object that was observed; None for all.
         subjects: the subjects that observed; None for all. Several subjects can report one kind,
             so its absence in one of them proves nothing.
+        objects: by kind the objects that were observed, where not all were; a kind that is
+            missing was observed on all. `app/slot/` stands for those below it.
     """
 
     database: str
@@ -87,14 +89,21 @@ class FindingSet:
     kinds: frozenset[FindingKind]
     only: str | None = None
     subjects: frozenset[str] | None = None
+    objects: Mapping[FindingKind, Collection[str]] | None = None
 
     def covers(self, alert: Alert) -> bool:
         """Whether an alert without a finding is resolved."""
         if self.subjects is not None and alert.subject and alert.subject not in self.subjects:
             return False
         kind, name = alert.identity.kind, alert.identity.object
-        looked = kind in self.kinds and self.only in (None, name)
+        looked = kind in self.kinds and self.only in (None, name) and self._observed(kind, name)
         return looked and not any(found.leaves_open(kind, name) for found in self.findings)
+
+    def _observed(self, kind: FindingKind, name: str) -> bool:
+        observed = (self.objects or {}).get(kind)
+        return observed is None or any(
+            name.startswith(each) if each.endswith("/") else name == each for each in observed
+        )
 
     def by_identity(self) -> dict[Identity, Finding]:
         """The findings by identity."""

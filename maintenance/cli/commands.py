@@ -34,6 +34,7 @@ from maintenance.cli.text_output import (
     render_restored,
     render_status,
 )
+from maintenance.cli.watch import watch
 from maintenance.engine.saved_plan import ReviewedPlan, read_reviewed
 from maintenance.engine.scope import Request
 from maintenance.errors import MaintenanceError, UsageError
@@ -256,5 +257,5 @@ def _reviewed(file: Path, only: tuple[str, ...], table: QualifiedName | None) ->
         raise UsageError(f"{file}: not readable as UTF-8 text, wanted a saved plan") from exc
 
 
-for command in (alerts, metrics, notify):
+for command in (alerts, metrics, notify, watch):
     cli.add_command(command)

@@ -61,6 +61,8 @@ class Reading(StrEnum):
     SIZES = "sizes"
     DATABASE_SIZE = "the database's size"
     REPLICATION = "replication"
+    LOCKS = "locks"
+    RUNNING = "running statements"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,10 @@ class FindingKind(StrEnum):
     INDEX_BLOAT = _kind("index_bloat", BLOAT, unit=Unit.SHARE, reads=(Reading.BLOAT,))
     BLOAT_UNKNOWN = _kind("bloat_unknown", BLOAT)
     QUERY_SLOW = _kind(
-        "query_slow", WORKLOAD, unit=Unit.MILLISECONDS, reads=(Reading.REPLICA, Reading.STATEMENTS)
+        "query_slow",
+        WORKLOAD,
+        unit=Unit.MILLISECONDS,
+        reads=(Reading.REPLICA, Reading.STATEMENTS, Reading.RUNNING),
     )
     QUERY_REGRESSED = _kind(
         "query_regressed", WORKLOAD, unit=Unit.TIMES, reads=(Reading.REPLICA, Reading.STATEMENTS)
@@ -205,6 +210,9 @@ class FindingKind(StrEnum):
     )
     WRAPAROUND_RISK = _kind(
         "wraparound_risk", WORKLOAD, unit=Unit.SHARE, reads=(Reading.WRAPAROUND,)
+    )
+    SESSIONS_BLOCKED = _kind(
+        "sessions_blocked", WORKLOAD, unit=Unit.SECONDS, reads=(Reading.REPLICA, Reading.LOCKS)
     )
     BUFFER_HIT_RATE_LOW = _kind(
         "buffer_hit_rate_low", WORKLOAD, unit=Unit.SHARE, reads=(Reading.REPLICA,)

@@ -13,11 +13,22 @@ from maintenance.errors import UnreachableError
 from maintenance.policy import Policy
 from maintenance.policy.partitions import Archive
 from maintenance.policy.secrets import Secret, Url
-from maintenance.server.session import Connection, Timeouts, connect, to_error
+from maintenance.server.session import (
+    CONNECT_TIMEOUT_S,
+    Connection,
+    Timeouts,
+    connect,
+    to_error,
+)
 from maintenance.store import is_ready, require_own
 
 STORE_CAP = timedelta(minutes=1)
 """How long one statement on the store may take."""
+
+GLANCE_CAP = timedelta(seconds=5)
+"""How long one statement of a glance may take."""
+GLANCE_WITHIN_S = 3
+"""Seconds in which the session of a glance must be opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +89,17 @@ class Target:
         application = f"maintenance {command} {policy.database.name}"
         return self._opened(policy.database.url, application, timeouts)
 
+    def glance(self, command: str) -> AbstractContextManager[Connection]:
+        """Open a session for a look of milliseconds: one that can't be had soon is given up.
+
+        Raises:
+            UsageError, UnreachableError, MaintenanceError: as `database`.
+        """
+        policy = self.policy
+        timeouts = Timeouts(policy.locks.lock_timeout, min(policy.observe.time_cap, GLANCE_CAP))
+        application = f"maintenance {command} {policy.database.name}"
+        return self._opened(policy.database.url, application, timeouts, GLANCE_WITHIN_S)
+
     @contextmanager
     def store(self) -> Generator[Connection]:
         """Open a session on the store: what was journaled survives the working session.
@@ -109,9 +131,15 @@ class Target:
             yield store if store is not None and _is_readable(store) else None
 
     @contextmanager
-    def _opened(self, url: Url, application: str, timeouts: Timeouts) -> Generator[Connection]:
+    def _opened(
+        self, url: Url, application: str, timeouts: Timeouts, within_s: int = CONNECT_TIMEOUT_S
+    ) -> Generator[Connection]:
         connection = connect(
-            self.resolve(url), application=application, timeouts=timeouts, setting=url.setting
+            self.resolve(url),
+            application=application,
+            timeouts=timeouts,
+            setting=url.setting,
+            within_s=within_s,
         )
         try:
             yield connection

@@ -45,6 +45,7 @@ from maintenance.orchestration.restore_job import restore_job
 from maintenance.orchestration.retention_assets import retention_asset
 from maintenance.orchestration.staleness_sensor import staleness_sensor
 from maintenance.orchestration.statistics_assets import statistics_asset
+from maintenance.orchestration.watch_sensor import watch_sensors
 from maintenance.policy import BrokenPolicyError, Policy, load_policies
 
 
@@ -70,7 +71,10 @@ def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
             resources={"maintainer": Maintainer()},
             # Runs launched by hand share one process too; see `jobs`.
             executor=dg.in_process_executor,
-            sensors=_alerting([_watched(*pair) for pair in served]),
+            sensors=[
+                *_alerting([_watched(*pair) for pair in served]),
+                *watch_sensors(policies.loaded),
+            ],
         ),
         *(definitions for _, definitions in served),
     )

@@ -1,6 +1,6 @@
 """Metadata of bloat and workload: tables of the largest, numbers to plot, charts."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -13,11 +13,19 @@ from maintenance.server.session import Connection
 from maintenance.subjects.bloat.history import newest_look, trend
 from maintenance.subjects.workload.history import largest, moments, months
 from maintenance.subjects.workload.query_text import shown
+from maintenance.subjects.workload.sample_history import samples_since
 from maintenance.subjects.workload.statement_history import Statement, heaviest
 
 Metadata = dict[str, Any]
 
 WORST = 20
+SAMPLES_SHOWN = timedelta(days=7)
+_SECONDS = {
+    "wait for a lock": "longest_wait_s",
+    "idle in transaction": "longest_idle_s",
+    "transaction": "oldest_transaction_s",
+    "statement": "longest_statement_s",
+}
 _MEGABYTE = 2**20
 
 
@@ -74,9 +82,30 @@ def workload_metadata(policy: Policy, store: Connection) -> Metadata:
         {"buffer hit rate": rates, "connections": used},
     )
     metadata["size_by_month"] = bars(f"{database}: size by month", "MB", by_month)
+    metadata.update(_samples(store, database))
     metadata["statements"] = _statements(store, database)
     metadata["tables"] = _tables(store, database)
     return metadata
+
+
+def _samples(store: Connection, database: str) -> Metadata:
+    """Return the samples of the last week as charts; nothing without samples."""
+    since = datetime.now(UTC) - SAMPLES_SHOWN
+    samples = samples_since(store, database, since)
+    if not samples:
+        return {}
+    peak = max(samples, key=lambda sample: sample.pool)
+    times: dict[str, list[tuple[datetime, float]]] = {}
+    for name, column in _SECONDS.items():
+        found = [(each.taken_at, getattr(each, column)) for each in samples]
+        times[name] = [(at, value) for at, value in found if value is not None]
+    pool = [(each.taken_at, each.pool) for each in samples]
+    return {
+        "pool_peak": round(peak.pool, 4),
+        "pool_peak_at": dg.MetadataValue.timestamp(peak.taken_at),
+        "pool": lines(f"{database}: connections in use", "share", {"connections": pool}),
+        "sessions": lines(f"{database}: longest at each sample", "seconds", times),
+    }
 
 
 def _statements(store: Connection, database: str) -> dg.MarkdownMetadataValue:

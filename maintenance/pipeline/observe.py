@@ -25,6 +25,7 @@ from maintenance.redaction import redact, redact_values
 from maintenance.server.event_triggers import foreign_event_triggers
 from maintenance.server.session import to_error
 from maintenance.server.undecodable_names import undecodable
+from maintenance.subjects.workload.blind_spots import no_monitor_finding
 
 COLLECT_EVERY = 50_000
 """Objects allocated in an observation before the collector of reference cycles runs."""
@@ -219,13 +220,4 @@ def _half_blind(policy: Policy, snapshot: Snapshot) -> Iterator[Finding]:
     server = snapshot.server
     if server.monitors or not any(section is not None for section in health):
         return
-    name, role = policy.database.name, quote(server.role)
-    grant = f"GRANT pg_monitor TO {role}"
-    yield Finding(
-        FindingKind.PRIVILEGE_MISSING,
-        Severity.WARN,
-        name,
-        f"{name}: role {role} can't read the activity of other sessions, so findings are"
-        f" incomplete: run {grant}",
-        data={"grants": [grant]},
-    )
+    yield no_monitor_finding(policy.database.name, quote(server.role))

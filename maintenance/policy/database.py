@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from maintenance.policy.base import Section, as_written
-from maintenance.policy.quantities import Duration, KeepSpan, Timeout
+from maintenance.policy.quantities import Duration, KeepSpan, Timeout, WatchInterval
 from maintenance.policy.secrets import PostgresUrl, RedisUrl, at
 from maintenance.policy.values import Cron, DatabaseName, Owner, SearchPath, Text
 
@@ -73,6 +73,8 @@ class SchedulesPolicy(Section):
     """Weekly index review."""
     digest: Cron = "0 6 * * *"
     """Daily health summary."""
+    watch_interval: WatchInterval = as_written("1 minute")
+    """Time between two samples of connections, transactions, locks and lag; or `never`."""
 
 
 class ObservePolicy(Section):

@@ -154,6 +154,30 @@ Duration = Annotated[
 ]
 """A duration; a day has 24 hours."""
 
+_SHORTEST_WATCH = timedelta(seconds=5)
+_WATCH_WANTED = "a duration of at least 5 seconds, or never"
+
+
+def _read_watch(value: object) -> timedelta:
+    if value == "never":
+        return timedelta(0)
+    return _read_duration(value, _SHORTEST_WATCH, timedelta(days=1), _WATCH_WANTED)
+
+
+WatchInterval = Annotated[
+    timedelta,
+    Written(
+        _read_watch,
+        text_schema(
+            _WATCH_WANTED,
+            "1 minute",
+            "never",
+            pattern=rf"^(never|\s*(\d+(\.\d+)?\s*({'|'.join(_DURATION_UNITS)})\s*)+)$",
+        ),
+    ),
+]
+"""The time between two samples; zero is never."""
+
 Timeout = Annotated[
     timedelta,
     _duration(timedelta(milliseconds=1), timedelta(days=1), "a duration from 1 ms to 1 day"),

@@ -8,20 +8,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from maintenance.errors import CacheError
-from maintenance.redis_client.client import opened
+from maintenance.redis_client.client import SESSION_LIMIT_S, opened
 from maintenance.redis_client.models import CacheFacts
 
 _LIMIT = 2**63
 _LONGEST = 100
 
 
-def read_facts(url: str) -> CacheFacts:
+def read_facts(url: str, limit_s: float = SESSION_LIMIT_S) -> CacheFacts:
     """Read the counters of a server.
+
+    Args:
+        url: of the server.
+        limit_s: seconds that this may take in all.
 
     Raises:
         CacheError: the server does not respond or refuses INFO.
     """
-    with opened(url) as client:
+    with opened(url, limit_s) as client:
         info = client.info()
     try:
         return _facts(info)

@@ -5,7 +5,7 @@ TimeZone, names on search_path, deparsed names on quote_all_identifiers. So ever
 rely on is pinned at connect.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -40,6 +40,8 @@ CONNECT_TIMEOUT_S = 10
 
 READ_LOCK_TIMEOUT = "'50ms'"
 """lock_timeout of observations, as SQL: they block nothing, so it is no setting of the policy."""
+Question = tuple[str, str, Mapping[str, Any] | None]
+"""A file of the SQL library, by folder and name, with its parameters."""
 
 _ONLY_WHERE_ASKED = 2**31
 """Never prepare automatically: messages of several statements can't be prepared."""
@@ -110,7 +112,12 @@ class Timeouts:
 
 
 def connect(
-    url: str, *, application: str, timeouts: Timeouts, setting: str = "the database url"
+    url: str,
+    *,
+    application: str,
+    timeouts: Timeouts,
+    setting: str = "the database url",
+    within_s: int = CONNECT_TIMEOUT_S,
 ) -> Connection:
     """Open an autocommit session with pinned settings.
 
@@ -119,6 +126,7 @@ def connect(
         application: application_name, shown to operators in `pg_stat_activity`.
         timeouts: defaults for statements that set none.
         setting: name of the setting with the url, for messages.
+        within_s: `connect_timeout`, unless the url has one.
 
     Raises:
         UsageError: the url is not a connection string.
@@ -126,7 +134,7 @@ def connect(
             there is a connection pool that is not in session mode; nothing was changed.
     """
     parameters = read_url(url, setting)
-    parameters.setdefault("connect_timeout", str(CONNECT_TIMEOUT_S))
+    parameters.setdefault("connect_timeout", str(within_s))
     parameters["application_name"] = application
     where = describe(parameters)
     connection = _open({**KEEPALIVE, **parameters}, where)
@@ -309,6 +317,32 @@ def fetch(
             statement, parameters or None, prepare=often or None, binary=binary
         ).fetchall()
     return shown(connection, rows) if is_lenient else rows
+
+
+def fetch_together(connection: Connection, questions: Sequence[Question]) -> list[list[Any]]:
+    """Run several files of the SQL library in one round trip; return the rows of each.
+
+    The rows are as those of `fetch`. If one file fails, none has an answer.
+
+    Args:
+        connection: an autocommit session.
+        questions: the folder and the name of each file, and its parameters.
+
+    Raises:
+        psycopg.Error: the server refused one of them, or it exceeded the statement timeout.
+    """
+    statements = [_load(connection, folder, name) for folder, name, _ in questions]
+    with lenient(connection) as is_lenient:
+        cursors = [connection.cursor(row_factory=namedtuple_row) for _ in questions]
+        with connection.pipeline():
+            for cursor, statement, (*_, parameters) in zip(
+                cursors, statements, questions, strict=True
+            ):
+                if is_lenient:
+                    decode(cursor)
+                cursor.execute(statement, parameters or None)
+        answers = [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+    return [shown(connection, rows) for rows in answers] if is_lenient else answers
 
 
 def run_statement(

@@ -1,7 +1,7 @@
 -- read_server: connections by state, counters and gauges of the server and this database, one row
 -- since: 15
 -- params:
--- columns: max_connections int4, n_reserved int4, n_connections int8, n_active int8, n_idle int8, n_idle_in_transaction int8, n_other int8, blocks_hit int8, blocks_read int8, commits int8, rollbacks int8, epoch text, track_counts bool, track_io bool, n_ours int8, connection_limit int4
+-- columns: max_connections int4, n_reserved int4, n_connections int8, n_active int8, n_idle int8, n_idle_in_transaction int8, n_other int8, blocks_hit int8, blocks_read int8, commits int8, rollbacks int8, epoch text, track_counts bool, track_io bool, n_ours int8, connection_limit int4, n_hidden int8, in_recovery bool, monitors bool
 -- locks: none
 -- source: PostgreSQL manual, 28.2.3 pg_stat_activity, 28.2.17 pg_stat_database, 20.3 Connection Settings
 -- The backend type of other roles' sessions is visible only to members of pg_read_all_stats. Counters
@@ -28,7 +28,10 @@ SELECT
   pg_catalog.current_setting('track_io_timing')::bool AS track_io,
   c.n_ours,
   (SELECT nullif(l.datconnlimit, -1) FROM pg_catalog.pg_database l
-   WHERE l.datname = pg_catalog.current_database()) AS connection_limit
+   WHERE l.datname = pg_catalog.current_database()) AS connection_limit,
+  c.n_hidden,
+  pg_catalog.pg_is_in_recovery() AS in_recovery,
+  pg_catalog.pg_has_role('pg_monitor', 'USAGE') AS monitors
 FROM (
   SELECT
     pg_catalog.count(*) AS n_connections,
@@ -39,7 +42,8 @@ FROM (
     pg_catalog.count(*) FILTER (WHERE a.state IS NULL
       OR a.state NOT IN ('active', 'idle') AND NOT pg_catalog.starts_with(a.state, 'idle in transaction'))
       AS n_other,
-    pg_catalog.count(*) FILTER (WHERE a.datname = pg_catalog.current_database()) AS n_ours
+    pg_catalog.count(*) FILTER (WHERE a.datname = pg_catalog.current_database()) AS n_ours,
+    pg_catalog.count(*) FILTER (WHERE a.backend_type IS NULL) AS n_hidden
   FROM pg_catalog.pg_stat_activity a
   WHERE a.datid IS NOT NULL AND coalesce(a.backend_type, 'client backend') = 'client backend'
 ) c

@@ -21,6 +21,7 @@ from benchmarks.report import show, write
 from benchmarks.retention_stall import RetentionStall
 from benchmarks.tick_to_finish import TickToFinish
 from benchmarks.view_speedup import ViewSpeedup
+from benchmarks.watch import Watch
 from benchmarks.writer_stall import WriterStall
 from maintenance.demo.postgres import PostgresServer
 
@@ -39,6 +40,7 @@ TINY: dict[str, Benchmark] = {
     "default_swap_time": DefaultSwapTime(n_rows=1_000, rounds=1),
     "view_speedup": ViewSpeedup(n_rows=1_000, rounds=1),
     "index_advice": IndexAdvice(n_tables=26, rounds=1),
+    "watch": Watch(rounds=2, n_databases=2, n_sessions=2),
     "linearity": Linearity(n_tables=20, n_months=6, rounds=1),
 }
 

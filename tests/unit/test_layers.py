@@ -7,7 +7,8 @@ WITH_A_SESSION = {
     *("observe", "apply", "history"),
     # Further readings.
     *("catalog", "definitions", "insert_counts", "measure", "ownership", "pg_stat_statements"),
-    *("pgstattuple", "recheck", "servers", "statement_history", "unique_index"),
+    *("pgstattuple", "recheck", "sample", "sample_history", "servers"),
+    *("statement_history", "unique_index"),
     # Further work.
     *("archive", "drain", "populate", "rebuild"),
 }

@@ -22,6 +22,7 @@ from maintenance.policy.quantities import (
     Size,
     Span,
     Timeout,
+    WatchInterval,
     number,
     whole,
 )
@@ -87,6 +88,25 @@ def test_duration_refuses_the_rest(text: object, reason: str) -> None:
 )
 def test_unknown_unit_is_told_one_that_is_known(text: str, unit: str) -> None:
     assert unit in re.findall(r"\w+", refusal(Duration, text)["hint"])
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("5 seconds", timedelta(seconds=5)),
+        ("1 minute", timedelta(minutes=1)),
+        ("never", timedelta(0)),
+    ],
+)
+def test_watch_interval_is_a_duration_or_never(text: str, length: timedelta) -> None:
+    assert read(WatchInterval, text) == length
+
+
+@pytest.mark.parametrize("text", ["4 seconds", "0 seconds", "25 hours", "Never", "", 60, None])
+def test_watch_interval_that_is_too_short_or_unclear_is_refused(text: object) -> None:
+    wanted = refusal(WatchInterval, text)["wanted"]
+    assert "5 seconds" in wanted
+    assert "never" in wanted
 
 
 @pytest.mark.parametrize("text", ["0 ms", "0.5 ms", "25 hours"])

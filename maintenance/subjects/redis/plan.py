@@ -41,7 +41,7 @@ def plan(policy: Policy, seen: RedisObservation, now: datetime, request: Request
     asked = None if request.table is None else str(request.table)
     due = [each for each in seen.pending if asked in (None, each.object)]
     actions = tuple(_invalidation(each) for each in due) if seen.facts is not None else ()
-    return Plan(actions=actions, findings=tuple(_findings(policy, seen, now)))
+    return Plan(actions=actions, findings=tuple(redis_findings(policy, seen, now)))
 
 
 def _invalidation(invalidation: PendingInvalidation) -> Action:
@@ -55,7 +55,11 @@ def _invalidation(invalidation: PendingInvalidation) -> Action:
     )
 
 
-def _findings(policy: Policy, seen: RedisObservation, now: datetime) -> Iterator[Finding]:
+def redis_findings(policy: Policy, seen: RedisObservation, now: datetime) -> Iterator[Finding]:
+    """Yield what is wrong with the cache: the server does not answer, or too few keys are found.
+
+    The nightly observation and the watch share this rule.
+    """
     name = policy.database.name
     if seen.facts is None:
         yield _unreachable(name, seen, now)

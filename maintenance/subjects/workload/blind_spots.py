@@ -4,9 +4,33 @@ from collections.abc import Iterator
 
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
 from maintenance.subjects.workload.models import WorkloadSnapshot
+from maintenance.subjects.workload.running_findings import running_object
 
 COUNT = "ALTER SYSTEM SET track_counts = on"
 """The statement that turns counting on."""
+
+
+def no_monitor_finding(database: str, role: str) -> Finding:
+    """Report that the role may not see what other roles' sessions do, and what that leaves open."""
+    grant = f"GRANT pg_monitor TO {role}"
+    return Finding(
+        FindingKind.PRIVILEGE_MISSING,
+        Severity.WARN,
+        database,
+        f"{database}: role {role} can't read the activity of other sessions, so findings are"
+        f" incomplete: run {grant}",
+        data={"grants": [grant], UNKNOWN: _hidden(database)},
+    )
+
+
+def _hidden(database: str) -> dict[str, list[str]]:
+    """Return the objects whose state depends on the activity of other roles' sessions, by kind."""
+    return {
+        FindingKind.IDLE_IN_TRANSACTION.value: [database],
+        FindingKind.LONG_TRANSACTION.value: [database],
+        FindingKind.QUERY_SLOW.value: [running_object(database)],
+        FindingKind.REPLICATION_LAG.value: [f"{database}/standby"],
+    }
 
 
 def blind_spot_findings(database: str, load: WorkloadSnapshot) -> Iterator[Finding]:

@@ -8,6 +8,9 @@ from typing import NamedTuple
 from maintenance.engine.findings import Reading
 from maintenance.names import QualifiedName
 
+OUR_SESSIONS = "maintenance "
+"""The application names of this software's own sessions begin with it."""
+
 
 class Server(NamedTuple):
     """Connections by state, counters and settings.
@@ -17,6 +20,9 @@ class Server(NamedTuple):
         epoch: counters of one epoch are comparable.
         n_ours: connections to this database.
         connection_limit: CONNECTION LIMIT of the database; None without one.
+        n_hidden: sessions of other roles whose state this role may not see.
+        in_recovery: whether the server is a standby.
+        monitors: whether this role has the rights of pg_monitor.
     """
 
     max_connections: int
@@ -35,6 +41,9 @@ class Server(NamedTuple):
     track_io: bool
     n_ours: int = 0
     connection_limit: int | None = None
+    n_hidden: int = 0
+    in_recovery: bool = False
+    monitors: bool = True
 
     @property
     def n_usable(self) -> int:
@@ -46,6 +55,13 @@ class Server(NamedTuple):
         """Whether the database's CONNECTION LIMIT is reached before the server's."""
         limit = self.connection_limit
         return limit is not None and self.n_ours * self.n_usable > self.n_connections * limit
+
+    @property
+    def pool(self) -> tuple[int, int]:
+        """Connections in use and usable ones: of the server, or of the database's lower limit."""
+        if self.is_limited and self.connection_limit is not None:
+            return self.n_ours, max(self.connection_limit, 1)
+        return self.n_connections, self.n_usable
 
 
 class Session(NamedTuple):
@@ -67,6 +83,103 @@ class Session(NamedTuple):
     transaction_s: float
     idle_s: float | None
     holds_snapshot: bool
+
+
+class LockNode(NamedTuple):
+    """A session in a lock tree: one that waits, or one that others wait for.
+
+    Attributes:
+        pid: 0 for a prepared transaction.
+        blockers: the pids that it waits for; empty at the root of a tree.
+        wait_s: seconds it has waited; None if it does not wait.
+        lock: what it waits for, such as `AccessExclusiveLock on public.events`.
+    """
+
+    pid: int
+    role: str | None
+    database: str | None
+    application: str | None
+    client: str | None
+    state: str | None
+    transaction_s: float | None
+    blockers: tuple[int, ...]
+    wait_s: float | None
+    lock: str | None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is a session of this software, which gives up by itself."""
+        return (self.application or "").startswith(OUR_SESSIONS)
+
+
+class LockTree(NamedTuple):
+    """The sessions that wait for a lock, and those that they wait for.
+
+    Attributes:
+        nodes: those with the longest waits, the roots first.
+        n_waiting: how many sessions wait.
+    """
+
+    nodes: tuple[LockNode, ...] = ()
+    n_waiting: int = 0
+
+
+class Running(NamedTuple):
+    """A statement at work for longer than the policy's `slow_query`.
+
+    Attributes:
+        command: its first word; the text is not read, because it may contain secrets.
+        wait: the type of event that it waits for, such as `Lock` or `IO`.
+    """
+
+    pid: int
+    role: str | None
+    database: str | None
+    application: str | None
+    client: str | None
+    command: str | None
+    wait: str | None
+    statement_s: float
+
+
+class WatchSample(NamedTuple):
+    """The volatile numbers of one moment, a row of the store; None is unknown.
+
+    Attributes:
+        n_connections: in use, of the server or of the database's lower CONNECTION LIMIT.
+        n_usable: those that applications can use of them.
+        n_waiting: sessions that wait for a lock.
+        longest_idle_s: the longest time idle in transaction.
+        n_slow: statements at work for longer than `slow_query`.
+        slot_bytes: the most WAL that a replication slot holds.
+        wraparound: the largest share of used transaction ids.
+        redis_run: identifies the Redis server that the counters are of.
+    """
+
+    taken_at: datetime
+    n_connections: int
+    n_usable: int
+    n_active: int | None = None
+    n_idle: int | None = None
+    n_idle_in_transaction: int | None = None
+    n_waiting: int | None = None
+    longest_wait_s: float | None = None
+    oldest_transaction_s: float | None = None
+    longest_idle_s: float | None = None
+    n_slow: int | None = None
+    longest_statement_s: float | None = None
+    slot_bytes: int | None = None
+    standby_lag_bytes: int | None = None
+    wraparound: float | None = None
+    redis_run: str | None = None
+    redis_hits: int | None = None
+    redis_misses: int | None = None
+    redis_memory_bytes: int | None = None
+
+    @property
+    def pool(self) -> float:
+        """The share of the usable connections in use."""
+        return self.n_connections / self.n_usable
 
 
 class Holder(NamedTuple):
@@ -213,6 +326,8 @@ class WorkloadSnapshot:
         free_bytes: on the server's disk; None if not visible from here.
         blind: failed observations, with the reason.
         holders: objects that hold back VACUUM, the oldest first.
+        locks: sessions that wait for locks, and their blockers.
+        running: statements at work for longer than `slow_query`, the longest first.
         standbys: the replicas of the policy, each with its own snapshot.
         looks: earlier observations, oldest first.
         samples: earlier samples, oldest first.
@@ -229,6 +344,8 @@ class WorkloadSnapshot:
     free_bytes: int | None = None
     blind: Mapping[Reading, str] = field(default_factory=dict[Reading, str])
     holders: Sequence[Holder] = ()
+    locks: LockTree = field(default_factory=LockTree)
+    running: Sequence[Running] = ()
     standbys: Sequence[Standby] = ()
     looks: Sequence[WorkloadReading] = ()
     samples: Sequence[Sample] = ()

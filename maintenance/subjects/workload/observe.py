@@ -21,7 +21,9 @@ from maintenance.server.replicas import ask_replicas
 from maintenance.server.session import Connection, fetch, read_transaction, to_error
 from maintenance.subjects.workload.models import (
     Holder,
+    LockTree,
     Replica,
+    Running,
     Server,
     Session,
     Standby,
@@ -31,6 +33,13 @@ from maintenance.subjects.workload.models import (
     Wraparound,
 )
 from maintenance.subjects.workload.pg_stat_statements import read_statements
+from maintenance.subjects.workload.rows import (
+    as_lock_tree,
+    as_replicas,
+    as_running,
+    as_sessions,
+    as_wraparound,
+)
 
 LEAST_BYTES = 2**20
 """Growth of smaller tables is not recorded."""
@@ -40,7 +49,7 @@ Observation = TypeVar("Observation")
 
 
 @dataclass(slots=True)
-class _Observations:
+class Observations:
     """Runs observations one by one, and records those that failed."""
 
     connection: Connection
@@ -50,6 +59,11 @@ class _Observations:
     def see(
         self, what: Reading, read: Callable[[Connection], Observation], otherwise: Observation
     ) -> Observation:
+        """Return what was read, or the other value if the server refused it or took too long.
+
+        Raises:
+            UnreachableError: the connection was lost.
+        """
         try:
             with read_transaction(self.connection, self.time_cap, f"observing {what}"):
                 return read(self.connection)
@@ -70,7 +84,7 @@ def observe(
     Raises:
         MaintenanceError: the server's counters could not be read.
     """
-    glances = _Observations(connection, time_cap)
+    glances = Observations(connection, time_cap)
     load = _at_work(glances, section, now)
     return replace(
         load,
@@ -95,7 +109,7 @@ def observe_standbys(
     time_cap = policy.observe.time_cap
 
     def look(replica: Connection) -> Standby:
-        glances = _Observations(replica, time_cap)
+        glances = Observations(replica, time_cap)
         lag = glances.see(Reading.REPLICATION, lambda c: _lag(c, position), (None, None))
         return Standby("", _at_work(glances, section, now), *lag)
 
@@ -107,14 +121,17 @@ def observe_standbys(
     )
 
 
-def _at_work(glances: _Observations, section: WorkloadPolicy, now: datetime) -> WorkloadSnapshot:
+def _at_work(glances: Observations, section: WorkloadPolicy, now: datetime) -> WorkloadSnapshot:
     """Observe the part that primaries and replicas have in common."""
     with read_transaction(glances.connection, glances.time_cap, "observing the server"):
         (server,) = fetch(glances.connection, "workload", "read_server")
     longest = min(section.idle_in_transaction, section.long_transaction).total_seconds()
+    slow_s = section.slow_query.total_seconds()
     return WorkloadSnapshot(
         server=Server(*server),
         sessions=glances.see(Reading.SESSIONS, lambda c: _sessions(c, longest), ()),
+        locks=glances.see(Reading.LOCKS, _locks, LockTree()),
+        running=glances.see(Reading.RUNNING, lambda c: _running(c, slow_s), ()),
         wraparound=(),
         replicas=(),
         sizes=(),
@@ -140,12 +157,19 @@ def _lag(replica: Connection, position: str | None) -> tuple[int | None, float |
 
 
 def _sessions(connection: Connection, longest: float) -> tuple[Session, ...]:
-    rows = fetch(connection, "workload", "list_sessions", {"least_s": longest})
-    return tuple(Session(*row) for row in rows)
+    return as_sessions(fetch(connection, "workload", "list_sessions", {"least_s": longest}))
+
+
+def _locks(connection: Connection) -> LockTree:
+    return as_lock_tree(fetch(connection, "workload", "list_blocked"))
+
+
+def _running(connection: Connection, slow_s: float) -> tuple[Running, ...]:
+    return as_running(fetch(connection, "workload", "list_running", {"least_s": slow_s}))
 
 
 def _wraparound(connection: Connection) -> tuple[Wraparound, ...]:
-    return tuple(Wraparound(*row) for row in fetch(connection, "workload", "list_wraparound"))
+    return as_wraparound(fetch(connection, "workload", "list_wraparound"))
 
 
 def _holders(connection: Connection) -> tuple[Holder, ...]:
@@ -153,7 +177,7 @@ def _holders(connection: Connection) -> tuple[Holder, ...]:
 
 
 def _replicas(connection: Connection) -> tuple[Replica, ...]:
-    return tuple(Replica(*row) for row in fetch(connection, "workload", "list_replication"))
+    return as_replicas(fetch(connection, "workload", "list_replication"))
 
 
 def _sizes(connection: Connection) -> tuple[TableSize, ...]:

@@ -7,7 +7,9 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import readable_size
 from maintenance.policy.thresholds import WorkloadPolicy
 from maintenance.subjects.workload.deltas import WEEK, Growth, growth
-from maintenance.subjects.workload.models import Session, WorkloadSnapshot
+from maintenance.subjects.workload.lock_findings import LEAST_WAIT_S, blocked_findings
+from maintenance.subjects.workload.models import Replica, Session, WorkloadSnapshot
+from maintenance.subjects.workload.running_findings import LEAST_RUNNING, running_findings
 from maintenance.subjects.workload.vacuum_holders import held_back_by
 
 LEAST_BLOCKS = 10_000
@@ -23,13 +25,31 @@ SHOWN = 5
 def server_findings(
     database: str, section: WorkloadPolicy, load: WorkloadSnapshot, now: datetime
 ) -> Iterator[Finding]:
-    """Yield all findings on a server except those on single statements."""
-    yield from _connections(database, section, load)
-    yield from _transactions(database, section, load.sessions)
-    yield from _wraparound(database, section, load)
-    yield from _replication(database, section, load)
+    """Yield all findings on a server except those on statements that have ended."""
+    yield from volatile_findings(database, section, load)
     yield from _hit_rate(database, section, load)
     yield from _growth(database, section, load, now)
+
+
+def volatile_findings(
+    database: str, section: WorkloadPolicy, load: WorkloadSnapshot, share: float = 1.0
+) -> Iterator[Finding]:
+    """Yield the findings that need no history and may be over in a minute.
+
+    The nightly observation and the watch share them, so that both raise and resolve the same.
+
+    Args:
+        database: begins the objects of the findings.
+        section: the limits of the policy.
+        load: what was observed.
+        share: of the limits that are fixed, from which on to report.
+    """
+    yield from _connections(database, section, load)
+    yield from _transactions(database, section, load.sessions)
+    yield from blocked_findings(database, load.locks, LEAST_WAIT_S * share)
+    yield from running_findings(database, section, load.running, LEAST_RUNNING * share)
+    yield from _wraparound(database, section, load)
+    yield from _replication(database, section, load)
 
 
 def hit_rate(load: WorkloadSnapshot) -> float | None:
@@ -47,10 +67,9 @@ def _connections(
     database: str, section: WorkloadPolicy, load: WorkloadSnapshot
 ) -> Iterator[Finding]:
     server = load.server
-    taken, most, what = server.n_connections, server.n_usable, "usable connections"
-    if server.is_limited and server.connection_limit is not None:
-        taken, most = server.n_ours, max(server.connection_limit, 1)
-        what = "connections of the database's CONNECTION LIMIT"
+    taken, most = server.pool
+    is_limited = server.is_limited
+    what = "connections of the database's CONNECTION LIMIT" if is_limited else "usable connections"
     share = taken / most
     if share > section.connections:
         yield Finding(
@@ -66,7 +85,7 @@ def _connections(
             data={
                 "taken": taken,
                 "usable": most,
-                "is_limited": server.is_limited,
+                "is_limited": is_limited,
                 "max_connections": server.max_connections,
                 "reserved": server.n_reserved,
                 "connection_limit": server.connection_limit,
@@ -167,14 +186,14 @@ def _replication(
     database: str, section: WorkloadPolicy, load: WorkloadSnapshot
 ) -> Iterator[Finding]:
     for replica in load.replicas:
-        lost = "lost" in (replica.state or "")
+        broken = is_broken(replica)
         lag = replica.lag_bytes
-        if not lost and (lag is None or lag <= section.replication_lag):
+        if not broken and (lag is None or lag <= section.replication_lag):
             continue
         behind = f"{readable_size(lag)} behind" if lag is not None else "behind the retained WAL"
         yield Finding(
             FindingKind.REPLICATION_LAG,
-            Severity.WARN,
+            Severity.ERROR if broken else Severity.WARN,
             f"{database}/{replica.what}/{replica.name}",
             f"{database}: {replica.what} {replica.name} ({replica.state}) is {behind}, wanted at"
             f" most {readable_size(section.replication_lag)}; a slot retains WAL until the disk is"
@@ -183,6 +202,12 @@ def _replication(
             threshold=section.replication_lag,
             data=replica._asdict(),
         )
+
+
+def is_broken(replica: Replica) -> bool:
+    """Whether a slot has lost WAL that its consumer needs, or loses it at the next checkpoint."""
+    words = (replica.state or "").split(", ")
+    return replica.what == "slot" and bool({"lost", "unreserved"} & set(words))
 
 
 def _hit_rate(database: str, section: WorkloadPolicy, load: WorkloadSnapshot) -> Iterator[Finding]:

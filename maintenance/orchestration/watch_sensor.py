@@ -1,0 +1,131 @@
+"""The sensors that watch what may change in a minute; they launch no run.
+
+A tick costs Dagster's daemon about twenty times what a look costs, for its own records. So few
+databases have a sensor each, and many share one.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from maintenance.errors import MaintenanceError
+from maintenance.pipeline.watch import watch
+from maintenance.pipeline.watch_report import WatchReport, line_of
+from maintenance.policy import Policy
+
+SHARED = "watch"
+"""The name of the sensor that many databases share."""
+MOST_SENSORS = 20
+"""With more databases, they share one sensor."""
+SIDE_BY_SIDE = 32
+"""Looks at once in the shared sensor: databases out of reach delay no others."""
+LIMIT_S = 45.0
+"""Seconds after which a shared tick ends, within Dagster's limit of sixty; who waited comes first
+in the next one."""
+EARLY = 0.1
+"""A look may come earlier than its interval by this share: ticks do not come to the second."""
+
+_ABOUT = (
+    "Looks at connections, open transactions, locks, statements at work, replication and Redis, and"
+    " raises and resolves alerts. Takes milliseconds, launches no run."
+)
+_Told = tuple[str, Sequence[str]]
+
+
+def watch_sensors(policies: Sequence[Policy]) -> list[dg.SensorDefinition]:
+    """Build a sensor `<db>_watch` for each database that is watched, or one for all of many."""
+    watched = [policy for policy in policies if policy.schedules.watch_interval]
+    if len(watched) > MOST_SENSORS:
+        return [_shared_sensor(watched)]
+    return [_sensor(policy) for policy in watched]
+
+
+def _sensor(policy: Policy) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=f"{policy.database.name}_watch",
+        minimum_interval_seconds=_interval_s(policy),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=_ABOUT,
+    )
+    def tick(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        line, warnings = _look(policy)
+        return _said(context, line, warnings)
+
+    return tick
+
+
+def _shared_sensor(policies: Sequence[Policy]) -> dg.SensorDefinition:
+    turns = Turns(policies)
+
+    @dg.sensor(
+        name=SHARED,
+        minimum_interval_seconds=min(map(_interval_s, policies)),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"{_ABOUT} One sensor for all databases, since there are many.",
+    )
+    def tick(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        crew = ThreadPoolExecutor(SIDE_BY_SIDE)
+        looks = {policy.database.name: crew.submit(turns.look, policy) for policy in turns.due()}
+        done, late = wait(looks.values(), timeout=LIMIT_S)
+        crew.shutdown(wait=False, cancel_futures=True)
+        told = {name: look.result() for name, look in looks.items() if look in done}
+        lines = [f"{name}: {line}" for name, (line, _) in told.items()]
+        if late:
+            lines.insert(0, f"{len(late)} databases not observed within {LIMIT_S:.0f} s")
+        warnings = [f"{name}: {each}" for name, (_, said) in told.items() for each in said]
+        return _said(context, "\n".join(lines) or "no look is due", warnings)
+
+    return tick
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """The databases of a shared sensor, and when the last look at each began."""
+
+    policies: Sequence[Policy]
+    began: dict[str, float] = field(default_factory=dict[str, float])
+
+    def due(self) -> Iterator[Policy]:
+        """Yield those whose interval is over, the one that waits longest first."""
+        now = time.monotonic()
+        waits = [(now - self.began.get(p.database.name, float("-inf")), p) for p in self.policies]
+        for waited_s, policy in sorted(waits, key=lambda pair: -pair[0]):
+            if waited_s >= _interval_s(policy) * (1 - EARLY):
+                yield policy
+
+    def look(self, policy: Policy) -> _Told:
+        """Look at one database."""
+        self.began[policy.database.name] = time.monotonic()
+        return _look(policy)
+
+
+def _interval_s(policy: Policy) -> int:
+    return round(policy.schedules.watch_interval.total_seconds())
+
+
+def _look(policy: Policy) -> _Told:
+    """Return one line of numbers, and warnings for the log; never an error."""
+    try:
+        report = watch(policy)
+    except MaintenanceError as exc:
+        return f"{exc} ({exc.hint})" if exc.hint else str(exc), ()
+    return line_of(report), _warnings(report)
+
+
+def _said(context: dg.SensorEvaluationContext, line: str, warnings: Sequence[str]) -> dg.SkipReason:
+    for warning in warnings:
+        context.log.warning(warning)
+    return dg.SkipReason(line)
+
+
+def _warnings(report: WatchReport) -> list[str]:
+    if report.round is None:
+        return [f"alerts not processed: {report.not_told}"] if report.not_told else []
+    failed = [each for each in report.round.delivered if each.error]
+    return [
+        *(f"delivery to {each.sink} failed: {each.error}" for each in failed),
+        *report.round.notices,
+    ]
