@@ -6,7 +6,7 @@ An alert is raised once its finding has been open for the policy's `for`, repeat
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from maintenance.alerts.models import Alert, AlertUpdate, Event, FindingSet, Identity, Transition
 from maintenance.engine.findings import Finding, Severity
@@ -14,6 +14,9 @@ from maintenance.policy.alerts import AlertsPolicy
 
 BAND = 0.1
 """A numeric alert is resolved once its value is better than the threshold by this share."""
+
+LONGEST_LOOK = timedelta(hours=1)
+"""An observation never takes longer. A time further ahead shows that a clock was wrong."""
 
 
 def update_alerts(
@@ -32,7 +35,9 @@ def update_alerts(
     events: list[Event] = []
     for identity in sorted(standing.keys() | found.keys()):
         before, finding = standing.get(identity), found.get(identity)
-        if before is not None and finding is None and not finding_set.covers(before):
+        if before is not None and _is_outdated(before, now):
+            alerts[identity] = before
+        elif before is not None and finding is None and not finding_set.covers(before):
             alerts[identity] = before
         elif _stands(before, finding):
             seen = _seen(identity, before, finding, now)
@@ -42,6 +47,11 @@ def update_alerts(
         elif before is not None and before.notified_at is not None:
             events.append(Event(Transition.RESOLVED, before, now))
     return AlertUpdate(alerts, tuple(events))
+
+
+def _is_outdated(before: Alert, now: datetime) -> bool:
+    """Whether an observation is older than the one that raised the alert."""
+    return timedelta() < before.since - now <= LONGEST_LOOK
 
 
 def _stands(before: Alert | None, finding: Finding | None) -> bool:

@@ -49,6 +49,8 @@ class FindingSpec:
         unit: of its value and threshold.
         is_fitness: whether it says that the policy can't be carried out, which `check` reports.
         is_of_job: whether its object is a Dagster job.
+        is_of_run: whether it says what a run could not do. No look at the database can show that
+            it is over; only a later run of the subject, which tries again, can.
         reads: names of the readings it depends on. If one fails, the state of this kind is
             unknown: see `unknown_without`.
     """
@@ -57,6 +59,7 @@ class FindingSpec:
     unit: Unit = Unit.NUMBER
     is_fitness: bool = False
     is_of_job: bool = False
+    is_of_run: bool = False
     reads: tuple[str, ...] = ()
 
 
@@ -111,7 +114,9 @@ class FindingKind(StrEnum):
     RETENTION_DUE = _kind("retention_due", RETENTION, reads=("table",))
     RETENTION_HELD = _kind("retention_held", RETENTION, reads=("partitions",))
     RETENTION_FUSE = _kind("retention_fuse", RETENTION, reads=("table",))
-    ARCHIVE_UNVERIFIED = _kind("archive_unverified", RETENTION, reads=("partitions",))
+    ARCHIVE_UNVERIFIED = _kind(
+        "archive_unverified", RETENTION, is_of_run=True, reads=("partitions",)
+    )
     ANALYTICS_STALE = _kind("analytics_stale", STALE_ANALYTICS, reads=("stale rows",))
     REDIS_UNREACHABLE = _kind("redis_unreachable", REDIS)
     REDIS_HIT_RATE_LOW = _kind("redis_hit_rate_low", REDIS, unit=Unit.SHARE)
@@ -134,7 +139,7 @@ class FindingKind(StrEnum):
     REPLICA_UNREACHABLE = _kind("replica_unreachable", INDEXES)
     STATISTICS_STALE = _kind("statistics_stale", STATISTICS, reads=("table statistics",))
     STATISTICS_MISSING = _kind("statistics_missing", STATISTICS, reads=("table statistics",))
-    BUDGET_EXHAUSTED = _kind("budget_exhausted", STATISTICS)
+    BUDGET_EXHAUSTED = _kind("budget_exhausted", STATISTICS, is_of_run=True)
     TABLE_BLOAT = _kind("table_bloat", BLOAT, unit=Unit.SHARE, reads=("bloat",))
     INDEX_BLOAT = _kind("index_bloat", BLOAT, unit=Unit.SHARE, reads=("bloat",))
     BLOAT_UNKNOWN = _kind("bloat_unknown", BLOAT)
@@ -211,8 +216,9 @@ class FindingKind(StrEnum):
         BLOAT,
         RETENTION,
         STATISTICS,
+        is_of_run=True,
     )
-    STORE_UNKEPT = _kind("store_unkept", STATISTICS)
+    STORE_UNKEPT = _kind("store_unkept", STATISTICS, is_of_run=True)
     RUN_FAILED = _kind("run_failed", is_of_job=True)
     RUN_OVERDUE = _kind("run_overdue", unit=Unit.SECONDS, is_of_job=True)
 

@@ -4,6 +4,7 @@ The findings come from an observation of its own, or from the runs in the store.
 """
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError, UsageError
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.alert_links import links
+from maintenance.pipeline.at_work import objects_at_work
 from maintenance.policy import Policy
 from maintenance.policy.alerts import Sink
 from maintenance.server.session import Connection
@@ -161,9 +163,12 @@ def tend_alert(
 
 def _look(policy: Policy, environ: Mapping[str, str], now: datetime) -> FindingSet:
     """Observe the database; if that fails, return a finding that says so."""
-    name = policy.database.name
+    name, began = policy.database.name, time.monotonic()
     try:
         report = pipeline.plan(policy, environ=environ, now=now)
+        assert report.snapshot is not None, "only a run can find the lock held"
+        target, look_s = Target(policy, environ), time.monotonic() - began
+        at_work = objects_at_work(target, report.snapshot, look_s)
     except UsageError:
         raise
     except MaintenanceError as exc:
@@ -171,7 +176,9 @@ def _look(policy: Policy, environ: Mapping[str, str], now: datetime) -> FindingS
         message = f"{name}: not observed: {exc}{hint}"
         blind = Finding(FindingKind.MONITOR_BLIND, Severity.ERROR, name, message)
         return FindingSet(name, [blind], frozenset())
-    return FindingSet(name, report.findings, report.kinds, subjects=report.subjects)
+    return FindingSet(
+        name, report.findings, report.kinds, subjects=report.subjects, at_work=at_work
+    )
 
 
 def _process_runs(store: Connection, policy: Policy) -> list[Event]:

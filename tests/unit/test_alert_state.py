@@ -117,6 +117,52 @@ def test_object_that_nobody_can_tell_about_keeps_its_alert(
     assert after((HOUR, a_finding_set(a_finding())), (2 * HOUR, a_finding_set(unsure)))[1] == turns
 
 
+LOCK = FindingKind.LOCK_NOT_ACQUIRED
+
+
+def of_a_run(began: timedelta, *findings: Finding) -> FindingSet:
+    return replace(a_finding_set(*findings), began_at=NOW + began)
+
+
+def test_what_a_run_could_not_do_is_over_only_when_a_later_run_did_it() -> None:
+    """A look can't see it, and a run that was already under way did not try it again."""
+    failed = a_finding(kind=LOCK, severity=Severity.ERROR)
+    rounds = [
+        (HOUR, of_a_run(0 * HOUR, failed)),
+        (HOUR, a_finding_set()),
+        (2 * HOUR, of_a_run(HOUR / 2)),
+        (3 * HOUR, of_a_run(2 * HOUR)),
+    ]
+    assert after(*rounds) == [RAISED, [], [], RESOLVED]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FindingKind if kind.spec.is_of_run])
+def test_no_look_resolves_what_a_run_could_not_do(kind: FindingKind) -> None:
+    rounds = [(HOUR, of_a_run(0 * HOUR, a_finding(kind=kind))), (2 * HOUR, a_finding_set())]
+    assert after(*rounds) == [RAISED, []]
+
+
+def test_look_that_is_older_than_an_alert_does_not_change_it() -> None:
+    """A run that ended during the look is processed first, with its own, later time."""
+    looked_at, ended_at = HOUR, HOUR + timedelta(seconds=5)
+    old = a_finding_set(a_finding(severity=Severity.INFO))
+    rounds = [(ended_at, a_finding_set(a_finding())), (looked_at, a_finding_set()), (looked_at, old)]
+    assert after(*rounds, (2 * HOUR, a_finding_set())) == [RAISED, [], [], RESOLVED]
+
+
+def test_alert_from_a_clock_far_ahead_can_be_resolved() -> None:
+    rounds = [(9999 * HOUR, a_finding_set(a_finding())), (HOUR, a_finding_set())]
+    assert after(*rounds) == [RAISED, RESOLVED]
+
+
+def test_object_that_a_run_is_changing_is_neither_raised_nor_resolved() -> None:
+    part = a_finding("public.events_2026_11", data={"table": "public.events"})
+    at_work = frozenset({"public.events"})
+    seen = replace(a_finding_set(a_finding("public.other"), part), at_work=at_work)
+    before = a_finding_set(a_finding())
+    assert after((HOUR, before), (2 * HOUR, seen)) == [RAISED, [(Transition.RAISED, "public.other")]]
+
+
 def test_object_stands_for_those_below_it() -> None:
     query = a_finding("app/query/4f2a")
     unsure = a_finding("app", Severity.INFO, HORIZON, data=unknown(["app/query"]))
