@@ -35,15 +35,15 @@ def update_alerts(
     events: list[Event] = []
     for identity in sorted(standing.keys() | found.keys()):
         before, finding = standing.get(identity), found.get(identity)
-        if before is not None and _is_outdated(before, now):
-            alerts[identity] = before
-        elif before is not None and finding is None and not finding_set.covers(before):
+        if before is not None and finding is None and not finding_set.covers(before):
             alerts[identity] = before
         elif _stands(before, finding):
             seen = _seen(identity, before, finding, now)
             turn = _turn(seen, policy, now)
             alerts[identity] = seen if turn is None else _notified(seen, now)
             events.extend(_event(turn, alerts[identity], now))
+        elif before is not None and _is_outdated(before, now):
+            alerts[identity] = before
         elif before is not None and before.notified_at is not None:
             events.append(Event(Transition.RESOLVED, before, now))
     return AlertUpdate(alerts, tuple(events))
