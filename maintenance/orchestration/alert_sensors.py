@@ -17,13 +17,14 @@ from maintenance.engine.findings import FindingKind
 from maintenance.errors import MaintenanceError
 from maintenance.monitoring import freshness
 from maintenance.monitoring.outdated import overlooked_analytics
-from maintenance.orchestration.run_monitor import failed_jobs, overdue_jobs
+from maintenance.orchestration.run_monitor import SharedScheduling, failed_jobs, overdue_jobs
 from maintenance.pipeline.notify import FindingSets, RoundReport, tell
 from maintenance.policy import Policy
 from maintenance.subjects.matviews.dependencies import declared_reads
 
 ROUND_S = 30
 """Seconds between two evaluations."""
+FRESHNESS = "alert_on_freshness"
 FRESHNESS_S = 60
 SIDE_BY_SIDE = 8
 """Databases processed in parallel, so that slow sinks of one database do not delay others."""
@@ -87,12 +88,16 @@ def alert_on_freshness(watched: Sequence[Watched]) -> dg.SensorDefinition:
     that is turned on for it.
     """
     schedules = {each.policy.database.name: each.schedules for each in watched}
+    known = SharedScheduling(FRESHNESS)
 
     def round_(policy: Policy, instance: dg.DagsterInstance) -> RoundReport:
         now, name = datetime.now(UTC), policy.database.name
 
         def overdue() -> FindingSet:
-            found = list(overdue_jobs(instance, schedules[name], now))
+            scheduling = known.read(instance, now)
+            if scheduling.was_interrupted(now):
+                return FindingSet(name, [], frozenset())
+            found = list(overdue_jobs(instance, schedules[name], now, scheduling))
             return FindingSet(name, found, frozenset({FindingKind.RUN_OVERDUE}))
 
         looks = (
@@ -103,11 +108,11 @@ def alert_on_freshness(watched: Sequence[Watched]) -> dg.SensorDefinition:
         return _process(policy, [(now, look) for look in looks])
 
     return _sensor(
-        "alert_on_freshness",
+        FRESHNESS,
         FRESHNESS_S,
         [each.policy for each in watched],
         round_,
-        "Alerts on views older than `max_age` and on jobs that missed two ticks of their schedule."
+        "Alerts on views older than `max_age` and on jobs that missed a tick of their schedule."
         " Resolved when the view is fresh again or the job has run. Runs every minute.",
     )
 

@@ -146,7 +146,11 @@ def test_look_that_is_older_than_an_alert_does_not_change_it() -> None:
     """A run that ended during the look is processed first, with its own, later time."""
     looked_at, ended_at = HOUR, HOUR + timedelta(seconds=5)
     old = a_finding_set(a_finding(severity=Severity.INFO))
-    rounds = [(ended_at, a_finding_set(a_finding())), (looked_at, a_finding_set()), (looked_at, old)]
+    rounds = [
+        (ended_at, a_finding_set(a_finding())),
+        (looked_at, a_finding_set()),
+        (looked_at, old),
+    ]
     assert after(*rounds, (2 * HOUR, a_finding_set())) == [RAISED, [], [], RESOLVED]
 
 
@@ -160,7 +164,10 @@ def test_object_that_a_run_is_changing_is_neither_raised_nor_resolved() -> None:
     at_work = frozenset({"public.events"})
     seen = replace(a_finding_set(a_finding("public.other"), part), at_work=at_work)
     before = a_finding_set(a_finding())
-    assert after((HOUR, before), (2 * HOUR, seen)) == [RAISED, [(Transition.RAISED, "public.other")]]
+    assert after((HOUR, before), (2 * HOUR, seen)) == [
+        RAISED,
+        [(Transition.RAISED, "public.other")],
+    ]
 
 
 def test_object_stands_for_those_below_it() -> None:
