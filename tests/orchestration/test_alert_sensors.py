@@ -1,7 +1,7 @@
 """Alert sensors: findings and failed runs are alerted, whatever fails for one database."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from maintenance.alerts.models import Alert, Identity
 from maintenance.engine.findings import Severity
 from maintenance.orchestration.build import build
-from maintenance.orchestration.run_monitor import failed_jobs, overdue_jobs
+from maintenance.orchestration.run_monitor import failed_jobs
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.alert_links import links
 from maintenance.pipeline.registry import SUBJECTS
