@@ -116,3 +116,42 @@ def test_run_that_was_killed_hides_nothing(
     an_open_run(database, "public.events")
     rounds.notify(policy)
     assert ("raised", "partition_horizon_short", "public.events") in told(receiver)
+
+
+HELPER = "maintenance_drain_16400_copy_2026_09"
+EVERY: dict[str, Any] = {
+    "statistics": {},
+    "bloat": {"min_size": "100 kB"},
+    "indexes": {},
+    "workload": {},
+}
+
+
+def test_tables_that_runs_make_for_themselves_are_no_findings(
+    database: Database, tmp_path: Path
+) -> None:
+    """The same table under an ordinary name is found by statistics, bloat and indexes."""
+
+    def found(name: str) -> set[str]:
+        with database.connect() as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS public.users (id int PRIMARY KEY)")
+            connection.execute(
+                f"CREATE TABLE {name} (id int PRIMARY KEY, author int REFERENCES public.users,"
+                " note text) WITH (autovacuum_enabled = off)"
+            )
+            connection.execute(f"CREATE INDEX {name}_twice ON {name} (id)")
+            connection.execute(f"CREATE INDEX {name}_broken ON {name} (note)")
+            broken = f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{name}_broken'::"
+            connection.execute(f"{broken}regclass")
+            connection.execute(f"INSERT INTO {name} SELECT n FROM generate_series(1, 40000) n")
+            connection.execute(f"DELETE FROM {name} WHERE id % 4 > 0")
+            connection.execute("SELECT pg_stat_force_next_flush()")
+        policy = make_policy(tmp_path, database.url, **EVERY)
+        first = pipeline.plan(policy)
+        database.execute(f"VACUUM ANALYZE {name}")
+        both = (*first.findings, *pipeline.plan(policy).findings)
+        assert not [a for a in first.plan.actions if name == HELPER and HELPER in a.object]
+        return {each.kind.value for each in both if name in each.object}
+
+    assert found("ordinary") >= {"statistics_missing", "index_invalid", "table_bloat"}
+    assert found(HELPER) == set()

@@ -11,7 +11,7 @@ import psycopg
 
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.errors import MaintenanceError, UnreachableError
-from maintenance.names import QualifiedName
+from maintenance.names import QualifiedName, is_helper
 from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.subjects.statistics.history import read_baselines
 from maintenance.subjects.statistics.models import (
@@ -69,7 +69,8 @@ def observe(context: ObserveContext) -> StatisticsObservation:
 
 
 def _rows(connection: Connection) -> list[Any]:
-    return fetch(connection, "statistics", "list_tables")
+    rows = fetch(connection, "statistics", "list_tables")
+    return [row for row in rows if not is_helper(row.name)]
 
 
 def _facts(row: Any) -> "_Row":
