@@ -110,7 +110,7 @@ def _unprocessed(overview: Overview, history: History) -> Iterator[Reason]:
 
 
 def _stale(overview: Overview, history: History) -> Iterator[Reason]:
-    over = [view.age.name for view in history.views if view.age.is_over(overview.now)]
+    over = [view.age.name for view in history.views if view.age.is_late(overview.now)]
     if over:
         text = f"older than max_age: {', '.join(map(str, over))}"
         yield Reason(Level.TODAY, text)

@@ -8,7 +8,7 @@ from maintenance.catalog.observe import observe
 from maintenance.engine.findings import Severity
 from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError, UsageError
-from maintenance.monitoring.freshness import ages
+from maintenance.monitoring.freshness import ages, first_dues
 from maintenance.monitoring.models import Emptiness, History, Overview, View
 from maintenance.monitoring.upcoming import coming
 from maintenance.policy import Policy
@@ -68,7 +68,7 @@ def _tables(policy: Policy, now: datetime) -> tuple[tuple[TableInventory, ...], 
 def _history(policy: Policy, store: Connection, now: datetime) -> History:
     name = policy.database.name
     ledger = newest_refreshes(store, name)
-    views = ages(policy, declared_reads(policy), ledger)
+    views = ages(policy, declared_reads(policy), ledger, first_dues(store, policy, ledger))
     alerts = standing_alerts(store, name).values()
     return History(
         alerts=tuple(sorted(alerts, key=_urgency)),

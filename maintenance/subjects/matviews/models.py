@@ -262,6 +262,7 @@ class MatviewsObservation:
         role: the role of the session.
         superusers: all superuser roles.
         database: the name of the database.
+        known_since: when the first run with this policy began; None before it.
     """
 
     views: Mapping[QualifiedName, Matview]
@@ -283,6 +284,7 @@ class MatviewsObservation:
     role: str = ""
     superusers: frozenset[str] = frozenset()
     database: str = ""
+    known_since: datetime | None = None
 
 
 FLUSH_LAG = timedelta(seconds=71)

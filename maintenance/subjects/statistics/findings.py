@@ -55,9 +55,11 @@ def _listed(
     if len(waiting) > LISTED:
         left = waiting[LISTED:]
         message = f"{name}: {len(left)} more tables, less urgent than those with their own finding"
-        roots = sorted({_root(item.table, by_oid) for item in left})
-        data = {"tables": roots[:MOST_TABLES]}
-        yield Finding(kind, Severity.WARN, name, message, value=len(left), threshold=0, data=data)
+        roots = {_root(item.table, by_oid) for item in left}
+        data = {"tables": sorted(roots)[:MOST_TABLES]}
+        are_new = kind is FindingKind.STATISTICS_MISSING and roots <= seen.made
+        severity = Severity.INFO if are_new else Severity.WARN
+        yield Finding(kind, severity, name, message, value=len(left), threshold=0, data=data)
 
 
 def _root(table: TableFacts, by_oid: Mapping[int, TableFacts]) -> str:
@@ -72,8 +74,11 @@ def _finding(kind: FindingKind, due: Due, root: str, seen: StatisticsObservation
     if foreign:
         in_the_way["foreign"] = [str(each.relation) for each in foreign]
     if due.why is Why.MISSING:
+        is_new = not foreign and not seen.made.isdisjoint((name, root))
+        severity = Severity.INFO if is_new else Severity.WARN
+        todo = "; made since the last nightly run, the next one analyzes it" if is_new else todo
         message = f"{name}: has rows but no statistics, so the planner guesses{todo}"
-        return Finding(kind, Severity.WARN, name, message, data=in_the_way)
+        return Finding(kind, severity, name, message, data=in_the_way)
     below = " below it" if due.table.is_parent else ""
     message = (
         f"{name}: {due.value:,.0f} rows{below} changed since its last ANALYZE, limit"
