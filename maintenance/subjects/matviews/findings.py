@@ -229,7 +229,8 @@ def _missing(
         reason, error = "not_creatable", ownership.refused.removeprefix(f"{section.name}: ")
         text = f"does not exist and can't be created: {error}"
     elif definition is not None:
-        severity, reason = Severity.WARN if is_late else Severity.INFO, "not_created_yet"
+        is_known = is_late or section.name in seen.uncreatable
+        severity, reason = Severity.WARN if is_known else Severity.INFO, "not_created_yet"
         text = "does not exist; the next run creates it from its SQL file"
     else:
         reason = "undeclared"

@@ -263,6 +263,7 @@ class MatviewsObservation:
         superusers: all superuser roles.
         database: the name of the database.
         known_since: when the first run with this policy began; None before it.
+        uncreatable: views that do not exist, since the last attempt to create them failed.
     """
 
     views: Mapping[QualifiedName, Matview]
@@ -285,6 +286,7 @@ class MatviewsObservation:
     superusers: frozenset[str] = frozenset()
     database: str = ""
     known_since: datetime | None = None
+    uncreatable: frozenset[QualifiedName] = frozenset()
 
 
 FLUSH_LAG = timedelta(seconds=71)

@@ -92,7 +92,19 @@ def observe(context: ObserveContext) -> MatviewsObservation:
         known_since=first_run(context.store, policy.database.name, policy.hash)
         if context.store is not None
         else None,
+        uncreatable=_uncreatable(context.store, policy, views),
     )
+
+
+def _uncreatable(
+    store: Connection | None, policy: Policy, views: Mapping[QualifiedName, Matview]
+) -> frozenset[QualifiedName]:
+    """Return the missing views whose last attempt failed; a second query only if one is missing."""
+    missing = [section.name for section in policy.matviews if section.name not in views]
+    if store is None or not missing:
+        return frozenset()
+    failures = newest_failures(store, policy.database.name)
+    return frozenset(name for name in missing if str(name) in failures)
 
 
 def _with_obstacles(
