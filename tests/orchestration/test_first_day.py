@@ -1,22 +1,28 @@
 """The first day of a new installation ends without an alert, unless something is really wrong."""
 
-import json
-from collections.abc import Iterator
+import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 
+from maintenance.demo.postgres import PostgresServer
+from maintenance.demo.systems import System
 from maintenance.orchestration.build import build
 from maintenance.pipeline import notify as rounds
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy, load_policy
-from tests.builders import Database
+from tests.builders import ROOT, Database, drop_database, make_database
+from tests.caches import cache_server, program_of
 from tests.policies import CREATE_EVENTS, EVENTS, write_policy
 from tests.receivers import Receiver
 
 pytestmark = pytest.mark.pg("== 18")
+slow = pytest.mark.slow
+REFRESHES = {"learning_platform": ["learning_platform_refresh_hourly_at_00"]}
 
 LOADED = """
 CREATE TABLE public.users (id bigint PRIMARY KEY, name text);
@@ -104,3 +110,33 @@ def test_first_night_in_dagster_alone_ends_without_an_alert(
     look(tmp_path, instance)
     rounds.notify(policy)
     assert told(receiver) == []
+
+
+@pytest.mark.parametrize("name", ["proposals", pytest.param("learning_platform", marks=slow)])
+def test_demo_ends_its_first_day_without_an_alert(
+    name: str,
+    server: PostgresServer,
+    tmp_path: Path,
+    receiver: Receiver,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.copytree(ROOT / "sql", tmp_path / "sql")
+    shutil.copytree(ROOT / "policies", tmp_path / "policies")
+    path = tmp_path / "policies" / f"{name}.yaml"
+    alerts = yaml.safe_dump({"alerts": {"sinks": [receiver.webhook()]}})
+    path.write_text(f"{path.read_text()}\n{alerts}")
+    database = make_database(server)
+    policy = load_policy(path)
+    with cache_server(program_of("embedded"), tmp_path / "redis") as cache:
+        system = System(policy, database.url)
+        for variable, value in {**system.environment, "REDIS_URL": cache.url}.items():
+            monkeypatch.setenv(variable, value)
+        system.prepare(datetime.now(UTC))
+        look(path, instance)
+        for job in (f"{name}_nightly", *REFRESHES.get(name, ())):
+            run(path, instance, job)
+            look(path, instance)
+        rounds.notify(policy)
+    assert told(receiver) == []
+    drop_database(database)
