@@ -36,6 +36,7 @@ class Alert:
         told: the severity that was sent.
         acknowledged_until: not repeated until then, unless it gets worse.
         muted_until: not sent until then, except its resolution.
+        seen_at: when its finding was last observed; nothing older changes or resolves it.
     """
 
     identity: Identity
@@ -49,6 +50,7 @@ class Alert:
     told: Severity | None = None
     acknowledged_until: datetime | None = None
     muted_until: datetime | None = None
+    seen_at: datetime | None = None
 
     def is_acknowledged(self, now: datetime) -> bool:
         """Whether it is acknowledged at this time."""
@@ -101,7 +103,7 @@ class FindingSet:
         kind, name = alert.identity.kind, alert.identity.object
         if name in self.at_work:
             return False
-        if kind.spec.is_of_run and not self._tried_since(alert.since):
+        if kind.spec.is_of_run and not self._tried_since(alert.seen_at or alert.since):
             return False
         if kind.spec.is_of_run and name in self.done:
             return True

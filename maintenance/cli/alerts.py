@@ -19,6 +19,7 @@ from maintenance.pipeline.notify import RoundReport
 from maintenance.policy import Policy, read_duration
 
 _out = Console(highlight=False)
+_err = Console(stderr=True, highlight=False)
 
 
 @click.command()
@@ -34,9 +35,10 @@ def notify(policies: tuple[Path, ...], as_json: bool, now: datetime | None) -> N
 
 
 class Standing(NamedTuple):
-    """The open alerts of one database."""
+    """The open alerts of one database; `store_error` says why they are those of the spool."""
 
     alerts: list[Alert]
+    store_error: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -114,11 +116,15 @@ def _span(text: str) -> timedelta:
 
 
 def _standing(policy: Policy) -> Standing:
-    return Standing(rounds.standing(policy))
+    return Standing(*rounds.standing(policy))
 
 
 def _alerts_document(policy: Policy, report: Standing) -> dict[str, Any]:
-    return {"database": policy.database.name, "alerts": [_alert(each) for each in report.alerts]}
+    return {
+        "database": policy.database.name,
+        "alerts": [_alert(each) for each in report.alerts],
+        "store_error": report.store_error,
+    }
 
 
 def _round_document(policy: Policy, report: RoundReport) -> dict[str, Any]:
@@ -137,6 +143,8 @@ def _round_document(policy: Policy, report: RoundReport) -> dict[str, Any]:
         "alerts": [_alert(alert) for alert in report.alerts],
         "delivered": delivered,
         "heartbeat_error": report.heartbeat_error,
+        "store_error": report.store_error,
+        "notices": list(report.notices),
     }
 
 
@@ -167,6 +175,9 @@ def _render_round(policy: Policy, report: RoundReport) -> None:
     _lines(alert for alert in report.alerts if alert.identity not in changed)
     if not report.alerts:
         _render_alerts(policy, Standing([]))
+    _render_store_error(report.store_error)
+    for notice in report.notices:
+        _err.print(Text(visible(notice)), soft_wrap=True)
     for each in report.delivered:
         left = f", {each.n_waiting} pending ({each.error})" if each.error else ""
         _out.print(Text(visible(f"{each.sink}: delivered {each.n_told}{left}")), soft_wrap=True)
@@ -178,6 +189,14 @@ def _render_alerts(policy: Policy, report: Standing) -> None:
     if not report.alerts:
         _out.print(f"[green]{policy.database.name}: no open alerts[/]")
     _lines(report.alerts)
+    _render_store_error(report.store_error)
+
+
+def _render_store_error(error: str | None) -> None:
+    if error is not None:
+        _err.print(
+            Text(visible(f"from the spool, the store can't be used: {error}")), soft_wrap=True
+        )
 
 
 def _lines(alerts: Iterable[Alert]) -> None:

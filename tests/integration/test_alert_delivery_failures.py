@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,7 +19,6 @@ from maintenance.alerts.messages import HEAVIEST
 from maintenance.alerts.models import FindingSet
 from maintenance.cli.commands import cli
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.errors import UnreachableError
 from maintenance.pipeline import notify as rounds
 from maintenance.policy import Policy
 from tests.builders import ROOT, Database
@@ -31,6 +31,7 @@ pytestmark = pytest.mark.pg("== 18")
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 KINDS = frozenset(FindingKind)
 HOSTILE = 'public."</script><img src=x onerror=alert(1)> <!channel> *b* [x](y)\n\x1b[2J@here"'
+DEAD = "postgresql://nobody@127.0.0.1:9/app"
 NOBODY = "http://127.0.0.1:9/"
 
 
@@ -151,15 +152,22 @@ def test_switch_is_called_each_round(
 
 
 def test_switch_is_not_called_where_nothing_can_be_stored(
-    database: Database, tmp_path: Path, receiver: Receiver
+    database: Database, tmp_path: Path, state_folder: Path, receiver: Receiver
 ) -> None:
+    """Neither in the store nor in the spool; or where only a log would tell of the outage."""
     del database
-    policy = make_policy(
-        tmp_path, "postgresql://nobody@127.0.0.1:9/app", alerts={"ping": receiver.url}
-    )
-    with pytest.raises(UnreachableError):
-        tell(policy, "a")
-    assert receiver.calls == []
+    sinks: list[dict[str, Any]] = [{"type": "log"}, receiver.webhook()]
+    policies = [
+        make_policy(tmp_path, f"{DEAD}{n}", alerts={"sinks": sinks[:n], "ping": receiver.url})
+        for n in (1, 2)
+    ]
+    assert tell(policies[0], "a").heartbeat_error is not None
+    assert tell(policies[1], "a").heartbeat_error is None
+    assert receiver.calls == ["/hook"]
+    shutil.rmtree(state_folder)
+    state_folder.write_text("not a folder")
+    assert tell(policies[1], "a").heartbeat_error is not None
+    assert receiver.calls == ["/hook"]
 
 
 def test_switch_is_not_called_where_no_sink_takes_what_waits_for_it(
