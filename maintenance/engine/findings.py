@@ -49,6 +49,7 @@ class FindingSpec:
         unit: of its value and threshold.
         is_fitness: whether it says that the policy can't be carried out, which `check` reports.
         is_of_job: whether its object is a Dagster job.
+        is_of_file: whether its object is a policy file.
         is_of_run: whether it says what a run could not do. No look at the database can show that
             it is over; only a later run of the subject, which tries again, can.
         is_of_server: whether its object is the server of the database or of the store.
@@ -60,6 +61,7 @@ class FindingSpec:
     unit: Unit = Unit.NUMBER
     is_fitness: bool = False
     is_of_job: bool = False
+    is_of_file: bool = False
     is_of_run: bool = False
     is_of_server: bool = False
     reads: tuple[str, ...] = ()
@@ -222,6 +224,7 @@ class FindingKind(StrEnum):
     )
     STORE_UNKEPT = _kind("store_unkept", STATISTICS, is_of_run=True)
     DATABASE_UNREACHABLE = _kind("database_unreachable", is_of_server=True)
+    POLICY_BROKEN = _kind("policy_broken", is_of_file=True)
     RUN_FAILED = _kind("run_failed", is_of_job=True)
     RUN_OVERDUE = _kind("run_overdue", unit=Unit.SECONDS, is_of_job=True)
 

@@ -17,10 +17,11 @@ from maintenance.engine.findings import FindingKind
 from maintenance.errors import MaintenanceError
 from maintenance.monitoring import freshness
 from maintenance.monitoring.outdated import overlooked_analytics
+from maintenance.orchestration.broken_policies import Hosts
 from maintenance.orchestration.run_monitor import SharedScheduling, failed_jobs, overdue_jobs
 from maintenance.pipeline.notify import FindingSets, RoundReport, tell
 from maintenance.pipeline.reachability import probe
-from maintenance.policy import Policy
+from maintenance.policy import BrokenPolicyError, Policy
 from maintenance.subjects.matviews.dependencies import declared_reads
 
 ROUND_S = 30
@@ -41,20 +42,26 @@ class Watched(NamedTuple):
     schedules: Sequence[dg.ScheduleDefinition]
 
 
-def alert_on_findings(policies: Sequence[Policy]) -> dg.SensorDefinition:
-    """Build the sensor that processes the findings of finished runs and delivers alerts."""
+def alert_on_findings(hosts: Hosts) -> dg.SensorDefinition:
+    """Build the sensor that processes the findings of finished runs and delivers alerts.
+
+    It also tells of invalid policy files. Where no policy can tell of one, its ticks fail.
+    """
+    loaded = {policy.database.name for policy in hosts.loaded}
 
     def round_(policy: Policy, _instance: dg.DagsterInstance) -> RoundReport:
-        return tell(policy, _reached(policy), patient=True)
+        looks = [*_reached(policy), (datetime.now(UTC), hosts.findings(policy))]
+        return tell(policy, looks, patient=True, ping=policy.database.name in loaded)
 
     return _sensor(
         "alert_on_findings",
         ROUND_S,
-        policies,
+        hosts.policies,
         round_,
         "Turns the findings of finished runs into alerts: raises, repeats and resolves them at the"
         " sinks of the policy, and calls the dead man's switch. Deliveries to a sink that is down"
-        " are retried; none is lost. Runs every 30 seconds.",
+        " are retried; none is lost. Tells of invalid policy files too. Runs every 30 seconds.",
+        hosts.unheard,
     )
 
 
@@ -142,7 +149,12 @@ def _reached(policy: Policy) -> FindingSets:
 
 
 def _sensor(
-    name: str, every_s: int, policies: Sequence[Policy], round_: _Round, description: str
+    name: str,
+    every_s: int,
+    policies: Sequence[Policy],
+    round_: _Round,
+    description: str,
+    unheard: Sequence[BrokenPolicyError] = (),
 ) -> dg.SensorDefinition:
     @dg.sensor(
         name=name,
@@ -157,6 +169,8 @@ def _sensor(
         for _, warnings in answers:
             for warning in warnings:
                 context.log.warning(warning)
+        if unheard:
+            raise dg.Failure("; ".join(f"invalid policy {each}" for each in unheard))
         return dg.SkipReason("; ".join(told for told, _ in answers))
 
     return alert
