@@ -120,7 +120,7 @@ def test_object_that_nobody_can_tell_about_keeps_its_alert(
 def in_one_round(
     *observations: FindingSet, standing: AlertUpdate | None = None
 ) -> tuple[AlertUpdate, list[tuple[Transition, str]]]:
-    alerts = standing.alerts if standing is not None else {}
+    alerts = (standing or AlertUpdate()).alerts
     timed = [(NOW + HOUR + n * timedelta(minutes=1), each) for n, each in enumerate(observations)]
     update = update_in_order(alerts, timed, a_policy())
     return update, [(event.turn, event.alert.identity.object) for event in update.events]
