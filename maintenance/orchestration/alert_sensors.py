@@ -21,6 +21,7 @@ from maintenance.orchestration.broken_policies import Hosts
 from maintenance.orchestration.run_monitor import SharedScheduling, failed_jobs, overdue_jobs
 from maintenance.pipeline.notify import FindingSets, RoundReport, tell
 from maintenance.pipeline.reachability import probe
+from maintenance.pipeline.relook import Relook
 from maintenance.policy import BrokenPolicyError, Policy
 from maintenance.subjects.matviews.dependencies import declared_reads
 
@@ -97,7 +98,7 @@ def alert_on_freshness(watched: Sequence[Watched]) -> dg.SensorDefinition:
     that is turned on for it.
     """
     schedules = {each.policy.database.name: each.schedules for each in watched}
-    known = SharedScheduling(FRESHNESS)
+    known, relook = SharedScheduling(FRESHNESS), Relook()
 
     def round_(policy: Policy, instance: dg.DagsterInstance) -> RoundReport:
         now, name = datetime.now(UTC), policy.database.name
@@ -110,9 +111,10 @@ def alert_on_freshness(watched: Sequence[Watched]) -> dg.SensorDefinition:
             return FindingSet(name, found, frozenset({FindingKind.RUN_OVERDUE}))
 
         looks = (partial(staleness, policy, now), partial(overlooked_analytics, policy, now))
+        again = relook.look(policy, now)
         return tell(
             policy,
-            [*_reached(policy), (now, overdue)],
+            [*_reached(policy), (now, overdue), *([(now, again)] if again is not None else [])],
             from_store=[(now, look) for look in looks],
             patient=True,
             ping=False,
@@ -124,7 +126,9 @@ def alert_on_freshness(watched: Sequence[Watched]) -> dg.SensorDefinition:
         [each.policy for each in watched],
         round_,
         "Alerts on views older than `max_age` and on jobs that missed a tick of their schedule."
-        " Resolved when the view is fresh again or the job has run. Runs every minute.",
+        " Resolved when the view is fresh again or the job has run. Looks again, every five"
+        " minutes at most, at what open alerts on partitions, indexes and statistics are about, so"
+        " that they end with their cause. Runs every minute.",
     )
 
 
