@@ -66,9 +66,12 @@ def update_in_order(
     """Update the open alerts with all observations of one round, in order.
 
     What came and went between two rounds is not told, nor what went and came back: at most one
-    event an alert says how the round changed it.
+    event an alert says how the round changed it. All events have the time of the newest
+    observation, so that those of one kind are one message.
     """
     alerts, events = dict(standing), list[Event]()
+    observations = tuple(observations)
+    newest = max((moment for moment, _ in observations), default=None)
     for moment, finding_set in observations:
         update = update_alerts(alerts, finding_set, policy, moment)
         alerts = dict(update.alerts)
@@ -79,7 +82,8 @@ def update_in_order(
             del last[identity]
             if identity in alerts:
                 alerts[identity] = _taken_up_again(standing[identity], alerts[identity])
-    return AlertUpdate(alerts, tuple(last.values()))
+    told = (event if newest is None else event._replace(at=newest) for event in last.values())
+    return AlertUpdate(alerts, tuple(told))
 
 
 def _was_told(alerts: Mapping[Identity, Alert], identity: Identity) -> bool:

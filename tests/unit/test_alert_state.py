@@ -140,6 +140,14 @@ def test_what_went_and_came_back_between_two_rounds_stayed() -> None:
     assert in_one_round(again, a_finding_set(), standing=before)[1] == RESOLVED
 
 
+def test_what_several_runs_found_is_told_at_one_time() -> None:
+    """Else alerts of one kind would be a message for each run."""
+    first, second = a_finding_set(a_finding("a")), a_finding_set(a_finding("a"), a_finding("b"))
+    update, told = in_one_round(first, second)
+    assert told == [(Transition.RAISED, "a"), (Transition.RAISED, "b")]
+    assert len({event.at for event in update.events}) == 1
+
+
 def test_one_round_says_the_last_of_several_changes() -> None:
     worse = a_finding_set(a_finding(severity=Severity.ERROR))
     update, told = in_one_round(a_finding_set(a_finding()), worse)
