@@ -28,13 +28,13 @@ def test_typo_is_told_to_the_sinks_of_its_own_file_until_it_is_corrected(
     database: Database, tmp_path: Path, receiver: Receiver, instance: dg.DagsterInstance
 ) -> None:
     alerts = {"sinks": [receiver.webhook()], "ui": "http://ui"}
-    path = write_policy(tmp_path, database.url, EVENTS, alerts=alerts, statistics={"chnged": 1})
+    path = write_policy(tmp_path, database.url, EVENTS, alerts=alerts, statistics={"changed_rowz": 1})
     for _ in range(2):
         look(tmp_path, instance)
     assert told(receiver) == [("raised", "policy_broken", str(path))]
     (document,) = receiver.documents()
     assert document["links"]["dagster"] == "http://ui/assets/app/broken_policy"
-    assert "chnged" in document["message"]
+    assert "changed_rowz" in document["message"]
     write_policy(tmp_path, database.url, EVENTS, alerts=alerts, statistics={})
     look(tmp_path, instance)
     assert told(receiver)[1:] == [("resolved", "policy_broken", str(path))]
