@@ -123,6 +123,17 @@ EVERY: dict[str, Any] = {
     "workload": {},
 }
 
+MESSY = """
+CREATE TABLE IF NOT EXISTS public.users (id int PRIMARY KEY);
+CREATE TABLE {name} (id int PRIMARY KEY, author int REFERENCES public.users, note text)
+  WITH (autovacuum_enabled = off);
+CREATE INDEX {name}_twice ON {name} (id);
+CREATE INDEX {name}_broken ON {name} (note);
+UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{name}_broken'::regclass;
+INSERT INTO {name} SELECT n FROM generate_series(1, 40000) n;
+DELETE FROM {name} WHERE id % 4 > 0;
+"""
+
 
 def test_tables_that_runs_make_for_themselves_are_no_findings(
     database: Database, tmp_path: Path
@@ -131,17 +142,7 @@ def test_tables_that_runs_make_for_themselves_are_no_findings(
 
     def found(name: str) -> set[str]:
         with database.connect() as connection:
-            connection.execute("CREATE TABLE IF NOT EXISTS public.users (id int PRIMARY KEY)")
-            connection.execute(
-                f"CREATE TABLE {name} (id int PRIMARY KEY, author int REFERENCES public.users,"
-                " note text) WITH (autovacuum_enabled = off)"
-            )
-            connection.execute(f"CREATE INDEX {name}_twice ON {name} (id)")
-            connection.execute(f"CREATE INDEX {name}_broken ON {name} (note)")
-            broken = f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{name}_broken'::"
-            connection.execute(f"{broken}regclass")
-            connection.execute(f"INSERT INTO {name} SELECT n FROM generate_series(1, 40000) n")
-            connection.execute(f"DELETE FROM {name} WHERE id % 4 > 0")
+            connection.execute(MESSY.format(name=name).encode())
             connection.execute("SELECT pg_stat_force_next_flush()")
         policy = make_policy(tmp_path, database.url, **EVERY)
         first = pipeline.plan(policy)

@@ -28,7 +28,9 @@ def test_typo_is_told_to_the_sinks_of_its_own_file_until_it_is_corrected(
     database: Database, tmp_path: Path, receiver: Receiver, instance: dg.DagsterInstance
 ) -> None:
     alerts = {"sinks": [receiver.webhook()], "ui": "http://ui"}
-    path = write_policy(tmp_path, database.url, EVENTS, alerts=alerts, statistics={"changed_rowz": 1})
+    path = write_policy(
+        tmp_path, database.url, EVENTS, alerts=alerts, statistics={"changed_rowz": 1}
+    )
     for _ in range(2):
         look(tmp_path, instance)
     assert told(receiver) == [("raised", "policy_broken", str(path))]
