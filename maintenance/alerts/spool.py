@@ -50,6 +50,10 @@ PRAGMA user_version = {_VERSION};
 _MOMENTS = ("since", "notified_at", "acknowledged_until", "muted_until", "seen_at")
 _PLAIN = tuple(f.name for f in fields(Alert) if f.name not in (*_MOMENTS, "identity"))
 
+_NOTE_ENDED = """
+UPDATE delivery SET attempts = ?, tried_at = ?, ended_at = ?, error = ?, is_new = 1
+WHERE sink = ? AND event_id = (SELECT id FROM event WHERE scope = ? AND key = ?)
+"""
 _KNOWN_KINDS = frozenset(kind.value for kind in FindingKind)
 """The file may hold kinds of another version of this software."""
 
@@ -290,6 +294,7 @@ class Spool:
         digest = _digest(alerts, pending)
 
         def write(db: sqlite3.Connection) -> None:
+            delivered = self._delivered(db)
             db.execute("DELETE FROM alert WHERE scope = ?", (self.scope,))
             db.execute("DELETE FROM event WHERE scope = ?", (self.scope,))
             db.executemany(
@@ -298,11 +303,22 @@ class Spool:
             )
             for each in pending:
                 self._mirror_event(db, each)
+            # Another process may have delivered since the store was read.
+            db.executemany(_NOTE_ENDED, delivered)
             self._note_scope(db, is_away=False, digest=digest)
 
         if self._run(self._read_digest) != digest:
             self._run(write)
         self._return_to_file(write)
+
+    def _delivered(self, db: sqlite3.Connection) -> list[tuple[Any, ...]]:
+        """Return what was delivered and is not noted in the store, as far as is known here."""
+        return db.execute(
+            "SELECT d.attempts, d.tried_at, d.ended_at, d.error, d.sink, e.scope, e.key"
+            " FROM delivery AS d JOIN event AS e ON e.id = d.event_id"
+            " WHERE e.scope = ? AND d.is_new AND d.ended_at IS NOT NULL",
+            (self.scope,),
+        ).fetchall()
 
     def _read_digest(self, db: sqlite3.Connection) -> str:
         row = db.execute(

@@ -52,7 +52,8 @@ def alert_on_findings(hosts: Hosts) -> dg.SensorDefinition:
 
     def round_(policy: Policy, _instance: dg.DagsterInstance) -> RoundReport:
         looks = [*_reached(policy), (datetime.now(UTC), hosts.findings(policy))]
-        return tell(policy, looks, patient=True, ping=policy.database.name in loaded)
+        is_whole = policy.database.name in loaded
+        return tell(policy, looks, patient=True, ping=is_whole, proves_room=True)
 
     return _sensor(
         "alert_on_findings",

@@ -2,18 +2,24 @@
 
 import json
 import logging
+import resource
 import shutil
 import socket
 import subprocess
 import sys
+import time
+import zlib
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from maintenance.alerts import delivery
 from maintenance.alerts.heartbeat import call
 from maintenance.alerts.messages import HEAVIEST
 from maintenance.alerts.models import FindingSet
@@ -188,6 +194,114 @@ def test_switch_that_never_answers_holds_up_no_round() -> None:
         told = call(f"http://127.0.0.1:{silent.getsockname()[1]}/TOKEN", 0.2)
     assert told is not None
     assert "TOKEN" not in told
+
+
+# Answers
+
+
+def redirect(status: int, receiver: Receiver) -> Callable[[BufferedIOBase], None]:
+    """To a page that takes everything."""
+
+    def answer(out: BufferedIOBase) -> None:
+        receiver.answer = None
+        out.write(f"HTTP/1.1 {status} Moved\r\nLocation: {receiver.url}\r\n".encode())
+        out.write(b"Content-Length: 0\r\n\r\n")
+
+    return answer
+
+
+def endless(out: BufferedIOBase) -> None:
+    out.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n")
+    while True:
+        out.write(b"x" * 2**16)
+
+
+def bomb(out: BufferedIOBase) -> None:
+    """A quarter of a gigabyte, packed."""
+    packed = zlib.compressobj(1, zlib.DEFLATED, 31)
+    body = b"".join([packed.compress(bytes(2**20)) for _ in range(2**8)]) + packed.flush()
+    out.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: ")
+    out.write(f"{len(body)}\r\n\r\n".encode() + body)
+
+
+def drip(out: BufferedIOBase) -> None:
+    """A header that never ends, byte by byte."""
+    out.write(b"HTTP/1.1 200 OK\r\nX: ")
+    while True:
+        out.write(b"x")
+        out.flush()
+        time.sleep(0.02)
+
+
+KINDS_OF_SINKS: dict[str, Callable[[str], dict[str, Any]]] = {
+    "webhook": lambda url: {"type": "webhook", "url": url},
+    "apprise": lambda url: {"type": "apprise", "url": url.replace("http://", "json://")},
+}
+
+
+@pytest.mark.parametrize("status", [301, 302, 307])
+@pytest.mark.parametrize("kind", KINDS_OF_SINKS)
+def test_redirect_is_no_delivery(
+    database: Database, tmp_path: Path, receiver: Receiver, kind: str, status: int
+) -> None:
+    sink = KINDS_OF_SINKS[kind](receiver.url)
+    policy = alerting(tmp_path, database, sink, ping=receiver.url)
+    receiver.answer = redirect(status, receiver)
+    (moved,) = tell(policy, "a").delivered
+    assert (moved.n_told, moved.n_waiting, receiver.calls, receiver.bodies) == (0, 1, [], [])
+    (there,) = tell(policy, "a", hours=1).delivered
+    assert (there.n_told, there.n_waiting) == (1, 0)
+    assert len(receiver.bodies) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_redirect_is_no_call_of_the_switch(receiver: Receiver, status: int) -> None:
+    receiver.answer = redirect(status, receiver)
+    assert str(status) in str(call(receiver.url))
+    assert receiver.calls == ["/hook"]
+
+
+@pytest.mark.parametrize("answer", [endless, bomb])
+@pytest.mark.parametrize("kind", KINDS_OF_SINKS)
+def test_answer_of_gigabytes_is_read_to_64_kilobytes(
+    tmp_path: Path, receiver: Receiver, kind: str, answer: Callable[[BufferedIOBase], None]
+) -> None:
+    policy = make_policy(tmp_path, DEAD, alerts={"sinks": [KINDS_OF_SINKS[kind](receiver.url)]})
+    receiver.answer = answer
+    tell(policy)  # once, so that what is loaded only once does not count
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    (delivered,) = tell(policy, "a").delivered
+    assert delivered.error is None
+    assert call(receiver.url) is None
+    grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kb < 100_000
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_SINKS)
+def test_answer_that_drips_ends_with_the_time_of_a_message(
+    tmp_path: Path, receiver: Receiver, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "SEND_LIMIT_S", 0.5)
+    policy = make_policy(tmp_path, DEAD, alerts={"sinks": [KINDS_OF_SINKS[kind](receiver.url)]})
+    receiver.answer = drip
+    (dripping,) = tell(policy, "a").delivered
+    assert "no response in time" in str(dripping.error)
+    receiver.answer = None
+    (there,) = tell(policy, "a", hours=1).delivered
+    assert there.error is None, "the lock of the sink was given back"
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_SINKS)
+def test_answer_that_drips_keeps_no_process_from_its_end(
+    tmp_path: Path, receiver: Receiver, kind: str
+) -> None:
+    """Python waits at the end for the threads that a library has in a pool."""
+    sink = KINDS_OF_SINKS[kind](receiver.url)
+    path = write_policy(tmp_path, DEAD, alerts={"sinks": [sink]})
+    receiver.answer = drip
+    command = [Path(sys.executable).with_name("maintenance"), "notify", "--policy", path]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=100)
+    assert "in time" in told.stdout
 
 
 # Secrets
