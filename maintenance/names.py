@@ -19,6 +19,18 @@ _PART = re.compile(
 """An identifier as the server's lexer reads it, where every non-ASCII character is a letter."""
 
 
+_HELPER = re.compile(r'(?:\A|\.)"?maintenance_(?:drain_[0-9]+|restore|rebuild)_')
+
+
+def is_helper(name: str) -> bool:
+    """Whether a relation is one that a run makes for itself and removes, or an index of one.
+
+    Args:
+        name: quoted or not, with or without its schema.
+    """
+    return _HELPER.search(name) is not None
+
+
 class QualifiedName(NamedTuple):
     """A relation's exact schema and name, unquoted. `str()` returns it quoted."""
 

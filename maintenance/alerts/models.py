@@ -82,6 +82,11 @@ class FindingSet:
             so its absence in one of them proves nothing.
         objects: by kind the objects that were observed, where not all were; a kind that is
             missing was observed on all. `app/slot/` stands for those below it.
+        began_at: when the run began that these findings are of; None for a mere look. What an
+            earlier run could not do is only over if this one tried again.
+        done: objects of that run's actions that succeeded.
+        at_work: objects that a run is changing while they are observed. What is found on them is
+            neither raised nor resolved: the run's own findings follow.
     """
 
     database: str
@@ -90,12 +95,21 @@ class FindingSet:
     only: str | None = None
     subjects: frozenset[str] | None = None
     objects: Mapping[FindingKind, Collection[str]] | None = None
+    began_at: datetime | None = None
+    done: frozenset[str] = frozenset()
+    at_work: frozenset[str] = frozenset()
 
     def covers(self, alert: Alert) -> bool:
         """Whether an alert without a finding is resolved."""
         if self.subjects is not None and alert.subject and alert.subject not in self.subjects:
             return False
         kind, name = alert.identity.kind, alert.identity.object
+        if name in self.at_work:
+            return False
+        if kind.spec.is_of_run and not self._tried_since(alert.seen_at or alert.since):
+            return False
+        if kind.spec.is_of_run and name in self.done:
+            return True
         looked = kind in self.kinds and self.only in (None, name) and self._observed(kind, name)
         return looked and not any(found.leaves_open(kind, name) for found in self.findings)
 
@@ -110,7 +124,18 @@ class FindingSet:
         return {
             Identity(self.database, finding.kind, finding.object): finding
             for finding in self.findings
+            if not self._is_at_work(finding)
         }
+
+    def _is_at_work(self, finding: Finding) -> bool:
+        """Whether a run is changing the object of a finding, its table, or all its tables."""
+        tables = [str(each) for each in finding.data.get("tables", ())]
+        named = (finding.object, str(finding.data.get("table")))
+        return not self.at_work.isdisjoint(named) or (bool(tables) and self.at_work >= set(tables))
+
+    def _tried_since(self, moment: datetime) -> bool:
+        """Whether this is of a run that began after a moment."""
+        return self.began_at is not None and self.began_at >= moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ An alert is raised once its finding has been open for the policy's `for`, repeat
 `repeat_after` or when its severity changes, and resolved when the finding is gone.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -56,6 +56,50 @@ def update_alerts(
         elif before is not None and before.notified_at is not None:
             events.append(Event(Transition.RESOLVED, before, now))
     return AlertUpdate(alerts, tuple(events))
+
+
+def update_in_order(
+    standing: Mapping[Identity, Alert],
+    observations: Iterable[tuple[datetime, FindingSet]],
+    policy: AlertsPolicy,
+) -> AlertUpdate:
+    """Update the open alerts with all observations of one round, in order.
+
+    What came and went between two rounds is not told, nor what went and came back: at most one
+    event an alert says how the round changed it. All events have the time of the newest
+    observation, so that those of one kind are one message.
+    """
+    alerts, events = dict(standing), list[Event]()
+    observations = tuple(observations)
+    newest = max((moment for moment, _ in observations), default=None)
+    for moment, finding_set in observations:
+        update = update_alerts(alerts, finding_set, policy, moment)
+        alerts = dict(update.alerts)
+        events += update.events
+    last = {event.alert.identity: event for event in events}
+    for identity in {e.alert.identity for e in events if e.turn is Transition.RESOLVED}:
+        if _was_told(standing, identity) == _was_told(alerts, identity):
+            del last[identity]
+            if identity in alerts:
+                alerts[identity] = _taken_up_again(standing[identity], alerts[identity])
+    told = (event if newest is None else event._replace(at=newest) for event in last.values())
+    return AlertUpdate(alerts, tuple(told))
+
+
+def _was_told(alerts: Mapping[Identity, Alert], identity: Identity) -> bool:
+    return identity in alerts and alerts[identity].notified_at is not None
+
+
+def _taken_up_again(before: Alert, after: Alert) -> Alert:
+    """Return an alert that was resolved and raised in one round, as if it had stayed open."""
+    return replace(
+        after,
+        since=before.since,
+        notified_at=before.notified_at,
+        notified_severity=before.notified_severity,
+        acknowledged_until=before.acknowledged_until,
+        muted_until=before.muted_until,
+    )
 
 
 def due_events(

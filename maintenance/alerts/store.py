@@ -144,7 +144,14 @@ def note_processed(store: Connection, runs: Sequence[uuid.UUID]) -> None:
 
 def _finding_set(database: str, row: Any) -> FindingSet:
     subjects = None if row.subjects is None else frozenset[str](row.subjects)
-    return FindingSet(database, _findings(row.findings), _kinds(row.kinds), subjects=subjects)
+    return FindingSet(
+        database,
+        _findings(row.findings),
+        _kinds(row.kinds),
+        subjects=subjects,
+        began_at=row.started_at,
+        done=frozenset[str](row.done),
+    )
 
 
 def _findings(documents: Sequence[Mapping[str, Any]]) -> list[Finding]:

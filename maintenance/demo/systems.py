@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 
+from maintenance.alerts.store import note_processed, unprocessed_runs
 from maintenance.demo.data import Connection, fill_learning_platform, fill_proposals, first_month
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine.scope import Request
@@ -86,8 +87,15 @@ class System:
         )
         if not report.ok:
             raise MaintenanceError("\n".join(finding.message for finding in report.findings))
+        self._take_findings_as_known()
         first = past[0].start
         return (now.year - first.year) * 12 + now.month - first.month + 1
+
+    def _take_findings_as_known(self) -> None:
+        """Raise no alert for what the past months lack: the main job follows at once."""
+        with Target(self.policy, self.environment).store() as store:
+            runs = unprocessed_runs(store, self.name)
+            note_processed(store, [run.id for run in runs])
 
 
 def load(folder: Path) -> list[Policy]:

@@ -74,6 +74,9 @@ class FindingSpec:
         unit: of its value and threshold.
         is_fitness: whether it says that the policy can't be carried out, which `check` reports.
         is_of_job: whether its object is a Dagster job.
+        is_of_file: whether its object is a policy file.
+        is_of_run: whether it says what a run could not do. No look at the database can show that
+            it is over; only a later run of the subject, which tries again, can.
         is_of_server: whether its object is the server of the database or of the store.
         reads: the readings it depends on. If one fails, the state of this kind is unknown: see
             `unknown_without`.
@@ -83,6 +86,8 @@ class FindingSpec:
     unit: Unit = Unit.NUMBER
     is_fitness: bool = False
     is_of_job: bool = False
+    is_of_file: bool = False
+    is_of_run: bool = False
     is_of_server: bool = False
     reads: tuple[Reading, ...] = ()
 
@@ -101,11 +106,15 @@ def _kind(
     unit: Unit = Unit.NUMBER,
     is_fitness: bool = False,
     is_of_job: bool = False,
+    is_of_file: bool = False,
+    is_of_run: bool = False,
     is_of_server: bool = False,
     reads: tuple[Reading, ...] = (),
 ) -> str:
     kind = _Kind(name)
-    kind.spec = FindingSpec(subjects, unit, is_fitness, is_of_job, is_of_server, reads)
+    kind.spec = FindingSpec(
+        subjects, unit, is_fitness, is_of_job, is_of_file, is_of_run, is_of_server, reads
+    )
     return kind
 
 
@@ -150,7 +159,9 @@ class FindingKind(StrEnum):
     RETENTION_DUE = _kind("retention_due", RETENTION, reads=(Reading.TABLE,))
     RETENTION_HELD = _kind("retention_held", RETENTION, reads=(Reading.PARTITIONS,))
     RETENTION_FUSE = _kind("retention_fuse", RETENTION, reads=(Reading.TABLE,))
-    ARCHIVE_UNVERIFIED = _kind("archive_unverified", RETENTION, reads=(Reading.PARTITIONS,))
+    ARCHIVE_UNVERIFIED = _kind(
+        "archive_unverified", RETENTION, is_of_run=True, reads=(Reading.PARTITIONS,)
+    )
     ANALYTICS_STALE = _kind("analytics_stale", STALE_ANALYTICS, reads=(Reading.STALE_ROWS,))
     REDIS_UNREACHABLE = _kind("redis_unreachable", REDIS)
     REDIS_HIT_RATE_LOW = _kind("redis_hit_rate_low", REDIS, unit=Unit.SHARE)
@@ -177,7 +188,7 @@ class FindingKind(StrEnum):
     REPLICA_UNREACHABLE = _kind("replica_unreachable", INDEXES)
     STATISTICS_STALE = _kind("statistics_stale", STATISTICS, reads=(Reading.TABLE_STATISTICS,))
     STATISTICS_MISSING = _kind("statistics_missing", STATISTICS, reads=(Reading.TABLE_STATISTICS,))
-    BUDGET_EXHAUSTED = _kind("budget_exhausted", STATISTICS)
+    BUDGET_EXHAUSTED = _kind("budget_exhausted", STATISTICS, is_of_run=True)
     TABLE_BLOAT = _kind("table_bloat", BLOAT, unit=Unit.SHARE, reads=(Reading.BLOAT,))
     INDEX_BLOAT = _kind("index_bloat", BLOAT, unit=Unit.SHARE, reads=(Reading.BLOAT,))
     BLOAT_UNKNOWN = _kind("bloat_unknown", BLOAT)
@@ -270,9 +281,11 @@ class FindingKind(StrEnum):
         BLOAT,
         RETENTION,
         STATISTICS,
+        is_of_run=True,
     )
-    STORE_UNKEPT = _kind("store_unkept", STATISTICS)
+    STORE_UNKEPT = _kind("store_unkept", STATISTICS, is_of_run=True)
     DATABASE_UNREACHABLE = _kind("database_unreachable", is_of_server=True)
+    POLICY_BROKEN = _kind("policy_broken", is_of_file=True)
     RUN_FAILED = _kind("run_failed", is_of_job=True)
     RUN_OVERDUE = _kind("run_overdue", unit=Unit.SECONDS, is_of_job=True)
 

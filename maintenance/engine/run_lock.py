@@ -61,6 +61,11 @@ def exclusive_run(
             connection.execute("SELECT pg_catalog.pg_advisory_unlock(%s)", (key,))
 
 
+def is_held(connection: Connection) -> bool:
+    """Whether a run holds the run lock of the connected database."""
+    return bool(fetch(connection, "server", "find_run_lock_holder", {"key": RUN_LOCK}))
+
+
 def _take(connection: Connection, key: int) -> bool:
     (row,) = fetch(connection, "server", "try_run_lock", {"key": key})
     return row.taken

@@ -14,11 +14,11 @@ from maintenance.formatting import readable_span
 from maintenance.names import QualifiedName
 from maintenance.policy import Policy
 from maintenance.redis_client.models import CacheFacts
-from maintenance.server.session import fetch, read_transaction
-from maintenance.store import Refresh, newest_refreshes
+from maintenance.server.session import Connection, fetch, read_transaction
+from maintenance.store import Refresh, first_run, newest_failures, newest_refreshes
 from maintenance.store.staleness import StalenessReading, read_staleness
-from maintenance.subjects.matviews.dependencies import Reads
-from maintenance.subjects.matviews.freshness import AGE_UNKNOWN, with_sources
+from maintenance.subjects.matviews.dependencies import Reads, upstream
+from maintenance.subjects.matviews.freshness import AGE_UNKNOWN, first_refresh_over, with_sources
 from maintenance.subjects.redis.history import newest_cache_looks
 
 
@@ -30,15 +30,24 @@ class Age:
         name: the view, or the table with computed rows.
         fresh_as_of: the time up to which its content is known to be complete; None if unknown.
         max_age: the maximum age that the policy allows.
+        late_from: of unknown age, when a first refresh should have been recorded; None if none
+            is due, as far as known.
     """
 
     name: QualifiedName
     fresh_as_of: datetime | None
     max_age: timedelta
+    late_from: datetime | None = None
 
     def is_over(self, now: datetime) -> bool:
         """Whether it is older than `max_age`, or of unknown age."""
         return self.fresh_as_of is None or now - self.fresh_as_of > self.max_age
+
+    def is_late(self, now: datetime) -> bool:
+        """Whether it is older than `max_age`, or of unknown age although a refresh was due."""
+        if self.fresh_as_of is None:
+            return self.late_from is not None and now > self.late_from
+        return self.is_over(now)
 
 
 def views(policy: Policy, reads: Reads) -> list[Age] | None:
@@ -62,17 +71,44 @@ def views(policy: Policy, reads: Reads) -> list[Age] | None:
         if store is None:
             return None
         ledger = newest_refreshes(store, policy.database.name)
-    return ages(policy, reads, ledger)
+        return ages(policy, reads, ledger, first_dues(store, policy, ledger))
 
 
-def ages(policy: Policy, reads: Reads, ledger: Mapping[str, Refresh]) -> list[Age]:
+def first_dues(
+    store: Connection, policy: Policy, ledger: Mapping[str, Refresh]
+) -> Mapping[QualifiedName, datetime]:
+    """Return when each view that was never refreshed is late, where that is known."""
+    never = [view for view in policy.matviews if str(view.name) not in ledger]
+    if not never:
+        return {}
+    name = policy.database.name
+    since, failures = first_run(store, name, policy.hash), newest_failures(store, name)
+    failed = {view.name: failures[str(view.name)] for view in never if str(view.name) in failures}
+    due = {view.name: first_refresh_over(policy, view, since) for view in never if since}
+    return due | {name: failure.started_at for name, failure in failed.items()}
+
+
+def ages(
+    policy: Policy,
+    reads: Reads,
+    ledger: Mapping[str, Refresh],
+    late_from: Mapping[QualifiedName, datetime],
+) -> list[Age]:
     """Return the ages of a policy's views from a ledger already read; see `views`."""
     own = {
         view.name: refresh.fresh_as_of if (refresh := ledger.get(str(view.name))) else None
         for view in policy.matviews
     }
     moments = with_sources(own, reads)
-    return [Age(view.name, moments[view.name], view.max_age) for view in policy.matviews]
+    return [
+        Age(
+            view.name,
+            moments[view.name],
+            view.max_age,
+            max((late_from[n] for n in upstream(view.name, reads) if n in late_from), default=None),
+        )
+        for view in policy.matviews
+    ]
 
 
 def analytics(policy: Policy) -> Mapping[QualifiedName, StalenessReading] | None:
@@ -93,9 +129,9 @@ def analytics(policy: Policy) -> Mapping[QualifiedName, StalenessReading] | None
 
 
 def stale_views(ages: Collection[Age], now: datetime) -> Iterator[Finding]:
-    """Yield a finding for each view that is older than its policy allows, or of unknown age."""
+    """Yield a finding for each view that is older than allowed, or was never refreshed in time."""
     for age in ages:
-        if age.is_over(now):
+        if age.is_late(now):
             yield _stale(age, now)
 
 

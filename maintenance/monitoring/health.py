@@ -41,7 +41,13 @@ class Verdict(NamedTuple):
     def __str__(self) -> str:
         """The verdict in one line."""
         said = "; ".join(reason.text for reason in self.reasons)
-        return f"{self.level.capitalize()}: {said}" if said else self.level.capitalize()
+        return f"{self.headline}: {said}" if said else self.headline
+
+    @property
+    def headline(self) -> str:
+        """The level; without trouble it says whether everything was looked at."""
+        so_far = " so far" if self.level is Level.FINE and self.reasons else ""
+        return f"{self.level.capitalize()}{so_far}"
 
 
 _RANKS = tuple(Level)
@@ -69,6 +75,7 @@ def _reasons(overview: Overview) -> Iterator[Reason]:
         return
     yield from _silent(overview, overview.history)
     yield from _unprocessed(overview, overview.history)
+    yield from _unobserved(overview.history)
     if FindingKind.MATVIEW_STALE not in known:
         yield from _stale(overview, overview.history)
 
@@ -109,8 +116,15 @@ def _unprocessed(overview: Overview, history: History) -> Iterator[Reason]:
         yield Reason(Level.TODAY, text)
 
 
+def _unobserved(history: History) -> Iterator[Reason]:
+    """Say what the verdict does not cover yet; it is no trouble, and no proof of none."""
+    subjects = history.unobserved if history.activity.last_ended_at is not None else ()
+    for subject in subjects:
+        yield Reason(Level.FINE, f"{subject}: not looked at yet")
+
+
 def _stale(overview: Overview, history: History) -> Iterator[Reason]:
-    over = [view.age.name for view in history.views if view.age.is_over(overview.now)]
+    over = [view.age.name for view in history.views if view.age.is_late(overview.now)]
     if over:
         text = f"older than max_age: {', '.join(map(str, over))}"
         yield Reason(Level.TODAY, text)

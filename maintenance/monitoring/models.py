@@ -55,6 +55,7 @@ class History:
         largest: the largest tables of the newest observation.
         emptiness: None if the policy has no bloat section.
         cache: the newest two cache readings, the older first.
+        unobserved: subjects of the policy that no run has observed yet.
     """
 
     alerts: tuple[Alert, ...]
@@ -65,6 +66,7 @@ class History:
     largest: tuple[Table, ...]
     emptiness: Emptiness | None
     cache: tuple[CacheFacts, ...]
+    unobserved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

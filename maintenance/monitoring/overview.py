@@ -1,27 +1,38 @@
 """Collect the overview of a database: no plans, no relation sizes, nothing per table."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from maintenance.alerts.models import Alert
 from maintenance.alerts.store import standing_alerts
 from maintenance.catalog.observe import observe
 from maintenance.engine.findings import Severity
+from maintenance.engine.subject import Subject
 from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError, UsageError
-from maintenance.monitoring.freshness import ages
+from maintenance.monitoring.freshness import ages, first_dues
 from maintenance.monitoring.models import Emptiness, History, Overview, View
 from maintenance.monitoring.upcoming import coming
 from maintenance.policy import Policy
 from maintenance.redis_client.models import CacheFacts
 from maintenance.server.session import Connection
 from maintenance.store import newest_refreshes
-from maintenance.store.activity import activity
+from maintenance.store.activity import activity, observed_subjects
 from maintenance.store.staleness import read_staleness
+from maintenance.subjects.bloat import BLOAT
 from maintenance.subjects.bloat.history import newest_look
+from maintenance.subjects.indexes import INDEXES
+from maintenance.subjects.matviews import MATVIEWS
 from maintenance.subjects.matviews.dependencies import declared_reads
 from maintenance.subjects.partitions import PARTITIONS
 from maintenance.subjects.partitions.inventory import TableInventory, inventory
+from maintenance.subjects.redis import CACHING
 from maintenance.subjects.redis.history import newest_cache_looks
+from maintenance.subjects.retention import RETENTION
+from maintenance.subjects.stale_analytics import STALE_ANALYTICS
+from maintenance.subjects.statistics import STATISTICS
+from maintenance.subjects.workload import WORKLOAD
 from maintenance.subjects.workload.history import largest, moments
 
 LOOK_BACK = timedelta(hours=24)
@@ -29,6 +40,17 @@ LOOK_BACK = timedelta(hours=24)
 
 MOST_FAILURES = 5
 MOST_TABLES = 10
+_SUBJECTS: tuple[Subject[Any], ...] = (
+    PARTITIONS,
+    RETENTION,
+    MATVIEWS,
+    STALE_ANALYTICS,
+    STATISTICS,
+    INDEXES,
+    BLOAT,
+    WORKLOAD,
+    CACHING,
+)
 _RANKS = tuple(reversed(Severity))
 
 
@@ -68,7 +90,7 @@ def _tables(policy: Policy, now: datetime) -> tuple[tuple[TableInventory, ...], 
 def _history(policy: Policy, store: Connection, now: datetime) -> History:
     name = policy.database.name
     ledger = newest_refreshes(store, name)
-    views = ages(policy, declared_reads(policy), ledger)
+    views = ages(policy, declared_reads(policy), ledger, first_dues(store, policy, ledger))
     alerts = standing_alerts(store, name).values()
     return History(
         alerts=tuple(sorted(alerts, key=_urgency)),
@@ -79,7 +101,13 @@ def _history(policy: Policy, store: Connection, now: datetime) -> History:
         largest=tuple(largest(store, name, MOST_TABLES)),
         emptiness=_emptiness(store, name),
         cache=_cache(store, name) if policy.redis else (),
+        unobserved=_unobserved(policy, observed_subjects(store, name)),
     )
+
+
+def _unobserved(policy: Policy, observed: Collection[str]) -> tuple[str, ...]:
+    enabled = (subject.name for subject in _SUBJECTS if subject.is_enabled(policy))
+    return tuple(name for name in enabled if name not in observed)
 
 
 def _urgency(alert: Alert) -> tuple[int, datetime]:

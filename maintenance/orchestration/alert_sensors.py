@@ -17,14 +17,17 @@ from maintenance.engine.findings import FindingKind
 from maintenance.errors import MaintenanceError
 from maintenance.monitoring import freshness
 from maintenance.monitoring.outdated import overlooked_analytics
-from maintenance.orchestration.run_monitor import failed_jobs, overdue_jobs
+from maintenance.orchestration.broken_policies import Hosts
+from maintenance.orchestration.run_monitor import SharedScheduling, failed_jobs, overdue_jobs
 from maintenance.pipeline.notify import FindingSets, RoundReport, run_round
 from maintenance.pipeline.reachability import probe
-from maintenance.policy import Policy
+from maintenance.pipeline.relook import Relook
+from maintenance.policy import BrokenPolicyError, Policy
 from maintenance.subjects.matviews.dependencies import declared_reads
 
 ROUND_S = 30
 """Seconds between two evaluations."""
+FRESHNESS = "alert_on_freshness"
 FRESHNESS_S = 60
 SIDE_BY_SIDE = 8
 """Databases processed in parallel, so that slow sinks of one database do not delay others."""
@@ -40,20 +43,27 @@ class Watched(NamedTuple):
     schedules: Sequence[dg.ScheduleDefinition]
 
 
-def alert_on_findings(policies: Sequence[Policy]) -> dg.SensorDefinition:
-    """Build the sensor that processes the findings of finished runs and delivers alerts."""
+def alert_on_findings(hosts: Hosts) -> dg.SensorDefinition:
+    """Build the sensor that processes the findings of finished runs and delivers alerts.
+
+    It also tells of invalid policy files. Where no policy can tell of one, its ticks fail.
+    """
+    loaded = {policy.database.name for policy in hosts.loaded}
 
     def round_(policy: Policy, _instance: dg.DagsterInstance) -> RoundReport:
-        return run_round(policy, _reached(policy), patient=True, proves_room=True)
+        looks = [*_reached(policy), (datetime.now(UTC), hosts.findings(policy))]
+        is_whole = policy.database.name in loaded
+        return run_round(policy, looks, patient=True, ping=is_whole, proves_room=True)
 
     return _sensor(
         "alert_on_findings",
         ROUND_S,
-        policies,
+        hosts.policies,
         round_,
         "Turns the findings of finished runs into alerts: raises, repeats and resolves them at the"
         " sinks of the policy, and calls the dead man's switch. Deliveries to a sink that is down"
-        " are retried; none is lost. Runs every 30 seconds.",
+        " are retried; none is lost. Tells of invalid policy files too. Runs every 30 seconds.",
+        hosts.unheard,
     )
 
 
@@ -89,30 +99,37 @@ def alert_on_freshness(watched: Sequence[Watched]) -> dg.SensorDefinition:
     that is turned on for it.
     """
     schedules = {each.policy.database.name: each.schedules for each in watched}
+    known, relook = SharedScheduling(FRESHNESS), Relook()
 
     def round_(policy: Policy, instance: dg.DagsterInstance) -> RoundReport:
         now, name = datetime.now(UTC), policy.database.name
 
         def overdue() -> FindingSet:
-            found = list(overdue_jobs(instance, schedules[name], now))
+            scheduling = known.read(instance, now)
+            if scheduling.was_interrupted(now):
+                return FindingSet(name, [], frozenset())
+            found = list(overdue_jobs(instance, schedules[name], now, scheduling))
             return FindingSet(name, found, frozenset({FindingKind.RUN_OVERDUE}))
 
         looks = (partial(staleness, policy, now), partial(overlooked_analytics, policy, now))
+        again = relook.look(policy, now)
         return run_round(
             policy,
-            [*_reached(policy), (now, overdue)],
+            [*_reached(policy), (now, overdue), *([(now, again)] if again is not None else [])],
             from_store=[(now, look) for look in looks],
             patient=True,
             ping=False,
         )
 
     return _sensor(
-        "alert_on_freshness",
+        FRESHNESS,
         FRESHNESS_S,
         [each.policy for each in watched],
         round_,
-        "Alerts on views older than `max_age` and on jobs that missed two ticks of their schedule."
-        " Resolved when the view is fresh again or the job has run. Runs every minute.",
+        "Alerts on views older than `max_age` and on jobs that missed a tick of their schedule."
+        " Resolved when the view is fresh again or the job has run. Looks again, every five"
+        " minutes at most, at what open alerts on partitions, indexes and statistics are about, so"
+        " that they end with their cause. Runs every minute.",
     )
 
 
@@ -137,7 +154,12 @@ def _reached(policy: Policy) -> FindingSets:
 
 
 def _sensor(
-    name: str, every_s: int, policies: Sequence[Policy], round_: _Round, description: str
+    name: str,
+    every_s: int,
+    policies: Sequence[Policy],
+    round_: _Round,
+    description: str,
+    unheard: Sequence[BrokenPolicyError] = (),
 ) -> dg.SensorDefinition:
     @dg.sensor(
         name=name,
@@ -152,6 +174,8 @@ def _sensor(
         for _, warnings in answers:
             for warning in warnings:
                 context.log.warning(warning)
+        if unheard:
+            raise dg.Failure("; ".join(f"invalid policy {each}" for each in unheard))
         return dg.SkipReason("; ".join(told for told, _ in answers))
 
     return alert

@@ -44,6 +44,8 @@ def bloat_sensor(policy: Policy, section: BloatPolicy) -> dg.SensorDefinition:
         verdicts = {kind.value: text for kind, text in assess_bloat(policy, section, now).items()}
         _alert(context, policy, section, now)
         cursor = json.dumps(verdicts, sort_keys=True)
+        if not verdicts:
+            return dg.SkipReason("not observed yet; the nightly run does it first")
         if cursor == context.cursor:
             return dg.SkipReason("no new observation and no policy change")
         events = [_evaluation(policy, kind, text) for kind, text in verdicts.items()]
@@ -53,16 +55,22 @@ def bloat_sensor(policy: Policy, section: BloatPolicy) -> dg.SensorDefinition:
 
 
 def assess_bloat(policy: Policy, section: BloatPolicy, now: datetime) -> dict[FindingKind, str]:
-    """Return the open findings of each kind as text; empty if there are none."""
+    """Return the open findings of each kind as text, empty if there are none.
+
+    Before the first observation nothing is known, and nothing is returned. That it is missing
+    although it was due is told of the nightly job.
+    """
     try:
         with Target(policy).optional_store() as store:
             if store is None:
-                return {FindingKind.MONITOR_BLIND: "no store yet: run the asset bloat"}
+                return {}
             taken_at, kept = newest_look(store, policy.database.name)
     except MaintenanceError as exc:
         return {FindingKind.MONITOR_BLIND: str(exc)}
-    if taken_at is None or now - taken_at > BLOAT_AGE:
-        last = f"{taken_at:%Y-%m-%d %H:%M} UTC" if taken_at else "never"
+    if taken_at is None:
+        return {}
+    if now - taken_at > BLOAT_AGE:
+        last = f"{taken_at:%Y-%m-%d %H:%M} UTC"
         return {FindingKind.MONITOR_BLIND: f"last bloat observation: {last}; run the asset bloat"}
     # Findings of severity info do not fail a check of a run, so they do not here.
     red = [each for each in too_empty(kept, section) if each.severity is not Severity.INFO]

@@ -21,6 +21,7 @@ from maintenance.orchestration.analytics_assets import (
 )
 from maintenance.orchestration.archive_assets import archives_asset
 from maintenance.orchestration.bloat_sensor import bloat_sensor
+from maintenance.orchestration.broken_policies import Hosts, hosts_of
 from maintenance.orchestration.digest_asset import digest_asset
 from maintenance.orchestration.health_assets import health_assets
 from maintenance.orchestration.index_assets import index_usage_asset
@@ -72,7 +73,10 @@ def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
             # Runs launched by hand share one process too; see `jobs`.
             executor=dg.in_process_executor,
             sensors=[
-                *_alerting([_watched(*pair) for pair in served]),
+                *_alerting(
+                    [_watched(*pair) for pair in served],
+                    hosts_of(policies.loaded, policies.broken),
+                ),
                 *watch_sensors(policies.loaded),
             ],
         ),
@@ -80,12 +84,12 @@ def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
     )
 
 
-def _alerting(watched: Sequence[Watched]) -> list[dg.SensorDefinition]:
-    """Build the sensors shared by all databases; none without a database."""
+def _alerting(watched: Sequence[Watched], hosts: Hosts) -> list[dg.SensorDefinition]:
+    """Build the sensors shared by all databases; without one, only that tells of invalid files."""
     if not watched:
-        return []
+        return [alert_on_findings(hosts)]
     return [
-        alert_on_findings([each.policy for each in watched]),
+        alert_on_findings(hosts),
         alert_on_run_failure(watched),
         alert_on_freshness(watched),
     ]

@@ -7,6 +7,7 @@ from maintenance.alerts.models import Alert
 from maintenance.engine.runbook_reader import by_itself
 from maintenance.formatting import readable_number, readable_size, readable_span
 from maintenance.monitoring import Overview, assess_health
+from maintenance.monitoring.health import Level, Reason
 from maintenance.monitoring.models import History, View
 from maintenance.orchestration.markdown import code, grid, plain
 from maintenance.redis_client.models import hit_rate
@@ -26,9 +27,9 @@ def digest_page(overview: Overview) -> str:
 
 def _parts(overview: Overview) -> Iterator[str]:
     verdict, history = assess_health(overview), overview.history
-    yield f"## {verdict.level.capitalize()}"
+    yield f"## {verdict.headline}"
     if verdict.reasons:
-        yield "\n".join(f"- **{each.level}**: {plain(each.text)}" for each in verdict.reasons)
+        yield "\n".join(f"- {_urgency(each)}{plain(each.text)}" for each in verdict.reasons)
     yield f"{plain(overview.database)}, {_moment(overview.now)}"
     if history is not None:
         yield from _alerts(overview, history.alerts)
@@ -40,6 +41,10 @@ def _parts(overview: Overview) -> Iterator[str]:
     yield "### Planned next"
     rows = ((_moment(each.at), plain(each.what)) for each in overview.coming[:MOST_COMING])
     yield grid(("when", "what"), rows)
+
+
+def _urgency(reason: Reason) -> str:
+    return "" if reason.level is Level.FINE else f"**{reason.level}**: "
 
 
 def _alerts(overview: Overview, alerts: Sequence[Alert]) -> Iterator[str]:

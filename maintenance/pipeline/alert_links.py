@@ -1,12 +1,13 @@
 """Links of an alert: its runbook entry, and its asset or job in the Dagster UI."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from urllib.parse import quote as url_quote
 
 from maintenance.alerts.messages import Links
 from maintenance.alerts.models import Alert
 from maintenance.engine.findings import FindingKind
-from maintenance.names import parse_name, slug
+from maintenance.names import parse_name, slug, text_slug
 from maintenance.policy import Policy
 
 LOCATION = "maintenance"
@@ -53,6 +54,8 @@ def _path_of(alert: Alert) -> str | None:
     database, kind, name = alert.identity
     if kind.spec.is_of_job:
         return f"locations/{LOCATION}/jobs/{name}"
+    if kind.spec.is_of_file:
+        return f"assets/{text_slug(Path(name).stem)}/broken_policy"
     subject = alert.subject if alert.subject in ASSETS else _only_subject(kind)
     if subject not in ASSETS:
         return None

@@ -16,7 +16,7 @@ from maintenance.alerts.models import Alert, Event, FindingSet, Identity
 from maintenance.alerts.outbox import OpenOutbox, spool_outbox, store_outbox
 from maintenance.alerts.sinks import name_of
 from maintenance.alerts.spool import PendingEvent, Spool, spool_path
-from maintenance.alerts.state import due_events, none_after, update_alerts
+from maintenance.alerts.state import due_events, none_after, update_alerts, update_in_order
 from maintenance.alerts.store import (
     forget_old,
     keep,
@@ -165,9 +165,7 @@ class AlertRound:
         ):
             prove_room(store)
             _proved_at[self.spool.scope] = time.monotonic()
-        self._process_runs(store)
-        for moment, given in (*self.finding_sets, *self.from_store):
-            self._process(store, given, moment)
+        self._process_round(store)
         with store.transaction():
             lock_alerts(store, name)
             update = due_events(self._standing(store), self.policy.alerts, self.now)
@@ -188,28 +186,34 @@ class AlertRound:
         if alert.value in _WRITES:
             prove_writable(store, back.database)
             prove_room(store)
-        self._process(store, back, max(self.now, alert.seen_at or self.now))
+        self._process(store, [(max(self.now, alert.seen_at or self.now), back)])
 
-    def _process_runs(self, store: Connection) -> None:
-        """Process the findings of finished runs, each run once."""
+    def _process_round(self, store: Connection) -> None:
+        """Process finished runs, each run once, then the given findings, in one transaction."""
         name = self.policy.database.name
         with store.transaction():
             lock_alerts(store, name)
             runs = unprocessed_runs(store, name)
-            for run in runs:
-                self._process(store, run.finding_set, run.ended_at)
+            given = (*self.finding_sets, *self.from_store)
+            self._process(
+                store,
+                [
+                    *((run.ended_at, run.finding_set) for run in runs),
+                    *((moment, _seen_now(each)) for moment, each in given),
+                ],
+            )
             note_processed(store, [run.id for run in runs])
 
-    def _process(self, store: Connection, given: FindingSet | Observe, moment: datetime) -> None:
+    def _process(
+        self, store: Connection, observations: Sequence[tuple[datetime, FindingSet]]
+    ) -> None:
         """Update the alerts and queue the events in one transaction."""
         name = self.policy.database.name
         with store.transaction():
             lock_alerts(store, name)
-            known = self._standing(store)
-            finding_set = given if isinstance(given, FindingSet) else given()
             if self.policy.store.url is None:
-                finding_set = _without_disproved(finding_set)
-            update = update_alerts(known, finding_set, self.policy.alerts, moment)
+                observations = [(at, _without_disproved(each)) for at, each in observations]
+            update = update_in_order(self._standing(store), observations, self.policy.alerts)
             keep(store, name, update, self._sinks())
         self._events += update.events
 
@@ -244,6 +248,10 @@ class AlertRound:
 def now_utc() -> datetime:
     """Return the current time."""
     return datetime.now(UTC)
+
+
+def _seen_now(given: FindingSet | Observe) -> FindingSet:
+    return given if isinstance(given, FindingSet) else given()
 
 
 def _seen(given: FindingSet | Observe) -> FindingSet | None:

@@ -131,13 +131,20 @@ def check_effects(results: Sequence[Result], again: Plan) -> Iterator[Result]:
 
 def failures(results: Sequence[Result], subjects: Sequence[Subject[Any]]) -> Iterator[Finding]:
     """Yield a finding for each failure that has a finding kind of its own."""
-    subject = subjects[0].name if len(subjects) == 1 else ""
     for result in results:
+        subject = _subject_of(result.action, subjects)
         kind = next((k for cause, k in _FAILURES.items() if isinstance(result.cause, cause)), None)
         if kind is not None:
             name = result.action.object
             message = f"{name}: {result.error}"
             yield Finding(kind, Severity.ERROR, name, message, subject=subject)
+
+
+def _subject_of(action: Action, subjects: Sequence[Subject[Any]]) -> str:
+    """Return the subject that acted; empty if several could have."""
+    if len(subjects) == 1:
+        return subjects[0].name
+    return next((s.name for s in subjects if action.kind in s.executors), "")
 
 
 NAMED = 5
@@ -172,4 +179,5 @@ def _finding(policy: Policy, subject: Subject[Any], left: Sequence[str]) -> Find
         value=len(left),
         threshold=0,
         data={"objects": list(left[:LISTED])},
+        subject=subject.name,
     )

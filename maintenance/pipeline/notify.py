@@ -3,7 +3,9 @@
 The findings come from an observation of its own, or from the runs in the store.
 """
 
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,6 +28,7 @@ from maintenance.errors import (
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.alert_links import links
 from maintenance.pipeline.alert_round import AlertRound, FindingSets, now_utc, spool_of
+from maintenance.pipeline.at_work import objects_at_work
 from maintenance.pipeline.reachability import STANDBY, probe, reachability
 from maintenance.policy import Policy
 from maintenance.policy.alerts import LogSink, Sink
@@ -211,7 +214,7 @@ def _tend_in_spool(
 def _look(target: Target, now: datetime) -> list[FindingSet]:
     """Observe the database; if that fails, return findings that say so."""
     policy = target.policy
-    name = policy.database.name
+    name, began = policy.database.name, time.monotonic()
     try:
         report = pipeline.plan(target, now=now)
     except UsageError:
@@ -224,8 +227,20 @@ def _look(target: Target, now: datetime) -> list[FindingSet]:
         message = f"{name}: not observed: {exc}{hint}"
         blind = Finding(FindingKind.MONITOR_BLIND, Severity.ERROR, name, message)
         return [reached, FindingSet(name, [blind], frozenset())]
-    seen = FindingSet(name, report.findings, report.kinds, subjects=report.subjects)
+    at_work = _at_work(target, report, time.monotonic() - began)
+    seen = FindingSet(
+        name, report.findings, report.kinds, subjects=report.subjects, at_work=at_work
+    )
     return [reachability(policy, _standby(report)), seen]
+
+
+def _at_work(target: Target, report: pipeline.Report, look_s: float) -> frozenset[str]:
+    """Return what a run is changing; nothing where that can't be read."""
+    if report.snapshot is None:
+        return frozenset()
+    with suppress(MaintenanceError):
+        return objects_at_work(target, report.snapshot, look_s)
+    return frozenset()
 
 
 def _standby(report: pipeline.Report) -> MaintenanceError | None:

@@ -18,7 +18,7 @@ from maintenance.engine.plan import Plan, join
 from maintenance.engine.scope import EVERYTHING
 from maintenance.engine.subject import Subject
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError
-from maintenance.names import quote
+from maintenance.names import is_helper, quote
 from maintenance.pipeline.context import RunContext
 from maintenance.policy import Policy
 from maintenance.redaction import redact, redact_values
@@ -26,6 +26,8 @@ from maintenance.server.event_triggers import foreign_event_triggers
 from maintenance.server.session import to_error
 from maintenance.server.undecodable_names import undecodable
 from maintenance.subjects.workload.blind_spots import no_monitor_finding
+
+_LEFT_BEHIND = FindingKind.STRANDED_TABLE
 
 COLLECT_EVERY = 50_000
 """Objects allocated in an observation before the collector of reference cycles runs."""
@@ -63,8 +65,14 @@ def _observe_and_plan(run: RunContext, *, records: bool) -> Assessment:
     )
     general = Plan(findings=further)
     subjects = frozenset(subject.name for subject in run.subjects)
-    plan = _without_undecodable(run, join([*plans.values(), general]))
+    plan = _without_undecodable(run, _without_helpers(join([*plans.values(), general])))
     return Assessment(snapshot, plan, _seen_kinds(run, plans), subjects)
+
+
+def _without_helpers(plan: Plan) -> Plan:
+    """Report nothing on tables that runs make for themselves, except ones that they left behind."""
+    told = (f for f in plan.findings if f.kind is _LEFT_BEHIND or not is_helper(f.object))
+    return replace(plan, findings=tuple(told))
 
 
 def _without_undecodable(run: RunContext, plan: Plan) -> Plan:

@@ -177,7 +177,7 @@ def apply(
         journal.end(
             "done" if report.ok else "failed",
             [{**each.as_json(), "subject": each.subject} for each in report.findings],
-            kinds=report.kinds,
+            kinds=_settled_kinds(report, is_reviewed=reviewed is not None),
             subjects=report.subjects,
         )
         # A missing partition of the store has a finding already.
@@ -222,6 +222,7 @@ def _apply(run: RunContext, journal: Journal, reviewed: ReviewedPlan | None) -> 
             name,
             f"{name}: {exc} ({exc.hint})",
             data={"holder": exc.holder},
+            subject=run.subjects[0].name if len(run.subjects) == 1 else "",
         )
         return Report(name, now, Plan(), (busy,), None)
     proven = tuple(check_effects(results, after.plan))
@@ -272,6 +273,18 @@ def _report(run: RunContext, assessment: Assessment, further: Iterable[Finding] 
         kinds=assessment.kinds,
         subjects=assessment.subjects,
     )
+
+
+def _settled_kinds(report: Report, *, is_reviewed: bool) -> frozenset[FindingKind]:
+    """Return the kinds of which a run without a finding shows that nothing is left.
+
+    Every run keeps the store, whatever its subjects. A reviewed plan tries only what it names, so
+    it does not show that what an earlier run could not do is done.
+    """
+    if not report.kinds:
+        return report.kinds
+    kept = report.kinds | {FindingKind.STORE_UNKEPT}
+    return frozenset(kind for kind in kept if not (is_reviewed and kind.spec.is_of_run))
 
 
 def _no_store(policy: Policy, grant: str) -> Finding:

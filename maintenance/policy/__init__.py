@@ -19,6 +19,7 @@ from maintenance.policy.database import (
 from maintenance.policy.loader import (
     BrokenPolicyError,
     Policies,
+    alerting_part,
     load_policies,
     load_policy,
     policy_paths,
@@ -66,6 +67,7 @@ __all__ = [
     "Url",
     "WebhookSink",
     "WorkloadPolicy",
+    "alerting_part",
     "json_schema",
     "load_policies",
     "load_policy",

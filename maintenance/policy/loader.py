@@ -5,6 +5,7 @@ from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from pydantic import ValidationError
 
@@ -13,6 +14,7 @@ from maintenance.policy.models import Policy
 from maintenance.policy.problems import problems_of
 from maintenance.policy.yaml_document import Document, line_and_column, read_document
 
+_ALERTING = ("database", "store", "redis", "alerts")
 _SMALLEST = "a policy; the smallest is database: with name: and url:"
 
 
@@ -76,6 +78,26 @@ def load_policies(paths: Sequence[Path]) -> Policies:
         else:
             loaded[policy.database.name] = policy
     return Policies(tuple(loaded.values()), tuple(broken))
+
+
+def alerting_part(path: Path) -> Policy | None:
+    """Load only the sections of a policy file that say where alerts are kept and sent.
+
+    For telling that the rest of the file is invalid.
+
+    Returns:
+        None if these sections, or the file, can't be read.
+    """
+    try:
+        data = read_document(_text(path), str(path)).data
+        if not isinstance(data, Mapping):
+            return None
+        known = cast("Mapping[str, object]", data)
+        part = {name: known[name] for name in _ALERTING if name in known}
+        context: dict[str, object] = {"path": path, "folder": path.parent.absolute(), "written": {}}
+        return Policy.model_validate(part, context=context)
+    except (BrokenPolicyError, ValidationError):
+        return None
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:

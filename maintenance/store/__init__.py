@@ -2,7 +2,7 @@
 
 from maintenance.store.costs import record_costs
 from maintenance.store.history_retention import forget_runs, history_tables, longest_keep
-from maintenance.store.journal import Journal, RecentRun, recent_runs
+from maintenance.store.journal import Journal, RecentRun, first_run, recent_runs
 from maintenance.store.migrations import is_ready, migrate, missing_right
 from maintenance.store.ownership import require_own
 from maintenance.store.refresh import Refresh
@@ -19,6 +19,7 @@ __all__ = [
     "RecentRun",
     "Refresh",
     "add_refresh",
+    "first_run",
     "forget_runs",
     "history_tables",
     "is_ready",

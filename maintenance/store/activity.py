@@ -46,6 +46,12 @@ class Activity(NamedTuple):
     failures: tuple[Failure, ...]
 
 
+def observed_subjects(store: Connection, database: str) -> frozenset[str]:
+    """Return the subjects that any run on a database has observed."""
+    rows = fetch(store, "store", "list_observed_subjects", {"database": database})
+    return frozenset(row.subject for row in rows)
+
+
 def activity(store: Connection, database: str, since: datetime, most: int) -> Activity:
     """Return the activity of runs on a database since a moment, with the newest failures."""
     about = {"database": database, "since": since}

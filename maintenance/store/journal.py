@@ -106,3 +106,10 @@ def recent_runs(connection: Connection, database: str, limit: int = 10) -> list[
     """Return the newest runs on a database, newest first."""
     about = {"database": database, "most": limit}
     return [RecentRun(*row) for row in fetch(connection, "store", "list_recent_runs", about)]
+
+
+def first_run(connection: Connection, database: str, policy_hash: str) -> datetime | None:
+    """Return when the first run with a policy began; None before it."""
+    about = {"database": database, "policy_hash": policy_hash}
+    (row,) = fetch(connection, "store", "find_first_run", about)
+    return row.began_at

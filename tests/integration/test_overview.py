@@ -179,3 +179,14 @@ def test_digest_of_a_database_that_is_down_is_there_all_the_same(tmp_path: Path)
     assert check.severity is dg.AssetCheckSeverity.ERROR
     assert "127.0.0.1:9" in (check.description or "")
     assert "geheim" not in str(result.all_events)
+
+
+def test_subject_that_no_run_has_observed_yet_is_named(database: Database, tmp_path: Path) -> None:
+    policy = make_policy(tmp_path, database.url, statistics={}, indexes={})
+    pipeline.apply(policy, only=["statistics"])
+    before = observe_overview(policy).history
+    pipeline.apply(policy, only=["indexes"])
+    after = observe_overview(policy).history
+    assert before is not None
+    assert after is not None
+    assert (before.unobserved, after.unobserved) == (("indexes",), ())

@@ -1,7 +1,7 @@
 """Alert sensors: findings and failed runs are alerted, whatever fails for one database."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from maintenance.alerts.models import Alert, Identity
 from maintenance.engine.findings import Severity
 from maintenance.orchestration.build import build
-from maintenance.orchestration.run_monitor import failed_jobs, overdue_jobs
+from maintenance.orchestration.run_monitor import failed_jobs
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.alert_links import links
 from maintenance.pipeline.registry import SUBJECTS
@@ -189,23 +189,6 @@ def test_view_older_than_it_may_be_is_alerted_of_until_it_is_fresh(
     assert look() == look() == [("raised", "public.ratio")]
     assert run(tmp_path, instance).success
     assert look()[1:] == [("resolved", "public.ratio")]
-
-
-def test_job_that_its_schedule_asked_for_twice_in_vain_is_overdue(
-    database: Database, tmp_path: Path, instance: dg.DagsterInstance
-) -> None:
-    write_policy(tmp_path, database.url, EVENTS)
-    schedules = [
-        schedule
-        for schedule in build([tmp_path]).schedules or ()
-        if isinstance(schedule, dg.ScheduleDefinition)
-    ]
-    now = datetime.now(UTC)
-    assert list(overdue_jobs(instance, schedules, now + timedelta(days=9))) == []
-    run(tmp_path, instance)
-    assert list(overdue_jobs(instance, schedules, now + timedelta(hours=24))) == []
-    (finding,) = overdue_jobs(instance, schedules, now + timedelta(hours=49))
-    assert finding.object == "app_nightly"
 
 
 def test_look_at_bloat_too_old_to_go_by_is_an_alert_that_no_other_run_ends(

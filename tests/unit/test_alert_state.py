@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maintenance.alerts.models import Alert, AlertUpdate, FindingSet, Identity, Transition
-from maintenance.alerts.state import update_alerts
+from maintenance.alerts.state import update_alerts, update_in_order
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.policy.alerts import AlertsPolicy
 
@@ -115,6 +115,92 @@ def test_object_that_nobody_can_tell_about_keeps_its_alert(
         "app", Severity.INFO, FindingKind.INDEX_EVIDENCE_INSUFFICIENT, data=unknown(objects)
     )
     assert after((HOUR, a_finding_set(a_finding())), (2 * HOUR, a_finding_set(unsure)))[1] == turns
+
+
+def in_one_round(
+    *observations: FindingSet, standing: AlertUpdate | None = None
+) -> tuple[AlertUpdate, list[tuple[Transition, str]]]:
+    alerts = (standing or AlertUpdate()).alerts
+    timed = [(NOW + HOUR + n * timedelta(minutes=1), each) for n, each in enumerate(observations)]
+    update = update_in_order(alerts, timed, a_policy())
+    return update, [(event.turn, event.alert.identity.object) for event in update.events]
+
+
+def test_what_came_and_went_between_two_rounds_is_not_told() -> None:
+    update, told = in_one_round(a_finding_set(a_finding()), a_finding_set())
+    assert (told, update.alerts) == ([], {})
+
+
+def test_what_went_and_came_back_between_two_rounds_stayed() -> None:
+    before = update_alerts({}, a_finding_set(a_finding()), a_policy(), NOW)
+    again = a_finding_set(a_finding())
+    update, told = in_one_round(a_finding_set(), again, standing=before)
+    (alert,) = update.alerts.values()
+    assert (told, alert.since, alert.notified_at) == ([], NOW, NOW)
+    assert in_one_round(again, a_finding_set(), standing=before)[1] == RESOLVED
+
+
+def test_what_several_runs_found_is_told_at_one_time() -> None:
+    """Else alerts of one kind would be a message for each run."""
+    first, second = a_finding_set(a_finding("a")), a_finding_set(a_finding("a"), a_finding("b"))
+    update, told = in_one_round(first, second)
+    assert told == [(Transition.RAISED, "a"), (Transition.RAISED, "b")]
+    assert len({event.at for event in update.events}) == 1
+
+
+def test_one_round_says_the_last_of_several_changes() -> None:
+    worse = a_finding_set(a_finding(severity=Severity.ERROR))
+    update, told = in_one_round(a_finding_set(a_finding()), worse)
+    assert told == RAISED
+    assert update.events[0].alert.severity is Severity.ERROR
+
+
+LOCK = FindingKind.LOCK_NOT_ACQUIRED
+
+
+def of_a_run(began: timedelta, *findings: Finding) -> FindingSet:
+    return replace(a_finding_set(*findings), began_at=NOW + began)
+
+
+def test_what_a_run_could_not_do_is_over_only_when_a_later_run_did_it() -> None:
+    """A look can't see it, and a run that was already under way did not try it again."""
+    failed = a_finding(kind=LOCK, severity=Severity.ERROR)
+    rounds = [
+        (HOUR, of_a_run(0 * HOUR, failed)),
+        (HOUR, a_finding_set()),
+        (2 * HOUR, of_a_run(HOUR / 2)),
+        (3 * HOUR, of_a_run(2 * HOUR)),
+    ]
+    assert after(*rounds) == [RAISED, [], [], RESOLVED]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FindingKind if kind.spec.is_of_run])
+def test_no_look_resolves_what_a_run_could_not_do(kind: FindingKind) -> None:
+    rounds = [(HOUR, of_a_run(0 * HOUR, a_finding(kind=kind))), (2 * HOUR, a_finding_set())]
+    assert after(*rounds) == [RAISED, []]
+
+
+def test_look_that_is_older_than_an_alert_does_not_change_it() -> None:
+    """A run that ended during the look is processed first, with its own, later time."""
+    looked_at, ended_at = HOUR, HOUR + timedelta(seconds=5)
+    old = a_finding_set(a_finding(severity=Severity.INFO))
+    rounds = [
+        (ended_at, a_finding_set(a_finding())),
+        (looked_at, a_finding_set()),
+        (looked_at, old),
+    ]
+    assert after(*rounds, (2 * HOUR, a_finding_set())) == [RAISED, [], [], RESOLVED]
+
+
+def test_object_that_a_run_is_changing_is_neither_raised_nor_resolved() -> None:
+    part = a_finding("public.events_2026_11", data={"table": "public.events"})
+    at_work = frozenset({"public.events"})
+    seen = replace(a_finding_set(a_finding("public.other"), part), at_work=at_work)
+    before = a_finding_set(a_finding())
+    assert after((HOUR, before), (2 * HOUR, seen)) == [
+        RAISED,
+        [(Transition.RAISED, "public.other")],
+    ]
 
 
 def test_object_stands_for_those_below_it() -> None:

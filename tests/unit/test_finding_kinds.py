@@ -26,7 +26,9 @@ def test_kind_without_a_subject_belongs_to_a_job_or_a_server() -> None:
     without = {kind for kind in FindingKind if not kind.spec.subjects}
     of_jobs = {kind for kind in FindingKind if kind.spec.is_of_job}
     of_servers = {kind for kind in FindingKind if kind.spec.is_of_server}
-    assert without == of_jobs | of_servers
+    of_files = {kind for kind in FindingKind if kind.spec.is_of_file}
+    assert without == of_jobs | of_servers | of_files
+    assert of_files
     assert of_jobs
     assert of_servers
 

@@ -85,7 +85,9 @@ def test_ages_by_an_observation_and_by_the_ledger_agree(policy: Policy) -> None:
     seen = replace(seen, views=views)
     by_observation = moments_of(policy, seen, assess_all(policy, seen))
     ledger = {str(v.name): v.baseline for v in seen.views.values() if v.baseline is not None}
-    by_ledger = {age.name: age.fresh_as_of for age in ages(policy, reads_of(policy, seen), ledger)}
+    by_ledger = {
+        age.name: age.fresh_as_of for age in ages(policy, reads_of(policy, seen), ledger, {})
+    }
     assert by_observation == by_ledger == {A: None, B: None, C: EARLY}
 
 

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pglast import ast
 
-from maintenance.names import QualifiedName, cut, literal, near, parse_name, quote, slug
+from maintenance.names import (
+    QualifiedName,
+    cut,
+    is_helper,
+    literal,
+    near,
+    parse_name,
+    quote,
+    slug,
+)
 
 HOSTILE = [
     "orders",
@@ -156,3 +165,20 @@ def test_slugs_of_different_names_differ(one: tuple[str, str], other: tuple[str,
 def test_slug_of_a_plain_public_name_is_the_name() -> None:
     assert slug(QualifiedName("public", "orders")) == "orders"
     assert slug(QualifiedName("a", "b")) != slug(QualifiedName("public", "a_b")) == "a_b"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("maintenance_drain_16400_copy_2026_09", True),
+        ('public."maintenance_drain_16400_copy_2026_09_Pkey"', True),
+        ("app.maintenance_restore_events_2026_09_ab12", True),
+        ("app.maintenance_rebuild_ab12", True),
+        ("public.maintenance_drain_plan", False),
+        ("public.maintenance_events", False),
+        ("maintenance.run", False),
+        ("public.my_maintenance_restore_log", False),
+    ],
+)
+def test_helper_tables_are_known_by_their_names(name: str, expected: bool) -> None:
+    assert is_helper(name) is expected

@@ -81,6 +81,17 @@ def test_what_is_wrong_is_said(overview: Overview, level: Level, reason: str) ->
     assert reason in str(verdict)
 
 
+def test_what_no_run_has_looked_at_yet_is_said_and_is_no_trouble() -> None:
+    overview = an_overview(a_history(unobserved=("indexes",)))
+    verdict = assess_health(overview)
+    assert (verdict.level, str(verdict)) == (
+        Level.FINE,
+        "All is well so far: indexes: not looked at yet",
+    )
+    assert digest_page(overview).startswith("## All is well so far\n\n- indexes: not looked at yet")
+    assert assess_health(alerted(warning, unobserved=("indexes",))).level is Level.TODAY
+
+
 def test_database_without_a_store_is_not_called_fine() -> None:
     overview = Overview("app", NOW, None, (), None, ())
     assert assess_health(overview).level is Level.TODAY

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
-from maintenance.names import QualifiedName
+from maintenance.names import QualifiedName, is_helper
 from maintenance.server.read_retry import read_with_retry
 from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.subjects.bloat.models import (
@@ -35,8 +35,11 @@ def read_relations(connection: Connection, min_bytes: int, time_cap: timedelta) 
 
 def _look(connection: Connection, min_bytes: int, time_cap: timedelta) -> Relations:
     with read_transaction(connection, time_cap, "observing bloat"):
-        tables = fetch(connection, "bloat", "list_tables", {"min_bytes": min_bytes})
-        indexes = fetch(connection, "bloat", "list_indexes", {"min_bytes": min_bytes})
+        above = {"min_bytes": min_bytes}
+        tables = fetch(connection, "bloat", "list_tables", above)
+        tables = [row for row in tables if not is_helper(row.owner_name or row.name)]
+        indexes = fetch(connection, "bloat", "list_indexes", above)
+        indexes = [row for row in indexes if not is_helper(row.table_name)]
         oids = {row.oid for row in tables if row.kind != "t"} | {row.table_oid for row in indexes}
         columns = _columns(connection, oids)
         leftovers = list_leftovers(connection)

@@ -10,7 +10,12 @@ from maintenance.policy import MatviewPolicy, Policy
 from maintenance.server.grants import right_to_act
 from maintenance.subjects.matviews.ddl import grant_statements, is_unindexed, owner_statements
 from maintenance.subjects.matviews.dependencies import in_circles, reads_of
-from maintenance.subjects.matviews.freshness import AGE_UNKNOWN, assess_all, moments_of
+from maintenance.subjects.matviews.freshness import (
+    AGE_UNKNOWN,
+    assess_all,
+    first_refresh_over,
+    moments_of,
+)
 from maintenance.subjects.matviews.models import Matview, MatviewsObservation
 
 
@@ -23,10 +28,14 @@ def findings(policy: Policy, seen: MatviewsObservation, now: datetime) -> list[F
         if section.name in circular:
             found.append(_circle(section.name, circular))
         view = seen.views.get(section.name)
+        late_from = (
+            first_refresh_over(policy, section, seen.known_since) if seen.known_since else None
+        )
+        is_late = late_from is not None and now > late_from
         if view is None or view.kind != "m":
-            found.append(_missing(section, view, seen))
+            found.append(_missing(section, view, seen, is_late=is_late))
             continue
-        found += _of_view(section, view, seen, now, moments[section.name])
+        found += _of_view(section, view, seen, now, moments[section.name], is_late=is_late)
     return found
 
 
@@ -36,6 +45,8 @@ def _of_view(
     seen: MatviewsObservation,
     now: datetime,
     right: datetime | None,
+    *,
+    is_late: bool,
 ) -> Iterator[Finding]:
     if not view.is_populated:
         yield _finding(
@@ -46,7 +57,7 @@ def _of_view(
             data=_last_error(view),
         )
     else:
-        yield from _stale(section, view, now, right)
+        yield from _stale(section, view, now, right, is_late=is_late)
     if not view.may_refresh:
         membership = right_to_act(
             view.owner, seen.role, seen.superusers, f"MATERIALIZED VIEW {view.name}"
@@ -81,15 +92,16 @@ def _state_text(view: Matview) -> str:
 
 
 def _stale(
-    section: MatviewPolicy, view: Matview, now: datetime, right: datetime | None
+    section: MatviewPolicy, view: Matview, now: datetime, right: datetime | None, *, is_late: bool
 ) -> Iterator[Finding]:
     limit = section.max_age
     if right is None:
+        known = view.failure is not None or view.baseline is not None or is_late
         yield _finding(
             FindingKind.MATVIEW_STALE,
-            Severity.WARN,
+            Severity.WARN if known else Severity.INFO,
             view.name,
-            AGE_UNKNOWN,
+            AGE_UNKNOWN + ("" if known else " yet, and none was due"),
             None,
             limit.total_seconds(),
             _last_error(view),
@@ -205,7 +217,9 @@ def _rights(view: Matview, seen: MatviewsObservation) -> Iterator[tuple[str, tup
         yield f"not readable by {roles}", grant_statements(view.name, wanted.lacking)
 
 
-def _missing(section: MatviewPolicy, view: Matview | None, seen: MatviewsObservation) -> Finding:
+def _missing(
+    section: MatviewPolicy, view: Matview | None, seen: MatviewsObservation, *, is_late: bool
+) -> Finding:
     definition = seen.definitions.get(section.name)
     ownership = seen.ownership.get(section.name)
     severity = Severity.ERROR
@@ -220,7 +234,8 @@ def _missing(section: MatviewPolicy, view: Matview | None, seen: MatviewsObserva
         reason, error = "not_creatable", ownership.refused.removeprefix(f"{section.name}: ")
         text = f"does not exist and can't be created: {error}"
     elif definition is not None:
-        severity, reason = Severity.WARN, "not_created_yet"
+        is_known = is_late or section.name in seen.uncreatable
+        severity, reason = Severity.WARN if is_known else Severity.INFO, "not_created_yet"
         text = "does not exist; the next run creates it from its SQL file"
     else:
         reason = "undeclared"

@@ -7,11 +7,12 @@ newer than the moment of the proof.
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import cast
 
 from maintenance.names import QualifiedName
-from maintenance.policy import Policy
+from maintenance.policy import MatviewPolicy, Policy
+from maintenance.policy.cron import next_tick
 from maintenance.subjects.matviews.dependencies import Reads, reads_of, upstream
 from maintenance.subjects.matviews.models import (
     FLUSH_LAG,
@@ -48,6 +49,21 @@ class Verdict:
 
     reason: str
     as_of: datetime | None = None
+
+
+FIRST_REFRESH_TAKES = timedelta(hours=1)
+"""How long after its first tick a view may still have no recorded refresh."""
+
+
+def first_refresh_over(policy: Policy, section: MatviewPolicy, since: datetime) -> datetime:
+    """Return when a view that was never refreshed is late: some time after its first tick.
+
+    Args:
+        policy: with the schedule of views that have none of their own.
+        section: the view.
+        since: when the first run with this policy began.
+    """
+    return next_tick(section.refresh or policy.schedules.nightly, since) + FIRST_REFRESH_TAKES
 
 
 def assess_refresh(view: Matview, seen: MatviewsObservation) -> Verdict:

@@ -262,6 +262,8 @@ class MatviewsObservation:
         role: the role of the session.
         superusers: all superuser roles.
         database: the name of the database.
+        known_since: when the first run with this policy began; None before it.
+        uncreatable: views that do not exist, since the last attempt to create them failed.
     """
 
     views: Mapping[QualifiedName, Matview]
@@ -283,6 +285,8 @@ class MatviewsObservation:
     role: str = ""
     superusers: frozenset[str] = frozenset()
     database: str = ""
+    known_since: datetime | None = None
+    uncreatable: frozenset[QualifiedName] = frozenset()
 
 
 FLUSH_LAG = timedelta(seconds=71)

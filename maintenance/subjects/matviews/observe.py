@@ -10,7 +10,13 @@ from maintenance.names import QualifiedName
 from maintenance.policy import MatviewPolicy, Policy
 from maintenance.policy.view_sql import read_view_query
 from maintenance.server.session import Connection, fetch, process_of, read_transaction
-from maintenance.store import Refresh, known_definitions, newest_failures, newest_refreshes
+from maintenance.store import (
+    Refresh,
+    first_run,
+    known_definitions,
+    newest_failures,
+    newest_refreshes,
+)
 from maintenance.subjects.matviews.catalog import read_catalog, read_moment
 from maintenance.subjects.matviews.ddl import is_unindexed
 from maintenance.subjects.matviews.definitions import as_temporary_view, compare, identity_of
@@ -83,7 +89,22 @@ def observe(context: ObserveContext) -> MatviewsObservation:
         role=context.connection.info.user,
         superusers=context.snapshot.server.superusers,
         database=context.snapshot.server.database,
+        known_since=first_run(context.store, policy.database.name, policy.hash)
+        if context.store is not None
+        else None,
+        uncreatable=_uncreatable(context.store, policy, views),
     )
+
+
+def _uncreatable(
+    store: Connection | None, policy: Policy, views: Mapping[QualifiedName, Matview]
+) -> frozenset[QualifiedName]:
+    """Return the missing views whose last attempt failed; a second query only if one is missing."""
+    missing = [section.name for section in policy.matviews if section.name not in views]
+    if store is None or not missing:
+        return frozenset()
+    failures = newest_failures(store, policy.database.name)
+    return frozenset(name for name in missing if str(name) in failures)
 
 
 def _with_obstacles(

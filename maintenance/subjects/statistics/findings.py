@@ -1,6 +1,7 @@
 """Findings on statistics: the worst tables, missing privileges, failed checks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from maintenance.engine.findings import (
     UNKNOWN,
@@ -20,10 +21,14 @@ from maintenance.subjects.statistics.models import (
     ForeignPartition,
     StatisticsObservation,
     TableFacts,
+    ancestors,
 )
 
 LISTED = 20
 """How many tables have their own finding; the others are counted."""
+
+MOST_TABLES = 100
+"""How many tables the data of a finding names."""
 
 NAMED = 5
 """How many tables a message names."""
@@ -55,21 +60,36 @@ def _listed(
     name: str, kind: FindingKind, due: Sequence[Due], seen: StatisticsObservation
 ) -> Iterator[Finding]:
     waiting = [item for item in due if item.table.autovacuum_pid is None]
+    by_oid = {table.oid: table for table in seen.tables}
     for item in waiting[:LISTED]:
-        yield _finding(kind, item, seen.foreign.get(item.table.oid, ()))
+        yield _finding(kind, item, _root(item.table, by_oid), seen)
     if len(waiting) > LISTED:
-        left = len(waiting) - LISTED
-        message = f"{name}: {left} more tables, less urgent than those with their own finding"
-        yield Finding(kind, Severity.WARN, name, message, value=left, threshold=0)
+        left = waiting[LISTED:]
+        message = f"{name}: {len(left)} more tables, less urgent than those with their own finding"
+        roots = {_root(item.table, by_oid) for item in left}
+        data = {"tables": sorted(roots)[:MOST_TABLES]}
+        are_new = kind is FindingKind.STATISTICS_MISSING and roots <= seen.made
+        severity = Severity.INFO if are_new else Severity.WARN
+        yield Finding(kind, severity, name, message, value=len(left), threshold=0, data=data)
 
 
-def _finding(kind: FindingKind, due: Due, foreign: Sequence[ForeignPartition]) -> Finding:
-    name = str(due.table.relation)
+def _root(table: TableFacts, by_oid: Mapping[int, TableFacts]) -> str:
+    """Return the name of the partitioned table that a table belongs to, else its own."""
+    return str([table, *ancestors(table, by_oid)][-1].relation)
+
+
+def _finding(kind: FindingKind, due: Due, root: str, seen: StatisticsObservation) -> Finding:
+    name, foreign = str(due.table.relation), seen.foreign.get(due.table.oid, ())
     todo = _by_hand(name, foreign) if foreign else "; maintenance apply analyzes it"
-    in_the_way = {"foreign": [str(each.relation) for each in foreign]} if foreign else {}
+    in_the_way: dict[str, Any] = {"table": root} if root != name else {}
+    if foreign:
+        in_the_way["foreign"] = [str(each.relation) for each in foreign]
     if due.why is Why.MISSING:
+        is_new = not foreign and not seen.made.isdisjoint((name, root))
+        severity = Severity.INFO if is_new else Severity.WARN
+        todo = "; made since the last nightly run, the next one analyzes it" if is_new else todo
         message = f"{name}: has rows but no statistics, so the planner guesses{todo}"
-        return Finding(kind, Severity.WARN, name, message, data=in_the_way)
+        return Finding(kind, severity, name, message, data=in_the_way)
     below = " below it" if due.table.is_parent else ""
     message = (
         f"{name}: {due.value:,.0f} rows{below} changed since its last ANALYZE, limit"

@@ -112,6 +112,8 @@ class StatisticsObservation:
         foreign: partitions on other servers, at any depth, by the OID of the partitioned parent.
         failed: tables whose files could not be read, with the error.
         superusers: all superuser roles.
+        made: relations that runs made or filled, and their tables, where the nightly run that
+            analyzes them was not due since.
     """
 
     major: int
@@ -126,6 +128,7 @@ class StatisticsObservation:
     )
     failed: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
     superusers: frozenset[str] = frozenset()
+    made: frozenset[str] = frozenset()
 
     def leaves(self) -> dict[int, list[TableFacts]]:
         """Return the tables below each partitioned parent, at any depth."""

@@ -11,9 +11,9 @@ import psycopg
 
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.errors import MaintenanceError, UnreachableError
-from maintenance.names import QualifiedName
+from maintenance.names import QualifiedName, is_helper
 from maintenance.server.session import Connection, fetch, read_transaction
-from maintenance.subjects.statistics.history import read_baselines
+from maintenance.subjects.statistics.history import read_baselines, read_made
 from maintenance.subjects.statistics.models import (
     ForeignPartition,
     StatisticsObservation,
@@ -65,11 +65,14 @@ def observe(context: ObserveContext) -> StatisticsObservation:
     )
     if context.store is None:
         return seen
-    return replace(seen, baselines=read_baselines(context.store, policy.database.name))
+    name = policy.database.name
+    made = read_made(context.store, name, policy.schedules.nightly, context.now)
+    return replace(seen, baselines=read_baselines(context.store, name), made=made)
 
 
 def _rows(connection: Connection) -> list[Any]:
-    return fetch(connection, "statistics", "list_tables")
+    rows = fetch(connection, "statistics", "list_tables")
+    return [row for row in rows if not is_helper(row.name)]
 
 
 def _facts(row: Any) -> "_Row":

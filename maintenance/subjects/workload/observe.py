@@ -13,7 +13,7 @@ import psycopg
 from maintenance.engine.findings import Reading
 from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError, UnreachableError
-from maintenance.names import QualifiedName
+from maintenance.names import QualifiedName, is_helper
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import WorkloadPolicy
 from maintenance.server.disk import free_disk
@@ -186,6 +186,7 @@ def _sizes(connection: Connection) -> tuple[TableSize, ...]:
     return tuple(
         TableSize(QualifiedName(row.schema, row.name), row.n_partitions, row.size_bytes, row.n_rows)
         for row in rows
+        if not is_helper(row.name)
     )
 
 
