@@ -4,13 +4,15 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from maintenance.alerts.error_names import cause
 from maintenance.alerts.messages import Links, Message, messages
+from maintenance.alerts.models import Waiting
+from maintenance.alerts.quiet import NOT_SENT, release
 from maintenance.alerts.sinks import Send, SinkError
-from maintenance.alerts.store import Waiting, note_delivered, note_failed, waiting_for
+from maintenance.alerts.store import note_delivered, note_failed, waiting_for
 from maintenance.errors import MaintenanceError
 from maintenance.server.session import Connection
 
@@ -39,14 +41,17 @@ class Delivered:
 
     Attributes:
         n_told: events delivered.
-        n_waiting: events still pending, at least.
+        n_waiting: events still pending, at least; without those that wait for the end of quiet
+            hours.
         error: the reason; None if everything was delivered.
+        n_held: events that wait for the end of quiet hours.
     """
 
     sink: str
     n_told: int = 0
     n_waiting: int = 0
     error: str | None = None
+    n_held: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class Round:
         budget_s: time limit. A message still being sent then is abandoned; the next round sends it
             again under the same id, even if it was delivered.
         patient: skip a sink that is backing off after failed attempts.
+        quiet: crons of the minutes in which warnings wait.
     """
 
     opened: OpenStore
@@ -67,6 +73,7 @@ class Round:
     links: Links
     budget_s: float
     patient: bool = False
+    quiet: tuple[str, ...] = ()
 
 
 def deliver(round_: Round, targets: Sequence[OpenSink]) -> list[Delivered]:
@@ -93,10 +100,14 @@ def _deliver_to(round_: Round, target: OpenSink, until: float) -> Delivered:
         with round_.opened() as store, _locked(store, round_.database, target) as is_locked:
             if not is_locked:
                 return Delivered(target.name, error="another process is delivering to this sink")
-            waiting = waiting_for(store, round_.database, target.name)
+            pending = waiting_for(store, round_.database, target.name)
+            waiting, held, dropped = release(pending, round_.quiet, datetime.now(UTC))
+            note_delivered(store, target.name, dropped, NOT_SENT)
             if round_.patient and _is_backing_off(waiting, datetime.now(UTC)):
-                return Delivered(target.name, 0, len(waiting), "backing off after failed attempts")
-            return _send_all(store, target, waiting, round_.links, until)
+                error = "backing off after failed attempts"
+                return Delivered(target.name, 0, len(waiting), error, len(held))
+            sent = _send_all(store, target, waiting, round_.links, until)
+            return replace(sent, n_held=len(held))
     except MaintenanceError as exc:
         return Delivered(target.name, n_waiting=1, error=str(exc))
     except Exception as exc:  # noqa: BLE001 - a bug in one message must not stop the others

@@ -7,8 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from maintenance.alerts.formatting import clipped, readable
-from maintenance.alerts.models import Alert, Event, Transition
-from maintenance.alerts.store import Waiting
+from maintenance.alerts.models import Alert, Event, Transition, Waiting
 from maintenance.engine.findings import Severity
 from maintenance.engine.runbook_reader import by_itself
 from maintenance.formatting import visible
@@ -104,7 +103,11 @@ class Message:
 
 
 def messages(waiting: Sequence[Waiting], links: Links) -> Iterator[Message]:
-    """Group events, in order, into as few messages as possible, by kind and transition."""
+    """Group events, in order, into as few messages as possible, by kind and transition.
+
+    Events that wait in quiet hours are in messages of their own, so that a retry has the same
+    events, whatever the hour.
+    """
     for _, several in groupby(waiting, _round):
         rows = sorted(several, key=lambda row: (_topic(row), row.id))
         for _, same in groupby(rows, _topic):
@@ -146,8 +149,8 @@ def _round(row: Waiting) -> Any:
     return row.event.at
 
 
-def _topic(row: Waiting) -> tuple[str, Transition]:
-    return row.event.alert.identity.kind.value, row.event.turn
+def _topic(row: Waiting) -> tuple[str, Transition, bool]:
+    return row.event.alert.identity.kind.value, row.event.turn, row.can_wait
 
 
 def _facts(alert: Alert) -> dict[str, Any]:

@@ -18,11 +18,15 @@ class Identity(NamedTuple):
 
 
 class Transition(StrEnum):
-    """The change of state that a message reports."""
+    """The change of state that a message reports.
+
+    An escalation is sent as raised, to the sinks that have not received the alert.
+    """
 
     RAISED = "raised"
     REPEATED = "repeated"
     RESOLVED = "resolved"
+    ESCALATED = "escalated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +35,14 @@ class Alert:
 
     Attributes:
         since: when it was first seen without interruption.
+        severity_since: since when it has its severity; None if that never changed.
         subject: the subject that reported it last; empty if any subject would.
         notified_at: when it was last sent; None before the first time.
         told: the severity that was sent.
         acknowledged_until: not repeated until then, unless it gets worse.
         muted_until: not sent until then, except its resolution.
+        escalated_at: when it was sent, as a warning, to sinks that receive only errors.
+        notified_sinks: names of the sinks at which it is open; None before sinks were recorded.
     """
 
     identity: Identity
@@ -49,6 +56,9 @@ class Alert:
     told: Severity | None = None
     acknowledged_until: datetime | None = None
     muted_until: datetime | None = None
+    severity_since: datetime | None = None
+    escalated_at: datetime | None = None
+    notified_sinks: tuple[str, ...] | None = None
 
     def is_acknowledged(self, now: datetime) -> bool:
         """Whether it is acknowledged at this time."""
@@ -59,12 +69,45 @@ class Alert:
         return self.muted_until is not None and now < self.muted_until
 
 
+class Route(NamedTuple):
+    """What one sink receives of an event.
+
+    Attributes:
+        turn: the transition as that sink sees it.
+        severity: the severity as that sink sees it.
+        can_wait: whether it waits in quiet hours.
+    """
+
+    sink: str
+    turn: Transition
+    severity: Severity
+    can_wait: bool = False
+
+
 class Event(NamedTuple):
-    """One transition of one alert, to be sent."""
+    """One transition of one alert, and the sinks that receive it."""
 
     turn: Transition
     alert: Alert
     at: datetime
+    routes: tuple[Route, ...] = ()
+
+
+class Waiting(NamedTuple):
+    """An event that one sink has not received yet.
+
+    Attributes:
+        event: the event as the sink receives it.
+        attempts: number of failed attempts.
+        tried_at: time of the last attempt.
+        can_wait: whether it waits in quiet hours.
+    """
+
+    id: int
+    event: Event
+    attempts: int
+    tried_at: datetime | None
+    can_wait: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The state machine of alerts: compares open alerts with new findings. Pure.
 
 An alert is raised once its finding has been open for the policy's `for`, repeated after
-`repeat_after` or when its severity changes, and resolved when the finding is gone.
+`repeat_after` or when its severity changes, escalated once if it is a warning for longer than
+`escalate_after`, and resolved when the finding is gone.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ def update_alerts(
     Args:
         standing: the alerts of this database, sent or still pending.
         finding_set: the findings of one observation.
-        policy: `for` and `repeat_after`.
+        policy: `for`, `repeat_after` and `escalate_after`.
         now: the time of the observation, aware.
     """
     found = finding_set.by_identity()
@@ -33,11 +34,15 @@ def update_alerts(
     for identity in sorted(standing.keys() | found.keys()):
         before, finding = standing.get(identity), found.get(identity)
         if before is not None and finding is None and not finding_set.covers(before):
-            alerts[identity] = before
+            alerts[identity] = _escalated(before, policy, now)
+            turn = _escalation(alerts[identity], before)
+            events.extend(_event(turn, alerts[identity], now))
         elif _stands(before, finding):
             seen = _seen(identity, before, finding, now)
             turn = _turn(seen, policy, now)
-            alerts[identity] = seen if turn is None else _notified(seen, now)
+            notified = seen if turn is None else _notified(seen, now)
+            alerts[identity] = _escalated(notified, policy, now)
+            turn = turn or _escalation(alerts[identity], notified)
             events.extend(_event(turn, alerts[identity], now))
         elif before is not None and before.notified_at is not None:
             events.append(Event(Transition.RESOLVED, before, now))
@@ -67,9 +72,11 @@ def _seen(
     assert finding is not None, "an open alert has a finding"
     known = before or Alert(identity, finding.severity, finding.message, now)
     is_worth_telling = finding.severity is not Severity.INFO
+    severity = finding.severity if is_worth_telling else known.severity
     return replace(
         known,
-        severity=finding.severity if is_worth_telling else known.severity,
+        severity=severity,
+        severity_since=known.severity_since if severity is known.severity else now,
         message=finding.message,
         value=finding.value,
         threshold=finding.threshold,
@@ -92,6 +99,22 @@ def _turn(alert: Alert, policy: AlertsPolicy, now: datetime) -> Transition | Non
 
 def _notified(alert: Alert, now: datetime) -> Alert:
     return replace(alert, notified_at=now, told=alert.severity)
+
+
+def _escalated(alert: Alert, policy: AlertsPolicy, now: datetime) -> Alert:
+    """Note an escalation if it is due: of a warning that was sent and is not acknowledged."""
+    if not policy.has_escalation or alert.escalated_at is not None:
+        return alert
+    if alert.told is not Severity.WARN or alert.severity is not Severity.WARN:
+        return alert
+    if alert.is_muted(now) or alert.is_acknowledged(now):
+        return alert
+    is_due = now - (alert.severity_since or alert.since) >= policy.escalate_after
+    return replace(alert, escalated_at=now) if is_due else alert
+
+
+def _escalation(alert: Alert, before: Alert) -> Transition | None:
+    return Transition.ESCALATED if alert.escalated_at != before.escalated_at else None
 
 
 def _event(turn: Transition | None, alert: Alert, now: datetime) -> Iterator[Event]:

@@ -1,14 +1,22 @@
 """Alerts in the store: open alerts, their events, and the pending deliveries."""
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
-from maintenance.alerts.models import Alert, AlertUpdate, Event, FindingSet, Identity, Transition
+from maintenance.alerts.models import (
+    Alert,
+    AlertUpdate,
+    Event,
+    FindingSet,
+    Identity,
+    Transition,
+    Waiting,
+)
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.server.session import Connection, fetch, run_statement
 
@@ -23,20 +31,6 @@ _KNOWN_KINDS = frozenset(kind.value for kind in FindingKind)
 """The store may contain kinds of another version of this software."""
 
 
-class Waiting(NamedTuple):
-    """An event that one sink has not received yet.
-
-    Attributes:
-        attempts: number of failed attempts.
-        tried_at: time of the last attempt.
-    """
-
-    id: int
-    event: Event
-    attempts: int
-    tried_at: datetime | None
-
-
 def lock_alerts(store: Connection, database: str) -> None:
     """Lock the alerts of one database until the transaction ends."""
     fetch(store, "alerts", "lock_alerts", {"class": _LOCK, "database": database})
@@ -48,13 +42,13 @@ def standing_alerts(store: Connection, database: str) -> dict[Identity, Alert]:
     return {alert.identity: alert for alert in map(_standing, rows)}
 
 
-def keep(store: Connection, database: str, changes: AlertUpdate, sinks: Collection[str]) -> None:
-    """Replace the alerts of a database, and queue its events for every sink."""
+def keep(store: Connection, database: str, changes: AlertUpdate) -> None:
+    """Replace the alerts of a database, and queue its events for the sinks of their routes."""
     alerts = Jsonb([_row(alert) for alert in changes.alerts.values()])
     fetch(store, "alerts", "replace_alerts", {"database": database, "alerts": alerts})
     if changes.events:
         events = Jsonb([_event_row(event) for event in changes.events])
-        fetch(store, "alerts", "add_events", {"events": events, "sinks": list(sinks)})
+        fetch(store, "alerts", "add_events", {"events": events})
 
 
 def waiting_for(store: Connection, database: str, sink: str) -> list[Waiting]:
@@ -66,6 +60,7 @@ def waiting_for(store: Connection, database: str, sink: str) -> list[Waiting]:
             Event(Transition(row.turn), _alert(row), row.happened_at),
             row.attempts,
             row.tried_at,
+            row.can_wait,
         )
         for row in rows
     ]
@@ -74,7 +69,7 @@ def waiting_for(store: Connection, database: str, sink: str) -> list[Waiting]:
 def note_delivered(
     store: Connection, sink: str, ids: Sequence[int], error: str | None = None
 ) -> None:
-    """Note that a sink has taken events, or refused them for good with an error."""
+    """Note that a sink has taken events; with an error, that it will never receive them."""
     delivered = {"sink": sink, "ids": list(ids), "error": error}
     run_statement(store, "alerts", "note_notified", delivered)
 
@@ -154,7 +149,9 @@ def _row(alert: Alert) -> dict[str, Any]:
 
 
 def _event_row(event: Event) -> Mapping[str, Any]:
-    return {**_row(event.alert), "turn": event.turn.value, "happened_at": _json(event.at)}
+    routes = [route._asdict() for route in event.routes]
+    about = {"turn": event.turn.value, "happened_at": _json(event.at), "routes": routes}
+    return {**_row(event.alert), **about}
 
 
 def _json(value: Any) -> Any:
@@ -168,6 +165,9 @@ def _standing(row: Any) -> Alert:
         told=Severity(row.told) if row.told else None,
         acknowledged_until=row.acknowledged_until,
         muted_until=row.muted_until,
+        severity_since=row.severity_since,
+        escalated_at=row.escalated_at,
+        notified_sinks=None if row.notified_sinks is None else tuple(row.notified_sinks),
     )
 
 

@@ -49,6 +49,8 @@ class FindingSpec:
         unit: of its value and threshold.
         is_fitness: whether it says that the policy can't be carried out, which `check` reports.
         is_of_job: whether its object is a Dagster job.
+        is_advice: whether it recommends something that can wait for the weekly review. Advice is
+            sent only to sinks that name its kind.
         reads: names of the readings it depends on. If one fails, the state of this kind is
             unknown: see `unknown_without`.
     """
@@ -57,6 +59,7 @@ class FindingSpec:
     unit: Unit = Unit.NUMBER
     is_fitness: bool = False
     is_of_job: bool = False
+    is_advice: bool = False
     reads: tuple[str, ...] = ()
 
 
@@ -123,28 +126,40 @@ class FindingKind(StrEnum):
     MATVIEW_NULL_KEY_CHURN = _kind("matview_null_key_churn", MATVIEWS)
     MATVIEW_CYCLE = _kind("matview_cycle", MATVIEWS)
     INDEX_INVALID = _kind("index_invalid", INDEXES, BLOAT, reads=("index definitions",))
-    INDEX_DUPLICATE = _kind("index_duplicate", INDEXES, reads=("index definitions",))
-    INDEX_REDUNDANT = _kind("index_redundant", INDEXES, reads=("index definitions",))
-    INDEX_UNUSED = _kind("index_unused", INDEXES, reads=("index definitions",))
-    INDEX_EVIDENCE_INSUFFICIENT = _kind("index_evidence_insufficient", INDEXES, unit=Unit.DAYS)
-    INDEX_LOW_CARDINALITY = _kind("index_low_cardinality", INDEXES, reads=("column statistics",))
-    INDEX_PREDICATE_IN_KEY = _kind("index_predicate_in_key", INDEXES, reads=("index definitions",))
-    INDEX_WIDE_KEY = _kind("index_wide_key", INDEXES, reads=("column statistics",))
-    FK_UNINDEXED = _kind("fk_unindexed", INDEXES, reads=("foreign keys",))
+    INDEX_DUPLICATE = _kind(
+        "index_duplicate", INDEXES, is_advice=True, reads=("index definitions",)
+    )
+    INDEX_REDUNDANT = _kind(
+        "index_redundant", INDEXES, is_advice=True, reads=("index definitions",)
+    )
+    INDEX_UNUSED = _kind("index_unused", INDEXES, is_advice=True, reads=("index definitions",))
+    INDEX_EVIDENCE_INSUFFICIENT = _kind(
+        "index_evidence_insufficient", INDEXES, is_advice=True, unit=Unit.DAYS
+    )
+    INDEX_LOW_CARDINALITY = _kind(
+        "index_low_cardinality", INDEXES, is_advice=True, reads=("column statistics",)
+    )
+    INDEX_PREDICATE_IN_KEY = _kind(
+        "index_predicate_in_key", INDEXES, is_advice=True, reads=("index definitions",)
+    )
+    INDEX_WIDE_KEY = _kind("index_wide_key", INDEXES, is_advice=True, reads=("column statistics",))
+    FK_UNINDEXED = _kind("fk_unindexed", INDEXES, is_advice=True, reads=("foreign keys",))
     REPLICA_UNREACHABLE = _kind("replica_unreachable", INDEXES)
     STATISTICS_STALE = _kind("statistics_stale", STATISTICS, reads=("table statistics",))
     STATISTICS_MISSING = _kind("statistics_missing", STATISTICS, reads=("table statistics",))
     BUDGET_EXHAUSTED = _kind("budget_exhausted", STATISTICS)
     TABLE_BLOAT = _kind("table_bloat", BLOAT, unit=Unit.SHARE, reads=("bloat",))
     INDEX_BLOAT = _kind("index_bloat", BLOAT, unit=Unit.SHARE, reads=("bloat",))
-    BLOAT_UNKNOWN = _kind("bloat_unknown", BLOAT)
+    BLOAT_UNKNOWN = _kind("bloat_unknown", BLOAT, is_advice=True)
     QUERY_SLOW = _kind(
         "query_slow", WORKLOAD, unit=Unit.MILLISECONDS, reads=("replica", "statements")
     )
     QUERY_REGRESSED = _kind(
         "query_regressed", WORKLOAD, unit=Unit.TIMES, reads=("replica", "statements")
     )
-    QUERY_N_PLUS_ONE = _kind("query_n_plus_one", WORKLOAD, reads=("replica", "statements"))
+    QUERY_N_PLUS_ONE = _kind(
+        "query_n_plus_one", WORKLOAD, is_advice=True, reads=("replica", "statements")
+    )
     CONNECTIONS_SATURATED = _kind(
         "connections_saturated", WORKLOAD, unit=Unit.SHARE, reads=("replica",)
     )

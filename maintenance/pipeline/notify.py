@@ -12,6 +12,7 @@ from maintenance.alerts.delivery import Delivered, OpenSink, Round, deliver
 from maintenance.alerts.heartbeat import call
 from maintenance.alerts.messages import Message
 from maintenance.alerts.models import Alert, Event, FindingSet
+from maintenance.alerts.routing import route
 from maintenance.alerts.sinks import Send, SinkError, name_of, sender_of
 from maintenance.alerts.state import update_alerts
 from maintenance.alerts.store import (
@@ -112,7 +113,8 @@ def tell(
         oldest = policy.store.keep.before(datetime.now(UTC).date())
         forget_old(store, policy.database.name, oldest)
     opened = Target(policy, environ).store
-    round_ = Round(opened, policy.database.name, links(policy), BUDGET_S, patient)
+    quiet = policy.alerts.quiet
+    round_ = Round(opened, policy.database.name, links(policy), BUDGET_S, patient, quiet)
     delivered = deliver(round_, targets)
     heartbeat_error = _ping(policy, environ, delivered) if ping else None
     with Target(policy, environ).store() as store:
@@ -190,14 +192,15 @@ def _update_alerts(
     store: Connection, policy: Policy, seen: FindingSet | Callable[[], FindingSet], now: datetime
 ) -> tuple[Event, ...]:
     """Update the alerts and queue the events in one transaction."""
-    sinks = [name_of(sink) for sink in policy.alerts.sinks]
+    sinks = [(name_of(sink), sink) for sink in policy.alerts.sinks]
     name = policy.database.name
     with store.transaction():
         lock_alerts(store, name)
         known = standing_alerts(store, name)
         finding_set = seen if isinstance(seen, FindingSet) else seen()
-        changes = update_alerts(known, finding_set, policy.alerts, now)
-        keep(store, name, changes, sinks)
+        updated = update_alerts(known, finding_set, policy.alerts, now)
+        changes = route(updated, known, sinks, has_quiet_hours=bool(policy.alerts.quiet))
+        keep(store, name, changes)
     return changes.events
 
 
