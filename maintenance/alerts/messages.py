@@ -48,6 +48,11 @@ class Message:
         """The highest severity of its alerts."""
         return max((event.alert.severity for event in self.events), key=list(Severity).index)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it says that alerts are resolved."""
+        return self.events[0].turn is Transition.RESOLVED
+
     def title(self, show: Show = visible) -> str:
         """Return one line: the transition, severity, kind, object and database."""
         first = self.events[0]
@@ -70,7 +75,7 @@ class Message:
     def by_itself(self) -> str:
         """The automatic action for an open alert, from the runbook."""
         first = self.events[0]
-        return "" if first.turn is Transition.RESOLVED else by_itself(first.alert.identity.kind)
+        return "" if self.is_over else by_itself(first.alert.identity.kind)
 
     @property
     def body(self) -> dict[str, Any]:

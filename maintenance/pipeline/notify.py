@@ -216,7 +216,7 @@ def _sender(sink: Sink, policy: Policy, environ: Mapping[str, str]) -> Send:
     except UsageError as exc:
         problem = SinkError(f"{exc} ({exc.hint})" if exc.hint else str(exc))
 
-    def refuse(message: Message, timeout_s: float) -> None:
+    def refuse(message: Message, timeout_s: float) -> str:
         del message, timeout_s
         raise problem
 
