@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import Enum
 
 import dagster as dg
 from pydantic import Field
@@ -26,13 +27,21 @@ class SinkTestConfig(dg.Config):
     )
 
 
+class Action(Enum):
+    """The actions, as the launchpad offers them: by name."""
+
+    acknowledge = AlertAction.ACKNOWLEDGE
+    mute = AlertAction.MUTE
+    clear = AlertAction.CLEAR
+
+
 class AcknowledgeConfig(dg.Config):
     """The open alert and what to do with it; the launchpad shows the descriptions."""
 
     kind: str = Field(description="Finding kind of the open alert, such as connections_saturated.")
     object: str = Field(description="Object of the open alert, as the alert shows it.")
-    action: str = Field(
-        default=AlertAction.ACKNOWLEDGE.value,
+    action: Action = Field(
+        default=Action.acknowledge,
         description=(
             "acknowledge: not repeated or escalated unless it gets worse; mute: nothing is sent"
             " but the resolution; clear: neither any more."
@@ -98,7 +107,7 @@ def _acknowledge_job(policy: Policy) -> dg.JobDefinition:
         context: dg.OpExecutionContext, config: AcknowledgeConfig, maintainer: Maintainer
     ) -> None:
         alert = maintainer.acknowledge(
-            policy, config.kind, config.object, config.action, config.until
+            policy, config.kind, config.object, config.action.value, config.until
         )
         about = {
             "message": alert.message,

@@ -18,7 +18,7 @@ from maintenance.formatting import visible, visible_lines
 from maintenance.monitoring import Overview, freshness, observe_overview
 from maintenance.names import QualifiedName
 from maintenance.pipeline import run as pipeline
-from maintenance.pipeline.acknowledge import AlertAction, acknowledge, read_action, read_until
+from maintenance.pipeline.acknowledge import AlertAction, acknowledge, read_until
 from maintenance.pipeline.restore import RestoreReport, restore_period
 from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
@@ -139,17 +139,16 @@ class Maintainer(dg.ConfigurableResource[None]):
             return check_sinks(policy, os.environ, only)
 
     def acknowledge(
-        self, policy: Policy, kind: str, object_: str, action: str, until: str
+        self, policy: Policy, kind: str, object_: str, action: AlertAction, until: str
     ) -> Alert:
-        """Acknowledge, mute or clear an open alert, as written in the form of the job.
+        """Acknowledge, mute or clear an open alert, until a time or for a duration.
 
         Raises:
-            dagster.Failure: no such alert is open, or the action or the time can't be read.
+            dagster.Failure: no such alert is open, or the time can't be read.
         """
         with _as_failure():
-            chosen = read_action(action)
-            end = None if chosen is AlertAction.CLEAR else read_until(until)
-            alerts = acknowledge(policy, kind, object_, chosen, end)
+            end = None if action is AlertAction.CLEAR else read_until(until)
+            alerts = acknowledge(policy, kind, object_, action, end)
         return next(each for each in alerts if each.identity[1:] == (kind, object_))
 
 

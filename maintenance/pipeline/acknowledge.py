@@ -59,18 +59,6 @@ def acknowledge(
     return standing(policy, environ=environ)
 
 
-def read_action(text: str) -> AlertAction:
-    """Return an action by its name.
-
-    Raises:
-        UsageError: there is no such action.
-    """
-    try:
-        return AlertAction(text)
-    except ValueError as exc:
-        raise UsageError(f"action: found {text!r}, wanted one of {', '.join(AlertAction)}") from exc
-
-
 def read_until(text: str) -> datetime:
     """Parse an ISO 8601 time, in UTC if it has no offset, or a duration from now on.
 
