@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import NamedTuple
 
 from maintenance.alerts.models import Identity, Transition, Waiting
@@ -31,23 +32,36 @@ class Release(NamedTuple):
 def release(pending: Sequence[Waiting], quiet: Sequence[str], now: datetime) -> Release:
     """Decide which pending events of a sink are sent now.
 
-    A warning waits while it is quiet; an error does not wait behind it. Never sent are a warning
-    that was raised and resolved in the same quiet hours, and one that waits while a later event of
-    the same alert is sent.
+    A warning waits while it is quiet, and its resolution behind it; an error does not. Never sent
+    are a warning that was raised and resolved in the same quiet hours, and one that still waits
+    when its alert becomes an error.
 
     Args:
         pending: the events, in order.
         quiet: crons of the quiet minutes, in UTC.
         now: the current time, aware, in UTC.
     """
-    dropped = set(_passed(pending, quiet))
-    rows = [row for row in pending if row.id not in dropped]
-    is_held_time = is_quiet(quiet, now)
-    held = [row for row in rows if row.can_wait and is_held_time]
-    due = [row for row in rows if not (row.can_wait and is_held_time)]
-    newest = {row.event.alert.identity: row.id for row in due}
-    outdated = {row.id for row in held if row.id < newest.get(row.event.alert.identity, row.id)}
-    return Release(due, [row for row in held if row.id not in outdated], sorted(dropped | outdated))
+    passed = set(_passed(pending, quiet))
+    rows = [row for row in pending if row.id not in passed]
+    if not is_quiet(quiet, now):
+        return Release(rows, [], sorted(passed))
+    due: list[Waiting] = []
+    held: dict[Identity, list[Waiting]] = {}
+    outdated: list[Waiting] = []
+    for row in rows:
+        identity = row.event.alert.identity
+        is_behind = identity in held and row.event.turn is Transition.RESOLVED
+        if row.can_wait or is_behind:
+            held.setdefault(identity, []).append(row)
+        else:
+            outdated += held.pop(identity, [])
+            due.append(row)
+    dropped = sorted(passed | {row.id for row in outdated})
+    return Release(due, sorted(chain(*held.values()), key=_id), dropped)
+
+
+def _id(row: Waiting) -> int:
+    return row.id
 
 
 def is_quiet(quiet: Sequence[str], moment: datetime) -> bool:
@@ -72,14 +86,14 @@ def _passed(pending: Sequence[Waiting], quiet: Sequence[str]) -> Iterator[int]:
     ends: dict[datetime, datetime] = {}
     for row in pending:
         turn, alert, at, _ = row.event
-        begun = opened.get(alert.identity)
+        begun, is_over = opened.get(alert.identity), turn is Transition.RESOLVED
         if turn is Transition.RAISED and row.can_wait and not row.attempts and is_quiet(quiet, at):
             opened[alert.identity] = [row]
             if at not in ends:
                 ends[at] = quiet_until(quiet, at)
-        elif begun is not None and row.can_wait and at < ends[begun[0].event.at]:
+        elif begun is not None and at < ends[begun[0].event.at] and (row.can_wait or is_over):
             begun.append(row)
-            if turn is Transition.RESOLVED:
+            if is_over:
                 yield from (each.id for each in opened.pop(alert.identity))
         else:
             opened.pop(alert.identity, None)

@@ -81,12 +81,13 @@ def _routes(
 ) -> Iterator[Route]:
     was_error = before is not None and before.told is Severity.ERROR
     is_of_error = was_error or event.alert.severity is Severity.ERROR
-    can_wait = has_quiet_hours and not is_of_error
     for name, sinks in named.items():
         turn = _turn(event, before, sinks, is_known=name in knowing)
         if turn is not None:
             ends_error = turn is Transition.RESOLVED and was_error
             severity = Severity.ERROR if ends_error else event.alert.severity
+            hears_of_errors = any(Severity.ERROR in sink.severities for sink in sinks)
+            can_wait = has_quiet_hours and not (is_of_error and hears_of_errors)
             yield Route(name, turn, severity, can_wait)
 
 
