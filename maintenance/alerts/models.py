@@ -85,12 +85,11 @@ class Route(NamedTuple):
 
 
 class Event(NamedTuple):
-    """One transition of one alert, and the sinks that receive it."""
+    """One transition of one alert, to be sent."""
 
     turn: Transition
     alert: Alert
     at: datetime
-    routes: tuple[Route, ...] = ()
 
 
 class Waiting(NamedTuple):
@@ -147,7 +146,12 @@ class FindingSet:
 
 @dataclass(frozen=True, slots=True)
 class AlertUpdate:
-    """The open alerts after an observation, and the events to send."""
+    """The open alerts after an observation, and the events to send.
+
+    Attributes:
+        routes: for each event, in order, what the sinks receive of it; empty until it is routed.
+    """
 
     alerts: Mapping[Identity, Alert] = field(default_factory=dict[Identity, Alert])
     events: tuple[Event, ...] = ()
+    routes: tuple[tuple[Route, ...], ...] = ()

@@ -85,7 +85,7 @@ def _passed(pending: Sequence[Waiting], quiet: Sequence[str]) -> Iterator[int]:
     opened: dict[Identity, list[Waiting]] = {}
     ends: dict[datetime, datetime] = {}
     for row in pending:
-        turn, alert, at, _ = row.event
+        turn, alert, at = row.event
         begun, is_over = opened.get(alert.identity), turn is Transition.RESOLVED
         if turn is Transition.RAISED and row.can_wait and not row.attempts and is_quiet(quiet, at):
             opened[alert.identity] = [row]

@@ -18,7 +18,7 @@ def route(
     *,
     has_quiet_hours: bool = False,
 ) -> AlertUpdate:
-    """Add to each event the sinks that receive it, and to each alert the sinks that know it.
+    """Add for each event the sinks that receive it, and to each alert the sinks that know it.
 
     - The first event that a sink receives of an alert is `raised`, whatever the others receive.
     - A sink receives the resolution if, and only if, it received the alert.
@@ -38,7 +38,7 @@ def route(
     for name, sink in sinks:
         named.setdefault(name, []).append(sink)
     alerts = dict(update.alerts)
-    events: list[Event] = []
+    events: list[tuple[Event, tuple[Route, ...]]] = []
     for event in update.events:
         identity = event.alert.identity
         before = standing.get(identity)
@@ -54,8 +54,11 @@ def route(
                 alerts[identity], notified_sinks=known, escalated_at=escalated_at
             )
         if is_escalated or event.turn is not Transition.ESCALATED:
-            events.append(event._replace(alert=alerts.get(identity, event.alert), routes=routes))
-    return AlertUpdate(alerts, tuple(events))
+            told = event._replace(alert=alerts.get(identity, event.alert))
+            events.append((told, routes))
+    return AlertUpdate(
+        alerts, tuple(told for told, _ in events), tuple(routes for _, routes in events)
+    )
 
 
 def _knowing(before: Alert | None, named: Mapping[str, object]) -> Sequence[str]:

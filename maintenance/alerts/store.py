@@ -14,6 +14,7 @@ from maintenance.alerts.models import (
     Event,
     FindingSet,
     Identity,
+    Route,
     Transition,
     Waiting,
 )
@@ -43,11 +44,12 @@ def standing_alerts(store: Connection, database: str) -> dict[Identity, Alert]:
 
 
 def keep(store: Connection, database: str, changes: AlertUpdate) -> None:
-    """Replace the alerts of a database, and queue its events for the sinks of their routes."""
+    """Replace the alerts of a database, and queue its routed events for the sinks."""
     alerts = Jsonb([_row(alert) for alert in changes.alerts.values()])
     fetch(store, "alerts", "replace_alerts", {"database": database, "alerts": alerts})
     if changes.events:
-        events = Jsonb([_event_row(event) for event in changes.events])
+        routed = zip(changes.events, changes.routes, strict=True)
+        events = Jsonb([_event_row(event, routes) for event, routes in routed])
         fetch(store, "alerts", "add_events", {"events": events})
 
 
@@ -148,10 +150,9 @@ def _row(alert: Alert) -> dict[str, Any]:
     return {**alert.identity._asdict(), **own}
 
 
-def _event_row(event: Event) -> Mapping[str, Any]:
-    routes = [route._asdict() for route in event.routes]
-    about = {"turn": event.turn.value, "happened_at": _json(event.at), "routes": routes}
-    return {**_row(event.alert), **about}
+def _event_row(event: Event, routes: Sequence[Route]) -> Mapping[str, Any]:
+    about = {"turn": event.turn.value, "happened_at": _json(event.at)}
+    return {**_row(event.alert), **about, "routes": [route._asdict() for route in routes]}
 
 
 def _json(value: Any) -> Any:

@@ -53,6 +53,7 @@ class World:
     pending: dict[str, list[Waiting]] = field(default_factory=dict[str, list[Waiting]])
     received: dict[str, list[Event]] = field(default_factory=dict[str, list[Event]])
     events: list[Event] = field(default_factory=list[Event])
+    routes: list[tuple[Route, ...]] = field(default_factory=list[tuple[Route, ...]])
     is_down: bool = False
 
     @property
@@ -65,9 +66,10 @@ class World:
         changes = update_alerts(self.alerts, finding_set, self.policy, self.now)
         routed = route(changes, self.alerts, self.sinks, has_quiet_hours=bool(self.policy.quiet))
         self.alerts = dict(routed.alerts)
-        for event in routed.events:
+        for event, routes in zip(routed.events, routed.routes, strict=True):
             self.events.append(event)
-            for each in event.routes:
+            self.routes.append(routes)
+            for each in routes:
                 self.queue(event, each)
         self.deliver()
 
@@ -170,7 +172,8 @@ def test_entries_of_one_sink_add_up() -> None:
     )
     routed = route(changes, {}, [("log", sink) for sink in policy.sinks])
     told = {
-        event.alert.identity[1:]: [each.sink for each in event.routes] for event in routed.events
+        event.alert.identity[1:]: [each.sink for each in routes]
+        for event, routes in zip(routed.events, routed.routes, strict=True)
     }
     assert told == {
         (GAP, "public.events"): [],
@@ -422,14 +425,13 @@ def test_each_sink_receives_a_story_that_holds_together(
     for minutes, findings, is_down in steps:
         world.now += minutes * MINUTE
         before = {identity: alert.told for identity, alert in world.alerts.items()}
-        n_events = len(world.events)
         world.is_down = is_down
         world.see(*findings)
         for name, sink in world.sinks:
             raised = {
                 event.alert.identity
-                for event in world.events[n_events:]
-                if (name, Transition.RAISED, ERROR, False) in event.routes
+                for event, routes in zip(world.events, world.routes, strict=True)
+                if event.at == world.now and Route(name, Transition.RAISED, ERROR) in routes
             }
             for identity, alert in world.alerts.items():
                 is_new_error = alert.told is ERROR and before.get(identity) is not ERROR
