@@ -75,8 +75,8 @@ class SampleMessage(Message):
 
     @property
     def severity(self) -> Severity:
-        """Information: it is no alert."""
-        return Severity.INFO
+        """Warning: what filters information out, as a log does, lets it through."""
+        return Severity.WARN
 
     @property
     def is_over(self) -> bool:

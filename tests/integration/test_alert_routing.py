@@ -149,10 +149,10 @@ def test_each_sink_gets_one_marked_message(tmp_path: Path, receiver: Receiver) -
     assert [each["sink"] for each in report["sinks"]] == names
     assert "200" in report["sinks"][0]["answer"]
     webhook, apprise = sorted(receiver.documents(), key=lambda document: "state" not in document)
-    assert (webhook["state"], webhook["kind"], webhook["severity"]) == ("test", "test", "info")
+    assert (webhook["state"], webhook["kind"], webhook["severity"]) == ("test", "test", "warn")
     assert "test message" in webhook["message"]
     assert "test message" in apprise["title"]
-    assert apprise["type"] == "info"
+    assert apprise["type"] == "warning"
     assert [header for header in receiver.headers if "X-Maintenance-Signature" in header]
 
 

@@ -689,3 +689,11 @@ def test_quiet_hours_are_crons_that_leave_some_of_the_day(
     alerts = load_policy(write(tmp_path, written)).alerts
     assert alerts.quiet == ("* 22-23 * * *", "* * * * sat,sun")
     assert alerts.escalate_after == timedelta(hours=4)
+
+
+def test_example_of_the_readme_is_a_policy(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (example,) = re.findall(r"```yaml\n(alerts:.*?)```", readme, re.DOTALL)
+    chat, pager, review = load_policy(write(tmp_path, DATABASE + example)).alerts.sinks
+    assert [each.takes_only_errors for each in (chat, pager, review)] == [False, True, False]
+    assert review.takes_kind("shop", FindingKind.INDEX_UNUSED)
