@@ -117,7 +117,7 @@ def test_schema_takes_what_the_loader_takes(more: dict[str, Any]) -> None:
         {"partitions": [{"table": "a", "column": "b", "interval": "2 months"}]},
         {"alerts": {"sinks": [{"type": "pager"}]}},
         {"alerts": {"sinks": [{"type": "log", "kinds": ["index_unusd"]}]}},
-        {"alerts": {"sinks": [{"type": "log", "severities": []}]}},
+        {"alerts": {"sinks": [{"type": "log", "severities": list[str]()}]}},
     ],
 )
 def test_schema_refuses_what_the_loader_refuses(more: dict[str, Any]) -> None:
