@@ -136,6 +136,15 @@ def no_secrets_of_other_tests() -> None:
     forget()
 
 
+@pytest.fixture(autouse=True)
+def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A spool of this test's own; servers and demos that several tests share have theirs."""
+    folder = tmp_path / "state"
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    return folder
+
+
 @pytest.fixture
 def limited_role(server: PostgresServer) -> Role:
     """A login role that owns nothing and has been granted nothing."""

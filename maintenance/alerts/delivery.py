@@ -2,29 +2,23 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from maintenance.alerts.error_names import cause
 from maintenance.alerts.messages import Links, Message, messages
 from maintenance.alerts.models import Waiting
+from maintenance.alerts.outbox import OpenOutbox, Outbox
 from maintenance.alerts.quiet import NOT_SENT, release
 from maintenance.alerts.sinks import Send, SinkError
-from maintenance.alerts.store import note_delivered, note_failed, waiting_for
 from maintenance.errors import MaintenanceError
-from maintenance.server.session import Connection
 
 SEND_LIMIT_S = 5.0
 """Maximum duration of one message."""
 FIRST_PAUSE = timedelta(seconds=15)
 LONGEST_PAUSE = timedelta(minutes=10)
 """Maximum pause after failed attempts; the pause doubles after each attempt."""
-_LOCK = 0x736E6B73
-"""Class of the advisory lock that allows one deliverer per sink."""
-
-OpenStore = Callable[[], AbstractContextManager[Connection]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +53,7 @@ class Round:
     """One round of delivery.
 
     Attributes:
-        opened: opens a session on the store, one for each sink.
-        database: the database whose events are delivered.
+        opened: opens the outbox of a sink, in the store or in the spool.
         links: finds the links of a message.
         budget_s: time limit. A message still being sent then is abandoned; the next round sends it
             again under the same id, even if it was delivered.
@@ -68,8 +61,7 @@ class Round:
         quiet: crons of the minutes in which warnings wait.
     """
 
-    opened: OpenStore
-    database: str
+    opened: OpenOutbox
     links: Links
     budget_s: float
     patient: bool = False
@@ -97,16 +89,16 @@ def deliver(round_: Round, targets: Sequence[OpenSink]) -> list[Delivered]:
 
 def _deliver_to(round_: Round, target: OpenSink, until: float) -> Delivered:
     try:
-        with round_.opened() as store, _locked(store, round_.database, target) as is_locked:
-            if not is_locked:
+        with round_.opened(target.name) as outbox:
+            if outbox is None:
                 return Delivered(target.name, error="another process is delivering to this sink")
-            pending = waiting_for(store, round_.database, target.name)
-            waiting, held, dropped = release(pending, round_.quiet, datetime.now(UTC))
-            note_delivered(store, target.name, dropped, NOT_SENT)
+            waiting, held, dropped = release(outbox.waiting(), round_.quiet, datetime.now(UTC))
+            if dropped:
+                outbox.note_delivered(dropped, NOT_SENT)
             if round_.patient and _is_backing_off(waiting, datetime.now(UTC)):
                 error = "backing off after failed attempts"
                 return Delivered(target.name, 0, len(waiting), error, len(held))
-            sent = _send_all(store, target, waiting, round_.links, until)
+            sent = _send_all(outbox, target, waiting, round_.links, until)
             return replace(sent, n_held=len(held))
     except MaintenanceError as exc:
         return Delivered(target.name, n_waiting=1, error=str(exc))
@@ -114,41 +106,37 @@ def _deliver_to(round_: Round, target: OpenSink, until: float) -> Delivered:
         return Delivered(target.name, n_waiting=1, error=f"failed: {cause(exc)}")
 
 
-@contextmanager
-def _locked(store: Connection, database: str, target: OpenSink) -> Generator[bool]:
-    """Allow one deliverer per sink; the lock of a killed process is released by itself."""
-    row = store.execute(
-        "SELECT pg_catalog.pg_try_advisory_lock(%s, pg_catalog.hashtext(%s))",
-        (_LOCK, f"{database} {target.name}"),
-    ).fetchone()
-    yield row is not None and bool(row[0])  # closing the session releases the lock
-
-
 def _is_backing_off(waiting: Sequence[Waiting], now: datetime) -> bool:
-    tried = [row for row in waiting if row.tried_at is not None]
+    # A try in the future was noted before a clock was set back.
+    latest = now + LONGEST_PAUSE
+    tried = {
+        row.tried_at: row.attempts for row in waiting if row.tried_at and row.tried_at <= latest
+    }
     if not tried:
         return False
-    n_tries = max(row.attempts for row in tried)
-    pause = min(FIRST_PAUSE * 2 ** min(n_tries - 1, 10), LONGEST_PAUSE)
-    return max(row.tried_at for row in tried if row.tried_at is not None) + pause > now
+    n_tries = max(tried.values())
+    pause = min(FIRST_PAUSE * 2 ** min(max(n_tries - 1, 0), 10), LONGEST_PAUSE)
+    return max(tried) + pause > now
 
 
 def _send_all(
-    store: Connection, target: OpenSink, waiting: Sequence[Waiting], links: Links, until: float
+    outbox: Outbox, target: OpenSink, waiting: Sequence[Waiting], links: Links, until: float
 ) -> Delivered:
     """Deliver message by message; stop at the first failure to keep the order."""
     n_told, error = 0, None
+    rows = {row.id: row for row in waiting}
     for message in messages(waiting, links):
+        sent = [rows[each] for each in message.event_ids]
         try:
             _send(target, message, until)
-            note_delivered(store, target.name, message.event_ids)
+            outbox.note_delivered(sent)
         except SinkError as exc:
             error = f"{target.name}: {exc}"
             if not exc.is_final:
-                note_failed(store, target.name, message.event_ids, str(exc))
+                outbox.note_failed(sent, str(exc))
                 break
-            note_delivered(store, target.name, message.event_ids, str(exc))
-        n_told += len(message.event_ids)
+            outbox.note_delivered(sent, str(exc))
+        n_told += len(sent)
     return Delivered(target.name, n_told, len(waiting) - n_told, error)
 
 

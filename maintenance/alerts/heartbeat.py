@@ -1,8 +1,7 @@
 """The dead man's switch: an external service that raises an alarm if our call is missing."""
 
-import threading
-
 from maintenance.alerts.error_names import cause
+from maintenance.alerts.http_limits import within
 from maintenance.alerts.sinks import is_taken
 
 PING_LIMIT_S = 5.0
@@ -14,20 +13,18 @@ def call(url: str, limit_s: float = PING_LIMIT_S) -> str | None:
 
     The response body is not read and a redirect is not followed.
     """
-    errors = ["no response in time"]
+    statuses: list[int] = []
 
     def get() -> None:
         import requests  # noqa: PLC0415 - a third of a second, needed only where a url is named
 
-        try:
-            with requests.get(url, timeout=limit_s, allow_redirects=False, stream=True) as answer:
-                errors[:] = (
-                    [] if is_taken(answer.status_code) else [f"HTTP status {answer.status_code}"]
-                )
-        except Exception as exc:  # noqa: BLE001 - no failure of the call may stop the round
-            errors[:] = [f"no response: {cause(exc)}"]
+        with requests.get(url, timeout=limit_s, allow_redirects=False, stream=True) as answer:
+            statuses.append(answer.status_code)
 
-    thread = threading.Thread(target=get, daemon=True)
-    thread.start()
-    thread.join(limit_s)
-    return next(iter(errors), None)
+    try:
+        if not within(limit_s, get):
+            return "no response in time"
+    except Exception as exc:  # noqa: BLE001 - no failure of the call may stop the round
+        return f"no response: {cause(exc)}"
+    (status,) = statuses
+    return None if is_taken(status) else f"HTTP status {status}"

@@ -1,8 +1,10 @@
 """Messages: events of one kind and transition, as text and as the body of a webhook."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from itertools import groupby
 from typing import Any
 
@@ -101,8 +103,8 @@ class Message:
             "since": min(event.alert.since for event in self.events).isoformat(),
             **told,
             "alerts": [
-                {"state": event.turn.value, **_facts(event.alert), "id": _id(event, (event_id,))}
-                for event, event_id in zip(self.events, self.event_ids, strict=True)
+                {"state": event.turn.value, **_facts(event.alert), "id": _id([event])}
+                for event in self.events
             ],
         }
 
@@ -141,13 +143,20 @@ def _weight(alert: Alert) -> int:
 
 def _message(rows: Sequence[Waiting], links: Links) -> Message:
     ids = tuple(row.id for row in rows)
-    events = tuple(row.event for row in rows)
+    events = tuple(row.told for row in rows)
     alerts = [event.alert for event in events]
-    return Message(_id(events[0], ids), ids, events, links(alerts))
+    return Message(_id(events), ids, events, links(alerts))
 
 
-def _id(first: Event, ids: Sequence[int]) -> str:
-    return f"{first.alert.identity.database}-{ids[0]}-{len(ids)}"
+def event_key(event: Event) -> str:
+    """Return what identifies an event wherever it is kept: in the store or in the spool."""
+    facts = [*event.alert.identity, event.turn, event.at.astimezone(UTC).isoformat()]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def _id(events: Sequence[Event]) -> str:
+    """Return the id of a message: the same in every attempt, whichever place it is sent from."""
+    return f"{events[0].alert.identity.database}-{event_key(events[0])}-{len(events)}"
 
 
 def _round(row: Waiting) -> Any:
@@ -155,7 +164,7 @@ def _round(row: Waiting) -> Any:
 
 
 def _topic(row: Waiting) -> tuple[str, Transition, bool]:
-    return row.event.alert.identity.kind.value, row.event.turn, row.can_wait
+    return row.event.alert.identity.kind.value, row.told.turn, row.can_wait
 
 
 def _facts(alert: Alert) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Alerts, their transitions, and the findings that update them. Frozen, no store access."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -43,6 +43,7 @@ class Alert:
         muted_until: not sent until then, except its resolution.
         escalated_at: when it was sent, as a warning, to sinks that receive only errors.
         notified_sinks: names of the sinks at which it is open; None before sinks were recorded.
+        seen_at: when its finding was last observed; nothing older changes or resolves it.
     """
 
     identity: Identity
@@ -59,6 +60,7 @@ class Alert:
     severity_since: datetime | None = None
     escalated_at: datetime | None = None
     notified_sinks: tuple[str, ...] | None = None
+    seen_at: datetime | None = None
 
     def is_acknowledged(self, now: datetime) -> bool:
         """Whether it is acknowledged at this time."""
@@ -92,13 +94,19 @@ class Event(NamedTuple):
     at: datetime
 
 
+RoutedEvent = tuple[Event, tuple[Route, ...]]
+"""An event with what the sinks receive of it."""
+
+
 class Waiting(NamedTuple):
     """An event that one sink has not received yet.
 
     Attributes:
-        event: the event as the sink receives it.
+        event: the event, the same for every sink.
         attempts: number of failed attempts.
         tried_at: time of the last attempt.
+        turn: the transition as this sink sees it; None for that of the event.
+        severity: the severity as this sink sees it; None for that of the event.
         can_wait: whether it waits in quiet hours.
     """
 
@@ -106,7 +114,17 @@ class Waiting(NamedTuple):
     event: Event
     attempts: int
     tried_at: datetime | None
+    turn: Transition | None = None
+    severity: Severity | None = None
     can_wait: bool = False
+
+    @property
+    def told(self) -> Event:
+        """The event as this sink receives it."""
+        turn, alert, at = self.event
+        if self.severity is not None:
+            alert = replace(alert, severity=self.severity)
+        return Event(self.turn or turn, alert, at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,3 +173,8 @@ class AlertUpdate:
     alerts: Mapping[Identity, Alert] = field(default_factory=dict[Identity, Alert])
     events: tuple[Event, ...] = ()
     routes: tuple[tuple[Route, ...], ...] = ()
+
+    @property
+    def routed(self) -> tuple[RoutedEvent, ...]:
+        """The events, each with its routes."""
+        return tuple(zip(self.events, self.routes, strict=True))

@@ -21,12 +21,12 @@ class Release(NamedTuple):
     Attributes:
         due: sent now, in order.
         held: sent when quiet hours end.
-        dropped: ids of events that are never sent.
+        dropped: never sent.
     """
 
     due: list[Waiting]
     held: list[Waiting]
-    dropped: list[int]
+    dropped: list[Waiting]
 
 
 def release(pending: Sequence[Waiting], quiet: Sequence[str], now: datetime) -> Release:
@@ -44,24 +44,25 @@ def release(pending: Sequence[Waiting], quiet: Sequence[str], now: datetime) -> 
     passed = set(_passed(pending, quiet))
     rows = [row for row in pending if row.id not in passed]
     if not is_quiet(quiet, now):
-        return Release(rows, [], sorted(passed))
+        return Release(rows, [], [row for row in pending if row.id in passed])
     due: list[Waiting] = []
     held: dict[Identity, list[Waiting]] = {}
     outdated: list[Waiting] = []
     for row in rows:
         identity = row.event.alert.identity
-        is_behind = identity in held and row.event.turn is Transition.RESOLVED
+        is_behind = identity in held and row.told.turn is Transition.RESOLVED
         if row.can_wait or is_behind:
             held.setdefault(identity, []).append(row)
         else:
             outdated += held.pop(identity, [])
             due.append(row)
-    dropped = sorted(passed | {row.id for row in outdated})
-    return Release(due, sorted(chain(*held.values()), key=_id), dropped)
-
-
-def _id(row: Waiting) -> int:
-    return row.id
+    gone = passed | {row.id for row in outdated}
+    waiting = {row.id for row in chain(*held.values())}
+    return Release(
+        due,
+        [row for row in rows if row.id in waiting],
+        [row for row in pending if row.id in gone],
+    )
 
 
 def is_quiet(quiet: Sequence[str], moment: datetime) -> bool:
@@ -85,7 +86,7 @@ def _passed(pending: Sequence[Waiting], quiet: Sequence[str]) -> Iterator[int]:
     opened: dict[Identity, list[Waiting]] = {}
     ends: dict[datetime, datetime] = {}
     for row in pending:
-        turn, alert, at = row.event
+        turn, alert, at = row.told
         begun, is_over = opened.get(alert.identity), turn is Transition.RESOLVED
         if turn is Transition.RAISED and row.can_wait and not row.attempts and is_quiet(quiet, at):
             opened[alert.identity] = [row]

@@ -44,11 +44,13 @@ def route(
         before = standing.get(identity)
         knowing = _knowing(before, named)
         routes = tuple(_routes(event, before, knowing, named, has_quiet_hours))
-        is_escalated = _escalates(event) and any(each.sink not in knowing for each in routes)
+        is_escalated = _escalates(event, before) and any(
+            each.sink not in knowing for each in routes
+        )
         if identity in alerts:
             known = _known_after(knowing, routes)
             escalated_at = event.alert.escalated_at
-            if _escalates(event) and not is_escalated:
+            if _escalates(event, before) and not is_escalated:
                 escalated_at = None
             alerts[identity] = replace(
                 alerts[identity], notified_sinks=known, escalated_at=escalated_at
@@ -118,7 +120,7 @@ def _turn_of_interest(turn: Transition, *, is_known: bool) -> Transition | None:
 def _turn_at_error_sink(event: Event, before: Alert | None, *, is_known: bool) -> Transition | None:
     """Return what a sink that receives only errors receives of a warning."""
     if not is_known:
-        return Transition.RAISED if _escalates(event) else None
+        return Transition.RAISED if _escalates(event, before) else None
     if event.turn is not Transition.RAISED or before is None:
         return None
     if before.escalated_at is not None:
@@ -126,5 +128,7 @@ def _turn_at_error_sink(event: Event, before: Alert | None, *, is_known: bool) -
     return Transition.RESOLVED if before.told is Severity.ERROR else None
 
 
-def _escalates(event: Event) -> bool:
-    return event.alert.escalated_at == event.at
+def _escalates(event: Event, before: Alert | None) -> bool:
+    """Whether an alert is escalated by this event."""
+    is_new = before is None or before.escalated_at is None
+    return is_new and event.alert.escalated_at is not None

@@ -14,6 +14,7 @@ from typing import Any
 
 from maintenance.alerts.error_names import cause
 from maintenance.alerts.formatting import harmless
+from maintenance.alerts.http_limits import bound_answers, within
 from maintenance.alerts.messages import Message
 from maintenance.engine.findings import Severity
 from maintenance.errors import MaintenanceError
@@ -119,15 +120,23 @@ def _to_webhook(url: str, secret: str | None, message: Message, timeout_s: float
     headers = {"Content-Type": "application/json", "Idempotency-Key": message.id}
     if secret is not None:
         headers[SIGNATURE] = signature(secret, body)
-    try:
+    statuses: list[int] = []
+
+    def post() -> None:
         # Only the status is read: the response body may be endless.
         with requests.post(
             url, data=body, headers=headers, timeout=timeout_s, allow_redirects=False, stream=True
         ) as answer:
-            status = answer.status_code
+            statuses.append(answer.status_code)
+
+    try:
+        is_answered = within(timeout_s, post)
     except requests.RequestException as exc:
         # The error text may contain the URL, and a URL may contain a token.
         raise SinkError(f"no response: {cause(exc)}") from None
+    if not is_answered:
+        raise SinkError("no response in time")
+    (status,) = statuses
     if not is_taken(status):
         raise SinkError(f"HTTP status {status}", is_final=status in _REFUSED)
     return f"HTTP status {status}"
@@ -159,7 +168,10 @@ def _services(url: str) -> Any:
     """Load the service of the URL now, since that takes seconds that a message does not have."""
     import apprise  # noqa: PLC0415 - see above
 
-    services: Any = apprise.Apprise()  # its annotations are incomplete
+    bound_answers("apprise")
+    # A redirect is no delivery: the page that it leads to knows nothing of the message.
+    asset: Any = apprise.AppriseAsset(http_redirects=False)
+    services: Any = apprise.Apprise(asset=asset)  # its annotations are incomplete
     services.add(url)
     return services
 
@@ -172,13 +184,20 @@ def _to_apprise(services: Any, message: Message, timeout_s: float) -> str:
             "unknown Apprise service", hint="see the Apprise documentation for supported URLs"
         )
     note = "success" if message.is_over else _NOTES[message.severity]
-    told = services.notify(
-        body=message.text(harmless),
-        title=message.title(harmless),
-        notify_type=apprise.NotifyType(note),
-        body_format=apprise.NotifyFormat.TEXT,
-        timeout=timeout_s,
-    )
-    if not told:
+    answers: list[bool] = []
+
+    def send() -> None:
+        told = services.notify(
+            body=message.text(harmless),
+            title=message.title(harmless),
+            notify_type=apprise.NotifyType(note),
+            body_format=apprise.NotifyFormat.TEXT,
+            timeout=timeout_s,
+        )
+        answers.append(bool(told))
+
+    if not within(timeout_s, send):
+        raise SinkError("no response in time")
+    if not answers[0]:
         raise SinkError("the service rejected the message")
     return "accepted by the service"

@@ -10,9 +10,18 @@ from dataclasses import replace
 from datetime import datetime
 
 from maintenance.alerts.models import Alert, AlertUpdate, Event, FindingSet, Identity, Transition
-from maintenance.engine.findings import Finding, Severity
+from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.policy.alerts import AlertsPolicy
 
+HELD_BACK = frozenset(
+    {
+        FindingKind.RUN_FAILED,
+        FindingKind.RUN_OVERDUE,
+        FindingKind.MONITOR_BLIND,
+        FindingKind.MATVIEW_STALE,
+    }
+)
+"""Consequences of a database that can't be used: not raised while that alert is open."""
 BAND = 0.1
 """A numeric alert is resolved once its value is better than the threshold by this share."""
 
@@ -27,19 +36,22 @@ def update_alerts(
         finding_set: the findings of one observation.
         policy: `for`, `repeat_after` and `escalate_after`.
         now: the time of the observation, aware.
+
+    An alert that was seen later than this observation is neither changed nor resolved by it.
     """
     found = finding_set.by_identity()
+    is_away = _is_away(standing, finding_set)
     alerts: dict[Identity, Alert] = {}
     events: list[Event] = []
     for identity in sorted(standing.keys() | found.keys()):
         before, finding = standing.get(identity), found.get(identity)
-        if before is not None and finding is None and not finding_set.covers(before):
-            alerts[identity] = _escalated(before, policy, now)
-            turn = _escalation(alerts[identity], before)
-            events.extend(_event(turn, alerts[identity], now))
+        if before is not None and (
+            _is_outdated(before, now) or (finding is None and not finding_set.covers(before))
+        ):
+            alerts[identity] = before
         elif _stands(before, finding):
             seen = _seen(identity, before, finding, now)
-            turn = _turn(seen, policy, now)
+            turn = _turn(seen, policy, now, is_away=is_away)
             notified = seen if turn is None else _notified(seen, now)
             alerts[identity] = _escalated(notified, policy, now)
             turn = turn or _escalation(alerts[identity], notified)
@@ -47,6 +59,63 @@ def update_alerts(
         elif before is not None and before.notified_at is not None:
             events.append(Event(Transition.RESOLVED, before, now))
     return AlertUpdate(alerts, tuple(events))
+
+
+def due_events(
+    standing: Mapping[Identity, Alert], policy: AlertsPolicy, now: datetime
+) -> AlertUpdate:
+    """Return the events that are due by time alone: nothing has to be observed again for them.
+
+    A pending alert is raised once it stood for `for`, an open one repeated after `repeat_after`, a
+    muted or acknowledged one told when that ends, a warning escalated after `escalate_after`.
+    """
+    alerts = dict(standing)
+    events: list[Event] = []
+    is_away = any(_is_unreachable(identity) for identity in standing)
+    for identity in sorted(standing):
+        before = standing[identity]
+        turn = _turn(before, policy, now, is_away=is_away)
+        notified = before if turn is None else _notified(before, now)
+        alerts[identity] = _escalated(notified, policy, now)
+        turn = turn or _escalation(alerts[identity], notified)
+        events.extend(_event(turn, alerts[identity], now))
+    return AlertUpdate(alerts, tuple(events))
+
+
+def none_after(standing: Mapping[Identity, Alert], now: datetime) -> dict[Identity, Alert]:
+    """Return the alerts with no past later than now, as after a clock was set back."""
+    return {
+        identity: replace(
+            alert,
+            since=min(alert.since, now),
+            notified_at=_earlier(alert.notified_at, now),
+            seen_at=_earlier(alert.seen_at, now),
+            severity_since=_earlier(alert.severity_since, now),
+            escalated_at=_earlier(alert.escalated_at, now),
+        )
+        for identity, alert in standing.items()
+    }
+
+
+def _earlier(moment: datetime | None, now: datetime) -> datetime | None:
+    return None if moment is None else min(moment, now)
+
+
+def _is_outdated(before: Alert, now: datetime) -> bool:
+    """Whether an observation of this time is older than what is known of an alert."""
+    return before.seen_at is not None and now < before.seen_at
+
+
+def _is_unreachable(identity: Identity) -> bool:
+    return identity.kind is FindingKind.DATABASE_UNREACHABLE
+
+
+def _is_away(standing: Mapping[Identity, Alert], finding_set: FindingSet) -> bool:
+    """Whether the database or its store can't be used, as far as this observation says."""
+    if any(finding.kind is FindingKind.DATABASE_UNREACHABLE for finding in finding_set.findings):
+        return True
+    known = (alert for identity, alert in standing.items() if _is_unreachable(identity))
+    return any(not finding_set.covers(alert) for alert in known)
 
 
 def _stands(before: Alert | None, finding: Finding | None) -> bool:
@@ -81,13 +150,16 @@ def _seen(
         value=finding.value,
         threshold=finding.threshold,
         subject=finding.subject,
+        seen_at=now,
     )
 
 
-def _turn(alert: Alert, policy: AlertsPolicy, now: datetime) -> Transition | None:
+def _turn(alert: Alert, policy: AlertsPolicy, now: datetime, *, is_away: bool) -> Transition | None:
     if alert.is_muted(now):
         return None
     if alert.notified_at is None:
+        if is_away and alert.identity.kind in HELD_BACK:
+            return None
         return Transition.RAISED if now - alert.since >= policy.for_ else None
     is_worse = (alert.told, alert.severity) == (Severity.WARN, Severity.ERROR)
     if alert.is_acknowledged(now) and not is_worse:

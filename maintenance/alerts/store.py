@@ -2,12 +2,13 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
+from maintenance.alerts.merge import SpoolChanges, SpooledEvent, merge
 from maintenance.alerts.models import (
     Alert,
     AlertUpdate,
@@ -48,24 +49,55 @@ def keep(store: Connection, database: str, changes: AlertUpdate) -> None:
     alerts = Jsonb([_row(alert) for alert in changes.alerts.values()])
     fetch(store, "alerts", "replace_alerts", {"database": database, "alerts": alerts})
     if changes.events:
-        routed = zip(changes.events, changes.routes, strict=True)
-        events = Jsonb([_event_row(event, routes) for event, routes in routed])
+        events = Jsonb([_event_row(*each) for each in changes.routed])
         fetch(store, "alerts", "add_events", {"events": events})
 
 
 def waiting_for(store: Connection, database: str, sink: str) -> list[Waiting]:
     """Return the events that a sink has not received yet, in order."""
     rows = fetch(store, "alerts", "list_pending_deliveries", {"database": database, "sink": sink})
-    return [
-        Waiting(
-            row.id,
-            Event(Transition(row.turn), _alert(row), row.happened_at),
-            row.attempts,
-            row.tried_at,
-            row.can_wait,
-        )
-        for row in rows
+    return [_waiting(row) for row in rows]
+
+
+def pending_events(store: Connection, database: str) -> list[tuple[str, Waiting]]:
+    """Return the events that some sink has not received yet, in order, each with its sink."""
+    rows = fetch(store, "alerts", "list_pending_events", {"database": database})
+    return [(row.sink, _waiting(row)) for row in rows]
+
+
+def merge_spool(store: Connection, database: str, changes: SpoolChanges) -> None:
+    """Add to the store what happened while it could not be used; twice adds nothing.
+
+    Call it in a transaction that holds the lock of the alerts.
+    """
+    resolved = {
+        Identity(database, FindingKind(row.kind), row.object): row.resolved_at
+        for row in fetch(store, "alerts", "list_resolutions", {"database": database})
+        if row.kind in _KNOWN_KINDS
+    }
+    _add_events(store, changes.events)
+    standing = standing_alerts(store, database)
+    merged = merge(standing, changes, resolved)
+    keep(store, database, AlertUpdate(merged))
+    for identity, alert in merged.items():
+        known = standing.get(identity)
+        for column in _TENDING if known is not None else ():
+            if getattr(known, column) != getattr(alert, column):
+                tend(store, identity, column, getattr(alert, column))
+
+
+def _add_events(store: Connection, events: Sequence[SpooledEvent]) -> None:
+    if not events:
+        return
+    given = [{**_event_row(each.event), "place": place} for place, each in enumerate(events)]
+    rows = fetch(store, "alerts", "add_missing_events", {"events": Jsonb(given)})
+    ids = {row.place: row.id for row in rows}
+    deliveries = [
+        {"event_id": ids[place], **{name: _json(v) for name, v in asdict(delivery).items()}}
+        for place, each in enumerate(events)
+        for delivery in each.deliveries
     ]
+    fetch(store, "alerts", "merge_deliveries", {"deliveries": Jsonb(deliveries)})
 
 
 def note_delivered(
@@ -140,6 +172,16 @@ def tend(store: Connection, identity: Identity, column: str, until: datetime | N
     return run_statement(store, "alerts", _TENDING[column], about) == 1
 
 
+def prove_writable(store: Connection, database: str) -> None:
+    """Write so much that a full disk is noticed, and roll back.
+
+    Raises:
+        psycopg.Error: the store can't be written.
+    """
+    with store.transaction(force_rollback=True):
+        fetch(store, "alerts", "probe_writing", {"database": database})
+
+
 def forget_old(store: Connection, database: str, before: date) -> None:
     """Delete the events before a date that no sink is waiting for."""
     fetch(store, "alerts", "forget_events", {"database": database, "before": before})
@@ -150,13 +192,20 @@ def _row(alert: Alert) -> dict[str, Any]:
     return {**alert.identity._asdict(), **own}
 
 
-def _event_row(event: Event, routes: Sequence[Route]) -> Mapping[str, Any]:
+def _event_row(event: Event, routes: Sequence[Route] = ()) -> Mapping[str, Any]:
     about = {"turn": event.turn.value, "happened_at": _json(event.at)}
     return {**_row(event.alert), **about, "routes": [route._asdict() for route in routes]}
 
 
 def _json(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _waiting(row: Any) -> Waiting:
+    event = Event(Transition(row.turn), _alert(row), row.happened_at)
+    severity = Severity(row.told_severity) if row.told_severity else None
+    turn = Transition(row.told_turn) if row.told_turn else None
+    return Waiting(row.id, event, row.attempts, row.tried_at, turn, severity, row.can_wait)
 
 
 def _standing(row: Any) -> Alert:
@@ -169,6 +218,7 @@ def _standing(row: Any) -> Alert:
         severity_since=row.severity_since,
         escalated_at=row.escalated_at,
         notified_sinks=None if row.notified_sinks is None else tuple(row.notified_sinks),
+        seen_at=row.seen_at,
     )
 
 

@@ -21,6 +21,7 @@ from maintenance.pipeline.notify import RoundReport
 from maintenance.policy import Policy
 
 _out = Console(highlight=False)
+_err = Console(stderr=True, highlight=False)
 
 
 @click.command()
@@ -36,9 +37,10 @@ def notify(policies: tuple[Path, ...], as_json: bool, now: datetime | None) -> N
 
 
 class Standing(NamedTuple):
-    """The open alerts of one database."""
+    """The open alerts of one database; `store_error` says why they are those of the spool."""
 
     alerts: list[Alert]
+    store_error: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -118,18 +120,22 @@ def _tend(
     until: datetime | None,
 ) -> None:
     def work(policy: Policy) -> Standing:
-        return Standing(acknowledge(policy, kind, name, action, until))
+        return Standing(*acknowledge(policy, kind, name, action, until))
 
     policies = given["policies"] or context.obj
     answer(policies, given["as_json"], work, _alerts_document, _render_alerts)
 
 
 def _standing(policy: Policy) -> Standing:
-    return Standing(rounds.standing(policy))
+    return Standing(*rounds.standing(policy))
 
 
 def _alerts_document(policy: Policy, report: Standing) -> dict[str, Any]:
-    return {"database": policy.database.name, "alerts": [_alert(each) for each in report.alerts]}
+    return {
+        "database": policy.database.name,
+        "alerts": [_alert(each) for each in report.alerts],
+        "store_error": report.store_error,
+    }
 
 
 def _round_document(policy: Policy, report: RoundReport) -> dict[str, Any]:
@@ -154,6 +160,8 @@ def _round_document(policy: Policy, report: RoundReport) -> dict[str, Any]:
         "alerts": [_alert(alert) for alert in report.alerts],
         "delivered": delivered,
         "heartbeat_error": report.heartbeat_error,
+        "store_error": report.store_error,
+        "notices": list(report.notices),
     }
 
 
@@ -185,6 +193,9 @@ def _render_round(policy: Policy, report: RoundReport) -> None:
     _lines(alert for alert in report.alerts if alert.identity not in changed)
     if not report.alerts:
         _render_alerts(policy, Standing([]))
+    _render_store_error(report.store_error)
+    for notice in report.notices:
+        _err.print(Text(visible(notice)), soft_wrap=True)
     for each in report.delivered:
         left = f", {each.n_waiting} pending ({each.error})" if each.error else ""
         held = f", {each.n_held} until quiet hours end" if each.n_held else ""
@@ -218,6 +229,14 @@ def _render_alerts(policy: Policy, report: Standing) -> None:
     if not report.alerts:
         _out.print(f"[green]{policy.database.name}: no open alerts[/]")
     _lines(report.alerts)
+    _render_store_error(report.store_error)
+
+
+def _render_store_error(error: str | None) -> None:
+    if error is not None:
+        _err.print(
+            Text(visible(f"from the spool, the store can't be used: {error}")), soft_wrap=True
+        )
 
 
 def _lines(alerts: Iterable[Alert]) -> None:

@@ -51,6 +51,7 @@ class FindingSpec:
         is_of_job: whether its object is a Dagster job.
         is_advice: whether it recommends something that can wait for the weekly review. Advice is
             sent only to sinks that name its kind.
+        is_of_server: whether its object is the server of the database or of the store.
         reads: names of the readings it depends on. If one fails, the state of this kind is
             unknown: see `unknown_without`.
     """
@@ -60,6 +61,7 @@ class FindingSpec:
     is_fitness: bool = False
     is_of_job: bool = False
     is_advice: bool = False
+    is_of_server: bool = False
     reads: tuple[str, ...] = ()
 
 
@@ -228,6 +230,7 @@ class FindingKind(StrEnum):
         STATISTICS,
     )
     STORE_UNKEPT = _kind("store_unkept", STATISTICS)
+    DATABASE_UNREACHABLE = _kind("database_unreachable", is_of_server=True)
     RUN_FAILED = _kind("run_failed", is_of_job=True)
     RUN_OVERDUE = _kind("run_overdue", unit=Unit.SECONDS, is_of_job=True)
 

@@ -19,6 +19,7 @@ from maintenance.monitoring import freshness
 from maintenance.monitoring.outdated import overlooked_analytics
 from maintenance.orchestration.run_monitor import failed_jobs, overdue_jobs
 from maintenance.pipeline.notify import FindingSets, RoundReport, tell
+from maintenance.pipeline.reachability import probe
 from maintenance.policy import Policy
 from maintenance.subjects.matviews.dependencies import declared_reads
 
@@ -43,7 +44,7 @@ def alert_on_findings(policies: Sequence[Policy]) -> dg.SensorDefinition:
     """Build the sensor that processes the findings of finished runs and delivers alerts."""
 
     def round_(policy: Policy, _instance: dg.DagsterInstance) -> RoundReport:
-        return tell(policy, [], patient=True)
+        return tell(policy, _reached(policy), patient=True)
 
     return _sensor(
         "alert_on_findings",
@@ -67,7 +68,8 @@ def alert_on_run_failure(watched: Sequence[Watched]) -> dg.SensorDefinition:
             found = list(failed_jobs(instance, jobs[name]))
             return FindingSet(name, found, frozenset({FindingKind.RUN_FAILED}))
 
-        return _process(policy, [(datetime.now(UTC), observe_overview)])
+        looks = [*_reached(policy), (datetime.now(UTC), observe_overview)]
+        return tell(policy, looks, patient=True, ping=False)
 
     return _sensor(
         "alert_on_run_failure",
@@ -95,12 +97,14 @@ def alert_on_freshness(watched: Sequence[Watched]) -> dg.SensorDefinition:
             found = list(overdue_jobs(instance, schedules[name], now))
             return FindingSet(name, found, frozenset({FindingKind.RUN_OVERDUE}))
 
-        looks = (
-            overdue,
-            partial(staleness, policy, now),
-            partial(overlooked_analytics, policy, now),
+        looks = (partial(staleness, policy, now), partial(overlooked_analytics, policy, now))
+        return tell(
+            policy,
+            [*_reached(policy), (now, overdue)],
+            from_store=[(now, look) for look in looks],
+            patient=True,
+            ping=False,
         )
-        return _process(policy, [(now, look) for look in looks])
 
     return _sensor(
         "alert_on_freshness",
@@ -121,8 +125,15 @@ def staleness(policy: Policy, now: datetime) -> FindingSet:
     return FindingSet(policy.database.name, stale, frozenset({FindingKind.MATVIEW_STALE}))
 
 
-def _process(policy: Policy, finding_sets: FindingSets) -> RoundReport:
-    return tell(policy, finding_sets, patient=True, ping=False)
+def _reached(policy: Policy) -> FindingSets:
+    """Return whether the database can be used, where a round does not find out by itself.
+
+    A round opens the store. Where that is another database, jobs fail and views get stale with the
+    maintained one, and the round must know the one cause first.
+    """
+    if policy.store.url is None:
+        return []
+    return [(datetime.now(UTC), probe(policy))]
 
 
 def _sensor(
@@ -160,5 +171,10 @@ def _evaluate(
     ]
     if report.heartbeat_error is not None:
         warnings.append(f"dead man's switch of {name} not called: {report.heartbeat_error}")
+    warnings.extend(f"{name}: {notice}" for notice in report.notices)
+    if report.store_error is not None:
+        n_told = sum(each.n_told for each in report.delivered)
+        told = f"{len(report.alerts)} open alerts, {n_told} delivered by the spool"
+        return f"{name}: {told}; the store can't be used: {report.store_error}", warnings
     n_told = sum(each.n_told for each in report.delivered)
     return f"{name}: {len(report.alerts)} open alerts, {n_told} delivered", warnings

@@ -82,7 +82,7 @@ def _alert(
 ) -> None:
     looks = (partial(overlooked_bloat, policy, now), partial(_finding_set, policy, section, now))
     try:
-        tell(policy, [(now, look) for look in looks], patient=True, ping=False)
+        tell(policy, [], from_store=[(now, look) for look in looks], patient=True, ping=False)
     except MaintenanceError as exc:
         context.log.warning("alerts of %s not processed: %s", policy.database.name, exc)
 

@@ -148,7 +148,7 @@ class Maintainer(dg.ConfigurableResource[None]):
         """
         with _as_failure():
             end = None if action is AlertAction.CLEAR else read_until(until)
-            alerts = acknowledge(policy, kind, object_, action, end)
+            alerts, _ = acknowledge(policy, kind, object_, action, end)
         return next(each for each in alerts if each.identity[1:] == (kind, object_))
 
 

@@ -50,7 +50,8 @@ def staleness_sensor(policy: Policy, jobs: Iterable[dg.ScheduleDefinition]) -> d
         now = datetime.now(UTC)
         try:
             requests = list(_requests(policy, now))
-            notify.tell(policy, [(now, partial(staleness, policy, now))], patient=True, ping=False)
+            look = (now, partial(staleness, policy, now))
+            notify.tell(policy, [], from_store=[look], patient=True, ping=False)
         except MaintenanceError as exc:
             yield dg.SkipReason(f"{exc} ({exc.hint})" if exc.hint else str(exc))
             return

@@ -39,8 +39,8 @@ def acknowledge(
     until: datetime | None,
     *,
     environ: Mapping[str, str] = os.environ,
-) -> list[Alert]:
-    """Acknowledge or mute an open alert, or clear both; return the open alerts after it.
+) -> tuple[list[Alert], str | None]:
+    """Acknowledge or mute an open alert, or clear both; return what `standing` returns then.
 
     Args:
         policy: the policy of the database.
@@ -52,7 +52,7 @@ def acknowledge(
 
     Raises:
         UsageError: no such alert is open; the hint lists those that are.
-        UnreachableError, MaintenanceError: the store can't be reached or created.
+        MaintenanceError: neither store nor spool can be written.
     """
     for column in _COLUMNS[action]:
         tend_alert(policy, kind, object_, column, until, environ=environ)

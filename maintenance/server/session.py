@@ -30,6 +30,7 @@ from maintenance.server.capabilities import (
 from maintenance.server.cost_meter import cursor_class
 from maintenance.server.liveness import KEEPALIVE, Session
 from maintenance.server.poolers import find_process
+from maintenance.server.refusals import reason_of, refusal_reason
 from maintenance.server.sql_library import load_statement
 from maintenance.server.undecodable_names import decode, fit_encoding, lenient, shown
 
@@ -94,7 +95,6 @@ _PINNED = {
 }
 _PINNED_FROM_17 = {"transaction_timeout": "0"}
 
-# libpq gives no SQLSTATE for a refused connection, so there is one hint for all causes.
 _CONNECT_HINT = "check that the server is running, and host, port, database, role and password"
 
 
@@ -153,7 +153,10 @@ def _open(parameters: Mapping[str, Any], where: str) -> Session:
         )
     except psycopg.OperationalError as exc:
         # Its text may contain the url, which a printed chain of errors would show.
-        raise UnreachableError(f"{where}: {_first_line(exc)}", hint=_CONNECT_HINT) from None
+        reason = refusal_reason(exc, {key: str(value) for key, value in parameters.items()})
+        raise UnreachableError(
+            f"{where}: {_first_line(exc)}", hint=_CONNECT_HINT, reason=reason
+        ) from None
 
 
 def _host_of(connection: Connection) -> dict[str, str]:
@@ -382,6 +385,7 @@ def to_error(exc: psycopg.Error, doing: str) -> MaintenanceError:
         " ".join(parts) + code,
         hint=diagnostic.message_hint or "",
         retryable=is_retryable(exc.sqlstate),
+        reason=reason_of(exc.sqlstate),
     )
 
 

@@ -2,23 +2,29 @@
 
 import json
 import logging
+import resource
+import shutil
 import socket
 import subprocess
 import sys
+import time
+import zlib
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from maintenance.alerts import delivery
 from maintenance.alerts.heartbeat import call
 from maintenance.alerts.messages import HEAVIEST
 from maintenance.alerts.models import FindingSet
 from maintenance.cli.commands import cli
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.errors import UnreachableError
 from maintenance.pipeline import notify as rounds
 from maintenance.policy import Policy
 from tests.builders import ROOT, Database
@@ -31,6 +37,7 @@ pytestmark = pytest.mark.pg("== 18")
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 KINDS = frozenset(FindingKind)
 HOSTILE = 'public."</script><img src=x onerror=alert(1)> <!channel> *b* [x](y)\n\x1b[2J@here"'
+DEAD = "postgresql://nobody@127.0.0.1:9/app"
 NOBODY = "http://127.0.0.1:9/"
 
 
@@ -151,15 +158,22 @@ def test_switch_is_called_each_round(
 
 
 def test_switch_is_not_called_where_nothing_can_be_stored(
-    database: Database, tmp_path: Path, receiver: Receiver
+    database: Database, tmp_path: Path, state_folder: Path, receiver: Receiver
 ) -> None:
+    """Neither in the store nor in the spool; or where only a log would tell of the outage."""
     del database
-    policy = make_policy(
-        tmp_path, "postgresql://nobody@127.0.0.1:9/app", alerts={"ping": receiver.url}
-    )
-    with pytest.raises(UnreachableError):
-        tell(policy, "a")
-    assert receiver.calls == []
+    sinks: list[dict[str, Any]] = [{"type": "log"}, receiver.webhook()]
+    policies = [
+        make_policy(tmp_path, f"{DEAD}{n}", alerts={"sinks": sinks[:n], "ping": receiver.url})
+        for n in (1, 2)
+    ]
+    assert tell(policies[0], "a").heartbeat_error is not None
+    assert tell(policies[1], "a").heartbeat_error is None
+    assert receiver.calls == ["/hook"]
+    shutil.rmtree(state_folder)
+    state_folder.write_text("not a folder")
+    assert tell(policies[1], "a").heartbeat_error is not None
+    assert receiver.calls == ["/hook"]
 
 
 def test_switch_is_not_called_where_no_sink_takes_what_waits_for_it(
@@ -180,6 +194,101 @@ def test_switch_that_never_answers_holds_up_no_round() -> None:
         told = call(f"http://127.0.0.1:{silent.getsockname()[1]}/TOKEN", 0.2)
     assert told is not None
     assert "TOKEN" not in told
+
+
+# Answers
+
+
+def redirect(status: int, receiver: Receiver) -> Callable[[BufferedIOBase], None]:
+    """To a page that takes everything."""
+
+    def answer(out: BufferedIOBase) -> None:
+        receiver.answer = None
+        out.write(f"HTTP/1.1 {status} Moved\r\nLocation: {receiver.url}\r\n".encode())
+        out.write(b"Content-Length: 0\r\n\r\n")
+
+    return answer
+
+
+def endless(out: BufferedIOBase) -> None:
+    out.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n")
+    while True:
+        out.write(b"x" * 2**16)
+
+
+def bomb(out: BufferedIOBase) -> None:
+    """A quarter of a gigabyte, packed."""
+    packed = zlib.compressobj(1, zlib.DEFLATED, 31)
+    body = b"".join([packed.compress(bytes(2**20)) for _ in range(2**8)]) + packed.flush()
+    out.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: ")
+    out.write(f"{len(body)}\r\n\r\n".encode() + body)
+
+
+def drip(out: BufferedIOBase) -> None:
+    """A header that never ends, byte by byte."""
+    out.write(b"HTTP/1.1 200 OK\r\nX: ")
+    while True:
+        out.write(b"x")
+        out.flush()
+        time.sleep(0.02)
+
+
+KINDS_OF_SINKS: dict[str, Callable[[str], dict[str, Any]]] = {
+    "webhook": lambda url: {"type": "webhook", "url": url},
+    "apprise": lambda url: {"type": "apprise", "url": url.replace("http://", "json://")},
+}
+
+
+@pytest.mark.parametrize("status", [301, 302, 307])
+@pytest.mark.parametrize("kind", KINDS_OF_SINKS)
+def test_redirect_is_no_delivery(
+    database: Database, tmp_path: Path, receiver: Receiver, kind: str, status: int
+) -> None:
+    sink = KINDS_OF_SINKS[kind](receiver.url)
+    policy = alerting(tmp_path, database, sink, ping=receiver.url)
+    receiver.answer = redirect(status, receiver)
+    (moved,) = tell(policy, "a").delivered
+    assert (moved.n_told, moved.n_waiting, receiver.calls, receiver.bodies) == (0, 1, [], [])
+    (there,) = tell(policy, "a", hours=1).delivered
+    assert (there.n_told, there.n_waiting) == (1, 0)
+    assert len(receiver.bodies) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_redirect_is_no_call_of_the_switch(receiver: Receiver, status: int) -> None:
+    receiver.answer = redirect(status, receiver)
+    assert str(status) in str(call(receiver.url))
+    assert receiver.calls == ["/hook"]
+
+
+@pytest.mark.parametrize("answer", [endless, bomb])
+@pytest.mark.parametrize("kind", KINDS_OF_SINKS)
+def test_answer_of_gigabytes_is_read_to_64_kilobytes(
+    tmp_path: Path, receiver: Receiver, kind: str, answer: Callable[[BufferedIOBase], None]
+) -> None:
+    policy = make_policy(tmp_path, DEAD, alerts={"sinks": [KINDS_OF_SINKS[kind](receiver.url)]})
+    receiver.answer = answer
+    tell(policy)  # once, so that what is loaded only once does not count
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    (delivered,) = tell(policy, "a").delivered
+    assert delivered.error is None
+    assert call(receiver.url) is None
+    grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kb < 100_000
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_SINKS)
+def test_answer_that_drips_ends_with_the_time_of_a_message(
+    tmp_path: Path, receiver: Receiver, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "SEND_LIMIT_S", 0.5)
+    policy = make_policy(tmp_path, DEAD, alerts={"sinks": [KINDS_OF_SINKS[kind](receiver.url)]})
+    receiver.answer = drip
+    (dripping,) = tell(policy, "a").delivered
+    assert "no response in time" in str(dripping.error)
+    receiver.answer = None
+    (there,) = tell(policy, "a", hours=1).delivered
+    assert there.error is None, "the lock of the sink was given back"
 
 
 # Secrets

@@ -170,9 +170,9 @@ def test_resting_sink_is_left_alone_by_a_patient_round(
     policy = a_policy(tmp_path, database, receiver.webhook())
     receiver.statuses = [500]
     tell(policy, 0, "a")
-    (patient,) = rounds.tell(policy, [], patient=True).delivered
+    (patient,) = rounds.tell(policy, [], patient=True, now=NOW).delivered
     assert (patient.n_told, patient.n_waiting) == (0, 1)
-    (eager,) = rounds.tell(policy, []).delivered
+    (eager,) = rounds.tell(policy, [], now=NOW).delivered
     assert (eager.n_told, eager.n_waiting) == (1, 0)
 
 
@@ -219,7 +219,7 @@ def test_run_that_looked_at_one_table_resolves_nothing(
     policy = a_policy(tmp_path, database, receiver.webhook())
     tell(policy, 0, "public.other")
     pipeline.apply(policy, request=Request(table=QualifiedName("public", "events")))
-    turns = {event.turn for event in rounds.tell(policy, []).events}
+    turns = {event.turn for event in rounds.tell(policy, [], now=NOW).events}
     assert turns == {Transition.RAISED}
 
 
@@ -266,6 +266,6 @@ def test_database_out_of_reach_is_an_alert_where_the_store_is_another(
     path = write_policy(tmp_path, gone, events, alerts=alerts, store={"url": database.url})
     report = rounds.notify(load_policy(path))
     assert [(e.turn, e.alert.identity.kind) for e in report.events] == [
-        (Transition.RAISED, FindingKind.MONITOR_BLIND)
+        (Transition.RAISED, FindingKind.DATABASE_UNREACHABLE)
     ]
-    assert [each["kind"] for each in receiver.documents()] == ["monitor_blind"]
+    assert [each["value"] for each in receiver.documents()] == ["refused"]

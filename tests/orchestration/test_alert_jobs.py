@@ -67,7 +67,7 @@ def test_sink_that_fails_fails_the_test_and_raises_no_alert(
     repository = build([tmp_path]).get_repository_def()
     with dg.build_sensor_context(instance=instance, repository_def=repository) as context:
         repository.get_sensor_def("alert_on_run_failure").evaluate_tick(context)
-    assert standing(policy) == []
+    assert standing(policy) == ([], None)
 
 
 def failure_of(result: dg.ExecuteInProcessResult, op: str) -> Any:
@@ -103,13 +103,13 @@ def test_alert_is_acknowledged_muted_and_cleared(
     policy: Policy, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     assert tend(tmp_path, instance).success
-    (alert,) = standing(policy)
+    ((alert,), _) = standing(policy)
     assert alert.acknowledged_until is not None
     assert alert.muted_until is None
     muted = tend(tmp_path, instance, action="mute", until="2100-01-01")
     assert "2100-01-01" in shown(muted)["muted_until"]
     assert tend(tmp_path, instance, action="clear").success
-    (alert,) = standing(policy)
+    ((alert,), _) = standing(policy)
     assert (alert.acknowledged_until, alert.muted_until) == (None, None)
 
 

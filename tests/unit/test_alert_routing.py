@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from maintenance.alerts.models import (
     Alert,
+    AlertUpdate,
     Event,
     FindingSet,
     Identity,
@@ -20,7 +21,7 @@ from maintenance.alerts.models import (
 )
 from maintenance.alerts.quiet import quiet_until, release
 from maintenance.alerts.routing import route
-from maintenance.alerts.state import update_alerts
+from maintenance.alerts.state import due_events, update_alerts
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.policy.alerts import AlertsPolicy
 
@@ -63,7 +64,11 @@ class World:
     def see(self, *findings: Finding, kinds: frozenset[FindingKind] = KINDS) -> None:
         """Process one observation and deliver."""
         finding_set = FindingSet("app", findings, kinds)
-        changes = update_alerts(self.alerts, finding_set, self.policy, self.now)
+        self.take(update_alerts(self.alerts, finding_set, self.policy, self.now))
+        self.take(due_events(self.alerts, self.policy, self.now))
+        self.deliver()
+
+    def take(self, changes: AlertUpdate) -> None:
         routed = route(changes, self.alerts, self.sinks, has_quiet_hours=bool(self.policy.quiet))
         self.alerts = dict(routed.alerts)
         for event, routes in zip(routed.events, routed.routes, strict=True):
@@ -71,12 +76,9 @@ class World:
             self.routes.append(routes)
             for each in routes:
                 self.queue(event, each)
-        self.deliver()
 
     def queue(self, event: Event, to: Route) -> None:
-        alert = replace(event.alert, severity=to.severity)
-        told = Event(to.turn, alert, event.at)
-        row = Waiting(len(self.events), told, 0, None, to.can_wait)
+        row = Waiting(len(self.events), event, 0, None, to.turn, to.severity, to.can_wait)
         self.pending.setdefault(to.sink, []).append(row)
 
     def deliver(self) -> None:
@@ -86,7 +88,7 @@ class World:
                 tried = [row._replace(attempts=row.attempts + 1) for row in due]
                 self.pending[sink] = sorted([*tried, *held], key=lambda row: row.id)
             else:
-                self.received.setdefault(sink, []).extend(row.event for row in due)
+                self.received.setdefault(sink, []).extend(row.told for row in due)
                 self.pending[sink] = held
 
     def told(self, sink: int) -> list[Told]:
@@ -374,7 +376,7 @@ def a_row(
     number: int, turn: Transition, at: datetime, *, attempts: int = 0, can_wait: bool = True
 ) -> Waiting:
     alert = Alert(Identity("app", GAP, "public.events"), WARN, "", at)
-    return Waiting(number, Event(turn, alert, at), attempts, None, can_wait)
+    return Waiting(number, Event(turn, alert, at), attempts, None, can_wait=can_wait)
 
 
 @pytest.mark.parametrize(

@@ -251,7 +251,7 @@ def test_turns_of_an_alert_follow_each_other_in_order(
 def test_no_finding_is_lost(rounds: list[tuple[int, FindingSet]]) -> None:
     """A finding of severity warn or error is an alert after its round, and is sent."""
     alerts: dict[Identity, Alert] = {}
-    for hours, finding_set in rounds:
+    for hours, finding_set in sorted(rounds, key=lambda round_: round_[0]):
         judgement = update_alerts(alerts, finding_set, a_policy(), NOW + hours * HOUR)
         alerts = dict(judgement.alerts)
         for finding in finding_set.findings:

@@ -22,10 +22,13 @@ def test_every_subject_has_kinds_and_an_asset() -> None:
     assert ASSETS.keys() == {subject.name for subject in SUBJECTS}
 
 
-def test_kind_without_a_subject_belongs_to_a_job() -> None:
-    of_jobs = {kind for kind in FindingKind if not kind.spec.subjects}
-    assert of_jobs == {kind for kind in FindingKind if kind.spec.is_of_job}
+def test_kind_without_a_subject_belongs_to_a_job_or_a_server() -> None:
+    without = {kind for kind in FindingKind if not kind.spec.subjects}
+    of_jobs = {kind for kind in FindingKind if kind.spec.is_of_job}
+    of_servers = {kind for kind in FindingKind if kind.spec.is_of_server}
+    assert without == of_jobs | of_servers
     assert of_jobs
+    assert of_servers
 
 
 def test_kinds_of_a_subject_are_those_that_name_it() -> None:

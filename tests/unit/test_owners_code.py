@@ -52,6 +52,7 @@ SENDERS = {
     "engine/build_monitor.py": BY_SERVER,
     "engine/lock_retry.py": AS_OWNER,
     "engine/run_lock.py": CATALOG,
+    "pipeline/reachability.py": CATALOG,
     "server/cost_meter.py": "counts what others send",
     "server/liveness.py": CATALOG,
     "server/owner_rights.py": AS_OWNER,

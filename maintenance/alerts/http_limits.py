@@ -1,0 +1,78 @@
+"""Limits on the answers of foreign HTTP servers: in size, in time, and without redirects.
+
+A sink or a dead man's switch is another's server. It may answer with gigabytes, with a body that
+unpacks to gigabytes, or byte by byte for hours.
+"""
+
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Any
+
+LONGEST_ANSWER = 64 * 1024
+"""Maximum number of bytes of an answer that are read, after unpacking."""
+
+_patch = threading.Lock()
+
+
+def within(limit_s: float, send: Callable[[], None]) -> bool:
+    """Run a request in a thread; return whether it ended in time.
+
+    Timeouts of sockets start anew with each byte that arrives. A thread that is late goes on until
+    its server ends the connection, and nobody waits for it.
+
+    Raises:
+        Exception: whatever the request failed with.
+    """
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            send()
+        except BaseException as exc:  # noqa: BLE001 - raised again below
+            errors.append(exc)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(limit_s)
+    if thread.is_alive():
+        return False
+    if errors:
+        raise errors[0]
+    return True
+
+
+def bound_answers(package: str) -> None:
+    """Read no more than `LONGEST_ANSWER` of the answers to requests of a package.
+
+    For a library that calls `requests` and reads whole answers, in threads of its own.
+    """
+    import requests  # noqa: PLC0415 - a third of a second, needed only where a url is named
+
+    with _patch:
+        plain: Any = requests.Session.send
+        if package in getattr(plain, "bounded", ()):
+            return
+
+        def send(self: Any, request: Any, **others: Any) -> Any:
+            if not _is_called_by(package):
+                return plain(self, request, **others)
+            answer: Any = plain(self, request, **{**others, "stream": True})
+            answer._content = answer.raw.read(LONGEST_ANSWER, decode_content=True)  # noqa: SLF001
+            answer._content_consumed = True  # noqa: SLF001
+            answer.close()
+            return answer
+
+        bounded: Any = send
+        bounded.bounded = (package, *getattr(plain, "bounded", ()))
+        requests.Session.send = bounded
+
+
+def _is_called_by(package: str) -> bool:
+    frame = inspect.currentframe()
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        if name == package or name.startswith(f"{package}."):
+            return True
+        frame = frame.f_back
+    return False

@@ -1,0 +1,276 @@
+"""One round of alert state: in the store, or in the spool while the store can't be used.
+
+A round is the same in both: findings update the alerts, what is due by time is told, and events are
+queued for every sink. The first round that reaches the store again merges the spool into it.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import psycopg
+
+from maintenance.alerts.models import (
+    Alert,
+    AlertUpdate,
+    Event,
+    FindingSet,
+    Identity,
+    RoutedEvent,
+)
+from maintenance.alerts.outbox import OpenOutbox, spool_outbox, store_outbox
+from maintenance.alerts.routing import route
+from maintenance.alerts.sinks import name_of
+from maintenance.alerts.spool import PendingEvent, Spool, spool_path
+from maintenance.alerts.state import due_events, none_after, update_alerts
+from maintenance.alerts.store import (
+    forget_old,
+    keep,
+    lock_alerts,
+    merge_spool,
+    note_processed,
+    pending_events,
+    prove_writable,
+    standing_alerts,
+    unprocessed_runs,
+)
+from maintenance.engine.findings import FindingKind
+from maintenance.engine.target import Target
+from maintenance.errors import MaintenanceError, UsageError
+from maintenance.pipeline.reachability import refuse_standby, store_reachability
+from maintenance.policy import Policy
+from maintenance.server.refusals import DISK_FULL, IO_ERROR, READ_ONLY
+from maintenance.server.session import Connection, to_error
+from maintenance.store import migrate
+
+Observe = Callable[[], FindingSet]
+FindingSets = Sequence[tuple[datetime, FindingSet | Observe]]
+"""Findings with their times. Cheap observations may be functions, which are called under the alert
+lock, so that two rounds at once process them in the order of observation."""
+
+_WRITES = (DISK_FULL, READ_ONLY, IO_ERROR)
+"""Reasons that a session on the store does not disprove: only a write does."""
+_UNREACHABLE = frozenset({FindingKind.DATABASE_UNREACHABLE})
+
+
+@dataclass(frozen=True, slots=True)
+class RoundState:
+    """The alerts after a round.
+
+    Attributes:
+        alerts: the open and pending alerts.
+        events: the transitions of the round.
+        error: why the store could not be used; None if the round was stored there.
+        outbox: opens what is to be delivered.
+    """
+
+    alerts: Mapping[Identity, Alert]
+    events: tuple[Event, ...]
+    outbox: OpenOutbox
+    error: MaintenanceError | None = None
+
+
+def spool_of(policy: Policy, environ: Mapping[str, str]) -> Spool:
+    """Return the spool of a policy: the same for every process that runs the same file."""
+    return Spool(
+        spool_path(environ).absolute(), f"{policy.database.name}\n{policy.path.absolute()}"
+    )
+
+
+@dataclass
+class AlertRound:
+    """One round for one policy.
+
+    Attributes:
+        now: the time at which alerts become due.
+        latest: no observation is later than this; what claims to be, was noted before the clock
+            was set back.
+        finding_sets: findings of this round, oldest first.
+        from_store: observations that read the store; left out where it can't be used.
+    """
+
+    policy: Policy
+    environ: Mapping[str, str]
+    spool: Spool
+    now: datetime
+    latest: datetime
+    finding_sets: FindingSets
+    from_store: FindingSets = ()
+    _events: list[Event] = field(default_factory=list[Event])
+
+    def run(self) -> RoundState:
+        """Process the findings in the store, else in the spool.
+
+        Raises:
+            UsageError: an environment variable is missing, or the url is invalid.
+            MaintenanceError: another process holds the alerts of this policy for too long.
+        """
+        started_at = time.time()
+        with ExitStack() as stack:
+            # Connect first: a server that does not answer must not hold up others at the lock.
+            store = self._open(stack)
+            stack.enter_context(self.spool.locked())
+            if isinstance(store, MaintenanceError) and self.spool.state().reached_at > started_at:
+                store = self._open(stack)
+            if not isinstance(store, MaintenanceError):
+                store = self._in_store(store)
+            if isinstance(store, MaintenanceError):
+                return self._in_spool(store)
+            return store
+
+    def _open(self, stack: ExitStack) -> Connection | MaintenanceError:
+        try:
+            return stack.enter_context(Target(self.policy, self.environ).store())
+        except UsageError:
+            raise
+        except MaintenanceError as exc:
+            return exc
+
+    # In the store
+
+    def _in_store(self, store: Connection) -> RoundState | MaintenanceError:
+        """Run the round in the store; return why that was not possible."""
+        self._events = []
+        try:
+            alerts = self._update_store(store)
+        except UsageError:
+            raise
+        except MaintenanceError as exc:
+            return exc
+        except psycopg.Error as exc:
+            return _store_error(store, exc)
+        opened = store_outbox(
+            Target(self.policy, self.environ).store, self.policy.database.name, self.spool
+        )
+        return RoundState(alerts, tuple(self._events), opened)
+
+    def _update_store(self, store: Connection) -> Mapping[Identity, Alert]:
+        name = self.policy.database.name
+        migrate(store)
+        with store.transaction():
+            lock_alerts(store, name)
+            if changes := self.spool.changes():
+                merge_spool(store, name, changes)
+        self._resolve_outage(store)
+        self._process_runs(store)
+        for moment, given in (*self.finding_sets, *self.from_store):
+            self._process(store, given, moment)
+        with store.transaction():
+            lock_alerts(store, name)
+            known = self._standing(store)
+            update = self._routed(due_events(known, self.policy.alerts, self.now), known)
+            keep(store, name, update)  # also without events: it must be writable
+        self._events += update.events
+        forget_old(store, name, self.policy.store.keep.before(self.latest.date()))
+        pending = [PendingEvent(*each) for each in pending_events(store, name)]
+        self.spool.mirror(update.alerts, pending)
+        return update.alerts
+
+    def _resolve_outage(self, store: Connection) -> None:
+        """Resolve the alert that the store can't be used: this session proves that it can."""
+        back = store_reachability(self.policy, None)
+        identity = Identity(back.database, FindingKind.DATABASE_UNREACHABLE, back.only or "")
+        alert = standing_alerts(store, back.database).get(identity)
+        if alert is None:
+            return
+        if alert.value in _WRITES:
+            prove_writable(store, back.database)
+        self._process(store, back, max(self.now, alert.seen_at or self.now))
+
+    def _process_runs(self, store: Connection) -> None:
+        """Process the findings of finished runs, each run once."""
+        name = self.policy.database.name
+        with store.transaction():
+            lock_alerts(store, name)
+            runs = unprocessed_runs(store, name)
+            for run in runs:
+                self._process(store, run.finding_set, run.ended_at)
+            note_processed(store, [run.id for run in runs])
+
+    def _process(self, store: Connection, given: FindingSet | Observe, moment: datetime) -> None:
+        """Update the alerts and queue the events in one transaction."""
+        name = self.policy.database.name
+        with store.transaction():
+            lock_alerts(store, name)
+            known = self._standing(store)
+            finding_set = given if isinstance(given, FindingSet) else given()
+            if self.policy.store.url is None:
+                finding_set = _without_disproved(finding_set)
+            update = update_alerts(known, finding_set, self.policy.alerts, moment)
+            update = self._routed(update, known)
+            keep(store, name, update)
+        self._events += update.events
+
+    def _standing(self, store: Connection) -> dict[Identity, Alert]:
+        return none_after(standing_alerts(store, self.policy.database.name), self.latest)
+
+    # In the spool
+
+    def _in_spool(self, error: MaintenanceError) -> RoundState:
+        outage = store_reachability(self.policy, error)
+        sets = [(self.now, outage), *((m, _seen(given)) for m, given in self.finding_sets)]
+        alerts = none_after(self.spool.standing(), self.latest)
+        events: list[RoutedEvent] = []
+        for number, (moment, finding_set) in enumerate(sets):
+            if finding_set is None:
+                continue
+            is_wrong = number > 0 and finding_set.only in (None, outage.only)
+            kinds = finding_set.kinds - _UNREACHABLE if is_wrong else finding_set.kinds
+            seen = replace(finding_set, kinds=kinds)
+            update = update_alerts(alerts, seen, self.policy.alerts, moment)
+            update = self._routed(update, alerts)
+            alerts = dict(update.alerts)
+            events += update.routed
+        update = self._routed(due_events(alerts, self.policy.alerts, self.now), alerts)
+        events += update.routed
+        self.spool.keep(update.alerts, events, self.now)
+        told = tuple(event for event, _ in events)
+        return RoundState(update.alerts, told, spool_outbox(self.spool), error)
+
+    def _routed(self, update: AlertUpdate, known: Mapping[Identity, Alert]) -> AlertUpdate:
+        settings = self.policy.alerts
+        sinks = [(name_of(sink), sink) for sink in settings.sinks]
+        return route(update, known, sinks, has_quiet_hours=bool(settings.quiet))
+
+
+def now_utc() -> datetime:
+    """Return the current time."""
+    return datetime.now(UTC)
+
+
+def _seen(given: FindingSet | Observe) -> FindingSet | None:
+    """Return an observation; None if it can't be made without the store."""
+    if isinstance(given, FindingSet):
+        return given
+    try:
+        return given()
+    except UsageError:
+        raise
+    except MaintenanceError:
+        return None
+
+
+def _without_disproved(finding_set: FindingSet) -> FindingSet:
+    """Leave out that the database can't be reached: the store is in it, and was reached later."""
+    left = [
+        finding
+        for finding in finding_set.findings
+        if finding.kind is not FindingKind.DATABASE_UNREACHABLE or finding.value in _WRITES
+    ]
+    return replace(finding_set, findings=left)
+
+
+def _store_error(store: Connection, exc: psycopg.Error) -> MaintenanceError:
+    """Return why the store refused; a standby refuses every write."""
+    error = to_error(exc, "updating alerts in the store")
+    if error.reason != READ_ONLY:
+        return error
+    try:
+        refuse_standby(store)
+    except MaintenanceError as standby:
+        return standby
+    except psycopg.Error:
+        return error
+    return error
