@@ -28,6 +28,7 @@ from tests.builders import (
     make_role,
     make_template,
     server_folder,
+    unique,
 )
 from tests.receivers import Receiver, http_receiver
 
@@ -137,9 +138,9 @@ def no_secrets_of_other_tests() -> None:
 
 
 @pytest.fixture(autouse=True)
-def state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A spool of this test's own; servers and demos that several tests share have theirs."""
-    folder = tmp_path / "state"
+def state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this test's own spool is made, if it needs one."""
+    folder = tmp_path_factory.getbasetemp() / unique("state")
     monkeypatch.setenv("XDG_STATE_HOME", str(folder))
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     return folder

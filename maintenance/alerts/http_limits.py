@@ -11,6 +11,8 @@ from typing import Any
 
 LONGEST_ANSWER = 64 * 1024
 """Maximum number of bytes of an answer that are read, after unpacking."""
+LONGEST_S = 5.0
+"""Maximum duration of a request of a library."""
 
 _patch = threading.Lock()
 
@@ -43,9 +45,10 @@ def within(limit_s: float, send: Callable[[], None]) -> bool:
 
 
 def bound_answers(package: str) -> None:
-    """Read no more than `LONGEST_ANSWER` of the answers to requests of a package.
+    """Read no more than `LONGEST_ANSWER` of the answers to requests of a package, in `LONGEST_S`.
 
-    For a library that calls `requests` and reads whole answers, in threads of its own.
+    For a library that calls `requests` and reads whole answers, in threads of its own, for which
+    Python waits before a process may end.
     """
     import requests  # noqa: PLC0415 - a third of a second, needed only where a url is named
 
@@ -57,11 +60,18 @@ def bound_answers(package: str) -> None:
         def send(self: Any, request: Any, **others: Any) -> Any:
             if not _is_called_by(package):
                 return plain(self, request, **others)
-            answer: Any = plain(self, request, **{**others, "stream": True})
-            answer._content = answer.raw.read(LONGEST_ANSWER, decode_content=True)  # noqa: SLF001
-            answer._content_consumed = True  # noqa: SLF001
-            answer.close()
-            return answer
+            answers: list[Any] = []
+
+            def read() -> None:
+                answer: Any = plain(self, request, **{**others, "stream": True})
+                answer._content = answer.raw.read(LONGEST_ANSWER, decode_content=True)  # noqa: SLF001
+                answer._content_consumed = True  # noqa: SLF001
+                answer.close()
+                answers.append(answer)
+
+            if not within(LONGEST_S, read):
+                raise requests.Timeout("no response in time")
+            return answers[0]
 
         bounded: Any = send
         bounded.bounded = (package, *getattr(plain, "bounded", ()))

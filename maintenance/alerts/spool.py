@@ -7,6 +7,7 @@ they change is marked until it is merged into the store. One file serves all pol
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import sqlite3
 import threading
@@ -61,10 +62,16 @@ _MOMENTS = (
 )
 _PLAIN = tuple(f.name for f in fields(Alert) if f.name not in (*_MOMENTS, "identity"))
 
+_NOTE_ENDED = """
+UPDATE delivery SET attempts = ?, tried_at = ?, ended_at = ?, error = ?, is_new = 1
+WHERE sink = ? AND event_id = (SELECT id FROM event WHERE scope = ? AND key = ?)
+"""
 _KNOWN_KINDS = frozenset(kind.value for kind in FindingKind)
 """The file may hold kinds of another version of this software."""
 
 T = TypeVar("T")
+
+_LOG = logging.getLogger("maintenance.alerts")
 
 
 class PendingEvent(NamedTuple):
@@ -301,6 +308,7 @@ class Spool:
         digest = _digest(alerts, pending)
 
         def write(db: sqlite3.Connection) -> None:
+            delivered = self._delivered(db)
             db.execute("DELETE FROM alert WHERE scope = ?", (self.scope,))
             db.execute("DELETE FROM event WHERE scope = ?", (self.scope,))
             db.executemany(
@@ -309,11 +317,22 @@ class Spool:
             )
             for each in pending:
                 self._mirror_event(db, each)
+            # Another process may have delivered since the store was read.
+            db.executemany(_NOTE_ENDED, delivered)
             self._note_scope(db, is_away=False, digest=digest)
 
         if self._run(self._read_digest) != digest:
             self._run(write)
         self._return_to_file(write)
+
+    def _delivered(self, db: sqlite3.Connection) -> list[tuple[Any, ...]]:
+        """Return what was delivered and is not noted in the store, as far as is known here."""
+        return db.execute(
+            "SELECT d.attempts, d.tried_at, d.ended_at, d.error, d.sink, e.scope, e.key"
+            " FROM delivery AS d JOIN event AS e ON e.id = d.event_id"
+            " WHERE e.scope = ? AND d.is_new AND d.ended_at IS NOT NULL",
+            (self.scope,),
+        ).fetchall()
 
     def _read_digest(self, db: sqlite3.Connection) -> str:
         row = db.execute(
@@ -483,6 +502,7 @@ class Spool:
         if text not in said:
             said.add(text)
             self.notices.append(text)
+            _LOG.warning("%s", text)  # on standard error, whoever runs the round
 
 
 def _in_transaction(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:

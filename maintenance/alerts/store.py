@@ -20,7 +20,7 @@ from maintenance.alerts.models import (
     Waiting,
 )
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.server.session import Connection, fetch, run_statement
+from maintenance.server.session import Connection, fetch, run_sql, run_statement
 
 _LOCK = 0x616C6572
 """Class of the advisory lock under which the alerts of one database are updated."""
@@ -75,7 +75,7 @@ def merge_spool(store: Connection, database: str, changes: SpoolChanges) -> None
         for row in fetch(store, "alerts", "list_resolutions", {"database": database})
         if row.kind in _KNOWN_KINDS
     }
-    _add_events(store, changes.events)
+    _add_events(store, database, changes.events)
     standing = standing_alerts(store, database)
     merged = merge(standing, changes, resolved)
     keep(store, database, AlertUpdate(merged))
@@ -86,11 +86,12 @@ def merge_spool(store: Connection, database: str, changes: SpoolChanges) -> None
                 tend(store, identity, column, getattr(alert, column))
 
 
-def _add_events(store: Connection, events: Sequence[SpooledEvent]) -> None:
+def _add_events(store: Connection, database: str, events: Sequence[SpooledEvent]) -> None:
     if not events:
         return
     given = [{**_event_row(each.event), "place": place} for place, each in enumerate(events)]
-    rows = fetch(store, "alerts", "add_missing_events", {"events": Jsonb(given)})
+    parameters = {"database": database, "events": Jsonb(given)}
+    rows = fetch(store, "alerts", "add_missing_events", parameters)
     ids = {row.place: row.id for row in rows}
     deliveries = [
         {"event_id": ids[place], **{name: _json(v) for name, v in asdict(delivery).items()}}
@@ -180,6 +181,20 @@ def prove_writable(store: Connection, database: str) -> None:
     """
     with store.transaction(force_rollback=True):
         fetch(store, "alerts", "probe_writing", {"database": database})
+
+
+def prove_room(store: Connection) -> None:
+    """Write a small temporary file, which a full disk refuses; cheap enough for every minute.
+
+    Rows go into free space of pages as long as there is some, so that a full disk may stay
+    unnoticed for hours, and then stop everything at once.
+
+    Raises:
+        psycopg.Error: there is no room.
+    """
+    with store.transaction():
+        run_sql(store, "SET LOCAL work_mem = '64kB'; SET LOCAL temp_tablespaces = ''")
+        fetch(store, "alerts", "probe_disk")
 
 
 def forget_old(store: Connection, database: str, before: date) -> None:

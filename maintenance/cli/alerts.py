@@ -194,8 +194,6 @@ def _render_round(policy: Policy, report: RoundReport) -> None:
     if not report.alerts:
         _render_alerts(policy, Standing([]))
     _render_store_error(report.store_error)
-    for notice in report.notices:
-        _err.print(Text(visible(notice)), soft_wrap=True)
     for each in report.delivered:
         left = f", {each.n_waiting} pending ({each.error})" if each.error else ""
         held = f", {each.n_held} until quiet hours end" if each.n_held else ""

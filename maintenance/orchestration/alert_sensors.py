@@ -44,7 +44,7 @@ def alert_on_findings(policies: Sequence[Policy]) -> dg.SensorDefinition:
     """Build the sensor that processes the findings of finished runs and delivers alerts."""
 
     def round_(policy: Policy, _instance: dg.DagsterInstance) -> RoundReport:
-        return tell(policy, _reached(policy), patient=True)
+        return tell(policy, _reached(policy), patient=True, proves_room=True)
 
     return _sensor(
         "alert_on_findings",

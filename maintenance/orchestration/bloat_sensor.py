@@ -82,7 +82,10 @@ def _alert(
 ) -> None:
     looks = (partial(overlooked_bloat, policy, now), partial(_finding_set, policy, section, now))
     try:
-        tell(policy, [], from_store=[(now, look) for look in looks], patient=True, ping=False)
+        given = [(now, look) for look in looks]
+        report = tell(policy, [], from_store=given, patient=True, ping=False)
+        for notice in report.notices:
+            context.log.warning(notice)
     except MaintenanceError as exc:
         context.log.warning("alerts of %s not processed: %s", policy.database.name, exc)
 

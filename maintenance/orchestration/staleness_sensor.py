@@ -51,7 +51,9 @@ def staleness_sensor(policy: Policy, jobs: Iterable[dg.ScheduleDefinition]) -> d
         try:
             requests = list(_requests(policy, now))
             look = (now, partial(staleness, policy, now))
-            notify.tell(policy, [], from_store=[look], patient=True, ping=False)
+            report = notify.tell(policy, [], from_store=[look], patient=True, ping=False)
+            for notice in report.notices:
+                context.log.warning(notice)
         except MaintenanceError as exc:
             yield dg.SkipReason(f"{exc} ({exc.hint})" if exc.hint else str(exc))
             return

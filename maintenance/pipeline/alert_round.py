@@ -32,16 +32,17 @@ from maintenance.alerts.store import (
     merge_spool,
     note_processed,
     pending_events,
+    prove_room,
     prove_writable,
     standing_alerts,
     unprocessed_runs,
 )
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.target import Target
-from maintenance.errors import MaintenanceError, UsageError
+from maintenance.errors import MaintenanceError, UnreachableError, UsageError
 from maintenance.pipeline.reachability import refuse_standby, store_reachability
 from maintenance.policy import Policy
-from maintenance.server.refusals import DISK_FULL, IO_ERROR, READ_ONLY
+from maintenance.server.refusals import DISK_FULL, IO_ERROR, READ_ONLY, TIMEOUT
 from maintenance.server.session import Connection, to_error
 from maintenance.store import migrate
 
@@ -49,6 +50,10 @@ Observe = Callable[[], FindingSet]
 FindingSets = Sequence[tuple[datetime, FindingSet | Observe]]
 """Findings with their times. Cheap observations may be functions, which are called under the alert
 lock, so that two rounds at once process them in the order of observation."""
+
+ROOM_S = 60.0
+"""Shortest time between two checks for room on the disk."""
+_proved_at: dict[str, float] = {}
 
 _WRITES = (DISK_FULL, READ_ONLY, IO_ERROR)
 """Reasons that a session on the store does not disprove: only a write does."""
@@ -89,6 +94,7 @@ class AlertRound:
             was set back.
         finding_sets: findings of this round, oldest first.
         from_store: observations that read the store; left out where it can't be used.
+        proves_room: whether to check that the disk of the store has room, at most once a minute.
     """
 
     policy: Policy
@@ -98,6 +104,7 @@ class AlertRound:
     latest: datetime
     finding_sets: FindingSets
     from_store: FindingSets = ()
+    proves_room: bool = False
     _events: list[Event] = field(default_factory=list[Event])
 
     def run(self) -> RoundState:
@@ -105,7 +112,7 @@ class AlertRound:
 
         Raises:
             UsageError: an environment variable is missing, or the url is invalid.
-            MaintenanceError: another process holds the alerts of this policy for too long.
+            MaintenanceError: others hold the alerts of this policy for too long.
         """
         started_at = time.time()
         with ExitStack() as stack:
@@ -131,16 +138,20 @@ class AlertRound:
     # In the store
 
     def _in_store(self, store: Connection) -> RoundState | MaintenanceError:
-        """Run the round in the store; return why that was not possible."""
+        """Run the round in the store; return why that was not possible.
+
+        Raises:
+            MaintenanceError: others were at work there; the next round may succeed.
+        """
         self._events = []
         try:
             alerts = self._update_store(store)
         except UsageError:
             raise
         except MaintenanceError as exc:
-            return exc
+            return _unless_busy(exc)
         except psycopg.Error as exc:
-            return _store_error(store, exc)
+            return _unless_busy(_store_error(store, exc))
         opened = store_outbox(
             Target(self.policy, self.environ).store, self.policy.database.name, self.spool
         )
@@ -154,6 +165,12 @@ class AlertRound:
             if changes := self.spool.changes():
                 merge_spool(store, name, changes)
         self._resolve_outage(store)
+        if (
+            self.proves_room
+            and time.monotonic() - _proved_at.get(self.spool.scope, -ROOM_S) >= ROOM_S
+        ):
+            prove_room(store)
+            _proved_at[self.spool.scope] = time.monotonic()
         self._process_runs(store)
         for moment, given in (*self.finding_sets, *self.from_store):
             self._process(store, given, moment)
@@ -177,6 +194,7 @@ class AlertRound:
             return
         if alert.value in _WRITES:
             prove_writable(store, back.database)
+            prove_room(store)
         self._process(store, back, max(self.now, alert.seen_at or self.now))
 
     def _process_runs(self, store: Connection) -> None:
@@ -262,9 +280,18 @@ def _without_disproved(finding_set: FindingSet) -> FindingSet:
     return replace(finding_set, findings=left)
 
 
+def _unless_busy(error: MaintenanceError) -> MaintenanceError:
+    if error.retryable:
+        raise error  # a lock or a deadlock: no outage
+    return error
+
+
 def _store_error(store: Connection, exc: psycopg.Error) -> MaintenanceError:
     """Return why the store refused; a standby refuses every write."""
     error = to_error(exc, "updating alerts in the store")
+    if isinstance(exc, psycopg.errors.QueryCanceled):
+        # A minute for one small statement: the server hangs.
+        return UnreachableError(str(error), reason=TIMEOUT)
     if error.reason != READ_ONLY:
         return error
     try:

@@ -84,7 +84,7 @@ def notify(
     """
     moment = now or now_utc()
     looks = [(moment, each) for each in _look(policy, environ, moment)]
-    report = tell(policy, looks, environ=environ, now=now)
+    report = tell(policy, looks, environ=environ, now=now, proves_room=True)
     if report.store_error is not None and spool_of(policy, environ).is_in_memory:
         raise UnreachableError(
             f"alerts of {report.database} were delivered, but could not be kept:"
@@ -103,6 +103,7 @@ def tell(
     patient: bool = False,
     ping: bool = True,
     now: datetime | None = None,
+    proves_room: bool = False,
 ) -> RoundReport:
     """Process the findings of runs since the last round, then the given ones; deliver.
 
@@ -114,6 +115,7 @@ def tell(
         patient: skip a sink that is backing off after failed attempts.
         ping: call the dead man's switch once the state is stored and a sink has nothing pending.
         now: the current time, aware; the clock's, or that of the newest finding set, if None.
+        proves_room: check that the disk of the store has room, at most once a minute.
 
     Raises:
         UsageError: an environment variable is missing, or a url is invalid.
@@ -132,6 +134,7 @@ def tell(
         now or max((now_utc(), *moments)),
         finding_sets,
         from_store,
+        proves_room,
     ).run()
     quiet = policy.alerts.quiet
     delivered = deliver(Round(state.outbox, links(policy), BUDGET_S, patient, quiet), targets)

@@ -4,7 +4,7 @@
 -- columns: kind text, object text, resolved_at timestamptz
 -- locks: ACCESS SHARE on maintenance.alert_event and maintenance.alert
 -- source: sql/store/0006_alerts.sql
-SELECT e.kind, e.object, max(e.happened_at) AS resolved_at
+SELECT e.kind, e.object, pg_catalog.max(e.happened_at) AS resolved_at
 FROM maintenance.alert_event AS e
 WHERE e.database = %(database)s::text AND e.turn = 'resolved' AND NOT EXISTS (
   SELECT FROM maintenance.alert AS a

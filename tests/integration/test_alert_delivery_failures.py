@@ -291,6 +291,19 @@ def test_answer_that_drips_ends_with_the_time_of_a_message(
     assert there.error is None, "the lock of the sink was given back"
 
 
+@pytest.mark.parametrize("kind", KINDS_OF_SINKS)
+def test_answer_that_drips_keeps_no_process_from_its_end(
+    tmp_path: Path, receiver: Receiver, kind: str
+) -> None:
+    """Python waits at the end for the threads that a library has in a pool."""
+    sink = KINDS_OF_SINKS[kind](receiver.url)
+    path = write_policy(tmp_path, DEAD, alerts={"sinks": [sink]})
+    receiver.answer = drip
+    command = [Path(sys.executable).with_name("maintenance"), "notify", "--policy", path]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=100)
+    assert "in time" in told.stdout
+
+
 # Secrets
 
 

@@ -26,16 +26,18 @@ from click.testing import CliRunner
 
 from maintenance.alerts.models import Alert, Event, FindingSet, Identity
 from maintenance.alerts.state import due_events, update_alerts
+from maintenance.alerts.store import lock_alerts
 from maintenance.cli.commands import cli
 from maintenance.demo.account import server_account
 from maintenance.demo.postgres import PostgresServer, embedded_binaries
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.errors import UnreachableError
+from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.pipeline import notify as rounds
 from maintenance.pipeline.alert_round import spool_of
 from maintenance.pipeline.reachability import reachability
 from maintenance.policy import Policy, load_policy
 from tests.builders import ROOT, Role, make_role, server_folder
+from tests.disks import small_disk
 from tests.policies import make_policy, write_policy
 from tests.receivers import Receiver
 from tests.replicas import make_replica
@@ -181,22 +183,6 @@ def url_of(server: PostgresServer, role: Role) -> str:
     return f"postgresql://{role.name}:{role.password}@127.0.0.1:{server.port}/postgres"
 
 
-@contextmanager
-def small_disk(folder: Path, mb: int) -> Generator[Path]:
-    """A file system of its own, which can be filled; needs root."""
-    folder.mkdir()
-    options = f"size={mb}m,mode=0755"
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False, capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
-
-
 def test_full_disk_is_an_outage_until_there_is_room_again(
     own: PostgresServer, home: Path, tmp_path: Path, receiver: Receiver
 ) -> None:
@@ -212,10 +198,11 @@ def test_full_disk_is_an_outage_until_there_is_room_again(
         tell(policy)
         free = shutil.disk_usage(disk).free
         (disk / "filler").write_bytes(b"x" * (free - free % 4096))
+        idle = rounds.tell(policy, [], now=NOW + timedelta(minutes=1), proves_room=True)
+        assert "53100" in str(idle.store_error), "although there is nothing to write"
         many = [a_finding(f"public.table_{n}" + "x" * 900) for n in range(300)]
-        full = tell(policy, *many, minutes=1)
+        full = tell(policy, *many, minutes=2)
         assert "53100" in str(full.store_error)
-        tick(policy, 2)
         (disk / "filler").unlink()
         for minutes in (3, 4):
             assert tick(policy, minutes).store_error is None
@@ -379,7 +366,11 @@ def test_notify_says_3_only_where_nothing_could_be_kept(
 
 
 def test_spool_that_cannot_be_written_is_said_once(
-    own: PostgresServer, tmp_path: Path, state_folder: Path, receiver: Receiver
+    own: PostgresServer,
+    tmp_path: Path,
+    state_folder: Path,
+    receiver: Receiver,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     policy = a_policy(tmp_path, own.url(), receiver)
     state_folder.write_text("not a folder")
@@ -387,16 +378,17 @@ def test_spool_that_cannot_be_written_is_said_once(
         notices = [tick(policy, minutes).notices for minutes in (1, 2)]
     notices += [tick(policy, minutes).notices for minutes in (3, 4)]
     assert [len(each) for each in notices] == [1, 0, 0, 0]
+    assert [record.message for record in caplog.records] == [*notices[0]]
     assert outages(receiver) == [("raised", "refused"), ("resolved", "refused")]
 
 
 @pytest.mark.parametrize("damage", ["bytes", "content"])
 def test_damaged_spool_is_set_aside_and_said_once(
-    own: PostgresServer, tmp_path: Path, receiver: Receiver, damage: str
+    own: PostgresServer, tmp_path: Path, state_folder: Path, receiver: Receiver, damage: str
 ) -> None:
     policy = a_policy(tmp_path, own.url(), receiver)
     tell(policy, a_finding("a"))
-    path = spool_of(policy, {"XDG_STATE_HOME": str(tmp_path / "state")}).path
+    path = spool_of(policy, {"XDG_STATE_HOME": str(state_folder)}).path
     if damage == "bytes":
         path.write_bytes(b"\0" * 5000)
     else:
@@ -467,6 +459,38 @@ def test_alert_is_repeated_in_time_without_a_new_observation(
     assert [state for state, *_ in told(receiver)] == ["raised", "repeated", "repeated"]
 
 
+def test_lock_that_another_host_holds_is_no_outage(
+    own: PostgresServer, tmp_path: Path, receiver: Receiver
+) -> None:
+    locks = {"patient_lock_timeout": "50 ms"}
+    policy = a_policy(tmp_path, own.url(), receiver, locks=locks)
+    tell(policy)
+    with psycopg.connect(own.url()) as connection:
+        lock_alerts(connection, "app")
+        with pytest.raises(MaintenanceError) as caught:
+            tell(policy, a_finding("a"), minutes=1)
+    assert caught.value.retryable
+    tell(policy, a_finding("a"), minutes=2)
+    assert told(receiver) == [("raised", "partition_gap", "a")]
+
+
+@pytest.mark.parametrize("n", [2_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_flood_during_an_outage_is_told_and_merged_whole(
+    own: PostgresServer, tmp_path: Path, receiver: Receiver, n: int
+) -> None:
+    well, gone = (a_policy(tmp_path, url, receiver) for url in (own.url(), DEAD))
+    tell(well)
+    flood = [a_finding(f"public.table_{number:05}") for number in range(n)]
+    tell(gone, *flood, minutes=1)
+    tell(gone, *flood, minutes=2)
+    assert tell(well, *flood, minutes=3).store_error is None
+    tell(well, minutes=4)
+    states = Counter(e["state"] for e in receiver.events() if e["kind"] == "partition_gap")
+    assert states == {"raised": n, "resolved": n}
+    assert len({event["id"] for event in receiver.events()}) == 2 * n + 2
+    assert own_ids(own) == []
+
+
 # Killed in the middle
 
 
@@ -496,7 +520,7 @@ def steps_until_killed(step: int, work: Callable[[], object]) -> bool:
 
 
 @pytest.mark.parametrize("phase", ["away", "back"])
-@pytest.mark.parametrize("stride", [60, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [150, pytest.param(4, marks=pytest.mark.slow)])
 def test_process_killed_at_any_step_loses_nothing_and_tells_nothing_new_twice(
     own: PostgresServer, tmp_path: Path, receiver: Receiver, phase: str, stride: int
 ) -> None:

@@ -84,6 +84,31 @@ def test_database_out_of_reach_stops_no_other(
         assert "secret" not in told
 
 
+def test_database_that_is_down_is_one_alert_where_the_store_is_well(
+    database: Database, tmp_path: Path, receiver: Receiver
+) -> None:
+    """Its failed job is told once it is back, if no run of it has succeeded."""
+    alerts = {"sinks": [receiver.webhook()]}
+    others: dict[str, Any] = {"alerts": alerts, "store": {"url": database.url}}
+    write_policy(tmp_path, "postgresql://nobody@127.0.0.1:9/app", EVENTS, **others)
+    with (
+        server_folder() as folder,
+        dg.DagsterInstance.local_temp(str(folder), {"run_retries": RETRIES}) as instance,
+    ):
+        assert not run(tmp_path, instance, max_retries="0").success
+
+        def look() -> list[tuple[str, str]]:
+            for name in ("alert_on_run_failure", "alert_on_freshness", "alert_on_findings"):
+                evaluate(tmp_path, name, instance)
+            return [(each["state"], each["kind"]) for each in receiver.events()]
+
+        raised = [("raised", "database_unreachable")]
+        assert look() == look() == raised
+        write_policy(tmp_path, database.url, EVENTS, **others)
+        back = [*raised, ("resolved", "database_unreachable"), ("raised", "run_failed")]
+        assert look() == look() == back
+
+
 def test_job_that_fails_for_good_is_alerted_of_until_it_succeeds(
     database: Database, tmp_path: Path, receiver: Receiver
 ) -> None:

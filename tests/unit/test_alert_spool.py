@@ -209,6 +209,8 @@ def test_mirror_is_written_only_if_it_differs(spool: Spool) -> None:
     assert not spool.changes()
     spool.note_tried("one", [pending[0].waiting.event], None, ended=True)
     assert spool.changes()
+    spool.mirror({alert.identity: seen}, pending)
+    assert spool.waiting_for("one") == [], "the store was read before the delivery"
     spool.mirror({alert.identity: seen}, [])
     assert not spool.changes()
     assert spool.waiting_for("one") == []
