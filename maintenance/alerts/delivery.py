@@ -3,14 +3,15 @@
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from maintenance.alerts.error_names import cause
 from maintenance.alerts.messages import Links, Message, messages
+from maintenance.alerts.models import PendingDelivery
 from maintenance.alerts.outbox import OpenOutbox, Outbox
+from maintenance.alerts.quiet import NOT_SENT, release
 from maintenance.alerts.sinks import Send, SinkError
-from maintenance.alerts.store import PendingDelivery
 from maintenance.errors import MaintenanceError
 
 SEND_LIMIT_S = 5.0
@@ -34,14 +35,17 @@ class Delivered:
 
     Attributes:
         n_delivered: events delivered.
-        n_pending: events still pending, at least.
+        n_pending: events still pending, at least; without those that wait for the end of quiet
+            hours.
         error: the reason; None if everything was delivered.
+        n_held: events that wait for the end of quiet hours.
     """
 
     sink: str
     n_delivered: int = 0
     n_pending: int = 0
     error: str | None = None
+    n_held: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +58,14 @@ class Round:
         budget_s: time limit. A message still being sent then is abandoned; the next round sends it
             again under the same id, even if it was delivered.
         patient: skip a sink that is backing off after failed attempts.
+        quiet: crons of the minutes in which warnings wait.
     """
 
     opened: OpenOutbox
     links: Links
     budget_s: float
     patient: bool = False
+    quiet: tuple[str, ...] = ()
 
 
 def deliver(round_: Round, targets: Sequence[OpenSink]) -> list[Delivered]:
@@ -86,10 +92,14 @@ def _deliver_to(round_: Round, target: OpenSink, until: float) -> Delivered:
         with round_.opened(target.name) as outbox:
             if outbox is None:
                 return Delivered(target.name, error="another process is delivering to this sink")
-            waiting = outbox.waiting()
+            waiting, held, dropped = release(outbox.waiting(), round_.quiet, datetime.now(UTC))
+            if dropped:
+                outbox.note_delivered(dropped, NOT_SENT)
             if round_.patient and _is_backing_off(waiting, datetime.now(UTC)):
-                return Delivered(target.name, 0, len(waiting), "backing off after failed attempts")
-            return _send_all(outbox, target, waiting, round_.links, until)
+                error = "backing off after failed attempts"
+                return Delivered(target.name, 0, len(waiting), error, len(held))
+            sent = _send_all(outbox, target, waiting, round_.links, until)
+            return replace(sent, n_held=len(held))
     except MaintenanceError as exc:
         return Delivered(target.name, n_pending=1, error=str(exc))
     except Exception as exc:  # noqa: BLE001 - a bug in one message must not stop the others

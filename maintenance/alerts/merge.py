@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from maintenance.alerts.models import Alert, Event, Identity
+from maintenance.alerts.models import Alert, Event, Identity, Transition
+from maintenance.engine.findings import Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,9 @@ class SpooledDelivery:
     tried_at: datetime | None = None
     ended_at: datetime | None = None
     error: str | None = None
+    turn: Transition | None = None
+    severity: Severity | None = None
+    can_wait: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,8 @@ def _joined(known: Alert, spooled: Alert) -> Alert:
         since=min(known.since, spooled.since),
         notified_at=told.notified_at,
         notified_severity=told.notified_severity,
+        notified_sinks=told.notified_sinks,
+        escalated_at=known.escalated_at or spooled.escalated_at,
         acknowledged_until=spooled.acknowledged_until,
         muted_until=spooled.muted_until,
     )

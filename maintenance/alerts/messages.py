@@ -9,8 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from maintenance.alerts.formatting import clipped, readable
-from maintenance.alerts.models import Alert, Event, Transition
-from maintenance.alerts.store import PendingDelivery
+from maintenance.alerts.models import Alert, Event, PendingDelivery, Transition
 from maintenance.engine.findings import Severity
 from maintenance.engine.runbook_reader import by_itself
 from maintenance.formatting import visible
@@ -51,6 +50,11 @@ class Message:
         """The highest severity of its alerts."""
         return max((event.alert.severity for event in self.events), key=list(Severity).index)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it says that alerts are resolved."""
+        return self.events[0].turn is Transition.RESOLVED
+
     def title(self, show: Show = visible) -> str:
         """Return one line: the transition, severity, kind, object and database."""
         first = self.events[0]
@@ -73,7 +77,7 @@ class Message:
     def by_itself(self) -> str:
         """The automatic action for an open alert, from the runbook."""
         first = self.events[0]
-        return "" if first.turn is Transition.RESOLVED else by_itself(first.alert.identity.kind)
+        return "" if self.is_over else by_itself(first.alert.identity.kind)
 
     @property
     def body(self) -> dict[str, Any]:
@@ -105,9 +109,13 @@ class Message:
         }
 
 
-def messages(pending: Sequence[PendingDelivery], links: Links) -> Iterator[Message]:
-    """Group events, in order, into as few messages as possible, by kind and transition."""
-    for _, several in groupby(pending, _round):
+def messages(waiting: Sequence[PendingDelivery], links: Links) -> Iterator[Message]:
+    """Group events, in order, into as few messages as possible, by kind and transition.
+
+    Events that wait in quiet hours are in messages of their own, so that a retry has the same
+    events, whatever the hour.
+    """
+    for _, several in groupby(waiting, _round):
         rows = sorted(several, key=lambda row: (_topic(row), row.id))
         for _, same in groupby(rows, _topic):
             for few in _portions(same):
@@ -135,7 +143,7 @@ def _weight(alert: Alert) -> int:
 
 def _message(rows: Sequence[PendingDelivery], links: Links) -> Message:
     ids = tuple(row.id for row in rows)
-    events = tuple(row.event for row in rows)
+    events = tuple(row.told for row in rows)
     alerts = [event.alert for event in events]
     return Message(_id(events), ids, events, links(alerts))
 
@@ -155,8 +163,8 @@ def _round(row: PendingDelivery) -> Any:
     return row.event.at
 
 
-def _topic(row: PendingDelivery) -> tuple[str, Transition]:
-    return row.event.alert.identity.kind.value, row.event.turn
+def _topic(row: PendingDelivery) -> tuple[str, Transition, bool]:
+    return row.event.alert.identity.kind.value, row.told.turn, row.can_wait
 
 
 def _facts(alert: Alert) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Alerts, their transitions, and the findings that update them. Frozen, no store access."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -18,11 +18,15 @@ class Identity(NamedTuple):
 
 
 class Transition(StrEnum):
-    """The change of state that a message reports."""
+    """The change of state that a message reports.
+
+    An escalation is sent as raised, to the sinks that have not received the alert.
+    """
 
     RAISED = "raised"
     REPEATED = "repeated"
     RESOLVED = "resolved"
+    ESCALATED = "escalated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +35,14 @@ class Alert:
 
     Attributes:
         since: when it was first seen without interruption.
+        severity_since: since when it has its severity; None if that never changed.
         subject: the subject that reported it last; empty if any subject would.
         notified_at: when it was last sent; None before the first time.
         notified_severity: the severity that was sent.
         acknowledged_until: not repeated until then, unless it gets worse.
         muted_until: not sent until then, except its resolution.
+        escalated_at: when it was sent, as a warning, to sinks that receive only errors.
+        notified_sinks: names of the sinks at which it is open; None before sinks were recorded.
         seen_at: when its finding was last observed; nothing older changes or resolves it.
     """
 
@@ -50,6 +57,9 @@ class Alert:
     notified_severity: Severity | None = None
     acknowledged_until: datetime | None = None
     muted_until: datetime | None = None
+    severity_since: datetime | None = None
+    escalated_at: datetime | None = None
+    notified_sinks: tuple[str, ...] | None = None
     seen_at: datetime | None = None
 
     def is_acknowledged(self, now: datetime) -> bool:
@@ -61,12 +71,60 @@ class Alert:
         return self.muted_until is not None and now < self.muted_until
 
 
+class Route(NamedTuple):
+    """What one sink receives of an event.
+
+    Attributes:
+        turn: the transition as that sink sees it.
+        severity: the severity as that sink sees it.
+        can_wait: whether it waits in quiet hours.
+    """
+
+    sink: str
+    turn: Transition
+    severity: Severity
+    can_wait: bool = False
+
+
 class Event(NamedTuple):
     """One transition of one alert, to be sent."""
 
     turn: Transition
     alert: Alert
     at: datetime
+
+
+RoutedEvent = tuple[Event, tuple[Route, ...]]
+"""An event with what the sinks receive of it."""
+
+
+class PendingDelivery(NamedTuple):
+    """An event that one sink has not received yet.
+
+    Attributes:
+        event: the event, the same for every sink.
+        attempts: number of failed attempts.
+        tried_at: time of the last attempt.
+        turn: the transition as this sink sees it; None for that of the event.
+        severity: the severity as this sink sees it; None for that of the event.
+        can_wait: whether it waits in quiet hours.
+    """
+
+    id: int
+    event: Event
+    attempts: int
+    tried_at: datetime | None
+    turn: Transition | None = None
+    severity: Severity | None = None
+    can_wait: bool = False
+
+    @property
+    def told(self) -> Event:
+        """The event as this sink receives it."""
+        turn, alert, at = self.event
+        if self.severity is not None:
+            alert = replace(alert, severity=self.severity)
+        return Event(self.turn or turn, alert, at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +198,17 @@ class FindingSet:
 
 @dataclass(frozen=True, slots=True)
 class AlertUpdate:
-    """The open alerts after an observation, and the events to send."""
+    """The open alerts after an observation, and the events to send.
+
+    Attributes:
+        routes: for each event, in order, what the sinks receive of it; empty until it is routed.
+    """
 
     alerts: Mapping[Identity, Alert] = field(default_factory=dict[Identity, Alert])
     events: tuple[Event, ...] = ()
+    routes: tuple[tuple[Route, ...], ...] = ()
+
+    @property
+    def routed(self) -> tuple[RoutedEvent, ...]:
+        """The events, each with its routes."""
+        return tuple(zip(self.events, self.routes, strict=True))

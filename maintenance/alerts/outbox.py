@@ -7,14 +7,9 @@ from typing import Protocol
 
 import psycopg
 
-from maintenance.alerts.models import Event
+from maintenance.alerts.models import Event, PendingDelivery
 from maintenance.alerts.spool import Spool
-from maintenance.alerts.store import (
-    PendingDelivery,
-    note_delivered,
-    note_failed,
-    pending_deliveries,
-)
+from maintenance.alerts.store import note_delivered, note_failed, pending_deliveries
 from maintenance.errors import MaintenanceError
 from maintenance.server.session import Connection, to_error
 

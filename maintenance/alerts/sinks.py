@@ -16,15 +16,14 @@ from maintenance.alerts.error_names import cause
 from maintenance.alerts.formatting import harmless
 from maintenance.alerts.http_limits import bound_answers, within
 from maintenance.alerts.messages import Message
-from maintenance.alerts.models import Transition
 from maintenance.engine.findings import Severity
 from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError
 from maintenance.policy.alerts import AppriseSink, LogSink, RedisStreamSink, Sink, WebhookSink
 from maintenance.policy.secrets import Url
 
-Send = Callable[[Message, float], None]
-"""Sends one message within a number of seconds.
+Send = Callable[[Message, float], str]
+"""Sends one message within a number of seconds, and returns what the sink answered.
 
 Raises:
     SinkError: the message was not delivered.
@@ -108,17 +107,14 @@ def _label(url: Url) -> str:
     return hashlib.sha256(url.literal.get_secret_value().encode()).hexdigest()[:8]
 
 
-def _to_log(message: Message, timeout_s: float) -> None:
+def _to_log(message: Message, timeout_s: float) -> str:
     del timeout_s
-    level = logging.INFO if _is_over(message) else _LEVELS[message.severity]
+    level = logging.INFO if message.is_over else _LEVELS[message.severity]
     _LOG.log(level, "%s\n%s", message.title(), message.text())
+    return f"logged as {logging.getLevelName(level)}"
 
 
-def _is_over(message: Message) -> bool:
-    return message.events[0].turn is Transition.RESOLVED
-
-
-def _to_webhook(url: str, secret: str | None, message: Message, timeout_s: float) -> None:
+def _to_webhook(url: str, secret: str | None, message: Message, timeout_s: float) -> str:
     import requests  # noqa: PLC0415 - see above
 
     body = json.dumps(message.body, ensure_ascii=False).encode()
@@ -144,9 +140,10 @@ def _to_webhook(url: str, secret: str | None, message: Message, timeout_s: float
     (status,) = statuses
     if not is_taken(status):
         raise SinkError(f"HTTP status {status}", is_final=status in _REFUSED)
+    return f"HTTP status {status}"
 
 
-def _to_stream(url: str, stream: str, message: Message, timeout_s: float) -> None:
+def _to_stream(url: str, stream: str, message: Message, timeout_s: float) -> str:
     import redis  # noqa: PLC0415 - see above
 
     body = json.dumps(message.body, ensure_ascii=False)
@@ -162,6 +159,7 @@ def _to_stream(url: str, stream: str, message: Message, timeout_s: float) -> Non
     text = entry.decode(errors="replace") if isinstance(entry, bytes) else str(entry)
     if not _ENTRY.fullmatch(text):
         raise SinkError(f"stream {stream}: not delivered: the server returned no entry id")
+    return f"entry {text}"
 
 
 _NOTES = {Severity.INFO: "info", Severity.WARN: "warning", Severity.ERROR: "failure"}
@@ -179,14 +177,14 @@ def _services(url: str) -> Any:
     return services
 
 
-def _to_apprise(services: Any, message: Message, timeout_s: float) -> None:
+def _to_apprise(services: Any, message: Message, timeout_s: float) -> str:
     import apprise  # noqa: PLC0415 - see above
 
     if not len(services):
         raise SinkError(
             "unknown Apprise service", hint="see the Apprise documentation for supported URLs"
         )
-    note = "success" if _is_over(message) else _NOTES[message.severity]
+    note = "success" if message.is_over else _NOTES[message.severity]
     answers: list[bool] = []
 
     def send() -> None:
@@ -203,3 +201,4 @@ def _to_apprise(services: Any, message: Message, timeout_s: float) -> None:
         raise SinkError("no response in time")
     if not answers[0]:
         raise SinkError("the service rejected the message")
+    return "accepted by the service"

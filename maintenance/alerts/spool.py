@@ -12,7 +12,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -21,8 +21,15 @@ from typing import Any, NamedTuple, TypeVar
 
 from maintenance.alerts.merge import SpoolChanges, SpooledDelivery, SpooledEvent
 from maintenance.alerts.messages import event_key
-from maintenance.alerts.models import Alert, Event, Identity, Transition
-from maintenance.alerts.store import PendingDelivery
+from maintenance.alerts.models import (
+    Alert,
+    Event,
+    Identity,
+    PendingDelivery,
+    Route,
+    RoutedEvent,
+    Transition,
+)
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.errors import MaintenanceError
 
@@ -44,11 +51,15 @@ CREATE TABLE event (
   UNIQUE (scope, key));
 CREATE TABLE delivery (
   event_id INTEGER NOT NULL REFERENCES event ON DELETE CASCADE, sink TEXT NOT NULL,
-  attempts INTEGER NOT NULL, tried_at TEXT, ended_at TEXT, error TEXT, is_new INTEGER NOT NULL,
+  attempts INTEGER NOT NULL, tried_at TEXT, ended_at TEXT, error TEXT, turn TEXT, severity TEXT,
+  can_wait INTEGER NOT NULL, is_new INTEGER NOT NULL,
   PRIMARY KEY (event_id, sink));
 PRAGMA user_version = {_VERSION};
 """
-_MOMENTS = ("since", "notified_at", "acknowledged_until", "muted_until", "seen_at")
+_MOMENTS = (
+    *("since", "severity_since", "notified_at", "acknowledged_until", "muted_until"),
+    *("escalated_at", "seen_at"),
+)
 _PLAIN = tuple(f.name for f in fields(Alert) if f.name not in (*_MOMENTS, "identity"))
 
 _NOTE_ENDED = """
@@ -195,11 +206,10 @@ class Spool:
     def keep(
         self,
         alerts: Mapping[Identity, Alert],
-        events: Sequence[Event],
-        sinks: Collection[str],
+        events: Sequence[RoutedEvent],
         now: datetime,
     ) -> None:
-        """Take over, replace the alerts, and queue events for every sink, in one transaction."""
+        """Take over, replace the alerts, and queue routed events, in one transaction."""
         known = self.standing()
 
         def write(db: sqlite3.Connection) -> None:
@@ -209,8 +219,8 @@ class Spool:
             for identity, alert in alerts.items():
                 if known.get(identity) != alert:
                     self._put(db, identity, alert, now)
-            for event in events:
-                self._queue(db, event, sinks)
+            for event, routes in events:
+                self._queue(db, event, routes)
 
         self._run(write)
 
@@ -236,13 +246,14 @@ class Spool:
 
         def read(db: sqlite3.Connection) -> list[PendingDelivery]:
             rows = db.execute(
-                "SELECT e.id, e.turn, e.happened_at, e.document, d.attempts, d.tried_at"
+                "SELECT e.id, e.turn, e.happened_at, e.document, d.attempts, d.tried_at,"
+                " d.turn, d.severity, d.can_wait"
                 " FROM delivery AS d JOIN event AS e ON e.id = d.event_id"
                 " WHERE e.scope = ? AND d.sink = ? AND d.ended_at IS NULL ORDER BY e.id",
                 (self.scope, sink),
             )
             return [
-                PendingDelivery(r[0], _event(r[1:4]), r[4], _moment(r[5]))
+                PendingDelivery(r[0], _event(r[1:4]), r[4], _moment(r[5]), *_view(r[6:9]))
                 for r in rows
                 if json.loads(r[3])["kind"] in _KNOWN_KINDS
             ]
@@ -356,11 +367,12 @@ class Spool:
             ),
         )
 
-    def _queue(self, db: sqlite3.Connection, event: Event, sinks: Collection[str]) -> None:
+    def _queue(self, db: sqlite3.Connection, event: Event, routes: Sequence[Route]) -> None:
         row = self._add_event(db, event, is_new=True)
         db.executemany(
-            "INSERT INTO delivery VALUES (?, ?, 0, NULL, NULL, NULL, 1) ON CONFLICT DO NOTHING",
-            [(row, sink) for sink in sinks],
+            "INSERT INTO delivery VALUES (?, ?, 0, NULL, NULL, NULL, ?, ?, ?, 1)"
+            " ON CONFLICT DO NOTHING",
+            [(row, each.sink, each.turn, each.severity, each.can_wait) for each in routes],
         )
 
     def _mirror_event(self, db: sqlite3.Connection, pending: PendingEvent) -> None:
@@ -368,8 +380,12 @@ class Spool:
         row = self._add_event(db, waiting.event, is_new=False)
         tried_at = waiting.tried_at.isoformat() if waiting.tried_at else None
         db.execute(
-            "INSERT INTO delivery VALUES (?, ?, ?, ?, NULL, NULL, 0) ON CONFLICT DO NOTHING",
-            (row, pending.sink, waiting.attempts, tried_at),
+            "INSERT INTO delivery VALUES (?, ?, ?, ?, NULL, NULL, ?, ?, ?, 0)"
+            " ON CONFLICT DO NOTHING",
+            (
+                *(row, pending.sink, waiting.attempts, tried_at),
+                *(waiting.turn, waiting.severity, waiting.can_wait),
+            ),
         )
 
     def _add_event(self, db: sqlite3.Connection, event: Event, *, is_new: bool) -> int:
@@ -393,14 +409,15 @@ class Spool:
         rows = [row for row in rows if json.loads(row[3])["kind"] in _KNOWN_KINDS]
         for row, *facts in rows:
             deliveries = db.execute(
-                "SELECT sink, attempts, tried_at, ended_at, error FROM delivery"
+                "SELECT sink, attempts, tried_at, ended_at, error, turn, severity, can_wait"
+                " FROM delivery"
                 " WHERE event_id = ? ORDER BY sink",
                 (row,),
             )
             yield SpooledEvent(
                 _event(facts),
                 tuple(
-                    SpooledDelivery(d[0], d[1], _moment(d[2]), _moment(d[3]), d[4])
+                    SpooledDelivery(d[0], d[1], _moment(d[2]), _moment(d[3]), d[4], *_view(d[5:8]))
                     for d in deliveries
                 ),
             )
@@ -579,7 +596,19 @@ def _alert(document: Mapping[str, Any]) -> Alert:
     values["severity"] = Severity(values["severity"])
     notified = values["notified_severity"]
     values["notified_severity"] = Severity(notified) if notified else None
+    sinks = values["notified_sinks"]
+    values["notified_sinks"] = None if sinks is None else tuple(sinks)
     return Alert(identity, **values)
+
+
+def _view(facts: Sequence[Any]) -> tuple[Transition | None, Severity | None, bool]:
+    """Return the transition and severity as a sink sees them, and whether they may wait."""
+    turn, severity, can_wait = facts
+    return (
+        Transition(turn) if turn else None,
+        Severity(severity) if severity else None,
+        bool(can_wait),
+    )
 
 
 def _event(facts: Sequence[Any]) -> Event:

@@ -1,7 +1,8 @@
 """The state machine of alerts: compares open alerts with new findings. Pure.
 
 An alert is raised once its finding has been open for the policy's `for`, repeated after
-`repeat_after` or when its severity changes, and resolved when the finding is gone.
+`repeat_after` or when its severity changes, escalated once if it is a warning for longer than
+`escalate_after`, and resolved when the finding is gone.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,7 +34,7 @@ def update_alerts(
     Args:
         standing: the alerts of this database, sent or still pending.
         finding_set: the findings of one observation.
-        policy: `for` and `repeat_after`.
+        policy: `for`, `repeat_after` and `escalate_after`.
         now: the time of the observation, aware.
 
     An alert that was seen later than this observation is neither changed nor resolved by it.
@@ -51,7 +52,9 @@ def update_alerts(
         elif _stands(before, finding):
             seen = _seen(identity, before, finding, now)
             turn = _turn(seen, policy, now, is_away=is_away)
-            alerts[identity] = seen if turn is None else _notified(seen, now)
+            notified = seen if turn is None else _notified(seen, now)
+            alerts[identity] = _escalated(notified, policy, now)
+            turn = turn or _escalation(alerts[identity], notified)
             events.extend(_event(turn, alerts[identity], now))
         elif before is not None and before.notified_at is not None:
             events.append(Event(Transition.RESOLVED, before, now))
@@ -108,16 +111,18 @@ def due_events(
     """Return the events that are due by time alone: nothing has to be observed again for them.
 
     A pending alert is raised once it stood for `for`, an open one repeated after `repeat_after`, a
-    muted or acknowledged one told when that ends.
+    muted or acknowledged one told when that ends, a warning escalated after `escalate_after`.
     """
     alerts = dict(standing)
     events: list[Event] = []
     is_away = any(_is_unreachable(identity) for identity in standing)
     for identity in sorted(standing):
-        turn = _turn(standing[identity], policy, now, is_away=is_away)
-        if turn is not None:
-            alerts[identity] = _notified(standing[identity], now)
-            events.append(Event(turn, alerts[identity], now))
+        before = standing[identity]
+        turn = _turn(before, policy, now, is_away=is_away)
+        notified = before if turn is None else _notified(before, now)
+        alerts[identity] = _escalated(notified, policy, now)
+        turn = turn or _escalation(alerts[identity], notified)
+        events.extend(_event(turn, alerts[identity], now))
     return AlertUpdate(alerts, tuple(events))
 
 
@@ -129,6 +134,8 @@ def none_after(standing: Mapping[Identity, Alert], now: datetime) -> dict[Identi
             since=min(alert.since, now),
             notified_at=_earlier(alert.notified_at, now),
             seen_at=_earlier(alert.seen_at, now),
+            severity_since=_earlier(alert.severity_since, now),
+            escalated_at=_earlier(alert.escalated_at, now),
         )
         for identity, alert in standing.items()
     }
@@ -178,9 +185,11 @@ def _seen(
     assert finding is not None, "an open alert has a finding"
     known = before or Alert(identity, finding.severity, finding.message, now)
     is_worth_telling = finding.severity is not Severity.INFO
+    severity = finding.severity if is_worth_telling else known.severity
     return replace(
         known,
-        severity=finding.severity if is_worth_telling else known.severity,
+        severity=severity,
+        severity_since=known.severity_since if severity is known.severity else now,
         message=finding.message,
         value=finding.value,
         threshold=finding.threshold,
@@ -206,6 +215,22 @@ def _turn(alert: Alert, policy: AlertsPolicy, now: datetime, *, is_away: bool) -
 
 def _notified(alert: Alert, now: datetime) -> Alert:
     return replace(alert, notified_at=now, notified_severity=alert.severity)
+
+
+def _escalated(alert: Alert, policy: AlertsPolicy, now: datetime) -> Alert:
+    """Note an escalation if it is due: of a warning that was sent and is not acknowledged."""
+    if not policy.has_escalation or alert.escalated_at is not None:
+        return alert
+    if alert.notified_severity is not Severity.WARN or alert.severity is not Severity.WARN:
+        return alert
+    if alert.is_muted(now) or alert.is_acknowledged(now):
+        return alert
+    is_due = now - (alert.severity_since or alert.since) >= policy.escalate_after
+    return replace(alert, escalated_at=now) if is_due else alert
+
+
+def _escalation(alert: Alert, before: Alert) -> Transition | None:
+    return Transition.ESCALATED if alert.escalated_at != before.escalated_at else None
 
 
 def _event(turn: Transition | None, alert: Alert, now: datetime) -> Iterator[Event]:

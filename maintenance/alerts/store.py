@@ -1,7 +1,7 @@
 """Alerts in the store: open alerts, their events, and the pending deliveries."""
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -9,7 +9,16 @@ from typing import Any, NamedTuple
 from psycopg.types.json import Jsonb
 
 from maintenance.alerts.merge import SpoolChanges, SpooledEvent, merge
-from maintenance.alerts.models import Alert, AlertUpdate, Event, FindingSet, Identity, Transition
+from maintenance.alerts.models import (
+    Alert,
+    AlertUpdate,
+    Event,
+    FindingSet,
+    Identity,
+    PendingDelivery,
+    Route,
+    Transition,
+)
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.server.session import Connection, fetch, run_sql, run_statement
 
@@ -27,20 +36,6 @@ _KNOWN_KINDS = frozenset(kind.value for kind in FindingKind)
 """The store may contain kinds of another version of this software."""
 
 
-class PendingDelivery(NamedTuple):
-    """An event that one sink has not received yet.
-
-    Attributes:
-        attempts: number of failed attempts.
-        tried_at: time of the last attempt.
-    """
-
-    id: int
-    event: Event
-    attempts: int
-    tried_at: datetime | None
-
-
 def lock_alerts(store: Connection, database: str) -> None:
     """Lock the alerts of one database until the transaction ends."""
     fetch(store, "alerts", "lock_alerts", {"class": _LOCK, "database": database})
@@ -52,13 +47,13 @@ def standing_alerts(store: Connection, database: str) -> dict[Identity, Alert]:
     return {alert.identity: alert for alert in map(_standing, rows)}
 
 
-def keep(store: Connection, database: str, changes: AlertUpdate, sinks: Collection[str]) -> None:
-    """Replace the alerts of a database, and queue its events for every sink."""
+def keep(store: Connection, database: str, changes: AlertUpdate) -> None:
+    """Replace the alerts of a database, and queue its routed events for the sinks."""
     alerts = Jsonb([_row(alert) for alert in changes.alerts.values()])
     fetch(store, "alerts", "replace_alerts", {"database": database, "alerts": alerts})
     if changes.events:
-        events = Jsonb([_event_row(event) for event in changes.events])
-        fetch(store, "alerts", "add_events", {"events": events, "sinks": list(sinks)})
+        events = Jsonb([_event_row(*each) for each in changes.routed])
+        fetch(store, "alerts", "add_events", {"events": events})
 
 
 def pending_deliveries(store: Connection, database: str, sink: str) -> list[PendingDelivery]:
@@ -86,7 +81,7 @@ def merge_spool(store: Connection, database: str, changes: SpoolChanges) -> None
     _add_events(store, database, changes.events)
     standing = standing_alerts(store, database)
     merged = merge(standing, changes, resolved)
-    keep(store, database, AlertUpdate(merged), [])
+    keep(store, database, AlertUpdate(merged))
     for identity, alert in merged.items():
         known = standing.get(identity)
         for column in _TENDING if known is not None else ():
@@ -112,7 +107,7 @@ def _add_events(store: Connection, database: str, events: Sequence[SpooledEvent]
 def note_delivered(
     store: Connection, sink: str, ids: Sequence[int], error: str | None = None
 ) -> None:
-    """Note that a sink has taken events, or refused them for good with an error."""
+    """Note that a sink has taken events; with an error, that it will never receive them."""
     delivered = {"sink": sink, "ids": list(ids), "error": error}
     run_statement(store, "alerts", "note_notified", delivered)
 
@@ -222,8 +217,9 @@ def _row(alert: Alert) -> dict[str, Any]:
     return {**alert.identity._asdict(), **own}
 
 
-def _event_row(event: Event) -> Mapping[str, Any]:
-    return {**_row(event.alert), "turn": event.turn.value, "happened_at": _json(event.at)}
+def _event_row(event: Event, routes: Sequence[Route] = ()) -> Mapping[str, Any]:
+    about = {"turn": event.turn.value, "happened_at": _json(event.at)}
+    return {**_row(event.alert), **about, "routes": [route._asdict() for route in routes]}
 
 
 def _json(value: Any) -> Any:
@@ -232,7 +228,9 @@ def _json(value: Any) -> Any:
 
 def _waiting(row: Any) -> PendingDelivery:
     event = Event(Transition(row.turn), _alert(row), row.happened_at)
-    return PendingDelivery(row.id, event, row.attempts, row.tried_at)
+    severity = Severity(row.told_severity) if row.told_severity else None
+    turn = Transition(row.told_turn) if row.told_turn else None
+    return PendingDelivery(row.id, event, row.attempts, row.tried_at, turn, severity, row.can_wait)
 
 
 def _standing(row: Any) -> Alert:
@@ -242,6 +240,9 @@ def _standing(row: Any) -> Alert:
         notified_severity=Severity(row.told) if row.told else None,
         acknowledged_until=row.acknowledged_until,
         muted_until=row.muted_until,
+        severity_since=row.severity_since,
+        escalated_at=row.escalated_at,
+        notified_sinks=None if row.notified_sinks is None else tuple(row.notified_sinks),
         seen_at=row.seen_at,
     )
 

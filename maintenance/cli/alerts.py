@@ -1,7 +1,7 @@
 """The commands `notify` and `alerts`."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,13 +10,15 @@ from rich.console import Console
 from rich.text import Text
 
 from maintenance.alerts.models import Alert
+from maintenance.alerts.sink_check import SinkReport, check_sinks
 from maintenance.cli.options import NOW, answer, policy_options
 from maintenance.engine.findings import Severity
-from maintenance.errors import UsageError
+from maintenance.engine.target import Target
 from maintenance.formatting import visible
 from maintenance.pipeline import notify as pipeline_notify
+from maintenance.pipeline.acknowledge import AlertAction, acknowledge, read_until
 from maintenance.pipeline.notify import RoundReport
-from maintenance.policy import Policy, read_duration
+from maintenance.policy import Policy
 
 _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
@@ -50,7 +52,7 @@ class Standing(NamedTuple):
 @policy_options
 @click.pass_context
 def alerts(context: click.Context, policies: tuple[Path, ...], as_json: bool) -> None:
-    """List open alerts; acknowledge or mute one of them."""
+    """List open alerts; acknowledge or mute one of them; test the sinks."""
     context.obj = policies
     if context.invoked_subcommand is None:
         answer(policies, as_json, _standing, _alerts_document, _render_alerts)
@@ -70,8 +72,8 @@ _UNTIL = click.option(
 @policy_options
 @click.pass_context
 def ack(context: click.Context, kind: str, name: str, until: str, **given: Any) -> None:
-    """Acknowledge an alert: not repeated unless it gets worse."""
-    _tend(context, given, "acknowledged_until", kind, name, until)
+    """Acknowledge an alert: not repeated or escalated unless it gets worse."""
+    _tend(context, given, AlertAction.ACKNOWLEDGE, kind, name, read_until(until))
 
 
 @alerts.command()
@@ -82,37 +84,46 @@ def ack(context: click.Context, kind: str, name: str, until: str, **given: Any) 
 @click.pass_context
 def mute(context: click.Context, kind: str, name: str, until: str, **given: Any) -> None:
     """Mute an alert; its resolution is still sent."""
-    _tend(context, given, "muted_until", kind, name, until)
+    _tend(context, given, AlertAction.MUTE, kind, name, read_until(until))
+
+
+@alerts.command()
+@_KIND
+@_OBJECT
+@policy_options
+@click.pass_context
+def clear(context: click.Context, kind: str, name: str, **given: Any) -> None:
+    """Cancel the acknowledgement and the mute of an alert."""
+    _tend(context, given, AlertAction.CLEAR, kind, name, None)
+
+
+@alerts.command()
+@click.option("--sink", help="Test this sink only, by its name.")
+@policy_options
+@click.pass_context
+def test(context: click.Context, sink: str | None, **given: Any) -> None:
+    """Send a test message through each sink; exit 1 if one fails."""
+
+    def work(policy: Policy) -> SinkReport:
+        return check_sinks(Target(policy), sink)
+
+    policies = given["policies"] or context.obj
+    answer(policies, given["as_json"], work, _check_document, _render_checks)
 
 
 def _tend(
-    context: click.Context, given: dict[str, Any], column: str, kind: str, name: str, until: str
+    context: click.Context,
+    given: dict[str, Any],
+    action: AlertAction,
+    kind: str,
+    name: str,
+    until: datetime | None,
 ) -> None:
-    end = _end(until)
-
     def work(policy: Policy) -> Standing:
-        pipeline_notify.tend_alert(policy, kind, name, column, end)
-        return _standing(policy)
+        return Standing(*acknowledge(policy, kind, name, action, until))
 
     policies = given["policies"] or context.obj
     answer(policies, given["as_json"], work, _alerts_document, _render_alerts)
-
-
-def _end(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return datetime.now(UTC) + _span(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _span(text: str) -> timedelta:
-    try:
-        return read_duration(text)
-    except ValueError as exc:
-        raise UsageError(
-            f"--until: found {text!r}, wanted a time (2026-12-01) or a duration (3 days)"
-        ) from exc
 
 
 def _standing(policy: Policy) -> Standing:
@@ -133,7 +144,13 @@ def _round_document(policy: Policy, report: RoundReport) -> dict[str, Any]:
         for event in report.events
     ]
     delivered = [
-        {"sink": d.sink, "delivered": d.n_delivered, "pending": d.n_pending, "error": d.error}
+        {
+            "sink": d.sink,
+            "delivered": d.n_delivered,
+            "pending": d.n_pending,
+            "held": d.n_held,
+            "error": d.error,
+        }
         for d in report.delivered
     ]
     return {
@@ -160,6 +177,7 @@ def _alert(alert: Alert) -> dict[str, Any]:
         "notified_at": _text(alert.notified_at),
         "acknowledged_until": _text(alert.acknowledged_until),
         "muted_until": _text(alert.muted_until),
+        "escalated_at": _text(alert.escalated_at),
     }
 
 
@@ -178,11 +196,31 @@ def _render_round(policy: Policy, report: RoundReport) -> None:
     _render_store_error(report.store_error)
     for each in report.delivered:
         left = f", {each.n_pending} pending ({each.error})" if each.error else ""
-        _out.print(
-            Text(visible(f"{each.sink}: delivered {each.n_delivered}{left}")), soft_wrap=True
-        )
+        held = f", {each.n_held} until quiet hours end" if each.n_held else ""
+        told = f"{each.sink}: delivered {each.n_delivered}{left}{held}"
+        _out.print(Text(visible(told)), soft_wrap=True)
     if report.heartbeat_error is not None:
         _out.print(Text(visible(f"dead man's switch: {report.heartbeat_error}")), soft_wrap=True)
+
+
+def _check_document(policy: Policy, report: SinkReport) -> dict[str, Any]:
+    del policy
+    return report.as_json()
+
+
+def _render_checks(policy: Policy, report: SinkReport) -> None:
+    """Print one line for each sink: whether it took the test message, and what it answered."""
+    for each in report.checks:
+        is_ok = each.error is None
+        _out.print(
+            Text.assemble(
+                ("delivered" if is_ok else "failed   ", "green" if is_ok else "bold red"),
+                visible(f"  {each.sink}: {each.answer if is_ok else each.error}"),
+            ),
+            soft_wrap=True,
+        )
+    if not report.checks:
+        _out.print(f"{policy.database.name}: no sinks")
 
 
 def _render_alerts(policy: Policy, report: Standing) -> None:

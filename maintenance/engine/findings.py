@@ -77,6 +77,8 @@ class FindingSpec:
         is_of_file: whether its object is a policy file.
         is_of_run: whether it says what a run could not do. No look at the database can show that
             it is over; only a later run of the subject, which tries again, can.
+        is_advice: whether it recommends something that can wait for the weekly review. Advice is
+            sent only to sinks that name its kind.
         is_of_server: whether its object is the server of the database or of the store.
         reads: the readings it depends on. If one fails, the state of this kind is unknown: see
             `unknown_without`.
@@ -88,6 +90,7 @@ class FindingSpec:
     is_of_job: bool = False
     is_of_file: bool = False
     is_of_run: bool = False
+    is_advice: bool = False
     is_of_server: bool = False
     reads: tuple[Reading, ...] = ()
 
@@ -108,12 +111,13 @@ def _kind(
     is_of_job: bool = False,
     is_of_file: bool = False,
     is_of_run: bool = False,
+    is_advice: bool = False,
     is_of_server: bool = False,
     reads: tuple[Reading, ...] = (),
 ) -> str:
     kind = _Kind(name)
     kind.spec = FindingSpec(
-        subjects, unit, is_fitness, is_of_job, is_of_file, is_of_run, is_of_server, reads
+        subjects, unit, is_fitness, is_of_job, is_of_file, is_of_run, is_advice, is_of_server, reads
     )
     return kind
 
@@ -173,25 +177,35 @@ class FindingKind(StrEnum):
     MATVIEW_NULL_KEY_CHURN = _kind("matview_null_key_churn", MATVIEWS)
     MATVIEW_CYCLE = _kind("matview_cycle", MATVIEWS)
     INDEX_INVALID = _kind("index_invalid", INDEXES, BLOAT, reads=(Reading.INDEX_DEFINITIONS,))
-    INDEX_DUPLICATE = _kind("index_duplicate", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
-    INDEX_REDUNDANT = _kind("index_redundant", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
-    INDEX_UNUSED = _kind("index_unused", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
-    INDEX_EVIDENCE_INSUFFICIENT = _kind("index_evidence_insufficient", INDEXES, unit=Unit.DAYS)
+    INDEX_DUPLICATE = _kind(
+        "index_duplicate", INDEXES, is_advice=True, reads=(Reading.INDEX_DEFINITIONS,)
+    )
+    INDEX_REDUNDANT = _kind(
+        "index_redundant", INDEXES, is_advice=True, reads=(Reading.INDEX_DEFINITIONS,)
+    )
+    INDEX_UNUSED = _kind(
+        "index_unused", INDEXES, is_advice=True, reads=(Reading.INDEX_DEFINITIONS,)
+    )
+    INDEX_EVIDENCE_INSUFFICIENT = _kind(
+        "index_evidence_insufficient", INDEXES, is_advice=True, unit=Unit.DAYS
+    )
     INDEX_LOW_CARDINALITY = _kind(
-        "index_low_cardinality", INDEXES, reads=(Reading.COLUMN_STATISTICS,)
+        "index_low_cardinality", INDEXES, is_advice=True, reads=(Reading.COLUMN_STATISTICS,)
     )
     INDEX_PREDICATE_IN_KEY = _kind(
-        "index_predicate_in_key", INDEXES, reads=(Reading.INDEX_DEFINITIONS,)
+        "index_predicate_in_key", INDEXES, is_advice=True, reads=(Reading.INDEX_DEFINITIONS,)
     )
-    INDEX_WIDE_KEY = _kind("index_wide_key", INDEXES, reads=(Reading.COLUMN_STATISTICS,))
-    FK_UNINDEXED = _kind("fk_unindexed", INDEXES, reads=(Reading.FOREIGN_KEYS,))
+    INDEX_WIDE_KEY = _kind(
+        "index_wide_key", INDEXES, is_advice=True, reads=(Reading.COLUMN_STATISTICS,)
+    )
+    FK_UNINDEXED = _kind("fk_unindexed", INDEXES, is_advice=True, reads=(Reading.FOREIGN_KEYS,))
     REPLICA_UNREACHABLE = _kind("replica_unreachable", INDEXES)
     STATISTICS_STALE = _kind("statistics_stale", STATISTICS, reads=(Reading.TABLE_STATISTICS,))
     STATISTICS_MISSING = _kind("statistics_missing", STATISTICS, reads=(Reading.TABLE_STATISTICS,))
     BUDGET_EXHAUSTED = _kind("budget_exhausted", STATISTICS, is_of_run=True)
     TABLE_BLOAT = _kind("table_bloat", BLOAT, unit=Unit.SHARE, reads=(Reading.BLOAT,))
     INDEX_BLOAT = _kind("index_bloat", BLOAT, unit=Unit.SHARE, reads=(Reading.BLOAT,))
-    BLOAT_UNKNOWN = _kind("bloat_unknown", BLOAT)
+    BLOAT_UNKNOWN = _kind("bloat_unknown", BLOAT, is_advice=True)
     QUERY_SLOW = _kind(
         "query_slow",
         WORKLOAD,
@@ -202,7 +216,7 @@ class FindingKind(StrEnum):
         "query_regressed", WORKLOAD, unit=Unit.TIMES, reads=(Reading.REPLICA, Reading.STATEMENTS)
     )
     QUERY_N_PLUS_ONE = _kind(
-        "query_n_plus_one", WORKLOAD, reads=(Reading.REPLICA, Reading.STATEMENTS)
+        "query_n_plus_one", WORKLOAD, is_advice=True, reads=(Reading.REPLICA, Reading.STATEMENTS)
     )
     CONNECTIONS_SATURATED = _kind(
         "connections_saturated", WORKLOAD, unit=Unit.SHARE, reads=(Reading.REPLICA,)

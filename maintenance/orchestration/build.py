@@ -8,6 +8,7 @@ import dagster as dg
 
 from maintenance.errors import UsageError
 from maintenance.names import text_slug
+from maintenance.orchestration.alert_jobs import alert_jobs, is_by_hand
 from maintenance.orchestration.alert_sensors import (
     Watched,
     alert_on_findings,
@@ -97,8 +98,8 @@ def _alerting(watched: Sequence[Watched], hosts: Hosts) -> list[dg.SensorDefinit
 
 def _watched(policy: Policy, definitions: dg.Definitions) -> Watched:
     schedules = [s for s in definitions.schedules or () if isinstance(s, dg.ScheduleDefinition)]
-    jobs = {job.name for job in definitions.jobs or ()} | {each.job_name for each in schedules}
-    return Watched(policy, sorted(jobs), schedules)
+    jobs = {job.name for job in definitions.jobs or () if not is_by_hand(job.tags or {})}
+    return Watched(policy, sorted(jobs | {each.job_name for each in schedules}), schedules)
 
 
 def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
@@ -130,6 +131,7 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     # The weekly assets are not upstream: before the first review Dagster would wait for them.
     shown = [key for made in (*whole, *views, *computed) for key in made.keys]
     summary = [digest_asset(policy, shown)] if shown else []
+    by_hand = [*([restore_job(policy)] if archived else []), *(alert_jobs(policy) if shown else [])]
     return dg.Definitions(
         assets=[
             *assets,
@@ -141,7 +143,7 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
             *(source_spec(policy, name) for name in sources),
         ],
         schedules=[*schedules, *refreshed, *([digest(policy)] if summary else [])],
-        jobs=[*jobs, *([restore_job(policy)] if archived else [])],
+        jobs=[*jobs, *by_hand],
         sensors=watched,
     )
 

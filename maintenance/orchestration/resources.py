@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import dagster as dg
 
+from maintenance.alerts.models import Alert
+from maintenance.alerts.sink_check import SinkReport, check_sinks
 from maintenance.engine.executor import Outcome
 from maintenance.engine.lock_retry import Progress
 from maintenance.engine.scope import EVERYTHING, Request
@@ -15,6 +17,7 @@ from maintenance.formatting import visible, visible_lines
 from maintenance.monitoring import Overview, freshness, observe_overview
 from maintenance.names import QualifiedName
 from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.acknowledge import AlertAction, acknowledge, read_until
 from maintenance.pipeline.restore import RestoreReport, restore_period
 from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
@@ -124,6 +127,28 @@ class Maintainer(dg.ConfigurableResource[None]):
             return restore_period(
                 policy, table, period, into=into, hold=hold, progress=_log_of(context)
             )
+
+    def check_sinks(self, policy: Policy, only: str | None) -> SinkReport:
+        """Send a test message through one sink of a policy, or through all of them.
+
+        Raises:
+            dagster.Failure: no sink has that name.
+        """
+        with _as_failure():
+            return check_sinks(Target(policy), only)
+
+    def acknowledge(
+        self, policy: Policy, kind: str, object_: str, action: AlertAction, until: str
+    ) -> Alert:
+        """Acknowledge, mute or clear an open alert, until a time or for a duration.
+
+        Raises:
+            dagster.Failure: no such alert is open, or the time can't be read.
+        """
+        with _as_failure():
+            end = None if action is AlertAction.CLEAR else read_until(until)
+            alerts, _ = acknowledge(policy, kind, object_, action, end)
+        return next(each for each in alerts if each.identity[1:] == (kind, object_))
 
 
 def _log_of(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Progress:

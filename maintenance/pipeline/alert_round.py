@@ -5,18 +5,25 @@ queued for every sink. The first round that reaches the store again merges the s
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import psycopg
 
-from maintenance.alerts.models import Alert, Event, FindingSet, Identity
+from maintenance.alerts.models import (
+    Alert,
+    AlertUpdate,
+    Event,
+    FindingSet,
+    Identity,
+)
 from maintenance.alerts.outbox import OpenOutbox, spool_outbox, store_outbox
+from maintenance.alerts.routing import route
 from maintenance.alerts.sinks import name_of
 from maintenance.alerts.spool import PendingEvent, Spool, spool_path
-from maintenance.alerts.state import due_events, none_after, update_alerts, update_in_order
+from maintenance.alerts.state import due_events, none_after, update_in_order
 from maintenance.alerts.store import (
     forget_old,
     keep,
@@ -168,8 +175,9 @@ class AlertRound:
         self._process_round(store)
         with store.transaction():
             lock_alerts(store, name)
-            update = due_events(self._standing(store), self.policy.alerts, self.now)
-            keep(store, name, update, self._sinks())  # also without events: it must be writable
+            known = self._standing(store)
+            update = self._routed(due_events(known, self.policy.alerts, self.now), known)
+            keep(store, name, update)  # also without events: it must be writable
         self._events += update.events
         forget_old(store, name, self.policy.store.keep.before(self.latest.date()))
         pending = [PendingEvent(*each) for each in pending_events(store, name)]
@@ -211,10 +219,12 @@ class AlertRound:
         name = self.policy.database.name
         with store.transaction():
             lock_alerts(store, name)
+            known = self._standing(store)
             if self.policy.store.url is None:
                 observations = [(at, _without_disproved(each)) for at, each in observations]
-            update = update_in_order(self._standing(store), observations, self.policy.alerts)
-            keep(store, name, update, self._sinks())
+            update = update_in_order(known, observations, self.policy.alerts)
+            update = self._routed(update, known)
+            keep(store, name, update)
         self._events += update.events
 
     def _standing(self, store: Connection) -> dict[Identity, Alert]:
@@ -225,24 +235,26 @@ class AlertRound:
     def _in_spool(self, error: MaintenanceError) -> RoundState:
         outage = store_reachability(self.policy, error)
         sets = [(self.now, outage), *((m, _seen(given)) for m, given in self.finding_sets)]
-        alerts = none_after(self.spool.standing(), self.latest)
-        events: list[Event] = []
+        known = none_after(self.spool.standing(), self.latest)
+        observations: list[tuple[datetime, FindingSet]] = []
         for number, (moment, finding_set) in enumerate(sets):
             if finding_set is None:
                 continue
             is_wrong = number > 0 and finding_set.only in (None, outage.only)
             kinds = finding_set.kinds - _UNREACHABLE if is_wrong else finding_set.kinds
-            seen = replace(finding_set, kinds=kinds)
-            update = update_alerts(alerts, seen, self.policy.alerts, moment)
-            alerts = dict(update.alerts)
-            events += update.events
-        update = due_events(alerts, self.policy.alerts, self.now)
-        events += update.events
-        self.spool.keep(update.alerts, events, self._sinks(), self.now)
-        return RoundState(update.alerts, tuple(events), spool_outbox(self.spool), error)
+            observations.append((moment, replace(finding_set, kinds=kinds)))
+        found = self._routed(update_in_order(known, observations, self.policy.alerts), known)
+        due = due_events(found.alerts, self.policy.alerts, self.now)
+        last = self._routed(due, found.alerts)
+        routed = [*found.routed, *last.routed]
+        self.spool.keep(last.alerts, routed, self.now)
+        events = tuple(event for event, _ in routed)
+        return RoundState(last.alerts, events, spool_outbox(self.spool), error)
 
-    def _sinks(self) -> Collection[str]:
-        return [name_of(sink) for sink in self.policy.alerts.sinks]
+    def _routed(self, update: AlertUpdate, known: Mapping[Identity, Alert]) -> AlertUpdate:
+        settings = self.policy.alerts
+        sinks = [(name_of(sink), sink) for sink in settings.sinks]
+        return route(update, known, sinks, has_quiet_hours=bool(settings.quiet))
 
 
 def now_utc() -> datetime:

@@ -133,7 +133,8 @@ def run_round(
         from_store,
         proves_room,
     ).run()
-    delivered = deliver(Round(state.outbox, links(policy), BUDGET_S, patient), sinks)
+    quiet = policy.alerts.quiet
+    delivered = deliver(Round(state.outbox, links(policy), BUDGET_S, patient, quiet), sinks)
     if isinstance(state.error, _SETUP):
         raise state.error
     is_kept = state.error is None or _reaches_people(policy, spool)
@@ -271,7 +272,7 @@ def _sender(sink: Sink, target: Target) -> Send:
     except UsageError as exc:
         problem = SinkError(f"{exc} ({exc.hint})" if exc.hint else str(exc))
 
-    def refuse(message: Message, timeout_s: float) -> None:
+    def refuse(message: Message, timeout_s: float) -> str:
         del message, timeout_s
         raise problem
 

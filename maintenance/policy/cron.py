@@ -1,8 +1,9 @@
 """Cron schedules: five fields; malformed ones, and ones that never fire, are refused."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import count
 from typing import NamedTuple
 
@@ -61,21 +62,69 @@ def next_tick(cron: str, after: datetime) -> datetime:
             enough, as in Dagster.
         after: aware, in UTC.
     """
-    fields = cron.split()
-    minutes, hours, days, months, weekdays = (
-        set(_read(field, rule)) for field, rule in zip(fields, _FIELDS, strict=True)
-    )
-    either = "*" not in (fields[2], fields[4])
+    schedule = _schedule(cron)
     midnight = after.replace(hour=0, minute=0, second=0, microsecond=0)
     for n in count():
         day = midnight + timedelta(days=n)
-        matches = (day.day in days, _is_one(day, weekdays))
-        if day.month in months and (any(matches) if either else all(matches)):
-            times = (day.replace(hour=h, minute=m) for h in sorted(hours) for m in sorted(minutes))
+        if schedule.is_on(day):
+            hours, minutes = sorted(schedule.hours), sorted(schedule.minutes)
+            times = (day.replace(hour=h, minute=m) for h in hours for m in minutes)
             first = next((at for at in times if at > after), None)
             if first is not None:
                 return first
     raise AssertionError("check_cron refuses a day that never exists")
+
+
+def matches(cron: str, moment: datetime) -> bool:
+    """Whether the minute of a time is a tick of a schedule.
+
+    Args:
+        cron: as `check_cron` returns it.
+        moment: aware, in UTC.
+    """
+    schedule = _schedule(cron)
+    is_time = moment.minute in schedule.minutes and moment.hour in schedule.hours
+    return is_time and schedule.is_on(moment)
+
+
+def is_all_day(crons: Iterable[str]) -> bool:
+    """Whether schedules together tick in every minute of every day.
+
+    Schedules that leave out a day, a weekday or a month do not count.
+    """
+    daily = [_schedule(cron) for cron in crons if cron.split()[2:] == ["*", "*", "*"]]
+    covered = {(hour, minute) for each in daily for hour in each.hours for minute in each.minutes}
+    return len(covered) == _MINUTES_OF_A_DAY
+
+
+_MINUTES_OF_A_DAY = 24 * 60
+
+
+class _Schedule(NamedTuple):
+    """The values of the fields of a schedule.
+
+    Attributes:
+        either: whether a day or a weekday is enough; else both must match.
+    """
+
+    minutes: frozenset[int]
+    hours: frozenset[int]
+    days: frozenset[int]
+    months: frozenset[int]
+    weekdays: frozenset[int]
+    either: bool
+
+    def is_on(self, day: datetime) -> bool:
+        """Whether the schedule has ticks on the day of a time."""
+        found = (day.day in self.days, _is_one(day, self.weekdays))
+        return day.month in self.months and (any(found) if self.either else all(found))
+
+
+@cache
+def _schedule(cron: str) -> _Schedule:
+    fields = cron.split()
+    values = [frozenset(_read(field, rule)) for field, rule in zip(fields, _FIELDS, strict=True)]
+    return _Schedule(*values, either="*" not in (fields[2], fields[4]))
 
 
 def _is_one(day: datetime, weekdays: Collection[int]) -> bool:

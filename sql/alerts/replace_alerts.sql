@@ -4,7 +4,7 @@
 -- columns: kind text, object text
 -- locks: ROW EXCLUSIVE on maintenance.alert
 -- source: sql/store/0006_alerts.sql, sql/store/0012_alert_subjects.sql,
---   sql/store/0018_alert_sightings.sql
+--   sql/store/0018_alert_sightings.sql, sql/store/0020_alert_routes.sql
 WITH given AS (
   SELECT * FROM pg_catalog.jsonb_populate_recordset(NULL::maintenance.alert, %(alerts)s::jsonb)
 ), gone AS (
@@ -16,10 +16,12 @@ INSERT INTO maintenance.alert AS a SELECT * FROM given
 ON CONFLICT (database, kind, object) DO UPDATE SET
   severity = excluded.severity, message = excluded.message, value = excluded.value,
   threshold = excluded.threshold, since = excluded.since, notified_at = excluded.notified_at,
-  told = excluded.told, subject = excluded.subject, seen_at = excluded.seen_at
+  told = excluded.told, subject = excluded.subject, severity_since = excluded.severity_since,
+  escalated_at = excluded.escalated_at, notified_sinks = excluded.notified_sinks,
+  seen_at = excluded.seen_at
 WHERE (a.severity, a.message, a.value, a.threshold, a.since, a.notified_at, a.told, a.subject,
-  a.seen_at)
+    a.severity_since, a.escalated_at, a.notified_sinks, a.seen_at)
   IS DISTINCT FROM (excluded.severity, excluded.message, excluded.value, excluded.threshold,
     excluded.since, excluded.notified_at, excluded.told, excluded.subject,
-    excluded.seen_at)
+    excluded.severity_since, excluded.escalated_at, excluded.notified_sinks, excluded.seen_at)
 RETURNING a.kind, a.object

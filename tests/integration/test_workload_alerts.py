@@ -70,7 +70,8 @@ class World:
 
 def a_world(servers: Servers, major: int, folder: Path, receiver: Receiver, **more: Any) -> World:
     database = make_database(servers.get(major))
-    alerts = {"sinks": [receiver.webhook()]}
+    advice = {**receiver.webhook(), "kinds": ["index_unused"]}
+    alerts = {"sinks": [receiver.webhook(), advice]}
     policy = make_policy(folder, database.url, alerts=alerts, **SECTIONS, **more)
     return World(database, folder, receiver, policy)
 

@@ -11,10 +11,17 @@ from hypothesis import strategies as st
 
 from maintenance.alerts.merge import SpoolChanges, merge
 from maintenance.alerts.messages import event_key
-from maintenance.alerts.models import Alert, Event, FindingSet, Identity, Transition
+from maintenance.alerts.models import (
+    Alert,
+    Event,
+    FindingSet,
+    Identity,
+    PendingDelivery,
+    Route,
+    Transition,
+)
 from maintenance.alerts.spool import PendingEvent, Spool, spool_path
 from maintenance.alerts.state import HELD_BACK, due_events, none_after, update_alerts
-from maintenance.alerts.store import PendingDelivery
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.policy.alerts import AlertsPolicy
 
@@ -159,11 +166,19 @@ def an_alert(name: str) -> Alert:
 def test_file_keeps_what_is_put_in(spool: Spool) -> None:
     alert = replace(an_alert('public."ü\n\x1b"'), value=0.5, threshold="x", muted_until=NOW)
     event = Event(Transition.RAISED, alert, NOW)
-    spool.keep({alert.identity: alert}, [event], ["one", "two"], NOW)
+    alert = replace(alert, notified_sinks=("one", "two"), escalated_at=NOW, severity_since=NOW)
+    routes = (
+        Route("one", Transition.RESOLVED, Severity.ERROR),
+        Route("two", Transition.RAISED, Severity.WARN, can_wait=True),
+    )
+    spool.keep({alert.identity: alert}, [(event, routes)], NOW)
     again = Spool(spool.path, spool.scope)
     assert again.state().is_away
     assert again.standing() == {alert.identity: alert}
+    (told,) = again.pending_deliveries("one")
+    assert (told.turn, told.severity, told.can_wait) == routes[0][1:]
     assert [row.event for row in again.pending_deliveries("two")] == [event]
+    assert [row.can_wait for row in again.pending_deliveries("two")] == [True]
     again.note_tried("two", [event], None, ended=True)
     assert again.pending_deliveries("two") == []
     (spooled,) = again.changes().events
@@ -171,12 +186,14 @@ def test_file_keeps_what_is_put_in(spool: Spool) -> None:
         ("one", False),
         ("two", True),
     ]
+    views = [(d.sink, d.turn, d.severity, d.can_wait) for d in spooled.deliveries]
+    assert views == list(routes)
 
 
 def test_scopes_of_one_file_are_apart(spool: Spool) -> None:
     other = Spool(spool.path, "app\n/elsewhere/app.yaml")
     alert = an_alert("a")
-    spool.keep({alert.identity: alert}, [], [], NOW)
+    spool.keep({alert.identity: alert}, [], NOW)
     assert not other.state().is_away
     assert other.standing() == {}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from maintenance.engine.findings import FindingKind, Severity
 from maintenance.errors import PolicyError, Problem, UsageError
 from maintenance.names import QualifiedName
 from maintenance.partition_key import Encoding
@@ -626,3 +627,83 @@ def test_policy_is_frozen(tmp_path: Path) -> None:
     with pytest.raises(ValidationError) as caught:
         policy.bloat = None  # pyright: ignore[reportAttributeAccessIssue]
     assert [error["type"] for error in caught.value.errors()] == ["frozen_instance"]
+
+
+# What sinks receive
+
+
+def sinks(*written: str, **more: str) -> str:
+    listed = "".join(f"    - {{type: log, {each}}}\n" for each in written)
+    others = "".join(f"  {key}: {value}\n" for key, value in more.items())
+    return f"{DATABASE}alerts:\n{others}  sinks:\n{listed}"
+
+
+def test_sink_takes_warnings_and_errors_of_all_kinds_but_advice_by_default(tmp_path: Path) -> None:
+    (sink,) = load_policy(write(tmp_path, DATABASE)).alerts.sinks
+    assert sink.severities == (Severity.WARN, Severity.ERROR)
+    taken = {kind for kind in FindingKind if sink.takes_kind("shop", kind)}
+    assert taken == {kind for kind in FindingKind if not kind.spec.is_advice}
+
+
+def test_sink_says_what_it_takes(tmp_path: Path) -> None:
+    options = "severities: [error], kinds: [index_unused, query_slow], databases: [shop]"
+    (sink,) = load_policy(write(tmp_path, sinks(options))).alerts.sinks
+    assert sink.severities == (Severity.ERROR,)
+    assert sink.kinds == (FindingKind.INDEX_UNUSED, FindingKind.QUERY_SLOW)
+    assert sink.databases == ("shop",)
+
+
+def test_empty_options_of_a_sink_are_its_defaults(tmp_path: Path) -> None:
+    (sink,) = load_policy(write(tmp_path, sinks("severities: , kinds: , databases: "))).alerts.sinks
+    assert sink == LogSink()
+
+
+@pytest.mark.parametrize(
+    ("options", "key", "hint"),
+    [
+        ("kinds: [index_unusd]", "kinds[0]", "index_unused"),
+        ("except_kinds: [query_slow, tabel_bloat]", "except_kinds[1]", "table_bloat"),
+        ("kinds: [zzz]", "kinds[0]", "docs/runbook.md"),
+        ("kinds: [3]", "kinds[0]", "docs/runbook.md"),
+        ("severities: [errors]", "severities[0]", "error"),
+        ("severities: [info]", "severities[0]", "digest"),
+        ("severities: []", "severities", ""),
+        ("kinds: [table_bloat], except_kinds: [table_bloat]", "except_kinds[0]", ""),
+        ("databases: [Shop]", "databases[0]", ""),
+        ("severity: [warn]", "severity", "severities"),
+        ("kinds: table_bloat", "kinds", ""),
+    ],
+)
+def test_option_of_a_sink_that_is_wrong_is_refused_where_it_stands(
+    tmp_path: Path, options: str, key: str, hint: str
+) -> None:
+    found = problem(tmp_path, sinks(options))
+    assert (found.line, found.key) == (4, f"alerts.sinks[0].{key}")
+    assert hint in found.hint
+
+
+@pytest.mark.parametrize(
+    ("quiet", "key"),
+    [
+        ("['* 25 * * *']", "alerts.quiet[0]"),
+        ("['* * * * *']", "alerts.quiet[0]"),
+        ("['* 0-11 * * *', '*/1 12-23 * * *']", "alerts.quiet[1]"),
+        ("'* 22-23 * * *'", "alerts.quiet"),
+    ],
+)
+def test_quiet_hours_are_crons_that_leave_some_of_the_day(
+    tmp_path: Path, quiet: str, key: str
+) -> None:
+    assert problem(tmp_path, sinks("", quiet=quiet)).key == key
+    written = sinks("", quiet="['*  22-23 * * *', '* * * * sat,sun']", escalate_after="4 hours")
+    alerts = load_policy(write(tmp_path, written)).alerts
+    assert alerts.quiet == ("* 22-23 * * *", "* * * * sat,sun")
+    assert alerts.escalate_after == timedelta(hours=4)
+
+
+def test_example_of_the_readme_is_a_policy(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (example,) = re.findall(r"```yaml\n(alerts:.*?)```", readme, re.DOTALL)
+    chat, pager, review = load_policy(write(tmp_path, DATABASE + example)).alerts.sinks
+    assert [each.takes_only_errors for each in (chat, pager, review)] == [False, True, False]
+    assert review.takes_kind("shop", FindingKind.INDEX_UNUSED)

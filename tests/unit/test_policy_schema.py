@@ -90,6 +90,12 @@ def test_schema_takes_the_example() -> None:
         {"statistics": None, "partitions": None, "indexes": {"unused": None}, "alerts": None},
         {"redis": {"url": "redis://localhost"}},
         {"partitions": [{"table": "a", "column": "b", "start": 2024}]},
+        {
+            "alerts": {
+                "quiet": ["* 22-23 * * *"],
+                "sinks": [{"type": "log", "kinds": ["bloat_unknown"]}],
+            }
+        },
     ],
 )
 def test_schema_takes_what_the_loader_takes(more: dict[str, Any]) -> None:
@@ -110,6 +116,8 @@ def test_schema_takes_what_the_loader_takes(more: dict[str, Any]) -> None:
         {"partitions": [{"table": "a", "column": "b", "premake": 0}]},
         {"partitions": [{"table": "a", "column": "b", "interval": "2 months"}]},
         {"alerts": {"sinks": [{"type": "pager"}]}},
+        {"alerts": {"sinks": [{"type": "log", "kinds": ["index_unusd"]}]}},
+        {"alerts": {"sinks": [{"type": "log", "severities": list[str]()}]}},
     ],
 )
 def test_schema_refuses_what_the_loader_refuses(more: dict[str, Any]) -> None:

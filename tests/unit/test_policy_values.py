@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from maintenance.names import QualifiedName
 from maintenance.partition_key import Snowflake
 from maintenance.periods import CalendarSpan, Interval, Period
-from maintenance.policy.cron import CronError, check_cron, next_tick
+from maintenance.policy.cron import CronError, check_cron, matches, next_tick
 from maintenance.policy.partitions import PartitionPolicy
 from maintenance.policy.quantities import (
     Duration,
@@ -255,7 +255,11 @@ def test_cron_that_is_taken_is_one_dagster_runs(text: str) -> None:
     assert is_valid_cron_string(cron)
     start = datetime(2026, 11, 20, tzinfo=UTC)
     ticks = cron_string_iterator(start.timestamp(), cron, "UTC")
-    assert next_tick(cron, start) == next(tick for tick in ticks if tick > start)
+    tick = next(tick for tick in ticks if tick > start)
+    assert next_tick(cron, start) == tick
+    assert matches(cron, tick.replace(second=59))
+    before = tick - timedelta(minutes=1)
+    assert matches(cron, before) is (next_tick(cron, before - timedelta(minutes=1)) == before)
 
 
 @pytest.mark.parametrize(
