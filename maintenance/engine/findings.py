@@ -111,6 +111,7 @@ class FindingKind(StrEnum):
     RETENTION_DUE = _kind("retention_due", RETENTION, reads=("table",))
     RETENTION_HELD = _kind("retention_held", RETENTION, reads=("partitions",))
     RETENTION_FUSE = _kind("retention_fuse", RETENTION, reads=("table",))
+    RETENTION_UNAPPROVED = _kind("retention_unapproved", RETENTION, reads=("table",))
     ARCHIVE_UNVERIFIED = _kind("archive_unverified", RETENTION, reads=("partitions",))
     ANALYTICS_STALE = _kind("analytics_stale", STALE_ANALYTICS, reads=("stale rows",))
     REDIS_UNREACHABLE = _kind("redis_unreachable", REDIS)
@@ -212,6 +213,7 @@ class FindingKind(StrEnum):
         RETENTION,
         STATISTICS,
     )
+    PAUSED = _kind("paused", PARTITIONS, STATISTICS, WORKLOAD, unit=Unit.SECONDS)
     STORE_UNKEPT = _kind("store_unkept", STATISTICS)
     RUN_FAILED = _kind("run_failed", is_of_job=True)
     RUN_OVERDUE = _kind("run_overdue", unit=Unit.SECONDS, is_of_job=True)

@@ -10,7 +10,7 @@ from maintenance.formatting import PAGE_BYTES, listed, readable_size
 from maintenance.names import QualifiedName
 from maintenance.partition_key import Encoding
 from maintenance.partition_set.expiry import Detached, Expired
-from maintenance.subjects.retention.batch import Kept
+from maintenance.subjects.retention.batch import Choice, Kept
 from maintenance.subjects.retention.models import Case
 
 SHOWN = 5
@@ -67,6 +67,63 @@ def fuse_finding(case: Case, n_due: int) -> Iterator[Finding]:
     if n_due > most:
         text = f"{n_due} partitions are due and max_per_run is {most}; later runs retire the others"
         yield _finding(case, FindingKind.RETENTION_FUSE, Severity.WARN, text, n_due, most)
+
+
+def unapproved_finding(case: Case, choice: Choice) -> Iterator[Finding]:
+    """Yield a warning if a schedule would retire partitions of a table, but for the approval.
+
+    Value is the number of due partitions; rows and bytes are the estimates of the catalog for
+    those that one run retires.
+    """
+    going = [*choice.finishing, *(each.item for each in choice.leaving)]
+    if not going:
+        return
+    names = [str(_relation(item)) for item in going]
+    periods = sorted({_period(case, item) for item in going})
+    rows = [n for item in going if (n := _rows(item)) is not None]
+    size_bytes = sum(_pages(item) for item in going) * PAGE_BYTES
+    span = periods[0] if len(periods) == 1 else f"{periods[0]} to {periods[-1]}"
+    n_rows = f"~{sum(rows):,} rows, " if rows else ""
+    command = f"maintenance approve --table '{case.name}'"
+    what = f"{_DOES[case.retention.action]} {len(going)} of {choice.n_due} due partitions"
+    text = (
+        f"retention is held until approved: by schedule, the next run would {what}"
+        f" ({span}; {n_rows}{readable_size(size_bytes)}). If that is right: {command}."
+        " If not, correct the policy"
+    )
+    data = {
+        "action": case.retention.action,
+        "keep": str(case.retention.keep),
+        "partitions": names,
+        "periods": periods,
+        "rows": round(sum(rows)) if rows else None,
+        "bytes": size_bytes,
+        "command": command,
+    }
+    kind, n_due = FindingKind.RETENTION_UNAPPROVED, choice.n_due
+    yield _finding(case, kind, Severity.WARN, text, n_due, data=data)
+
+
+_DOES = {"detach": "detach", "drop": "drop", "archive_then_drop": "archive and drop"}
+
+
+def _relation(item: Detached | Expired) -> QualifiedName:
+    return item.table.relation if isinstance(item, Detached) else item.relation
+
+
+def _period(case: Case, item: Detached | Expired) -> str:
+    return item.period if isinstance(item, Detached) else case.attached(item).period
+
+
+def _pages(item: Detached | Expired) -> int:
+    return item.table.pages if isinstance(item, Detached) else item.span.partition.pages
+
+
+def _rows(item: Detached | Expired) -> float | None:
+    """Return the rows of an analyzed partition; None if unknown."""
+    if isinstance(item, Detached) or item.span.partition.rows < 0:
+        return None
+    return item.span.partition.rows
 
 
 def everything_finding(case: Case, free: Sequence[Expired], *, withheld: bool) -> Finding:

@@ -115,8 +115,10 @@ class RetentionObservation:
     Attributes:
         states: of each asked-for table of the policy.
         blockers: what is in the way of what is due.
+        unapproved: tables whose retention a schedule may not carry out yet.
     """
 
     snapshot: Snapshot
     states: States
     blockers: Blockers = NOTHING_SEEN
+    unapproved: frozenset[QualifiedName] = frozenset()

@@ -21,7 +21,9 @@ from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName, quote
 from maintenance.partition_set.expiry import Expired, detached
 from maintenance.policy import PartitionPolicy
+from maintenance.policy.modes import Approvals, is_approved, is_reporting
 from maintenance.server.session import fetch
+from maintenance.store.modes import read_approvals
 from maintenance.subjects.retention.assess import RetentionState, assess
 from maintenance.subjects.retention.insert_counts import find_evidence
 from maintenance.subjects.retention.models import Blockers, RetentionObservation
@@ -38,7 +40,30 @@ def observe(context: ObserveContext) -> RetentionObservation:
     """
     states = assess(context.policy, context.snapshot, context.now, context.request)
     active = [each for each in states.values() if isinstance(each, RetentionState) and _acts(each)]
-    return RetentionObservation(context.snapshot, states, _find_blockers(context, active))
+    blockers = _find_blockers(context, active)
+    unapproved = frozenset(_unapproved(context, [each.section for each in active]))
+    return RetentionObservation(context.snapshot, states, blockers, unapproved)
+
+
+def _unapproved(
+    context: ObserveContext, sections: Sequence[PartitionPolicy]
+) -> Iterator[QualifiedName]:
+    """Yield the tables whose retention needs an approval before a schedule carries it out.
+
+    None if the approvals can't be read. Without a store in the database itself there are none.
+    """
+    policy, store = context.policy, context.store
+    approvals: Approvals = {}
+    if store is not None:
+        try:
+            approvals = read_approvals(store, policy.database.name)
+        except psycopg.errors.InsufficientPrivilege:
+            return
+    elif policy.store.url is not None:
+        return
+    for section in sections:
+        if not is_reporting(policy, section) and not is_approved(policy, section, approvals):
+            yield section.table
 
 
 def _acts(state: RetentionState) -> bool:

@@ -27,6 +27,7 @@ from maintenance.subjects.retention.findings import (
     everything_finding,
     fuse_finding,
     stranded,
+    unapproved_finding,
     unarchived_findings,
     unproven_findings,
 )
@@ -54,7 +55,14 @@ def plan(policy: Policy, seen: RetentionObservation, now: datetime, request: Req
     around = Surroundings(seen.blockers, seen.snapshot.history, due)
     sections = [section for section in asked if section.table in fit]
     tables = (
-        _plan_table(fit[section.table], seen.snapshot, now, request.max_per_run, around)
+        _plan_table(
+            fit[section.table],
+            seen.snapshot,
+            now,
+            request.max_per_run,
+            around,
+            is_unapproved=section.table in seen.unapproved,
+        )
         for section in _pointing_first(sections, seen.snapshot)
     )
     return join([misread, *tables])
@@ -119,6 +127,8 @@ def _plan_table(
     now: datetime,
     fuse: int | None,
     around: Surroundings,
+    *,
+    is_unapproved: bool,
 ) -> Plan:
     section = state.section
     pending = tuple(end_pending(snapshot.tables[section.table]))
@@ -131,7 +141,15 @@ def _plan_table(
     if snapshot.server.has_clock_skew:
         return Plan(actions=pending, findings=tuple(clocks_differ(case, state.expired)))
     ended = {int(action.preconditions["oid"]): action.id for action in pending}
-    work = _work(case, state.expired, state.spans, snapshot, ended, around)
+    work = _work(
+        case,
+        state.expired,
+        state.spans,
+        snapshot,
+        ended,
+        around,
+        is_unapproved=is_unapproved,
+    )
     return Plan(actions=(*pending, *work.actions), findings=work.findings)
 
 
@@ -142,6 +160,8 @@ def _work(
     snapshot: Snapshot,
     ended: dict[int, str],
     around: Surroundings,
+    *,
+    is_unapproved: bool,
 ) -> Plan:
     """Plan the drops of detached tables first, then the retirement of attached partitions."""
     loose = list(detached(case.policy, snapshot, ended))
@@ -182,6 +202,7 @@ def _work(
                 if empties
                 else fuse_finding(case, choice.n_due)
             ),
+            *(unapproved_finding(case, choice) if is_unapproved else ()),
             *stranded(case, [] if case.drops else loose, snapshot.history),
             *unproven_findings(case, unproven(case.policy, snapshot)),
         ),
