@@ -39,6 +39,7 @@ from maintenance.orchestration.matview_assets import (
     source_spec,
     tables_read,
 )
+from maintenance.orchestration.mode_jobs import approve_job, pause_job
 from maintenance.orchestration.partition_assets import inventory_asset, partitions_asset
 from maintenance.orchestration.resources import Maintainer
 from maintenance.orchestration.restore_job import restore_job
@@ -46,6 +47,7 @@ from maintenance.orchestration.retention_assets import retention_asset
 from maintenance.orchestration.staleness_sensor import staleness_sensor
 from maintenance.orchestration.statistics_assets import statistics_asset
 from maintenance.policy import BrokenPolicyError, Policy, load_policies
+from maintenance.policy.modes import destructive
 
 
 def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
@@ -133,9 +135,18 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
             *(source_spec(policy, name) for name in sources),
         ],
         schedules=[*schedules, *refreshed, *([digest(policy)] if summary else [])],
-        jobs=[*jobs, *([restore_job(policy)] if archived else [])],
+        jobs=[
+            *jobs,
+            *([restore_job(policy)] if archived else []),
+            *(_mode_jobs(policy) if summary or reviewed else []),
+        ],
         sensors=watched,
     )
+
+
+def _mode_jobs(policy: Policy) -> list[dg.JobDefinition]:
+    retired = any(destructive(section) is not None for section in policy.partitions)
+    return [pause_job(policy), *([approve_job(policy)] if retired else [])]
 
 
 def _computed(policy: Policy) -> list[dg.AssetsDefinition]:
