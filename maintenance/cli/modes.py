@@ -91,8 +91,9 @@ def _told(each: Approved) -> str:
     if periods := each.due.get("periods"):
         rows = each.due.get("rows")
         counted = f", ~{rows:,} rows" if rows is not None else ""
-        size = readable_size(each.due["bytes"])
-        parts.append(f"the next run retires {', '.join(periods)}{counted}, {size}")
+        known = each.due.get("bytes")
+        size = f", {readable_size(known)}" if known is not None else ""
+        parts.append(f"the next run retires {', '.join(periods)}{counted}{size}")
     if each.is_reporting:
         parts.append("mode: report in the policy, so nothing is retired until that is changed")
     return "; ".join(parts)

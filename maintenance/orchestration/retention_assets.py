@@ -98,7 +98,7 @@ def unapproved_metadata(report: Report) -> Metadata:
             plain(f.data["action"]),
             plain(", ".join(f.data["periods"])),
             f"~{f.data['rows']:,}" if f.data["rows"] is not None else "unknown",
-            readable_size(f.data["bytes"]),
+            readable_size(f.data["bytes"]) if f.data["bytes"] is not None else "unknown",
             code(f.data["command"]),
         )
         for f in found
@@ -107,7 +107,7 @@ def unapproved_metadata(report: Report) -> Metadata:
     return {
         "held_until_approved": table(head, rows),
         "held_rows": sum(f.data["rows"] or 0 for f in found),
-        "held_bytes": sum(f.data["bytes"] for f in found),
+        "held_bytes": sum(f.data["bytes"] or 0 for f in found),
     }
 
 

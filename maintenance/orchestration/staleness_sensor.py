@@ -63,7 +63,7 @@ def staleness_sensor(policy: Policy, jobs: Iterable[dg.ScheduleDefinition]) -> d
 
 def _requests(policy: Policy, now: datetime) -> Iterator[dg.RunRequest]:
     over: dict[str, list[dg.AssetKey]] = {}
-    if policy.database.mode == "report" or freshness.is_paused(policy):
+    if policy.database.mode == "report":
         return
     for age in freshness.views(policy, declared_reads(policy)) or ():
         if age.is_over(now) and age.name not in _reported(policy):
@@ -71,6 +71,8 @@ def _requests(policy: Policy, now: datetime) -> Iterator[dg.RunRequest]:
             over.setdefault(refresh_name(policy, section), []).append(matview_key(policy, age.name))
     if _is_due(policy, now):
         over.setdefault(nightly_name(policy), []).append(analytics_key(policy))
+    if over and freshness.is_paused(policy):
+        return
     spell = int(now.timestamp() // AGAIN_AFTER.total_seconds())
     for job, keys in over.items():
         what = ",".join(sorted(key.to_user_string() for key in keys))

@@ -11,7 +11,7 @@ from maintenance.names import QualifiedName
 from maintenance.partition_key import Encoding
 from maintenance.partition_set.expiry import Detached, Expired
 from maintenance.subjects.retention.batch import Choice, Kept
-from maintenance.subjects.retention.models import Case
+from maintenance.subjects.retention.models import Case, Sizes
 
 SHOWN = 5
 
@@ -69,26 +69,32 @@ def fuse_finding(case: Case, n_due: int) -> Iterator[Finding]:
         yield _finding(case, FindingKind.RETENTION_FUSE, Severity.WARN, text, n_due, most)
 
 
-def unapproved_finding(case: Case, choice: Choice) -> Iterator[Finding]:
+def unapproved_finding(case: Case, choice: Choice, sizes: Sizes) -> Iterator[Finding]:
     """Yield a warning if a schedule would retire partitions of a table, but for the approval.
 
-    Value is the number of due partitions; rows and bytes are the estimates of the catalog for
-    those that one run retires.
+    Value is the number of due partitions. Rows (an estimate of the catalog) and bytes are of those
+    that one run retires; None if unknown for one of them.
+
+    Args:
+        case: the table.
+        choice: what the next run would retire.
+        sizes: of its due partitions, where they could be read.
     """
     going = [*choice.finishing, *(each.item for each in choice.leaving)]
     if not going:
         return
     names = [str(_relation(item)) for item in going]
     periods = sorted({_period(case, item) for item in going})
-    rows = [n for item in going if (n := _rows(item)) is not None]
-    size_bytes = sum(_pages(item) for item in going) * PAGE_BYTES
+    n_rows = _total(map(_rows, going))
+    size_bytes = _total(sizes.get(name) for item in going for name in _names(item))
     span = periods[0] if len(periods) == 1 else f"{periods[0]} to {periods[-1]}"
-    n_rows = f"~{sum(rows):,} rows, " if rows else ""
+    rows = f"~{n_rows:,} rows" if n_rows is not None else "rows unknown"
+    size = readable_size(size_bytes) if size_bytes is not None else "size unknown"
     command = f"maintenance approve --table '{case.name}'"
     what = f"{_DOES[case.retention.action]} {len(going)} of {choice.n_due} due partitions"
     text = (
         f"retention is held until approved: by schedule, the next run would {what}"
-        f" ({span}; {n_rows}{readable_size(size_bytes)}). If that is right: {command}."
+        f" ({span}; {rows}, {size}). If that is right: {command}."
         " If not, correct the policy"
     )
     data = {
@@ -96,7 +102,7 @@ def unapproved_finding(case: Case, choice: Choice) -> Iterator[Finding]:
         "keep": str(case.retention.keep),
         "partitions": names,
         "periods": periods,
-        "rows": round(sum(rows)) if rows else None,
+        "rows": n_rows,
         "bytes": size_bytes,
         "command": command,
     }
@@ -115,8 +121,15 @@ def _period(case: Case, item: Detached | Expired) -> str:
     return item.period if isinstance(item, Detached) else case.attached(item).period
 
 
-def _pages(item: Detached | Expired) -> int:
-    return item.table.pages if isinstance(item, Detached) else item.span.partition.pages
+def _names(item: Detached | Expired) -> tuple[QualifiedName, ...]:
+    """Return the names of its tables, with those below it."""
+    return item.table.names if isinstance(item, Detached) else item.span.partition.names
+
+
+def _total(values: Iterable[float | None]) -> int | None:
+    """Return the sum; None if a value is unknown."""
+    known = list(values)
+    return None if None in known else round(sum(value or 0 for value in known))
 
 
 def _rows(item: Detached | Expired) -> float | None:

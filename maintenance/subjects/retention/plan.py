@@ -31,7 +31,13 @@ from maintenance.subjects.retention.findings import (
     unarchived_findings,
     unproven_findings,
 )
-from maintenance.subjects.retention.models import NOTHING_SEEN, Case, RetentionObservation, case_of
+from maintenance.subjects.retention.models import (
+    NOTHING_SEEN,
+    Case,
+    RetentionObservation,
+    Sizes,
+    case_of,
+)
 from maintenance.subjects.retention.safeguards import can_be_undone, empties_table
 
 
@@ -61,7 +67,7 @@ def plan(policy: Policy, seen: RetentionObservation, now: datetime, request: Req
             now,
             request.max_per_run,
             around,
-            is_unapproved=section.table in seen.unapproved,
+            unapproved=seen.unapproved.get(section.table),
         )
         for section in _pointing_first(sections, seen.snapshot)
     )
@@ -128,7 +134,7 @@ def _plan_table(
     fuse: int | None,
     around: Surroundings,
     *,
-    is_unapproved: bool,
+    unapproved: Sizes | None,
 ) -> Plan:
     section = state.section
     pending = tuple(end_pending(snapshot.tables[section.table]))
@@ -148,7 +154,7 @@ def _plan_table(
         snapshot,
         ended,
         around,
-        is_unapproved=is_unapproved,
+        unapproved=unapproved,
     )
     return Plan(actions=(*pending, *work.actions), findings=work.findings)
 
@@ -161,7 +167,7 @@ def _work(
     ended: dict[int, str],
     around: Surroundings,
     *,
-    is_unapproved: bool,
+    unapproved: Sizes | None,
 ) -> Plan:
     """Plan the drops of detached tables first, then the retirement of attached partitions."""
     loose = list(detached(case.policy, snapshot, ended))
@@ -202,7 +208,7 @@ def _work(
                 if empties
                 else fuse_finding(case, choice.n_due)
             ),
-            *(unapproved_finding(case, choice) if is_unapproved else ()),
+            *(unapproved_finding(case, choice, unapproved) if unapproved is not None else ()),
             *stranded(case, [] if case.drops else loose, snapshot.history),
             *unproven_findings(case, unproven(case.policy, snapshot)),
         ),
