@@ -7,6 +7,8 @@ from typing import NamedTuple
 from maintenance.alerts.models import Alert
 from maintenance.engine.findings import Severity
 from maintenance.monitoring.freshness import Age
+from maintenance.policy.modes import Pause
+from maintenance.policy.values import Mode
 from maintenance.redis_client.models import CacheFacts
 from maintenance.store.activity import Activity
 from maintenance.store.refresh import Refresh
@@ -55,6 +57,7 @@ class History:
         largest: the largest tables of the newest observation.
         emptiness: None if the policy has no bloat section.
         cache: the newest two cache readings, the older first.
+        pause: the pause of the database; None if it is not paused.
     """
 
     alerts: tuple[Alert, ...]
@@ -65,6 +68,7 @@ class History:
     largest: tuple[Table, ...]
     emptiness: Emptiness | None
     cache: tuple[CacheFacts, ...]
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class Overview:
         tables: the valid partitioned tables, the one with the nearest horizon first.
         blind: why the server could not be observed; None if it could.
         coming: the next scheduled work, the earliest first.
+        mode: of the policy: act or report.
     """
 
     database: str
@@ -84,6 +89,7 @@ class Overview:
     tables: tuple[TableInventory, ...]
     blind: str | None
     coming: tuple[Coming, ...]
+    mode: Mode = "act"
 
     @property
     def ok(self) -> bool:

@@ -16,6 +16,7 @@ from maintenance.redis_client.models import CacheFacts
 from maintenance.server.session import Connection
 from maintenance.store import newest_refreshes
 from maintenance.store.activity import activity
+from maintenance.store.modes import read_pause
 from maintenance.store.staleness import read_staleness
 from maintenance.subjects.bloat.history import newest_look
 from maintenance.subjects.matviews.dependencies import declared_reads
@@ -47,7 +48,13 @@ def observe_overview(policy: Policy, *, now: datetime | None = None) -> Overview
     with Target(policy).optional_store() as store:
         history = _history(policy, store, moment) if store is not None else None
     return Overview(
-        policy.database.name, moment, history, tables, blind, coming(policy, tables, moment)
+        policy.database.name,
+        moment,
+        history,
+        tables,
+        blind,
+        coming(policy, tables, moment),
+        policy.database.mode,
     )
 
 
@@ -79,6 +86,7 @@ def _history(policy: Policy, store: Connection, now: datetime) -> History:
         largest=tuple(largest(store, name, MOST_TABLES)),
         emptiness=_emptiness(store, name),
         cache=_cache(store, name) if policy.redis else (),
+        pause=read_pause(store, name),
     )
 
 

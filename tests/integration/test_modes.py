@@ -169,7 +169,9 @@ def test_schedule_drops_nothing_until_approved_and_then_acts(
     facts = unapproved(report)
     assert facts["periods"] == [month(-5), month(-4), month(-3)]
     assert facts["rows"] == 3
-    sizes = "SELECT sum(pg_total_relation_size(('public.' || n)::regclass))::int FROM unnest(%s::text[]) n"
+    sizes = (
+        "SELECT sum(pg_total_relation_size(c.oid))::int FROM pg_class c WHERE relname = ANY (%s)"
+    )
     assert [(facts["bytes"],)] == filled.execute(sizes, [list(OLD)])
     assert set(names(filled)) > OLD
 
