@@ -17,6 +17,7 @@ from maintenance.errors import HeldError, UnreachableError, UsageError
 from maintenance.names import QualifiedName, parse_name
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.approve import approve
+from maintenance.pipeline.notify import tell
 from maintenance.pipeline.pause import pause, resume
 from maintenance.pipeline.restore import restore_period
 from maintenance.pipeline.run import Report
@@ -183,6 +184,21 @@ def test_schedule_drops_nothing_until_approved_and_then_acts(
     assert {result.outcome for result in report.results} == {Outcome.DONE}
     assert not has_finding(report, FindingKind.RETENTION_UNAPPROVED)
     assert OLD.isdisjoint(names(filled))
+
+
+@pytest.mark.pg("== 18")
+def test_held_retention_is_one_alert_until_it_was_carried_out(
+    filled: Database, tmp_path: Path
+) -> None:
+    policy = policy_of(filled, tmp_path)
+    turns: list[str] = []
+    for _ in range(2):
+        by_schedule(policy)
+        turns += [event.turn.value for event in tell(policy, []).events]
+    approve(policy)
+    by_schedule(policy)
+    turns += [event.turn.value for event in tell(policy, []).events]
+    assert turns == ["raised", "resolved"]
 
 
 @pytest.mark.pg("== 18")
