@@ -143,6 +143,14 @@ class NotNeededError(MaintenanceError):
     """An action is no longer needed; its outcome is skipped, not failed."""
 
 
+class HeldError(MaintenanceError):
+    """An action or command that mode, approval or pause does not allow now.
+
+    `reason` is `report_mode`, `retention_unapproved` or `paused`. The outcome of such an action is
+    skipped.
+    """
+
+
 class BudgetError(MaintenanceError):
     """The time budget of actions is used up; the outcome is skipped, with a finding."""
 

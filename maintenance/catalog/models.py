@@ -124,6 +124,13 @@ class MarkedTable:
     owner: str
     tree: Tree | None = None
 
+    @property
+    def names(self) -> tuple[QualifiedName, ...]:
+        """The names of all its tables, beginning with its own."""
+        if self.tree is None:
+            return (self.relation,)
+        return tuple(branch.relation for branch in self.tree.branches)
+
 
 class UnattachedTable(NamedTuple):
     """A table with the columns of a partitioned table that is not a partition."""

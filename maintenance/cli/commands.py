@@ -17,6 +17,7 @@ from maintenance.cli.json_output import (
     status_document,
 )
 from maintenance.cli.metrics import metrics
+from maintenance.cli.modes import approve, pause, resume
 from maintenance.cli.options import (
     FILE,
     NOW,
@@ -257,5 +258,5 @@ def _reviewed(file: Path, only: tuple[str, ...], table: QualifiedName | None) ->
         raise UsageError(f"{file}: not readable as UTF-8 text, wanted a saved plan") from exc
 
 
-for command in (alerts, metrics, notify, watch):
+for command in (alerts, approve, metrics, notify, pause, resume, watch):
     cli.add_command(command)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from maintenance.pipeline.pause import pause_json
 from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
 from maintenance.store import RecentRun
@@ -55,6 +56,8 @@ def status_document(policy: Policy, report: Report) -> dict[str, Any]:
     stock = inventory(policy, report.snapshot, report.now)
     return {
         **_head(policy, report),
+        "mode": policy.database.mode,
+        "pause": pause_json(report.pause),
         "partitions": [table.as_json() for table in stock],
         "findings": _findings(report),
         "runs": [_run(run) for run in report.runs],

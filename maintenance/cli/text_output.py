@@ -143,6 +143,10 @@ def horizons(stock: Iterable[TableInventory]) -> Table:
 
 def _title(policy: Policy, report: Report) -> None:
     _out.rule(f"[bold]{policy.database.name}[/]  {report.now:%Y-%m-%d %H:%M} UTC", align="left")
+    if policy.database.mode == "report":
+        _out.print("report mode: nothing is changed", style="yellow")
+    if report.pause is not None:
+        _out.print(Text(visible(str(report.pause)), style="yellow"), soft_wrap=True)
 
 
 def _action(action: Action) -> None:
@@ -152,6 +156,8 @@ def _action(action: Action) -> None:
         _out.print(Text(visible_lines(f"    {statement};"), style="cyan"), soft_wrap=True)
     locks = ", ".join(f"{lock.mode} on {lock.object}" for lock in action.locks)
     _out.print(Text(visible(f"    locks: {locks or 'none'}"), style="dim"), soft_wrap=True)
+    if action.held is not None:
+        _out.print(Text(visible(f"    {action.held.text}"), style="yellow"), soft_wrap=True)
 
 
 def _result(result: Result, width: int) -> None:

@@ -69,6 +69,21 @@ BY_STEPS = frozenset(
 """Kinds that consist only of statements: without statements they would change nothing."""
 
 
+class HeldBy(StrEnum):
+    """Why an action is planned and not executed."""
+
+    REPORT_MODE = "report_mode"
+    UNAPPROVED = "retention_unapproved"
+    PAUSED = "paused"
+
+
+class Hold(NamedTuple):
+    """The reason why an action is planned and not executed, as a code and in words."""
+
+    by: HeldBy
+    text: str
+
+
 class LockMode(StrEnum):
     """Table lock modes as the server names them (PostgreSQL manual, 13.3.1)."""
 
@@ -171,6 +186,7 @@ class Action:
         branches: further relations that it locks one by one, such as the partitions of a table
             that ANALYZE also processes.
         refused: why it must not be executed; such a requested action is only reported.
+        held: why it is not executed now, by mode, approval or pause; see `engine.gate`.
     """
 
     kind: ActionKind
@@ -184,6 +200,7 @@ class Action:
     preconditions: Mapping[str, Any] = field(default_factory=dict[str, Any])
     refused: str | None = None
     branches: tuple[str, ...] = ()
+    held: Hold | None = None
 
     def __post_init__(self) -> None:
         """Escape control characters from names in the reason; `object` keeps them."""
@@ -239,4 +256,5 @@ class Action:
             "destructive": self.destructive,
             "after": list(self.after),
             "preconditions": dict(self.preconditions),
+            "held_by": self.held.by.value if self.held is not None else None,
         }

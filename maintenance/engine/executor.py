@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import groupby
 from typing import Any
@@ -12,11 +12,17 @@ from psycopg.pq import TransactionStatus
 
 from maintenance.engine.action_context import ActionContext, Executor, run_steps
 from maintenance.engine.action_order import is_upkeep, rounds
-from maintenance.engine.actions import UNSEEN, Action, ActionKind
+from maintenance.engine.actions import UNSEEN, Action, ActionKind, Hold
 from maintenance.engine.lock_retry import Progress
 from maintenance.engine.parallel import Opener, run_parallel
 from maintenance.engine.time_budget import Budget
-from maintenance.errors import BudgetError, MaintenanceError, NotNeededError, UnreachableError
+from maintenance.errors import (
+    BudgetError,
+    HeldError,
+    MaintenanceError,
+    NotNeededError,
+    UnreachableError,
+)
 from maintenance.server.owner_code import name_owner_code
 from maintenance.server.owner_sessions import OwnerSessions
 from maintenance.server.session import Connection, report_counters
@@ -59,6 +65,18 @@ class Result:
         }
 
 
+def held(action: Action, hold: Hold) -> Result:
+    """Return the result of an action that is not executed by mode, approval or pause."""
+    cause = HeldError(hold.text, reason=hold.by.value)
+    marked = replace(action, held=hold)
+    return Result(marked, Outcome.SKIPPED, error=hold.text, cause=cause)
+
+
+def never_paused() -> Hold | None:
+    """Return that nothing is paused: for work that no pause concerns, such as the store's."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class ExecutorRegistry:
     """The executors of action kinds, and how many actions of a kind run in parallel.
@@ -86,6 +104,7 @@ def run(
     context: Callable[[Connection], ActionContext],
     progress: Progress,
     first_place: int = 0,
+    paused: Callable[[], Hold | None] = never_paused,
 ) -> list[Result]:
     """Execute actions in order, ANALYZE and VACUUM last.
 
@@ -100,6 +119,7 @@ def run(
         context: makes the context of one action.
         progress: called with each outcome.
         first_place: number of actions that this run has executed before.
+        paused: asked before each action, so that a pause given during the run stops the rest.
 
     Raises:
         UnreachableError: a connection was lost; the outcomes so far are in the journal.
@@ -117,7 +137,7 @@ def run(
         return _perform(action_context, action, registry.executors.get(action.kind, run_steps))
 
     try:
-        for result in _each(ordered, registry, connection, opened, perform):
+        for result in _each(ordered, registry, connection, opened, perform, paused):
             results.append(result)
             progress(_line(result, len(results), len(actions)))
             journal.conclude(_conclusion(result))
@@ -138,12 +158,15 @@ def _each(
     connection: Connection,
     opened: Opener,
     perform: Callable[[Connection, Action], Result],
+    paused: Callable[[], Hold | None],
 ) -> Iterator[Result]:
     undone: set[str] = set()
 
     def attempt(connection: Connection, action: Action) -> Result:
         if action.refused is not None:
             return Result(action, Outcome.REFUSED, error=action.refused)
+        if (hold := paused()) is not None:
+            return held(action, hold)
         if undone.intersection(action.after):
             return Result(action, Outcome.SKIPPED, error="not run: a required action failed")
         return perform(connection, action)

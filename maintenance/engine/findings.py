@@ -163,6 +163,7 @@ class FindingKind(StrEnum):
     RETENTION_DUE = _kind("retention_due", RETENTION, reads=(Reading.TABLE,))
     RETENTION_HELD = _kind("retention_held", RETENTION, reads=(Reading.PARTITIONS,))
     RETENTION_FUSE = _kind("retention_fuse", RETENTION, reads=(Reading.TABLE,))
+    RETENTION_UNAPPROVED = _kind("retention_unapproved", RETENTION, reads=(Reading.TABLE,))
     ARCHIVE_UNVERIFIED = _kind(
         "archive_unverified", RETENTION, is_of_run=True, reads=(Reading.PARTITIONS,)
     )
@@ -297,6 +298,7 @@ class FindingKind(StrEnum):
         STATISTICS,
         is_of_run=True,
     )
+    PAUSED = _kind("paused", PARTITIONS, STATISTICS, WORKLOAD, unit=Unit.SECONDS)
     STORE_UNKEPT = _kind("store_unkept", STATISTICS, is_of_run=True)
     DATABASE_UNREACHABLE = _kind("database_unreachable", is_of_server=True)
     POLICY_BROKEN = _kind("policy_broken", is_of_file=True)

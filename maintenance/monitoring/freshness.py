@@ -16,6 +16,7 @@ from maintenance.policy import Policy
 from maintenance.redis_client.models import CacheFacts
 from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.store import Refresh, first_run, newest_failures, newest_refreshes
+from maintenance.store.modes import read_pause
 from maintenance.store.staleness import StalenessReading, read_staleness
 from maintenance.subjects.matviews.dependencies import Reads, upstream
 from maintenance.subjects.matviews.freshness import AGE_UNKNOWN, first_refresh_over, with_sources
@@ -126,6 +127,16 @@ def analytics(policy: Policy) -> Mapping[QualifiedName, StalenessReading] | None
         known = {seen.table_name: seen for seen in read_staleness(store, policy.database.name)}
     tables = [section.table for section in policy.stale_analytics]
     return {table: known[str(table)] for table in tables if str(table) in known}
+
+
+def is_paused(policy: Policy) -> bool:
+    """Whether the database is paused; also if its store can't be read, since that is unknown.
+
+    Raises:
+        UsageError: an environment variable is missing, or the url is invalid.
+    """
+    with Target(policy).optional_store() as store:
+        return store is None or read_pause(store, policy.database.name) is not None
 
 
 def stale_views(ages: Collection[Age], now: datetime) -> Iterator[Finding]:

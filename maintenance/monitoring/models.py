@@ -7,6 +7,8 @@ from typing import NamedTuple
 from maintenance.alerts.models import Alert
 from maintenance.engine.findings import Severity
 from maintenance.monitoring.freshness import Age
+from maintenance.policy.modes import Pause
+from maintenance.policy.values import Mode
 from maintenance.redis_client.models import CacheFacts
 from maintenance.store.activity import Activity
 from maintenance.store.refresh import Refresh
@@ -56,6 +58,7 @@ class History:
         emptiness: None if the policy has no bloat section.
         cache: the newest two cache readings, the older first.
         unobserved: subjects of the policy that no run has observed yet.
+        pause: the pause of the database; None if it is not paused.
     """
 
     alerts: tuple[Alert, ...]
@@ -67,6 +70,7 @@ class History:
     emptiness: Emptiness | None
     cache: tuple[CacheFacts, ...]
     unobserved: tuple[str, ...] = ()
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class Overview:
         tables: the valid partitioned tables, the one with the nearest horizon first.
         blind: why the server could not be observed; None if it could.
         coming: the next scheduled work, the earliest first.
+        mode: of the policy: act or report.
     """
 
     database: str
@@ -86,6 +91,7 @@ class Overview:
     tables: tuple[TableInventory, ...]
     blind: str | None
     coming: tuple[Coming, ...]
+    mode: Mode = "act"
 
     @property
     def ok(self) -> bool:

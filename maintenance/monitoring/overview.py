@@ -19,6 +19,7 @@ from maintenance.redis_client.models import CacheFacts
 from maintenance.server.session import Connection
 from maintenance.store import newest_refreshes
 from maintenance.store.activity import activity, observed_subjects
+from maintenance.store.modes import read_pause
 from maintenance.store.staleness import read_staleness
 from maintenance.subjects.bloat import BLOAT
 from maintenance.subjects.bloat.history import newest_look
@@ -69,7 +70,13 @@ def observe_overview(policy: Policy, *, now: datetime | None = None) -> Overview
     with Target(policy).optional_store() as store:
         history = _history(policy, store, moment) if store is not None else None
     return Overview(
-        policy.database.name, moment, history, tables, blind, coming(policy, tables, moment)
+        policy.database.name,
+        moment,
+        history,
+        tables,
+        blind,
+        coming(policy, tables, moment),
+        policy.database.mode,
     )
 
 
@@ -102,6 +109,7 @@ def _history(policy: Policy, store: Connection, now: datetime) -> History:
         emptiness=_emptiness(store, name),
         cache=_cache(store, name) if policy.redis else (),
         unobserved=_unobserved(policy, observed_subjects(store, name)),
+        pause=read_pause(store, name),
     )
 
 

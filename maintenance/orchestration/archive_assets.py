@@ -1,6 +1,8 @@
 """Archive assets: one per table, partitioned by period."""
 
+from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
 
@@ -13,9 +15,9 @@ from maintenance.formatting import readable_size
 from maintenance.names import slug
 from maintenance.orchestration.markdown import code
 from maintenance.orchestration.metadata import Metadata
-from maintenance.orchestration.partition_assets import GROUP, partitions_key
+from maintenance.orchestration.partition_assets import GROUP, partitions_key, show_present
 from maintenance.orchestration.partitions_defs import partition_set
-from maintenance.orchestration.resources import Maintainer, fail_if_undone
+from maintenance.orchestration.resources import Maintainer, fail_if_undone, is_held
 from maintenance.orchestration.subject_asset import face, make_asset
 from maintenance.policy import Archive, PartitionPolicy, Policy
 from maintenance.subjects.retention import RETENTION
@@ -53,25 +55,35 @@ def archives_asset(
         ),
     )
 
-    def archives(context: dg.AssetExecutionContext, maintainer: Maintainer) -> None:
+    def archives(
+        context: dg.AssetExecutionContext, maintainer: Maintainer
+    ) -> Iterator[dg.MaterializeResult[Any]]:
         keys = tuple(context.partition_keys)
         report = maintainer.apply(
             context, policy, RETENTION.name, Request(section.table, archives=keys)
         )
         present = _manifests(policy, section, archive)
         proven = {r.action.period for r in report.results if r.outcome is Outcome.DONE}
-        for key in present.keys() & set(keys):
-            metadata = _metadata(present[key]) | {"verified": key in proven}
-            context.add_asset_metadata(metadata, partition_key=key)
+        there = {
+            key: _metadata(present[key]) | {"verified": key in proven}
+            for key in keys
+            if key in present
+        }
         fail_if_undone(report)
         absent = sorted(set(keys) - present.keys())
+        if is_held(report) and absent:
+            show_present(context, arguments["key"], there)
+            return
+        for key, metadata in there.items():
+            context.add_asset_metadata(metadata, partition_key=key)
         if absent:
             raise dg.Failure(
                 description=f"no partition and no archive of {', '.join(absent)}",
                 allow_retries=False,
             )
+        yield dg.MaterializeResult(asset_key=arguments["key"])
 
-    return make_asset(arguments, archives)
+    return make_asset({**arguments, "output_required": False}, archives)
 
 
 def _manifests(policy: Policy, section: PartitionPolicy, archive: Archive) -> dict[str, Manifest]:

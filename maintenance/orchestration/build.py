@@ -41,6 +41,7 @@ from maintenance.orchestration.matview_assets import (
     source_spec,
     tables_read,
 )
+from maintenance.orchestration.mode_jobs import approve_job, pause_job
 from maintenance.orchestration.partition_assets import inventory_asset, partitions_asset
 from maintenance.orchestration.resources import Maintainer
 from maintenance.orchestration.restore_job import restore_job
@@ -49,6 +50,7 @@ from maintenance.orchestration.staleness_sensor import staleness_sensor
 from maintenance.orchestration.statistics_assets import statistics_asset
 from maintenance.orchestration.watch_sensor import watch_sensors
 from maintenance.policy import BrokenPolicyError, Policy, load_policies
+from maintenance.policy.modes import destructive
 
 
 def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
@@ -131,7 +133,10 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     # The weekly assets are not upstream: before the first review Dagster would wait for them.
     shown = [key for made in (*whole, *views, *computed) for key in made.keys]
     summary = [digest_asset(policy, shown)] if shown else []
-    by_hand = [*([restore_job(policy)] if archived else []), *(alert_jobs(policy) if shown else [])]
+    by_hand = [
+        *([restore_job(policy)] if archived else []),
+        *([*alert_jobs(policy), *_mode_jobs(policy)] if shown or reviewed else []),
+    ]
     return dg.Definitions(
         assets=[
             *assets,
@@ -146,6 +151,11 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
         jobs=[*jobs, *by_hand],
         sensors=watched,
     )
+
+
+def _mode_jobs(policy: Policy) -> list[dg.JobDefinition]:
+    retired = any(destructive(section) is not None for section in policy.partitions)
+    return [pause_job(policy), *([approve_job(policy)] if retired else [])]
 
 
 def _computed(policy: Policy) -> list[dg.AssetsDefinition]:

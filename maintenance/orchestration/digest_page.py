@@ -31,6 +31,10 @@ def _parts(overview: Overview) -> Iterator[str]:
     if verdict.reasons:
         yield "\n".join(f"- {_urgency(each)}{plain(each.text)}" for each in verdict.reasons)
     yield f"{plain(overview.database)}, {_moment(overview.now)}"
+    if overview.mode == "report":
+        yield "**Report mode**: nothing is changed."
+    if history is not None and history.pause is not None:
+        yield f"**Paused**: {plain(str(history.pause))}; nothing is changed."
     if history is not None:
         yield from _alerts(overview, history.alerts)
     yield from _partitions(overview)

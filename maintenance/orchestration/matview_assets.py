@@ -8,7 +8,7 @@ import dagster as dg
 
 from maintenance.engine.executor import Outcome, Result
 from maintenance.engine.scope import Request
-from maintenance.errors import NotNeededError
+from maintenance.errors import HeldError, NotNeededError
 from maintenance.formatting import readable_size
 from maintenance.names import QualifiedName, slug
 from maintenance.orchestration.checks import check_results, check_specs
@@ -199,11 +199,19 @@ def fail_if_stale(report: Report, policy: Policy, names: Sequence[QualifiedName]
     reasons = [
         reason
         for name in names
-        if outcome_of(report, name) is None
+        if outcome_of(report, name) is None and not _is_held(report, name)
         for reason in _reasons(report, policy, name)
     ]
     if reasons:
         raise dg.Failure(description="\n".join(reasons), allow_retries=False)
+
+
+def _is_held(report: Report, name: QualifiedName) -> bool:
+    """Whether a view was left alone by mode or pause: its run does not fail for that."""
+    return any(
+        isinstance(result.cause, HeldError) and result.action.object == str(name)
+        for result in report.results
+    )
 
 
 def _reasons(report: Report, policy: Policy, name: QualifiedName) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Assets of partitioned tables: one per table, partitioned by period, and the inventory."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
 
@@ -10,9 +11,14 @@ from maintenance.engine.scope import Request
 from maintenance.formatting import visible
 from maintenance.names import slug
 from maintenance.orchestration.markdown import code
-from maintenance.orchestration.metadata import inventory_metadata, period_metadata, shared_metadata
+from maintenance.orchestration.metadata import (
+    Metadata,
+    inventory_metadata,
+    period_metadata,
+    shared_metadata,
+)
 from maintenance.orchestration.partitions_defs import partition_set
-from maintenance.orchestration.resources import Maintainer, fail_if_undone
+from maintenance.orchestration.resources import Maintainer, fail_if_undone, is_held
 from maintenance.orchestration.subject_asset import AssetResult, Frame, face, make_asset
 from maintenance.pipeline.run import Report
 from maintenance.policy import PartitionPolicy, Policy
@@ -50,17 +56,34 @@ def partitions_asset(
         ),
     )
 
-    def ensure_partitions(context: dg.AssetExecutionContext, maintainer: Maintainer) -> None:
+    def ensure_partitions(
+        context: dg.AssetExecutionContext, maintainer: Maintainer
+    ) -> Iterator[dg.MaterializeResult[Any]]:
         keys = tuple(context.partition_keys)
         report = maintainer.apply(context, policy, PARTITIONS.name, Request(section.table, keys))
         present = period_metadata(policy, section, report)
         present |= shared_metadata(policy, section, report, set(keys) - present.keys())
-        for key in present.keys() & set(keys):
-            context.add_asset_metadata(present[key], partition_key=key)
+        there = {key: present[key] for key in keys if key in present}
         fail_if_undone(report)
+        if is_held(report) and len(there) < len(keys):
+            show_present(context, arguments["key"], there)
+            return
+        for key, metadata in there.items():
+            context.add_asset_metadata(metadata, partition_key=key)
         fail_if_absent(report, set(keys) - present.keys())
+        yield dg.MaterializeResult(asset_key=arguments["key"])
 
-    return make_asset(arguments, ensure_partitions)
+    return make_asset({**arguments, "output_required": False}, ensure_partitions)
+
+
+def show_present(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, present: Mapping[str, Metadata]
+) -> None:
+    """Materialize only the periods that exist, in a run whose other periods are held."""
+    for period, metadata in present.items():
+        context.log_event(
+            dg.AssetMaterialization(asset_key=key, partition=period, metadata=metadata)
+        )
 
 
 def inventory_key(policy: Policy) -> dg.AssetKey:

@@ -1,23 +1,26 @@
 """The Dagster resource through which assets work on databases."""
 
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import dagster as dg
 
 from maintenance.alerts.models import Alert
 from maintenance.alerts.sink_check import SinkReport, check_sinks
 from maintenance.engine.executor import Outcome
+from maintenance.engine.gate import Origin
 from maintenance.engine.lock_retry import Progress
 from maintenance.engine.scope import EVERYTHING, Request
 from maintenance.engine.target import Target
-from maintenance.errors import MaintenanceError
+from maintenance.errors import HeldError, MaintenanceError
 from maintenance.formatting import visible, visible_lines
 from maintenance.monitoring import Overview, freshness, observe_overview
 from maintenance.names import QualifiedName
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.acknowledge import AlertAction, acknowledge, read_until
+from maintenance.pipeline.approve import ApproveReport, approve
+from maintenance.pipeline.pause import PauseReport, pause, resume
 from maintenance.pipeline.restore import RestoreReport, restore_period
 from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
@@ -43,7 +46,11 @@ class Maintainer(dg.ConfigurableResource[None]):
         """
         with _as_failure():
             return pipeline.apply(
-                policy, only=[subject], request=request, progress=_log_of(context)
+                policy,
+                only=[subject],
+                request=request,
+                progress=_log_of(context),
+                origin=origin_of(context.run.tags),
             )
 
     def plan(
@@ -60,7 +67,8 @@ class Maintainer(dg.ConfigurableResource[None]):
         """
         context.log.info("planning %s of %s (dry run)", subject, policy.database.name)
         with _as_failure():
-            return pipeline.plan(policy, only=[subject], request=request)
+            origin = origin_of(context.run.tags)
+            return pipeline.plan(policy, only=[subject], request=request, origin=origin)
 
     def sizes(self, policy: Policy, names: Collection[QualifiedName]) -> dict[QualifiedName, int]:
         """Return the sizes of relations in bytes, with their indexes, where they can be read.
@@ -108,6 +116,33 @@ class Maintainer(dg.ConfigurableResource[None]):
         with _as_failure(), Target(policy).store() as store:
             yield store
 
+    def approve(self, policy: Policy, table: QualifiedName | None) -> ApproveReport:
+        """Approve the retention of a table, or of all tables.
+
+        Raises:
+            dagster.Failure: the table has no such retention, or the store can't be written.
+        """
+        with _as_failure():
+            return approve(policy, table, how="dagster")
+
+    def pause(self, policy: Policy, until: datetime | None, reason: str) -> PauseReport:
+        """Pause a database until a time, or without an end.
+
+        Raises:
+            dagster.Failure: the time is in the past, or the store can't be written.
+        """
+        with _as_failure():
+            return pause(policy, until, reason)
+
+    def resume(self, policy: Policy) -> PauseReport:
+        """End the pause of a database.
+
+        Raises:
+            dagster.Failure: the store can't be written.
+        """
+        with _as_failure():
+            return resume(policy)
+
     def restore(
         self,
         context: dg.OpExecutionContext,
@@ -151,6 +186,22 @@ class Maintainer(dg.ConfigurableResource[None]):
         return next(each for each in alerts if each.identity[1:] == (kind, object_))
 
 
+_AUTOMATIC = frozenset(
+    {
+        "dagster/schedule_name",
+        "dagster/sensor_name",
+        "dagster/auto_materialize",
+        "dagster/from_automation_condition",
+    }
+)
+"""Tags of runs that nobody launched by hand."""
+
+
+def origin_of(tags: Mapping[str, str]) -> Origin:
+    """Return who started a run, by its tags."""
+    return Origin.LAUNCHED if _AUTOMATIC.isdisjoint(tags) else Origin.SCHEDULED
+
+
 def _log_of(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Progress:
     return lambda line: context.log.info("%s", visible(line))
 
@@ -165,6 +216,11 @@ def _as_failure() -> Generator[None]:
             description=redact_error(f"{exc}\n{exc.hint}" if exc.hint else str(exc)),
             allow_retries=exc.retryable,
         ) from None
+
+
+def is_held(report: Report) -> bool:
+    """Whether an action was not executed by mode, approval or pause."""
+    return any(isinstance(result.cause, HeldError) for result in report.results)
 
 
 def fail_if_undone(report: Report) -> None:

@@ -6,11 +6,15 @@ from enum import Enum
 import dagster as dg
 from pydantic import Field
 
+from maintenance.engine.findings import FindingKind
 from maintenance.engine.scope import Request
-from maintenance.orchestration.metadata import actions_metadata
+from maintenance.formatting import readable_size
+from maintenance.orchestration.markdown import code, plain, table
+from maintenance.orchestration.metadata import Metadata, actions_metadata
 from maintenance.orchestration.partition_assets import GROUP, inventory_key
 from maintenance.orchestration.resources import Maintainer
 from maintenance.orchestration.subject_asset import AssetResult, Frame, face
+from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
 from maintenance.subjects.retention import RETENTION
 
@@ -54,7 +58,9 @@ def retention_asset(policy: Policy) -> dg.AssetsDefinition:
         deps=[inventory_key(policy)],
         about=(
             "Expired partitions are archived, detached and dropped, as the policy says. A run"
-            " launched by hand only shows the plan; set `mode: APPLY` to apply it."
+            " launched by hand only shows the plan; set `mode: APPLY` to apply it, which also"
+            " approves what it retires. A scheduled run retires nothing from a table until that"
+            " was approved."
         ),
         when_red=(
             "the failed check or the last error of the run names the partition and the reason."
@@ -70,10 +76,39 @@ def retention_asset(policy: Policy) -> dg.AssetsDefinition:
         act = maintainer.apply if config.mode is Mode.APPLY else maintainer.plan
         report = act(context, policy, RETENTION.name, request)
         yield from frame.results(
-            report, lambda: {"mode": config.mode.value, **actions_metadata(report)}
+            report,
+            lambda: {
+                "mode": config.mode.value,
+                **unapproved_metadata(report),
+                **actions_metadata(report),
+            },
         )
 
     return frame.asset(retire)
+
+
+def unapproved_metadata(report: Report) -> Metadata:
+    """Return what is held until approved: a table, and the rows and bytes to plot."""
+    found = [f for f in report.findings if f.kind is FindingKind.RETENTION_UNAPPROVED]
+    if not found:
+        return {}
+    rows = [
+        (
+            code(f.object),
+            plain(f.data["action"]),
+            plain(", ".join(f.data["periods"])),
+            f"~{f.data['rows']:,}" if f.data["rows"] is not None else "unknown",
+            readable_size(f.data["bytes"]) if f.data["bytes"] is not None else "unknown",
+            code(f.data["command"]),
+        )
+        for f in found
+    ]
+    head = ("table", "action", "periods", "rows:", "size:", "to approve")
+    return {
+        "held_until_approved": table(head, rows),
+        "held_rows": sum(f.data["rows"] or 0 for f in found),
+        "held_bytes": sum(f.data["bytes"] or 0 for f in found),
+    }
 
 
 def _request(config: RetentionConfig) -> Request:

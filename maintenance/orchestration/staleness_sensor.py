@@ -1,6 +1,6 @@
 """The sensor that requests refreshes of stale views every minute, from the store alone."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -8,6 +8,7 @@ import dagster as dg
 
 from maintenance.errors import MaintenanceError
 from maintenance.monitoring import freshness
+from maintenance.names import QualifiedName
 from maintenance.orchestration.alert_sensors import staleness
 from maintenance.orchestration.analytics_assets import analytics_key
 from maintenance.orchestration.jobs import nightly_name, refresh_name
@@ -65,16 +66,25 @@ def staleness_sensor(policy: Policy, jobs: Iterable[dg.ScheduleDefinition]) -> d
 
 def _requests(policy: Policy, now: datetime) -> Iterator[dg.RunRequest]:
     over: dict[str, list[dg.AssetKey]] = {}
+    if policy.database.mode == "report":
+        return
     for age in freshness.views(policy, declared_reads(policy)) or ():
-        if age.is_over(now):
+        if age.is_over(now) and age.name not in _reported(policy):
             section = next(view for view in policy.matviews if view.name == age.name)
             over.setdefault(refresh_name(policy, section), []).append(matview_key(policy, age.name))
     if _is_due(policy, now):
         over.setdefault(nightly_name(policy), []).append(analytics_key(policy))
+    if over and freshness.is_paused(policy):
+        return
     spell = int(now.timestamp() // AGAIN_AFTER.total_seconds())
     for job, keys in over.items():
         what = ",".join(sorted(key.to_user_string() for key in keys))
         yield dg.RunRequest(run_key=f"{what}@{spell}", job_name=job, asset_selection=keys)
+
+
+def _reported(policy: Policy) -> Collection[QualifiedName]:
+    """Return the views that the policy says are never refreshed."""
+    return [view.name for view in policy.matviews if view.mode == "report"]
 
 
 def _is_due(policy: Policy, now: datetime) -> bool:
@@ -83,6 +93,7 @@ def _is_due(policy: Policy, now: datetime) -> bool:
     return seen is not None and any(
         section.table not in seen or now - seen[section.table].seen_at > section.max_age
         for section in policy.stale_analytics
+        if section.mode != "report"
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from maintenance.engine.gate import Gate
 from maintenance.engine.lock_retry import Progress, silent
 from maintenance.engine.scope import Request
 from maintenance.engine.subject import Subject
@@ -16,7 +17,13 @@ from maintenance.server.session import Connection
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """One command on one database; `store` is None if the history can't be read."""
+    """One command on one database.
+
+    Attributes:
+        store: None if the history can't be read.
+        gate: decides which actions may be executed; None for the store's own upkeep, which no
+            mode or pause concerns.
+    """
 
     target: Target
     now: datetime
@@ -26,6 +33,7 @@ class RunContext:
     store: Connection | None
     progress: Progress = silent
     meter: Meter = field(default_factory=Meter)
+    gate: Gate | None = None
 
     @property
     def policy(self) -> Policy:

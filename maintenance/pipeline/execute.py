@@ -23,6 +23,7 @@ from maintenance.errors import (
 )
 from maintenance.names import QualifiedName
 from maintenance.pipeline.context import RunContext
+from maintenance.pipeline.gate import PauseWatch
 from maintenance.policy import Policy
 from maintenance.server.session import Connection, fetch
 from maintenance.store import Journal
@@ -63,6 +64,7 @@ def execute_plan(
         context=context,
         progress=run.progress,
         first_place=first_place,
+        paused=PauseWatch(store, run.policy) if run.gate is not None else executor.never_paused,
     )
 
 

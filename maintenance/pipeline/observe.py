@@ -4,6 +4,7 @@ import gc
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -28,6 +29,12 @@ from maintenance.server.undecodable_names import undecodable
 from maintenance.subjects.workload.blind_spots import no_monitor_finding
 
 _LEFT_BEHIND = FindingKind.STRANDED_TABLE
+
+_OF_STORE = frozenset({FindingKind.PAUSED, FindingKind.RETENTION_UNAPPROVED})
+"""Kinds whose state is unknown if the store can't be read."""
+
+LONG_PAUSE = timedelta(days=7)
+"""A pause without an end that is older than this may have been forgotten."""
 
 COLLECT_EVERY = 50_000
 """Objects allocated in an observation before the collector of reference cycles runs."""
@@ -60,12 +67,14 @@ def _observe_and_plan(run: RunContext, *, records: bool) -> Assessment:
             plans[subject.name] = _signed(subject, _planned(subject, context, records=records))
     further = (
         *_general(run.policy, snapshot),
+        *_paused(run),
         *_half_blind(run.policy, snapshot),
         *_endangered(run),
     )
     general = Plan(findings=further)
     subjects = frozenset(subject.name for subject in run.subjects)
     plan = _without_undecodable(run, _without_helpers(join([*plans.values(), general])))
+    plan = run.gate.mark(plan) if run.gate is not None else plan
     return Assessment(snapshot, plan, _seen_kinds(run, plans), subjects)
 
 
@@ -135,7 +144,8 @@ def _seen_kinds(run: RunContext, plans: Mapping[str, Plan]) -> frozenset[Finding
         for kind in subject.finding_kinds
     }
     looked_for = {kind for subject in run.subjects for kind in subject.finding_kinds}
-    return frozenset(looked_for - (blind - {FindingKind.MONITOR_BLIND}))
+    unread = _OF_STORE if run.store is None else frozenset[FindingKind]()
+    return frozenset(looked_for - (blind - {FindingKind.MONITOR_BLIND}) - unread)
 
 
 def _shared(run: RunContext) -> Snapshot:
@@ -207,6 +217,29 @@ def _general(policy: Policy, snapshot: Snapshot) -> Iterator[Finding]:
             value=round(skew, 1),
             threshold=MAX_CLOCK_SKEW_S,
         )
+
+
+def _paused(run: RunContext) -> Iterator[Finding]:
+    """Report a pause: as information, and as a warning if it has no end and is long."""
+    pause = run.gate.pause if run.gate is not None else None
+    if pause is None:
+        return
+    name, age = run.policy.database.name, run.now - pause.since
+    is_forgotten = pause.until is None and age > LONG_PAUSE
+    yield Finding(
+        FindingKind.PAUSED,
+        Severity.WARN if is_forgotten else Severity.INFO,
+        name,
+        f"{name}: {pause}; nothing is changed. To end it: maintenance resume",
+        value=round(age.total_seconds()),
+        threshold=LONG_PAUSE.total_seconds() if pause.until is None else None,
+        data={
+            "since": pause.since.isoformat(),
+            "until": pause.until.isoformat() if pause.until is not None else None,
+            "reason": pause.reason,
+            "by": pause.by,
+        },
+    )
 
 
 def _endangered(run: RunContext) -> Iterator[Finding]:

@@ -30,6 +30,7 @@ from maintenance.names import QualifiedName
 from maintenance.partition_key import FUTURE, PAST, KeyCodec
 from maintenance.partition_set.bounds import coverage_of, read_bound
 from maintenance.partition_set.validate import validate
+from maintenance.pipeline.gate import refuse_if_paused, refuse_if_reporting
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.policy.paths import archive_url_fault
 from maintenance.server.event_triggers import refuse_foreign_event_triggers
@@ -92,6 +93,7 @@ def restore_period(
         UsageError: the policy has no archive of the table, and no url is given; or its store
             needs a package that is not installed.
         UnreachableError: the server can't be reached, or is a standby.
+        HeldError: the database is paused.
         ArchiveError: there is no such archive, it is damaged, it does not fit the table, or a
             partition already covers its range.
         MaintenanceError: a statement failed, or a lock was not acquired.
@@ -100,10 +102,12 @@ def restore_period(
         raise UsageError(f"--from: {fault}", hint="the url is not shown: it may contain a secret")
     target = Target.of(on)
     policy = target.policy
+    refuse_if_reporting(policy, table, new_table=into is not None)
     place = _place(target, table, period, url)
     require_packages(str(table), place.url, "copy")
     manifest = _manifest(place)
     _refuse_altered(target, place, manifest)
+    _refuse_paused(target)
     until = ((now or datetime.now(UTC)) + hold).date()
     with target.database("restore") as connection:
         snapshot = observe(connection, [table], time_cap=policy.observe.time_cap)
@@ -175,6 +179,13 @@ def _refuse_altered(target: Target, place: ArchivePlace, manifest: Manifest) -> 
             hint="check who wrote to the archive; an earlier backup of it may be intact",
             reason="not_in_journal",
         )
+
+
+def _refuse_paused(target: Target) -> None:
+    """Raise if the database is paused; skipped if the store is unreachable, as it isn't needed."""
+    with target.optional_store() as store:
+        if store is not None:
+            refuse_if_paused(target.policy, store)
 
 
 def _section(policy: Policy, table: QualifiedName) -> PartitionPolicy | None:

@@ -15,8 +15,9 @@ from maintenance.catalog.models import Server, Snapshot
 from maintenance.catalog.observe import identify
 from maintenance.engine.action_order import rounds
 from maintenance.engine.actions import Action
-from maintenance.engine.executor import Outcome, Result
+from maintenance.engine.executor import Outcome, Result, held
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.gate import Gate, Origin
 from maintenance.engine.lock_retry import Progress, silent
 from maintenance.engine.plan import Plan
 from maintenance.engine.run_lock import exclusive_run
@@ -38,12 +39,22 @@ from maintenance.pipeline.execute import (
     left_over,
     superseded,
 )
+from maintenance.pipeline.gate import (
+    approve_retired,
+    read_gate,
+    reduce_approvals,
+    refuse_if_paused,
+    refuse_if_reporting,
+    who,
+)
 from maintenance.pipeline.observe import Assessment, observe_and_plan
 from maintenance.pipeline.registry import SUBJECTS
 from maintenance.pipeline.store_upkeep import keep_history
 from maintenance.policy import Policy
+from maintenance.policy.modes import Pause
 from maintenance.server.cost_meter import Cost, metered
 from maintenance.server.event_triggers import refuse_foreign_event_triggers
+from maintenance.server.session import Connection
 from maintenance.store import (
     Journal,
     RecentRun,
@@ -69,6 +80,7 @@ class Report:
         kinds: the kinds of findings that were checked completely; those without a finding are
             known to be resolved.
         subjects: the subjects that checked them.
+        pause: the pause of the database when the command began; None if there was none.
         costs: the cost of our own statements, by purpose: `catalog` is the common snapshot, a
             subject's name its own queries, `actions` the actions.
     """
@@ -82,6 +94,7 @@ class Report:
     runs: tuple[RecentRun, ...] = ()
     kinds: frozenset[FindingKind] = frozenset()
     subjects: frozenset[str] = frozenset()
+    pause: Pause | None = None
     costs: Mapping[str, Cost] = field(default_factory=dict[str, Cost])
 
     @property
@@ -113,6 +126,7 @@ def plan(
     now: datetime | None = None,
     only: Collection[str] = (),
     request: Request = EVERYTHING,
+    origin: Origin = Origin.COMMAND,
 ) -> Report:
     """Observe and plan; change nothing. Needs no store.
 
@@ -121,6 +135,7 @@ def plan(
         now: the current time, aware; the clock's if None.
         only: names of subjects; all if empty.
         request: work beyond the policy.
+        origin: who would execute the plan; actions that it may not execute are marked.
 
     Raises:
         UsageError: an environment variable or a package is missing, a url is invalid, or a subject
@@ -136,7 +151,10 @@ def plan(
         target.database("plan") as connection,
         target.optional_store() as store,
     ):
-        run = RunContext(target, moment, subjects, request, connection, store, meter=meter)
+        gate = _gate_of_plan(policy, origin, store)
+        run = RunContext(
+            target, moment, subjects, request, connection, store, meter=meter, gate=gate
+        )
         assessment = observe_and_plan(run)
     return replace(_report(run, assessment), costs=meter.costs)
 
@@ -149,17 +167,22 @@ def apply(
     request: Request = EVERYTHING,
     reviewed: ReviewedPlan | None = None,
     progress: Progress = silent,
+    origin: Origin = Origin.COMMAND,
 ) -> Report:
     """Observe, plan, execute, observe again; record everything in the store.
 
     An action counts as done only if a second plan does not ask for it again. With a reviewed
-    plan exactly its actions are executed, or all are refused.
+    plan exactly its actions are executed, or all are refused. Actions that mode, approval or a
+    pause does not allow are skipped.
 
     Raises:
         UsageError, UnreachableError, MaintenanceError: as `plan`; or the store can't be created.
+        HeldError: the command was typed, and the database is paused.
     """
     target, moment = Target.of(on), now or datetime.now(UTC)
     policy = target.policy
+    if request.rebuild and request.table is not None:
+        refuse_if_reporting(policy, request.table)
     subjects = _selected(only, policy)
     with (
         metered() as meter,
@@ -169,11 +192,18 @@ def apply(
         _refuse_standby(identify(connection))
         refuse_foreign_event_triggers(connection)
         migrate(store)
+        if origin is Origin.COMMAND:
+            refuse_if_paused(policy, store)
+        gate = read_gate(policy, origin, store)
+        reduce_approvals(gate, store)
         journal = Journal(store, policy.database.name)
         journal.begin("apply", policy.hash)
         with _recorded_failure(journal):
-            run = RunContext(target, moment, subjects, request, connection, store, progress, meter)
+            run = RunContext(
+                target, moment, subjects, request, connection, store, progress, meter, gate
+            )
             report = replace(_apply(run, journal, reviewed), costs=meter.costs)
+        approve_retired(gate, store, report.results, who(connection))
         journal.end(
             "done" if report.ok else "failed",
             [{**each.as_json(), "subject": each.subject} for each in report.findings],
@@ -247,20 +277,40 @@ def _carry_out(
     work, upkeep = rounds(assessment.plan.actions)
     if as_reviewed or not work:
         results = _act(run, (*work, *upkeep), journal)
-        return results, observe_and_plan(run) if results else assessment
+        return results, observe_and_plan(run) if _acted(results) else assessment
     results = _act(run, work, journal)
-    after = observe_and_plan(run)
+    after = observe_and_plan(run) if _acted(results) else assessment
     left = list(superseded(run, upkeep, after.plan))
     again = rounds(after.plan.actions).upkeep
     done = _act(run, again, journal, first_place=len(results))
-    return [*results, *left, *done], observe_and_plan(run) if done else after
+    return [*results, *left, *done], observe_and_plan(run) if _acted(done) else after
 
 
 def _act(
     run: RunContext, actions: Sequence[Action], journal: Journal, first_place: int = 0
 ) -> list[Result]:
-    with run.meter.spent_on("actions"):
-        return execute_plan(run, actions, journal, first_place)
+    """Execute the actions that the gate allows; the journal has no intent for the others.
+
+    An intent to detach is evidence that a table was ours, so it is not written for a held action.
+    """
+    free = [action for action in actions if action.held is None]
+    if len(free) < len(actions):
+        run.progress(f"{len(actions) - len(free)} actions held: {_first_hold(actions)}")
+    done: dict[str, Result] = {}
+    if free:
+        with run.meter.spent_on("actions"):
+            results = execute_plan(run, free, journal, first_place)
+        done = {result.action.id: result for result in results}
+    return [held(a, a.held) if a.held is not None else done[a.id] for a in actions]
+
+
+def _first_hold(actions: Iterable[Action]) -> str:
+    return next(action.held.text for action in actions if action.held is not None)
+
+
+def _acted(results: Iterable[Result]) -> bool:
+    """Whether anything may have been changed."""
+    return any(result.action.held is None for result in results)
 
 
 def _report(run: RunContext, assessment: Assessment, further: Iterable[Finding] = ()) -> Report:
@@ -272,6 +322,7 @@ def _report(run: RunContext, assessment: Assessment, further: Iterable[Finding] 
         assessment.snapshot,
         kinds=assessment.kinds,
         subjects=assessment.subjects,
+        pause=run.gate.pause if run.gate is not None else None,
     )
 
 
@@ -296,6 +347,14 @@ def _no_store(policy: Policy, grant: str) -> Finding:
         f"{name}: can't create the store's schema maintenance, which apply needs: run {grant}",
         data={"grants": [grant]},
     )
+
+
+def _gate_of_plan(policy: Policy, origin: Origin, store: Connection | None) -> Gate:
+    """Return the gate for a plan, which is shown even if this role may not read the store."""
+    try:
+        return read_gate(policy, origin, store)
+    except psycopg.errors.InsufficientPrivilege:
+        return Gate(policy, origin)
 
 
 def _selected(only: Collection[str], policy: Policy) -> list[Subject[Any]]:

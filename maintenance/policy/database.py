@@ -7,7 +7,7 @@ from pydantic import Field
 from maintenance.policy.base import Section, as_written
 from maintenance.policy.quantities import Duration, KeepSpan, Timeout, WatchInterval
 from maintenance.policy.secrets import PostgresUrl, RedisUrl, at
-from maintenance.policy.values import Cron, DatabaseName, Owner, SearchPath, Text
+from maintenance.policy.values import Cron, DatabaseName, Mode, Owner, SearchPath, Text
 
 Replica = Annotated[PostgresUrl, at("database.replicas")]
 
@@ -27,6 +27,8 @@ class DatabasePolicy(Section):
     """Whether a replica's missing variable is a finding instead of an error."""
     search_path: SearchPath = "public"
     """search_path for the owner's SQL and for statements that move rows."""
+    mode: Mode = "act"
+    """Mode of the whole policy: with report, nothing is changed; a section can't override it."""
 
 
 class StorePolicy(Section):

@@ -9,7 +9,7 @@ from maintenance.names import QualifiedName
 from maintenance.policy.base import Section, as_written, refused
 from maintenance.policy.paths import SqlFile, is_in_file
 from maintenance.policy.quantities import Duration
-from maintenance.policy.values import ColumnName, Cron, RoleName, TableName, Text
+from maintenance.policy.values import ColumnName, Cron, Mode, RoleName, TableName, Text
 from maintenance.policy.view_sql import ViewSqlError, read_view_query
 
 Columns = Annotated[tuple[ColumnName, ...], Field(strict=False)]
@@ -44,8 +44,11 @@ class MatviewPolicy(Section):
     """Further grants, besides those that all other views of the schema have."""
     refresh: Cron | None = None
     """Cron schedule of the refresh, in UTC; default: the nightly run."""
-    mode: Literal["auto", "concurrently", "plain"] = "auto"
-    """Refresh method; a plain refresh blocks readers of the view."""
+    mode: Literal["auto", "concurrently", "plain", "act", "report"] = "auto"
+    """Refresh method; a plain refresh blocks readers. With report, the view is not changed.
+
+    `act` is the same as `auto`.
+    """
     max_age: Duration = as_written("24 hours")
     """Maximum age of the content; an older view is a finding."""
     invalidates: Annotated[tuple[Text, ...], Field(strict=False)] = ()
@@ -96,3 +99,5 @@ class StaleAnalyticsPolicy(Section):
     """
     time_budget: Duration = as_written("10 minutes")
     """Time limit per run; the rest is recalculated in the next run."""
+    mode: Mode = "act"
+    """With report, no row is recalculated."""

@@ -26,6 +26,7 @@ from maintenance.policy.values import (
     ColumnName,
     EncodingName,
     IntervalName,
+    Mode,
     PeriodKey,
     SchemaName,
     TableName,
@@ -67,6 +68,8 @@ class RetentionPolicy(Section):
     """Maximum number of partitions per run; more expired ones are a finding."""
     hold: Annotated[tuple[PeriodKey, ...], Field(strict=False)] = ()
     """Periods under legal hold, never changed."""
+    mode: Mode = "act"
+    """With report, nothing is archived, detached or dropped."""
 
     @property
     def kept_for(self) -> str:
@@ -131,6 +134,8 @@ class PartitionPolicy(Section):
     """Conditions of the conversion."""
     retention: RetentionPolicy | None = None
     """Retention; without it no partition expires."""
+    mode: Mode = "act"
+    """With report, the table and its partitions are not changed."""
 
     def child_name(self, period: Period) -> str:
         """Return the name of the partition of a period, at most 63 bytes."""

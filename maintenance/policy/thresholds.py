@@ -9,7 +9,7 @@ from maintenance.names import QualifiedName
 from maintenance.policy.base import Section, as_written, refused
 from maintenance.policy.paths import SqlFile, SqlFolder
 from maintenance.policy.quantities import Count, Duration, Share, Size, number, whole
-from maintenance.policy.values import TableName
+from maintenance.policy.values import Mode, TableName
 
 Connections = Annotated[int, whole(1, 32)]
 
@@ -29,6 +29,8 @@ class StatisticsPolicy(Section):
     """Share of `autovacuum_freeze_max_age` at which a table is frozen, in quiet hours."""
     time_budget: Duration = as_written("30 minutes")
     """Time limit per run; tables left over are a finding."""
+    mode: Mode = "act"
+    """With report, no table is analyzed or vacuumed."""
 
 
 class ParallelPolicy(Section):
@@ -90,6 +92,8 @@ class IndexesPolicy(Section):
     """Conditions to report an index with too few distinct values."""
     preflight: IndexPreflight = IndexPreflight()
     """Conditions before an index is built."""
+    mode: Mode = "act"
+    """With report, no index is built or dropped."""
 
 
 class BloatPolicy(Section):
@@ -105,6 +109,8 @@ class BloatPolicy(Section):
     """Action on a bloated index."""
     reindex_unique: Annotated[tuple[TableName, ...], Field(strict=False)] = ()
     """Unique indexes to rebuild too; up to PostgreSQL 18, upserts can fail during the rebuild."""
+    mode: Mode = "act"
+    """With report, no index is rebuilt and no leftover of a rebuild is dropped."""
 
     @field_validator("reindex_unique", mode="after")
     @classmethod

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from functools import cache
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic_core import PydanticCustomError
@@ -17,6 +17,9 @@ from maintenance.periods import Interval, Period, parse_period
 from maintenance.policy.base import did_you_mean, refused
 from maintenance.policy.cron import check_cron
 from maintenance.policy.quantities import Written, text_schema
+
+Mode = Literal["act", "report"]
+"""Whether actions are executed, or only planned and reported."""
 
 
 def _text(value: object, wanted: str) -> str:

@@ -87,7 +87,13 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "proposals_nightly": "0 2 * * *",
         "proposals_weekly_review": "0 4 * * 0",
     }
-    by_hand = {"learning_platform_archives_analytics_events", "learning_platform_restore"}
+    by_hand = {
+        "learning_platform_approve",
+        "learning_platform_archives_analytics_events",
+        "learning_platform_pause",
+        "learning_platform_restore",
+        "proposals_pause",
+    }
     of_alerts = alert_jobs_of("learning_platform") | alert_jobs_of("proposals")
     assert jobs(definitions) == crons.keys() | by_hand | of_alerts
     assert {n: s.cron_schedule for n, s in schedules(definitions).items()} == crons
@@ -179,7 +185,7 @@ def test_each_table_has_a_monthly_job_and_a_database_one_nightly(
         "app_monthly_partitions": "6 5 21 * *",
         "app_monthly_partitions_audit_log_911b8c": "6 5 21 * *",
     }
-    assert jobs(definitions) == set(schedules(definitions)) | alert_jobs_of("app")
+    assert jobs(definitions) == {*schedules(definitions), "app_pause"} | alert_jobs_of("app")
 
 
 def test_schedules_run_from_the_start_and_in_utc(definitions: dg.Definitions) -> None:
@@ -229,7 +235,7 @@ def test_hostile_table_names_give_distinct_valid_keys(
     folded = Counter(key.lower() for key in made)
     alike = {key for key in made if folded[key.lower()] > 1}
     assert alike == {f"app/partitions/{name}" for name in differ_in_case}
-    assert len(jobs(definitions) - alert_jobs_of("app")) == len(tables) + 2
+    assert len(jobs(definitions) - alert_jobs_of("app")) == len(tables) + 3
 
 
 # Broken policies
@@ -282,7 +288,7 @@ def test_broken_policies_of_like_names_spoil_nothing(tmp_path: Path, names: list
     definitions = build([good, *(tmp_path / name for name in names)], NOW)
     assert len(keys(definitions)) == 3 + len(names)
     scheduled = {"app_nightly", "app_digest", "app_monthly_partitions"}
-    assert jobs(definitions) == scheduled | alert_jobs_of("app")
+    assert jobs(definitions) == scheduled | {"app_pause"} | alert_jobs_of("app")
 
 
 def test_second_policy_of_a_name_is_broken_and_the_first_stays(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_fuse_below_zero_is_refused_and_nothing_goes(
     assert names(database) == before
 
 
-def test_schedule_carries_retention_out(
+def test_schedule_carries_approved_retention_out(
     database: Database, defs: dg.Definitions, instance: dg.DagsterInstance
 ) -> None:
     schedule = defs.resolve_schedule_def("app_retention")
@@ -87,7 +87,10 @@ def test_schedule_carries_retention_out(
         instance=instance, repository_def=defs.get_repository_def()
     ) as context:
         (request,) = schedule.evaluate_tick(context).run_requests or []
-    assert run(defs, instance, "app_retention", run_config=request.run_config).success
+    assert run(defs, instance, "app_approve").success
+    given = {"run_config": request.run_config, "tags": request.tags}
+    assert given["tags"]["dagster/schedule_name"] == "app_retention"
+    assert run(defs, instance, "app_retention", **given).success
     assert names(database)[0] == child(-2)
 
 

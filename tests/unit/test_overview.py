@@ -13,6 +13,7 @@ from maintenance.monitoring import Level, Overview, assess_health, exposition
 from maintenance.monitoring.metrics import FAMILIES, PREFIX
 from maintenance.monitoring.metrics import MOST_ALERTS as MOST_SERIES
 from maintenance.orchestration.digest_page import MOST_ALERTS, digest_page
+from maintenance.policy.modes import Pause
 from tests.builders import ROOT
 from tests.overviews import (
     HOSTILE,
@@ -129,6 +130,15 @@ def test_page_begins_with_the_verdict_and_has_every_part() -> None:
     assert "database 1.0 GB" in page
     assert "−1.0 MB" in page  # noqa: RUF001 - a minus sign
     assert "cache hit rate 91%" in page
+
+
+def test_page_says_that_nothing_is_changed_while_paused_or_reporting() -> None:
+    assert "Paused" not in digest_page(an_overview())
+    pause = Pause(NOW, None, HOSTILE, "app/me@here")
+    page = digest_page(an_overview(a_history(pause=pause), mode="report"))
+    assert "Paused" in page
+    assert "Report mode" in page
+    assert "<img" not in PARSER.render(page)
 
 
 def test_page_of_a_database_that_nobody_can_see_says_so() -> None:

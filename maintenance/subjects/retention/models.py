@@ -14,6 +14,9 @@ from maintenance.policy import PartitionPolicy, RetentionPolicy
 from maintenance.subjects.retention.assess import States
 from maintenance.subjects.retention.evidence import NO_EVIDENCE, Evidence
 
+Sizes = Mapping[QualifiedName, int]
+"""Bytes of relations, with indexes and TOAST."""
+
 
 class RetentionTarget(NamedTuple):
     """A partition, or a detached table.
@@ -115,8 +118,11 @@ class RetentionObservation:
     Attributes:
         states: of each asked-for table of the policy.
         blockers: what is in the way of what is due.
+        unapproved: tables whose retention a schedule may not carry out yet, with the sizes of
+            their due partitions where they could be read.
     """
 
     snapshot: Snapshot
     states: States
     blockers: Blockers = NOTHING_SEEN
+    unapproved: Mapping[QualifiedName, Sizes] = field(default_factory=dict[QualifiedName, Sizes])

@@ -27,10 +27,17 @@ from maintenance.subjects.retention.findings import (
     everything_finding,
     fuse_finding,
     stranded,
+    unapproved_finding,
     unarchived_findings,
     unproven_findings,
 )
-from maintenance.subjects.retention.models import NOTHING_SEEN, Case, RetentionObservation, case_of
+from maintenance.subjects.retention.models import (
+    NOTHING_SEEN,
+    Case,
+    RetentionObservation,
+    Sizes,
+    case_of,
+)
 from maintenance.subjects.retention.safeguards import can_be_undone, empties_table
 
 
@@ -54,7 +61,14 @@ def plan(policy: Policy, seen: RetentionObservation, now: datetime, request: Req
     around = Surroundings(seen.blockers, seen.snapshot.history, due)
     sections = [section for section in asked if section.table in fit]
     tables = (
-        _plan_table(fit[section.table], seen.snapshot, now, request.max_per_run, around)
+        _plan_table(
+            fit[section.table],
+            seen.snapshot,
+            now,
+            request.max_per_run,
+            around,
+            unapproved=seen.unapproved.get(section.table),
+        )
         for section in _pointing_first(sections, seen.snapshot)
     )
     return join([misread, *tables])
@@ -119,6 +133,8 @@ def _plan_table(
     now: datetime,
     fuse: int | None,
     around: Surroundings,
+    *,
+    unapproved: Sizes | None,
 ) -> Plan:
     section = state.section
     pending = tuple(end_pending(snapshot.tables[section.table]))
@@ -131,7 +147,15 @@ def _plan_table(
     if snapshot.server.has_clock_skew:
         return Plan(actions=pending, findings=tuple(clocks_differ(case, state.expired)))
     ended = {int(action.preconditions["oid"]): action.id for action in pending}
-    work = _work(case, state.expired, state.spans, snapshot, ended, around)
+    work = _work(
+        case,
+        state.expired,
+        state.spans,
+        snapshot,
+        ended,
+        around,
+        unapproved=unapproved,
+    )
     return Plan(actions=(*pending, *work.actions), findings=work.findings)
 
 
@@ -142,6 +166,8 @@ def _work(
     snapshot: Snapshot,
     ended: dict[int, str],
     around: Surroundings,
+    *,
+    unapproved: Sizes | None,
 ) -> Plan:
     """Plan the drops of detached tables first, then the retirement of attached partitions."""
     loose = list(detached(case.policy, snapshot, ended))
@@ -182,6 +208,7 @@ def _work(
                 if empties
                 else fuse_finding(case, choice.n_due)
             ),
+            *(unapproved_finding(case, choice, unapproved) if unapproved is not None else ()),
             *stranded(case, [] if case.drops else loose, snapshot.history),
             *unproven_findings(case, unproven(case.policy, snapshot)),
         ),

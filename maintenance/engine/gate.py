@@ -1,0 +1,152 @@
+"""Which actions may be executed: by the modes of the policy, approvals, a pause, and the origin.
+
+Pure. Every plan passes through one gate before anything is executed; the drivers only say where
+the run comes from.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import NamedTuple
+
+from maintenance.engine.actions import Action, ActionKind, HeldBy, Hold
+from maintenance.engine.plan import Plan
+from maintenance.policy import PartitionPolicy, Policy
+from maintenance.policy.modes import Approval, Approvals, Pause, is_approved
+
+
+class Origin(StrEnum):
+    """Who started a run.
+
+    A command typed at the command line, a run launched by hand in Dagster, or a run that a
+    schedule or sensor requested.
+    """
+
+    COMMAND = "command"
+    LAUNCHED = "launched"
+    SCHEDULED = "scheduled"
+
+
+RETIRING = frozenset(
+    {ActionKind.ARCHIVE_PARTITION, ActionKind.DETACH_PARTITION, ActionKind.DROP_PARTITION}
+)
+"""Kinds of actions that carry out a retention; a schedule needs an approval for them."""
+
+_OF_RETENTION = RETIRING | {ActionKind.FINALIZE_DETACH}
+
+_OF_PARTITIONS = frozenset(
+    {
+        ActionKind.CREATE_PARTITION,
+        ActionKind.ATTACH_PARTITION,
+        ActionKind.CREATE_DEFAULT,
+        ActionKind.DRAIN_DEFAULT,
+        ActionKind.SWAP_DEFAULT,
+        ActionKind.REPAIR_PARTITION,
+        ActionKind.REMOVE_LEFTOVERS,
+        ActionKind.RESTORE_PARTITION,
+    }
+)
+
+_OF_MATVIEWS = frozenset(
+    {
+        ActionKind.CREATE_MATVIEW,
+        ActionKind.REFRESH_MATVIEW,
+        ActionKind.INDEX_MATVIEW,
+        ActionKind.REBUILD_MATVIEW,
+        ActionKind.INVALIDATE_CACHE,
+    }
+)
+
+_OF_STATISTICS = frozenset({ActionKind.ANALYZE_TABLE, ActionKind.VACUUM_TABLE})
+
+_OF_BLOAT = frozenset({ActionKind.REINDEX, ActionKind.REMOVE_REBUILD})
+
+
+class _Setting(NamedTuple):
+    """A `mode` that applies to an action: its place in the policy, and its value."""
+
+    place: str
+    mode: str
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Decides for each action whether it may be executed.
+
+    Attributes:
+        approvals: of this database.
+        pause: the pause that is active; None if there is none.
+    """
+
+    policy: Policy
+    origin: Origin = Origin.COMMAND
+    approvals: Approvals = field(default_factory=dict[str, Approval])
+    pause: Pause | None = None
+
+    def hold(self, action: Action) -> Hold | None:
+        """Return why an action is not executed; None if it may be."""
+        if self.pause is not None:
+            return paused(self.policy, self.pause)
+        reporting = next((s for s in self._settings(action) if s.mode == "report"), None)
+        if reporting is not None:
+            return Hold(HeldBy.REPORT_MODE, f"not run: {reporting.place} of the policy is report")
+        section = self._section(action)
+        if self.origin is Origin.SCHEDULED and section is not None and action.kind in RETIRING:
+            return self._unapproved(section)
+        return None
+
+    def mark(self, plan: Plan) -> Plan:
+        """Return a plan whose held actions, and those that require them, say why."""
+        holds: dict[str, Hold] = {}
+        for action in plan.actions:
+            required = (holds[each] for each in action.after if each in holds)
+            hold = self.hold(action) or next(required, None)
+            if hold is not None:
+                holds[action.id] = hold
+        marked = (replace(each, held=holds.get(each.id)) for each in plan.actions)
+        return replace(plan, actions=tuple(marked)) if holds else plan
+
+    def _unapproved(self, section: PartitionPolicy) -> Hold | None:
+        if is_approved(self.policy, section, self.approvals):
+            return None
+        text = f"not run by a schedule until approved: {approve_command(section)}"
+        return Hold(HeldBy.UNAPPROVED, text)
+
+    def _section(self, action: Action) -> PartitionPolicy | None:
+        named = (s for s in self.policy.partitions if str(s.table) == action.table)
+        return next(named, None)
+
+    def _settings(self, action: Action) -> Iterator[_Setting]:
+        """Yield the modes that apply to an action, the database's first."""
+        policy, kind = self.policy, action.kind
+        yield _Setting("database.mode", policy.database.mode)
+        if kind in _OF_PARTITIONS | _OF_RETENTION:
+            yield from self._modes_of_table(action)
+        elif kind in _OF_MATVIEWS:
+            views = (view for view in policy.matviews if str(view.name) == action.object)
+            yield from (_Setting(f"mode of view {v.name}", v.mode) for v in views)
+        elif kind is ActionKind.RECALCULATE_ROWS:
+            tables = (s for s in policy.stale_analytics if str(s.table) == action.table)
+            yield from (_Setting(f"mode of stale_analytics {s.table}", s.mode) for s in tables)
+        elif kind in _OF_STATISTICS and policy.statistics is not None:
+            yield _Setting("statistics.mode", policy.statistics.mode)
+        elif kind in _OF_BLOAT and policy.bloat is not None:
+            yield _Setting("bloat.mode", policy.bloat.mode)
+
+    def _modes_of_table(self, action: Action) -> Iterator[_Setting]:
+        section = self._section(action)
+        if section is None:
+            return
+        yield _Setting(f"mode of table {section.table}", section.mode)
+        if action.kind in _OF_RETENTION and section.retention is not None:
+            yield _Setting(f"retention.mode of table {section.table}", section.retention.mode)
+
+
+def paused(policy: Policy, pause: Pause) -> Hold:
+    """Return the hold of every action of a paused database."""
+    return Hold(HeldBy.PAUSED, f"not run: {policy.database.name} is {pause}")
+
+
+def approve_command(section: PartitionPolicy) -> str:
+    """Return the command that approves the retention of a table."""
+    return f"maintenance approve --table '{section.table}'"
