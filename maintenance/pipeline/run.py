@@ -39,7 +39,7 @@ from maintenance.pipeline.execute import (
     left_over,
     superseded,
 )
-from maintenance.pipeline.observe import Assessment, observe_and_plan
+from maintenance.pipeline.observe import Assessment, observe_and_plan, refuse_unnamed
 from maintenance.pipeline.registry import SUBJECTS
 from maintenance.pipeline.store_upkeep import keep_history
 from maintenance.policy import Policy
@@ -88,8 +88,14 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether no action failed or was refused and there is no finding of severity error."""
-        undone = any(result.outcome in (Outcome.FAILED, Outcome.REFUSED) for result in self.results)
-        return not undone and all(f.severity is not Severity.ERROR for f in self.findings)
+        refused = any(result.outcome is Outcome.REFUSED for result in self.results)
+        return not refused and not self.has_failed
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether an action failed or there is an error: refused requests are no failed run."""
+        failed = any(result.outcome is Outcome.FAILED for result in self.results)
+        return failed or any(f.severity is Severity.ERROR for f in self.findings)
 
 
 def check(policy: Policy, *, environ: Mapping[str, str] = os.environ) -> Report:
@@ -130,7 +136,7 @@ def plan(
         UnreachableError: the server can't be reached or refuses the connection.
         MaintenanceError: the catalog could not be read.
     """
-    subjects = _selected(only, policy)
+    subjects = _selected(only, policy, request)
     target, moment = Target(policy, environ), now or datetime.now(UTC)
     with (
         metered() as meter,
@@ -160,7 +166,7 @@ def apply(
     Raises:
         UsageError, UnreachableError, MaintenanceError: as `plan`; or the store can't be created.
     """
-    subjects = _selected(only, policy)
+    subjects = _selected(only, policy, request)
     target, moment = Target(policy, environ), now or datetime.now(UTC)
     with (
         metered() as meter,
@@ -176,7 +182,7 @@ def apply(
             run = RunContext(target, moment, subjects, request, connection, store, progress, meter)
             report = replace(_apply(run, journal, reviewed), costs=meter.costs)
         journal.end(
-            "done" if report.ok else "failed",
+            "failed" if report.has_failed else "done",
             [{**each.as_json(), "subject": each.subject} for each in report.findings],
             kinds=report.kinds,
             subjects=report.subjects,
@@ -285,7 +291,7 @@ def _no_store(policy: Policy, grant: str) -> Finding:
     )
 
 
-def _selected(only: Collection[str], policy: Policy) -> list[Subject[Any]]:
+def _selected(only: Collection[str], policy: Policy, request: Request) -> list[Subject[Any]]:
     known = {subject.name: subject for subject in SUBJECTS}
     unknown = sorted(set(only) - known.keys())
     if unknown:
@@ -295,6 +301,7 @@ def _selected(only: Collection[str], policy: Policy) -> list[Subject[Any]]:
     selected = [subject for name, subject in known.items() if not only or name in only]
     for subject in selected:
         subject.require(policy)
+    refuse_unnamed(policy, selected, request)
     return selected
 
 

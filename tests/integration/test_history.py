@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from maintenance.cli import cli
 from maintenance.engine.scope import Request
+from maintenance.monitoring import observe_overview
 from maintenance.names import QualifiedName
 from maintenance.periods import Interval, period_of
 from maintenance.pipeline import run as pipeline
@@ -148,3 +149,30 @@ def test_wrong_call_is_refused(database: Database, tmp_path: Path, arguments: li
     result = call(make_policy(tmp_path, database.url), *arguments)
     assert result.exit_code == 2
     assert "Traceback" not in result.output
+
+
+def n_failed(policy: Policy) -> int:
+    overview = observe_overview(policy)
+    assert overview.history is not None
+    assert overview.history.activity.failures == ()
+    return overview.history.activity.n_failed
+
+
+def test_refused_call_is_no_failed_run(policy: Policy) -> None:
+    known, failed = pipeline.status(policy).runs, n_failed(policy)
+    apply = ["apply", "--policy", str(policy.path)]
+    typo = CliRunner().invoke(cli, [*apply, "--table", "evnets"])
+    assert typo.exit_code == 2
+    assert pipeline.status(policy).runs == known
+    far = CliRunner().invoke(cli, [*apply, "--table", "events", "--period", "2099-01"])
+    assert far.exit_code == 1
+    assert n_failed(policy) == failed
+    (refused,) = [a for a in answer(policy)["actions"] if a["outcome"] == "refused"]
+    assert refused["period"] == "2099-01"
+
+
+def test_failed_run_is_counted(policy: Policy, database: Database) -> None:
+    failed = n_failed(policy)
+    database.execute("ALTER TABLE public.events RENAME TO renamed")
+    assert not pipeline.apply(policy).ok
+    assert n_failed(policy) == failed + 1
