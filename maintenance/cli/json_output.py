@@ -32,6 +32,7 @@ def plan_document(policy: Policy, report: Report) -> dict[str, Any]:
     return {
         **_head(policy, report),
         "actions": actions,
+        "skipped": _skipped(report),
         "findings": _findings(report),
         **_costs(report),
     }
@@ -43,7 +44,7 @@ def applied_document(policy: Policy, report: Report) -> dict[str, Any]:
     return {
         **_head(policy, report),
         "actions": results,
-        "skipped": [skip._asdict() for skip in report.plan.skipped],
+        "skipped": _skipped(report),
         "findings": _findings(report),
         **_costs(report),
     }
@@ -56,6 +57,7 @@ def status_document(policy: Policy, report: Report) -> dict[str, Any]:
     return {
         **_head(policy, report),
         "partitions": [table.as_json() for table in stock],
+        "skipped": _skipped(report),
         "findings": _findings(report),
         "runs": [_run(run) for run in report.runs],
         **_costs(report),
@@ -68,6 +70,10 @@ def _head(policy: Policy, report: Report) -> dict[str, Any]:
 
 def _findings(report: Report) -> list[dict[str, Any]]:
     return [finding.as_json() for finding in report.findings]
+
+
+def _skipped(report: Report) -> list[dict[str, Any]]:
+    return [skip._asdict() for skip in report.plan.skipped]
 
 
 def _costs(report: Report) -> dict[str, Any]:

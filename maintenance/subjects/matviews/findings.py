@@ -10,14 +10,15 @@ from maintenance.policy import MatviewPolicy, Policy
 from maintenance.server.grants import right_to_act
 from maintenance.subjects.matviews.ddl import grant_statements, is_unindexed, owner_statements
 from maintenance.subjects.matviews.dependencies import in_circles, reads_of
-from maintenance.subjects.matviews.freshness import assess_all, moments_of
+from maintenance.subjects.matviews.freshness import Verdict, assess_all, moments_of, reach_in_words
 from maintenance.subjects.matviews.models import Matview, MatviewsObservation
 
 
 def findings(policy: Policy, seen: MatviewsObservation, now: datetime) -> list[Finding]:
     """Return the current findings, in the order of the policy's views."""
     circular = in_circles(reads_of(policy, seen))
-    moments = moments_of(policy, seen, assess_all(policy, seen))
+    verdicts = assess_all(policy, seen)
+    moments = moments_of(policy, seen, verdicts)
     found: list[Finding] = []
     for section in policy.matviews:
         if section.name in circular:
@@ -26,7 +27,7 @@ def findings(policy: Policy, seen: MatviewsObservation, now: datetime) -> list[F
         if view is None or view.kind != "m":
             found.append(_missing(section, view, seen))
             continue
-        found += _of_view(section, view, seen, now, moments[section.name])
+        found += _of_view(section, view, seen, now, moments[section.name], verdicts[section.name])
     return found
 
 
@@ -36,6 +37,7 @@ def _of_view(
     seen: MatviewsObservation,
     now: datetime,
     right: datetime | None,
+    verdict: Verdict,
 ) -> Iterator[Finding]:
     if not view.is_populated:
         yield _finding(
@@ -46,7 +48,7 @@ def _of_view(
             data=_last_error(view),
         )
     else:
-        yield from _stale(section, view, now, right)
+        yield from _stale(section, view, now, right, verdict)
     if not view.may_refresh:
         membership = right_to_act(
             view.owner, seen.role, seen.superusers, f"MATERIALIZED VIEW {view.name}"
@@ -81,7 +83,7 @@ def _state_text(view: Matview) -> str:
 
 
 def _stale(
-    section: MatviewPolicy, view: Matview, now: datetime, right: datetime | None
+    section: MatviewPolicy, view: Matview, now: datetime, right: datetime | None, verdict: Verdict
 ) -> Iterator[Finding]:
     limit = section.max_age
     if right is None:
@@ -100,10 +102,10 @@ def _stale(
             Severity.ERROR if age > 2 * limit else Severity.WARN,
             view.name,
             f"stale: contains all commits up to {right:%Y-%m-%d %H:%M} UTC,"
-            f" {readable_span(age)} ago, max_age is {readable_span(limit)}{_why(view)}",
+            f" {readable_span(age)} ago, max_age is {readable_span(limit)}{_why(view, verdict)}",
             round(age.total_seconds()),
             limit.total_seconds(),
-            {"fresh_as_of": right.isoformat(), **_last_error(view)},
+            {"fresh_as_of": right.isoformat(), **verdict.as_json(), **_last_error(view)},
         )
 
 
@@ -111,8 +113,13 @@ def _last_error(view: Matview) -> dict[str, object]:
     return {"last_error": view.failure.error} if view.failure is not None else {}
 
 
-def _why(view: Matview) -> str:
-    return f"; its last refresh failed: {view.failure.error}" if view.failure is not None else ""
+def _why(view: Matview, verdict: Verdict) -> str:
+    """Return why it is stale, as the end of a message; empty if a refresh is just due."""
+    if view.failure is not None:
+        return f"; its last refresh failed: {view.failure.error}"
+    if verdict.as_of is not None and verdict.limit is not None:
+        return f"; its sources have not changed, but {reach_in_words(verdict)}"
+    return ""
 
 
 def _index(section: MatviewPolicy, view: Matview) -> Iterator[Finding]:
