@@ -84,3 +84,10 @@ def listed(names: Iterable[object], most: int, separator: str = ", ") -> str:
 def counted(names: Sequence[object], noun: str, most: int) -> str:
     """Count names and list the first ones, such as `3 tables (a, b and 1 more)`."""
     return f"{len(names):,} {noun}{'' if len(names) == 1 else 's'} ({listed(names, most)})"
+
+
+def counted_noun(n: int, noun: str) -> str:
+    """Return a number with a regular noun, such as `1 partition`, `3 indexes` or `2 tables`."""
+    if n == 1:
+        return f"1 {noun}"
+    return f"{n:,} {noun}{'es' if noun.endswith('x') else 's'}"

@@ -10,6 +10,7 @@ import click
 
 from maintenance.cli.alerts import alerts, notify
 from maintenance.cli.batch import policy_of
+from maintenance.cli.history import history
 from maintenance.cli.json_output import (
     applied_document,
     check_document,
@@ -258,5 +259,5 @@ def _reviewed(file: Path, only: tuple[str, ...], table: QualifiedName | None) ->
         raise UsageError(f"{file}: not readable as UTF-8 text, wanted a saved plan") from exc
 
 
-for command in (alerts, approve, metrics, notify, pause, resume, watch):
+for command in (alerts, approve, history, metrics, notify, pause, resume, watch):
     cli.add_command(command)

@@ -33,6 +33,7 @@ def plan_document(policy: Policy, report: Report) -> dict[str, Any]:
     return {
         **_head(policy, report),
         "actions": actions,
+        "skipped": _skipped(report),
         "findings": _findings(report),
         **_costs(report),
     }
@@ -44,7 +45,7 @@ def applied_document(policy: Policy, report: Report) -> dict[str, Any]:
     return {
         **_head(policy, report),
         "actions": results,
-        "skipped": [skip._asdict() for skip in report.plan.skipped],
+        "skipped": _skipped(report),
         "findings": _findings(report),
         **_costs(report),
     }
@@ -59,6 +60,7 @@ def status_document(policy: Policy, report: Report) -> dict[str, Any]:
         "mode": policy.database.mode,
         "pause": pause_json(report.pause),
         "partitions": [table.as_json() for table in stock],
+        "skipped": _skipped(report),
         "findings": _findings(report),
         "runs": [_run(run) for run in report.runs],
         **_costs(report),
@@ -71,6 +73,10 @@ def _head(policy: Policy, report: Report) -> dict[str, Any]:
 
 def _findings(report: Report) -> list[dict[str, Any]]:
     return [finding.as_json() for finding in report.findings]
+
+
+def _skipped(report: Report) -> list[dict[str, Any]]:
+    return [skip._asdict() for skip in report.plan.skipped]
 
 
 def _costs(report: Report) -> dict[str, Any]:

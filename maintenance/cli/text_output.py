@@ -99,6 +99,7 @@ def render_status(policy: Policy, report: Report) -> None:
     _title(policy, report)
     if report.snapshot is not None and policy.partitions:
         _out.print(horizons(inventory(policy, report.snapshot, report.now)))
+    _skipped(report.plan.skipped)
     _findings(report.findings)
     if report.runs:
         _out.print(_runs(report))

@@ -1,19 +1,24 @@
 """A plan: actions and findings, in an order that depends only on their content."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from maintenance.engine.actions import Action, ActionKind
 from maintenance.engine.findings import Finding, FindingKind, Severity
 
 
 class Skip(NamedTuple):
-    """An action that is not needed, with the reason."""
+    """An action that is not needed, with the reason.
+
+    Attributes:
+        data: the facts behind the reason, JSON-ready.
+    """
 
     kind: ActionKind
     object: str
     reason: str
+    data: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Materialized views of a database: one multi-asset, so that views refresh in parallel."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -154,7 +154,19 @@ def outcome_of(report: Report, name: QualifiedName) -> Metadata | None:
         if result.action.object == str(name) and result.action.kind in MATVIEWS.executors:
             return _outcome(result)
     skips = [skip for skip in report.plan.skipped if skip.object == str(name)]
-    return _unchanged(skips[0].reason) if skips else None
+    return _unchanged(skips[0].reason) | _proof(skips[0].data) if skips else None
+
+
+def _proof(data: Mapping[str, Any]) -> Metadata:
+    """Return the moments of a proof, and the session that limits it."""
+    metadata: Metadata = {
+        key: dg.MetadataValue.timestamp(datetime.fromisoformat(data[key]))
+        for key in ("unchanged_since", "as_of")
+        if data.get(key)
+    }
+    if data.get("held_by"):
+        metadata["held_by"] = dg.MetadataValue.json(data["held_by"])
+    return metadata
 
 
 def _outcome(result: Result) -> Metadata | None:

@@ -1,7 +1,7 @@
 """One observation of one database: the common snapshot, then each subject, and the plans."""
 
 import gc
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -16,7 +16,7 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.history import recall
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan, join
-from maintenance.engine.scope import EVERYTHING
+from maintenance.engine.scope import EVERYTHING, Request
 from maintenance.engine.subject import Subject
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError
 from maintenance.names import is_helper, quote
@@ -148,15 +148,24 @@ def _seen_kinds(run: RunContext, plans: Mapping[str, Plan]) -> frozenset[Finding
     return frozenset(looked_for - (blind - {FindingKind.MONITOR_BLIND}) - unread)
 
 
+def refuse_unnamed(policy: Policy, subjects: Iterable[Subject[Any]], request: Request) -> None:
+    """Reject a request for a table that the policy does not name; asks no server.
+
+    Raises:
+        UsageError: with the names that the policy has.
+    """
+    named = {relation for subject in subjects for relation in subject.relations(policy)}
+    if request.table is not None and request.table not in named:
+        raise UsageError(
+            f"{request.table}: not in policy {policy.database.name}",
+            hint=f"the policy names {', '.join(sorted(map(str, named))) or 'none'}",
+        )
+
+
 def _shared(run: RunContext) -> Snapshot:
     policy, request = run.policy, run.request
     wanted = {relation for subject in run.subjects for relation in subject.relations(policy)}
     relations = {relation for relation in wanted if request.includes(relation)}
-    if request.table is not None and not relations:
-        raise UsageError(
-            f"{request.table}: not in policy {policy.database.name}",
-            hint=f"the policy names {', '.join(sorted(map(str, wanted))) or 'none'}",
-        )
     snapshot = observe(run.connection, relations, time_cap=policy.observe.time_cap)
     return replace(snapshot, history=_history(run, snapshot))
 

@@ -3,10 +3,15 @@
 It needs only the archive and the database, not the store.
 """
 
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
+
+import psycopg
 
 from maintenance.archives.filesystem import require_packages
 from maintenance.archives.location import ArchivePlace
@@ -15,6 +20,8 @@ from maintenance.archives.read import list_archives, read_manifest
 from maintenance.archives.restore import Restored, Restorer
 from maintenance.catalog.models import Common, Snapshot, Table
 from maintenance.catalog.observe import fetch_details, observe
+from maintenance.engine.actions import ActionKind, identify_action
+from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.lock_retry import Progress, silent
 from maintenance.engine.run_lock import exclusive_run
@@ -35,6 +42,7 @@ from maintenance.policy import PartitionPolicy, Policy
 from maintenance.policy.paths import archive_url_fault
 from maintenance.server.event_triggers import refuse_foreign_event_triggers
 from maintenance.server.session import fetch
+from maintenance.store import Journal
 
 DEFAULT_HOLD = timedelta(days=30)
 
@@ -132,17 +140,72 @@ def restore_period(
         with exclusive_run(connection, policy.locks.give_up_after, progress):
             if into is None:
                 _refuse_elsewhere(table, parent, manifest)
+            goal = into or manifest.partition
             if into is not None or parent is None:
                 owner = parent.properties.owner if parent is not None else None
-                restored = restorer.standalone(
-                    place, manifest, into or manifest.partition, owner=owner
-                )
+                with _journaled(target, place, goal) as note:
+                    restored = restorer.standalone(place, manifest, goal, owner=owner)
+                    note(restored)
             else:
                 _refuse_misread(policy, snapshot, table, now or datetime.now(UTC))
                 _refuse_present(policy, parent, manifest)
-                restored = restorer.attached(place, manifest, parent, until)
+                with _journaled(target, place, goal) as note:
+                    restored = restorer.attached(place, manifest, parent, until)
+                    note(restored)
     held = until.isoformat() if restored.attached else None
     return RestoreReport(policy.database.name, place, manifest, restored, held)
+
+
+@contextmanager
+def _journaled(
+    target: Target, place: ArchivePlace, goal: QualifiedName
+) -> Generator[Callable[[Restored], None]]:
+    """Record a restore as a run of one action; without a store it is restored all the same."""
+    with target.optional_store() as store:
+        journal = Journal(store, place.database) if store is not None else None
+        action = identify_action(ActionKind.RESTORE_PARTITION, str(goal), [str(place)])
+        began = time.perf_counter()
+
+        def conclude(outcome: Outcome, error: str | None, detail: Mapping[str, Any]) -> None:
+            took_ms = (time.perf_counter() - began) * 1000
+            ended = {"action_id": action, "outcome": outcome.value, "duration_ms": took_ms}
+            if journal is not None:
+                with suppress(psycopg.Error):
+                    journal.conclude({**ended, "attempts": 1, "error": error, "detail": detail})
+                    journal.flush()
+                    journal.end("failed" if error else "done", [], error)
+
+        if journal is not None:
+            try:
+                journal.begin("restore", target.policy.hash)
+                journal.intend([_intent(action, place, goal)])
+            except psycopg.Error:  # a role that may only read the store
+                journal = None
+
+        def note(restored: Restored) -> None:
+            detail = {"rows": restored.n_rows, "from": str(place), "attached": restored.attached}
+            conclude(Outcome.DONE, None, detail)
+
+        try:
+            yield note
+        except MaintenanceError as exc:
+            conclude(Outcome.FAILED, str(exc), {"from": str(place)})
+            raise
+
+
+def _intent(action: str, place: ArchivePlace, goal: QualifiedName) -> dict[str, Any]:
+    return {
+        "action_id": action,
+        "place": 0,
+        "kind": ActionKind.RESTORE_PARTITION.value,
+        "object": str(goal),
+        "table_name": str(place.table),
+        "period": place.period,
+        "sql": [],
+        "reason": f"restored from {place}",
+        "destructive": False,
+        "relation_oid": None,
+    }
 
 
 def _place(target: Target, table: QualifiedName, period: str, url: str | None) -> ArchivePlace:

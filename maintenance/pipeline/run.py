@@ -47,7 +47,7 @@ from maintenance.pipeline.gate import (
     refuse_if_reporting,
     who,
 )
-from maintenance.pipeline.observe import Assessment, observe_and_plan
+from maintenance.pipeline.observe import Assessment, observe_and_plan, refuse_unnamed
 from maintenance.pipeline.registry import SUBJECTS
 from maintenance.pipeline.store_upkeep import keep_history
 from maintenance.policy import Policy
@@ -100,8 +100,14 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether no action failed or was refused and there is no finding of severity error."""
-        undone = any(result.outcome in (Outcome.FAILED, Outcome.REFUSED) for result in self.results)
-        return not undone and all(f.severity is not Severity.ERROR for f in self.findings)
+        refused = any(result.outcome is Outcome.REFUSED for result in self.results)
+        return not refused and not self.has_failed
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether an action failed or there is an error: refused requests are no failed run."""
+        failed = any(result.outcome is Outcome.FAILED for result in self.results)
+        return failed or any(f.severity is Severity.ERROR for f in self.findings)
 
 
 def check(on: Policy | Target) -> Report:
@@ -145,7 +151,7 @@ def plan(
     """
     target, moment = Target.of(on), now or datetime.now(UTC)
     policy = target.policy
-    subjects = _selected(only, policy)
+    subjects = _selected(only, policy, request)
     with (
         metered() as meter,
         target.database("plan") as connection,
@@ -183,7 +189,7 @@ def apply(
     policy = target.policy
     if request.rebuild and request.table is not None:
         refuse_if_reporting(policy, request.table)
-    subjects = _selected(only, policy)
+    subjects = _selected(only, policy, request)
     with (
         metered() as meter,
         target.database("apply") as connection,
@@ -205,7 +211,7 @@ def apply(
             report = replace(_apply(run, journal, reviewed), costs=meter.costs)
         approve_retired(gate, store, report.results, who(connection))
         journal.end(
-            "done" if report.ok else "failed",
+            "failed" if report.has_failed else "done",
             [{**each.as_json(), "subject": each.subject} for each in report.findings],
             kinds=_settled_kinds(report, is_reviewed=reviewed is not None),
             subjects=report.subjects,
@@ -357,7 +363,7 @@ def _gate_of_plan(policy: Policy, origin: Origin, store: Connection | None) -> G
         return Gate(policy, origin)
 
 
-def _selected(only: Collection[str], policy: Policy) -> list[Subject[Any]]:
+def _selected(only: Collection[str], policy: Policy, request: Request) -> list[Subject[Any]]:
     known = {subject.name: subject for subject in SUBJECTS}
     unknown = sorted(set(only) - known.keys())
     if unknown:
@@ -367,6 +373,7 @@ def _selected(only: Collection[str], policy: Policy) -> list[Subject[Any]]:
     selected = [subject for name, subject in known.items() if not only or name in only]
     for subject in selected:
         subject.require(policy)
+    refuse_unnamed(policy, selected, request)
     return selected
 
 

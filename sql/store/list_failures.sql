@@ -15,7 +15,7 @@ FROM (
   FROM maintenance.run AS r
   JOIN maintenance.journal AS j ON j.run_id = r.id
   WHERE r.database = %(database)s::text AND r.started_at >= %(since)s::timestamptz
-    AND j.outcome IN ('failed', 'refused')
+    AND j.outcome = 'failed'
 ) AS f
 ORDER BY f.failed_at DESC, f.what
 LIMIT %(most)s::int8

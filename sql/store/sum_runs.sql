@@ -10,9 +10,9 @@ SELECT
     WHERE r.started_at >= %(since)s::timestamptz AND r.outcome = 'failed') AS n_failed,
   pg_catalog.count(*) FILTER (
     WHERE r.started_at >= %(since)s::timestamptz AND r.ended_at IS NULL) AS n_open,
-  pg_catalog.max(r.ended_at) AS last_ended_at,
+  pg_catalog.max(r.ended_at) FILTER (WHERE r.command <> 'restore') AS last_ended_at,
   (pg_catalog.array_agg(r.outcome = 'failed' ORDER BY r.ended_at DESC)
-    FILTER (WHERE r.ended_at IS NOT NULL))[1] AS last_failed,
+    FILTER (WHERE r.ended_at IS NOT NULL AND r.command <> 'restore'))[1] AS last_failed,
   pg_catalog.min(r.ended_at) FILTER (
     WHERE r.processed_at IS NULL AND r.kinds IS NOT NULL) AS unprocessed_since,
   (SELECT coalesce(pg_catalog.sum(c.seconds), 0) FROM maintenance.cost AS c

@@ -25,7 +25,16 @@ def read_moment(connection: Connection, ours: Collection[int]) -> Moment:
     """
     rows = fetch(connection, "matviews", "list_sessions", {"ours": list(ours)})
     sessions = tuple(
-        Session(r.pid, r.is_visible, r.open_since, r.changed_at, r.is_streaming)
+        Session(
+            r.pid,
+            r.is_visible,
+            r.open_since,
+            r.changed_at,
+            r.is_streaming,
+            r.username,
+            r.application,
+            r.xact_start,
+        )
         for r in rows
         if r.pid is not None
     )

@@ -12,9 +12,11 @@ from maintenance.subjects.matviews.ddl import grant_statements, is_unindexed, ow
 from maintenance.subjects.matviews.dependencies import in_circles, reads_of
 from maintenance.subjects.matviews.freshness import (
     AGE_UNKNOWN,
+    Verdict,
     assess_all,
     first_refresh_over,
     moments_of,
+    reach_in_words,
 )
 from maintenance.subjects.matviews.models import Matview, MatviewsObservation
 
@@ -22,7 +24,8 @@ from maintenance.subjects.matviews.models import Matview, MatviewsObservation
 def findings(policy: Policy, seen: MatviewsObservation, now: datetime) -> list[Finding]:
     """Return the current findings, in the order of the policy's views."""
     circular = in_circles(reads_of(policy, seen))
-    moments = moments_of(policy, seen, assess_all(policy, seen))
+    verdicts = assess_all(policy, seen)
+    moments = moments_of(policy, seen, verdicts)
     found: list[Finding] = []
     for section in policy.matviews:
         if section.name in circular:
@@ -35,7 +38,9 @@ def findings(policy: Policy, seen: MatviewsObservation, now: datetime) -> list[F
         if view is None or view.kind != "m":
             found.append(_missing(section, view, seen, is_late=is_late))
             continue
-        found += _of_view(section, view, seen, now, moments[section.name], is_late=is_late)
+        found += _of_view(
+            section, view, seen, now, moments[section.name], verdicts[section.name], is_late=is_late
+        )
     return found
 
 
@@ -45,6 +50,7 @@ def _of_view(
     seen: MatviewsObservation,
     now: datetime,
     right: datetime | None,
+    verdict: Verdict,
     *,
     is_late: bool,
 ) -> Iterator[Finding]:
@@ -57,7 +63,7 @@ def _of_view(
             data=_last_error(view),
         )
     else:
-        yield from _stale(section, view, now, right, is_late=is_late)
+        yield from _stale(section, view, now, right, verdict, is_late=is_late)
     if not view.may_refresh:
         membership = right_to_act(
             view.owner, seen.role, seen.superusers, f"MATERIALIZED VIEW {view.name}"
@@ -92,7 +98,13 @@ def _state_text(view: Matview) -> str:
 
 
 def _stale(
-    section: MatviewPolicy, view: Matview, now: datetime, right: datetime | None, *, is_late: bool
+    section: MatviewPolicy,
+    view: Matview,
+    now: datetime,
+    right: datetime | None,
+    verdict: Verdict,
+    *,
+    is_late: bool,
 ) -> Iterator[Finding]:
     limit = section.max_age
     if right is None:
@@ -112,10 +124,10 @@ def _stale(
             Severity.ERROR if age > 2 * limit else Severity.WARN,
             view.name,
             f"stale: contains all commits up to {right:%Y-%m-%d %H:%M} UTC,"
-            f" {readable_span(age)} ago, max_age is {readable_span(limit)}{_why(view)}",
+            f" {readable_span(age)} ago, max_age is {readable_span(limit)}{_why(view, verdict)}",
             round(age.total_seconds()),
             limit.total_seconds(),
-            {"fresh_as_of": right.isoformat(), **_last_error(view)},
+            {"fresh_as_of": right.isoformat(), **verdict.as_json(), **_last_error(view)},
         )
 
 
@@ -123,8 +135,13 @@ def _last_error(view: Matview) -> dict[str, object]:
     return {"last_error": view.failure.error} if view.failure is not None else {}
 
 
-def _why(view: Matview) -> str:
-    return f"; its last refresh failed: {view.failure.error}" if view.failure is not None else ""
+def _why(view: Matview, verdict: Verdict) -> str:
+    """Return why it is stale, as the end of a message; empty if a refresh is just due."""
+    if view.failure is not None:
+        return f"; its last refresh failed: {view.failure.error}"
+    if verdict.as_of is not None and verdict.limit is not None:
+        return f"; its sources have not changed, but {reach_in_words(verdict)}"
+    return ""
 
 
 def _index(section: MatviewPolicy, view: Matview) -> Iterator[Finding]:

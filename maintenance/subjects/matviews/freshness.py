@@ -8,7 +8,7 @@ newer than the moment of the proof.
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, NamedTuple, cast
 
 from maintenance.names import QualifiedName
 from maintenance.policy import MatviewPolicy, Policy
@@ -45,10 +45,56 @@ class Verdict:
     Attributes:
         reason: why it must, or why it need not.
         as_of: the moment up to which the view is proven fresh; None if it must be refreshed.
+        since: the moment since which its sources have not changed.
+        limit: what keeps the proof from reaching the moment of the observation; None if nothing.
     """
 
     reason: str
     as_of: datetime | None = None
+    since: datetime | None = None
+    limit: "Limit | None" = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the moments of the proof, and what limits it."""
+        session = self.limit.session if self.limit is not None else None
+        source = self.limit.source if self.limit is not None else None
+        return {
+            "unchanged_since": self.since.isoformat() if self.since else None,
+            "as_of": self.as_of.isoformat() if self.as_of else None,
+            "held_by": session.as_json() if session is not None else None,
+            "source": str(source) if source is not None else None,
+        }
+
+
+class Limit(NamedTuple):
+    """What keeps a proof from reaching the moment of the observation.
+
+    Attributes:
+        session: one that may have written rows that are not counted yet.
+        source: the view whose content ends there, if it is another one.
+    """
+
+    session: Session | None
+    source: QualifiedName | None = None
+
+    def __str__(self) -> str:
+        """The reason, as the end of a message."""
+        source = f"{self.source}, which it reads, is complete only up to then"
+        if self.session is None:
+            return source
+        cause = _activity(self.session)
+        return cause if self.source is None else f"{source}: {cause}"
+
+
+def _activity(session: Session) -> str:
+    if session.xact_start is not None:
+        return f"{session} has had a transaction open since {_moment(session.xact_start)}"
+    since = session.open_since or session.changed_at
+    return f"{session} was active" + (f" at {_moment(since)}" if since is not None else "")
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 FIRST_REFRESH_TAKES = timedelta(hours=1)
@@ -73,13 +119,24 @@ def assess_refresh(view: Matview, seen: MatviewsObservation) -> Verdict:
         return Verdict(obstacle)
     assert view.baseline is not None, "no baseline is an obstacle"
     assert view.baseline.as_of is not None, "a refresh that succeeded has its moment"
-    as_of = max(view.baseline.as_of, proven_until(seen.moment, view.baseline.started_at))
-    return Verdict("its sources have not changed", as_of)
+    since = view.baseline.started_at
+    session = limiting_session(seen.moment, since)
+    as_of = max(view.baseline.as_of, _reach(seen.moment, session))
+    limit = Limit(session) if session is not None else None
+    return Verdict("its sources have not changed", as_of, since, limit)
 
 
 def proof_in_words(verdict: Verdict) -> str:
-    """Return the proof and its moment as text."""
-    return f"{verdict.reason} as of {verdict.as_of:%Y-%m-%d %H:%M:%S} UTC"
+    """Return since when a view is unchanged, how far the proof reaches, and why not further."""
+    since = f" since {_moment(verdict.since)}" if verdict.since is not None else ""
+    return f"{verdict.reason}{since}; {reach_in_words(verdict)}"
+
+
+def reach_in_words(verdict: Verdict) -> str:
+    """Return how far a proof reaches, and why not further."""
+    assert verdict.as_of is not None, "only a proof has a reach"
+    why = f" because {verdict.limit}" if verdict.limit is not None else ""
+    return f"the proof reaches to {_moment(verdict.as_of)}{why}"
 
 
 def _obstacles(view: Matview, seen: MatviewsObservation) -> Iterator[str]:
@@ -166,17 +223,33 @@ def proven_until(moment: Moment, since: datetime | None = None) -> datetime:
     counts of commits shortly before its current state began: between two statements it reports
     only if the last report is a second ago.
     """
-    keeping = [moment.read_at]
-    for session in moment.sessions:
-        if session.is_streaming and since is not None and _streams_since(session, since):
-            continue
-        busy_since = session.open_since or session.changed_at
-        if busy_since is None:
-            busy_since = moment.read_at
-        is_idle = session.open_since is None
-        if not is_idle or moment.read_at - busy_since <= FLUSH_LAG:
-            keeping.append(busy_since - FLUSH_LAG)
-    return min(keeping)
+    return _reach(moment, limiting_session(moment, since))
+
+
+def limiting_session(moment: Moment, since: datetime | None = None) -> Session | None:
+    """Return the session that limits `proven_until`; None if no session does."""
+    limiting = [session for session in moment.sessions if _may_hold_counts(session, moment, since)]
+    if not limiting:
+        return None
+    return min(limiting, key=lambda session: _reach(moment, session))
+
+
+def _may_hold_counts(session: Session, moment: Moment, since: datetime | None) -> bool:
+    if session.is_streaming and since is not None and _streams_since(session, since):
+        return False
+    is_idle = session.open_since is None
+    return not is_idle or moment.read_at - _busy_since(session, moment) <= FLUSH_LAG
+
+
+def _busy_since(session: Session, moment: Moment) -> datetime:
+    return session.open_since or session.changed_at or moment.read_at
+
+
+def _reach(moment: Moment, session: Session | None) -> datetime:
+    """Return the moment up to which all commits are counted, limited by one session or none."""
+    if session is None:
+        return moment.read_at
+    return min(moment.read_at, _busy_since(session, moment) - FLUSH_LAG)
 
 
 def assess_all(policy: Policy, seen: MatviewsObservation) -> dict[QualifiedName, Verdict]:
@@ -186,10 +259,29 @@ def assess_all(policy: Policy, seen: MatviewsObservation) -> dict[QualifiedName,
     """
     verdicts = {name: assess_refresh(view, seen) for name, view in seen.views.items()}
     moments = moments_of(policy, seen, verdicts)
+    reads = reads_of(policy, seen)
+    own = {name: _own(view, verdicts[name]) for name, view in seen.views.items()}
     return {
-        name: replace(verdict, as_of=moments[name] or verdict.as_of) if verdict.as_of else verdict
+        name: verdict
+        if moments[name] is None
+        else _limited(name, _weakest(name, reads, own), verdicts, own)
         for name, verdict in verdicts.items()
     }
+
+
+def _limited(
+    name: QualifiedName,
+    weakest: QualifiedName,
+    verdicts: Mapping[QualifiedName, Verdict],
+    own: Mapping[QualifiedName, datetime | None],
+) -> Verdict:
+    """Return the verdict of a view, whose proof reaches no further than that of a source."""
+    verdict = verdicts[name]
+    if verdict.as_of is None or weakest == name:
+        return verdict
+    limit = verdicts[weakest].limit if weakest in verdicts else None
+    reason = Limit(limit.session if limit is not None else None, weakest)
+    return replace(verdict, as_of=own[weakest], limit=reason)
 
 
 def moments_of(
@@ -232,3 +324,16 @@ def with_sources(
 def _earliest(moments: Collection[datetime | None]) -> datetime | None:
     known = [moment for moment in moments if moment is not None]
     return min(known) if len(known) == len(moments) else None
+
+
+def _weakest(
+    name: QualifiedName,
+    reads: Mapping[QualifiedName, frozenset[QualifiedName]],
+    own: Mapping[QualifiedName, datetime | None],
+) -> QualifiedName:
+    """Return the view with the earliest known moment, of a view and all views it reads."""
+    moments = {each: at for each in upstream(name, reads) if (at := own.get(each)) is not None}
+    least = min(moments.values(), default=None)
+    if own.get(name) == least:
+        return name
+    return min(each for each, moment in moments.items() if moment == least)

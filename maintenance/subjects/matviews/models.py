@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from maintenance.names import QualifiedName
 from maintenance.store.refresh import Refresh
@@ -116,6 +116,8 @@ class Session:
         open_since: the start of its transaction or statement; None while it is idle.
         changed_at: the start of its current state.
         is_streaming: whether it has only sent decoded changes since `open_since`.
+        user: its role; None if it has none, like a background process.
+        xact_start: the start of its transaction; None outside one.
     """
 
     pid: int
@@ -123,6 +125,23 @@ class Session:
     open_since: datetime | None
     changed_at: datetime | None
     is_streaming: bool = False
+    user: str | None = None
+    application: str | None = None
+    xact_start: datetime | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the session as an explanation names it."""
+        return {
+            "pid": self.pid,
+            "user": self.user,
+            "application": self.application,
+            "xact_start": self.xact_start.isoformat() if self.xact_start else None,
+        }
+
+    def __str__(self) -> str:
+        """The session as a message names it."""
+        who = ", ".join(filter(None, (self.user, self.application)))
+        return f"session pid {self.pid}" + (f" ({who})" if who else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from maintenance.subjects.matviews.freshness import (
     Verdict,
     assess_all,
     proof_in_words,
+    reach_in_words,
 )
 from maintenance.subjects.matviews.models import Matview, MatviewsObservation, Ownership
 
@@ -103,7 +104,12 @@ def _plan_refresh(making: _Plan, section: MatviewPolicy, view: Matview) -> None:
     verdict = _verdict(making, section, view, waits)
     if verdict.as_of is not None:
         making.skipped.append(
-            Skip(ActionKind.REFRESH_MATVIEW, str(view.name), proof_in_words(verdict))
+            Skip(
+                ActionKind.REFRESH_MATVIEW,
+                str(view.name),
+                proof_in_words(verdict),
+                verdict.as_json(),
+            )
         )
         if lacks_index(section, view):
             _add(making, _index_action(section, view))
@@ -119,8 +125,8 @@ def _verdict(
         return Verdict(AFTER_ANOTHER)
     if verdict.as_of is not None and making.now - verdict.as_of > section.max_age:
         return Verdict(
-            f"unchanged, but proven only as of {verdict.as_of:%Y-%m-%d %H:%M:%S} UTC,"
-            " which is older than max_age"
+            f"unchanged, but proven only up to a moment older than max_age:"
+            f" {reach_in_words(verdict)}"
         )
     return verdict
 
