@@ -137,6 +137,15 @@ def no_secrets_of_other_tests() -> None:
     forget()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_spool_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep fixtures of a wider scope than a test from the spool of this user."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / unique("state")))
+        patch.delenv("DAGSTER_HOME", raising=False)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where this test's own spool is made, if it needs one."""

@@ -22,7 +22,7 @@ LOCK_LIMIT_S = 30.0
 BUSY_S = 10.0
 """Longest wait for a transaction of another process."""
 _POLL_S = 0.02
-_VERSION = 1
+_VERSION = 2
 _TABLES = f"""
 CREATE TABLE scope (
   name TEXT PRIMARY KEY, is_away INTEGER NOT NULL, reached_at REAL NOT NULL, digest TEXT NOT NULL);

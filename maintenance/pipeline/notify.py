@@ -32,13 +32,16 @@ from maintenance.pipeline.at_work import objects_at_work
 from maintenance.pipeline.reachability import STANDBY, probe, reachability
 from maintenance.policy import Policy
 from maintenance.policy.alerts import LogSink, Sink
+from maintenance.server.poolers import SHARED_POOL
+from maintenance.server.session import TOO_OLD
 from maintenance.store import migrate
 
 __all__ = ["FindingSets", "RoundReport", "notify", "run_round", "standing", "tend_alert"]
 
 BUDGET_S = 10.0
 """Time limit of one round of delivery."""
-_SETUP = (ForeignStoreError, PrivilegeError)
+_SETUP_ERRORS = (ForeignStoreError, PrivilegeError)
+_SETUP_REASONS = (SHARED_POOL, TOO_OLD)
 """Errors of the store that only a change of the setup ends: delivered, and then raised."""
 
 
@@ -135,7 +138,7 @@ def run_round(
     ).run()
     quiet = policy.alerts.quiet
     delivered = deliver(Round(state.outbox, links(policy), BUDGET_S, patient, quiet), sinks)
-    if isinstance(state.error, _SETUP):
+    if state.error is not None and _is_of_setup(state.error):
         raise state.error
     is_kept = state.error is None or _reaches_people(policy, spool)
     return RoundReport(
@@ -165,9 +168,11 @@ def standing(on: Policy | Target) -> tuple[list[Alert], str | None]:
         with target.store() as store:
             migrate(store)
             return list(standing_alerts(store, target.policy.database.name).values()), None
-    except (UsageError, *_SETUP):
+    except UsageError:
         raise
     except MaintenanceError as exc:
+        if _is_of_setup(exc):
+            raise
         return list(spool_of(target).standing().values()), str(exc)
 
 
@@ -193,9 +198,11 @@ def tend_alert(
             with target.store() as store:
                 tend(store, asked, column, until)
             return
-    except (UsageError, *_SETUP):
+    except UsageError:
         raise
     except MaintenanceError as exc:
+        if _is_of_setup(exc):
+            raise
         store_error = str(exc)
     _tend_in_spool(spool_of(target), asked, column, until, store_error)
 
@@ -252,6 +259,10 @@ def _standby(report: pipeline.Report) -> MaintenanceError | None:
         hint="set database.url to the primary; list standbys under database.replicas",
         reason=STANDBY,
     )
+
+
+def _is_of_setup(error: MaintenanceError) -> bool:
+    return isinstance(error, _SETUP_ERRORS) or error.reason in _SETUP_REASONS
 
 
 def _reaches_people(policy: Policy, spool: Spool) -> bool:

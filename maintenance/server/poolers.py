@@ -31,6 +31,8 @@ _HINT = (
     "set the url to PostgreSQL itself, or to a pool in session mode"
     " (PgBouncer: pool_mode = session)"
 )
+SHARED_POOL = "shared_pool"
+"""Reason of the error that a connection pool shares its sessions."""
 _WHY = (
     "settings and locks of this session would affect the application's sessions."
     " Nothing was changed"
@@ -93,7 +95,7 @@ def _in_transaction(connection: Raw, where: str) -> int:
             f"{where}: connection pool refuses transactions, as in statement mode"
             f" ({exc.sqlstate or type(exc).__name__}): {_WHY}",
             hint=_HINT,
-            reason="shared_pool",
+            reason=SHARED_POOL,
         ) from None
 
 
@@ -147,7 +149,7 @@ def _shared(where: str, fact: str) -> UnreachableError:
     return UnreachableError(
         f"{where}: connection pool in transaction mode ({fact}): {_WHY}",
         hint=_HINT,
-        reason="shared_pool",
+        reason=SHARED_POOL,
     )
 
 

@@ -38,6 +38,9 @@ Connection = psycopg.Connection[TupleRow]
 
 CONNECT_TIMEOUT_S = 10
 
+TOO_OLD = "too_old"
+"""Reason of the error that a server's version is not supported."""
+
 READ_LOCK_TIMEOUT = "'50ms'"
 """lock_timeout of observations, as SQL: they block nothing, so it is no setting of the policy."""
 Question = tuple[str, str, Mapping[str, Any] | None]
@@ -188,6 +191,7 @@ def _refuse_old(version: int, where: str) -> None:
             " and DETACH PARTITION CONCURRENTLY loses foreign keys there, so referenced rows could"
             " be dropped later",
             hint="upgrade the server to PostgreSQL 15 or newer",
+            reason=TOO_OLD,
         )
 
 

@@ -85,7 +85,9 @@ def test_server_that_stops_is_told_once_and_its_return_once(
         wait_until(lambda: outages(receiver) != [])
         own.start()
         wait_until(lambda: len(outages(receiver)) > 1)
-    assert outages(receiver) == [("raised", "refused"), ("resolved", "refused")]
+    # A round may also meet the server while it starts.
+    assert [state for state, _ in outages(receiver)] == ["raised", "resolved"]
+    assert {value for _, value in outages(receiver)} <= {"refused", "not_ready"}
     assert (tmp_path / "dagster/maintenance/alerts.db").exists()
     assert receiver.is_signed()
 

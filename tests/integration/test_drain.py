@@ -125,11 +125,14 @@ def test_rows_of_months_apart_get_partitions_and_the_others_stay(
 
 
 SHAPE = """
-SELECT (SELECT array_agg(pg_get_constraintdef(k.oid) ORDER BY 1) FROM pg_constraint k
+SELECT (SELECT array_agg(d.text ORDER BY d.text)
+          FROM pg_constraint k, pg_get_constraintdef(k.oid) AS d (text)
          WHERE k.conrelid = c.oid AND k.contype <> 'n'),
-       (SELECT array_agg(regexp_replace(pg_get_indexdef(i.indexrelid), '.* USING', '') ORDER BY 1)
-          FROM pg_index i WHERE i.indrelid = c.oid AND i.indisvalid),
-       (SELECT array_agg(t.tgname ORDER BY 1) FROM pg_trigger t
+       (SELECT array_agg(d.text ORDER BY d.text)
+          FROM pg_index i,
+               regexp_replace(pg_get_indexdef(i.indexrelid), '.* USING', '') AS d (text)
+         WHERE i.indrelid = c.oid AND i.indisvalid),
+       (SELECT array_agg(t.tgname ORDER BY t.tgname) FROM pg_trigger t
          WHERE t.tgrelid = c.oid AND NOT t.tgisinternal),
        relrowsecurity, relforcerowsecurity, relreplident::text, reloptions, relacl::text,
        pg_get_userbyid(relowner)::text,
