@@ -118,6 +118,29 @@ def note_failed(store: Connection, sink: str, ids: Sequence[int], error: str) ->
     run_statement(store, "alerts", "note_delivery_failure", failed)
 
 
+def newest_findings(
+    store: Connection, database: str, kind: FindingKind
+) -> list[tuple[Finding, datetime]]:
+    """Return the newest stored finding of a kind on each object, with the end of its run."""
+    about = {"database": database, "kind": kind.value}
+    return [
+        (
+            Finding(
+                kind,
+                Severity(row.severity),
+                row.object,
+                row.message,
+                row.value,
+                row.threshold,
+                row.data,
+                row.subject,
+            ),
+            row.found_at,
+        )
+        for row in fetch(store, "alerts", "list_newest_findings", about)
+    ]
+
+
 class UnprocessedRun(NamedTuple):
     """A finished run whose findings have not been processed yet."""
 

@@ -10,6 +10,7 @@ import click
 
 from maintenance.cli.alerts import alerts, notify
 from maintenance.cli.batch import policy_of
+from maintenance.cli.explain import explain
 from maintenance.cli.history import history
 from maintenance.cli.json_output import (
     applied_document,
@@ -259,5 +260,5 @@ def _reviewed(file: Path, only: tuple[str, ...], table: QualifiedName | None) ->
         raise UsageError(f"{file}: not readable as UTF-8 text, wanted a saved plan") from exc
 
 
-for command in (alerts, approve, history, metrics, notify, pause, resume, watch):
+for command in (alerts, approve, explain, history, metrics, notify, pause, resume, watch):
     cli.add_command(command)
