@@ -12,6 +12,9 @@ from maintenance.policy.modes import Pause
 from maintenance.store import migrate
 from maintenance.store.modes import begin_pause, end_pause, read_pause
 
+LONGEST_REASON = 1_000
+"""Maximum number of characters of a reason."""
+
 
 @dataclass(frozen=True, slots=True)
 class PauseReport:
@@ -57,13 +60,19 @@ def pause(on: Policy | Target, until: datetime | None = None, reason: str = "") 
     A run that is at work finishes its current action and skips the others.
 
     Raises:
-        UsageError: the time is not in the future.
+        UsageError: the time is not in the future, or the reason is too long.
         UnreachableError, MaintenanceError: the store can't be reached or created.
     """
     if until is not None and until <= datetime.now(UTC):
         raise UsageError(
             f"pause until {until:%Y-%m-%d %H:%M} UTC: found a time in the past",
             hint="choose a later time",
+        )
+    if len(reason) > LONGEST_REASON:
+        raise UsageError(
+            f"pause: found a reason of {len(reason):,} characters, wanted at most"
+            f" {LONGEST_REASON:,}",
+            hint="name a ticket or a page instead",
         )
     target = Target.of(on)
     name = target.policy.database.name

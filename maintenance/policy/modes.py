@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from maintenance.formatting import visible
 from maintenance.periods import CalendarSpan
 from maintenance.policy.models import Policy
 from maintenance.policy.partitions import PartitionPolicy, RetentionPolicy
@@ -57,7 +58,7 @@ class Pause(NamedTuple):
 
     def __str__(self) -> str:
         until = f"until {self.until:%Y-%m-%d %H:%M} UTC" if self.until else "without an end"
-        reason = f": {self.reason}" if self.reason else ""
+        reason = f": {visible(self.reason)}" if self.reason else ""
         return f"paused {until} by {self.by}{reason}"
 
 

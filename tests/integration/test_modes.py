@@ -260,6 +260,18 @@ def test_approve_names_what_it_approves_and_refuses_other_tables(
 
 
 @pytest.mark.pg("== 18")
+def test_reason_of_a_pause_is_short_and_shown_on_one_line(filled: Database, tmp_path: Path) -> None:
+    policy = policy_of(filled, tmp_path)
+    with pytest.raises(UsageError):
+        pause(policy, reason="x" * 1_001)
+    pause(policy, reason="one\ntwo\x1b[31m")
+    with pytest.raises(HeldError) as caught:
+        pipeline.apply(policy)
+    assert "\n" not in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.pg("== 18")
 def test_paused_database_is_observed_and_left_alone_until_resumed(
     filled: Database, tmp_path: Path
 ) -> None:

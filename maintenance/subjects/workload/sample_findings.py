@@ -7,6 +7,7 @@ for it, which raises nothing and keeps an alert open.
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from maintenance.alerts.formatting import readable
 from maintenance.alerts.state import BAND
 from maintenance.engine.findings import Finding, FindingKind, Reading, Severity
 from maintenance.policy.thresholds import WorkloadPolicy
@@ -36,12 +37,13 @@ def sample_findings(
     yield from found
     for finding in volatile_findings(database, _nearer(section), load, 1 - BAND):
         if (finding.kind, finding.object) not in known:
+            limit = limits[finding.kind]
+            numbers = readable(finding.kind, finding.value, limit)
             yield replace(
                 finding,
                 severity=Severity.INFO,
-                message=f"{finding.object}: {finding.kind} is over, but still within {BAND:.0%} of"
-                " its limit",
-                threshold=limits[finding.kind],
+                message=f"{finding.object}: {numbers}: not exceeded, but within {BAND:.0%} of it",
+                threshold=limit,
             )
     yield from blind_spot_findings(database, load)
 
