@@ -7,6 +7,8 @@ import dagster as dg
 from maintenance.engine.findings import Severity
 from maintenance.formatting import visible_lines
 from maintenance.monitoring import Level, Overview, Verdict, assess_health
+from maintenance.orchestration.digest_day import work_section
+from maintenance.orchestration.digest_links import AssetLinks
 from maintenance.orchestration.digest_page import digest_page
 from maintenance.orchestration.metadata import Metadata
 from maintenance.orchestration.resources import Maintainer
@@ -45,12 +47,16 @@ def digest_asset(policy: Policy, upstream: Sequence[dg.AssetKey]) -> dg.AssetsDe
         check_specs=[check],
     )
 
+    links = AssetLinks(
+        frozenset(each.to_user_string() for each in upstream), (policy.alerts.ui or "").rstrip("/")
+    )
+
     def sum_up(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[AssetResult]:
         overview = maintainer.overview(policy)
         verdict = assess_health(overview)
         context.log.info("%s", visible_lines(str(verdict)))
         yield _check(key, verdict)
-        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(overview))
+        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(overview, links))
 
     return make_asset(arguments, sum_up)
 
@@ -66,10 +72,10 @@ def _check(key: dg.AssetKey, verdict: Verdict) -> dg.AssetCheckResult:
     )
 
 
-def _metadata(overview: Overview) -> Metadata:
+def _metadata(overview: Overview, links: AssetLinks) -> Metadata:
     """Return the page, and numbers to plot."""
     metadata: Metadata = {
-        "digest": dg.MetadataValue.md(digest_page(overview)),
+        "digest": dg.MetadataValue.md(digest_page(overview, links)),
         "verdict": str(assess_health(overview)),
         "errors": len(overview.alerts(Severity.ERROR)),
         "warnings": len(overview.alerts(Severity.WARN)),
@@ -77,6 +83,9 @@ def _metadata(overview: Overview) -> Metadata:
     if overview.tables:
         metadata["periods_ahead"] = min(table.ahead for table in overview.tables)
     if overview.history is not None:
+        if overview.history.work is not None:
+            done = work_section(overview.database, overview.history.work, links)
+            metadata["work_done"] = dg.MetadataValue.md(done)
         metadata["failed_runs"] = overview.history.activity.n_failed
         sizes = [moment.size_bytes for moment in overview.history.moments]
         if sizes and sizes[-1] is not None:
