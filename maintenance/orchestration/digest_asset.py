@@ -1,6 +1,6 @@
 """The digest asset: a daily health summary on one page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import dagster as dg
 
@@ -26,8 +26,16 @@ def digest_key(policy: Policy) -> dg.AssetKey:
     return dg.AssetKey([policy.database.name, "digest"])
 
 
-def digest_asset(policy: Policy, upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
-    """Build the asset that summarizes the results of the other assets, even if some failed."""
+def digest_asset(
+    policy: Policy, upstream: Sequence[dg.AssetKey], others: Collection[dg.AssetKey] = ()
+) -> dg.AssetsDefinition:
+    """Build the asset that summarizes the results of the other assets, even if some failed.
+
+    Args:
+        policy: the policy of the database.
+        upstream: the assets that it waits for.
+        others: further assets that its page links to.
+    """
     key = digest_key(policy)
     check = dg.AssetCheckSpec(
         CHECK, asset=key, description="Fails if an operator must act; the text says why."
@@ -48,7 +56,8 @@ def digest_asset(policy: Policy, upstream: Sequence[dg.AssetKey]) -> dg.AssetsDe
     )
 
     links = AssetLinks(
-        frozenset(each.to_user_string() for each in upstream), (policy.alerts.ui or "").rstrip("/")
+        frozenset(each.to_user_string() for each in (*upstream, *others)),
+        (policy.alerts.ui or "").rstrip("/"),
     )
 
     def sum_up(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[AssetResult]:

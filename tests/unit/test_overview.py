@@ -172,9 +172,7 @@ def test_load_without_a_sample_is_not_measured() -> None:
 def test_objects_link_to_assets_that_exist() -> None:
     view = an_action("refresh_matview", "public.totals")
     history = a_history([warning], work=some_work(an_action(), view))
-    page = digest_page(
-        an_overview(history), AssetLinks({"app/bloat", "app/matviews/public__totals"})
-    )
+    page = digest_page(an_overview(history), AssetLinks({"app/bloat", "app/matviews/totals"}))
     assert page.count("[` public.orders_pkey `](/assets/app/bloat)") == 2
     assert "](/assets/app/matviews/" in page
     assert "](/assets" not in digest_page(an_overview(history))
