@@ -9,14 +9,18 @@ from maintenance.alerts.models import Alert, Identity
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.monitoring import Overview
 from maintenance.monitoring.freshness import Age
-from maintenance.monitoring.models import Coming, Emptiness, History, View
+from maintenance.monitoring.models import Coming, Emptiness, History, Load, View
+from maintenance.monitoring.work_done import WorkDone
 from maintenance.names import QualifiedName
 from maintenance.redis_client.models import CacheFacts
 from maintenance.store.activity import ActionTotals, Activity, Failure
+from maintenance.store.past_actions import PastAction, Span
 from maintenance.store.refresh import Refresh
 from maintenance.store.staleness import StalenessReading
 from maintenance.subjects.partitions.inventory import PartitionFacts, TableInventory
 from maintenance.subjects.workload.history import Moment, Table
+from maintenance.subjects.workload.sample_history import Peaks, PoolPeak
+from maintenance.subjects.workload.statement_history import Statement
 
 NOW = datetime(2026, 11, 20, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -72,6 +76,23 @@ def a_history(alerts: Sequence[Alert] = (), **others: Any) -> History:
         cache=looks,
     )
     return replace(history, **others)
+
+
+def a_load(text: str = "SELECT * FROM orders") -> Load:
+    seen = Peaks(1440, 2, 600.0, 300.0, 3, 20.0, 45.0, 0, None, None, None, 0.02, None)
+    worst = Statement(
+        "primary", "k1", text, 1200, 0.5, 60000.0, 0.4, 50.0, 90.0, 5000.0, 1.0, 10, 0, 0
+    )
+    return Load(PoolPeak(NOW - HOUR, 80, 97), 0.9, seen, worst)
+
+
+def an_action(kind: str = "reindex", name: str = "public.orders_pkey", **others: Any) -> PastAction:
+    action = PastAction(NOW - HOUR, kind, "done", name, None, None, "run", "apply", 500, None, {})
+    return action._replace(**others)
+
+
+def some_work(*actions: PastAction) -> WorkDone:
+    return WorkDone(Span(NOW - 24 * HOUR, NOW), actions)
 
 
 def an_overview(history: History | None = None, **others: Any) -> Overview:

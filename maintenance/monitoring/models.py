@@ -7,6 +7,7 @@ from typing import NamedTuple
 from maintenance.alerts.models import Alert
 from maintenance.engine.findings import Severity
 from maintenance.monitoring.freshness import Age
+from maintenance.monitoring.work_done import WorkDone
 from maintenance.policy.modes import Pause
 from maintenance.policy.values import Mode
 from maintenance.redis_client.models import CacheFacts
@@ -15,6 +16,8 @@ from maintenance.store.refresh import Refresh
 from maintenance.store.staleness import StalenessReading
 from maintenance.subjects.partitions.inventory import TableInventory
 from maintenance.subjects.workload.history import Moment, Table
+from maintenance.subjects.workload.sample_history import Peaks, PoolPeak
+from maintenance.subjects.workload.statement_history import Statement
 
 
 class View(NamedTuple):
@@ -30,6 +33,22 @@ class Emptiness(NamedTuple):
     seen_at: datetime
     tables_bytes: float
     indexes_bytes: float
+
+
+class Load(NamedTuple):
+    """The load of the last day; None where nothing was measured.
+
+    Attributes:
+        pool: the peak of used connections.
+        pool_limit: the policy's limit, as a share of the usable connections.
+        peaks: the peaks of transactions and waits.
+        worst: the application's statement that took the most time.
+    """
+
+    pool: PoolPeak | None
+    pool_limit: float | None
+    peaks: Peaks | None
+    worst: Statement | None
 
 
 class Coming(NamedTuple):
@@ -58,6 +77,8 @@ class History:
         emptiness: None if the policy has no bloat section.
         cache: the newest two cache readings, the older first.
         unobserved: subjects of the policy that no run has observed yet.
+        load: the load of the last day; None if it was not read.
+        work: the actions of the last day; None if they were not read.
         pause: the pause of the database; None if it is not paused.
     """
 
@@ -71,6 +92,8 @@ class History:
     cache: tuple[CacheFacts, ...]
     unobserved: tuple[str, ...] = ()
     pause: Pause | None = None
+    load: Load | None = None
+    work: WorkDone | None = None
 
 
 @dataclass(frozen=True, slots=True)

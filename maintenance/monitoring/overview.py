@@ -12,14 +12,16 @@ from maintenance.engine.subject import Subject
 from maintenance.engine.target import Target
 from maintenance.errors import MaintenanceError, UsageError
 from maintenance.monitoring.freshness import ages, first_dues
-from maintenance.monitoring.models import Emptiness, History, Overview, View
+from maintenance.monitoring.models import Emptiness, History, Load, Overview, View
 from maintenance.monitoring.upcoming import coming
+from maintenance.monitoring.work_done import read_work
 from maintenance.policy import Policy
 from maintenance.redis_client.models import CacheFacts
 from maintenance.server.session import Connection
 from maintenance.store import newest_refreshes
 from maintenance.store.activity import activity, observed_subjects
 from maintenance.store.modes import read_pause
+from maintenance.store.past_actions import Span
 from maintenance.store.staleness import read_staleness
 from maintenance.subjects.bloat import BLOAT
 from maintenance.subjects.bloat.history import newest_look
@@ -35,12 +37,15 @@ from maintenance.subjects.stale_analytics import STALE_ANALYTICS
 from maintenance.subjects.statistics import STATISTICS
 from maintenance.subjects.workload import WORKLOAD
 from maintenance.subjects.workload.history import largest, moments
+from maintenance.subjects.workload.sample_history import peaks, pool_peak
+from maintenance.subjects.workload.statement_history import worst_of_the_day
 
 LOOK_BACK = timedelta(hours=24)
 """Length of the activity summary: includes one nightly run."""
 
 MOST_FAILURES = 5
 MOST_TABLES = 10
+MOST_ACTIONS = 1000
 _SUBJECTS: tuple[Subject[Any], ...] = (
     PARTITIONS,
     RETENTION,
@@ -110,6 +115,19 @@ def _history(policy: Policy, store: Connection, now: datetime) -> History:
         cache=_cache(store, name) if policy.redis else (),
         unobserved=_unobserved(policy, observed_subjects(store, name)),
         pause=read_pause(store, name),
+        load=_load(policy, store, now),
+        work=read_work(store, name, Span(now - LOOK_BACK, now), MOST_ACTIONS),
+    )
+
+
+def _load(policy: Policy, store: Connection, now: datetime) -> Load:
+    name, since = policy.database.name, now - LOOK_BACK
+    found = peaks(store, name, since)
+    return Load(
+        pool_peak(store, name, since),
+        policy.workload.connections if policy.workload else None,
+        found if found.n_samples else None,
+        worst_of_the_day(store, name, now),
     )
 
 

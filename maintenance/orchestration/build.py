@@ -132,7 +132,8 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     sources = sorted(tables_read(policy) | tables_watched(policy))
     # The weekly assets are not upstream: before the first review Dagster would wait for them.
     shown = [key for made in (*whole, *views, *computed) for key in made.keys]
-    summary = [digest_asset(policy, shown)] if shown else []
+    linked = {key for made in (*assets, *reviewed) for key in made.keys}
+    summary = [digest_asset(policy, shown, linked)] if shown else []
     by_hand = [
         *([restore_job(policy)] if archived else []),
         *([*alert_jobs(policy), *_mode_jobs(policy)] if shown or reviewed else []),

@@ -1,12 +1,14 @@
 """The digest asset: a daily health summary on one page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import dagster as dg
 
 from maintenance.engine.findings import Severity
 from maintenance.formatting import visible_lines
 from maintenance.monitoring import Level, Overview, Verdict, assess_health
+from maintenance.orchestration.digest_day import work_section
+from maintenance.orchestration.digest_links import AssetLinks
 from maintenance.orchestration.digest_page import digest_page
 from maintenance.orchestration.metadata import Metadata
 from maintenance.orchestration.resources import Maintainer
@@ -24,8 +26,16 @@ def digest_key(policy: Policy) -> dg.AssetKey:
     return dg.AssetKey([policy.database.name, "digest"])
 
 
-def digest_asset(policy: Policy, upstream: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
-    """Build the asset that summarizes the results of the other assets, even if some failed."""
+def digest_asset(
+    policy: Policy, upstream: Sequence[dg.AssetKey], others: Collection[dg.AssetKey] = ()
+) -> dg.AssetsDefinition:
+    """Build the asset that summarizes the results of the other assets, even if some failed.
+
+    Args:
+        policy: the policy of the database.
+        upstream: the assets that it waits for.
+        others: further assets that its page links to.
+    """
     key = digest_key(policy)
     check = dg.AssetCheckSpec(
         CHECK, asset=key, description="Fails if an operator must act; the text says why."
@@ -45,12 +55,17 @@ def digest_asset(policy: Policy, upstream: Sequence[dg.AssetKey]) -> dg.AssetsDe
         check_specs=[check],
     )
 
+    links = AssetLinks(
+        frozenset(each.to_user_string() for each in (*upstream, *others)),
+        (policy.alerts.ui or "").rstrip("/"),
+    )
+
     def sum_up(context: dg.AssetExecutionContext, maintainer: Maintainer) -> Iterator[AssetResult]:
         overview = maintainer.overview(policy)
         verdict = assess_health(overview)
         context.log.info("%s", visible_lines(str(verdict)))
         yield _check(key, verdict)
-        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(overview))
+        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(overview, links))
 
     return make_asset(arguments, sum_up)
 
@@ -66,10 +81,10 @@ def _check(key: dg.AssetKey, verdict: Verdict) -> dg.AssetCheckResult:
     )
 
 
-def _metadata(overview: Overview) -> Metadata:
+def _metadata(overview: Overview, links: AssetLinks) -> Metadata:
     """Return the page, and numbers to plot."""
     metadata: Metadata = {
-        "digest": dg.MetadataValue.md(digest_page(overview)),
+        "digest": dg.MetadataValue.md(digest_page(overview, links)),
         "verdict": str(assess_health(overview)),
         "errors": len(overview.alerts(Severity.ERROR)),
         "warnings": len(overview.alerts(Severity.WARN)),
@@ -77,6 +92,9 @@ def _metadata(overview: Overview) -> Metadata:
     if overview.tables:
         metadata["periods_ahead"] = min(table.ahead for table in overview.tables)
     if overview.history is not None:
+        if overview.history.work is not None:
+            done = work_section(overview.database, overview.history.work, links)
+            metadata["work_done"] = dg.MetadataValue.md(done)
         metadata["failed_runs"] = overview.history.activity.n_failed
         sizes = [moment.size_bytes for moment in overview.history.moments]
         if sizes and sizes[-1] is not None:

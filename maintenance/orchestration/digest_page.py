@@ -9,6 +9,8 @@ from maintenance.formatting import readable_number, readable_size, readable_span
 from maintenance.monitoring import Overview, assess_health
 from maintenance.monitoring.health import Level, Reason
 from maintenance.monitoring.models import History, View
+from maintenance.orchestration.digest_day import load_section, work_section
+from maintenance.orchestration.digest_links import AssetLinks
 from maintenance.orchestration.markdown import code, grid, plain
 from maintenance.redis_client.models import hit_rate
 from maintenance.store.activity import Activity
@@ -20,12 +22,15 @@ _LONG = 200
 """Maximum number of characters shown of an error."""
 
 
-def digest_page(overview: Overview) -> str:
+_NO_LINKS = AssetLinks()
+
+
+def digest_page(overview: Overview, links: AssetLinks = _NO_LINKS) -> str:
     """Return the page as Markdown: the verdict first, then the details."""
-    return "\n\n".join(_parts(overview))
+    return "\n\n".join(_parts(overview, links))
 
 
-def _parts(overview: Overview) -> Iterator[str]:
+def _parts(overview: Overview, links: AssetLinks) -> Iterator[str]:
     verdict, history = assess_health(overview), overview.history
     yield f"## {verdict.headline}"
     if verdict.reasons:
@@ -36,11 +41,16 @@ def _parts(overview: Overview) -> Iterator[str]:
     if history is not None and history.pause is not None:
         yield f"**Paused**: {plain(str(history.pause))}; nothing is changed."
     if history is not None:
-        yield from _alerts(overview, history.alerts)
+        yield from _alerts(overview, history.alerts, links)
     yield from _partitions(overview)
     if history is not None:
         yield from _views(overview, history)
         yield from _last_day(history.activity, overview.now)
+        if history.work is not None:
+            yield "### What was done in the last day"
+            yield work_section(overview.database, history.work, links)
+        if history.load is not None:
+            yield from load_section(history.load)
         yield from _sizes(history)
     yield "### Planned next"
     rows = ((_moment(each.at), plain(each.what)) for each in overview.coming[:MOST_COMING])
@@ -51,12 +61,12 @@ def _urgency(reason: Reason) -> str:
     return "" if reason.level is Level.FINE else f"**{reason.level}**: "
 
 
-def _alerts(overview: Overview, alerts: Sequence[Alert]) -> Iterator[str]:
+def _alerts(overview: Overview, alerts: Sequence[Alert], links: AssetLinks) -> Iterator[str]:
     yield "### Open alerts"
     if not alerts:
         yield "None."
         return
-    rows = (_alert(alert, overview.now) for alert in alerts[:MOST_ALERTS])
+    rows = (_alert(alert, overview.now, links) for alert in alerts[:MOST_ALERTS])
     yield grid(
         ("severity", "kind", "object", "open for", "value:", "threshold:", "automatic action"), rows
     )
@@ -64,13 +74,13 @@ def _alerts(overview: Overview, alerts: Sequence[Alert]) -> Iterator[str]:
         yield f"and {len(alerts) - MOST_ALERTS:,} more"
 
 
-def _alert(alert: Alert, now: datetime) -> tuple[str, ...]:
+def _alert(alert: Alert, now: datetime, links: AssetLinks) -> tuple[str, ...]:
     quiet = " (muted)" if alert.is_muted(now) else ""
     quiet = quiet or (" (acknowledged)" if alert.is_acknowledged(now) else "")
     return (
         f"{alert.severity}{quiet}",
         alert.identity.kind.value.replace("_", " "),
-        code(alert.identity.object),
+        links.alert(alert),
         readable_span(now - alert.since).replace(" ", "&nbsp;"),
         plain(readable_number(alert.value)),
         plain(readable_number(alert.threshold)),

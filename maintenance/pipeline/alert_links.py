@@ -43,14 +43,15 @@ def links(policy: Policy) -> Links:
 
 def _path(alerts: Sequence[Alert]) -> str | None:
     """Return the UI path of one alert, or the path that several alerts have in common."""
-    paths = [_path_of(alert) for alert in alerts]
+    paths = [path_of(alert) for alert in alerts]
     if len(set(paths)) == 1:
         return paths[0]
     common = {path.rpartition("/")[0] for path in paths if path is not None}
     return common.pop() if len(common) == 1 and None not in paths else None
 
 
-def _path_of(alert: Alert) -> str | None:
+def path_of(alert: Alert) -> str | None:
+    """Return the UI path of an alert's asset or job, without a leading slash; None if unknown."""
     database, kind, name = alert.identity
     if kind.spec.is_of_job:
         return f"locations/{LOCATION}/jobs/{name}"

@@ -78,6 +78,11 @@ def test_overview_has_what_runs_left_and_what_the_catalog_holds(policy: Policy) 
     }
     assert past_actions["create_partition", "done"] == 5
     assert overview.history.moments
+    assert overview.history.work is not None
+    named = {each.kind for each in overview.history.work.actions}
+    assert named == {kind for kind, _ in past_actions}
+    assert overview.history.load is not None
+    assert overview.history.load.pool is None
     assert assess_health(overview).level is Level.NOW
     assert [each.n_expired for each in overview.coming if each.n_expired is not None] == [1]
 

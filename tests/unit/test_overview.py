@@ -12,6 +12,9 @@ from maintenance.engine.findings import FindingKind, Severity
 from maintenance.monitoring import Level, Overview, assess_health, exposition
 from maintenance.monitoring.metrics import FAMILIES, PREFIX
 from maintenance.monitoring.metrics import MOST_ALERTS as MOST_SERIES
+from maintenance.monitoring.models import Load
+from maintenance.orchestration.digest_day import UNKNOWN
+from maintenance.orchestration.digest_links import AssetLinks
 from maintenance.orchestration.digest_page import MOST_ALERTS, digest_page
 from maintenance.policy.modes import Pause
 from tests.builders import ROOT
@@ -20,11 +23,14 @@ from tests.overviews import (
     HOUR,
     NOW,
     a_history,
+    a_load,
     a_table,
     a_view,
+    an_action,
     an_alert,
     an_overview,
     some_doings,
+    some_work,
 )
 
 DASHBOARD = json.loads((ROOT / "docs/grafana/dashboard.json").read_text())
@@ -150,6 +156,35 @@ def test_very_many_alerts_are_counted() -> None:
     page = digest_page(alerted(*[warning] * (MOST_ALERTS + 7)))
     assert "and 7 more" in page
     assert page.count("index bloat") == MOST_ALERTS
+
+
+def test_load_of_the_last_day_has_its_numbers() -> None:
+    page = digest_page(an_overview(a_history(load=a_load())))
+    for number in ("80 of 97 (82%)", "2026-11-20 05:00 UTC", "limit 90%", "1,200 calls"):
+        assert number in page
+
+
+def test_load_without_a_sample_is_not_measured() -> None:
+    page = digest_page(an_overview(a_history(load=Load(None, 0.9, None, None))))
+    assert page.count(UNKNOWN) == 4
+
+
+def test_objects_link_to_assets_that_exist() -> None:
+    view = an_action("refresh_matview", "public.totals")
+    history = a_history([warning], work=some_work(an_action(), view))
+    page = digest_page(an_overview(history), AssetLinks({"app/bloat", "app/matviews/totals"}))
+    assert page.count("[` public.orders_pkey `](/assets/app/bloat)") == 2
+    assert "](/assets/app/matviews/" in page
+    assert "](/assets" not in digest_page(an_overview(history))
+
+
+def test_hostile_names_of_the_last_day_make_no_markup() -> None:
+    work = some_work(an_action("analyze_table", HOSTILE))
+    page = digest_page(
+        an_overview(a_history(load=a_load(HOSTILE), work=work)), AssetLinks({"app/statistics"})
+    )
+    assert "<script" not in PARSER.render(page)
+    assert "<img" not in PARSER.render(page)
 
 
 def test_no_name_makes_markup_on_the_page() -> None:
