@@ -305,7 +305,7 @@ def test_commands_are_refused_while_paused_and_store_nothing(
     code, refused = call("apply", "--policy", policy.path)
     assert (code, refused["error"]["reason"]) == (1, "paused")
     with pytest.raises(HeldError):
-        pipeline.apply(policy, request=Request(parse_name("public.daily"), rebuild=True))
+        pipeline.apply(policy, request=Request(parse_name("public.events")))
     assert filled.execute("SELECT count(*) FROM maintenance.run WHERE database = 'app'") == [(0,)]
     code, status = call("status", "--policy", policy.path)
     assert (code, status["pause"]["reason"]) == (0, "move")
