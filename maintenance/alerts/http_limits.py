@@ -21,7 +21,7 @@ def within(limit_s: float, send: Callable[[], None]) -> bool:
     """Run a request in a thread; return whether it ended in time.
 
     Timeouts of sockets start anew with each byte that arrives. A thread that is late goes on until
-    its server ends the connection, and nobody waits for it.
+    its server ends the connection, and the round does not wait for it.
 
     Raises:
         Exception: whatever the request failed with.

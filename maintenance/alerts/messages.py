@@ -143,7 +143,7 @@ def _weight(alert: Alert) -> int:
 
 def _message(rows: Sequence[PendingDelivery], links: Links) -> Message:
     ids = tuple(row.id for row in rows)
-    events = tuple(row.told for row in rows)
+    events = tuple(row.as_routed for row in rows)
     alerts = [event.alert for event in events]
     return Message(_id(events), ids, events, links(alerts))
 
@@ -164,7 +164,7 @@ def _round(row: PendingDelivery) -> Any:
 
 
 def _topic(row: PendingDelivery) -> tuple[str, Transition, bool]:
-    return row.event.alert.identity.kind.value, row.told.turn, row.can_wait
+    return row.event.alert.identity.kind.value, row.as_routed.turn, row.can_wait
 
 
 def _facts(alert: Alert) -> dict[str, Any]:

@@ -119,7 +119,7 @@ class PendingDelivery(NamedTuple):
     can_wait: bool = False
 
     @property
-    def told(self) -> Event:
+    def as_routed(self) -> Event:
         """The event as this sink receives it."""
         turn, alert, at = self.event
         if self.severity is not None:

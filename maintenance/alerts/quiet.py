@@ -50,7 +50,7 @@ def release(pending: Sequence[PendingDelivery], quiet: Sequence[str], now: datet
     outdated: list[PendingDelivery] = []
     for row in rows:
         identity = row.event.alert.identity
-        is_behind = identity in held and row.told.turn is Transition.RESOLVED
+        is_behind = identity in held and row.as_routed.turn is Transition.RESOLVED
         if row.can_wait or is_behind:
             held.setdefault(identity, []).append(row)
         else:
@@ -86,7 +86,7 @@ def _passed(pending: Sequence[PendingDelivery], quiet: Sequence[str]) -> Iterato
     opened: dict[Identity, list[PendingDelivery]] = {}
     ends: dict[datetime, datetime] = {}
     for row in pending:
-        turn, alert, at = row.told
+        turn, alert, at = row.as_routed
         begun, is_over = opened.get(alert.identity), turn is Transition.RESOLVED
         if turn is Transition.RAISED and row.can_wait and not row.attempts and is_quiet(quiet, at):
             opened[alert.identity] = [row]

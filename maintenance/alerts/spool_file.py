@@ -176,7 +176,7 @@ class SpoolFile:
         if text not in said:
             said.add(text)
             self.notices.append(text)
-            _LOG.warning("%s", text)  # on standard error, whoever runs the round
+            _LOG.warning("%s", text)  # on standard error, in a command and in a sensor
 
 
 def _in_transaction(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -19,6 +19,9 @@ from maintenance.policy import Policy
 MOST_SHOWN = 20
 """Number of cases shown in full."""
 
+MOST_FACTS = 12
+"""Number of a finding's further facts shown."""
+
 _out = Console(highlight=False)
 _STYLES = {Severity.INFO: "cyan", Severity.WARN: "yellow", Severity.ERROR: "bold red"}
 
@@ -76,8 +79,11 @@ def _render_case(case: Case) -> None:
         soft_wrap=True,
     )
     facts = [case.numbers] if case.numbers else []
-    facts += [f"open since {case.since:%Y-%m-%d %H:%M} UTC"] if case.since else []
+    facts += [f"{case.state} since {case.since:%Y-%m-%d %H:%M} UTC"] if case.since else []
+    facts += ["no alert is open"] if not case.since else []
     facts.append(f"last seen {case.found_at:%Y-%m-%d %H:%M} UTC")
     facts += [f"{name}: {link}" for name, link in case.links.items()]
+    plain = [(k, v) for k, v in finding.data.items() if isinstance(v, str | int | float)]
+    facts += [f"{key}: {value}" for key, value in plain[:MOST_FACTS]]
     for fact in facts:
         _out.print(Text(f"  {visible(fact)}"), soft_wrap=True)

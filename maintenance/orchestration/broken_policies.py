@@ -23,7 +23,7 @@ class Hosts:
     Attributes:
         loaded: the valid policies.
         parts: the valid parts of invalid ones.
-        unheard: files that nobody can tell of.
+        unheard: files for which no valid policy has a sink.
     """
 
     loaded: tuple[Policy, ...]

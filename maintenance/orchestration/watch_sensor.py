@@ -123,7 +123,7 @@ def _said(context: dg.SensorEvaluationContext, line: str, warnings: Sequence[str
 
 def _warnings(report: WatchReport) -> list[str]:
     if report.round is None:
-        return [f"alerts not processed: {report.not_told}"] if report.not_told else []
+        return [f"alerts not processed: {report.not_processed}"] if report.not_processed else []
     failed = [each for each in report.round.delivered if each.error]
     return [
         *(f"delivery to {each.sink} failed: {each.error}" for each in failed),

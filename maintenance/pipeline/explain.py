@@ -25,12 +25,14 @@ class Case:
 
     Attributes:
         numbers: value and threshold with their units; empty without a value.
-        since: when its alert was first seen; None if no alert is open.
+        state: `open` or `pending` as its alert is; empty if it has none.
+        since: when its alert was first seen; None if it has none.
         found_at: when it was last observed by a run or now.
     """
 
     finding: Finding
     numbers: str
+    state: str
     since: datetime | None
     found_at: datetime
     links: Mapping[str, str]
@@ -40,6 +42,7 @@ class Case:
         return {
             **self.finding.as_json(),
             "numbers": self.numbers,
+            "state": self.state,
             "since": self.since.isoformat() if self.since is not None else None,
             "found_at": self.found_at.isoformat(),
             "links": dict(self.links),
@@ -87,8 +90,8 @@ class _Known:
 def explain(on: Policy | Target, kind: FindingKind, object_: str | None = None) -> Explanation:
     """Explain a kind of finding, for one object or for all that have it now.
 
-    Reads the open alerts and the newest stored findings; observes the database only if an object
-    is in neither. Changes nothing.
+    Reads the open alerts and the newest stored finding of the object; observes the database if
+    neither has it, or if no object is named and no alert is open. Changes nothing.
 
     Raises:
         UsageError: the object has no such finding; the hint names those that have.
@@ -97,7 +100,9 @@ def explain(on: Policy | Target, kind: FindingKind, object_: str | None = None) 
     target = Target.of(on)
     name = target.policy.database.name
     known = _read(target, kind)
-    if object_ is not None and object_ not in known.objects:
+    if object_ is None and not known.alerts:
+        known.findings.clear()  # they may be over since
+    if object_ not in known.objects and not (object_ is None and known.alerts):
         _observe(target, kind, known)
     if object_ is None:
         objects: Sequence[str] = sorted(known.alerts) or known.objects
@@ -141,13 +146,14 @@ def _case(policy: Policy, kind: FindingKind, object_: str, known: _Known) -> Cas
     alert = known.alerts.get(object_)
     if alert is None:
         finding, found_at = known.findings[object_]
-        alert, since = _as_alert(policy, finding, found_at), None
+        alert, state, since = _as_alert(policy, finding, found_at), "", None
     else:
         stored = known.findings.get(object_)
         finding = _as_finding(alert, stored[0].data if stored is not None else {})
         found_at, since = alert.seen_at or alert.since, alert.since
+        state = "open" if alert.notified_at is not None else "pending"
     numbers = readable(kind, finding.value, finding.threshold)
-    return Case(finding, numbers, since, found_at, links(policy)([alert]))
+    return Case(finding, numbers, state, since, found_at, links(policy)([alert]))
 
 
 def _as_finding(alert: Alert, data: Mapping[str, Any]) -> Finding:

@@ -69,7 +69,7 @@ def watch(on: Policy | Target, *, now: datetime | None = None) -> WatchReport:
     except UsageError:
         raise
     except MaintenanceError as exc:
-        return replace(report, not_told=f"{exc} ({exc.hint})" if exc.hint else str(exc))
+        return replace(report, not_processed=f"{exc} ({exc.hint})" if exc.hint else str(exc))
     return replace(report, round=done)
 
 

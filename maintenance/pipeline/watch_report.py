@@ -24,7 +24,7 @@ class WatchReport:
         not_kept: why the sample is not in the store; empty if it is.
         is_quiet: whether nothing was found and no alert stands that this look could change.
         round: the result of alerting; None if nothing had to be told.
-        not_told: why alerts could not be processed; empty if they were.
+        not_processed: why alerts could not be processed; empty if they were.
     """
 
     database: str
@@ -36,7 +36,7 @@ class WatchReport:
     not_kept: str
     is_quiet: bool
     round: RoundReport | None = None
-    not_told: str = ""
+    not_processed: str = ""
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -46,7 +46,7 @@ class WatchReport:
     @property
     def ok(self) -> bool:
         """Whether alerts were processed, and there is no finding of severity error."""
-        return not self.not_told and all(
+        return not self.not_processed and all(
             finding.severity is not Severity.ERROR for finding in self.findings
         )
 
@@ -59,8 +59,8 @@ def line_of(report: WatchReport) -> str:
         line = ", ".join(_numbers(report.sample))
     if report.not_kept:
         line += f"; sample not kept: {report.not_kept}"
-    if report.not_told:
-        line += f"; alerts not processed: {report.not_told}"
+    if report.not_processed:
+        line += f"; alerts not processed: {report.not_processed}"
     if report.round is not None:
         n_delivered = sum(each.n_delivered for each in report.round.delivered)
         line += f"; {len(report.round.alerts)} open alerts, {n_delivered} delivered"

@@ -41,6 +41,7 @@ def explained(policy: Policy, *arguments: str) -> dict[str, Any]:
 def test_finding_is_observed_where_there_is_no_store_and_nothing_is_made(
     policy: Policy, database: Database
 ) -> None:
+    assert [each["object"] for each in explained(policy, "index_duplicate")["cases"]] == [INDEX]
     (case,) = explained(policy, "index_duplicate", INDEX)["cases"]
     assert (case["object"], case["since"]) == (INDEX, None)
     assert "runbook" in case["links"]
@@ -56,9 +57,21 @@ def test_open_alert_is_explained_with_the_facts_of_the_newest_run(policy: Policy
     assert case["since"] is not None
     assert case["data"]["covered_by"] == "public.one"
     assert document["automatic_action"] in " ".join(document["entry"].split())
+    assert case["state"] == "open"
     shown = call(policy, "index_duplicate")
     assert INDEX in shown.output
     assert "open since" in shown.output
+
+
+def test_finding_that_is_over_is_not_listed_and_says_so_if_it_is_named(
+    policy: Policy, database: Database
+) -> None:
+    pipeline.apply(policy)
+    database.execute("DROP INDEX public.events_twin")
+    assert explained(policy, "index_duplicate")["cases"] == []
+    (case,) = explained(policy, "index_duplicate", INDEX)["cases"]
+    assert (case["state"], case["since"]) == ("", None)
+    assert "no alert is open" in call(policy, "index_duplicate", INDEX).output
 
 
 def test_kind_without_a_case_is_explained_all_the_same(policy: Policy) -> None:

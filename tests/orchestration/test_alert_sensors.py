@@ -152,7 +152,7 @@ def test_job_that_fails_for_good_is_alerted_of_until_it_succeeds(
     assert receiver.is_signed()
 
 
-def test_text_of_an_error_that_is_not_ours_is_not_told(instance: dg.DagsterInstance) -> None:
+def test_text_of_an_error_that_is_not_ours_is_not_processed(instance: dg.DagsterInstance) -> None:
     @dg.op
     def blow_up() -> None:
         raise ValueError("postgresql://user:TOKEN@host/")

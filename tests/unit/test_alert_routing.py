@@ -90,7 +90,7 @@ class World:
                 tried = [row._replace(attempts=row.attempts + 1) for row in due]
                 self.pending[sink] = sorted([*tried, *held], key=lambda row: row.id)
             else:
-                self.received.setdefault(sink, []).extend(row.told for row in due)
+                self.received.setdefault(sink, []).extend(row.as_routed for row in due)
                 self.pending[sink] = held
 
     def told(self, sink: int) -> list[Told]:

@@ -126,7 +126,7 @@ def in_one_round(
     return update, [(event.turn, event.alert.identity.object) for event in update.events]
 
 
-def test_what_came_and_went_between_two_rounds_is_not_told() -> None:
+def test_what_came_and_went_between_two_rounds_is_not_processed() -> None:
     update, told = in_one_round(a_finding_set(a_finding()), a_finding_set())
     assert (told, update.alerts) == ([], {})
 
@@ -269,7 +269,7 @@ def test_acknowledged_alert_that_gets_worse_is_told() -> None:
     assert turns(update_alerts(alerts, worse, a_policy(), NOW + DAY)) == [Transition.RAISED]
 
 
-def test_acknowledged_alert_that_gets_better_is_not_told() -> None:
+def test_acknowledged_alert_that_gets_better_is_not_processed() -> None:
     raised = update_alerts(
         {}, a_finding_set(a_finding(severity=Severity.ERROR)), a_policy(), NOW
     ).alerts

@@ -60,7 +60,7 @@ def test_policy_survives_pickling(tmp_path: Path) -> None:
         f"alerts: {{sinks: [slack://{PASSWORD}/x]}}\n",
     ],
 )
-def test_secret_in_a_wrong_place_is_not_told(tmp_path: Path, text: str) -> None:
+def test_secret_in_a_wrong_place_is_not_processed(tmp_path: Path, text: str) -> None:
     with pytest.raises(PolicyError) as caught:
         load(tmp_path, text)
     assert PASSWORD not in str(caught.value)
