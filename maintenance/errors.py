@@ -42,6 +42,11 @@ class MaintenanceError(Exception):
         self.retryable = retryable
         self.reason = reason
 
+    @property
+    def with_hint(self) -> str:
+        """The message with the hint in parentheses, in one line."""
+        return f"{self} ({self.hint})" if self.hint else str(self)
+
 
 class UsageError(MaintenanceError):
     """The call is invalid; detected without a server."""

@@ -158,7 +158,7 @@ def _check(name: str, sink: Sink, target: Target) -> SinkCheck:
         send = sender_of(sink, target)
         answer = send(_sample(target.policy), SEND_LIMIT_S)
     except MaintenanceError as exc:
-        error = f"{exc} ({exc.hint})" if exc.hint else str(exc)
+        error = exc.with_hint
     except Exception as exc:  # noqa: BLE001 - one broken sink must not stop the others
         error = f"failed: {cause(exc)}"
     return SinkCheck(name, answer, error, time.monotonic() - started)

@@ -106,7 +106,7 @@ def _seen_as_owner(connection: Connection, sessions: OwnerSessions, table: Table
         error = to_error(exc, doing)
         return replace(table, default_unseen=Unseen(Obstacle.ERROR, str(error)))
     except MaintenanceError as exc:
-        told = f"{exc} ({exc.hint})" if exc.hint else str(exc)
+        told = exc.with_hint
         return replace(table, default_unseen=Unseen(Obstacle.ERROR, told))
     return replace(table, default_has_rows=bool(row["found"]))
 

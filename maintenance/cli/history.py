@@ -1,6 +1,6 @@
 """The command `history`: what past runs did, from the journal."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from maintenance.errors import UsageError
 from maintenance.formatting import listed, visible
 from maintenance.monitoring.work_done import UNFINISHED, WorkDone, WorkLine, fold, look_back
 from maintenance.names import QualifiedName, near
-from maintenance.policy import Policy, read_duration
+from maintenance.policy import Policy, read_moment_near
 from maintenance.store.past_actions import Span
 
 DEFAULT_SINCE = "7 days"
@@ -81,20 +81,9 @@ def history(
 
 def _begin(text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return _ago(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _ago(text: str) -> datetime:
-    try:
-        span: timedelta = read_duration(text)
-        return datetime.now(UTC) - span
-    except (ValueError, OverflowError) as exc:
-        raise UsageError(
-            f"--since: found {text!r}, wanted a duration (7 days) or a time (2026-12-01)"
-        ) from exc
+        return read_moment_near(text, datetime.now(UTC), back=True)
+    except ValueError as exc:
+        raise UsageError(f"--since: {exc}") from exc
 
 
 def _document(policy: Policy, done: WorkDone) -> dict[str, Any]:

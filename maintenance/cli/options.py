@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from maintenance.cli.text_output import error_console
 from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName, parse_name
 from maintenance.policy import Policy, load_policies, policy_paths, read_duration
+from maintenance.policy import read_moment as parse_moment
 from maintenance.redaction import redact_values
 
 
@@ -51,12 +52,11 @@ def read_moment(
     if value is None:
         return None
     try:
-        moment = datetime.fromisoformat(value)
+        return parse_moment(value)
     except ValueError as exc:
         raise click.BadParameter(
             f"{value!r} is not an ISO 8601 time such as 2026-11-20T00:00Z"
         ) from exc
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def read_table(

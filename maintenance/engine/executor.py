@@ -219,7 +219,7 @@ def _naming_owner_code(context: ActionContext, failure: MaintenanceError) -> Mai
 
 
 def _text(exc: MaintenanceError) -> str:
-    return f"{exc} ({exc.hint})" if exc.hint else str(exc)
+    return exc.with_hint
 
 
 def _line(result: Result, place: int, total: int) -> str:

@@ -94,7 +94,7 @@ def _tables(policy: Policy, now: datetime) -> tuple[tuple[TableInventory, ...], 
     except UsageError:
         raise
     except MaintenanceError as exc:
-        return (), f"{exc} ({exc.hint})" if exc.hint else str(exc)
+        return (), exc.with_hint
     stock = inventory(policy, snapshot, now)
     return tuple(sorted(stock, key=lambda each: each.covered_until)), None
 

@@ -1,6 +1,5 @@
 """Jobs launched by hand: test the alert sinks; acknowledge or mute an alert."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
 
@@ -9,14 +8,10 @@ from pydantic import Field
 
 from maintenance.alerts.sink_check import SinkCheck
 from maintenance.formatting import visible
-from maintenance.orchestration.jobs import MAX_RUNTIME_S
+from maintenance.orchestration.form_job import form_job
 from maintenance.orchestration.resources import Maintainer
 from maintenance.pipeline.acknowledge import AlertAction
 from maintenance.policy import Policy
-
-BY_HAND: Mapping[str, str] = {"maintenance/by_hand": "true"}
-"""Tag of jobs whose failure concerns only the person who launched them, and is no alert."""
-_TAGS = {**BY_HAND, "dagster/max_runtime": str(MAX_RUNTIME_S)}
 
 
 class SinkTestConfig(dg.Config):
@@ -53,11 +48,6 @@ class AcknowledgeConfig(dg.Config):
     )
 
 
-def is_by_hand(tags: Mapping[str, str]) -> bool:
-    """Whether a job with these tags is launched by hand only, and its failure is no alert."""
-    return BY_HAND.items() <= tags.items()
-
-
 def alert_jobs(policy: Policy) -> list[dg.JobDefinition]:
     """Build the jobs `<db>_alerts_test` and `<db>_acknowledge_alert`."""
     return [_test_job(policy), _acknowledge_job(policy)]
@@ -78,19 +68,11 @@ def _test_job(policy: Policy) -> dg.JobDefinition:
                 description=visible("; ".join(lines)), metadata=shown, allow_retries=False
             )
 
-    @dg.job(
-        name=f"{policy.database.name}_alerts_test",
-        executor_def=dg.in_process_executor,
-        tags=_TAGS,
-        description=(
-            "Sends one message marked as a test through each alert sink of the policy, and shows"
-            " what each answered. Fails if a sink fails."
-        ),
+    description = (
+        "Sends one message marked as a test through each alert sink of the policy, and shows"
+        " what each answered. Fails if a sink fails."
     )
-    def alerts_test() -> None:
-        test_sinks()
-
-    return alerts_test
+    return form_job(policy, "alerts_test", test_sinks, description)
 
 
 def _shown(check: SinkCheck) -> str:
@@ -116,16 +98,8 @@ def _acknowledge_job(policy: Policy) -> dg.JobDefinition:
         }
         context.add_output_metadata(about)
 
-    @dg.job(
-        name=f"{policy.database.name}_acknowledge_alert",
-        executor_def=dg.in_process_executor,
-        tags=_TAGS,
-        description=(
-            "Acknowledges or mutes an open alert until a time, or clears both. Set `kind` and"
-            " `object`; open alerts are listed on the digest, and in the error if none matches."
-        ),
+    description = (
+        "Acknowledges or mutes an open alert until a time, or clears both. Set `kind` and"
+        " `object`; open alerts are listed on the digest, and in the error if none matches."
     )
-    def acknowledge_alert() -> None:
-        tend_alert()
-
-    return acknowledge_alert
+    return form_job(policy, "acknowledge_alert", tend_alert, description)

@@ -8,7 +8,7 @@ import dagster as dg
 
 from maintenance.errors import UsageError
 from maintenance.names import text_slug
-from maintenance.orchestration.alert_jobs import alert_jobs, is_by_hand
+from maintenance.orchestration.alert_jobs import alert_jobs
 from maintenance.orchestration.alert_sensors import (
     Watched,
     alert_on_findings,
@@ -24,6 +24,7 @@ from maintenance.orchestration.archive_assets import archives_asset
 from maintenance.orchestration.bloat_sensor import bloat_sensor
 from maintenance.orchestration.broken_policies import Hosts, hosts_of
 from maintenance.orchestration.digest_asset import digest_asset
+from maintenance.orchestration.form_job import is_by_hand
 from maintenance.orchestration.health_assets import health_assets
 from maintenance.orchestration.index_assets import index_usage_asset
 from maintenance.orchestration.jobs import (
@@ -185,7 +186,7 @@ def _named(errors: Sequence[BrokenPolicyError]) -> dict[str, BrokenPolicyError]:
 
 def no_policies(error: UsageError) -> dg.AssetsDefinition:
     """Build an asset that reports in the UI that no policy was found."""
-    message = f"{error} ({error.hint})" if error.hint else str(error)
+    message = error.with_hint
 
     @dg.asset(
         key=dg.AssetKey("no_policies"),

@@ -7,24 +7,23 @@ import dagster as dg
 from pydantic import Field
 
 from maintenance.names import parse_name
+from maintenance.orchestration.form_job import form_job
 from maintenance.orchestration.resources import Maintainer
 from maintenance.policy import Policy, read_duration
 
-_TAGS = {"dagster/max_runtime": str(4 * 3600)}
-
 
 class PauseAction(Enum):
-    """Whether a database is paused, or its pause ended."""
+    """The actions, as the launchpad offers them: by name."""
 
-    PAUSE = "pause"
-    RESUME = "resume"
+    pause = "pause"
+    resume = "resume"
 
 
 class PauseConfig(dg.Config):
     """The form of a pause; the launchpad shows the descriptions."""
 
     action: PauseAction = Field(
-        default=PauseAction.PAUSE, description="PAUSE changes nothing until RESUME, or its end."
+        default=PauseAction.pause, description="pause: nothing is changed until resume, or its end."
     )
     duration: str = Field(
         default="",
@@ -49,26 +48,18 @@ def pause_job(policy: Policy) -> dg.JobDefinition:
     def set_pause(
         context: dg.OpExecutionContext, config: PauseConfig, maintainer: Maintainer
     ) -> None:
-        if config.action is PauseAction.RESUME:
+        if config.action is PauseAction.resume:
             report = maintainer.resume(policy)
         else:
             report = maintainer.pause(policy, _end(config.duration), config.reason)
         context.log.info("%s: %s", policy.database.name, report.pause or "not paused")
         context.add_output_metadata(report.as_json())
 
-    @dg.job(
-        name=f"{policy.database.name}_pause",
-        executor_def=dg.in_process_executor,
-        tags=_TAGS,
-        description=(
-            "Pauses the database, or ends a pause: while it is paused it is observed and alerts are"
-            " sent, but no run changes anything. A run at work finishes its current action."
-        ),
+    description = (
+        "Pauses the database, or ends a pause: while it is paused it is observed and alerts are"
+        " sent, but no run changes anything. A run at work finishes its current action."
     )
-    def pause() -> None:
-        set_pause()
-
-    return pause
+    return form_job(policy, "pause", set_pause, description)
 
 
 def approve_job(policy: Policy) -> dg.JobDefinition:
@@ -82,19 +73,11 @@ def approve_job(policy: Policy) -> dg.JobDefinition:
         approved = [each.as_json() for each in report.approved]
         context.add_output_metadata({"approved": dg.MetadataValue.json(approved)})
 
-    @dg.job(
-        name=f"{policy.database.name}_approve",
-        executor_def=dg.in_process_executor,
-        tags=_TAGS,
-        description=(
-            "Approves the retention of one table or of all: from then on scheduled runs archive,"
-            " detach and drop expired partitions, as the policy says. Shows what it approved."
-        ),
+    description = (
+        "Approves the retention of one table or of all: from then on scheduled runs archive,"
+        " detach and drop expired partitions, as the policy says. Shows what it approved."
     )
-    def approve() -> None:
-        approve_retention()
-
-    return approve
+    return form_job(policy, "approve", approve_retention, description)
 
 
 def _end(duration: str) -> datetime | None:

@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from maintenance.names import parse_name
+from maintenance.orchestration.form_job import form_job
 from maintenance.orchestration.resources import Maintainer
 from maintenance.policy import Policy
 
@@ -40,16 +41,8 @@ def restore_job(policy: Policy) -> dg.JobDefinition:
         )
         context.add_output_metadata(report.as_json())
 
-    @dg.job(
-        name=f"{policy.database.name}_restore",
-        executor_def=dg.in_process_executor,
-        tags={"dagster/max_runtime": str(4 * 3600)},
-        description=(
-            "Restores an archived period and verifies every row: attached to its table and excluded"
-            " from retention for `hold_days`, or into a new table. Set `table` and `period`."
-        ),
+    description = (
+        "Restores an archived period and verifies every row: attached to its table and excluded"
+        " from retention for `hold_days`, or into a new table. Set `table` and `period`."
     )
-    def restore() -> None:
-        restore_period()
-
-    return restore
+    return form_job(policy, "restore", restore_period, description, alerts=True)

@@ -56,7 +56,7 @@ def staleness_sensor(policy: Policy, jobs: Iterable[dg.ScheduleDefinition]) -> d
             for notice in report.notices:
                 context.log.warning(notice)
         except MaintenanceError as exc:
-            yield dg.SkipReason(f"{exc} ({exc.hint})" if exc.hint else str(exc))
+            yield dg.SkipReason(exc.with_hint)
             return
         due = [request for request in requests if not _runs(context, request)]
         yield from due or [dg.SkipReason("nothing is stale, or its refresh is already running")]

@@ -111,7 +111,7 @@ def _look(policy: Policy) -> _Told:
     try:
         report = watch(policy)
     except MaintenanceError as exc:
-        return f"{exc} ({exc.hint})" if exc.hint else str(exc), ()
+        return exc.with_hint, ()
     return line_of(report), _warnings(report)
 
 

@@ -7,7 +7,7 @@ from maintenance.alerts.models import Alert
 from maintenance.engine.target import Target
 from maintenance.errors import UsageError
 from maintenance.pipeline.notify import standing, tend_alert
-from maintenance.policy import Policy, read_duration
+from maintenance.policy import Policy, read_moment_near
 
 
 class AlertAction(StrEnum):
@@ -62,16 +62,6 @@ def read_until(text: str) -> datetime:
         UsageError: the text is neither.
     """
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return _from_now(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _from_now(text: str) -> datetime:
-    try:
-        return datetime.now(UTC) + read_duration(text)
+        return read_moment_near(text, datetime.now(UTC))
     except ValueError as exc:
-        raise UsageError(
-            f"until: found {text!r}, wanted a time (2026-12-01) or a duration (3 days)"
-        ) from exc
+        raise UsageError(f"until: {exc}") from exc

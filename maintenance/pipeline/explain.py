@@ -100,19 +100,18 @@ def explain(on: Policy | Target, kind: FindingKind, object_: str | None = None) 
     target = Target.of(on)
     name = target.policy.database.name
     known = _read(target, kind)
-    if object_ is None and not known.alerts:
-        known.findings.clear()  # they may be over since
-    if object_ not in known.objects and not (object_ is None and known.alerts):
-        _observe(target, kind, known)
     if object_ is None:
-        objects: Sequence[str] = sorted(known.alerts) or known.objects
-    elif object_ in known.objects:
-        objects = [object_]
+        if not known.alerts:
+            known.findings = _observe(target, kind)  # what is stored may be over
+        objects: Sequence[str] = sorted(known.alerts or known.findings)
     else:
-        raise UsageError(f"{name}: no finding {kind} on {object_}", hint=_hint(object_, known))
-    return Explanation(
-        name, kind, tuple(_case(target.policy, kind, each, known) for each in objects)
-    )
+        if object_ not in known.objects:
+            known.findings |= _observe(target, kind)
+        if object_ not in known.objects:
+            raise UsageError(f"{name}: no finding {kind} on {object_}", hint=_hint(object_, known))
+        objects = [object_]
+    cases = tuple(_case(target.policy, kind, each, known) for each in objects)
+    return Explanation(name, kind, cases)
 
 
 def _read(target: Target, kind: FindingKind) -> _Known:
@@ -122,17 +121,14 @@ def _read(target: Target, kind: FindingKind) -> _Known:
             alerts = spool_of(target).standing()
         else:
             alerts = standing_alerts(store, name)
-            for finding, at in newest_findings(store, name, kind):
-                known.findings[finding.object] = (finding, at)
-    known.alerts |= {i.object: alert for i, alert in alerts.items() if i.kind is kind}
+            known.findings = {f.object: (f, at) for f, at in newest_findings(store, name, kind)}
+    known.alerts = {i.object: alert for i, alert in alerts.items() if i.kind is kind}
     return known
 
 
-def _observe(target: Target, kind: FindingKind, known: _Known) -> None:
+def _observe(target: Target, kind: FindingKind) -> dict[str, tuple[Finding, datetime]]:
     report = pipeline.plan(target)
-    for finding in report.findings:
-        if finding.kind is kind:
-            known.findings[finding.object] = (finding, report.now)
+    return {each.object: (each, report.now) for each in report.findings if each.kind is kind}
 
 
 def _hint(object_: str, known: _Known) -> str:

@@ -29,7 +29,7 @@ from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.alert_links import links
 from maintenance.pipeline.alert_round import AlertRound, FindingSets, now_utc, spool_of
 from maintenance.pipeline.at_work import objects_at_work
-from maintenance.pipeline.reachability import STANDBY, probe, reachability
+from maintenance.pipeline.reachability import probe, reachability, standby_error
 from maintenance.policy import Policy
 from maintenance.policy.alerts import LogSink, Sink
 from maintenance.server.poolers import SHARED_POOL
@@ -231,8 +231,7 @@ def _look(target: Target, now: datetime) -> list[FindingSet]:
         reached = probe(target)
         if reached.findings:
             return [reached]
-        hint = f" ({exc.hint})" if exc.hint else ""
-        message = f"{name}: not observed: {exc}{hint}"
+        message = f"{name}: not observed: {exc.with_hint}"
         blind = Finding(FindingKind.MONITOR_BLIND, Severity.ERROR, name, message)
         return [reached, FindingSet(name, [blind], frozenset())]
     at_work = _at_work(target, report, time.monotonic() - began)
@@ -252,13 +251,8 @@ def _at_work(target: Target, report: pipeline.Report, look_s: float) -> frozense
 
 
 def _standby(report: pipeline.Report) -> MaintenanceError | None:
-    if report.snapshot is None or not report.snapshot.server.in_recovery:
-        return None
-    return UnreachableError(
-        "the server is a standby, wanted the primary",
-        hint="set database.url to the primary; list standbys under database.replicas",
-        reason=STANDBY,
-    )
+    is_standby = report.snapshot is not None and report.snapshot.server.in_recovery
+    return standby_error() if is_standby else None
 
 
 def _is_of_setup(error: MaintenanceError) -> bool:
@@ -281,7 +275,7 @@ def _sender(sink: Sink, target: Target) -> Send:
     try:
         return sender_of(sink, target)
     except UsageError as exc:
-        problem = SinkError(f"{exc} ({exc.hint})" if exc.hint else str(exc))
+        problem = SinkError(exc.with_hint)
 
     def refuse(message: Message, timeout_s: float) -> str:
         del message, timeout_s
@@ -293,7 +287,7 @@ def _sender(sink: Sink, target: Target) -> Send:
 def _ping(target: Target, delivered: Sequence[Delivered], *, is_kept: bool) -> str | None:
     """Call the dead man's switch, unless no sink accepts its pending events.
 
-    In that case, and where an outage would be noticed by nobody, the missing call raises the alarm.
+    In that case, and where an outage would go unnoticed, the missing call raises the alarm.
     """
     ping = target.policy.alerts.ping
     if ping is None:

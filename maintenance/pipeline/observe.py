@@ -202,10 +202,8 @@ def _planned(subject: Subject[Any], context: ObserveContext, *, records: bool) -
 
 def _blind(policy: Policy, subject: Subject[Any], exc: MaintenanceError) -> Finding:
     name = f"{policy.database.name}/{subject.name}"
-    hint = f" ({exc.hint})" if exc.hint else ""
-    return Finding(
-        FindingKind.MONITOR_BLIND, Severity.ERROR, name, f"{name}: not observed: {exc}{hint}"
-    )
+    text = f"{name}: not observed: {exc.with_hint}"
+    return Finding(FindingKind.MONITOR_BLIND, Severity.ERROR, name, text)
 
 
 def _is_blind(subject: Subject[Any], finding: Finding) -> bool:

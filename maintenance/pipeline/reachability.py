@@ -1,7 +1,7 @@
 """Whether a database and its store can be used: one finding for one cause.
 
-Nothing else about a database is known while it can't be reached, so whoever tries to connect
-reports the result by `reachability`: an alert is raised by a failure and resolved by a success.
+Nothing else about a database is known while it can't be reached, so each attempt to
+connect is reported by `reachability`: an alert is raised by a failure and resolved by a success.
 """
 
 from collections.abc import Iterator
@@ -79,11 +79,16 @@ def refuse_standby(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     """
     row = connection.execute("SELECT pg_catalog.pg_is_in_recovery()").fetchone()
     if row is not None and row[0]:
-        raise UnreachableError(
-            "the server is a standby, wanted the primary",
-            hint="set the url to the primary; list standbys under database.replicas",
-            reason=STANDBY,
-        )
+        raise standby_error()
+
+
+def standby_error() -> UnreachableError:
+    """Return why a standby can't be maintained."""
+    return UnreachableError(
+        "the server is a standby, wanted the primary",
+        hint="set the url to the primary; list standbys under database.replicas",
+        reason=STANDBY,
+    )
 
 
 def _findings(name: str, error: MaintenanceError) -> Iterator[Finding]:

@@ -256,7 +256,7 @@ def _apply(run: RunContext, journal: Journal, reviewed: ReviewedPlan | None) -> 
             FindingKind.LOCK_NOT_ACQUIRED,
             Severity.ERROR,
             name,
-            f"{name}: {exc} ({exc.hint})",
+            f"{name}: {exc.with_hint}",
             data={"holder": exc.holder},
             subject=run.subjects[0].name if len(run.subjects) == 1 else "",
         )

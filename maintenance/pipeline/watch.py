@@ -69,7 +69,7 @@ def watch(on: Policy | Target, *, now: datetime | None = None) -> WatchReport:
     except UsageError:
         raise
     except MaintenanceError as exc:
-        return replace(report, not_processed=f"{exc} ({exc.hint})" if exc.hint else str(exc))
+        return replace(report, not_processed=exc.with_hint)
     return replace(report, round=done)
 
 
@@ -122,7 +122,7 @@ def _ask_redis(target: Target, url: Any) -> _Answer:
     try:
         return read_facts(target.resolve(url), REDIS_LIMIT_S), ""
     except (CacheError, UsageError) as exc:
-        return None, f"{exc} ({exc.hint})" if exc.hint else str(exc)
+        return None, exc.with_hint
 
 
 def _look(target: Target, now: datetime, asked: "Future[_Answer] | None") -> _Look:

@@ -18,7 +18,7 @@ from maintenance.engine.findings import (
 )
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import quote
-from maintenance.pipeline.reachability import STANDBY
+from maintenance.pipeline.reachability import standby_error
 from maintenance.policy import Policy, WorkloadPolicy
 from maintenance.redaction import redact, redact_values
 from maintenance.subjects.redis.plan import RedisObservation, redis_findings
@@ -34,11 +34,7 @@ def unusable(
     if isinstance(error, UnreachableError):
         return error
     if load is not None and load.server.in_recovery:
-        return UnreachableError(
-            "the server is a standby, wanted the primary",
-            hint="set the url to the primary; list standbys under database.replicas",
-            reason=STANDBY,
-        )
+        return standby_error()
     return None
 
 

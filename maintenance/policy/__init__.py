@@ -27,7 +27,7 @@ from maintenance.policy.loader import (
 from maintenance.policy.matviews import Activity, MatviewPolicy, StaleAnalyticsPolicy
 from maintenance.policy.models import Policy
 from maintenance.policy.partitions import Archive, ConvertWhen, PartitionPolicy, RetentionPolicy
-from maintenance.policy.quantities import read_duration
+from maintenance.policy.quantities import read_duration, read_moment, read_moment_near
 from maintenance.policy.schema import json_schema
 from maintenance.policy.secrets import Url
 from maintenance.policy.thresholds import (
@@ -73,4 +73,6 @@ __all__ = [
     "load_policy",
     "policy_paths",
     "read_duration",
+    "read_moment",
+    "read_moment_near",
 ]

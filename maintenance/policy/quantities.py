@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -136,6 +137,33 @@ def read_duration(text: str) -> timedelta:
         return _read_duration(text, timedelta(0), _LONGEST, _DURATION_WANTED)
     except PydanticCustomError as exc:
         raise ValueError(f"{text!r} is not a duration such as 10 minutes or 35 days") from exc
+
+
+def read_moment(text: str) -> datetime:
+    """Parse an ISO 8601 time; without an offset it is UTC.
+
+    Raises:
+        ValueError: the text is not a time.
+    """
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def read_moment_near(text: str, now: datetime, *, back: bool = False) -> datetime:
+    """Parse a time, or a duration from now on; back from now, if asked.
+
+    Raises:
+        ValueError: the text is neither, or the time is out of range.
+    """
+    with suppress(ValueError):
+        return read_moment(text)
+    try:
+        span = read_duration(text)
+        return now - span if back else now + span
+    except (ValueError, OverflowError) as exc:
+        raise ValueError(
+            f"found {text!r}, wanted a duration (7 days) or a time (2026-12-01)"
+        ) from exc
 
 
 def _duration(least: timedelta, most: timedelta, wanted: str) -> Written:

@@ -125,12 +125,12 @@ def test_retention_launched_by_hand_acts_and_approves(database: Database, runs: 
 @pytest.mark.usefixtures("retained")
 def test_pause_from_the_ui_holds_every_run_until_resumed(database: Database, runs: Runs) -> None:
     config = {"ops": {"app__retention": {"config": {"mode": "APPLY"}}}}
-    runs.pause(**{"action": "PAUSE", "for": "4 hours", "reason": "migration"})
+    runs.pause(**{"action": "pause", "for": "4 hours", "reason": "migration"})
     runs.run("app_retention", run_config=config)
     assert child(-5) in names(database)
     reason = "SELECT reason, until > now() FROM maintenance.pause"
     assert database.execute(reason) == [("migration", True)]
-    runs.pause(action="RESUME")
+    runs.pause(action="resume")
     runs.run("app_retention", run_config=config)
     assert child(-5) not in names(database)
 
@@ -178,9 +178,9 @@ def test_sensor_requests_no_refresh_that_would_be_held(database: Database, runs:
         return len(tick.run_requests or [])
 
     assert requested() == 1
-    runs.pause(action="PAUSE")
+    runs.pause(action="pause")
     assert requested() == 0
-    runs.pause(action="RESUME")
+    runs.pause(action="resume")
     assert requested() == 1
     reported = [{"name": "public.daily", "mode": "report"}]
     write_policy(runs.folder, database.url, EVENTS, matviews=reported)

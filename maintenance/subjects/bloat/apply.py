@@ -137,7 +137,7 @@ def _refuse_full_disk(connection: Connection, name: str, row: Any, limits: Index
 def _clean_up(context: ActionContext, number: int, cause: MaintenanceError) -> None:
     """Drop the leftover of the failed rebuild; if that fails, the next run drops it."""
     database = context.policy.database.name
-    told = f"{cause} ({cause.hint})" if cause.hint else str(cause)
+    told = cause.with_hint
     note_failure(context.store, number, told)
     try:
         rebuilds = [each for each in rebuilds_of(context.store, database) if each.id == number]

@@ -94,7 +94,7 @@ def compare(
             differs = _difference(connection, view, probe) if view is not None else None
         return Definition(differs=differs, identity=identity)
     except RefusedQueryError as exc:
-        return Definition(refused=f"{exc} ({exc.hint})" if exc.hint else str(exc))
+        return Definition(refused=exc.with_hint)
 
 
 def _difference(connection: Connection, view: int, probe: int) -> str | None:

@@ -194,7 +194,7 @@ class Entry:
     def _note_failure(self, began: datetime, exc: MaintenanceError) -> None:
         # The failure itself is reported, even if it can't be recorded.
         with suppress(psycopg.Error):
-            text = f"{exc} ({exc.hint})" if exc.hint else str(exc)
+            text = exc.with_hint
             self._write(replace(self._begun(began), error=text, changed=False))
 
     def _measured(self, entry: Refresh, written: Written) -> Refresh:

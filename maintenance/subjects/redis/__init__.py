@@ -61,7 +61,7 @@ def _look(where: ObserveContext) -> tuple[CacheFacts | None, str]:
     try:
         return read_facts(where.target.resolve(where.policy.redis.url)), ""
     except (CacheError, UsageError) as exc:
-        return None, f"{exc} ({exc.hint})" if exc.hint else str(exc)
+        return None, exc.with_hint
 
 
 CACHING = Caching()

@@ -47,7 +47,7 @@ def observe(context: ObserveContext) -> StaleAnalyticsObservation:
         except psycopg.errors.LockNotAvailable as exc:
             blind[section.table] = str(to_error(exc, "counting its stale rows"))
         except MaintenanceError as exc:
-            blind[section.table] = f"{exc} ({exc.hint})" if exc.hint else str(exc)
+            blind[section.table] = exc.with_hint
             plain = not isinstance(exc, PrivilegeError)
             if plain and isinstance(exc.__cause__, psycopg.errors.InsufficientPrivilege):
                 obstacles = _obstacles(context, section)
