@@ -54,7 +54,7 @@ def index_usage_asset(policy: Policy) -> dg.AssetsDefinition:
 
 def advice_metadata(findings: Sequence[Finding]) -> dict[str, Any]:
     """Return the largest findings as a table, and numbers to plot."""
-    charged = [finding for finding in findings if finding.kind in _SUPERFLUOUS]
+    charged = [f for f in findings if f.kind in _SUPERFLUOUS and f.data["drop"]]
     advised = [finding for finding in findings if finding.kind in _SUPERFLUOUS + _UNFIT]
     metadata: dict[str, Any] = {
         "superfluous_indexes": len(charged),
@@ -64,10 +64,12 @@ def advice_metadata(findings: Sequence[Finding]) -> dict[str, Any]:
     }
     worst = sorted(advised, key=lambda finding: (-_size(finding), finding.object))[:WORST]
     if worst:
-        undo = [statement for f in worst for statement in f.data.get("restore") or ()]
+        to_drop = [f for f in worst if f.kind in _SUPERFLUOUS and f.data["drop"]]
         metadata["worst"] = table(_HEAD, map(_row, worst))
-        metadata["to_drop"] = sql([f.data["drop"] for f in worst if f.kind in _SUPERFLUOUS])
-        metadata["to_bring_back"] = sql(undo)
+        if to_drop:
+            undo = [statement for f in to_drop for statement in f.data.get("restore") or ()]
+            metadata["to_drop"] = sql([f.data["drop"] for f in to_drop])
+            metadata["to_bring_back"] = sql(undo)
     return metadata
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from maintenance.names import QualifiedName
+from maintenance.server.capabilities import has_skip_scan, major_of
 from maintenance.server.read_retry import read_with_retry
 from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.subjects.indexes.ddl import Definition as Words
@@ -94,6 +95,7 @@ def _look(connection: Connection, time_cap: timedelta, min_rows: int) -> Catalog
         tables=tables | {oid: replace(tables[oid], columns=columns[oid]) for oid in columns},
         foreign_keys=tuple(_foreign_key(row) for row in keys),
         blind={relation: blind[relation] for relation in sorted(blind)},
+        has_skip_scan=has_skip_scan(major_of(connection.info.server_version)),
     )
 
 
@@ -106,6 +108,7 @@ def _table(row: Any) -> Table:
         row.pages,
         row.rows,
         row.n_writes,
+        row.n_live,
         # dropped between two of the queries
         is_readable=row.is_readable is not False,
         is_secured=bool(row.is_secured),
@@ -141,6 +144,7 @@ def _index(row: Any) -> Index:
         is_referenced=row.is_referenced,
         is_valid=row.is_valid,
         is_building=row.is_building,
+        n_parts=row.n_parts,
         pages=row.pages,
         parameters=row.parameters,
         tablespace=row.tablespace,
@@ -174,7 +178,19 @@ def _columns(
         table = tables[row.table_oid]
         schema, name = table.relation
         seen = known.get((schema, name, row.name, table.kind == "p"))
-        columns[row.table_oid][row.number] = (
-            Column(row.name, seen.width, seen.n_distinct) if seen else Column(row.name)
-        )
+        columns[row.table_oid][row.number] = _column(row.name, seen)
     return columns
+
+
+def _column(name: str, seen: Any | None) -> Column:
+    if seen is None:
+        return Column(name)
+    return Column(
+        name,
+        seen.width,
+        seen.n_distinct,
+        seen.null_fraction or 0,
+        seen.n_common or 0,
+        seen.common_fraction or 0,
+        seen.least_common or 0,
+    )

@@ -33,10 +33,16 @@ class Epoch(NamedTuple):
 
 
 class Count(NamedTuple):
-    """One index's counter on one server; `last_scan_at` is None before PostgreSQL 16."""
+    """One index's counter on one server.
+
+    Attributes:
+        last_scan_at: None if never, or before PostgreSQL 16.
+        reset_at: when this counter was last reset; None if never, or before PostgreSQL 19.
+    """
 
     scans: int
     last_scan_at: datetime | None = None
+    reset_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +105,9 @@ class ServerUsage:
         if not self.usage.is_counting:
             return Gap("track_counts_off", "track_counts is off")
         if self.baseline is not None:
-            text = f"its counters were reset after {self.baseline.taken_at:%Y-%m-%d}"
-            is_same = self.baseline.epoch == self.usage.epoch
-            return None if is_same else Gap("counters_reset", text)
+            change = _change(self.baseline.epoch, self.usage.epoch)
+            text = f"{change} after {self.baseline.taken_at:%Y-%m-%d}"
+            return Gap("counters_reset", text) if change else None
         if self.usage.epoch.timeline > 1:
             return Gap("promoted", "it was promoted at an unknown time")
         began = self.usage.epoch.began_at
@@ -113,13 +119,32 @@ class ServerUsage:
         if self.usage is None or self.gap(since) is not None:
             return None
         count = self.usage.counts.get(oid, Count(0))
+        if self.was_reset(oid, since):
+            return None
         if self.baseline is not None:
             # One that is not in the baseline was built later, so its counter began at 0.
-            grown = count.scans - self.baseline.scans.get(oid, 0)
-            return grown if grown >= 0 else None
+            return count.scans - self.baseline.scans.get(oid, 0)
         if self.usage.knows_last_scan and (count.last_scan_at or since) <= since:
             return 0
         return count.scans
+
+    def was_reset(self, oid: int, since: datetime) -> bool:
+        """Whether this index's own counter is known to have been reset in the window."""
+        count = self.usage.counts.get(oid) if self.usage is not None else None
+        if count is None:
+            return False
+        if self.baseline is not None:
+            since = self.baseline.taken_at
+            if count.scans < self.baseline.scans.get(oid, 0):
+                return True
+        return count.reset_at is not None and count.reset_at > since
+
+    def observed(self, oid: int, since: datetime) -> int:
+        """Return the scans that may lie in the window, also where not all of it is known."""
+        known = self.scans_at_most(oid, since)
+        if known is not None or self.usage is None:
+            return known or 0
+        return self.usage.counts.get(oid, Count(0)).scans
 
     def knew(self, oid: int, since: datetime) -> bool:
         """Whether the index is known to have existed at that moment."""
@@ -141,6 +166,7 @@ class Evidence:
     Attributes:
         scans: upper bound for the window, on the servers whose counts are known.
         is_complete: whether the counts of all servers are known.
+        observed: scans that may lie in the window, also on servers whose counts do not cover it.
         existed: whether it is known to be older than the window.
         last_scan_at: the latest on any server; None if never, or not recorded.
     """
@@ -149,6 +175,7 @@ class Evidence:
     is_complete: bool
     existed: bool
     last_scan_at: datetime | None
+    observed: int = 0
 
 
 def evidence(witnesses: Sequence[ServerUsage], oids: Sequence[int], since: datetime) -> Evidence:
@@ -161,4 +188,18 @@ def evidence(witnesses: Sequence[ServerUsage], oids: Sequence[int], since: datet
         is_complete=len(known) == len(counts),
         existed=any(witness.knew(oid, since) for witness in witnesses for oid in oids),
         last_scan_at=max((last for last in lasts if last is not None), default=None),
+        observed=sum(witness.observed(oid, since) for witness in witnesses for oid in oids),
     )
+
+
+def _change(old: Epoch, new: Epoch) -> str:
+    """Return why the counters of two epochs can't be compared; empty if they can."""
+    if old == new:
+        return ""
+    if old.system_identifier != new.system_identifier:
+        return "it was replaced by another server (pg_upgrade or restore)"
+    if old.timeline != new.timeline:
+        return "it was promoted"
+    if old.database_reset_at != new.database_reset_at:
+        return "its counters were reset"
+    return "its counters began anew (crash or recovery)"
