@@ -27,6 +27,7 @@ class Advice:
     Attributes:
         since: the beginning of the window.
         unproven: indexes without observed use, but with incomplete evidence.
+        reset: those of them whose own counters were reset in the window.
         gaps: why the evidence is incomplete, by the server's name.
         unindexed: foreign keys without an index.
     """
@@ -34,6 +35,7 @@ class Advice:
     since: datetime
     verdicts: tuple[Verdict, ...] = ()
     unproven: tuple[Index, ...] = ()
+    reset: tuple[Index, ...] = ()
     gaps: tuple[tuple[str, Gap], ...] = ()
     unindexed: tuple[ForeignKey, ...] = ()
 
@@ -56,15 +58,15 @@ def advise(
     drops = plan_drops(cases, catalog, served, replacing, policy)
     verdicts = (_verdict(case, drops.get(case.index.oid), catalog) for case in cases)
     found = [verdict for verdict in verdicts if verdict is not None]
+    unproven = [
+        case for case in cases if case.index.oid not in drops and _is_unproven(case, policy.unused)
+    ]
     gaps = ((witness.name, witness.gap(since)) for witness in witnesses)
     return Advice(
         since=since,
         verdicts=tuple(_with_context(found, catalog, served, policy.low_cardinality)),
-        unproven=tuple(
-            case.index
-            for case in cases
-            if case.index.oid not in drops and _is_unproven(case, policy.unused)
-        ),
+        unproven=tuple(case.index for case in unproven),
+        reset=tuple(case.index for case in unproven if case.was_reset),
         gaps=tuple((name, gap) for name, gap in gaps if gap is not None),
         unindexed=tuple(unindexed(served)),
     )

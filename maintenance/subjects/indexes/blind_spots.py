@@ -124,6 +124,9 @@ def _unproven(
     starts = [witness.watched_since or now for witness in seen.witnesses]
     watched = round((now - max(starts)).total_seconds() / _DAY_S, 1)
     gaps = "".join(f"; {server}: {gap.text}" for server, gap in seen.advice.gaps)
+    reset = sorted(str(index.relation) for index in seen.advice.reset)
+    if reset:
+        gaps += f"; counters of {counted(reset, 'index', _FEW)} were reset in that time"
     found = sorted(str(index.relation) for index in seen.advice.unproven)
     return Finding(
         FindingKind.INDEX_EVIDENCE_INSUFFICIENT,
@@ -137,6 +140,7 @@ def _unproven(
             "indexes": found[:_MOST_NAMED],
             "n_indexes": len(found),
             "gaps": {server: gap.text for server, gap in seen.advice.gaps},
+            "reset": reset[:_MOST_NAMED],
             "reasons": {server: gap.reason for server, gap in seen.advice.gaps},
             # an alert on one of them is kept until there is evidence
             UNKNOWN: {FindingKind.INDEX_UNUSED.value: _at_most(found)},

@@ -54,8 +54,8 @@ def _invalid_parts(found: Repair) -> Reason:
         text = f"invalid: indexes attached to it are invalid; to repair them, run {statements}"
     else:
         text = (
-            "invalid, although all partitions have a valid attached index, so new partitions get"
-            f" none from it; to make it valid, attach one again: run {statements}"
+            "invalid, although all partitions have a valid attached index; constraints and"
+            f" ON CONFLICT can't use it; to make it valid, attach one again: run {statements}"
         )
     return Reason(text, code=found.code)
 

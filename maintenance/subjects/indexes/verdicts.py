@@ -106,6 +106,17 @@ class Case:
         return self.evidence.is_complete and self.evidence.existed
 
     @property
+    def was_reset(self) -> bool:
+        """Whether counters of its own were reset in the window, on some server."""
+        oids = [leaf.oid for leaf in self.tree.leaves]
+        return any(
+            witness.was_reset(oid, self.since)
+            for witness in self.witnesses
+            if witness.gap(self.since) is None
+            for oid in oids
+        )
+
+    @property
     def is_free(self) -> bool:
         """Whether it has no purpose but to be scanned."""
         index = self.index
