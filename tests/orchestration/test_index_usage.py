@@ -27,6 +27,7 @@ def defs(database: Database, tmp_path: Path) -> dg.Definitions:
         database.execute(f"CREATE INDEX t_{number} ON t (id)")
     quoted = HOSTILE.replace('"', '""')
     database.execute(f'CREATE INDEX "{quoted}" ON t (id)')
+    database.execute("INSERT INTO t VALUES (1, 1), (2, 1)")
     write_policy(tmp_path, database.url, indexes={}, schedules={"weekly": "1 2 * * 3"})
     return build([tmp_path])
 

@@ -9,7 +9,13 @@ from functools import cached_property
 from maintenance.formatting import PAGE_BYTES
 from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.definition_checks import constant_keys, has_few_values, is_wide
-from maintenance.subjects.indexes.foreign_keys import Served, servants, sole_servants, unindexed
+from maintenance.subjects.indexes.foreign_keys import (
+    Served,
+    UnservedKey,
+    servants,
+    sole_servants,
+    unserved,
+)
 from maintenance.subjects.indexes.models import Catalog, ForeignKey, Index, Table
 from maintenance.subjects.indexes.redundancy import Redundancy, redundancies
 from maintenance.subjects.indexes.trees import Tree, trees
@@ -55,14 +61,15 @@ class Advice:
         since: the beginning of the window.
         unproven: indexes without observed use, but with incomplete evidence.
         gaps: why the evidence is incomplete, by the server's name.
-        unindexed: foreign keys without an index.
+        unindexed: foreign keys without an index that serves them, most deletes of referenced rows
+            first.
     """
 
     since: datetime
     verdicts: tuple[Verdict, ...] = ()
     unproven: tuple[Index, ...] = ()
     gaps: tuple[tuple[str, Gap], ...] = ()
-    unindexed: tuple[ForeignKey, ...] = ()
+    unindexed: tuple[UnservedKey, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,7 @@ def advise(
         verdicts=tuple(verdict for verdict in verdicts if verdict is not None),
         unproven=tuple(case.index for case in cases if _is_unproven(case, policy)),
         gaps=tuple((name, gap) for name, gap in gaps if gap is not None),
-        unindexed=tuple(unindexed(served)),
+        unindexed=tuple(unserved(served, catalog)),
     )
 
 
