@@ -76,6 +76,9 @@ def advice_metadata(findings: Sequence[Finding]) -> dict[str, Any]:
         metadata["worst"] = table(_HEAD, map(_row, worst))
         metadata["to_drop"] = sql([f.data["drop"] for f in worst if f.kind in _SUPERFLUOUS])
         metadata["to_bring_back"] = sql(undo)
+    keys = [f for f in advised if f.kind is FindingKind.FK_UNINDEXED][:WORST]
+    if keys:
+        metadata["to_create"] = sql([each for key in keys for each in key.data["create"]])
     return metadata
 
 

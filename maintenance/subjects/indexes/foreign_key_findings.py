@@ -65,16 +65,18 @@ def names_to_check(unindexed: Sequence[UnservedKey], catalog: Catalog) -> set[st
 def _finding(database: str, told: Sequence[Mapping[str, Any]], n_keys: int) -> Finding:
     urgent = [fact for fact in told if fact["severity"] == Severity.WARN.value]
     worst = urgent or [fact for fact in told if fact["searches"] is None] or told
-    statements = sum(len(fact["create"]) for fact in told)
+    names = listed(map(_named, worst), _FEW, "; ")
+    if urgent:
+        why = "because referenced rows are deleted and each DELETE reads much"
+        which = f"; {len(urgent)} matter{'s' * (len(urgent) == 1)} now, {why}: {names}"
+    else:
+        which = f": {names}. Not urgent: no DELETE of referenced rows is known to read much"
     return Finding(
         FindingKind.FK_UNINDEXED,
         Severity.WARN if urgent else Severity.INFO,
         database,
-        f"{database}: {counted_noun(n_keys, 'foreign key')} without an index that serves"
-        f" {'it' if n_keys == 1 else 'them'}: {listed(map(_named, worst), _FEW, '; ')}. Each DELETE"
-        " or key UPDATE in the referenced table searches the referencing one while it holds its"
-        f" locks. {len(urgent)} of them cost much now: rows are deleted, and the table is large."
-        f" {_remedy(worst, statements)}",
+        f"{database}: {counted_noun(n_keys, 'foreign key')} without an index{which}."
+        f" {_remedy(worst, told)}",
         value=len(urgent),
         threshold=0,
         data={
@@ -92,26 +94,25 @@ def _named(fact: Mapping[str, Any]) -> str:
     if fact["searches"] is not None:
         return f"{name} (a skip scan of {fact['searches']:,} searches serves it{often})"
     rows = fact["rows_read"]
-    reads = "an unknown share" if rows is None else f"{rows:,} rows"
+    reads = "an unknown part" if rows is None else counted_noun(rows, "row")
     return f"{name} (reads {reads} of {readable_size(fact['size_bytes'])}{often})"
 
 
-def _remedy(worst: Sequence[Mapping[str, Any]], statements: int) -> str:
-    first = next((fact["create"] for fact in worst if fact["create"]), ())
-    if not first:
-        return "To create the indexes, run the statements of each key (create) in their order"
-    text = (
-        f"To create the first index, run {'; '.join(first)}"
-        if len(first) == 1
-        else (f"To create the first index, run its {len(first)} statements in their order")
-    )
+def _remedy(worst: Sequence[Mapping[str, Any]], told: Sequence[Mapping[str, Any]]) -> str:
+    """Return the first statements to run, and where the others are."""
+    first = next((fact for fact in worst if fact["create"]), worst[0])
+    statements = first["create"]
+    parts: list[str] = []
+    if len(statements) == 1:
+        parts.append(f"For the first, run {statements[0]}")
+    if sum(len(fact["create"]) for fact in told) > 1:
+        parts.append("All statements are in the keys' data (create): run plan --json")
     if any(fact["locks_writers"] for fact in worst):
-        text += (
-            "; CREATE INDEX ON ONLY blocks writers of the partitioned table for some milliseconds"
-            " and while it waits for its lock, so set lock_timeout for it and retry"
+        parts.append(
+            "CREATE INDEX ON ONLY takes a short SHARE lock on the partitioned table, and writers"
+            " wait while it waits: set lock_timeout for it and retry"
         )
-    rest = statements > len(first)
-    return text + ("; the others are listed with the keys (create)" if rest else "")
+    return ". ".join(parts)
 
 
 def _facts(
