@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.findings import Finding, FindingKind
 from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName, cut, parse_name, quote
 from maintenance.pipeline import run as pipeline
@@ -280,47 +280,6 @@ def test_few_values_constant_keys_and_wide_entries_are_told(
         database, tmp_path, low_cardinality={"except": ["jobs_percent"]}
     )
     assert names(findings, FindingKind.INDEX_LOW_CARDINALITY) == {"jobs_state"}
-
-
-FOREIGN_KEYS = """
-CREATE TABLE one (id int PRIMARY KEY, b int, UNIQUE (id, b));
-CREATE TABLE many (a int CONSTRAINT a REFERENCES one, b int CONSTRAINT b REFERENCES one,
-  c int CONSTRAINT c REFERENCES one, d int CONSTRAINT d REFERENCES one,
-  e int, f int, CONSTRAINT ef FOREIGN KEY (e, f) REFERENCES one (id, b),
-  g int CONSTRAINT g REFERENCES one, h int CONSTRAINT h REFERENCES one);
-CREATE INDEX ON many (a, b);
-CREATE INDEX ON many (c) WHERE c IS NOT NULL;
-CREATE INDEX ON many (d) WHERE d > 5;
-CREATE INDEX ON many (f, e, a);
-CREATE INDEX ON many USING brin (g);
-CREATE INDEX ON many USING hash (h)
-"""
-
-
-@pytest.mark.pg("== 18")
-def test_foreign_keys_without_an_index_that_serves_them_are_told(
-    database: Database, tmp_path: Path
-) -> None:
-    for statement in FOREIGN_KEYS.split(";"):
-        database.execute(statement)
-    found = [f for f in advice(database, tmp_path) if f.kind is FindingKind.FK_UNINDEXED]
-    assert [f.object for f in found] == ["public.many.b", "public.many.d", "public.many.g"]
-    for finding in found:
-        assert finding.severity is Severity.INFO, "the table is small"
-        database.execute(finding.data["create"])
-    assert not names(advice(database, tmp_path), FindingKind.FK_UNINDEXED)
-
-
-@pytest.mark.pg("== 18")
-def test_large_table_with_an_unindexed_foreign_key_is_a_warning(
-    database: Database, tmp_path: Path
-) -> None:
-    database.execute("CREATE TABLE one (id int PRIMARY KEY)")
-    database.execute("CREATE TABLE many (one int REFERENCES one, note text)")
-    database.execute("INSERT INTO many SELECT NULL, repeat('x', 200) FROM generate_series(1, 9000)")
-    database.execute("ANALYZE many")
-    (finding,) = [f for f in advice(database, tmp_path) if f.kind is FindingKind.FK_UNINDEXED]
-    assert finding.severity is Severity.WARN
 
 
 def test_partitioned_index_is_dropped_and_restored_as_a_whole(

@@ -56,6 +56,7 @@ def test_weekly_review_shows_the_worst_twenty_and_numbers_that_plot(
     assert metadata["superfluous_indexes"] == metadata["index_duplicate"] == 30
     assert metadata["index_unused"] == 0
     assert metadata["fk_unindexed"] == 1
+    assert "CREATE INDEX CONCURRENTLY child_a_idx ON public.child (a);" in metadata["to_create"]
     assert metadata["superfluous_megabytes"] > 0
     _head, _rule, *rows = metadata["worst"].splitlines()
     found = [re.fullmatch(r"\| (\w+) \| .* \| ` public\.t ` \| ([^|]+) \| .*", row) for row in rows]

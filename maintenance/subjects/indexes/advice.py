@@ -12,7 +12,7 @@ from maintenance.subjects.indexes.definition_checks import (
     is_wide,
 )
 from maintenance.subjects.indexes.drop_plan import Drop, plan_drops
-from maintenance.subjects.indexes.foreign_keys import Served, servants, unindexed
+from maintenance.subjects.indexes.foreign_keys import Served, UnservedKey, servants, unserved
 from maintenance.subjects.indexes.models import Catalog, ForeignKey, Index
 from maintenance.subjects.indexes.redundancy import replacements
 from maintenance.subjects.indexes.trees import Tree, trees
@@ -29,7 +29,8 @@ class Advice:
         unproven: indexes without observed use, but with incomplete evidence.
         reset: those of them whose own counters were reset in the window.
         gaps: why the evidence is incomplete, by the server's name.
-        unindexed: foreign keys without an index.
+        unindexed: foreign keys without an index that serves them, most deletes of referenced rows
+            first.
     """
 
     since: datetime
@@ -37,7 +38,7 @@ class Advice:
     unproven: tuple[Index, ...] = ()
     reset: tuple[Index, ...] = ()
     gaps: tuple[tuple[str, Gap], ...] = ()
-    unindexed: tuple[ForeignKey, ...] = ()
+    unindexed: tuple[UnservedKey, ...] = ()
 
 
 def advise(
@@ -68,7 +69,7 @@ def advise(
         unproven=tuple(case.index for case in unproven),
         reset=tuple(case.index for case in unproven if case.was_reset),
         gaps=tuple((name, gap) for name, gap in gaps if gap is not None),
-        unindexed=tuple(unindexed(served)),
+        unindexed=tuple(unserved(served, catalog)),
     )
 
 

@@ -6,18 +6,15 @@ from typing import Any
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import PAGE_BYTES, readable_size
-from maintenance.names import quote
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.blind_spots import blind_spot_findings
-from maintenance.subjects.indexes.ddl import create_for, drop, restore
+from maintenance.subjects.indexes.ddl import drop, restore
 from maintenance.subjects.indexes.drop_plan import MUCH_LARGER
-from maintenance.subjects.indexes.models import ForeignKey
 from maintenance.subjects.indexes.observation import IndexesObservation
 from maintenance.subjects.indexes.part_repair import repair
 from maintenance.subjects.indexes.reasons import reason
 from maintenance.subjects.indexes.trees import n_writes
-from maintenance.subjects.indexes.usage import ServerUsage
 from maintenance.subjects.indexes.verdicts import IssueKind, Verdict
 
 _KINDS: Mapping[IssueKind, FindingKind] = {
@@ -29,7 +26,6 @@ _KINDS: Mapping[IssueKind, FindingKind] = {
     IssueKind.PREDICATE_IN_KEY: FindingKind.INDEX_PREDICATE_IN_KEY,
     IssueKind.WIDE_KEY: FindingKind.INDEX_WIDE_KEY,
 }
-_DAY_S = 86_400
 
 
 def findings(
@@ -38,8 +34,6 @@ def findings(
     """Yield the findings, in the order of the catalog."""
     for verdict in seen.advice.verdicts:
         yield _finding(verdict, limits, seen)
-    for key in seen.advice.unindexed:
-        yield _unindexed(key, limits, seen)
     yield from blind_spot_findings(policy, limits, seen, now)
 
 
@@ -80,7 +74,7 @@ def _data(verdict: Verdict, seen: IndexesObservation) -> dict[str, Any]:
         "covered_by": str(verdict.by.relation) if verdict.by is not None else None,
         "covered_by_size_bytes": verdict.by_pages * PAGE_BYTES or None,
         "size_bytes": verdict.tree.pages * PAGE_BYTES,
-        "writes_per_day": _per_day(n_writes(verdict.tree, seen.catalog), seen.witnesses[0]),
+        "writes_per_day": seen.witnesses[0].per_day(n_writes(verdict.tree, seen.catalog)),
         "scans": verdict.evidence.scans if verdict.evidence.is_complete else None,
         "last_used_at": last.isoformat() if last else None,
         "partitions": len(verdict.tree.leaves) if index.is_partitioned else None,
@@ -89,31 +83,3 @@ def _data(verdict: Verdict, seen: IndexesObservation) -> dict[str, Any]:
         "restore": list(restore(index, table, definition)) if definition else None,
         "repair": list(repair(index, seen.catalog).statements) if is_broken_whole else None,
     }
-
-
-def _per_day(count: int, primary: ServerUsage) -> float:
-    """Return a counter per day since it began, at least one day."""
-    if primary.usage is None:
-        return 0.0
-    counted = primary.usage.taken_at - primary.usage.epoch.began_at
-    return round(count / max(1.0, counted.total_seconds() / _DAY_S), 1)
-
-
-def _unindexed(key: ForeignKey, limits: IndexesPolicy, seen: IndexesObservation) -> Finding:
-    table = seen.catalog.tables[key.table_oid]
-    name = f"{table.relation}.{quote(key.name)}"
-    size_bytes = max(0, table.pages) * PAGE_BYTES
-    # A partitioned table has rows, once it is analyzed, and no size of its own.
-    many = limits.low_cardinality.min_rows
-    is_large = size_bytes >= limits.unused.min_size or table.rows >= many
-    columns, create = ", ".join(key.names), create_for(key, table)
-    return Finding(
-        FindingKind.FK_UNINDEXED,
-        Severity.WARN if is_large else Severity.INFO,
-        name,
-        f"{name}: no index starts with ({columns}), so a DELETE or a key UPDATE in {key.referenced}"
-        f" scans all of {table.relation}; to create one, run {create}",
-        value=table.rows if table.rows >= 0 else None,
-        threshold=many,
-        data={"table": str(table.relation), "size_bytes": size_bytes, "create": create},
-    )

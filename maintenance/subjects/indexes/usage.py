@@ -7,8 +7,10 @@ use is unknown is not reported as unused.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
+
+_DAY = timedelta(days=1)
 
 
 class Epoch(NamedTuple):
@@ -97,6 +99,13 @@ class ServerUsage:
     watched_since: datetime | None = None
     silence: str = ""
     reason: str = ""
+
+    def per_day(self, n: int) -> float:
+        """Return a counter per day since it began, at least one day; 0 without counters."""
+        if self.usage is None:
+            return 0.0
+        counted = self.usage.taken_at - self.usage.epoch.began_at
+        return round(n / max(1.0, counted / _DAY), 1)
 
     def gap(self, since: datetime) -> Gap | None:
         """Return why the counters since a moment are unknown; None if they are known."""
