@@ -388,3 +388,20 @@ def test_index_of_another_collation_serves_no_key(database: Database, tmp_path: 
     assert set(keys(found(database, tmp_path))) == {"k"}
     database.execute("CREATE INDEX ON many (one text_pattern_ops)")
     assert found(database, tmp_path) is None
+
+
+def test_locked_table_leaves_the_finding_open(database: Database, tmp_path: Path) -> None:
+    run_all(
+        database,
+        """CREATE TABLE one (id int PRIMARY KEY); INSERT INTO one VALUES (1), (2);
+        CREATE TABLE many (one int REFERENCES one); CREATE INDEX many_even ON many ((one % 2));
+        INSERT INTO many VALUES (1), (2); ANALYZE""",
+    )
+    assert found(database, tmp_path) is not None
+    holder = database.connect(autocommit=False)
+    holder.execute("LOCK TABLE many IN ACCESS EXCLUSIVE MODE")
+    policy = make_policy(tmp_path, database.url, indexes={})
+    findings = pipeline.plan(policy, only=[INDEXES.name]).findings
+    holder.rollback()
+    assert not any(f.kind is FindingKind.FK_UNINDEXED for f in findings)
+    assert any(f.leaves_open(FindingKind.FK_UNINDEXED, "app") for f in findings)

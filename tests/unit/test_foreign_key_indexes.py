@@ -23,7 +23,7 @@ from maintenance.subjects.indexes.foreign_keys import (
     servants,
     serves,
     sole_servants,
-    unserved,
+    unindexed,
 )
 from maintenance.subjects.indexes.key_indexes import candidates, key_indexes
 from maintenance.subjects.indexes.models import Catalog, Column, ForeignKey, Index, Key, Table
@@ -182,7 +182,7 @@ def test_skip_scan_is_a_servant_only_where_no_index_serves() -> None:
     ):
         catalog = a_catalog(*indexes, keys=[a_key(1)], tables=[table], has_skip_scan=has_skip_scan)
         assert servants(catalog) == {a_key(1): wanted}
-        assert bool(unserved(servants(catalog), catalog)) == (full not in indexes)
+        assert bool(unindexed(servants(catalog), catalog)) == (full not in indexes)
 
 
 ROOT = a_key(1, table=10, oid=50)
@@ -201,10 +201,10 @@ def a_tree(*indexes: Index, **facts: Any) -> Catalog:
 def test_partitioned_table_is_served_if_each_leaf_is() -> None:
     one, other = an_index(1, oid=1, table=11), an_index(4, oid=2, table=12)
     catalog = a_tree(one, other)
-    assert unserved(servants(catalog), catalog) == []
+    assert unindexed(servants(catalog), catalog) == []
     assert sole_servants(servants(catalog)) == {1: [LEAVES[0]], 2: [LEAVES[1]]}
     catalog = a_tree(one)
-    (found,) = unserved(servants(catalog), catalog)
+    (found,) = unindexed(servants(catalog), catalog)
     assert (found.key, found.parts, found.rows) == (ROOT, (LEAVES[1],), 2 * ROWS)
 
 
@@ -221,9 +221,9 @@ def test_partitioned_index_is_the_servant_of_all_its_leaves_once() -> None:
 
 def test_key_with_a_table_that_is_not_visible_is_left_out() -> None:
     catalog = a_tree(blind={TREE[1].relation: []})
-    assert unserved(servants(catalog), catalog) == []
+    assert unindexed(servants(catalog), catalog) == []
     gone = replace(catalog, tables={o: t for o, t in catalog.tables.items() if o != 11}, blind={})
-    assert unserved(servants(gone), gone) == []
+    assert unindexed(servants(gone), gone) == []
 
 
 def test_statistics_are_read_only_where_they_decide() -> None:
@@ -332,7 +332,7 @@ def test_the_new_indexes_serve_all_keys_and_none_is_made_twice(
 ) -> None:
     keys = [a_key(*each, name=f"k{n}", oid=n) for n, each in enumerate(sets, 1)]
     catalog = a_catalog(keys=keys)
-    wanted = unserved(servants(catalog), catalog)
+    wanted = unindexed(servants(catalog), catalog)
     names = candidates(wanted, catalog)
     taken = {name(each) for each in names if are_taken and each.endswith("_idx")}
     made = key_indexes(wanted, catalog, taken)
@@ -348,7 +348,7 @@ def test_the_new_indexes_serve_all_keys_and_none_is_made_twice(
 def test_names_fit_and_are_free(text: str, n_taken: int) -> None:
     relation = name(text.encode()[:MAX_NAME_BYTES].decode(errors="ignore") or "t")
     catalog = a_catalog(keys=[a_key(1)], tables=[replace(a_table(), relation=relation)])
-    wanted = unserved(servants(catalog), catalog)
+    wanted = unindexed(servants(catalog), catalog)
     taken: set[QualifiedName] = set()
     for _ in range(n_taken):
         (index,) = key_indexes(wanted, catalog, taken)
@@ -362,7 +362,7 @@ def test_partitioned_table_gets_an_index_of_each_leaf_and_one_to_attach_them_to(
     keys = [each._replace(collations=(0,)) for each in (ROOT, *LEAVES)]
     keys = [key._replace(names=("c",)) for key in keys]
     catalog = a_catalog(an_index(4, oid=2, table=12), keys=keys, tables=TREE)
-    (made,) = key_indexes(unserved(servants(catalog), catalog), catalog, ())
+    (made,) = key_indexes(unindexed(servants(catalog), catalog), catalog, ())
     assert made.locks_writers
     assert made.statements == (
         "CREATE INDEX t10_c_idx ON ONLY public.t10 (c)",

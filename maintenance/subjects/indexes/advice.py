@@ -14,7 +14,7 @@ from maintenance.subjects.indexes.foreign_keys import (
     UnservedKey,
     servants,
     sole_servants,
-    unserved,
+    unindexed,
 )
 from maintenance.subjects.indexes.models import Catalog, ForeignKey, Index, Table
 from maintenance.subjects.indexes.redundancy import Redundancy, redundancies
@@ -128,7 +128,7 @@ def advise(
         verdicts=tuple(verdict for verdict in verdicts if verdict is not None),
         unproven=tuple(case.index for case in cases if _is_unproven(case, policy)),
         gaps=tuple((name, gap) for name, gap in gaps if gap is not None),
-        unindexed=tuple(unserved(served, catalog)),
+        unindexed=tuple(unindexed(served, catalog)),
     )
 
 

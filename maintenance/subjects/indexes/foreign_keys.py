@@ -138,7 +138,7 @@ def searches(index: Index, key: ForeignKey, table: Table) -> float | None:
     return n_searches if n_searches is not None and n_searches <= MAX_SEARCHES else None
 
 
-def unserved(served: Served, catalog: Catalog) -> list[UnservedKey]:
+def unindexed(served: Served, catalog: Catalog) -> list[UnservedKey]:
     """Return the foreign keys without an index, most deletes of referenced rows first.
 
     Tables with at most one row are left out, and those of unknown size.
