@@ -13,7 +13,11 @@ from maintenance.engine.findings import Finding, Severity
 from maintenance.names import MAX_NAME_BYTES, QualifiedName, parse_name
 from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.advice import advise
-from maintenance.subjects.indexes.foreign_key_findings import MAX_LISTED, foreign_key_findings
+from maintenance.subjects.indexes.foreign_key_findings import (
+    MAX_LISTED,
+    MAX_STATEMENTS,
+    foreign_key_findings,
+)
 from maintenance.subjects.indexes.foreign_keys import (
     COMMON_SHARE,
     MAX_ROWS_READ,
@@ -230,8 +234,11 @@ def test_statistics_are_read_only_where_they_decide() -> None:
     keys = [a_key(1, 2)]
     assert columns_to_weigh(a_catalog(an_index(1, 2), an_index(1), keys=keys)) == set()
     assert columns_to_weigh(a_catalog(an_index(3, 4), keys=keys)) == set()
-    found = columns_to_weigh(a_catalog(an_index(1, 5), an_index(3, 2, 6), keys=keys))
-    assert found == {(CHILD, 1), (CHILD, 2), (CHILD, 3)}
+    for has_skip_scan, wanted in ((False, {1}), (True, {1, 2, 3})):
+        catalog = a_catalog(
+            an_index(1, 5), an_index(3, 2, 6), keys=keys, has_skip_scan=has_skip_scan
+        )
+        assert columns_to_weigh(catalog) == {(CHILD, number) for number in wanted}
 
 
 # The finding
@@ -319,6 +326,29 @@ def test_list_of_keys_is_limited_and_their_number_is_not() -> None:
     assert finding is not None
     assert len(finding.data["foreign_keys"]) == MAX_LISTED
     assert finding.data["n_foreign_keys"] == MAX_LISTED + 19
+
+
+def test_statements_of_very_wide_trees_are_limited() -> None:
+    n_leaves = MAX_STATEMENTS // 3
+    tables = [a_table(10, kind="p", pages=0, rows=-1)]
+    tables += [a_table(11 + n, parent=10) for n in range(n_leaves)]
+    keys = [
+        a_key(
+            column,
+            table=table.oid,
+            oid=1000 * column + table.oid,
+            root=1000 * column + 10 if table.parent else None,
+            name=f"k{column}",
+        )
+        for column in (1, 2)
+        for table in tables
+    ]
+    finding = the_finding(a_catalog(keys=keys, tables=tables))
+    assert finding is not None
+    first, other = finding.data["foreign_keys"]
+    assert len(first["create"]) == first["n_statements"] == 2 * n_leaves + 1
+    assert other["create"] == []
+    assert other["n_statements"] == 2 * n_leaves + 1
 
 
 # Indexes to create
