@@ -99,6 +99,17 @@ def test_empty_tables_and_tables_of_one_row_are_left_out(
     assert set(keys(found(database, tmp_path))) == {"single_id_fkey"}
 
 
+def test_tables_of_extensions_are_left_out(database: Database, tmp_path: Path) -> None:
+    run_all(
+        database,
+        """CREATE TABLE one (id int PRIMARY KEY); INSERT INTO one VALUES (1), (2);
+        CREATE TABLE theirs (one int REFERENCES one); CREATE TABLE ours (one int REFERENCES one);
+        INSERT INTO theirs VALUES (1), (2); INSERT INTO ours VALUES (1), (2);
+        ALTER EXTENSION plpgsql ADD TABLE theirs""",
+    )
+    assert set(keys(found(database, tmp_path))) == {"ours_one_fkey"}
+
+
 LARGE = """
 CREATE TABLE quiet (id int PRIMARY KEY); INSERT INTO quiet SELECT generate_series(1, 100);
 CREATE TABLE busy (id int PRIMARY KEY); INSERT INTO busy SELECT generate_series(1, 100);
