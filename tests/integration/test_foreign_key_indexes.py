@@ -99,6 +99,17 @@ def test_empty_tables_and_tables_of_one_row_are_left_out(
     assert set(keys(found(database, tmp_path))) == {"single_id_fkey"}
 
 
+def test_tables_of_extensions_are_left_out(database: Database, tmp_path: Path) -> None:
+    run_all(
+        database,
+        """CREATE TABLE one (id int PRIMARY KEY); INSERT INTO one VALUES (1), (2);
+        CREATE TABLE theirs (one int REFERENCES one); CREATE TABLE ours (one int REFERENCES one);
+        INSERT INTO theirs VALUES (1), (2); INSERT INTO ours VALUES (1), (2);
+        ALTER EXTENSION plpgsql ADD TABLE theirs""",
+    )
+    assert set(keys(found(database, tmp_path))) == {"ours_one_fkey"}
+
+
 LARGE = """
 CREATE TABLE quiet (id int PRIMARY KEY); INSERT INTO quiet SELECT generate_series(1, 100);
 CREATE TABLE busy (id int PRIMARY KEY); INSERT INTO busy SELECT generate_series(1, 100);
@@ -388,3 +399,20 @@ def test_index_of_another_collation_serves_no_key(database: Database, tmp_path: 
     assert set(keys(found(database, tmp_path))) == {"k"}
     database.execute("CREATE INDEX ON many (one text_pattern_ops)")
     assert found(database, tmp_path) is None
+
+
+def test_locked_table_leaves_the_finding_open(database: Database, tmp_path: Path) -> None:
+    run_all(
+        database,
+        """CREATE TABLE one (id int PRIMARY KEY); INSERT INTO one VALUES (1), (2);
+        CREATE TABLE many (one int REFERENCES one); CREATE INDEX many_even ON many ((one % 2));
+        INSERT INTO many VALUES (1), (2); ANALYZE""",
+    )
+    assert found(database, tmp_path) is not None
+    holder = database.connect(autocommit=False)
+    holder.execute("LOCK TABLE many IN ACCESS EXCLUSIVE MODE")
+    policy = make_policy(tmp_path, database.url, indexes={})
+    findings = pipeline.plan(policy, only=[INDEXES.name]).findings
+    holder.rollback()
+    assert not any(f.kind is FindingKind.FK_UNINDEXED for f in findings)
+    assert any(f.leaves_open(FindingKind.FK_UNINDEXED, "app") for f in findings)

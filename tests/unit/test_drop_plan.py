@@ -162,11 +162,31 @@ def test_index_of_one_partition_is_not_covered_by_a_part_of_one_that_goes() -> N
     assert {v.tree.root.oid: v.by.oid for v in found.verdicts if v.by} == {1: 2, 13: 12}
 
 
+def test_partitioned_index_is_not_called_unused_while_a_partition_is_locked() -> None:
+    whole, part = a_table(1, "p", kind="p"), a_table(2, "p1", parent=1)
+    locked = a_table(3, "p2", parent=1)
+    indexes = (
+        an_index(1, 1, is_partitioned=True, pages=0),
+        an_index(11, 1, parent=1, table_oid=2),
+    )
+    catalog = Catalog(indexes, {1: whole, 2: part, 3: locked})
+    witness = counted({}, indexes)
+    assert drops(advise(catalog, [witness], LIMITS, NOW)) == {1: IssueKind.UNUSED}
+    found = advise(replace(catalog, blind={locked.relation: []}), [witness], LIMITS, NOW)
+    assert found.verdicts == ()
+    assert found.unproven == indexes[:1]
+
+
 # Few values
 
 
 def few(column: int, **changes: Any) -> Table:
-    even = {"n_distinct": 2, "n_common": 2, "common_fraction": 1, "least_common": 0.4}
+    even: dict[str, Any] = {
+        "n_distinct": 2,
+        "n_common": 2,
+        "common_fraction": 1,
+        "least_common": 0.4,
+    }
     return a_table(1, columns={column: Column("state", 4, **(even | changes))})
 
 

@@ -13,7 +13,11 @@ from maintenance.engine.findings import Finding, Severity
 from maintenance.names import MAX_NAME_BYTES, QualifiedName, parse_name
 from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.advice import advise
-from maintenance.subjects.indexes.foreign_key_findings import MAX_LISTED, foreign_key_findings
+from maintenance.subjects.indexes.foreign_key_findings import (
+    MAX_LISTED,
+    MAX_STATEMENTS,
+    foreign_key_findings,
+)
 from maintenance.subjects.indexes.foreign_keys import (
     COMMON_SHARE,
     MAX_ROWS_READ,
@@ -23,7 +27,7 @@ from maintenance.subjects.indexes.foreign_keys import (
     servants,
     serves,
     sole_servants,
-    unserved,
+    unindexed,
 )
 from maintenance.subjects.indexes.key_indexes import candidates, key_indexes
 from maintenance.subjects.indexes.models import Catalog, Column, ForeignKey, Index, Key, Table
@@ -182,7 +186,7 @@ def test_skip_scan_is_a_servant_only_where_no_index_serves() -> None:
     ):
         catalog = a_catalog(*indexes, keys=[a_key(1)], tables=[table], has_skip_scan=has_skip_scan)
         assert servants(catalog) == {a_key(1): wanted}
-        assert bool(unserved(servants(catalog), catalog)) == (full not in indexes)
+        assert bool(unindexed(servants(catalog), catalog)) == (full not in indexes)
 
 
 ROOT = a_key(1, table=10, oid=50)
@@ -201,10 +205,10 @@ def a_tree(*indexes: Index, **facts: Any) -> Catalog:
 def test_partitioned_table_is_served_if_each_leaf_is() -> None:
     one, other = an_index(1, oid=1, table=11), an_index(4, oid=2, table=12)
     catalog = a_tree(one, other)
-    assert unserved(servants(catalog), catalog) == []
+    assert unindexed(servants(catalog), catalog) == []
     assert sole_servants(servants(catalog)) == {1: [LEAVES[0]], 2: [LEAVES[1]]}
     catalog = a_tree(one)
-    (found,) = unserved(servants(catalog), catalog)
+    (found,) = unindexed(servants(catalog), catalog)
     assert (found.key, found.parts, found.rows) == (ROOT, (LEAVES[1],), 2 * ROWS)
 
 
@@ -221,17 +225,20 @@ def test_partitioned_index_is_the_servant_of_all_its_leaves_once() -> None:
 
 def test_key_with_a_table_that_is_not_visible_is_left_out() -> None:
     catalog = a_tree(blind={TREE[1].relation: []})
-    assert unserved(servants(catalog), catalog) == []
+    assert unindexed(servants(catalog), catalog) == []
     gone = replace(catalog, tables={o: t for o, t in catalog.tables.items() if o != 11}, blind={})
-    assert unserved(servants(gone), gone) == []
+    assert unindexed(servants(gone), gone) == []
 
 
 def test_statistics_are_read_only_where_they_decide() -> None:
     keys = [a_key(1, 2)]
     assert columns_to_weigh(a_catalog(an_index(1, 2), an_index(1), keys=keys)) == set()
     assert columns_to_weigh(a_catalog(an_index(3, 4), keys=keys)) == set()
-    found = columns_to_weigh(a_catalog(an_index(1, 5), an_index(3, 2, 6), keys=keys))
-    assert found == {(CHILD, 1), (CHILD, 2), (CHILD, 3)}
+    for has_skip_scan, wanted in ((False, {1}), (True, {1, 2, 3})):
+        catalog = a_catalog(
+            an_index(1, 5), an_index(3, 2, 6), keys=keys, has_skip_scan=has_skip_scan
+        )
+        assert columns_to_weigh(catalog) == {(CHILD, number) for number in wanted}
 
 
 # The finding
@@ -321,6 +328,29 @@ def test_list_of_keys_is_limited_and_their_number_is_not() -> None:
     assert finding.data["n_foreign_keys"] == MAX_LISTED + 19
 
 
+def test_statements_of_very_wide_trees_are_limited() -> None:
+    n_leaves = MAX_STATEMENTS // 3
+    tables = [a_table(10, kind="p", pages=0, rows=-1)]
+    tables += [a_table(11 + n, parent=10) for n in range(n_leaves)]
+    keys = [
+        a_key(
+            column,
+            table=table.oid,
+            oid=1000 * column + table.oid,
+            root=1000 * column + 10 if table.parent else None,
+            name=f"k{column}",
+        )
+        for column in (1, 2)
+        for table in tables
+    ]
+    finding = the_finding(a_catalog(keys=keys, tables=tables))
+    assert finding is not None
+    first, other = finding.data["foreign_keys"]
+    assert len(first["create"]) == first["n_statements"] == 2 * n_leaves + 1
+    assert other["create"] == []
+    assert other["n_statements"] == 2 * n_leaves + 1
+
+
 # Indexes to create
 
 columns = st.lists(st.integers(1, 4), min_size=1, max_size=3, unique=True)
@@ -332,7 +362,7 @@ def test_the_new_indexes_serve_all_keys_and_none_is_made_twice(
 ) -> None:
     keys = [a_key(*each, name=f"k{n}", oid=n) for n, each in enumerate(sets, 1)]
     catalog = a_catalog(keys=keys)
-    wanted = unserved(servants(catalog), catalog)
+    wanted = unindexed(servants(catalog), catalog)
     names = candidates(wanted, catalog)
     taken = {name(each) for each in names if are_taken and each.endswith("_idx")}
     made = key_indexes(wanted, catalog, taken)
@@ -348,7 +378,7 @@ def test_the_new_indexes_serve_all_keys_and_none_is_made_twice(
 def test_names_fit_and_are_free(text: str, n_taken: int) -> None:
     relation = name(text.encode()[:MAX_NAME_BYTES].decode(errors="ignore") or "t")
     catalog = a_catalog(keys=[a_key(1)], tables=[replace(a_table(), relation=relation)])
-    wanted = unserved(servants(catalog), catalog)
+    wanted = unindexed(servants(catalog), catalog)
     taken: set[QualifiedName] = set()
     for _ in range(n_taken):
         (index,) = key_indexes(wanted, catalog, taken)
@@ -362,7 +392,7 @@ def test_partitioned_table_gets_an_index_of_each_leaf_and_one_to_attach_them_to(
     keys = [each._replace(collations=(0,)) for each in (ROOT, *LEAVES)]
     keys = [key._replace(names=("c",)) for key in keys]
     catalog = a_catalog(an_index(4, oid=2, table=12), keys=keys, tables=TREE)
-    (made,) = key_indexes(unserved(servants(catalog), catalog), catalog, ())
+    (made,) = key_indexes(unindexed(servants(catalog), catalog), catalog, ())
     assert made.locks_writers
     assert made.statements == (
         "CREATE INDEX t10_c_idx ON ONLY public.t10 (c)",

@@ -1,7 +1,7 @@
 """Advise on every index: a pure function of the observation and the policy."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,8 +12,14 @@ from maintenance.subjects.indexes.definition_checks import (
     is_wide,
 )
 from maintenance.subjects.indexes.drop_plan import Drop, plan_drops
-from maintenance.subjects.indexes.foreign_keys import Served, UnservedKey, servants, unserved
-from maintenance.subjects.indexes.models import Catalog, ForeignKey, Index
+from maintenance.subjects.indexes.foreign_keys import (
+    Served,
+    UnservedKey,
+    servants,
+    sole_servants,
+    unindexed,
+)
+from maintenance.subjects.indexes.models import Catalog, Index
 from maintenance.subjects.indexes.redundancy import replacements
 from maintenance.subjects.indexes.trees import Tree, trees
 from maintenance.subjects.indexes.usage import Gap, ServerUsage
@@ -54,7 +60,8 @@ def advise(
     """
     since = now - policy.unused.window
     served = servants(catalog)
-    cases = [_case(tree, catalog, witnesses, since) for tree in trees(catalog)]
+    locked = _parents_of_locked(catalog)
+    cases = [_case(tree, catalog, witnesses, since, locked) for tree in trees(catalog)]
     replacing = replacements(catalog)
     drops = plan_drops(cases, catalog, served, replacing, policy)
     verdicts = (_verdict(case, drops.get(case.index.oid), catalog) for case in cases)
@@ -69,13 +76,32 @@ def advise(
         unproven=tuple(case.index for case in unproven),
         reset=tuple(case.index for case in unproven if case.was_reset),
         gaps=tuple((name, gap) for name, gap in gaps if gap is not None),
-        unindexed=tuple(unserved(served, catalog)),
+        unindexed=tuple(unindexed(served, catalog)),
     )
 
 
-def _case(tree: Tree, catalog: Catalog, witnesses: Sequence[ServerUsage], since: datetime) -> Case:
+def _case(
+    tree: Tree,
+    catalog: Catalog,
+    witnesses: Sequence[ServerUsage],
+    since: datetime,
+    locked: Collection[int],
+) -> Case:
     tables = [catalog.tables[leaf.table_oid] for leaf in tree.leaves]
-    return Case(tree, tables, witnesses, since)
+    return Case(tree, tables, witnesses, since, tree.root.table_oid not in locked)
+
+
+def _parents_of_locked(catalog: Catalog) -> set[int]:
+    """Return the partitioned tables above tables whose indexes could not be read."""
+    locked: set[int] = set()
+    if catalog.blind:
+        for table in catalog.tables.values():
+            above = table.parent if table.relation in catalog.blind else None
+            while above is not None:
+                locked.add(above)
+                parent = catalog.tables.get(above)
+                above = parent.parent if parent is not None else None
+    return locked
 
 
 def _verdict(case: Case, drop: Drop | None, catalog: Catalog) -> Verdict | None:
@@ -106,7 +132,9 @@ def _with_context(
     for index in catalog.indexes:
         if index.table_oid in tables and index.oid not in gone:
             staying[index.table_oid].append(index)
-    keys = _sole_keys(served, gone)
+    keys = sole_servants(
+        {key: [i for i in found if i.oid not in gone] for key, found in served.items()}
+    )
     for verdict in verdicts:
         root = verdict.tree.root
         if verdict.charge is not IssueKind.UNUSED:
@@ -116,23 +144,13 @@ def _with_context(
         others = staying[root.table_oid] if catalog.has_skip_scan else ()
         yield replace(
             verdict,
-            serves=tuple(key for index in verdict.tree.members for key in keys[index.oid]),
+            serves=tuple(key for index in verdict.tree.members for key in keys.get(index.oid, ())),
             skip_scans=tuple(
                 other
                 for other in others
                 if other.oid != root.oid and finds_by_skip_scan(other, root, table, limits)
             ),
         )
-
-
-def _sole_keys(served: Served, gone: set[int]) -> Mapping[int, list[ForeignKey]]:
-    """Return the foreign keys that only one index that stays serves, by its OID."""
-    keys: dict[int, list[ForeignKey]] = defaultdict(list)
-    for key, indexes in served.items():
-        left = {index.oid for index in indexes} - gone
-        if len(left) == 1:
-            keys[left.pop()].append(key)
-    return keys
 
 
 def _is_unproven(case: Case, limits: UnusedIndexes) -> bool:

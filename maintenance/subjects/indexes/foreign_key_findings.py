@@ -16,6 +16,9 @@ from maintenance.subjects.indexes.usage import ServerUsage
 MAX_LISTED = 500
 """Foreign keys in the data of a finding; further ones are only counted."""
 
+MAX_STATEMENTS = 2_000
+"""Statements in the data of a finding, of all keys; the first key has all of its own."""
+
 _FEW = 3
 """Foreign keys that a message names."""
 
@@ -40,15 +43,27 @@ def foreign_key_findings(
     reported = reported_keys(seen.advice.unindexed, seen.catalog)
     keys = reported[:MAX_LISTED]
     indexes = key_indexes(keys, seen.catalog, seen.taken)
-    told = [
-        _facts(key, index, limits, seen)
-        for key, index in zip(keys, indexes, strict=True)
-        if table in {None, seen.catalog.tables[key.key.table_oid].relation}
-    ]
+    told = _limited(
+        [
+            _facts(key, index, limits, seen)
+            for key, index in zip(keys, indexes, strict=True)
+            if table in {None, seen.catalog.tables[key.key.table_oid].relation}
+        ]
+    )
     if not told:
         return []
     n_keys = len(reported) if table is None else len(told)
     return [_finding(database, told, n_keys)]
+
+
+def _limited(facts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Leave out the statements of the last keys, where there are too many for one finding."""
+    left, told = MAX_STATEMENTS, list[Mapping[str, Any]]()
+    for fact in facts:
+        fits = not told or len(fact["create"]) <= left
+        told.append(fact if fits else {**fact, "create": []})
+        left -= len(told[-1]["create"])
+    return told
 
 
 def reported_keys(unindexed: Sequence[UnservedKey], catalog: Catalog) -> list[UnservedKey]:
@@ -136,6 +151,7 @@ def _facts(
         "partitions": _partitions(unserved, seen),
         "index": str(index.relation),
         "create": list(index.statements),
+        "n_statements": len(index.statements),
         "locks_writers": index.locks_writers,
     }
 

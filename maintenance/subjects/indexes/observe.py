@@ -103,18 +103,19 @@ def _look(connection: Connection, time_cap: timedelta, min_rows: int) -> Catalog
         indexes = [(row.is_readable, _index(row)) for row in rows if row.table_oid in tables]
         read = [index for is_read, index in indexes if is_read]
         foreign_keys = _foreign_keys(keys)
-        weighed = columns_to_weigh(Catalog(tuple(read), tables, foreign_keys))
-        columns = _columns(connection, tables, [i for _, i in indexes], min_rows, weighed)
+        skips = has_skip_scan(major_of(connection.info.server_version))
+        found = Catalog(tuple(read), tables, foreign_keys, has_skip_scan=skips)
+        columns = _columns(
+            connection, tables, [i for _, i in indexes], min_rows, columns_to_weigh(found)
+        )
     blind: dict[QualifiedName, list[QualifiedName]] = defaultdict(list)
     for is_read, index in indexes:
         if not is_read:
             blind[tables[index.table_oid].relation].append(index.relation)
-    return Catalog(
-        indexes=tuple(read),
+    return replace(
+        found,
         tables=tables | {oid: replace(tables[oid], columns=columns[oid]) for oid in columns},
-        foreign_keys=foreign_keys,
         blind={relation: blind[relation] for relation in sorted(blind)},
-        has_skip_scan=has_skip_scan(major_of(connection.info.server_version)),
     )
 
 

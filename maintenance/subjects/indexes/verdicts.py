@@ -78,12 +78,14 @@ class Case:
         tables: those of its leaves.
         witnesses: every server, used only if usage is relevant.
         since: the beginning of the window.
+        is_whole: whether no partition of its table was locked, so that all its indexes are known.
     """
 
     tree: Tree
     tables: Sequence[Table]
     witnesses: Sequence[ServerUsage]
     since: datetime
+    is_whole: bool = True
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -103,7 +105,7 @@ class Case:
     @property
     def is_proven(self) -> bool:
         """Whether the index and all its counters cover the whole window on all servers."""
-        return self.evidence.is_complete and self.evidence.existed
+        return self.is_whole and self.evidence.is_complete and self.evidence.existed
 
     @property
     def was_reset(self) -> bool:
