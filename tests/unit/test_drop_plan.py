@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 import pytest
@@ -278,7 +279,7 @@ def test_unused_index_names_another_one_that_a_skip_scan_can_use() -> None:
 def test_drops_that_conflict_are_left_out() -> None:
     indexes = an_index(1, 1), an_index(2, 1, 2), an_index(3, 1, 3)
     witness = counted({3: 1}, indexes)
-    cases = [Case(Tree(i, (i,)), (a_table(1),), (witness,), SINCE) for i in indexes]
+    cases = [Case(Tree(i, (i,)), {1: a_table(1)}, (witness,), SINCE) for i in indexes]
     served = servants(Catalog(indexes, {1: a_table(1)}, (a_key(1),)))
     first, second, third = cases
 
@@ -402,16 +403,13 @@ def enforces(a: Index, b: Index) -> bool:
 
 
 def has_index(key: ForeignKey, indexes: Sequence[Index], selective: set[int]) -> bool:
-    """Whether an index begins with all columns of a key, or with one that is nearly unique."""
-    wanted = set(key.columns)
+    """Whether an index begins with all columns of a key, or with some and a nearly unique one."""
     return any(
         index.table_oid == key.table_oid
         and index.is_valid
         and index.predicate is None
-        and (
-            {part.of for part in index.keys[: len(wanted)]} == wanted
-            or index.keys[0].of in wanted & selective
-        )
+        and (begun := {part.of for part in takewhile(lambda k: k.of in key.columns, index.keys)})
+        and (begun == set(key.columns) or bool(begun & selective))
         for index in indexes
     )
 

@@ -1,7 +1,7 @@
 """Advise on every index: a pure function of the observation and the policy."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -21,7 +21,7 @@ from maintenance.subjects.indexes.foreign_keys import (
 )
 from maintenance.subjects.indexes.models import Catalog, Index
 from maintenance.subjects.indexes.redundancy import replacements
-from maintenance.subjects.indexes.trees import Tree, trees
+from maintenance.subjects.indexes.trees import trees
 from maintenance.subjects.indexes.usage import Gap, ServerUsage
 from maintenance.subjects.indexes.verdicts import Case, IssueKind, Verdict
 
@@ -61,7 +61,10 @@ def advise(
     since = now - policy.unused.window
     served = servants(catalog)
     locked = _parents_of_locked(catalog)
-    cases = [_case(tree, catalog, witnesses, since, locked) for tree in trees(catalog)]
+    cases = [
+        Case(tree, catalog.tables, witnesses, since, tree.root.table_oid not in locked)
+        for tree in trees(catalog)
+    ]
     replacing = replacements(catalog)
     drops = plan_drops(cases, catalog, served, replacing, policy)
     verdicts = (_verdict(case, drops.get(case.index.oid), catalog) for case in cases)
@@ -78,17 +81,6 @@ def advise(
         gaps=tuple((name, gap) for name, gap in gaps if gap is not None),
         unindexed=tuple(unindexed(served, catalog)),
     )
-
-
-def _case(
-    tree: Tree,
-    catalog: Catalog,
-    witnesses: Sequence[ServerUsage],
-    since: datetime,
-    locked: Collection[int],
-) -> Case:
-    tables = [catalog.tables[leaf.table_oid] for leaf in tree.leaves]
-    return Case(tree, tables, witnesses, since, tree.root.table_oid not in locked)
 
 
 def _parents_of_locked(catalog: Catalog) -> set[int]:
@@ -111,8 +103,8 @@ def _verdict(case: Case, drop: Drop | None, catalog: Catalog) -> Verdict | None:
     if not case.is_advised:
         return None
     if drop is not None:
-        found = _charged(drop.kind, case)
-        return replace(found, by=drop.by, by_pages=drop.by_pages, kept_for=drop.kept_for)
+        evidence = case.evidence
+        return Verdict(drop.kind, case.tree, evidence, drop.by, drop.by_pages, drop.kept_for)
     if keys := constant_keys(index, table):
         return _charged(IssueKind.PREDICATE_IN_KEY, case, tuple(keys))
     return _charged(IssueKind.WIDE_KEY, case) if is_wide(index, table) else None

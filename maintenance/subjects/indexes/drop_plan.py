@@ -68,6 +68,8 @@ def without_conflicts(
 
     This checks the plan, however it was made: to leave a drop out never makes another one wrong.
     """
+    if not drops:
+        return {}
     roots = {leaf.oid: case.index.oid for case in cases for leaf in case.tree.members}
     gone = {oid for oid, drop in drops.items() if drop.kept_for is None}
     wrong = {oid for oid in gone if not _is_sound(drops[oid], gone, roots, limits)}

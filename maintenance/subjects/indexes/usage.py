@@ -114,14 +114,13 @@ class ServerUsage:
         if not self.usage.is_counting:
             return Gap("track_counts_off", "track_counts is off")
         if self.baseline is not None:
-            change = _change(self.baseline.epoch, self.usage.epoch)
-            text = f"{change} after {self.baseline.taken_at:%Y-%m-%d}"
-            return Gap("counters_reset", text) if change else None
+            return _gap_between(self.baseline, self.usage.epoch)
         if self.usage.epoch.timeline > 1:
             return Gap("promoted", "it was promoted at an unknown time")
         began = self.usage.epoch.began_at
-        text = f"its counters began on {began:%Y-%m-%d}"
-        return None if began <= since else Gap("counters_young", text)
+        if began <= since:
+            return None
+        return Gap("counters_young", f"its counters began on {began:%Y-%m-%d}")
 
     def scans_at_most(self, oid: int, since: datetime) -> int | None:
         """Return an upper bound of an index's scans since a moment; None if unknown."""
@@ -148,12 +147,9 @@ class ServerUsage:
                 return True
         return count.reset_at is not None and count.reset_at > since
 
-    def observed(self, oid: int, since: datetime) -> int:
-        """Return the scans that may lie in the window, also where not all of it is known."""
-        known = self.scans_at_most(oid, since)
-        if known is not None or self.usage is None:
-            return known or 0
-        return self.usage.counts.get(oid, Count(0)).scans
+    def scans(self, oid: int) -> int:
+        """Return an index's scans since its counter began; 0 if that is unknown."""
+        return self.usage.counts.get(oid, Count(0)).scans if self.usage is not None else 0
 
     def knew(self, oid: int, since: datetime) -> bool:
         """Whether the index is known to have existed at that moment."""
@@ -189,22 +185,33 @@ class Evidence:
 
 def evidence(witnesses: Sequence[ServerUsage], oids: Sequence[int], since: datetime) -> Evidence:
     """Sum the use of an index and its partitions over all servers."""
-    counts = [witness.scans_at_most(oid, since) for witness in witnesses for oid in oids]
+    counters = [(witness, oid) for witness in witnesses for oid in oids]
+    counts = [witness.scans_at_most(oid, since) for witness, oid in counters]
     known = [count for count in counts if count is not None]
+    raw = (
+        each.scans(oid)
+        for (each, oid), count in zip(counters, counts, strict=True)
+        if count is None
+    )
     lasts = [witness.last_scan_at(oid) for witness in witnesses for oid in oids]
     return Evidence(
         scans=sum(known),
         is_complete=len(known) == len(counts),
         existed=any(witness.knew(oid, since) for witness in witnesses for oid in oids),
         last_scan_at=max((last for last in lasts if last is not None), default=None),
-        observed=sum(witness.observed(oid, since) for witness in witnesses for oid in oids),
+        observed=sum(known) + sum(raw),
     )
 
 
+def _gap_between(baseline: Baseline, epoch: Epoch) -> Gap | None:
+    if baseline.epoch == epoch:
+        return None
+    text = f"{_change(baseline.epoch, epoch)} after {baseline.taken_at:%Y-%m-%d}"
+    return Gap("counters_reset", text)
+
+
 def _change(old: Epoch, new: Epoch) -> str:
-    """Return why the counters of two epochs can't be compared; empty if they can."""
-    if old == new:
-        return ""
+    """Return why the counters of two epochs can't be compared."""
     if old.system_identifier != new.system_identifier:
         return "it was replaced by another server (pg_upgrade or restore)"
     if old.timeline != new.timeline:

@@ -1,6 +1,6 @@
 """The case of one index, and the verdict on it: frozen, free of sessions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -75,14 +75,14 @@ class Case:
     """The input of the advice on one index or partitioned index.
 
     Attributes:
-        tables: those of its leaves.
+        tables: of all indexes, by OID.
         witnesses: every server, used only if usage is relevant.
         since: the beginning of the window.
         is_whole: whether no partition of its table was locked, so that all its indexes are known.
     """
 
     tree: Tree
-    tables: Sequence[Table]
+    tables: Mapping[int, Table]
     witnesses: Sequence[ServerUsage]
     since: datetime
     is_whole: bool = True
@@ -97,10 +97,12 @@ class Case:
         """The index to drop: the root of the tree."""
         return self.tree.root
 
-    @property
+    @cached_property
     def is_advised(self) -> bool:
         """Whether to advise on it at all: it is valid, and some table of it has rows to find."""
-        return self.index.is_valid and not all(table.is_tiny for table in self.tables)
+        return self.index.is_valid and not all(
+            self.tables[leaf.table_oid].is_tiny for leaf in self.tree.leaves
+        )
 
     @property
     def is_proven(self) -> bool:
