@@ -11,7 +11,7 @@ from maintenance.engine.findings import (
     Severity,
     unknown_without,
 )
-from maintenance.formatting import counted
+from maintenance.formatting import counted, counted_noun, readable_span
 from maintenance.names import QualifiedName, quote
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import IndexesPolicy
@@ -131,8 +131,9 @@ def _unproven(
         FindingKind.INDEX_EVIDENCE_INSUFFICIENT,
         Severity.INFO,
         name,
-        f"{name}: {len(found)} indexes have no recorded use, but not every server has counters of"
-        f" {days} days; all servers have {watched} days; not reported as unused yet{gaps}",
+        f"{name}: {counted_noun(len(found), 'index')} without recorded use, but not every server has"
+        f" counters of {readable_span(limits.unused.window)}; all servers have {watched} days; not"
+        f" reported as unused yet{gaps}",
         value=watched,
         threshold=days,
         data={
