@@ -8,7 +8,7 @@ from maintenance.alerts.models import Alert
 from maintenance.engine.findings import Severity
 from maintenance.monitoring.freshness import Age
 from maintenance.monitoring.work_done import WorkDone
-from maintenance.policy.modes import Pause
+from maintenance.policy.pauses import Pause
 from maintenance.policy.values import Mode
 from maintenance.redis_client.models import CacheFacts
 from maintenance.store.activity import Activity

@@ -20,8 +20,8 @@ from maintenance.redis_client.models import CacheFacts
 from maintenance.server.session import Connection
 from maintenance.store import newest_refreshes
 from maintenance.store.activity import activity, observed_subjects
-from maintenance.store.modes import read_pause
 from maintenance.store.past_actions import Span
+from maintenance.store.pauses import read_pause
 from maintenance.store.staleness import read_staleness
 from maintenance.subjects.bloat import BLOAT
 from maintenance.subjects.bloat.history import newest_look

@@ -51,7 +51,7 @@ from maintenance.orchestration.staleness_sensor import staleness_sensor
 from maintenance.orchestration.statistics_assets import statistics_asset
 from maintenance.orchestration.watch_sensor import watch_sensors
 from maintenance.policy import BrokenPolicyError, Policy, load_policies
-from maintenance.policy.modes import destructive
+from maintenance.policy.approvals import destructive
 
 
 def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:

@@ -13,9 +13,9 @@ from maintenance.names import QualifiedName
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.gate import approval_of, who
 from maintenance.policy import PartitionPolicy, Policy
-from maintenance.policy.modes import Approval, destructive, is_reporting
+from maintenance.policy.approvals import Approval, destructive, is_reporting
 from maintenance.store import migrate
-from maintenance.store.modes import keep_approvals, read_approvals
+from maintenance.store.approvals import keep_approvals, read_approvals
 
 
 @dataclass(frozen=True, slots=True)

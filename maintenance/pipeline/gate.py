@@ -14,14 +14,10 @@ from maintenance.engine.gate import Gate, Origin, paused
 from maintenance.errors import HeldError, UsageError
 from maintenance.names import QualifiedName
 from maintenance.policy import PartitionPolicy, Policy, RetentionPolicy
-from maintenance.policy.modes import Approval, destructive, narrowed, withdrawn
+from maintenance.policy.approvals import Approval, destructive, narrowed, withdrawn
 from maintenance.server.session import Connection
-from maintenance.store.modes import (
-    forget_approvals,
-    keep_approvals,
-    read_approvals,
-    read_pause,
-)
+from maintenance.store.approvals import forget_approvals, keep_approvals, read_approvals
+from maintenance.store.pauses import read_pause
 
 ASK_EVERY_S = 1.0
 """Seconds for which the answer whether a database is paused is used again."""

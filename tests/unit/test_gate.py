@@ -14,7 +14,8 @@ from maintenance.names import parse_name
 from maintenance.periods import CalendarSpan
 from maintenance.pipeline.gate import refuse_if_reporting
 from maintenance.policy import Policy
-from maintenance.policy.modes import Approval, Pause, narrowed, withdrawn
+from maintenance.policy.approvals import Approval, narrowed, withdrawn
+from maintenance.policy.pauses import Pause
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
 REPORT = {"mode": "report"}

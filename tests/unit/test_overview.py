@@ -16,7 +16,7 @@ from maintenance.monitoring.models import Load
 from maintenance.orchestration.digest_day import UNKNOWN
 from maintenance.orchestration.digest_links import AssetLinks
 from maintenance.orchestration.digest_page import MOST_ALERTS, digest_page
-from maintenance.policy.modes import Pause
+from maintenance.policy.pauses import Pause
 from tests.builders import ROOT
 from tests.overviews import (
     HOSTILE,

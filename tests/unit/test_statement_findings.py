@@ -14,7 +14,6 @@ from maintenance.subjects.workload.models import (
     Statements,
     WorkloadSnapshot,
 )
-from maintenance.subjects.workload.plan import plan
 from maintenance.subjects.workload.query_text import (
     is_application,
     key_of,
@@ -22,6 +21,7 @@ from maintenance.subjects.workload.query_text import (
     writes_rows,
 )
 from tests.snapshots import NOW, a_policy
+from tests.snapshots import workload_plan as plan
 
 HOUR = timedelta(hours=1)
 SERVER = Server(100, 3, 10, 2, 5, 3, 0, 10**6, 0, 100, 0, "epoch", True, True)

@@ -26,9 +26,9 @@ from maintenance.subjects.workload.models import (
     WorkloadSnapshot,
     Wraparound,
 )
-from maintenance.subjects.workload.plan import plan
 from maintenance.subjects.workload.query_text import UNREADABLE, key_of, normalised
 from tests.snapshots import NOW, a_policy
+from tests.snapshots import workload_plan as plan
 
 GB = 2**30
 DAY = timedelta(days=1)

@@ -100,7 +100,7 @@ def unapproved_finding(case: Case, choice: Choice) -> Iterator[Finding]:
     )
     data = {
         "action": case.retention.action,
-        "keep": str(case.retention.keep),
+        "keep": case.retention.kept_for,
         "partitions": [str(target.relation) for target in targets],
         "periods": periods,
         "rows": held_by.rows,

@@ -21,9 +21,9 @@ from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName, quote
 from maintenance.partition_set.expiry import Expired, detached
 from maintenance.policy import PartitionPolicy
-from maintenance.policy.modes import Approvals, is_approved, is_reporting
+from maintenance.policy.approvals import Approvals, is_approved, is_reporting
 from maintenance.server.session import fetch
-from maintenance.store.modes import read_approvals
+from maintenance.store.approvals import read_approvals
 from maintenance.subjects.retention.assess import RetentionState, assess
 from maintenance.subjects.retention.due_contents import read_contents
 from maintenance.subjects.retention.insert_counts import find_evidence

@@ -26,12 +26,12 @@ def server_findings(
     database: str, section: WorkloadPolicy, load: WorkloadSnapshot, now: datetime
 ) -> Iterator[Finding]:
     """Yield all findings on a server except those on statements that have ended."""
-    yield from volatile_findings(database, section, load)
+    yield from watched_findings(database, section, load)
     yield from _hit_rate(database, section, load)
     yield from _growth(database, section, load, now)
 
 
-def volatile_findings(
+def watched_findings(
     database: str, section: WorkloadPolicy, load: WorkloadSnapshot, share: float = 1.0
 ) -> Iterator[Finding]:
     """Yield the findings that need no history and may be over in a minute.

@@ -1,13 +1,12 @@
-"""Approvals of retention, and pauses of a database."""
+"""Approvals of retention."""
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from maintenance.periods import CalendarSpan
-from maintenance.policy.modes import Approval, Approvals, Pause
+from maintenance.policy.approvals import Approval, Approvals
 from maintenance.server.session import Connection, fetch, run_statement
 
 
@@ -30,25 +29,6 @@ def forget_approvals(connection: Connection, database: str, tables: Iterable[str
     if named := list(tables):
         parameters = {"database": database, "tables": named}
         run_statement(connection, "store", "forget_approvals", parameters)
-
-
-def read_pause(connection: Connection, database: str) -> Pause | None:
-    """Return the active pause of a database, by the clock of the store; None without one."""
-    rows = fetch(connection, "store", "find_pause", {"database": database})
-    return Pause(*rows[0]) if rows else None
-
-
-def begin_pause(
-    connection: Connection, database: str, until: datetime | None, reason: str, by: str
-) -> None:
-    """Pause a database; an active pause is replaced."""
-    parameters = {"database": database, "until": until, "reason": reason, "paused_by": by}
-    run_statement(connection, "store", "add_pause", parameters)
-
-
-def end_pause(connection: Connection, database: str, by: str) -> None:
-    """End the pause of a database, if there is one."""
-    run_statement(connection, "store", "end_pause", {"database": database, "ended_by": by})
 
 
 def _approval(row: Any) -> Approval:

@@ -1,10 +1,9 @@
-"""What the owner allows besides the policy file: approvals of retention, and pauses."""
+"""Approvals of retention: what schedules may carry out, and what an approval covers."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from maintenance.formatting import visible
 from maintenance.periods import CalendarSpan
 from maintenance.policy.models import Policy
 from maintenance.policy.partitions import PartitionPolicy, RetentionPolicy
@@ -40,26 +39,6 @@ class Approval(NamedTuple):
             and _days(retention.keep) >= _days(self.keep)
             and _days(retention.grace) >= _days(self.grace)
         )
-
-
-class Pause(NamedTuple):
-    """A pause of one database: until it ends, nothing is changed.
-
-    Attributes:
-        until: when it ends by itself; None if it does not.
-        reason: as given; may be empty.
-        by: who paused it: role, user and host.
-    """
-
-    since: datetime
-    until: datetime | None
-    reason: str
-    by: str
-
-    def __str__(self) -> str:
-        until = f"until {self.until:%Y-%m-%d %H:%M} UTC" if self.until else "without an end"
-        reason = f": {visible(self.reason)}" if self.reason else ""
-        return f"paused {until} by {self.by}{reason}"
 
 
 Approvals = Mapping[str, Approval]
