@@ -18,7 +18,6 @@ from maintenance.periods import CalendarSpan, Interval, Period
 from maintenance.policy import (
     AppriseSink,
     LogSink,
-    LogSink,
     Policy,
     RedisStreamSink,
     WebhookSink,
