@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from maintenance.periods import CalendarSpan
 from maintenance.policy.models import Policy
-from maintenance.policy.partitions import PartitionPolicy, RetentionPolicy
+from maintenance.policy.partitions import PartitionPolicy
 
 _SEVERITY = {"keep": 0, "detach": 1, "archive_then_drop": 2, "drop": 3}
 """The actions of a retention, the most destructive last."""
@@ -14,41 +14,52 @@ _SEVERITY = {"keep": 0, "detach": 1, "archive_then_drop": 2, "drop": 3}
 _DAYS_A_MONTH = 365.2425 / 12
 
 
+class Terms(NamedTuple):
+    """Everything that decides what the retention of a table removes, and when."""
+
+    action: str
+    keep: CalendarSpan
+    grace: CalendarSpan
+
+    def cover(self, other: "Terms") -> bool:
+        """Whether other terms destroy no more, and nothing earlier."""
+        return (
+            _SEVERITY[other.action] <= _SEVERITY.get(self.action, 0)
+            and _days(other.keep) >= _days(self.keep)
+            and _days(other.grace) >= _days(self.grace)
+        )
+
+    def __str__(self) -> str:
+        return f"{self.action}, keep {self.keep}"
+
+
 class Approval(NamedTuple):
     """An approved retention of one table.
 
     Attributes:
         table: the table's name as PostgreSQL quotes it.
-        action, keep, grace: of the policy that was approved.
+        terms: of the policy that was approved.
         by: who approved it: role, user and host.
         how: `approve`, `apply` or `dagster`.
     """
 
     table: str
-    action: str
-    keep: CalendarSpan
-    grace: CalendarSpan
+    terms: Terms
     at: datetime
     by: str
     how: str
-
-    def covers(self, retention: RetentionPolicy) -> bool:
-        """Whether a retention destroys no more, and nothing earlier, than what was approved."""
-        return (
-            _SEVERITY[retention.action] <= _SEVERITY.get(self.action, 0)
-            and _days(retention.keep) >= _days(self.keep)
-            and _days(retention.grace) >= _days(self.grace)
-        )
 
 
 Approvals = Mapping[str, Approval]
 """By the table's name as PostgreSQL quotes it."""
 
 
-def destructive(section: PartitionPolicy) -> RetentionPolicy | None:
-    """Return the retention of a table if it removes partitions; None otherwise."""
+def terms_of(section: PartitionPolicy) -> Terms | None:
+    """Return the terms of a table's retention if it removes partitions; None otherwise."""
     retention = section.retention
-    return retention if retention is not None and retention.action != "keep" else None
+    if retention is None or retention.action == "keep":
+        return None
+    return Terms(retention.action, retention.keep, retention.grace)
 
 
 def is_reporting(policy: Policy, section: PartitionPolicy) -> bool:
@@ -62,14 +73,14 @@ def is_approved(policy: Policy, section: PartitionPolicy, approvals: Approvals) 
 
     `mode: act`, written in the policy at the database, the table or its retention, approves it.
     """
-    retention = destructive(section)
-    if retention is None:
+    terms = terms_of(section)
+    if terms is None:
         return True
-    written = (policy.database, section, retention)
-    if any("mode" in each.model_fields_set for each in written):
+    written = (policy.database, section, section.retention)
+    if any(each is not None and "mode" in each.model_fields_set for each in written):
         return True
     approval = approvals.get(str(section.table))
-    return approval is not None and approval.covers(retention)
+    return approval is not None and approval.terms.cover(terms)
 
 
 def withdrawn(policy: Policy, approvals: Approvals) -> Iterator[str]:
@@ -77,7 +88,7 @@ def withdrawn(policy: Policy, approvals: Approvals) -> Iterator[str]:
 
     Their approval ends, so that a later change back needs a new one.
     """
-    current = {str(section.table) for section in policy.partitions if destructive(section)}
+    current = {str(section.table) for section in policy.partitions if terms_of(section)}
     yield from (table for table in approvals if table not in current)
 
 
@@ -87,13 +98,11 @@ def narrowed(policy: Policy, approvals: Approvals) -> Iterator[Approval]:
     A later change back is more destructive than the current policy, and needs a new approval.
     """
     for section in policy.partitions:
-        approval, retention = approvals.get(str(section.table)), destructive(section)
-        if approval is None or retention is None or not approval.covers(retention):
+        approval, terms = approvals.get(str(section.table)), terms_of(section)
+        if approval is None or terms is None or terms == approval.terms:
             continue
-        now = (retention.action, retention.keep, retention.grace)
-        if now != (approval.action, approval.keep, approval.grace):
-            action, keep, grace = now
-            yield approval._replace(action=action, keep=keep, grace=grace)
+        if approval.terms.cover(terms):
+            yield approval._replace(terms=terms)
 
 
 def _days(span: CalendarSpan) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from maintenance.periods import CalendarSpan
-from maintenance.policy.approvals import Approval, Approvals
+from maintenance.policy.approvals import Approval, Approvals, Terms
 from maintenance.server.session import Connection, fetch, run_statement
 
 
@@ -34,19 +34,19 @@ def forget_approvals(connection: Connection, database: str, tables: Iterable[str
 def _approval(row: Any) -> Approval:
     keep = CalendarSpan(row.keep_months, row.keep_days)
     grace = CalendarSpan(row.grace_months, row.grace_days)
-    return Approval(
-        row.table_name, row.action, keep, grace, row.approved_at, row.approved_by, row.how
-    )
+    terms = Terms(row.action, keep, grace)
+    return Approval(row.table_name, terms, row.approved_at, row.approved_by, row.how)
 
 
 def _row(approval: Approval) -> dict[str, Any]:
+    action, keep, grace = approval.terms
     return {
         "table_name": approval.table,
-        "action": approval.action,
-        "keep_months": approval.keep.months,
-        "keep_days": approval.keep.days,
-        "grace_months": approval.grace.months,
-        "grace_days": approval.grace.days,
+        "action": action,
+        "keep_months": keep.months,
+        "keep_days": keep.days,
+        "grace_months": grace.months,
+        "grace_days": grace.days,
         "approved_at": approval.at.isoformat(),
         "approved_by": approval.by,
         "how": approval.how,

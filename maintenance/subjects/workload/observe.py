@@ -33,7 +33,7 @@ from maintenance.subjects.workload.models import (
     Wraparound,
 )
 from maintenance.subjects.workload.pg_stat_statements import read_statements
-from maintenance.subjects.workload.sample_rows import (
+from maintenance.subjects.workload.watch_rows import (
     as_lock_tree,
     as_replicas,
     as_running,

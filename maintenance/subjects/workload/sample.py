@@ -24,7 +24,7 @@ from maintenance.subjects.workload.models import (
 )
 from maintenance.subjects.workload.observe import Observations
 from maintenance.subjects.workload.running_findings import of_applications
-from maintenance.subjects.workload.sample_rows import (
+from maintenance.subjects.workload.watch_rows import (
     as_lock_tree,
     as_replicas,
     as_running,
