@@ -25,6 +25,7 @@ from maintenance.store.past_actions import Span
 from maintenance.store.staleness import read_staleness
 from maintenance.subjects.bloat import BLOAT
 from maintenance.subjects.bloat.history import newest_look
+from maintenance.subjects.capacity import CAPACITY
 from maintenance.subjects.indexes import INDEXES
 from maintenance.subjects.matviews import MATVIEWS
 from maintenance.subjects.matviews.dependencies import declared_reads
@@ -55,6 +56,7 @@ _SUBJECTS: tuple[Subject[Any], ...] = (
     INDEXES,
     BLOAT,
     WORKLOAD,
+    CAPACITY,
     CACHING,
 )
 _RANKS = tuple(reversed(Severity))
