@@ -59,8 +59,6 @@ def _severity(
     if level.cliff is Cliff.LOCK_TABLE:  # the server has some reserve, and few statements need all
         return severity and Severity.WARN
     is_soon = ahead.is_growing and ahead.is_within(section.within, now)
-    if level.cliff is Cliff.LOCK_TABLE:  # the server has some reserve, and few statements need all
-        return severity and Severity.WARN
     if level.cliff is Cliff.CONNECTIONS and not is_soon and level.share <= workload.connections:
         return severity and Severity.INFO
     return severity

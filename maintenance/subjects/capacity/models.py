@@ -54,8 +54,9 @@ class SequenceUse(NamedTuple):
         type_bytes: the size of its own type.
         least: its MINVALUE.
         most: its MAXVALUE.
-        last_value: None if it was never used, is locked, or is hidden from this role.
         is_readable: whether this role may read it.
+        is_read: whether its last value is known; it is not while the sequence is locked.
+        last_value: None if it was never used.
     """
 
     oid: int
@@ -67,6 +68,7 @@ class SequenceUse(NamedTuple):
     start: int
     cycles: bool
     is_readable: bool
+    is_read: bool = False
     last_value: int | None = None
 
 

@@ -34,6 +34,8 @@ from maintenance.subjects.capacity.models import (
 
 SEQUENCES_AT_ONCE = 200
 """Sequences read in one transaction, which locks each of them until it ends."""
+LEAST_VALUE = 3000
+"""Of sequences below, no column is near its end, not even a smallint."""
 LEAST_AGE = 400_000_000
 """Ids of younger tables are not listed: twice the age at which autovacuum freezes by default."""
 MOST_TABLES = 5
@@ -69,48 +71,47 @@ def observe(connection: Connection, time_cap: timedelta, major: int) -> Capacity
 
 
 def _with_keys(glances: Observations, seen: CapacityObservation) -> CapacityObservation:
-    nothing: tuple[tuple[SequenceUse, ...], tuple[FilledColumn, ...]] = ((), ())
-    sequences, columns = glances.see(Reading.SEQUENCES, _sequences, nothing)
+    listed = glances.see(Reading.SEQUENCES, _sequences, ())
+    sequences = tuple(_with_last_values(glances, listed))
+    wanted = [each.oid for each in sequences if _needs_columns(each)]
     return replace(
         seen,
-        sequences=tuple(_with_last_values(glances, sequences)),
-        columns=columns,
+        sequences=sequences,
+        columns=glances.see(Reading.SEQUENCES, lambda c: _columns(c, wanted), ()),
         references=glances.see(Reading.SEQUENCES, _references, ()),
         sampled_keys=glances.see(Reading.SEQUENCES, _sampled_keys, ()),
     )
 
 
-def _sequences(
-    connection: Connection,
-) -> tuple[tuple[SequenceUse, ...], tuple[FilledColumn, ...]]:
-    rows = [r for r in fetch(connection, "capacity", "list_sequences") if not is_helper(r.name)]
-    sequences = {
-        row.oid: SequenceUse(
-            row.oid,
-            QualifiedName(row.schema, row.name),
-            row.type_bytes,
-            row.increment,
-            row.least,
-            row.most,
-            row.start,
-            row.cycles,
-            row.readable,
-        )
-        for row in rows
-    }
-    columns = (
+def _needs_columns(sequence: SequenceUse) -> bool:
+    """Whether the sequence may be near the end of a column, or its value is unknown."""
+    return not sequence.is_read or abs(sequence.last_value or 0) >= LEAST_VALUE
+
+
+def _sequences(connection: Connection) -> tuple[SequenceUse, ...]:
+    return tuple(
+        SequenceUse(row.oid, QualifiedName(row.schema, row.name), *row[3:])
+        for row in fetch(connection, "capacity", "list_sequences")
+        if not is_helper(row.name)
+    )
+
+
+def _columns(connection: Connection, sequences: list[int]) -> tuple[FilledColumn, ...]:
+    if not sequences:
+        return ()
+    rows = fetch(connection, "capacity", "list_filled_columns", {"sequences": sequences})
+    return tuple(
         FilledColumn(
-            row.oid,
+            row.sequence,
             row.table_oid,
-            QualifiedName(row.table_schema, row.table_name),
+            QualifiedName(row.schema, row.name),
             row.attnum,
             row.column_name,
             row.column_bytes,
         )
         for row in rows
-        if row.table_oid is not None and not is_helper(row.table_name)
+        if not is_helper(row.name)
     )
-    return tuple(sequences.values()), tuple(columns)
 
 
 def _with_last_values(
@@ -121,7 +122,8 @@ def _with_last_values(
         some = sequences[first : first + SEQUENCES_AT_ONCE]
         oids = [each.oid for each in some if each.is_readable]
         last = glances.see(Reading.SEQUENCES, lambda c, oids=oids: _last_values(c, oids), {})
-        yield from (each._replace(last_value=last.get(each.oid)) for each in some)
+        for each in some:
+            yield each._replace(is_read=each.oid in last, last_value=last.get(each.oid))
 
 
 def _last_values(connection: Connection, oids: list[int]) -> dict[int, int | None]:
