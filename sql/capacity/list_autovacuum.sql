@@ -5,6 +5,7 @@
 -- locks: none
 -- source: PostgreSQL manual, 25.1.6 The Autovacuum Daemon, 28.2.19 pg_stat_all_tables
 -- A TOAST table has options of its own; it is listed only where the table itself is not left out.
+-- Tables of extensions are not listed.
 WITH option AS MATERIALIZED (
   SELECT c.oid,
          pg_catalog.max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_enabled')::bool AS enabled,
@@ -56,5 +57,8 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_class r ON r.oid = pg_catalog.pg_partition_root(CASE WHEN c.relispartition THEN c.oid END)::pg_catalog.oid
 LEFT JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
 WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
+                    AND d.deptype = 'e')
 ORDER BY l.reltuples DESC, 1, 2
 LIMIT 1000

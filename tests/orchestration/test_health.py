@@ -67,8 +67,10 @@ def test_policy_with_the_sections_gives_assets_checks_and_a_sensor(tmp_path: Pat
 
 
 def test_nightly_shows_tables_numbers_charts_and_red_checks(
-    policy: Policy, tmp_path: Path, instance: dg.DagsterInstance
+    database: Database, policy: Policy, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
+    database.execute("CREATE SEQUENCE public.half MAXVALUE 1001")
+    database.execute("SELECT setval('public.half', 501)")
     job = build([tmp_path]).resolve_job_def("app_nightly")
     result = job.execute_in_process(instance=instance)
     assert result.success
@@ -86,7 +88,9 @@ def test_nightly_shows_tables_numbers_charts_and_red_checks(
     assert workload["size_by_month"].startswith("![")
     assert workload["hit_rates"].startswith("![")
     assert found["capacity/capacity_cliff"].passed
-    assert "connections" in metadata(instance, "capacity")["limits"]
+    capacity = metadata(instance, "capacity")
+    assert capacity["nearest"] == pytest.approx(0.5)
+    assert "public.half" in capacity["limits"]
 
 
 def test_sensor_judges_the_last_look_by_the_policy_and_tells_a_look_too_old(

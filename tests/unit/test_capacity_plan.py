@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from maintenance.alerts.models import FindingSet
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Reading, Severity
 from maintenance.engine.plan import Plan
 from maintenance.names import QualifiedName
@@ -24,6 +25,7 @@ from maintenance.subjects.capacity.models import (
     Level,
     Limits,
     Points,
+    Reference,
     SampledKey,
     SequenceUse,
     Slot,
@@ -249,6 +251,8 @@ def test_members_are_counted_by_files_or_are_at_least_two_of_each_multixact() ->
     by_age = seen(limits=LIMITS._replace(oldest_multixact_age=1_600_000_000))
     (finding,) = found(by_age)
     assert (finding.object, finding.data["is_counted"]) == ("app/multixact_members", False)
+    endless = LIMITS._replace(oldest_multixact_age=1_600_000_000, members_end=False)
+    assert found(seen(limits=endless)) == []
 
 
 def test_lock_table_is_a_warning_even_beyond_its_size() -> None:
@@ -285,7 +289,8 @@ def test_peak_of_the_week_counts_and_is_information_below_the_limit_of_the_workl
 
     assert severities(peaks(0.3, 0.4, 0.3)) == []
     assert severities(peaks(0.8, 0.75, 0.8)) == [("app/connections", "info")]
-    assert severities(peaks(0.3, 0.92, 0.3)) == [("app/connections", "error")]
+    assert severities(peaks(0.3, 0.92, 0.3)) == [("app/connections", "warn")]
+    assert severities(peaks(0.3, 1.0, 0.3)) == [("app/connections", "error")]
     old = seen(pool_peaks=[(NOW - 20 * DAY, 0.92)])
     assert severities(old) == []
 
@@ -405,6 +410,20 @@ def test_autovacuum_off_on_the_server_is_told() -> None:
     assert severities(seen(limits=LIMITS._replace(autovacuum=False))) == [("app", "warn")]
 
 
+def test_object_is_told_once_by_each_kind() -> None:
+    toast = a_table("huge", is_toast=True)
+    key = Reference(ORDERS, "id", 4, 20, 1, 8, QualifiedName("public", "events"), "id")
+    sequences = (a_sequence(1_900_000_000), a_sequence(3_000_000_000, oid=2))
+    columns = (a_column(), FilledColumn(2, 20, QualifiedName("public", "events"), 1, "id", 8))
+    observation = seen(
+        vacuumed=(toast, a_huge_table()), sequences=sequences, columns=columns, references=(key,)
+    )
+    told = {(each.kind, each.object): each for each in found(observation)}
+    assert len(told) == len(found(observation)) == 2
+    finding = told[FindingKind.CAPACITY_CLIFF, "public.orders.id"]
+    assert finding.data["cliff"] == Cliff.INTEGER_REFERENCE
+
+
 # Unknown
 
 
@@ -417,6 +436,13 @@ def test_failed_reading_and_hidden_sequences_leave_limits_open() -> None:
     (finding,) = found(seen(sequences=(hidden,), columns=(a_column(),), role="watcher"))
     assert finding.kind is FindingKind.PRIVILEGE_MISSING
     assert finding.leaves_open(FindingKind.CAPACITY_CLIFF, "public.orders.id")
+
+
+def test_findings_on_a_table_that_a_run_changes_wait_for_it() -> None:
+    observation = seen(ages=(an_age(0.6),), vacuumed=(a_table(),), widest=Tree(ORDERS, 3000, 6000))
+    findings = found(observation)
+    at_work = FindingSet("app", findings, frozenset(), at_work=frozenset({"public.orders"}))
+    assert {each.object for each in at_work.by_identity()} == {"public.queue"}
 
 
 def test_rates_are_kept_without_a_limit() -> None:

@@ -107,7 +107,7 @@ def _finding(
             "size_bytes": age.size_bytes,
             "per_day": per_day,
             "reached_at": reached_at.isoformat() if reached_at is not None else None,
-            "tables": age.n_tables,
+            "n_tables": age.n_tables,
             "remedy": remedy,
             "statements": [] if age.is_temporary else [statement],
         },

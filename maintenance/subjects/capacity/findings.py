@@ -52,15 +52,17 @@ def _severity(
     workload: WorkloadPolicy,
     now: datetime,
 ) -> Severity | None:
-    """Return the severity of a level; settings and pools that do not grow are information."""
+    """Return the severity of a level; settings and pools that do not grow are no errors."""
     if level.cliff is Cliff.CONNECTION_LIMITS:
         return Severity.INFO if level.share > 1 else None
     severity = severity_of(ahead, section, now)
+    if severity is None:
+        return None
     if level.cliff is Cliff.LOCK_TABLE:  # the server has some reserve, and few statements need all
-        return severity and Severity.WARN
+        return Severity.WARN
     is_soon = ahead.is_growing and ahead.is_within(section.within, now)
-    if level.cliff is Cliff.CONNECTIONS and not is_soon and level.share <= workload.connections:
-        return severity and Severity.INFO
+    if level.cliff is Cliff.CONNECTIONS and not is_soon and level.share < 1:
+        return Severity.WARN if level.share > workload.connections else Severity.INFO
     return severity
 
 
@@ -74,7 +76,7 @@ def _finding(
         level.object,
         f"{what}; {_when(ahead)}. {remedy}",
         value=round(level.share, 4),
-        threshold=section.used,
+        threshold=section.used if severity is not Severity.INFO else None,
         data={
             "cliff": level.cliff.value,
             "used": round(level.used),

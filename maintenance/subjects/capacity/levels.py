@@ -41,16 +41,14 @@ PEAK = timedelta(days=7)
 
 
 def levels(database: str, seen: CapacityObservation, now: datetime) -> tuple[Level, ...]:
-    """Return all levels that are known, in no order; one for each cliff and object."""
+    """Return the levels that are known, in no order: of each object the limit that is nearest."""
     found = [*_keys(seen), *_references(seen), *_sampled(seen, now)]
     found += [_toast(each) for each in seen.toast]
     if seen.limits is not None:
         found += _server(database, seen, seen.limits, now)
     found += (level for slot in seen.slots for level in _slot(database, slot, seen.free_bytes))
-    worst: dict[tuple[Cliff, str], Level] = {}
-    for level in sorted(found, key=lambda level: level.share):
-        worst[level.cliff, level.object] = level
-    return tuple(worst.values())
+    ordered = sorted(found, key=lambda level: level.share)
+    return tuple({level.object: level for level in ordered}.values())
 
 
 def rates(database: str, seen: CapacityObservation) -> tuple[Level, ...]:
@@ -226,12 +224,8 @@ def _toast(toast: Toast) -> Level:
 def _server(
     database: str, seen: CapacityObservation, limits: Limits, now: datetime
 ) -> Iterator[Level]:
-    members = LEAST_MEMBERS * limits.oldest_multixact_age
-    if limits.member_files is not None:
-        members = max(members, (limits.member_files - 1) * MEMBERS_PER_FILE)
-    facts = {"is_counted": limits.member_files is not None, "files": limits.member_files}
-    name = f"{database}/multixact_members"
-    yield Level(Cliff.MULTIXACT_MEMBERS, name, float(members), float(MEMBERS), facts)
+    if limits.members_end:
+        yield _members(database, limits)
     if seen.widest is not None:
         tree = seen.widest
         facts = {
@@ -251,6 +245,16 @@ def _server(
         yield Level(
             Cliff.CONNECTION_LIMITS, name, float(limits.n_promised), float(limits.n_usable), facts
         )
+
+
+def _members(database: str, limits: Limits) -> Level:
+    """Return the members of multixacts: by their files, else at least so many."""
+    members = LEAST_MEMBERS * limits.oldest_multixact_age
+    if limits.member_files is not None:
+        members = max(members, (limits.member_files - 1) * MEMBERS_PER_FILE)
+    facts = {"is_counted": limits.member_files is not None, "files": limits.member_files}
+    name = f"{database}/multixact_members"
+    return Level(Cliff.MULTIXACT_MEMBERS, name, float(members), float(MEMBERS), facts)
 
 
 def _connections(database: str, seen: CapacityObservation, limits: Limits, now: datetime) -> Level:

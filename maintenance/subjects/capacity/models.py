@@ -156,7 +156,8 @@ class Limits(NamedTuple):
         locks_each: max_locks_per_transaction.
         next_xid: the next transaction id, with its epoch.
         may_list_files: whether this role may list the files of the server.
-        member_files: the files of multixact members; None if unknown, or without limit (19).
+        member_files: the files of multixact members; None if unknown.
+        members_end: whether the number of members has a limit.
     """
 
     max_connections: int
@@ -172,6 +173,7 @@ class Limits(NamedTuple):
     autovacuum: bool
     freeze_max_age: int
     member_files: int | None = None
+    members_end: bool = True
 
     @property
     def n_usable(self) -> int:

@@ -182,8 +182,8 @@ def _ages(connection: Connection) -> tuple[Age, ...]:
 
 def _limits(connection: Connection, major: int) -> Limits:
     (row,) = fetch(connection, "capacity", "read_limits")
-    limits = Limits(*row)
-    if not limits.may_list_files or has_wide_multixact_offsets(major):
+    limits = Limits(*row)._replace(members_end=not has_wide_multixact_offsets(major))
+    if not limits.may_list_files or not limits.members_end:
         return limits
     (files,) = fetch(connection, "capacity", "count_member_files")
     return limits._replace(member_files=files.n_files)

@@ -26,7 +26,7 @@ RECENT = timedelta(days=7)
 LONG = timedelta(days=30)
 LEAST_THRESHOLD = 10_000_000
 """Dead rows that autovacuum waits for in a large table: more are too many."""
-PER_MILLE = 0.01
+ADVISED_SCALE = 0.01
 """The share of the rows that is advised as threshold of a large table."""
 DIGITS = re.compile(r"\d+")
 
@@ -38,8 +38,12 @@ def upkeep_findings(database: str, seen: CapacityObservation, now: datetime) -> 
     yield from (_constraint(each) for each in seen.constraints)
     if seen.limits is not None and not seen.limits.autovacuum:
         yield _server_off(database)
-    yield from _left_out([each for each in seen.vacuumed if each.is_off], now)
-    yield from (_large(each, now) for each in seen.vacuumed if _is_unmet(each, now))
+    left_out = list(_left_out([each for each in seen.vacuumed if each.is_off], now))
+    yield from left_out
+    told = {finding.object for finding in left_out}
+    for each in seen.vacuumed:
+        if _is_unmet(each, now) and str(each.table) not in told:
+            yield _large(each, now)
 
 
 def _collation(database: str, each: Collation) -> Finding:
@@ -146,21 +150,15 @@ def _left_out(tables: Sequence[Vacuumed], now: datetime) -> Iterator[Finding]:
             by_root.setdefault(each.root, []).append(each)
     for root, found in by_root.items():
         worst = max(found, key=lambda each: (_hurts(each), each.n_dead, each.size_bytes))
-        statements = [
-            f"ALTER TABLE {each.table} RESET ({'toast.' * each.is_toast}autovacuum_enabled)"
-            for each in found[: 4 * SHOWN]
-        ]
-        is_part = worst.table != root
-        parts = f" of {len(found):,} partitions, such as {worst.table}," if is_part else ""
-        of_toast = " its TOAST table" if worst.is_toast else ""
+        statements = [_turn_on(each) for each in found]
         yield Finding(
             FindingKind.AUTOVACUUM_INEFFECTIVE,
             Severity.WARN if any(map(_hurts, found)) else Severity.INFO,
             str(root),
-            f"{root}: autovacuum is off for{of_toast or (parts and ' it') or ' this table'}{parts}"
-            f" ({readable_size(worst.size_bytes)}, {worst.n_dead:,} dead rows,"
-            f" {_last(worst)}), so dead rows stay until wraparound forces a VACUUM; run"
-            f" {statements[0]}, or vacuum it by a schedule",
+            f"{root}: autovacuum is off for {_which(worst, found)}"
+            f" ({readable_size(worst.size_bytes)}, {worst.n_dead:,} dead rows, {_last(worst)});"
+            f" dead rows stay until wraparound forces a VACUUM. Run {_turn_on(worst)}, or vacuum it"
+            " by a schedule",
             value=_days(worst, now),
             data={
                 "reason": "table_off",
@@ -169,6 +167,20 @@ def _left_out(tables: Sequence[Vacuumed], now: datetime) -> Iterator[Finding]:
                 **_facts(worst),
             },
         )
+
+
+def _turn_on(each: Vacuumed) -> str:
+    option = "toast.autovacuum_enabled" if each.is_toast else "autovacuum_enabled"
+    return f"ALTER TABLE {each.table} RESET ({option})"
+
+
+def _which(worst: Vacuumed, found: Sequence[Vacuumed]) -> str:
+    """Return which of a table's parts autovacuum leaves out."""
+    part = "its TOAST table" if worst.is_toast else "this table"
+    if worst.table == worst.root:
+        return part
+    of = f"the TOAST table of {worst.table}" if worst.is_toast else f"its partition {worst.table}"
+    return f"{of} and {counted_noun(len(found) - 1, 'other')}" if len(found) > 1 else of
 
 
 def _is_kept(each: Vacuumed, now: datetime) -> bool:
@@ -191,7 +203,7 @@ def _is_unmet(each: Vacuumed, now: datetime) -> bool:
     return (
         not each.is_off
         and each.threshold >= LEAST_THRESHOLD
-        and each.scale > PER_MILLE
+        and each.scale > ADVISED_SCALE
         and each.n_written > 0
         and not is_recent
     )
@@ -201,13 +213,13 @@ def _large(each: Vacuumed, now: datetime) -> Finding:
     counted = each.counted_since
     is_long = each.vacuumed_at is not None or (counted is not None and counted < now - LONG)
     statement = (
-        f"ALTER TABLE {each.table} SET (autovacuum_vacuum_scale_factor = {PER_MILLE},"
-        f" autovacuum_vacuum_insert_scale_factor = {PER_MILLE},"
-        " autovacuum_analyze_scale_factor = 0.01)"
+        f"ALTER TABLE {each.table} SET (autovacuum_vacuum_scale_factor = {ADVISED_SCALE},"
+        f" autovacuum_vacuum_insert_scale_factor = {ADVISED_SCALE},"
+        f" autovacuum_analyze_scale_factor = {ADVISED_SCALE})"
     )
     return Finding(
         FindingKind.AUTOVACUUM_INEFFECTIVE,
-        Severity.WARN if is_long and each.n_dead > PER_MILLE * each.n_rows else Severity.INFO,
+        Severity.WARN if is_long and each.n_dead > ADVISED_SCALE * each.n_rows else Severity.INFO,
         str(each.table),
         f"{each.table}: about {each.n_rows:,.0f} rows; autovacuum waits for {each.threshold:,.0f}"
         f" dead rows (scale factor {each.scale:g}), it has {each.n_dead:,} and was {_last(each)};"
