@@ -66,6 +66,16 @@ DELETE FROM public.queue WHERE id > 10;
 CREATE TABLE public.huge (id bigint PRIMARY KEY);
 INSERT INTO public.huge SELECT generate_series(1, 10);
 UPDATE pg_class SET reltuples = 5e8 WHERE oid = 'public.huge'::regclass;
+CREATE TABLE public.blobs (body text) WITH (toast.autovacuum_enabled = false);
+CREATE TABLE public.logs (at date) PARTITION BY RANGE (at);
+CREATE TABLE public.logs_1 PARTITION OF public.logs FOR VALUES FROM ('2026-01-01')
+  TO ('2026-02-01') WITH (autovacuum_enabled = no);
+CREATE TABLE public.logs_2 PARTITION OF public.logs FOR VALUES FROM ('2026-02-01')
+  TO ('2026-03-01') WITH (autovacuum_enabled = 0);
+"""
+OF_18 = """
+ALTER TABLE public.people ADD CONSTRAINT has_name NOT NULL name NOT VALID;
+ALTER TABLE public.people ADD CONSTRAINT hoped CHECK (id > 0) NOT ENFORCED;
 """
 COLLATIONS = {
     15: "CREATE COLLATION public.names (provider = icu, locale = 'und', version = '1.0')",
@@ -96,8 +106,11 @@ PLANTED = {
     ("autovacuum_ineffective", "app"): None,
     ("autovacuum_ineffective", "public.queue"): None,
     ("autovacuum_ineffective", "public.huge"): None,
+    ("autovacuum_ineffective", "public.blobs"): None,
+    ("autovacuum_ineffective", "public.logs"): None,
 }
 """The findings of the planted database: the kind and object of each, and the cliff."""
+PLANTED_18 = {("constraint_not_valid", "public.people.has_name"): None}
 
 SOUND = """
 CREATE TABLE public.users (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email text UNIQUE,
@@ -132,6 +145,10 @@ def look(policy: Policy) -> list[Finding]:
     return list(pipeline.plan(policy, only=["capacity"]).findings)
 
 
+def planted_in(database: Database) -> dict[tuple[str, str], str | None]:
+    return PLANTED | (PLANTED_18 if database.server.major == 18 else {})
+
+
 @pytest.fixture(scope="module", params=[15, 18])
 def planted(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Database]:
     """A database with every cliff, on a server of its own."""
@@ -145,6 +162,8 @@ def planted(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Databa
             database.execute(statements)
         database.execute("CREATE INDEX by_name ON public.people (name COLLATE public.names)")
         database.execute("CREATE ROLE pool LOGIN CONNECTION LIMIT 30")
+        if major == 18:
+            database.execute(OF_18)
         _partition(database)
         yield database
         database.close()
@@ -166,7 +185,7 @@ def test_each_planted_cliff_is_told_on_the_first_look_and_nothing_else(
     found = look(make_policy(tmp_path, planted.url, capacity={}))
     told = {(each.kind.value, each.object): each for each in found}
     assert len(told) == len(found)
-    assert {key: each.data.get("cliff") for key, each in told.items()} == PLANTED
+    assert {key: each.data.get("cliff") for key, each in told.items()} == planted_in(planted)
 
 
 def test_keys_say_what_is_used_and_how_to_get_room(planted: Database, tmp_path: Path) -> None:
@@ -199,7 +218,10 @@ def test_advice_on_what_was_left_behind_can_be_run(planted: Database, tmp_path: 
     huge = found[FindingKind.AUTOVACUUM_INEFFECTIVE, "public.huge"]
     queue = found[FindingKind.AUTOVACUUM_INEFFECTIVE, "public.queue"]
     assert (huge.severity, queue.severity) == (Severity.INFO, Severity.WARN)
-    for finding in (constraint, huge, queue):
+    blobs = found[FindingKind.AUTOVACUUM_INEFFECTIVE, "public.blobs"]
+    logs = found[FindingKind.AUTOVACUUM_INEFFECTIVE, "public.logs"]
+    assert logs.data["tables"] == ["public.logs_1", "public.logs_2"]
+    for finding in (constraint, huge, queue, blobs, logs):
         for statement in finding.data["statements"]:
             planted.execute(f"BEGIN; {statement}; ROLLBACK")
     old = found[FindingKind.WRAPAROUND_RISK, "public.locked"]
@@ -280,4 +302,4 @@ def test_role_of_the_documentation_sees_all_but_members(planted: Database, tmp_p
     role = make_role(planted.server, "watcher")
     planted.execute(f"GRANT pg_monitor, pg_read_all_data TO {role.name}")
     found = look(make_policy(tmp_path, planted.url_of(role), capacity={}))
-    assert {(each.kind.value, each.object) for each in found} == PLANTED.keys()
+    assert {(each.kind.value, each.object) for each in found} == planted_in(planted).keys()

@@ -74,7 +74,7 @@ def _finding(
         FindingKind.CAPACITY_CLIFF,
         severity,
         level.object,
-        f"{what}; {_when(ahead)}. {remedy}",
+        f"{what}{_when(level, ahead)}. {remedy}",
         value=round(level.share, 4),
         threshold=section.used if severity is not Severity.INFO else None,
         data={
@@ -89,18 +89,19 @@ def _finding(
     )
 
 
-def _when(ahead: Forecast) -> str:
+def _when(level: Level, ahead: Forecast) -> str:
+    """Return when the limit is reached, as the end of a sentence; nothing if that is in it."""
+    if ahead.share >= 1 or level.cliff is Cliff.CONNECTION_LIMITS:
+        return ""
     if ahead.reach is not None:
-        if ahead.share >= 1:
-            return "the limit is reached"
         latest = f"{ahead.reach.latest:%Y-%m-%d}" if ahead.reach.latest else "never"
         return (
-            f"at the present rate the limit is reached on {ahead.reach.at:%Y-%m-%d}"
+            f"; at the present rate the limit is reached on {ahead.reach.at:%Y-%m-%d}"
             f" (earliest {ahead.reach.earliest:%Y-%m-%d}, latest {latest})"
         )
     if ahead.trend is None:
-        return "rate unknown: two observations at least two days apart are needed"
-    return "at the present rate the limit is not reached within ten years"
+        return "; rate unknown: two observations at least two days apart are needed"
+    return "; at the present rate the limit is not reached within ten years"
 
 
 Text = tuple[str, str, list[str]]
