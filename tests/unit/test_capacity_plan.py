@@ -139,6 +139,9 @@ def a_key(**changes: Any) -> SampledKey:
         (a_key(correlation=0.1), 0),
         (a_key(least=-2_000_000_000), 0),
         (a_key(most=int(NOW.timestamp())), 0),
+        (a_key(least=1_600_000_000, most=1_700_000_000), 0),
+        (a_key(least=2024010100, most=2026113023), 0),
+        (a_key(least=2024010100, most=2026133023), 1),
         (a_key(most=1_000_000), 0),
         (a_key(n_bytes=2, most=30_000), 1),
     ],
@@ -404,6 +407,15 @@ def test_large_table_is_told_where_its_threshold_is_never_met() -> None:
         {"n_written": 0},
     ):
         assert found(seen(vacuumed=(a_huge_table(**fine),))) == []
+
+
+def test_large_partitions_are_one_finding() -> None:
+    parts = [a_huge_table(root=ORDERS, n_dead=n) for n in range(3)]
+    tables = [part._replace(table=QualifiedName("public", f"p{n}")) for n, part in enumerate(parts)]
+    (finding,) = found(seen(vacuumed=tuple(tables)))
+    assert finding.object == "public.orders"
+    assert finding.data["dead_rows"] == 2
+    assert len(finding.data["statements"]) == 3
 
 
 def test_autovacuum_off_on_the_server_is_told() -> None:

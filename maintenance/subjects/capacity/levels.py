@@ -1,7 +1,7 @@
 """How much of each limit is in use: pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from maintenance.names import QualifiedName
 from maintenance.subjects.capacity.models import (
@@ -34,8 +34,9 @@ CHUNKS_OF_LARGEST = 2**30 // 1996
 """Chunks of the largest value, 1 GB."""
 IN_ORDER = 0.9
 """Correlation of a column whose values were given one after the other."""
-AN_EPOCH = timedelta(days=365)
-"""Values so near to the present Unix time are times: they end in 2038, whatever is inserted."""
+A_YEAR = timedelta(days=365)
+EARLIEST_TIME = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
+FIRST_YEAR, LAST_YEAR = 1970, 2147
 PEAK = timedelta(days=7)
 """The highest number of connections of so many days counts."""
 
@@ -202,9 +203,26 @@ def _sampled(seen: CapacityObservation, now: datetime) -> Iterator[Level]:
 
 def _is_numbered(key: SampledKey, now: datetime) -> bool:
     """Whether values were given one after the other: hashes, codes and times are not."""
-    at = now.timestamp()
-    is_time = abs(key.most - at) < AN_EPOCH.total_seconds()
-    return key.correlation >= IN_ORDER and key.least >= 0 and key.most > 0 and not is_time
+    is_in_order = key.correlation >= IN_ORDER and 0 <= key.least < key.most
+    return is_in_order and not (_is_unix_time(key, now) or _is_date(key.least, key.most))
+
+
+def _is_unix_time(key: SampledKey, now: datetime) -> bool:
+    """Whether values may be seconds since 1970: they end in 2038, whatever is inserted."""
+    latest = (now + A_YEAR).timestamp()
+    is_recent = abs(key.most - now.timestamp()) < A_YEAR.total_seconds()
+    return is_recent or (key.least >= EARLIEST_TIME and key.most <= latest)
+
+
+def _is_date(*values: int) -> bool:
+    """Whether values may be dates with hours, such as 2026113023."""
+    return all(
+        FIRST_YEAR <= value // 10**6 <= LAST_YEAR
+        and 1 <= value // 10**4 % 100 <= 12  # noqa: PLR2004 - months
+        and 1 <= value // 100 % 100 <= 31  # noqa: PLR2004 - days
+        and value % 100 < 24  # noqa: PLR2004 - hours
+        for value in values
+    )
 
 
 def _toast(toast: Toast) -> Level:

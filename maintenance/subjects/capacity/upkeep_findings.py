@@ -1,7 +1,7 @@
 """Findings on what was left behind: collations, extensions, constraints, autovacuum. Pure."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -38,12 +38,19 @@ def upkeep_findings(database: str, seen: CapacityObservation, now: datetime) -> 
     yield from (_constraint(each) for each in seen.constraints)
     if seen.limits is not None and not seen.limits.autovacuum:
         yield _server_off(database)
-    left_out = list(_left_out([each for each in seen.vacuumed if each.is_off], now))
-    yield from left_out
-    told = {finding.object for finding in left_out}
-    for each in seen.vacuumed:
-        if _is_unmet(each, now) and str(each.table) not in told:
-            yield _large(each, now)
+    left_out = [each for each in seen.vacuumed if each.is_off and not _is_kept(each, now)]
+    told = {each.root for each in left_out}
+    unmet = [each for each in seen.vacuumed if _is_unmet(each, now) and each.root not in told]
+    yield from (_left_out(root, found, now) for root, found in _by_root(left_out))
+    yield from (_large(root, found, now) for root, found in _by_root(unmet))
+
+
+def _by_root(tables: Iterable[Vacuumed]) -> Iterable[tuple[QualifiedName, list[Vacuumed]]]:
+    """Return tables by the table that they are partitions of."""
+    found: dict[QualifiedName, list[Vacuumed]] = {}
+    for each in tables:
+        found.setdefault(each.root, []).append(each)
+    return found.items()
 
 
 def _collation(database: str, each: Collation) -> Finding:
@@ -142,31 +149,24 @@ def _server_off(database: str) -> Finding:
     )
 
 
-def _left_out(tables: Sequence[Vacuumed], now: datetime) -> Iterator[Finding]:
-    """Yield one finding for each table, or partitioned table, that autovacuum leaves out."""
-    by_root: dict[QualifiedName, list[Vacuumed]] = {}
-    for each in tables:
-        if not _is_kept(each, now):
-            by_root.setdefault(each.root, []).append(each)
-    for root, found in by_root.items():
-        worst = max(found, key=lambda each: (_hurts(each), each.n_dead, each.size_bytes))
-        statements = [_turn_on(each) for each in found]
-        yield Finding(
-            FindingKind.AUTOVACUUM_INEFFECTIVE,
-            Severity.WARN if any(map(_hurts, found)) else Severity.INFO,
-            str(root),
-            f"{root}: autovacuum is off for {_which(worst, found)}"
-            f" ({readable_size(worst.size_bytes)}, {worst.n_dead:,} dead rows, {_last(worst)});"
-            f" dead rows stay until wraparound forces a VACUUM. Run {_turn_on(worst)}, or vacuum it"
-            " by a schedule",
-            value=_days(worst, now),
-            data={
-                "reason": "table_off",
-                "tables": [str(each.table) for each in found],
-                "statements": statements,
-                **_facts(worst),
-            },
-        )
+def _left_out(root: QualifiedName, found: Sequence[Vacuumed], now: datetime) -> Finding:
+    worst = max(found, key=lambda each: (_hurts(each), each.n_dead, each.size_bytes))
+    return Finding(
+        FindingKind.AUTOVACUUM_INEFFECTIVE,
+        Severity.WARN if any(map(_hurts, found)) else Severity.INFO,
+        str(root),
+        f"{root}: autovacuum is off for {_which(worst, found)}"
+        f" ({readable_size(worst.size_bytes)}, {worst.n_dead:,} dead rows, {_last(worst)}); dead"
+        f" rows stay until wraparound forces a VACUUM. Run {_turn_on(worst)}, or vacuum it by a"
+        " schedule",
+        value=_days(worst, now),
+        data={
+            "reason": "table_off",
+            "tables": [str(each.table) for each in found],
+            "statements": [_turn_on(each) for each in found],
+            **_facts(worst),
+        },
+    )
 
 
 def _turn_on(each: Vacuumed) -> str:
@@ -209,24 +209,39 @@ def _is_unmet(each: Vacuumed, now: datetime) -> bool:
     )
 
 
-def _large(each: Vacuumed, now: datetime) -> Finding:
-    counted = each.counted_since
-    is_long = each.vacuumed_at is not None or (counted is not None and counted < now - LONG)
-    statement = (
+def _large(root: QualifiedName, found: Sequence[Vacuumed], now: datetime) -> Finding:
+    worst = max(found, key=lambda each: (each.n_dead, each.n_rows))
+    return Finding(
+        FindingKind.AUTOVACUUM_INEFFECTIVE,
+        Severity.WARN if any(_has_waited(each, now) for each in found) else Severity.INFO,
+        str(root),
+        f"{root}: in {_which(worst, found)} autovacuum waits for {worst.threshold:,.0f} dead rows"
+        f" (scale factor {worst.scale:g} of about {worst.n_rows:,.0f} rows); it has"
+        f" {worst.n_dead:,}, and was {_last(worst)}. Bloat grows until then, and VACUUM takes long."
+        f" Run {_lower(worst)}",
+        value=_days(worst, now),
+        threshold=float(LONG.days),
+        data={
+            "reason": "threshold_not_met",
+            "tables": [str(each.table) for each in found],
+            "statements": [_lower(each) for each in found],
+            **_facts(worst),
+        },
+    )
+
+
+def _has_waited(each: Vacuumed, now: datetime) -> bool:
+    """Whether dead rows gather, and have been counted for long enough to say so."""
+    since = each.counted_since
+    is_long = each.vacuumed_at is not None or (since is not None and since < now - LONG)
+    return is_long and each.n_dead > ADVISED_SCALE * each.n_rows
+
+
+def _lower(each: Vacuumed) -> str:
+    return (
         f"ALTER TABLE {each.table} SET (autovacuum_vacuum_scale_factor = {ADVISED_SCALE},"
         f" autovacuum_vacuum_insert_scale_factor = {ADVISED_SCALE},"
         f" autovacuum_analyze_scale_factor = {ADVISED_SCALE})"
-    )
-    return Finding(
-        FindingKind.AUTOVACUUM_INEFFECTIVE,
-        Severity.WARN if is_long and each.n_dead > ADVISED_SCALE * each.n_rows else Severity.INFO,
-        str(each.table),
-        f"{each.table}: about {each.n_rows:,.0f} rows; autovacuum waits for {each.threshold:,.0f}"
-        f" dead rows (scale factor {each.scale:g}), it has {each.n_dead:,} and was {_last(each)};"
-        f" VACUUM then takes long and bloat has grown; run {statement}",
-        value=_days(each, now),
-        threshold=float(LONG.days),
-        data={"reason": "threshold_not_met", "statements": [statement], **_facts(each)},
     )
 
 
