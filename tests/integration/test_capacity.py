@@ -229,6 +229,16 @@ def test_advice_on_what_was_left_behind_can_be_run(planted: Database, tmp_path: 
     assert (old.data["ids"], old.data["is_toast"]) == ("multixact", True)
 
 
+@pytest.mark.pg("== 15")
+def test_extension_behind_is_told_with_its_update(database: Database, tmp_path: Path) -> None:
+    database.execute("CREATE EXTENSION pg_stat_statements VERSION '1.4'")
+    (finding,) = look(make_policy(tmp_path, database.url, capacity={}))
+    assert finding.kind is FindingKind.EXTENSION_OUTDATED
+    (statement,) = finding.data["statements"]
+    database.execute(statement)
+    assert look(make_policy(tmp_path, database.url, capacity={})) == []
+
+
 def test_sound_schema_tells_nothing(database: Database, tmp_path: Path) -> None:
     for statement in SOUND.split(";\n"):
         database.execute(statement)

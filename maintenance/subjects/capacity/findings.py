@@ -223,10 +223,10 @@ def _connections(database: str, level: Level) -> Text:
 def _limits(database: str, level: Level) -> Text:
     facts = level.facts
     return (
-        f"{database}: the CONNECTION LIMITs of all roles allow {facts['promised']:,} connections,"
-        f" and applications can use {facts['usable']:,}; once all pools are full, connections are"
-        " refused",
-        "Lower the limits of the roles, or raise max_connections",
+        f"{database}: the CONNECTION LIMITs of roles or databases allow {facts['promised']:,}"
+        f" connections, and applications can use {facts['usable']:,}; once all pools are full,"
+        " connections are refused",
+        "Lower these limits, or raise max_connections",
         [],
     )
 

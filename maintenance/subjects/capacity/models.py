@@ -152,7 +152,8 @@ class Limits(NamedTuple):
 
     Attributes:
         n_reserved: connections that applications can't use.
-        n_promised: the sum of the CONNECTION LIMITs of roles that may log in.
+        n_promised: the sum of the CONNECTION LIMITs of roles that may log in, or of all databases
+            if that is more.
         locks_each: max_locks_per_transaction.
         next_xid: the next transaction id, with its epoch.
         may_list_files: whether this role may list the files of the server.

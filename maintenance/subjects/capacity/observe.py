@@ -40,7 +40,7 @@ LEAST_AGE = 400_000_000
 """Ids of younger tables are not listed: twice the age at which autovacuum freezes by default."""
 MOST_TABLES = 5
 LEAST_CHUNKS = 2**32 / 10
-LEAST_KEY_ROWS = 10_000
+LEAST_KEY_ROWS = 1000
 """Of smaller tables no statistics are read."""
 MANY_ROWS = 100_000_000
 """From here on a fifth of the rows, the default, is too many dead rows to wait for."""
