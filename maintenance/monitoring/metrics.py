@@ -74,6 +74,10 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "replication_lag_bytes": ("Replication lag of the slowest replica.", ()),
     "database_size_bytes": ("Size of the database.", ()),
     "table_size_bytes": ("Size of the largest tables, with indexes and TOAST.", ("table",)),
+    "limit_used_ratio": (
+        "Share in use of the limits that are used most; at 1 statements fail.",
+        ("limit", "object"),
+    ),
     "bloat_seen_timestamp_seconds": ("Time of the last bloat observation.", ()),
     "empty_bytes": ("Space that a rewrite would free (bloat).", ("what",)),
     "cache_keys": ("Keys in the Redis cache.", ()),
@@ -223,6 +227,8 @@ def _server(history: History) -> Iterator[Sample]:
         yield from (Sample(n, value) for n, value in numbers.items() if value is not None)
     for table in history.largest:
         yield Sample("table_size_bytes", table.size_bytes, (table.object,))
+    for limit in history.limits:
+        yield Sample("limit_used_ratio", limit.share, (limit.cliff, limit.object))
     if history.emptiness is not None:
         yield _moment("bloat_seen_timestamp_seconds", history.emptiness.seen_at)
         yield Sample("empty_bytes", history.emptiness.tables_bytes, ("tables",))
