@@ -64,7 +64,9 @@ def _observe_and_plan(run: RunContext, *, records: bool) -> Assessment:
     plans: dict[str, Plan] = {}
     for subject in seeing:
         with run.meter.spent_on(subject.name):
-            plans[subject.name] = _signed(subject, _planned(subject, context, records=records))
+            plan = _signed(subject, _planned(subject, context, records=records))
+        plans[subject.name] = plan
+        context = replace(context, findings=(*context.findings, *plan.findings))
     further = (
         *_general(run.policy, snapshot),
         *_paused(run),

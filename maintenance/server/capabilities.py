@@ -45,3 +45,8 @@ def reindexes_beside_upserts(major: int) -> bool:
     Source: PostgreSQL 19 release notes; commits bc32a12 and 2bc7e886.
     """
     return major >= 19
+
+
+def has_repack(major: int) -> bool:
+    """Whether `REPACK (CONCURRENTLY)` rewrites a table online."""
+    return major >= 19

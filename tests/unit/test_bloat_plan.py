@@ -26,7 +26,7 @@ from maintenance.subjects.bloat.models import (
     Past,
     Rebuild,
 )
-from maintenance.subjects.bloat.page_layout import aligned, entry_width, row_width
+from maintenance.subjects.bloat.page_layout import aligned, entry_width, row_width, stored
 from maintenance.subjects.bloat.plan import plan, settled
 from tests.snapshots import NOW, a_policy
 
@@ -328,7 +328,14 @@ def test_emptied_table_is_bloated_by_what_is_gone() -> None:
         ({"n_changed": 50_000}, "rows_changed"),
         ({"pages": 500}, "size_changed"),
         ({"columns": (ID, TEXT._replace(width=None))}, "no_statistics"),
-        ({"columns": (ID, TEXT._replace(is_dropped=True))}, "dropped_columns"),
+        (
+            {"columns": (ID, TEXT._replace(width=None, is_readable=False))},
+            "column_not_readable",
+        ),
+        (
+            {"columns": (ID, TEXT._replace(width=None, is_analyzed=False))},
+            "column_not_analyzed",
+        ),
     ],
 )
 def test_bad_input_is_refused_with_the_reason(changes: dict[str, Any], reason: str) -> None:
@@ -369,6 +376,7 @@ columns = st.builds(
     length=st.sampled_from([1, 2, 4, 8, 16, -1]),
     alignment=st.sampled_from("csid"),
     is_dropped=st.just(False),
+    is_virtual=st.just(False),
     width=st.integers(1, 2000),
     null_fraction=st.floats(0, 1),
     n_distinct=st.just(-1.0),
@@ -382,7 +390,8 @@ def test_widths_are_ordered_and_hold_the_data(columns: list[Column]) -> None:
     data = sum(
         (1 - (c.null_fraction or 0)) * (c.length if c.length > 0 else c.width or 0) for c in columns
     )
-    for width, header in ((row_width(columns), 23), (entry_width(columns), 8)):
+    held = [stored(column) for column in columns]
+    for width, header in ((row_width(held), 23), (entry_width(held), 8)):
         assert width.low <= width.high
         assert header + data <= width.high + 1e-6
         assert width.high <= aligned(header + data) + 16 + 15 * len(columns)
