@@ -21,7 +21,8 @@ class ObserveContext:
         snapshot: the relations that the subjects named, from the catalog.
         connection: a session on the primary.
         store: a session on the store; None if there is no store yet.
-        findings: those of the subjects that were observed before this one in the same run.
+        findings: those of the subjects that were observed before this one in the same run, and
+            of those that it consults.
     """
 
     target: Target

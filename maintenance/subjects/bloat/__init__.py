@@ -1,6 +1,6 @@
 """Bloat: estimate the free space in tables and indexes, and rebuild indexes online."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
@@ -20,7 +20,7 @@ from maintenance.subjects.bloat.measurements import measurement_order, with_earl
 from maintenance.subjects.bloat.models import BloatSnapshot
 from maintenance.subjects.bloat.observe import named_indexes, read_relations
 from maintenance.subjects.bloat.pgstattuple import find_extension, measure
-from maintenance.subjects.bloat.superfluous import advised_drops
+from maintenance.subjects.bloat.superfluous import advised_drops, duplicated
 
 
 class Bloat(Subject[BloatSnapshot]):
@@ -32,6 +32,11 @@ class Bloat(Subject[BloatSnapshot]):
     def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy has the section."""
         return policy.bloat is not None
+
+    def consults(self, policy: Policy) -> Collection[str]:
+        """The advice on indexes, where indexes are rebuilt: none that is to be dropped is."""
+        rebuilds = policy.bloat is not None and policy.bloat.reindex == "concurrently"
+        return ("indexes",) if rebuilds else ()
 
     def observe(self, context: ObserveContext) -> BloatSnapshot:
         """Estimate bloat of all large relations, and measure the few that matter most."""
@@ -55,6 +60,7 @@ class Bloat(Subject[BloatSnapshot]):
             asked_for=asked_for,
             not_unique=not_unique,
             superfluous=advised_drops(context.findings),
+            duplicated=duplicated(context.findings),
         )
         order = measurement_order(stock, section, context.now)
         measured = measure(context.connection, stock.extension, order, cap)

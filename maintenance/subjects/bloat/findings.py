@@ -30,7 +30,7 @@ from maintenance.subjects.bloat.models import (
     Past,
 )
 from maintenance.subjects.bloat.rewriting import rewrite
-from maintenance.subjects.bloat.superfluous import advice_against
+from maintenance.subjects.bloat.superfluous import advice_against, has_duplicate
 from maintenance.subjects.bloat.upserts import can_fail_upserts, fails_upserts
 
 MOST_UNKNOWN = 20
@@ -180,6 +180,9 @@ def _never_rebuilt(index: ObservedIndex, stock: BloatSnapshot) -> _Rebuilding | 
     if advice is not None:
         text = f"not rebuilt, because {advice} of this run advises to drop it; decide on that first"
         return _Rebuilding(text, {"superfluous": advice})
+    if has_duplicate(index, stock):
+        text = "not rebuilt, because it has a duplicate; drop that first: see index_duplicate"
+        return _Rebuilding(text, {"duplicated": True})
     if not index.is_rebuildable:
         statement = f"REINDEX INDEX {index.relation}"
         text = (

@@ -302,6 +302,7 @@ class BloatSnapshot:
     failed: Mapping[int, str] = field(default_factory=dict[int, str])
     tried: frozenset[int] = frozenset()
     superfluous: Mapping[str, str] = field(default_factory=dict[str, str])
+    duplicated: frozenset[str] = frozenset()
     major: int = 0
     asked_for: frozenset[int] = frozenset()
     not_unique: tuple[QualifiedName, ...] = ()

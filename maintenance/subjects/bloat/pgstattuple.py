@@ -81,7 +81,7 @@ def measure(
     tried: set[int] = set()
     if not extension.is_usable:
         return Measured(found, failed, frozenset())
-    for seen in _affordable(order):
+    for seen in affordable(order):
         try:
             found[seen.oid] = _measured(connection, extension.schema or "", seen, time_cap)
         except UnreachableError:
@@ -96,7 +96,8 @@ def measure(
     return Measured(found, failed, frozenset(tried))
 
 
-def _affordable(order: Sequence[Observed]) -> Iterator[Observed]:
+def affordable(order: Sequence[Observed]) -> Iterator[Observed]:
+    """Yield the first relations of an order that one observation can read, in number and bytes."""
     left, places = MOST_BYTES, MOST_MEASURED
     for seen in order:
         if places and seen.size_bytes <= left:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from maintenance.policy.thresholds import BloatPolicy
 from maintenance.subjects.bloat.backoff import backoff_of
 from maintenance.subjects.bloat.models import BloatSnapshot, ObservedIndex, Rebuild
-from maintenance.subjects.bloat.superfluous import advice_against
+from maintenance.subjects.bloat.superfluous import advice_against, has_duplicate
 from maintenance.subjects.bloat.upserts import fails_upserts
 
 REST = timedelta(days=10)
@@ -23,6 +23,7 @@ def is_due(index: ObservedIndex, stock: BloatSnapshot, section: BloatPolicy, now
         and not fails_upserts(index, stock)
         and not _is_put_off(index, stock.rebuilds, now)
         and advice_against(index, stock) is None
+        and not has_duplicate(index, stock)
     )
 
 
