@@ -91,6 +91,7 @@ _SHAPES = {
         "n % 2 = 0, n, n % 100, repeat('x', n % 23), now(), n * 1.1, n, md5(n::text)::uuid",
         "(flag, t, id)",
     ),
+    "repeated char": ("id bigint, code char(3)", "n, 'abc'", "(code)"),
     "short text": (
         "code text, id bigint",
         "'abc' || n, n",

@@ -1,7 +1,7 @@
 -- list_indexes: valid btree indexes above a size
 -- since: 15
 -- params: min_bytes int8
--- columns: oid oid, schema text, name text, table_oid oid, table_schema text, table_name text, table_kind text, size_bytes int8, n_rows float4, fill_factor int4, keys int2[], is_plain bool, is_unique bool, is_rebuildable bool, deduplicates bool, manageable bool, readable bool, secured bool, table_pages int4, table_size_bytes int8, n_changed int8, n_dead int8, analyzed_at timestamptz, tablespace text, ancestors text[]
+-- columns: oid oid, schema text, name text, table_oid oid, table_schema text, table_name text, table_kind text, size_bytes int8, n_rows float4, fill_factor int4, keys int2[], is_plain bool, is_unique bool, is_rebuildable bool, deduplicates bool, is_padded bool, manageable bool, readable bool, secured bool, table_pages int4, table_size_bytes int8, n_changed int8, n_dead int8, analyzed_at timestamptz, tablespace text, ancestors text[]
 -- locks: ACCESS SHARE on each and its table, for their sizes
 -- source: PostgreSQL manual, 53.26 pg_index, 67.4.3 Deduplication
 -- Plain means without predicate and expressions. Keys are all its columns, including INCLUDE. Ancestors
@@ -61,6 +61,9 @@ SELECT
             AND p.amprocrighttype = o.opcintype AND p.amprocnum = 4
       LEFT JOIN pg_catalog.pg_collation b ON b.oid = k.collation_oid
       WHERE p.oid IS NULL OR b.collisdeterministic IS FALSE) AS deduplicates,
+  EXISTS (SELECT FROM pg_catalog.unnest(s.indclass::oid[]) AS k (class)
+          JOIN pg_catalog.pg_opclass o ON o.oid = k.class
+          WHERE o.opcintype = 'pg_catalog.bpchar'::pg_catalog.regtype) AS is_padded,
   pg_catalog.pg_has_role(s.relowner, 'USAGE') AS manageable,
   pg_catalog.has_any_column_privilege(s.table_oid, 'SELECT') AS readable,
   pg_catalog.row_security_active(s.table_oid) AS secured,

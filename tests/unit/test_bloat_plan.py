@@ -478,6 +478,14 @@ def test_unique_index_with_nulls_may_share_entries_that_a_rebuild_does_not(
     assert (bloat.fraction is not None) is is_known
 
 
+def test_repeated_char_values_are_not_known_to_share_entries() -> None:
+    index = an_index(deduplicates=True, columns=(ID._replace(n_distinct=1.0),))
+    assert estimate_index(index).fraction is not None
+    assert estimate_index(replace(index, is_padded=True)).reason == "shared_entries"
+    distinct = replace(index, is_padded=True, columns=(ID,))
+    assert estimate_index(distinct).fraction is not None
+
+
 def test_distinct_key_with_many_nulls_does_not_tell_rows_apart() -> None:
     code = ID._replace(null_fraction=0.5, n_distinct=-0.5)
     state = ID._replace(number=2, n_distinct=3.0)

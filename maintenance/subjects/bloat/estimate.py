@@ -127,6 +127,8 @@ def _index_doubts(index: ObservedIndex, keys: Sequence[Column]) -> Iterator[Bloa
         )
     if index.deduplicates and index.is_unique and any(_has_nulls(key) for key in keys):
         yield _unknown("shared_entries", "its entries with nulls may be deduplicated")
+    if _shares_entries(index) and index.is_padded and not any(_is_own(key) for key in keys):
+        yield _unknown("shared_entries", "it is unknown whether it deduplicates char(n)")
     if _shares_entries(index) and len(keys) > 1 and not any(_is_own(key) for key in keys):
         yield _unknown("shared_entries", "it deduplicates entries of several columns")
     if _shares_entries(index) and len(keys) == 1 and _repeats_some(index, keys[0]):

@@ -114,6 +114,7 @@ class ObservedIndex:
         is_rebuildable: whether it can be rebuilt concurrently: not that of an exclusion
             constraint.
         deduplicates: whether equal keys may share an entry (13 and later).
+        is_padded: whether a key is of type char(n); not every server deduplicates those.
         manageable: whether this role has the rights of its owner.
         tablespace: its folder, if it is not in the default tablespace.
         of_view: whether its table is a materialized view, which has no upserts.
@@ -132,6 +133,7 @@ class ObservedIndex:
     is_unique: bool = False
     is_rebuildable: bool = True
     deduplicates: bool = False
+    is_padded: bool = False
     manageable: bool = True
     tablespace: str | None = None
     of_view: bool = False

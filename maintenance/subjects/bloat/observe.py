@@ -119,6 +119,7 @@ def _index(row: Any, columns: tuple[Column, ...]) -> ObservedIndex:
         is_unique=row.is_unique,
         is_rebuildable=row.is_rebuildable,
         deduplicates=row.deduplicates,
+        is_padded=row.is_padded,
         manageable=row.manageable,
         tablespace=row.tablespace,
         of_view=row.table_kind == "m",
