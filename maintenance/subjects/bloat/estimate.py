@@ -43,9 +43,10 @@ WIDEST_KEY = 200
 """Bytes above which an index may compress values differently from the table."""
 DOUBT = 2.0
 """Factor by which the number of distinct values may be wrong, in both directions."""
-SOME_REPEATS = (1.2, 200.0)
-"""Between these, entries are deduplicated only when a page is full, so the number is unknown."""
-FEW_ROWS = 0.2
+SOME_REPEATS = (1.2, 5000.0)
+"""Between these, a value fills few pages or a part of one. A page deduplicates entries only when it
+is full, so it is unknown how many share space."""
+FEW_ROWS = 0.05
 """Largest share of the rows that may repeat like this."""
 FEW_NULLS = 0.05
 """Largest share of entries that may have a null where it is unknown whether those share space."""
@@ -151,6 +152,11 @@ def _repeats_some(index: ObservedIndex, key: Column) -> bool:
     return sum(group.rows for group in some) > FEW_ROWS * n_rows
 
 
+class _Group(NamedTuple):
+    rows: float
+    repeats: float
+
+
 def _index_pages(index: ObservedIndex, keys: Sequence[Column]) -> Iterator[float]:
     """Yield how many pages its entries take, for each end of width and repetitions."""
     n_rows = index.freshness.n_rows
@@ -160,10 +166,11 @@ def _index_pages(index: ObservedIndex, keys: Sequence[Column]) -> Iterator[float
         return
     for width in entry_width([columns[0]._replace(present=1.0)]):
         for doubt in (1 / DOUBT, DOUBT):
-            nulls, *groups = _groups(keys[0], n_rows, doubt)
-            used = nulls.rows * _bytes_a_row(ENTRY_OF_NULLS, nulls.repeats)
-            used += sum(group.rows * _bytes_a_row(width, group.repeats) for group in groups)
-            yield _pages(index, used, width)
+            for packed in (1.0, _packed(index)):
+                nulls, *groups = _groups(keys[0], n_rows, doubt)
+                used = _used(nulls, ENTRY_OF_NULLS, packed)
+                used += sum(_used(group, width, packed) for group in groups)
+                yield _pages(index, used, width)
 
 
 def _pages(index: ObservedIndex, used: float, width: float) -> float:
@@ -171,13 +178,21 @@ def _pages(index: ObservedIndex, used: float, width: float) -> float:
     return 2 + leaves + leaves * _taken(width) / (PAGE * INNER_FILL)
 
 
+def _packed(index: ObservedIndex) -> float:
+    """Return the share of a leaf page that an index build fills with full posting lists."""
+    room = leaf_room(index.fill_factor)
+    item = POSTING_BYTES + LINE_POINTER_BYTES
+    return max(room // item, 1) * item / room
+
+
+def _used(group: _Group, width: float, packed: float) -> float:
+    """Return the bytes of all entries of a group, with what is left free between full ones."""
+    is_full = group.repeats * TID_BYTES > POSTING_BYTES
+    return group.rows * _bytes_a_row(width, group.repeats) / (packed if is_full else 1)
+
+
 def _taken(width: float) -> float:
     return width + LINE_POINTER_BYTES
-
-
-class _Group(NamedTuple):
-    rows: float
-    repeats: float
 
 
 def _groups(key: Column, n_rows: float, doubt: float) -> Iterator[_Group]:
