@@ -43,7 +43,7 @@ WIDEST_KEY = 200
 """Bytes above which an index may compress values differently from the table."""
 DOUBT = 2.0
 """Factor by which the number of distinct values may be wrong, in both directions."""
-SOME_REPEATS = (1.2, 5000.0)
+SOME_REPEATS = (1.2, 4000.0)
 """Between these, a value fills few pages or a part of one. A page deduplicates entries only when it
 is full, so it is unknown how many share space."""
 FEW_ROWS = 0.05
