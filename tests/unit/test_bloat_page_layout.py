@@ -85,7 +85,7 @@ def test_nulls_that_are_independent_give_the_mean_of_all_rows(
 
 
 @st.composite
-def tables(draw: st.DrawFn, max_nullable: int) -> tuple[list[Stored], list[Row]]:
+def tables(draw: st.DrawFn, max_nullable: int) -> tuple[list[Stored], list[list[int | None]]]:
     """Draw columns of fixed width and rows with any combination of nulls in some of them."""
     kinds = draw(st.lists(fixed, min_size=1, max_size=8))
     nullable = draw(st.sets(st.integers(0, len(kinds) - 1), max_size=max_nullable))
@@ -103,7 +103,7 @@ def tables(draw: st.DrawFn, max_nullable: int) -> tuple[list[Stored], list[Row]]
 
 @given(tables(max_nullable=2))
 def test_nulls_of_two_columns_are_within_the_interval_however_they_go_together(
-    drawn: tuple[list[Stored], list[Row]],
+    drawn: tuple[list[Stored], list[list[int | None]]],
 ) -> None:
     columns, rows = drawn
     assert is_within(mean_of(ENTRY, columns, rows), entry_width(columns))
@@ -112,7 +112,7 @@ def test_nulls_of_two_columns_are_within_the_interval_however_they_go_together(
 
 @given(tables(max_nullable=8))
 def test_nulls_of_many_columns_are_off_by_no_more_than_an_alignment(
-    drawn: tuple[list[Stored], list[Row]],
+    drawn: tuple[list[Stored], list[list[int | None]]],
 ) -> None:
     columns, rows = drawn
     mean, width = mean_of(ENTRY, columns, rows), entry_width(columns)
