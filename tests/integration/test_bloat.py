@@ -604,6 +604,20 @@ def test_unique_index_is_rebuilt_only_where_the_policy_names_it(
 
 
 @pytest.mark.pg("== 18")
+def test_index_of_an_exclusion_constraint_is_told_with_what_rebuilds_it(
+    database: Database, tmp_path: Path
+) -> None:
+    constraint = "note text, CONSTRAINT apart EXCLUDE USING btree (id WITH =)"
+    fill(database, FILLED.replace(" PRIMARY KEY", "").replace("note text", constraint))
+    policy = make_policy(tmp_path, database.url, bloat={**SECTION, "reindex": "concurrently"})
+    report = act(policy)
+    assert report.results == ()
+    (finding,) = only(report, FindingKind.INDEX_BLOAT)
+    database.execute(finding.data["reindex"])
+    assert only(bloat(policy), FindingKind.INDEX_BLOAT) == []
+
+
+@pytest.mark.pg("== 18")
 def test_name_of_a_partitioned_unique_index_stands_for_those_of_its_partitions(
     database: Database, tmp_path: Path
 ) -> None:

@@ -119,18 +119,20 @@ def is_constant(columns: Iterable[Stored]) -> bool:
 def _width(headers: _Headers, columns: Sequence[Stored]) -> Width:
     varies = any(column.length < 0 and column.present > 0 for column in columns)
     widths = list(_Widths) if varies else [_Widths.NARROW]
-    sizes = [
+    sizes = [_mean(headers, columns, width) for width in widths]
+    sizes += [
         sum(share * _mean(headers, pattern, width) for share, pattern in patterns)
         for patterns in _null_patterns(columns)
         for width in widths
+        # Any width in any pattern takes too much time, and is hardly farther off.
+        if width is not _Widths.SPREAD
     ]
     fewer, more = _headers_off(headers, columns)
     return Width(min(sizes) - fewer, max(sizes) + more)
 
 
 def _null_patterns(columns: Sequence[Stored]) -> Iterator[list[tuple[float, Sequence[Stored]]]]:
-    """Yield assumptions on which values are null in the same row, as shares of the rows."""
-    yield [(1.0, columns)]
+    """Yield how nulls may go together in a row, unless independently, as shares of the rows."""
     if 1 < _n_nullable(columns) <= _MOST_TOGETHER:
         yield list(_patterns(columns, [0.0] * len(columns)))
         starts, reached = list[float](), 0.0
