@@ -53,3 +53,8 @@ def has_wide_multixact_offsets(major: int) -> bool:
     Source: PostgreSQL 19 release notes; commit bd8d9c9.
     """
     return major >= 19
+
+
+def has_repack(major: int) -> bool:
+    """Whether `REPACK (CONCURRENTLY)` rewrites a table online."""
+    return major >= 19
