@@ -223,7 +223,7 @@ CASES = [
     Case(
         "materialized view",
         (
-            "CREATE MATERIALIZED VIEW m AS SELECT 1 AS a",
+            "CREATE MATERIALIZED VIEW m AS SELECT n AS a FROM generate_series(1, 1000) n",
             "CREATE INDEX x ON m (a)",
             "CREATE INDEX y ON m (a)",
         ),

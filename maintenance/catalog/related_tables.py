@@ -103,7 +103,7 @@ _DIFFERENCES = {
     "tablespace": "another tablespace than its parent",
     "publications": "not in publication {about}",
     "row_security_policies": "row security policies {found}, its parent has {wanted}",
-    "index_invalid": "invalid index of the parent: some partition lacks it",
+    "index_invalid": "invalid index of the parent; see index_invalid",
 }
 """The difference as text, by its reason."""
 

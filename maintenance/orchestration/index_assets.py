@@ -1,12 +1,14 @@
 """The asset that records index usage and reports redundant, unused and invalid indexes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
 
 from maintenance.engine.findings import Finding, FindingKind
 from maintenance.formatting import readable_size
+from maintenance.names import quote
 from maintenance.orchestration.markdown import code, sql, table
 from maintenance.orchestration.subject_asset import Frame, face, subject_asset
 from maintenance.policy import Policy
@@ -54,20 +56,31 @@ def index_usage_asset(policy: Policy) -> dg.AssetsDefinition:
 
 def advice_metadata(findings: Sequence[Finding]) -> dict[str, Any]:
     """Return the largest findings as a table, and numbers to plot."""
-    charged = [finding for finding in findings if finding.kind in _SUPERFLUOUS]
-    advised = [finding for finding in findings if finding.kind in _SUPERFLUOUS + _UNFIT]
+    charged = [f for f in findings if f.kind in _SUPERFLUOUS and f.data["drop"]]
+    advised = [
+        each
+        for finding in findings
+        if finding.kind in _SUPERFLUOUS + _UNFIT
+        for each in _each_key(finding)
+    ]
     metadata: dict[str, Any] = {
         "superfluous_indexes": len(charged),
         "superfluous_megabytes": round(sum(map(_size, charged)) / _MEGABYTE, 1),
         "superfluous_writes_per_day": round(sum(f.data["writes_per_day"] for f in charged)),
         **{kind.value: sum(f.kind is kind for f in advised) for kind in _SUPERFLUOUS + _UNFIT},
+        FindingKind.FK_UNINDEXED.value: sum(f.data.get("n_foreign_keys", 0) for f in findings),
     }
     worst = sorted(advised, key=lambda finding: (-_size(finding), finding.object))[:WORST]
     if worst:
-        undo = [statement for f in worst for statement in f.data.get("restore") or ()]
+        to_drop = [f for f in worst if f.kind in _SUPERFLUOUS and f.data["drop"]]
         metadata["worst"] = table(_HEAD, map(_row, worst))
-        metadata["to_drop"] = sql([f.data["drop"] for f in worst if f.kind in _SUPERFLUOUS])
-        metadata["to_bring_back"] = sql(undo)
+        if to_drop:
+            undo = [statement for f in to_drop for statement in f.data.get("restore") or ()]
+            metadata["to_drop"] = sql([f.data["drop"] for f in to_drop])
+            metadata["to_bring_back"] = sql(undo)
+    keys = [f for f in advised if f.kind is FindingKind.FK_UNINDEXED][:WORST]
+    if keys:
+        metadata["to_create"] = sql([each for key in keys for each in key.data["create"]])
     return metadata
 
 
@@ -86,6 +99,17 @@ def _row(finding: Finding) -> Sequence[str]:
         "" if scans is None else f"{scans:,}",
         code(data.get("covered_by")),
     )
+
+
+def _each_key(finding: Finding) -> Sequence[Finding]:
+    """Return one finding for each foreign key of one that lists them; others as they are."""
+    keys = finding.data.get("foreign_keys")
+    if keys is None:
+        return [finding]
+    return [
+        replace(finding, object=f"{key['table']}.{quote(key['constraint'])}", data=key)
+        for key in keys
+    ]
 
 
 def _size(finding: Finding) -> int:

@@ -50,7 +50,7 @@ class UnusedIndexes(Section):
     window: Duration = as_written("35 days")
     """Minimum observation period."""
     min_size: Size = as_written("1 MB")
-    """Minimum size; smaller indexes are not reported."""
+    """Minimum size; smaller indexes are not reported, and other advice on them is information."""
     max_scans: Count = 0
     """Maximum number of scans in the window."""
 

@@ -39,6 +39,11 @@ def has_analyze_only(major: int) -> bool:
     return major >= 18
 
 
+def has_skip_scan(major: int) -> bool:
+    """Whether it can search a btree by a later column, once for each value of the ones before."""
+    return major >= 18
+
+
 def reindexes_beside_upserts(major: int) -> bool:
     """Whether `INSERT ... ON CONFLICT` is safe while a unique index is rebuilt concurrently.
 

@@ -1,7 +1,7 @@
 -- list_indexes: one row for each index on a user table or materialized view
 -- since: 15
 -- params:
--- columns: oid oid, parent oid, table_oid oid, schema text, name text, method text, is_partitioned bool, is_unique bool, is_primary bool, is_exclusion bool, is_immediate bool, nulls_not_distinct bool, is_clustered bool, is_replica_identity bool, is_referenced bool, is_valid bool, is_building bool, is_readable bool, pages int4, n_keys int4, columns int2[], opclasses oid[], collations oid[], directions int2[], expressions text[], predicate text, parameters text, tablespace text, constraint_name text
+-- columns: oid oid, parent oid, table_oid oid, schema text, name text, method text, is_partitioned bool, is_unique bool, is_primary bool, is_exclusion bool, is_immediate bool, nulls_not_distinct bool, is_clustered bool, is_replica_identity bool, is_referenced bool, is_valid bool, is_building bool, n_parts int4, is_readable bool, pages int4, n_keys int4, columns int2[], opclasses oid[], collations oid[], directions int2[], expressions text[], predicate text, parameters text, tablespace text, constraint_name text
 -- locks: ACCESS SHARE on tables of indexes with an expression or a predicate
 -- source: PostgreSQL manual, 53.26 pg_index, 53.13 pg_constraint
 -- Deparsing an expression opens the table, which waits behind an ACCESS EXCLUSIVE lock: indexes of
@@ -31,6 +31,10 @@ WITH locks AS MATERIALIZED (
                      WHERE d.datname = pg_catalog.current_database())
 ), referenced AS MATERIALIZED (
   SELECT DISTINCT f.conindid FROM pg_catalog.pg_constraint f WHERE f.contype = 'f'
+), members AS MATERIALIZED (
+  SELECT e.objid
+    FROM pg_catalog.pg_depend e
+   WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.deptype = 'e'
 ), found AS MATERIALIZED (
   SELECT i.*, c.relname, c.relnamespace, c.relkind, c.relpages, c.relam, c.reltablespace, c.reloptions,
          i.indrelid NOT IN (SELECT l.relation FROM locks l WHERE l.mode = 'AccessExclusiveLock')
@@ -41,9 +45,8 @@ WITH locks AS MATERIALIZED (
    WHERE c.relpersistence <> 't'
      AND NOT pg_catalog.starts_with(n.nspname::text, 'pg_')
      AND n.nspname NOT IN ('information_schema', 'maintenance')
-     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
-                      WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-                        AND e.objid = i.indrelid AND e.deptype = 'e')
+     AND i.indrelid NOT IN (SELECT e.objid FROM members e)
+     AND i.indexrelid NOT IN (SELECT e.objid FROM members e)
 )
 SELECT
   i.indexrelid AS oid,
@@ -63,6 +66,9 @@ SELECT
   i.indexrelid IN (SELECT r.conindid FROM referenced r) AS is_referenced,
   i.indisvalid AND i.indisready AND i.indislive AS is_valid,
   i.indrelid IN (SELECT b.relation FROM building b) AS is_building,
+  CASE WHEN i.relkind = 'I' AND NOT i.indisvalid
+       THEN (SELECT pg_catalog.count(*)::int4 FROM pg_catalog.pg_inherits p WHERE p.inhparent = i.indrelid)
+  END AS n_parts,
   i.is_readable,
   i.relpages AS pages,
   i.indnkeyatts::int4 AS n_keys,

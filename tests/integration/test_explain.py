@@ -22,10 +22,12 @@ INDEX = "public.events_twin"
 @pytest.fixture
 def policy(database: Database, tmp_path: Path) -> Policy:
     database.execute(CREATE_EVENTS)
-    database.execute("CREATE TABLE public.small (id int)")
+    database.execute("CREATE TABLE public.small AS SELECT generate_series(1, 1000) AS id")
     database.execute("CREATE INDEX one ON public.small (id)")
     database.execute("CREATE INDEX events_twin ON public.small (id)")
-    return make_policy(tmp_path, database.url, EVENTS, name="app", indexes={})
+    return make_policy(
+        tmp_path, database.url, EVENTS, name="app", indexes={"unused": {"min_size": "1 kB"}}
+    )
 
 
 def call(policy: Policy, *arguments: str) -> Result:

@@ -97,7 +97,7 @@ def test_header_says_all_that_is_asked(file: File) -> None:
 def test_since_is_a_served_version_and_that_of_the_variant(file: File) -> None:
     since = int(file.header["since"])
     variant = re.search(r"\.pg(\d+)\.sql$", file.path.name)
-    assert 15 <= since <= 18
+    assert 15 <= since <= 19
     assert variant is None or int(variant[1]) == since
 
 

@@ -16,18 +16,23 @@ from tests.policies import write_policy
 pytestmark = pytest.mark.pg("== 18")
 
 KEY = dg.AssetKey(["app", "index_usage"])
+LIMITS = {"unused": {"min_size": "20 kB"}}
 HOSTILE = 'a|b `c`\n"d" <b>é'
 
 
 @pytest.fixture
 def defs(database: Database, tmp_path: Path) -> dg.Definitions:
     """Thirty superfluous indexes, one of a hostile name, and one foreign key without any."""
-    database.execute("CREATE TABLE t (id int PRIMARY KEY, a int REFERENCES t)")
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, a int)")
+    database.execute("INSERT INTO t SELECT generate_series(1, 1000)")
+    database.execute("CREATE TABLE child (a int REFERENCES t)")
+    database.execute("INSERT INTO child SELECT generate_series(1, 300)")
     for number in range(29):
         database.execute(f"CREATE INDEX t_{number} ON t (id)")
     quoted = HOSTILE.replace('"', '""')
     database.execute(f'CREATE INDEX "{quoted}" ON t (id)')
-    write_policy(tmp_path, database.url, indexes={}, schedules={"weekly": "1 2 * * 3"})
+    database.execute("VACUUM ANALYZE t")
+    write_policy(tmp_path, database.url, indexes=LIMITS, schedules={"weekly": "1 2 * * 3"})
     return build([tmp_path])
 
 
@@ -51,11 +56,12 @@ def test_weekly_review_shows_the_worst_twenty_and_numbers_that_plot(
     assert metadata["superfluous_indexes"] == metadata["index_duplicate"] == 30
     assert metadata["index_unused"] == 0
     assert metadata["fk_unindexed"] == 1
+    assert "CREATE INDEX CONCURRENTLY child_a_idx ON public.child (a);" in metadata["to_create"]
     assert metadata["superfluous_megabytes"] > 0
     _head, _rule, *rows = metadata["worst"].splitlines()
     found = [re.fullmatch(r"\| (\w+) \| .* \| ` public\.t ` \| ([^|]+) \| .*", row) for row in rows]
     shown = [match.groups() if match else None for match in found]
-    assert shown == [("index_duplicate", "8.0 kB")] * 20
+    assert shown == [("index_duplicate", "40.0 kB")] * 20
     assert "DROP INDEX CONCURRENTLY public.t_0;" in metadata["to_drop"]
     assert (
         "CREATE INDEX CONCURRENTLY t_0 ON public.t USING btree (id);" in metadata["to_bring_back"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from maintenance.names import QualifiedName
 from maintenance.policy.thresholds import IndexesPolicy
-from maintenance.subjects.indexes.advice import IssueKind, advise
+from maintenance.subjects.indexes.advice import advise
 from maintenance.subjects.indexes.models import Catalog, Index, Key, Table
 from maintenance.subjects.indexes.usage import (
     Baseline,
@@ -21,6 +21,7 @@ from maintenance.subjects.indexes.usage import (
     Usage,
     evidence,
 )
+from maintenance.subjects.indexes.verdicts import IssueKind
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 SINCE = NOW - timedelta(days=35)

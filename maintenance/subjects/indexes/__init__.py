@@ -10,9 +10,17 @@ from maintenance.policy import Policy
 from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.advice import advise
 from maintenance.subjects.indexes.findings import findings
+from maintenance.subjects.indexes.foreign_key_findings import (
+    foreign_key_findings,
+    names_to_check,
+)
 from maintenance.subjects.indexes.history import recall, remember
 from maintenance.subjects.indexes.observation import IndexesObservation
-from maintenance.subjects.indexes.observe import read_catalog, read_definitions
+from maintenance.subjects.indexes.observe import (
+    read_catalog,
+    read_definitions,
+    read_taken_names,
+)
 from maintenance.subjects.indexes.servers import witnesses
 
 
@@ -39,7 +47,10 @@ class Indexes(Subject[IndexesObservation]):
         advice = advise(catalog, heard, limits, context.now)
         oids = [verdict.tree.root.oid for verdict in advice.verdicts]
         definitions = read_definitions(context.connection, oids, time_cap)
-        return IndexesObservation(catalog, heard, advice, context.snapshot.server.role, definitions)
+        names = names_to_check(advice.unindexed, catalog)
+        taken = read_taken_names(context.connection, names, time_cap)
+        role = context.snapshot.server.role
+        return IndexesObservation(catalog, heard, advice, role, definitions, taken)
 
     def record(self, context: ObserveContext, seen: IndexesObservation) -> None:
         """Record the usage counters of all indexes."""
@@ -52,7 +63,9 @@ class Indexes(Subject[IndexesObservation]):
         """Return findings only, limited to the requested tables; nothing is changed."""
         advice = findings(policy, _limits(policy), seen, now)
         table = str(request.table) if request.table is not None else None
-        return Plan(findings=tuple(f for f in advice if table in {None, f.data.get("table")}))
+        told = [f for f in advice if table in {None, f.data.get("table")}]
+        keys = foreign_key_findings(policy.database.name, _limits(policy), seen, request.table)
+        return Plan(findings=(*told, *keys))
 
 
 def _limits(policy: Policy) -> IndexesPolicy:

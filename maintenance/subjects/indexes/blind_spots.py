@@ -33,7 +33,7 @@ def blind_spot_findings(
         if witness.usage is None:
             yield _unreachable(policy, witness)
     for relation in seen.catalog.blind:
-        yield _blind(relation, seen)
+        yield _blind(policy.database.name, relation, seen)
     yield from _hidden(policy.database.name, limits, seen)
     if seen.advice.unproven:
         yield _unproven(policy, limits, seen, now)
@@ -50,18 +50,17 @@ def _unreachable(policy: Policy, witness: ServerUsage) -> Finding:
     )
 
 
-def _blind(relation: QualifiedName, seen: IndexesObservation) -> Finding:
+def _blind(database: str, relation: QualifiedName, seen: IndexesObservation) -> Finding:
     names = sorted(map(str, seen.catalog.blind[relation]))
     tables = seen.catalog.tables
-    keys = [
-        f"{relation}.{quote(key.name)}"
+    has_keys = any(
+        (table := tables.get(key.table_oid)) and table.relation == relation
         for key in seen.catalog.foreign_keys
-        if (table := tables.get(key.table_oid)) and table.relation == relation
-    ]
+    )
     unknown = {
         **unknown_without(Reading.INDEX_DEFINITIONS, names),
         **unknown_without(Reading.COLUMN_STATISTICS, names),
-        **unknown_without(Reading.FOREIGN_KEYS, keys),
+        **unknown_without(Reading.FOREIGN_KEYS, [database] if has_keys else []),
     }
     return Finding(
         FindingKind.MONITOR_BLIND,
@@ -124,6 +123,9 @@ def _unproven(
     starts = [witness.watched_since or now for witness in seen.witnesses]
     watched = round((now - max(starts)).total_seconds() / _DAY_S, 1)
     gaps = "".join(f"; {server}: {gap.text}" for server, gap in seen.advice.gaps)
+    reset = sorted(str(index.relation) for index in seen.advice.reset)
+    if reset:
+        gaps += f"; counters of {counted(reset, 'index', _FEW)} were reset in that time"
     found = sorted(str(index.relation) for index in seen.advice.unproven)
     return Finding(
         FindingKind.INDEX_EVIDENCE_INSUFFICIENT,
@@ -137,6 +139,7 @@ def _unproven(
             "indexes": found[:_MOST_NAMED],
             "n_indexes": len(found),
             "gaps": {server: gap.text for server, gap in seen.advice.gaps},
+            "reset": reset[:_MOST_NAMED],
             "reasons": {server: gap.reason for server, gap in seen.advice.gaps},
             # an alert on one of them is kept until there is evidence
             UNKNOWN: {FindingKind.INDEX_UNUSED.value: _at_most(found)},

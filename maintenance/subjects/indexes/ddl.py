@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from maintenance.names import literal, quote
-from maintenance.subjects.indexes.models import ForeignKey, Index, Table
+from maintenance.subjects.indexes.models import Index, Table
 
 
 class Definition(NamedTuple):
@@ -30,13 +30,6 @@ def restore(index: Index, table: Table, definition: Definition) -> Sequence[str]
     """
     place = f"SET default_tablespace = {literal(index.tablespace or '')}"
     return [*([place] if index.tablespace else []), _create(index, table, definition)]
-
-
-def create_for(key: ForeignKey, table: Table) -> str:
-    """Return the statement that creates an index for a foreign key."""
-    how = "" if table.kind == "p" else " CONCURRENTLY"
-    columns = ", ".join(map(quote, key.names))
-    return f"CREATE INDEX{how} ON {table.relation} ({columns})"
 
 
 def _create(index: Index, table: Table, definition: Definition) -> str:

@@ -15,6 +15,12 @@ MAX_ENTRY_BYTES = 2704
 WIDE_BYTES = MAX_ENTRY_BYTES // 4
 """At this average width some rows are likely to be refused."""
 
+RARE = 0.05
+"""A value in fewer rows is one that an index may serve to find."""
+
+RARE_OF_AVERAGE = 0.5
+"""So is one that is in fewer rows than this share of the average of all values."""
+
 
 def distinct_values(tree: Tree, catalog: Catalog) -> float | None:
     """Estimate the number of distinct keys of an index; None if unknown."""
@@ -23,6 +29,12 @@ def distinct_values(tree: Tree, catalog: Catalog) -> float | None:
     numbers = [_distinct(_column(table, key.of), n_rows) for key in tree.root.keys]
     known = [number for number in numbers if number is not None]
     return prod(known) if len(known) == len(numbers) else None
+
+
+def leading_values(tree: Tree, catalog: Catalog) -> float | None:
+    """Estimate the number of distinct values of the first key of an index; None if unknown."""
+    table = catalog.tables[tree.root.table_oid]
+    return _distinct(_column(table, tree.root.keys[0].of), rows(tree, catalog))
 
 
 def has_few_values(tree: Tree, catalog: Catalog, limits: LowCardinality) -> bool:
@@ -40,7 +52,51 @@ def has_few_values(tree: Tree, catalog: Catalog, limits: LowCardinality) -> bool
     ):
         return False
     distinct = distinct_values(tree, catalog)
-    return distinct is not None and distinct <= limits.max_distinct
+    if distinct is None or distinct > limits.max_distinct:
+        return False
+    table = catalog.tables[index.table_oid]
+    return not any(may_select(_column(table, key.of), rows(tree, catalog)) for key in index.keys)
+
+
+def may_select(column: Column | None, n_rows: float) -> bool:
+    """Whether some value of a column, or null, is so rare that an index may serve to find it.
+
+    True if that is unknown. Statistics are of a sample, so a rare value that it missed counts as
+    common here: whether the index is used has to be asked too.
+    """
+    n_values = _distinct(column, n_rows)
+    if column is None or n_values is None or not column.n_common:
+        return True
+    shares = [column.least_common]
+    if column.null_fraction:
+        shares.append(column.null_fraction)
+    if (n_others := round(n_values) - column.n_common) > 0:
+        rest = 1 - column.common_fraction - column.null_fraction
+        shares.append(max(0.0, rest) / n_others)
+    n_shares = max(1, round(n_values)) + (column.null_fraction > 0)
+    return min(shares) < min(RARE, RARE_OF_AVERAGE / n_shares)
+
+
+def finds_by_skip_scan(index: Index, other: Index, table: Table, limits: LowCardinality) -> bool:
+    """Whether an index finds the first key of another one by a skip scan over few values.
+
+    The server then searches it once for each value of the columns before that key.
+    """
+    wanted = other.keys[0]
+    if (
+        index.method != "btree"
+        or not index.is_valid
+        or index.predicate not in {None, other.predicate}
+    ):
+        return False
+    same = (wanted.of, wanted.opclass, wanted.collation)
+    places = [key[:3] for key in index.keys]
+    if same not in places:
+        return False
+    before = index.keys[: places.index(same)]
+    numbers = [_distinct(_column(table, key.of), table.rows) for key in before]
+    known = [number for number in numbers if number is not None]
+    return bool(before) and len(known) == len(numbers) and prod(known) <= limits.max_distinct
 
 
 def entry_bytes(index: Index, table: Table) -> int | None:
@@ -78,7 +134,9 @@ def _column(table: Table, of: int | str) -> Column | None:
 def _distinct(column: Column | None, n_rows: float) -> float | None:
     if column is None or column.n_distinct is None or not column.n_distinct:
         return None
-    return column.n_distinct if column.n_distinct > 0 else -column.n_distinct * n_rows
+    if column.n_distinct > 0:
+        return column.n_distinct
+    return -column.n_distinct * n_rows if n_rows >= 0 else None
 
 
 @cache

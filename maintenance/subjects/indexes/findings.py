@@ -1,112 +1,21 @@
 """Convert verdicts on indexes to findings: the issue, its cost, the DROP and the restore."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.formatting import PAGE_BYTES, readable_size, readable_span
-from maintenance.names import quote
+from maintenance.formatting import PAGE_BYTES, readable_size
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import IndexesPolicy
-from maintenance.subjects.indexes.advice import IssueKind, Verdict
 from maintenance.subjects.indexes.blind_spots import blind_spot_findings
-from maintenance.subjects.indexes.ddl import create_for, drop, restore
-from maintenance.subjects.indexes.definition_checks import (
-    MAX_ENTRY_BYTES,
-    distinct_values,
-    entry_bytes,
-)
-from maintenance.subjects.indexes.models import ForeignKey
+from maintenance.subjects.indexes.ddl import drop, restore
+from maintenance.subjects.indexes.drop_plan import MUCH_LARGER
 from maintenance.subjects.indexes.observation import IndexesObservation
+from maintenance.subjects.indexes.part_repair import repair
+from maintenance.subjects.indexes.reasons import reason
 from maintenance.subjects.indexes.trees import n_writes
-from maintenance.subjects.indexes.usage import ServerUsage
-
-_REINDEX_LEFTOVERS = ("_ccnew", "_ccold")
-
-
-class Reason(NamedTuple):
-    """The reason of a verdict; `code` if one issue has several reasons."""
-
-    text: str
-    value: float | None = None
-    threshold: float | None = None
-    code: str | None = None
-
-
-def reason(verdict: Verdict, limits: IndexesPolicy, seen: IndexesObservation) -> Reason:
-    """Return the reason of a verdict."""
-    return _REASONS[verdict.charge](verdict, limits, seen)
-
-
-def _invalid(verdict: Verdict, _limits: IndexesPolicy, _seen: IndexesObservation) -> Reason:
-    index = verdict.tree.root
-    if index.is_partitioned:
-        text = "invalid: some partitions have no attached index; create and attach them"
-        return Reason(text, code="parts_lacking")
-    if index.relation.name.rstrip("0123456789").endswith(_REINDEX_LEFTOVERS):
-        text = "left by an interrupted REINDEX CONCURRENTLY: maintained on writes but not usable"
-        return Reason(text, code="reindex_leftover")
-    also = ", and may still enforce uniqueness" if index.is_unique else ""
-    text = f"build incomplete: maintained on writes but not usable{also}"
-    return Reason(text, code="build_incomplete")
-
-
-def _duplicate(verdict: Verdict, _limits: IndexesPolicy, _seen: IndexesObservation) -> Reason:
-    assert verdict.by is not None, "superfluous by another one"
-    return Reason(f"duplicate of {verdict.by.relation}, which is kept")
-
-
-def _redundant(verdict: Verdict, _limits: IndexesPolicy, _seen: IndexesObservation) -> Reason:
-    assert verdict.by is not None, "superfluous by another one"
-    return Reason(f"redundant: covered by {verdict.by.relation}, which is kept")
-
-
-def _unused(verdict: Verdict, limits: IndexesPolicy, seen: IndexesObservation) -> Reason:
-    scans, last = verdict.evidence.scans, verdict.evidence.last_scan_at
-    n_servers = len(seen.witnesses)
-    where = f"all {n_servers} servers" if n_servers > 1 else "the server"
-    when = f", last used on {last:%Y-%m-%d}" if last else ""
-    text = f"unused: {scans} scans in {readable_span(limits.unused.window)} on {where}{when}"
-    if verdict.serves:
-        keys = ", ".join(key.name for key in verdict.serves)
-        text += f"; without it, a DELETE in the referenced table of {keys} scans this whole table"
-    return Reason(text, scans, limits.unused.max_scans)
-
-
-def _few_values(verdict: Verdict, limits: IndexesPolicy, seen: IndexesObservation) -> Reason:
-    distinct = round(distinct_values(verdict.tree, seen.catalog) or 0)
-    most = limits.low_cardinality.max_distinct
-    return Reason(f"only {distinct} distinct keys, so it is rarely useful", distinct, most)
-
-
-def _predicate_in_key(
-    verdict: Verdict, _limits: IndexesPolicy, _seen: IndexesObservation
-) -> Reason:
-    names = ", ".join(verdict.keys)
-    return Reason(f"its predicate makes {names} constant; remove it from the keys")
-
-
-def _wide(verdict: Verdict, _limits: IndexesPolicy, seen: IndexesObservation) -> Reason:
-    index = verdict.tree.root
-    width = entry_bytes(index, seen.catalog.tables[index.table_oid])
-    text = (
-        f"entries take {width} bytes on average, and a row with an entry larger than"
-        f" {MAX_ENTRY_BYTES} bytes is refused; index a hash or a part of the value"
-    )
-    return Reason(text, width, MAX_ENTRY_BYTES)
-
-
-_REASONS: Mapping[IssueKind, Callable[[Verdict, IndexesPolicy, IndexesObservation], Reason]] = {
-    IssueKind.INVALID: _invalid,
-    IssueKind.DUPLICATE: _duplicate,
-    IssueKind.REDUNDANT: _redundant,
-    IssueKind.UNUSED: _unused,
-    IssueKind.LOW_CARDINALITY: _few_values,
-    IssueKind.PREDICATE_IN_KEY: _predicate_in_key,
-    IssueKind.WIDE_KEY: _wide,
-}
-
+from maintenance.subjects.indexes.verdicts import IssueKind, Verdict
 
 _KINDS: Mapping[IssueKind, FindingKind] = {
     IssueKind.INVALID: FindingKind.INDEX_INVALID,
@@ -117,7 +26,6 @@ _KINDS: Mapping[IssueKind, FindingKind] = {
     IssueKind.PREDICATE_IN_KEY: FindingKind.INDEX_PREDICATE_IN_KEY,
     IssueKind.WIDE_KEY: FindingKind.INDEX_WIDE_KEY,
 }
-_DAY_S = 86_400
 
 
 def findings(
@@ -126,8 +34,6 @@ def findings(
     """Yield the findings, in the order of the catalog."""
     for verdict in seen.advice.verdicts:
         yield _finding(verdict, limits, seen)
-    for key in seen.advice.unindexed:
-        yield _unindexed(key, limits, seen)
     yield from blind_spot_findings(policy, limits, seen, now)
 
 
@@ -137,11 +43,24 @@ def _finding(verdict: Verdict, limits: IndexesPolicy, seen: IndexesObservation) 
     data: dict[str, Any] = {**_data(verdict, seen), "reason": why.code}
     size = readable_size(data["size_bytes"])
     cost = f"{size}, {data['writes_per_day']:,.0f} entries written per day"
-    keep = verdict.charge in {IssueKind.PREDICATE_IN_KEY, IssueKind.WIDE_KEY}
-    advice = "" if keep else f"; to drop it, run {data['drop']}"
+    advice = f"; to drop it, run {data['drop']}" if data["drop"] else ""
     message = f"{name}: {why.text} ({cost}){advice}"
-    kind = _KINDS[verdict.charge]
-    return Finding(kind, Severity.WARN, name, message, why.value, why.threshold, data)
+    severity = _severity(verdict, limits)
+    return Finding(_KINDS[verdict.charge], severity, name, message, why.value, why.threshold, data)
+
+
+def _severity(verdict: Verdict, limits: IndexesPolicy) -> Severity:
+    """Return a warning where something is wrong, or where much is to gain without a cost."""
+    if verdict.charge is IssueKind.INVALID:
+        return Severity.WARN
+    pages = verdict.tree.pages
+    is_minor = (
+        verdict.kept_for is not None
+        or verdict.charge is IssueKind.LOW_CARDINALITY
+        or pages * PAGE_BYTES < limits.unused.min_size
+        or verdict.by_pages >= MUCH_LARGER * pages
+    )
+    return Severity.INFO if is_minor else Severity.WARN
 
 
 def _data(verdict: Verdict, seen: IndexesObservation) -> dict[str, Any]:
@@ -149,42 +68,18 @@ def _data(verdict: Verdict, seen: IndexesObservation) -> dict[str, Any]:
     table = seen.catalog.tables[index.table_oid]
     last = verdict.evidence.last_scan_at
     definition = seen.definitions.get(index.oid)
+    is_broken_whole = verdict.charge is IssueKind.INVALID and index.is_partitioned
     return {
         "table": str(table.relation),
         "covered_by": str(verdict.by.relation) if verdict.by is not None else None,
+        "covered_by_size_bytes": verdict.by_pages * PAGE_BYTES or None,
         "size_bytes": verdict.tree.pages * PAGE_BYTES,
-        "writes_per_day": _per_day(n_writes(verdict.tree, seen.catalog), seen.witnesses[0]),
+        "writes_per_day": seen.witnesses[0].per_day(n_writes(verdict.tree, seen.catalog)),
         "scans": verdict.evidence.scans if verdict.evidence.is_complete else None,
         "last_used_at": last.isoformat() if last else None,
         "partitions": len(verdict.tree.leaves) if index.is_partitioned else None,
-        "drop": drop(index, table),
+        "skip_scan_by": [str(other.relation) for other in verdict.skip_scans],
+        "drop": drop(index, table) if verdict.is_drop else None,
         "restore": list(restore(index, table, definition)) if definition else None,
+        "repair": list(repair(index, seen.catalog).statements) if is_broken_whole else None,
     }
-
-
-def _per_day(count: int, primary: ServerUsage) -> float:
-    """Return a counter per day since it began, at least one day."""
-    if primary.usage is None:
-        return 0.0
-    counted = primary.usage.taken_at - primary.usage.epoch.began_at
-    return round(count / max(1.0, counted.total_seconds() / _DAY_S), 1)
-
-
-def _unindexed(key: ForeignKey, limits: IndexesPolicy, seen: IndexesObservation) -> Finding:
-    table = seen.catalog.tables[key.table_oid]
-    name = f"{table.relation}.{quote(key.name)}"
-    size_bytes = max(0, table.pages) * PAGE_BYTES
-    # A partitioned table has rows, once it is analyzed, and no size of its own.
-    many = limits.low_cardinality.min_rows
-    is_large = size_bytes >= limits.unused.min_size or table.rows >= many
-    columns, create = ", ".join(key.names), create_for(key, table)
-    return Finding(
-        FindingKind.FK_UNINDEXED,
-        Severity.WARN if is_large else Severity.INFO,
-        name,
-        f"{name}: no index starts with ({columns}), so a DELETE or a key UPDATE in {key.referenced}"
-        f" scans all of {table.relation}; to create one, run {create}",
-        value=table.rows if table.rows >= 0 else None,
-        threshold=many,
-        data={"table": str(table.relation), "size_bytes": size_bytes, "create": create},
-    )

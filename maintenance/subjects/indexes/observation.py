@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from maintenance.names import QualifiedName
 from maintenance.subjects.indexes.advice import Advice
 from maintenance.subjects.indexes.ddl import Definition
 from maintenance.subjects.indexes.models import Catalog
@@ -17,6 +18,7 @@ class IndexesObservation:
         witnesses: all servers, the primary first.
         role: our role on the primary.
         definitions: of the indexes with a verdict, by OID.
+        taken: names of relations that new indexes can't have.
     """
 
     catalog: Catalog
@@ -24,3 +26,4 @@ class IndexesObservation:
     advice: Advice
     role: str
     definitions: Mapping[int, Definition] = field(default_factory=dict[int, Definition])
+    taken: frozenset[QualifiedName] = frozenset()

@@ -11,9 +11,11 @@ from typing import Any
 import psycopg
 
 from maintenance.names import QualifiedName
+from maintenance.server.capabilities import has_skip_scan, major_of
 from maintenance.server.read_retry import read_with_retry
 from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.subjects.indexes.ddl import Definition as Words
+from maintenance.subjects.indexes.foreign_keys import columns_to_weigh
 from maintenance.subjects.indexes.models import (
     Catalog,
     Column,
@@ -75,6 +77,21 @@ def read_definitions(
     return {row.oid: Words(row.definition, row.constraint_definition) for row in rows if row[1]}
 
 
+def read_taken_names(
+    connection: Connection, names: Collection[str], time_cap: timedelta
+) -> frozenset[QualifiedName]:
+    """Read which names of relations are taken, in any schema.
+
+    Raises:
+        MaintenanceError: the server refused the query, or it exceeded the time cap.
+    """
+    if not names:
+        return frozenset()
+    with read_transaction(connection, time_cap, DOING):
+        rows = fetch(connection, "indexes", "list_taken_names", {"names": sorted(names)})
+    return frozenset(QualifiedName(row.schema, row.name) for row in rows)
+
+
 def _look(connection: Connection, time_cap: timedelta, min_rows: int) -> Catalog:
     with read_transaction(connection, time_cap, DOING):
         tables = {
@@ -84,15 +101,20 @@ def _look(connection: Connection, time_cap: timedelta, min_rows: int) -> Catalog
         keys = fetch(connection, "indexes", "list_foreign_keys")
         # A table created between two of the queries is left to the next observation.
         indexes = [(row.is_readable, _index(row)) for row in rows if row.table_oid in tables]
-        columns = _columns(connection, tables, [index for _, index in indexes], min_rows)
+        read = [index for is_read, index in indexes if is_read]
+        foreign_keys = _foreign_keys(keys)
+        skips = has_skip_scan(major_of(connection.info.server_version))
+        found = Catalog(tuple(read), tables, foreign_keys, has_skip_scan=skips)
+        columns = _columns(
+            connection, tables, [i for _, i in indexes], min_rows, columns_to_weigh(found)
+        )
     blind: dict[QualifiedName, list[QualifiedName]] = defaultdict(list)
     for is_read, index in indexes:
         if not is_read:
             blind[tables[index.table_oid].relation].append(index.relation)
-    return Catalog(
-        indexes=tuple(index for is_read, index in indexes if is_read),
+    return replace(
+        found,
         tables=tables | {oid: replace(tables[oid], columns=columns[oid]) for oid in columns},
-        foreign_keys=tuple(_foreign_key(row) for row in keys),
         blind={relation: blind[relation] for relation in sorted(blind)},
     )
 
@@ -106,15 +128,38 @@ def _table(row: Any) -> Table:
         row.pages,
         row.rows,
         row.n_writes,
+        row.n_live,
+        row.n_deleted,
+        row.n_updated,
+        row.parent,
         # dropped between two of the queries
         is_readable=row.is_readable is not False,
         is_secured=bool(row.is_secured),
     )
 
 
-def _foreign_key(row: Any) -> ForeignKey:
-    referenced = QualifiedName(row.referenced_schema, row.referenced_name)
-    return ForeignKey(row.name, row.table_oid, tuple(row.columns), tuple(row.names), referenced)
+def _foreign_keys(rows: Iterable[Any]) -> tuple[ForeignKey, ...]:
+    """Return the keys, each of a partition with the key that it is inherited from."""
+    by_oid = {row.oid: row for row in rows}
+    return tuple(_foreign_key(row, by_oid) for row in by_oid.values())
+
+
+def _foreign_key(row: Any, by_oid: Mapping[int, Any]) -> ForeignKey:
+    top = row
+    while top.parent in by_oid:
+        top = by_oid[top.parent]
+    return ForeignKey(
+        row.name,
+        row.table_oid,
+        tuple(row.columns),
+        tuple(row.names),
+        QualifiedName(row.referenced_schema, row.referenced_name),
+        row.referenced_oid,
+        row.is_period,
+        tuple(row.collations),
+        row.oid,
+        None if top is row else top.oid,
+    )
 
 
 def _index(row: Any) -> Index:
@@ -141,6 +186,7 @@ def _index(row: Any) -> Index:
         is_referenced=row.is_referenced,
         is_valid=row.is_valid,
         is_building=row.is_building,
+        n_parts=row.n_parts,
         pages=row.pages,
         parameters=row.parameters,
         tablespace=row.tablespace,
@@ -149,9 +195,16 @@ def _index(row: Any) -> Index:
 
 
 def _columns(
-    connection: Connection, tables: Mapping[int, Table], indexes: Iterable[Index], min_rows: int
+    connection: Connection,
+    tables: Mapping[int, Table],
+    indexes: Iterable[Index],
+    min_rows: int,
+    weighed: Collection[tuple[int, int]],
 ) -> dict[int, dict[int, Column]]:
-    """Read the columns to check: of large tables with statistics, and of partial indexes."""
+    """Read the columns to check: of large tables with statistics, and of partial indexes.
+
+    Those in `weighed`, as table and number, are read with statistics in any table.
+    """
     large = {oid for oid, table in tables.items() if table.rows >= min_rows}
     wanted = {
         (index.table_oid, of)
@@ -160,6 +213,8 @@ def _columns(
         for of in index.holds
         if isinstance(of, int)
     }
+    wanted.update(pair for pair in weighed if pair[0] in tables)
+    large.update(oid for oid, _ in weighed if oid in tables)
     columns: dict[int, dict[int, Column]] = defaultdict(dict)
     if not wanted:
         return columns
@@ -174,7 +229,20 @@ def _columns(
         table = tables[row.table_oid]
         schema, name = table.relation
         seen = known.get((schema, name, row.name, table.kind == "p"))
-        columns[row.table_oid][row.number] = (
-            Column(row.name, seen.width, seen.n_distinct) if seen else Column(row.name)
-        )
+        columns[row.table_oid][row.number] = _column(row.name, seen)
     return columns
+
+
+def _column(name: str, seen: Any | None) -> Column:
+    if seen is None:
+        return Column(name)
+    return Column(
+        name,
+        seen.width,
+        seen.n_distinct,
+        seen.null_fraction or 0,
+        seen.top_frequency or 0,
+        seen.n_common or 0,
+        seen.common_fraction or 0,
+        seen.least_common or 0,
+    )

@@ -2,33 +2,21 @@
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from maintenance.subjects.indexes.models import Catalog, Index
 
 
-@dataclass(frozen=True, slots=True)
-class Redundancy:
-    """A redundant index, and the index that covers it and is kept.
-
-    Attributes:
-        is_duplicate: whether both have the same columns in the same order.
-    """
-
-    index: Index
-    by: Index
-    is_duplicate: bool
-
-
-def redundancies(catalog: Catalog) -> Iterator[Redundancy]:
-    """Yield one entry for every redundant index; the covering index is kept."""
+def replacements(catalog: Catalog) -> dict[int, list[Index]]:
+    """Return the indexes that could replace each index, by its OID; only those with any."""
     tables: dict[int, list[Index]] = defaultdict(list)
     for index in catalog.indexes:
         tables[index.table_oid].append(index)
+    found: dict[int, list[Index]] = {}
     for indexes in tables.values():
         if len(indexes) > 1:
             for alike in _alike(indexes):
-                yield from _among(alike)
+                _add_replacements(found, alike)
+    return found
 
 
 def covers(a: Index, b: Index) -> bool:
@@ -65,13 +53,10 @@ def _alike(indexes: Iterable[Index]) -> Iterator[list[Index]]:
     return (group for group in groups.values() if len(group) > 1)
 
 
-def _among(indexes: Sequence[Index]) -> Iterator[Redundancy]:
-    found = {b.oid: [a for a in indexes if covers(a, b)] for b in indexes}
-    for b in indexes:
-        keepers = [a for a in found[b.oid] if not found[a.oid]]
-        if keepers:
-            by = max(keepers, key=lambda a: (_is_same(a, b), -len(a.keys), rank(a)))
-            yield Redundancy(b, by, _is_same(by, b))
+def _add_replacements(found: dict[int, list[Index]], alike: Sequence[Index]) -> None:
+    for b in alike:
+        if others := [a for a in alike if could_replace(a, b)]:
+            found[b.oid] = others
 
 
 def _kind(index: Index) -> tuple[str, str | None, str | None]:
@@ -100,5 +85,6 @@ def _promises_as_much(a: Index, b: Index) -> bool:
     )
 
 
-def _is_same(a: Index, b: Index) -> bool:
+def is_same(a: Index, b: Index) -> bool:
+    """Whether both have the same columns in the same order."""
     return a.keys == b.keys and a.included == b.included

@@ -26,7 +26,7 @@ def read_usage(connection: Connection, time_cap: timedelta) -> Usage:
     return Usage(
         epoch,
         whose.taken_at,
-        {row.oid: Count(row.scans, row.last_scan_at) for row in rows},
+        {row.oid: Count(row.scans, row.last_scan_at, row.reset_at) for row in rows},
         knows_last_scan=has_last_scan(major_of(connection.info.server_version)),
         is_counting=whose.is_counting,
     )

@@ -1,7 +1,7 @@
 """Partitioned indexes: an index and all attached indexes are advised on as one."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from maintenance.subjects.indexes.models import Catalog, Index
@@ -14,10 +14,17 @@ class Tree:
     Attributes:
         root: the index that messages name and that is dropped.
         leaves: the indexes with storage; the root itself unless it is partitioned.
+        inner: partitioned indexes between the root and the leaves.
     """
 
     root: Index
     leaves: tuple[Index, ...]
+    inner: tuple[Index, ...] = ()
+
+    @property
+    def members(self) -> tuple[Index, ...]:
+        """All its indexes, the root first."""
+        return (self.root, *self.inner, *self.leaves) if self.root.is_partitioned else self.leaves
 
     @property
     def pages(self) -> int:
@@ -37,7 +44,7 @@ def trees(catalog: Catalog) -> list[Tree]:
         if index.parent is not None:
             attached[index.parent].append(index)
     roots = (index for index in catalog.indexes if index.parent is None)
-    return [Tree(root, tuple(_leaves(root, attached))) for root in roots]
+    return [_tree(root, attached) for root in roots]
 
 
 def rows(tree: Tree, catalog: Catalog) -> float:
@@ -53,11 +60,18 @@ def n_writes(tree: Tree, catalog: Catalog) -> int:
     return sum(catalog.tables[leaf.table_oid].n_writes for leaf in tree.leaves)
 
 
-def _leaves(index: Index, attached: dict[int, list[Index]]) -> Iterator[Index]:
-    if not index.is_partitioned:
-        yield index
+def _tree(root: Index, attached: Mapping[int, list[Index]]) -> Tree:
+    if not root.is_partitioned:
+        return Tree(root, (root,))
+    below = list(_below(root, attached))
+    leaves = tuple(index for index in below if not index.is_partitioned)
+    return Tree(root, leaves, tuple(index for index in below if index.is_partitioned))
+
+
+def _below(index: Index, attached: Mapping[int, list[Index]]) -> Iterator[Index]:
     for child in attached.get(index.oid, ()):
-        yield from _leaves(child, attached)
+        yield child
+        yield from _below(child, attached)
 
 
 def _known(numbers: Iterable[float]) -> float:

@@ -7,8 +7,10 @@ use is unknown is not reported as unused.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
+
+_DAY = timedelta(days=1)
 
 
 class Epoch(NamedTuple):
@@ -33,10 +35,16 @@ class Epoch(NamedTuple):
 
 
 class Count(NamedTuple):
-    """One index's counter on one server; `last_scan_at` is None before PostgreSQL 16."""
+    """One index's counter on one server.
+
+    Attributes:
+        last_scan_at: None if never, or before PostgreSQL 16.
+        reset_at: when this counter was last reset; None if never, or before PostgreSQL 19.
+    """
 
     scans: int
     last_scan_at: datetime | None = None
+    reset_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,13 @@ class ServerUsage:
     silence: str = ""
     reason: str = ""
 
+    def per_day(self, n: int) -> float:
+        """Return a counter per day since it began, at least one day; 0 without counters."""
+        if self.usage is None:
+            return 0.0
+        counted = self.usage.taken_at - self.usage.epoch.began_at
+        return round(n / max(1.0, counted / _DAY), 1)
+
     def gap(self, since: datetime) -> Gap | None:
         """Return why the counters since a moment are unknown; None if they are known."""
         if self.usage is None:
@@ -99,27 +114,42 @@ class ServerUsage:
         if not self.usage.is_counting:
             return Gap("track_counts_off", "track_counts is off")
         if self.baseline is not None:
-            text = f"its counters were reset after {self.baseline.taken_at:%Y-%m-%d}"
-            is_same = self.baseline.epoch == self.usage.epoch
-            return None if is_same else Gap("counters_reset", text)
+            return _gap_between(self.baseline, self.usage.epoch)
         if self.usage.epoch.timeline > 1:
             return Gap("promoted", "it was promoted at an unknown time")
         began = self.usage.epoch.began_at
-        text = f"its counters began on {began:%Y-%m-%d}"
-        return None if began <= since else Gap("counters_young", text)
+        if began <= since:
+            return None
+        return Gap("counters_young", f"its counters began on {began:%Y-%m-%d}")
 
     def scans_at_most(self, oid: int, since: datetime) -> int | None:
         """Return an upper bound of an index's scans since a moment; None if unknown."""
         if self.usage is None or self.gap(since) is not None:
             return None
         count = self.usage.counts.get(oid, Count(0))
+        if self.was_reset(oid, since):
+            return None
         if self.baseline is not None:
             # One that is not in the baseline was built later, so its counter began at 0.
-            grown = count.scans - self.baseline.scans.get(oid, 0)
-            return grown if grown >= 0 else None
+            return count.scans - self.baseline.scans.get(oid, 0)
         if self.usage.knows_last_scan and (count.last_scan_at or since) <= since:
             return 0
         return count.scans
+
+    def was_reset(self, oid: int, since: datetime) -> bool:
+        """Whether this index's own counter is known to have been reset in the window."""
+        count = self.usage.counts.get(oid) if self.usage is not None else None
+        if count is None:
+            return False
+        if self.baseline is not None:
+            since = self.baseline.taken_at
+            if count.scans < self.baseline.scans.get(oid, 0):
+                return True
+        return count.reset_at is not None and count.reset_at > since
+
+    def scans(self, oid: int) -> int:
+        """Return an index's scans since its counter began; 0 if that is unknown."""
+        return self.usage.counts.get(oid, Count(0)).scans if self.usage is not None else 0
 
     def knew(self, oid: int, since: datetime) -> bool:
         """Whether the index is known to have existed at that moment."""
@@ -141,6 +171,7 @@ class Evidence:
     Attributes:
         scans: upper bound for the window, on the servers whose counts are known.
         is_complete: whether the counts of all servers are known.
+        observed: scans that may lie in the window, also on servers whose counts do not cover it.
         existed: whether it is known to be older than the window.
         last_scan_at: the latest on any server; None if never, or not recorded.
     """
@@ -149,16 +180,42 @@ class Evidence:
     is_complete: bool
     existed: bool
     last_scan_at: datetime | None
+    observed: int = 0
 
 
 def evidence(witnesses: Sequence[ServerUsage], oids: Sequence[int], since: datetime) -> Evidence:
     """Sum the use of an index and its partitions over all servers."""
-    counts = [witness.scans_at_most(oid, since) for witness in witnesses for oid in oids]
+    counters = [(witness, oid) for witness in witnesses for oid in oids]
+    counts = [witness.scans_at_most(oid, since) for witness, oid in counters]
     known = [count for count in counts if count is not None]
+    raw = (
+        each.scans(oid)
+        for (each, oid), count in zip(counters, counts, strict=True)
+        if count is None
+    )
     lasts = [witness.last_scan_at(oid) for witness in witnesses for oid in oids]
     return Evidence(
         scans=sum(known),
         is_complete=len(known) == len(counts),
         existed=any(witness.knew(oid, since) for witness in witnesses for oid in oids),
         last_scan_at=max((last for last in lasts if last is not None), default=None),
+        observed=sum(known) + sum(raw),
     )
+
+
+def _gap_between(baseline: Baseline, epoch: Epoch) -> Gap | None:
+    if baseline.epoch == epoch:
+        return None
+    text = f"{_change(baseline.epoch, epoch)} after {baseline.taken_at:%Y-%m-%d}"
+    return Gap("counters_reset", text)
+
+
+def _change(old: Epoch, new: Epoch) -> str:
+    """Return why the counters of two epochs can't be compared."""
+    if old.system_identifier != new.system_identifier:
+        return "it was replaced by another server (pg_upgrade or restore)"
+    if old.timeline != new.timeline:
+        return "it was promoted"
+    if old.database_reset_at != new.database_reset_at:
+        return "its counters were reset"
+    return "its counters began anew (crash or recovery)"
