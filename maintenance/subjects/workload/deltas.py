@@ -5,7 +5,6 @@ Counters restart at a reset, after a crash, and when an evicted entry returns.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
 from itertools import pairwise
 from math import sqrt
 from typing import NamedTuple
@@ -271,35 +270,3 @@ def _is_told(earlier: Counts, counts: Counts) -> bool:
 
 def _can_be_the_same(earlier: Counts, counts: Counts) -> bool:
     return None in (earlier.since, counts.since) or earlier.since == counts.since
-
-
-WEEK = timedelta(days=7)
-SHORTEST = timedelta(days=2)
-"""Shortest period from which weekly growth is computed."""
-LONGEST = timedelta(days=35)
-
-
-class Growth(NamedTuple):
-    """Growth per week, in bytes and as a fraction of the size a week ago."""
-
-    bytes_a_week: float
-    fraction_a_week: float
-    since: datetime
-
-    def reaches(self, left_bytes: float, now: datetime) -> datetime | None:
-        """Return when so many more bytes are reached, within a year; None if later."""
-        if self.bytes_a_week <= 0:
-            return None
-        weeks = left_bytes / self.bytes_a_week
-        return now + WEEK * max(weeks, 0) if weeks <= 52 else None  # noqa: PLR2004 - a year
-
-
-def growth(before: Sequence[tuple[datetime, int]], now: datetime, size_bytes: int) -> Growth | None:
-    """Return the growth of a size since the oldest recent observation; None if too new."""
-    known = [pair for pair in before if SHORTEST <= now - pair[0] <= LONGEST]
-    if not known:
-        return None
-    since, then = known[0]
-    weeks = (now - since) / WEEK
-    a_week = (size_bytes - then) / weeks
-    return Growth(a_week, a_week / max(then, 1), since)

@@ -16,7 +16,13 @@ from psycopg.rows import namedtuple_row
 from maintenance.names import quote
 from maintenance.server.session import Connection, fetch
 from maintenance.subjects.workload.models import Counts, Sample, Statements
-from maintenance.subjects.workload.query_text import is_ours, key_of, normalised
+from maintenance.subjects.workload.query_text import (
+    is_ours,
+    key_of,
+    normalised,
+    normalised_body,
+    words,
+)
 
 NAME = "pg_stat_statements"
 MOST = 300
@@ -25,6 +31,7 @@ HIDDEN = "<insufficient privilege>"
 
 _MAKE = f"CREATE EXTENSION {NAME}"
 _PRELOAD = f"shared_preload_libraries = '{NAME}' (the server must restart)"
+_UPDATE = f"ALTER EXTENSION {NAME} UPDATE"
 
 
 def read_statements(connection: Connection, now: datetime) -> Statements:
@@ -40,18 +47,39 @@ def read_statements(connection: Connection, now: datetime) -> Statements:
                 None, f"install the server's contrib package, which contains {NAME}", False
             )
         return Statements(None, _MAKE if preloaded else f"{_PRELOAD}, then {_MAKE}")
+    remedy, columns = _obstacle(connection, found)
+    if remedy:
+        return Statements(None, remedy)
     schema = quote(found.schema)
     try:
         with connection.transaction():
             epoch, evicted = _epoch(connection, schema)
-            rows = _rows(connection, schema)
+            rows = _rows(connection, schema, columns)
     except psycopg.errors.ObjectNotInPrerequisiteState:
         return Statements(None, _PRELOAD)
     shown = [row for row in rows if row.query is not None and row.query != HIDDEN]
     theirs = [row for row in shown if not is_ours(row.query)]
-    sample = Sample(now, epoch, evicted, _merged(theirs), _unseen_ms(rows))
+    counts = _merged(theirs, sampled_code(fetch(connection, "workload", "list_function_sources")))
+    sample = Sample(now, epoch, evicted, counts, _unseen_ms(rows))
     hidden = sum(1 for row in rows if row.query == HIDDEN)
     return Statements(sample, hidden=hidden)
+
+
+def _obstacle(connection: Connection, found: Any) -> tuple[str, Collection[str]]:
+    """Return what to do before the counters can be read, if anything; and the view's columns.
+
+    The extension may be older than the server.
+    """
+    about = {"schema": found.schema}
+    (state,) = fetch(connection, "workload", "find_statement_counters", about)
+    if not state.is_loaded:
+        return _PRELOAD, ()
+    if not state.is_current:
+        return _UPDATE, ()
+    if not state.may_read:
+        schema = quote(found.schema)
+        return f"GRANT SELECT ON {schema}.{NAME}, {schema}.{NAME}_info TO {found.role}", ()
+    return "", set(state.columns)
 
 
 def _unseen_ms(rows: Sequence[Any]) -> float:
@@ -69,7 +97,8 @@ def _unseen_ms(rows: Sequence[Any]) -> float:
 
 def _is_preloaded(connection: Connection) -> bool:
     row = connection.execute(
-        "SELECT pg_catalog.current_setting('pg_stat_statements.max', true) IS NOT NULL"
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_settings s"
+        " WHERE s.name = 'pg_stat_statements.max')"
     ).fetchone()
     return bool(row and row[0])
 
@@ -81,20 +110,9 @@ def _epoch(connection: Connection, schema: str) -> tuple[str, int]:
     return (str(row[0]), int(row[1])) if row else ("", 0)
 
 
-def _rows(connection: Connection, schema: str) -> list[Any]:
-    columns = _columns(connection, schema)
+def _rows(connection: Connection, schema: str, columns: Collection[str]) -> list[Any]:
     with connection.cursor(row_factory=namedtuple_row) as cursor:
         return cursor.execute(_question(schema, columns).encode(), {"most": MOST}).fetchall()
-
-
-def _columns(connection: Connection, schema: str) -> set[str]:
-    """Return the columns of the view: the extension may be older than the server."""
-    rows = connection.execute(
-        "SELECT a.attname::text FROM pg_catalog.pg_attribute a"
-        " WHERE a.attrelid = pg_catalog.to_regclass(%s) AND a.attnum > 0",
-        (f"{schema}.{NAME}",),
-    )
-    return {name for (name,) in rows}
 
 
 def _question(schema: str, columns: Collection[str]) -> str:
@@ -131,15 +149,40 @@ SELECT r.* FROM ranked r
 WHERE r.by_time <= %(most)s OR r.by_calls <= %(most)s OR r.by_longest <= %(most)s"""
 
 
-def _merged(rows: Iterable[Any]) -> dict[str, Counts]:
-    """Merge statements that differ only in their literals."""
+def sampled_code(rows: Iterable[Any]) -> Sequence[str]:
+    """Return the normalized sources of the functions that ANALYZE runs, and of those they call.
+
+    Args:
+        rows: those of `list_function_sources`.
+    """
+    found: list[str] = []
+    left = [(row.name.lower(), row.source) for row in rows if not row.is_sampled]
+    called = [row.source for row in rows if row.is_sampled]
+    while called:
+        found += called
+        known = frozenset[str]().union(*map(words, called))
+        called = [source for name, source in left if name in known]
+        left = [(name, source) for name, source in left if name not in known]
+    return [body for body in map(normalised_body, found) if body]
+
+
+def _merged(rows: Iterable[Any], sampled: Sequence[str] = ()) -> dict[str, Counts]:
+    """Merge statements that differ only in their literals.
+
+    Args:
+        rows: the entries.
+        sampled: sources whose statements count as nested wherever they were run.
+    """
     found: dict[str, list[Any]] = defaultdict(list)
     for row in rows:
         found[normalised(row.query)].append(row)
-    return {key_of(text): _counts(text, same) for text, same in found.items()}
+    return {
+        key_of(text): _counts(text, same, is_sampled=any(text in body for body in sampled))
+        for text, same in found.items()
+    }
 
 
-def _counts(text: str, rows: list[Any]) -> Counts:
+def _counts(text: str, rows: list[Any], *, is_sampled: bool) -> Counts:
     return Counts(
         text=text,
         since=rows[0].since if len(rows) == 1 else None,
@@ -154,5 +197,5 @@ def _counts(text: str, rows: list[Any]) -> Counts:
         temp_blocks=sum(row.temp_blocks for row in rows),
         wal_bytes=sum(row.wal_bytes for row in rows),
         n_entries=sum(row.n_entries for row in rows),
-        is_nested=all(row.is_nested for row in rows),
+        is_nested=is_sampled or all(row.is_nested for row in rows),
     )
