@@ -4,6 +4,7 @@ The rate is the median of the slopes between every two looks (Theil-Sen). Its ra
 80th percentile. A single rise with nothing before and after it, such as a load, is taken out first.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import combinations
@@ -137,6 +138,8 @@ def fit(points: Sequence[tuple[datetime, float]]) -> Trend | None:
     all_looks = [((at - start) / timedelta(days=1), float(value)) for at, value in known]
     looks = thinned(all_looks)
     jump = _jump(looks)
+    if jump is not None and not _is_sudden(all_looks, looks[jump.before], looks[jump.after]):
+        jump = None
     step = None
     if jump is not None:
         since, until = looks[jump.before][0], looks[jump.after][0]
@@ -190,12 +193,16 @@ def _most_added(looks: Sequence[Look], length: float) -> float | None:
     """Return the largest rise within so many days, at least 0; None without so many days."""
     if looks[-1][0] - looks[0][0] < length - SAME_TIME_DAYS:
         return None
-    most, end = 0.0, 0
-    for place, (at, value) in enumerate(looks[:-1]):
-        end = max(end, place + 1)
-        while end + 1 < len(looks) and looks[end + 1][0] <= at + length + SAME_TIME_DAYS:
-            end += 1
-        most = max(most, looks[end][1] - value)
+    most = 0.0
+    lowest: deque[Look] = deque()  # of the last days, each higher than the one before
+    for at, value in looks:
+        while len(lowest) > 1 and lowest[0][0] < at - length - SAME_TIME_DAYS:
+            lowest.popleft()
+        if lowest:
+            most = max(most, value - lowest[0][1])
+        while lowest and lowest[-1][1] >= value:
+            lowest.pop()
+        lowest.append((at, value))
     return most
 
 
@@ -239,6 +246,14 @@ def _jump(looks: Sequence[Look]) -> _Jump | None:
     if rise < max(STEP_SHARE * change, STEP_NOISE * (max(flat) - min(flat))):
         return None
     return _Jump(*found, rise)
+
+
+def _is_sudden(looks: Sequence[Look], before: Look, after: Look) -> bool:
+    """Whether all looks, too, show a step between two that were left of them."""
+    if not any(before[0] < at < after[0] for at, _ in looks):
+        return True
+    length = after[0] - before[0]
+    return after[0] < looks[-1][0] and length <= LONGEST_STEP_DAYS + SAME_TIME_DAYS
 
 
 def _spans(looks: Sequence[Look]) -> Iterator[tuple[int, int]]:
