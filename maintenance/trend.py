@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import combinations
-from math import ceil
+from math import ceil, inf
 from statistics import median
 from typing import NamedTuple
 
@@ -27,6 +27,8 @@ STEP_SHARE = 0.5
 """A step makes at least this share of the whole change."""
 STEP_NOISE = 3.0
 """A step is at least this many times what else changes against the trend."""
+FALL_SHARE = 0.1
+"""A number that is below its highest value by more than this share of its range has fallen."""
 SAME_TIME_DAYS = 1 / 24
 """Looks of two days are rarely made at the same second."""
 NEVER = timedelta(days=3650)
@@ -208,9 +210,20 @@ def _most_added(looks: Sequence[Look], length: float) -> float | None:
 
 def _rate(looks: Sequence[Look]) -> _Rate:
     slopes = sorted(_slopes(looks))
-    return _Rate(
-        median(slopes), _percentile(slopes, LOW), _percentile(slopes, HIGH), looks[0][0], len(looks)
-    )
+    per_day = min(median(slopes), _most_per_day(looks))
+    low = min(_percentile(slopes, LOW), per_day)
+    return _Rate(per_day, low, _percentile(slopes, HIGH), looks[0][0], len(looks))
+
+
+def _most_per_day(looks: Sequence[Look]) -> float:
+    """Return what was added from the first to the newest look, if it had been more meanwhile.
+
+    What was emptied grows back to where it was.
+    """
+    (first, begin), (last, end) = looks[0], looks[-1]
+    highest, lowest = max(value for _, value in looks), min(value for _, value in looks)
+    was_emptied = highest - end > FALL_SHARE * (highest - lowest)
+    return (end - begin) / (last - first) if was_emptied else inf
 
 
 def _slopes(looks: Sequence[Look]) -> Iterator[float]:

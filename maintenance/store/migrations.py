@@ -61,7 +61,11 @@ def _not_permitted(grant: str | None) -> PrivilegeError:
 
 
 def is_ready(connection: Connection) -> bool:
-    """Whether the store exists with all migrations of this version; changes nothing."""
+    """Whether the store exists with all migrations of this version; changes nothing.
+
+    Raises:
+        PrivilegeError: this role may not read it.
+    """
     return _applied(connection) == frozenset(step.stem for step in _steps())
 
 
@@ -73,6 +77,12 @@ def _applied(connection: Connection) -> frozenset[str]:
     (known,) = fetch(connection, "store", "find_migrations")
     if not known.is_there:
         return frozenset()
+    if not known.may_read:
+        raise PrivilegeError(
+            "can't read the store's schema maintenance",
+            hint="grant this role USAGE on it and the rights on its tables; or set store.url to another"
+            " database",
+        )
     return frozenset(row.name for row in fetch(connection, "store", "list_migrations"))
 
 

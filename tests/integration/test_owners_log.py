@@ -93,27 +93,33 @@ def errors(server: PostgresServer) -> list[str]:
 
 
 def everything(policy: Policy) -> list[str]:
-    """Plan, apply and watch; the kinds of what the plan found."""
-    report = pipeline.plan(policy)
-    for act in (lambda: pipeline.apply(policy), lambda: watch(policy)):
+    """Plan, check, apply and watch; the kinds of what the plan found."""
+    found: list[str] = []
+    with suppress(MaintenanceError):
+        found += [finding.kind.value for finding in pipeline.plan(policy).findings]
+    for act in (pipeline.check, pipeline.status, pipeline.apply, watch):
         with suppress(MaintenanceError):
-            act()
-    return [finding.kind.value for finding in report.findings]
+            act(policy)
+    return found
 
 
 def a_role(database: Database, *grants: str) -> Role:
     role = make_role(database.server, "reader")
     database.execute(f"GRANT CONNECT ON DATABASE {database.name} TO {role.name}")
-    database.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role.name}")
     for grant in grants:
         database.execute(grant.format(role=role.name, database=database.name))
     return role
 
 
+READ = "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
+KEEP = "GRANT CREATE ON DATABASE {database} TO {role}"
+MONITOR = "GRANT pg_monitor TO {role}"
 RIGHTS = {
-    "reads": [],
-    "reads and keeps a store": ["GRANT CREATE ON DATABASE {database} TO {role}"],
-    "monitors": ["GRANT CREATE ON DATABASE {database} TO {role}", "GRANT pg_monitor TO {role}"],
+    "connects": [],
+    "reads": [READ],
+    "keeps a store": [KEEP],
+    "reads and keeps a store": [READ, KEEP],
+    "monitors": [MONITOR, READ, KEEP],
 }
 
 
@@ -124,6 +130,20 @@ def test_role_with_few_rights_is_refused_nothing(
     role = a_role(owned, *RIGHTS[rights])
     before = errors(owned.server)
     everything(make_policy(tmp_path, owned.url_of(role), PARTITIONS, **SECTIONS))
+    assert errors(owned.server)[len(before) :] == []
+
+
+@pytest.mark.parametrize("trusts", [False, True], ids=["foreign", "trusted"])
+def test_store_of_another_role_is_not_asked_for_what_it_refuses(
+    owned: Database, tmp_path: Path, *, trusts: bool
+) -> None:
+    pipeline.apply(make_policy(tmp_path, owned.url, PARTITIONS, **SECTIONS))
+    role = a_role(owned, MONITOR, READ)
+    ((owner,),) = owned.execute("SELECT current_user")
+    sections = SECTIONS | ({"store": {"owner": owner}} if trusts else {})
+    policy = make_policy(tmp_path, owned.url_of(role), PARTITIONS, **sections)
+    before = errors(owned.server)
+    everything(policy)
     assert errors(owned.server)[len(before) :] == []
 
 

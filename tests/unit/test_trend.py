@@ -94,6 +94,18 @@ def test_table_emptied_each_week_does_not_grow() -> None:
     assert trend(lambda ago: float((70 - ago) % 7)).per_day <= 0.1
 
 
+@pytest.mark.parametrize("days", [3, 4, 10, 35])
+def test_what_was_emptied_after_growth_does_not_grow(days: int) -> None:
+    found = trend(lambda ago: 2.0 if ago == 0 else 2.0 + 10 * (days - ago), days)
+    assert found.per_day <= 0
+    assert found.reaches(100) is None
+
+
+def test_growth_that_goes_on_beyond_what_was_freed_is_growth() -> None:
+    found = trend(lambda ago: 100 - 2 * ago - (30 if ago < 15 else 0))
+    assert 1 <= found.per_day <= 2
+
+
 def test_shrinking_has_no_date() -> None:
     found = trend(lambda ago: 10.0 + ago)
     assert found.per_day == pytest.approx(-1)

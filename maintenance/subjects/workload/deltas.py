@@ -223,7 +223,7 @@ def _is_restarted(before: Sample, earlier: Counts | None, now: Sample, counts: C
     """Whether counters that don't go on began at zero after the earlier observation.
 
     Counters of several merged entries can go back because one of them was evicted; the others
-    keep what they counted before. So does an entry of the same text that was not among the heaviest.
+    keep what they counted before. So does one of the same text that was not among the heaviest.
     """
     if before.epoch != now.epoch:
         return True
