@@ -80,8 +80,8 @@ def _applied(connection: Connection) -> frozenset[str]:
     if not known.may_read:
         raise PrivilegeError(
             "can't read the store's schema maintenance",
-            hint="grant this role USAGE on it and the rights on its tables; or set store.url to another"
-            " database",
+            hint="grant this role USAGE on it and the rights on its tables; or set store.url to"
+            " another database",
         )
     return frozenset(row.name for row in fetch(connection, "store", "list_migrations"))
 

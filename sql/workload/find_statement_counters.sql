@@ -1,7 +1,7 @@
 -- find_statement_counters: whether pg_stat_statements can be read without an error, one row
 -- since: 15
 -- params: schema text
--- columns: is_loaded bool, is_current bool, may_read bool, columns text[]
+-- columns: is_loaded bool, is_current bool, may_use bool, may_read bool, may_call bool, columns text[]
 -- locks: none
 -- source: PostgreSQL manual, F.32 pg_stat_statements, 20.16 Customized Options, 54.24 pg_settings
 -- A refused statement would be an ERROR in the server's log at each observation. The library defines
@@ -11,8 +11,10 @@
 SELECT
   s.is_loaded,
   v.info IS NOT NULL AS is_current,
-  coalesce(v.may_use AND pg_catalog.has_table_privilege(v.entries, 'SELECT')
-           AND pg_catalog.has_table_privilege(v.info, 'SELECT') AND s.may_call, false) AS may_read,
+  v.may_use,
+  coalesce(pg_catalog.has_table_privilege(v.entries, 'SELECT')
+           AND pg_catalog.has_table_privilege(v.info, 'SELECT'), false) AS may_read,
+  s.may_call,
   ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
         WHERE a.attrelid = v.entries AND a.attnum > 0 AND NOT a.attisdropped) AS columns
 FROM (

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from maintenance.alerts.models import Event
-from maintenance.engine.findings import Finding, Severity
+from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import readable_size
 from maintenance.orchestration.health_metadata import workload_metadata
 from maintenance.pipeline import notify
@@ -286,6 +286,39 @@ def test_role_without_pg_monitor_takes_hidden_statements_for_no_news(
     counted.sleep(0.4, what="hidden")
     (slow,) = counted.look()
     assert slow.data["calls"] == 1
+
+
+def remedies(policy: Policy) -> list[str]:
+    """The statements that make the counters readable, as the plan names them."""
+    findings = pipeline.plan(policy, only=["workload"]).findings
+    found = [each for each in findings if each.kind is FindingKind.EXTENSION_MISSING]
+    return [text for each in found for text in each.data["statements"][0].split("; ")]
+
+
+@from_debian
+def test_rights_on_the_counters_are_looked_at_and_named(
+    counted: Counted, limited_role: Role, tmp_path: Path
+) -> None:
+    view, function = "public.pg_stat_statements", "public.pg_stat_statements(boolean)"
+    counted.run(
+        f"REVOKE SELECT ON {view} FROM PUBLIC",
+        f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC",
+        "REVOKE USAGE ON SCHEMA public FROM PUBLIC",
+    )
+    policy = make_policy(tmp_path, counted.database.url_of(limited_role), workload=SECTION)
+    grants = remedies(policy)
+    assert len(grants) == 3
+    counted.run(*grants)
+    assert remedies(policy) == []
+
+
+@from_debian
+def test_extension_of_an_older_server_is_to_be_updated(database: Database, tmp_path: Path) -> None:
+    database.execute("CREATE EXTENSION pg_stat_statements VERSION '1.8'")
+    policy = make_policy(tmp_path, database.url, workload=SECTION)
+    (update,) = remedies(policy)
+    database.execute(update)
+    assert remedies(policy) == []
 
 
 NEWER = """

@@ -6,7 +6,7 @@ Source: PostgreSQL manual, F.32 pg_stat_statements.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +28,11 @@ NAME = "pg_stat_statements"
 MOST = 300
 """How many entries are read by each of: most time, most calls, longest call."""
 HIDDEN = "<insufficient privilege>"
+MANY_CALLS = 1000
+ROWS_OF_LOOP = 1.05
+"""Rows per call up to which many calls may look like a loop."""
+MOST_FUNCTIONS = 500
+"""How many functions that ANALYZE may run are read."""
 
 _MAKE = f"CREATE EXTENSION {NAME}"
 _PRELOAD = f"shared_preload_libraries = '{NAME}' (the server must restart)"
@@ -59,7 +64,8 @@ def read_statements(connection: Connection, now: datetime) -> Statements:
         return Statements(None, _PRELOAD)
     shown = [row for row in rows if row.query is not None and row.query != HIDDEN]
     theirs = [row for row in shown if not is_ours(row.query)]
-    counts = _merged(theirs, sampled_code(fetch(connection, "workload", "list_function_sources")))
+    counts = _merged(theirs)
+    counts |= _run_by_analyze(connection, counts)
     sample = Sample(now, epoch, evicted, counts, _unseen_ms(rows))
     hidden = sum(1 for row in rows if row.query == HIDDEN)
     return Statements(sample, hidden=hidden)
@@ -76,10 +82,18 @@ def _obstacle(connection: Connection, found: Any) -> tuple[str, Collection[str]]
         return _PRELOAD, ()
     if not state.is_current:
         return _UPDATE, ()
-    if not state.may_read:
-        schema = quote(found.schema)
-        return f"GRANT SELECT ON {schema}.{NAME}, {schema}.{NAME}_info TO {found.role}", ()
-    return "", set(state.columns)
+    schema = quote(found.schema)
+    view, functions = f"{schema}.{NAME}", f"{schema}.{NAME}(boolean), {schema}.{NAME}_info()"
+    missing = [
+        f"GRANT {right} TO {found.role}"
+        for right, is_there in (
+            (f"USAGE ON SCHEMA {schema}", state.may_use),
+            (f"SELECT ON {view}, {view}_info", state.may_read),
+            (f"EXECUTE ON FUNCTION {functions}", state.may_call),
+        )
+        if not is_there
+    ]
+    return "; ".join(missing), set(state.columns)
 
 
 def _unseen_ms(rows: Sequence[Any]) -> float:
@@ -149,40 +163,52 @@ SELECT r.* FROM ranked r
 WHERE r.by_time <= %(most)s OR r.by_calls <= %(most)s OR r.by_longest <= %(most)s"""
 
 
+def _run_by_analyze(connection: Connection, counts: Mapping[str, Counts]) -> dict[str, Counts]:
+    """Return the statements of functions that ANALYZE evaluates, as nested ones.
+
+    Only those are looked for that could be taken for a loop.
+    """
+    often = {
+        key: each
+        for key, each in counts.items()
+        if each.calls >= MANY_CALLS and each.n_rows <= ROWS_OF_LOOP * each.calls
+    }
+    if not often:
+        return {}
+    bodies = sampled_code(fetch(connection, "workload", "list_function_sources"))
+    return {
+        key: each._replace(is_nested=True)
+        for key, each in often.items()
+        if any(each.text in body for body in bodies)
+    }
+
+
 def sampled_code(rows: Iterable[Any]) -> Sequence[str]:
     """Return the normalized sources of the functions that ANALYZE runs, and of those they call.
 
     Args:
         rows: those of `list_function_sources`.
     """
-    found: list[str] = []
     left = [(row.name.lower(), row.source) for row in rows if not row.is_sampled]
     called = [row.source for row in rows if row.is_sampled]
-    while called:
+    found: list[str] = []
+    while called and len(found) < MOST_FUNCTIONS:
         found += called
         known = frozenset[str]().union(*map(words, called))
         called = [source for name, source in left if name in known]
         left = [(name, source) for name, source in left if name not in known]
-    return [body for body in map(normalised_body, found) if body]
+    return [body for body in map(normalised_body, found[:MOST_FUNCTIONS]) if body]
 
 
-def _merged(rows: Iterable[Any], sampled: Sequence[str] = ()) -> dict[str, Counts]:
-    """Merge statements that differ only in their literals.
-
-    Args:
-        rows: the entries.
-        sampled: sources whose statements count as nested wherever they were run.
-    """
+def _merged(rows: Iterable[Any]) -> dict[str, Counts]:
+    """Merge statements that differ only in their literals."""
     found: dict[str, list[Any]] = defaultdict(list)
     for row in rows:
         found[normalised(row.query)].append(row)
-    return {
-        key_of(text): _counts(text, same, is_sampled=any(text in body for body in sampled))
-        for text, same in found.items()
-    }
+    return {key_of(text): _counts(text, same) for text, same in found.items()}
 
 
-def _counts(text: str, rows: list[Any], *, is_sampled: bool) -> Counts:
+def _counts(text: str, rows: list[Any]) -> Counts:
     return Counts(
         text=text,
         since=rows[0].since if len(rows) == 1 else None,
@@ -197,5 +223,5 @@ def _counts(text: str, rows: list[Any], *, is_sampled: bool) -> Counts:
         temp_blocks=sum(row.temp_blocks for row in rows),
         wal_bytes=sum(row.wal_bytes for row in rows),
         n_entries=sum(row.n_entries for row in rows),
-        is_nested=is_sampled or all(row.is_nested for row in rows),
+        is_nested=all(row.is_nested for row in rows),
     )
