@@ -140,8 +140,8 @@ def test_store_of_another_role_is_not_asked_for_what_it_refuses(
     pipeline.apply(make_policy(tmp_path, owned.url, PARTITIONS, **SECTIONS))
     role = a_role(owned, MONITOR, READ)
     ((owner,),) = owned.execute("SELECT current_user")
-    sections = SECTIONS | ({"store": {"owner": owner}} if trusts else {})
-    policy = make_policy(tmp_path, owned.url_of(role), PARTITIONS, **sections)
+    store = {"owner": owner} if trusts else {}
+    policy = make_policy(tmp_path, owned.url_of(role), PARTITIONS, store=store, **SECTIONS)
     before = errors(owned.server)
     everything(policy)
     assert errors(owned.server)[len(before) :] == []
