@@ -4,10 +4,11 @@ The rate is the median of the slopes between every two looks (Theil-Sen). Its ra
 80th percentile. A single rise with nothing before and after it, such as a load, is taken out first.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import combinations
-from math import ceil
+from math import ceil, inf
 from statistics import median
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ STEP_SHARE = 0.5
 """A step makes at least this share of the whole change."""
 STEP_NOISE = 3.0
 """A step is at least this many times what else changes against the trend."""
+FALL_SHARE = 0.1
+"""A number that is below its highest value by more than this share of its range has fallen."""
 SAME_TIME_DAYS = 1 / 24
 """Looks of two days are rarely made at the same second."""
 NEVER = timedelta(days=3650)
@@ -137,6 +140,8 @@ def fit(points: Sequence[tuple[datetime, float]]) -> Trend | None:
     all_looks = [((at - start) / timedelta(days=1), float(value)) for at, value in known]
     looks = thinned(all_looks)
     jump = _jump(looks)
+    if jump is not None and not _is_sudden(all_looks, looks[jump.before], looks[jump.after]):
+        jump = None
     step = None
     if jump is not None:
         since, until = looks[jump.before][0], looks[jump.after][0]
@@ -190,20 +195,35 @@ def _most_added(looks: Sequence[Look], length: float) -> float | None:
     """Return the largest rise within so many days, at least 0; None without so many days."""
     if looks[-1][0] - looks[0][0] < length - SAME_TIME_DAYS:
         return None
-    most, end = 0.0, 0
-    for place, (at, value) in enumerate(looks[:-1]):
-        end = max(end, place + 1)
-        while end + 1 < len(looks) and looks[end + 1][0] <= at + length + SAME_TIME_DAYS:
-            end += 1
-        most = max(most, looks[end][1] - value)
+    most = 0.0
+    lowest: deque[Look] = deque()  # of the last days, each higher than the one before
+    for at, value in looks:
+        while len(lowest) > 1 and lowest[0][0] < at - length - SAME_TIME_DAYS:
+            lowest.popleft()
+        if lowest:
+            most = max(most, value - lowest[0][1])
+        while lowest and lowest[-1][1] >= value:
+            lowest.pop()
+        lowest.append((at, value))
     return most
 
 
 def _rate(looks: Sequence[Look]) -> _Rate:
     slopes = sorted(_slopes(looks))
-    return _Rate(
-        median(slopes), _percentile(slopes, LOW), _percentile(slopes, HIGH), looks[0][0], len(looks)
-    )
+    per_day = min(median(slopes), _most_per_day(looks))
+    low = min(_percentile(slopes, LOW), per_day)
+    return _Rate(per_day, low, _percentile(slopes, HIGH), looks[0][0], len(looks))
+
+
+def _most_per_day(looks: Sequence[Look]) -> float:
+    """Return what was added from the first to the newest look, if it had been more meanwhile.
+
+    What was emptied grows back to where it was.
+    """
+    (first, begin), (last, end) = looks[0], looks[-1]
+    highest, lowest = max(value for _, value in looks), min(value for _, value in looks)
+    was_emptied = highest - end > FALL_SHARE * (highest - lowest)
+    return (end - begin) / (last - first) if was_emptied else inf
 
 
 def _slopes(looks: Sequence[Look]) -> Iterator[float]:
@@ -239,6 +259,14 @@ def _jump(looks: Sequence[Look]) -> _Jump | None:
     if rise < max(STEP_SHARE * change, STEP_NOISE * (max(flat) - min(flat))):
         return None
     return _Jump(*found, rise)
+
+
+def _is_sudden(looks: Sequence[Look], before: Look, after: Look) -> bool:
+    """Whether all looks, too, show a step between two that were left of them."""
+    if not any(before[0] < at < after[0] for at, _ in looks):
+        return True
+    length = after[0] - before[0]
+    return after[0] < looks[-1][0] and length <= LONGEST_STEP_DAYS + SAME_TIME_DAYS
 
 
 def _spans(looks: Sequence[Look]) -> Iterator[tuple[int, int]]:

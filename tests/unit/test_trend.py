@@ -1,7 +1,7 @@
 """Trends: the rate of what grows, what is only a load, and when a limit is reached."""
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 
 import pytest
@@ -11,16 +11,14 @@ from tests.snapshots import NOW
 
 DAY = timedelta(days=1)
 
-Points = list[tuple[object, float]]
 
-
-def nightly(value: Callable[[int], float], days: int = 35) -> Sequence[tuple[object, float]]:
+def nightly(value: Callable[[int], float], days: int = 35) -> Sequence[tuple[datetime, float]]:
     """A look each night; the value by how many days ago it is."""
     return [(NOW - ago * DAY, value(ago)) for ago in range(days, -1, -1)]
 
 
 def trend(value: Callable[[int], float], days: int = 35) -> Trend:
-    found = fit(nightly(value, days))  # type: ignore[arg-type]
+    found = fit(nightly(value, days))
     assert found is not None
     return found
 
@@ -96,6 +94,18 @@ def test_table_emptied_each_week_does_not_grow() -> None:
     assert trend(lambda ago: float((70 - ago) % 7)).per_day <= 0.1
 
 
+@pytest.mark.parametrize("days", [3, 4, 10, 35])
+def test_what_was_emptied_after_growth_does_not_grow(days: int) -> None:
+    found = trend(lambda ago: 2.0 if ago == 0 else 2.0 + 10 * (days - ago), days)
+    assert found.per_day <= 0
+    assert found.reaches(100) is None
+
+
+def test_growth_that_goes_on_beyond_what_was_freed_is_growth() -> None:
+    found = trend(lambda ago: 100 - 2 * ago - (30 if ago < 15 else 0))
+    assert 1 <= found.per_day <= 2
+
+
 def test_shrinking_has_no_date() -> None:
     found = trend(lambda ago: 10.0 + ago)
     assert found.per_day == pytest.approx(-1)
@@ -150,8 +160,8 @@ def test_many_looks_of_one_day_weigh_no_more_than_others() -> None:
 
 
 def test_gap_in_the_looks_with_steady_growth_is_no_step() -> None:
-    kept = [each for each in nightly(lambda ago: 50.0 - ago) if not 5 < (NOW - each[0]).days < 25]  # type: ignore[operator]
-    found = fit(kept)  # type: ignore[arg-type]
+    kept = [each for each in nightly(lambda ago: 50.0 - ago) if not 5 < (NOW - each[0]).days < 25]
+    found = fit(kept)
     assert found is not None
     assert found.per_day == pytest.approx(1)
     assert not found.is_step
@@ -161,9 +171,9 @@ def test_load_in_a_gap_is_no_growth() -> None:
     kept = [
         each
         for each in nightly(lambda ago: 10.0 if ago > 15 else 20.0)
-        if not 5 < (NOW - each[0]).days < 25  # type: ignore[operator]
+        if not 5 < (NOW - each[0]).days < 25
     ]
-    found = fit(kept)  # type: ignore[arg-type]
+    found = fit(kept)
     assert found is not None
     assert found.per_day == pytest.approx(0, abs=0.05)
 
