@@ -33,6 +33,8 @@ PEER = "PgHero's queries"
 LIMIT_S = 1.0
 MAX_PEAK_MB = 200.0
 MANY_ROWS = 12_000
+FEW_ROWS = 300
+"""Three blocks: there is no advice on tables of one."""
 A_LARGE_ONE_OF = 25
 COMMAND = "maintenance plan, its whole process"
 
@@ -114,7 +116,7 @@ def _policy(path: Path) -> Policy:
 def _build(connection: psycopg.Connection[Any], n_tables: int) -> None:
     for number in range(1, n_tables + 1):
         name = f"table_{number:05}"
-        n_rows = MANY_ROWS if number % A_LARGE_ONE_OF == 0 else 20
+        n_rows = MANY_ROWS if number % A_LARGE_ONE_OF == 0 else FEW_ROWS
         connection.execute(
             f"""
             CREATE TABLE {name} (id bigint PRIMARY KEY, owner_id bigint, state text,
