@@ -316,12 +316,16 @@ def refusal(connection: Connection, duplicate: Duplicate) -> str | None:
 
 
 class Experiment:
-    """A database on which advice is carried out, compared with what it did at first."""
+    """A database on which advice is carried out, compared with what it did at first.
+
+    Attributes:
+        connection: a session in autocommit mode.
+    """
 
     def __init__(self, connection: Connection, queries: Sequence[str]) -> None:
-        """Measure what the database does now, through a session in autocommit mode."""
+        """Measure what the database does now."""
         prepare(connection)
-        self._connection = connection
+        self.connection = connection
         self._queries = queries
         self._keys = foreign_keys(connection)
         self._before = observe(connection, queries, self._keys)
@@ -340,13 +344,14 @@ class Experiment:
             drops: the statement for each index.
             restores: the statements that build each index again; what they did is taken back.
         """
-        connection = self._connection
+        connection = self.connection
         definitions = dict(run(connection, _INDEXES))
         copies = duplicates(connection, drops)
         refused = {copy: refusal(connection, copy) for copy in copies}
         for index, statement in drops.items():
             try:
-                run(connection, plain(statement))
+                with connection.transaction():
+                    run(connection, plain(statement))
             except psycopg.Error as error:
                 yield f"{index} can't be dropped: {error}"
         yield from self.losses()
@@ -364,15 +369,15 @@ class Experiment:
     def create(self, creates: Mapping[str, Sequence[str]]) -> Iterator[str]:
         """Create the index of each foreign key, by its name; yield those that stay unserved."""
         for statement in (each for statements in creates.values() for each in statements):
-            run(self._connection, plain(statement))
-        served = observe(self._connection, (), self._keys).served
+            run(self.connection, plain(statement))
+        served = observe(self.connection, (), self._keys).served
         for key in creates:
             if not served[key]:
                 yield f"the advised index does not serve {key}"
 
     def losses(self) -> Iterator[str]:
         """Yield what the database did at first and does no longer."""
-        yield from compare(self._before, observe(self._connection, self._queries, self._keys))
+        yield from compare(self._before, observe(self.connection, self._queries, self._keys))
 
 
 def plain(statement: str) -> str:

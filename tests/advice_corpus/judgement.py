@@ -130,9 +130,7 @@ def false_verdicts(
 # What must be
 
 
-def missed(
-    schema: Schema, findings: Sequence[Finding], indexes: Mapping[str, Index]
-) -> Iterator[str]:
+def missed(schema: Schema, findings: Sequence[Finding]) -> Iterator[str]:
     """Yield what is true and was not told."""
     told = {bare(f.object) for f in findings if f.data.get("drop")}
     for name in sorted((schema.superfluous | schema.invalid) - told):
@@ -143,6 +141,11 @@ def missed(
     keys = {key for key, _, _ in told_keys(above_info(findings))}
     for key in sorted(schema.unindexed - keys):
         yield f"foreign key {key} is not told"
+
+
+def missed_unused(findings: Sequence[Finding], indexes: Mapping[str, Index]) -> Iterator[str]:
+    """Yield the large indexes that nothing used, nothing binds, and nobody told."""
+    told = {bare(f.object) for f in findings if f.data.get("drop")}
     kept_for_others = {bare(f.data.get("covered_by") or "") for f in findings}
     for name in sorted(_unused(indexes) - told - kept_for_others):
         yield f"{name} is not told, and nothing used it"

@@ -55,7 +55,7 @@ def columns(chance: random.Random) -> list[Column]:
         number("owner", PARENT_ROWS),
         number("other", PARENT_ROWS),
         number("many", 30_000),
-        number("some", 300),
+        number("medium", 300),
         number("few", chance.choice((4, 30))),
         Column("hash", "text", f"md5((n % {hashes})::text)", 1, hashes),
         Column(

@@ -1,7 +1,7 @@
 """Advice on schemas in the image of real ones: true, coherent, complete and quiet."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pytest
 from maintenance.engine.findings import Finding, FindingKind
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
-from tests.advice_corpus.experiment import Experiment, prepare, run
+from tests.advice_corpus.experiment import Experiment, prepare, run, undone
 from tests.advice_corpus.judgement import (
     Index,
     above_info,
@@ -20,12 +20,14 @@ from tests.advice_corpus.judgement import (
     drops_of,
     false_verdicts,
     missed,
+    missed_unused,
     noise,
     read_indexes,
     restores_of,
     told_keys,
 )
 from tests.advice_corpus.models import Schema
+from tests.advice_corpus.random_schema import random_schema
 from tests.advice_corpus.schemas import SCHEMAS
 from tests.builders import Database
 from tests.policies import make_policy
@@ -95,28 +97,84 @@ def follow(experiment: Experiment, policy: Policy, findings: Sequence[Finding]) 
     return [*faults, f"still advised: {sorted(drops_of(findings))}"]
 
 
+def follow_at_once(experiment: Experiment, findings: Sequence[Finding]) -> list[str]:
+    """Carry the advice out, and take it back."""
+    with undone(experiment.connection):
+        return list(experiment.drop(drops_of(findings), restores_of(findings)))
+
+
+@dataclass(frozen=True)
+class Life:
+    """A database that had its work before the first look, and as much in the window after it.
+
+    Attributes:
+        findings: of the first look and of the one after the window.
+        indexes: with the scans before the first look, and in the window.
+        faults: of the advice of the first look.
+    """
+
+    policy: Policy
+    findings: tuple[Sequence[Finding], Sequence[Finding]]
+    indexes: tuple[Mapping[str, Index], Mapping[str, Index]]
+    experiment: Experiment
+    faults: Sequence[str]
+
+
+def live(database: Database, folder: Path, schema: Schema) -> Life:
+    load(database, schema)
+    policy = make_policy(folder, database.url, **SECTIONS)
+    connection = database.connect()
+    loaded = read_indexes(connection)
+    work(database, schema)
+    first = scans_since(loaded, read_indexes(connection))
+    start = datetime.now(UTC)
+    advice = look(policy, start)
+    experiment = Experiment(connection, schema.queries)
+    faults = [
+        *contradictions(advice),
+        *false_verdicts(schema, advice, first, experiment),
+        *missed(schema, advice),
+        *follow_at_once(experiment, advice),
+    ]
+    before = read_indexes(connection)
+    work(database, schema)
+    window = scans_since(before, read_indexes(connection))
+    later = look(policy, start + AFTER)
+    return Life(policy, (advice, later), (first, window), experiment, faults)
+
+
+def untruths(schema: Schema, life: Life) -> list[str]:
+    (_, findings), (_, indexes) = life.findings, life.indexes
+    return [
+        *(f"at first, {fault}" for fault in life.faults),
+        *contradictions(findings),
+        *false_verdicts(schema, findings, indexes, life.experiment),
+        *missed(schema, findings),
+        *missed_unused(findings, indexes),
+        *follow(life.experiment, life.policy, findings),
+    ]
+
+
 @pytest.mark.pg("!= 16")
 @pytest.mark.parametrize("schema", SCHEMAS, ids=[schema.name for schema in SCHEMAS])
 def test_advice_is_true_complete_and_quiet_and_can_be_followed_as_a_whole(
     database: Database, tmp_path: Path, schema: Schema
 ) -> None:
-    load(database, schema)
-    policy = make_policy(tmp_path, database.url, **SECTIONS)
-    start = datetime.now(UTC)
-    first = look(policy, start)
-    connection = database.connect()
-    before = read_indexes(connection)
-    work(database, schema)
-    indexes = scans_since(before, read_indexes(connection))
-    findings = look(policy, start + AFTER)
-    experiment = Experiment(connection, schema.queries)
+    life = live(database, tmp_path, schema)
     faults = [
-        *contradictions(first),
-        *noise(first, before, LOUD),
-        *contradictions(findings),
-        *false_verdicts(schema, findings, indexes, experiment),
-        *missed(schema, findings, indexes),
-        *noise(findings, indexes, LOUD),
-        *follow(experiment, policy, findings),
+        *noise(life.findings[0], life.indexes[0], LOUD),
+        *noise(life.findings[1], life.indexes[1], LOUD),
+        *untruths(schema, life),
     ]
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.slow
+@pytest.mark.pg("!= 16")
+@pytest.mark.parametrize("seed", range(20))
+def test_advice_on_random_indexes_can_be_followed_as_a_whole(
+    database: Database, tmp_path: Path, seed: int
+) -> None:
+    schema = random_schema(seed)
+    faults = untruths(schema, live(database, tmp_path, schema))
     assert not faults, "\n".join(faults)
