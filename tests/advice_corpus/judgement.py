@@ -23,6 +23,7 @@ class Index:
         scans: during the workload, with those of its partitions.
         is_bound: whether it is unique, of a constraint, clustered on, or a replica identity.
         is_leaf: whether it belongs to an index of the partitioned table.
+        keys: foreign keys of the table with its first column.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Index:
     is_bound: bool
     is_leaf: bool
     is_valid: bool
+    keys: Sequence[str] = ()
 
 
 _INDEXES = """
@@ -43,7 +45,9 @@ SELECT i.indexrelid::regclass::text,
                 pg_stat_get_numscans(i.indexrelid))::bigint,
        i.indisunique OR i.indisclustered OR i.indisreplident OR i.indisexclusion
          OR EXISTS (SELECT FROM pg_constraint AS k WHERE k.conindid = i.indexrelid),
-       c.relispartition, i.indisvalid
+       c.relispartition, i.indisvalid,
+       array(SELECT k.conname::text FROM pg_constraint AS k
+             WHERE k.contype = 'f' AND k.conrelid = i.indrelid AND i.indkey[0] = ANY (k.conkey))
 FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
 WHERE c.relnamespace = 'public'::regnamespace
 """
@@ -51,7 +55,7 @@ WHERE c.relnamespace = 'public'::regnamespace
 
 def read_indexes(connection: Connection) -> dict[str, Index]:
     """Return the indexes by name."""
-    return {row[0]: Index(*row) for row in run(connection, _INDEXES)}
+    return {name: Index(name, *row) for name, *row in run(connection, _INDEXES)}
 
 
 def local(name: str) -> str:
@@ -130,12 +134,15 @@ def false_verdicts(
 # What must be
 
 
-def missed(schema: Schema, findings: Sequence[Finding]) -> Iterator[str]:
-    """Yield what is true and was not told."""
+def missed(schema: Schema, findings: Sequence[Finding], *, is_first: bool = False) -> Iterator[str]:
+    """Yield what is true and was not told.
+
+    Of a pair the one that is not read goes, and that is known after a window only.
+    """
     told = {bare(f.object) for f in findings if f.data.get("drop")}
     for name in sorted((schema.superfluous | schema.invalid) - told):
         yield f"{name} is not told"
-    for pair in schema.pairs:
+    for pair in () if is_first else schema.pairs:
         if not pair & told:
             yield f"of {sorted(pair)} none is told"
     keys = {key for key, _, _ in told_keys(above_info(findings))}
@@ -144,23 +151,19 @@ def missed(schema: Schema, findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def missed_unused(findings: Sequence[Finding], indexes: Mapping[str, Index]) -> Iterator[str]:
-    """Yield the large indexes that nothing used, nothing binds, and nobody told."""
-    told = {bare(f.object) for f in findings if f.data.get("drop")}
-    kept_for_others = {bare(f.data.get("covered_by") or "") for f in findings}
-    for name in sorted(_unused(indexes) - told - kept_for_others):
-        yield f"{name} is not told, and nothing used it"
+    """Yield the large indexes that nothing used, nothing needs, and nobody told."""
+    told = {local(f.object) for f in findings if f.data.get("drop")}
+    stays_for_others = {local(f.data.get("covered_by") or "") for f in findings}
+    staying = [index for index in indexes.values() if index.is_valid and index.name not in told]
+    for index in staying:
+        if _is_unused(index) and index.name not in stays_for_others:
+            others = {key for each in staying if each is not index for key in each.keys}
+            if others.issuperset(index.keys):
+                yield f"{index.name} is not told, and nothing used it"
 
 
-def _unused(indexes: Mapping[str, Index]) -> set[str]:
-    return {
-        bare(index.name)
-        for index in indexes.values()
-        if not index.scans
-        and not index.is_bound
-        and not index.is_leaf
-        and index.is_valid
-        and index.bytes >= MIN_BYTES
-    }
+def _is_unused(index: Index) -> bool:
+    return not (index.scans or index.is_bound or index.is_leaf) and index.bytes >= MIN_BYTES
 
 
 # How loud it may be

@@ -133,7 +133,7 @@ def live(database: Database, folder: Path, schema: Schema) -> Life:
     faults = [
         *contradictions(advice),
         *false_verdicts(schema, advice, first, experiment),
-        *missed(schema, advice),
+        *missed(schema, advice, is_first=True),
         *follow_at_once(experiment, advice),
     ]
     before = read_indexes(connection)
