@@ -36,14 +36,16 @@ CREATE INDEX audit_log_row ON audit_log (table_name, row_id, at DESC);
 CREATE INDEX audit_log_action ON audit_log (action);
 CREATE INDEX audit_log_at_brin ON audit_log USING brin (at);
 
-CREATE TABLE exports (id bigint NOT NULL, actor_id int NOT NULL, at timestamptz NOT NULL)
+CREATE TABLE exports (id bigint NOT NULL, actor_id int NOT NULL, approver_id int,
+  at timestamptz NOT NULL)
   PARTITION BY RANGE (at);
 """
     + _partitions("exports")
     + """
-INSERT INTO exports SELECT n, 1 + n % 2000, timestamptz '2025-01-01 12:00+00'
+INSERT INTO exports SELECT n, 1 + n % 2000, 1 + n % 1500, timestamptz '2025-01-01 12:00+00'
   + n % 180 * interval '1 day' FROM generate_series(1, 40000) n;
-ALTER TABLE exports ADD CONSTRAINT exports_actor FOREIGN KEY (actor_id) REFERENCES actors;
+ALTER TABLE exports ADD CONSTRAINT exports_actor FOREIGN KEY (actor_id) REFERENCES actors,
+  ADD CONSTRAINT exports_approver FOREIGN KEY (approver_id) REFERENCES actors;
 """
     + "".join(
         f"CREATE INDEX exports_2025_{month:02}_actor ON exports_2025_{month:02} (actor_id);\n"
@@ -124,6 +126,7 @@ SCHEMA = Schema(
         "DELETE FROM actors WHERE id > 3000",
     ),
     pairs=(frozenset({"audit_log_actor", "audit_log_actor_at"}),),
+    unindexed=frozenset({"exports.exports_approver"}),
     kept=frozenset(
         {
             "audit_log_action",

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from tests.advice_corpus.experiment import Connection, Experiment, run
@@ -83,11 +84,43 @@ def restores_of(findings: Iterable[Finding]) -> dict[str, Sequence[str]]:
     return {local(f.object): f.data.get("restore") or () for f in findings if f.data.get("drop")}
 
 
-def told_keys(findings: Iterable[Finding]) -> Iterator[tuple[str, Finding, Sequence[str]]]:
-    """Yield each foreign key that is told as unindexed, with the statements to create an index."""
-    for finding in findings:
-        if finding.kind is FindingKind.FK_UNINDEXED:
-            yield bare(finding.object), finding, [finding.data["create"]]
+class ToldKey(NamedTuple):
+    """A foreign key that is told as unindexed.
+
+    Attributes:
+        is_loud: whether it is told above info.
+        is_searched: whether a skip scan of another index finds its rows.
+        create: the statements that create an index.
+    """
+
+    name: str
+    is_loud: bool
+    is_searched: bool
+    create: Sequence[str]
+
+
+def told_keys(findings: Iterable[Finding]) -> list[ToldKey]:
+    """Return the foreign keys that are told as unindexed, as `table.constraint`."""
+    facts = (
+        fact
+        for finding in findings
+        if finding.kind is FindingKind.FK_UNINDEXED
+        for fact in finding.data["foreign_keys"]
+    )
+    return [
+        ToldKey(
+            f"{bare(fact['table'])}.{fact['constraint']}",
+            fact["severity"] != Severity.INFO,
+            fact["searches"] is not None,
+            fact["create"],
+        )
+        for fact in facts
+    ]
+
+
+def creates_of(findings: Iterable[Finding]) -> dict[str, Sequence[str]]:
+    """Return the statements that create an index for each foreign key that lacks one."""
+    return {key.name: key.create for key in told_keys(findings) if not key.is_searched}
 
 
 # What may not be
@@ -126,9 +159,11 @@ def false_verdicts(
             yield f"{finding.object} is told as {kind}, and enforces or orders something"
         if finding.kind is FindingKind.INDEX_INVALID and bare(finding.object) not in schema.invalid:
             yield f"{finding.object} is told as {kind} and is valid"
-    for key, finding, _ in told_keys(above_info(findings)):
-        if key not in experiment.unserved:
-            yield f"{key} is told as {finding.kind.value}, and an index finds its rows"
+    for key in told_keys(findings):
+        if key.name not in experiment.unserved and not key.is_searched:
+            yield f"{key.name} is told as unindexed, and an index finds its rows"
+        if key.is_loud and key.name not in experiment.unserved:
+            yield f"{key.name} is told above info, and an index finds its rows"
 
 
 # What must be
@@ -145,8 +180,8 @@ def missed(schema: Schema, findings: Sequence[Finding], *, is_first: bool = Fals
     for pair in () if is_first else schema.pairs:
         if not pair & told:
             yield f"of {sorted(pair)} none is told"
-    keys = {key for key, _, _ in told_keys(above_info(findings))}
-    for key in sorted(schema.unindexed - keys):
+    loud = {key.name for key in told_keys(findings) if key.is_loud}
+    for key in sorted(schema.unindexed - loud):
         yield f"foreign key {key} is not told"
 
 
@@ -170,7 +205,10 @@ def _is_unused(index: Index) -> bool:
 
 
 def noise(
-    findings: Sequence[Finding], indexes: Mapping[str, Index], expected: Collection[FindingKind]
+    schema: Schema,
+    findings: Sequence[Finding],
+    indexes: Mapping[str, Index],
+    expected: Collection[FindingKind],
 ) -> Iterator[str]:
     """Yield what is said too loudly."""
     loud = above_info(findings)
@@ -183,3 +221,6 @@ def noise(
             yield f"{finding.object} is {finding.severity}, and has {index.bytes} bytes"
         if finding.kind not in expected:
             yield f"{finding.kind.value} of {finding.object}: {finding.message}"
+    for key in told_keys(findings):
+        if key.is_loud and key.name not in schema.unindexed:
+            yield f"foreign key {key.name} is told above info"

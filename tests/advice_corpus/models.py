@@ -16,6 +16,8 @@ class Schema:
         superfluous: indexes that another one makes superfluous and that must be told.
         pairs: of each set at least one index must be told; that not all go is found by experiment.
         unindexed: foreign keys whose DELETE is expensive, as `table.constraint`.
+        skip_scanned: foreign keys whose DELETE is expensive up to version 17; from 18 a skip scan
+            serves them.
         kept: indexes that no other one makes superfluous.
         invalid: indexes that are left of an interrupted build.
     """
@@ -27,6 +29,7 @@ class Schema:
     superfluous: frozenset[str] = frozenset()
     pairs: tuple[frozenset[str], ...] = ()
     unindexed: frozenset[str] = frozenset()
+    skip_scanned: frozenset[str] = frozenset()
     kept: frozenset[str] = frozenset()
     invalid: frozenset[str] = field(default_factory=frozenset[str])
 

@@ -15,8 +15,8 @@ from maintenance.policy import Policy
 from tests.advice_corpus.experiment import Experiment, prepare, run, undone
 from tests.advice_corpus.judgement import (
     Index,
-    above_info,
     contradictions,
+    creates_of,
     drops_of,
     false_verdicts,
     missed,
@@ -24,7 +24,6 @@ from tests.advice_corpus.judgement import (
     noise,
     read_indexes,
     restores_of,
-    told_keys,
 )
 from tests.advice_corpus.models import Schema
 from tests.advice_corpus.random_schema import random_schema
@@ -86,7 +85,7 @@ def follow(experiment: Experiment, policy: Policy, findings: Sequence[Finding]) 
     faults: list[str] = []
     for _ in range(MAX_ROUNDS):
         drops = drops_of(findings)
-        creates = {key: create for key, _, create in told_keys(above_info(findings))}
+        creates = creates_of(findings)
         if not drops and not creates:
             return faults
         faults += experiment.drop(drops, restores_of(findings))
@@ -162,8 +161,8 @@ def test_advice_is_true_complete_and_quiet_and_can_be_followed_as_a_whole(
 ) -> None:
     life = live(database, tmp_path, schema)
     faults = [
-        *noise(life.findings[0], life.indexes[0], LOUD),
-        *noise(life.findings[1], life.indexes[1], LOUD),
+        *noise(schema, life.findings[0], life.indexes[0], LOUD),
+        *noise(schema, life.findings[1], life.indexes[1], LOUD),
         *untruths(schema, life),
     ]
     assert not faults, "\n".join(faults)
