@@ -97,6 +97,5 @@ SCHEMA = Schema(
     ),
     superfluous=frozenset({"tasks_tenant", "tasks_project_updated_again"}),
     pairs=(frozenset({"tasks_assignee", "tasks_assignee_due"}),),
-    unindexed=frozenset({"time_entries.time_entries_task"}),
     kept=frozenset({"users_email", "users_email_live", "tasks_live", "tasks_open"}),
 )
