@@ -7,6 +7,7 @@ refused: each is measured on the server before and after.
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import psycopg
@@ -41,6 +42,20 @@ class Reads(NamedTuple):
     rows: int
 
 
+class Service(IntEnum):
+    """How well an index finds the rows that reference one row.
+
+    Attributes:
+        NONE: the whole table is read.
+        LATER_COLUMN: by a column that is not the first of the index: from PostgreSQL 18 by a skip
+            scan, and before only because the index happens to be small.
+    """
+
+    NONE = 0
+    LATER_COLUMN = 1
+    FULL = 2
+
+
 class ForeignKey(NamedTuple):
     """A foreign key with the statement by which its referencing rows are found."""
 
@@ -56,13 +71,15 @@ class State:
 
     Attributes:
         reads: of each query.
-        served: of each foreign key, whether an index finds the referencing rows.
+        served: of each foreign key.
         constraints: as table and definition.
         indexes: the definition of each valid index, by name.
     """
 
+    major: int
+
     reads: Mapping[str, Reads]
-    served: Mapping[str, bool]
+    served: Mapping[str, Service]
     constraints: frozenset[tuple[str, str]]
     indexes: Mapping[str, str]
 
@@ -178,24 +195,26 @@ def _row(connection: Connection, sql: str) -> list[str]:
     return []
 
 
-def is_served(connection: Connection, key: ForeignKey) -> bool:
-    """Tell whether an index finds the rows that reference one row.
+def service(connection: Connection, key: ForeignKey) -> Service:
+    """Measure how well an index finds the rows that reference one row.
 
     In a small table any index is read in a few blocks, so there its first column decides.
     """
     reads = measure(connection, key.lookup)
     if reads.scanned or not reads.indexes:
-        return False
-    if key.table_blocks > 2 * LOOKUP_BLOCKS:
-        return reads.blocks <= LOOKUP_BLOCKS + 2 * reads.rows
+        return Service.NONE
     first = """
         SELECT a.attname FROM pg_index AS i
         JOIN pg_attribute AS a ON (a.attrelid, a.attnum) = (i.indrelid, i.indkey[0])
         WHERE i.indexrelid::regclass::text = ANY (%s)
     """
     names = [*reads.indexes, *(f'"{name}"' for name in reads.indexes)]
-    firsts = {row[0] for row in run(connection, first, [names])}
-    return bool(firsts) and firsts <= key.columns
+    is_first = {row[0] for row in run(connection, first, [names])} <= key.columns
+    if key.table_blocks <= 2 * LOOKUP_BLOCKS:
+        return Service.FULL if is_first else Service.NONE
+    if reads.blocks > LOOKUP_BLOCKS + 2 * reads.rows:
+        return Service.NONE
+    return Service.FULL if is_first else Service.LATER_COLUMN
 
 
 # The whole
@@ -214,8 +233,9 @@ WHERE c.relnamespace = 'public'::regnamespace AND i.indisvalid
 def observe(connection: Connection, queries: Sequence[str], keys: Sequence[ForeignKey]) -> State:
     """Measure everything that dropping an index could change."""
     return State(
+        major=connection.info.server_version // 10_000,
         reads={query: measure(connection, query) for query in queries},
-        served={key.name: is_served(connection, key) for key in keys},
+        served={key.name: service(connection, key) for key in keys},
         constraints=frozenset((table, text) for table, text in run(connection, _CONSTRAINTS)),
         indexes=dict(run(connection, _INDEXES)),
     )
@@ -226,8 +246,10 @@ def compare(before: State, after: State) -> Iterator[str]:
     for query, reads in before.reads.items():
         if lost := worse(reads, after.reads[query]):
             yield f"{query!r} now {lost}"
+    # Up to 17, that a small index is read as a whole is chance.
+    least = Service.FULL if before.major < 18 else Service.LATER_COLUMN
     for key, served in before.served.items():
-        if served and not after.served[key]:
+        if served >= least > after.served[key]:
             yield f"foreign key {key} lost its index"
     for table, text in sorted(before.constraints - after.constraints):
         yield f"{table} lost its constraint {text}"
@@ -330,10 +352,9 @@ class Experiment:
         self._keys = foreign_keys(connection)
         self._before = observe(connection, queries, self._keys)
 
-    @property
-    def unserved(self) -> frozenset[str]:
-        """The foreign keys that no index served at first."""
-        return frozenset(name for name, served in self._before.served.items() if not served)
+    def service(self, key: str) -> Service:
+        """Return how well an index served a foreign key at first."""
+        return self._before.served[key]
 
     def drop(
         self, drops: Mapping[str, str], restores: Mapping[str, Sequence[str]]
@@ -372,7 +393,7 @@ class Experiment:
             run(self.connection, plain(statement))
         served = observe(self.connection, (), self._keys).served
         for key in creates:
-            if not served[key]:
+            if served[key] is not Service.FULL:
                 yield f"the advised index does not serve {key}"
 
     def losses(self) -> Iterator[str]:
