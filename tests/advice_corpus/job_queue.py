@@ -91,7 +91,7 @@ SCHEMA = Schema(
         "INSERT INTO workers VALUES (301, 'gone'), (302, 'gone')",
         "DELETE FROM workers WHERE id > 300",
     ),
-    superfluous=frozenset({"executions_error_again"}),
+    twins=(frozenset({"executions_error", "executions_error_again"}),),
     pairs=(frozenset({"executions_job", "executions_job_started"}),),
     unindexed=frozenset({"executions.executions_worker"}),
     kept=frozenset({"jobs_state", "jobs_ready", "jobs_ready_at", "jobs_dedupe", "job_links_needs"}),

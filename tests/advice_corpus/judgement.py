@@ -168,14 +168,11 @@ def false_verdicts(
 
 
 def missed(schema: Schema, findings: Sequence[Finding], *, is_first: bool = False) -> Iterator[str]:
-    """Yield what is true and was not told.
-
-    Of a pair the one that is not read goes, and that is known after a window only.
-    """
+    """Yield what is true and was not told."""
     told = {bare(f.object) for f in findings if f.data.get("drop")}
     for name in sorted((schema.superfluous | schema.invalid) - told):
         yield f"{name} is not told"
-    for pair in () if is_first else schema.pairs:
+    for pair in schema.twins + (() if is_first else schema.pairs):
         if not pair & told:
             yield f"of {sorted(pair)} none is told"
     loud = {key.name for key in told_keys(findings) if key.is_loud}

@@ -14,7 +14,10 @@ class Schema:
         queries: the reads of the application; each is answered by an index.
         writes: what is deleted and changed meanwhile, so that foreign keys are looked up.
         superfluous: indexes that another one makes superfluous and that must be told.
-        pairs: of each set at least one index must be told; that not all go is found by experiment.
+        twins: equal indexes; of each set at least one must be told. That not all go is found by
+            experiment.
+        pairs: the same of indexes of which one covers the other. If only the smaller one is read,
+            that is known after a window.
         unindexed: foreign keys whose DELETE is expensive, as `table.constraint`.
         skip_scanned: foreign keys whose DELETE is expensive up to version 17; from 18 a skip scan
             serves them.
@@ -27,6 +30,7 @@ class Schema:
     queries: tuple[str, ...]
     writes: tuple[str, ...] = ()
     superfluous: frozenset[str] = frozenset()
+    twins: tuple[frozenset[str], ...] = ()
     pairs: tuple[frozenset[str], ...] = ()
     unindexed: frozenset[str] = frozenset()
     skip_scanned: frozenset[str] = frozenset()

@@ -95,7 +95,7 @@ SCHEMA = Schema(
     TABLES,
     QUERIES,
     writes=("DELETE FROM visits WHERE id > 79000", "DELETE FROM places WHERE id > 49990"),
-    superfluous=frozenset({"visits_visitor_copy"}),
+    twins=(frozenset({"visits_visitor", "visits_visitor_copy"}),),
     kept=frozenset(
         {
             "places_kind",

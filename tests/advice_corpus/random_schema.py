@@ -183,5 +183,5 @@ def random_schema(seed: int) -> Schema:
         script + "".join(script for script, _, _ in tables),
         tuple(read),
         writes=deletes if chance.random() < 0.5 else (),
-        pairs=tuple(frozenset({copy.name, copy.name.removesuffix("_copy")}) for copy in copies),
+        twins=tuple(frozenset({copy.name, copy.name.removesuffix("_copy")}) for copy in copies),
     )

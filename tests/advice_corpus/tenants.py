@@ -95,7 +95,8 @@ SCHEMA = Schema(
         "DELETE FROM tasks WHERE tenant_id IN (2, 6) AND id > 59900",
         "DELETE FROM projects WHERE id = 800",
     ),
-    superfluous=frozenset({"tasks_tenant", "tasks_project_updated_again"}),
+    superfluous=frozenset({"tasks_tenant"}),
+    twins=(frozenset({"tasks_project_updated", "tasks_project_updated_again"}),),
     pairs=(frozenset({"tasks_assignee", "tasks_assignee_due"}),),
     kept=frozenset({"users_email", "users_email_live", "tasks_live", "tasks_open"}),
 )
