@@ -92,6 +92,7 @@ SCHEMA = Schema(
         "DELETE FROM workers WHERE id > 300",
     ),
     twins=(frozenset({"executions_error", "executions_error_again"}),),
+    unread=frozenset({"executions_error"}),
     pairs=(frozenset({"executions_job", "executions_job_started"}),),
     unindexed=frozenset({"executions.executions_worker"}),
     kept=frozenset({"jobs_state", "jobs_ready", "jobs_ready_at", "jobs_dedupe", "job_links_needs"}),

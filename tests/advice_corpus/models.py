@@ -16,6 +16,7 @@ class Schema:
         superfluous: indexes that another one makes superfluous and that must be told.
         twins: equal indexes; of each set at least one must be told. That not all go is found by
             experiment.
+        unread: indexes that the queries do not use, because the planner prefers their twin.
         pairs: the same of indexes of which one covers the other. If only the smaller one is read,
             that is known after a window.
         unindexed: foreign keys whose DELETE is expensive, as `table.constraint`.
@@ -31,6 +32,7 @@ class Schema:
     writes: tuple[str, ...] = ()
     superfluous: frozenset[str] = frozenset()
     twins: tuple[frozenset[str], ...] = ()
+    unread: frozenset[str] = frozenset()
     pairs: tuple[frozenset[str], ...] = ()
     unindexed: frozenset[str] = frozenset()
     skip_scanned: frozenset[str] = frozenset()

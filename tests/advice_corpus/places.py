@@ -96,6 +96,7 @@ SCHEMA = Schema(
     QUERIES,
     writes=("DELETE FROM visits WHERE id > 79000", "DELETE FROM places WHERE id > 49990"),
     twins=(frozenset({"visits_visitor", "visits_visitor_copy"}),),
+    unread=frozenset({"visits_visitor"}),
     kept=frozenset(
         {
             "places_kind",

@@ -175,7 +175,10 @@ def random_schema(seed: int) -> Schema:
     )
     tables = [_table(chance, table) for table in ("children", "entries")]
     indexes = list(chain.from_iterable(made for _, made, _ in tables))
-    copies = chain.from_iterable(made for _, _, made in tables)
+    twins = [
+        (copy.name, copy.name.removesuffix("_copy"))
+        for copy in chain.from_iterable(made for _, _, made in tables)
+    ]
     read = [index.query for index in indexes if chance.random() < 0.5]
     deletes = (f"DELETE FROM parents WHERE id = {PARENT_ROWS}",)
     return Schema(
@@ -183,5 +186,6 @@ def random_schema(seed: int) -> Schema:
         script + "".join(script for script, _, _ in tables),
         tuple(read),
         writes=deletes if chance.random() < 0.5 else (),
-        twins=tuple(frozenset({copy.name, copy.name.removesuffix("_copy")}) for copy in copies),
+        twins=tuple(map(frozenset, twins)),
+        unread=frozenset(chance.choice(pair) for pair in twins),
     )

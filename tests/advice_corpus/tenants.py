@@ -97,6 +97,7 @@ SCHEMA = Schema(
     ),
     superfluous=frozenset({"tasks_tenant"}),
     twins=(frozenset({"tasks_project_updated", "tasks_project_updated_again"}),),
+    unread=frozenset({"tasks_project_updated_again"}),
     pairs=(frozenset({"tasks_assignee", "tasks_assignee_due"}),),
     kept=frozenset({"users_email", "users_email_live", "tasks_live", "tasks_open"}),
 )
