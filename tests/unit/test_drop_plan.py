@@ -114,6 +114,17 @@ def test_pair_whose_longer_one_is_not_read_is_left_until_there_is_evidence() -> 
     assert drops(found) == {1: IssueKind.REDUNDANT}
 
 
+def test_pair_is_left_while_evidence_is_lost_so_that_an_older_report_stays_right() -> None:
+    """The longer one may be reported as unused, which stands while a replica is down."""
+    pair = an_index(1, 1), an_index(2, 1, 2)
+    catalog = Catalog(pair, {1: a_table(1)})
+    witness, down = counted({}, pair), ServerUsage("replica", None, silence="down")
+    found = advise(catalog, [witness, down], LIMITS, NOW)
+    assert (drops(found), kept(found)) == ({}, {1: KeptFor.EVIDENCE})
+    found = advise(catalog, [counted({2: 3}, pair), down], LIMITS, NOW)
+    assert drops(found) == {1: IssueKind.REDUNDANT}
+
+
 def test_longer_one_that_has_another_purpose_replaces_one_that_is_read() -> None:
     pair = an_index(1, 1), an_index(2, 1, 2, is_unique=True)
     assert drops(advice(*pair, scans={1: 12})) == {1: IssueKind.REDUNDANT}

@@ -21,7 +21,7 @@ from maintenance.subjects.indexes.foreign_keys import (
 )
 from maintenance.subjects.indexes.models import Catalog, Index
 from maintenance.subjects.indexes.redundancy import replacements
-from maintenance.subjects.indexes.trees import trees
+from maintenance.subjects.indexes.trees import parents_of_locked, trees
 from maintenance.subjects.indexes.usage import Gap, ServerUsage
 from maintenance.subjects.indexes.verdicts import Case, IssueKind, Verdict
 
@@ -60,7 +60,7 @@ def advise(
     """
     since = now - policy.unused.window
     served = servants(catalog)
-    locked = _parents_of_locked(catalog)
+    locked = parents_of_locked(catalog)
     cases = [
         Case(tree, catalog.tables, witnesses, since, tree.root.table_oid not in locked)
         for tree in trees(catalog)
@@ -81,19 +81,6 @@ def advise(
         gaps=tuple((name, gap) for name, gap in gaps if gap is not None),
         unindexed=tuple(unindexed(served, catalog)),
     )
-
-
-def _parents_of_locked(catalog: Catalog) -> set[int]:
-    """Return the partitioned tables above tables whose indexes could not be read."""
-    locked: set[int] = set()
-    if catalog.blind:
-        for table in catalog.tables.values():
-            above = table.parent if table.relation in catalog.blind else None
-            while above is not None:
-                locked.add(above)
-                parent = catalog.tables.get(above)
-                above = parent.parent if parent is not None else None
-    return locked
 
 
 def _verdict(case: Case, drop: Drop | None, catalog: Catalog) -> Verdict | None:

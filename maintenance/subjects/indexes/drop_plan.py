@@ -174,19 +174,19 @@ class _Plan:
 
     def _redundant(self, case: Case, by: Index) -> Drop:
         kind = IssueKind.DUPLICATE if is_same(by, case.index) else IssueKind.REDUNDANT
-        return Drop(case, kind, by, self._pages(by))
+        # One block is what an index has that was made with its table, until the next VACUUM.
+        pages = self._pages(by) if case.tree.pages > 1 else 0
+        return Drop(case, kind, by, pages)
 
     def _reservation(self, drop: Drop) -> KeptFor | None:
         """Return why an index that another one covers is kept all the same."""
         keeper = self._case_of[drop.by.oid] if drop.by is not None else drop.case
         is_read = drop.case.evidence.observed > 0
-        if (
-            drop.kind is IssueKind.REDUNDANT
-            and is_read
-            and keeper.is_free
-            and not keeper.evidence.observed
-        ):
+        is_alone = is_read and keeper.is_free and not keeper.evidence.observed
+        if drop.kind is IssueKind.REDUNDANT and is_alone:
             return KeptFor.READS
+        if drop.kind is IssueKind.REDUNDANT and keeper.may_be_unused:
+            return KeptFor.EVIDENCE
         is_unread = drop.case.is_proven and not is_read
         is_costly = drop.by_pages >= MUCH_LARGER * drop.case.tree.pages > 0
         return KeptFor.SIZE if is_costly and not is_unread else None

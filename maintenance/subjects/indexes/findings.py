@@ -81,5 +81,5 @@ def _data(verdict: Verdict, seen: IndexesObservation) -> dict[str, Any]:
         "skip_scan_by": [str(other.relation) for other in verdict.skip_scans],
         "drop": drop(index, table) if verdict.is_drop else None,
         "restore": list(restore(index, table, definition)) if definition else None,
-        "repair": list(repair(index, seen.catalog).statements) if is_broken_whole else None,
+        "repair": list(repair(verdict.tree, seen.catalog).statements) if is_broken_whole else None,
     }

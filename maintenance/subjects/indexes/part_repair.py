@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from maintenance.subjects.indexes.models import Catalog, Index
+from maintenance.subjects.indexes.trees import Tree, parents_of_locked
 
 _Parts = Mapping[int, Sequence[Index]]
 
@@ -13,24 +14,27 @@ class Repair(NamedTuple):
     """What is wrong with a partitioned index, and the statements that repair it, if any can.
 
     Attributes:
-        code: `parts_lacking`, `parts_invalid` or `parts_complete`.
+        code: `parts_lacking`, `parts_invalid`, `parts_complete`, or `parts_unknown` while a
+            partition is locked.
     """
 
     code: str
     statements: tuple[str, ...] = ()
 
 
-def repair(root: Index, catalog: Catalog) -> Repair:
+def repair(tree: Tree, catalog: Catalog) -> Repair:
     """Return the repair of an invalid partitioned index.
 
     The server marks it valid when the last partition gets a valid index attached. Parts that become
     valid later leave it invalid, until one of them is attached again; so does a REINDEX of a part.
     """
+    if tree.root.table_oid in parents_of_locked(catalog):
+        return Repair("parts_unknown")
     parts: dict[int, list[Index]] = defaultdict(list)
-    for index in catalog.indexes:
+    for index in tree.members:
         if index.parent is not None:
             parts[index.parent].append(index)
-    broken = list(_broken(root, parts))
+    broken = list(_broken(tree.root, parts))
     if any(index.n_parts is None or len(parts[index.oid]) < index.n_parts for index in broken):
         return Repair("parts_lacking")
     leaves = [part for index in broken for part in parts[index.oid] if _is_invalid_leaf(part)]

@@ -37,7 +37,7 @@ def reason(verdict: Verdict, limits: IndexesPolicy, seen: IndexesObservation) ->
 def _invalid(verdict: Verdict, _limits: IndexesPolicy, seen: IndexesObservation) -> Reason:
     index = verdict.tree.root
     if index.is_partitioned:
-        return _invalid_parts(repair(index, seen.catalog))
+        return _invalid_parts(repair(verdict.tree, seen.catalog))
     if index.relation.name.rstrip("0123456789").endswith(_REINDEX_LEFTOVERS):
         text = "left by an interrupted REINDEX CONCURRENTLY: maintained on writes but not usable"
         return Reason(text, code="reindex_leftover")
@@ -48,7 +48,9 @@ def _invalid(verdict: Verdict, _limits: IndexesPolicy, seen: IndexesObservation)
 
 def _invalid_parts(found: Repair) -> Reason:
     statements = "; ".join(found.statements)
-    if not found.statements:
+    if found.code == "parts_unknown":
+        text = "invalid; what it lacks is unknown while a partition is locked"
+    elif found.code == "parts_lacking":
         text = "invalid: some partitions have no attached index; create and attach them"
     elif found.code == "parts_invalid":
         text = f"invalid: indexes attached to it are invalid; to repair them, run {statements}"
@@ -79,6 +81,8 @@ def _kept(verdict: Verdict, _limits: IndexesPolicy, _seen: IndexesObservation) -
             f"{sizes}, but only this one is scanned: {verdict.evidence.observed:,} scans against"
             " 0; keep it, and see whether the other one is reported as unused"
         )
+    if verdict.kept_for is KeptFor.EVIDENCE:
+        return f"{sizes}; keep both until it is known again whether that one is used"
     if verdict.kept_for is KeptFor.SIZE:
         return (
             f"{sizes}, which is much larger, so scans by it cost more; keep this one if it is read"

@@ -60,6 +60,19 @@ def n_writes(tree: Tree, catalog: Catalog) -> int:
     return sum(catalog.tables[leaf.table_oid].n_writes for leaf in tree.leaves)
 
 
+def parents_of_locked(catalog: Catalog) -> set[int]:
+    """Return the partitioned tables above tables whose indexes could not be read."""
+    locked: set[int] = set()
+    if catalog.blind:
+        for table in catalog.tables.values():
+            above = table.parent if table.relation in catalog.blind else None
+            while above is not None:
+                locked.add(above)
+                parent = catalog.tables.get(above)
+                above = parent.parent if parent is not None else None
+    return locked
+
+
 def _tree(root: Index, attached: Mapping[int, list[Index]]) -> Tree:
     if not root.is_partitioned:
         return Tree(root, (root,))

@@ -31,6 +31,7 @@ class KeptFor(StrEnum):
     FOREIGN_KEY = "last_index_of_foreign_key"
     READS = "only_this_index_is_read"
     SIZE = "covering_index_is_larger"
+    EVIDENCE = "covering_index_may_be_unused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,20 @@ class Case:
     def is_proven(self) -> bool:
         """Whether the index and all its counters cover the whole window on all servers."""
         return self.is_whole and self.evidence.is_complete and self.evidence.existed
+
+    @property
+    def may_be_unused(self) -> bool:
+        """Whether nothing is known to read it, and evidence of its use was lost.
+
+        It may have been reported as unused before: then that stands until there is new evidence.
+        """
+        is_lost = any(each.usage is None or each.baseline is not None for each in self.witnesses)
+        return (
+            self.is_free
+            and not self.evidence.observed
+            and not self.evidence.is_complete
+            and is_lost
+        )
 
     @property
     def was_reset(self) -> bool:
