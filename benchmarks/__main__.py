@@ -19,6 +19,7 @@ from benchmarks.linearity import Linearity
 from benchmarks.matviews import MatviewDecision, Matviews
 from benchmarks.nothing_to_do import NothingToDo
 from benchmarks.outcomes import Benchmark, Outcome
+from benchmarks.pool_alert import PoolAlert
 from benchmarks.report import show, write
 from benchmarks.retention_stall import RetentionStall
 from benchmarks.servers import fresh_server, version_of
@@ -49,6 +50,7 @@ BENCHMARKS: dict[str, Benchmark] = {
 LONG: dict[str, Benchmark] = {
     "linearity": Linearity(),
     "watch_daemon": WatchDaemon(),
+    "pool_alert": PoolAlert(),
     "view_speedup_5m": ViewSpeedup(n_rows=5_000_000),
 }
 

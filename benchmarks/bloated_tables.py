@@ -1,10 +1,12 @@
-"""Forty tables of different shapes, fill factors and damage, to verify bloat estimates."""
+"""Tables of many shapes, fill factors and kinds of damage, to verify bloat estimates."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
 N_ROWS = 30_000
+
+_ROW_OF_NULLS = ", ".join(f"CASE WHEN n % {k} > 0 THEN n END" for k in range(2, 14))
 
 _SHAPES = {
     "bigint": ("id bigint PRIMARY KEY, note text", "n, 'note ' || n", "(id)"),
@@ -46,8 +48,84 @@ _SHAPES = {
         " ELSE 'small' END",
         "(id)",
     ),
+    "mostly null text": (
+        "id bigint, a text",
+        "n, CASE WHEN n % 10 = 0 THEN md5(n::text) END",
+        "(a)",
+    ),
+    "nullable before bigint": (
+        "id bigint, r bigint",
+        "n, CASE WHEN n % 20 > 6 THEN (n * 7919::bigint) % 20000 END",
+        "(r, id DESC)",
+    ),
+    "nullable in the middle": (
+        "id bigint, a int, b bigint, c int, note varchar(40)",
+        "n, CASE WHEN n % 3 > 0 THEN n % 500 END, n * 3, CASE WHEN n % 2 > 0 THEN n END,"
+        " CASE WHEN n % 5 > 0 THEN 'n' || n END",
+        "(a, b, c)",
+    ),
+    "nulls together": (
+        "id bigint, a int, b bigint, c int",
+        "n, CASE WHEN n % 2 > 0 THEN n END, CASE WHEN n % 2 > 0 THEN n END,"
+        " CASE WHEN n % 2 > 0 THEN n END",
+        "(c, id, a)",
+    ),
+    "nulls apart": (
+        "id bigint, a int, b bigint, c int, d bigint",
+        "n, CASE WHEN n % 4 = 0 THEN n END, CASE WHEN n % 4 = 1 THEN n END,"
+        " CASE WHEN n % 4 = 2 THEN n END, CASE WHEN n % 4 = 3 THEN n END",
+        "(a, b, c, d, id)",
+    ),
+    "unique and nullable": (
+        "id bigint, code int, unique (code)",
+        "n, CASE WHEN n % 4 = 0 THEN n END",
+        "(id, code)",
+    ),
+    "twelve nullable": (
+        "id bigint, " + ", ".join(f"c{k} int" for k in range(12)),
+        f"n, {_ROW_OF_NULLS}",
+        "(c0, id)",
+    ),
+    "mixed widths": (
+        "flag boolean, id bigint, a smallint, t text, at timestamptz, n numeric, b int, u uuid",
+        "n % 2 = 0, n, n % 100, repeat('x', n % 23), now(), n * 1.1, n, md5(n::text)::uuid",
+        "(flag, t, id)",
+    ),
+    "repeated char": ("id bigint, code char(3)", "n, 'abc'", "(code)"),
+    "short text": (
+        "code text, id bigint",
+        "'abc' || n, n",
+        "(code)",
+    ),
+    "long text": (
+        "id bigint, doc text",
+        "n, (SELECT string_agg(md5(n::text || i), '') FROM generate_series(1, 51) i)",
+        "(id)",
+    ),
+    "dropped bigint": (
+        "id bigint, gone bigint, note text, at timestamptz, u uuid",
+        "n, n, 'note ' || n, now(), md5(n::text)::uuid",
+        "(u)",
+    ),
+    "dropped text": (
+        "id bigint, gone text, note text",
+        "n, repeat('x', 40), 'note ' || n",
+        "(id)",
+    ),
+    "added with default": (
+        "id bigint, note text",
+        "n, 'note ' || n",
+        "(id)",
+    ),
 }
 """Columns, values and an index, by the name of the shape."""
+
+_CHANGES = {
+    "dropped bigint": "DROP COLUMN gone",
+    "dropped text": "DROP COLUMN gone",
+    "added with default": "ADD COLUMN kind int DEFAULT 7, ADD COLUMN label text DEFAULT 'a label'",
+}
+"""What is changed once the table is filled, by the name of the shape."""
 
 _DAMAGES = ("fresh", "half deleted", "a stretch deleted", "updated", "fill factor 70")
 
@@ -63,16 +141,23 @@ class Case:
 
 
 def cases(n_rows: int = N_ROWS) -> Iterator[Case]:
-    """Yield forty tables: every shape with every kind of damage."""
+    """Yield a table for every shape with every kind of damage."""
     for number, (shape, damage) in enumerate(product(_SHAPES, _DAMAGES)):
         name = f"bloated_{number:02}"
         columns, values, key = _SHAPES[shape]
-        statements = _statements(name, columns, values, key, damage, n_rows)
+        change = _CHANGES.get(shape)
+        statements = _statements(name, columns, values, key, change, damage, n_rows)
         yield Case(name, shape, damage, tuple(statements))
 
 
 def _statements(
-    name: str, columns: str, values: str, key: str, damage: str, n_rows: int
+    name: str,
+    columns: str,
+    values: str,
+    key: str,
+    change: str | None,
+    damage: str,
+    n_rows: int,
 ) -> Iterator[str]:
     storage = "WITH (fillfactor = 70)" if damage == "fill factor 70" else ""
     first = columns.split(maxsplit=1)[0]
@@ -83,6 +168,8 @@ def _statements(
     yield (
         f"INSERT INTO {name} SELECT {values} FROM generate_series(1, {n_rows}) n ORDER BY {order}"
     )
+    if change is not None:
+        yield f"ALTER TABLE {name} {change}"
     if damage == "half deleted":
         yield f"DELETE FROM {name} WHERE hashtext({first}::text) % 2 = 0"
     if damage == "a stretch deleted":

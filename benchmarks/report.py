@@ -57,6 +57,8 @@ def _cells(samples: Mapping[str, Sequence[float]], name: str, first: str) -> Ite
 
 def _times(samples: Mapping[str, Sequence[float]], name: str, first: str) -> float:
     """Return the ratio that targets use; of medians if there are no pairs of rounds."""
+    if name == first:
+        return 1.0
     if len(samples[name]) == len(samples[first]):
         return ratio(samples, name, first)
     return median(samples[name]) / median(samples[first])

@@ -152,7 +152,7 @@ def _daemon_share(server: PostgresServer, size: WatchDaemon, interval: str) -> f
             _policy(policies, database, f"db{n}", watch_interval=interval)
         pipeline.apply(load_policy(policies / "db0.yaml"))
         environment = {**os.environ, "MAINTENANCE_POLICIES": str(policies)}
-        with _served(server, Path(folder) / "dagster", environment):
+        with served(server, Path(folder) / "dagster", environment):
             time.sleep(min(SETTLE_S, size.span_s))  # the first looks load what later ones use
             before = _cpu_s(folder)
             time.sleep(size.span_s)
@@ -160,7 +160,8 @@ def _daemon_share(server: PostgresServer, size: WatchDaemon, interval: str) -> f
 
 
 @contextmanager
-def _served(server: PostgresServer, home: Path, environment: Mapping[str, str]) -> Generator[None]:
+def served(server: PostgresServer, home: Path, environment: Mapping[str, str]) -> Generator[None]:
+    """Serve Dagster from a folder, with its storage on the server."""
     storage.make(server)
     dagster = Dagster(home, ports.free_port())
     try:

@@ -60,9 +60,11 @@ def readable_number(value: float | str | None) -> str:
 
 
 def readable_span(span: timedelta | float) -> str:
-    """Format a duration in its largest unit, such as `3 days` or `25 minutes`."""
+    """Format a duration in its largest unit, such as `3 days`, `25 minutes` or `20 ms`."""
     seconds = span.total_seconds() if isinstance(span, timedelta) else span
     sign, seconds = "-" if seconds < 0 else "", abs(seconds)
+    if 0 < seconds < 1:
+        return f"{sign}{seconds * 1000:.3g} ms"
     if seconds < _MINUTE_S:
         return f"{sign}{seconds:.3g} s"
     counts, rest = list[str](), int(seconds)

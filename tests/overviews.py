@@ -17,6 +17,7 @@ from maintenance.store.activity import ActionTotals, Activity, Failure
 from maintenance.store.past_actions import PastAction, Span
 from maintenance.store.refresh import Refresh
 from maintenance.store.staleness import StalenessReading
+from maintenance.subjects.capacity.history import Kept
 from maintenance.subjects.partitions.inventory import PartitionFacts, TableInventory
 from maintenance.subjects.workload.history import Moment, Table
 from maintenance.subjects.workload.sample_history import Peaks, PoolPeak
@@ -73,6 +74,7 @@ def a_history(alerts: Sequence[Alert] = (), **others: Any) -> History:
         moments=(Moment(NOW - HOUR, 0.25, 0.991, 0.02, 2**30, 4096),),
         largest=(Table("public.events", 24, 2**29, -(2**20)),),
         emptiness=Emptiness(NOW - HOUR, 2**20, 2**22),
+        limits=(Kept("integer_key", "public.orders.id", 1.5e9, 2**31 - 1.0),),
         cache=looks,
     )
     return replace(history, **others)

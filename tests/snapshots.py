@@ -17,6 +17,8 @@ from maintenance.subjects.partitions.plan import plan
 from maintenance.subjects.retention.assess import assess as assess_retention
 from maintenance.subjects.retention.models import NOTHING_SEEN, Blockers, RetentionObservation
 from maintenance.subjects.retention.plan import plan as plan_retention
+from maintenance.subjects.workload import WORKLOAD
+from maintenance.subjects.workload.models import WorkloadSnapshot
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 EVENTS = QualifiedName("public", "events")
@@ -96,3 +98,8 @@ def retention_planned(
     states = assess_retention(policy, snapshot, now, EVERYTHING)
     observation = RetentionObservation(snapshot, states, blockers)
     return plan_retention(policy, observation, now, EVERYTHING)
+
+
+def workload_plan(policy: Policy, load: WorkloadSnapshot, now: datetime) -> Plan:
+    """Plan the workload of a database on an observation."""
+    return WORKLOAD.plan(policy, load, now, EVERYTHING)

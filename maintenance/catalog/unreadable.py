@@ -8,15 +8,26 @@ from maintenance.names import QualifiedName
 from maintenance.server.session import Connection, fetch
 
 
-def unreadable_tables(connection: Connection, tables: Iterable[int]) -> dict[int, Obstacle]:
+def unreadable_tables(
+    connection: Connection, tables: Iterable[int], *, wholly: bool = False
+) -> dict[int, Obstacle]:
     """Return why the rows of tables can't be read, by OID; readable ones are left out.
+
+    Args:
+        connection: a session of the role that would read.
+        tables: their OIDs.
+        wholly: leave out those of which some columns can be read.
 
     Raises:
         psycopg.Error: the catalog could not be read.
     """
     oids = list(tables)
     rows = fetch(connection, "catalog", "list_unreadable", {"tables": oids}) if oids else []
-    return {row.oid: Obstacle.ROW_SECURITY if row.secured else Obstacle.PRIVILEGE for row in rows}
+    return {
+        row.oid: Obstacle.ROW_SECURITY if row.secured else Obstacle.PRIVILEGE
+        for row in rows
+        if row.refused or not wholly
+    }
 
 
 class Foreign(NamedTuple):

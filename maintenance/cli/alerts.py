@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from maintenance.alerts.models import Alert
-from maintenance.alerts.sink_check import SinkReport, check_sinks
+from maintenance.alerts.trial_message import SinkReport, check_sinks
 from maintenance.cli.options import NOW, answer, policy_options
 from maintenance.engine.findings import Severity
 from maintenance.engine.target import Target

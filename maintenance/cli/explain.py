@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.text import Text
 
 from maintenance.cli.options import answer, policy_options
@@ -67,6 +66,8 @@ def _render(_policy: Policy, explanation: Explanation) -> None:
     if not explanation.cases:
         _out.print("no object has this finding now")
     _out.print()
+    from rich.markdown import Markdown  # noqa: PLC0415 - 50 ms, needed by this command alone
+
     _out.print(Markdown(explanation.entry))
 
 

@@ -87,7 +87,7 @@ def _render_approved(policy: Policy, report: ApproveReport) -> None:
 def _told(each: Approved) -> str:
     approval = each.approval
     state = f"approved before by {approval.by}" if each.was_approved else "approved"
-    parts = [f"{approval.table}: {state}: {approval.action}, keep {approval.keep}"]
+    parts = [f"{approval.table}: {state}: {approval.terms}"]
     if periods := each.due.get("periods"):
         rows = each.due.get("rows")
         counted = f", ~{rows:,} rows" if rows is not None else ""

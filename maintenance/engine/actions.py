@@ -187,6 +187,7 @@ class Action:
             that ANALYZE also processes.
         refused: why it must not be executed; such a requested action is only reported.
         held: why it is not executed now, by mode, approval or pause; see `engine.gate`.
+        detail: facts for people, JSON-ready, such as estimated rows and bytes. They decide nothing.
     """
 
     kind: ActionKind
@@ -201,6 +202,7 @@ class Action:
     refused: str | None = None
     branches: tuple[str, ...] = ()
     held: Hold | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
         """Escape control characters from names in the reason; `object` keeps them."""
@@ -256,5 +258,6 @@ class Action:
             "destructive": self.destructive,
             "after": list(self.after),
             "preconditions": dict(self.preconditions),
+            "detail": dict(self.detail),
             "held_by": self.held.by.value if self.held is not None else None,
         }

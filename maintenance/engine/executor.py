@@ -61,7 +61,7 @@ class Result:
             "attempts": self.attempts,
             "error": self.error,
             "error_reason": self.cause.reason if self.cause is not None else "",
-            "detail": self.detail,
+            "detail": {**self.action.detail, **self.detail},
         }
 
 

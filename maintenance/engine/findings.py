@@ -37,6 +37,7 @@ STATISTICS = "statistics"
 INDEXES = "indexes"
 BLOAT = "bloat"
 WORKLOAD = "workload"
+CAPACITY = "capacity"
 REDIS = "redis"
 
 
@@ -63,6 +64,14 @@ class Reading(StrEnum):
     REPLICATION = "replication"
     LOCKS = "locks"
     RUNNING = "running statements"
+    SEQUENCES = "sequences"
+    LIMITS = "limits of the server"
+    RELATIONS = "sizes of TOAST tables and partitioned tables"
+    SLOTS = "replication slots"
+    COLLATIONS = "collations"
+    EXTENSIONS = "extensions"
+    CONSTRAINTS = "constraints"
+    AUTOVACUUM = "settings of autovacuum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +244,23 @@ class FindingKind(StrEnum):
         reads=(Reading.REPLICA, Reading.SESSIONS, Reading.SNAPSHOTS),
     )
     WRAPAROUND_RISK = _kind(
-        "wraparound_risk", WORKLOAD, unit=Unit.SHARE, reads=(Reading.WRAPAROUND,)
+        "wraparound_risk", WORKLOAD, CAPACITY, unit=Unit.SHARE, reads=(Reading.WRAPAROUND,)
+    )
+    CAPACITY_CLIFF = _kind(
+        "capacity_cliff",
+        CAPACITY,
+        unit=Unit.SHARE,
+        reads=(Reading.SEQUENCES, Reading.LIMITS, Reading.RELATIONS, Reading.SLOTS),
+    )
+    COLLATION_MISMATCH = _kind("collation_mismatch", CAPACITY, reads=(Reading.COLLATIONS,))
+    EXTENSION_OUTDATED = _kind(
+        "extension_outdated", CAPACITY, is_advice=True, reads=(Reading.EXTENSIONS,)
+    )
+    CONSTRAINT_NOT_VALID = _kind(
+        "constraint_not_valid", CAPACITY, is_advice=True, reads=(Reading.CONSTRAINTS,)
+    )
+    AUTOVACUUM_INEFFECTIVE = _kind(
+        "autovacuum_ineffective", CAPACITY, unit=Unit.DAYS, reads=(Reading.AUTOVACUUM,)
     )
     SESSIONS_BLOCKED = _kind(
         "sessions_blocked", WORKLOAD, unit=Unit.SECONDS, reads=(Reading.REPLICA, Reading.LOCKS)
@@ -260,6 +285,7 @@ class FindingKind(StrEnum):
         INDEXES,
         BLOAT,
         WORKLOAD,
+        CAPACITY,
         RETENTION,
         STATISTICS,
         unit=Unit.SECONDS,
@@ -272,6 +298,7 @@ class FindingKind(StrEnum):
         STALE_ANALYTICS,
         INDEXES,
         WORKLOAD,
+        CAPACITY,
         STATISTICS,
         is_fitness=True,
         reads=(Reading.TABLE,),
@@ -284,6 +311,7 @@ class FindingKind(StrEnum):
         INDEXES,
         BLOAT,
         WORKLOAD,
+        CAPACITY,
         STATISTICS,
         is_fitness=True,
     )

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from maintenance.engine.actions import Action, ActionKind, HeldBy, Hold
 from maintenance.engine.plan import Plan
 from maintenance.policy import PartitionPolicy, Policy
-from maintenance.policy.modes import Approval, Approvals, Pause, is_approved
+from maintenance.policy.approvals import Approval, Approvals, is_approved
+from maintenance.policy.pauses import Pause
 
 
 class Origin(StrEnum):

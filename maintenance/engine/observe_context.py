@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from maintenance.catalog.models import Snapshot
+from maintenance.engine.findings import Finding
 from maintenance.engine.scope import Request
 from maintenance.engine.target import Target
 from maintenance.policy import Policy
@@ -20,6 +21,8 @@ class ObserveContext:
         snapshot: the relations that the subjects named, from the catalog.
         connection: a session on the primary.
         store: a session on the store; None if there is no store yet.
+        findings: those of the subjects that were observed before this one in the same run, and
+            of those that it consults.
     """
 
     target: Target
@@ -28,6 +31,7 @@ class ObserveContext:
     snapshot: Snapshot
     connection: Connection
     store: Connection | None
+    findings: tuple[Finding, ...] = ()
 
     @property
     def policy(self) -> Policy:

@@ -52,6 +52,14 @@ class Subject(ABC, Generic[Observation]):
         del policy
         return ()
 
+    def consults(self, policy: Policy) -> Collection[str]:
+        """The names of the subjects whose findings it needs in `ObserveContext.findings`.
+
+        Those that are not part of the run are observed for it, without a record or a report.
+        """
+        del policy
+        return ()
+
     def concurrency(self, policy: Policy) -> int:
         """Return the number of its actions that may run in parallel, each in its own session."""
         del policy

@@ -9,7 +9,7 @@ from datetime import timedelta
 import psycopg
 
 from maintenance.engine.lock_retry import LockRetry
-from maintenance.errors import UnreachableError
+from maintenance.errors import PrivilegeError, UnreachableError
 from maintenance.policy import Policy
 from maintenance.policy.partitions import Archive
 from maintenance.policy.secrets import Secret, Url
@@ -151,6 +151,6 @@ class Target:
 
 def _is_readable(store: Connection) -> bool:
     """Whether there is a store, and this role may read it."""
-    with suppress(psycopg.errors.InsufficientPrivilege):
+    with suppress(psycopg.errors.InsufficientPrivilege, PrivilegeError):
         return is_ready(store)
     return False

@@ -16,7 +16,7 @@ from maintenance.policy import Policy
 from maintenance.redis_client.models import CacheFacts
 from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.store import Refresh, first_run, newest_failures, newest_refreshes
-from maintenance.store.modes import read_pause
+from maintenance.store.pauses import read_pause
 from maintenance.store.staleness import StalenessReading, read_staleness
 from maintenance.subjects.matviews.dependencies import Reads, upstream
 from maintenance.subjects.matviews.freshness import AGE_UNKNOWN, first_refresh_over, with_sources

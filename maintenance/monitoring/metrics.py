@@ -14,7 +14,7 @@ from maintenance.engine.findings import Severity
 from maintenance.errors import UsageError
 from maintenance.formatting import visible_lines
 from maintenance.monitoring.health import Level, assess_health
-from maintenance.monitoring.models import History, Overview, View
+from maintenance.monitoring.models import History, Load, Overview, View
 from maintenance.redis_client.models import CacheFacts, hit_rate
 from maintenance.subjects.partitions.inventory import TableInventory
 
@@ -63,11 +63,21 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "workload_seen_timestamp_seconds": ("Time of the last workload observation.", ()),
     "connections_ratio": ("Used connections as a share of those available.", ()),
+    "connections_peak_ratio": (
+        "Peak of the used connections in the last day, as a share of those available.",
+        (),
+    ),
+    "oldest_transaction_peak_seconds": ("Longest open transaction of the last day.", ()),
+    "blocked_last_day_seconds": ("Time in which sessions waited for locks, last day.", ()),
     "wraparound_ratio": ("Age of the oldest transaction ID as a share of the limit.", ()),
     "buffer_hit_ratio": ("Buffer cache hit ratio between the last two observations.", ()),
     "replication_lag_bytes": ("Replication lag of the slowest replica.", ()),
     "database_size_bytes": ("Size of the database.", ()),
     "table_size_bytes": ("Size of the largest tables, with indexes and TOAST.", ("table",)),
+    "limit_used_ratio": (
+        "Share in use of the limits that are used most; at 1 statements fail.",
+        ("limit", "object"),
+    ),
     "bloat_seen_timestamp_seconds": ("Time of the last bloat observation.", ()),
     "empty_bytes": ("Space that a rewrite would free (bloat).", ("what",)),
     "cache_keys": ("Keys in the Redis cache.", ()),
@@ -122,6 +132,7 @@ def samples(overview: Overview) -> Iterator[Sample]:
         yield from chain.from_iterable(map(_view, overview.history.views))
         yield from _past(overview.history)
         yield from _server(overview.history)
+        yield from _load(overview.history.load)
         yield from _cache(overview.history.cache)
 
 
@@ -216,10 +227,23 @@ def _server(history: History) -> Iterator[Sample]:
         yield from (Sample(n, value) for n, value in numbers.items() if value is not None)
     for table in history.largest:
         yield Sample("table_size_bytes", table.size_bytes, (table.object,))
+    for limit in history.limits:
+        yield Sample("limit_used_ratio", limit.share, (limit.cliff, limit.object))
     if history.emptiness is not None:
         yield _moment("bloat_seen_timestamp_seconds", history.emptiness.seen_at)
         yield Sample("empty_bytes", history.emptiness.tables_bytes, ("tables",))
         yield Sample("empty_bytes", history.emptiness.indexes_bytes, ("indexes",))
+
+
+def _load(load: Load | None) -> Iterator[Sample]:
+    if load is None:
+        return
+    if load.pool is not None:
+        yield Sample("connections_peak_ratio", load.pool.share)
+    if load.peaks is not None:
+        yield Sample("blocked_last_day_seconds", load.peaks.blocked_s)
+        if load.peaks.oldest_transaction_s is not None:
+            yield Sample("oldest_transaction_peak_seconds", load.peaks.oldest_transaction_s)
 
 
 def _cache(looks: Sequence[CacheFacts]) -> Iterator[Sample]:

@@ -8,12 +8,13 @@ from maintenance.alerts.models import Alert
 from maintenance.engine.findings import Severity
 from maintenance.monitoring.freshness import Age
 from maintenance.monitoring.work_done import WorkDone
-from maintenance.policy.modes import Pause
+from maintenance.policy.pauses import Pause
 from maintenance.policy.values import Mode
 from maintenance.redis_client.models import CacheFacts
 from maintenance.store.activity import Activity
 from maintenance.store.refresh import Refresh
 from maintenance.store.staleness import StalenessReading
+from maintenance.subjects.capacity.history import Kept
 from maintenance.subjects.partitions.inventory import TableInventory
 from maintenance.subjects.workload.history import Moment, Table
 from maintenance.subjects.workload.sample_history import Peaks, PoolPeak
@@ -79,6 +80,7 @@ class History:
         unobserved: subjects of the policy that no run has observed yet.
         load: the load of the last day; None if it was not read.
         work: the actions of the last day; None if they were not read.
+        limits: the limits that are used most at the newest observation, the nearest first.
         pause: the pause of the database; None if it is not paused.
     """
 
@@ -94,6 +96,7 @@ class History:
     pause: Pause | None = None
     load: Load | None = None
     work: WorkDone | None = None
+    limits: tuple[Kept, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,13 @@ from maintenance.redis_client.models import CacheFacts
 from maintenance.server.session import Connection
 from maintenance.store import newest_refreshes
 from maintenance.store.activity import activity, observed_subjects
-from maintenance.store.modes import read_pause
 from maintenance.store.past_actions import Span
+from maintenance.store.pauses import read_pause
 from maintenance.store.staleness import read_staleness
 from maintenance.subjects.bloat import BLOAT
 from maintenance.subjects.bloat.history import newest_look
+from maintenance.subjects.capacity import CAPACITY
+from maintenance.subjects.capacity.history import newest as newest_limits
 from maintenance.subjects.indexes import INDEXES
 from maintenance.subjects.matviews import MATVIEWS
 from maintenance.subjects.matviews.dependencies import declared_reads
@@ -45,6 +47,7 @@ LOOK_BACK = timedelta(hours=24)
 
 MOST_FAILURES = 5
 MOST_TABLES = 10
+MOST_LIMITS = 10
 MOST_ACTIONS = 1000
 _SUBJECTS: tuple[Subject[Any], ...] = (
     PARTITIONS,
@@ -55,6 +58,7 @@ _SUBJECTS: tuple[Subject[Any], ...] = (
     INDEXES,
     BLOAT,
     WORKLOAD,
+    CAPACITY,
     CACHING,
 )
 _RANKS = tuple(reversed(Severity))
@@ -116,6 +120,7 @@ def _history(policy: Policy, store: Connection, now: datetime) -> History:
         unobserved=_unobserved(policy, observed_subjects(store, name)),
         pause=read_pause(store, name),
         load=_load(policy, store, now),
+        limits=tuple(newest_limits(store, name)[:MOST_LIMITS]),
         work=read_work(store, name, Span(now - LOOK_BACK, now), MOST_ACTIONS),
     )
 

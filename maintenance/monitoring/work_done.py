@@ -227,7 +227,7 @@ def _facts(actions: Sequence[PastAction], n_objects: int) -> Iterator[str]:
         yield f"{len(actions):,} times"
     for keys, text in _AMOUNTS:
         counts = [c for action in actions if (c := _amount(action, keys)) is not None]
-        if counts:
+        if counts and (sum(counts) or keys not in _UNTOLD_ZEROS):
             yield text.format(_readable(sum(counts), is_size="bytes" in keys[0]))
     if sources := [str(url) for action in actions if (url := action.detail.get("from"))]:
         yield f"from {_common(sources)}"
@@ -247,6 +247,7 @@ _AMOUNTS = (
     (("keys_removed",), "{} cache keys removed"),
 )
 """Numbers in the details of actions, and how they are told."""
+_UNTOLD_ZEROS = (("won_bytes",), ("keys_removed",))
 
 
 def _amount(action: PastAction, keys: tuple[str, ...]) -> float | None:

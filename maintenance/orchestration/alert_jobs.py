@@ -6,7 +6,7 @@ from enum import Enum
 import dagster as dg
 from pydantic import Field
 
-from maintenance.alerts.sink_check import SinkCheck
+from maintenance.alerts.trial_message import SinkCheck
 from maintenance.formatting import visible
 from maintenance.orchestration.form_job import form_job
 from maintenance.orchestration.resources import Maintainer

@@ -51,7 +51,7 @@ from maintenance.orchestration.staleness_sensor import staleness_sensor
 from maintenance.orchestration.statistics_assets import statistics_asset
 from maintenance.orchestration.watch_sensor import watch_sensors
 from maintenance.policy import BrokenPolicyError, Policy, load_policies
-from maintenance.policy.modes import destructive
+from maintenance.policy.approvals import terms_of
 
 
 def build(paths: Sequence[Path], now: datetime | None = None) -> dg.Definitions:
@@ -156,7 +156,7 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
 
 
 def _mode_jobs(policy: Policy) -> list[dg.JobDefinition]:
-    retired = any(destructive(section) is not None for section in policy.partitions)
+    retired = any(terms_of(section) is not None for section in policy.partitions)
     return [pause_job(policy), *([approve_job(policy)] if retired else [])]
 
 

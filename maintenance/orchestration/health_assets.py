@@ -10,6 +10,7 @@ from maintenance.engine.subject import Subject
 from maintenance.orchestration.health_metadata import (
     Metadata,
     bloat_metadata,
+    capacity_metadata,
     workload_metadata,
 )
 from maintenance.orchestration.metadata import actions_metadata
@@ -19,6 +20,7 @@ from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
 from maintenance.server.session import Connection
 from maintenance.subjects.bloat import BLOAT
+from maintenance.subjects.capacity import CAPACITY
 from maintenance.subjects.workload import WORKLOAD
 
 GROUP = "health"
@@ -39,6 +41,12 @@ def health_assets(policy: Policy) -> list[dg.AssetsDefinition]:
             " observation. Read-only; literals of statements are not stored."
         )
         assets.append(_asset(policy, WORKLOAD, "work", about, workload_metadata))
+    if CAPACITY.is_enabled(policy):
+        about = (
+            "Limits behind which statements fail, how much of each is in use, and when it is"
+            " reached at the present rate. Read-only."
+        )
+        assets.append(_asset(policy, CAPACITY, "work", about, capacity_metadata))
     return assets
 
 

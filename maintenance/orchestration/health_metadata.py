@@ -1,4 +1,4 @@
-"""Metadata of bloat and workload: tables of the largest, numbers to plot, charts."""
+"""Metadata of bloat, workload and capacity: tables of the largest, numbers to plot, charts."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from maintenance.orchestration.markdown import code, table
 from maintenance.policy import Policy
 from maintenance.server.session import Connection
 from maintenance.subjects.bloat.history import newest_look, trend
+from maintenance.subjects.capacity.history import newest
 from maintenance.subjects.workload.history import largest, moments, months
 from maintenance.subjects.workload.query_text import shown
 from maintenance.subjects.workload.sample_history import samples_since
@@ -55,6 +56,25 @@ def bloat_metadata(policy: Policy, store: Connection) -> Metadata:
         "empty_megabytes": round(sum(each.empty_bytes for each in kept) / _MEGABYTE, 1),
         "worst": table(("relation", "kind", "size:", "bloat:", "to free:", "method"), rows),
         "trend": lines(f"{database}: bloat", "MB", series),
+    }
+
+
+def capacity_metadata(policy: Policy, store: Connection) -> Metadata:
+    """Return the limits of the newest observation, the nearest first."""
+    kept = newest(store, policy.database.name)
+    rows = (
+        (
+            each.cliff,
+            code(each.object),
+            f"{each.used:,.0f}",
+            f"{each.ceiling:,.0f}",
+            f"{each.share:.1%}",
+        )
+        for each in kept[:WORST]
+    )
+    return {
+        "nearest": round(kept[0].share, 4) if kept else 0.0,
+        "limits": table(("limit", "object", "in use:", "at most:", "share:"), rows),
     }
 
 

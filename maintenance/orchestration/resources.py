@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from maintenance.alerts.models import Alert
-from maintenance.alerts.sink_check import SinkReport, check_sinks
+from maintenance.alerts.trial_message import SinkReport, check_sinks
 from maintenance.engine.executor import Outcome
 from maintenance.engine.gate import Origin
 from maintenance.engine.lock_retry import Progress

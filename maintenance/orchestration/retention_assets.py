@@ -1,7 +1,8 @@
 """The retention asset: shows the plan when launched by hand, applies it on schedule."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -80,6 +81,7 @@ def retention_asset(policy: Policy) -> dg.AssetsDefinition:
             lambda: {
                 "mode": config.mode.value,
                 **unapproved_metadata(report),
+                **contents_metadata(report),
                 **actions_metadata(report),
             },
         )
@@ -97,8 +99,8 @@ def unapproved_metadata(report: Report) -> Metadata:
             code(f.object),
             plain(f.data["action"]),
             plain(", ".join(f.data["periods"])),
-            f"~{f.data['rows']:,}" if f.data["rows"] is not None else "unknown",
-            readable_size(f.data["bytes"]) if f.data["bytes"] is not None else "unknown",
+            _known(f.data["rows"], "~{:,}".format),
+            _known(f.data["bytes"], readable_size),
             code(f.data["command"]),
         )
         for f in found
@@ -109,6 +111,34 @@ def unapproved_metadata(report: Report) -> Metadata:
         "held_rows": sum(f.data["rows"] or 0 for f in found),
         "held_bytes": sum(f.data["bytes"] or 0 for f in found),
     }
+
+
+def contents_metadata(report: Report) -> Metadata:
+    """Return what the partitions hold that the run retires: a table, and numbers to plot."""
+    going = {a.object: a.detail for a in report.plan.actions if "rows_estimate" in a.detail}
+    if not going:
+        return {}
+    rows = [
+        (
+            code(name),
+            _known(detail["rows_estimate"], "~{:,}".format),
+            _known(detail["size_bytes"], readable_size),
+            _known(detail["oldest"], plain),
+            _known(detail["newest"], plain),
+            plain(detail["archive"] or "none"),
+        )
+        for name, detail in going.items()
+    ]
+    head = ("partition", "rows:", "size:", "oldest key", "newest key", "archive")
+    return {
+        "expired": table(head, rows),
+        "expired_rows": sum(detail["rows_estimate"] or 0 for detail in going.values()),
+        "expired_bytes": sum(detail["size_bytes"] or 0 for detail in going.values()),
+    }
+
+
+def _known(value: Any, shown: Callable[[Any], str]) -> str:
+    return shown(value) if value is not None else "unknown"
 
 
 def _request(config: RetentionConfig) -> Request:

@@ -23,6 +23,7 @@ ASSETS = {
     "redis": "redis",
     "bloat": "bloat",
     "workload": "workload",
+    "capacity": "capacity",
 }
 """The asset of each subject, below the database's name."""
 

@@ -13,9 +13,9 @@ from maintenance.names import QualifiedName
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.gate import approval_of, who
 from maintenance.policy import PartitionPolicy, Policy
-from maintenance.policy.modes import Approval, destructive, is_reporting
+from maintenance.policy.approvals import Approval, is_reporting, terms_of
 from maintenance.store import migrate
-from maintenance.store.modes import keep_approvals, read_approvals
+from maintenance.store.approvals import keep_approvals, read_approvals
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,7 @@ class Approved:
         approval = self.approval
         return {
             "table": approval.table,
-            "action": approval.action,
-            "keep": str(approval.keep),
-            "grace": str(approval.grace),
+            **{name: str(value) for name, value in approval.terms._asdict().items()},
             "approved_at": approval.at.isoformat(),
             "approved_by": approval.by,
             "was_approved": self.was_approved,
@@ -100,7 +98,7 @@ def approve(
 
 
 def _sections(policy: Policy, table: QualifiedName | None) -> list[PartitionPolicy]:
-    found = [each for each in policy.partitions if destructive(each) is not None]
+    found = [each for each in policy.partitions if terms_of(each) is not None]
     if table is None:
         return found
     named = [each for each in found if each.table == table]
@@ -123,10 +121,10 @@ def _approved(
     how: str,
 ) -> Iterator[Approved]:
     for section in sections:
-        retention, earlier = destructive(section), known.get(str(section.table))
-        assert retention is not None, "sections without a destructive retention are left out"
-        was_approved = earlier is not None and earlier.covers(retention)
-        new = approval_of(section, retention, by, how)
+        terms, earlier = terms_of(section), known.get(str(section.table))
+        assert terms is not None, "sections whose retention removes nothing are left out"
+        was_approved = earlier is not None and earlier.terms.cover(terms)
+        new = approval_of(section, terms, by, how)
         due = waiting.get(str(section.table))
         yield Approved(
             earlier if earlier is not None and was_approved else new,

@@ -13,15 +13,11 @@ from maintenance.engine.executor import Outcome, Result
 from maintenance.engine.gate import Gate, Origin, paused
 from maintenance.errors import HeldError, UsageError
 from maintenance.names import QualifiedName
-from maintenance.policy import PartitionPolicy, Policy, RetentionPolicy
-from maintenance.policy.modes import Approval, destructive, narrowed, withdrawn
+from maintenance.policy import PartitionPolicy, Policy
+from maintenance.policy.approvals import Approval, Terms, narrowed, terms_of, withdrawn
 from maintenance.server.session import Connection
-from maintenance.store.modes import (
-    forget_approvals,
-    keep_approvals,
-    read_approvals,
-    read_pause,
-)
+from maintenance.store.approvals import forget_approvals, keep_approvals, read_approvals
+from maintenance.store.pauses import read_pause
 
 ASK_EVERY_S = 1.0
 """Seconds for which the answer whether a database is paused is used again."""
@@ -128,28 +124,18 @@ def approve_retired(gate: Gate, store: Connection, results: Iterable[Result], by
     }
     how = "apply" if gate.origin is Origin.COMMAND else "dagster"
     approvals = [
-        approval_of(section, retention, by, how)
+        approval_of(section, terms, by, how)
         for section in gate.policy.partitions
         if str(section.table) in retired - undone
-        and (retention := destructive(section)) is not None
-        and not _is_covered(gate, section, retention)
+        and (terms := terms_of(section)) is not None
+        and not _is_covered(gate, section, terms)
     ]
     keep_approvals(store, gate.policy.database.name, approvals)
 
 
-def approval_of(
-    section: PartitionPolicy, retention: RetentionPolicy, by: str, how: str
-) -> Approval:
+def approval_of(section: PartitionPolicy, terms: Terms, by: str, how: str) -> Approval:
     """Return the approval of a table's retention as it is in the policy now."""
-    return Approval(
-        str(section.table),
-        retention.action,
-        retention.keep,
-        retention.grace,
-        datetime.now(UTC),
-        by,
-        how,
-    )
+    return Approval(str(section.table), terms, datetime.now(UTC), by, how)
 
 
 def who(connection: Connection) -> str:
@@ -161,6 +147,6 @@ def who(connection: Connection) -> str:
     return f"{connection.info.user}/{user}@{socket.gethostname()}"
 
 
-def _is_covered(gate: Gate, section: PartitionPolicy, retention: RetentionPolicy) -> bool:
+def _is_covered(gate: Gate, section: PartitionPolicy, terms: Terms) -> bool:
     approval = gate.approvals.get(str(section.table))
-    return approval is not None and approval.covers(retention)
+    return approval is not None and approval.terms.cover(terms)

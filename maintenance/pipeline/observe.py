@@ -1,7 +1,7 @@
 """One observation of one database: the common snapshot, then each subject, and the plans."""
 
 import gc
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -21,6 +21,7 @@ from maintenance.engine.subject import Subject
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError
 from maintenance.names import is_helper, quote
 from maintenance.pipeline.context import RunContext
+from maintenance.pipeline.registry import SUBJECTS
 from maintenance.policy import Policy
 from maintenance.redaction import redact, redact_values
 from maintenance.server.event_triggers import foreign_event_triggers
@@ -61,10 +62,13 @@ def _observe_and_plan(run: RunContext, *, records: bool) -> Assessment:
         snapshot = _shared(run)
     context = ObserveContext(run.target, run.now, run.request, snapshot, run.connection, run.store)
     seeing = [subject for subject in run.subjects if subject.is_enabled(run.policy)]
+    context = replace(context, findings=tuple(_consulted(run, seeing, context)))
     plans: dict[str, Plan] = {}
     for subject in seeing:
         with run.meter.spent_on(subject.name):
-            plans[subject.name] = _signed(subject, _planned(subject, context, records=records))
+            plan = _signed(subject, _planned(subject, context, records=records))
+        plans[subject.name] = plan
+        context = replace(context, findings=(*context.findings, *plan.findings))
     further = (
         *_general(run.policy, snapshot),
         *_paused(run),
@@ -76,6 +80,17 @@ def _observe_and_plan(run: RunContext, *, records: bool) -> Assessment:
     plan = _without_undecodable(run, _without_helpers(join([*plans.values(), general])))
     plan = run.gate.mark(plan) if run.gate is not None else plan
     return Assessment(snapshot, plan, _seen_kinds(run, plans), subjects)
+
+
+def _consulted(
+    run: RunContext, seeing: Sequence[Subject[Any]], context: ObserveContext
+) -> Iterator[Finding]:
+    """Yield the findings that subjects need of others which are not part of this run."""
+    wanted = {name for subject in seeing for name in subject.consults(run.policy)}
+    for subject in SUBJECTS:
+        if subject.name in wanted and subject not in seeing and subject.is_enabled(run.policy):
+            with run.meter.spent_on(subject.name):
+                yield from _planned(subject, context, records=False).findings
 
 
 def _without_helpers(plan: Plan) -> Plan:

@@ -8,9 +8,9 @@ from maintenance.engine.target import Target
 from maintenance.errors import UsageError
 from maintenance.pipeline.gate import who
 from maintenance.policy import Policy
-from maintenance.policy.modes import Pause
+from maintenance.policy.pauses import Pause
 from maintenance.store import migrate
-from maintenance.store.modes import begin_pause, end_pause, read_pause
+from maintenance.store.pauses import begin_pause, end_pause, read_pause
 
 LONGEST_REASON = 1_000
 """Maximum number of characters of a reason."""

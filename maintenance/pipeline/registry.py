@@ -4,6 +4,7 @@ from typing import Any
 
 from maintenance.engine.subject import Subject
 from maintenance.subjects.bloat import BLOAT
+from maintenance.subjects.capacity import CAPACITY
 from maintenance.subjects.indexes import INDEXES
 from maintenance.subjects.matviews import MATVIEWS
 from maintenance.subjects.partitions import PARTITIONS
@@ -21,6 +22,7 @@ SUBJECTS: tuple[Subject[Any], ...] = (
     CACHING,
     BLOAT,
     WORKLOAD,
+    CAPACITY,
     RETENTION,
     STATISTICS,
 )

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from maintenance.alerts.models import Alert, FindingSet, Identity
 from maintenance.alerts.store import standing_alerts
 from maintenance.engine.findings import (
+    CAPACITY,
     INDEXES,
     PARTITIONS,
     STATISTICS,
@@ -27,7 +28,7 @@ from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.at_work import objects_at_work
 from maintenance.policy import Policy
 
-SUBJECTS = (PARTITIONS, INDEXES, STATISTICS)
+SUBJECTS = (PARTITIONS, INDEXES, STATISTICS, CAPACITY)
 """Subjects whose observation reads only the catalog and counters."""
 
 SOON = timedelta(minutes=5)

@@ -51,7 +51,7 @@ from maintenance.pipeline.observe import Assessment, observe_and_plan, refuse_un
 from maintenance.pipeline.registry import SUBJECTS
 from maintenance.pipeline.store_upkeep import keep_history
 from maintenance.policy import Policy
-from maintenance.policy.modes import Pause
+from maintenance.policy.pauses import Pause
 from maintenance.server.cost_meter import Cost, metered
 from maintenance.server.event_triggers import refuse_foreign_event_triggers
 from maintenance.server.session import Connection

@@ -32,6 +32,7 @@ from maintenance.policy.schema import json_schema
 from maintenance.policy.secrets import Url
 from maintenance.policy.thresholds import (
     BloatPolicy,
+    CapacityPolicy,
     IndexesPolicy,
     ParallelPolicy,
     StatisticsPolicy,
@@ -45,6 +46,7 @@ __all__ = [
     "Archive",
     "BloatPolicy",
     "BrokenPolicyError",
+    "CapacityPolicy",
     "ConvertWhen",
     "DatabasePolicy",
     "IndexesPolicy",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from maintenance.policy.base import Section, as_written
-from maintenance.policy.quantities import Duration, KeepSpan, Timeout, WatchInterval
+from maintenance.policy.quantities import Duration, HistorySpan, Timeout, WatchInterval
 from maintenance.policy.secrets import PostgresUrl, RedisUrl, at
 from maintenance.policy.values import Cron, DatabaseName, Mode, Owner, SearchPath, Text
 
@@ -40,7 +40,7 @@ class StorePolicy(Section):
     """Schema of the store; only `maintenance` is supported."""
     owner: Text | None = None
     """Role that may own the schema and its objects, besides the connecting role."""
-    keep: KeepSpan = as_written("13 months")
+    keep: HistorySpan = as_written("13 months")
     """Retention of the history."""
 
 

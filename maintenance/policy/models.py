@@ -23,6 +23,7 @@ from maintenance.policy.matviews import MatviewPolicy, StaleAnalyticsPolicy
 from maintenance.policy.partitions import PartitionPolicy, collisions
 from maintenance.policy.thresholds import (
     BloatPolicy,
+    CapacityPolicy,
     IndexesPolicy,
     ParallelPolicy,
     StatisticsPolicy,
@@ -34,7 +35,7 @@ class Policy(Section):
     """The policy of one database.
 
     A subject that changes the database acts only if its section exists: `statistics`,
-    `indexes`, `bloat` and `workload` are None without it, lists are empty.
+    `indexes`, `bloat`, `workload` and `capacity` are None without it, lists are empty.
     """
 
     database: DatabasePolicy
@@ -61,6 +62,8 @@ class Policy(Section):
     """Thresholds of bloat, and rebuilds."""
     workload: WorkloadPolicy | None = None
     """Thresholds of the workload."""
+    capacity: CapacityPolicy | None = None
+    """Limits that end writes when they are reached; observed too if there is a `workload`."""
     schedules: SchedulesPolicy = SchedulesPolicy()
     """Cron schedules of the jobs, in UTC."""
     observe: ObservePolicy = ObservePolicy()

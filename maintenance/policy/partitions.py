@@ -20,7 +20,7 @@ from maintenance.policy.name_templates import (
     render,
 )
 from maintenance.policy.paths import ArchiveUrl
-from maintenance.policy.quantities import KeepSpan, Size, Span, whole
+from maintenance.policy.quantities import RetentionSpan, Size, Span, whole
 from maintenance.policy.secrets import Secret, at
 from maintenance.policy.values import (
     ColumnName,
@@ -56,7 +56,7 @@ _FLEETING = re.compile(r"(^|::)memory:", re.IGNORECASE)
 class RetentionPolicy(Section):
     """Retention of expired partitions."""
 
-    keep: KeepSpan
+    keep: RetentionSpan
     """Age after its end at which a period expires."""
     action: Literal["keep", "detach", "drop", "archive_then_drop"] = "keep"
     """Action on an expired partition."""

@@ -268,8 +268,11 @@ Span = Annotated[
 ]
 """A calendar length, in days and months."""
 
-KeepSpan = Annotated[CalendarSpan, _span(_read_keep, "24 months", "90 days", "1 year")]
-"""A retention; at least one day."""
+RetentionSpan = Annotated[CalendarSpan, _span(_read_keep, "24 months", "90 days", "1 year")]
+"""How long the partitions of a table are kept; at least one day."""
+
+HistorySpan = Annotated[CalendarSpan, _span(_read_keep, "13 months", "90 days", "1 year")]
+"""How long the store keeps its own history; at least one day."""
 
 
 def whole(least: int, most: int | None = None, why: str = "") -> Written:

@@ -162,3 +162,14 @@ class WorkloadPolicy(Section):
     """Share of the time from which a statement that looks like an N+1 loop is a warning."""
     disk_growth: DiskGrowth = DiskGrowth()
     """Growth of the database, and free disk space."""
+
+
+class CapacityPolicy(Section):
+    """Limits that end writes when they are reached, such as the last value of a key."""
+
+    used: Share = 0.7
+    """Share of a limit in use from which it is reported, whenever it will be reached."""
+    within: Duration = as_written("90 days")
+    """A limit that is reached within this time at the present rate is reported at any share."""
+    urgent_within: Duration = as_written("14 days")
+    """A limit that is reached within this time is an error."""

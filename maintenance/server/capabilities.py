@@ -50,3 +50,16 @@ def reindexes_beside_upserts(major: int) -> bool:
     Source: PostgreSQL 19 release notes; commits bc32a12 and 2bc7e886.
     """
     return major >= 19
+
+
+def has_wide_multixact_offsets(major: int) -> bool:
+    """Whether multixact members have no limit but the disk: their offsets have 64 bits.
+
+    Source: PostgreSQL 19 release notes; commit bd8d9c9.
+    """
+    return major >= 19
+
+
+def has_repack(major: int) -> bool:
+    """Whether `REPACK (CONCURRENTLY)` rewrites a table online."""
+    return major >= 19

@@ -39,22 +39,33 @@ def migrate(connection: Connection) -> None:
         )
     if len(applied) == len(steps):
         return
+    grant = missing_right(connection)
+    if grant is not None:  # a refused CREATE would be an ERROR in the server's log
+        raise _not_permitted(grant)
     refuse_foreign_event_triggers(connection)
     try:
         _apply(connection, steps)
     except psycopg.Error as exc:
         rollback_quietly(connection)
         if isinstance(exc, psycopg.errors.InsufficientPrivilege):
-            raise PrivilegeError(
-                "can't create the store's schema maintenance",
-                hint=f"run {missing_right(connection)}; or set store.url to another database",
-            ) from exc
+            raise _not_permitted(missing_right(connection)) from exc
         error = to_error(exc, "creating the store")
         raise name_owner_code(connection, exc, error) from exc
 
 
+def _not_permitted(grant: str | None) -> PrivilegeError:
+    return PrivilegeError(
+        "can't create the store's schema maintenance",
+        hint=f"run {grant}; or set store.url to another database",
+    )
+
+
 def is_ready(connection: Connection) -> bool:
-    """Whether the store exists with all migrations of this version; changes nothing."""
+    """Whether the store exists with all migrations of this version; changes nothing.
+
+    Raises:
+        PrivilegeError: this role may not read it.
+    """
     return _applied(connection) == frozenset(step.stem for step in _steps())
 
 
@@ -66,6 +77,12 @@ def _applied(connection: Connection) -> frozenset[str]:
     (known,) = fetch(connection, "store", "find_migrations")
     if not known.is_there:
         return frozenset()
+    if not known.may_read:
+        raise PrivilegeError(
+            "can't read the store's schema maintenance",
+            hint="grant this role USAGE on it and the rights on its tables; or set store.url to"
+            " another database",
+        )
     return frozenset(row.name for row in fetch(connection, "store", "list_migrations"))
 
 

@@ -33,6 +33,8 @@ COUNT = "SELECT count(*) FROM public.analytics_events"
 
 VIEWS = ROOT / "sql" / "systems" / "learning_platform" / "matviews"
 
+VIEW_PAGE = "/assets/learning_platform/matviews/mv_course_performance"
+
 Shoot = Callable[[str], None]
 
 
@@ -218,6 +220,8 @@ def test_trouble_is_red_then_an_alert_on_the_digest_and_then_over(
     expect(dialog).to_contain_text(FindingKind.PARTITION_NAME_TAKEN.replace("_", " "))
     dialog.get_by_role("heading", name=Level.NOW.capitalize()).scroll_into_view_if_needed()
     shoot("digest")
+    dialog.locator(f'a[href$="{VIEW_PAGE}"]').first.click()
+    expect(page).to_have_url(re.compile(VIEW_PAGE))
     _execute(served, f"DROP TABLE public.{name}")
     _materialize(page, served, "partition_inventory")
     _command(served, "notify")

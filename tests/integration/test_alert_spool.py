@@ -15,6 +15,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
@@ -40,7 +41,7 @@ from maintenance.policy import Policy, load_policy
 from tests.builders import ROOT, Role, make_role, server_folder
 from tests.disks import small_disk
 from tests.policies import make_policy, write_policy
-from tests.receivers import Receiver
+from tests.receivers import Receiver, http_receiver
 from tests.replicas import make_replica
 
 KINDS = frozenset(FindingKind) - {FindingKind.DATABASE_UNREACHABLE}
@@ -256,6 +257,57 @@ def test_store_in_another_database_may_be_down_while_the_database_is_well(
         ("resolved", "database_unreachable", "app/store"),
     ]
     assert outages(receiver)[0] == ("raised", "store_unreachable")
+
+
+def test_routes_and_escalations_hold_while_the_store_is_away(
+    own: PostgresServer, tmp_path: Path, receiver: Receiver
+) -> None:
+    with http_receiver() as pager:
+        errors = {**pager.webhook(), "severities": ["error"]}
+        alerts = {"sinks": [receiver.webhook(), errors], "repeat_after": "100 days"}
+        policy = make_policy(tmp_path, own.url(), alerts=alerts)
+        tell(policy, a_finding("a"), a_finding("b"))
+        with stopped(own):
+            worse = replace(a_finding("a"), severity=Severity.ERROR)
+            tell(policy, worse, a_finding("b"), minutes=60)
+            tell(policy, worse, a_finding("b"), minutes=25 * 60)
+            tell(policy, worse, a_finding("b"), minutes=26 * 60)
+            assert gaps(pager) == [("raised", "error", "a"), ("raised", "warn", "b")]
+        tell(policy, minutes=27 * 60)
+        tell(policy, minutes=28 * 60)
+        assert gaps(pager)[2:] == [("resolved", "error", "a"), ("resolved", "warn", "b")]
+    assert gaps(receiver) == [
+        *[("raised", "warn", "a"), ("raised", "warn", "b"), ("raised", "error", "a")],
+        *[("resolved", "error", "a"), ("resolved", "warn", "b")],
+    ]
+
+
+def gaps(receiver: Receiver) -> list[tuple[str, str, str]]:
+    return [
+        (each["state"], each["severity"], each["object"])
+        for each in receiver.events()
+        if each["kind"] == FindingKind.PARTITION_GAP
+    ]
+
+
+def test_warnings_wait_in_quiet_hours_while_the_store_is_away(
+    own: PostgresServer, tmp_path: Path, receiver: Receiver
+) -> None:
+    hours = {(datetime.now(UTC) + timedelta(hours=each)).hour for each in (-1, 0, 1)}
+    quiet = {"quiet": [f"* {hour} * * *" for hour in hours]}
+    at_night = a_policy(tmp_path, own.url(), receiver, alerts=quiet)
+    tell(at_night)
+    with stopped(own):
+        worse = replace(a_finding("c"), severity=Severity.ERROR)
+        tell(at_night, a_finding("b"), worse, minutes=10)
+        tick(at_night, 20)
+        assert gaps(receiver) == [("raised", "error", "c")]
+        by_day = a_policy(tmp_path, own.url(), receiver)
+        tick(by_day, 30)
+        assert gaps(receiver)[1:] == [("raised", "warn", "b")]
+    tick(by_day, 40)
+    tick(by_day, 50)
+    assert len(gaps(receiver)) == 2
 
 
 def test_what_waits_when_the_outage_begins_is_delivered_once_under_its_id(

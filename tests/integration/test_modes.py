@@ -177,7 +177,7 @@ def test_schedule_drops_nothing_until_approved_and_then_acts(
     assert set(names(filled)) > OLD
 
     (approved,) = approve(policy, TABLE).approved
-    assert (approved.approval.action, approved.was_approved) == ("drop", False)
+    assert (approved.approval.terms.action, approved.was_approved) == ("drop", False)
     assert approved.due["rows"] == 3
     assert "/" in approved.approval.by
     report = by_schedule(policy)

@@ -294,7 +294,7 @@ def answer(
 
 
 CHANGING = ("timestamptz", "float8", "pg_lsn")
-RESTLESS = ("workload/read_server", "workload/list_wraparound")
+RESTLESS = ("workload/read_server", "workload/list_wraparound", "capacity/read_limits")
 """What counts while it is looked at: only how many rows there are is compared."""
 FLEETING = ("workload/list_holders",)
 """What depends on whoever else is at work: only that it is answered is looked at."""

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from maintenance.alerts.models import Event
-from maintenance.engine.findings import Finding, Severity
+from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import readable_size
 from maintenance.orchestration.health_metadata import workload_metadata
 from maintenance.pipeline import notify
@@ -18,7 +18,7 @@ from maintenance.policy import Policy
 from maintenance.subjects.workload.statement_history import heaviest, worst_of_the_day
 from tests.builders import Database, Role
 from tests.policies import make_policy
-from tests.sessions import session
+from tests.sessions import session, until
 
 from_debian = pytest.mark.pg("== 15")
 """Only Debian's package has the extension."""
@@ -87,10 +87,12 @@ def test_first_look_raises_nothing_and_the_next_ones_only_what_is_new(counted: C
     counted.run("INSERT INTO t SELECT 1, pg_sleep(0.2) IS NULL")
     assert counted.look() == []
     assert told(counted) == []
-    counted.run("SELECT pg_sleep(0.3), 1 AS new")
-    (slow,) = counted.look()
+    counted.run("SELECT FROM pg_sleep(0.3)", *["SELECT pg_sleep(0.3), 1 AS new"] * 3)
+    slow, once = counted.look()
+    assert (once.severity, once.data["calls"]) == (Severity.INFO, 1)
+    assert once.data["text"] == "SELECT FROM pg_sleep(?)"
+    assert (slow.severity, slow.data["calls"]) == (Severity.WARN, 3)
     assert slow.data["text"] == "SELECT pg_sleep(?), ? AS new"
-    assert slow.data["calls"] == 1
     (raised,) = told(counted)
     assert (raised.turn, raised.alert.identity.object) == ("raised", slow.object)
     assert told(counted) == []
@@ -118,6 +120,41 @@ def test_loads_and_statements_of_maintenance_are_not_slow(counted: Counted) -> N
     counted.run("SELECT slept(n) FROM t")
     (slow,) = counted.look()
     assert slow.data["text"] == "SELECT slept(n) FROM t"
+
+
+SAMPLED = [
+    "CREATE FUNCTION lower_all(a text[]) RETURNS text[] LANGUAGE sql IMMUTABLE"
+    " AS 'SELECT array_agg(lower(v)) FROM unnest(a) v'",
+    "CREATE TABLE codes AS SELECT n AS code, 'name ' || n AS name FROM generate_series(0, 9) n",
+    "CREATE FUNCTION name_of(c int) RETURNS text LANGUAGE plpgsql IMMUTABLE"
+    " AS 'DECLARE found text; BEGIN SELECT name INTO found FROM public.codes WHERE code = c;"
+    " RETURN found; END'",
+    "CREATE TABLE tags (id int PRIMARY KEY, code int, names text[])",
+    "CREATE INDEX tags_names ON tags USING gin (lower_all(names))",
+    "CREATE INDEX tags_name ON tags (name_of(code))",
+    "INSERT INTO tags SELECT n, n % 9, array['A' || n, 'B'] FROM generate_series(1, 40000) n",
+]
+
+
+@from_debian
+def test_sample_of_autovacuum_for_an_expression_index_is_no_loop(counted: Counted) -> None:
+    assert counted.look() == []
+    counted.database.execute("ALTER SYSTEM SET autovacuum_naptime = '1s'")
+    counted.database.execute("SELECT pg_reload_conf()")
+    try:
+        counted.run(*SAMPLED)
+        analyzed = "SELECT autoanalyze_count FROM pg_stat_user_tables WHERE relname = 'tags'"
+        until(lambda: counted.database.execute(analyzed)[0][0] > 0, 60)
+    finally:
+        counted.database.execute("ALTER SYSTEM RESET autovacuum_naptime")
+        counted.database.execute("SELECT pg_reload_conf()")
+    rows = counted.database.execute(
+        "SELECT calls, toplevel FROM pg_stat_statements"
+        " WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        " AND query ~ 'unnest|codes WHERE' AND calls > 10000"
+    )
+    assert [toplevel for _, toplevel in rows] == [True, True]
+    assert counted.look() == []
 
 
 @from_debian
@@ -249,6 +286,39 @@ def test_role_without_pg_monitor_takes_hidden_statements_for_no_news(
     counted.sleep(0.4, what="hidden")
     (slow,) = counted.look()
     assert slow.data["calls"] == 1
+
+
+def remedies(policy: Policy) -> list[str]:
+    """The statements that make the counters readable, as the plan names them."""
+    findings = pipeline.plan(policy, only=["workload"]).findings
+    found = [each for each in findings if each.kind is FindingKind.EXTENSION_MISSING]
+    return [text for each in found for text in each.data["statements"][0].split("; ")]
+
+
+@from_debian
+def test_rights_on_the_counters_are_looked_at_and_named(
+    counted: Counted, limited_role: Role, tmp_path: Path
+) -> None:
+    view, function = "public.pg_stat_statements", "public.pg_stat_statements(boolean)"
+    counted.run(
+        f"REVOKE SELECT ON {view} FROM PUBLIC",
+        f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC",
+        "REVOKE USAGE ON SCHEMA public FROM PUBLIC",
+    )
+    policy = make_policy(tmp_path, counted.database.url_of(limited_role), workload=SECTION)
+    grants = remedies(policy)
+    assert len(grants) == 3
+    counted.run(*grants)
+    assert remedies(policy) == []
+
+
+@from_debian
+def test_extension_of_an_older_server_is_to_be_updated(database: Database, tmp_path: Path) -> None:
+    database.execute("CREATE EXTENSION pg_stat_statements VERSION '1.8'")
+    policy = make_policy(tmp_path, database.url, workload=SECTION)
+    (update,) = remedies(policy)
+    database.execute(update)
+    assert remedies(policy) == []
 
 
 NEWER = """

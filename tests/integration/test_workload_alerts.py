@@ -177,7 +177,10 @@ def test_partitions_grow_and_blocks_are_not_in_memory(world: World) -> None:
     """The new blocks of a partition, written past the cache, are read from disk."""
     now = datetime.now(UTC)
     assert world.told("disk_growth", "workload", now) == []
-    world.run(MORE_EVENTS.format(30_000))
+    for days in (0.7, 1.4):
+        world.run(MORE_EVENTS.format(10_000))
+        assert world.told("disk_growth", "workload", now + timedelta(days=days)) == []
+    world.run(MORE_EVENTS.format(10_000))
     for _ in range(3):
         world.run("VACUUM FULL public.events_2026_11; SELECT count(*) FROM public.events")
     world.run("ANALYZE public.events_2026_11")
@@ -225,7 +228,7 @@ def test_query_is_slow_and_another_slower_than_it_was(counted: World) -> None:
         call(40, 0.001)
         assert look("query_regressed", days_ago) == []
     call(25, 0.045)
-    counted.run("SELECT 1 FROM pg_sleep(1.05)")
+    counted.run("SELECT 1 FROM pg_sleep(1.05);" * 3)
     before = len(counted.receiver.bodies)
     ((state, regressed),) = look("query_regressed", 2)
     documents = counted.receiver.documents()[before:]

@@ -62,6 +62,7 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "learning_platform/redis",
         "learning_platform/bloat",
         "learning_platform/workload",
+        "learning_platform/capacity",
         "learning_platform/statistics",
         "learning_platform/digest",
         "proposals/partitions/audit_logs",
@@ -72,6 +73,7 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "proposals/index_usage",
         "proposals/bloat",
         "proposals/workload",
+        "proposals/capacity",
         "proposals/statistics",
         "proposals/digest",
     }

@@ -12,6 +12,7 @@ from maintenance.orchestration.bloat_sensor import assess_bloat
 from maintenance.orchestration.build import build
 from maintenance.policy import Policy, load_policies
 from maintenance.subjects.bloat import BLOAT
+from maintenance.subjects.capacity import CAPACITY
 from maintenance.subjects.workload import WORKLOAD
 from tests.builders import Database
 from tests.policies import write_policy
@@ -53,9 +54,10 @@ def test_policy_with_the_sections_gives_assets_checks_and_a_sensor(tmp_path: Pat
     write_policy(tmp_path, URL, bloat={}, workload={})
     definitions = build([tmp_path])
     keys = {spec.key.to_user_string() for spec in definitions.resolve_all_asset_specs()}
-    assert keys == {"app/bloat", "app/workload", "app/digest"}
+    assert keys == {"app/bloat", "app/workload", "app/capacity", "app/digest"}
     found = definitions.resolve_asset_graph().asset_check_keys
-    assert len(found) == len(BLOAT.finding_kinds) + len(WORKLOAD.finding_kinds) + 1
+    subjects = (BLOAT, WORKLOAD, CAPACITY)
+    assert len(found) == sum(len(subject.finding_kinds) for subject in subjects) + 1
     repository = definitions.get_repository_def()
     assert {sensor.name for sensor in repository.sensor_defs} >= {"app_bloat"}
     assert {schedule.name for schedule in repository.schedule_defs} == {
@@ -65,8 +67,10 @@ def test_policy_with_the_sections_gives_assets_checks_and_a_sensor(tmp_path: Pat
 
 
 def test_nightly_shows_tables_numbers_charts_and_red_checks(
-    policy: Policy, tmp_path: Path, instance: dg.DagsterInstance
+    database: Database, policy: Policy, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
+    database.execute("CREATE SEQUENCE public.half MAXVALUE 1001")
+    database.execute("SELECT setval('public.half', 501)")
     job = build([tmp_path]).resolve_job_def("app_nightly")
     result = job.execute_in_process(instance=instance)
     assert result.success
@@ -83,6 +87,10 @@ def test_nightly_shows_tables_numbers_charts_and_red_checks(
     assert workload["connections"] > 0
     assert workload["size_by_month"].startswith("![")
     assert workload["hit_rates"].startswith("![")
+    assert found["capacity/capacity_cliff"].passed
+    capacity = metadata(instance, "capacity")
+    assert capacity["nearest"] == pytest.approx(0.5)
+    assert "public.half" in capacity["limits"]
 
 
 def test_sensor_judges_the_last_look_by_the_policy_and_tells_a_look_too_old(

@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maintenance.engine.findings import FindingKind, Severity
+from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import EVERYTHING, Request
 from maintenance.names import QualifiedName
+from maintenance.policy.thresholds import BloatPolicy
 from maintenance.subjects.bloat.estimate import estimate_index, estimate_table
+from maintenance.subjects.bloat.history import Kept
 from maintenance.subjects.bloat.models import (
+    MOST_BYTES,
     Bloat,
     BloatSnapshot,
     Column,
@@ -21,13 +24,18 @@ from maintenance.subjects.bloat.models import (
     Freshness,
     Leftover,
     Method,
+    Note,
     ObservedIndex,
     ObservedTable,
     Past,
     Rebuild,
+    with_notes,
 )
-from maintenance.subjects.bloat.page_layout import aligned, entry_width, row_width
+from maintenance.subjects.bloat.page_layout import aligned, entry_width, row_width, stored
 from maintenance.subjects.bloat.plan import plan, settled
+from maintenance.subjects.bloat.recheck import too_empty
+from maintenance.subjects.bloat.rewriting import rewrite
+from maintenance.subjects.bloat.superfluous import advised_drops, duplicated
 from tests.snapshots import NOW, a_policy
 
 MB = 2**20
@@ -201,9 +209,116 @@ def test_index_that_we_can_not_rebuild_is_only_told(flag: str) -> None:
     assert len(result.findings) == 1
 
 
+@pytest.mark.parametrize(
+    ("changes", "superfluous", "kind"),
+    [
+        ({}, {"public.events_id": "index_duplicate"}, "index_duplicate"),
+        ({"ancestors": ("public.all_id",)}, {"public.all_id": "index_unused"}, "index_unused"),
+        ({}, {"public.other": "index_unused"}, None),
+    ],
+)
+def test_index_that_advice_of_the_run_tells_to_drop_is_not_rebuilt(
+    changes: dict[str, Any], superfluous: dict[str, str], kind: str | None
+) -> None:
+    result = planned(a_stock(replace(an_index(), **changes), superfluous=superfluous))
+    assert bool(result.actions) is (kind is None)
+    (finding,) = result.findings
+    assert finding.data.get("superfluous") == kind
+    assert ("reindex" in finding.data) is (kind is None)
+    assert finding.severity is (Severity.WARN if kind is None else Severity.INFO)
+
+
+def test_index_with_a_duplicate_is_not_rebuilt_before_that_is_gone() -> None:
+    stock = a_stock(an_index(), duplicated=frozenset({"public.events_id"}))
+    result = planned(stock)
+    assert result.actions == ()
+    (finding,) = result.findings
+    assert (finding.data["duplicated"], finding.severity) == (True, Severity.WARN)
+    data = {"covered_by": "public.events_id"}
+    twin = Finding(FindingKind.INDEX_DUPLICATE, Severity.WARN, "public.b", "", data=data)
+    longer = Finding(FindingKind.INDEX_REDUNDANT, Severity.WARN, "public.b", "", data=data)
+    assert (duplicated([twin]), duplicated([longer])) == (stock.duplicated, frozenset())
+
+
+def test_superfluous_indexes_take_no_place_of_those_to_rebuild() -> None:
+    indexes = [an_index(n, f"i{n}", size_bytes=n * MB) for n in range(10, 15)]
+    stock = a_stock(*indexes, superfluous={"public.i14": "index_redundant"})
+    assert [action.object for action in planned(stock).actions] == ["public.i13", "public.i12"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_superfluous"),
+    [
+        (FindingKind.INDEX_DUPLICATE, True),
+        (FindingKind.INDEX_REDUNDANT, True),
+        (FindingKind.INDEX_UNUSED, True),
+        (FindingKind.INDEX_INVALID, True),
+        (FindingKind.INDEX_LOW_CARDINALITY, True),
+        (FindingKind.INDEX_WIDE_KEY, False),
+        (FindingKind.FK_UNINDEXED, False),
+    ],
+)
+def test_findings_that_advise_to_drop_an_index(kind: FindingKind, is_superfluous: bool) -> None:
+    finding = Finding(kind, Severity.INFO, "public.events_id", "")
+    expected = {"public.events_id": kind.value} if is_superfluous else {}
+    assert advised_drops([finding]) == expected
+
+
+def test_stored_note_keeps_a_superfluous_index_information() -> None:
+    def rechecked(notes: list[Note]) -> Severity:
+        method = with_notes(Method.EXACT, notes)
+        kept = Kept("public.events_id", "public.events", "index", MB, 0.6, method)
+        (finding,) = too_empty([kept], BloatPolicy())
+        return finding.severity
+
+    assert rechecked([]) is Severity.WARN
+    assert rechecked([Note.NOT_MEASURED, Note.SUPERFLUOUS]) is Severity.INFO
+
+
+def test_index_of_an_exclusion_constraint_is_told_with_a_statement_that_works() -> None:
+    (finding,) = planned(a_stock(replace(an_index(), is_rebuildable=False))).findings
+    assert finding.data["reindex"] == "REINDEX INDEX public.events_id"
+
+
+# Tables
+
+
+@pytest.mark.parametrize(
+    ("changes", "major", "statement", "is_online"),
+    [
+        ({"has_identity": True}, 19, "REPACK (CONCURRENTLY) public.events", True),
+        ({"has_identity": True}, 18, "VACUUM FULL public.events", False),
+        ({"has_identity": True}, 0, "VACUUM FULL public.events", False),
+        ({"has_key": True}, 19, "VACUUM FULL public.events", False),
+        ({"has_identity": True, "is_logged": False}, 19, "VACUUM FULL public.events", False),
+        ({"is_view": True}, 19, "REFRESH MATERIALIZED VIEW public.events", False),
+        ({"is_view": True}, 15, "REFRESH MATERIALIZED VIEW public.events", False),
+        (
+            {
+                "owner": EVENTS,
+                "relation": QualifiedName("pg_toast", "pg_toast_1"),
+                "has_identity": True,
+            },
+            19,
+            "REPACK (CONCURRENTLY) public.events",
+            True,
+        ),
+    ],
+)
+def test_table_is_rewritten_by_what_its_server_and_kind_allow(
+    changes: dict[str, Any], major: int, statement: str, is_online: bool
+) -> None:
+    way = rewrite(replace(a_table(), **changes), major)
+    assert (way.statement, way.is_online) == (statement, is_online)
+    (finding,) = planned(a_stock(replace(a_table(), **changes), major=major)).findings
+    assert (finding.data["rewrite"], finding.data["online"]) == (statement, is_online)
+
+
 def test_estimate_is_not_acted_upon_where_measuring_is_possible() -> None:
     extension = Extension("public")
     assert planned(a_stock(an_index(), extension=extension)).actions == ()
+    before = a_stock(an_index(), extension=extension, method=Method.MEASURED_BEFORE)
+    assert planned(before).actions == ()
     exact = a_stock(an_index(), extension=extension, method=Method.EXACT)
     assert len(planned(exact).actions) == 1
 
@@ -303,7 +418,89 @@ def test_finding_tells_what_it_was_a_week_ago() -> None:
     assert (finding.data["a_week_ago"], finding.data["a_week_ago_at"]) == (0.1, "2026-11-11")
 
 
+@pytest.mark.parametrize(
+    ("extension", "changes", "of_stock", "remedy"),
+    [
+        (Extension(None, "CREATE EXTENSION pgstattuple"), {}, {}, "CREATE EXTENSION"),
+        (Extension(None), {}, {}, "contrib package"),
+        (Extension("x", "GRANT pg_stat_scan_tables TO me"), {}, {}, "GRANT pg_stat_scan_tables"),
+        (Extension("x"), {}, {}, "next runs"),
+        (Extension("x"), {"size_bytes": MOST_BYTES + 1}, {}, "x.pgstatindex('public.events_id')"),
+        (Extension("x"), {}, {"tried": frozenset({10})}, "x.pgstatindex('public.events_id')"),
+    ],
+)
+def test_remedy_of_what_only_a_measurement_tells_is_one_that_helps_here(
+    extension: Extension, changes: dict[str, Any], of_stock: dict[str, Any], remedy: str
+) -> None:
+    index = an_index(is_plain=False, **changes)
+    stock = replace(
+        a_stock(index, extension=extension, **of_stock), bloat={10: estimate_index(index)}
+    )
+    unknown = [f for f in planned(stock).findings if f.kind is FindingKind.BLOAT_UNKNOWN]
+    assert [remedy in finding.data["remedy"] for finding in unknown] == [True]
+
+
 # Estimates
+
+
+def test_dropped_columns_end_no_estimate_that_hardly_depends_on_them() -> None:
+    gone = ID._replace(number=3, length=4, alignment="i", is_dropped=True, width=None)
+    assert estimate_table(a_table(n_rows=68_000, columns=(ID, TEXT, gone))).fraction == (
+        pytest.approx(0.47, abs=0.04)
+    )
+    many = tuple(gone._replace(number=number) for number in range(3, 12))
+    unknown = estimate_table(a_table(n_rows=68_000, columns=(ID, TEXT, *many)))
+    assert (unknown.fraction, unknown.reason) == (None, "dropped_columns")
+
+
+def test_dropped_column_of_unknown_width_is_one_that_may_fill_all_the_rest() -> None:
+    gone = TEXT._replace(number=3, is_dropped=True, width=None)
+    half = estimate_table(a_table(n_rows=68_000, columns=(ID, TEXT, gone)))
+    assert (half.fraction, half.reason) == (None, "dropped_columns")
+    rewritten = estimate_table(a_table(n_rows=136_000, columns=(ID, TEXT, gone)))
+    assert rewritten.fraction == pytest.approx(0, abs=0.05)
+
+
+def test_virtual_column_needs_no_statistics() -> None:
+    virtual = ID._replace(number=3, is_virtual=True, width=None, null_fraction=None)
+    with_it = estimate_table(a_table(n_rows=68_000, columns=(ID, TEXT, virtual)))
+    assert with_it == estimate_table(a_table(n_rows=68_000))
+
+
+@pytest.mark.parametrize(
+    ("nulls", "is_known"), [(0.0, True), (0.04, True), (0.2, False), (0.9, False)]
+)
+def test_unique_index_with_nulls_may_share_entries_that_a_rebuild_does_not(
+    nulls: float, is_known: bool
+) -> None:
+    key = ID._replace(null_fraction=nulls, n_distinct=-(1 - nulls))
+    bloat = estimate_index(an_index(is_unique=True, deduplicates=True, columns=(key, TEXT)))
+    assert (bloat.fraction is not None) is is_known
+
+
+def test_repeated_char_values_are_not_known_to_share_entries() -> None:
+    index = an_index(deduplicates=True, columns=(ID._replace(n_distinct=1.0),))
+    assert estimate_index(index).fraction is not None
+    assert estimate_index(replace(index, is_padded=True)).reason == "shared_entries"
+    distinct = replace(index, is_padded=True, columns=(ID,))
+    assert estimate_index(distinct).fraction is not None
+
+
+def test_distinct_key_with_many_nulls_does_not_tell_rows_apart() -> None:
+    code = ID._replace(null_fraction=0.5, n_distinct=-0.5)
+    state = ID._replace(number=2, n_distinct=3.0)
+    index = an_index(deduplicates=True, keys=(1, 2), columns=(code, state))
+    assert estimate_index(index).reason == "shared_entries"
+
+
+def test_nulls_of_an_index_take_the_space_of_shared_nulls() -> None:
+    # 270,000 nulls share entries of about six bytes each, 30,000 texts take 52 bytes.
+    key = TEXT._replace(number=1, width=33, null_fraction=0.9, n_distinct=-0.1)
+    pages = (270_000 * 6.2 + 30_000 * 52) / 7333
+    index = an_index(
+        deduplicates=True, columns=(key,), n_rows=300_000, size_bytes=round(pages) * 2 * 8192
+    )
+    assert estimate_index(index).fraction == pytest.approx(0.5, abs=0.03)
 
 
 def test_fresh_table_and_index_are_not_bloated() -> None:
@@ -328,7 +525,14 @@ def test_emptied_table_is_bloated_by_what_is_gone() -> None:
         ({"n_changed": 50_000}, "rows_changed"),
         ({"pages": 500}, "size_changed"),
         ({"columns": (ID, TEXT._replace(width=None))}, "no_statistics"),
-        ({"columns": (ID, TEXT._replace(is_dropped=True))}, "dropped_columns"),
+        (
+            {"columns": (ID, TEXT._replace(width=None, is_readable=False))},
+            "column_not_readable",
+        ),
+        (
+            {"columns": (ID, TEXT._replace(width=None, is_analyzed=False))},
+            "column_not_analyzed",
+        ),
     ],
 )
 def test_bad_input_is_refused_with_the_reason(changes: dict[str, Any], reason: str) -> None:
@@ -369,6 +573,7 @@ columns = st.builds(
     length=st.sampled_from([1, 2, 4, 8, 16, -1]),
     alignment=st.sampled_from("csid"),
     is_dropped=st.just(False),
+    is_virtual=st.just(False),
     width=st.integers(1, 2000),
     null_fraction=st.floats(0, 1),
     n_distinct=st.just(-1.0),
@@ -382,7 +587,8 @@ def test_widths_are_ordered_and_hold_the_data(columns: list[Column]) -> None:
     data = sum(
         (1 - (c.null_fraction or 0)) * (c.length if c.length > 0 else c.width or 0) for c in columns
     )
-    for width, header in ((row_width(columns), 23), (entry_width(columns), 8)):
+    held = [stored(column) for column in columns]
+    for width, header in ((row_width(held), 23), (entry_width(held), 8)):
         assert width.low <= width.high
         assert header + data <= width.high + 1e-6
         assert width.high <= aligned(header + data) + 16 + 15 * len(columns)

@@ -14,7 +14,8 @@ from maintenance.names import parse_name
 from maintenance.periods import CalendarSpan
 from maintenance.pipeline.gate import refuse_if_reporting
 from maintenance.policy import Policy
-from maintenance.policy.modes import Approval, Pause, narrowed, withdrawn
+from maintenance.policy.approvals import Approval, Terms, narrowed, withdrawn
+from maintenance.policy.pauses import Pause
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
 REPORT = {"mode": "report"}
@@ -68,7 +69,7 @@ def held(policy: Policy, **gate: Any) -> set[ActionKind]:
 
 def an_approval(action: str = "drop", keep: int = 2, grace_days: int = 0) -> dict[str, Approval]:
     spans = (CalendarSpan(keep, 0), CalendarSpan(0, grace_days))
-    return {TABLE: Approval(TABLE, action, *spans, AT, "app/me@here", "approve")}
+    return {TABLE: Approval(TABLE, Terms(action, *spans), AT, "app/me@here", "approve")}
 
 
 # Mode
@@ -192,7 +193,7 @@ def test_approval_ends_with_the_retention_that_it_approved() -> None:
 def test_approval_is_reduced_to_a_policy_that_destroys_less() -> None:
     longer = a_policy({"keep": "12 months"})
     (reduced,) = narrowed(longer, an_approval())
-    assert reduced.keep == CalendarSpan(12, 0)
+    assert reduced.terms.keep == CalendarSpan(12, 0)
     assert (reduced.at, reduced.by) == (AT, "app/me@here")
     again = held(a_policy(), origin=Origin.SCHEDULED, approvals={TABLE: reduced})
     assert again == RETIRING

@@ -6,7 +6,8 @@ WITH_A_SESSION = {
     # Every subject: what it reads, what it does, what it keeps in the store.
     *("observe", "apply", "history"),
     # Further readings.
-    *("catalog", "definitions", "insert_counts", "measure", "ownership", "pg_stat_statements"),
+    *("catalog", "definitions", "due_contents", "insert_counts", "key_range", "measure"),
+    *("ownership", "pg_stat_statements"),
     *("pgstattuple", "recheck", "sample", "sample_history", "servers"),
     *("statement_history", "unique_index"),
     # Further work.

@@ -16,7 +16,7 @@ from maintenance.monitoring.models import Load
 from maintenance.orchestration.digest_day import UNKNOWN
 from maintenance.orchestration.digest_links import AssetLinks
 from maintenance.orchestration.digest_page import MOST_ALERTS, digest_page
-from maintenance.policy.modes import Pause
+from maintenance.policy.pauses import Pause
 from tests.builders import ROOT
 from tests.overviews import (
     HOSTILE,
@@ -204,10 +204,16 @@ def numbers(*overviews: Overview) -> dict[str, list[Any]]:
 
 
 def test_every_family_is_there_and_parses() -> None:
-    found = numbers(alerted(error))
+    found = numbers(an_overview(a_history([error], load=a_load())))
     assert set(found) == {f"{PREFIX}{name}" for name in FAMILIES}
     named = {name: {s.labels["database"] for s in samples} for name, samples in found.items()}
     assert named == {name: {"app"} for name in named}
+
+
+def test_load_that_was_not_measured_has_no_series() -> None:
+    found = numbers(an_overview(a_history(load=Load(None, 0.9, None, None))))
+    peaks = {"connections_peak_ratio", "oldest_transaction_peak_seconds"}
+    assert not found.keys() & {f"{PREFIX}{name}" for name in (*peaks, "blocked_last_day_seconds")}
 
 
 def test_several_databases_share_one_page() -> None:

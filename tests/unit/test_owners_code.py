@@ -71,6 +71,7 @@ SENDERS = {
     "subjects/partitions/drain/transactions.py": AS_OWNER,
     "subjects/partitions/drain/verify.py": AS_OWNER,
     "subjects/retention/apply.py": NO_CODE,
+    "subjects/retention/key_range.py": ROWS,
     "subjects/retention/observe.py": ROWS,
     "subjects/stale_analytics/apply.py": AS_OWNER,
     "subjects/stale_analytics/observe.py": ROWS,

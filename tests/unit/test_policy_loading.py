@@ -111,8 +111,11 @@ def test_example_differs_from_the_defaults_only_where_it_is_an_example(
 
 
 def test_example_names_its_sinks(example: Policy) -> None:
-    stream, apprise, webhook = example.alerts.sinks
-    assert stream == RedisStreamSink(type="redis_stream", stream="maintenance:alerts")
+    stream, log, apprise, webhook = example.alerts.sinks
+    assert isinstance(stream, RedisStreamSink)
+    assert (stream.stream, stream.severities) == ("maintenance:alerts", ("error",))
+    assert isinstance(log, LogSink)
+    assert (log.kinds, log.databases) == (("partition_gap",), ("learning_platform",))
     assert isinstance(apprise, AppriseSink)
     assert isinstance(webhook, WebhookSink)
     assert webhook.secret is not None

@@ -1,7 +1,7 @@
 """The JSON schema: editors accept what the loader accepts, and refuse what it refuses."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any, cast
@@ -78,6 +78,40 @@ def of_mapping(value: dict[str, Any], schema: dict[str, Any], path: str) -> list
         if key in known
         for fault in faults(item, known[key], f"{path}.{key}")
     ]
+
+
+def test_example_has_every_key() -> None:
+    example = set(written_keys(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))))
+    assert set(known_keys(SCHEMA)) - example == {"snowflake", "epoch", "shift"}
+
+
+def known_keys(node: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """The names of all keys that the schema knows."""
+    if isinstance(node, list):
+        for each in cast("list[Any]", node):
+            yield from known_keys(each, path)
+    elif isinstance(node, dict):
+        rules = cast("dict[str, Any]", node)
+        reference: str = rules.get("$ref", "")
+        if reference and reference not in path:
+            yield from known_keys(SCHEMA["$defs"][reference.rpartition("/")[2]], (*path, reference))
+        properties: dict[str, Any] = rules.get("properties", {})
+        yield from properties
+        for value in properties.values():
+            yield from known_keys(value, path)
+        for key in ("items", "anyOf", "oneOf", "additionalProperties"):
+            yield from known_keys(rules.get(key), path)
+
+
+def written_keys(node: Any) -> Iterator[str]:
+    """The keys of a document, on all levels."""
+    if isinstance(node, list):
+        for each in cast("list[Any]", node):
+            yield from written_keys(each)
+    elif isinstance(node, dict):
+        section = cast("dict[str, Any]", node)
+        yield from section
+        yield from written_keys(list(section.values()))
 
 
 def test_schema_takes_the_example() -> None:

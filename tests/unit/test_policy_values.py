@@ -17,7 +17,7 @@ from maintenance.policy.cron import CronError, check_cron, matches, next_tick
 from maintenance.policy.partitions import PartitionPolicy
 from maintenance.policy.quantities import (
     Duration,
-    KeepSpan,
+    RetentionSpan,
     Share,
     Size,
     Span,
@@ -152,7 +152,7 @@ def test_size_refuses_the_rest(text: object, reason: str) -> None:
     ],
 )
 def test_span_is_counted_on_the_calendar(text: str, span: CalendarSpan) -> None:
-    assert read(KeepSpan, text) == span
+    assert read(RetentionSpan, text) == span
 
 
 @given(st.integers(0, 6000), st.integers(0, 100_000))
@@ -161,7 +161,7 @@ def test_span_reads_what_it_shows(months: int, days: int) -> None:
 
 
 def test_keeping_nothing_is_refused_with_how_to_keep_for_ever() -> None:
-    found = refusal(KeepSpan, "0 days")
+    found = refusal(RetentionSpan, "0 days")
     assert found["reason"] == "out_of_range"
     assert found["hint"]
     assert read(Span, "0 days") == CalendarSpan(0, 0)

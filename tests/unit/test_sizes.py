@@ -36,7 +36,8 @@ def test_number_has_the_digits_that_tell_something(value: float | str | None, te
     ("seconds", "text"),
     [
         (0, "0 s"),
-        (0.25, "0.25 s"),
+        (0.00273, "2.73 ms"),
+        (0.25, "250 ms"),
         (59, "59 s"),
         (60, "1 minute"),
         (61.9, "1 minute 1 s"),

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -14,14 +14,16 @@ from maintenance.subjects.workload.models import (
     Statements,
     WorkloadSnapshot,
 )
-from maintenance.subjects.workload.plan import plan
+from maintenance.subjects.workload.pg_stat_statements import sampled_code
 from maintenance.subjects.workload.query_text import (
     is_application,
     key_of,
+    normalised,
     reads_table,
     writes_rows,
 )
 from tests.snapshots import NOW, a_policy
+from tests.snapshots import workload_plan as plan
 
 HOUR = timedelta(hours=1)
 SERVER = Server(100, 3, 10, 2, 5, 3, 0, 10**6, 0, 100, 0, "epoch", True, True)
@@ -122,6 +124,55 @@ def test_query_that_was_called_once_and_took_minutes_is_slow() -> None:
     assert (finding.data["measure"], finding.data["calls"]) == ("worst_call", 1)
 
 
+def test_statement_called_once_or_twice_is_information() -> None:
+    for times in ([5000.0], [5000.0, 6000.0]):
+        (finding,) = found(sample(24), sample(0, counts(*times)))
+        assert (finding.severity, finding.data["is_new"]) == (Severity.INFO, True)
+    (often,) = found(sample(24), sample(0, counts(5000.0, 6000.0, 5000.0)))
+    assert often.severity is Severity.WARN
+
+
+def test_report_of_each_night_is_information_unless_it_takes_much_longer_than_ever() -> None:
+    nights = [sample(24 * (5 - n), counts(*[600_000.0] * (n + 1))) for n in range(5)]
+    (usual,) = found(*nights, sample(0, counts(*[600_000.0] * 6)))
+    assert (usual.severity, usual.data["is_new"]) == (Severity.INFO, False)
+    (longer,) = found(*nights, sample(0, counts(*[600_000.0] * 5, 2_000_000.0)))
+    assert longer.severity is Severity.WARN
+
+
+def test_unknown_statement_that_took_minutes_is_a_warning_and_a_load_is_not() -> None:
+    (query,) = found(sample(24), sample(0, counts(300_000.0)))
+    (load,) = found(sample(24), sample(0, counts(300_000.0, text=LOAD)))
+    assert (query.severity, load.severity) == (Severity.WARN, Severity.INFO)
+
+
+def test_load_in_many_batches_is_not_slow_until_it_comes_again() -> None:
+    batches = [counts(*[2000.0] * 50 * n, text=LOAD)._replace(n_rows=10**6 * n) for n in (1, 2)]
+    assert found(sample(24), sample(0, batches[0])) == []
+    (again,) = found(sample(48), sample(24, batches[0]), sample(0, batches[1]))
+    assert again.severity is Severity.WARN
+    rows = counts(*[2000.0] * 50, text="INSERT INTO orders VALUES (?, …)")
+    assert kinds(sample(24), sample(0, rows)) == ["query_slow"]
+
+
+def test_information_takes_no_place_of_warnings() -> None:
+    once = [counts(50_000.0, text=f"SELECT {n} FROM a{n}") for n in range(40)]
+    often = [counts(*[1500.0] * 3, text=f"SELECT {n} FROM b{n}") for n in range(15)]
+    severities = [each.severity for each in found(sample(24), sample(0, *once, *often))]
+    assert severities == [Severity.WARN] * 15 + [Severity.INFO] * 5
+
+
+def test_load_and_report_do_not_make_all_statements_slow() -> None:
+    usual, report = many(1000, 1.0), counts(600_000.0, text="SELECT sum(n) FROM orders")
+    load = counts(*[20_000.0] * 10, text=LOAD)
+    now = sample(0, usual, report, load)
+    objects = {each.object for each in found(sample(24), now, mean_query="50 ms")}
+    assert "app" not in objects
+    slow = sample(0, many(1000, 60.0))
+    (finding,) = found(sample(24), slow, mean_query="50 ms")
+    assert (finding.object, finding.data["calls"]) == ("app", 1000)
+
+
 def test_one_time_load_is_not_slow_unless_it_takes_a_minute() -> None:
     assert found(sample(24), sample(0, counts(30_000.0, 20_000.0, text=LOAD))) == []
     (long,) = found(sample(24), sample(0, counts(300_000.0, text=LOAD)))
@@ -174,6 +225,48 @@ def test_texts_that_write_are_told_from_those_that_read() -> None:
     assert not writes_rows("WITH a AS (SELECT * FROM t FOR UPDATE) SELECT * FROM a")
     assert reads_table("WITH a AS (SELECT ?) SELECT * FROM a")
     assert not reads_table("SELECT lower(?)")
+
+
+@pytest.mark.parametrize(
+    ("text", "reads"),
+    [
+        ("select array_agg(lower(v)) from unnest(a) v", False),
+        ("SELECT * FROM generate_series(?, ?) g", False),
+        ("SELECT max(v) FROM LATERAL unnest(a) v", False),
+        ("SELECT * FROM ROWS FROM (unnest(a), unnest(b)) v", False),
+        ('SELECT * FROM "my schema"."my function" (?)', False),
+        ("SELECT (SELECT name FROM countries WHERE code = ?)", True),
+        ("SELECT * FROM unnest(?) i JOIN orders o ON o.id = i", True),
+        ('SELECT * FROM "my schema"."my table" WHERE a = ?', True),
+        ("SELECT * FROM ONLY orders", True),
+        ("SELECT * FROM app . orders o WHERE id IN (?, …)", True),
+    ],
+)
+def test_function_after_from_is_no_table(text: str, reads: bool) -> None:
+    assert reads_table(text) is reads
+
+
+@pytest.mark.parametrize(
+    ("query", "is_rows"),
+    [
+        ("SELECT a, b INTO archive FROM orders", False),
+        ("WITH n AS (SELECT 1) SELECT * INTO TEMP t FROM n", False),
+        ("INSERT INTO archive SELECT * FROM orders", True),
+        ("WITH n AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM n", True),
+        ("WITH n AS (SELECT 1) INSERT INTO t SELECT * FROM n", True),
+        ("MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN DELETE", True),
+        ("DECLARE c CURSOR FOR SELECT * FROM orders", False),
+        ("FETCH FORWARD 100 FROM _pg_dump_cursor", False),
+        ("CREATE TABLE t AS SELECT * FROM orders", False),
+        ("EXPLAIN ANALYZE SELECT * FROM orders", False),
+        ("CLUSTER orders", False),
+        ("ALTER TABLE orders ADD CHECK (a > 0)", False),
+    ],
+)
+def test_statements_that_create_or_keep_up_are_told_from_work_on_rows(
+    query: str, is_rows: bool
+) -> None:
+    assert is_application(normalised(query)) is is_rows
 
 
 # Again, and not again
@@ -288,6 +381,51 @@ def test_loop_is_a_warning_where_it_takes_much_of_the_time(
 def test_computation_and_statements_inside_functions_are_no_loop() -> None:
     assert found(*looped(0.5, text="SELECT lower($1) || ?"), slow_query="1 hour") == []
     assert found(*looped(0.5, is_nested=True), slow_query="1 hour") == []
+
+
+class Function(NamedTuple):
+    """A row of the query for sources of functions."""
+
+    name: str
+    source: str
+    is_sampled: bool
+
+
+@pytest.mark.parametrize(
+    ("source", "query"),
+    [
+        (
+            "select name from countries where code = $1",
+            "select name from countries where code = $1",
+        ),
+        (
+            "BEGIN SELECT name INTO STRICT n\n FROM countries WHERE code = c; RETURN n; END",
+            "SELECT name  FROM countries WHERE code = c",
+        ),
+        (
+            "BEGIN PERFORM 1 FROM countries WHERE code = c -- of the row\n; RETURN true; END",
+            "SELECT 1 FROM countries WHERE code = c",
+        ),
+        ("BEGIN RETURN (SELECT n FROM t WHERE a = c); END", "(SELECT n FROM t WHERE a = c)"),
+    ],
+)
+def test_statements_of_functions_that_analyze_evaluates_are_known(source: str, query: str) -> None:
+    (body,) = sampled_code([Function("f", source, is_sampled=True)])
+    assert normalised(query) in body
+    assert normalised("SELECT * FROM countries WHERE id = 1") not in body
+
+
+def test_functions_called_by_those_that_analyze_evaluates_are_known_too() -> None:
+    rows = [
+        Function("outer_one", "select Inner_One($1)", is_sampled=True),
+        Function("inner_one", "begin return innermost(c); end", is_sampled=False),
+        Function("innermost", "select name from countries where code = $1", is_sampled=False),
+        Function("other", "select name from others where code = $1", is_sampled=False),
+    ]
+    bodies = sampled_code(rows)
+    assert len(bodies) == 3
+    assert not any("others" in body for body in bodies)
+    assert sampled_code([rows[3]]) == []
 
 
 def test_few_calls_since_take_no_loop_back() -> None:

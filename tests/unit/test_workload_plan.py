@@ -1,7 +1,8 @@
 """Planning against the workload, and differences of counters: pure."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from maintenance.engine.findings import Finding, FindingKind, Reading, Severity
 from maintenance.engine.plan import Plan
 from maintenance.names import QualifiedName
-from maintenance.subjects.workload.deltas import baselines, growth, windows
+from maintenance.subjects.workload.deltas import baselines, windows
+from maintenance.subjects.workload.growth import growth
 from maintenance.subjects.workload.models import (
     Counts,
     Holder,
@@ -26,9 +28,9 @@ from maintenance.subjects.workload.models import (
     WorkloadSnapshot,
     Wraparound,
 )
-from maintenance.subjects.workload.plan import plan
 from maintenance.subjects.workload.query_text import UNREADABLE, key_of, normalised
 from tests.snapshots import NOW, a_policy
+from tests.snapshots import workload_plan as plan
 
 GB = 2**30
 DAY = timedelta(days=1)
@@ -195,12 +197,60 @@ EVENTS = QualifiedName("public", "events")
 
 def test_table_that_grows_too_fast_is_told_with_a_forecast() -> None:
     sizes = (TableSize(EVENTS, 12, 13 * GB, None),)
-    before = {"public.events": [(NOW - 7 * DAY, 10 * GB)]}
-    (finding,) = found(a_load(sizes=sizes, sizes_before=before))
-    assert finding.kind is FindingKind.DISK_GROWTH
+    looks = [(NOW - 7 * DAY, 10 * GB), (NOW - 3.5 * DAY, 11.5 * GB)]
+    (finding,) = found(a_load(sizes=sizes, sizes_before={"public.events": looks}))
+    assert (finding.kind, finding.severity) == (FindingKind.DISK_GROWTH, Severity.WARN)
     assert finding.value == pytest.approx(0.3)
     assert finding.data["n_partitions"] == 12
     assert finding.data["in_a_month_bytes"] == pytest.approx(13 * GB + 3 * GB * 30 / 7, rel=0.01)
+
+
+def test_growth_between_two_looks_may_be_a_load_and_is_only_information() -> None:
+    sizes = (TableSize(EVENTS, 12, 13 * GB, None),)
+    before = {"public.events": [(NOW - 7 * DAY, 10 * GB)]}
+    (finding,) = found(a_load(sizes=sizes, sizes_before=before))
+    assert (finding.kind, finding.severity) == (FindingKind.DISK_GROWTH, Severity.INFO)
+    assert finding.value == pytest.approx(0.3)
+    assert finding.data["n_looks"] == 2
+
+
+def nightly_sizes(value: Callable[[int], float]) -> list[tuple[datetime, int]]:
+    return [(NOW - ago * DAY, round(value(ago) * GB)) for ago in range(35, 0, -1)]
+
+
+def test_load_is_information_for_a_week_and_then_nothing() -> None:
+    def told(days_ago: int) -> list[Finding]:
+        before = nightly_sizes(lambda ago: 1.0 if ago >= days_ago else 2.1)
+        sizes = (TableSize(EVENTS, 0, round(2.1 * GB), None),)
+        looks = tuple(a_look(taken_at=at, size_bytes=size, epoch="x") for at, size in before)
+        load = a_load(sizes=sizes, sizes_before={"public.events": before}, looks=looks)
+        return found(replace(load, size_bytes=round(2.1 * GB), free_bytes=40 * GB))
+
+    for days_ago in (1, 2, 7):
+        (finding,) = told(days_ago)
+        assert (finding.object, finding.severity) == ("public.events", Severity.INFO)
+        assert finding.data["load"]["bytes"] == pytest.approx(1.1 * GB, rel=0.001)
+        assert finding.data["load"]["is_over"] == (days_ago > 1)
+        assert finding.data["bytes_a_week"] == 0
+    assert told(33) == []
+
+
+def test_disk_is_full_by_the_rate_of_the_last_days_where_that_is_higher() -> None:
+    before = nightly_sizes(lambda ago: 10 + 2 * max(3 - ago, 0))
+    looks = tuple(a_look(taken_at=at, size_bytes=size, epoch="x") for at, size in before)
+    (finding,) = found(a_load(looks=looks, size_bytes=16 * GB, free_bytes=35 * GB))
+    assert (finding.object, finding.severity) == ("app", Severity.WARN)
+    assert finding.data["full_at"].startswith((NOW + 15 * DAY).date().isoformat())
+    assert finding.data["earliest"] <= finding.data["full_at"] <= finding.data["latest"]
+    (growing,) = found(a_load(looks=looks, size_bytes=16 * GB, free_bytes=900 * GB))
+    assert growing.data["bytes_a_week"] == pytest.approx(14 * GB)
+
+
+def test_looks_that_a_clock_put_into_the_future_are_left_out() -> None:
+    before = [(NOW - 7 * DAY, 10 * GB), (NOW + 300 * DAY, 900 * GB), (NOW - 3 * DAY, 10 * GB)]
+    grown = growth(before, NOW, 10 * GB)
+    assert grown is not None
+    assert grown.bytes_a_week == 0
 
 
 def test_growth_over_a_day_says_nothing_of_a_week() -> None:

@@ -1,6 +1,7 @@
 """Bloat: estimate the free space in tables and indexes, and rebuild indexes online."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
 
@@ -15,9 +16,11 @@ from maintenance.subjects.bloat import plan as planner
 from maintenance.subjects.bloat.apply import rebuild
 from maintenance.subjects.bloat.estimate import estimate_index, estimate_table
 from maintenance.subjects.bloat.history import note_look, past_of, rebuilds_of, record, settle
-from maintenance.subjects.bloat.models import BloatSnapshot, ObservedIndex, ObservedTable
+from maintenance.subjects.bloat.measurements import measurement_order, with_earlier
+from maintenance.subjects.bloat.models import BloatSnapshot
 from maintenance.subjects.bloat.observe import named_indexes, read_relations
-from maintenance.subjects.bloat.pgstattuple import find_extension, measure, worst_first
+from maintenance.subjects.bloat.pgstattuple import find_extension, measure
+from maintenance.subjects.bloat.superfluous import advised_drops, duplicated
 
 
 class Bloat(Subject[BloatSnapshot]):
@@ -30,6 +33,11 @@ class Bloat(Subject[BloatSnapshot]):
         """Whether the policy has the section."""
         return policy.bloat is not None
 
+    def consults(self, policy: Policy) -> Collection[str]:
+        """The advice on indexes, where indexes are rebuilt: none that is to be dropped is."""
+        rebuilds = policy.bloat is not None and policy.bloat.reindex == "concurrently"
+        return ("indexes",) if rebuilds else ()
+
     def observe(self, context: ObserveContext) -> BloatSnapshot:
         """Estimate bloat of all large relations, and measure the few that matter most."""
         section = context.policy.bloat
@@ -38,27 +46,30 @@ class Bloat(Subject[BloatSnapshot]):
         tables, indexes, leftovers = read_relations(context.connection, section.min_size, cap)
         bloat = {each.oid: estimate_table(each) for each in tables}
         bloat |= {each.oid: estimate_index(each) for each in indexes}
-        extension = find_extension(context.connection)
-        least = {ObservedTable: section.table_fraction, ObservedIndex: section.index_fraction}
-        worst = worst_first([*tables, *indexes], bloat, least)
-        measured = measure(context.connection, extension, worst, cap)
-        bloat |= measured.bloat
         database = context.policy.database.name
-        past = past_of(context.store, database, context.now) if context.store else {}
-        rebuilds = rebuilds_of(context.store, database) if context.store else ()
         asked_for, not_unique = named_indexes(context.connection, section.reindex_unique, cap)
-        return BloatSnapshot(
+        stock = BloatSnapshot(
             tables,
             indexes,
             bloat,
-            extension,
+            find_extension(context.connection),
             leftovers,
-            past,
-            rebuilds,
-            failed=measured.failed,
+            past_of(context.store, database, context.now) if context.store else {},
+            rebuilds_of(context.store, database) if context.store else (),
             major=context.snapshot.server.major,
             asked_for=asked_for,
             not_unique=not_unique,
+            superfluous=advised_drops(context.findings),
+            duplicated=duplicated(context.findings),
+        )
+        order = measurement_order(stock, section, context.now)
+        measured = measure(context.connection, stock.extension, order, cap)
+        stock = with_earlier(stock, context.now)
+        return replace(
+            stock,
+            bloat={**stock.bloat, **measured.bloat},
+            failed=measured.failed,
+            tried=measured.tried,
         )
 
     def record(self, context: ObserveContext, seen: BloatSnapshot) -> None:

@@ -16,12 +16,15 @@ from maintenance.subjects.bloat.models import (
     ObservedTable,
 )
 from maintenance.subjects.bloat.page_layout import (
+    ENTRY_OF_NULLS,
     LINE_POINTER_BYTES,
-    Width,
+    Stored,
     aligned,
     entry_width,
     is_constant,
+    layouts,
     row_width,
+    stored,
 )
 
 PAGE = 8192
@@ -40,10 +43,13 @@ WIDEST_KEY = 200
 """Bytes above which an index may compress values differently from the table."""
 DOUBT = 2.0
 """Factor by which the number of distinct values may be wrong, in both directions."""
-SOME_REPEATS = (1.2, 200.0)
-"""Between these, entries are deduplicated only when a page is full, so the number is unknown."""
-FEW_ROWS = 0.2
+SOME_REPEATS = (1.2, 4000.0)
+"""Between these, a value fills few pages or a part of one. A page deduplicates entries only when it
+is full, so it is unknown how many share space."""
+FEW_ROWS = 0.05
 """Largest share of the rows that may repeat like this."""
+FEW_NULLS = 0.05
+"""Largest share of entries that may have a null where it is unknown whether those share space."""
 POSTING_BYTES = 812
 TID_BYTES = 6
 INNER_FILL = 0.7
@@ -57,21 +63,28 @@ def estimate_table(table: ObservedTable) -> Bloat:
     doubt = next(_doubts(table.freshness, table.columns), None)
     if doubt is not None:
         return doubt
-    dropped = [column for column in table.columns if column.is_dropped]
-    if dropped:
-        return _unknown(
-            "dropped_columns",
-            "rows may still contain values of dropped columns",
-            "VACUUM FULL removes them",
+    pages = [each for layout in layouts(table.columns) for each in _table_pages(table, layout)]
+    size = table.size_bytes / PAGE
+    if any(column.is_dropped and column.length < 0 for column in table.columns):
+        # Values of unknown width may fill all the space that is left.
+        pages.append(size)
+    bloat = _between(min(pages), max(pages), pages=size)
+    if bloat.method is Method.UNKNOWN and any(column.is_dropped for column in table.columns):
+        return bloat._replace(
+            reason="dropped_columns",
+            text=f"rows may still hold values of dropped columns, and {bloat.text}",
         )
-    columns = table.columns
-    width = row_width(columns)
+    return bloat
+
+
+def _table_pages(table: ObservedTable, columns: Sequence[Stored]) -> Iterator[float]:
+    """Yield how many pages its rows take, at least and at most."""
     share = table.fill_factor / 100
-    ends = [
-        table.freshness.n_rows / rows_a_page(size, share, constant=is_constant(columns))
-        for size in width
-    ]
-    return _between(*ends, pages=table.size_bytes / PAGE)
+    constant = is_constant(columns)
+    for width in row_width(columns):
+        yield table.freshness.n_rows / rows_a_page(width, share, constant=True)
+        if not constant:
+            yield table.freshness.n_rows / rows_a_page(width, share, constant=False)
 
 
 def rows_a_page(width: float, share: float, *, constant: bool) -> float:
@@ -91,7 +104,7 @@ def estimate_index(index: ObservedIndex) -> Bloat:
     doubt = next(_doubts(index.freshness, keys), None) or next(_index_doubts(index, keys), None)
     if doubt is not None:
         return doubt
-    ends = [_index_pages(index, keys, *corner) for corner in _corners(index, keys)]
+    ends = list(_index_pages(index, keys))
     return _between(min(ends), max(ends), pages=index.size_bytes / PAGE)
 
 
@@ -101,25 +114,35 @@ def leaf_room(fill_factor: int) -> float:
 
 
 def _index_doubts(index: ObservedIndex, keys: Sequence[Column]) -> Iterator[Bloat]:
-    exact = "CREATE EXTENSION pgstattuple lets it be measured"
     if not index.is_plain:
         yield _unknown(
-            "expressions_or_predicate",
-            "there are no statistics on its predicate or expressions",
-            exact,
+            "expressions_or_predicate", "there are no statistics on its predicate or expressions"
         )
     if any(key.length < 0 and (key.width or 0) > WIDEST_KEY for key in keys):
-        yield _unknown("wide_keys", "its values are wide and may be compressed or toasted", exact)
+        yield _unknown("wide_keys", "its values are wide and may be compressed or toasted")
     if index.freshness.n_dead > MOST_STALE * max(index.freshness.n_rows, 1):
         yield _unknown(
             "dead_rows",
             f"its table has {index.freshness.n_dead:,} dead rows",
             f"VACUUM {index.table}",
         )
-    if _shares_entries(index) and len(keys) > 1 and not any(_is_distinct(key) for key in keys):
-        yield _unknown("shared_entries", "it deduplicates entries of several columns", exact)
+    if index.deduplicates and index.is_unique and any(_has_nulls(key) for key in keys):
+        yield _unknown("shared_entries", "its entries with nulls may be deduplicated")
+    if _shares_entries(index) and index.is_padded and not any(_is_own(key) for key in keys):
+        yield _unknown("shared_entries", "it is unknown whether it deduplicates char(n)")
+    if _shares_entries(index) and len(keys) > 1 and not any(_is_own(key) for key in keys):
+        yield _unknown("shared_entries", "it deduplicates entries of several columns")
     if _shares_entries(index) and len(keys) == 1 and _repeats_some(index, keys[0]):
-        yield _unknown("shared_entries", "the number of deduplicated entries is unknown", exact)
+        yield _unknown("shared_entries", "the number of deduplicated entries is unknown")
+
+
+def _has_nulls(key: Column) -> bool:
+    return (key.null_fraction or 0) > FEW_NULLS
+
+
+def _is_own(key: Column) -> bool:
+    """Whether nearly every row has a value of its own."""
+    return _is_distinct(key) and not _has_nulls(key)
 
 
 def _repeats_some(index: ObservedIndex, key: Column) -> bool:
@@ -129,28 +152,47 @@ def _repeats_some(index: ObservedIndex, key: Column) -> bool:
     return sum(group.rows for group in some) > FEW_ROWS * n_rows
 
 
-def _corners(index: ObservedIndex, keys: Sequence[Column]) -> Iterator[tuple[float, float]]:
-    """Yield the extreme values of width and repetitions that bound the estimate."""
-    width: Width = entry_width(keys)
-    doubts = (1 / DOUBT, DOUBT) if _shares_entries(index) and len(keys) == 1 else (1.0,)
-    yield from ((size, doubt) for size in width for doubt in doubts)
-
-
-def _index_pages(index: ObservedIndex, keys: Sequence[Column], width: float, doubt: float) -> float:
-    n_rows = index.freshness.n_rows
-    if _shares_entries(index) and len(keys) == 1:
-        groups = _groups(keys[0], n_rows, doubt)
-        used = sum(group.rows * _bytes_a_row(width, group.repeats) for group in groups)
-    else:
-        used = n_rows * (width + LINE_POINTER_BYTES)
-    leaves = used / leaf_room(index.fill_factor)
-    inner = leaves * (width + LINE_POINTER_BYTES) / (PAGE * INNER_FILL)
-    return 2 + leaves + inner
-
-
 class _Group(NamedTuple):
     rows: float
     repeats: float
+
+
+def _index_pages(index: ObservedIndex, keys: Sequence[Column]) -> Iterator[float]:
+    """Yield how many pages its entries take, for each end of width and repetitions."""
+    n_rows = index.freshness.n_rows
+    columns = [stored(key) for key in keys]
+    if not (_shares_entries(index) and len(keys) == 1):
+        yield from (_pages(index, n_rows * _taken(width), width) for width in entry_width(columns))
+        return
+    for width in entry_width([columns[0]._replace(present=1.0)]):
+        for doubt in (1 / DOUBT, DOUBT):
+            for packed in (1.0, _packed(index)):
+                nulls, *groups = _groups(keys[0], n_rows, doubt)
+                used = _used(nulls, ENTRY_OF_NULLS, packed)
+                used += sum(_used(group, width, packed) for group in groups)
+                yield _pages(index, used, width)
+
+
+def _pages(index: ObservedIndex, used: float, width: float) -> float:
+    leaves = used / leaf_room(index.fill_factor)
+    return 2 + leaves + leaves * _taken(width) / (PAGE * INNER_FILL)
+
+
+def _packed(index: ObservedIndex) -> float:
+    """Return the share of a leaf page that an index build fills with full posting lists."""
+    room = leaf_room(index.fill_factor)
+    item = POSTING_BYTES + LINE_POINTER_BYTES
+    return max(room // item, 1) * item / room
+
+
+def _used(group: _Group, width: float, packed: float) -> float:
+    """Return the bytes of all entries of a group, with what is left free between full ones."""
+    is_full = group.repeats * TID_BYTES > POSTING_BYTES
+    return group.rows * _bytes_a_row(width, group.repeats) / (packed if is_full else 1)
+
+
+def _taken(width: float) -> float:
+    return width + LINE_POINTER_BYTES
 
 
 def _groups(key: Column, n_rows: float, doubt: float) -> Iterator[_Group]:
@@ -172,7 +214,7 @@ def _groups(key: Column, n_rows: float, doubt: float) -> Iterator[_Group]:
 
 def _bytes_a_row(width: float, repeats: float) -> float:
     """Return the bytes of one row in an index with deduplication."""
-    alone = width + LINE_POINTER_BYTES
+    alone = _taken(width)
     if repeats < 2:  # noqa: PLR2004 - one, or two
         return alone + (repeats - 1) * (_bytes_a_row(width, 2) - alone)
     n_shared = min(repeats, max((POSTING_BYTES - width) // TID_BYTES, 2))
@@ -241,12 +283,31 @@ def _doubts(fresh: Freshness, columns: Sequence[Column]) -> Iterator[Bloat]:
         yield _unknown(
             "size_changed", "its size changed since the last VACUUM or ANALYZE", "ANALYZE"
         )
-    if any(column.width is None and not column.is_dropped for column in columns):
+    yield from _hidden(columns)
+
+
+def _hidden(columns: Sequence[Column]) -> Iterator[Bloat]:
+    """Yield why columns have no visible statistics; only what would show them is a remedy."""
+    missing = [
+        column
+        for column in columns
+        if column.width is None and not (column.is_dropped or column.is_virtual)
+    ]
+    if any(not column.is_readable for column in missing):
         yield _unknown(
-            "no_statistics",
-            "a column has no visible statistics",
-            "ANALYZE, or GRANT SELECT",
+            "column_not_readable",
+            "this role has no SELECT privilege on one of its columns, so the statistics of that"
+            " are not visible",
+            "GRANT SELECT",
         )
+    if any(not column.is_analyzed for column in missing):
+        yield _unknown(
+            "column_not_analyzed",
+            "ANALYZE leaves out one of its columns, which has SET STATISTICS 0",
+            "ALTER TABLE … ALTER COLUMN … SET STATISTICS -1, then ANALYZE",
+        )
+    if missing:
+        yield _unknown("no_statistics", "a column has no statistics", "ANALYZE")
 
 
 def _has_grown(fresh: Freshness) -> bool:
@@ -255,19 +316,15 @@ def _has_grown(fresh: Freshness) -> bool:
 
 
 def _between(one: float, other: float, *, pages: float) -> Bloat:
-    low, high = sorted(1 - each / max(pages, 1) for each in (one, other))
+    low, high = sorted(min(max(1 - each / max(pages, 1), 0.0), 1.0) for each in (one, other))
     if high - low > WIDEST:
-        return _unknown(
-            "interval_too_wide",
-            f"the estimate is imprecise: {max(low, 0):.0%} to {max(high, 0):.0%}",
-            "CREATE EXTENSION pgstattuple lets it be measured",
-        )
-    return Bloat(Method.ESTIMATE, min(max((low + high) / 2, 0.0), 1.0))
+        return _unknown("interval_too_wide", f"the estimate is imprecise: {low:.0%} to {high:.0%}")
+    return Bloat(Method.ESTIMATE, (low + high) / 2)
 
 
 def _locked() -> Bloat:
     return _unknown("locked", "it is locked in ACCESS EXCLUSIVE mode", "retried on the next run")
 
 
-def _unknown(reason: str, text: str, remedy: str) -> Bloat:
+def _unknown(reason: str, text: str, remedy: str = "") -> Bloat:
     return Bloat(Method.UNKNOWN, None, text, remedy, reason)

@@ -14,11 +14,12 @@ from maintenance.engine.findings import (
 )
 from maintenance.engine.scope import Request
 from maintenance.formatting import readable_size
-from maintenance.names import QualifiedName
+from maintenance.names import QualifiedName, literal, quote
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import BloatPolicy
 from maintenance.subjects.bloat.backoff import Backoff, backoff_of
 from maintenance.subjects.bloat.models import (
+    MOST_BYTES,
     Bloat,
     BloatSnapshot,
     Extension,
@@ -28,6 +29,8 @@ from maintenance.subjects.bloat.models import (
     ObservedIndex,
     Past,
 )
+from maintenance.subjects.bloat.rewriting import rewrite
+from maintenance.subjects.bloat.superfluous import advice_against, has_duplicate
 from maintenance.subjects.bloat.upserts import can_fail_upserts, fails_upserts
 
 MOST_UNKNOWN = 20
@@ -120,7 +123,8 @@ def _too_empty(
     state: _Rebuilding,
 ) -> Finding:
     is_index = isinstance(seen, ObservedIndex)
-    severity = Severity.INFO if is_index and fraction <= SETTLED else Severity.WARN
+    is_usual = is_index and (fraction <= SETTLED or "superfluous" in state.data)
+    severity = Severity.INFO if is_usual else Severity.WARN
     empty = fraction * seen.size_bytes
     before = _a_week_ago(past, now)
     trend = f"; {before.fraction:.0%} on {before.taken_at:%Y-%m-%d}" if before else ""
@@ -165,8 +169,42 @@ def _rebuilding(
 ) -> _Rebuilding:
     """Return how to free the space of a relation, and why a run does not do it."""
     if not isinstance(seen, ObservedIndex):
-        text = "to free the space, use pg_repack (online) or VACUUM FULL (blocks all access)"
-        return _Rebuilding(text, {})
+        way = rewrite(seen, stock.major)
+        return _Rebuilding(way.text, {"rewrite": way.statement, "online": way.is_online})
+    return _never_rebuilt(seen, stock) or _index_rebuilding(seen, section, stock, now)
+
+
+def _never_rebuilt(index: ObservedIndex, stock: BloatSnapshot) -> _Rebuilding | None:
+    """Return why no run rebuilds an index, whatever the policy says; None if one may."""
+    advice = advice_against(index, stock)
+    if advice is not None:
+        text = f"not rebuilt, because {advice} of this run advises to drop it; decide on that first"
+        return _Rebuilding(text, {"superfluous": advice})
+    if has_duplicate(index, stock):
+        text = "not rebuilt, because it has a duplicate; drop that first: see index_duplicate"
+        return _Rebuilding(text, {"duplicated": True})
+    if not index.is_rebuildable:
+        statement = f"REINDEX INDEX {index.relation}"
+        text = (
+            "not rebuilt automatically, because the index of an exclusion constraint can't be"
+            f" rebuilt online; at a quiet time run {statement} (blocks writers, and readers that"
+            " use the index)"
+        )
+        return _Rebuilding(text, {"reindex": statement})
+    if not index.manageable:
+        statement = f"REINDEX INDEX CONCURRENTLY {index.relation}"
+        upserts = f"; {_UPSERTS}" if can_fail_upserts(index, stock) else ""
+        text = (
+            "not rebuilt automatically, because this role is not a member of its owner; as the"
+            f" owner run {statement}{upserts}"
+        )
+        return _Rebuilding(text, {"reindex": statement})
+    return None
+
+
+def _index_rebuilding(
+    seen: ObservedIndex, section: BloatPolicy, stock: BloatSnapshot, now: datetime
+) -> _Rebuilding:
     statement = f"REINDEX INDEX CONCURRENTLY {seen.relation}"
     backoff = backoff_of(seen.oid, stock.rebuilds)
     if backoff is not None and backoff.holds(now):
@@ -224,16 +262,17 @@ def _unknown(database: str, unknown: Sequence[Observed], stock: BloatSnapshot) -
     largest = sorted(unknown, key=lambda each: (-each.size_bytes, each.relation))
     for each in largest[:MOST_UNKNOWN]:
         bloat = stock.bloat[each.oid]
+        remedy = bloat.remedy or _measuring(each, stock)
         yield Finding(
             FindingKind.BLOAT_UNKNOWN,
             Severity.INFO,
             str(each.relation),
             f"{_name(each)}: {readable_size(each.size_bytes)}, bloat unknown: {bloat.text}"
-            f" ({bloat.remedy})",
+            f" ({remedy})",
             data={
                 "size_bytes": each.size_bytes,
                 "reason": bloat.reason,
-                "remedy": bloat.remedy,
+                "remedy": remedy,
                 UNKNOWN: _unsure([each]),
             },
         )
@@ -249,6 +288,29 @@ def _unknown(database: str, unknown: Sequence[Observed], stock: BloatSnapshot) -
             value=len(rest),
             data={UNKNOWN: _unsure(rest)},
         )
+
+
+def _measuring(seen: Observed, stock: BloatSnapshot) -> str:
+    """Return what lets a relation be measured on this server, by this role."""
+    extension = stock.extension
+    if extension.schema is None and not extension.remedy:
+        return (
+            "only a measurement tells: install the contrib package of the server, then run CREATE"
+            " EXTENSION pgstattuple"
+        )
+    if extension.remedy:
+        return f"{extension.remedy} lets it be measured"
+    if seen.oid not in stock.tried and seen.size_bytes <= MOST_BYTES:
+        return "measured on one of the next runs"
+    is_index = isinstance(seen, ObservedIndex)
+    function = f"{quote(extension.schema or '')}.{'pgstatindex' if is_index else 'pgstattuple'}"
+    call = f"SELECT * FROM {function}({literal(str(seen.relation)).strip()})"
+    if seen.oid in stock.tried:
+        return (
+            "a measurement was refused or exceeded observe.time_cap; to see which, run"
+            f" {call} at a quiet time"
+        )
+    return f"too large to be measured by a run; at a quiet time run {call}"
 
 
 def _unsure(unknown: Sequence[Observed]) -> Mapping[str, Sequence[str] | None]:

@@ -1,7 +1,7 @@
 """Read and record earlier bloat values and rebuilds in the store."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -9,13 +9,16 @@ from psycopg.types.json import Jsonb
 
 from maintenance.server.session import Connection, fetch, run_statement
 from maintenance.subjects.bloat.models import (
-    Bloat,
     BloatSnapshot,
+    Note,
     Observed,
     ObservedIndex,
     Past,
     Rebuild,
+    has_note,
+    with_notes,
 )
+from maintenance.subjects.bloat.superfluous import advice_against
 
 LOOKED_BACK = timedelta(days=90)
 
@@ -37,7 +40,7 @@ class Beginning(NamedTuple):
 
 def record(store: Connection, database: str, now: datetime, stock: BloatSnapshot) -> None:
     """Record size and bloat of every relation, in one statement."""
-    rows = [_row(each, stock.bloat[each.oid]) for each in (*stock.tables, *stock.indexes)]
+    rows = [_row(each, stock) for each in (*stock.tables, *stock.indexes)]
     parameters = {"taken_at": now, "database": database, "relations": Jsonb(rows)}
     run_statement(store, "store", "add_bloat", parameters)
 
@@ -91,7 +94,8 @@ def settle(store: Connection, gone: Iterable[Rebuild]) -> None:
         end_rebuild(store, rebuild.id, None)
 
 
-def _row(seen: Observed, bloat: Bloat) -> dict[str, object]:
+def _row(seen: Observed, stock: BloatSnapshot) -> dict[str, object]:
+    bloat = stock.bloat[seen.oid]
     is_toast = not isinstance(seen, ObservedIndex) and seen.owner is not None
     return {
         "object": str(seen.relation),
@@ -99,8 +103,15 @@ def _row(seen: Observed, bloat: Bloat) -> dict[str, object]:
         "kind": "index" if isinstance(seen, ObservedIndex) else "toast" if is_toast else "table",
         "size_bytes": seen.size_bytes,
         "fraction": bloat.fraction,
-        "method": bloat.method.value,
+        "method": with_notes(bloat.method, _notes(seen, stock)),
     }
+
+
+def _notes(seen: Observed, stock: BloatSnapshot) -> Iterator[Note]:
+    if seen.oid in stock.tried:
+        yield Note.NOT_MEASURED
+    if isinstance(seen, ObservedIndex) and advice_against(seen, stock) is not None:
+        yield Note.SUPERFLUOUS
 
 
 class Kept(NamedTuple):
@@ -117,6 +128,11 @@ class Kept(NamedTuple):
     def empty_bytes(self) -> float:
         """Bytes that a rewrite would free."""
         return (self.fraction or 0.0) * self.size_bytes
+
+    @property
+    def is_superfluous(self) -> bool:
+        """Whether advice of that run told to drop it."""
+        return has_note(self.method, Note.SUPERFLUOUS)
 
 
 class Day(NamedTuple):

@@ -1,6 +1,6 @@
 """Models of tables, indexes and their bloat: frozen, free of sessions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -19,6 +19,11 @@ class Column(NamedTuple):
         n_distinct: as in pg_stats: negative is a fraction of the rows.
         n_common, common_fraction: the number of most common values, and the fraction of rows
             with one of them; zero unless it is the only key of an index.
+        is_virtual: generated when it is read: every row holds a null in its place.
+        is_defaulted: added with a default, and the table was not rewritten since: older rows do
+            not hold it.
+        is_readable: whether this role may read it; if not, its statistics are not visible.
+        is_analyzed: whether ANALYZE collects statistics on it; not with SET STATISTICS 0.
     """
 
     number: int
@@ -30,6 +35,10 @@ class Column(NamedTuple):
     n_distinct: float | None
     n_common: int
     common_fraction: float
+    is_virtual: bool = False
+    is_defaulted: bool = False
+    is_readable: bool = True
+    is_analyzed: bool = True
 
 
 class Freshness(NamedTuple):
@@ -63,6 +72,11 @@ class ObservedTable:
     Attributes:
         owner: the table it belongs to, if it is a TOAST table.
         fill_factor: in percent.
+        is_view: whether it is a materialized view, or the TOAST table of one.
+        is_logged: whether its changes are in the WAL.
+        has_identity: whether logical decoding knows its rows by an index: that of its replica
+            identity, or a primary key that is not deferrable.
+        has_key: whether a unique index on NOT NULL columns identifies its rows.
     """
 
     oid: int
@@ -71,6 +85,10 @@ class ObservedTable:
     fill_factor: int
     freshness: Freshness
     columns: tuple[Column, ...] = ()
+    is_view: bool = False
+    is_logged: bool = True
+    has_identity: bool = False
+    has_key: bool = False
 
     @property
     def size_bytes(self) -> int:
@@ -93,11 +111,14 @@ class ObservedIndex:
         columns: those of its table.
         keys: numbers of its columns, included ones too; zero is an expression.
         is_plain: without predicate and expressions.
-        is_rebuildable: valid, and without an exclusion constraint.
+        is_rebuildable: whether it can be rebuilt concurrently: not that of an exclusion
+            constraint.
         deduplicates: whether equal keys may share an entry (13 and later).
+        is_padded: whether a key is of type char(n); not every server deduplicates those.
         manageable: whether this role has the rights of its owner.
         tablespace: its folder, if it is not in the default tablespace.
         of_view: whether its table is a materialized view, which has no upserts.
+        ancestors: the partitioned indexes that it is a part of, quoted and qualified.
     """
 
     oid: int
@@ -112,10 +133,15 @@ class ObservedIndex:
     is_unique: bool = False
     is_rebuildable: bool = True
     deduplicates: bool = False
+    is_padded: bool = False
     manageable: bool = True
     tablespace: str | None = None
     of_view: bool = False
+    ancestors: tuple[str, ...] = ()
 
+
+MOST_BYTES = 4 * 2**30
+"""Bytes that all measurements of one observation may read."""
 
 Observed = ObservedTable | ObservedIndex
 
@@ -124,6 +150,7 @@ class Method(StrEnum):
     """How a bloat value was determined."""
 
     EXACT = "exact"
+    MEASURED_BEFORE = "measured before"
     ESTIMATE = "estimate"
     AT_LEAST = "at least"
     UNKNOWN = "unknown"
@@ -135,7 +162,7 @@ class Bloat(NamedTuple):
     Attributes:
         fraction: 0 to 1; None if unknown.
         text: why it is unknown, as text.
-        remedy: how to make it known.
+        remedy: how to make it known; empty if it must be measured.
         reason: why it is unknown, as a short code.
     """
 
@@ -146,12 +173,44 @@ class Bloat(NamedTuple):
     reason: str = ""
 
 
+class Note(StrEnum):
+    """What the store keeps beside the method of a bloat value."""
+
+    NOT_MEASURED = "not measured"
+    SUPERFLUOUS = "superfluous"
+
+
 class Past(NamedTuple):
-    """One recorded bloat value of a relation."""
+    """One recorded bloat value of a relation.
+
+    Attributes:
+        method: as recorded: a `Method`, followed by notes.
+    """
 
     taken_at: datetime
     size_bytes: int
     fraction: float | None
+    method: str = Method.ESTIMATE.value
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it was measured."""
+        return self.method.split(", ")[0] == Method.EXACT.value
+
+    @property
+    def was_tried(self) -> bool:
+        """Whether it was measured, or a measurement was tried in vain."""
+        return self.is_exact or has_note(self.method, Note.NOT_MEASURED)
+
+
+def with_notes(method: Method, notes: Iterable[Note]) -> str:
+    """Return a method with its notes, as the store keeps it."""
+    return ", ".join((method.value, *notes))
+
+
+def has_note(method: str, note: Note) -> bool:
+    """Whether a method as the store keeps it has a note."""
+    return note.value in method.split(", ")
 
 
 class Leftover(NamedTuple):
@@ -205,11 +264,17 @@ class Extension:
 
     Attributes:
         schema: its schema; None if it is not installed.
-        remedy: the statement that makes it usable; empty if it is usable.
+        remedy: the statement that makes it usable; empty if it is usable, or the server does not
+            have it.
     """
 
     schema: str | None
     remedy: str = ""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether this role can measure with it."""
+        return self.schema is not None and not self.remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +285,10 @@ class BloatSnapshot:
         bloat: of every relation, by OID.
         past: recorded bloat values, oldest first, by quoted name.
         rebuilds: ours of the last weeks.
-        failed: the errors of relations that could not be measured, by OID.
+        failed: the errors of relations that could not be read, by OID.
+        tried: OIDs of relations whose measurement took too long, or was refused.
+        superfluous: kinds of the findings of this run that advise to drop an index, by its
+            quoted name.
         major: the server's major version; zero if unknown.
         asked_for: OIDs of the unique indexes that the policy names for rebuild, with partitions.
         not_unique: names in that list that are not unique indexes.
@@ -234,6 +302,9 @@ class BloatSnapshot:
     past: Mapping[str, Sequence[Past]] = field(default_factory=dict[str, Sequence[Past]])
     rebuilds: tuple[Rebuild, ...] = ()
     failed: Mapping[int, str] = field(default_factory=dict[int, str])
+    tried: frozenset[int] = frozenset()
+    superfluous: Mapping[str, str] = field(default_factory=dict[str, str])
+    duplicated: frozenset[str] = frozenset()
     major: int = 0
     asked_for: frozenset[int] = frozenset()
     not_unique: tuple[QualifiedName, ...] = ()

@@ -85,6 +85,10 @@ def _table(row: Any, columns: tuple[Column, ...]) -> ObservedTable:
         fill_factor=row.fill_factor,
         freshness=_freshness(row, row.pages, row.size_bytes),
         columns=columns,
+        is_view=row.is_view,
+        is_logged=row.is_logged,
+        has_identity=row.has_identity,
+        has_key=row.has_key,
     )
 
 
@@ -115,9 +119,11 @@ def _index(row: Any, columns: tuple[Column, ...]) -> ObservedIndex:
         is_unique=row.is_unique,
         is_rebuildable=row.is_rebuildable,
         deduplicates=row.deduplicates,
+        is_padded=row.is_padded,
         manageable=row.manageable,
         tablespace=row.tablespace,
         of_view=row.table_kind == "m",
+        ancestors=tuple(row.ancestors),
     )
 
 

@@ -3,7 +3,7 @@
 Source: PostgreSQL manual, F.34 pgstattuple. It reads the whole relation.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from math import isnan
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from maintenance.names import quote
 from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.subjects.bloat.estimate import LINE_POINTER_BYTES, PAGE, leaf_room, rows_a_page
 from maintenance.subjects.bloat.models import (
+    MOST_BYTES,
     Bloat,
     Extension,
     Method,
@@ -23,7 +24,7 @@ from maintenance.subjects.bloat.models import (
     ObservedIndex,
     ObservedTable,
 )
-from maintenance.subjects.bloat.page_layout import ALIGNED, aligned
+from maintenance.subjects.bloat.page_layout import ALIGNED, aligned, row_width, stored
 
 NAME = "pgstattuple"
 _NOT_MEASURABLE = (
@@ -36,9 +37,7 @@ _NOT_MEASURABLE = (
 )
 """Too slow, dropped meanwhile, or not supported by the extension: no fault of the relation."""
 MOST_MEASURED = 5
-MOST_BYTES = 4 * 2**30
-"""Bytes that all measurements of one observation may read."""
-UNKNOWN_WEIGHT = 0.5
+"""Relations that one observation measures."""
 LEAF_BYTES = 8152
 """Bytes of a leaf page that pgstatindex counts as usable."""
 
@@ -53,59 +52,57 @@ def find_extension(connection: Connection) -> Extension:
 
 
 class Measured(NamedTuple):
-    """Measured bloat by OID, and the errors of relations that can't be read."""
+    """Measured bloat by OID, the errors of relations that can't be read, and those left out.
+
+    Attributes:
+        tried: OIDs of relations that were too slow or refused, through no fault of their own.
+    """
 
     bloat: Mapping[int, Bloat]
     failed: Mapping[int, str]
+    tried: frozenset[int]
 
 
 def measure(
     connection: Connection,
     extension: Extension,
-    worst: Sequence[Observed],
+    order: Sequence[Observed],
     time_cap: timedelta,
 ) -> Measured:
-    """Measure some relations; one that is dropped, locked or too slow is left out.
+    """Measure the first relations of an order; one that is dropped, locked or too slow is left out.
+
+    Those larger than the bytes that are left take nobody's place.
 
     Raises:
         UnreachableError: the session is gone.
     """
     found: dict[int, Bloat] = {}
     failed: dict[int, str] = {}
-    if extension.schema is None or extension.remedy:
-        return Measured(found, failed)
-    left = MOST_BYTES
-    for seen in worst[:MOST_MEASURED]:
-        if seen.size_bytes > left:
-            continue
-        left -= seen.size_bytes
+    tried: set[int] = set()
+    if not extension.is_usable:
+        return Measured(found, failed, frozenset())
+    for seen in affordable(order):
         try:
-            found[seen.oid] = _measured(connection, extension.schema, seen, time_cap)
+            found[seen.oid] = _measured(connection, extension.schema or "", seen, time_cap)
         except UnreachableError:
             raise
         except psycopg.errors.LockNotAvailable:
             continue
         except MaintenanceError as exc:
-            if not isinstance(exc.__cause__, _NOT_MEASURABLE):
+            if isinstance(exc.__cause__, _NOT_MEASURABLE):
+                tried.add(seen.oid)
+            else:
                 failed[seen.oid] = str(exc)
-    return Measured(found, failed)
+    return Measured(found, failed, frozenset(tried))
 
 
-def worst_first(
-    seen: Sequence[Observed], bloat: Mapping[int, Bloat], least: Mapping[type[Observed], float]
-) -> list[Observed]:
-    """Return the relations to measure: estimated as bloated or unknown, largest first."""
-
-    def weight(each: Observed) -> float:
-        fraction = bloat[each.oid].fraction
-        if fraction is None:
-            return each.size_bytes * UNKNOWN_WEIGHT
-        return each.size_bytes * fraction if fraction > least[type(each)] else 0.0
-
-    locked = [each for each in seen if each.freshness.size_bytes is None]
-    weighed = [(weight(each), each) for each in seen if each not in locked]
-    weighed.sort(key=lambda pair: -pair[0])
-    return [each for worth, each in weighed if worth > 0]
+def affordable(order: Sequence[Observed]) -> Iterator[Observed]:
+    """Yield the first relations of an order that one observation can read, in number and bytes."""
+    left, places = MOST_BYTES, MOST_MEASURED
+    for seen in order:
+        if places and seen.size_bytes <= left:
+            left, places = left - seen.size_bytes, places - 1
+            yield seen
 
 
 def _measured(connection: Connection, schema: str, seen: Observed, time_cap: timedelta) -> Bloat:
@@ -126,10 +123,24 @@ def exact_table(table: ObservedTable, row: Any) -> float:
     if not row.tuple_count:
         return 1.0 if row.table_len else 0.0
     mean = row.tuple_len / row.tuple_count
-    constant = mean == int(mean)
-    width = aligned(mean) if constant else mean + (ALIGNED - 1) / 2
+    columns = [stored(column) for column in table.columns]
+    constant = mean == int(mean) and not any(0 < column.present < 1 for column in columns)
+    width = aligned(mean) if constant else _padded(table, mean)
     per_page = rows_a_page(width, table.fill_factor / 100, constant=constant)
     return 1 - row.tuple_count / per_page / (row.table_len / PAGE)
+
+
+def _padded(table: ObservedTable, mean: float) -> float:
+    """Return the mean bytes of its rows with their padding, which pgstattuple does not count.
+
+    The padding of a row is up to seven bytes; the statistics narrow that down, if they agree.
+    """
+    low, high = mean, mean + ALIGNED - 1
+    if table.columns and not any(column.width is None for column in table.columns):
+        width = row_width([stored(column) for column in table.columns])
+        if max(low, width.low) <= min(high, width.high):
+            low, high = max(low, width.low), min(high, width.high)
+    return (low + high) / 2
 
 
 def exact_index(index: ObservedIndex, row: Any) -> float:

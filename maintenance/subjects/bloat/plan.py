@@ -1,7 +1,7 @@
 """Plan for bloat: report it, and rebuild indexes if the policy says so."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from maintenance.ddl.guards import require
 from maintenance.engine.actions import Action, ActionKind, Lock, LockMode, Step
@@ -10,7 +10,6 @@ from maintenance.engine.scope import Request
 from maintenance.names import literal
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import BloatPolicy
-from maintenance.subjects.bloat.backoff import backoff_of
 from maintenance.subjects.bloat.findings import findings, left_by_others
 from maintenance.subjects.bloat.models import (
     BloatSnapshot,
@@ -19,12 +18,10 @@ from maintenance.subjects.bloat.models import (
     ObservedIndex,
     Rebuild,
 )
-from maintenance.subjects.bloat.upserts import fails_upserts
+from maintenance.subjects.bloat.rebuilds import is_due
 
 MOST_REBUILT = 2
 """How many indexes one run rebuilds."""
-REST = timedelta(days=10)
-"""How long an index is not rebuilt again."""
 
 
 def plan(policy: Policy, stock: BloatSnapshot, now: datetime, request: Request) -> Plan:
@@ -115,35 +112,18 @@ def _worst(
     stock: BloatSnapshot, section: BloatPolicy, now: datetime, request: Request
 ) -> Iterator[ObservedIndex]:
     """Yield the indexes to rebuild, most bytes to free first."""
-    measurable = stock.extension.schema is not None and not stock.extension.remedy
-    sure = {Method.EXACT} if measurable else {Method.EXACT, Method.ESTIMATE}
-    rested = _rested(stock.rebuilds, now)
+    sure = {Method.EXACT}
+    if not stock.extension.is_usable:
+        sure |= {Method.MEASURED_BEFORE, Method.ESTIMATE}
     chosen = [
         index
         for index in stock.indexes
-        if index.is_rebuildable
-        and index.manageable
-        and request.includes(index.table)
-        and str(index.relation) not in rested
-        and not fails_upserts(index, stock)
-        and not _is_put_off(index, stock.rebuilds, now)
+        if request.includes(index.table)
+        and is_due(index, stock, section, now)
         and stock.bloat[index.oid].method in sure
         and (stock.bloat[index.oid].fraction or 0) > section.index_fraction
     ]
     yield from sorted(chosen, key=lambda each: (-_won(stock, each), each.relation))
-
-
-def _is_put_off(index: ObservedIndex, rebuilds: Sequence[Rebuild], now: datetime) -> bool:
-    backoff = backoff_of(index.oid, rebuilds)
-    return backoff is not None and backoff.holds(now)
-
-
-def _rested(rebuilds: Sequence[Rebuild], now: datetime) -> set[str]:
-    return {
-        rebuild.name
-        for rebuild in rebuilds
-        if rebuild.size_after is not None and rebuild.started_at > now - REST
-    }
 
 
 def _won(stock: BloatSnapshot, index: ObservedIndex) -> float:

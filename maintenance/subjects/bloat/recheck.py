@@ -15,7 +15,7 @@ def too_empty(kept: Sequence[Kept], section: BloatPolicy) -> Iterator[Finding]:
         is_index = each.kind == "index"
         most = section.index_fraction if is_index else section.table_fraction
         if each.fraction is not None and each.fraction > most:
-            settled = is_index and each.fraction <= SETTLED
+            settled = is_index and (each.fraction <= SETTLED or each.is_superfluous)
             yield Finding(
                 FindingKind.INDEX_BLOAT if is_index else FindingKind.TABLE_BLOAT,
                 Severity.INFO if settled else Severity.WARN,

@@ -140,11 +140,25 @@ def _action(
         table=case.name,
         period=target.period,
         steps=steps,
-        reason="requested by hand" if asked else f"expired: retention is {case.retention.kept_for}",
+        reason=_reason(case, target, asked=asked),
         destructive=kind is not ActionKind.ARCHIVE_PARTITION,
         after=after,
         preconditions=_facts(case, target),
+        detail=_detail(case, target),
     )
+
+
+def _reason(case: Case, target: RetentionTarget, *, asked: bool) -> str:
+    place = case.archive_of(target) if asked or case.archives else None
+    archive = f"; archive {place}" if place is not None else ""
+    if asked:
+        return f"requested by hand{archive}"
+    return f"expired: retention is {case.retention.kept_for}; {case.held_by(target)}{archive}"
+
+
+def _detail(case: Case, target: RetentionTarget) -> dict[str, object]:
+    place = case.archive_of(target)
+    return {**case.held_by(target).as_json(), "archive": str(place) if place else None}
 
 
 def _facts(case: Case, target: RetentionTarget) -> dict[str, object]:

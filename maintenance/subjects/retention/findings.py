@@ -11,7 +11,8 @@ from maintenance.names import QualifiedName
 from maintenance.partition_key import Encoding
 from maintenance.partition_set.expiry import Detached, Expired
 from maintenance.subjects.retention.batch import Choice, Kept
-from maintenance.subjects.retention.models import Case, Sizes
+from maintenance.subjects.retention.contents import total
+from maintenance.subjects.retention.models import Case, RetentionTarget, detached_target
 
 SHOWN = 5
 
@@ -29,8 +30,11 @@ def due_findings(case: Case, due: Sequence[Expired], kept: Sequence[Kept]) -> It
         return
     must_stay = [each for each in kept if not each.waits and not each.guarded]
     guarded = [each for each in kept if each.guarded and not each.is_ordinary]
+    held_by = total([case.held_by(case.attached(item)) for item in free])
     parts = (
-        [f"{len(free)} partitions have expired; the oldest is {free[0].relation}"] if free else []
+        [f"{len(free)} partitions have expired ({held_by}); the oldest is {free[0].relation}"]
+        if free
+        else []
     )
     if must_stay:
         todo = "remove what blocks them, or remove retention of this table from the policy"
@@ -52,6 +56,7 @@ def due_findings(case: Case, due: Sequence[Expired], kept: Sequence[Kept]) -> It
     data = {
         "partitions": [str(item.relation) for item in free],
         "kept": [each.as_json() for each in kept],
+        **held_by.as_json(),
     }
     n_due = max(len(free), len(kept))
     yield _finding(case, FindingKind.RETENTION_DUE, severity, text, n_due, data=data)
@@ -69,7 +74,7 @@ def fuse_finding(case: Case, n_due: int) -> Iterator[Finding]:
         yield _finding(case, FindingKind.RETENTION_FUSE, Severity.WARN, text, n_due, most)
 
 
-def unapproved_finding(case: Case, choice: Choice, sizes: Sizes) -> Iterator[Finding]:
+def unapproved_finding(case: Case, choice: Choice) -> Iterator[Finding]:
     """Yield a warning if a schedule would retire partitions of a table, but for the approval.
 
     Value is the number of due partitions. Rows (an estimate of the catalog) and bytes are of those
@@ -78,32 +83,30 @@ def unapproved_finding(case: Case, choice: Choice, sizes: Sizes) -> Iterator[Fin
     Args:
         case: the table.
         choice: what the next run would retire.
-        sizes: of its due partitions, where they could be read.
     """
     going = [*choice.finishing, *(each.item for each in choice.leaving)]
     if not going:
         return
-    names = [str(_relation(item)) for item in going]
-    periods = sorted({_period(case, item) for item in going})
-    n_rows = _total(map(_rows, going))
-    size_bytes = _total(sizes.get(name) for item in going for name in _names(item))
+    targets = [_target(case, item) for item in going]
+    periods = sorted({target.period for target in targets})
+    held_by = total([case.held_by(target) for target in targets])
     span = periods[0] if len(periods) == 1 else f"{periods[0]} to {periods[-1]}"
-    rows = f"~{n_rows:,} rows" if n_rows is not None else "rows unknown"
-    size = readable_size(size_bytes) if size_bytes is not None else "size unknown"
     command = f"maintenance approve --table '{case.name}'"
     what = f"{_DOES[case.retention.action]} {len(going)} of {choice.n_due} due partitions"
     text = (
         f"retention is held until approved: by schedule, the next run would {what}"
-        f" ({span}; {rows}, {size}). If that is right: {command}."
+        f" ({span}; {held_by}). If that is right: {command}."
         " If not, correct the policy"
     )
     data = {
         "action": case.retention.action,
-        "keep": str(case.retention.keep),
-        "partitions": names,
+        "keep": case.retention.kept_for,
+        "partitions": [str(target.relation) for target in targets],
         "periods": periods,
-        "rows": n_rows,
-        "bytes": size_bytes,
+        "rows": held_by.rows,
+        "bytes": held_by.size_bytes,
+        "oldest": held_by.oldest,
+        "newest": held_by.newest,
         "command": command,
     }
     kind, n_due = FindingKind.RETENTION_UNAPPROVED, choice.n_due
@@ -113,30 +116,8 @@ def unapproved_finding(case: Case, choice: Choice, sizes: Sizes) -> Iterator[Fin
 _DOES = {"detach": "detach", "drop": "drop", "archive_then_drop": "archive and drop"}
 
 
-def _relation(item: Detached | Expired) -> QualifiedName:
-    return item.table.relation if isinstance(item, Detached) else item.relation
-
-
-def _period(case: Case, item: Detached | Expired) -> str:
-    return item.period if isinstance(item, Detached) else case.attached(item).period
-
-
-def _names(item: Detached | Expired) -> tuple[QualifiedName, ...]:
-    """Return the names of its tables, with those below it."""
-    return item.table.names if isinstance(item, Detached) else item.span.partition.names
-
-
-def _total(values: Iterable[float | None]) -> int | None:
-    """Return the sum; None if a value is unknown."""
-    known = list(values)
-    return None if None in known else round(sum(value or 0 for value in known))
-
-
-def _rows(item: Detached | Expired) -> float | None:
-    """Return the rows of an analyzed partition; None if unknown."""
-    if isinstance(item, Detached) or item.span.partition.rows < 0:
-        return None
-    return item.span.partition.rows
+def _target(case: Case, item: Detached | Expired) -> RetentionTarget:
+    return detached_target(item) if isinstance(item, Detached) else case.attached(item)
 
 
 def everything_finding(case: Case, free: Sequence[Expired], *, withheld: bool) -> Finding:

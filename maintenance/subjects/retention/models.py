@@ -1,21 +1,21 @@
 """Models of retention: a table of the policy, its targets, and what blocks them."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from maintenance.archives.location import ArchivePlace
 from maintenance.catalog.models import Obstacle, Snapshot, Table
 from maintenance.catalog.trees import Tree
 from maintenance.names import QualifiedName
 from maintenance.partition_set.bounds import codec_of
 from maintenance.partition_set.expiry import Detached, Expired, label
-from maintenance.policy import PartitionPolicy, RetentionPolicy
+from maintenance.policy import PartitionPolicy, Policy, RetentionPolicy
 from maintenance.subjects.retention.assess import States
+from maintenance.subjects.retention.contents import UNKNOWN, Contents
 from maintenance.subjects.retention.evidence import NO_EVIDENCE, Evidence
-
-Sizes = Mapping[QualifiedName, int]
-"""Bytes of relations, with indexes and TOAST."""
 
 
 class RetentionTarget(NamedTuple):
@@ -38,6 +38,8 @@ class Case:
 
     Attributes:
         comments: of marked tables, by OID.
+        database: the database's name in its policy.
+        contents: of due tables, by OID.
     """
 
     policy: PartitionPolicy
@@ -45,6 +47,8 @@ class Case:
     table: Table
     comments: Mapping[int, str]
     now: datetime
+    database: str
+    contents: Mapping[int, Contents] = field(default_factory=dict[int, Contents])
 
     @property
     def name(self) -> str:
@@ -66,6 +70,17 @@ class Case:
         """Whether the run that detaches a table also drops it."""
         return self.drops and not any(self.retention.grace)
 
+    def held_by(self, target: RetentionTarget) -> Contents:
+        """Return what a due table holds, as far as it is known."""
+        return self.contents.get(target.oid, UNKNOWN)
+
+    def archive_of(self, target: RetentionTarget) -> ArchivePlace | None:
+        """Return where a table is archived; None if the policy has no archive."""
+        archive = self.retention.archive
+        if archive is None:
+            return None
+        return ArchivePlace(archive.url, self.database, self.table.relation, target.period)
+
     def attached(self, item: Expired) -> RetentionTarget:
         """Return an expired partition as a target."""
         partition = item.span.partition
@@ -78,14 +93,6 @@ def detached_target(item: Detached) -> RetentionTarget:
     """Return a table that an earlier run detached as a target."""
     table = item.table
     return RetentionTarget(table.oid, table.relation, item.bound, item.period, table.tree)
-
-
-def case_of(
-    policy: PartitionPolicy, retention: RetentionPolicy, snapshot: Snapshot, now: datetime
-) -> Case:
-    """Return the case of one table."""
-    comments = {table.oid: table.comment for table in snapshot.marked}
-    return Case(policy, retention, snapshot.tables[policy.table], comments, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +125,26 @@ class RetentionObservation:
     Attributes:
         states: of each asked-for table of the policy.
         blockers: what is in the way of what is due.
-        unapproved: tables whose retention a schedule may not carry out yet, with the sizes of
-            their due partitions where they could be read.
+        unapproved: tables whose retention a schedule may not carry out yet.
+        contents: of due tables, by OID, as far as they could be read.
     """
 
     snapshot: Snapshot
     states: States
     blockers: Blockers = NOTHING_SEEN
-    unapproved: Mapping[QualifiedName, Sizes] = field(default_factory=dict[QualifiedName, Sizes])
+    unapproved: AbstractSet[QualifiedName] = frozenset()
+    contents: Mapping[int, Contents] = field(default_factory=dict[int, Contents])
+
+    def case_of(
+        self, policy: Policy, section: PartitionPolicy, retention: RetentionPolicy, now: datetime
+    ) -> Case:
+        """Return the case of one table."""
+        return Case(
+            section,
+            retention,
+            self.snapshot.tables[section.table],
+            {table.oid: table.comment for table in self.snapshot.marked},
+            now,
+            policy.database.name,
+            self.contents,
+        )

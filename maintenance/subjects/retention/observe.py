@@ -21,12 +21,13 @@ from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName, quote
 from maintenance.partition_set.expiry import Expired, detached
 from maintenance.policy import PartitionPolicy
-from maintenance.policy.modes import Approvals, is_approved, is_reporting
-from maintenance.server.session import fetch, read_transaction
-from maintenance.store.modes import read_approvals
+from maintenance.policy.approvals import Approvals, is_approved, is_reporting
+from maintenance.server.session import fetch
+from maintenance.store.approvals import read_approvals
 from maintenance.subjects.retention.assess import RetentionState, assess
+from maintenance.subjects.retention.due_contents import read_contents
 from maintenance.subjects.retention.insert_counts import find_evidence
-from maintenance.subjects.retention.models import Blockers, RetentionObservation, Sizes
+from maintenance.subjects.retention.models import Blockers, RetentionObservation
 
 MOST_LOOKED_AT = 24
 """How many partitions of a table are checked for referenced rows, oldest first."""
@@ -41,9 +42,9 @@ def observe(context: ObserveContext) -> RetentionObservation:
     states = assess(context.policy, context.snapshot, context.now, context.request)
     active = [each for each in states.values() if isinstance(each, RetentionState) and _acts(each)]
     blockers = _find_blockers(context, active)
-    unapproved = list(_unapproved(context, active))
-    held = {each.section.table: _sizes(context, each) for each in unapproved}
-    return RetentionObservation(context.snapshot, states, blockers, held)
+    unapproved = frozenset(each.section.table for each in _unapproved(context, active))
+    contents = read_contents(context, active, blockers.unreadable)
+    return RetentionObservation(context.snapshot, states, blockers, unapproved, contents)
 
 
 def _unapproved(
@@ -66,22 +67,6 @@ def _unapproved(
         section = state.section
         if not is_reporting(policy, section) and not is_approved(policy, section, approvals):
             yield state
-
-
-def _sizes(context: ObserveContext, state: RetentionState) -> Sizes:
-    """Return the sizes of a table's due partitions; empty if one of them is locked."""
-    due = [name for item in state.due for name in item.span.partition.names]
-    loose = detached(state.section, context.snapshot, ())
-    due += [name for item in loose for name in item.table.names]
-    if not due:
-        return {}
-    pairs = {"schemas": [name.schema for name in due], "names": [name.name for name in due]}
-    try:
-        with read_transaction(context.connection, context.policy.observe.time_cap, "sizes"):
-            rows = fetch(context.connection, "catalog", "list_sizes", pairs)
-    except (psycopg.errors.LockNotAvailable, MaintenanceError):
-        return {}
-    return {QualifiedName(row.schema, row.name): row.size_bytes or 0 for row in rows}
 
 
 def _acts(state: RetentionState) -> bool:

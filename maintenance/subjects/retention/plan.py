@@ -9,7 +9,6 @@ from maintenance.engine.findings import Finding, FindingKind
 from maintenance.engine.plan import Plan, join
 from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName, parse_name
-from maintenance.partition_set.bounds import Span
 from maintenance.partition_set.expiry import (
     Expired,
     detached,
@@ -31,13 +30,7 @@ from maintenance.subjects.retention.findings import (
     unarchived_findings,
     unproven_findings,
 )
-from maintenance.subjects.retention.models import (
-    NOTHING_SEEN,
-    Case,
-    RetentionObservation,
-    Sizes,
-    case_of,
-)
+from maintenance.subjects.retention.models import NOTHING_SEEN, Case, RetentionObservation
 from maintenance.subjects.retention.safeguards import can_be_undone, empties_table
 
 
@@ -54,21 +47,14 @@ def plan(policy: Policy, seen: RetentionObservation, now: datetime, request: Req
     misread = Plan(findings=tuple(_misread(asked, seen.states)))
     if request.periods or request.archives:
         archived = (
-            _archive_asked(each, seen.snapshot, now, request.archives) for each in fit.values()
+            _archive_asked(policy, each, seen, now, request.archives) for each in fit.values()
         )
         return join([misread, *archived])
     due = frozenset(_dropped_in_the_end(fit.values(), seen.snapshot))
     around = Surroundings(seen.blockers, seen.snapshot.history, due)
     sections = [section for section in asked if section.table in fit]
     tables = (
-        _plan_table(
-            fit[section.table],
-            seen.snapshot,
-            now,
-            request.max_per_run,
-            around,
-            unapproved=seen.unapproved.get(section.table),
-        )
+        _plan_table(policy, fit[section.table], seen, now, request.max_per_run, around)
         for section in _pointing_first(sections, seen.snapshot)
     )
     return join([misread, *tables])
@@ -116,60 +102,56 @@ def _dropped_in_the_end(
 
 
 def _archive_asked(
-    state: RetentionState, snapshot: Snapshot, now: datetime, keys: Sequence[str]
+    policy: Policy,
+    state: RetentionState,
+    seen: RetentionObservation,
+    now: datetime,
+    keys: Sequence[str],
 ) -> Plan:
     """Plan the archives of the requested periods; nothing is retired."""
     retention = state.section.retention
     if retention is None or retention.archive is None:
         return Plan()
-    case = case_of(state.section, retention, snapshot, now)
+    case = seen.case_of(policy, state.section, retention, now)
     targets = [case.attached(Expired(span, held=None)) for span in state.spans]
     return Plan(actions=tuple(archive(case, t) for t in targets if t.period in keys))
 
 
 def _plan_table(
+    policy: Policy,
     state: RetentionState,
-    snapshot: Snapshot,
+    seen: RetentionObservation,
     now: datetime,
     fuse: int | None,
     around: Surroundings,
-    *,
-    unapproved: Sizes | None,
 ) -> Plan:
-    section = state.section
+    section, snapshot = state.section, seen.snapshot
     pending = tuple(end_pending(snapshot.tables[section.table]))
     retention = section.retention
     if retention is None or retention.action == "keep":
         return Plan(actions=pending)
     if fuse is not None:
         retention = retention.model_copy(update={"max_per_run": fuse})
-    case = case_of(section, retention, snapshot, now)
+    case = seen.case_of(policy, section, retention, now)
     if snapshot.server.has_clock_skew:
         return Plan(actions=pending, findings=tuple(clocks_differ(case, state.expired)))
     ended = {int(action.preconditions["oid"]): action.id for action in pending}
-    work = _work(
-        case,
-        state.expired,
-        state.spans,
-        snapshot,
-        ended,
-        around,
-        unapproved=unapproved,
-    )
+    is_unapproved = section.table in seen.unapproved
+    work = _work(case, state, snapshot, ended, around, is_unapproved=is_unapproved)
     return Plan(actions=(*pending, *work.actions), findings=work.findings)
 
 
 def _work(
     case: Case,
-    due: Sequence[Expired],
-    spans: Sequence[Span],
+    state: RetentionState,
     snapshot: Snapshot,
     ended: dict[int, str],
     around: Surroundings,
     *,
-    unapproved: Sizes | None,
+    is_unapproved: bool,
 ) -> Plan:
     """Plan the drops of detached tables first, then the retirement of attached partitions."""
+    due, spans = state.expired, state.spans
     loose = list(detached(case.policy, snapshot, ended))
     left = [
         item
@@ -208,7 +190,7 @@ def _work(
                 if empties
                 else fuse_finding(case, choice.n_due)
             ),
-            *(unapproved_finding(case, choice, unapproved) if unapproved is not None else ()),
+            *(unapproved_finding(case, choice) if is_unapproved else ()),
             *stranded(case, [] if case.drops else loose, snapshot.history),
             *unproven_findings(case, unproven(case.policy, snapshot)),
         ),

@@ -40,6 +40,12 @@ def observe(context: ObserveContext) -> StaleAnalyticsObservation:
                 f" foreign server {foreign.server}, which may never respond; name a local table"
             )
             continue
+        if _is_refused(context, section):
+            blind[section.table] = "stale rows not counted: this role may not read its rows"
+            obstacles = _obstacles(context, section)
+            forbidden |= {section.table} if obstacles == {Obstacle.PRIVILEGE} else set()
+            hidden |= {section.table} if Obstacle.ROW_SECURITY in obstacles else set()
+            continue
         try:
             found[section.table] = _count(context, section)
         except UnreachableError:
@@ -57,6 +63,14 @@ def observe(context: ObserveContext) -> StaleAnalyticsObservation:
     return StaleAnalyticsObservation(
         context.snapshot, unfit, found, blind, frozenset(forbidden), frozenset(hidden)
     )
+
+
+def _is_refused(context: ObserveContext, section: StaleAnalyticsPolicy) -> bool:
+    """Whether the count would be an ERROR in the server's log."""
+    if _code(context, section) is not None:  # it is counted as the owner
+        return False
+    oids = _oids(context, section)
+    return bool(unreadable_tables(context.connection, oids, wholly=True))
 
 
 def _obstacles(context: ObserveContext, section: StaleAnalyticsPolicy) -> set[Obstacle]:

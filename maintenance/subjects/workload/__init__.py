@@ -8,10 +8,14 @@ from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
 from maintenance.engine.subject import Subject
 from maintenance.policy import Policy
-from maintenance.subjects.workload import plan as planner
+from maintenance.subjects.workload.blind_spots import blind_spot_findings
 from maintenance.subjects.workload.history import record, with_history
 from maintenance.subjects.workload.models import WorkloadSnapshot
 from maintenance.subjects.workload.observe import observe, observe_standbys
+from maintenance.subjects.workload.replica_findings import standby_findings
+from maintenance.subjects.workload.server_findings import server_findings
+from maintenance.subjects.workload.statement_findings import query_findings
+from maintenance.subjects.workload.vacuum_holders import holder_findings
 
 
 class Workload(Subject[WorkloadSnapshot]):
@@ -43,7 +47,19 @@ class Workload(Subject[WorkloadSnapshot]):
 
     def plan(self, policy: Policy, seen: WorkloadSnapshot, now: datetime, request: Request) -> Plan:
         """Report values beyond the policy's limits; nothing if one table was requested."""
-        return Plan() if request.table is not None else planner.plan(policy, seen, now)
+        section = policy.workload
+        if section is None or request.table is not None:
+            return Plan()
+        name = policy.database.name
+        return Plan(
+            findings=(
+                *server_findings(name, section, seen, now),
+                *holder_findings(name, seen),
+                *query_findings(name, section, seen),
+                *blind_spot_findings(name, seen),
+                *standby_findings(policy, section, seen, now),
+            )
+        )
 
 
 WORKLOAD = Workload()

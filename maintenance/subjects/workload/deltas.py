@@ -5,7 +5,6 @@ Counters restart at a reset, after a crash, and when an evicted entry returns.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
 from itertools import pairwise
 from math import sqrt
 from typing import NamedTuple
@@ -18,7 +17,7 @@ class Window(NamedTuple):
     """The activity of one statement between two observations.
 
     Attributes:
-        max_ms: no call was longer.
+        max_ms: no call was longer, except of an entry that was evicted meanwhile.
         worst_ms: the longest call that certainly fell into the window: exact if the maximum of
             the counters rose meanwhile, else at least so long; None if unknown.
         temp_blocks: blocks written to temporary files; None if unknown, as `wal_bytes`.
@@ -187,10 +186,11 @@ def _difference(key: str, before: Sample, earlier: Counts, now: Sample, counts: 
     total = counts.total_ms - earlier.total_ms
     squares = max(counts.squares_ms - earlier.squares_ms, 0.0)
     calls = counts.calls - earlier.calls
-    rose = counts.max_ms > _longest_before(before, earlier, counts)
+    rose = counts.max_ms > _longest_before(before, earlier)
     is_exact = is_sure and squares > PRECISION * counts.squares_ms
     at_least = min(longest_at_least(total, squares), counts.max_ms) if is_exact else None
     at_most = min(sqrt(squares), counts.max_ms) if is_exact and not rose else counts.max_ms
+    at_most = max(at_most, now.unseen_ms or 0.0)  # an entry of the same text may be left out
     return _activity(key, counts)._replace(
         calls=calls,
         total_ms=total,
@@ -202,7 +202,11 @@ def _difference(key: str, before: Sample, earlier: Counts, now: Sample, counts: 
         read_ms=counts.read_ms - earlier.read_ms,
         temp_blocks=_less(counts.temp_blocks, earlier.temp_blocks),
         wal_bytes=_less(counts.wal_bytes, earlier.wal_bytes),
-        worst_ms=total if calls == 1 and is_sure else counts.max_ms if rose else at_least,
+        worst_ms=min(total, counts.max_ms)
+        if calls == 1 and is_sure
+        else counts.max_ms
+        if rose
+        else at_least,
         seconds=(now.taken_at - before.taken_at).total_seconds(),
         is_sure=is_sure,
     )
@@ -219,29 +223,31 @@ def _is_restarted(before: Sample, earlier: Counts | None, now: Sample, counts: C
     """Whether counters that don't go on began at zero after the earlier observation.
 
     Counters of several merged entries can go back because one of them was evicted; the others
-    keep what they counted before.
+    keep what they counted before. So does one of the same text that was not among the heaviest.
     """
     if before.epoch != now.epoch:
         return True
     if counts.since is not None and counts.since >= before.taken_at:
         return True
-    if earlier is None:
-        return before.unseen_ms == 0
-    return earlier.n_entries == counts.n_entries == 1
+    if before.unseen_ms != 0:
+        return False
+    return earlier is None or earlier.n_entries == counts.n_entries == 1
 
 
 def _longest_after(before: Sample | None, earlier: Counts | None, counts: Counts) -> float | None:
     """Return the longest call if it must be newer than the earlier observation."""
     if before is None or (earlier is None and before.unseen_ms is None):
         return None
-    return counts.max_ms if counts.max_ms > _longest_before(before, earlier, counts) else None
+    return counts.max_ms if counts.max_ms > _longest_before(before, earlier) else None
 
 
-def _longest_before(before: Sample, earlier: Counts | None, counts: Counts) -> float:
-    """Return the longest call that the counters can have had at the earlier observation."""
+def _longest_before(before: Sample, earlier: Counts | None) -> float:
+    """Return the longest call that the counters can have had at the earlier observation.
+
+    An entry of the same text that was not among the heaviest then may be now.
+    """
     seen = earlier.max_ms if earlier is not None else 0.0
-    has_same_entries = earlier is not None and earlier.n_entries == counts.n_entries
-    return seen if has_same_entries else max(seen, before.unseen_ms or 0.0)
+    return max(seen, before.unseen_ms or 0.0)
 
 
 def _goes_on(before: Sample, earlier: Counts, now: Sample, counts: Counts) -> bool:
@@ -256,12 +262,14 @@ def _goes_on(before: Sample, earlier: Counts, now: Sample, counts: Counts) -> bo
     )
     if not (same_epoch and grown):
         return False
-    if _is_told(earlier, counts) or before.n_evicted == now.n_evicted:
+    has_all = not (before.unseen_ms or now.unseen_ms) and before.n_evicted == now.n_evicted
+    if has_all or _is_told(earlier, counts):
         return True
-    # An entry that was evicted and came back can have grown beyond what it had. Then the difference
-    # seldom makes sense: its calls took longer than the longest one.
+    # An entry that was evicted and came back can have grown beyond what it had, and so can another
+    # one of the same text. Then the difference seldom makes sense: its calls took longer than the
+    # longest one.
     calls, total = counts.calls - earlier.calls, counts.total_ms - earlier.total_ms
-    return total <= calls * counts.max_ms * (1 + PRECISION)
+    return total <= calls * counts.max_ms + PRECISION * counts.total_ms
 
 
 def _is_told(earlier: Counts, counts: Counts) -> bool:
@@ -271,35 +279,3 @@ def _is_told(earlier: Counts, counts: Counts) -> bool:
 
 def _can_be_the_same(earlier: Counts, counts: Counts) -> bool:
     return None in (earlier.since, counts.since) or earlier.since == counts.since
-
-
-WEEK = timedelta(days=7)
-SHORTEST = timedelta(days=2)
-"""Shortest period from which weekly growth is computed."""
-LONGEST = timedelta(days=35)
-
-
-class Growth(NamedTuple):
-    """Growth per week, in bytes and as a fraction of the size a week ago."""
-
-    bytes_a_week: float
-    fraction_a_week: float
-    since: datetime
-
-    def reaches(self, left_bytes: float, now: datetime) -> datetime | None:
-        """Return when so many more bytes are reached, within a year; None if later."""
-        if self.bytes_a_week <= 0:
-            return None
-        weeks = left_bytes / self.bytes_a_week
-        return now + WEEK * max(weeks, 0) if weeks <= 52 else None  # noqa: PLR2004 - a year
-
-
-def growth(before: Sequence[tuple[datetime, int]], now: datetime, size_bytes: int) -> Growth | None:
-    """Return the growth of a size since the oldest recent observation; None if too new."""
-    known = [pair for pair in before if SHORTEST <= now - pair[0] <= LONGEST]
-    if not known:
-        return None
-    since, then = known[0]
-    weeks = (now - since) / WEEK
-    a_week = (size_bytes - then) / weeks
-    return Growth(a_week, a_week / max(then, 1), since)

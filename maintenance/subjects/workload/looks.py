@@ -55,6 +55,11 @@ class Look:
         """Whether a statement was there in an earlier observation."""
         return any(key in sample.statements for sample in self.earlier)
 
+    def longest_before(self, key: str) -> float:
+        """Return the longest call of a statement at the last observation of it; milliseconds."""
+        seen = (sample.statements.get(key) for sample in reversed(self.earlier))
+        return next((counts.max_ms for counts in seen if counts is not None), 0.0)
+
 
 def recent_looks(load: WorkloadSnapshot) -> Sequence[Look]:
     """Return what the newest observations show, newest first; none before the second one.

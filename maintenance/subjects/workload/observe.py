@@ -3,22 +3,18 @@
 A query that the server refuses or that exceeds the time cap is reported; the others still run.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TypeVar
-
-import psycopg
 
 from maintenance.engine.findings import Reading
+from maintenance.engine.observations import Observations
 from maintenance.engine.target import Target
-from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName, is_helper
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import WorkloadPolicy
 from maintenance.server.disk import free_disk
 from maintenance.server.replicas import ask_replicas
-from maintenance.server.session import Connection, fetch, read_transaction, to_error
+from maintenance.server.session import Connection, fetch, read_transaction
 from maintenance.subjects.workload.models import (
     Holder,
     LockTree,
@@ -33,7 +29,7 @@ from maintenance.subjects.workload.models import (
     Wraparound,
 )
 from maintenance.subjects.workload.pg_stat_statements import read_statements
-from maintenance.subjects.workload.rows import (
+from maintenance.subjects.workload.watch_rows import (
     as_lock_tree,
     as_replicas,
     as_running,
@@ -44,36 +40,6 @@ from maintenance.subjects.workload.rows import (
 LEAST_BYTES = 2**20
 """Growth of smaller tables is not recorded."""
 MOST_TABLES = 1000
-
-Observation = TypeVar("Observation")
-
-
-@dataclass(slots=True)
-class Observations:
-    """Runs observations one by one, and records those that failed."""
-
-    connection: Connection
-    time_cap: timedelta
-    blind: dict[Reading, str] = field(default_factory=dict[Reading, str])
-
-    def see(
-        self, what: Reading, read: Callable[[Connection], Observation], otherwise: Observation
-    ) -> Observation:
-        """Return what was read, or the other value if the server refused it or took too long.
-
-        Raises:
-            UnreachableError: the connection was lost.
-        """
-        try:
-            with read_transaction(self.connection, self.time_cap, f"observing {what}"):
-                return read(self.connection)
-        except UnreachableError:
-            raise
-        except MaintenanceError as exc:
-            self.blind[what] = str(exc)
-        except psycopg.errors.LockNotAvailable as exc:
-            self.blind[what] = str(to_error(exc, f"observing {what}"))
-        return otherwise
 
 
 def observe(

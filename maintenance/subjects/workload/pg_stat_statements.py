@@ -6,7 +6,7 @@ Source: PostgreSQL manual, F.32 pg_stat_statements.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,15 +16,27 @@ from psycopg.rows import namedtuple_row
 from maintenance.names import quote
 from maintenance.server.session import Connection, fetch
 from maintenance.subjects.workload.models import Counts, Sample, Statements
-from maintenance.subjects.workload.query_text import is_ours, key_of, normalised
+from maintenance.subjects.workload.query_text import (
+    is_ours,
+    key_of,
+    normalised,
+    normalised_body,
+    words,
+)
 
 NAME = "pg_stat_statements"
 MOST = 300
 """How many entries are read by each of: most time, most calls, longest call."""
 HIDDEN = "<insufficient privilege>"
+MANY_CALLS = 1000
+ROWS_OF_LOOP = 1.05
+"""Rows per call up to which many calls may look like a loop."""
+MOST_FUNCTIONS = 500
+"""How many functions that ANALYZE may run are read."""
 
 _MAKE = f"CREATE EXTENSION {NAME}"
 _PRELOAD = f"shared_preload_libraries = '{NAME}' (the server must restart)"
+_UPDATE = f"ALTER EXTENSION {NAME} UPDATE"
 
 
 def read_statements(connection: Connection, now: datetime) -> Statements:
@@ -40,18 +52,48 @@ def read_statements(connection: Connection, now: datetime) -> Statements:
                 None, f"install the server's contrib package, which contains {NAME}", False
             )
         return Statements(None, _MAKE if preloaded else f"{_PRELOAD}, then {_MAKE}")
+    remedy, columns = _obstacle(connection, found)
+    if remedy:
+        return Statements(None, remedy)
     schema = quote(found.schema)
     try:
         with connection.transaction():
             epoch, evicted = _epoch(connection, schema)
-            rows = _rows(connection, schema)
+            rows = _rows(connection, schema, columns)
     except psycopg.errors.ObjectNotInPrerequisiteState:
         return Statements(None, _PRELOAD)
     shown = [row for row in rows if row.query is not None and row.query != HIDDEN]
     theirs = [row for row in shown if not is_ours(row.query)]
-    sample = Sample(now, epoch, evicted, _merged(theirs), _unseen_ms(rows))
+    counts = _merged(theirs)
+    counts |= _run_by_analyze(connection, counts)
+    sample = Sample(now, epoch, evicted, counts, _unseen_ms(rows))
     hidden = sum(1 for row in rows if row.query == HIDDEN)
     return Statements(sample, hidden=hidden)
+
+
+def _obstacle(connection: Connection, found: Any) -> tuple[str, Collection[str]]:
+    """Return what to do before the counters can be read, if anything; and the view's columns.
+
+    The extension may be older than the server.
+    """
+    about = {"schema": found.schema}
+    (state,) = fetch(connection, "workload", "find_statement_counters", about)
+    if not state.is_loaded:
+        return _PRELOAD, ()
+    if not state.is_current:
+        return _UPDATE, ()
+    schema = quote(found.schema)
+    view, functions = f"{schema}.{NAME}", f"{schema}.{NAME}(boolean), {schema}.{NAME}_info()"
+    missing = [
+        f"GRANT {right} TO {found.role}"
+        for right, is_there in (
+            (f"USAGE ON SCHEMA {schema}", state.may_use),
+            (f"SELECT ON {view}, {view}_info", state.may_read),
+            (f"EXECUTE ON FUNCTION {functions}", state.may_call),
+        )
+        if not is_there
+    ]
+    return "; ".join(missing), set(state.columns)
 
 
 def _unseen_ms(rows: Sequence[Any]) -> float:
@@ -69,7 +111,8 @@ def _unseen_ms(rows: Sequence[Any]) -> float:
 
 def _is_preloaded(connection: Connection) -> bool:
     row = connection.execute(
-        "SELECT pg_catalog.current_setting('pg_stat_statements.max', true) IS NOT NULL"
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_settings s"
+        " WHERE s.name = 'pg_stat_statements.max')"
     ).fetchone()
     return bool(row and row[0])
 
@@ -81,20 +124,9 @@ def _epoch(connection: Connection, schema: str) -> tuple[str, int]:
     return (str(row[0]), int(row[1])) if row else ("", 0)
 
 
-def _rows(connection: Connection, schema: str) -> list[Any]:
-    columns = _columns(connection, schema)
+def _rows(connection: Connection, schema: str, columns: Collection[str]) -> list[Any]:
     with connection.cursor(row_factory=namedtuple_row) as cursor:
         return cursor.execute(_question(schema, columns).encode(), {"most": MOST}).fetchall()
-
-
-def _columns(connection: Connection, schema: str) -> set[str]:
-    """Return the columns of the view: the extension may be older than the server."""
-    rows = connection.execute(
-        "SELECT a.attname::text FROM pg_catalog.pg_attribute a"
-        " WHERE a.attrelid = pg_catalog.to_regclass(%s) AND a.attnum > 0",
-        (f"{schema}.{NAME}",),
-    )
-    return {name for (name,) in rows}
 
 
 def _question(schema: str, columns: Collection[str]) -> str:
@@ -129,6 +161,43 @@ WITH entry AS (
 )
 SELECT r.* FROM ranked r
 WHERE r.by_time <= %(most)s OR r.by_calls <= %(most)s OR r.by_longest <= %(most)s"""
+
+
+def _run_by_analyze(connection: Connection, counts: Mapping[str, Counts]) -> dict[str, Counts]:
+    """Return the statements of functions that ANALYZE evaluates, as nested ones.
+
+    Only those are looked for that could be taken for a loop.
+    """
+    often = {
+        key: each
+        for key, each in counts.items()
+        if each.calls >= MANY_CALLS and each.n_rows <= ROWS_OF_LOOP * each.calls
+    }
+    if not often:
+        return {}
+    bodies = sampled_code(fetch(connection, "workload", "list_function_sources"))
+    return {
+        key: each._replace(is_nested=True)
+        for key, each in often.items()
+        if any(each.text in body for body in bodies)
+    }
+
+
+def sampled_code(rows: Iterable[Any]) -> Sequence[str]:
+    """Return the normalized sources of the functions that ANALYZE runs, and of those they call.
+
+    Args:
+        rows: those of `list_function_sources`.
+    """
+    left = [(row.name.lower(), row.source) for row in rows if not row.is_sampled]
+    called = [row.source for row in rows if row.is_sampled]
+    found: list[str] = []
+    while called and len(found) < MOST_FUNCTIONS:
+        found += called
+        known = frozenset[str]().union(*map(words, called))
+        called = [source for name, source in left if name in known]
+        left = [(name, source) for name, source in left if name not in known]
+    return [body for body in map(normalised_body, found[:MOST_FUNCTIONS]) if body]
 
 
 def _merged(rows: Iterable[Any]) -> dict[str, Counts]:

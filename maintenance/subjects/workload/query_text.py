@@ -32,7 +32,16 @@ _OF_SYSTEM = re.compile(
 _WRITES = re.compile(
     r"\bINSERT\s+INTO\b|\bDELETE\s+FROM\b|\bMERGE\s+INTO\b|(?<!\bFOR )\bUPDATE\b", re.IGNORECASE
 )
-_READS = re.compile(r"\(*\s*(?:SELECT|WITH)\b.*\bFROM\b", re.IGNORECASE | re.DOTALL)
+_NAME = r'(?:"(?:[^"]|"")++"|[\w$]++)'
+_READS = re.compile(
+    r"\(*\s*(?:SELECT|WITH)\b.*\b(?:FROM|JOIN)\s+(?:ONLY\s+)?(?!LATERAL\b|ROWS\s+FROM\b)"
+    rf"{_NAME}(?:\s*\.\s*{_NAME})*+(?!\s*\()",
+    re.IGNORECASE | re.DOTALL,
+)
+"""A relation follows FROM: no function, such as `unnest(…)`."""
+_INTO = re.compile(rf"\bINTO\s+(?:STRICT\s+)?{_NAME}(?:\s*[.,]\s*{_NAME})*+\s", re.IGNORECASE)
+_PERFORM = re.compile(r"\bPERFORM\b", re.IGNORECASE)
+_WORD = re.compile(r"\w+")
 _LIST = re.compile(r"\(\s*\?(?:\s*,\s*\?)+\s*\)")
 
 
@@ -49,6 +58,8 @@ def normalised(query: str) -> str:
         return UNREADABLE
     if not tokens:
         return UNREADABLE
+    if _makes_table(tokens):
+        return "SELECT INTO …"
     if not _works_on_rows(tokens):
         words = [token for token in tokens[:_FIRST_WORDS] if token.kind != "NO_KEYWORD"]
         return f"{_joined(query, words) or 'a statement'} …"
@@ -81,6 +92,27 @@ def reads_table(text: str) -> bool:
     return _READS.match(text) is not None
 
 
+def normalised_body(source: str) -> str:
+    """Return the source of a function as its statements are normalized; empty if unreadable.
+
+    PL/pgSQL sends `PERFORM` as SELECT, and leaves out INTO with its variables.
+    """
+    from pglast import Error  # noqa: PLC0415 - as above
+    from pglast.parser import scan  # noqa: PLC0415
+
+    try:
+        tokens = [token for token in scan(source) if token.name not in _COMMENTS]
+    except Error:
+        return ""
+    body = _LIST.sub("(?, …)", _joined(source, tokens))
+    return _PERFORM.sub("SELECT", _INTO.sub("", body))
+
+
+def words(source: str) -> frozenset[str]:
+    """Return the words of a source, in lower case."""
+    return frozenset(_WORD.findall(source.lower()))
+
+
 def key_of(text: str) -> str:
     """Return a short key of a normalized text, the same on every server and version."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -89,6 +121,19 @@ def key_of(text: str) -> str:
 def shown(text: str) -> str:
     """Shorten a text for a message."""
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
+def _makes_table(tokens: "Sequence[Token]") -> bool:
+    """Whether it is SELECT INTO, which creates a table."""
+    if next((token.name for token in tokens), "") not in ("SELECT", "WITH"):
+        return False
+    depth, before = 0, ""
+    for token in tokens:
+        depth += {"ASCII_40": 1, "ASCII_41": -1}.get(token.name, 0)
+        if token.name == "INTO" and depth == 0:
+            return before not in ("INSERT", "MERGE")
+        before = token.name
+    return False
 
 
 def _works_on_rows(tokens: "Sequence[Token]") -> bool:

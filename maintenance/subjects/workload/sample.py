@@ -23,7 +23,8 @@ from maintenance.subjects.workload.models import (
     WorkloadSnapshot,
 )
 from maintenance.subjects.workload.observe import Observations
-from maintenance.subjects.workload.rows import (
+from maintenance.subjects.workload.running_findings import of_applications
+from maintenance.subjects.workload.watch_rows import (
     as_lock_tree,
     as_replicas,
     as_running,
@@ -31,7 +32,6 @@ from maintenance.subjects.workload.rows import (
     as_sessions,
     as_wraparound,
 )
-from maintenance.subjects.workload.running_findings import of_applications
 
 _SERVER: Question = ("workload", "read_server", None)
 _STATEMENTS = {

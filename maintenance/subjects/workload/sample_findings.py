@@ -15,7 +15,7 @@ from maintenance.subjects.workload.blind_spots import blind_spot_findings
 from maintenance.subjects.workload.lock_findings import LEAST_WAIT_S
 from maintenance.subjects.workload.models import WorkloadSnapshot
 from maintenance.subjects.workload.running_findings import LEAST_RUNNING, running_object
-from maintenance.subjects.workload.server_findings import volatile_findings
+from maintenance.subjects.workload.server_findings import watched_findings
 
 VOLATILE = (
     Reading.SESSIONS,
@@ -31,11 +31,11 @@ def sample_findings(
     database: str, section: WorkloadPolicy, load: WorkloadSnapshot
 ) -> Iterator[Finding]:
     """Yield what exceeds a limit or nearly does, and what could not be read."""
-    found = list(volatile_findings(database, section, load))
+    found = list(watched_findings(database, section, load))
     known = {(finding.kind, finding.object) for finding in found}
     limits = _limits(section)
     yield from found
-    for finding in volatile_findings(database, _nearer(section), load, 1 - BAND):
+    for finding in watched_findings(database, _nearer(section), load, 1 - BAND):
         if (finding.kind, finding.object) not in known:
             limit = limits[finding.kind]
             numbers = readable(finding.kind, finding.value, limit)

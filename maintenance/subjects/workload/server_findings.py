@@ -1,12 +1,12 @@
 """Findings on a server: connections, transactions, wraparound, replication, cache, disk."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import readable_size
 from maintenance.policy.thresholds import WorkloadPolicy
-from maintenance.subjects.workload.deltas import WEEK, Growth, growth
+from maintenance.subjects.workload.growth_findings import growth_findings
 from maintenance.subjects.workload.lock_findings import LEAST_WAIT_S, blocked_findings
 from maintenance.subjects.workload.models import Replica, Session, WorkloadSnapshot
 from maintenance.subjects.workload.running_findings import LEAST_RUNNING, running_findings
@@ -14,9 +14,6 @@ from maintenance.subjects.workload.vacuum_holders import held_back_by
 
 LEAST_BLOCKS = 10_000
 """Fewest requested blocks between two observations for a meaningful hit rate."""
-LEAST_GROWTH_BYTES = 100 * 2**20
-"""Slower growth per week is not reported."""
-FORECAST = timedelta(weeks=4)
 NEARLY_USED = 0.9
 """Above this fraction of the transaction ids, writes will soon be refused."""
 SHOWN = 5
@@ -26,12 +23,12 @@ def server_findings(
     database: str, section: WorkloadPolicy, load: WorkloadSnapshot, now: datetime
 ) -> Iterator[Finding]:
     """Yield all findings on a server except those on statements that have ended."""
-    yield from volatile_findings(database, section, load)
+    yield from watched_findings(database, section, load)
     yield from _hit_rate(database, section, load)
-    yield from _growth(database, section, load, now)
+    yield from growth_findings(database, section, load, now)
 
 
-def volatile_findings(
+def watched_findings(
     database: str, section: WorkloadPolicy, load: WorkloadSnapshot, share: float = 1.0
 ) -> Iterator[Finding]:
     """Yield the findings that need no history and may be over in a minute.
@@ -224,68 +221,3 @@ def _hit_rate(database: str, section: WorkloadPolicy, load: WorkloadSnapshot) ->
             value=round(rate, 4),
             threshold=section.buffer_hit_rate,
         )
-
-
-def _growth(
-    database: str, section: WorkloadPolicy, load: WorkloadSnapshot, now: datetime
-) -> Iterator[Finding]:
-    for size in load.sizes:
-        before = load.sizes_before.get(str(size.relation), ())
-        grown = growth(before, now, size.size_bytes)
-        if grown is not None and _is_fast(grown, section):
-            name = str(size.relation)
-            yield _grows(name, size.n_partitions, size.size_bytes, grown, section)
-    yield from _disk(database, section, load, now)
-
-
-def _disk(
-    database: str, section: WorkloadPolicy, load: WorkloadSnapshot, now: datetime
-) -> Iterator[Finding]:
-    before = [(look.taken_at, look.size_bytes) for look in load.looks if look.size_bytes]
-    size = load.size_bytes or 0
-    grown = growth(before, now, size) if size else None
-    left = (load.free_bytes or 0) - section.disk_growth.free_disk
-    full_at = grown.reaches(max(left, 0), now) if grown and load.free_bytes is not None else None
-    if load.free_bytes is not None and (left < 0 or (full_at and full_at < now + FORECAST)):
-        when = f", below the limit on {full_at:%Y-%m-%d}" if full_at and left > 0 else ""
-        yield Finding(
-            FindingKind.DISK_GROWTH,
-            Severity.WARN if left > 0 else Severity.ERROR,
-            database,
-            f"{database}: {readable_size(load.free_bytes)} free on the server's disk{when}, wanted"
-            f" at least {readable_size(section.disk_growth.free_disk)}; free disk space, or shorten"
-            " retention",
-            value=load.free_bytes,
-            threshold=section.disk_growth.free_disk,
-            data={"full_at": full_at.isoformat() if full_at else None},
-        )
-    elif grown is not None and _is_fast(grown, section):
-        yield _grows(database, 0, size, grown, section)
-
-
-def _is_fast(grown: Growth, section: WorkloadPolicy) -> bool:
-    limit = section.disk_growth.fraction_per_week
-    return grown.fraction_a_week > limit and grown.bytes_a_week >= LEAST_GROWTH_BYTES
-
-
-def _grows(
-    name: str, n_partitions: int, size_bytes: int, grown: Growth, section: WorkloadPolicy
-) -> Finding:
-    parts = f" in {n_partitions} partitions" if n_partitions else ""
-    limit = section.disk_growth.fraction_per_week
-    in_a_month = size_bytes + grown.bytes_a_week * (timedelta(days=30) / WEEK)
-    return Finding(
-        FindingKind.DISK_GROWTH,
-        Severity.WARN,
-        name,
-        f"{name}: {readable_size(size_bytes)}{parts}, growing by {grown.fraction_a_week:.0%} per"
-        f" week since {grown.since:%Y-%m-%d}, wanted at most {limit:.0%}; at this rate"
-        f" {readable_size(in_a_month)} in a month",
-        value=round(grown.fraction_a_week, 3),
-        threshold=limit,
-        data={
-            "bytes_a_week": round(grown.bytes_a_week),
-            "in_a_month_bytes": round(in_a_month),
-            "n_partitions": n_partitions,
-        },
-    )

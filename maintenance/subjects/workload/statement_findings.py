@@ -6,9 +6,12 @@ What is reported, and what is not:
 - A statement is slow if, since the last observation, its mean, its estimated 95th percentile or
   a single call was longer than the policy's `slow_query`. A call counts only if it certainly fell
   into that time: a maximum that was there before is no news.
-- A statement that was called once and took minutes is slow. A one-time load is not: a statement
-  that writes rows, is seen for the first time and ran a few times; unless one call took a minute
-  for each second of `slow_query`: by then it has held its locks long enough for people to ask.
+- A statement that was called once or twice is information: a report of the night, a person at a
+  prompt. It is a warning if it took a minute for each second of `slow_query`, and is seen for the
+  first time or took much longer than ever before.
+- A one-time load is nothing: a statement that writes rows, is seen for the first time, and ran a
+  few times or wrote a thousand rows a call; it is information if a call took as long as said above:
+  by then it has held its locks long enough for people to ask.
 - DDL, COPY, VACUUM, ANALYZE, REINDEX, REFRESH and other utility statements, queries on the catalog
   and statements of this software are never reported.
 - One slow call among many is slow, but no regression: that is computed without the longest call.
@@ -29,6 +32,13 @@ from maintenance.subjects.workload.query_text import reads_table, shown, writes_
 
 MOST = 20
 """How many statements are reported for each finding kind, the heaviest first."""
+MOST_INFO = 5
+"""How many slow statements are reported as information."""
+FEW_CALLS = 3
+"""Fewer calls of a statement between two observations are no load on the server. Two may be one
+call that was tried again."""
+BULK_ROWS = 1000
+"""A statement that writes so many rows a call loads them."""
 LEAST_BASELINE = (3, 100)
 """Fewest windows and calls for a baseline."""
 LEAST_CALLS_P95 = 100
@@ -38,8 +48,8 @@ LEAST_MS = 5.0
 LEAST_TOTAL_MS = 1000.0
 MUCH = 1.5
 """Factor from which another counter is said to have risen together with the time."""
-LOAD = 60.0
-"""A one-time load is slow if a call took this many times `slow_query`."""
+LONG = 60.0
+"""A call that took this many times `slow_query` is told even if there were few."""
 MANY_CALLS = 10_000
 """Fewest calls of one statement in a window for an N+1 pattern."""
 MANY_SHARE = 0.1
@@ -60,7 +70,9 @@ def query_findings(
 ) -> Iterator[Finding]:
     """Yield the findings on single statements since the last observation."""
     looks = recent_looks(load)
-    yield from islice(_slow(database, section, looks), MOST)
+    slow = [*_slow(database, section, looks)]
+    yield from islice((each for each in slow if each.severity is not Severity.INFO), MOST)
+    yield from islice((each for each in slow if each.severity is Severity.INFO), MOST_INFO)
     yield from islice(_regressed(database, section, looks), MOST)
     yield from islice(_n_plus_one(database, section, looks), MOST)
     yield from _overall(database, section, looks)
@@ -70,18 +82,24 @@ def _slow(database: str, section: WorkloadPolicy, looks: Sequence[Look]) -> Iter
     limit = section.slow_query.total_seconds() * 1000
     for look, window in _newest(looks, lambda each: each.is_complete or each.worst_ms is not None):
         measure = _beyond(window, limit)
-        if measure is None or _is_load(look, window, limit):
+        severity = _severity(look, window, measure, limit) if measure is not None else None
+        if measure is None or severity is None:
             continue
         base = baselines(look.earlier, {window.key}).get(window.key)
         before = f", earlier mean {base.mean_ms:,.1f} ms" if base else ""
         yield _finding(
             FindingKind.QUERY_SLOW,
-            Severity.WARN,
+            severity,
             f"{database}/query/{window.key}",
             f"{database}: query {window.key} {_slow_words(window, measure)}, wanted at most"
             f" {limit:,.0f} ms{before}: {shown(window.text)}",
             (round(measure.value, 1), limit),
-            _data(look, window, base) | {"measure": measure.name, "reason": measure.name},
+            _data(look, window, base)
+            | {
+                "measure": measure.name,
+                "reason": measure.name,
+                "is_new": not look.has_seen(window.key),
+            },
         )
 
 
@@ -107,10 +125,21 @@ def _beyond(window: Window, limit: float) -> _Measure | None:
     )
 
 
-def _is_load(look: Look, window: Window, limit: float) -> bool:
-    """Whether it is a one-time load, and not a very long one."""
-    is_once = window.calls < LEAST_CALLS and not look.has_seen(window.key)
-    return is_once and writes_rows(window.text) and (window.worst_ms or 0.0) < LOAD * limit
+def _severity(look: Look, window: Window, measure: _Measure, limit: float) -> Severity | None:
+    """Return how bad a slow statement is; None for a one-time load that was not very long."""
+    is_long = max(measure.value, window.worst_ms or 0.0) >= LONG * limit
+    if _is_load(look, window):
+        return Severity.INFO if is_long else None
+    if window.calls >= FEW_CALLS:
+        return Severity.WARN
+    is_unusual = measure.value > MUCH * look.longest_before(window.key)
+    return Severity.WARN if is_long and is_unusual else Severity.INFO
+
+
+def _is_load(look: Look, window: Window) -> bool:
+    """Whether it looks like a one-time load: it writes rows, and was never seen before."""
+    is_bulk = window.calls < LEAST_CALLS or window.rows_per_call >= BULK_ROWS
+    return is_bulk and writes_rows(window.text) and not look.has_seen(window.key)
 
 
 def _slow_words(window: Window, measure: _Measure) -> str:
@@ -231,22 +260,32 @@ def _is_looped(window: Window, all_calls: int) -> bool:
 
 
 def _overall(database: str, section: WorkloadPolicy, looks: Sequence[Look]) -> Iterator[Finding]:
-    look = next((each for each in looks if each.calls >= LEAST_CALLS), None)
-    if look is None:
+    usual = next((each for each in map(_usual, looks) if _calls(each) >= LEAST_CALLS), None)
+    if usual is None:
         return
     limit = section.mean_query.total_seconds() * 1000
-    mean = look.total_ms / look.calls
+    calls = _calls(usual)
+    mean = sum(window.total_ms for window in usual) / calls
     if mean > limit:
         yield _finding(
             FindingKind.QUERY_SLOW,
             Severity.WARN,
             database,
-            f"{database}: statements take {mean:,.1f} ms on average over {look.calls:,} calls,"
+            f"{database}: statements take {mean:,.1f} ms on average over {calls:,} calls,"
             f" wanted at most {limit:,.0f} ms; begin with the statements that take most time in"
             " total",
             (round(mean, 1), limit),
-            {"measure": "mean", "reason": "mean_of_all", "calls": look.calls},
+            {"measure": "mean", "reason": "mean_of_all", "calls": calls},
         )
+
+
+def _usual(look: Look) -> Sequence[Window]:
+    """Return the windows without loads and without what was called only once or twice."""
+    return [each for each in look.outer if each.calls >= FEW_CALLS and not _is_load(look, each)]
+
+
+def _calls(found: Sequence[Window]) -> int:
+    return sum(window.calls for window in found)
 
 
 def _finding(

@@ -1,0 +1,34 @@
+"""Plan for the limits: findings only, no actions."""
+
+from datetime import datetime
+
+from maintenance.engine.plan import Plan
+from maintenance.policy import Policy
+from maintenance.policy.thresholds import CapacityPolicy, WorkloadPolicy
+from maintenance.subjects.capacity.age_findings import age_findings
+from maintenance.subjects.capacity.blind_spots import blind_spot_findings
+from maintenance.subjects.capacity.findings import cliff_findings
+from maintenance.subjects.capacity.models import CapacityObservation
+from maintenance.subjects.capacity.upkeep_findings import upkeep_findings
+
+
+def is_enabled(policy: Policy) -> bool:
+    """Whether limits are observed: with a section of their own, or where the workload is."""
+    return policy.capacity is not None or policy.workload is not None
+
+
+def plan(policy: Policy, seen: CapacityObservation, now: datetime) -> Plan:
+    """Report the limits that are near, and what was left behind."""
+    if not is_enabled(policy):
+        return Plan()
+    name = policy.database.name
+    section = policy.capacity or CapacityPolicy()
+    workload = policy.workload or WorkloadPolicy()
+    return Plan(
+        findings=(
+            *cliff_findings(name, section, workload, seen, now),
+            *age_findings(name, section, workload, seen, now),
+            *upkeep_findings(name, seen, now),
+            *blind_spot_findings(name, seen),
+        )
+    )
