@@ -11,7 +11,7 @@ from maintenance.engine.findings import (
     Severity,
     unknown_without,
 )
-from maintenance.formatting import counted
+from maintenance.formatting import counted, counted_noun, listed, readable_span
 from maintenance.names import QualifiedName, quote
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import IndexesPolicy
@@ -125,14 +125,15 @@ def _unproven(
     gaps = "".join(f"; {server}: {gap.text}" for server, gap in seen.advice.gaps)
     reset = sorted(str(index.relation) for index in seen.advice.reset)
     if reset:
-        gaps += f"; counters of {counted(reset, 'index', _FEW)} were reset in that time"
+        gaps += f"; counters of {listed(reset, _FEW)} were reset in that time"
     found = sorted(str(index.relation) for index in seen.advice.unproven)
     return Finding(
         FindingKind.INDEX_EVIDENCE_INSUFFICIENT,
         Severity.INFO,
         name,
-        f"{name}: {len(found)} indexes have no recorded use, but not every server has counters of"
-        f" {days} days; all servers have {watched} days; not reported as unused yet{gaps}",
+        f"{name}: {counted_noun(len(found), 'index')} without recorded use, but not every server"
+        f" has counters of {readable_span(limits.unused.window)}; all servers have {watched} days;"
+        f" not reported as unused yet{gaps}",
         value=watched,
         threshold=days,
         data={
