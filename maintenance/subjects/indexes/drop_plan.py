@@ -13,7 +13,7 @@ from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.definition_checks import has_few_values
 from maintenance.subjects.indexes.foreign_keys import Served
 from maintenance.subjects.indexes.models import Catalog, Index
-from maintenance.subjects.indexes.redundancy import could_replace, covers, is_same, rank
+from maintenance.subjects.indexes.redundancy import could_replace, is_same, rank
 from maintenance.subjects.indexes.verdicts import Case, IssueKind, KeptFor
 
 MUCH_LARGER = 6
@@ -126,12 +126,16 @@ class _Plan:
         def is_covered(oid: int) -> bool:
             # An index of a partition goes with the partitioned one that it is attached to.
             index = self._case_of[oid].index
-            return any(covers(a, index) for a in self._staying(index.oid))
+            return any(self._covers(a, index) for a in self._staying(index.oid))
 
         for case in self._cases:
             oid = case.index.oid
             if oid not in self.drops and case.is_advised and oid in self._replacements:
-                keepers = [a for a in self._staying(oid) if not is_covered(a.oid)]
+                keepers = [
+                    a
+                    for a in self._staying(oid)
+                    if not is_covered(a.oid) and self._covers(a, case.index)
+                ]
                 if keepers and not self._is_last_servant(case):
                     self._add_redundant(case, _best(keepers, case.index))
 
@@ -150,6 +154,21 @@ class _Plan:
                 and not self._is_last_servant(case)
             ):
                 self._add(Drop(case, IssueKind.LOW_CARDINALITY))
+
+    def _covers(self, a: Index, b: Index) -> bool:
+        """Whether index B is redundant because A of the same table covers it.
+
+        If each covers the other, the preference decides. Reversed sort orders are not equal,
+        although a backward scan gives the same rows: the order was chosen on purpose.
+        """
+        return could_replace(a, b) and not (
+            could_replace(b, a) and self._preference(b) > self._preference(a)
+        )
+
+    def _preference(self, index: Index) -> tuple[bool, bool, bool, int, int]:
+        by_constraint, is_unique, n_included, number = rank(index)
+        is_read = self._case_of[index.oid].evidence.observed > 0
+        return by_constraint, is_unique, is_read, n_included, number
 
     def explained(self, drop: Drop) -> Drop:
         """Return the drop of an unused index as one of a redundant one, if another covers it."""

@@ -19,15 +19,6 @@ def replacements(catalog: Catalog) -> dict[int, list[Index]]:
     return found
 
 
-def covers(a: Index, b: Index) -> bool:
-    """Whether index B is redundant because A of the same table covers it.
-
-    If each covers the other, `rank` decides. Reversed sort orders are not equal, although a
-    backward scan gives the same rows: the order was chosen on purpose.
-    """
-    return could_replace(a, b) and not (could_replace(b, a) and rank(b) > rank(a))
-
-
 def could_replace(a: Index, b: Index) -> bool:
     """Whether A can do everything that B of the same table does."""
     return (
