@@ -10,6 +10,8 @@ from maintenance.subjects.indexes.usage import Baseline, Epoch, ServerUsage, Usa
 RECORD_EVERY = timedelta(hours=1)
 """Counters are not recorded if there are some of the same epoch that are newer than this."""
 
+LONGEST_RUN = timedelta(days=1)
+
 
 def recall(
     store: Connection, database: str, witnesses: Sequence[ServerUsage], since: datetime
@@ -64,7 +66,8 @@ def recall_successors(
     ]
     if not baselines:
         return frozenset()
-    since = min(baseline.taken_at for baseline in baselines)
+    # The run that took the baseline began before.
+    since = min(baseline.taken_at for baseline in baselines) - LONGEST_RUN
     rows = fetch(store, "store", "list_covered_indexes", {"database": database, "since": since})
     return frozenset(row.covered_by for row in rows if row.object not in present)
 
