@@ -92,6 +92,22 @@ def test_of_a_pair_the_longer_one_goes_where_only_the_shorter_one_is_read(
     assert dropped(look(policy)) == []
 
 
+def test_index_that_stayed_for_one_that_was_dropped_is_observed_anew(
+    database: Database, tmp_path: Path
+) -> None:
+    run_all(database.url, PAIR)
+    database.execute("CREATE INDEX t_at ON t (at)")
+    database.execute("CREATE INDEX t_at_copy ON t (at)")
+    policy = make_policy(tmp_path, database.url, indexes={})
+    (copy,) = [f for f in record(policy) if f.kind is DUPLICATE]
+    assert told(look(policy))["public.t_at"] is UNUSED
+    database.execute(copy.data["drop"])
+    later = look(policy)
+    assert "public.t_at" not in told(later), "its readers had the other one until now"
+    (unproven,) = [f for f in later if f.kind is UNPROVEN]
+    assert "public.t_at" in unproven.data["indexes"]
+
+
 def test_pair_that_nothing_reads_leaves_one_for_the_foreign_key(
     database: Database, tmp_path: Path
 ) -> None:

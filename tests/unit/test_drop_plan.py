@@ -437,7 +437,8 @@ def test_all_drops_together_leave_queries_keys_and_constraints_as_they_were(worl
     gone |= {index.oid for index in world.indexes if index.parent in gone}
     staying = [index for index in world.indexes if index.oid not in gone]
     selective = {number for number, each in world.columns.items() if each.n_distinct == -0.5}
-    for key in world.keys:
+    # The rows of a partitioned table are in its partitions, whose keys are checked.
+    for key in (key for key in world.keys if world.tables[key.table_oid].kind != "p"):
         before = has_index(key, world.indexes, selective)
         assert has_index(key, staying, selective) or not before, key
     for index in world.stored:

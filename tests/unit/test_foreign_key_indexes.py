@@ -374,7 +374,10 @@ def test_the_new_indexes_serve_all_keys_and_none_is_made_twice(
         assert index.relation not in taken
 
 
-@given(st.text(st.characters(exclude_characters="\0"), min_size=1), st.integers(1, 30))
+@given(
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1),
+    st.integers(1, 30),
+)
 def test_names_fit_and_are_free(text: str, n_taken: int) -> None:
     relation = name(text.encode()[:MAX_NAME_BYTES].decode(errors="ignore") or "t")
     catalog = a_catalog(keys=[a_key(1)], tables=[replace(a_table(), relation=relation)])

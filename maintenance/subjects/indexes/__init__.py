@@ -1,5 +1,6 @@
 """Indexes: report missing, redundant, unused and invalid ones, with evidence of every server."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from maintenance.engine.observe_context import ObserveContext
@@ -14,7 +15,8 @@ from maintenance.subjects.indexes.foreign_key_findings import (
     foreign_key_findings,
     names_to_check,
 )
-from maintenance.subjects.indexes.history import recall, remember
+from maintenance.subjects.indexes.history import recall, recall_successors, remember
+from maintenance.subjects.indexes.models import Catalog
 from maintenance.subjects.indexes.observation import IndexesObservation
 from maintenance.subjects.indexes.observe import (
     read_catalog,
@@ -22,6 +24,7 @@ from maintenance.subjects.indexes.observe import (
     read_taken_names,
 )
 from maintenance.subjects.indexes.servers import witnesses
+from maintenance.subjects.indexes.usage import ServerUsage
 
 
 class Indexes(Subject[IndexesObservation]):
@@ -44,7 +47,7 @@ class Indexes(Subject[IndexesObservation]):
         if context.store is not None:
             since = context.now - limits.unused.window
             heard = recall(context.store, context.policy.database.name, heard, since)
-        advice = advise(catalog, heard, limits, context.now)
+        advice = advise(catalog, heard, limits, context.now, _successors(context, catalog, heard))
         oids = [verdict.tree.root.oid for verdict in advice.verdicts]
         definitions = read_definitions(context.connection, oids, time_cap)
         names = names_to_check(advice.unindexed, catalog)
@@ -66,6 +69,16 @@ class Indexes(Subject[IndexesObservation]):
         told = [f for f in advice if table in {None, f.data.get("table")}]
         keys = foreign_key_findings(policy.database.name, _limits(policy), seen, request.table)
         return Plan(findings=(*told, *keys))
+
+
+def _successors(
+    context: ObserveContext, catalog: Catalog, heard: Sequence[ServerUsage]
+) -> frozenset[str]:
+    if context.store is None:
+        return frozenset()
+    present = {str(index.relation) for index in catalog.indexes}
+    present.update(str(name) for names in catalog.blind.values() for name in names)
+    return recall_successors(context.store, context.policy.database.name, heard, present)
 
 
 def _limits(policy: Policy) -> IndexesPolicy:

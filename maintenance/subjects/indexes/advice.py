@@ -1,7 +1,7 @@
 """Advise on every index: a pure function of the observation and the policy."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -21,7 +21,7 @@ from maintenance.subjects.indexes.foreign_keys import (
 )
 from maintenance.subjects.indexes.models import Catalog, Index
 from maintenance.subjects.indexes.redundancy import replacements
-from maintenance.subjects.indexes.trees import parents_of_locked, trees
+from maintenance.subjects.indexes.trees import Tree, parents_of_locked, trees
 from maintenance.subjects.indexes.usage import Gap, ServerUsage
 from maintenance.subjects.indexes.verdicts import Case, IssueKind, Verdict
 
@@ -48,7 +48,11 @@ class Advice:
 
 
 def advise(
-    catalog: Catalog, witnesses: Sequence[ServerUsage], policy: IndexesPolicy, now: datetime
+    catalog: Catalog,
+    witnesses: Sequence[ServerUsage],
+    policy: IndexesPolicy,
+    now: datetime,
+    successors: Collection[str] = (),
 ) -> Advice:
     """Return the advice on every index.
 
@@ -57,12 +61,19 @@ def advise(
         witnesses: every server of the cluster, including unreachable ones.
         policy: thresholds.
         now: the end of the window.
+        successors: names of indexes that stayed for one that was dropped in the window.
     """
     since = now - policy.unused.window
     served = servants(catalog)
     locked = parents_of_locked(catalog)
     cases = [
-        Case(tree, catalog.tables, witnesses, since, tree.root.table_oid not in locked)
+        Case(
+            tree,
+            catalog.tables,
+            witnesses,
+            since,
+            tree.root.table_oid not in locked and not _has_succeeded(tree, successors),
+        )
         for tree in trees(catalog)
     ]
     replacing = replacements(catalog)
@@ -81,6 +92,10 @@ def advise(
         gaps=tuple((name, gap) for name, gap in gaps if gap is not None),
         unindexed=tuple(unindexed(served, catalog)),
     )
+
+
+def _has_succeeded(tree: Tree, successors: Collection[str]) -> bool:
+    return bool(successors) and any(str(index.relation) in successors for index in tree.members)
 
 
 def _verdict(case: Case, drop: Drop | None, catalog: Catalog) -> Verdict | None:

@@ -1,6 +1,6 @@
 """Read and record usage counters of indexes in the store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -9,6 +9,8 @@ from maintenance.subjects.indexes.usage import Baseline, Epoch, ServerUsage, Usa
 
 RECORD_EVERY = timedelta(hours=1)
 """Counters are not recorded if there are some of the same epoch that are newer than this."""
+
+LONGEST_RUN = timedelta(days=1)
 
 
 def recall(
@@ -37,6 +39,37 @@ def recall(
         else witness
         for witness in witnesses
     )
+
+
+def recall_successors(
+    store: Connection, database: str, witnesses: Sequence[ServerUsage], present: Collection[str]
+) -> frozenset[str]:
+    """Read which indexes stayed for one that was dropped since the baseline.
+
+    The dropped one had their readers, so their own counters prove no disuse.
+
+    Args:
+        store: a session on it.
+        database: the policy's name.
+        witnesses: the servers, with their baselines.
+        present: the names of all indexes that there are.
+
+    Raises:
+        psycopg.Error: the store failed.
+    """
+    baselines = [
+        witness.baseline
+        for witness in witnesses
+        if witness.usage is not None
+        and witness.baseline is not None
+        and witness.baseline.scans.keys() - witness.usage.counts.keys()
+    ]
+    if not baselines:
+        return frozenset()
+    # The run that took the baseline began before.
+    since = min(baseline.taken_at for baseline in baselines) - LONGEST_RUN
+    rows = fetch(store, "store", "list_covered_indexes", {"database": database, "since": since})
+    return frozenset(row.covered_by for row in rows if row.object not in present)
 
 
 def remember(

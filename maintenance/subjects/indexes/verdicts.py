@@ -79,7 +79,8 @@ class Case:
         tables: of all indexes, by OID.
         witnesses: every server, used only if usage is relevant.
         since: the beginning of the window.
-        is_whole: whether no partition of its table was locked, so that all its indexes are known.
+        is_whole: whether its counters tell all: no partition of its table was locked, and it did
+            not stay in the window for another one that was dropped, whose readers it has now.
     """
 
     tree: Tree
