@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner
@@ -12,12 +13,15 @@ from maintenance.cli import cli
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.scope import Request
-from maintenance.names import QualifiedName
+from maintenance.names import QualifiedName, parse_name
 from maintenance.orchestration.retention_assets import contents_metadata
+from maintenance.partition_key import Encoding, KeyCodec
 from maintenance.periods import Interval, period_of
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
+from maintenance.server.session import Timeouts, connect
 from maintenance.subjects.retention import key_range
+from maintenance.subjects.retention.key_range import Keyed, read_key_ranges
 from tests.builders import Database, Role
 from tests.policies import CREATE_EVENTS, EVENTS, make_policy
 
@@ -137,6 +141,23 @@ def test_large_partition_is_searched_by_index_only(
     filled.execute(f"CREATE INDEX backwards ON {child(-5)} (at DESC)")
     assert details(policy)["drop_partition"]["oldest"] == OLDEST
     assert details(policy)["drop_partition"]["newest"] == NEWEST
+
+
+def test_table_that_can_not_be_read_hides_no_other_one(filled: Database) -> None:
+    old, new = parse_name(child(-5)), parse_name(child(0))
+    query = "SELECT %s::regclass::oid::int8, %s::regclass::oid::int8"
+    ((old_oid, new_oid),) = filled.execute(query, (str(old), str(new)))
+    codec = KeyCodec(Encoding.NATIVE, "timestamp with time zone", ZoneInfo("UTC"))
+    gone = QualifiedName("public", "renamed_meanwhile")
+    tables = [Keyed(new_oid, gone, "at", codec), Keyed(old_oid, old, "at", codec)]
+    connection = connect(
+        filled.url,
+        application="test",
+        timeouts=Timeouts(timedelta(seconds=1), timedelta(seconds=5)),
+    )
+    found = read_key_ranges(connection, tables, ())
+    connection.close()
+    assert found == {old_oid: (OLDEST, NEWEST)}
 
 
 def test_empty_partition_has_no_keys(filled: Database, tmp_path: Path) -> None:

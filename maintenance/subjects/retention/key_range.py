@@ -5,11 +5,11 @@ They only explain a plan: what can't be read at once stays unknown.
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from typing import NamedTuple
 
 import psycopg
+from psycopg.rows import tuple_row
 
 from maintenance.catalog.owner_code import owner_code
 from maintenance.errors import MaintenanceError
@@ -19,6 +19,8 @@ from maintenance.server.session import Connection, fetch, read_transaction
 
 MOST_PAGES = 1_000
 """Up to how many blocks (8 MB) a table is searched without an index."""
+AT_ONCE = 24
+"""How many tables one statement reads."""
 STATEMENT_CAP = timedelta(milliseconds=200)
 TOTAL_CAP_S = 1.0
 """How long all tables may take together."""
@@ -68,23 +70,45 @@ def read_key_ranges(
 
 def _read(connection: Connection, tables: Sequence[Keyed]) -> Iterator[tuple[int, KeyRange]]:
     until = time.monotonic() + TOTAL_CAP_S
-    for table in tables:
-        if time.monotonic() > until:
-            return
-        with suppress(psycopg.Error, MaintenanceError):
-            yield table.oid, _range(connection, table)
+    for at in range(0, len(tables), AT_ONCE):
+        yield from _read_some(connection, tables[at : at + AT_ONCE], until)
 
 
-def _range(connection: Connection, table: Keyed) -> KeyRange:
+def _read_some(
+    connection: Connection, tables: Sequence[Keyed], until: float
+) -> Iterator[tuple[int, KeyRange]]:
+    """Read several tables in one statement, or each alone if one of them can't be read."""
+    if time.monotonic() > until:
+        return
+    try:
+        yield from _ranges(connection, tables)
+    except (psycopg.Error, MaintenanceError):
+        if len(tables) > 1:
+            for table in tables:
+                yield from _read_some(connection, [table], until)
+
+
+def _ranges(connection: Connection, tables: Sequence[Keyed]) -> list[tuple[int, KeyRange]]:
+    statement = " UNION ALL ".join(f"SELECT {n}, {_ends(each)}" for n, each in enumerate(tables))
+    with read_transaction(connection, STATEMENT_CAP, "reading the keys of expired partitions"):
+        rows: list[tuple[int, str | None, str | None]] = (
+            connection.cursor(row_factory=tuple_row).execute(statement.encode()).fetchall()
+        )
+    found = [(tables[number], oldest, newest) for number, oldest, newest in rows]
+    return [
+        (each.oid, KeyRange(_moment(oldest, each.codec), _moment(newest, each.codec)))
+        for each, oldest, newest in found
+    ]
+
+
+def _ends(table: Keyed) -> str:
+    """Return the lowest and the highest key of a table as two columns."""
     key = quote(table.column)
     first = (
         f"(SELECT {key}::pg_catalog.text FROM {table.relation} WHERE {key} IS NOT NULL"
         f" ORDER BY {key}"
     )
-    statement = f"SELECT {first} LIMIT 1), {first} DESC LIMIT 1)"
-    with read_transaction(connection, STATEMENT_CAP, f"reading the keys of {table.relation}"):
-        ((oldest, newest),) = connection.execute(statement.encode()).fetchall()
-    return KeyRange(_moment(oldest, table.codec), _moment(newest, table.codec))
+    return f"{first} LIMIT 1), {first} DESC LIMIT 1)"
 
 
 def _moment(text: str | None, codec: KeyCodec) -> str | None:
