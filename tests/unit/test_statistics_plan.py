@@ -166,6 +166,14 @@ def test_worst_tables_have_findings_and_the_others_are_counted() -> None:
     assert (rest.kind, rest.value) == (FindingKind.STATISTICS_STALE, 3)
 
 
+def test_where_nothing_may_be_analyzed_the_finding_gives_the_statement() -> None:
+    seen = a_look(a_table(changed=500))
+    for mode, by_hand in (("act", False), ("report", True)):
+        (finding,) = planned(seen, mode=mode).findings
+        assert finding.data["by_hand"] is by_hand
+        assert ("ANALYZE public.t10" in finding.message) is by_hand
+
+
 def test_counters_switched_off_are_told_with_what_to_set() -> None:
     (finding,) = planned(a_look(counts=False)).findings
     assert finding.kind is FindingKind.MONITOR_BLIND

@@ -48,8 +48,11 @@ def findings_of(
     """
     name = policy.database.name
     permitted = [item for item in due if item.table.permitted]
+    section = policy.statistics
+    reporting = "report" in (policy.database.mode, section.mode if section is not None else "act")
     for why, kind in _KINDS.items():
-        yield from _listed(name, kind, [item for item in permitted if item.why is why], seen)
+        of_kind = [item for item in permitted if item.why is why]
+        yield from _listed(name, kind, of_kind, seen, reporting=reporting)
     yield from _failed(seen)
     yield from _rights(f"{name}/statistics", seen)
     if not seen.counts:
@@ -57,12 +60,17 @@ def findings_of(
 
 
 def _listed(
-    name: str, kind: FindingKind, due: Sequence[Due], seen: StatisticsObservation
+    name: str,
+    kind: FindingKind,
+    due: Sequence[Due],
+    seen: StatisticsObservation,
+    *,
+    reporting: bool,
 ) -> Iterator[Finding]:
     waiting = [item for item in due if item.table.autovacuum_pid is None]
     by_oid = {table.oid: table for table in seen.tables}
     for item in waiting[:LISTED]:
-        yield _finding(kind, item, _root(item.table, by_oid), seen)
+        yield _finding(kind, item, _root(item.table, by_oid), seen, reporting=reporting)
     if len(waiting) > LISTED:
         left = waiting[LISTED:]
         message = f"{name}: {len(left)} more tables, less urgent than those with their own finding"
@@ -78,14 +86,18 @@ def _root(table: TableFacts, by_oid: Mapping[int, TableFacts]) -> str:
     return str([table, *ancestors(table, by_oid)][-1].relation)
 
 
-def _finding(kind: FindingKind, due: Due, root: str, seen: StatisticsObservation) -> Finding:
+def _finding(
+    kind: FindingKind, due: Due, root: str, seen: StatisticsObservation, *, reporting: bool
+) -> Finding:
     name, foreign = str(due.table.relation), seen.foreign.get(due.table.oid, ())
     todo = _by_hand(name, foreign) if foreign else "; maintenance apply analyzes it"
+    if reporting and not foreign:
+        todo = f"; the mode of the policy is report: run ANALYZE {name}"
     in_the_way: dict[str, Any] = {"table": root} if root != name else {}
     if foreign:
         in_the_way["foreign"] = [str(each.relation) for each in foreign]
     if due.why is Why.MISSING:
-        is_new = not foreign and not seen.made.isdisjoint((name, root))
+        is_new = not foreign and not reporting and not seen.made.isdisjoint((name, root))
         severity = Severity.INFO if is_new else Severity.WARN
         todo = "; made since the last nightly run, the next one analyzes it" if is_new else todo
         message = f"{name}: has rows but no statistics, so the planner guesses{todo}"
@@ -95,7 +107,12 @@ def _finding(kind: FindingKind, due: Due, root: str, seen: StatisticsObservation
         f"{name}: {due.value:,.0f} rows{below} changed since its last ANALYZE, limit"
         f" {due.threshold:,.0f}{todo}"
     )
-    data = {"parent": due.table.is_parent, "rows": due.table.n_rows, **in_the_way}
+    data = {
+        "parent": due.table.is_parent,
+        "rows": due.table.n_rows,
+        "by_hand": bool(foreign) or reporting,
+        **in_the_way,
+    }
     threshold = round(due.threshold, 1)
     return Finding(
         kind, Severity.WARN, name, message, value=due.value, threshold=threshold, data=data
