@@ -72,6 +72,9 @@ CREATE TABLE public.logs_1 PARTITION OF public.logs FOR VALUES FROM ('2026-01-01
   TO ('2026-02-01') WITH (autovacuum_enabled = no);
 CREATE TABLE public.logs_2 PARTITION OF public.logs FOR VALUES FROM ('2026-02-01')
   TO ('2026-03-01') WITH (autovacuum_enabled = 0);
+INSERT INTO public.logs SELECT date '2026-01-01' + n % 59 FROM generate_series(1, 2000) n;
+ALTER TABLE public.blobs ALTER body SET STORAGE EXTERNAL;
+INSERT INTO public.blobs SELECT repeat('x', 30000) FROM generate_series(1, 3);
 """
 OF_18 = """
 ALTER TABLE public.people ADD CONSTRAINT has_name NOT NULL name NOT VALID;
@@ -237,6 +240,30 @@ def test_extension_behind_is_told_with_its_update(database: Database, tmp_path: 
     (statement,) = finding.data["statements"]
     database.execute(statement)
     assert look(make_policy(tmp_path, database.url, capacity={})) == []
+
+
+def test_table_never_vacuumed_has_its_true_size_and_a_locked_one_none(
+    database: Database, tmp_path: Path
+) -> None:
+    for name in ("big", "held"):
+        database.execute(
+            f"CREATE TABLE public.{name} (id int, body text) WITH (autovacuum_enabled = off);"
+            f" INSERT INTO public.{name} SELECT n, repeat('x', 100)"
+            " FROM generate_series(1, 90000) n"
+        )
+    database.execute(
+        "CREATE TABLE public.single (id int) WITH (autovacuum_enabled = off);"
+        " INSERT INTO public.single VALUES (1)"
+    )
+    holder = database.connect(autocommit=False)
+    holder.execute("LOCK TABLE public.held")
+    found = {each.object: each for each in look(make_policy(tmp_path, database.url, capacity={}))}
+    holder.rollback()
+    assert found.keys() == {"public.big", "public.held"}
+    big, held = found["public.big"], found["public.held"]
+    assert big.severity is Severity.WARN
+    assert big.data["size_bytes"] > 10 * 2**20
+    assert held.data["size_bytes"] is None
 
 
 def test_sound_schema_tells_nothing(database: Database, tmp_path: Path) -> None:

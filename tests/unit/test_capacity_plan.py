@@ -381,10 +381,25 @@ def a_table(name: str = "queue", **changes: Any) -> Vacuumed:
 
 def test_table_without_autovacuum_hurts_by_size_or_dead_rows() -> None:
     assert severities(seen(vacuumed=(a_table(),))) == [("public.queue", "warn")]
-    small = a_table(size_bytes=8192, n_dead=10)
+    small = a_table(size_bytes=16384, n_dead=10)
     assert severities(seen(vacuumed=(small,))) == [("public.queue", "info")]
     assert severities(seen(vacuumed=(small._replace(n_dead=2000),))) == [("public.queue", "warn")]
     assert found(seen(vacuumed=(a_table(vacuumed_at=NOW - DAY),))) == []
+
+
+def test_table_of_one_page_or_row_may_do_without_autovacuum() -> None:
+    for tiny in ({"size_bytes": 0}, {"size_bytes": 8192}, {"size_bytes": 16384, "n_rows": 1}):
+        assert found(seen(vacuumed=(a_table(**tiny),))) == []
+    bloated = a_table(n_rows=1, n_dead=5000)
+    assert severities(seen(vacuumed=(bloated,))) == [("public.queue", "warn")]
+
+
+def test_table_of_unknown_size_counts_by_its_dead_rows() -> None:
+    locked = a_table(size_bytes=None, n_rows=-1)
+    (finding,) = found(seen(vacuumed=(locked,)))
+    assert (finding.severity, finding.data["size_bytes"]) == (Severity.INFO, None)
+    dead = locked._replace(n_dead=5000)
+    assert severities(seen(vacuumed=(dead,))) == [("public.queue", "warn")]
 
 
 def test_partitions_without_autovacuum_are_one_finding() -> None:

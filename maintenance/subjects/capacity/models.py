@@ -262,7 +262,8 @@ class Vacuumed(NamedTuple):
         root: the table that it is a partition of; itself if it is none.
         is_off: whether autovacuum leaves it out.
         is_toast: whether only its TOAST table is left out.
-        n_rows: as last counted; -1 if never.
+        n_rows: as last counted; -1 if never, so it was never vacuumed.
+        size_bytes: with its TOAST table; None if unknown, because another session locks it.
         threshold: dead rows from which autovacuum vacuums it.
         scale: the share of the rows in that threshold.
         n_written: rows written since counters were reset.
@@ -275,7 +276,7 @@ class Vacuumed(NamedTuple):
     is_off: bool
     is_toast: bool
     n_rows: float
-    size_bytes: int
+    size_bytes: int | None
     threshold: float
     scale: float
     n_dead: int
