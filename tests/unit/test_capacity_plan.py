@@ -124,6 +124,40 @@ def test_sequence_that_starts_again_is_no_limit_unless_its_column_ends_before() 
     assert len(found(seen(sequences=(wider,), columns=(a_column(),)))) == 1
 
 
+@pytest.mark.parametrize(
+    ("sequence", "n_bytes", "statement"),
+    [
+        (a_sequence(95, most=100), 8, "NO MAXVALUE"),
+        (a_sequence(95, most=100), 4, "MAXVALUE 2147483647"),
+        (a_sequence(95, most=100), 2, "MAXVALUE 32767"),
+        (a_sequence(95, most=100, type_bytes=4), 8, "AS bigint NO MAXVALUE"),
+        (a_sequence(32_000, most=32_767, type_bytes=2), 4, "AS integer MAXVALUE 2147483647"),
+        (a_sequence(2**31 - 2, most=2**31 - 1, type_bytes=4), 8, "AS bigint"),
+        (a_sequence(-95, increment=-1, least=-100, most=-1, start=-1), 2, "MINVALUE -32768"),
+    ],
+)
+def test_sequence_is_advised_no_more_room_than_its_column_has(
+    sequence: SequenceUse, n_bytes: int, statement: str
+) -> None:
+    (finding,) = found(seen(sequences=(sequence,), columns=(a_column(n_bytes),)))
+    assert finding.data["columns"] == ["public.orders.id"]
+    assert finding.data["statements"] == [f"ALTER SEQUENCE {SEQUENCE} {statement}"]
+
+
+@pytest.mark.parametrize(
+    ("sequence", "n_bytes", "left"),
+    [
+        (a_sequence(100, most=100), 8, 0),
+        (a_sequence(90, most=100, increment=5), 8, 2),
+        (a_sequence(2**31 - 48), 4, 47),
+        (a_sequence(2**31 + 5), 4, 0),
+    ],
+)
+def test_numbers_that_are_left_are_counted(sequence: SequenceUse, n_bytes: int, left: int) -> None:
+    (finding,) = found(seen(sequences=(sequence,), columns=(a_column(n_bytes),)))
+    assert finding.data["left"] == left
+
+
 def test_sequence_never_used_has_no_level() -> None:
     assert found(seen(sequences=(a_sequence(None, most=1),))) == []
 
@@ -162,6 +196,16 @@ def test_share_lies_between_nothing_and_all(last: int, n_bytes: int) -> None:
     observation = seen(sequences=(a_sequence(last),), columns=(a_column(n_bytes),))
     shares = [each.share for each in levels("app", observation, NOW)]
     assert all(0 <= share <= 1 for share in shares)
+
+
+def test_what_uses_a_key_or_its_references_is_told_once() -> None:
+    target = QualifiedName("public", "lines")
+    line = Reference(target, "order_id", 4, 10, 1, 4, ORDERS, "id", 11, 2)
+    uses = {(10, 1): ["view public.v"], (11, 2): ["view public.v", "policy public.lines.mine"]}
+    columns, sequences = (a_column(),), (a_sequence(2_000_000_000),)
+    observation = seen(sequences=sequences, columns=columns, references=(line,), dependents=uses)
+    (finding,) = found(observation)
+    assert finding.data["dependents"] == ["view public.v", "policy public.lines.mine"]
 
 
 # When, and how serious

@@ -9,6 +9,7 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import counted_noun, listed, readable_size
 from maintenance.names import QualifiedName, quote
 from maintenance.subjects.capacity.models import (
+    IN_DATA,
     CapacityObservation,
     Collation,
     Constraint,
@@ -132,7 +133,8 @@ def _constraint(each: Constraint) -> Finding:
         name,
         f"{name}: the {each.what} constraint is NOT VALID: rows from before it were never checked,"
         f" and the planner does not rely on it; run {statement}, which scans the table"
-        f" ({readable_size(each.size_bytes)}) and blocks no reader or writer",
+        f" ({readable_size(each.size_bytes)}), blocks no reader or writer, and"
+        f" fails if rows violate it{IN_DATA}",
         data={
             "what": each.what,
             "size_bytes": each.size_bytes,
