@@ -163,7 +163,7 @@ def _first(level: Level) -> str:
     dependents = list(level.facts["dependents"])
     if not dependents:
         return ""
-    return f"; first drop and re-create {listed(dependents, SHOWN)}, or it fails"
+    return f": first drop and re-create {listed(dependents, SHOWN)}, else it fails"
 
 
 def _reference(_: str, level: Level) -> Text:

@@ -13,7 +13,7 @@ from maintenance.names import QualifiedName, quote
 INTEGER_TYPES = {2: "smallint", 4: "integer", 8: "bigint"}
 """The integer types by their size in bytes."""
 
-IN_DATA = "; the statements are in its data: run plan --json, or see the asset in Dagster"
+IN_DATA = ". The statements are in its data: run plan --json, or see the asset in Dagster"
 """The end of a message with statements."""
 
 
