@@ -2,10 +2,12 @@
 -- since: 15
 -- params: least_rows float8
 -- columns: schema text, name text, root_schema text, root_name text, is_off bool, is_toast bool, n_rows float8, size_bytes int8, threshold float8, scale float8, n_dead int8, n_written int8, vacuumed_at timestamptz, counted_since timestamptz
--- locks: none
+-- locks: ACCESS SHARE on each and on its TOAST table, for their size
 -- source: PostgreSQL manual, 25.1.6 The Autovacuum Daemon, 28.2.19 pg_stat_all_tables
 -- A TOAST table has options of its own; it is listed only where the table itself is not left out.
--- Tables of extensions are not listed.
+-- Tables of extensions are not listed. The size is that of the files, with the TOAST table: relpages
+-- is 0 until the first VACUUM or ANALYZE. A table that another session locks, or waits to lock, in
+-- ACCESS EXCLUSIVE mode has no size, because reading it would wait.
 WITH option AS MATERIALIZED (
   SELECT c.oid,
          pg_catalog.max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_enabled')::bool AS enabled,
@@ -17,9 +19,16 @@ WITH option AS MATERIALIZED (
   WHERE c.relkind IN ('r', 'm', 't') AND c.reloptions IS NOT NULL
     AND pg_catalog.strpos(c.reloptions::text, 'autovacuum') > 0
   GROUP BY c.oid
+), locked AS MATERIALIZED (
+  SELECT DISTINCT l.relation FROM pg_catalog.pg_locks l
+  WHERE l.mode = 'AccessExclusiveLock' AND l.locktype = 'relation'
+    AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
+    AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
+                      WHERE d.datname = pg_catalog.current_database())
 ), listed AS MATERIALIZED (
   SELECT c.oid, coalesce(w.oid, c.oid) AS owner, c.relkind = 't' AS is_toast,
-         coalesce(NOT o.enabled, false) AS is_off, c.reltuples, c.relpages,
+         coalesce(NOT o.enabled, false) AS is_off, c.reltuples,
+         CASE WHEN c.relkind <> 't' THEN nullif(c.reltoastrelid, 0) END AS toast,
          coalesce(o.scale, pg_catalog.current_setting('autovacuum_vacuum_scale_factor')::float8) AS scale,
          coalesce(o.base, pg_catalog.current_setting('autovacuum_vacuum_threshold')::float8) AS base,
          coalesce(o.most, pg_catalog.current_setting('autovacuum_vacuum_max_threshold', true)::float8) AS most
@@ -39,9 +48,12 @@ SELECT
   l.is_off,
   l.is_toast,
   l.reltuples::float8 AS n_rows,
-  l.relpages::int8 * pg_catalog.current_setting('block_size')::int8 AS size_bytes,
-  CASE WHEN l.most >= 0 THEN least(l.most, l.base + l.scale * l.reltuples)
-       ELSE l.base + l.scale * l.reltuples END::float8 AS threshold,
+  CASE WHEN NOT EXISTS (SELECT FROM locked k WHERE k.relation IN (l.oid, l.toast))
+       THEN pg_catalog.pg_relation_size(l.oid)
+            + CASE WHEN l.toast IS NULL THEN 0 ELSE pg_catalog.pg_relation_size(l.toast) END
+       END AS size_bytes,
+  CASE WHEN l.most >= 0 THEN least(l.most, l.base + l.scale * greatest(l.reltuples, 0))
+       ELSE l.base + l.scale * greatest(l.reltuples, 0) END::float8 AS threshold,
   l.scale,
   pg_catalog.pg_stat_get_dead_tuples(l.oid) AS n_dead,
   pg_catalog.pg_stat_get_tuples_inserted(l.oid) + pg_catalog.pg_stat_get_tuples_updated(l.oid)

@@ -1,7 +1,7 @@
 -- list_references: the smallint and integer columns of foreign keys, and what they point to
 -- since: 15
 -- params:
--- columns: schema text, name text, column_name text, column_bytes int4, target_oid oid, target_attnum int4, target_bytes int4, target_schema text, target_name text, target_column text
+-- columns: schema text, name text, column_name text, column_bytes int4, target_oid oid, target_attnum int4, target_bytes int4, target_schema text, target_name text, target_column text, table_oid oid, attnum int4
 -- locks: none
 -- source: PostgreSQL manual, 53.13 pg_constraint
 -- A key of a partition is that of its parent.
@@ -15,7 +15,9 @@ SELECT
   rb.typlen::int4 AS target_bytes,
   rn.nspname::text AS target_schema,
   r.relname::text AS target_name,
-  ra.attname::text AS target_column
+  ra.attname::text AS target_column,
+  c.oid AS table_oid,
+  a.attnum::int4
 FROM pg_catalog.pg_constraint k
 CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(k.conkey), pg_catalog.unnest(k.confkey)) AS x (attnum, refattnum)
 JOIN pg_catalog.pg_class c ON c.oid = k.conrelid

@@ -72,6 +72,9 @@ CREATE TABLE public.logs_1 PARTITION OF public.logs FOR VALUES FROM ('2026-01-01
   TO ('2026-02-01') WITH (autovacuum_enabled = no);
 CREATE TABLE public.logs_2 PARTITION OF public.logs FOR VALUES FROM ('2026-02-01')
   TO ('2026-03-01') WITH (autovacuum_enabled = 0);
+INSERT INTO public.logs SELECT date '2026-01-01' + n % 59 FROM generate_series(1, 2000) n;
+ALTER TABLE public.blobs ALTER body SET STORAGE EXTERNAL;
+INSERT INTO public.blobs SELECT repeat('x', 30000) FROM generate_series(1, 3);
 """
 OF_18 = """
 ALTER TABLE public.people ADD CONSTRAINT has_name NOT NULL name NOT VALID;
@@ -206,6 +209,65 @@ def test_keys_say_what_is_used_and_how_to_get_room(planted: Database, tmp_path: 
     assert found["public.invoice_no"].severity is Severity.ERROR
 
 
+def test_what_uses_a_narrow_key_is_named_and_without_it_the_advice_can_be_run(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(NARROW_KEYS)
+    database.execute("""
+        CREATE VIEW public.v AS SELECT id FROM public.orders;
+        CREATE MATERIALIZED VIEW public."M" AS SELECT order_id FROM public.lines;
+        CREATE POLICY mine ON public.orders USING (id > 0);
+        CREATE RULE kept AS ON DELETE TO public.orders WHERE old.id = 1 DO INSTEAD NOTHING;
+        ALTER TABLE public.orders ADD twice bigint GENERATED ALWAYS AS (id * 2::bigint) STORED;
+        CREATE FUNCTION public.f() RETURNS int LANGUAGE sql
+          BEGIN ATOMIC SELECT max(id) FROM public.orders; END
+    """)
+    policy = make_policy(tmp_path, database.url, capacity={})
+    key = {each.object: each for each in look(policy)}["public.orders.id"]
+    assert set(key.data["dependents"]) == {
+        "view public.v",
+        'materialized view public."M"',
+        "policy public.orders.mine",
+        "rule public.orders.kept",
+        "generated column public.orders.twice",
+        "function public.f",
+    }
+    database.execute("""
+        DROP VIEW public.v;
+        DROP MATERIALIZED VIEW public."M";
+        DROP POLICY mine ON public.orders;
+        DROP RULE kept ON public.orders;
+        ALTER TABLE public.orders DROP COLUMN twice;
+        DROP FUNCTION public.f
+    """)
+    key = {each.object: each for each in look(policy)}["public.orders.id"]
+    assert key.data["dependents"] == []
+    for statement in key.data["statements"]:
+        database.execute(statement)
+
+
+def test_bounded_sequence_is_told_with_its_columns_and_room_up_to_their_type(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute("""
+        CREATE SEQUENCE public.codes MAXVALUE 100;
+        CREATE TABLE public.shops (code smallint DEFAULT nextval('public.codes'));
+        SELECT setval('public.codes', 100);
+        CREATE TABLE public.seats (
+          id int GENERATED ALWAYS AS IDENTITY (MAXVALUE 50) PRIMARY KEY);
+        SELECT setval('public.seats_id_seq', 48)
+    """)
+    found = {each.object: each for each in look(make_policy(tmp_path, database.url, capacity={}))}
+    codes, seats = found["public.codes"], found["public.seats_id_seq"]
+    assert (codes.data["columns"], codes.data["left"]) == (["public.shops.code"], 0)
+    assert (seats.data["columns"], seats.data["left"]) == (["public.seats.id"], 2)
+    for finding in (codes, seats):
+        for statement in finding.data["statements"]:
+            database.execute(statement)
+    database.execute("INSERT INTO public.shops DEFAULT VALUES")
+    assert look(make_policy(tmp_path, database.url, capacity={})) == []
+
+
 def test_advice_on_what_was_left_behind_can_be_run(planted: Database, tmp_path: Path) -> None:
     found = {
         (each.kind, each.object): each
@@ -237,6 +299,30 @@ def test_extension_behind_is_told_with_its_update(database: Database, tmp_path: 
     (statement,) = finding.data["statements"]
     database.execute(statement)
     assert look(make_policy(tmp_path, database.url, capacity={})) == []
+
+
+def test_table_never_vacuumed_has_its_true_size_and_a_locked_one_none(
+    database: Database, tmp_path: Path
+) -> None:
+    for name in ("big", "held"):
+        database.execute(
+            f"CREATE TABLE public.{name} (id int, body text) WITH (autovacuum_enabled = off);"
+            f" INSERT INTO public.{name} SELECT n, repeat('x', 100)"
+            " FROM generate_series(1, 90000) n"
+        )
+    database.execute(
+        "CREATE TABLE public.single (id int) WITH (autovacuum_enabled = off);"
+        " INSERT INTO public.single VALUES (1)"
+    )
+    holder = database.connect(autocommit=False)
+    holder.execute("LOCK TABLE public.held")
+    found = {each.object: each for each in look(make_policy(tmp_path, database.url, capacity={}))}
+    holder.rollback()
+    assert found.keys() == {"public.big", "public.held"}
+    big, held = found["public.big"], found["public.held"]
+    assert big.severity is Severity.WARN
+    assert big.data["size_bytes"] > 10 * 2**20
+    assert held.data["size_bytes"] is None
 
 
 def test_sound_schema_tells_nothing(database: Database, tmp_path: Path) -> None:

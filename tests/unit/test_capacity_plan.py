@@ -124,6 +124,40 @@ def test_sequence_that_starts_again_is_no_limit_unless_its_column_ends_before() 
     assert len(found(seen(sequences=(wider,), columns=(a_column(),)))) == 1
 
 
+@pytest.mark.parametrize(
+    ("sequence", "n_bytes", "statement"),
+    [
+        (a_sequence(95, most=100), 8, "NO MAXVALUE"),
+        (a_sequence(95, most=100), 4, "MAXVALUE 2147483647"),
+        (a_sequence(95, most=100), 2, "MAXVALUE 32767"),
+        (a_sequence(95, most=100, type_bytes=4), 8, "AS bigint NO MAXVALUE"),
+        (a_sequence(32_000, most=32_767, type_bytes=2), 4, "AS integer MAXVALUE 2147483647"),
+        (a_sequence(2**31 - 2, most=2**31 - 1, type_bytes=4), 8, "AS bigint"),
+        (a_sequence(-95, increment=-1, least=-100, most=-1, start=-1), 2, "MINVALUE -32768"),
+    ],
+)
+def test_sequence_is_advised_no_more_room_than_its_column_has(
+    sequence: SequenceUse, n_bytes: int, statement: str
+) -> None:
+    (finding,) = found(seen(sequences=(sequence,), columns=(a_column(n_bytes),)))
+    assert finding.data["columns"] == ["public.orders.id"]
+    assert finding.data["statements"] == [f"ALTER SEQUENCE {SEQUENCE} {statement}"]
+
+
+@pytest.mark.parametrize(
+    ("sequence", "n_bytes", "left"),
+    [
+        (a_sequence(100, most=100), 8, 0),
+        (a_sequence(90, most=100, increment=5), 8, 2),
+        (a_sequence(2**31 - 48), 4, 47),
+        (a_sequence(2**31 + 5), 4, 0),
+    ],
+)
+def test_numbers_that_are_left_are_counted(sequence: SequenceUse, n_bytes: int, left: int) -> None:
+    (finding,) = found(seen(sequences=(sequence,), columns=(a_column(n_bytes),)))
+    assert finding.data["left"] == left
+
+
 def test_sequence_never_used_has_no_level() -> None:
     assert found(seen(sequences=(a_sequence(None, most=1),))) == []
 
@@ -162,6 +196,16 @@ def test_share_lies_between_nothing_and_all(last: int, n_bytes: int) -> None:
     observation = seen(sequences=(a_sequence(last),), columns=(a_column(n_bytes),))
     shares = [each.share for each in levels("app", observation, NOW)]
     assert all(0 <= share <= 1 for share in shares)
+
+
+def test_what_uses_a_key_or_its_references_is_told_once() -> None:
+    target = QualifiedName("public", "lines")
+    line = Reference(target, "order_id", 4, 10, 1, 4, ORDERS, "id", 11, 2)
+    uses = {(10, 1): ["view public.v"], (11, 2): ["view public.v", "policy public.lines.mine"]}
+    columns, sequences = (a_column(),), (a_sequence(2_000_000_000),)
+    observation = seen(sequences=sequences, columns=columns, references=(line,), dependents=uses)
+    (finding,) = found(observation)
+    assert finding.data["dependents"] == ["view public.v", "policy public.lines.mine"]
 
 
 # When, and how serious
@@ -381,10 +425,26 @@ def a_table(name: str = "queue", **changes: Any) -> Vacuumed:
 
 def test_table_without_autovacuum_hurts_by_size_or_dead_rows() -> None:
     assert severities(seen(vacuumed=(a_table(),))) == [("public.queue", "warn")]
-    small = a_table(size_bytes=8192, n_dead=10)
+    small = a_table(size_bytes=16384, n_dead=10)
     assert severities(seen(vacuumed=(small,))) == [("public.queue", "info")]
     assert severities(seen(vacuumed=(small._replace(n_dead=2000),))) == [("public.queue", "warn")]
     assert found(seen(vacuumed=(a_table(vacuumed_at=NOW - DAY),))) == []
+
+
+def test_table_of_one_page_or_row_may_do_without_autovacuum() -> None:
+    empty, page = a_table(size_bytes=0), a_table(size_bytes=8192)
+    for tiny in (empty, page, a_table(size_bytes=16384, n_rows=1)):
+        assert found(seen(vacuumed=(tiny,))) == []
+    bloated = a_table(n_rows=1, n_dead=5000)
+    assert severities(seen(vacuumed=(bloated,))) == [("public.queue", "warn")]
+
+
+def test_table_of_unknown_size_counts_by_its_dead_rows() -> None:
+    locked = a_table(size_bytes=None, n_rows=-1)
+    (finding,) = found(seen(vacuumed=(locked,)))
+    assert (finding.severity, finding.data["size_bytes"]) == (Severity.INFO, None)
+    dead = locked._replace(n_dead=5000)
+    assert severities(seen(vacuumed=(dead,))) == [("public.queue", "warn")]
 
 
 def test_partitions_without_autovacuum_are_one_finding() -> None:

@@ -9,14 +9,19 @@ from maintenance.policy.thresholds import CapacityPolicy, WorkloadPolicy
 from maintenance.subjects.capacity.forecast import Forecast, forecast, severity_of
 from maintenance.subjects.capacity.levels import levels
 from maintenance.subjects.capacity.models import (
+    IN_DATA,
     INTEGER_TYPES,
     CapacityObservation,
     Cliff,
     Level,
     Points,
+    largest_of,
 )
 
 SHOWN = 5
+FEW_LEFT = 1000
+"""So few numbers are told as such; a share would be rounded to all."""
+ALL = 0.995
 LEAST_LOCKS = 128
 """The default of max_locks_per_transaction from 19 on."""
 
@@ -74,7 +79,7 @@ def _finding(
         FindingKind.CAPACITY_CLIFF,
         severity,
         level.object,
-        f"{what}{_when(level, ahead)}. {remedy}",
+        f"{what}{_when(level, ahead)}. {remedy}{IN_DATA if statements else ''}",
         value=round(level.share, 4),
         threshold=section.used if severity is not Severity.INFO else None,
         data={
@@ -116,36 +121,74 @@ def _key(_: str, level: Level) -> Text:
     also = f", with the foreign keys {listed(others, SHOWN)}" if others else ""
     return (
         f"{level.object}: {kind} key at {facts['last_value']:,} of {facts['limit']:,}{source},"
-        f" {level.share:.0%} used; at the end every INSERT fails",
-        f"Change it to bigint{also}. ALTER COLUMN TYPE rewrites the table under an ACCESS EXCLUSIVE"
-        " lock: for a large table add a bigint column, fill it in batches and swap the two",
+        f" {_room(level, _full_key(level), 'every INSERT fails')}",
+        f"Change it to bigint{also}{_first(level)}. ALTER COLUMN TYPE rewrites the table"
+        " under an ACCESS EXCLUSIVE lock: for a large table add a bigint column, fill it in"
+        " batches and swap the two",
         list(level.statements),
     )
+
+
+def _full_key(level: Level) -> str:
+    """Return the consequence of a full key; only a sequence tells what the next number is."""
+    if level.facts["sequence"]:
+        return "the key is full, and every INSERT fails now"
+    return "the largest key is taken, and INSERTs of larger ones fail now"
+
+
+def _room(level: Level, full: str, consequence: str) -> str:
+    """Return what is left of numbers with the consequence: a share, or how many if few are left."""
+    left: int = level.facts["left"]
+    if left <= 0:
+        return full
+    if left <= FEW_LEFT or level.share >= ALL:
+        return f"{left:,} left; then {consequence}"
+    return f"{level.share:.0%} used; at the end {consequence}"
+
+
+def _more(level: Level) -> str:
+    """Return how a sequence gets room: never more than the columns that take its values have."""
+    n_bytes = level.facts["narrowest_bytes"]
+    if n_bytes is None:
+        return "Give it a larger type or maximum, if what stores its values has room for them"
+    kind, most = INTEGER_TYPES[n_bytes], largest_of(n_bytes)
+    return (
+        f"Give it a larger maximum, up to {most:,}: the {kind} of the column is the real limit,"
+        " beyond it every INSERT fails"
+    )
+
+
+def _first(level: Level) -> str:
+    """Return what stands in the way of another type, as the end of a sentence."""
+    dependents = list(level.facts["dependents"])
+    if not dependents:
+        return ""
+    return f": first drop and re-create {listed(dependents, SHOWN)}, else it fails"
 
 
 def _reference(_: str, level: Level) -> Text:
     facts = level.facts
     kind, wanted = INTEGER_TYPES[facts["type_bytes"]], INTEGER_TYPES[facts["target_bytes"]]
-    is_over = facts["last_value"] > facts["limit"]
+    is_over = facts["last_value"] >= facts["limit"]
     end = "rows with newer keys can't be inserted" if is_over else "then rows can't be inserted"
     return (
         f"{level.object}: {kind} foreign key of {facts['target']}, which is {wanted} and at"
         f" {facts['last_value']:,}; the largest {kind} is {facts['limit']:,}, and {end}",
-        f"Change the column to {wanted}. ALTER COLUMN TYPE rewrites the table under an ACCESS"
-        f" EXCLUSIVE lock: for a large table add a {wanted} column, fill it in batches and swap"
-        " the two",
+        f"Change the column to {wanted}{_first(level)}. ALTER COLUMN TYPE rewrites the table"
+        f" under an ACCESS EXCLUSIVE lock: for a large table add a {wanted} column, fill it in"
+        " batches and swap the two",
         list(level.statements),
     )
 
 
 def _sequence(_: str, level: Level) -> Text:
     facts = level.facts
-    columns = list(facts["columns"])
+    columns = [f"{n} {t}" for n, t in zip(facts["columns"], facts["column_types"], strict=True)]
     of = f" (for {listed(columns, SHOWN)})" if columns else ""
     return (
         f"{level.object}: sequence{of} at {facts['last_value']:,} of {facts['limit']:,},"
-        f" {level.share:.0%} used; at the end nextval fails",
-        "Give it a larger type or maximum, if what stores its values has room for them",
+        f" {_room(level, 'it is at its end, and nextval fails now', 'nextval fails')}",
+        _more(level),
         list(level.statements),
     )
 

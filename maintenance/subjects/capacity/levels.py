@@ -80,15 +80,37 @@ def _keys(seen: CapacityObservation) -> Iterator[Level]:
 
 
 def _of_sequence(sequence: SequenceUse, columns: Sequence[FilledColumn]) -> Level:
+    narrow = [each.n_bytes for each in columns if each.n_bytes and each.n_bytes < BIGINT]
+    narrowest = min(narrow, default=None)
     facts = {
         "type_bytes": sequence.type_bytes,
         "columns": [column_name(each.table, each.column) for each in columns],
+        "column_types": [INTEGER_TYPES.get(each.n_bytes or 0, "(no integer)") for each in columns],
+        "narrowest_bytes": narrowest,
     }
     name, ends = str(sequence.relation), (sequence.least, sequence.most)
     level = _level(Cliff.SEQUENCE, name, sequence, ends, facts)
-    end = "NO MAXVALUE" if sequence.increment > 0 else "NO MINVALUE"
-    wider = "AS bigint" if sequence.type_bytes < BIGINT else end
-    return level._replace(statements=(f"ALTER SEQUENCE {name} {wider}",))
+    return level._replace(statements=(_wider_sequence(sequence, narrowest),))
+
+
+def _wider_sequence(sequence: SequenceUse, narrowest: int | None) -> str:
+    """Return the statement that gives a sequence as much room as the columns it fills have.
+
+    A wider type moves the end along only where that is the largest of the type.
+    """
+    n_bytes = narrowest or BIGINT
+    is_up = sequence.increment > 0
+    end, bound = (sequence.most, "MAXVALUE") if is_up else (sequence.least, "MINVALUE")
+    natural = largest_of(sequence.type_bytes) if is_up else -largest_of(sequence.type_bytes) - 1
+    parts = [f"ALTER SEQUENCE {sequence.relation}"]
+    if sequence.type_bytes < n_bytes:
+        parts.append(f"AS {INTEGER_TYPES[n_bytes]}")
+    if narrowest is not None:
+        most = largest_of(narrowest)
+        parts.append(f"{bound} {most if is_up else -most - 1}")
+    elif end != natural or sequence.type_bytes >= BIGINT:
+        parts.append(f"NO {bound}")
+    return " ".join(parts)
 
 
 def _by_sequence(columns: Sequence[FilledColumn]) -> dict[int, list[FilledColumn]]:
@@ -118,6 +140,7 @@ def _of_column(
         "type_bytes": n_bytes,
         "sequence": str(sequence.relation),
         "references": [each.object for each in references],
+        "dependents": _dependents(seen, column, *references),
     }
     name = column_name(column.table, column.column)
     level = _level(Cliff.INTEGER_KEY, name, sequence, ends, facts)
@@ -133,6 +156,13 @@ def _wider(table: QualifiedName, column: str, references: Sequence[Reference]) -
         alter_type(table, column),
         *(alter_type(each.table, each.column) for each in references),
     )
+
+
+def _dependents(
+    seen: CapacityObservation, *columns: FilledColumn | Reference | SampledKey
+) -> list[str]:
+    """Return what must be dropped before the type of the columns can change, each once."""
+    return list(dict.fromkeys(x for each in columns for x in seen.dependents.get(each.key, ())))
 
 
 def _level(
@@ -151,7 +181,8 @@ def _level(
     else:
         first = 0 if most > 0 >= sequence.start else most
         used, ceiling, limit = first - last, first - least, least
-    data = {**facts, "last_value": last, "limit": limit}
+    left = max(ceiling - used, 0) // abs(sequence.increment)
+    data = {**facts, "last_value": last, "limit": limit, "left": left}
     return Level(cliff, name, float(max(used, 0)), float(ceiling), data)
 
 
@@ -174,6 +205,7 @@ def _references(seen: CapacityObservation) -> Iterator[Level]:
                 "type_bytes": each.n_bytes,
                 "target_bytes": each.target_bytes,
                 "target": column_name(each.target, each.target_column),
+                "dependents": _dependents(seen, each),
                 "last_value": value,
                 "limit": limit,
             },
@@ -193,8 +225,10 @@ def _sampled(seen: CapacityObservation, now: datetime) -> Iterator[Level]:
             "type_bytes": key.n_bytes,
             "sequence": None,
             "references": [each.object for each in references],
+            "dependents": _dependents(seen, key, *references),
             "last_value": key.most,
             "limit": limit,
+            "left": limit - key.most,
         }
         name = column_name(key.table, key.column)
         statements = _wider(key.table, key.column, references)

@@ -13,6 +13,9 @@ from maintenance.names import QualifiedName, quote
 INTEGER_TYPES = {2: "smallint", 4: "integer", 8: "bigint"}
 """The integer types by their size in bytes."""
 
+IN_DATA = ". The statements are in its data: run plan --json, or see the asset in Dagster"
+"""The end of a message with statements."""
+
 
 def largest_of(n_bytes: int) -> int:
     """Return the largest value of an integer type; the smallest is -1 less than its negative."""
@@ -99,6 +102,13 @@ class Reference(NamedTuple):
     target_bytes: int
     target: QualifiedName
     target_column: str
+    table_oid: int = 0
+    attnum: int = 0
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """The table's OID and the number of the column."""
+        return self.table_oid, self.attnum
 
     @property
     def object(self) -> str:
@@ -262,7 +272,8 @@ class Vacuumed(NamedTuple):
         root: the table that it is a partition of; itself if it is none.
         is_off: whether autovacuum leaves it out.
         is_toast: whether only its TOAST table is left out.
-        n_rows: as last counted; -1 if never.
+        n_rows: as last counted; -1 if never, so it was never vacuumed.
+        size_bytes: with its TOAST table; None if unknown, because another session locks it.
         threshold: dead rows from which autovacuum vacuums it.
         scale: the share of the rows in that threshold.
         n_written: rows written since counters were reset.
@@ -275,7 +286,7 @@ class Vacuumed(NamedTuple):
     is_off: bool
     is_toast: bool
     n_rows: float
-    size_bytes: int
+    size_bytes: int | None
     threshold: float
     scale: float
     n_dead: int
@@ -317,6 +328,8 @@ class CapacityObservation:
     """The observation of one database and its server.
 
     Attributes:
+        dependents: what uses a column, such as `view public.v`, by the OID of the table and the
+            number of the column; its type can't be changed while they exist.
         limits: None if they could not be read.
         free_bytes: on the server's disk; None if not visible from here.
         blind: failed observations, with the reason.
@@ -328,6 +341,9 @@ class CapacityObservation:
     sequences: tuple[SequenceUse, ...] = ()
     columns: tuple[FilledColumn, ...] = ()
     references: tuple[Reference, ...] = ()
+    dependents: Mapping[tuple[int, int], Sequence[str]] = field(
+        default_factory=dict[tuple[int, int], "Sequence[str]"]
+    )
     sampled_keys: tuple[SampledKey, ...] = ()
     ages: tuple[Age, ...] = ()
     limits: Limits | None = None

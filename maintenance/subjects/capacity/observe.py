@@ -36,6 +36,8 @@ SEQUENCES_AT_ONCE = 200
 """Sequences read in one transaction, which locks each of them until it ends."""
 LEAST_VALUE = 3000
 """Of sequences below, no column is near its end, not even a smallint."""
+LEAST_END = 10 * LEAST_VALUE
+"""Of sequences that end below, even a small value is near the end."""
 LEAST_AGE = 400_000_000
 """Ids of younger tables are not listed: twice the age at which autovacuum freezes by default."""
 MOST_TABLES = 5
@@ -74,18 +76,25 @@ def _with_keys(glances: Observations, seen: CapacityObservation) -> CapacityObse
     listed = glances.see(Reading.SEQUENCES, _sequences, ())
     sequences = tuple(_with_last_values(glances, listed))
     wanted = [each.oid for each in sequences if _needs_columns(each)]
+    columns = glances.see(Reading.SEQUENCES, lambda c: _columns(c, wanted), ())
+    references = glances.see(Reading.SEQUENCES, _references, ())
+    sampled_keys = glances.see(Reading.SEQUENCES, _sampled_keys, ())
+    keys = {each.key for some in (columns, references, sampled_keys) for each in some}
     return replace(
         seen,
         sequences=sequences,
-        columns=glances.see(Reading.SEQUENCES, lambda c: _columns(c, wanted), ()),
-        references=glances.see(Reading.SEQUENCES, _references, ()),
-        sampled_keys=glances.see(Reading.SEQUENCES, _sampled_keys, ()),
+        columns=columns,
+        references=references,
+        sampled_keys=sampled_keys,
+        dependents=glances.see(Reading.SEQUENCES, lambda c: _dependents(c, sorted(keys)), {}),
     )
 
 
 def _needs_columns(sequence: SequenceUse) -> bool:
-    """Whether the sequence may be near the end of a column, or its value is unknown."""
-    return not sequence.is_read or abs(sequence.last_value or 0) >= LEAST_VALUE
+    """Whether the sequence may be near its end or that of a column, or its value is unknown."""
+    is_up = sequence.increment > 0
+    is_bounded = sequence.most < LEAST_END if is_up else sequence.least > -LEAST_END
+    return not sequence.is_read or is_bounded or abs(sequence.last_value or 0) >= LEAST_VALUE
 
 
 def _sequences(connection: Connection) -> tuple[SequenceUse, ...]:
@@ -145,10 +154,24 @@ def _references(connection: Connection) -> tuple[Reference, ...]:
             row.target_bytes,
             QualifiedName(row.target_schema, row.target_name),
             row.target_column,
+            row.table_oid,
+            row.attnum,
         )
         for row in rows
         if not is_helper(row.name)
     )
+
+
+def _dependents(
+    connection: Connection, keys: Sequence[tuple[int, int]]
+) -> dict[tuple[int, int], list[str]]:
+    if not keys:
+        return {}
+    about = {"tables": [oid for oid, _ in keys], "attnums": [attnum for _, attnum in keys]}
+    found: dict[tuple[int, int], list[str]] = {}
+    for row in fetch(connection, "capacity", "list_dependents", about):
+        found.setdefault((row.table_oid, row.attnum), []).append(f"{row.what} {row.name}")
+    return found
 
 
 def _sampled_keys(connection: Connection) -> tuple[SampledKey, ...]:

@@ -9,6 +9,7 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import counted_noun, listed, readable_size
 from maintenance.names import QualifiedName, quote
 from maintenance.subjects.capacity.models import (
+    IN_DATA,
     CapacityObservation,
     Collation,
     Constraint,
@@ -19,6 +20,7 @@ from maintenance.subjects.capacity.models import (
 SHOWN = 5
 LARGE_BYTES = 10 * 2**20
 """Smaller tables hurt nobody while autovacuum leaves them out."""
+PAGE_BYTES = 8192
 MANY_DEAD = 1000
 DEAD_SHARE = 0.2
 RECENT = timedelta(days=7)
@@ -38,7 +40,11 @@ def upkeep_findings(database: str, seen: CapacityObservation, now: datetime) -> 
     yield from (_constraint(each) for each in seen.constraints)
     if seen.limits is not None and not seen.limits.autovacuum:
         yield _server_off(database)
-    left_out = [each for each in seen.vacuumed if each.is_off and not _is_kept(each, now)]
+    left_out = [
+        each
+        for each in seen.vacuumed
+        if each.is_off and not _is_tiny(each) and not _is_kept(each, now)
+    ]
     told = {each.root for each in left_out}
     unmet = [each for each in seen.vacuumed if _is_unmet(each, now) and each.root not in told]
     yield from (_left_out(root, found, now) for root, found in _by_root(left_out))
@@ -127,7 +133,8 @@ def _constraint(each: Constraint) -> Finding:
         name,
         f"{name}: the {each.what} constraint is NOT VALID: rows from before it were never checked,"
         f" and the planner does not rely on it; run {statement}, which scans the table"
-        f" ({readable_size(each.size_bytes)}) and blocks no reader or writer",
+        f" ({readable_size(each.size_bytes)}), blocks no reader or writer, and"
+        f" fails if rows violate it{IN_DATA}",
         data={
             "what": each.what,
             "size_bytes": each.size_bytes,
@@ -150,13 +157,13 @@ def _server_off(database: str) -> Finding:
 
 
 def _left_out(root: QualifiedName, found: Sequence[Vacuumed], now: datetime) -> Finding:
-    worst = max(found, key=lambda each: (_hurts(each), each.n_dead, each.size_bytes))
+    worst = max(found, key=lambda each: (_hurts(each), each.n_dead, each.size_bytes or 0))
     return Finding(
         FindingKind.AUTOVACUUM_INEFFECTIVE,
         Severity.WARN if any(map(_hurts, found)) else Severity.INFO,
         str(root),
         f"{root}: autovacuum is off for {_which(worst, found)}"
-        f" ({readable_size(worst.size_bytes)}, {worst.n_dead:,} dead rows, {_last(worst)}); dead"
+        f" ({_size(worst)}, {worst.n_dead:,} dead rows, {_last(worst)}); dead"
         f" rows stay until wraparound forces a VACUUM. Run {_turn_on(worst)}, or vacuum it by a"
         " schedule",
         value=_days(worst, now),
@@ -188,9 +195,16 @@ def _is_kept(each: Vacuumed, now: datetime) -> bool:
     return each.vacuumed_at is not None and each.vacuumed_at >= now - RECENT
 
 
+def _is_tiny(each: Vacuumed) -> bool:
+    """Whether the table has one page or one row at most: there is nothing to clean up."""
+    if each.size_bytes is not None and each.size_bytes <= PAGE_BYTES:
+        return True
+    return 0 <= each.n_rows <= 1 and not _hurts(each)
+
+
 def _hurts(each: Vacuumed) -> bool:
     n_rows = max(each.n_rows, 0)
-    is_large = each.size_bytes >= LARGE_BYTES and each.n_written > 0
+    is_large = (each.size_bytes or 0) >= LARGE_BYTES and each.n_written > 0
     return is_large or each.n_dead >= max(MANY_DEAD, DEAD_SHARE * n_rows)
 
 
@@ -217,7 +231,7 @@ def _large(root: QualifiedName, found: Sequence[Vacuumed], now: datetime) -> Fin
         str(root),
         f"{root}: in {_which(worst, found)} autovacuum waits for {worst.threshold:,.0f} dead rows"
         f" (scale factor {worst.scale:g} of about {worst.n_rows:,.0f} rows); it has"
-        f" {worst.n_dead:,}, and was {_last(worst)}. Bloat grows until then, and VACUUM takes long."
+        f" {worst.n_dead:,}, {_last(worst)}. Bloat grows until then, and VACUUM takes long."
         f" Run {_lower(worst)}",
         value=_days(worst, now),
         threshold=float(LONG.days),
@@ -261,7 +275,14 @@ def _last(each: Vacuumed) -> str:
     if at is not None:
         return f"last vacuumed on {at:%Y-%m-%d}"
     since = each.counted_since
-    return f"not vacuumed since {since:%Y-%m-%d}" if since is not None else "not vacuumed"
+    if each.n_rows < 0 or since is None:
+        return "never vacuumed"
+    return f"no VACUUM since counters started on {since:%Y-%m-%d}"
+
+
+def _size(each: Vacuumed) -> str:
+    """Return the size; a table that another session locks has none that is known."""
+    return "size unknown" if each.size_bytes is None else readable_size(each.size_bytes)
 
 
 def _days(each: Vacuumed, now: datetime) -> float | None:
