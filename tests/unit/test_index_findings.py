@@ -1,13 +1,23 @@
 """Findings on indexes: definitions that are wrong, drops with their cost, and missing evidence."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from maintenance.engine.findings import Finding, FindingKind
 from maintenance.names import QualifiedName
+from maintenance.policy import Policy
+from maintenance.policy.thresholds import IndexesPolicy
+from maintenance.subjects.indexes.advice import advise
+from maintenance.subjects.indexes.blind_spots import blind_spot_findings
 from maintenance.subjects.indexes.definition_checks import constant_keys
-from maintenance.subjects.indexes.models import Column, Index, Key, Table
+from maintenance.subjects.indexes.models import Catalog, Column, Index, Key, Table
+from maintenance.subjects.indexes.observation import IndexesObservation
+from maintenance.subjects.indexes.usage import Baseline, Count, Epoch, Gap, ServerUsage, Usage
+from tests.policies import make_policy
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 SINCE = NOW - timedelta(days=35)
@@ -36,3 +46,47 @@ def test_constant_key_is_told_only_where_another_key_is_left(predicate: str) -> 
 
 def test_keys_that_are_all_constant_are_left_alone() -> None:
     assert constant_keys(an_index(1, 2, predicate="((a = 1) AND (b = 5))"), TABLE) == []
+
+
+# Evidence
+
+EPOCH = Epoch(1, 1, None, LONG_AGO)
+LIMITS = IndexesPolicy()
+
+
+def seen(
+    *indexes: Index, successors: Mapping[str, Gap] | None = None, before: bool = True
+) -> IndexesObservation:
+    """Indexes that nothing read since the window began, by one server."""
+    counted = {index.oid: 5 for index in indexes} if before else {}
+    usage = Usage(EPOCH, NOW, {index.oid: Count(5 * before) for index in indexes})
+    watched = SINCE - timedelta(hours=1)
+    witness = ServerUsage("primary", usage, Baseline(EPOCH, watched, counted), watched)
+    catalog = Catalog(indexes, {TABLE.oid: TABLE})
+    advice = advise(catalog, [witness], LIMITS, NOW, successors or {})
+    return IndexesObservation(catalog, (witness,), advice, "me")
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Policy:
+    return make_policy(tmp_path, "postgresql://nowhere/app", indexes={})
+
+
+def unproven(policy: Policy, observation: IndexesObservation) -> Finding:
+    (found,) = blind_spot_findings(policy, LIMITS, observation, NOW)
+    assert found.kind is FindingKind.INDEX_EVIDENCE_INSUFFICIENT
+    return found
+
+
+def test_index_that_stayed_for_a_dropped_one_has_its_own_reason(policy: Policy) -> None:
+    gap = Gap("stayed_for_dropped", "stayed for public.old")
+    found = unproven(policy, seen(an_index(1), successors={"public.i7": gap}))
+    assert found.data["reasons"] == {"public.i7": "stayed_for_dropped"}
+    assert found.data["gaps"] == {"public.i7": "stayed for public.old"}
+    assert (found.value, found.threshold) == (None, None), "every server's counters are complete"
+
+
+def test_index_younger_than_the_window_waits_for_counters(policy: Policy) -> None:
+    found = unproven(policy, seen(an_index(1), before=False))
+    assert found.data["reasons"] == {}
+    assert found.threshold == 35

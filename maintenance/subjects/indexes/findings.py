@@ -70,6 +70,7 @@ def _data(verdict: Verdict, seen: IndexesObservation) -> dict[str, Any]:
     definition = seen.definitions.get(index.oid)
     is_broken_whole = verdict.charge is IssueKind.INVALID and index.is_partitioned
     return {
+        "oid": index.oid,
         "table": str(table.relation),
         "covered_by": str(verdict.by.relation) if verdict.by is not None else None,
         "covered_by_size_bytes": verdict.by_pages * PAGE_BYTES or None,
