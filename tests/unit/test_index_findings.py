@@ -13,7 +13,9 @@ from maintenance.policy import Policy
 from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.advice import advise
 from maintenance.subjects.indexes.blind_spots import blind_spot_findings
+from maintenance.subjects.indexes.ddl import Definition, locks_all, restore
 from maintenance.subjects.indexes.definition_checks import constant_keys
+from maintenance.subjects.indexes.findings import findings
 from maintenance.subjects.indexes.models import Catalog, Column, Index, Key, Table
 from maintenance.subjects.indexes.observation import IndexesObservation
 from maintenance.subjects.indexes.usage import Baseline, Count, Epoch, Gap, ServerUsage, Usage
@@ -90,3 +92,43 @@ def test_index_younger_than_the_window_waits_for_counters(policy: Policy) -> Non
     found = unproven(policy, seen(an_index(1), before=False))
     assert found.data["reasons"] == {}
     assert found.threshold == 35
+
+
+# Drops
+
+
+def drops(policy: Policy, observation: IndexesObservation) -> dict[str, Finding]:
+    told = findings(policy, LIMITS, observation, NOW)
+    return {found.object: found for found in told if found.data.get("drop")}
+
+
+def test_drop_that_can_not_run_concurrently_tells_that_it_blocks_everybody(policy: Policy) -> None:
+    whole = an_index(1, oid=1, is_partitioned=True, pages=0)
+    part = an_index(1, oid=2, parent=1)
+    alone = an_index(2, oid=3)
+    found = drops(policy, seen(whole, part, alone))
+    assert {name: each.data["locks_writers"] for name, each in found.items()} == {
+        "public.i1": True,
+        "public.i3": False,
+    }
+    assert locks_all(an_index(1, constraint="k"))
+
+
+def test_drop_of_an_expression_tells_whose_statistics_are_lost(policy: Policy) -> None:
+    first, second = an_index("lower(c)", oid=1), an_index("lower(c)", 2, oid=2, is_unique=True)
+    lost = {n: f.data["loses_statistics_of"] for n, f in drops(policy, seen(first)).items()}
+    assert lost == {"public.i1": ["lower(c)"]}
+    lost = {n: f.data["loses_statistics_of"] for n, f in drops(policy, seen(first, second)).items()}
+    assert lost == {"public.i1": []}, "the other index has them too"
+
+
+def test_restore_brings_back_comments_and_targets_and_analyzes_expressions() -> None:
+    text = "CREATE INDEX i7 ON public.t USING btree (lower(c), a)"
+    definition = Definition(text, comment="it's\\", targets={1: 500})
+    assert list(restore(an_index("lower(c)", 1), TABLE, definition)) == [
+        "CREATE INDEX CONCURRENTLY i7 ON public.t USING btree (lower(c), a)",
+        "ALTER INDEX public.i7 ALTER COLUMN 1 SET STATISTICS 500",
+        "COMMENT ON INDEX public.i7 IS  E'it''s\\\\'",
+        "ANALYZE public.t",
+    ]
+    assert len(restore(an_index(1), TABLE, Definition(text))) == 1

@@ -133,9 +133,9 @@ def _charged(charge: IssueKind, case: Case, keys: tuple[str, ...] = ()) -> Verdi
 def _with_context(
     verdicts: Sequence[Verdict], catalog: Catalog, served: Served, limits: LowCardinality
 ) -> Iterator[Verdict]:
-    """Add to verdicts on unused indexes what else their tables have once the advice is followed."""
+    """Add to verdicts what else their tables have once the advice is followed."""
     gone = {index.oid for v in verdicts if v.is_drop for index in v.tree.members}
-    tables = {v.tree.root.table_oid for v in verdicts if v.charge is IssueKind.UNUSED}
+    tables = {v.tree.root.table_oid for v in verdicts if v.is_drop or v.charge is IssueKind.UNUSED}
     staying: dict[int, list[Index]] = defaultdict(list)
     for index in catalog.indexes:
         if index.table_oid in tables and index.oid not in gone:
@@ -145,6 +145,8 @@ def _with_context(
     )
     for verdict in verdicts:
         root = verdict.tree.root
+        if verdict.is_drop:
+            verdict = replace(verdict, loses=_lost(root, staying[root.table_oid]))  # noqa: PLW2901
         if verdict.charge is not IssueKind.UNUSED:
             yield verdict
             continue
@@ -159,6 +161,17 @@ def _with_context(
                 if other.oid != root.oid and finds_by_skip_scan(other, root, table, limits)
             ),
         )
+
+
+def _lost(index: Index, others: Sequence[Index]) -> tuple[str, ...]:
+    """Return the expressions of an index that no other one holds, over as many rows."""
+    held = {
+        text
+        for other in others
+        if other.is_valid and other.predicate in {None, index.predicate}
+        for text in other.expressions
+    }
+    return tuple(text for text in index.expressions if index.is_valid and text not in held)
 
 
 def _is_unproven(case: Case, limits: UnusedIndexes) -> bool:
