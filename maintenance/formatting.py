@@ -92,4 +92,4 @@ def counted_noun(n: int, noun: str) -> str:
     """Return a number with a regular noun, such as `1 partition`, `3 indexes` or `2 tables`."""
     if n == 1:
         return f"1 {noun}"
-    return f"{n:,} {noun}{'es' if noun.endswith('x') else 's'}"
+    return f"{n:,} {noun}{'es' if noun.endswith(('x', 'ch')) else 's'}"

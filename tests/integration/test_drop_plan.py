@@ -106,6 +106,24 @@ def test_index_that_stayed_for_one_that_was_dropped_is_observed_anew(
     assert "public.t_at" not in told(later), "its readers had the other one until now"
     (unproven,) = [f for f in later if f.kind is UNPROVEN]
     assert "public.t_at" in unproven.data["indexes"]
+    assert unproven.data["reasons"]["public.t_at"] == "stayed_for_dropped"
+    assert "public.t_at_copy" in unproven.data["gaps"]["public.t_at"]
+
+
+def test_index_that_stayed_is_observed_anew_whatever_clock_dated_the_counters(
+    database: Database, tmp_path: Path
+) -> None:
+    run_all(database.url, PAIR)
+    database.execute("CREATE INDEX t_at ON t (at)")
+    database.execute("CREATE INDEX t_at_copy ON t (at)")
+    policy = make_policy(tmp_path, database.url, indexes={})
+    begun = START + timedelta(days=90)
+    (copy,) = [f for f in record(policy, begun) if f.kind is DUPLICATE]
+    database.execute(copy.data["drop"])
+    later = look(policy, begun + AFTER)
+    assert "public.t_at" not in told(later)
+    (unproven,) = [f for f in later if f.kind is UNPROVEN]
+    assert unproven.data["reasons"]["public.t_at"] == "stayed_for_dropped"
 
 
 def test_pair_that_nothing_reads_leaves_one_for_the_foreign_key(

@@ -211,6 +211,7 @@ def test_skip_scan_serves_a_key_behind_a_column_of_few_values(
     assert finding is not None
     assert (finding.severity, finding.value) == (Severity.INFO, 0)
     assert keys(finding)["child_parent_id_fkey"]["searches"] == 5
+    assert (finding.data["n_foreign_keys"], finding.data["n_skip_scanned"]) == (1, 1)
 
 
 @pytest.mark.pg("< 18")

@@ -255,6 +255,17 @@ def the_finding(catalog: Catalog, *, is_counting: bool = True) -> Finding | None
     return found[0] if found else None
 
 
+def test_keys_that_a_skip_scan_serves_are_counted_apart() -> None:
+    keys = [a_key(1, name="skipped", oid=1), a_key(3, name="unserved", oid=2)]
+    table = a_table(distinct=[-1, 5, -1])
+    for known, wanted in ((keys, (2, 1)), (keys[:1], (1, 1)), (keys[1:], (1, 0))):
+        finding = the_finding(
+            a_catalog(an_index(2, 1), keys=known, tables=[table], has_skip_scan=True)
+        )
+        assert finding is not None
+        assert (finding.data["n_foreign_keys"], finding.data["n_skip_scanned"]) == wanted
+
+
 @pytest.mark.parametrize(
     ("tables", "indexes", "severity", "rows_read"),
     [

@@ -1,6 +1,6 @@
 """Indexes: report missing, redundant, unused and invalid ones, with evidence of every server."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from maintenance.engine.observe_context import ObserveContext
@@ -24,7 +24,7 @@ from maintenance.subjects.indexes.observe import (
     read_taken_names,
 )
 from maintenance.subjects.indexes.servers import witnesses
-from maintenance.subjects.indexes.usage import ServerUsage
+from maintenance.subjects.indexes.usage import Gap, ServerUsage
 
 
 class Indexes(Subject[IndexesObservation]):
@@ -73,9 +73,9 @@ class Indexes(Subject[IndexesObservation]):
 
 def _successors(
     context: ObserveContext, catalog: Catalog, heard: Sequence[ServerUsage]
-) -> frozenset[str]:
+) -> Mapping[str, Gap]:
     if context.store is None:
-        return frozenset()
+        return {}
     present = {str(index.relation) for index in catalog.indexes}
     present.update(str(name) for names in catalog.blind.values() for name in names)
     return recall_successors(context.store, context.policy.database.name, heard, present)

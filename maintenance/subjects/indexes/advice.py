@@ -1,9 +1,10 @@
 """Advise on every index: a pure function of the observation and the policy."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from maintenance.policy.thresholds import IndexesPolicy, LowCardinality, UnusedIndexes
 from maintenance.subjects.indexes.definition_checks import (
@@ -35,6 +36,7 @@ class Advice:
         unproven: indexes without observed use, but with incomplete evidence.
         reset: those of them whose own counters were reset in the window.
         gaps: why the evidence is incomplete, by the server's name.
+        own_gaps: why the counters of some of them do not tell all, on whatever server.
         unindexed: foreign keys without an index that serves them, most deletes of referenced rows
             first.
     """
@@ -44,6 +46,7 @@ class Advice:
     unproven: tuple[Index, ...] = ()
     reset: tuple[Index, ...] = ()
     gaps: tuple[tuple[str, Gap], ...] = ()
+    own_gaps: tuple[tuple[Index, Gap], ...] = ()
     unindexed: tuple[UnservedKey, ...] = ()
 
 
@@ -52,7 +55,7 @@ def advise(
     witnesses: Sequence[ServerUsage],
     policy: IndexesPolicy,
     now: datetime,
-    successors: Collection[str] = (),
+    successors: Mapping[str, Gap] = MappingProxyType({}),
 ) -> Advice:
     """Return the advice on every index.
 
@@ -61,7 +64,7 @@ def advise(
         witnesses: every server of the cluster, including unreachable ones.
         policy: thresholds.
         now: the end of the window.
-        successors: names of indexes that stayed for one that was dropped in the window.
+        successors: by name, indexes that stayed for one that was dropped in the window, and why.
     """
     since = now - policy.unused.window
     served = servants(catalog)
@@ -72,7 +75,7 @@ def advise(
             catalog.tables,
             witnesses,
             since,
-            tree.root.table_oid not in locked and not _has_succeeded(tree, successors),
+            tree.root.table_oid not in locked and _succession(tree, successors) is None,
         )
         for tree in trees(catalog)
     ]
@@ -84,18 +87,29 @@ def advise(
         case for case in cases if case.index.oid not in drops and _is_unproven(case, policy.unused)
     ]
     gaps = ((witness.name, witness.gap(since)) for witness in witnesses)
+    own = ((case.index, _own_gap(case, locked, successors)) for case in unproven)
     return Advice(
         since=since,
         verdicts=tuple(_with_context(found, catalog, served, policy.low_cardinality)),
         unproven=tuple(case.index for case in unproven),
         reset=tuple(case.index for case in unproven if case.was_reset),
         gaps=tuple((name, gap) for name, gap in gaps if gap is not None),
+        own_gaps=tuple((index, gap) for index, gap in own if gap is not None),
         unindexed=tuple(unindexed(served, catalog)),
     )
 
 
-def _has_succeeded(tree: Tree, successors: Collection[str]) -> bool:
-    return bool(successors) and any(str(index.relation) in successors for index in tree.members)
+def _succession(tree: Tree, successors: Mapping[str, Gap]) -> Gap | None:
+    if not successors:
+        return None
+    found = (successors.get(str(index.relation)) for index in tree.members)
+    return next((gap for gap in found if gap is not None), None)
+
+
+def _own_gap(case: Case, locked: Container[int], successors: Mapping[str, Gap]) -> Gap | None:
+    if case.index.table_oid in locked:
+        return Gap("part_locked", "a partition of its table is locked")
+    return _succession(case.tree, successors)
 
 
 def _verdict(case: Case, drop: Drop | None, catalog: Catalog) -> Verdict | None:
@@ -119,9 +133,9 @@ def _charged(charge: IssueKind, case: Case, keys: tuple[str, ...] = ()) -> Verdi
 def _with_context(
     verdicts: Sequence[Verdict], catalog: Catalog, served: Served, limits: LowCardinality
 ) -> Iterator[Verdict]:
-    """Add to verdicts on unused indexes what else their tables have once the advice is followed."""
+    """Add to verdicts what else their tables have once the advice is followed."""
     gone = {index.oid for v in verdicts if v.is_drop for index in v.tree.members}
-    tables = {v.tree.root.table_oid for v in verdicts if v.charge is IssueKind.UNUSED}
+    tables = {v.tree.root.table_oid for v in verdicts if v.is_drop or v.charge is IssueKind.UNUSED}
     staying: dict[int, list[Index]] = defaultdict(list)
     for index in catalog.indexes:
         if index.table_oid in tables and index.oid not in gone:
@@ -131,6 +145,8 @@ def _with_context(
     )
     for verdict in verdicts:
         root = verdict.tree.root
+        if verdict.is_drop:
+            verdict = replace(verdict, loses=_lost(root, staying[root.table_oid]))  # noqa: PLW2901
         if verdict.charge is not IssueKind.UNUSED:
             yield verdict
             continue
@@ -145,6 +161,17 @@ def _with_context(
                 if other.oid != root.oid and finds_by_skip_scan(other, root, table, limits)
             ),
         )
+
+
+def _lost(index: Index, others: Sequence[Index]) -> tuple[str, ...]:
+    """Return the expressions of an index that no other one holds, over as many rows."""
+    held = {
+        text
+        for other in others
+        if other.is_valid and other.predicate in {None, index.predicate}
+        for text in other.expressions
+    }
+    return tuple(text for text in index.expressions if index.is_valid and text not in held)
 
 
 def _is_unproven(case: Case, limits: UnusedIndexes) -> bool:

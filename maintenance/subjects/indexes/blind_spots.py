@@ -122,26 +122,34 @@ def _unproven(
     days = limits.unused.window.days
     starts = [witness.watched_since or now for witness in seen.witnesses]
     watched = round((now - max(starts)).total_seconds() / _DAY_S, 1)
-    gaps = "".join(f"; {server}: {gap.text}" for server, gap in seen.advice.gaps)
     reset = sorted(str(index.relation) for index in seen.advice.reset)
-    if reset:
-        gaps += f"; counters of {listed(reset, _FEW)} were reset in that time"
     found = sorted(str(index.relation) for index in seen.advice.unproven)
+    own = {str(index.relation): gap for index, gap in seen.advice.own_gaps}
+    told = dict(list(own.items())[:_MOST_NAMED])
+    waits = bool(seen.advice.gaps) or bool(set(found) - own.keys() - set(reset))
+    reasons: list[str] = []
+    if waits:
+        span = readable_span(limits.unused.window)
+        reasons.append(f"not every server has counters of {span}; all servers have {watched} days")
+    reasons += [f"{server}: {gap.text}" for server, gap in seen.advice.gaps]
+    if reset:
+        reasons.append(f"counters of {listed(reset, _FEW)} were reset in that time")
+    if own:
+        reasons.append(listed([f"{index}: {gap.text}" for index, gap in own.items()], _FEW, "; "))
     return Finding(
         FindingKind.INDEX_EVIDENCE_INSUFFICIENT,
         Severity.INFO,
         name,
-        f"{name}: {counted_noun(len(found), 'index')} without recorded use, but not every server"
-        f" has counters of {readable_span(limits.unused.window)}; all servers have {watched} days;"
-        f" not reported as unused yet{gaps}",
-        value=watched,
-        threshold=days,
+        f"{name}: {counted_noun(len(found), 'index')} without recorded use, not reported as unused"
+        f" yet: {'; '.join(reasons)}",
+        value=watched if waits else None,
+        threshold=days if waits else None,
         data={
             "indexes": found[:_MOST_NAMED],
             "n_indexes": len(found),
-            "gaps": {server: gap.text for server, gap in seen.advice.gaps},
+            "gaps": {name: gap.text for name, gap in (*seen.advice.gaps, *told.items())},
             "reset": reset[:_MOST_NAMED],
-            "reasons": {server: gap.reason for server, gap in seen.advice.gaps},
+            "reasons": {name: gap.reason for name, gap in (*seen.advice.gaps, *told.items())},
             # an alert on one of them is kept until there is evidence
             UNKNOWN: {FindingKind.INDEX_UNUSED.value: _at_most(found)},
         },

@@ -117,14 +117,18 @@ def is_wide(index: Index, table: Table) -> bool:
 
 
 def constant_keys(index: Index, table: Table) -> list[str]:
-    """Return the key columns that the predicate of the index makes constant."""
+    """Return the key columns that the predicate of the index makes constant.
+
+    None if that is all keys: an index has to have one, and such an index finds the rare rows.
+    """
     if index.predicate is None:
         return []
     names = [column.name for key in index.keys if (column := _column(table, key.of))]
     if not any(name in index.predicate for name in names):
         return []
     constant = _constants(index.predicate)
-    return [name for name in names if name in constant]
+    found = [name for name in names if name in constant]
+    return found if len(found) < len(index.keys) else []
 
 
 def _column(table: Table, of: int | str) -> Column | None:

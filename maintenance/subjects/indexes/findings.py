@@ -9,7 +9,7 @@ from maintenance.formatting import PAGE_BYTES, readable_size
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.blind_spots import blind_spot_findings
-from maintenance.subjects.indexes.ddl import drop, restore
+from maintenance.subjects.indexes.ddl import drop, locks_all, restore
 from maintenance.subjects.indexes.drop_plan import MUCH_LARGER
 from maintenance.subjects.indexes.observation import IndexesObservation
 from maintenance.subjects.indexes.part_repair import repair
@@ -43,10 +43,24 @@ def _finding(verdict: Verdict, limits: IndexesPolicy, seen: IndexesObservation) 
     data: dict[str, Any] = {**_data(verdict, seen), "reason": why.code}
     size = readable_size(data["size_bytes"])
     cost = f"{size}, {data['writes_per_day']:,.0f} entries written per day"
-    advice = f"; to drop it, run {data['drop']}" if data["drop"] else ""
+    advice = _advice(verdict, data) if data["drop"] else ""
     message = f"{name}: {why.text} ({cost}){advice}"
     severity = _severity(verdict, limits)
     return Finding(_KINDS[verdict.charge], severity, name, message, why.value, why.threshold, data)
+
+
+def _advice(verdict: Verdict, data: Mapping[str, Any]) -> str:
+    """Return the drop, with what it takes away and blocks."""
+    loses = ", ".join(verdict.loses)
+    lost = f"; the planner's statistics of {loses} go with it" if loses else ""
+    locks = ""
+    if data["locks_writers"]:
+        parts = " and its partitions" if verdict.tree.root.is_partitioned else ""
+        locks = (
+            f"; this blocks all access to {data['table']}{parts} while it waits and runs: set"
+            " lock_timeout first"
+        )
+    return f"{lost}; to drop it, run {data['drop']}{locks}"
 
 
 def _severity(verdict: Verdict, limits: IndexesPolicy) -> Severity:
@@ -70,6 +84,7 @@ def _data(verdict: Verdict, seen: IndexesObservation) -> dict[str, Any]:
     definition = seen.definitions.get(index.oid)
     is_broken_whole = verdict.charge is IssueKind.INVALID and index.is_partitioned
     return {
+        "oid": index.oid,
         "table": str(table.relation),
         "covered_by": str(verdict.by.relation) if verdict.by is not None else None,
         "covered_by_size_bytes": verdict.by_pages * PAGE_BYTES or None,
@@ -80,6 +95,8 @@ def _data(verdict: Verdict, seen: IndexesObservation) -> dict[str, Any]:
         "partitions": len(verdict.tree.leaves) if index.is_partitioned else None,
         "skip_scan_by": [str(other.relation) for other in verdict.skip_scans],
         "drop": drop(index, table) if verdict.is_drop else None,
+        "locks_writers": verdict.is_drop and locks_all(index),
+        "loses_statistics_of": list(verdict.loses),
         "restore": list(restore(index, table, definition)) if definition else None,
         "repair": list(repair(verdict.tree, seen.catalog).statements) if is_broken_whole else None,
     }

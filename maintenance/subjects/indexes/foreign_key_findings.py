@@ -53,7 +53,12 @@ def foreign_key_findings(
     if not told:
         return []
     n_keys = len(reported) if table is None else len(told)
-    return [_finding(database, told, n_keys)]
+    n_skipped = (
+        sum(key.searches is not None for key in reported)
+        if table is None
+        else sum(fact["searches"] is not None for fact in told)
+    )
+    return [_finding(database, told, n_keys, n_skipped)]
 
 
 def _limited(facts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -77,26 +82,36 @@ def names_to_check(unindexed: Sequence[UnservedKey], catalog: Catalog) -> set[st
     return candidates(reported_keys(unindexed, catalog)[:MAX_LISTED], catalog)
 
 
-def _finding(database: str, told: Sequence[Mapping[str, Any]], n_keys: int) -> Finding:
+def _finding(
+    database: str, told: Sequence[Mapping[str, Any]], n_keys: int, n_skipped: int
+) -> Finding:
+    """Return the finding on keys of which some are served by skip scans, and the others by none."""
     urgent = [fact for fact in told if fact["severity"] == Severity.WARN.value]
     worst = urgent or [fact for fact in told if fact["searches"] is None] or told
     names = listed(map(_named, worst), _FEW, "; ")
-    if urgent:
+    what = f"{counted_noun(n_keys - n_skipped, 'foreign key')} without an index"
+    skipped = f"{counted_noun(n_skipped, 'foreign key')} served only by a skip scan"
+    if n_skipped == n_keys:
+        what = skipped
+        which = f": {names}. Each DELETE of a referenced row takes that many searches; no urgency"
+    elif urgent:
         why = "because referenced rows are deleted and each DELETE reads much"
         which = f"; {len(urgent)} matter{'s' * (len(urgent) == 1)} now, {why}: {names}"
     else:
         which = f": {names}. Not urgent: no DELETE of referenced rows is known to read much"
+    if 0 < n_skipped < n_keys:
+        what += f" and {skipped}"
     return Finding(
         FindingKind.FK_UNINDEXED,
         Severity.WARN if urgent else Severity.INFO,
         database,
-        f"{database}: {counted_noun(n_keys, 'foreign key')} without an index{which}."
-        f" {_remedy(worst, told)}",
+        f"{database}: {what}{which}. {_remedy(worst, told)}",
         value=len(urgent),
         threshold=0,
         data={
             "foreign_keys": list(told),
             "n_foreign_keys": n_keys,
+            "n_skip_scanned": n_skipped,
             "size_bytes": sum(fact["size_bytes"] for fact in told),
         },
     )
@@ -107,7 +122,7 @@ def _named(fact: Mapping[str, Any]) -> str:
     deletes = fact["deletes_per_day"]
     often = f", {deletes:,.0f} rows deleted per day in {fact['referenced']}" if deletes else ""
     if fact["searches"] is not None:
-        return f"{name} (a skip scan of {fact['searches']:,} searches serves it{often})"
+        return f"{name} ({counted_noun(fact['searches'], 'search')}{often})"
     rows = fact["rows_read"]
     reads = "an unknown part" if rows is None else counted_noun(rows, "row")
     return f"{name} (reads {reads} of {readable_size(fact['size_bytes'])}{often})"
@@ -119,7 +134,9 @@ def _remedy(worst: Sequence[Mapping[str, Any]], told: Sequence[Mapping[str, Any]
     statements = first["create"]
     parts: list[str] = []
     if len(statements) == 1:
-        parts.append(f"For the first, run {statements[0]}")
+        only_skipped = first["searches"] is not None
+        when = "If its searches are too slow" if only_skipped else "For the first"
+        parts.append(f"{when}, run {statements[0]}")
     if sum(len(fact["create"]) for fact in told) > 1:
         parts.append("All statements are in the keys' data (create): run plan --json")
     if any(fact["locks_writers"] for fact in worst):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from maintenance.server.session import Connection, fetch, run_statement
-from maintenance.subjects.indexes.usage import Baseline, Epoch, ServerUsage, Usage
+from maintenance.subjects.indexes.usage import Baseline, Epoch, Gap, ServerUsage, Usage
 
 RECORD_EVERY = timedelta(hours=1)
 """Counters are not recorded if there are some of the same epoch that are newer than this."""
@@ -43,8 +43,8 @@ def recall(
 
 def recall_successors(
     store: Connection, database: str, witnesses: Sequence[ServerUsage], present: Collection[str]
-) -> frozenset[str]:
-    """Read which indexes stayed for one that was dropped since the baseline.
+) -> Mapping[str, Gap]:
+    """Read which indexes stayed for one that was dropped since the baseline, and for which one.
 
     The dropped one had their readers, so their own counters prove no disuse.
 
@@ -57,19 +57,30 @@ def recall_successors(
     Raises:
         psycopg.Error: the store failed.
     """
-    baselines = [
-        witness.baseline
+    gone = [
+        (witness.baseline, oids)
         for witness in witnesses
         if witness.usage is not None
         and witness.baseline is not None
-        and witness.baseline.scans.keys() - witness.usage.counts.keys()
+        and (oids := witness.baseline.scans.keys() - witness.usage.counts.keys())
     ]
-    if not baselines:
-        return frozenset()
-    # The run that took the baseline began before.
-    since = min(baseline.taken_at for baseline in baselines) - LONGEST_RUN
-    rows = fetch(store, "store", "list_covered_indexes", {"database": database, "since": since})
-    return frozenset(row.covered_by for row in rows if row.object not in present)
+    if not gone:
+        return {}
+    about = {
+        "database": database,
+        # The run that took the baseline began before.
+        "since": min(baseline.taken_at for baseline, _ in gone) - LONGEST_RUN,
+        "oids": sorted({oid for _, oids in gone for oid in oids}),
+    }
+    rows = fetch(store, "store", "list_covered_indexes", about)
+    dropped = [row for row in rows if row.object not in present]
+    dropped.sort(key=lambda row: row.reported_at)
+    return {row.covered_by: _stayed(row.object, row.reported_at) for row in dropped}
+
+
+def _stayed(name: str, reported_at: datetime) -> Gap:
+    text = f"stayed for {name}, which was dropped after {reported_at:%Y-%m-%d %H:%M}"
+    return Gap("stayed_for_dropped", text)
 
 
 def remember(

@@ -76,6 +76,11 @@ class Index:
         return self.included | {key.of for key in self.keys}
 
     @property
+    def expressions(self) -> tuple[str, ...]:
+        """The texts of its keys that are expressions."""
+        return tuple(key.of for key in self.keys if isinstance(key.of, str))
+
+    @property
     def is_pinned(self) -> bool:
         """Whether another object depends on it, so that it must not be dropped."""
         return (

@@ -74,7 +74,14 @@ def read_definitions(
                 read_transaction(connection, time_cap, DOING),
             ):
                 rows += fetch(connection, "indexes", "list_definitions", {"oids": [oid]})
-    return {row.oid: Words(row.definition, row.constraint_definition) for row in rows if row[1]}
+    return {row.oid: _words(row) for row in rows if row.definition}
+
+
+def _words(row: Any) -> Words:
+    targets = {n: target for n, target in enumerate(row.targets, 1) if target is not None}
+    return Words(
+        row.definition, row.constraint_definition, row.comment, row.constraint_comment, targets
+    )
 
 
 def read_taken_names(

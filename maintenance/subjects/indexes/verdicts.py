@@ -46,6 +46,7 @@ class Verdict:
         serves: foreign keys that no other index serves, once all advice is followed.
         keys: key columns that its predicate makes constant.
         skip_scans: indexes that stay and that find its first key by a skip scan.
+        loses: expressions whose statistics the planner has by no other index that stays.
     """
 
     charge: IssueKind
@@ -57,6 +58,7 @@ class Verdict:
     serves: tuple[ForeignKey, ...] = ()
     keys: tuple[str, ...] = ()
     skip_scans: tuple[Index, ...] = ()
+    loses: tuple[str, ...] = ()
 
     @property
     def is_drop(self) -> bool:
