@@ -194,7 +194,7 @@ _AUTOMATIC = frozenset(
         "dagster/from_automation_condition",
     }
 )
-"""Tags of runs that nobody launched by hand."""
+"""Tags of runs that were launched by a schedule or a sensor."""
 
 
 def origin_of(tags: Mapping[str, str]) -> Origin:

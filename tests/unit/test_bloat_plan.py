@@ -34,7 +34,7 @@ from maintenance.subjects.bloat.models import (
 from maintenance.subjects.bloat.page_layout import aligned, entry_width, row_width, stored
 from maintenance.subjects.bloat.plan import plan, settled
 from maintenance.subjects.bloat.recheck import too_empty
-from maintenance.subjects.bloat.rewriting import rewrite
+from maintenance.subjects.bloat.rewrite import rewrite
 from maintenance.subjects.bloat.superfluous import advised_drops, duplicated
 from tests.snapshots import NOW, a_policy
 

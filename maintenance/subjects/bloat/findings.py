@@ -29,7 +29,7 @@ from maintenance.subjects.bloat.models import (
     ObservedIndex,
     Past,
 )
-from maintenance.subjects.bloat.rewriting import rewrite
+from maintenance.subjects.bloat.rewrite import rewrite
 from maintenance.subjects.bloat.superfluous import advice_against, has_duplicate
 from maintenance.subjects.bloat.upserts import can_fail_upserts, fails_upserts
 

@@ -199,7 +199,7 @@ class Past(NamedTuple):
 
     @property
     def was_tried(self) -> bool:
-        """Whether it was measured, or a measurement was tried in vain."""
+        """Whether it was measured, or a measurement failed."""
         return self.is_exact or has_note(self.method, Note.NOT_MEASURED)
 
 

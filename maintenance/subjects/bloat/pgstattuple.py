@@ -71,7 +71,7 @@ def measure(
 ) -> Measured:
     """Measure the first relations of an order; one that is dropped, locked or too slow is left out.
 
-    Those larger than the bytes that are left take nobody's place.
+    Those larger than the bytes that are left are skipped.
 
     Raises:
         UnreachableError: the session is gone.

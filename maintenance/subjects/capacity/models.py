@@ -277,7 +277,7 @@ class Vacuumed(NamedTuple):
         threshold: dead rows from which autovacuum vacuums it.
         scale: the share of the rows in that threshold.
         n_written: rows written since counters were reset.
-        vacuumed_at: the last VACUUM, of anybody; None if none since then.
+        vacuumed_at: the last VACUUM, by hand or by autovacuum; None if none since then.
         counted_since: when counters were reset; None if unknown.
     """
 

@@ -19,7 +19,7 @@ from maintenance.subjects.capacity.models import (
 
 SHOWN = 5
 LARGE_BYTES = 10 * 2**20
-"""Smaller tables hurt nobody while autovacuum leaves them out."""
+"""Smaller tables do no harm while autovacuum leaves them out."""
 PAGE_BYTES = 8192
 MANY_DEAD = 1000
 DEAD_SHARE = 0.2
