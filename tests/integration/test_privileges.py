@@ -146,7 +146,9 @@ def test_documented_role_has_what_others_know_by_other_names(
     )
 
     def look() -> list[tuple[object, ...]]:
-        query = re.findall(r"```sql\n(.*?)```", (ROOT / "docs/names.md").read_text(), re.DOTALL)
+        query = re.findall(
+            r"```sql\n(.*?)```", (ROOT / "docs/store-views.md").read_text(), re.DOTALL
+        )
         statements = [text for text in query[0].split(";") if text.strip()]
         found = [owned.execute(text, role=limited_role) for text in statements]
         assert len(found) == 4
