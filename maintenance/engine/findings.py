@@ -1,6 +1,6 @@
 """Findings, and the kinds of them with their specs."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
@@ -402,3 +402,23 @@ class Finding:
             "threshold": self.threshold,
             "data": dict(self.data),
         }
+
+
+def failed_readings(
+    database: str, subject: str, failed: Mapping[Reading, str]
+) -> Iterator[Finding]:
+    """Yield one finding for each failed reading of a subject, with what is unknown without it.
+
+    Args:
+        database: the database's name in its policy.
+        subject: the subject's name.
+        failed: why, by reading.
+    """
+    for what, reason in failed.items():
+        yield Finding(
+            FindingKind.MONITOR_BLIND,
+            Severity.ERROR,
+            f"{database}/{subject}/{what}",
+            f"{database}: {what} not checked: {reason}",
+            data={UNKNOWN: unknown_without(what, None)},
+        )

@@ -8,7 +8,7 @@ from maintenance.engine.findings import (
     FindingKind,
     Reading,
     Severity,
-    unknown_without,
+    failed_readings,
 )
 from maintenance.formatting import counted
 from maintenance.subjects.capacity.models import CapacityObservation, SequenceUse, column_name
@@ -18,14 +18,7 @@ SHOWN = 5
 
 def blind_spot_findings(database: str, seen: CapacityObservation) -> Iterator[Finding]:
     """Yield one finding for each failed observation, and one for sequences that are hidden."""
-    for what, reason in seen.blind.items():
-        yield Finding(
-            FindingKind.MONITOR_BLIND,
-            Severity.ERROR,
-            f"{database}/capacity/{what}",
-            f"{database}: {what} not checked: {reason}",
-            data={UNKNOWN: unknown_without(what, None)},
-        )
+    yield from failed_readings(database, "capacity", seen.blind)
     hidden = [each for each in seen.sequences if not each.is_readable]
     if hidden:
         grant = f"GRANT pg_read_all_data TO {seen.role}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, unknown_without
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity, failed_readings
 from maintenance.subjects.workload.models import WorkloadSnapshot
 from maintenance.subjects.workload.running_findings import running_object
 
@@ -35,14 +35,7 @@ def _hidden(database: str) -> dict[str, list[str]]:
 
 def blind_spot_findings(database: str, load: WorkloadSnapshot) -> Iterator[Finding]:
     """Yield one finding for each failed observation, with the statement to run."""
-    for what, reason in load.blind.items():
-        yield Finding(
-            FindingKind.MONITOR_BLIND,
-            Severity.ERROR,
-            f"{database}/workload/{what}",
-            f"{database}: {what} not checked: {reason}",
-            data={UNKNOWN: unknown_without(what, None)},
-        )
+    yield from failed_readings(database, "workload", load.blind)
     if not load.server.track_counts:
         yield Finding(
             FindingKind.MONITOR_BLIND,
