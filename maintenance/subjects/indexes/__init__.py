@@ -33,7 +33,7 @@ class Indexes(Subject[IndexesObservation]):
     name = "indexes"
 
     def is_enabled(self, policy: Policy) -> bool:
-        """Whether the policy has a section `indexes`."""
+        """Whether the policy does not switch it off."""
         return policy.indexes is not None
 
     def observe(self, context: ObserveContext) -> IndexesObservation:
