@@ -65,6 +65,7 @@ class IndexDeclaration:
         columns: every column that it names, in order, each once.
         has_whole_row: whether an expression names the table itself, which no copy of it can have.
         tail: the definition as written, from the key list on, without the tablespace.
+        length_before_where: characters of the tail before the predicate.
         text: the statement as written, without comments.
     """
 
@@ -81,6 +82,7 @@ class IndexDeclaration:
     columns: tuple[str, ...]
     has_whole_row: bool
     tail: str
+    length_before_where: int
     annotations: Annotations
     place: Place
     text: str
@@ -107,6 +109,7 @@ class IndexDeclaration:
         table: QualifiedName | None = None,
         only: bool = False,
         concurrently: bool = True,
+        tablespace: bool = True,
         definition: str | None = None,
     ) -> str:
         """Return the statement that creates it.
@@ -116,13 +119,18 @@ class IndexDeclaration:
             table: another table, such as a partition of its table.
             only: without the partitions of the table.
             concurrently: without blocking writers.
+            tablespace: whether in the declared tablespace; not with `definition`.
             definition: the definition as the server writes it, from USING on, without the word;
                 else as declared, which depends on the search_path.
         """
         words = ("CREATE", "UNIQUE" if self.is_unique else "", "INDEX")
         how = ("CONCURRENTLY" if concurrently else "", quote(name or self.name))
         on = ("ON", "ONLY" if only else "", str(table or self.table))
-        using = ("USING", definition or f"{quote(self.method)} {self.tail}")
+        space = self.tablespace if tablespace else None
+        where = self.tail[self.length_before_where :]
+        place = f" TABLESPACE {quote(space)}" if space is not None else ""
+        tail = f"{self.tail[: self.length_before_where]}{place}{where}"
+        using = ("USING", definition or f"{quote(self.method)} {tail}")
         return " ".join(word for word in (*words, *how, *on, *using) if word)
 
 
@@ -159,6 +167,12 @@ class CheckDeclaration:
         """The constraint with its table, quoted."""
         return f"{self.table}.{quote(self.name)}"
 
+    @property
+    def add(self) -> str:
+        """The clause of ALTER TABLE that adds it, as declared."""
+        inherit = " NO INHERIT" if self.is_no_inherit else ""
+        return f"ADD CONSTRAINT {quote(self.name)} CHECK ({self.expression}){inherit}"
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnDeclaration:
@@ -168,6 +182,7 @@ class ColumnDeclaration:
         definition: type, collation and expression as written, without comments.
         expression: as written, without comments and outer parentheses.
         is_virtual: whether it is computed when read; such a column does not rewrite its table.
+        has_collation: whether it names a collation.
         columns: every column that its expression names, in order, each once.
     """
 
@@ -176,6 +191,7 @@ class ColumnDeclaration:
     definition: str
     expression: str
     is_virtual: bool
+    has_collation: bool
     columns: tuple[str, ...]
     annotations: Annotations
     place: Place
@@ -185,6 +201,11 @@ class ColumnDeclaration:
     def object(self) -> str:
         """The column with its table, quoted."""
         return f"{self.table}.{quote(self.name)}"
+
+    @property
+    def add(self) -> str:
+        """The clause of ALTER TABLE that adds it, as declared."""
+        return f"ADD COLUMN {quote(self.name)} {self.definition}"
 
 
 Declaration = IndexDeclaration | DropDeclaration | CheckDeclaration | ColumnDeclaration

@@ -263,7 +263,8 @@ def _index(statement: _Statement) -> IndexDeclaration:
     after = opening + 1 + len(inside(tokens, opening)) + 1
     where = find(tokens, "WHERE", after)
     space = find(tokens, "TABLESPACE", after)
-    tail = [*tokens[opening : space or len(tokens)], *(tokens[space + 2 :] if space else ())]
+    head = written(tokens[opening : space or where or len(tokens)])
+    rest = written(tokens[where:]) if where is not None else ""
     names = _names_in(tree.indexParams, tree.whereClause, tree.indexIncludingParams)
     table = _table(statement)
     return IndexDeclaration(
@@ -279,7 +280,8 @@ def _index(statement: _Statement) -> IndexDeclaration:
         nulls_not_distinct=bool(tree.nulls_not_distinct),
         columns=tuple(name for name in names if name != table.name or name in _plain(tree)),
         has_whole_row=table.name in names and table.name not in _plain(tree),
-        tail=written(tail),
+        tail=f"{head} {rest}".strip(),
+        length_before_where=len(head),
         annotations=statement.annotations,
         place=statement.place,
         text=statement.text,
@@ -399,6 +401,7 @@ def _column(statement: _Statement, column: Any, tokens: Sequence[Token]) -> Colu
         written(definition),
         written(inside(definition, opening)),
         generated[0].generated_kind == "v",
+        column.collClause is not None,
         tuple(_names_in(generated[0].raw_expr)),
         statement.annotations,
         statement.place,
