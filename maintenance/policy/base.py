@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
-from maintenance.errors import ProblemReason
+from maintenance.errors import Problem, ProblemReason
 from maintenance.names import near
 
 Location = tuple[str | int, ...]
@@ -44,6 +44,11 @@ def refused(
     """
     context = {"wanted": wanted, "hint": hint, "found": found, "reason": reason}
     return PydanticCustomError("refused", "{wanted}", context)
+
+
+def refused_file(problems: Iterable[Problem]) -> PydanticCustomError:
+    """Return the error that refuses a file which a value names, with the problems inside it."""
+    return PydanticCustomError("refused_file", "problems in a file", {"problems": tuple(problems)})
 
 
 def did_you_mean(value: str, known: Iterable[str]) -> str:

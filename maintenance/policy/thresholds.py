@@ -1,13 +1,28 @@
 """Thresholds of statistics, indexes, bloat and the workload."""
 
+from math import inf
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from maintenance.errors import ProblemReason
 from maintenance.names import QualifiedName
-from maintenance.policy.base import Section, as_written, refused
-from maintenance.policy.paths import SqlFile, SqlFolder
+from maintenance.policy.base import Section, as_written, refused, refused_file
+from maintenance.policy.declarations import Declaration
+from maintenance.policy.declared_sql import (
+    DeclaredSqlError,
+    read_declarations,
+    unknown_queries,
+)
+from maintenance.policy.paths import SqlFolder, SqlSource, is_in_file
 from maintenance.policy.quantities import Count, Duration, Share, Size, number, whole
 from maintenance.policy.values import Mode, TableName
 
@@ -77,15 +92,51 @@ class IndexPreflight(Section):
     """Free disk space that must remain on the server."""
 
 
+_LEAST_FACTOR = 1.01
+
+
+def _read_factor(value: object) -> float:
+    """Return a number of times above 1; infinite for `never`."""
+    if value == "never":
+        return inf
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise refused("never, or how many times slower, such as 1.2")
+    if not _LEAST_FACTOR <= value < inf:
+        wanted = f"never, or a number of at least {_LEAST_FACTOR}"
+        raise refused(wanted, reason=ProblemReason.OUT_OF_RANGE)
+    return float(value)
+
+
+SlowDown = Annotated[
+    float,
+    PlainValidator(_read_factor),
+    PlainSerializer(lambda value: "never" if value == inf else value),
+    WithJsonSchema({"anyOf": [{"const": "never"}, {"type": "number", "minimum": _LEAST_FACTOR}]}),
+]
+"""How many times slower; infinite for never."""
+
+
+class RollbackPolicy(Section):
+    """Conditions to undo a build by itself."""
+
+    slower_than: SlowDown = as_written("never")
+    """How many times slower a measured query may become, such as 1.2; never: nothing is undone."""
+
+
 class IndexesPolicy(Section):
     """Wanted indexes, and advice on existing ones."""
 
-    declared: SqlFile | None = None
-    """Files with CREATE INDEX statements."""
-    allow_drop: bool = False
-    """Whether indexes may be dropped or replaced, if they are declared too."""
     queries: SqlFolder | None = None
     """One query per file, explained before and after."""
+    declared: SqlSource | None = None
+    """A file, or a folder of *.sql files: CREATE INDEX, DROP INDEX, CHECK constraints and generated
+    columns."""
+    allow_drop: bool = False
+    """Whether indexes may be dropped or replaced, if they are declared too."""
+    allow_rewrite: bool = False
+    """Whether a declared generated column may be added, which rewrites its table."""
+    rollback_if: RollbackPolicy = RollbackPolicy()
+    """Conditions to undo a build by itself."""
     unused: UnusedIndexes = UnusedIndexes()
     """Conditions to report an index as unused."""
     low_cardinality: LowCardinality = LowCardinality()
@@ -94,6 +145,28 @@ class IndexesPolicy(Section):
     """Conditions before an index is built."""
     mode: Mode = "act"
     """With report, no index is built or dropped."""
+
+    @property
+    def declarations(self) -> tuple[Declaration, ...]:
+        """The declared indexes, drops, constraints and columns, in the order of the files.
+
+        Raises:
+            DeclaredSqlError: the file was changed since the policy was loaded, and is invalid now.
+        """
+        return read_declarations(self.declared) if self.declared is not None else ()
+
+    @field_validator("declared", mode="after")
+    @classmethod
+    def _check_declared(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        if path is not None and is_in_file(info):
+            try:
+                declared = read_declarations(path)
+            except DeclaredSqlError as error:
+                raise refused_file(error.problems) from error
+            problems = unknown_queries(declared, info.data.get("queries"))
+            if problems:
+                raise refused_file(problems)
+        return path
 
 
 class BloatPolicy(Section):
