@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
@@ -76,8 +77,7 @@ def _successors(
 ) -> Mapping[str, Gap]:
     if context.store is None:
         return {}
-    present = {str(index.relation) for index in catalog.indexes}
-    present.update(str(name) for names in catalog.blind.values() for name in names)
+    present = chain((index.relation for index in catalog.indexes), *catalog.blind.values())
     return recall_successors(context.store, context.policy.database.name, heard, present)
 
 
