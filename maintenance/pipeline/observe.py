@@ -38,7 +38,7 @@ _OF_STORE = frozenset({FindingKind.PAUSED, FindingKind.RETENTION_UNAPPROVED})
 LONG_PAUSE = timedelta(days=7)
 """A pause without an end that is older than this may have been forgotten."""
 
-COLLECT_EVERY = 50_000
+COLLECT_EVERY = 500_000
 """Objects allocated in an observation before the collector of reference cycles runs."""
 
 
