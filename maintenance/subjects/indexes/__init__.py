@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 
+from maintenance.engine.actions import Action, HeldBy, Hold
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
@@ -81,7 +82,14 @@ class Indexes(Subject[IndexesObservation]):
         ]
         keys = foreign_key_findings(policy.database.name, _limits(policy), seen, request.table)
         rollout = plan_declared(seen.declared, seen.catalog, request)
+        if not request.rollout:
+            rollout = replace(rollout, actions=tuple(map(_held, rollout.actions)))
         return replace(rollout, findings=(*told, *keys, *rollout.findings))
+
+
+def _held(action: Action) -> Action:
+    text = "not run: this run only compares the declared indexes; a rollout is launched by hand"
+    return replace(action, held=Hold(HeldBy.NO_ROLLOUT, text))
 
 
 def _successors(

@@ -218,11 +218,11 @@ def _precedes(other: Index, index: Index, planned: Sequence[Index]) -> bool:
     """Whether another declared index may make this one superfluous: of two equal ones the first."""
     if other is index or other.table_oid != index.table_oid:
         return False
-    if is_same(other, index) and could_replace(replace(index, oid=-1), other):
+    if is_same(other, index) and could_replace(index._replace(oid=-1), other):
         return planned.index(other) < planned.index(index)
     return True
 
 
 def _cover(index: Index, others: Iterable[Index]) -> Index | None:
-    tried = replace(index, oid=-1)
+    tried = index._replace(oid=-1)
     return next((other for other in others if could_replace(other, tried)), None)

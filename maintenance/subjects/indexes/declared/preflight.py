@@ -103,7 +103,7 @@ class Reader:
         if not n_violators or not keys:
             return found
         shown = ", ".join(f"{_shown(quote(key))} AS {quote(key)}" for key in keys)
-        rows = self._read(found.facts, f"SELECT {shown} FROM {source} LIMIT {MAX_SHOWN}")
+        rows = self._read(facts, f"SELECT {shown} FROM {source} LIMIT {MAX_SHOWN}")
         return (
             found if isinstance(rows, str) else replace(found, violators=tuple(map(_pairs, rows)))
         )
