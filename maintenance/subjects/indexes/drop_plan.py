@@ -166,10 +166,12 @@ class _Plan:
             could_replace(b, a) and self._preference(b) > self._preference(a)
         )
 
-    def _preference(self, index: Index) -> tuple[bool, bool, bool, int, int]:
+    def _preference(self, index: Index) -> tuple[bool, bool, bool, bool, int, int]:
+        """Return the sort key of equals: what an earlier run said stays, else the one read."""
         by_constraint, is_unique, n_included, number = rank(index)
-        is_read = self._case_of[index.oid].evidence.observed > 0
-        return by_constraint, is_unique, is_read, n_included, number
+        case = self._case_of[index.oid]
+        is_read = case.evidence.observed > 0
+        return by_constraint, is_unique, case.is_promised, is_read, n_included, number
 
     def explained(self, drop: Drop) -> Drop:
         """Return the drop of an unused index as one of a redundant one, if another covers it."""
