@@ -143,6 +143,21 @@ def test_of_equals_the_one_stays_of_which_an_earlier_run_said_so() -> None:
     assert drops(found) == {1: IssueKind.DUPLICATE}
 
 
+def test_index_of_one_partition_is_left_while_the_partitioned_one_may_be_unused() -> None:
+    """The part of the partitioned one can't be dropped alone, so it can't be the one that goes."""
+    tables = {1: a_table(1, "p", kind="p"), 2: a_table(2, "p1", parent=1)}
+    whole = an_index(1, 1, is_partitioned=True, pages=0)
+    indexes = (whole, an_index(11, 1, parent=1, table_oid=2), an_index(12, 1, table_oid=2))
+    catalog = Catalog(indexes, tables)
+    young = Usage(EPOCH._replace(server_reset_at=NOW - timedelta(hours=1)), NOW, {})
+    first = advise(catalog, [ServerUsage("p", young)], LIMITS, NOW)
+    assert (drops(first), kept(first)) == ({}, {12: KeptFor.EVIDENCE})
+    later = advise(catalog, [counted({12: 1}, indexes)], LIMITS, NOW)
+    assert (drops(later), kept(later)) == ({1: IssueKind.UNUSED}, {})
+    read = advise(catalog, [counted({11: 1}, indexes)], LIMITS, NOW)
+    assert drops(read) == {12: IssueKind.DUPLICATE}
+
+
 def test_pair_is_left_while_evidence_is_lost_so_that_an_older_report_stays_right() -> None:
     """The longer one may be reported as unused, which stands while a replica is down."""
     pair = an_index(1, 1), an_index(2, 1, 2)

@@ -202,12 +202,15 @@ class _Plan:
 
     def _reservation(self, drop: Drop) -> KeptFor | None:
         """Return why an index that another one covers is kept all the same."""
-        keeper = self._case_of[drop.by.oid] if drop.by is not None else drop.case
+        assert drop.by is not None, "superfluous by another one"
+        keeper = self._case_of[drop.by.oid]
         is_read = drop.case.evidence.observed > 0
         is_alone = is_read and keeper.is_free and not keeper.evidence.observed
-        if drop.kind is IssueKind.REDUNDANT and is_alone:
+        # Of equals that can replace each other, none is unused as long as one is read.
+        is_mutual = could_replace(drop.case.index, drop.by)
+        if is_alone and not is_mutual:
             return KeptFor.READS
-        if drop.kind is IssueKind.REDUNDANT and keeper.may_be_unused:
+        if keeper.may_be_unused and not is_mutual:
             return KeptFor.EVIDENCE
         is_unread = drop.case.is_proven and not is_read
         is_costly = drop.by_pages >= MUCH_LARGER * drop.case.tree.pages > 0
