@@ -21,7 +21,12 @@ from maintenance.subjects.indexes.foreign_key_findings import (
     foreign_key_findings,
     names_to_check,
 )
-from maintenance.subjects.indexes.history import recall, recall_successors, remember
+from maintenance.subjects.indexes.history import (
+    recall,
+    recall_promises,
+    recall_successors,
+    remember,
+)
 from maintenance.subjects.indexes.models import Catalog
 from maintenance.subjects.indexes.observation import IndexesObservation
 from maintenance.subjects.indexes.observe import (
@@ -29,6 +34,7 @@ from maintenance.subjects.indexes.observe import (
     read_definitions,
     read_taken_names,
 )
+from maintenance.subjects.indexes.redundancy import with_equals
 from maintenance.subjects.indexes.servers import witnesses
 from maintenance.subjects.indexes.usage import Gap, ServerUsage
 
@@ -53,7 +59,9 @@ class Indexes(Subject[IndexesObservation]):
         if context.store is not None:
             since = context.now - limits.unused.window
             heard = recall(context.store, context.policy.database.name, heard, since)
-        advice = advise(catalog, heard, limits, context.now, _successors(context, catalog, heard))
+        successors = _successors(context, catalog, heard)
+        promised = _promised(context, catalog)
+        advice = advise(catalog, heard, limits, context.now, successors, promised)
         oids = [verdict.tree.root.oid for verdict in advice.verdicts]
         definitions = read_definitions(context.connection, oids, time_cap)
         names = names_to_check(advice.unindexed, catalog)
@@ -99,6 +107,13 @@ def _successors(
         return {}
     present = chain((index.relation for index in catalog.indexes), *catalog.blind.values())
     return recall_successors(context.store, context.policy.database.name, heard, present)
+
+
+def _promised(context: ObserveContext, catalog: Catalog) -> frozenset[str]:
+    if context.store is None:
+        return frozenset()
+    equals, name = with_equals(catalog), context.policy.database.name
+    return recall_promises(context.store, name, equals, context.now)
 
 
 def _limits(policy: Policy) -> IndexesPolicy:
