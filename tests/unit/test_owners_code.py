@@ -67,6 +67,7 @@ SENDERS = {
     "server/session.py": CATALOG,
     "server/undecodable_names.py": CATALOG,
     "subjects/bloat/pgstattuple.py": "functions of pgstattuple read blocks",
+    "subjects/indexes/declared/preflight.py": ROWS,
     "subjects/matviews/definitions.py": "stores a query and does not run it",
     "subjects/matviews/measure.py": ROWS,
     "subjects/matviews/populate.py": BY_SERVER,
