@@ -46,6 +46,7 @@ from maintenance.subjects.indexes.declared.questions import (
     Question,
     Tried,
     index_of,
+    is_stable,
     question,
     question_again,
 )
@@ -196,6 +197,8 @@ class _Observer:
             question_again(each, answer)
             for each in asked
             if not isinstance(answer := first[each.declared], Refusal)
+            # an index may need a new column
+            and (not is_stable(answer) or isinstance(each.declared, ColumnDeclaration))
         ]
         second = self._ask(again)
         told: dict[Tried, list[Answer]] = defaultdict(list)
