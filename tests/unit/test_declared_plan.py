@@ -44,7 +44,7 @@ def declared(sql: str, state: State, table: Table = TABLE, **found: object) -> D
 
 def an_index(name: str, **facts: object) -> Index:
     index = Index(next(_oids), QualifiedName("public", name), 1, "btree", (Key(1, 1, 0, 0),))
-    return replace(index, **facts)  # pyright: ignore[reportArgumentType]
+    return index._replace(**facts)
 
 
 def planned(*indexes: DeclaredIndex, request: Request = EVERYTHING) -> Plan:
