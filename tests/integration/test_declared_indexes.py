@@ -862,6 +862,16 @@ def test_locked_table_is_unknown_and_the_rest_goes_on(database: Database, tmp_pa
     assert told(report)["public.i"].kind is FindingKind.MONITOR_BLIND
 
 
+def test_check_tells_what_is_missing(database: Database, tmp_path: Path) -> None:
+    database.execute("CREATE TABLE t (a int)")
+    sql = "CREATE INDEX i ON t (a); CREATE INDEX j ON t (b)"
+    found = pipeline.check(declare(tmp_path, database.url, sql)).findings
+    assert {f.object: f.kind for f in found if f.kind in DECLARED} == {
+        "public.i": MISSING,
+        "public.j": UNKNOWN_NAME,
+    }
+
+
 def test_trial_leaves_nothing_behind(database: Database, tmp_path: Path) -> None:
     database.execute("CREATE TABLE t (a int)")
     count = "SELECT count(*) FROM pg_class WHERE relnamespace::regnamespace::text LIKE 'pg_temp%'"
