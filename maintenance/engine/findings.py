@@ -143,8 +143,9 @@ def _kind(
     return kind
 
 
-def _of_declaration(name: str) -> str:
-    return _kind(name, INDEXES, is_of_declaration=True, reads=(Reading.INDEX_DEFINITIONS,))
+def _of_declaration(name: str, *, is_fitness: bool = True) -> str:
+    reads = (Reading.INDEX_DEFINITIONS,)
+    return _kind(name, INDEXES, is_fitness=is_fitness, is_of_declaration=True, reads=reads)
 
 
 class FindingKind(StrEnum):
@@ -204,19 +205,9 @@ class FindingKind(StrEnum):
     MATVIEW_CYCLE = _kind("matview_cycle", MATVIEWS)
     INDEX_INVALID = _kind("index_invalid", INDEXES, BLOAT, reads=(Reading.INDEX_DEFINITIONS,))
     INDEX_MISSING = _of_declaration("index_missing")
-    INDEX_DEFINITION_DRIFT = _kind(
-        "index_definition_drift",
-        INDEXES,
-        is_of_declaration=True,
-        reads=(Reading.INDEX_DEFINITIONS,),
-    )
+    INDEX_DEFINITION_DRIFT = _of_declaration("index_definition_drift")
     INDEX_NOT_BUILDABLE = _of_declaration("index_not_buildable")
-    INDEX_DECLARATION_DOUBTFUL = _kind(
-        "index_declaration_doubtful",
-        INDEXES,
-        is_of_declaration=True,
-        reads=(Reading.INDEX_DEFINITIONS,),
-    )
+    INDEX_DECLARATION_DOUBTFUL = _of_declaration("index_declaration_doubtful", is_fitness=False)
     INDEX_NOT_DROPPABLE = _of_declaration("index_not_droppable")
     SCHEMA_DRIFT = _of_declaration("schema_drift")
     CONSTRAINT_MISSING = _of_declaration("constraint_missing")

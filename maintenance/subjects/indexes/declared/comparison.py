@@ -5,6 +5,7 @@ character. A declaration is compared directly only if it is certain how the serv
 """
 
 import re
+from collections.abc import Iterable
 
 from maintenance.names import QualifiedName, quote
 from maintenance.policy.declarations import DESCENDING, NULLS_FIRST, DeclaredKey, IndexDeclaration
@@ -65,12 +66,17 @@ def is_same_tail(one: str, other: str) -> bool:
     return one == other or _with_ordered_options(one) == _with_ordered_options(other)
 
 
+def is_alike(tail: str | None, alike: Iterable[str]) -> bool:
+    """Whether a definition is one of those in which the server writes a declaration."""
+    return tail is not None and any(is_same_tail(tail, each) for each in alike)
+
+
 def _with_ordered_options(tail: str) -> str:
     match = _OPTIONS.match(tail)
     if match is None:
         return tail
-    pairs = [pair.split("=", 1) for pair in match["options"].split(", ")]
-    ordered = sorted((name, _BOOLEANS.get(value.strip("'"), value)) for name, value in pairs)
+    pairs = [pair.replace("'", "").split("=", 1) for pair in match["options"].split(", ")]
+    ordered = sorted((name, _BOOLEANS.get(value, value)) for name, value in pairs)
     shown = ", ".join(f"{name}={value}" for name, value in ordered)
     return f"{match['before']} WITH ({shown}){tail[match.end() :]}"
 

@@ -29,14 +29,16 @@ from maintenance.subjects.indexes.declared.questions import (
     create_copy,
 )
 
-_NO_VERDICTS = frozenset(
+_PASSING = frozenset(
     {
-        "25006",  # read_only_sql_transaction
-        "42501",  # insufficient_privilege
         "55P03",  # lock_not_available
         "57014",  # query_canceled
     }
 )
+_NO_VERDICTS = _PASSING | {
+    "25006",  # read_only_sql_transaction
+    "42501",  # insufficient_privilege
+}
 """Errors that say nothing of the definition."""
 
 
@@ -84,14 +86,14 @@ def _try_as(
     try:
         session = sessions.session(connection, rights)
         try:
-            answers = session.attempt([trial for _, trial in steps], settings)
+            answers = session.try_each([trial for _, trial in steps], settings)
         except psycopg.Error as exc:
             rollback_quietly(session.connection)
             raise to_error(exc, "trying the declarations on empty copies of their tables") from exc
     except UnreachableError:
         raise
     except MaintenanceError as exc:
-        refusal = Refusal(NOT_TRIED, str(exc), exc.hint)
+        refusal = Refusal(NOT_TRIED, str(exc), exc.hint, exc.retryable)
         yield from ((each.declared, refusal) for each in questions)
         return
     no_copy: Refusal | None = None
@@ -104,22 +106,26 @@ def _try_as(
 
 
 def _steps(questions: Sequence[Question]) -> Iterator[tuple[Question | None, Trial]]:
-    """Yield the statements, each with its question: a copy of a table, its parts, its drop."""
-    before: Question | None = None
+    """Yield the statements, each with its question: a copy of a table, then its parts.
+
+    Copies of tables of the same name in several schemas follow each other.
+    """
+    before: int | None = None
+    copies: set[str] = set()
     for each in questions:
-        if before is None or each.table.oid != before.table.oid:
-            if before is not None:
-                yield None, Trial(f"DROP TABLE {copy_of(before.table)}")
+        if each.table.oid != before:
+            copy = copy_of(each.table)
+            if copy in copies:
+                yield None, Trial(f"DROP TABLE {copy}")
             yield None, Trial(create_copy(each))
+            copies.add(copy)
         yield each, Trial(each.statement, each.query)
-        before = each
-    if before is not None:
-        yield None, Trial(f"DROP TABLE {copy_of(before.table)}")
+        before = each.table.oid
 
 
 def _refusal(answer: Mapping[str, Any]) -> Refusal | None:
     if "sqlstate" not in answer:
         return None
     state: str = answer["sqlstate"]
-    is_verdict = state not in _NO_VERDICTS
-    return Refusal(state if is_verdict else NOT_TRIED, answer["message"], answer["hint"] or "")
+    told = NOT_TRIED if state in _NO_VERDICTS else state
+    return Refusal(told, answer["message"], answer["hint"] or "", state in _PASSING)
