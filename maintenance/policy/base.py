@@ -1,6 +1,6 @@
 """Base class of policy sections, and the errors that refuse a value."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, cast, get_args
 
@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
-from maintenance.errors import ProblemReason
+from maintenance.errors import Problem, ProblemReason
 from maintenance.names import near
 
 Location = tuple[str | int, ...]
@@ -45,6 +45,13 @@ def refused(
     return PydanticCustomError("refused", "{wanted}", context)
 
 
+def refused_files(problems: Sequence[Problem]) -> PydanticCustomError:
+    """Return the error that refuses the files of a path, with the problems in them."""
+    return PydanticCustomError(
+        "refused_files", "{n} problems", {"n": len(problems), "problems": tuple(problems)}
+    )
+
+
 def did_you_mean(value: str, known: Iterable[str]) -> str:
     """Return a hint with the nearest known value; empty if none is near."""
     guesses = near(value, known, n=1)
@@ -62,7 +69,7 @@ def raise_faults(section: str, faults: Iterable[Fault]) -> None:
         raise ValidationError.from_exception_data(section, details)
 
 
-def as_written(text: str, alias: str | None = None) -> Any:
+def as_written(text: str | list[str], alias: str | None = None) -> Any:
     """Return a field whose default is written as in a policy file, such as `50 ms`."""
     return Field(default=text, validate_default=True, alias=alias)
 

@@ -1,7 +1,7 @@
 """Converts pydantic errors to problems with line, column and plain words."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -43,7 +43,18 @@ _CONSEQUENCES = frozenset({"default_factory_not_called"})
 def problems_of(error: ValidationError, document: Document) -> list[Problem]:
     """Return one problem for each fault, at the key or value that has it."""
     details = error.errors(include_url=False, include_input=False)
-    return [_problem(each, document) for each in details if each["type"] not in _CONSEQUENCES]
+    return [
+        problem
+        for each in details
+        if each["type"] not in _CONSEQUENCES
+        for problem in _problems(each, document)
+    ]
+
+
+def _problems(detail: ErrorDetails, document: Document) -> Iterable[Problem]:
+    if detail["type"] == "refused_files":
+        return detail.get("ctx", {})["problems"]
+    return [_problem(detail, document)]
 
 
 def _problem(detail: ErrorDetails, document: Document) -> Problem:

@@ -1,14 +1,19 @@
 """Thresholds of statistics, indexes, bloat and the workload."""
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal, cast
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from maintenance.errors import ProblemReason
 from maintenance.names import QualifiedName
-from maintenance.policy.base import Section, as_written, refused
-from maintenance.policy.paths import SqlFile, SqlFolder
-from maintenance.policy.quantities import Count, Duration, Share, Size, number, whole
+from maintenance.policy.base import Section, as_written, refused, refused_files
+from maintenance.policy.paths import SqlFile, SqlFolder, is_in_file
+from maintenance.policy.quantities import Count, Duration, Share, Size, Timeout, number, whole
+from maintenance.policy.query_sql import DeclaredQuery, QueryFilesError, read_queries
 from maintenance.policy.values import Mode, TableName
 
 Connections = Annotated[int, whole(1, 32)]
@@ -77,6 +82,40 @@ class IndexPreflight(Section):
     """Free disk space that must remain on the server."""
 
 
+class IndexProof(Section):
+    """Limits of the measurement of declared queries."""
+
+    time_limit: Timeout = as_written("30 seconds")
+    """statement_timeout of one execution of a query; a slower one is not measured."""
+    repeats: Annotated[int, whole(3, 100)] = 5
+    """Measured executions of each query, after one that only warms the caches."""
+
+
+def _read_watch(value: object) -> object:
+    wanted = "three durations, each longer than the one before, such as [1 hour, 24 hours, 7 days]"
+    if not isinstance(value, list | tuple):
+        raise refused(wanted, reason=ProblemReason.WRONG_TYPE)
+    parts = cast("Sequence[object]", value)
+    if len(parts) != 3:  # noqa: PLR2004 - as said
+        raise refused(wanted, reason=ProblemReason.OUT_OF_RANGE)
+    return parts
+
+
+def _check_watch(value: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+    if any(later <= earlier for earlier, later in pairwise(value)):
+        wanted = "three durations, each longer than the one before"
+        raise refused(wanted, reason=ProblemReason.OUT_OF_RANGE)
+    return value
+
+
+Watch = Annotated[
+    tuple[Duration, ...],
+    Field(strict=False),
+    BeforeValidator(_read_watch),
+    AfterValidator(_check_watch),
+]
+
+
 class IndexesPolicy(Section):
     """Wanted indexes, and advice on existing ones."""
 
@@ -86,6 +125,10 @@ class IndexesPolicy(Section):
     """Whether indexes may be dropped or replaced, if they are declared too."""
     queries: SqlFolder | None = None
     """One query per file, explained before and after."""
+    proof: IndexProof = IndexProof()
+    """Limits of the measurement of declared queries."""
+    watch: Watch = as_written(["1 hour", "24 hours", "7 days"])
+    """When a new index is judged by its use: a warning, an error, the review."""
     unused: UnusedIndexes = UnusedIndexes()
     """Conditions to report an index as unused."""
     low_cardinality: LowCardinality = LowCardinality()
@@ -94,6 +137,25 @@ class IndexesPolicy(Section):
     """Conditions before an index is built."""
     mode: Mode = "act"
     """With report, no index is built or dropped."""
+
+    @field_validator("queries", mode="after")
+    @classmethod
+    def _check_queries(cls, folder: Path | None, info: ValidationInfo) -> Path | None:
+        if folder is not None and is_in_file(info):
+            try:
+                read_queries(folder)
+            except QueryFilesError as error:
+                raise refused_files(error.problems) from error
+        return folder
+
+    @property
+    def declared_queries(self) -> tuple[DeclaredQuery, ...]:
+        """The queries of the folder, by name; none without a folder.
+
+        Raises:
+            QueryFilesError: the files were changed since the policy was loaded.
+        """
+        return read_queries(self.queries) if self.queries is not None else ()
 
 
 class BloatPolicy(Section):
