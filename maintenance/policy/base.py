@@ -1,6 +1,6 @@
 """Base class of policy sections, and the errors that refuse a value."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, cast, get_args
 
@@ -45,11 +45,9 @@ def refused(
     return PydanticCustomError("refused", "{wanted}", context)
 
 
-def refused_files(problems: Sequence[Problem]) -> PydanticCustomError:
-    """Return the error that refuses the files of a path, with the problems in them."""
-    return PydanticCustomError(
-        "refused_files", "{n} problems", {"n": len(problems), "problems": tuple(problems)}
-    )
+def refused_file(problems: Iterable[Problem]) -> PydanticCustomError:
+    """Return the error that refuses a file which a value names, with the problems inside it."""
+    return PydanticCustomError("refused_file", "problems in a file", {"problems": tuple(problems)})
 
 
 def did_you_mean(value: str, known: Iterable[str]) -> str:

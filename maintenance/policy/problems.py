@@ -1,7 +1,7 @@
 """Converts pydantic errors to problems with line, column and plain words."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -41,7 +41,7 @@ _CONSEQUENCES = frozenset({"default_factory_not_called"})
 
 
 def problems_of(error: ValidationError, document: Document) -> list[Problem]:
-    """Return one problem for each fault, at the key or value that has it."""
+    """Return one problem for each fault, at the key or value that has it, or in its file."""
     details = error.errors(include_url=False, include_input=False)
     return [
         problem
@@ -51,8 +51,9 @@ def problems_of(error: ValidationError, document: Document) -> list[Problem]:
     ]
 
 
-def _problems(detail: ErrorDetails, document: Document) -> Iterable[Problem]:
-    if detail["type"] == "refused_files":
+def _problems(detail: ErrorDetails, document: Document) -> Sequence[Problem]:
+    """Return the problem of a fault, or those inside the file that a value names."""
+    if detail["type"] == "refused_file":
         return detail.get("ctx", {})["problems"]
     return [_problem(detail, document)]
 

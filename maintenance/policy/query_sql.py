@@ -25,6 +25,7 @@ _ANNOTATION = re.compile(r"^[ \t]*--[ \t]*(?P<word>[A-Za-z_]+)[ \t]*:(?P<text>.*
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 _COMMENTS = frozenset({"SQL_COMMENT", "C_COMMENT"})
 _PREPARED = "maintenance_query"
+_NARROWED = "maintenance_narrowed_query"
 
 _VOLATILE = frozenset(
     {
@@ -86,7 +87,7 @@ class DeclaredQuery:
         relations: tables and views that it names, in order, without its own WITH queries.
         functions: the functions that it calls, those of the parameters included.
         operators: its operators.
-        equal: columns that it compares with `=` or IN.
+        equal: columns that it compares with `=` or IN, or that are NULL, true or false.
         ranged: columns that it compares with `<`, `>` or BETWEEN.
         order: the items of its outermost ORDER BY; None if one of them is no column.
     """
@@ -106,14 +107,38 @@ class DeclaredQuery:
         """Return the statement that prepares it."""
         return f"PREPARE {_PREPARED} AS {self.text}"
 
-    def execute(self, number: int) -> str:
+    def execute(self, number: int, *, narrowed: bool = False) -> str:
         """Return the statement that executes it once prepared.
 
         Args:
             number: of the set of parameters, from 1.
+            narrowed: whether to execute what `narrowed` prepares.
         """
-        values = self.parameter_sets[number - 1]
-        return f"EXECUTE {_PREPARED}({values})" if self.n_parameters else f"EXECUTE {_PREPARED}"
+        values = f"({self.parameter_sets[number - 1]})" if self.n_parameters else ""
+        return f"EXECUTE {_NARROWED if narrowed else _PREPARED}{values}"
+
+    def narrowed(self, condition: str) -> str | None:
+        """Return the statement that prepares it with one more condition.
+
+        Args:
+            condition: SQL with column names of its table.
+
+        Returns:
+            None unless it is a plain SELECT from one table.
+        """
+        from pglast import ast  # noqa: PLC0415 - see above
+        from pglast.enums import BoolExprType, SetOperation  # noqa: PLC0415
+        from pglast.stream import RawStream  # noqa: PLC0415
+
+        statement: Any = _only(self.text)
+        tables: Any = statement.fromClause or ()
+        is_plain = statement.op == SetOperation.SETOP_NONE and len(tables) == 1
+        if not is_plain or not isinstance(tables[0], ast.RangeVar):
+            return None
+        added: Any = _only(f"SELECT WHERE ({condition})")
+        conditions = [each for each in (statement.whereClause, added.whereClause) if each]
+        statement.whereClause = ast.BoolExpr(BoolExprType.AND_EXPR, tuple(conditions))
+        return f"PREPARE {_NARROWED} AS {RawStream()(statement)}"
 
     @property
     def numbers(self) -> range:
@@ -123,6 +148,8 @@ class DeclaredQuery:
 
 DEALLOCATE = f"DEALLOCATE {_PREPARED}"
 """Removes what `DeclaredQuery.prepare` has prepared."""
+DEALLOCATE_NARROWED = f"DEALLOCATE {_NARROWED}"
+"""Removes what `DeclaredQuery.narrowed` has prepared."""
 
 
 class QueryFilesError(ValueError):
@@ -248,16 +275,24 @@ def _statement(text: str, file: str) -> Any:
         fault = _Fault(position, ProblemReason.MALFORMED, message, wanted)
         raise _refusal(text, file, [fault]) from None
     if len(statements) != 1:
-        at = _start(text, statements[1].stmt_location) if statements else 0
+        at = _start(text, statements[1].stmt_location or 0) if statements else 0
         found = f"{len(statements)} statements" if statements else "no statement"
         hint = "one query a file"
         raise _refusal(text, file, [_Fault(at, ProblemReason.MALFORMED, found, wanted, hint)])
     statement = statements[0].stmt
     if not isinstance(statement, ast.SelectStmt):
-        at = _start(text, statements[0].stmt_location)
+        at = _start(text, statements[0].stmt_location or 0)
         found = "another statement than a query"
         raise _refusal(text, file, [_Fault(at, ProblemReason.MALFORMED, found, wanted)])
     return statement
+
+
+def _only(text: str) -> Any:
+    """Return the only statement of a text."""
+    from pglast import parse_sql  # noqa: PLC0415 - see above
+
+    (statement,) = parse_sql(text)
+    return statement.stmt
 
 
 def _told(error: Exception, end: int) -> tuple[str, int]:
@@ -356,6 +391,25 @@ class _Reading:
 
     def _read_MergeStmt(self, node: Any) -> None:  # noqa: N802
         self.writes.append(("MERGE", node.relation.location))
+
+    def _read_SelectStmt(self, node: Any) -> None:  # noqa: N802
+        self._read_boolean(node.whereClause)
+
+    def _read_BoolExpr(self, node: Any) -> None:  # noqa: N802
+        for each in node.args:
+            self._read_boolean(each)
+
+    def _read_NullTest(self, node: Any) -> None:  # noqa: N802
+        self._read_boolean(node.arg)
+
+    def _read_BooleanTest(self, node: Any) -> None:  # noqa: N802
+        self._read_boolean(node.arg)
+
+    def _read_boolean(self, node: Any) -> None:
+        """Read a column that is a condition alone, which has one value then."""
+        column = _column(node)
+        if column is not None:
+            self.compared[_EQUAL].add(column)
 
     def _read_A_Expr(self, node: Any) -> None:  # noqa: N802
         kind = node.kind.name

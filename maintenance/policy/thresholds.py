@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from maintenance.errors import ProblemReason
 from maintenance.names import QualifiedName
-from maintenance.policy.base import Section, as_written, refused, refused_files
+from maintenance.policy.base import Section, as_written, refused, refused_file
 from maintenance.policy.paths import SqlFile, SqlFolder, is_in_file
 from maintenance.policy.quantities import Count, Duration, Share, Size, Timeout, number, whole
 from maintenance.policy.query_sql import DeclaredQuery, QueryFilesError, read_queries
@@ -145,7 +145,7 @@ class IndexesPolicy(Section):
             try:
                 read_queries(folder)
             except QueryFilesError as error:
-                raise refused_files(error.problems) from error
+                raise refused_file(error.problems) from error
         return folder
 
     @property

@@ -1,0 +1,1 @@
+"""Declared indexes, constraints and generated columns: compared with the database and planned."""
