@@ -33,6 +33,13 @@ class ActionKind(StrEnum):
     REFRESH_MATVIEW = "refresh_matview"
     INDEX_MATVIEW = "index_matview"
     REBUILD_MATVIEW = "rebuild_matview"
+    CREATE_INDEX = "create_index"
+    DROP_INDEX = "drop_index"
+    REPLACE_INDEX = "replace_index"
+    DROP_INVALID_INDEX = "drop_invalid_index"
+    ADD_CONSTRAINT = "add_constraint"
+    VALIDATE_CONSTRAINT = "validate_constraint"
+    ADD_COLUMN = "add_column"
     REINDEX = "reindex"
     REMOVE_REBUILD = "remove_rebuild"
 
@@ -63,6 +70,13 @@ BY_STEPS = frozenset(
         ActionKind.DETACH_PARTITION,
         ActionKind.DROP_PARTITION,
         ActionKind.INDEX_MATVIEW,
+        ActionKind.CREATE_INDEX,
+        ActionKind.DROP_INDEX,
+        ActionKind.REPLACE_INDEX,
+        ActionKind.DROP_INVALID_INDEX,
+        ActionKind.ADD_CONSTRAINT,
+        ActionKind.VALIDATE_CONSTRAINT,
+        ActionKind.ADD_COLUMN,
         ActionKind.REMOVE_REBUILD,
     }
 )
@@ -75,6 +89,8 @@ class HeldBy(StrEnum):
     REPORT_MODE = "report_mode"
     UNAPPROVED = "retention_unapproved"
     PAUSED = "paused"
+    DROPS_NOT_ALLOWED = "drops_not_allowed"
+    REWRITES_NOT_ALLOWED = "rewrites_not_allowed"
 
 
 class Hold(NamedTuple):

@@ -187,6 +187,15 @@ class FindingKind(StrEnum):
     MATVIEW_NULL_KEY_CHURN = _kind("matview_null_key_churn", MATVIEWS)
     MATVIEW_CYCLE = _kind("matview_cycle", MATVIEWS)
     INDEX_INVALID = _kind("index_invalid", INDEXES, BLOAT, reads=(Reading.INDEX_DEFINITIONS,))
+    INDEX_MISSING = _kind("index_missing", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
+    INDEX_DEFINITION_DRIFT = _kind(
+        "index_definition_drift", INDEXES, reads=(Reading.INDEX_DEFINITIONS,)
+    )
+    INDEX_NOT_BUILDABLE = _kind("index_not_buildable", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
+    SCHEMA_DRIFT = _kind("schema_drift", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
+    CONSTRAINT_MISSING = _kind("constraint_missing", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
+    CONSTRAINT_VIOLATED = _kind("constraint_violated", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
+    COLUMN_MISSING = _kind("column_missing", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
     INDEX_DUPLICATE = _kind(
         "index_duplicate", INDEXES, is_advice=True, reads=(Reading.INDEX_DEFINITIONS,)
     )

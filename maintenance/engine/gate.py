@@ -60,6 +60,16 @@ _OF_MATVIEWS = frozenset(
 
 _OF_STATISTICS = frozenset({ActionKind.ANALYZE_TABLE, ActionKind.VACUUM_TABLE})
 
+_DROPPING = frozenset({ActionKind.DROP_INDEX, ActionKind.REPLACE_INDEX})
+
+_OF_INDEXES = _DROPPING | {
+    ActionKind.CREATE_INDEX,
+    ActionKind.DROP_INVALID_INDEX,
+    ActionKind.ADD_CONSTRAINT,
+    ActionKind.VALIDATE_CONSTRAINT,
+    ActionKind.ADD_COLUMN,
+}
+
 _OF_BLOAT = frozenset({ActionKind.REINDEX, ActionKind.REMOVE_REBUILD})
 
 
@@ -91,9 +101,23 @@ class Gate:
         reporting = next((s for s in self._settings(action) if s.mode == "report"), None)
         if reporting is not None:
             return Hold(HeldBy.REPORT_MODE, f"not run: {reporting.place} of the policy is report")
+        if (forbidden := self._forbidden(action)) is not None:
+            return forbidden
         section = self._section(action)
         if self.origin is Origin.SCHEDULED and section is not None and action.kind in RETIRING:
             return self._unapproved(section)
+        return None
+
+    def _forbidden(self, action: Action) -> Hold | None:
+        """Return the hold of an action that the policy must allow by a key of its own."""
+        indexes = self.policy.indexes
+        if action.kind in _DROPPING and not (indexes is not None and indexes.allow_drop):
+            text = "not run: indexes.allow_drop of the policy is false"
+            return Hold(HeldBy.DROPS_NOT_ALLOWED, text)
+        rewrites = action.kind is ActionKind.ADD_COLUMN and bool(action.detail.get("rewrites"))
+        if rewrites and not (indexes is not None and indexes.allow_rewrite):
+            text = "not run: indexes.allow_rewrite of the policy is false"
+            return Hold(HeldBy.REWRITES_NOT_ALLOWED, text)
         return None
 
     def mark(self, plan: Plan) -> Plan:
@@ -131,6 +155,8 @@ class Gate:
             yield from (_Setting(f"mode of stale_analytics {s.table}", s.mode) for s in tables)
         elif kind in _OF_STATISTICS and policy.statistics is not None:
             yield _Setting("statistics.mode", policy.statistics.mode)
+        elif kind in _OF_INDEXES and policy.indexes is not None:
+            yield _Setting("indexes.mode", policy.indexes.mode)
         elif kind in _OF_BLOAT and policy.bloat is not None:
             yield _Setting("bloat.mode", policy.bloat.mode)
 

@@ -19,6 +19,7 @@ from maintenance.policy.database import (
     SchedulesPolicy,
     StorePolicy,
 )
+from maintenance.policy.declarations import meaning
 from maintenance.policy.matviews import MatviewPolicy, StaleAnalyticsPolicy
 from maintenance.policy.partitions import PartitionPolicy, collisions
 from maintenance.policy.thresholds import (
@@ -155,4 +156,6 @@ def _unreachable_streams(alerts: AlertsPolicy) -> list[Fault]:
 
 def _digest(policy: Policy, written: dict[str, str]) -> str:
     content = policy.model_dump(mode="json", by_alias=True, context=written)
+    if written and policy.indexes is not None and policy.indexes.declared is not None:
+        content["declared"] = [repr(meaning(each)) for each in policy.indexes.declarations]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -85,6 +85,16 @@ SqlFolder = Annotated[
 ]
 """An existing folder, absolute after loading."""
 
+SqlSource = Annotated[
+    Path,
+    PlainValidator(_existing("an existing SQL file, or a folder of them", Path.exists)),
+    PlainSerializer(_as_written),
+    WithJsonSchema(
+        {"type": "string", "description": "a SQL file or a folder of them, relative to this file"}
+    ),
+]
+"""An existing file or folder, absolute after loading."""
+
 
 def _read_archive_url(value: object, info: ValidationInfo) -> str:
     if not isinstance(value, str) or not value or "\0" in value:

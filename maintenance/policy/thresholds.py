@@ -3,15 +3,31 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from maintenance.errors import ProblemReason
 from maintenance.names import QualifiedName
 from maintenance.policy.base import Section, as_written, refused, refused_file
-from maintenance.policy.paths import SqlFile, SqlFolder, is_in_file
+from maintenance.policy.declarations import Declaration
+from maintenance.policy.declared_sql import (
+    DeclaredSqlError,
+    read_declarations,
+    unknown_queries,
+)
+from maintenance.policy.paths import SqlFolder, SqlSource, is_in_file
 from maintenance.policy.quantities import Count, Duration, Share, Size, Timeout, number, whole
 from maintenance.policy.query_sql import DeclaredQuery, QueryFilesError, read_queries
 from maintenance.policy.values import Mode, TableName
@@ -116,19 +132,55 @@ Watch = Annotated[
 ]
 
 
+_LEAST_FACTOR = 1.01
+
+
+def _read_factor(value: object) -> float:
+    """Return a number of times above 1; infinite for `never`."""
+    if value == "never":
+        return inf
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise refused("never, or how many times slower, such as 1.2")
+    if not _LEAST_FACTOR <= value < inf:
+        wanted = f"never, or a number of at least {_LEAST_FACTOR}"
+        raise refused(wanted, reason=ProblemReason.OUT_OF_RANGE)
+    return float(value)
+
+
+SlowDown = Annotated[
+    float,
+    PlainValidator(_read_factor),
+    PlainSerializer(lambda value: "never" if value == inf else value),
+    WithJsonSchema({"anyOf": [{"const": "never"}, {"type": "number", "minimum": _LEAST_FACTOR}]}),
+]
+"""How many times slower; infinite for never."""
+
+
+class RollbackPolicy(Section):
+    """Conditions to undo a build by itself."""
+
+    slower_than: SlowDown = as_written("never")
+    """How many times slower a measured query may become, such as 1.2; never: nothing is undone."""
+
+
 class IndexesPolicy(Section):
     """Wanted indexes, and advice on existing ones."""
 
-    declared: SqlFile | None = None
-    """Files with CREATE INDEX statements."""
-    allow_drop: bool = False
-    """Whether indexes may be dropped or replaced, if they are declared too."""
     queries: SqlFolder | None = None
     """One query per file, explained before and after."""
     proof: IndexProof = IndexProof()
     """Limits of the measurement of declared queries."""
     watch: Watch = as_written(["1 hour", "24 hours", "7 days"])
     """When a new index is judged by its use: a warning, an error, the review."""
+    declared: SqlSource | None = None
+    """A file, or a folder of *.sql files: CREATE INDEX, DROP INDEX, CHECK constraints and generated
+    columns."""
+    allow_drop: bool = False
+    """Whether indexes may be dropped or replaced, if they are declared too."""
+    allow_rewrite: bool = False
+    """Whether a declared generated column may be added, which rewrites its table."""
+    rollback_if: RollbackPolicy = RollbackPolicy()
+    """Conditions to undo a build by itself."""
     unused: UnusedIndexes = UnusedIndexes()
     """Conditions to report an index as unused."""
     low_cardinality: LowCardinality = LowCardinality()
@@ -156,6 +208,28 @@ class IndexesPolicy(Section):
             QueryFilesError: the files were changed since the policy was loaded.
         """
         return read_queries(self.queries) if self.queries is not None else ()
+
+    @property
+    def declarations(self) -> tuple[Declaration, ...]:
+        """The declared indexes, drops, constraints and columns, in the order of the files.
+
+        Raises:
+            DeclaredSqlError: the file was changed since the policy was loaded, and is invalid now.
+        """
+        return read_declarations(self.declared) if self.declared is not None else ()
+
+    @field_validator("declared", mode="after")
+    @classmethod
+    def _check_declared(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        if path is not None and is_in_file(info):
+            try:
+                declared = read_declarations(path)
+            except DeclaredSqlError as error:
+                raise refused_file(error.problems) from error
+            problems = unknown_queries(declared, info.data.get("queries"))
+            if problems:
+                raise refused_file(problems)
+        return path
 
 
 class BloatPolicy(Section):

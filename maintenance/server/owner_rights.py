@@ -14,6 +14,7 @@ guarded statements run in a session that is used only for them.
 Source: PostgreSQL manual, CREATE FUNCTION ("Writing SECURITY DEFINER Functions Safely"), SET ROLE.
 """
 
+import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from maintenance.server.statements import Asked, Ours
 EXECUTE = "pg_temp.maintenance_execute"
 QUERY = "pg_temp.maintenance_query"
 ANSWER = "pg_temp.maintenance_answer"
+TRY = "pg_temp.maintenance_try"
 
 _ATTRIBUTES = "LANGUAGE plpgsql VOLATILE SECURITY DEFINER"
 _FIRE_DEFERRED = "SET CONSTRAINTS ALL IMMEDIATE;"
@@ -63,6 +65,40 @@ _HIDE_FROM_COUNTERS = (
     "SELECT pg_catalog.set_config('track_counts', 'off', true)"
     " WHERE pg_catalog.has_parameter_privilege('track_counts', 'SET')"
 )
+
+
+_TRY_BODY = """
+DECLARE
+  path pg_catalog.text := pg_catalog.current_setting('search_path');
+  trial pg_catalog.jsonb;
+  answer pg_catalog.jsonb;
+  state pg_catalog.text;
+  message pg_catalog.text;
+  hint pg_catalog.text;
+BEGIN
+  FOR trial IN SELECT pg_catalog.jsonb_array_elements(trials::pg_catalog.jsonb)
+  LOOP
+    BEGIN
+      PERFORM pg_catalog.set_config('search_path', path, true);
+      EXECUTE trial OPERATOR(pg_catalog.->>) 'statement';
+      PERFORM pg_catalog.set_config('search_path', '', true);
+      answer := NULL;
+      IF trial OPERATOR(pg_catalog.->>) 'query' IS NOT NULL THEN
+        EXECUTE pg_catalog.concat(
+          'SELECT pg_catalog.to_jsonb(q) FROM (',
+          trial OPERATOR(pg_catalog.->>) 'query', E'\\n) AS q'
+        ) INTO answer;
+      END IF;
+      RETURN NEXT pg_catalog.jsonb_build_object('row', answer);
+    EXCEPTION WHEN OTHERS THEN
+      GET STACKED DIAGNOSTICS
+        state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+      RETURN NEXT pg_catalog.jsonb_build_object(
+        'sqlstate', state, 'message', message, 'hint', hint
+      );
+    END;
+  END LOOP;
+END"""
 
 # Up to 17 a deferred trigger runs at COMMIT with the rights of the committing role, which is ours.
 # One that defers itself again can't be distinguished from one that doesn't, so both are refused.
@@ -101,6 +137,19 @@ class OwnerRights(NamedTuple):
     def path(self) -> str:
         """The search_path of guarded statements: pg_catalog comes first."""
         return owner_path(self.search_path)
+
+
+class Trial(NamedTuple):
+    """A statement that is tried and rolled back, and a query of its effect.
+
+    Attributes:
+        statement: finished SQL, resolved under the search_path of the rights.
+        query: returns one row; resolved under an empty search_path, as in our own sessions, so
+            that names in its answer are qualified.
+    """
+
+    statement: str
+    query: str | None = None
 
 
 def guarded(statement: str, rights: OwnerRights, pinned: Mapping[str, str]) -> list[str]:
@@ -142,6 +191,27 @@ def guarded_query(
     ]
 
 
+def guarded_trials(
+    trials: Sequence[Trial], rights: OwnerRights, pinned: Mapping[str, str]
+) -> list[str]:
+    """Return the statements that try statements with an owner's rights, each for itself.
+
+    Run them in one transaction and roll it back. They return one JSON row for each trial: its
+    `row`, or the `sqlstate`, `message` and `hint` of its error.
+
+    Args:
+        trials: in order; each sees the effects of those before it that succeeded.
+        rights: of the owner.
+        pinned: settings of the session, set again afterwards.
+    """
+    asked = [{"statement": trial.statement, "query": trial.query} for trial in trials]
+    return [
+        *_make(TRY, "trials", "SETOF pg_catalog.jsonb", _TRY_BODY, rights),
+        f"SELECT row FROM {TRY}({_text(json.dumps(asked))}) AS row",
+        *_clean(pinned),
+    ]
+
+
 def with_rights(
     statements: Sequence[str], rights: OwnerRights, pinned: Mapping[str, str]
 ) -> Iterator[str]:
@@ -158,8 +228,10 @@ def with_rights(
 
 
 def is_answer(statement: str) -> bool:
-    """Whether a statement of `guarded` or `guarded_query` is the one that returns the result."""
-    return statement.startswith((f"SELECT {EXECUTE}(", f"SELECT row FROM {QUERY}("))
+    """Whether a statement of `guarded…` is the one that returns the result."""
+    return statement.startswith(
+        (f"SELECT {EXECUTE}(", f"SELECT row FROM {QUERY}(", f"SELECT row FROM {TRY}(")
+    )
 
 
 def _make(name: str, argument: str, returns: str, body: str, rights: OwnerRights) -> list[str]:
@@ -238,6 +310,22 @@ class OwnerSession:
         """
         guarded_text = guarded_query(text, self.rights, pinned_settings(self.connection))
         (rows,) = _answers(self.connection, ["BEGIN", *settings, *guarded_text, "ROLLBACK"])
+        return [row for (row,) in rows]
+
+    def attempt(
+        self, trials: Sequence[Trial], settings: Sequence[str] = ()
+    ) -> list[dict[str, Any]]:
+        """Try statements and roll all of them back; return one answer for each.
+
+        Args:
+            trials: see `guarded_trials`, also for the answers.
+            settings: run before, as us.
+
+        Raises:
+            psycopg.Error: as the server raised it; the transaction may be open.
+        """
+        text = guarded_trials(trials, self.rights, pinned_settings(self.connection))
+        (rows,) = _answers(self.connection, ["BEGIN", *settings, *text, "ROLLBACK"])
         return [row for (row,) in rows]
 
     def transact(

@@ -1,5 +1,6 @@
 """Which actions the gate lets through: by mode, approval, pause and origin of the run."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,15 @@ from maintenance.policy.pauses import Pause
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
 REPORT = {"mode": "report"}
+DECLARED = {
+    ActionKind.CREATE_INDEX,
+    ActionKind.DROP_INDEX,
+    ActionKind.REPLACE_INDEX,
+    ActionKind.DROP_INVALID_INDEX,
+    ActionKind.ADD_CONSTRAINT,
+    ActionKind.VALIDATE_CONSTRAINT,
+    ActionKind.ADD_COLUMN,
+}
 TABLE, VIEW, ROWS = "public.events", "public.daily", "public.totals"
 
 
@@ -48,6 +58,7 @@ def a_policy(
         ],
         "statistics": sections.get("statistics", {}),
         "bloat": sections.get("bloat", {}),
+        "indexes": {"allow_drop": True, "allow_rewrite": True, **sections.get("indexes", {})},
     }
     return Policy.model_validate(content, context={"path": Path("app.yaml")})
 
@@ -85,7 +96,9 @@ def test_report_mode_of_the_database_holds_everything_whoever_acts(origin: Origi
 
 
 def test_every_kind_of_action_belongs_to_a_section() -> None:
-    policy = a_policy(table=REPORT, view=REPORT, rows=REPORT, statistics=REPORT, bloat=REPORT)
+    policy = a_policy(
+        table=REPORT, view=REPORT, rows=REPORT, statistics=REPORT, bloat=REPORT, indexes=REPORT
+    )
     assert held(policy) == set(ActionKind)
 
 
@@ -97,13 +110,27 @@ def test_every_kind_of_action_belongs_to_a_section() -> None:
         ({"rows": REPORT}, {ActionKind.RECALCULATE_ROWS}),
         ({"statistics": REPORT}, {ActionKind.ANALYZE_TABLE, ActionKind.VACUUM_TABLE}),
         ({"bloat": REPORT}, {ActionKind.REINDEX, ActionKind.REMOVE_REBUILD}),
+        ({"indexes": REPORT}, DECLARED),
+        ({"indexes": {"allow_drop": False}}, {ActionKind.DROP_INDEX, ActionKind.REPLACE_INDEX}),
+        ({"indexes": {"allow_rewrite": False}}, set()),
     ],
-    ids=["retention", "view", "computed rows", "statistics", "bloat"],
+    ids=["retention", "view", "rows", "statistics", "bloat", "indexes", "drops", "rewrites"],
 )
 def test_report_mode_of_a_section_holds_its_own_actions(
     sections: dict[str, Any], kinds: set[ActionKind]
 ) -> None:
     assert held(a_policy(**sections)) == kinds
+
+
+@pytest.mark.parametrize(("rewrites", "allowed"), [(True, True), (True, False), (False, False)])
+def test_column_that_rewrites_its_table_needs_a_key_of_its_own(
+    rewrites: bool, allowed: bool
+) -> None:
+    policy = a_policy(indexes={"allow_rewrite": allowed})
+    action = replace(an_action(ActionKind.ADD_COLUMN), detail={"rewrites": rewrites})
+    hold = Gate(policy).hold(action)
+    assert (hold is None) == (allowed or not rewrites)
+    assert hold is None or hold.by is HeldBy.REWRITES_NOT_ALLOWED
 
 
 def test_report_mode_of_a_table_holds_its_partitions_and_its_retention() -> None:

@@ -34,6 +34,13 @@ ACTIONS: dict[ActionKind, tuple[str, str]] = {
     ActionKind.REFRESH_MATVIEW: (BY_SERVER, "REFRESH"),
     ActionKind.INDEX_MATVIEW: (BY_SERVER, "CREATE INDEX"),
     ActionKind.REBUILD_MATVIEW: (BY_SERVER, "populated once it is its owner's"),
+    ActionKind.CREATE_INDEX: (BY_SERVER, "CREATE INDEX"),
+    ActionKind.DROP_INDEX: (NO_CODE, "drops an index"),
+    ActionKind.REPLACE_INDEX: (NO_CODE, "drops and renames an index"),
+    ActionKind.DROP_INVALID_INDEX: (NO_CODE, "drops an index"),
+    ActionKind.ADD_CONSTRAINT: (AS_OWNER, "a CHECK with constants is evaluated"),
+    ActionKind.VALIDATE_CONSTRAINT: (AS_OWNER, "a CHECK is evaluated for every row"),
+    ActionKind.ADD_COLUMN: (AS_OWNER, "an expression is evaluated for every row"),
     ActionKind.REINDEX: (BY_SERVER, "REINDEX"),
     ActionKind.REMOVE_REBUILD: (NO_CODE, "drops an index"),
 }

@@ -65,7 +65,8 @@ def places(found: list[Problem]) -> list[tuple[int, int, str]]:
 def example(tmp_path: Path) -> Policy:
     for file in SQL_FILES:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / file).write_text("SELECT 1")
+        index = file.endswith("indexes.sql")
+        (tmp_path / file).write_text("CREATE INDEX a ON t (a)" if index else "SELECT 1")
     (tmp_path / "sql/systems/learning_platform/queries").mkdir()
     (tmp_path / "policies").mkdir()
     return load_policy(write(tmp_path / "policies", EXAMPLE.read_text(encoding="utf-8")))

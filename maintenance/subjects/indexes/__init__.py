@@ -1,6 +1,7 @@
 """Indexes: report missing, redundant, unused and invalid ones, with evidence of every server."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from maintenance.engine.observe_context import ObserveContext
@@ -10,6 +11,8 @@ from maintenance.engine.subject import Subject
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.advice import advise
+from maintenance.subjects.indexes.declared.observe import observe_declared
+from maintenance.subjects.indexes.declared.plan import plan_declared
 from maintenance.subjects.indexes.findings import findings
 from maintenance.subjects.indexes.foreign_key_findings import (
     foreign_key_findings,
@@ -53,7 +56,8 @@ class Indexes(Subject[IndexesObservation]):
         names = names_to_check(advice.unindexed, catalog)
         taken = read_taken_names(context.connection, names, time_cap)
         role = context.snapshot.server.role
-        return IndexesObservation(catalog, heard, advice, role, definitions, taken)
+        declared = observe_declared(context, catalog)
+        return IndexesObservation(catalog, heard, advice, role, definitions, taken, declared)
 
     def record(self, context: ObserveContext, seen: IndexesObservation) -> None:
         """Record the usage counters of all indexes."""
@@ -63,12 +67,13 @@ class Indexes(Subject[IndexesObservation]):
     def plan(
         self, policy: Policy, seen: IndexesObservation, now: datetime, request: Request
     ) -> Plan:
-        """Return findings only, limited to the requested tables; nothing is changed."""
+        """Return the rollout of declared indexes, and the findings, of the requested tables."""
         advice = findings(policy, _limits(policy), seen, now)
         table = str(request.table) if request.table is not None else None
         told = [f for f in advice if table in {None, f.data.get("table")}]
         keys = foreign_key_findings(policy.database.name, _limits(policy), seen, request.table)
-        return Plan(findings=(*told, *keys))
+        rollout = plan_declared(seen.declared, seen.catalog, request)
+        return replace(rollout, findings=(*told, *keys, *rollout.findings))
 
 
 def _successors(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from maintenance.names import QualifiedName
 from maintenance.subjects.indexes.advice import Advice
 from maintenance.subjects.indexes.ddl import Definition
+from maintenance.subjects.indexes.declared.models import NOTHING, DeclaredObservation
 from maintenance.subjects.indexes.models import Catalog
 from maintenance.subjects.indexes.usage import ServerUsage
 
@@ -19,6 +20,7 @@ class IndexesObservation:
         role: our role on the primary.
         definitions: of the indexes with a verdict, by OID.
         taken: names of relations that new indexes can't have.
+        declared: the declarations of the policy, compared with the database.
     """
 
     catalog: Catalog
@@ -27,3 +29,4 @@ class IndexesObservation:
     role: str
     definitions: Mapping[int, Definition] = field(default_factory=dict[int, Definition])
     taken: frozenset[QualifiedName] = frozenset()
+    declared: DeclaredObservation = NOTHING

@@ -1,0 +1,27 @@
+-- list_declared_tables: the tables of declared indexes, with their owners and columns
+-- since: 15
+-- params: oids oid[]
+-- columns: oid oid, owner text, is_ours bool, partition_key text, numbers int2[], names text[], types text[], lengths int4[], not_null bool[], generated text[]
+-- locks: none
+-- source: PostgreSQL manual, 53.7 pg_attribute, 9.26 System Information Functions
+-- A role may create an index if it has the rights of the table's owner. The length is the limit of
+-- a type that has one; null for a text without limit; else 0.
+SELECT
+  c.oid,
+  pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
+  pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_ours,
+  CASE WHEN c.relkind = 'p' THEN pg_catalog.pg_get_partkeydef(c.oid) END AS partition_key,
+  pg_catalog.array_agg(a.attnum ORDER BY a.attnum) FILTER (WHERE a.attnum IS NOT NULL) AS numbers,
+  pg_catalog.array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attnum IS NOT NULL) AS names,
+  pg_catalog.array_agg(pg_catalog.format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum) FILTER (WHERE a.attnum IS NOT NULL) AS types,
+  pg_catalog.array_agg(
+    CASE WHEN a.attlen <> -1 THEN 0
+         WHEN a.atttypid = ANY ('{bpchar,varchar}'::pg_catalog.regtype[]) AND a.atttypmod > 4 THEN a.atttypmod - 4
+         WHEN a.atttypid = ANY ('{numeric,inet,cidr,varbit,bit,int4range,int8range,daterange,tsrange,tstzrange}'::pg_catalog.regtype[]) THEN 0
+    END::int4 ORDER BY a.attnum) FILTER (WHERE a.attnum IS NOT NULL) AS lengths,
+  pg_catalog.array_agg(a.attnotnull ORDER BY a.attnum) FILTER (WHERE a.attnum IS NOT NULL) AS not_null,
+  pg_catalog.array_agg(a.attgenerated::text ORDER BY a.attnum) FILTER (WHERE a.attnum IS NOT NULL) AS generated
+FROM pg_catalog.unnest(%(oids)s::oid[]) AS w (oid)
+JOIN pg_catalog.pg_class c ON c.oid = w.oid
+LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+GROUP BY c.oid, c.relowner, c.relkind
