@@ -72,6 +72,7 @@ class Reading(StrEnum):
     EXTENSIONS = "extensions"
     CONSTRAINTS = "constraints"
     AUTOVACUUM = "settings of autovacuum"
+    QUERIES = "declared queries"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +197,13 @@ class FindingKind(StrEnum):
     CONSTRAINT_MISSING = _kind("constraint_missing", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
     CONSTRAINT_VIOLATED = _kind("constraint_violated", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
     COLUMN_MISSING = _kind("column_missing", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
+    INDEX_NOT_USED_BY_QUERY = _kind(
+        "index_not_used_by_query", INDEXES, unit=Unit.SHARE, reads=(Reading.QUERIES,)
+    )
+    INDEX_NOT_SCANNED = _kind("index_not_scanned", INDEXES, unit=Unit.SECONDS)
+    QUERY_PLAN_CHANGED = _kind(
+        "query_plan_changed", INDEXES, unit=Unit.TIMES, reads=(Reading.QUERIES,)
+    )
     INDEX_DUPLICATE = _kind(
         "index_duplicate", INDEXES, is_advice=True, reads=(Reading.INDEX_DEFINITIONS,)
     )
@@ -232,7 +240,11 @@ class FindingKind(StrEnum):
         reads=(Reading.REPLICA, Reading.STATEMENTS, Reading.RUNNING),
     )
     QUERY_REGRESSED = _kind(
-        "query_regressed", WORKLOAD, unit=Unit.TIMES, reads=(Reading.REPLICA, Reading.STATEMENTS)
+        "query_regressed",
+        WORKLOAD,
+        INDEXES,
+        unit=Unit.TIMES,
+        reads=(Reading.REPLICA, Reading.STATEMENTS),
     )
     QUERY_N_PLUS_ONE = _kind(
         "query_n_plus_one", WORKLOAD, is_advice=True, reads=(Reading.REPLICA, Reading.STATEMENTS)

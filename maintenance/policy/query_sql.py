@@ -6,6 +6,7 @@ comment line `-- params: 'a', 42` is one set of values for them.
 Parsed with PostgreSQL's own parser, imported only when needed: that takes a tenth of a second.
 """
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -139,6 +140,12 @@ class DeclaredQuery:
         conditions = [each for each in (statement.whereClause, added.whereClause) if each]
         statement.whereClause = ast.BoolExpr(BoolExprType.AND_EXPR, tuple(conditions))
         return f"PREPARE {_NARROWED} AS {RawStream()(statement)}"
+
+    @property
+    def digest(self) -> str:
+        """A hash of its text and its parameters."""
+        content = "\0".join((self.text, *self.parameter_sets))
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     @property
     def numbers(self) -> range:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from maintenance.names import QualifiedName
+from maintenance.policy.declarations import DESCENDING, NULLS_FIRST, IndexDeclaration
 from maintenance.policy.query_sql import DeclaredQuery
 from maintenance.subjects.indexes.declared.query_models import (
     Measurement,
@@ -16,6 +17,7 @@ from maintenance.subjects.indexes.declared.query_models import (
     Timing,
 )
 from maintenance.subjects.indexes.declared.query_verdicts import (
+    IndexKey,
     ProvenIndex,
     QueryUse,
     Reason,
@@ -54,6 +56,29 @@ def served_by(
             and (each.schema is not None or table.schema in search_path)
             for each in query.relations
         )
+    )
+
+
+def proven_index(declaration: IndexDeclaration, pages: int | None) -> ProvenIndex:
+    """Return what the proof of a declared index needs to know of it.
+
+    Args:
+        declaration: of the index.
+        pages: 8 kB blocks of its table; None if unknown.
+    """
+    keys = tuple(
+        IndexKey(key.column, bool(key.direction & DESCENDING), bool(key.direction & NULLS_FIRST))
+        for key in declaration.keys
+    )
+    return ProvenIndex(
+        declaration.relation,
+        declaration.table,
+        keys,
+        declaration.predicate,
+        frozenset(declaration.included),
+        declaration.method,
+        pages,
+        declaration.annotations.serves,
     )
 
 

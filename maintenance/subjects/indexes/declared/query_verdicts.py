@@ -108,7 +108,9 @@ def _uses(plan: QueryPlan | None, name: QualifiedName) -> bool:
 
 
 def _used(index: ProvenIndex, query: DeclaredQuery, plan: QueryPlan) -> QueryUse:
-    if not plan.sorts_after(index.relation):
+    # Few rows are sorted sooner than read in order; other methods have no order.
+    is_choice = returns_order(index, query) or index.method != "btree"
+    if is_choice or not plan.sorts_after(index.relation):
         return QueryUse(Use.USED)
     return QueryUse(Use.SORTS, Reason.ORDER, _order_text(index, query))
 
@@ -216,8 +218,6 @@ def _matches(key: IndexKey, item: Order, turned: bool) -> bool:
 def _order_text(index: ProvenIndex, query: DeclaredQuery) -> str:
     if query.order is None:
         return "the query orders by an expression"
-    if not query.order:
-        return "rows are sorted for a join or a grouping"
     wanted = [item.column for item in query.order if item.column not in query.equal]
     only_included = [column for column in wanted if column in index.included]
     if only_included:

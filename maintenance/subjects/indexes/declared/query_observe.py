@@ -1,0 +1,142 @@
+"""Observe declared queries: their plans now, those of before, and the use of new indexes."""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from maintenance.engine.observe_context import ObserveContext
+from maintenance.errors import MaintenanceError, UnreachableError
+from maintenance.policy.query_sql import QueryFilesError
+from maintenance.server.session import Connection
+from maintenance.subjects.indexes.declared.models import DeclaredObservation, State
+from maintenance.subjects.indexes.declared.proof import proven_index
+from maintenance.subjects.indexes.declared.queries import plan_queries
+from maintenance.subjects.indexes.declared.query_history import (
+    recall_baselines,
+    recall_builds,
+    recall_proofs,
+    record_nightly,
+    sum_executions,
+)
+from maintenance.subjects.indexes.declared.query_observation import QueriesObservation
+from maintenance.subjects.indexes.declared.query_session import Limits
+from maintenance.subjects.indexes.declared.query_verdicts import ProvenIndex
+from maintenance.subjects.indexes.declared.query_watch import WatchedIndex, watched
+from maintenance.subjects.indexes.models import Catalog, Table
+from maintenance.subjects.indexes.trees import trees
+from maintenance.subjects.indexes.usage import ServerUsage
+
+BASELINE_AGE = timedelta(days=7)
+"""A plan is compared with the one of a week ago, so a change is told for a week."""
+
+
+def observe_queries(
+    context: ObserveContext,
+    catalog: Catalog,
+    declared: DeclaredObservation,
+    witnesses: Sequence[ServerUsage],
+) -> QueriesObservation:
+    """Plan all declared queries, and read what the store has of them.
+
+    Args:
+        context: of the observation.
+        catalog: all indexes and tables, read before.
+        declared: the declared indexes.
+        witnesses: the usage counters of all servers.
+
+    Raises:
+        UnreachableError: the connection was lost.
+        psycopg.Error: the store failed.
+    """
+    section = context.policy.indexes
+    assert section is not None, "a subject is asked only about what concerns it"
+    indexes = tuple(_present(declared, catalog))
+    name, store = context.policy.database.name, context.store
+    new = tuple(_watched(context, catalog, indexes, witnesses))
+    limits = Limits(context.policy.observe.time_cap, context.policy.database.search_path)
+    try:
+        queries = section.declared_queries
+        planned = plan_queries(context.connection, queries, limits, indexes) if queries else ()
+    except UnreachableError:
+        raise
+    except (MaintenanceError, QueryFilesError) as exc:
+        return QueriesObservation(indexes=indexes, watched=new, failure=str(exc))
+    if store is None or not queries:
+        return QueriesObservation(queries, planned, indexes, watched=new)
+    baselines = recall_baselines(store, name, queries, context.now - BASELINE_AGE)
+    there = {str(index.relation) for index in indexes}
+    proofs = recall_proofs(store, name, context.now - section.watch[-1])
+    return QueriesObservation(
+        queries,
+        planned,
+        indexes,
+        baselines,
+        tuple(proof for proof in proofs if proof.index in there),
+        new,
+    )
+
+
+def record_queries(context: ObserveContext, seen: QueriesObservation) -> None:
+    """Record the plans of an observation.
+
+    Raises:
+        psycopg.Error: the store failed.
+    """
+    assert context.store is not None, "only runs with a store record"
+    database = context.policy.database.name
+    record_nightly(context.store, database, seen.queries, seen.measurements, context.now)
+
+
+def _present(declared: DeclaredObservation, catalog: Catalog) -> Iterable[ProvenIndex]:
+    """Yield the declared indexes that are as declared."""
+    for each in declared.indexes:
+        if each.state is State.SAME and each.table is not None:
+            yield proven_index(each.declaration, _pages(each.table, catalog))
+
+
+def _pages(table: Table, catalog: Catalog) -> int | None:
+    """Return the blocks of a table with its partitions; None if they were never counted."""
+    pages = table.pages
+    parents = {table.oid}
+    grown = True
+    counted = set[int]()
+    while grown:
+        below = [t for t in catalog.tables.values() if t.parent in parents and t.oid not in counted]
+        grown = bool(below)
+        pages += sum(each.pages for each in below)
+        counted |= {each.oid for each in below}
+        parents = {each.oid for each in below}
+    is_counted = table.rows >= 0 or any(catalog.tables[oid].rows >= 0 for oid in counted)
+    return pages if is_counted else None
+
+
+def _watched(
+    context: ObserveContext,
+    catalog: Catalog,
+    indexes: Sequence[ProvenIndex],
+    witnesses: Sequence[ServerUsage],
+) -> Iterable[WatchedIndex]:
+    """Yield the use of the indexes that runs built."""
+    if context.store is None or not indexes:
+        return
+    database = context.policy.database.name
+    built = recall_builds(context.store, database, [index.relation for index in indexes])
+    if not built:
+        return
+    is_counted = not _hides_scans(context.connection)
+    by_name = {tree.root.relation: tree for tree in trees(catalog)}
+    for index in indexes:
+        tree = by_name.get(index.relation)
+        built_at = built.get(index.relation)
+        if tree is None or built_at is None or tree.root.is_unique:
+            continue
+        own = sum_executions(context.store, database, built_at) if is_counted else 0
+        oids = [leaf.oid for leaf in tree.leaves]
+        yield watched(index.relation, index.table, oids, built_at, witnesses, own)
+
+
+def _hides_scans(connection: Connection) -> bool:
+    """Whether scans of our plans and measurements are not counted."""
+    row = connection.execute(
+        "SELECT pg_catalog.has_parameter_privilege('track_counts', 'SET')"
+    ).fetchone()
+    return row is not None and bool(row[0])
