@@ -14,6 +14,7 @@ from maintenance.subjects.indexes.advice import advise
 from maintenance.subjects.indexes.declared.observe import observe_declared
 from maintenance.subjects.indexes.declared.plan import plan_declared
 from maintenance.subjects.indexes.declared.query_findings import query_findings
+from maintenance.subjects.indexes.declared.query_observation import with_what_if
 from maintenance.subjects.indexes.declared.query_observe import observe_queries, record_queries
 from maintenance.subjects.indexes.findings import findings
 from maintenance.subjects.indexes.foreign_key_findings import (
@@ -81,7 +82,8 @@ class Indexes(Subject[IndexesObservation]):
         rollout = plan_declared(seen.declared, seen.catalog, request)
         name, limits = policy.database.name, _limits(policy)
         asked = query_findings(name, limits, seen.queries, now, request)
-        return replace(rollout, findings=(*told, *keys, *rollout.findings, *asked))
+        actions = with_what_if(rollout.actions, seen.queries.what_if)
+        return replace(rollout, actions=actions, findings=(*told, *keys, *rollout.findings, *asked))
 
 
 def _successors(

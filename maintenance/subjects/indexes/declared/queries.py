@@ -46,8 +46,9 @@ from maintenance.subjects.indexes.declared.query_session import (
 )
 from maintenance.subjects.indexes.declared.query_verdicts import ProvenIndex
 
+CUSTOM = "SET LOCAL plan_cache_mode = force_custom_plan"
 _CACHE_MODE = {
-    PlanMode.CUSTOM: "SET LOCAL plan_cache_mode = force_custom_plan",
+    PlanMode.CUSTOM: CUSTOM,
     PlanMode.GENERIC: "SET LOCAL plan_cache_mode = force_generic_plan",
 }
 _AUTO = "SET LOCAL plan_cache_mode = auto"

@@ -1,8 +1,9 @@
 """The observation of declared queries: frozen, free of sessions."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from maintenance.engine.actions import Action, ActionKind
 from maintenance.policy.query_sql import DeclaredQuery
 from maintenance.subjects.indexes.declared.query_models import (
     Measurement,
@@ -15,6 +16,7 @@ from maintenance.subjects.indexes.declared.query_watch import (
     TimedProof,
     WatchedIndex,
 )
+from maintenance.subjects.indexes.declared.what_if_models import NO_WHAT_IF, WhatIf
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class QueriesObservation:
         baselines: earlier plans.
         proofs: times before and after recent builds, of indexes that are there.
         watched: indexes that runs built.
+        what_if: plans as if the missing indexes were built; empty without HypoPG.
         failure: why nothing could be planned; empty if it could.
     """
 
@@ -35,6 +38,7 @@ class QueriesObservation:
     baselines: Mapping[QueryKey, PlanBaseline] = field(default_factory=dict[QueryKey, PlanBaseline])
     proofs: tuple[TimedProof, ...] = ()
     watched: tuple[WatchedIndex, ...] = ()
+    what_if: WhatIf = NO_WHAT_IF
     failure: str = ""
 
     @property
@@ -86,9 +90,15 @@ def share(served: Mapping[QueryKey, bool]) -> float | None:
     return sum(served.values()) / len(served) if served else None
 
 
-def of_tables(indexes: Sequence[ProvenIndex]) -> Mapping[str, list[ProvenIndex]]:
-    """Return indexes by the name of their table, quoted."""
-    found: dict[str, list[ProvenIndex]] = {}
-    for index in indexes:
-        found.setdefault(str(index.table), []).append(index)
-    return found
+def with_what_if(actions: Sequence[Action], what_if: WhatIf) -> tuple[Action, ...]:
+    """Return actions with what their index would change, in their detail."""
+    known = {str(index): pretended.as_json() for index, pretended in what_if.indexes.items()}
+    return tuple(
+        replace(each, detail={**each.detail, "what_if": known[each.object]})
+        if each.kind in _OF_INDEXES and each.object in known
+        else each
+        for each in actions
+    )
+
+
+_OF_INDEXES = frozenset({ActionKind.CREATE_INDEX, ActionKind.DROP_INDEX, ActionKind.REPLACE_INDEX})

@@ -1,10 +1,11 @@
 """Observe declared queries: their plans now, those of before, and the use of new indexes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.errors import MaintenanceError, UnreachableError
+from maintenance.names import QualifiedName
 from maintenance.policy.query_sql import QueryFilesError
 from maintenance.server.session import Connection
 from maintenance.subjects.indexes.declared.models import DeclaredObservation, State
@@ -21,6 +22,8 @@ from maintenance.subjects.indexes.declared.query_observation import QueriesObser
 from maintenance.subjects.indexes.declared.query_session import Limits
 from maintenance.subjects.indexes.declared.query_verdicts import ProvenIndex
 from maintenance.subjects.indexes.declared.query_watch import WatchedIndex, watched
+from maintenance.subjects.indexes.declared.what_if import what_if
+from maintenance.subjects.indexes.declared.what_if_models import WantedIndex
 from maintenance.subjects.indexes.models import Catalog, Table
 from maintenance.subjects.indexes.trees import trees
 from maintenance.subjects.indexes.usage import ServerUsage
@@ -56,12 +59,14 @@ def observe_queries(
     try:
         queries = section.declared_queries
         planned = plan_queries(context.connection, queries, limits, indexes) if queries else ()
+        wanted, dropped = list(_wanted(declared)), _dropped(declared, catalog)
+        pretended = what_if(context.connection, queries, limits, wanted, dropped)
     except UnreachableError:
         raise
     except (MaintenanceError, QueryFilesError) as exc:
         return QueriesObservation(indexes=indexes, watched=new, failure=str(exc))
     if store is None or not queries:
-        return QueriesObservation(queries, planned, indexes, watched=new)
+        return QueriesObservation(queries, planned, indexes, watched=new, what_if=pretended)
     baselines = recall_baselines(store, name, queries, context.now - BASELINE_AGE)
     there = {str(index.relation) for index in indexes}
     proofs = recall_proofs(store, name, context.now - section.watch[-1])
@@ -72,6 +77,7 @@ def observe_queries(
         baselines,
         tuple(proof for proof in proofs if proof.index in there),
         new,
+        pretended,
     )
 
 
@@ -91,6 +97,28 @@ def _present(declared: DeclaredObservation, catalog: Catalog) -> Iterable[Proven
     for each in declared.indexes:
         if each.state is State.SAME and each.table is not None:
             yield proven_index(each.declaration, _pages(each.table, catalog))
+
+
+def _wanted(declared: DeclaredObservation) -> Iterable[WantedIndex]:
+    """Yield the declared indexes that can be built."""
+    for each in declared.indexes:
+        if each.state in (State.MISSING, State.INVALID) and each.table is not None:
+            declaration = each.declaration
+            statement = declaration.create(concurrently=False, definition=each.definition)
+            yield WantedIndex(declaration.relation, declaration.table, statement)
+
+
+def _dropped(
+    declared: DeclaredObservation, catalog: Catalog
+) -> Mapping[QualifiedName, Collection[int]]:
+    """Return the OIDs of the indexes that are declared to go."""
+    named = {drop.relation for drop in declared.drops}
+    named |= {name for each in declared.indexes for name in each.declaration.annotations.replaces}
+    return {
+        tree.root.relation: [leaf.oid for leaf in tree.leaves]
+        for tree in trees(catalog)
+        if tree.root.relation in named
+    }
 
 
 def _pages(table: Table, catalog: Catalog) -> int | None:

@@ -176,10 +176,7 @@ def prepared(
         UnreachableError: the connection was lost.
     """
     rights = OwnerRights(found.owner, limits.search_path)
-    settings = (
-        f"SET LOCAL lock_timeout = {READ_LOCK_TIMEOUT}",
-        f"SET LOCAL statement_timeout = {milliseconds(limits.statement)}",
-    )
+    settings = read_settings(limits)
     try:
         session = sessions.session(beside, rights)
     except MaintenanceError as exc:
@@ -196,6 +193,14 @@ def prepared(
     except psycopg.Error as exc:
         raise _not_run(exc, is_executed=False) from exc
     return PreparedQuery(found.query, session, settings)
+
+
+def read_settings(limits: Limits) -> tuple[str, ...]:
+    """Return the settings of each transaction for a query."""
+    return (
+        f"SET LOCAL lock_timeout = {READ_LOCK_TIMEOUT}",
+        f"SET LOCAL statement_timeout = {milliseconds(limits.statement)}",
+    )
 
 
 def release(session: OwnerSession) -> None:
