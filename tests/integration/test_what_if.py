@@ -41,7 +41,7 @@ SETUP = (
 
 @pytest.fixture
 def shop(database: Database) -> Database:
-    available = "SELECT FROM pg_available_extensions WHERE name = 'hypopg'"
+    available = "SELECT 1 FROM pg_available_extensions WHERE name = 'hypopg'"
     if not database.execute(available):
         missing = "postgresql-15-hypopg is not installed"
         pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
@@ -113,4 +113,4 @@ def test_without_the_extension_nothing_is_shown_and_nothing_is_made(
     shop: Database, tmp_path: Path
 ) -> None:
     assert details(policy_of(tmp_path, shop)) == {}
-    assert shop.execute("SELECT FROM pg_extension WHERE extname = 'hypopg'") == []
+    assert shop.execute("SELECT 1 FROM pg_extension WHERE extname = 'hypopg'") == []
