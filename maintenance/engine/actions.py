@@ -104,6 +104,7 @@ class LockMode(StrEnum):
     """Table lock modes as the server names them (PostgreSQL manual, 13.3.1)."""
 
     SHARE_UPDATE_EXCLUSIVE = "SHARE UPDATE EXCLUSIVE"
+    SHARE = "SHARE"
     SHARE_ROW_EXCLUSIVE = "SHARE ROW EXCLUSIVE"
     EXCLUSIVE = "EXCLUSIVE"
     ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"
@@ -116,7 +117,9 @@ class LockMode(StrEnum):
     @property
     def conflicts(self) -> tuple[str, ...]:
         """The conflicting held modes, as `pg_locks` names them (table 13.2)."""
-        return _HELD_MODES[_HELD_MODES.index(_WEAKEST_CONFLICT[self]) :]
+        modes = _HELD_MODES[_HELD_MODES.index(_WEAKEST_CONFLICT[self]) :]
+        # the one mode here that does not conflict with itself
+        return tuple(m for m in modes if m != "ShareLock") if self is LockMode.SHARE else modes
 
 
 _HELD_MODES = (
@@ -130,6 +133,7 @@ _HELD_MODES = (
     "AccessExclusiveLock",
 )
 _WEAKEST_CONFLICT = {
+    LockMode.SHARE: "RowExclusiveLock",
     LockMode.SHARE_UPDATE_EXCLUSIVE: "ShareUpdateExclusiveLock",
     LockMode.SHARE_ROW_EXCLUSIVE: "RowExclusiveLock",
     LockMode.EXCLUSIVE: "RowShareLock",

@@ -193,6 +193,10 @@ class FindingKind(StrEnum):
         "index_definition_drift", INDEXES, reads=(Reading.INDEX_DEFINITIONS,)
     )
     INDEX_NOT_BUILDABLE = _kind("index_not_buildable", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
+    INDEX_DECLARATION_DOUBTFUL = _kind(
+        "index_declaration_doubtful", INDEXES, reads=(Reading.INDEX_DEFINITIONS,)
+    )
+    INDEX_NOT_DROPPABLE = _kind("index_not_droppable", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
     SCHEMA_DRIFT = _kind("schema_drift", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
     CONSTRAINT_MISSING = _kind("constraint_missing", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
     CONSTRAINT_VIOLATED = _kind("constraint_violated", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))

@@ -111,7 +111,8 @@ class Gate:
     def _forbidden(self, action: Action) -> Hold | None:
         """Return the hold of an action that the policy must allow by a key of its own."""
         indexes = self.policy.indexes
-        if action.kind in _DROPPING and not (indexes is not None and indexes.allow_drop):
+        drops = action.kind in _DROPPING or bool(action.detail.get("takes_name_of"))
+        if drops and not (indexes is not None and indexes.allow_drop):
             text = "not run: indexes.allow_drop of the policy is false"
             return Hold(HeldBy.DROPS_NOT_ALLOWED, text)
         rewrites = action.kind is ActionKind.ADD_COLUMN and bool(action.detail.get("rewrites"))

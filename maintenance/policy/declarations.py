@@ -63,8 +63,11 @@ class IndexDeclaration:
         predicate: of a partial index, as written, without comments.
         options: storage parameters, by name as written.
         columns: every column that it names, in order, each once.
+        joined: columns that an expression joins with `||` as they are, so that one null makes all
+            of it null.
         has_whole_row: whether an expression names the table itself, which no copy of it can have.
         tail: the definition as written, from the key list on, without the tablespace.
+        length_before_where: characters of the tail before the predicate.
         text: the statement as written, without comments.
     """
 
@@ -79,8 +82,10 @@ class IndexDeclaration:
     tablespace: str | None
     nulls_not_distinct: bool
     columns: tuple[str, ...]
+    joined: tuple[str, ...]
     has_whole_row: bool
     tail: str
+    length_before_where: int
     annotations: Annotations
     place: Place
     text: str
@@ -107,6 +112,7 @@ class IndexDeclaration:
         table: QualifiedName | None = None,
         only: bool = False,
         concurrently: bool = True,
+        tablespace: bool = True,
         definition: str | None = None,
     ) -> str:
         """Return the statement that creates it.
@@ -116,13 +122,18 @@ class IndexDeclaration:
             table: another table, such as a partition of its table.
             only: without the partitions of the table.
             concurrently: without blocking writers.
+            tablespace: whether in the declared tablespace; not with `definition`.
             definition: the definition as the server writes it, from USING on, without the word;
                 else as declared, which depends on the search_path.
         """
         words = ("CREATE", "UNIQUE" if self.is_unique else "", "INDEX")
         how = ("CONCURRENTLY" if concurrently else "", quote(name or self.name))
         on = ("ON", "ONLY" if only else "", str(table or self.table))
-        using = ("USING", definition or f"{quote(self.method)} {self.tail}")
+        space = self.tablespace if tablespace else None
+        where = self.tail[self.length_before_where :]
+        place = f" TABLESPACE {quote(space)}" if space is not None else ""
+        tail = f"{self.tail[: self.length_before_where]}{place}{where}"
+        using = ("USING", definition or f"{quote(self.method)} {tail}")
         return " ".join(word for word in (*words, *how, *on, *using) if word)
 
 
@@ -159,6 +170,12 @@ class CheckDeclaration:
         """The constraint with its table, quoted."""
         return f"{self.table}.{quote(self.name)}"
 
+    @property
+    def add(self) -> str:
+        """The clause of ALTER TABLE that adds it, as declared."""
+        inherit = " NO INHERIT" if self.is_no_inherit else ""
+        return f"ADD CONSTRAINT {quote(self.name)} CHECK ({self.expression}){inherit}"
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnDeclaration:
@@ -168,7 +185,9 @@ class ColumnDeclaration:
         definition: type, collation and expression as written, without comments.
         expression: as written, without comments and outer parentheses.
         is_virtual: whether it is computed when read; such a column does not rewrite its table.
+        has_collation: whether it names a collation.
         columns: every column that its expression names, in order, each once.
+        joined: columns that it joins with `||` as they are.
     """
 
     table: QualifiedName
@@ -176,7 +195,9 @@ class ColumnDeclaration:
     definition: str
     expression: str
     is_virtual: bool
+    has_collation: bool
     columns: tuple[str, ...]
+    joined: tuple[str, ...]
     annotations: Annotations
     place: Place
     text: str
@@ -185,6 +206,11 @@ class ColumnDeclaration:
     def object(self) -> str:
         """The column with its table, quoted."""
         return f"{self.table}.{quote(self.name)}"
+
+    @property
+    def add(self) -> str:
+        """The clause of ALTER TABLE that adds it, as declared."""
+        return f"ADD COLUMN {quote(self.name)} {self.definition}"
 
 
 Declaration = IndexDeclaration | DropDeclaration | CheckDeclaration | ColumnDeclaration

@@ -74,10 +74,10 @@ def test_index_is_created_for_its_table_or_another_one() -> None:
     found = index('CREATE UNIQUE INDEX "I" ON t (a DESC, lower(b)) TABLESPACE x WHERE a > 0')
     assert found.create() == (
         'CREATE UNIQUE INDEX CONCURRENTLY "I" ON public.t'
-        " USING btree (a DESC, lower(b)) WHERE a > 0"
+        " USING btree (a DESC, lower(b)) TABLESPACE x WHERE a > 0"
     )
     leaf = QualifiedName("parts", "t 1")
-    assert found.create(name="j", table=leaf, only=True, concurrently=False) == (
+    assert found.create(name="j", table=leaf, only=True, concurrently=False, tablespace=False) == (
         'CREATE UNIQUE INDEX j ON ONLY parts."t 1" USING btree (a DESC, lower(b)) WHERE a > 0'
     )
     assert found.create(definition="btree (a)").endswith(" ON public.t USING btree (a)")

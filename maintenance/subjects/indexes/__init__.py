@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from maintenance.engine.findings import FindingKind
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
@@ -12,7 +13,7 @@ from maintenance.policy import Policy
 from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.advice import advise
 from maintenance.subjects.indexes.declared.observe import observe_declared
-from maintenance.subjects.indexes.declared.plan import plan_declared
+from maintenance.subjects.indexes.declared.plan import plan_declared, unfinished_rollouts
 from maintenance.subjects.indexes.declared.query_findings import query_findings
 from maintenance.subjects.indexes.declared.query_observation import with_what_if
 from maintenance.subjects.indexes.declared.query_observe import observe_queries, record_queries
@@ -77,7 +78,13 @@ class Indexes(Subject[IndexesObservation]):
         """Return the rollout of declared indexes, and the findings, of the requested tables."""
         advice = findings(policy, _limits(policy), seen, now)
         table = str(request.table) if request.table is not None else None
-        told = [f for f in advice if table in {None, f.data.get("table")}]
+        unfinished = unfinished_rollouts(seen.declared)
+        told = [
+            finding
+            for finding in advice
+            if table in {None, finding.data.get("table")}
+            and not (finding.kind is FindingKind.INDEX_INVALID and finding.object in unfinished)
+        ]
         keys = foreign_key_findings(policy.database.name, _limits(policy), seen, request.table)
         rollout = plan_declared(seen.declared, seen.catalog, request)
         name, limits = policy.database.name, _limits(policy)

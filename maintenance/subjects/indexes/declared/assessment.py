@@ -1,202 +1,225 @@
 """Decide what each declared index is, compared with the database. Pure."""
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
-from maintenance.names import QualifiedName, near
+from maintenance.names import QualifiedName, cut, near
 from maintenance.policy.declarations import IndexDeclaration
-from maintenance.subjects.indexes.ddl import Definition
 from maintenance.subjects.indexes.declared.comparison import (
     certain_tail,
     definition_of,
     is_same_tail,
 )
 from maintenance.subjects.indexes.declared.models import (
+    NOT_TRIED,
     DeclaredIndex,
     Refusal,
     State,
     TableFacts,
     TrialIndex,
 )
-from maintenance.subjects.indexes.models import Catalog, Index, Table
+from maintenance.subjects.indexes.declared.seen import SYSTEM_COLUMNS, Seen
+from maintenance.subjects.indexes.models import Index, Table
 from maintenance.subjects.indexes.redundancy import could_replace, is_same
 
-_SYSTEM_COLUMNS = frozenset({"tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"})
+NEW = "_new"
+"""Ends the name of an index that is built to take the name of another one."""
+
+_UNDEFINED_OBJECT = "42704"
+
+_NEW_BYTES = 63 - len(NEW)
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What was read of the database for the declarations.
+def successor_name(declaration: IndexDeclaration) -> QualifiedName:
+    """Return the name under which an index is built that will get the name of an existing one."""
+    return QualifiedName(declaration.table.schema, f"{cut(declaration.name, _NEW_BYTES)}{NEW}")
 
-    Attributes:
-        tables: by name.
-        facts: of the tables with declarations, by OID.
-        existing: the indexes with the name of a declared one, in any schema, by name.
-        texts: definitions of existing indexes, by OID.
-        taken: names of relations among those of the declared indexes.
+
+def assess_before(declaration: IndexDeclaration, seen: Seen, new: Collection[str]) -> DeclaredIndex:
+    """Return what is known of a declared index without asking the server.
+
+    Its state is unknown, without a refusal, where the server must be asked.
+
+    Args:
+        declaration: the declaration.
+        seen: what was read.
+        new: columns of its table that are declared too and do not exist yet.
     """
+    table = seen.tables.get(declaration.table)
+    if table is None:
+        near_names = {str(declaration.table): seen.near_tables(declaration.table)}
+        return DeclaredIndex(declaration, State.NO_TABLE, near=near_names)
+    facts = seen.facts.get(table.oid)
+    found = DeclaredIndex(declaration, State.UNKNOWN, table, facts)
+    if facts is None or seen.is_locked(table):
+        text = f"{table.relation} is locked, or was just dropped"
+        return replace(found, facts=None, refusal=Refusal(NOT_TRIED, text))
+    if missing := missing_columns(declaration.columns, facts, new):
+        return replace(
+            found, state=State.NO_COLUMN, missing=missing, near=near_columns(missing, facts)
+        )
+    waits_for = tuple(name for name in declaration.columns if name not in facts.columns)
+    found = replace(found, waits_for=tuple(name for name in waits_for if name in new))
+    return _with_obstacle(_with_namesake(found, table, seen), facts)
 
-    catalog: Catalog
-    tables: Mapping[QualifiedName, Table]
-    facts: Mapping[int, TableFacts]
-    existing: Mapping[QualifiedName, Index]
-    texts: Mapping[int, Definition]
-    taken: frozenset[QualifiedName]
 
-    @cached_property
-    def indexes_of(self) -> Mapping[int, Sequence[Index]]:
-        """The indexes of each table, by its OID."""
-        found: dict[int, list[Index]] = defaultdict(list)
-        for index in self.catalog.indexes:
-            found[index.table_oid].append(index)
+def _with_obstacle(found: DeclaredIndex, facts: TableFacts) -> DeclaredIndex:
+    """Return a declared index that was not compared yet, with why the server can't be asked."""
+    if found.state is not State.UNKNOWN:
         return found
+    if facts.n_foreign:
+        return replace(found, state=State.NOT_SUPPORTED)
+    if not facts.is_ours:
+        return replace(found, state=State.NOT_OURS)
+    space = found.declaration.tablespace
+    if space is not None and space not in facts.tablespaces:
+        text = f'tablespace "{space}" does not exist'
+        return replace(found, state=State.REFUSED, refusal=Refusal(_UNDEFINED_OBJECT, text))
+    if found.declaration.has_whole_row:
+        text = "its expression names the whole row, which no copy of the table can have"
+        return replace(found, refusal=Refusal(NOT_TRIED, text))
+    return found
 
 
-def to_try(declaration: IndexDeclaration, seen: Seen) -> bool:
-    """Whether the server must be asked for the definition of a declared index."""
-    first = _without_trial(declaration, seen)
-    return first.state is State.UNKNOWN and not first.refusal and not declaration.has_whole_row
+def missing_columns(
+    names: Iterable[str], facts: TableFacts, new: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Return the named columns that a table lacks."""
+    return tuple(
+        name
+        for name in names
+        if name not in facts.columns and name not in SYSTEM_COLUMNS and name not in new
+    )
+
+
+def near_columns(missing: Iterable[str], facts: TableFacts) -> Mapping[str, Sequence[str]]:
+    """Return names of columns that are much like missing ones."""
+    return {name: tuple(near(name, facts.columns)) for name in missing}
 
 
 def assess(
-    declared: Sequence[IndexDeclaration],
+    before: Sequence[DeclaredIndex],
+    trials: Mapping[QualifiedName, TrialIndex],
     seen: Seen,
-    trials: Mapping[int, TrialIndex],
     gone: Collection[QualifiedName],
-) -> tuple[DeclaredIndex, ...]:
-    """Return each declared index with its state.
+) -> list[DeclaredIndex]:
+    """Return each declared index with its state, except what concerns partitions.
 
     Args:
-        declared: in the order of the files.
+        before: as of `assess_before`, in the order of the files.
+        trials: by the name of the index.
         seen: what was read.
-        trials: by place in `declared`.
         gone: indexes that are to be dropped, which make no other superfluous.
     """
-    found = [_assess(each, seen, trials.get(place)) for place, each in enumerate(declared)]
-    return tuple(_with_cover(found, seen, trials, gone))
+    found = [_assess(each, trials.get(each.declaration.relation), seen) for each in before]
+    return list(_with_cover(found, seen, gone))
 
 
-def _assess(declaration: IndexDeclaration, seen: Seen, trial: TrialIndex | None) -> DeclaredIndex:
-    first = _without_trial(declaration, seen)
-    if first.state is not State.UNKNOWN or trial is None:
-        return first
+def _assess(found: DeclaredIndex, trial: TrialIndex | None, seen: Seen) -> DeclaredIndex:
+    if trial is None or found.state is not State.UNKNOWN or found.refusal is not None:
+        return found
     if trial.refusal is not None:
-        state = State.REFUSED if trial.refusal.sqlstate else first.state
-        return replace(first, state=state, refusal=trial.refusal)
+        is_verdict = trial.refusal.sqlstate != NOT_TRIED
+        state = State.REFUSED if is_verdict else State.UNKNOWN
+        return replace(found, state=state, refusal=trial.refusal)
     predicate = trial.index.predicate if trial.index is not None else None
-    found = replace(first, definition=trial.tail, predicate=predicate)
-    if first.existing is None:
-        return replace(found, state=State.MISSING)
-    return _compared(found, trial.tail)
+    found = replace(found, definition=trial.tail, predicate=predicate, built=trial.index)
+    is_replaced = found.declaration.relation in found.declaration.annotations.replaces
+    if found.existing is None:
+        found = replace(found, state=State.MISSING)
+        return _with_successor(found, seen) if is_replaced else found
+    found = _compared(found, trial.tail or "")
+    return _with_successor(found, seen) if found.state is State.DIFFERENT and is_replaced else found
 
 
-def _compared(found: DeclaredIndex, tail: str | None) -> DeclaredIndex:
+def _with_successor(found: DeclaredIndex, seen: Seen) -> DeclaredIndex:
+    """Return a declared index, that is to replace its namesake, with what was built of it."""
+    name = successor_name(found.declaration)
+    successor = seen.indexes.get(name)
+    if successor is None:
+        return replace(found, taken_by=f"another {name}") if name in seen.taken else found
+    assert found.table is not None, "it was tried on a copy of its table"
+    text = definition_of(successor, seen.texts, str(found.table.relation))
+    same = text is not None and is_same_tail(text, found.definition or "")
+    if successor.table_oid != found.table.oid or (successor.is_valid and not same):
+        return replace(found, taken_by=f"another {name}")
+    return replace(found, successor=successor, is_succeeded=successor.is_valid)
+
+
+def _compared(found: DeclaredIndex, tail: str) -> DeclaredIndex:
     """Return a declared index whose name exists on its table, with its state."""
-    existing = found.existing
+    existing, declaration, facts = found.existing, found.declaration, found.facts
     assert existing is not None, "its name exists"
-    assert tail is not None, "the server told its definition"
-    declaration = found.declaration
+    assert facts is not None, "its table exists"
     same = (
         found.found is not None
         and is_same_tail(found.found, tail)
         and declaration.is_unique == existing.is_unique
-        and declaration.tablespace in (None, existing.tablespace)
+        and declaration.tablespace in (None, existing.tablespace or facts.default_tablespace)
     )
+    state = State.SAME if same else State.DIFFERENT
     if not existing.is_valid:
-        state = State.BUILDING if existing.is_building else State.INVALID
-    else:
-        state = State.SAME if same else State.DIFFERENT
+        state = _state_of_invalid(existing, same=same)
     return replace(found, state=state, definition=tail)
 
 
-def _without_trial(declaration: IndexDeclaration, seen: Seen) -> DeclaredIndex:
-    """Return what is known without asking the server; the state is unknown where it must be."""
-    table = seen.tables.get(declaration.table)
-    if table is None:
-        wanted = str(declaration.table)
-        guesses = tuple(near(wanted, map(str, seen.tables)))
-        return DeclaredIndex(declaration, State.NO_TABLE, near={wanted: guesses})
-    facts = seen.facts.get(table.oid)
-    found = DeclaredIndex(declaration, State.UNKNOWN, table, facts)
-    if facts is None or table.relation in seen.catalog.blind:
-        return replace(
-            found, refusal=Refusal("", f"{table.relation} is locked or was just dropped")
-        )
-    if missing := [name for name in declaration.columns if not _has(facts, name)]:
-        guesses_by_name = {name: tuple(near(name, facts.columns)) for name in missing}
-        return replace(found, state=State.NO_COLUMN, missing=tuple(missing), near=guesses_by_name)
-    found = _with_namesake(found, table, seen)
-    if found.state is State.UNKNOWN and not facts.is_ours:
-        return replace(found, state=State.NOT_OURS)
-    return found
+def _state_of_invalid(existing: Index, *, same: bool) -> State:
+    if existing.is_partitioned:
+        return State.INCOMPLETE if same else State.DIFFERENT
+    return State.BUILDING if existing.is_building else State.INVALID
 
 
 def _with_namesake(found: DeclaredIndex, table: Table, seen: Seen) -> DeclaredIndex:
-    """Return a declared index with what has its name now, and with its state if that is certain."""
-    declaration = found.declaration
-    existing = seen.existing.get(declaration.relation)
+    """Return a declared index with what has its name now, and its state if that is certain."""
+    name = found.declaration.relation
+    existing = seen.indexes.get(name)
+    if existing is None and name in seen.taken:
+        return replace(found, state=State.NAME_TAKEN, taken_by="another relation")
     if existing is None:
-        is_taken = declaration.relation in seen.taken
-        return (
-            replace(found, state=State.NAME_TAKEN, taken_by="another relation")
-            if is_taken
-            else found
-        )
+        return found
     if existing.table_oid != table.oid:
         other = seen.catalog.tables[existing.table_oid].relation
         return replace(found, state=State.NAME_TAKEN, taken_by=f"an index of {other}")
-    texts = {oid: each.text for oid, each in seen.texts.items()}
-    text = definition_of(existing, texts, str(table.relation))
+    text = definition_of(existing, seen.texts, str(table.relation))
     found = replace(found, existing=existing, found=text)
-    tail = certain_tail(declaration)
-    return _compared(found, tail) if tail is not None and text == tail else found
-
-
-def _has(facts: TableFacts, column: str) -> bool:
-    return column in facts.columns or column in _SYSTEM_COLUMNS
+    tail = certain_tail(found.declaration)
+    is_certain = tail is not None and text == tail and existing.is_valid
+    return _compared(found, tail or "") if is_certain else found
 
 
 def _with_cover(
-    found: Sequence[DeclaredIndex],
-    seen: Seen,
-    trials: Mapping[int, TrialIndex],
-    gone: Collection[QualifiedName],
+    found: Sequence[DeclaredIndex], seen: Seen, gone: Collection[QualifiedName]
 ) -> Iterator[DeclaredIndex]:
-    """Yield the declared indexes; those that are missing and superfluous say by which one."""
-    built = [
-        trial.index
-        for place, each in enumerate(found)
-        if each.state is State.MISSING
-        and (trial := trials.get(place)) is not None
-        and trial.index is not None
+    """Yield the declared indexes; those that would be superfluous say by which one."""
+    planned = [
+        each.built for each in found if each.state is State.MISSING and each.built is not None
     ]
-    for place, each in enumerate(found):
-        trial = trials.get(place)
-        if each.state is not State.MISSING or trial is None or trial.index is None:
+    for each in found:
+        built = each.built
+        if built is None or each.state not in (State.MISSING, State.DIFFERENT):
             yield each
             continue
         present = (
             other
-            for other in seen.indexes_of.get(trial.index.table_oid, ())
-            if other.relation not in gone
+            for other in seen.indexes_of.get(built.table_oid, ())
+            if other.relation not in gone and other not in (each.existing, each.successor)
         )
-        planned = (other for other in built if _precedes(other, trial.index, built))
-        cover = _cover(trial.index, (*present, *planned))
+        others = (other for other in planned if _precedes(other, built, planned))
+        cover = _cover(built, (*present, *others))
         if cover is None:
             yield each
-        else:
-            equal = is_same(cover, trial.index)
-            yield replace(each, state=State.COVERED, covered_by=cover.relation, is_equal=equal)
+            continue
+        state = State.COVERED if each.state is State.MISSING else each.state
+        equal = is_same(cover, built)
+        yield replace(each, state=state, covered_by=cover.relation, is_equal=equal)
 
 
-def _precedes(other: Index, index: Index, built: Sequence[Index]) -> bool:
+def _precedes(other: Index, index: Index, planned: Sequence[Index]) -> bool:
     """Whether another declared index may make this one superfluous: of two equal ones the first."""
     if other is index or other.table_oid != index.table_oid:
         return False
-    if is_same(other, index):
-        return built.index(other) < built.index(index)
+    if is_same(other, index) and could_replace(replace(index, oid=-1), other):
+        return planned.index(other) < planned.index(index)
     return True
 
 

@@ -5,10 +5,10 @@ character. A declaration is compared directly only if it is certain how the serv
 """
 
 import re
-from collections.abc import Mapping
 
 from maintenance.names import QualifiedName, quote
 from maintenance.policy.declarations import DESCENDING, NULLS_FIRST, DeclaredKey, IndexDeclaration
+from maintenance.subjects.indexes.declared.models import Texts
 from maintenance.subjects.indexes.models import Index
 
 _BOOLEANS = {"on": "true", "yes": "true", "1": "true", "off": "false", "no": "false", "0": "false"}
@@ -75,9 +75,9 @@ def _with_ordered_options(tail: str) -> str:
     return f"{match['before']} WITH ({shown}){tail[match.end() :]}"
 
 
-def definition_of(index: Index, texts: Mapping[int, str], table: str) -> str | None:
+def definition_of(index: Index, texts: Texts, table: str) -> str | None:
     """Return the definition of an existing index behind the word USING; None if it is unknown."""
     text = texts.get(index.oid)
     if text is None:
         return None
-    return tail_of(text, index.relation, table, is_unique=index.is_unique)
+    return tail_of(text.text, index.relation, table, is_unique=index.is_unique)

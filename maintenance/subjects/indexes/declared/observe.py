@@ -1,31 +1,58 @@
 """Compare the declarations of a policy with the database, in a few short transactions."""
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
+
+import psycopg
 
 from maintenance.engine.observe_context import ObserveContext
+from maintenance.formatting import PAGE_BYTES
+from maintenance.names import QualifiedName
 from maintenance.policy.declarations import (
     CheckDeclaration,
     ColumnDeclaration,
+    Declaration,
     DropDeclaration,
     IndexDeclaration,
 )
+from maintenance.server.owner_sessions import OwnerSessions
 from maintenance.server.session import Connection, fetch, read_transaction
-from maintenance.subjects.indexes.declared.assessment import Seen, assess, to_try
+from maintenance.subjects.indexes.declared.assessment import (
+    assess,
+    assess_before,
+    successor_name,
+)
 from maintenance.subjects.indexes.declared.models import (
     NOTHING,
+    Constraint,
+    DeclaredCheck,
+    DeclaredColumn,
+    DeclaredIndex,
     DeclaredObservation,
+    State,
     TableColumn,
     TableFacts,
 )
-from maintenance.subjects.indexes.declared.trial import Candidate, try_indexes
-from maintenance.subjects.indexes.models import Catalog
-from maintenance.subjects.indexes.observe import (
-    DOING,
-    read_definitions,
-    read_taken_names,
+from maintenance.subjects.indexes.declared.old_indexes import drops_of, with_replaced
+from maintenance.subjects.indexes.declared.parts import parts_of, to_compare
+from maintenance.subjects.indexes.declared.preflight import Reader
+from maintenance.subjects.indexes.declared.questions import Answer, Tried, index_of, question
+from maintenance.subjects.indexes.declared.seen import Seen
+from maintenance.subjects.indexes.declared.table_parts import (
+    check_after,
+    check_before,
+    column_after,
+    column_before,
 )
+from maintenance.subjects.indexes.declared.trial import try_out
+from maintenance.subjects.indexes.models import Catalog
+from maintenance.subjects.indexes.observe import DOING, read_definitions, read_taken_names
+
+Kind = TypeVar("Kind")
 
 
 def observe_declared(context: ObserveContext, catalog: Catalog) -> DeclaredObservation:
@@ -42,58 +69,188 @@ def observe_declared(context: ObserveContext, catalog: Catalog) -> DeclaredObser
     declarations = section.declarations if section is not None else ()
     if not declarations:
         return NOTHING
-    time_cap = context.policy.observe.time_cap
-    indexes = [each for each in declarations if isinstance(each, IndexDeclaration)]
-    tables = {table.relation: table for table in catalog.tables.values()}
-    named = {table.oid for each in indexes if (table := tables.get(each.table)) is not None}
-    facts = read_table_facts(context.connection, named, time_cap)
-    names = {each.name for each in indexes}
-    existing = {index.relation: index for index in catalog.indexes if index.relation.name in names}
-    oids = [index.oid for each in indexes if (index := existing.get(each.relation)) is not None]
-    seen = Seen(
-        catalog,
-        tables,
-        facts,
-        existing,
-        read_definitions(context.connection, oids, time_cap),
-        read_taken_names(context.connection, names, time_cap),
-    )
-    candidates = [
-        Candidate(place, each, tables[each.table], facts[tables[each.table].oid])
-        for place, each in enumerate(indexes)
-        if to_try(each, seen)
-    ]
-    path = context.policy.database.search_path
-    trials = try_indexes(context.connection, candidates, path, time_cap)
-    drops = [each for each in declarations if isinstance(each, DropDeclaration)]
-    gone = {name for each in declarations for name in each.annotations.replaces}
-    gone.update(each.relation for each in drops)
-    return DeclaredObservation(
-        assess(indexes, seen, trials, gone),
-        tuple(drops),
-        tuple(each for each in declarations if isinstance(each, CheckDeclaration)),
-        tuple(each for each in declarations if isinstance(each, ColumnDeclaration)),
-    )
+    with OwnerSessions() as sessions:
+        return _Observer(context, declarations, sessions).observe(catalog)
+
+
+@dataclass(frozen=True)
+class _Observer:
+    """One observation of the declarations.
+
+    Attributes:
+        sessions: give the sessions with owners' rights.
+    """
+
+    context: ObserveContext
+    declarations: Sequence[Declaration]
+    sessions: OwnerSessions
+
+    def observe(self, catalog: Catalog) -> DeclaredObservation:
+        """Read, try and compare."""
+        gone = {name for each in self.declarations for name in each.annotations.replaces}
+        drops = self._all(DropDeclaration)
+        gone.update(each.relation for each in drops)
+        seen = self._read(catalog, gone)
+        columns = [column_before(each, seen) for each in self._all(ColumnDeclaration)]
+        new = _new_columns(columns)
+        checks = [check_before(each, seen, new) for each in self._all(CheckDeclaration)]
+        before = [
+            assess_before(each, seen, new.get(each.table, ()))
+            for each in self._all(IndexDeclaration)
+        ]
+        answers = self._try((*columns, *checks, *before))
+        trials = {
+            each.declaration.relation: index_of(each.declaration, each.table, each.facts, answer)
+            for each in before
+            if (answer := answers.get(each.declaration)) is not None
+            and each.table is not None
+            and each.facts is not None
+        }
+        found = self._with_parts(assess(before, trials, seen, gone), seen)
+        path = self.context.policy.database.search_path
+        rows = Reader(self.context.connection, self.sessions, path, self._time_cap)
+        checked = [check_after(each, answers.get(each.declaration), seen) for each in checks]
+        return DeclaredObservation(
+            tuple(with_replaced(rows.index(each), seen, seen.texts) for each in found),
+            drops_of(drops, seen, seen.texts),
+            tuple(rows.check(each, seen) for each in checked),
+            tuple(
+                replace(column_after(each, answers.get(each.declaration)), bytes=_bytes(each, seen))
+                for each in columns
+            ),
+        )
+
+    def _all(self, kind: type[Kind]) -> list[Kind]:
+        return [each for each in self.declarations if isinstance(each, kind)]
+
+    @property
+    def _time_cap(self) -> timedelta:
+        return self.context.policy.observe.time_cap
+
+    def _read(self, catalog: Catalog, gone: Collection[QualifiedName]) -> Seen:
+        """Read what the declarations need of the catalog."""
+        indexes = self._all(IndexDeclaration)
+        names = {each.relation for each in indexes} | {successor_name(each) for each in indexes}
+        first = Seen(catalog, {}, {}, frozenset())
+        tables = {t.oid for name in self._tables() if (t := first.tables.get(name)) is not None}
+        old = [index for name in gone if (index := first.indexes.get(name)) is not None]
+        tables.update(index.table_oid for index in old)
+        oids = {index.oid for name in names if (index := first.indexes.get(name)) is not None}
+        oids.update(index.oid for index in old)
+        taken = {name.name for name in (*names, *gone)}
+        connection, time_cap = self.context.connection, self._time_cap
+        return Seen(
+            catalog,
+            read_table_facts(connection, tables, time_cap),
+            read_definitions(connection, sorted(oids), time_cap),
+            read_taken_names(connection, taken, time_cap),
+            self._read_constraints(first),
+        )
+
+    def _tables(self) -> set[QualifiedName]:
+        return {each.table for each in self.declarations if not isinstance(each, DropDeclaration)}
+
+    def _read_constraints(self, seen: Seen) -> dict[tuple[int, str], Constraint]:
+        wanted = [
+            (table.oid, each.name)
+            for each in self._all(CheckDeclaration)
+            if (table := seen.tables.get(each.table)) is not None
+        ]
+        if not wanted:
+            return {}
+        oids, names = zip(*wanted, strict=True)
+        parameters = {"tables": list(oids), "names": list(names)}
+        connection = self.context.connection
+        with read_transaction(connection, self._time_cap, DOING):
+            rows = fetch(connection, "indexes", "list_declared_constraints", parameters)
+        return {
+            (row.table_oid, row.name): Constraint(row.kind, row.is_validated, row.definition)
+            for row in rows
+        }
+
+    def _try(
+        self, found: Iterable[DeclaredColumn | DeclaredCheck | DeclaredIndex]
+    ) -> dict[Tried, Answer]:
+        """Ask the server for the definitions that can't be compared without it."""
+        asked = [
+            question(each.declaration, each.table, each.facts)
+            for each in found
+            if each.state is State.UNKNOWN
+            and each.refusal is None
+            and each.table is not None
+            and each.facts is not None
+        ]
+        path = self.context.policy.database.search_path
+        return try_out(self.context.connection, asked, path, self._time_cap, self.sessions)
+
+    def _with_parts(self, found: Sequence[DeclaredIndex], seen: Seen) -> list[DeclaredIndex]:
+        """Return the declared indexes; those of partitioned tables with their parts."""
+        rolled_out = [
+            each
+            for each in found
+            if each.facts is not None
+            and each.facts.partition_key is not None
+            and each.state in (State.MISSING, State.INCOMPLETE)
+        ]
+        if not rolled_out:
+            return list(found)
+        oids = sorted({oid for each in rolled_out for oid in to_compare(each, seen)})
+        texts = read_definitions(self.context.connection, oids, self._time_cap)
+        parts = {id(each): parts_of(each, seen, texts) for each in rolled_out}
+        return [replace(each, parts=parts.get(id(each), ())) for each in found]
+
+
+def _bytes(found: DeclaredColumn, seen: Seen) -> int:
+    tables = (found.table, *seen.below(found.table)) if found.table is not None else ()
+    return sum(table.pages for table in tables) * PAGE_BYTES
+
+
+def _new_columns(columns: Iterable[DeclaredColumn]) -> dict[QualifiedName, set[str]]:
+    """Return the declared columns that do not exist yet, by table."""
+    found: dict[QualifiedName, set[str]] = defaultdict(set)
+    for each in columns:
+        if each.facts is not None and each.declaration.name not in each.facts.columns:
+            found[each.declaration.table].add(each.declaration.name)
+    return found
 
 
 def read_table_facts(
     connection: Connection, oids: Collection[int], time_cap: timedelta
 ) -> dict[int, TableFacts]:
-    """Read the owners and columns of tables, by their OIDs.
+    """Read the owners and columns of tables, by their OIDs; those that are locked are left out.
 
     Raises:
         MaintenanceError: the server refused the query, or it exceeded the time cap.
     """
-    if not oids:
-        return {}
-    with read_transaction(connection, time_cap, DOING):
-        rows = fetch(connection, "indexes", "list_declared_tables", {"oids": sorted(oids)})
+    rows: list[Any] = []
+    try:
+        rows = _read_tables(connection, sorted(oids), time_cap)
+    except psycopg.errors.LockNotAvailable:
+        for oid in sorted(oids):
+            with suppress(psycopg.errors.LockNotAvailable):
+                rows += _read_tables(connection, [oid], time_cap)
     return {row.oid: _facts(row) for row in rows}
 
 
+def _read_tables(connection: Connection, oids: Sequence[int], time_cap: timedelta) -> list[Any]:
+    if not oids:
+        return []
+    with read_transaction(connection, time_cap, DOING):
+        return fetch(connection, "indexes", "list_declared_tables", {"oids": list(oids)})
+
+
 def _facts(row: Any) -> TableFacts:
-    parts = (row.numbers, row.names, row.types, row.lengths, row.not_null, row.generated)
-    columns = map(TableColumn, *(part or () for part in parts))
+    parts = (
+        *(row.numbers, row.names, row.types, row.lengths),
+        *(row.not_null, row.generated, row.expressions),
+    )
+    columns = {column.name: column for column in map(TableColumn, *(part or () for part in parts))}
     return TableFacts(
-        row.owner, row.is_ours, row.partition_key, {each.name: each for each in columns}
+        row.owner,
+        row.is_ours,
+        row.partition_key,
+        row.n_foreign,
+        columns,
+        row.default_tablespace,
+        frozenset(row.tablespaces),
     )

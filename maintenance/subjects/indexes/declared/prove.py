@@ -1,11 +1,12 @@
 """Measure the queries of an index before and after its build, and keep both in the store."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action
 from maintenance.formatting import PAGE_BYTES
+from maintenance.names import QualifiedName, parse_name
 from maintenance.policy.declarations import IndexDeclaration
 from maintenance.policy.query_sql import DeclaredQuery
 from maintenance.subjects.indexes.declared.proof import Proof, compare, proven_index, served_by
@@ -21,9 +22,15 @@ BUDGET = 10
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """The queries of an index, measured before its build."""
+    """The queries of an index, measured before its build.
+
+    Attributes:
+        index: by the name under which it is built.
+        declared: its name in the declaration.
+    """
 
     index: ProvenIndex
+    declared: QualifiedName
     queries: tuple[DeclaredQuery, ...]
     measurements: Measurements
 
@@ -45,10 +52,12 @@ def measure_before(context: ActionContext, action: Action) -> Before | None:
     """
     section = context.policy.indexes
     declared = section.declarations if section is not None else ()
+    # A replacement is built under another name, which it keeps until the old one is gone.
+    name = action.detail.get("takes_name_of") or action.object
     found = (
         each
         for each in declared
-        if isinstance(each, IndexDeclaration) and str(each.relation) == action.object
+        if isinstance(each, IndexDeclaration) and str(each.relation) == name
     )
     declaration = next(found, None)
     if section is None or declaration is None:
@@ -61,8 +70,9 @@ def measure_before(context: ActionContext, action: Action) -> Before | None:
         return None
     size: int = action.detail.get("relation_bytes") or 0
     index = proven_index(declaration, size // PAGE_BYTES or None)
+    index = replace(index, relation=parse_name(action.object))
     measured = measure(context, queries, budget=BUDGET * section.proof.time_limit)
-    before = Before(index, queries, measured)
+    before = Before(index, declaration.relation, queries, measured)
     _keep(context, before, measured, "before")
     return before
 
@@ -97,5 +107,5 @@ def _keep(context: ActionContext, before: Before, measured: Measurements, phase:
         datetime.now(UTC),
         phase=phase,
         run_id=context.run_id,
-        index=before.index.relation,
+        index=before.declared,
     )

@@ -112,12 +112,12 @@ def _dropped(
     declared: DeclaredObservation, catalog: Catalog
 ) -> Mapping[QualifiedName, Collection[int]]:
     """Return the OIDs of the indexes that are declared to go."""
-    named = {drop.relation for drop in declared.drops}
-    named |= {name for each in declared.indexes for name in each.declaration.annotations.replaces}
+    named = {drop.old.index.oid for drop in declared.drops if drop.old is not None}
+    named |= {old.index.oid for each in declared.indexes for old in each.replaced}
     return {
         tree.root.relation: [leaf.oid for leaf in tree.leaves]
         for tree in trees(catalog)
-        if tree.root.relation in named
+        if tree.root.oid in named
     }
 
 

@@ -1,0 +1,127 @@
+"""The indexes of partitions that make up a declared index of a partitioned table. Pure."""
+
+import hashlib
+from collections.abc import Iterator
+
+from maintenance.names import MAX_NAME_BYTES, QualifiedName, cut
+from maintenance.subjects.indexes.declared.comparison import definition_of, is_same_tail
+from maintenance.subjects.indexes.declared.models import DeclaredIndex, Part, Texts
+from maintenance.subjects.indexes.declared.seen import Seen
+from maintenance.subjects.indexes.models import Index, Table
+
+_HASH_CHARACTERS = 8
+
+
+def part_name(table: Table, index: str) -> QualifiedName:
+    """Return the name of a partition's index: that of the partition and that of the index.
+
+    Too long a name is cut, and ends with a hash of the whole.
+    """
+    name = f"{table.relation.name}_{index}"
+    if len(name.encode()) > MAX_NAME_BYTES:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:_HASH_CHARACTERS]
+        name = f"{cut(name, MAX_NAME_BYTES - 1 - _HASH_CHARACTERS)}_{digest}"
+    return QualifiedName(table.relation.schema, name)
+
+
+def to_compare(found: DeclaredIndex, seen: Seen) -> Iterator[int]:
+    """Yield the OIDs of the indexes of partitions that could be parts of a declared index."""
+    assert found.table is not None, "its table exists"
+    for table in seen.below(found.table):
+        yield from (each.oid for each in seen.indexes_of.get(table.oid, ()) if _may_be(each, found))
+
+
+def parts_of(found: DeclaredIndex, seen: Seen, texts: Texts) -> tuple[Part, ...]:
+    """Return the parts of a declared index, those of lower levels first.
+
+    Args:
+        found: on a partitioned table, with its definition.
+        seen: what was read.
+        texts: definitions of the indexes in `to_compare`.
+    """
+    assert found.table is not None, "its table exists"
+    root = found.existing
+    return tuple(
+        _parts(
+            found, found.table, found.declaration.relation, root.oid if root else None, seen, texts
+        )
+    )
+
+
+def _parts(
+    found: DeclaredIndex,
+    table: Table,
+    index: QualifiedName,
+    oid: int | None,
+    seen: Seen,
+    texts: Texts,
+) -> Iterator[Part]:
+    """Yield the parts below a partitioned table, whose index has this name, and this OID if any."""
+    for child in seen.partitions_of.get(table.oid, ()):
+        part, its_oid = _part(found, child, index, oid, seen, texts)
+        if not part.is_leaf:
+            yield from _parts(found, child, part.index, its_oid, seen, texts)
+        yield part
+
+
+def _part(
+    found: DeclaredIndex,
+    table: Table,
+    parent_index: QualifiedName,
+    parent_oid: int | None,
+    seen: Seen,
+    texts: Texts,
+) -> tuple[Part, int | None]:
+    alike = [
+        each
+        for each in seen.indexes_of.get(table.oid, ())
+        if _may_be(each, found) and _is_same(each, found, table, texts)
+    ]
+    attached = [each for each in alike if parent_oid is not None and each.parent == parent_oid]
+    free = [
+        each for each in alike if each.parent is None and (each.is_valid or each.is_partitioned)
+    ]
+    name = part_name(table, found.declaration.name)
+    chosen = next(iter(attached or sorted(free, key=lambda e: (e.relation != name, e.oid))), None)
+    if chosen is not None and (chosen.is_valid or chosen.is_partitioned):
+        part = Part(
+            table,
+            parent_index,
+            chosen.relation,
+            is_built=chosen.is_valid,
+            is_there=True,
+            is_attached=bool(attached),
+        )
+        return part, chosen.oid
+    namesake = seen.indexes.get(name)
+    leftover = namesake if namesake is not None and _is_leftover(namesake, table) else None
+    return Part(table, parent_index, name, leftover=leftover), None
+
+
+def _is_leftover(index: Index, table: Table) -> bool:
+    return (
+        index.table_oid == table.oid
+        and not index.is_valid
+        and not index.is_building
+        and index.parent is None
+    )
+
+
+def _may_be(index: Index, found: DeclaredIndex) -> bool:
+    """Whether an index of a partition could have the declared definition."""
+    declared = found.declaration
+    return (
+        index.method == declared.method
+        and index.is_unique == declared.is_unique
+        and len(index.keys) == len(declared.keys)
+        and (index.predicate is None) == (found.predicate is None)
+        and index.constraint is None
+        and not index.is_exclusion
+    )
+
+
+def _is_same(index: Index, found: DeclaredIndex, table: Table, texts: Texts) -> bool:
+    tail = definition_of(index, texts, str(table.relation))
+    return (
+        tail is not None and found.definition is not None and is_same_tail(tail, found.definition)
+    )

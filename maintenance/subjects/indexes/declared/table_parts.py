@@ -1,0 +1,112 @@
+"""Decide what each declared constraint and column is, compared with the database. Pure."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from maintenance.names import QualifiedName
+from maintenance.policy.declarations import CheckDeclaration, ColumnDeclaration
+from maintenance.subjects.indexes.declared.assessment import missing_columns, near_columns
+from maintenance.subjects.indexes.declared.models import (
+    NOT_TRIED,
+    DeclaredCheck,
+    DeclaredColumn,
+    Refusal,
+    State,
+    TableColumn,
+)
+from maintenance.subjects.indexes.declared.questions import Answer
+from maintenance.subjects.indexes.declared.seen import Seen
+
+_NOT_VALID = " NOT VALID"
+_LOCKED = "its table is locked, or was just dropped"
+
+
+def check_before(
+    declaration: CheckDeclaration, seen: Seen, new: Mapping[QualifiedName, Collection[str]]
+) -> DeclaredCheck:
+    """Return what is known of a declared constraint without asking the server.
+
+    Its state is unknown, without a refusal, where the server must be asked.
+
+    Args:
+        declaration: the declaration.
+        seen: what was read.
+        new: declared columns that do not exist yet, by table.
+    """
+    table = seen.tables.get(declaration.table)
+    if table is None:
+        near = {str(declaration.table): seen.near_tables(declaration.table)}
+        return DeclaredCheck(declaration, State.NO_TABLE, near=near)
+    facts = seen.facts.get(table.oid)
+    found = DeclaredCheck(declaration, State.UNKNOWN, table, facts)
+    if facts is None:
+        return replace(found, refusal=Refusal(NOT_TRIED, _LOCKED))
+    added = new.get(declaration.table, ())
+    if missing := missing_columns(declaration.columns, facts, added):
+        near_names = near_columns(missing, facts)
+        return replace(found, state=State.NO_COLUMN, missing=missing, near=near_names)
+    return found if facts.is_ours else replace(found, state=State.NOT_OURS)
+
+
+def check_after(found: DeclaredCheck, answer: Answer | None, seen: Seen) -> DeclaredCheck:
+    """Return a declared constraint with its state, once the server was asked."""
+    if answer is None:
+        return found
+    if isinstance(answer, Refusal):
+        state = State.REFUSED if answer.sqlstate != NOT_TRIED else State.UNKNOWN
+        return replace(found, state=state, refusal=answer)
+    table = found.table
+    assert table is not None, "it was tried on a copy of its table"
+    definition: str = answer["definition"]
+    found = replace(found, definition=definition)
+    existing = seen.constraints.get((table.oid, found.declaration.name))
+    if existing is None:
+        return replace(found, state=State.MISSING)
+    found = replace(found, found=existing.definition.removesuffix(_NOT_VALID))
+    if found.found != definition:
+        return replace(found, state=State.DIFFERENT)
+    return replace(found, state=State.SAME if existing.is_validated else State.INCOMPLETE)
+
+
+def column_before(declaration: ColumnDeclaration, seen: Seen) -> DeclaredColumn:
+    """Return what is known of a declared column without asking the server.
+
+    Its state is unknown, without a refusal, where the server must be asked.
+    """
+    table = seen.tables.get(declaration.table)
+    if table is None:
+        near = {str(declaration.table): seen.near_tables(declaration.table)}
+        return DeclaredColumn(declaration, State.NO_TABLE, near=near)
+    facts = seen.facts.get(table.oid)
+    found = DeclaredColumn(declaration, State.UNKNOWN, table, facts)
+    if facts is None:
+        return replace(found, refusal=Refusal(NOT_TRIED, _LOCKED))
+    if missing := missing_columns(declaration.columns, facts):
+        near_names = near_columns(missing, facts)
+        return replace(found, state=State.NO_COLUMN, missing=missing, near=near_names)
+    return found if facts.is_ours else replace(found, state=State.NOT_OURS)
+
+
+def column_after(found: DeclaredColumn, answer: Answer | None) -> DeclaredColumn:
+    """Return a declared column with its state, once the server was asked."""
+    if answer is None:
+        return found
+    if isinstance(answer, Refusal):
+        state = State.REFUSED if answer.sqlstate != NOT_TRIED else State.UNKNOWN
+        return replace(found, state=state, refusal=answer)
+    facts = found.facts
+    assert facts is not None, "it was tried on a copy of its table"
+    found = replace(found, expression=answer["expression"], type=answer["type"])
+    existing = facts.columns.get(found.declaration.name)
+    if existing is None:
+        return replace(found, state=State.MISSING)
+    wanted = (answer["type"], answer["generated"], answer["expression"])
+    same = (existing.type, existing.generated, existing.expression) == wanted
+    return replace(found, state=State.SAME if same else State.DIFFERENT, found=_described(existing))
+
+
+def _described(column: TableColumn) -> str:
+    if not column.generated:
+        return f"{column.type}, not generated"
+    kind = "STORED" if column.generated == "s" else "VIRTUAL"
+    return f"{column.type} GENERATED ALWAYS AS ({column.expression}) {kind}"
