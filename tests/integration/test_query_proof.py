@@ -1,7 +1,7 @@
 """Declared indexes proven by their queries, on real servers."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -67,7 +67,7 @@ def declare(
 
 
 @contextmanager
-def context(policy: Policy) -> Iterator[ActionContext]:
+def context(policy: Policy) -> Generator[ActionContext]:
     """The context of an action of this policy, with a store."""
     pipeline.apply(policy, only=["statistics"])
     target = Target.of(policy)
@@ -228,3 +228,17 @@ def test_new_index_that_is_not_scanned_is_a_warning_then_an_error(
     assert hours == [(Severity.WARN, 3600), (Severity.ERROR, 86400)]
     nova.execute("SELECT id FROM messages WHERE sender_id = 7 AND deleted_at IS NULL")
     assert found(policy, kind, now=now + timedelta(hours=25)) == []
+
+
+def test_review_after_a_week_tells_scans_queries_and_ratio(nova: Database, tmp_path: Path) -> None:
+    policy = declare(tmp_path, nova, DECLARED, {"newest_of_sender": NEWEST})
+    pipeline.apply(policy, only=[INDEXES.name])
+    nova.execute("SELECT id FROM messages WHERE sender_id = 7 AND deleted_at IS NULL")
+    kind, now = FindingKind.INDEX_REVIEW, datetime.now(UTC)
+    assert found(policy, kind, now=now + timedelta(days=6)) == []
+    (review,) = found(policy, kind, now=now + timedelta(days=8))
+    assert (review.object, review.severity) == (INDEX, Severity.INFO)
+    assert review.data["verdict"] == "keep"
+    assert review.data["scans"] >= 1
+    assert (review.data["queries"], review.data["queries_using"]) == (2, 2)
+    assert found(policy, kind, now=now + timedelta(days=15)) == []

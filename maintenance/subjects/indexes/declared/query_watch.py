@@ -54,6 +54,15 @@ class TimedProof:
         return after.median_ms / max(before.median_ms, 0.001)
 
 
+def faster(proofs: Sequence[TimedProof]) -> float | None:
+    """Return how many times faster queries became together; None if that is not proven."""
+    before = [Timing(each.before_ms) for each in proofs]
+    after = [Timing(each.after_ms) for each in proofs]
+    if not before or sum(t.range_ms[1] for t in after) >= sum(t.range_ms[0] for t in before):
+        return None
+    return sum(t.median_ms for t in before) / max(sum(t.median_ms for t in after), 0.001)
+
+
 class PlanChange(NamedTuple):
     """A query whose plan is another one than before.
 
