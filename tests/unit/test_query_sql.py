@@ -102,7 +102,7 @@ def test_file_that_is_not_one_read_only_query_is_refused_at_its_place(
         ("-- params: (SELECT 1)\n", ProblemReason.MALFORMED, 1, 12),
         ("-- params: random()\n", ProblemReason.MALFORMED, 1, 12),
         ("-- params: 1); DROP TABLE t; --\n", ProblemReason.MALFORMED, 1, 32),
-        ("-- parms: 1\n", ProblemReason.UNKNOWN_KEY, 1, 4),
+        ("-- param: 1\n", ProblemReason.UNKNOWN_KEY, 1, 4),
     ],
 )
 def test_parameters_that_do_not_fit_are_refused_at_their_place(
