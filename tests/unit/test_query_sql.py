@@ -45,7 +45,8 @@ def test_query_is_read_with_its_sets_of_parameters() -> None:
     assert query.parameter_sets[1] == "'00000000-0000-0000-0000-000000000002'::uuid, 10 + 40"
     assert query.relations == (RelationName(None, "messages"),)
     assert query.functions == (RelationName(None, "now"),)
-    assert (query.equal, query.ranged) == ({"sender_id"}, {"created_at"})
+    assert query.equal == {"sender_id", "deleted_at"}
+    assert query.ranged == {"created_at"}
     assert query.order == (Order("created_at", True, True), Order("id", False, True))
 
 
