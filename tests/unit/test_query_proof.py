@@ -92,6 +92,13 @@ def test_difference_is_claimed_only_where_the_ranges_are_apart(
     assert (only.ratio and round(only.ratio, 2), only.slower) == (ratio, slower)
 
 
+def test_slower_by_the_plan_of_before_is_not_the_fault_of_the_index() -> None:
+    (only,) = proof((10, 11, 12), (20, 22, 24), used=SCAN).queries
+    assert (only.ratio, only.slower) == (0.5, None)
+    key = QueryKey("q", 1)
+    assert TimedProof("public.i", key, NOW, (10, 11, 12), (30, 33, 34), False).slower is None
+
+
 def test_worst_query_is_the_one_that_became_slower_by_most() -> None:
     names = ("slow", "slower", "faster")
     queries = [parse_query(f"SELECT {n} FROM t", name) for n, name in enumerate(names)]
