@@ -1,6 +1,8 @@
 """Observe declared queries: their plans now, those of before, and the use of new indexes."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from maintenance.engine.observe_context import ObserveContext
@@ -95,9 +97,14 @@ def record_queries(context: ObserveContext, seen: QueriesObservation) -> None:
 
 def _present(declared: DeclaredObservation, catalog: Catalog) -> Iterable[ProvenIndex]:
     """Yield the declared indexes that are as declared."""
+    below: dict[int, list[Table]] = defaultdict(list)
+    for table in catalog.tables.values():
+        if table.parent is not None:
+            below[table.parent].append(table)
     for each in declared.indexes:
         if each.state is State.SAME and each.table is not None:
-            yield proven_index(each.declaration, _pages(each.table, catalog))
+            index = proven_index(each.declaration, _pages(each.table, below))
+            yield replace(index, predicate=each.predicate or index.predicate)
 
 
 def _wanted(declared: DeclaredObservation) -> Iterable[WantedIndex]:
@@ -122,20 +129,13 @@ def _dropped(
     }
 
 
-def _pages(table: Table, catalog: Catalog) -> int | None:
+def _pages(table: Table, below: Mapping[int, Sequence[Table]]) -> int | None:
     """Return the blocks of a table with its partitions; None if they were never counted."""
-    pages = table.pages
-    parents = {table.oid}
-    grown = True
-    counted = set[int]()
-    while grown:
-        below = [t for t in catalog.tables.values() if t.parent in parents and t.oid not in counted]
-        grown = bool(below)
-        pages += sum(each.pages for each in below)
-        counted |= {each.oid for each in below}
-        parents = {each.oid for each in below}
-    is_counted = table.rows >= 0 or any(catalog.tables[oid].rows >= 0 for oid in counted)
-    return pages if is_counted else None
+    tables = [table]
+    for each in tables:
+        tables += below.get(each.oid, ())
+    is_counted = any(each.rows >= 0 for each in tables)
+    return sum(each.pages for each in tables) if is_counted else None
 
 
 def _watched(

@@ -59,6 +59,7 @@ class ProvenIndex:
         included: INCLUDE columns.
         pages: 8 kB blocks of the table, with its partitions; None if unknown.
         serves: the queries that it is declared to serve.
+        expect: how many times faster they are expected to become; None if nothing is declared.
     """
 
     relation: QualifiedName
@@ -69,6 +70,7 @@ class ProvenIndex:
     method: str = "btree"
     pages: int | None = None
     serves: tuple[str, ...] = ()
+    expect: float | None = None
 
 
 class QueryUse(NamedTuple):
