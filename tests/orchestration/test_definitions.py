@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.runbook_reader import entry
@@ -206,6 +207,16 @@ def test_policy_without_partitions_gives_nothing_and_does_no_harm(tmp_path: Path
     definitions = build([tmp_path], NOW)
     assert keys(definitions) == set()
     assert jobs(definitions) == set()
+
+
+def test_policy_without_sections_gives_what_only_looks(tmp_path: Path) -> None:
+    url = yaml.safe_dump({"database": {"name": "app", "url": {"env": "APP_URL"}}})
+    (tmp_path / "app.yaml").write_text(url)
+    definitions = build([tmp_path], NOW)
+    health = {"app/index_usage", "app/bloat", "app/workload", "app/capacity"}
+    assert health <= keys(definitions) <= {*health, "app/digest"}
+    (tmp_path / "app.yaml").write_text(url + "bloat: off\nindexes: off\n")
+    assert keys(build([tmp_path], NOW)) & health == {"app/workload", "app/capacity"}
 
 
 # Names

@@ -237,7 +237,7 @@ def test_hundred_values_of_one_percent_are_few_and_none_of_them_is_rare() -> Non
 
 def test_index_on_few_values_that_stays_for_another_one_is_not_dropped() -> None:
     two = few(1)
-    table = replace(two, columns={1: two.columns[1], 2: two.columns[1]})
+    table = two._replace(columns={1: two.columns[1], 2: two.columns[1]})
     shorter, longer = an_index(1, 1, pages=SMALL), an_index(2, 1, 2, pages=SMALL)
     assert drops(advice(shorter, longer, table=table)) == {1: IssueKind.REDUNDANT}
 
@@ -273,13 +273,13 @@ def test_table_that_was_just_loaded_is_not_taken_for_empty(size: dict[str, Any])
 
 
 def test_unused_index_names_another_one_that_a_skip_scan_can_use() -> None:
-    table = replace(few(1), columns={1: Column("a", 4, 3), 2: Column("b", 4, -1)})
+    table = few(1)._replace(columns={1: Column("a", 4, 3), 2: Column("b", 4, -1)})
     pair = an_index(1, 2), an_index(2, 1, 2)
     found = advice(*pair, scans={2: 4}, table=table, has_skip_scan=True)
     assert drops(found) == {1: IssueKind.UNUSED}, "(b) is not redundant by (a, b)"
     assert found.verdicts[0].skip_scans == (pair[1],)
     assert advice(*pair, scans={2: 4}, table=table).verdicts[0].skip_scans == ()
-    many = replace(table, columns={1: Column("a", 4, 5_000), 2: Column("b", 4, -1)})
+    many = table._replace(columns={1: Column("a", 4, 5_000), 2: Column("b", 4, -1)})
     found = advice(*pair, scans={2: 4}, table=many, has_skip_scan=True)
     assert found.verdicts[0].skip_scans == ()
     found = advice(*pair, table=table, has_skip_scan=True)
@@ -365,11 +365,11 @@ def worlds(draw: st.DrawFn) -> World:
         if table != 2:
             indexes.append(root)
             continue
-        indexes.append(replace(root, is_partitioned=True, pages=0))
+        indexes.append(root._replace(is_partitioned=True, pages=0))
         for part in (3, 4):
             name = QualifiedName("public", f"i{oid}_{part}")
             attached = {"oid": oid + part, "table_oid": part, "parent": oid, "constraint": None}
-            indexes.append(replace(root, relation=name, is_valid=True, **attached))
+            indexes.append(root._replace(relation=name, is_valid=True, **attached))
     oids = [index.oid for index in indexes if not index.is_partitioned]
     keys: list[ForeignKey] = []
     for number in range(1, draw(st.integers(1, 4))):

@@ -241,7 +241,7 @@ def _after_failure(backoff: Backoff, statement: str) -> tuple[str, dict[str, Any
 
 
 def left_by_others(policy: Policy, leftovers: Sequence[Leftover]) -> Iterator[Finding]:
-    """Yield leftovers of rebuilds by others, unless section `indexes` reports them."""
+    """Yield leftovers of rebuilds by others, unless the subject `indexes` reports them."""
     if policy.indexes is not None:
         return
     for leftover in leftovers:

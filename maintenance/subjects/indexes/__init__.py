@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.observe_context import ObserveContext
@@ -40,7 +41,7 @@ class Indexes(Subject[IndexesObservation]):
     name = "indexes"
 
     def is_enabled(self, policy: Policy) -> bool:
-        """Whether the policy has a section `indexes`."""
+        """Whether the policy does not switch it off."""
         return policy.indexes is not None
 
     def observe(self, context: ObserveContext) -> IndexesObservation:
@@ -98,8 +99,7 @@ def _successors(
 ) -> Mapping[str, Gap]:
     if context.store is None:
         return {}
-    present = {str(index.relation) for index in catalog.indexes}
-    present.update(str(name) for names in catalog.blind.values() for name in names)
+    present = chain((index.relation for index in catalog.indexes), *catalog.blind.values())
     return recall_successors(context.store, context.policy.database.name, heard, present)
 
 

@@ -39,6 +39,7 @@ class Drop:
 
 def plan_drops(
     cases: Sequence[Case],
+    idle: Sequence[Case],
     catalog: Catalog,
     served: Served,
     replacements: Mapping[int, Sequence[Index]],
@@ -48,13 +49,14 @@ def plan_drops(
 
     Args:
         cases: all indexes.
+        idle: those of them that look unused.
         catalog: with statistics of their columns.
         served: the indexes of each foreign key.
         replacements: the indexes that could replace each index.
         limits: thresholds.
     """
     plan = _Plan(cases, served, replacements)
-    plan.add_unused(limits)
+    plan.add_unused([case for case in idle if case.is_proven])
     plan.add_covered()
     plan.add_few_values(catalog, limits)
     drops = {oid: plan.explained(drop) for oid, drop in plan.drops.items()}
@@ -108,9 +110,8 @@ class _Plan:
             for oid in servants:
                 self._keys[oid].append(number)
 
-    def add_unused(self, limits: IndexesPolicy) -> None:
+    def add_unused(self, unused: Sequence[Case]) -> None:
         """Add indexes without use, the largest first: of two for a foreign key, one stays."""
-        unused = [case for case in self._cases if case.is_unused(limits.unused)]
         oids = {case.index.oid for case in unused}
         for case in sorted(unused, key=_size, reverse=True):
             equals = self._equals(case.index)
@@ -129,8 +130,8 @@ class _Plan:
             return any(self._covers(a, index) for a in self._staying(index.oid))
 
         for case in self._cases:
-            oid = case.index.oid
-            if oid not in self.drops and case.is_advised and oid in self._replacements:
+            oid = case.tree.root.oid
+            if oid in self._replacements and oid not in self.drops and case.is_advised:
                 keepers = [
                     a
                     for a in self._staying(oid)
@@ -144,11 +145,11 @@ class _Plan:
         keepers = {self._root(drop.by) for drop in self.drops.values() if drop.by is not None}
         for case in self._cases:
             if (
-                case.index.oid not in self.drops
+                has_few_values(case.tree, catalog, limits.low_cardinality)
+                and case.index.oid not in self.drops
                 and case.is_advised
                 and case.is_free
                 and case.index.oid not in keepers
-                and has_few_values(case.tree, catalog, limits.low_cardinality)
                 and case.is_proven
                 and not case.evidence.observed
                 and not self._is_last_servant(case)

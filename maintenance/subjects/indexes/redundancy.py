@@ -8,11 +8,8 @@ from maintenance.subjects.indexes.models import Catalog, Index
 
 def replacements(catalog: Catalog) -> dict[int, list[Index]]:
     """Return the indexes that could replace each index, by its OID; only those with any."""
-    tables: dict[int, list[Index]] = defaultdict(list)
-    for index in catalog.indexes:
-        tables[index.table_oid].append(index)
     found: dict[int, list[Index]] = {}
-    for indexes in tables.values():
+    for indexes in catalog.indexes_of.values():
         if len(indexes) > 1:
             for alike in _alike(indexes):
                 _add_replacements(found, alike)

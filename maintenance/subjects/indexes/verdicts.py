@@ -101,12 +101,13 @@ class Case:
         """The index to drop: the root of the tree."""
         return self.tree.root
 
-    @cached_property
+    @property
     def is_advised(self) -> bool:
         """Whether to advise on it at all: it is valid, and some table of it has rows to find."""
-        return self.index.is_valid and not all(
-            self.tables[leaf.table_oid].is_tiny for leaf in self.tree.leaves
-        )
+        root, leaves = self.tree.root, self.tree.leaves
+        if not root.is_partitioned:
+            return root.is_valid and not self.tables[root.table_oid].is_tiny
+        return root.is_valid and not all(self.tables[leaf.table_oid].is_tiny for leaf in leaves)
 
     @property
     def is_proven(self) -> bool:
@@ -152,7 +153,3 @@ class Case:
             and self.is_advised
             and self.evidence.scans <= limits.max_scans
         )
-
-    def is_unused(self, limits: UnusedIndexes) -> bool:
-        """Whether it was not used in the window, by counters of all servers."""
-        return self.looks_unused(limits) and self.is_proven
