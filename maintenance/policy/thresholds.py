@@ -5,7 +5,7 @@ from datetime import timedelta
 from itertools import pairwise
 from math import inf
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     AfterValidator,
@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    PrivateAttr,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
@@ -190,6 +191,8 @@ class IndexesPolicy(Section):
     mode: Mode = "act"
     """With report, no index is built or dropped."""
 
+    _declarations: tuple[Declaration, ...] = PrivateAttr(default=())
+
     @field_validator("queries", mode="after")
     @classmethod
     def _check_queries(cls, folder: Path | None, info: ValidationInfo) -> Path | None:
@@ -213,10 +216,15 @@ class IndexesPolicy(Section):
     def declarations(self) -> tuple[Declaration, ...]:
         """The declared indexes, drops, constraints and columns, in the order of the files.
 
-        Raises:
-            DeclaredSqlError: the file was changed since the policy was loaded, and is invalid now.
+        As the files were when the policy was loaded: its hash counts them.
         """
-        return read_declarations(self.declared) if self.declared is not None else ()
+        return self._declarations
+
+    def model_post_init(self, context: Any) -> None:
+        """Keep what the files declared when the policy was loaded."""
+        loading: dict[str, Any] = context or {}
+        if self.declared is not None and "folder" in loading:
+            self._declarations = read_declarations(self.declared)
 
     @field_validator("declared", mode="after")
     @classmethod

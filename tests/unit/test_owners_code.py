@@ -69,6 +69,8 @@ SENDERS = {
     "subjects/bloat/pgstattuple.py": "functions of pgstattuple read blocks",
     "subjects/indexes/declared/query_observe.py": CATALOG,
     "subjects/indexes/declared/query_session.py": AS_OWNER,
+    "subjects/indexes/declared/preflight.py": ROWS,
+    "subjects/indexes/declared/trial.py": AS_OWNER,
     "subjects/matviews/definitions.py": "stores a query and does not run it",
     "subjects/matviews/measure.py": ROWS,
     "subjects/matviews/populate.py": BY_SERVER,
@@ -90,6 +92,7 @@ SENDERS = {
 """Modules that send SQL of their own; statements of the library read catalog and store alone."""
 
 _SEND = {"execute", "run_sql", "transact", "query", "read_as", "read_as_owner", "stream", "mogrify"}
+_SEND |= {"try_each"}
 _BARE = _SEND - {"execute", "query", "stream"}
 _ELSEWHERE = {"alerts", "cache", "cli", "demo", "orchestration", "store"}
 """Packages without a session on the maintained database, and the store's own."""

@@ -46,6 +46,7 @@ from maintenance.subjects.indexes.declared.questions import (
     Question,
     Tried,
     index_of,
+    is_stable,
     question,
     question_again,
 )
@@ -145,7 +146,7 @@ class _Observer:
         tables.update(index.table_oid for index in old)
         oids = {index.oid for name in names if (index := first.indexes.get(name)) is not None}
         oids.update(index.oid for index in old)
-        taken = {name.name for name in (*names, *gone)}
+        taken = {name.name for name in (*names, *gone, *self._tables())}
         connection, time_cap = self.context.connection, self._time_cap
         return Seen(
             catalog,
@@ -196,6 +197,8 @@ class _Observer:
             question_again(each, answer)
             for each in asked
             if not isinstance(answer := first[each.declared], Refusal)
+            # an index may need a new column
+            and (not is_stable(answer) or isinstance(each.declared, ColumnDeclaration))
         ]
         second = self._ask(again)
         told: dict[Tried, list[Answer]] = defaultdict(list)
@@ -276,6 +279,7 @@ def _facts(row: Any) -> TableFacts:
         row.partition_key,
         row.n_foreign,
         columns,
+        row.may_create,
         row.default_tablespace,
         frozenset(row.tablespaces),
     )
