@@ -8,7 +8,6 @@ from datetime import timedelta
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
-from maintenance.policy.query_sql import QueryFilesError
 from maintenance.server.session import Connection
 from maintenance.subjects.indexes.declared.models import DeclaredObservation, State
 from maintenance.subjects.indexes.declared.proof import proven_index
@@ -65,7 +64,7 @@ def observe_queries(
         pretended = what_if(context.connection, queries, limits, wanted, dropped)
     except UnreachableError:
         raise
-    except (MaintenanceError, QueryFilesError) as exc:
+    except MaintenanceError as exc:
         return QueriesObservation(indexes=indexes, watched=new, failure=str(exc))
     if store is None or not queries:
         return QueriesObservation(queries, planned, indexes, watched=new, what_if=pretended)
