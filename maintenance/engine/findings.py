@@ -72,6 +72,7 @@ class Reading(StrEnum):
     EXTENSIONS = "extensions"
     CONSTRAINTS = "constraints"
     AUTOVACUUM = "settings of autovacuum"
+    QUERIES = "declared queries"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +214,24 @@ class FindingKind(StrEnum):
     CONSTRAINT_MISSING = _of_declaration("constraint_missing")
     CONSTRAINT_VIOLATED = _of_declaration("constraint_violated")
     COLUMN_MISSING = _of_declaration("column_missing")
+    INDEX_NOT_USED_BY_QUERY = _kind(
+        "index_not_used_by_query",
+        INDEXES,
+        unit=Unit.SHARE,
+        is_of_declaration=True,
+        reads=(Reading.QUERIES,),
+    )
+    INDEX_NOT_SCANNED = _kind(
+        "index_not_scanned", INDEXES, unit=Unit.SECONDS, is_of_declaration=True
+    )
+    INDEX_REVIEW = _kind("index_review", INDEXES, is_advice=True)
+    QUERY_PLAN_CHANGED = _kind(
+        "query_plan_changed",
+        INDEXES,
+        unit=Unit.TIMES,
+        is_of_declaration=True,
+        reads=(Reading.QUERIES,),
+    )
     INDEX_DUPLICATE = _kind(
         "index_duplicate", INDEXES, is_advice=True, reads=(Reading.INDEX_DEFINITIONS,)
     )
@@ -249,7 +268,11 @@ class FindingKind(StrEnum):
         reads=(Reading.REPLICA, Reading.STATEMENTS, Reading.RUNNING),
     )
     QUERY_REGRESSED = _kind(
-        "query_regressed", WORKLOAD, unit=Unit.TIMES, reads=(Reading.REPLICA, Reading.STATEMENTS)
+        "query_regressed",
+        WORKLOAD,
+        INDEXES,
+        unit=Unit.TIMES,
+        reads=(Reading.REPLICA, Reading.STATEMENTS),
     )
     QUERY_N_PLUS_ONE = _kind(
         "query_n_plus_one", WORKLOAD, is_advice=True, reads=(Reading.REPLICA, Reading.STATEMENTS)
