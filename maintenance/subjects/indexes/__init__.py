@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 
+from maintenance.engine.actions import ActionKind
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
@@ -12,6 +14,7 @@ from maintenance.engine.subject import Subject
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.advice import advise
+from maintenance.subjects.indexes.declared import apply
 from maintenance.subjects.indexes.declared.observe import observe_declared
 from maintenance.subjects.indexes.declared.plan import plan_declared, unfinished_rollouts
 from maintenance.subjects.indexes.findings import findings
@@ -35,6 +38,17 @@ class Indexes(Subject[IndexesObservation]):
     """The subject `indexes`."""
 
     name = "indexes"
+    executors = MappingProxyType(
+        {
+            ActionKind.CREATE_INDEX: apply.create,
+            ActionKind.DROP_INVALID_INDEX: apply.drop,
+            ActionKind.REPLACE_INDEX: apply.drop,
+            ActionKind.DROP_INDEX: apply.drop,
+            ActionKind.ADD_CONSTRAINT: apply.alter,
+            ActionKind.VALIDATE_CONSTRAINT: apply.alter,
+            ActionKind.ADD_COLUMN: apply.alter,
+        }
+    )
 
     def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy has a section `indexes`."""

@@ -1,13 +1,16 @@
 """What is wrong with the declarations of a policy, as findings. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import readable_size, readable_span
-from maintenance.names import QualifiedName
+from maintenance.names import quote
 from maintenance.subjects.indexes.declared.common_findings import common, finding
+from maintenance.subjects.indexes.declared.doubts import column_doubts, index_doubts
 from maintenance.subjects.indexes.declared.models import (
+    MAX_COUNTED,
     DeclaredCheck,
     DeclaredColumn,
     DeclaredDrop,
@@ -33,22 +36,38 @@ def _of_index(found: DeclaredIndex) -> Iterator[Finding]:
         yield general
     elif (tell := _INDEX.get(found.state)) is not None:
         yield tell(found)
+    yield from index_doubts(found)
     for old in found.replaced:
         if old.obstacle:
             yield _not_droppable(old, f"replaced by {declared.relation} in {declared.place}")
 
 
 def _missing(found: DeclaredIndex) -> Finding:
+    if found.rows.n_duplicates:
+        return _duplicates(found, found.rows.n_duplicates)
     declared = found.declaration
     text = f"declared in {declared.place} and missing; the next apply builds it concurrently"
     return _index_finding(FindingKind.INDEX_MISSING, Severity.WARN, found, text)
 
 
+def _duplicates(found: DeclaredIndex, n: int) -> Finding:
+    declared = found.declaration
+    many = f"at least {n:,}" if n >= MAX_COUNTED else f"{n:,}"
+    text = (
+        f"{many} keys are there more than once in {declared.table}, such as"
+        f" {'; '.join(found.rows.duplicates)}; not built until they are corrected"
+    )
+    kind = FindingKind.INDEX_NOT_BUILDABLE
+    keys = list(found.rows.duplicates)
+    told = _index_finding(kind, Severity.ERROR, found, text, reason="duplicates", keys=keys)
+    return replace(told, value=n, threshold=0)
+
+
 def _incomplete(found: DeclaredIndex) -> Finding:
     lacking = [str(each.table.relation) for each in found.parts if not each.is_attached]
     text = (
-        f"declared in {found.declaration.place}, and {len(lacking)} of {len(found.parts)} partitions"
-        " lack it; the next apply builds and attaches them"
+        f"declared in {found.declaration.place}, and {len(lacking)} of {len(found.parts)}"
+        " partitions lack it; the next apply builds and attaches them"
     )
     kind = FindingKind.INDEX_MISSING
     return _index_finding(kind, Severity.WARN, found, text, partitions=lacking)
@@ -63,8 +82,8 @@ def _different(found: DeclaredIndex) -> Finding:
     declared = found.declaration
     kind, severity = FindingKind.INDEX_DEFINITION_DRIFT, Severity.WARN
     text = (
-        f"exists with another definition than in {declared.place}: found {found.found}, wanted"
-        f" {found.definition}"
+        f"exists with another definition than in {declared.place}: found {_found(found)}, wanted"
+        f" {_wanted(found)}"
     )
     if declared.relation not in declared.annotations.replaces:
         text += (
@@ -81,10 +100,28 @@ def _different(found: DeclaredIndex) -> Finding:
         found,
         text,
         reason="definition",
-        found=found.found,
-        wanted=found.definition,
+        found=_found(found),
+        wanted=_wanted(found),
         covered_by=str(found.covered_by) if found.covered_by is not None else None,
     )
+
+
+def _found(found: DeclaredIndex) -> str:
+    existing = found.existing
+    assert existing is not None, "it has the name"
+    assert found.facts is not None, "its table exists"
+    space = existing.tablespace or found.facts.default_tablespace
+    return _shown(found.found, space if found.declaration.tablespace else None, existing.is_unique)
+
+
+def _wanted(found: DeclaredIndex) -> str:
+    declared = found.declaration
+    return _shown(found.definition, declared.tablespace, declared.is_unique)
+
+
+def _shown(definition: str | None, tablespace: str | None, is_unique: bool) -> str:
+    unique = "UNIQUE " if is_unique else ""
+    return f"{unique}{definition}" + (f" TABLESPACE {quote(tablespace)}" if tablespace else "")
 
 
 def _taken(found: DeclaredIndex) -> Finding:
@@ -189,18 +226,12 @@ def _violated(found: DeclaredCheck) -> Finding:
     declared, n = found.declaration, found.n_violators
     keys = f", such as {', '.join(found.violators)}" if found.violators else ""
     text = (
-        f"{n:,} rows of {declared.table} violate it{keys}; it is not added until they are corrected:"
-        " every later update of them would be refused"
+        f"{n:,} rows of {declared.table} violate it{keys}; it is not added until they are"
+        " corrected: every later update of them would be refused"
     )
-    told = finding(
-        FindingKind.CONSTRAINT_VIOLATED,
-        Severity.ERROR,
-        declared.object,
-        declared,
-        text,
-        keys=list(found.violators),
-    )
-    return Finding(told.kind, told.severity, told.object, told.message, n, 0, told.data)
+    kind, keys = FindingKind.CONSTRAINT_VIOLATED, list(found.violators)
+    told = finding(kind, Severity.ERROR, declared.object, declared, text, keys=keys)
+    return replace(told, value=n, threshold=0)
 
 
 # Columns
@@ -222,6 +253,7 @@ def _of_column(found: DeclaredColumn) -> Iterator[Finding]:
         yield finding(kind, Severity.WARN, name, declared, text, **data)
     elif found.state is State.MISSING:
         yield _no_column(found)
+        yield from column_doubts(found)
 
 
 def _no_column(found: DeclaredColumn) -> Finding:

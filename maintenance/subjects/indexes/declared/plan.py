@@ -11,7 +11,7 @@ from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
 from maintenance.formatting import PAGE_BYTES
 from maintenance.names import QualifiedName
-from maintenance.subjects.indexes.declared import ddl
+from maintenance.subjects.indexes.declared import ddl, undo
 from maintenance.subjects.indexes.declared.assessment import successor_name
 from maintenance.subjects.indexes.declared.findings import declared_findings
 from maintenance.subjects.indexes.declared.models import (
@@ -25,7 +25,7 @@ from maintenance.subjects.indexes.declared.models import (
     State,
 )
 from maintenance.subjects.indexes.declared.seen import Seen
-from maintenance.subjects.indexes.models import Catalog, Table
+from maintenance.subjects.indexes.models import Catalog, Index, Table
 
 
 def plan_declared(seen: DeclaredObservation, catalog: Catalog, request: Request) -> Plan:
@@ -123,6 +123,7 @@ class _Rollout:
             preconditions={"oid": table.oid},
             branches=self._branches(table),
             detail=detail,
+            undo=(undo.undo_column(found),),
         )
         self.columns[declared.table, declared.name] = action.id
         self._put(declared.annotations.wave or 1, action, is_gate=declared.is_virtual)
@@ -148,6 +149,7 @@ class _Rollout:
             preconditions={"oid": table.oid},
             branches=self._branches(table),
             detail={"wave": wave, "violators": found.n_violators},
+            undo=(undo.undo_check(found),),
         )
         if found.state is State.MISSING:
             self._put(wave, add, is_gate=not needed)
@@ -162,6 +164,7 @@ class _Rollout:
             preconditions={"oid": table.oid},
             branches=self._branches(table),
             detail={"wave": wave, "relation_bytes": self._bytes(table)},
+            undo=tuple(undo.undo_validation(found)),
         )
         self._put(wave, validate, is_gate=not add.after)
 
@@ -222,6 +225,7 @@ class _Rollout:
             },
             branches=self._branches(table),
             detail=self._detail(found, table, declared.relation if takes_name else None),
+            undo=tuple(undo.undo_build(found, name, tuple(self._partitions(table)))),
         )
 
     def _detail(
@@ -241,10 +245,11 @@ class _Rollout:
     def _replace(self, found: DeclaredIndex, old: OldIndex, after: tuple[str, ...]) -> Action:
         declared, table = found.declaration, old.table.relation
         steps = ddl.drop_old(old, self._partitions(old.table))
-        new = declared.relation
+        new, renamed = declared.relation, None
         if old.index.relation == declared.relation:
             new = successor_name(declared)
             steps = (*steps, ddl.rename(new, table, declared.name))
+            renamed = new, found.definition
         return Action(
             ActionKind.REPLACE_INDEX,
             str(old.index.relation),
@@ -256,6 +261,7 @@ class _Rollout:
             preconditions={"oid": old.index.oid, "new": str(new)},
             branches=self._branches(old.table),
             detail=self._old_detail(old, declared.wave),
+            undo=tuple(undo.undo_drop(old, self._parts_of(old), renamed)),
         )
 
     def _add_drop(self, found: DeclaredDrop) -> None:
@@ -273,6 +279,7 @@ class _Rollout:
             preconditions={"oid": old.index.oid},
             branches=self._branches(old.table),
             detail=self._old_detail(old, declared.annotations.wave),
+            undo=tuple(undo.undo_drop(old, self._parts_of(old), None)),
         )
         self._put(wave, action, is_gate=False)
 
@@ -292,6 +299,18 @@ class _Rollout:
             table=str(table),
             preconditions={"oid": oid},
         )
+
+    def _parts_of(self, old: OldIndex) -> tuple[tuple[Index, Table], ...]:
+        """Return the parts of a partitioned index with their tables, lower levels first."""
+
+        def below(index: Index, table: Table) -> Iterator[tuple[Index, Table]]:
+            for child in self.tree.partitions_of.get(table.oid, ()):
+                for part in self.tree.indexes_of.get(child.oid, ()):
+                    if part.parent == index.oid:
+                        yield from below(part, child)
+                        yield part, child
+
+        return tuple(below(old.index, old.table))
 
     def _partitions(self, table: Table) -> Iterator[Table]:
         return self.tree.below(table)

@@ -1,0 +1,249 @@
+"""Steps that undo what was carried out for declarations. Pure.
+
+Each has a condition on the catalog, so that an interrupted undo can be repeated.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from maintenance.ddl.guards import require
+from maintenance.engine.actions import Lock, LockMode, Step
+from maintenance.names import QualifiedName, literal, quote
+from maintenance.server.statements import Ours
+from maintenance.subjects.indexes.declared import ddl
+from maintenance.subjects.indexes.declared.models import (
+    DeclaredCheck,
+    DeclaredColumn,
+    DeclaredIndex,
+    OldIndex,
+    Part,
+    State,
+)
+from maintenance.subjects.indexes.models import Index, Table
+
+
+def undo_build(
+    found: DeclaredIndex, name: QualifiedName, partitions: Sequence[Table]
+) -> Iterator[Step]:
+    """Yield the steps that drop a declared index, with its parts.
+
+    A part that existed before is attached for good: it goes with the index, and is built again.
+
+    Args:
+        found: the declared index.
+        name: that it is built under.
+        partitions: of its table, at all levels.
+    """
+    table = found.table
+    assert table is not None, "an index is built on a table"
+    if table.kind != "p":
+        yield _remove(name, table, found.definition)
+        return
+    yield _remove_all(name, table, partitions, found.definition)
+    for part in reversed(found.parts):
+        if not part.is_leaf and not part.is_there:
+            yield _remove_all(part.index, part.table, partitions, found.definition)
+    for part in found.parts:
+        if part.is_leaf and not part.is_there:
+            yield _remove(part.index, part.table, found.definition)
+    for part in found.parts:
+        if part.is_leaf and part.is_there and not part.is_attached:
+            yield _rebuild_part(found, part)
+
+
+def undo_drop(
+    old: OldIndex,
+    parts: Sequence[tuple[Index, Table]],
+    renamed: tuple[QualifiedName, str | None] | None,
+) -> Iterator[Step]:
+    """Yield the steps that restore an index that was dropped.
+
+    Args:
+        old: the index.
+        parts: of a partitioned one, the indexes of the partitions, those of lower levels first,
+            with their tables.
+        renamed: the earlier name, and the definition, of the index that took its name.
+    """
+    index, table = old.index, old.table
+    if renamed is not None:
+        successor, definition = renamed
+        when = _is_index(index.relation, table, definition)
+        free = f"pg_catalog.to_regclass({literal(str(successor))}) IS NULL"
+        step = ddl.rename(index.relation, table.relation, successor.name)
+        yield Step(step.statements, locks=step.locks, when=f"{when} AND {free}")
+    place = old.restore[:1] if old.restore[0].startswith("SET ") else ()
+    create, *details = old.restore[len(place) :]
+    if index.is_partitioned:
+        yield from _restore_parts(old, create, parts)
+    else:
+        yield _create(index.relation, table, create, place)
+    for statement in details:
+        yield _detail(statement, index, table)
+
+
+def undo_check(found: DeclaredCheck) -> Step:
+    """Return the step that drops a constraint that was added."""
+    declared, facts, table = found.declaration, found.facts, found.table
+    assert facts is not None, "its table exists"
+    assert table is not None, "its table exists"
+    statement = f"ALTER TABLE {declared.table} DROP CONSTRAINT {quote(declared.name)}"
+    return _alter(table, statement, facts.owner, _has_check(table, declared.name, "true"))
+
+
+def undo_validation(found: DeclaredCheck) -> Iterator[Step]:
+    """Yield the step that makes a constraint unvalidated again, if it was there before."""
+    declared, facts, table = found.declaration, found.facts, found.table
+    if found.state is not State.INCOMPLETE or found.definition is None:
+        return
+    assert facts is not None, "its table exists"
+    assert table is not None, "its table exists"
+    name = quote(declared.name)
+    statement = (
+        f"ALTER TABLE {declared.table} DROP CONSTRAINT {name},"
+        f" ADD CONSTRAINT {name} {found.definition} NOT VALID"
+    )
+    yield _alter(table, statement, facts.owner, _has_check(table, declared.name, "k.convalidated"))
+
+
+def undo_column(found: DeclaredColumn) -> Step:
+    """Return the step that drops a generated column that was added, unless an index needs it."""
+    declared, facts, table = found.declaration, found.facts, found.table
+    assert facts is not None, "its table exists"
+    assert table is not None, "its table exists"
+    column = (
+        f"EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = {table.oid}"
+        f" AND a.attname = {literal(declared.name)} AND a.attgenerated <> '')"
+    )
+    unused = require(
+        "NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"
+        " JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid"
+        " WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+        " AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+        f" AND d.refobjid = {table.oid} AND a.attname = {literal(declared.name)})",
+        f"an index or another relation uses the column {declared.name} of {declared.table}",
+    )
+    statement = f"ALTER TABLE {declared.table} DROP COLUMN {quote(declared.name)}"
+    return _alter(table, statement, facts.owner, column, unused)
+
+
+def _alter(table: Table, statement: str, owner: str, when: str, *guards: str) -> Step:
+    guard = require(
+        f"pg_catalog.to_regclass({literal(str(table.relation))}) = {table.oid}",
+        f"{table.relation} is not the table that was changed",
+    )
+    return Step(
+        (*map(Ours, (guard, *guards)), statement),
+        locks=(Lock(str(table.relation), LockMode.ACCESS_EXCLUSIVE),),
+        owner=owner,
+        when=when,
+    )
+
+
+def _has_check(table: Table, name: str, condition: str) -> str:
+    return (
+        f"EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = {table.oid}"
+        f" AND k.contype = 'c' AND k.conname = {literal(name)} AND {condition})"
+    )
+
+
+def _remove(name: QualifiedName, table: Table, definition: str | None) -> Step:
+    return Step(
+        (f"DROP INDEX CONCURRENTLY {name}",),
+        locks=(Lock(str(table.relation), LockMode.SHARE_UPDATE_EXCLUSIVE),),
+        concurrent=True,
+        removes=str(name),
+        when=_is_index(name, table, definition, "NOT c.relispartition"),
+    )
+
+
+def _remove_all(
+    name: QualifiedName, table: Table, partitions: Sequence[Table], definition: str | None
+) -> Step:
+    """Return the step that drops a partitioned index, whose parts go with it."""
+    when = _is_index(name, table, definition, "NOT c.relispartition")
+    tables = (table, *(each for each in partitions if each.oid != table.oid))
+    locks = tuple(Lock(str(each.relation), LockMode.ACCESS_EXCLUSIVE) for each in tables)
+    guard = require(when, f"{name} is not the index that was made")
+    return Step((Ours(guard), f"DROP INDEX {name}"), locks=locks, removes=str(name), when=when)
+
+
+def _rebuild_part(found: DeclaredIndex, part: Part) -> Step:
+    step = ddl.build(found, part.index.name, part.table.relation)
+    return _create(part.index, part.table, step.statements[0])
+
+
+def _create(name: QualifiedName, table: Table, statement: str, prepare: Sequence[str] = ()) -> Step:
+    """Return the step that builds an index again, unless there is a valid one of that name."""
+    return Step(
+        (statement,),
+        prepare=tuple(prepare),
+        locks=(Lock(str(table.relation), LockMode.SHARE_UPDATE_EXCLUSIVE),),
+        concurrent=True,
+        makes=str(name),
+        when=f"NOT ({_is_index(name, table, None, 'i.indisvalid')})",
+    )
+
+
+def _restore_parts(
+    old: OldIndex, create: str, parts: Sequence[tuple[Index, Table]]
+) -> Iterator[Step]:
+    """Yield the steps that restore a partitioned index without blocking writers."""
+    index, table = old.index, old.table
+    unique = "UNIQUE " if index.is_unique else ""
+    tail = create.removeprefix(f"CREATE {unique}INDEX {quote(index.relation.name)}").removeprefix(
+        f" ON {table.relation} "
+    )
+    names = {index.oid: index.relation, **{each.oid: each.relation for each, _ in parts}}
+    for part, leaf in parts:
+        if not part.is_partitioned:
+            name = quote(part.relation.name)
+            statement = f"CREATE {unique}INDEX CONCURRENTLY {name} ON {leaf.relation} {tail}"
+            yield _create(part.relation, leaf, statement)
+    for part, below in ((index, table), *reversed(parts)):
+        if part.is_partitioned:
+            name = quote(part.relation.name)
+            statement = f"CREATE {unique}INDEX {name} ON ONLY {below.relation} {tail}"
+            yield Step(
+                (statement,),
+                locks=(Lock(str(below.relation), LockMode.SHARE),),
+                when=f"NOT ({_is_index(part.relation, below, None)})",
+            )
+    for part, leaf in parts:
+        assert part.parent is not None, "it is a part"
+        yield Step(
+            (f"ALTER INDEX {names[part.parent]} ATTACH PARTITION {part.relation}",),
+            locks=(Lock(str(part.relation), LockMode.ACCESS_EXCLUSIVE),),
+            when=_is_index(part.relation, leaf, None, "NOT c.relispartition"),
+        )
+
+
+def _detail(statement: str, index: Index, table: Table) -> Step:
+    """Return the step of what is no part of a definition: targets, comments, statistics."""
+    concurrent = statement.startswith("ANALYZE ")
+    return Step(
+        (statement,),
+        locks=(Lock(str(table.relation), LockMode.SHARE_UPDATE_EXCLUSIVE),),
+        concurrent=concurrent,
+        when=_is_index(index.relation, table, None),
+    )
+
+
+def _is_index(
+    name: QualifiedName, table: Table, definition: str | None, condition: str = "true"
+) -> str:
+    """Return the condition that a name is that of an index of a table with a definition.
+
+    A definition with storage parameters is not compared: the server keeps them as they are given.
+    """
+    is_same = "true"
+    if definition is not None and " WITH (" not in definition:
+        tail = f" USING {definition}"
+        is_same = (
+            f"pg_catalog.right(pg_catalog.pg_get_indexdef(i.indexrelid), {len(tail)})"
+            f" = {literal(tail)}"
+        )
+    return (
+        "EXISTS (SELECT FROM pg_catalog.pg_index i"
+        " JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid"
+        f" WHERE i.indexrelid = pg_catalog.to_regclass({literal(str(name))})"
+        f" AND i.indrelid = {table.oid} AND {condition} AND {is_same})"
+    )
