@@ -72,6 +72,7 @@ class Reading(StrEnum):
     EXTENSIONS = "extensions"
     CONSTRAINTS = "constraints"
     AUTOVACUUM = "settings of autovacuum"
+    QUERIES = "declared queries"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +193,21 @@ class FindingKind(StrEnum):
         "index_definition_drift", INDEXES, reads=(Reading.INDEX_DEFINITIONS,)
     )
     INDEX_NOT_BUILDABLE = _kind("index_not_buildable", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
+    INDEX_DECLARATION_DOUBTFUL = _kind(
+        "index_declaration_doubtful", INDEXES, reads=(Reading.INDEX_DEFINITIONS,)
+    )
     INDEX_NOT_DROPPABLE = _kind("index_not_droppable", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
     SCHEMA_DRIFT = _kind("schema_drift", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
     CONSTRAINT_MISSING = _kind("constraint_missing", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
     CONSTRAINT_VIOLATED = _kind("constraint_violated", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
     COLUMN_MISSING = _kind("column_missing", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
+    INDEX_NOT_USED_BY_QUERY = _kind(
+        "index_not_used_by_query", INDEXES, unit=Unit.SHARE, reads=(Reading.QUERIES,)
+    )
+    INDEX_NOT_SCANNED = _kind("index_not_scanned", INDEXES, unit=Unit.SECONDS)
+    QUERY_PLAN_CHANGED = _kind(
+        "query_plan_changed", INDEXES, unit=Unit.TIMES, reads=(Reading.QUERIES,)
+    )
     INDEX_DUPLICATE = _kind(
         "index_duplicate", INDEXES, is_advice=True, reads=(Reading.INDEX_DEFINITIONS,)
     )
@@ -233,7 +244,11 @@ class FindingKind(StrEnum):
         reads=(Reading.REPLICA, Reading.STATEMENTS, Reading.RUNNING),
     )
     QUERY_REGRESSED = _kind(
-        "query_regressed", WORKLOAD, unit=Unit.TIMES, reads=(Reading.REPLICA, Reading.STATEMENTS)
+        "query_regressed",
+        WORKLOAD,
+        INDEXES,
+        unit=Unit.TIMES,
+        reads=(Reading.REPLICA, Reading.STATEMENTS),
     )
     QUERY_N_PLUS_ONE = _kind(
         "query_n_plus_one", WORKLOAD, is_advice=True, reads=(Reading.REPLICA, Reading.STATEMENTS)

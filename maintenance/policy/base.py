@@ -67,7 +67,7 @@ def raise_faults(section: str, faults: Iterable[Fault]) -> None:
         raise ValidationError.from_exception_data(section, details)
 
 
-def as_written(text: str, alias: str | None = None) -> Any:
+def as_written(text: str | list[str], alias: str | None = None) -> Any:
     """Return a field whose default is written as in a policy file, such as `50 ms`."""
     return Field(default=text, validate_default=True, alias=alias)
 

@@ -63,6 +63,8 @@ class IndexDeclaration:
         predicate: of a partial index, as written, without comments.
         options: storage parameters, by name as written.
         columns: every column that it names, in order, each once.
+        joined: columns that an expression joins with `||` as they are, so that one null makes all
+            of it null.
         has_whole_row: whether an expression names the table itself, which no copy of it can have.
         tail: the definition as written, from the key list on, without the tablespace.
         length_before_where: characters of the tail before the predicate.
@@ -80,6 +82,7 @@ class IndexDeclaration:
     tablespace: str | None
     nulls_not_distinct: bool
     columns: tuple[str, ...]
+    joined: tuple[str, ...]
     has_whole_row: bool
     tail: str
     length_before_where: int
@@ -184,6 +187,7 @@ class ColumnDeclaration:
         is_virtual: whether it is computed when read; such a column does not rewrite its table.
         has_collation: whether it names a collation.
         columns: every column that its expression names, in order, each once.
+        joined: columns that it joins with `||` as they are.
     """
 
     table: QualifiedName
@@ -193,6 +197,7 @@ class ColumnDeclaration:
     is_virtual: bool
     has_collation: bool
     columns: tuple[str, ...]
+    joined: tuple[str, ...]
     annotations: Annotations
     place: Place
     text: str

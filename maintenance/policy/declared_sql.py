@@ -279,6 +279,7 @@ def _index(statement: _Statement) -> IndexDeclaration:
         tablespace=tree.tableSpace,
         nulls_not_distinct=bool(tree.nulls_not_distinct),
         columns=tuple(name for name in names if name != table.name or name in _plain(tree)),
+        joined=tuple(_joined_in(tree.indexParams)),
         has_whole_row=table.name in names and table.name not in _plain(tree),
         tail=f"{head} {rest}".strip(),
         length_before_where=len(head),
@@ -403,6 +404,7 @@ def _column(statement: _Statement, column: Any, tokens: Sequence[Token]) -> Colu
         generated[0].generated_kind == "v",
         column.collClause is not None,
         tuple(_names_in(generated[0].raw_expr)),
+        tuple(_joined_in(generated[0].raw_expr)),
         statement.annotations,
         statement.place,
         statement.text,
@@ -422,19 +424,53 @@ def _names_in(*nodes: Any) -> list[str]:
 def _columns(node: Any) -> Iterator[str]:
     from pglast import ast  # noqa: PLC0415 - see above
 
+    for each in _nodes(node):
+        if isinstance(each, ast.ColumnRef):
+            yield _column_name(each)
+        elif isinstance(each, ast.IndexElem) and each.name is not None:
+            yield str(each.name)
+
+
+def _column_name(node: Any) -> str:
+    last = node.fields[-1]
+    # the first one of `t.*`, which is a whole row
+    return last.sval if hasattr(last, "sval") else node.fields[0].sval
+
+
+def _joined_in(node: Any) -> list[str]:
+    """Return the columns that are operands of `||`, in order, each once."""
+    from pglast import ast  # noqa: PLC0415 - see above
+
+    joins = [
+        each
+        for each in _nodes(node)
+        if isinstance(each, ast.A_Expr) and each.name and each.name[-1].sval == "||"
+    ]
+    operands = (_bare(side) for each in joins for side in (each.lexpr, each.rexpr))
+    names = (_column_name(each) for each in operands if isinstance(each, ast.ColumnRef))
+    return list(dict.fromkeys(names))
+
+
+def _bare(node: Any) -> Any:
+    from pglast import ast  # noqa: PLC0415 - see above
+
+    while isinstance(node, ast.TypeCast):
+        node = node.arg
+    return node
+
+
+def _nodes(node: Any) -> Iterator[Any]:
+    """Yield a part of a syntax tree and all parts below it, in order."""
+    from pglast import ast  # noqa: PLC0415 - see above
+
     if isinstance(node, tuple):
         for each in cast("tuple[Any, ...]", node):
-            yield from _columns(each)
-    elif isinstance(node, ast.ColumnRef):
-        fields: Any = node.fields
-        # the first one of `t.*`, which is a whole row
-        yield fields[-1].sval if isinstance(fields[-1], ast.String) else fields[0].sval
+            yield from _nodes(each)
     elif isinstance(node, ast.Node):
         parts: Any = node
-        if isinstance(node, ast.IndexElem) and parts.name is not None:
-            yield parts.name
+        yield parts
         for slot in parts.__slots__:
-            yield from _columns(getattr(parts, slot, None))
+            yield from _nodes(getattr(parts, slot, None))
 
 
 def _contradictions(declared: Sequence[Declaration]) -> Iterator[Problem]:

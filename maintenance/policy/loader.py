@@ -157,8 +157,8 @@ def _validate(path: Path, document: Document) -> Policy:
     return Policy.model_validate(document.data, context=context)
 
 
-def _place(problem: Problem) -> tuple[int, int]:
-    return problem.line, problem.column
+def _place(problem: Problem) -> tuple[str, int, int]:
+    return problem.file, problem.line, problem.column
 
 
 def _text(path: Path) -> str:

@@ -1,10 +1,15 @@
 """Thresholds of statistics, indexes, bloat and the workload."""
 
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import pairwise
 from math import inf
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import (
+    AfterValidator,
+    BeforeValidator,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -23,7 +28,8 @@ from maintenance.policy.declared_sql import (
     unknown_queries,
 )
 from maintenance.policy.paths import SqlFolder, SqlSource, is_in_file
-from maintenance.policy.quantities import Count, Duration, Share, Size, number, whole
+from maintenance.policy.quantities import Count, Duration, Share, Size, Timeout, number, whole
+from maintenance.policy.query_sql import DeclaredQuery, QueryFilesError, read_queries
 from maintenance.policy.values import Mode, TableName
 
 Connections = Annotated[int, whole(1, 32)]
@@ -92,6 +98,40 @@ class IndexPreflight(Section):
     """Free disk space that must remain on the server."""
 
 
+class IndexProof(Section):
+    """Limits of the measurement of declared queries."""
+
+    time_limit: Timeout = as_written("30 seconds")
+    """statement_timeout of one execution of a query; a slower one is not measured."""
+    repeats: Annotated[int, whole(3, 100)] = 5
+    """Measured executions of each query, after one that only warms the caches."""
+
+
+def _read_watch(value: object) -> object:
+    wanted = "three durations, each longer than the one before, such as [1 hour, 24 hours, 7 days]"
+    if not isinstance(value, list | tuple):
+        raise refused(wanted, reason=ProblemReason.WRONG_TYPE)
+    parts = cast("Sequence[object]", value)
+    if len(parts) != 3:  # noqa: PLR2004 - as said
+        raise refused(wanted, reason=ProblemReason.OUT_OF_RANGE)
+    return parts
+
+
+def _check_watch(value: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+    if any(later <= earlier for earlier, later in pairwise(value)):
+        wanted = "three durations, each longer than the one before"
+        raise refused(wanted, reason=ProblemReason.OUT_OF_RANGE)
+    return value
+
+
+Watch = Annotated[
+    tuple[Duration, ...],
+    Field(strict=False),
+    BeforeValidator(_read_watch),
+    AfterValidator(_check_watch),
+]
+
+
 _LEAST_FACTOR = 1.01
 
 
@@ -128,6 +168,10 @@ class IndexesPolicy(Section):
 
     queries: SqlFolder | None = None
     """One query per file, explained before and after."""
+    proof: IndexProof = IndexProof()
+    """Limits of the measurement of declared queries."""
+    watch: Watch = as_written(["1 hour", "24 hours", "7 days"])
+    """When a new index is judged by its use: a warning, an error, the review."""
     declared: SqlSource | None = None
     """A file, or a folder of *.sql files: CREATE INDEX, DROP INDEX, CHECK constraints and generated
     columns."""
@@ -145,6 +189,25 @@ class IndexesPolicy(Section):
     """Conditions before an index is built."""
     mode: Mode = "act"
     """With report, no index is built or dropped."""
+
+    @field_validator("queries", mode="after")
+    @classmethod
+    def _check_queries(cls, folder: Path | None, info: ValidationInfo) -> Path | None:
+        if folder is not None and is_in_file(info):
+            try:
+                read_queries(folder)
+            except QueryFilesError as error:
+                raise refused_file(error.problems) from error
+        return folder
+
+    @property
+    def declared_queries(self) -> tuple[DeclaredQuery, ...]:
+        """The queries of the folder, by name; none without a folder.
+
+        Raises:
+            QueryFilesError: the files were changed since the policy was loaded.
+        """
+        return read_queries(self.queries) if self.queries is not None else ()
 
     @property
     def declarations(self) -> tuple[Declaration, ...]:

@@ -39,8 +39,9 @@ def view_query(text: str, name: QualifiedName) -> str:
     try:
         statements = parse_sql(text)
     except ParseError as exc:
-        message, position = (*exc.args, 0)[:2]
-        line = text.count("\n", 0, int(position)) + 1
+        # An error at the end has no position.
+        message, position = (*exc.args, None)[:2]
+        line = text.count("\n", 0, position) + 1
         raise ViewSqlError("syntax", f"line {line}: {message}") from exc
     if len(statements) != 1:
         raise ViewSqlError("statement_count", f"{len(statements)} statements")

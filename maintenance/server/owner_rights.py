@@ -15,7 +15,8 @@ Source: PostgreSQL manual, CREATE FUNCTION ("Writing SECURITY DEFINER Functions 
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ from maintenance.server.statements import Asked, Ours
 
 EXECUTE = "pg_temp.maintenance_execute"
 QUERY = "pg_temp.maintenance_query"
+ANSWER = "pg_temp.maintenance_answer"
 TRY = "pg_temp.maintenance_try"
 
 _ATTRIBUTES = "LANGUAGE plpgsql VOLATILE SECURITY DEFINER"
@@ -46,6 +48,24 @@ BEGIN
   RETURN QUERY EXECUTE
     pg_catalog.concat('SELECT pg_catalog.to_jsonb(q) FROM (', query, E'\\n) AS q');
 END"""
+
+_ANSWER_BODY = """
+DECLARE
+  answer pg_catalog.jsonb;
+BEGIN
+  IF pg_catalog.starts_with(command, 'EXPLAIN ') OR pg_catalog.starts_with(command, 'SELECT ') THEN
+    EXECUTE command INTO answer;
+  ELSE
+    EXECUTE command;
+  END IF;
+  RETURN answer;
+END"""
+
+_HIDE_FROM_COUNTERS = (
+    "SELECT pg_catalog.set_config('track_counts', 'off', true)"
+    " WHERE pg_catalog.has_parameter_privilege('track_counts', 'SET')"
+)
+
 
 _TRY_BODY = """
 DECLARE
@@ -335,6 +355,44 @@ class OwnerSession:
             else Answer(rows[0][0] or 0, [])
             for text, rows in zip(statements, answers, strict=True)
         ]
+
+    @contextmanager
+    def reading(self, settings: Sequence[str] = ()) -> Generator[Callable[[str], Any]]:
+        """Open a read-only transaction; yield a function that runs one command in it as the owner.
+
+        The function returns the JSON value of an `EXPLAIN (FORMAT JSON)`, or of a SELECT of one
+        `jsonb`, and None for any other command, such as PREPARE and SET LOCAL. Commands may depend
+        on each other. Scans are not counted if our role may set `track_counts`. Afterwards the
+        transaction is rolled back. What was prepared stays until `forget`.
+
+        Args:
+            settings: run before, as us, such as `SET LOCAL statement_timeout = 1000`, which
+                applies to each command.
+
+        Raises:
+            psycopg.Error: as the server raised it, also from the yielded function; the
+                transaction is aborted then.
+        """
+        connection = self.connection
+        # Neither committed nor writable, so the owner's code can't replace the function.
+        parts = [
+            "BEGIN",
+            *settings,
+            *_make(ANSWER, "command", "pg_catalog.jsonb", _ANSWER_BODY, self.rights),
+            "SET LOCAL transaction_read_only = on",
+            _HIDE_FROM_COUNTERS,
+        ]
+        try:
+            connection.execute(";\n".join(parts).encode())
+            yield self._answer
+        finally:
+            if not connection.closed and not connection.broken:
+                connection.execute("ROLLBACK")
+
+    def _answer(self, command: str) -> Any:
+        statement = f"SELECT {ANSWER}({_text(command)})"
+        row = self.connection.execute(statement.encode()).fetchone()
+        return row[0] if row is not None else None
 
     def forget(self) -> None:
         """Reset the session to its initial state, whatever an owner's code changed."""

@@ -131,7 +131,7 @@ def read_as(
             if not isinstance(exc, psycopg.errors.InsufficientPrivilege):
                 raise
             error = to_error(exc, doing)
-            hint = error.hint or _grants(rights.owner, beside)
+            hint = error.hint or grants_for(rights.owner, beside)
             raise PrivilegeError(f"{error}, with the rights of {rights.owner}", hint=hint) from exc
 
 
@@ -141,7 +141,8 @@ def _statement_timeout(connection: Connection) -> str:
     return literal(row[0])
 
 
-def _grants(owner: str, connection: Connection) -> str:
+def grants_for(owner: str, connection: Connection) -> str:
+    """Return what gives this role the rights of an owner."""
     role, database = quote(connection.info.user), quote(connection.info.dbname)
     is_superuser = "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = %s"
     if connection.execute(is_superuser, (owner,)).fetchone() == (True,):

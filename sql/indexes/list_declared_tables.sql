@@ -1,7 +1,7 @@
 -- list_declared_tables: the tables of declarations, with their owners and columns
 -- since: 15
 -- params: oids oid[]
--- columns: oid oid, owner text, is_ours bool, partition_key text, n_foreign int4, numbers int2[], names text[], types text[], lengths int4[], not_null bool[], generated text[], expressions text[]
+-- columns: oid oid, owner text, is_ours bool, partition_key text, n_foreign int4, default_tablespace text, tablespaces text[], numbers int2[], names text[], types text[], lengths int4[], not_null bool[], generated text[], expressions text[]
 -- locks: ACCESS SHARE on tables with generated columns
 -- source: PostgreSQL manual, 53.7 pg_attribute, 53.6 pg_attrdef, 9.26 System Information Functions
 -- A role may create an index if it has the rights of the table's owner. The length is the limit of
@@ -19,6 +19,9 @@ SELECT
       SELECT i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.inhrelid)
     SELECT pg_catalog.count(*)::int4 FROM tree t JOIN pg_catalog.pg_class f ON f.oid = t.inhrelid
      WHERE f.relkind = 'f') ELSE 0 END AS n_foreign,
+  (SELECT s.spcname::text FROM pg_catalog.pg_tablespace s JOIN pg_catalog.pg_database d ON d.dattablespace = s.oid
+    WHERE d.datname = pg_catalog.current_database()) AS default_tablespace,
+  ARRAY(SELECT s.spcname::text FROM pg_catalog.pg_tablespace s ORDER BY 1) AS tablespaces,
   pg_catalog.array_agg(a.attnum ORDER BY a.attnum) FILTER (WHERE a.attnum IS NOT NULL) AS numbers,
   pg_catalog.array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attnum IS NOT NULL) AS names,
   pg_catalog.array_agg(pg_catalog.format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum) FILTER (WHERE a.attnum IS NOT NULL) AS types,

@@ -10,8 +10,9 @@ WITH_A_SESSION = {
     *("ownership", "pg_stat_statements"),
     *("pgstattuple", "recheck", "sample", "sample_history", "servers"),
     *("statement_history", "unique_index"),
+    *("queries", "query_history", "query_observe", "query_session"),
     # Further work.
-    *("archive", "drain", "populate", "rebuild", "trial"),
+    *("archive", "drain", "populate", "rebuild", "trial", "prove", "what_if"),
 }
 NESTED = {"declared"}
 """Packages inside a subject that have computing modules too."""

@@ -67,6 +67,8 @@ SENDERS = {
     "server/session.py": CATALOG,
     "server/undecodable_names.py": CATALOG,
     "subjects/bloat/pgstattuple.py": "functions of pgstattuple read blocks",
+    "subjects/indexes/declared/query_observe.py": CATALOG,
+    "subjects/indexes/declared/query_session.py": AS_OWNER,
     "subjects/matviews/definitions.py": "stores a query and does not run it",
     "subjects/matviews/measure.py": ROWS,
     "subjects/matviews/populate.py": BY_SERVER,

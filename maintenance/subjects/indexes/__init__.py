@@ -17,6 +17,9 @@ from maintenance.subjects.indexes.advice import advise
 from maintenance.subjects.indexes.declared import apply
 from maintenance.subjects.indexes.declared.observe import observe_declared
 from maintenance.subjects.indexes.declared.plan import plan_declared, unfinished_rollouts
+from maintenance.subjects.indexes.declared.query_findings import query_findings
+from maintenance.subjects.indexes.declared.query_observation import with_what_if
+from maintenance.subjects.indexes.declared.query_observe import observe_queries, record_queries
 from maintenance.subjects.indexes.findings import findings
 from maintenance.subjects.indexes.foreign_key_findings import (
     foreign_key_findings,
@@ -72,12 +75,16 @@ class Indexes(Subject[IndexesObservation]):
         taken = read_taken_names(context.connection, names, time_cap)
         role = context.snapshot.server.role
         declared = observe_declared(context, catalog)
-        return IndexesObservation(catalog, heard, advice, role, definitions, taken, declared)
+        queries = observe_queries(context, catalog, declared, heard)
+        return IndexesObservation(
+            catalog, heard, advice, role, definitions, taken, declared, queries
+        )
 
     def record(self, context: ObserveContext, seen: IndexesObservation) -> None:
-        """Record the usage counters of all indexes."""
+        """Record the usage counters of all indexes, and the plans of declared queries."""
         assert context.store is not None, "only runs with a store record"
         remember(context.store, context.policy.database.name, seen.witnesses, context.now)
+        record_queries(context, seen.queries)
 
     def plan(
         self, policy: Policy, seen: IndexesObservation, now: datetime, request: Request
@@ -94,7 +101,10 @@ class Indexes(Subject[IndexesObservation]):
         ]
         keys = foreign_key_findings(policy.database.name, _limits(policy), seen, request.table)
         rollout = plan_declared(seen.declared, seen.catalog, request)
-        return replace(rollout, findings=(*told, *keys, *rollout.findings))
+        name, limits = policy.database.name, _limits(policy)
+        asked = query_findings(name, limits, seen.queries, now, request)
+        actions = with_what_if(rollout.actions, seen.queries.what_if)
+        return replace(rollout, actions=actions, findings=(*told, *keys, *rollout.findings, *asked))
 
 
 def _successors(

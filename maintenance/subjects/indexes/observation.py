@@ -7,6 +7,7 @@ from maintenance.names import QualifiedName
 from maintenance.subjects.indexes.advice import Advice
 from maintenance.subjects.indexes.ddl import Definition
 from maintenance.subjects.indexes.declared.models import NOTHING, DeclaredObservation
+from maintenance.subjects.indexes.declared.query_observation import NO_QUERIES, QueriesObservation
 from maintenance.subjects.indexes.models import Catalog
 from maintenance.subjects.indexes.usage import ServerUsage
 
@@ -21,6 +22,7 @@ class IndexesObservation:
         definitions: of the indexes with a verdict, by OID.
         taken: names of relations that new indexes can't have.
         declared: the declarations of the policy, compared with the database.
+        queries: the declared queries, planned.
     """
 
     catalog: Catalog
@@ -30,3 +32,4 @@ class IndexesObservation:
     definitions: Mapping[int, Definition] = field(default_factory=dict[int, Definition])
     taken: frozenset[QualifiedName] = frozenset()
     declared: DeclaredObservation = NOTHING
+    queries: QueriesObservation = NO_QUERIES

@@ -25,6 +25,8 @@ from maintenance.subjects.indexes.redundancy import could_replace, is_same
 NEW = "_new"
 """Ends the name of an index that is built to take the name of another one."""
 
+_UNDEFINED_OBJECT = "42704"
+
 _NEW_BYTES = 63 - len(NEW)
 
 
@@ -58,12 +60,22 @@ def assess_before(declaration: IndexDeclaration, seen: Seen, new: Collection[str
         )
     waits_for = tuple(name for name in declaration.columns if name not in facts.columns)
     found = replace(found, waits_for=tuple(name for name in waits_for if name in new))
+    return _with_obstacle(_with_namesake(found, table, seen), facts)
+
+
+def _with_obstacle(found: DeclaredIndex, facts: TableFacts) -> DeclaredIndex:
+    """Return a declared index that was not compared yet, with why the server can't be asked."""
+    if found.state is not State.UNKNOWN:
+        return found
     if facts.n_foreign:
         return replace(found, state=State.NOT_SUPPORTED)
-    found = _with_namesake(found, table, seen)
-    if found.state is State.UNKNOWN and not facts.is_ours:
+    if not facts.is_ours:
         return replace(found, state=State.NOT_OURS)
-    if found.state is State.UNKNOWN and declaration.has_whole_row:
+    space = found.declaration.tablespace
+    if space is not None and space not in facts.tablespaces:
+        text = f'tablespace "{space}" does not exist'
+        return replace(found, state=State.REFUSED, refusal=Refusal(_UNDEFINED_OBJECT, text))
+    if found.declaration.has_whole_row:
         text = "its expression names the whole row, which no copy of the table can have"
         return replace(found, refusal=Refusal(NOT_TRIED, text))
     return found
@@ -112,10 +124,11 @@ def _assess(found: DeclaredIndex, trial: TrialIndex | None, seen: Seen) -> Decla
         return replace(found, state=state, refusal=trial.refusal)
     predicate = trial.index.predicate if trial.index is not None else None
     found = replace(found, definition=trial.tail, predicate=predicate, built=trial.index)
-    if found.existing is None:
-        return replace(found, state=State.MISSING)
-    found = _compared(found, trial.tail or "")
     is_replaced = found.declaration.relation in found.declaration.annotations.replaces
+    if found.existing is None:
+        found = replace(found, state=State.MISSING)
+        return _with_successor(found, seen) if is_replaced else found
+    found = _compared(found, trial.tail or "")
     return _with_successor(found, seen) if found.state is State.DIFFERENT and is_replaced else found
 
 
@@ -125,7 +138,7 @@ def _with_successor(found: DeclaredIndex, seen: Seen) -> DeclaredIndex:
     successor = seen.indexes.get(name)
     if successor is None:
         return replace(found, taken_by=f"another {name}") if name in seen.taken else found
-    assert found.table is not None, "its namesake is on it"
+    assert found.table is not None, "it was tried on a copy of its table"
     text = definition_of(successor, seen.texts, str(found.table.relation))
     same = text is not None and is_same_tail(text, found.definition or "")
     if successor.table_oid != found.table.oid or (successor.is_valid and not same):
@@ -135,13 +148,14 @@ def _with_successor(found: DeclaredIndex, seen: Seen) -> DeclaredIndex:
 
 def _compared(found: DeclaredIndex, tail: str) -> DeclaredIndex:
     """Return a declared index whose name exists on its table, with its state."""
-    existing, declaration = found.existing, found.declaration
+    existing, declaration, facts = found.existing, found.declaration, found.facts
     assert existing is not None, "its name exists"
+    assert facts is not None, "its table exists"
     same = (
         found.found is not None
         and is_same_tail(found.found, tail)
         and declaration.is_unique == existing.is_unique
-        and declaration.tablespace in (None, existing.tablespace)
+        and declaration.tablespace in (None, existing.tablespace or facts.default_tablespace)
     )
     state = State.SAME if same else State.DIFFERENT
     if not existing.is_valid:
@@ -188,7 +202,7 @@ def _with_cover(
         present = (
             other
             for other in seen.indexes_of.get(built.table_oid, ())
-            if other.relation not in gone and other is not each.existing
+            if other.relation not in gone and other not in (each.existing, each.successor)
         )
         others = (other for other in planned if _precedes(other, built, planned))
         cover = _cover(built, (*present, *others))

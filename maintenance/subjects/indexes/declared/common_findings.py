@@ -27,19 +27,29 @@ class Compared(Protocol):
     """A declaration that was compared with the database."""
 
     @property
-    def state(self) -> State: ...
+    def state(self) -> State:
+        """What it is."""
+        ...
 
     @property
-    def facts(self) -> TableFacts | None: ...
+    def facts(self) -> TableFacts | None:
+        """Of its table; None if there is none."""
+        ...
 
     @property
-    def missing(self) -> tuple[str, ...]: ...
+    def missing(self) -> tuple[str, ...]:
+        """Columns that the table lacks."""
+        ...
 
     @property
-    def near(self) -> Mapping[str, Sequence[str]]: ...
+    def near(self) -> Mapping[str, Sequence[str]]:
+        """Names that are much like missing ones."""
+        ...
 
     @property
-    def refusal(self) -> Refusal | None: ...
+    def refusal(self) -> Refusal | None:
+        """Why the server refuses it, or why it could not be tried."""
+        ...
 
 
 KINDS = (

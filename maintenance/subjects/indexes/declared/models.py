@@ -19,6 +19,9 @@ from maintenance.subjects.indexes.models import Index, Table
 _REWRITTEN_PER_SECOND = 50_000_000
 """Bytes of a table that a rewrite is assumed to manage in a second, on a slow disk."""
 
+MAX_COUNTED = 1000
+"""How many duplicate keys are counted."""
+
 NOT_TRIED = ""
 """The SQLSTATE of a refusal that is not the server's verdict on the definition."""
 
@@ -90,6 +93,8 @@ class TableFacts(NamedTuple):
         partition_key: as in PARTITION BY; None for other tables.
         n_foreign: how many of its partitions are foreign tables.
         columns: by name.
+        default_tablespace: of the database.
+        tablespaces: all of the server.
     """
 
     owner: str
@@ -97,6 +102,8 @@ class TableFacts(NamedTuple):
     partition_key: str | None
     n_foreign: int
     columns: Mapping[str, TableColumn]
+    default_tablespace: str = "pg_default"
+    tablespaces: frozenset[str] = frozenset({"pg_default"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +119,26 @@ class TrialIndex:
     tail: str | None = None
     index: Index | None = None
     refusal: Refusal | None = None
+
+
+class RowFacts(NamedTuple):
+    """What a table holds that a declared index could fail on.
+
+    Attributes:
+        widest: bytes of the longest values of its columns of unlimited length, in one row; None if
+            it has none, or if that is unknown.
+        n_duplicates: keys that several rows have, of a unique index; None if unknown.
+        duplicates: a few of these keys.
+        unread: why something is unknown; empty if nothing is.
+    """
+
+    widest: int | None = None
+    n_duplicates: int | None = None
+    duplicates: tuple[str, ...] = ()
+    unread: str = ""
+
+
+NO_ROW_FACTS = RowFacts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +210,7 @@ class DeclaredIndex:
         parts: of a partitioned table, those of lower levels first.
         replaced: the indexes that it replaces and that exist.
         waits_for: declared columns that it needs and that do not exist yet.
+        rows: what its table holds, as far as it was read.
     """
 
     declaration: IndexDeclaration
@@ -205,6 +233,7 @@ class DeclaredIndex:
     parts: tuple[Part, ...] = ()
     replaced: tuple[OldIndex, ...] = ()
     waits_for: tuple[str, ...] = ()
+    rows: RowFacts = NO_ROW_FACTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +259,7 @@ class DeclaredCheck:
         found: of the constraint that has its name.
         n_violators: rows that violate it; None if unknown.
         violators: primary keys of a few of them.
+        unread: why their number is unknown; empty if it is not.
     """
 
     declaration: CheckDeclaration
@@ -243,6 +273,7 @@ class DeclaredCheck:
     refusal: Refusal | None = None
     n_violators: int | None = None
     violators: tuple[str, ...] = ()
+    unread: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ from maintenance.subjects.indexes.declared.models import (
 )
 from maintenance.subjects.indexes.declared.old_indexes import drops_of, with_replaced
 from maintenance.subjects.indexes.declared.parts import parts_of, to_compare
+from maintenance.subjects.indexes.declared.preflight import Reader
 from maintenance.subjects.indexes.declared.questions import Answer, Tried, index_of, question
 from maintenance.subjects.indexes.declared.seen import Seen
 from maintenance.subjects.indexes.declared.table_parts import (
@@ -106,10 +107,13 @@ class _Observer:
             and each.facts is not None
         }
         found = self._with_parts(assess(before, trials, seen, gone), seen)
+        path = self.context.policy.database.search_path
+        rows = Reader(self.context.connection, self.sessions, path, self._time_cap)
+        checked = [check_after(each, answers.get(each.declaration), seen) for each in checks]
         return DeclaredObservation(
-            tuple(with_replaced(each, seen, seen.texts) for each in found),
+            tuple(with_replaced(rows.index(each), seen, seen.texts) for each in found),
             drops_of(drops, seen, seen.texts),
-            tuple(check_after(each, answers.get(each.declaration), seen) for each in checks),
+            tuple(rows.check(each, seen) for each in checked),
             tuple(
                 replace(column_after(each, answers.get(each.declaration)), bytes=_bytes(each, seen))
                 for each in columns
@@ -241,4 +245,12 @@ def _facts(row: Any) -> TableFacts:
         *(row.not_null, row.generated, row.expressions),
     )
     columns = {column.name: column for column in map(TableColumn, *(part or () for part in parts))}
-    return TableFacts(row.owner, row.is_ours, row.partition_key, row.n_foreign, columns)
+    return TableFacts(
+        row.owner,
+        row.is_ours,
+        row.partition_key,
+        row.n_foreign,
+        columns,
+        row.default_tablespace,
+        frozenset(row.tablespaces),
+    )

@@ -1,6 +1,6 @@
 """The indexes that declarations replace or drop, and what stands against it. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from maintenance.policy.declarations import DropDeclaration
@@ -58,24 +58,29 @@ def _old(index: Index, by: DeclaredIndex | None, seen: Seen, texts: Texts) -> Ol
 
 def _obstacle(index: Index, table: Table, by: DeclaredIndex | None, seen: Seen) -> tuple[str, str]:
     """Return why an index must not be dropped, as a code and in words; empty if it may be."""
+    return next(_obstacles(index, table, by, seen), ("", ""))
+
+
+def _obstacles(
+    index: Index, table: Table, by: DeclaredIndex | None, seen: Seen
+) -> Iterator[tuple[str, str]]:
     facts = seen.facts.get(table.oid)
     if by is not None and by.table is not None and by.table.oid != table.oid:
-        return "other_table", f"it is an index of {table.relation}, not of {by.table.relation}"
+        yield "other_table", f"it is an index of {table.relation}, not of {by.table.relation}"
     if index.constraint is not None:
-        return "constraint", f"the constraint {index.constraint} of {table.relation} requires it"
+        yield "constraint", f"the constraint {index.constraint} of {table.relation} requires it"
     if index.parent is not None:
-        return "partition", f"it is the part of a partitioned index, which {table.relation} needs"
+        yield "partition", f"it is the part of a partitioned index, which {table.relation} needs"
     if index.is_referenced:
-        return "referenced", "a foreign key requires it"
+        yield "referenced", "a foreign key requires it"
     if index.is_replica_identity:
-        return "replica_identity", f"it is the replica identity of {table.relation}"
+        yield "replica_identity", f"it is the replica identity of {table.relation}"
     if index.is_building:
-        return "building", "another session builds it, or vacuums its table"
+        yield "building", "another session builds it, or vacuums its table"
     if index.is_unique and not _stays_unique(index, by, seen):
-        return "unique", "it is unique, and no other index would refuse the same duplicates"
+        yield "unique", "it is unique, and no other index would refuse the same duplicates"
     if facts is not None and not facts.is_ours:
-        return "not_ours", f"our role has not the rights of {facts.owner}"
-    return "", ""
+        yield "not_ours", f"our role has not the rights of {facts.owner}"
 
 
 def _stays_unique(index: Index, by: DeclaredIndex | None, seen: Seen) -> bool:

@@ -108,7 +108,7 @@ def _is_leftover(index: Index, table: Table) -> bool:
 
 
 def _may_be(index: Index, found: DeclaredIndex) -> bool:
-    """Whether an index of a partition could have the declared definition, by what is known of it."""
+    """Whether an index of a partition could have the declared definition."""
     declared = found.declaration
     return (
         index.method == declared.method

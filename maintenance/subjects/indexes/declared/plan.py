@@ -62,8 +62,8 @@ class _Wave:
     """The actions of one wave.
 
     Attributes:
-        gates: ids of those that the next wave waits for. Drops and rewrites, which the policy must
-            allow, and what needs them, hold up nothing else.
+        gates: ids of those that the next wave waits for: builds of indexes, except those that
+            wait for a drop or a rewrite, which the policy must allow.
     """
 
     actions: list[Action] = field(default_factory=list[Action])
@@ -126,7 +126,7 @@ class _Rollout:
             undo=(undo.undo_column(found),),
         )
         self.columns[declared.table, declared.name] = action.id
-        self._put(declared.annotations.wave or 1, action, is_gate=declared.is_virtual)
+        self._put(declared.annotations.wave or 1, action, is_gate=False)
 
     def _add_check(self, found: DeclaredCheck) -> None:
         if found.state not in (State.MISSING, State.INCOMPLETE) or found.n_violators:
@@ -152,7 +152,7 @@ class _Rollout:
             undo=(undo.undo_check(found),),
         )
         if found.state is State.MISSING:
-            self._put(wave, add, is_gate=not needed)
+            self._put(wave, add, is_gate=False)
             needed = (add.id,)
         validate = Action(
             ActionKind.VALIDATE_CONSTRAINT,
@@ -166,7 +166,7 @@ class _Rollout:
             detail={"wave": wave, "relation_bytes": self._bytes(table)},
             undo=tuple(undo.undo_validation(found)),
         )
-        self._put(wave, validate, is_gate=not add.after)
+        self._put(wave, validate, is_gate=False)
 
     def _add_index(self, found: DeclaredIndex) -> None:
         wave = found.declaration.wave
@@ -180,6 +180,8 @@ class _Rollout:
             self._put(wave, created, is_gate=free)
         if created is None and not _is_done(found):
             return
+        if found.existing is None and found.is_succeeded:
+            self._put(wave, self._rename(found), is_gate=False)
         for old in found.replaced:
             if not old.obstacle:
                 after = (created.id,) if created is not None else ()
@@ -264,6 +266,21 @@ class _Rollout:
             undo=tuple(undo.undo_drop(old, self._parts_of(old), renamed)),
         )
 
+    def _rename(self, found: DeclaredIndex) -> Action:
+        """Return the end of a replacement that was interrupted after the drop."""
+        declared, successor = found.declaration, found.successor
+        assert successor is not None, "it was built"
+        table = declared.table
+        return Action(
+            ActionKind.REPLACE_INDEX,
+            str(declared.relation),
+            (ddl.rename(successor.relation, table, declared.name),),
+            f"built as {successor.relation} to take this name, declared in {declared.place}",
+            table=str(table),
+            preconditions={"oid": successor.oid, "new": str(successor.relation)},
+            detail={"wave": declared.wave},
+        )
+
     def _add_drop(self, found: DeclaredDrop) -> None:
         old, declared = found.old, found.declaration
         if old is None or old.obstacle:
@@ -328,10 +345,12 @@ def _is_done(found: DeclaredIndex) -> bool:
 
 
 def _is_to_be_built(found: DeclaredIndex) -> bool:
+    if found.rows.n_duplicates or found.is_succeeded:
+        return False
     if found.state in (State.MISSING, State.INVALID, State.INCOMPLETE):
         return True
     if found.state is State.DIFFERENT:
-        return _takes_name(found) and not found.is_succeeded
+        return _takes_name(found)
     # The server refuses a definition that is wrong, and leaves nothing.
     return (
         found.state is State.UNKNOWN

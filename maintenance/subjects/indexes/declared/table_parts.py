@@ -1,4 +1,4 @@
-"""Decide what each declared constraint and generated column is, compared with the database. Pure."""
+"""Decide what each declared constraint and column is, compared with the database. Pure."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace

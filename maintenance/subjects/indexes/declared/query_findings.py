@@ -1,0 +1,283 @@
+"""What is wrong with declared queries and the indexes that are for them, as findings. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from maintenance.engine.findings import (
+    UNKNOWN,
+    Finding,
+    FindingKind,
+    Reading,
+    Severity,
+    unknown_without,
+)
+from maintenance.engine.scope import Request
+from maintenance.formatting import readable_span
+from maintenance.names import QualifiedName
+from maintenance.policy.thresholds import IndexesPolicy
+from maintenance.subjects.indexes.declared.query_models import (
+    Failure,
+    NotRun,
+    PlannedQuery,
+    QueryKey,
+)
+from maintenance.subjects.indexes.declared.query_observation import (
+    QueriesObservation,
+    is_for,
+    share,
+)
+from maintenance.subjects.indexes.declared.query_verdicts import (
+    ProvenIndex,
+    QueryUse,
+    Reason,
+    Use,
+)
+from maintenance.subjects.indexes.declared.query_watch import (
+    PlanChange,
+    TimedProof,
+    WatchedIndex,
+    WatchState,
+    changed_plans,
+)
+
+WANTED_SHARE = 0.95
+"""So many of the declared queries should use a declared index."""
+
+LARGEST_SLOWDOWN = 1.2
+"""A query that became slower by more around the build of an index is a warning."""
+
+_DRIFT = frozenset({"3F000", "42703", "42704", "42883", "42P01"})
+"""Errors that say that the database has not what a query names."""
+
+
+def query_findings(
+    database: str,
+    limits: IndexesPolicy,
+    seen: QueriesObservation,
+    now: datetime,
+    request: Request,
+) -> Iterator[Finding]:
+    """Yield the findings about declared queries and about new indexes.
+
+    Args:
+        database: the policy's name.
+        limits: of the policy.
+        seen: the queries, planned.
+        now: the current time.
+        request: limits the findings to tables.
+    """
+    for each in seen.watched:
+        if request.includes(each.table):
+            yield from _watch_finding(each, limits.watch, now)
+    if seen.failure:
+        text = f"declared queries not planned: {seen.failure}"
+        indexes = [str(index.relation) for index in seen.indexes]
+        yield _blind(f"{database}/queries", text, indexes)
+        return
+    for index in seen.indexes:
+        if request.includes(index.table):
+            yield from _index_findings(index, seen)
+    queries = {each.query: each for each in seen.planned if _is_asked(each, request)}
+    for each in queries.values():
+        if each.failure is not None:
+            yield _failure_finding(database, each, each.failure, seen)
+    yield from _change_findings(database, seen, queries)
+    yield from _regressions(database, seen.proofs, queries)
+    if request.table is None:
+        yield from _share_finding(database, seen.served())
+
+
+def _is_asked(query: PlannedQuery, request: Request) -> bool:
+    return request.table is None or any(request.includes(r.relation) for r in query.relations)
+
+
+# Use
+
+
+def _index_findings(index: ProvenIndex, seen: QueriesObservation) -> Iterator[Finding]:
+    """Yield the finding about an index that its queries do not use, or not fully."""
+    uses = dict(seen.uses(index))
+    if not uses:
+        return
+    if not index.serves and any(use.use is Use.USED for use in uses.values()):
+        # Its table's other queries need not use it.
+        uses = {key: use for key, use in uses.items() if use.is_cautious}
+    told = {key: use for key, use in uses.items() if use.reason is not None}
+    if not told:
+        return
+    severity = max((_severity(use) for use in told.values()), key=_SEVERITIES.index)
+    key, use = next((k, u) for k, u in told.items() if _severity(u) is severity)
+    more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
+    yield Finding(
+        FindingKind.INDEX_NOT_USED_BY_QUERY,
+        severity,
+        str(index.relation),
+        f"{index.relation}: {_said(use)} by query {key}{more}: {use.text}",
+        data={
+            "table": str(index.table),
+            "query": key.query,
+            "parameters": key.number,
+            "verdict": use.use.value,
+            "reason": use.reason.value if use.reason is not None else None,
+            "queries": [_use_json(k, u) for k, u in told.items()],
+        },
+    )
+
+
+_SEVERITIES = (Severity.INFO, Severity.WARN, Severity.ERROR)
+
+
+def _severity(use: QueryUse) -> Severity:
+    if use.use is Use.UNUSED and use.reason is not Reason.SMALL:
+        return Severity.WARN
+    return Severity.INFO
+
+
+def _said(use: QueryUse) -> str:
+    return "used with a caution" if use.use is Use.USED else use.use.value
+
+
+def _use_json(key: QueryKey, use: QueryUse) -> dict[str, Any]:
+    return {
+        "query": key.query,
+        "parameters": key.number,
+        "verdict": use.use.value,
+        "reason": use.reason.value if use.reason is not None else None,
+        "text": use.text,
+    }
+
+
+def _share_finding(database: str, served: Mapping[QueryKey, bool]) -> Iterator[Finding]:
+    found = share(served)
+    if found is None or found >= WANTED_SHARE:
+        return
+    without = [str(key) for key, is_served in served.items() if not is_served]
+    yield Finding(
+        FindingKind.INDEX_NOT_USED_BY_QUERY,
+        Severity.WARN,
+        f"{database}/queries",
+        f"{database}: {found:.0%} of the declared queries use a declared index, wanted"
+        f" {WANTED_SHARE:.0%}; without one: {', '.join(without[:5])}"
+        + (f" and {len(without) - 5} more" if len(without) > 5 else ""),  # noqa: PLR2004 - as shown
+        value=round(found, 4),
+        threshold=WANTED_SHARE,
+        data={"without": without, "queries": len(served)},
+    )
+
+
+def _watch_finding(
+    watched: WatchedIndex, watch: Sequence[timedelta], now: datetime
+) -> Iterator[Finding]:
+    warn_after, error_after, _ = watch
+    if watched.state(now, warn_after) is not WatchState.UNSCANNED:
+        return
+    age = watched.age(now)
+    is_error = age >= error_after
+    after = error_after if is_error else warn_after
+    yield Finding(
+        FindingKind.INDEX_NOT_SCANNED,
+        Severity.ERROR if is_error else Severity.WARN,
+        str(watched.relation),
+        f"{watched.relation}: built {readable_span(age)} ago and not scanned since, on any server;"
+        " compare the queries of the application with its keys and predicate, or take it back",
+        value=round(age.total_seconds()),
+        threshold=round(after.total_seconds()),
+        data={"table": str(watched.table), "built_at": watched.built_at.isoformat(), "scans": 0},
+    )
+
+
+# Queries
+
+
+def _failure_finding(
+    database: str, query: PlannedQuery, failure: Failure, seen: QueriesObservation
+) -> Finding:
+    name = f"{database}/queries/{query.query}"
+    hint = f"; {failure.hint}" if failure.hint else ""
+    text = f"query {query.query} not planned: {failure.text}{hint}"
+    data = {"query": query.query, "reason": failure.reason.value, "sqlstate": failure.sqlstate}
+    if failure.reason is NotRun.NO_RELATION or failure.sqlstate in _DRIFT:
+        return Finding(FindingKind.SCHEMA_DRIFT, Severity.ERROR, name, text, data=data)
+    indexes = [str(index.relation) for index in seen.indexes if is_for(index, query)]
+    return _blind(name, text, indexes, **data)
+
+
+def _blind(name: str, text: str, indexes: Sequence[str], **data: Any) -> Finding:
+    """Return the finding that queries could not be planned.
+
+    Args:
+        name: of the query, or of all of them.
+        text: the reason.
+        indexes: whose use is unknown.
+        data: further facts.
+    """
+    share_of_all = name.partition("/")[0] + "/queries"
+    unknown = {
+        **unknown_without(Reading.QUERIES, [name, share_of_all, *indexes]),
+        FindingKind.SCHEMA_DRIFT.value: [name],
+    }
+    return Finding(
+        FindingKind.MONITOR_BLIND, Severity.WARN, name, text, data={**data, UNKNOWN: unknown}
+    )
+
+
+def _change_findings(
+    database: str, seen: QueriesObservation, queries: Mapping[str, PlannedQuery]
+) -> Iterator[Finding]:
+    changes: dict[str, list[PlanChange]] = {}
+    for change in changed_plans(seen.baselines, seen.measurements):
+        if change.key.query in queries:
+            changes.setdefault(change.key.query, []).append(change)
+    for query, found in changes.items():
+        yield _change_finding(database, query, found)
+
+
+def _change_finding(database: str, query: str, changes: Sequence[PlanChange]) -> Finding:
+    worst = max(changes, key=lambda each: each.cost_ratio)
+    before = worst.before
+    return Finding(
+        FindingKind.QUERY_PLAN_CHANGED,
+        Severity.WARN if worst.is_worse else Severity.INFO,
+        f"{database}/queries/{query}",
+        f"query {worst.key}: plan changed since {before.taken_at:%Y-%m-%d}: was"
+        f" {before.plan.describe()} (cost {before.plan.cost:,.0f}), is {worst.now.describe()}"
+        f" (cost {worst.now.cost:,.0f})",
+        value=round(worst.cost_ratio, 2),
+        threshold=None,
+        data={
+            "query": query,
+            "parameters": [change.key.number for change in changes],
+            "since": before.taken_at.isoformat(),
+            "before": before.plan.describe(),
+            "now": worst.now.describe(),
+            "lost": sorted(map(str, _lost(changes))),
+        },
+    )
+
+
+def _lost(changes: Sequence[PlanChange]) -> frozenset[QualifiedName]:
+    return frozenset(index for change in changes for index in change.lost)
+
+
+def _regressions(
+    database: str, proofs: Sequence[TimedProof], queries: Mapping[str, PlannedQuery]
+) -> Iterator[Finding]:
+    worst: dict[str, tuple[float, TimedProof]] = {}
+    for proof in proofs:
+        slower = proof.slower
+        if slower is None or slower <= LARGEST_SLOWDOWN or proof.key.query not in queries:
+            continue
+        if slower > worst.get(proof.key.query, (0.0, proof))[0]:
+            worst[proof.key.query] = (slower, proof)
+    for query, (slower, proof) in worst.items():
+        yield Finding(
+            FindingKind.QUERY_REGRESSED,
+            Severity.WARN,
+            f"{database}/queries/{query}",
+            f"query {proof.key}: {slower:.1f} times slower since {proof.index} was built on"
+            f" {proof.taken_at:%Y-%m-%d}; the detail of that build has its plans before and after",
+            value=round(slower, 2),
+            threshold=LARGEST_SLOWDOWN,
+            data={"query": query, "parameters": proof.key.number, "index": proof.index},
+        )
