@@ -140,3 +140,4 @@ def _clean_up(
         _drop_leftover(context, name, table, watch)
     except MaintenanceError as exc:
         cause.add_note(f"its invalid index was not dropped: {exc}")
+        context.progress(f"{name}: its invalid index is dropped by the next run: {exc}")

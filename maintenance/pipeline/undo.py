@@ -15,19 +15,18 @@ import psycopg
 from maintenance.catalog.observe import identify
 from maintenance.engine import executor
 from maintenance.engine.action_context import ActionContext
-from maintenance.engine.actions import Action, ActionKind, HeldBy, Step
-from maintenance.engine.build_preflight import await_drop
+from maintenance.engine.actions import Action, ActionKind, HeldBy
 from maintenance.engine.executor import ExecutorRegistry, Outcome, Result
-from maintenance.engine.index_build import build_index, drop_index, oids_of
 from maintenance.engine.kept_steps import read_step
 from maintenance.engine.lock_retry import Progress, silent
 from maintenance.engine.run_lock import exclusive_run
 from maintenance.engine.target import Target
+from maintenance.engine.undo_steps import run_undo
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError
 from maintenance.pipeline.gate import PauseWatch, refuse_if_paused
 from maintenance.policy import Policy
 from maintenance.server.event_triggers import refuse_foreign_event_triggers
-from maintenance.server.session import Connection, owner_search_path, to_error
+from maintenance.server.session import Connection
 from maintenance.store import Journal, is_ready, migrate
 from maintenance.store.undo import PastChange, UndoableRun, changes_of, find_runs, note_undo
 
@@ -240,56 +239,21 @@ def _execute(
     It is recorded before the first step already that it is being undone, so that a run after an
     interruption does not do it again.
     """
-    for change in changes:
-        note_undo(context.store, change, context.run_id, is_complete=False)
+
+    def note(*, is_complete: bool) -> None:
+        for each in changes:
+            by = context.run_id
+            note_undo(context.store, each.run_id, each.action_id, by, is_complete=is_complete)
+
+    note(is_complete=False)
     made: Mapping[str, int] = (changes[0].detail or {}).get("made") or {}
-    n_run = 0
-    others: list[str] = []
-    for step in action.steps:
-        if not _applies(context.connection, step):
-            continue
-        if step.removes is not None and _is_another(context.connection, step.removes, made):
-            others.append(step.removes)
-            continue
-        _run(context, step)
-        n_run += 1
-    for change in changes:
-        note_undo(context.store, change, context.run_id, is_complete=True)
+    n_run, others = run_undo(context, action.steps, made)
+    note(is_complete=True)
     detail: dict[str, Any] = {"steps": n_run}
     if others:
         detail["kept"] = others
         context.progress(f"kept, made by others since: {', '.join(others)}")
     return detail
-
-
-def _run(context: ActionContext, step: Step) -> None:
-    if step.builds_index:
-        build_index(context, step)
-    elif not step.concurrent:
-        context.run(step)
-    elif step.removes is not None:
-        await_drop(context, step.removes, step.locks[0].object)
-        drop_index(context, step)
-    else:  # ANALYZE evaluates the owner's expressions
-        with owner_search_path(context.connection, context.policy.database.search_path):
-            context.run(step)
-
-
-def _applies(connection: Connection, step: Step) -> bool:
-    """Whether the catalog shows that a step has something to do."""
-    if step.when is None:
-        return True
-    try:
-        row = connection.execute(f"SELECT ({step.when})".encode()).fetchone()
-    except psycopg.Error as exc:
-        raise to_error(exc, "looking for what is to be undone") from exc
-    return bool(row and row[0])
-
-
-def _is_another(connection: Connection, name: str, made: Mapping[str, int]) -> bool:
-    """Whether a relation is not the one that the run made."""
-    oid = made.get(name)
-    return oid is not None and oids_of(connection, [name]).get(name) != oid
 
 
 def _find(policy: Policy, store: Connection, run: str) -> UndoableRun:

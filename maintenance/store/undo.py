@@ -64,12 +64,12 @@ def undone_goals(connection: Connection, database: str) -> Mapping[str, str]:
 
 
 def note_undo(
-    connection: Connection, change: PastChange, undone_by: str, *, is_complete: bool
+    connection: Connection, run_id: str, action_id: str, undone_by: str, *, is_complete: bool
 ) -> None:
-    """Record that a run begins to undo a change, or has undone it."""
+    """Record that a run begins to undo an action of a run, or has undone it."""
     about = {
-        "run_id": UUID(change.run_id),
-        "action_id": change.action_id,
+        "run_id": UUID(run_id),
+        "action_id": action_id,
         "undone_by": UUID(undone_by),
         "is_complete": is_complete,
     }

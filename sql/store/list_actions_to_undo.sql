@@ -5,11 +5,12 @@
 -- locks: ACCESS SHARE on maintenance.run, maintenance.journal
 -- source: sql/store/0001_runs_and_journal.sql, sql/store/0024_undo.sql
 -- An unfinished action of an earlier run that this one completed belongs to it: what it left is
--- undone too. `later_run` is one that did the same after this one, and was not undone.
+-- undone too. The upkeep of the store itself is left out. `later_run` is one that did the same after this one, and was not undone.
 WITH wanted AS (
   SELECT j.*, r.database, true AS is_own
   FROM maintenance.journal AS j JOIN maintenance.run AS r ON r.id = j.run_id
-  WHERE j.run_id = %(run_id)s::uuid AND (j.outcome IS NULL OR j.outcome IN ('done', 'failed'))
+  WHERE j.run_id = %(run_id)s::uuid AND NOT pg_catalog.starts_with(j.object, 'maintenance.')
+    AND (j.outcome IS NULL OR j.outcome IN ('done', 'failed'))
 ), continued AS (
   SELECT e.*, w.database, false AS is_own
   FROM wanted AS w

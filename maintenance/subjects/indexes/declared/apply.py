@@ -16,6 +16,7 @@ from maintenance.errors import EffectError, MaintenanceError, NotNeededError, Un
 from maintenance.formatting import readable_size
 from maintenance.server.session import fetch, owner_search_path
 from maintenance.store.undo import note_made
+from maintenance.subjects.indexes.declared import rollout_proof
 
 
 def create(context: ActionContext, action: Action) -> Mapping[str, Any]:
@@ -23,13 +24,18 @@ def create(context: ActionContext, action: Action) -> Mapping[str, Any]:
 
     Raises:
         LockNotAcquiredError: an obstacle to the build was still there when the wait ended.
+        RegressionError: it made a measured query slower than the policy allows, and was undone.
         MaintenanceError: it can't be built; no leftover of the failed build remains.
     """
     _require_table(context, action)
+    before = rollout_proof.measure_before(context, action)
     began = time.perf_counter()
     made = _build(context, action)
     detail = _verified(context, action, made)
-    return {**detail, "build_s": round(time.perf_counter() - began, 3)}
+    detail["build_s"] = round(time.perf_counter() - began, 3)
+    if before is not None:
+        detail["proof"] = rollout_proof.conclude(context, action, before, detail["made"])
+    return detail
 
 
 def _build(context: ActionContext, action: Action) -> dict[str, int]:
