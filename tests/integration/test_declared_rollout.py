@@ -24,7 +24,8 @@ from tests.policies import make_policy
 TABLES = """
 CREATE TABLE public.orders (id bigint PRIMARY KEY, customer_id bigint NOT NULL, state text NOT NULL,
   note text, amount numeric(12, 2) NOT NULL);
-INSERT INTO public.orders SELECT n, n % 500, 'open', 'note ' || n, n FROM generate_series(1, 5000) n;
+INSERT INTO public.orders
+  SELECT n, n % 500, 'open', 'note ' || n, n FROM generate_series(1, 5000) n;
 CREATE INDEX orders_old ON public.orders (customer_id);
 COMMENT ON INDEX public.orders_old IS 'it''s old';
 CREATE INDEX orders_words ON public.orders (lower(note), (upper(note)));
@@ -38,7 +39,8 @@ CREATE TABLE public.events_2 PARTITION OF public.events
 CREATE TABLE public.events_2a PARTITION OF public.events_2 FOR VALUES IN ('a');
 CREATE TABLE public.events_2b PARTITION OF public.events_2 DEFAULT;
 INSERT INTO public.events
-  SELECT n, date '2026-01-01' + n % 59, CASE n % 2 WHEN 0 THEN 'a' ELSE 'b' END FROM generate_series(1, 3000) n;
+  SELECT n, date '2026-01-01' + n % 59, CASE n % 2 WHEN 0 THEN 'a' ELSE 'b' END
+  FROM generate_series(1, 3000) n;
 CREATE INDEX events_at ON public.events (at);
 ANALYZE;
 """
