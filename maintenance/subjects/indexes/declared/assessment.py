@@ -8,7 +8,7 @@ from maintenance.policy.declarations import IndexDeclaration
 from maintenance.subjects.indexes.declared.comparison import (
     certain_tail,
     definition_of,
-    is_same_tail,
+    is_alike,
 )
 from maintenance.subjects.indexes.declared.models import (
     NOT_TRIED,
@@ -122,13 +122,18 @@ def _assess(found: DeclaredIndex, trial: TrialIndex | None, seen: Seen) -> Decla
         is_verdict = trial.refusal.sqlstate != NOT_TRIED
         state = State.REFUSED if is_verdict else State.UNKNOWN
         return replace(found, state=state, refusal=trial.refusal)
-    predicate = trial.index.predicate if trial.index is not None else None
-    found = replace(found, definition=trial.tail, predicate=predicate, built=trial.index)
+    found = replace(
+        found,
+        definition=trial.tails[-1],
+        alike=trial.tails,
+        predicate=trial.indexes[-1].predicate,
+        built=trial.indexes,
+    )
     is_replaced = found.declaration.relation in found.declaration.annotations.replaces
     if found.existing is None:
         found = replace(found, state=State.MISSING)
         return _with_successor(found, seen) if is_replaced else found
-    found = _compared(found, trial.tail or "")
+    found = _compared(found)
     return _with_successor(found, seen) if found.state is State.DIFFERENT and is_replaced else found
 
 
@@ -140,27 +145,26 @@ def _with_successor(found: DeclaredIndex, seen: Seen) -> DeclaredIndex:
         return replace(found, taken_by=f"another {name}") if name in seen.taken else found
     assert found.table is not None, "it was tried on a copy of its table"
     text = definition_of(successor, seen.texts, str(found.table.relation))
-    same = text is not None and is_same_tail(text, found.definition or "")
+    same = is_alike(text, found.alike)
     if successor.table_oid != found.table.oid or (successor.is_valid and not same):
         return replace(found, taken_by=f"another {name}")
     return replace(found, successor=successor, is_succeeded=successor.is_valid)
 
 
-def _compared(found: DeclaredIndex, tail: str) -> DeclaredIndex:
+def _compared(found: DeclaredIndex) -> DeclaredIndex:
     """Return a declared index whose name exists on its table, with its state."""
     existing, declaration, facts = found.existing, found.declaration, found.facts
     assert existing is not None, "its name exists"
     assert facts is not None, "its table exists"
     same = (
-        found.found is not None
-        and is_same_tail(found.found, tail)
+        is_alike(found.found, found.alike)
         and declaration.is_unique == existing.is_unique
         and declaration.tablespace in (None, existing.tablespace or facts.default_tablespace)
     )
     state = State.SAME if same else State.DIFFERENT
     if not existing.is_valid:
         state = _state_of_invalid(existing, same=same)
-    return replace(found, state=state, definition=tail)
+    return replace(found, state=state)
 
 
 def _state_of_invalid(existing: Index, *, same: bool) -> State:
@@ -183,46 +187,47 @@ def _with_namesake(found: DeclaredIndex, table: Table, seen: Seen) -> DeclaredIn
     text = definition_of(existing, seen.texts, str(table.relation))
     found = replace(found, existing=existing, found=text)
     tail = certain_tail(found.declaration)
-    is_certain = tail is not None and text == tail and existing.is_valid
-    return _compared(found, tail or "") if is_certain else found
+    if tail is None or text != tail or not existing.is_valid:
+        return found
+    return _compared(replace(found, definition=tail, alike=(tail,)))
 
 
 def _with_cover(
     found: Sequence[DeclaredIndex], seen: Seen, gone: Collection[QualifiedName]
 ) -> Iterator[DeclaredIndex]:
     """Yield the declared indexes; those that would be superfluous say by which one."""
-    planned = [
-        each.built for each in found if each.state is State.MISSING and each.built is not None
-    ]
+    planned = [each for each in found if each.state is State.MISSING and each.built]
     for each in found:
-        built = each.built
-        if built is None or each.state not in (State.MISSING, State.DIFFERENT):
+        if not each.built or each.state not in (State.MISSING, State.DIFFERENT):
             yield each
             continue
         present = (
             other
-            for other in seen.indexes_of.get(built.table_oid, ())
+            for other in seen.indexes_of.get(each.built[0].table_oid, ())
             if other.relation not in gone and other not in (each.existing, each.successor)
         )
-        others = (other for other in planned if _precedes(other, built, planned))
-        cover = _cover(built, (*present, *others))
+        others = (other.built[-1] for other in planned if _precedes(other, each, planned))
+        cover = _cover(each, (*present, *others))
         if cover is None:
             yield each
             continue
         state = State.COVERED if each.state is State.MISSING else each.state
-        equal = is_same(cover, built)
+        equal = any(is_same(cover, built) for built in each.built)
         yield replace(each, state=state, covered_by=cover.relation, is_equal=equal)
 
 
-def _precedes(other: Index, index: Index, planned: Sequence[Index]) -> bool:
+def _precedes(other: DeclaredIndex, index: DeclaredIndex, planned: Sequence[DeclaredIndex]) -> bool:
     """Whether another declared index may make this one superfluous: of two equal ones the first."""
-    if other is index or other.table_oid != index.table_oid:
+    if other is index or other.declaration.table != index.declaration.table:
         return False
-    if is_same(other, index) and could_replace(replace(index, oid=-1), other):
+    if _covers(index.built[-1], other):
         return planned.index(other) < planned.index(index)
     return True
 
 
-def _cover(index: Index, others: Iterable[Index]) -> Index | None:
-    tried = replace(index, oid=-1)
-    return next((other for other in others if could_replace(other, tried)), None)
+def _cover(index: DeclaredIndex, others: Iterable[Index]) -> Index | None:
+    return next((other for other in others if _covers(other, index)), None)
+
+
+def _covers(other: Index, index: DeclaredIndex) -> bool:
+    return any(could_replace(other, replace(built, oid=-1)) for built in index.built)

@@ -5,6 +5,7 @@ character. A declaration is compared directly only if it is certain how the serv
 """
 
 import re
+from collections.abc import Iterable
 
 from maintenance.names import QualifiedName, quote
 from maintenance.policy.declarations import DESCENDING, NULLS_FIRST, DeclaredKey, IndexDeclaration
@@ -63,6 +64,11 @@ def _plain_key(key: DeclaredKey) -> str:
 def is_same_tail(one: str, other: str) -> bool:
     """Whether two definitions mean the same; the order of storage parameters does not count."""
     return one == other or _with_ordered_options(one) == _with_ordered_options(other)
+
+
+def is_alike(tail: str | None, alike: Iterable[str]) -> bool:
+    """Whether a definition is one of those in which the server writes a declaration."""
+    return tail is not None and any(is_same_tail(tail, each) for each in alike)
 
 
 def _with_ordered_options(tail: str) -> str:

@@ -56,11 +56,16 @@ class State(StrEnum):
 
 
 class Refusal(NamedTuple):
-    """The server's own verdict on a statement, or why there is none."""
+    """The server's own verdict on a statement, or why there is none.
+
+    Attributes:
+        is_passing: whether there is none because of a lock or a time cap.
+    """
 
     sqlstate: str
     message: str
     hint: str = ""
+    is_passing: bool = False
 
 
 class TableColumn(NamedTuple):
@@ -111,13 +116,15 @@ class TrialIndex:
     """The result of building a declared index on an empty copy of its table.
 
     Attributes:
-        tail: the definition as the server writes it, behind the word USING.
-        index: the index, with the columns of the real table.
-        refusal: of the server; the others are None then.
+        tails: the definition as the server writes it, behind the word USING: once built from the
+            declaration, and once built from what the server wrote, which is not always written the
+            same again. A restored dump has the second one.
+        indexes: both indexes, with the columns of the real table.
+        refusal: of the server; the others are empty then.
     """
 
-    tail: str | None = None
-    index: Index | None = None
+    tails: tuple[str, ...] = ()
+    indexes: tuple[Index, ...] = ()
     refusal: Refusal | None = None
 
 
@@ -196,9 +203,10 @@ class DeclaredIndex:
         facts: of the table; None if there is none.
         existing: the index that has its name, on its table.
         definition: its definition as the server writes it, behind the word USING; None if unknown.
+        alike: all ways in which the server writes it; see `TrialIndex`.
         predicate: of the definition, as the server writes it.
         found: the definition of the existing index, behind the word USING.
-        built: the index of the definition, with the columns of the real table; None if unknown.
+        built: the index of each of these definitions, with the columns of the real table.
         missing: names of columns that the table lacks.
         near: names that are much like the missing ones, by the missing name.
         covered_by: the index that makes it superfluous, or the name of a declared one.
@@ -219,9 +227,10 @@ class DeclaredIndex:
     facts: TableFacts | None = None
     existing: Index | None = None
     definition: str | None = None
+    alike: tuple[str, ...] = ()
     predicate: str | None = None
     found: str | None = None
-    built: Index | None = None
+    built: tuple[Index, ...] = ()
     missing: tuple[str, ...] = ()
     near: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     covered_by: QualifiedName | None = None

@@ -1,7 +1,7 @@
 """Compare the declarations of a policy with the database, in a few short transactions."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -33,6 +33,7 @@ from maintenance.subjects.indexes.declared.models import (
     DeclaredColumn,
     DeclaredIndex,
     DeclaredObservation,
+    Refusal,
     State,
     TableColumn,
     TableFacts,
@@ -40,7 +41,14 @@ from maintenance.subjects.indexes.declared.models import (
 from maintenance.subjects.indexes.declared.old_indexes import drops_of, with_replaced
 from maintenance.subjects.indexes.declared.parts import parts_of, to_compare
 from maintenance.subjects.indexes.declared.preflight import Reader
-from maintenance.subjects.indexes.declared.questions import Answer, Tried, index_of, question
+from maintenance.subjects.indexes.declared.questions import (
+    Answer,
+    Question,
+    Tried,
+    index_of,
+    question,
+    question_again,
+)
 from maintenance.subjects.indexes.declared.seen import Seen
 from maintenance.subjects.indexes.declared.table_parts import (
     check_after,
@@ -100,22 +108,22 @@ class _Observer:
         ]
         answers = self._try((*columns, *checks, *before))
         trials = {
-            each.declaration.relation: index_of(each.declaration, each.table, each.facts, answer)
+            each.declaration.relation: index_of(each.declaration, each.table, each.facts, told)
             for each in before
-            if (answer := answers.get(each.declaration)) is not None
+            if (told := answers[each.declaration])
             and each.table is not None
             and each.facts is not None
         }
         found = self._with_parts(assess(before, trials, seen, gone), seen)
         path = self.context.policy.database.search_path
         rows = Reader(self.context.connection, self.sessions, path, self._time_cap)
-        checked = [check_after(each, answers.get(each.declaration), seen) for each in checks]
+        checked = [check_after(each, answers[each.declaration], seen) for each in checks]
         return DeclaredObservation(
             tuple(with_replaced(rows.index(each), seen, seen.texts) for each in found),
             drops_of(drops, seen, seen.texts),
             tuple(rows.check(each, seen) for each in checked),
             tuple(
-                replace(column_after(each, answers.get(each.declaration)), bytes=_bytes(each, seen))
+                replace(column_after(each, answers[each.declaration]), bytes=_bytes(each, seen))
                 for each in columns
             ),
         )
@@ -170,8 +178,11 @@ class _Observer:
 
     def _try(
         self, found: Iterable[DeclaredColumn | DeclaredCheck | DeclaredIndex]
-    ) -> dict[Tried, Answer]:
-        """Ask the server for the definitions that can't be compared without it."""
+    ) -> Mapping[Tried, Sequence[Answer]]:
+        """Ask the server for the definitions that can't be compared without it.
+
+        What it accepts is asked again as the server wrote it.
+        """
         asked = [
             question(each.declaration, each.table, each.facts)
             for each in found
@@ -180,6 +191,20 @@ class _Observer:
             and each.table is not None
             and each.facts is not None
         ]
+        first = self._ask(asked)
+        again = [
+            question_again(each, answer)
+            for each in asked
+            if not isinstance(answer := first[each.declared], Refusal)
+        ]
+        second = self._ask(again)
+        told: dict[Tried, list[Answer]] = defaultdict(list)
+        for answers in (first, second):
+            for declared, answer in answers.items():
+                told[declared].append(answer)
+        return told
+
+    def _ask(self, asked: Sequence[Question]) -> dict[Tried, Answer]:
         path = self.context.policy.database.search_path
         return try_out(self.context.connection, asked, path, self._time_cap, self.sessions)
 

@@ -90,8 +90,8 @@ def _stays_unique(index: Index, by: DeclaredIndex | None, seen: Seen) -> bool:
         for other in seen.indexes_of.get(index.table_oid, ())
         if other is not index and other.is_valid
     ]
-    if by is not None and by.built is not None:
-        others.append(by.built)
+    if by is not None:
+        others += by.built
     return any(_is_as_strict(other, index) for other in others)
 
 

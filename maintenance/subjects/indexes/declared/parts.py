@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 
 from maintenance.names import MAX_NAME_BYTES, QualifiedName, cut
-from maintenance.subjects.indexes.declared.comparison import definition_of, is_same_tail
+from maintenance.subjects.indexes.declared.comparison import definition_of, is_alike
 from maintenance.subjects.indexes.declared.models import DeclaredIndex, Part, Texts
 from maintenance.subjects.indexes.declared.seen import Seen
 from maintenance.subjects.indexes.models import Index, Table
@@ -121,7 +121,4 @@ def _may_be(index: Index, found: DeclaredIndex) -> bool:
 
 
 def _is_same(index: Index, found: DeclaredIndex, table: Table, texts: Texts) -> bool:
-    tail = definition_of(index, texts, str(table.relation))
-    return (
-        tail is not None and found.definition is not None and is_same_tail(tail, found.definition)
-    )
+    return is_alike(definition_of(index, texts, str(table.relation)), found.alike)

@@ -359,6 +359,7 @@ def _is_to_be_built(found: DeclaredIndex) -> bool:
         and found.existing is None
         and found.refusal is not None
         and found.refusal.sqlstate == NOT_TRIED
+        and not found.refusal.is_passing
     )
 
 

@@ -61,7 +61,7 @@ class Reader:
         """
         if found.state not in (State.MISSING, State.DIFFERENT) or found.waits_for:
             return found
-        if found.table is None or found.facts is None or found.built is None:
+        if found.table is None or found.facts is None or not found.built:
             return found
         rows = RowFacts()
         widths = _widths(found, found.facts)
@@ -75,7 +75,7 @@ class Reader:
                 else rows._replace(widest=answer[0]["widest"])
             )
         if found.declaration.is_unique:
-            rows = self._duplicates(found, found.table, found.facts, found.built, rows)
+            rows = self._duplicates(found, found.table, found.facts, found.built[-1], rows)
         return replace(found, rows=rows)
 
     def check(self, found: DeclaredCheck, seen: Seen) -> DeclaredCheck:
@@ -84,12 +84,13 @@ class Reader:
         Raises:
             UnreachableError: the connection was lost.
         """
-        if found.state not in (State.MISSING, State.INCOMPLETE):
-            return found
         facts = found.facts
-        if found.table is None or facts is None:
-            return found
-        if any(name not in facts.columns for name in found.declaration.columns):
+        if (
+            found.state not in (State.MISSING, State.INCOMPLETE)
+            or found.table is None
+            or facts is None
+            or any(name not in facts.columns for name in found.declaration.columns)
+        ):
             return found
         violates = f"({found.declaration.expression}) IS FALSE"
         only = "ONLY " if found.declaration.is_no_inherit else ""
@@ -103,10 +104,10 @@ class Reader:
         if not n_violators or not keys:
             return found
         shown = ", ".join(f"{_shown(quote(key))} AS {quote(key)}" for key in keys)
-        rows = self._read(found.facts, f"SELECT {shown} FROM {source} LIMIT {MAX_SHOWN}")
-        return (
-            found if isinstance(rows, str) else replace(found, violators=tuple(map(_pairs, rows)))
-        )
+        rows = self._read(facts, f"SELECT {shown} FROM {source} LIMIT {MAX_SHOWN}")
+        if isinstance(rows, str):
+            return found
+        return replace(found, violators=tuple(map(_pairs, rows)))
 
     def _duplicates(
         self, found: DeclaredIndex, table: Table, facts: TableFacts, index: Index, rows: RowFacts

@@ -1,6 +1,6 @@
 """The trials of declarations on empty copies of their tables, and what the answers mean. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from maintenance.names import QualifiedName, literal, quote
@@ -112,40 +112,82 @@ def create_copy(asked: Question) -> str:
     )
 
 
-def index_of(
-    declared: IndexDeclaration, table: Table, facts: TableFacts, answer: Answer
-) -> TrialIndex:
-    """Return what a trial of an index says, with the columns of the real table."""
-    if isinstance(answer, Refusal):
-        return TrialIndex(refusal=answer)
-    tail = tail_of(
+def question_again(asked: Question, answer: Mapping[str, Any]) -> Question:
+    """Return the trial of a declaration as the server wrote it.
+
+    What the server writes is not always written the same once it is carried out again, such as
+    `IN` on a varchar.
+    """
+    declared, copy = asked.declared, copy_of(asked.table)
+    if isinstance(declared, IndexDeclaration):
+        tail = _tail(declared, asked.table, answer)
+        name = QualifiedName("pg_temp", asked.table.relation.name)
+        statement = declared.create(table=name, concurrently=False, definition=tail)
+    elif isinstance(declared, CheckDeclaration):
+        statement = (
+            f"ALTER TABLE {copy} ADD CONSTRAINT {quote(declared.name)} {answer['definition']}"
+        )
+    elif declared.has_collation:
+        statement = asked.statement
+    else:
+        kind = "VIRTUAL" if declared.is_virtual else "STORED"
+        drop = (
+            f"DROP COLUMN {quote(declared.name)}, " if declared.name in asked.facts.columns else ""
+        )
+        column = f"{answer['type']} GENERATED ALWAYS AS ({answer['expression']}) {kind}"
+        statement = f"ALTER TABLE {copy} {drop}ADD COLUMN {quote(declared.name)} {column}"
+    return asked._replace(statement=statement)
+
+
+def _tail(declared: IndexDeclaration, table: Table, answer: Mapping[str, Any]) -> str | None:
+    return tail_of(
         answer["definition"], declared.relation, copy_of(table), is_unique=declared.is_unique
     )
-    if tail is None:
+
+
+def index_of(
+    declared: IndexDeclaration, table: Table, facts: TableFacts, answers: Sequence[Answer]
+) -> TrialIndex:
+    """Return what the trials of an index say, with the columns of the real table.
+
+    Args:
+        declared: the declaration.
+        table: its table.
+        facts: of the table.
+        answers: to the question, and to the one asked again if it was accepted.
+    """
+    if isinstance(answers[0], Refusal):
+        return TrialIndex(refusal=answers[0])
+    rows = [each for each in answers if not isinstance(each, Refusal)]
+    tails = tuple(dict.fromkeys(tail for row in rows if (tail := _tail(declared, table, row))))
+    if not tails:
         return TrialIndex(refusal=Refusal(NOT_TRIED, "the copy has another definition"))
-    expressions = iter(answer["expressions"])
+    return TrialIndex(tails, tuple(_index(declared, table, facts, row) for row in rows))
+
+
+def _index(
+    declared: IndexDeclaration, table: Table, facts: TableFacts, row: Mapping[str, Any]
+) -> Index:
+    expressions = iter(row["expressions"])
     # a column that is declared too has no number yet
-    numbers = {name: -place for place, name in enumerate(answer["columns"], 1)}
+    numbers = {name: -place for place, name in enumerate(row["columns"], 1)}
     numbers.update({name: column.number for name, column in facts.columns.items()})
     held: list[Definition] = [
-        numbers[name] if name is not None else next(expressions) for name in answer["columns"]
+        numbers[name] if name is not None else next(expressions) for name in row["columns"]
     ]
-    n = answer["n_keys"]
-    keys = zip(
-        held[:n], answer["opclasses"], answer["collations"], answer["directions"], strict=True
-    )
-    index = Index(
+    n = row["n_keys"]
+    keys = zip(held[:n], row["opclasses"], row["collations"], row["directions"], strict=True)
+    return Index(
         oid=0,
         relation=declared.relation,
         table_oid=table.oid,
         method=declared.method,
         keys=tuple(Key(of, int(a), int(b), int(c)) for of, a, b, c in keys),
         included=frozenset(held[n:]),
-        predicate=answer["predicate"],
+        predicate=row["predicate"],
         is_partitioned=facts.partition_key is not None,
         is_unique=declared.is_unique,
         nulls_not_distinct=declared.nulls_not_distinct,
-        parameters=answer["parameters"],
+        parameters=row["parameters"],
         tablespace=declared.tablespace,
     )
-    return TrialIndex(tail, index)

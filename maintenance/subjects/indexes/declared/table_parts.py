@@ -1,6 +1,6 @@
 """Decide what each declared constraint and column is, compared with the database. Pure."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from maintenance.names import QualifiedName
@@ -48,22 +48,22 @@ def check_before(
     return found if facts.is_ours else replace(found, state=State.NOT_OURS)
 
 
-def check_after(found: DeclaredCheck, answer: Answer | None, seen: Seen) -> DeclaredCheck:
+def check_after(found: DeclaredCheck, answers: Sequence[Answer], seen: Seen) -> DeclaredCheck:
     """Return a declared constraint with its state, once the server was asked."""
-    if answer is None:
+    if not answers:
         return found
-    if isinstance(answer, Refusal):
+    if isinstance(answer := answers[0], Refusal):
         state = State.REFUSED if answer.sqlstate != NOT_TRIED else State.UNKNOWN
         return replace(found, state=state, refusal=answer)
     table = found.table
     assert table is not None, "it was tried on a copy of its table"
-    definition: str = answer["definition"]
-    found = replace(found, definition=definition)
+    alike = _told(answers, "definition")
+    found = replace(found, definition=alike[-1])
     existing = seen.constraints.get((table.oid, found.declaration.name))
     if existing is None:
         return replace(found, state=State.MISSING)
     found = replace(found, found=existing.definition.removesuffix(_NOT_VALID))
-    if found.found != definition:
+    if found.found not in alike:
         return replace(found, state=State.DIFFERENT)
     return replace(found, state=State.SAME if existing.is_validated else State.INCOMPLETE)
 
@@ -87,22 +87,27 @@ def column_before(declaration: ColumnDeclaration, seen: Seen) -> DeclaredColumn:
     return found if facts.is_ours else replace(found, state=State.NOT_OURS)
 
 
-def column_after(found: DeclaredColumn, answer: Answer | None) -> DeclaredColumn:
+def column_after(found: DeclaredColumn, answers: Sequence[Answer]) -> DeclaredColumn:
     """Return a declared column with its state, once the server was asked."""
-    if answer is None:
+    if not answers:
         return found
-    if isinstance(answer, Refusal):
+    if isinstance(answer := answers[0], Refusal):
         state = State.REFUSED if answer.sqlstate != NOT_TRIED else State.UNKNOWN
         return replace(found, state=state, refusal=answer)
     facts = found.facts
     assert facts is not None, "it was tried on a copy of its table"
-    found = replace(found, expression=answer["expression"], type=answer["type"])
+    alike = _told(answers, "expression")
+    found = replace(found, expression=alike[-1], type=answer["type"])
     existing = facts.columns.get(found.declaration.name)
     if existing is None:
         return replace(found, state=State.MISSING)
-    wanted = (answer["type"], answer["generated"], answer["expression"])
-    same = (existing.type, existing.generated, existing.expression) == wanted
+    wanted = (answer["type"], answer["generated"])
+    same = (existing.type, existing.generated) == wanted and existing.expression in alike
     return replace(found, state=State.SAME if same else State.DIFFERENT, found=_described(existing))
+
+
+def _told(answers: Sequence[Answer], key: str) -> list[str]:
+    return [answer[key] for answer in answers if not isinstance(answer, Refusal)]
 
 
 def _described(column: TableColumn) -> str:

@@ -29,14 +29,16 @@ from maintenance.subjects.indexes.declared.questions import (
     create_copy,
 )
 
-_NO_VERDICTS = frozenset(
+_PASSING = frozenset(
     {
-        "25006",  # read_only_sql_transaction
-        "42501",  # insufficient_privilege
         "55P03",  # lock_not_available
         "57014",  # query_canceled
     }
 )
+_NO_VERDICTS = _PASSING | {
+    "25006",  # read_only_sql_transaction
+    "42501",  # insufficient_privilege
+}
 """Errors that say nothing of the definition."""
 
 
@@ -91,7 +93,7 @@ def _try_as(
     except UnreachableError:
         raise
     except MaintenanceError as exc:
-        refusal = Refusal(NOT_TRIED, str(exc), exc.hint)
+        refusal = Refusal(NOT_TRIED, str(exc), exc.hint, exc.retryable)
         yield from ((each.declared, refusal) for each in questions)
         return
     no_copy: Refusal | None = None
@@ -121,5 +123,5 @@ def _refusal(answer: Mapping[str, Any]) -> Refusal | None:
     if "sqlstate" not in answer:
         return None
     state: str = answer["sqlstate"]
-    is_verdict = state not in _NO_VERDICTS
-    return Refusal(state if is_verdict else NOT_TRIED, answer["message"], answer["hint"] or "")
+    told = NOT_TRIED if state in _NO_VERDICTS else state
+    return Refusal(told, answer["message"], answer["hint"] or "", state in _PASSING)
