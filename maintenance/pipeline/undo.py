@@ -15,7 +15,7 @@ import psycopg
 from maintenance.catalog.observe import identify
 from maintenance.engine import executor
 from maintenance.engine.action_context import ActionContext
-from maintenance.engine.actions import Action, ActionKind, HeldBy
+from maintenance.engine.actions import Action, ActionKind, HeldBy, Step
 from maintenance.engine.executor import ExecutorRegistry, Outcome, Result
 from maintenance.engine.kept_steps import read_step
 from maintenance.engine.lock_retry import Progress, silent
@@ -204,31 +204,38 @@ def _why_kept(change: PastChange) -> str | None:
 def _actions(
     run: UndoableRun, changes: Sequence[PastChange]
 ) -> list[tuple[Action, list[PastChange]]]:
-    """Return the actions that undo changes, each after those before it on the same table.
-
-    A run that completed the work of an earlier one has the same steps, which run once.
-    """
-    found: dict[str, tuple[Action, list[PastChange]]] = {}
-    before: dict[str | None, str] = {}
+    """Return the actions that undo changes, each after those before it on the same table."""
+    same: dict[str, list[PastChange]] = {}
     for change in changes:
-        assert change.undo is not None, "it was sorted out"
+        same.setdefault(change.goal, []).append(change)
+    found: list[tuple[Action, list[PastChange]]] = []
+    before: dict[str | None, str] = {}
+    for group in same.values():
+        change = group[0]
         required = before.get(change.table)
         action = Action(
             ActionKind.UNDO,
             change.object,
-            tuple(read_step(each) for each in change.undo),
+            _steps(group),
             f"undoes {change.kind} of run {change.run_id}",
             table=change.table,
             after=(required,) if required is not None else (),
             preconditions={"run": change.run_id, "action": change.action_id},
             detail={"undoes": change.kind, "run": run.id},
         )
-        if action.id in found:
-            found[action.id][1].append(change)
-        else:
-            found[action.id] = action, [change]
-            before[change.table] = action.id
-    return list(found.values())
+        found.append((action, group))
+        before[change.table] = action.id
+    return found
+
+
+def _steps(group: Sequence[PastChange]) -> tuple[Step, ...]:
+    """Return the steps that undo what several runs did for the same goal, the last one first.
+
+    The first of them knew what was there before. Later ones may have made more.
+    """
+    *later, first = ([read_step(each) for each in change.undo or ()] for change in group)
+    more = (step for steps in later for step in steps if step.removes is not None)
+    return tuple(dict.fromkeys((*more, *first)))
 
 
 def _execute(
@@ -246,7 +253,9 @@ def _execute(
             note_undo(context.store, each.run_id, each.action_id, by, is_complete=is_complete)
 
     note(is_complete=False)
-    made: Mapping[str, int] = (changes[0].detail or {}).get("made") or {}
+    made: dict[str, int] = {}
+    for each in reversed(changes):
+        made |= (each.detail or {}).get("made") or {}
     n_run, others = run_undo(context, action.steps, made)
     note(is_complete=True)
     detail: dict[str, Any] = {"steps": n_run}

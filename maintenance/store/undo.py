@@ -26,6 +26,7 @@ class PastChange(NamedTuple):
     Attributes:
         run_id: of the run that it belongs to: the one in question, or an earlier one whose
             unfinished work that run completed.
+        goal: what it brought about, as a hash; empty if it can't be undone.
         outcome: done or failed; None if the run ended before the action.
         detail: of a completed action: what it did.
         undo: the steps that undo it; None if it can't be undone.
@@ -35,6 +36,7 @@ class PastChange(NamedTuple):
 
     run_id: str
     action_id: str
+    goal: str
     kind: str
     object: str
     table: str | None

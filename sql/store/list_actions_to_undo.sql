@@ -1,7 +1,7 @@
 -- list_actions_to_undo: the actions of a run that may have changed something, the last one first
 -- since: 15
 -- params: run_id uuid
--- columns: run_id text, action_id text, kind text, object text, table_name text, outcome text, detail jsonb, undo jsonb, undone_at timestamptz, later_run text
+-- columns: run_id text, action_id text, goal text, kind text, object text, table_name text, outcome text, detail jsonb, undo jsonb, undone_at timestamptz, later_run text
 -- locks: ACCESS SHARE on maintenance.run, maintenance.journal
 -- source: sql/store/0001_runs_and_journal.sql, sql/store/0024_undo.sql
 -- An unfinished action of an earlier run that this one completed belongs to it: what it left is
@@ -23,7 +23,7 @@ WITH wanted AS (
       WHERE b.goal = w.goal AND b.outcome = 'done'
         AND b.intended_at > e.intended_at AND b.intended_at < w.intended_at)
 )
-SELECT a.run_id::text AS run_id, a.action_id, a.kind, a.object, a.table_name, a.outcome, a.detail,
+SELECT a.run_id::text AS run_id, a.action_id, coalesce(a.goal, '') AS goal, a.kind, a.object, a.table_name, a.outcome, a.detail,
   a.undo, a.undone_at,
   (SELECT l.run_id::text
    FROM maintenance.journal AS l JOIN maintenance.run AS r ON r.id = l.run_id

@@ -11,7 +11,7 @@ from typing import Any
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Lock, LockMode, Step
 from maintenance.engine.build_preflight import await_drop
-from maintenance.engine.index_build import build_index, drop_index, find_index, oids_of
+from maintenance.engine.index_build import FoundIndex, build_index, drop_index, find_index, oids_of
 from maintenance.errors import EffectError, MaintenanceError, NotNeededError, UnreachableError
 from maintenance.formatting import readable_size
 from maintenance.server.session import fetch, owner_search_path
@@ -69,8 +69,8 @@ def drop(context: ActionContext, action: Action) -> Mapping[str, Any]:
         MaintenanceError: the index that replaces it is not usable, or the server refused.
     """
     oid = int(action.preconditions["oid"])
-    found = find_index(context.connection, action.object)
-    if found is None or found.oid != oid:
+    found = _observed(context, action, oid)
+    if found is None:
         raise NotNeededError(
             f"{action.object}: no longer exists: dropped or replaced since the plan was made"
         )
@@ -89,6 +89,13 @@ def drop(context: ActionContext, action: Action) -> Mapping[str, Any]:
         else:
             context.run(step)
     return {"size_bytes": found.size_bytes}
+
+
+def _observed(context: ActionContext, action: Action, oid: int) -> FoundIndex | None:
+    """Return the index to drop, or the one that only has to be renamed: the observed one."""
+    names = (action.object, action.preconditions.get("new"))
+    found = (find_index(context.connection, name) for name in names if name is not None)
+    return next((each for each in found if each is not None and each.oid == oid), None)
 
 
 def alter(context: ActionContext, action: Action) -> Mapping[str, Any]:

@@ -279,6 +279,7 @@ class _Rollout:
             table=str(table),
             preconditions={"oid": successor.oid, "new": str(successor.relation)},
             detail={"wave": declared.wave},
+            undo=tuple(undo.undo_rename(found, successor.relation)),
         )
 
     def _add_drop(self, found: DeclaredDrop) -> None:

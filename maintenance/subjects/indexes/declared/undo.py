@@ -65,11 +65,7 @@ def undo_drop(
     """
     index, table = old.index, old.table
     if renamed is not None:
-        successor, definition = renamed
-        when = _is_index(index.relation, table, definition)
-        free = f"pg_catalog.to_regclass({literal(str(successor))}) IS NULL"
-        step = ddl.rename(index.relation, table.relation, successor.name)
-        yield Step(step.statements, locks=step.locks, when=f"{when} AND {free}")
+        yield _rename_back(index.relation, table, *renamed)
     place = old.restore[:1] if old.restore[0].startswith("SET ") else ()
     create, *details = old.restore[len(place) :]
     if index.is_partitioned:
@@ -78,6 +74,12 @@ def undo_drop(
         yield _create(index.relation, table, create, place)
     for statement in details:
         yield _detail(statement, index, table)
+
+
+def undo_rename(found: DeclaredIndex, successor: QualifiedName) -> Iterator[Step]:
+    """Yield the step that gives an index the name back under which it was built."""
+    assert found.table is not None, "an index is built on a table"
+    yield _rename_back(found.declaration.relation, found.table, successor, found.definition)
 
 
 def undo_check(found: DeclaredCheck) -> Step:
@@ -123,6 +125,15 @@ def undo_column(found: DeclaredColumn) -> Step:
     )
     statement = f"ALTER TABLE {declared.table} DROP COLUMN {quote(declared.name)}"
     return _alter(table, statement, facts.owner, column, unused)
+
+
+def _rename_back(
+    name: QualifiedName, table: Table, earlier: QualifiedName, definition: str | None
+) -> Step:
+    is_free = f"pg_catalog.to_regclass({literal(str(earlier))}) IS NULL"
+    step = ddl.rename(name, table.relation, earlier.name)
+    when = f"{_is_index(name, table, definition)} AND {is_free}"
+    return Step(step.statements, locks=step.locks, when=when)
 
 
 def _alter(table: Table, statement: str, owner: str, when: str, *guards: str) -> Step:
