@@ -68,6 +68,7 @@ _OF_INDEXES = _DROPPING | {
     ActionKind.ADD_CONSTRAINT,
     ActionKind.VALIDATE_CONSTRAINT,
     ActionKind.ADD_COLUMN,
+    ActionKind.UNDO,
 }
 
 _OF_BLOAT = frozenset({ActionKind.REINDEX, ActionKind.REMOVE_REBUILD})

@@ -34,6 +34,8 @@ PLAIN = (
 )
 PARTITIONED = "CREATE INDEX events_by_id ON public.events (id);\n"
 MOST = 80
+MOST_RUNS = 4
+"""Runs to undo: the one that was killed, the one that completed it, and what began before."""
 
 
 class Rollout:
@@ -71,10 +73,12 @@ class Rollout:
         assert catalog_of(self.database) == self.after, number
         assert pipeline.plan(self.policy, only=("indexes",)).plan.actions == (), number
         undone = runs_through(self.database, self.undo, number, kill)
-        while catalog_of(self.database) != self.before:
+        for _ in range(MOST_RUNS):
+            if catalog_of(self.database) == self.before:
+                break
             again = self.undo()
             assert [r.error for r in again.results if r.error] == [], number
-            assert any(r.detail["steps"] for r in again.results), number
+        assert catalog_of(self.database) == self.before, number
         return applied and undone
 
 

@@ -2,7 +2,9 @@
 
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -329,3 +331,66 @@ def test_build_that_makes_a_query_too_slow_is_undone_at_once(
     kept = apply(tolerant, again=True)
     assert all_done(kept)
     assert kept.results[0].detail["proof"] == {"slower": 3.0}
+
+
+PATIENCE = "200ms"
+"""The server ends a session that waits longer for a lock: what the application may notice."""
+
+
+@dataclass
+class Application:
+    """Sessions that read and write the tables without a pause, and the errors that they get."""
+
+    database: Database
+    errors: list[str] = field(default_factory=list[str])
+    n_done: int = 0
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def use(self, statement: str) -> None:
+        with psycopg.connect(self.database.url, autocommit=True) as connection:
+            connection.execute(f"SET lock_timeout = '{PATIENCE}'")
+            while not self._over.is_set():
+                try:
+                    connection.execute(statement.encode())
+                    self.n_done += 1
+                except psycopg.Error as exc:
+                    self.errors.append(str(exc))
+
+    @contextmanager
+    def __call__(self, *statements: str) -> Generator[None]:
+        threads = [threading.Thread(target=self.use, args=(each,)) for each in statements]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            for thread in threads:
+                thread.join()
+
+
+def test_application_notices_neither_rollout_nor_undo(shop: Database, tmp_path: Path) -> None:
+    shop.execute("CREATE SEQUENCE public.ids START 100000")
+    declared = (
+        PLAIN
+        + "CREATE INDEX events_by_kind ON public.events (kind, at);\n"
+        + "-- replaces: orders_old\nCREATE INDEX orders_old ON public.orders (customer_id, state);"
+    )
+    policy = policy_for(shop, tmp_path, declared)
+    before = catalog_of(shop)
+    application = Application(shop)
+    with application(
+        "INSERT INTO public.orders SELECT nextval('public.ids'), 1, 'new', 'n', 5",
+        "INSERT INTO public.events SELECT nextval('public.ids'), '2026-02-03', 'a'",
+        "SELECT count(*) FROM public.events WHERE at > '2026-02-10' AND kind = 'a'",
+        "UPDATE public.orders SET state = 'paid' WHERE id = 17",
+    ):
+        report = apply(policy)
+        undone = undo(policy)
+
+    assert application.errors == []
+    assert application.n_done > 100
+    assert errors(report) == errors(undone) == []
+    assert all_done(report)
+    assert all_done(undone)
+    assert catalog_of(shop) == before
