@@ -11,6 +11,7 @@ from benchmarks.analyze import AnalyzeChanged
 from benchmarks.archive import ArchiveMonth
 from benchmarks.bloat_estimates import BloatEstimates
 from benchmarks.create_partitions import CreatePartitions
+from benchmarks.declared_indexes import DeclaredIndexes
 from benchmarks.default_swap import DefaultSwap, DefaultSwapTime
 from benchmarks.drop_expired import DropExpired
 from benchmarks.health import Health
@@ -45,6 +46,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "bloat_estimates": BloatEstimates(),
     "health": Health(),
     "index_advice": IndexAdvice(),
+    "declared_indexes": DeclaredIndexes(),
     "watch": Watch(),
 }
 LONG: dict[str, Benchmark] = {

@@ -156,6 +156,6 @@ def _unreachable_streams(alerts: AlertsPolicy) -> list[Fault]:
 
 def _digest(policy: Policy, written: dict[str, str]) -> str:
     content = policy.model_dump(mode="json", by_alias=True, context=written)
-    if written and policy.indexes is not None and policy.indexes.declared is not None:
+    if policy.indexes is not None and policy.indexes.declarations:
         content["declared"] = [repr(meaning(each)) for each in policy.indexes.declarations]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

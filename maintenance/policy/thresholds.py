@@ -5,7 +5,7 @@ from datetime import timedelta
 from itertools import pairwise
 from math import inf
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     AfterValidator,
@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    PrivateAttr,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
@@ -209,14 +210,21 @@ class IndexesPolicy(Section):
         """
         return read_queries(self.queries) if self.queries is not None else ()
 
+    _declarations: tuple[Declaration, ...] = PrivateAttr(default=())
+
     @property
     def declarations(self) -> tuple[Declaration, ...]:
         """The declared indexes, drops, constraints and columns, in the order of the files.
 
-        Raises:
-            DeclaredSqlError: the file was changed since the policy was loaded, and is invalid now.
+        As the files were when the policy was loaded: its hash counts them.
         """
-        return read_declarations(self.declared) if self.declared is not None else ()
+        return self._declarations
+
+    def model_post_init(self, context: Any) -> None:
+        """Keep what the files declared when the policy was loaded."""
+        loading: dict[str, Any] = context or {}
+        if self.declared is not None and "folder" in loading:
+            self._declarations = read_declarations(self.declared)
 
     @field_validator("declared", mode="after")
     @classmethod

@@ -428,6 +428,16 @@ def test_unknown_names_are_told_with_those_that_are_near(
     }
 
 
+def test_view_has_no_index_and_a_materialized_one_has(database: Database, tmp_path: Path) -> None:
+    database.execute("CREATE TABLE t (a int); CREATE VIEW v AS SELECT * FROM t")
+    database.execute("CREATE MATERIALIZED VIEW m AS SELECT a + 1 AS b FROM t")
+    sql = "CREATE INDEX i ON v (a); CREATE UNIQUE INDEX j ON m (b)"
+    policy = declare(tmp_path, database.url, sql)
+    report = apply(policy)
+    assert [(r.action.object, r.outcome) for r in report.results] == [("public.j", Outcome.DONE)]
+    assert told(report)["public.i"].data["sqlstate"] == "42809"
+
+
 def test_duplicates_of_a_unique_index_are_shown_and_it_is_not_built(
     database: Database, tmp_path: Path
 ) -> None:
@@ -634,6 +644,14 @@ def test_partitioned_index_is_finished_after_any_step(
     assert kinds_of(plan(policy)) == []
 
 
+def test_taken_name_of_a_part_is_avoided(database: Database, tmp_path: Path) -> None:
+    database.execute(TREE)
+    database.execute("CREATE INDEX p1_i ON p1 (id)")
+    policy = declare(tmp_path, database.url, DECLARED_ON_TREE)
+    assert [r.outcome for r in apply(policy).results] == [Outcome.DONE]
+    assert {"p1_i", "p1_i1"} <= set(definitions_of(database))
+
+
 def test_new_partition_gets_what_is_declared(database: Database, tmp_path: Path) -> None:
     database.execute(TREE)
     policy = declare(tmp_path, database.url, DECLARED_ON_TREE)
@@ -786,6 +804,20 @@ def test_role_without_the_owners_rights_says_so(
     assert kinds_of(report) == []
     assert told(report)["public.j"].kind is FindingKind.PRIVILEGE_MISSING
     assert "public.i" not in told(report)
+
+
+def test_role_that_may_not_create_in_the_schema_says_so(
+    database: Database, tmp_path: Path, limited_role: Role
+) -> None:
+    database.execute("CREATE SCHEMA s; CREATE TABLE s.t (a int)")
+    name = quote(limited_role.name)
+    database.execute(f"ALTER TABLE s.t OWNER TO {name}; GRANT USAGE ON SCHEMA s TO {name}")
+    sql = "CREATE INDEX i ON s.t (a)"
+    finding = told(plan(declare(tmp_path, database.url_of(limited_role), sql)))["s.i"]
+    assert (finding.kind, finding.data["schema"]) == (FindingKind.PRIVILEGE_MISSING, "s")
+    database.execute(f"GRANT CREATE ON SCHEMA s TO {name}")
+    report = plan(declare(tmp_path, database.url_of(limited_role), sql))
+    assert kinds_of(report) == [(ActionKind.CREATE_INDEX, "s.i")]
 
 
 def test_owners_functions_run_with_the_owners_rights_alone(

@@ -10,6 +10,7 @@ from rich.console import Console
 from benchmarks import partman
 from benchmarks.archive import ArchiveMonth
 from benchmarks.create_partitions import CreatePartitions
+from benchmarks.declared_indexes import DeclaredIndexes
 from benchmarks.default_swap import DefaultSwap, DefaultSwapTime
 from benchmarks.drop_expired import DropExpired
 from benchmarks.index_advice import IndexAdvice
@@ -40,6 +41,7 @@ TINY: dict[str, Benchmark] = {
     "default_swap_time": DefaultSwapTime(n_rows=1_000, rounds=1),
     "view_speedup": ViewSpeedup(n_rows=1_000, rounds=1),
     "index_advice": IndexAdvice(n_tables=26, rounds=1),
+    "declared_indexes": DeclaredIndexes(n_tables=6, n_declared=4, rounds=1),
     "watch": Watch(rounds=2, n_databases=2, n_sessions=2),
     "linearity": Linearity(n_tables=20, n_months=6, rounds=1),
 }

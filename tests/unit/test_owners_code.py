@@ -72,6 +72,7 @@ SENDERS = {
     "subjects/bloat/pgstattuple.py": "functions of pgstattuple read blocks",
     "subjects/indexes/declared/query_observe.py": CATALOG,
     "subjects/indexes/declared/query_session.py": AS_OWNER,
+    "subjects/indexes/declared/preflight.py": ROWS,
     "subjects/matviews/definitions.py": "stores a query and does not run it",
     "subjects/matviews/measure.py": ROWS,
     "subjects/matviews/populate.py": BY_SERVER,

@@ -47,8 +47,10 @@ def assess_before(declaration: IndexDeclaration, seen: Seen, new: Collection[str
     """
     table = seen.tables.get(declaration.table)
     if table is None:
-        near_names = {str(declaration.table): seen.near_tables(declaration.table)}
-        return DeclaredIndex(declaration, State.NO_TABLE, near=near_names)
+        found = DeclaredIndex(declaration, State.NO_TABLE)
+        if declaration.table in seen.taken:
+            return replace(found, state=State.REFUSED, refusal=seen.no_table(declaration.table))
+        return replace(found, near={str(declaration.table): seen.near_tables(declaration.table)})
     facts = seen.facts.get(table.oid)
     found = DeclaredIndex(declaration, State.UNKNOWN, table, facts)
     if facts is None or seen.is_locked(table):
@@ -69,7 +71,7 @@ def _with_obstacle(found: DeclaredIndex, facts: TableFacts) -> DeclaredIndex:
         return found
     if facts.n_foreign:
         return replace(found, state=State.NOT_SUPPORTED)
-    if not facts.is_ours:
+    if not facts.is_ours or not facts.may_create:
         return replace(found, state=State.NOT_OURS)
     space = found.declaration.tablespace
     if space is not None and space not in facts.tablespaces:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
-from maintenance.names import QualifiedName
+from maintenance.names import QualifiedName, quote
 from maintenance.policy.declarations import Place
 from maintenance.subjects.indexes.declared.models import Refusal, State, TableFacts
 
@@ -139,12 +139,18 @@ def _refused(name: str, declared: Declared, found: Compared) -> Finding:
 
 def _not_ours(name: str, declared: Declared, found: Compared) -> Finding:
     assert found.facts is not None, "its table exists"
-    owner = found.facts.owner
+    owner, schema = found.facts.owner, quote(declared.table.schema)
+    kind = FindingKind.PRIVILEGE_MISSING
+    if found.facts.is_ours:
+        text = (
+            f"our role may not create an index in schema {schema}; not carried out: GRANT CREATE ON"
+            f" SCHEMA {schema} to it"
+        )
+        return finding(kind, Severity.ERROR, name, declared, text, schema=schema)
     text = (
         f"declared on {declared.table} of role {owner}, whose rights our role does not have; not"
-        f" carried out: make it a member of {owner}"
+        f" carried out: make it a member of {quote(owner)}"
     )
-    kind = FindingKind.PRIVILEGE_MISSING
     return finding(kind, Severity.ERROR, name, declared, text, owner=owner)
 
 

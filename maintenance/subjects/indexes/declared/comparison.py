@@ -75,8 +75,8 @@ def _with_ordered_options(tail: str) -> str:
     match = _OPTIONS.match(tail)
     if match is None:
         return tail
-    pairs = [pair.split("=", 1) for pair in match["options"].split(", ")]
-    ordered = sorted((name, _BOOLEANS.get(value.strip("'"), value)) for name, value in pairs)
+    pairs = [pair.replace("'", "").split("=", 1) for pair in match["options"].split(", ")]
+    ordered = sorted((name, _BOOLEANS.get(value, value)) for name, value in pairs)
     shown = ", ".join(f"{name}={value}" for name, value in ordered)
     return f"{match['before']} WITH ({shown}){tail[match.end() :]}"
 

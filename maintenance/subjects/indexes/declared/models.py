@@ -98,6 +98,7 @@ class TableFacts(NamedTuple):
         partition_key: as in PARTITION BY; None for other tables.
         n_foreign: how many of its partitions are foreign tables.
         columns: by name.
+        may_create: whether our role may create an index in the schema of the table.
         default_tablespace: of the database.
         tablespaces: all of the server.
     """
@@ -107,6 +108,7 @@ class TableFacts(NamedTuple):
     partition_key: str | None
     n_foreign: int
     columns: Mapping[str, TableColumn]
+    may_create: bool = True
     default_tablespace: str = "pg_default"
     tablespaces: frozenset[str] = frozenset({"pg_default"})
 

@@ -145,7 +145,7 @@ class _Observer:
         tables.update(index.table_oid for index in old)
         oids = {index.oid for name in names if (index := first.indexes.get(name)) is not None}
         oids.update(index.oid for index in old)
-        taken = {name.name for name in (*names, *gone)}
+        taken = {name.name for name in (*names, *gone, *self._tables())}
         connection, time_cap = self.context.connection, self._time_cap
         return Seen(
             catalog,
@@ -276,6 +276,7 @@ def _facts(row: Any) -> TableFacts:
         row.partition_key,
         row.n_foreign,
         columns,
+        row.may_create,
         row.default_tablespace,
         frozenset(row.tablespaces),
     )

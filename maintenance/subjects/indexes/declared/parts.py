@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from itertools import count
 
 from maintenance.names import MAX_NAME_BYTES, QualifiedName, cut
 from maintenance.subjects.indexes.declared.comparison import definition_of, is_alike
@@ -12,12 +13,17 @@ from maintenance.subjects.indexes.models import Index, Table
 _HASH_CHARACTERS = 8
 
 
-def part_name(table: Table, index: str) -> QualifiedName:
+def part_name(table: Table, index: str, number: int = 0) -> QualifiedName:
     """Return the name of a partition's index: that of the partition and that of the index.
 
     Too long a name is cut, and ends with a hash of the whole.
+
+    Args:
+        table: the partition.
+        index: the declared index.
+        number: of the try; names of earlier ones are taken.
     """
-    name = f"{table.relation.name}_{index}"
+    name = f"{table.relation.name}_{index}{number or ''}"
     if len(name.encode()) > MAX_NAME_BYTES:
         digest = hashlib.sha256(name.encode()).hexdigest()[:_HASH_CHARACTERS]
         name = f"{cut(name, MAX_NAME_BYTES - 1 - _HASH_CHARACTERS)}_{digest}"
@@ -81,7 +87,7 @@ def _part(
     free = [
         each for each in alike if each.parent is None and (each.is_valid or each.is_partitioned)
     ]
-    name = part_name(table, found.declaration.name)
+    name = _free_name(table, found.declaration.name, seen)
     chosen = next(iter(attached or sorted(free, key=lambda e: (e.relation != name, e.oid))), None)
     if chosen is not None and (chosen.is_valid or chosen.is_partitioned):
         part = Part(
@@ -96,6 +102,16 @@ def _part(
     namesake = seen.indexes.get(name)
     leftover = namesake if namesake is not None and _is_leftover(namesake, table) else None
     return Part(table, parent_index, name, leftover=leftover), None
+
+
+def _free_name(table: Table, index: str, seen: Seen) -> QualifiedName:
+    """Return the first name that no other index has, except an unusable one of this partition."""
+    for number in count():
+        name = part_name(table, index, number)
+        namesake = seen.indexes.get(name)
+        if namesake is None or _is_leftover(namesake, table):
+            return name
+    raise AssertionError("counting never ends")
 
 
 def _is_leftover(index: Index, table: Table) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from maintenance.names import QualifiedName, near
-from maintenance.subjects.indexes.declared.models import Constraint, TableFacts, Texts
+from maintenance.subjects.indexes.declared.models import Constraint, Refusal, TableFacts, Texts
 from maintenance.subjects.indexes.models import Catalog, Index, Table
 
 SYSTEM_COLUMNS = frozenset({"tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"})
@@ -19,7 +19,7 @@ class Seen:
     Attributes:
         facts: of the tables with declarations, by OID.
         texts: definitions of existing indexes, by OID.
-        taken: names of relations among those of the declared indexes.
+        taken: names of relations among those of the declarations and their tables.
         constraints: with the names of declared ones, by the OID of the table and the name.
     """
 
@@ -71,6 +71,13 @@ class Seen:
             table.relation in blind
             or any(self.is_locked(part) for part in self.partitions_of.get(table.oid, ()))
         )
+
+    @staticmethod
+    def no_table(name: QualifiedName) -> Refusal:
+        """Return why a relation that exists is not among the tables."""
+        text = f"{name} is no table or materialized view of an application"
+        hint = "views and foreign tables have no indexes; tables of extensions are not changed"
+        return Refusal("42809", text, hint)
 
     def near_tables(self, wanted: QualifiedName) -> tuple[str, ...]:
         """Return names of tables that are much like a wanted one, those of its schema first."""

@@ -35,6 +35,9 @@ def check_before(
     """
     table = seen.tables.get(declaration.table)
     if table is None:
+        if declaration.table in seen.taken:
+            refusal = seen.no_table(declaration.table)
+            return DeclaredCheck(declaration, State.REFUSED, refusal=refusal)
         near = {str(declaration.table): seen.near_tables(declaration.table)}
         return DeclaredCheck(declaration, State.NO_TABLE, near=near)
     facts = seen.facts.get(table.oid)
@@ -75,6 +78,9 @@ def column_before(declaration: ColumnDeclaration, seen: Seen) -> DeclaredColumn:
     """
     table = seen.tables.get(declaration.table)
     if table is None:
+        if declaration.table in seen.taken:
+            refusal = seen.no_table(declaration.table)
+            return DeclaredColumn(declaration, State.REFUSED, refusal=refusal)
         near = {str(declaration.table): seen.near_tables(declaration.table)}
         return DeclaredColumn(declaration, State.NO_TABLE, near=near)
     facts = seen.facts.get(table.oid)
