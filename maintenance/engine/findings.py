@@ -205,6 +205,7 @@ class FindingKind(StrEnum):
         "index_not_used_by_query", INDEXES, unit=Unit.SHARE, reads=(Reading.QUERIES,)
     )
     INDEX_NOT_SCANNED = _kind("index_not_scanned", INDEXES, unit=Unit.SECONDS)
+    INDEX_REVIEW = _kind("index_review", INDEXES, is_advice=True)
     QUERY_PLAN_CHANGED = _kind(
         "query_plan_changed", INDEXES, unit=Unit.TIMES, reads=(Reading.QUERIES,)
     )

@@ -135,3 +135,64 @@ def test_a_query_runs_as_the_owner_and_changes_nothing(
 
 def _roles(database: Database) -> set[str]:
     return {role for (role,) in database.execute("SELECT DISTINCT as_role FROM tenant_space.loot")}
+
+
+_TRY = (
+    "CREATE FUNCTION tenant_space.try(how text) RETURNS text LANGUAGE plpgsql STABLE AS $$BEGIN"
+    " BEGIN EXECUTE how; EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE; END; RETURN 'done'; END$$"
+)
+_REPLACED = "LANGUAGE sql AS 'SELECT to_jsonb(current_user)'"
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "RESET ROLE",
+        "SET SESSION AUTHORIZATION DEFAULT",
+        "RESET ALL",
+        "DISCARD TEMP",
+        "DISCARD ALL",
+        "SET transaction_read_only = off",
+        "SET LOCAL transaction_read_only = off",
+        "ALTER FUNCTION pg_temp.maintenance_answer(text) SECURITY INVOKER",
+        "DROP FUNCTION pg_temp.maintenance_answer(text)",
+        f"CREATE OR REPLACE FUNCTION pg_temp.maintenance_answer(command text) RETURNS jsonb"
+        f" {_REPLACED}",
+        "INSERT INTO tenant_space.loot VALUES ('written')",
+        "PREPARE maintenance_query AS SELECT 1",
+    ],
+)
+def test_code_in_a_read_only_transaction_can_not_take_more_rights(
+    database: Database, tenant: OwnerSession, how: str
+) -> None:
+    database.execute(_TRY.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"))
+    owner = tenant.rights.owner
+    role: str | None = owner
+    with tenant.reading() as run:
+        run(f"SELECT to_jsonb(tenant_space.try($how${how}$how$))")
+        try:
+            role = run("SELECT to_jsonb(current_user)")
+        except psycopg.Error:
+            role = None  # it took its own function away
+    assert role in (owner, None)
+    tenant.forget()
+    assert tenant.connection.execute("SELECT current_user").fetchone() == (
+        tenant.connection.info.user,
+    )
+    assert _roles(database) == set()
+    with tenant.reading() as run:
+        assert run("SELECT to_jsonb(current_user)") == owner
+        assert run("SELECT to_jsonb(current_setting('transaction_read_only'))") == "on"
+
+
+def test_commands_of_a_read_only_transaction_depend_on_each_other(tenant: OwnerSession) -> None:
+    with tenant.reading() as run:
+        assert run("PREPARE p AS SELECT $1::int AS n") is None
+        (plan,) = run("EXPLAIN (FORMAT JSON) EXECUTE p(1)")
+        assert plan["Plan"]["Node Type"] == "Result"
+        assert run("SET LOCAL plan_cache_mode = force_generic_plan") is None
+    with tenant.reading() as run:
+        (plan,) = run("EXPLAIN (FORMAT JSON) EXECUTE p(2)")
+    tenant.forget()
+    with pytest.raises(psycopg.errors.InvalidSqlStatementName), tenant.reading() as run:
+        run("EXPLAIN (FORMAT JSON) EXECUTE p(2)")

@@ -38,7 +38,8 @@ def index(name: str, table: str, *keys: str, **more: Any) -> ProvenIndex:
         for column, _, rest in parts
     )
     relation, of = QualifiedName("public", name), QualifiedName("public", table)
-    return ProvenIndex(relation, of, columns, **{"pages": 1000, **more})
+    facts: dict[str, Any] = {"pages": 1000, **more}
+    return ProvenIndex(relation, of, columns, **facts)
 
 
 def planned(database: Database, *queries: DeclaredQuery, indexes: Any = ()) -> list[PlannedQuery]:
@@ -248,7 +249,32 @@ def test_plans_of_partitions_are_those_of_their_table(database: Database) -> Non
     assert after.sets[1].custom.digest == digest
 
 
+def test_u5_order_column_that_is_only_included_leaves_a_sort(shop: Database) -> None:
+    shop.execute(
+        "CREATE INDEX idx_included ON course_progress (user_id) INCLUDE (last_accessed_at)"
+    )
+    shop.execute("VACUUM course_progress")
+    of = index(
+        "idx_included", "course_progress", "user_id", included=frozenset({"last_accessed_at"})
+    )
+    text = """-- params: 77
+    SELECT last_accessed_at FROM course_progress WHERE user_id = $1 ORDER BY last_accessed_at"""
+    found = used(shop, of, text)
+    assert (found.use, found.reason) == (Use.SORTS, Reason.ORDER)
+
+
 # What is not run
+
+
+def test_l19_text_that_is_no_tsquery_is_told_without_the_text(shop: Database) -> None:
+    text = """-- params: 'basics'
+    -- params: 'machine learning'
+    SELECT id FROM courses WHERE to_tsvector('english', title) @@ to_tsquery('english', $1)"""
+    (found,) = planned(shop, parse_query(text, "q"))
+    assert found.failure is not None
+    assert (found.failure.reason, found.failure.sqlstate) == (NotRun.ERROR, "42601")
+    assert "machine" not in found.failure.text
+    assert "parameters 2" in found.failure.text
 
 
 def test_query_that_can_not_run_says_why(shop: Database) -> None:
@@ -316,3 +342,44 @@ def test_plans_are_not_counted_as_use(shop: Database) -> None:
     scans = """SELECT sum(idx_scan) FROM pg_stat_user_indexes
     WHERE indexrelname = 'idx_requests_user_type_status'"""
     assert shop.execute(scans) == [(0,)]
+
+
+def test_role_without_rights_of_the_owner_is_told_what_to_grant(shop: Database) -> None:
+    owner, visitor = make_role(shop.server, "owner"), make_role(shop.server, "visitor")
+    shop.execute(f"ALTER TABLE tiny OWNER TO {owner.name}")
+    query = parse_query("SELECT * FROM tiny", "q")
+    with session(shop, visitor) as connection:
+        (found,) = plan_queries(connection, [query], LIMITS)
+    assert found.failure is not None
+    assert found.failure.reason is NotRun.RIGHTS
+    assert owner.name in found.failure.hint
+    shop.execute(f"GRANT {owner.name} TO {visitor.name}")
+    with session(shop, visitor) as connection:
+        (found,) = plan_queries(connection, [query], LIMITS)
+    assert found.failure is None
+
+
+def test_owner_that_may_not_read_another_table_is_told(shop: Database) -> None:
+    owner = make_role(shop.server, "owner")
+    shop.execute(f"ALTER TABLE tiny OWNER TO {owner.name}")
+    (found,) = planned(shop, parse_query("SELECT * FROM tiny JOIN courses USING (id)", "q"))
+    assert found.failure is not None
+    assert (found.failure.reason, found.failure.sqlstate) == (NotRun.RIGHTS, "42501")
+
+
+def test_code_of_another_role_does_not_run_with_the_rights_of_the_owner(shop: Database) -> None:
+    owner, stranger = make_role(shop.server, "owner"), make_role(shop.server, "stranger")
+    shop.execute(f"ALTER TABLE tiny OWNER TO {owner.name}")
+    shop.execute(f"CREATE SCHEMA evil AUTHORIZATION {stranger.name}")
+    shop.execute(
+        "CREATE FUNCTION evil.spy() RETURNS int LANGUAGE plpgsql STABLE AS"
+        " $$BEGIN RAISE EXCEPTION 'ran as %', current_user; END$$"
+    )
+    shop.execute(f"ALTER FUNCTION evil.spy() OWNER TO {stranger.name}")
+    shop.execute("CREATE VIEW evil.seen AS SELECT evil.spy() AS id")
+    shop.execute(f"ALTER VIEW evil.seen OWNER TO {stranger.name}")
+    for text in ("SELECT evil.spy() FROM tiny", "SELECT * FROM tiny JOIN evil.seen USING (id)"):
+        (found,) = planned(shop, parse_query(text, "q"))
+        assert found.failure is not None
+        assert found.failure.reason is NotRun.RIGHTS
+        assert found.failure.sqlstate is None, "it did not run at all"

@@ -1,7 +1,7 @@
 """Declared indexes proven by their queries, on real servers."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from maintenance.subjects.indexes import INDEXES
 from maintenance.subjects.indexes.declared.prove import measure_after, measure_before
 from maintenance.subjects.indexes.declared.query_models import NotRun, PlanMode, QueryKey
 from maintenance.subjects.indexes.declared.query_verdicts import Reason, Use
-from tests.builders import Database
+from tests.builders import Database, make_role
 from tests.policies import make_policy
 
 MESSAGES = (
@@ -55,7 +55,13 @@ def nova(database: Database) -> Database:
 
 
 def declare(
-    folder: Path, database: Database, indexes: str, queries: dict[str, str], **section: Any
+    folder: Path,
+    database: Database,
+    indexes: str,
+    queries: dict[str, str],
+    *,
+    url: str = "",
+    **section: Any,
 ) -> Policy:
     """A policy with declared indexes and queries."""
     (folder / "indexes.sql").write_text(indexes)
@@ -63,11 +69,11 @@ def declare(
     for name, text in queries.items():
         (folder / "queries" / f"{name}.sql").write_text(text)
     declared = {"declared": "indexes.sql", "queries": "queries", **section}
-    return make_policy(folder, database.url, indexes=declared)
+    return make_policy(folder, url or database.url, indexes=declared)
 
 
 @contextmanager
-def context(policy: Policy) -> Iterator[ActionContext]:
+def context(policy: Policy) -> Generator[ActionContext]:
     """The context of an action of this policy, with a store."""
     pipeline.apply(policy, only=["statistics"])
     target = Target.of(policy)
@@ -165,6 +171,27 @@ def test_partial_index_is_measured_by_both_kinds_of_plans(nova: Database, tmp_pa
     assert (proof.verdict, proof.reason) == (Use.USED, Reason.PARAMETER)
 
 
+def test_role_with_few_rights_proves_an_index_of_the_owner(nova: Database, tmp_path: Path) -> None:
+    owner, role = make_role(nova.server, "owner"), make_role(nova.server, "role")
+    nova.give_to(owner)
+    for grant in (
+        f"GRANT {owner.name}, pg_monitor, pg_read_all_data TO {role.name}",
+        f"GRANT CREATE ON DATABASE {nova.name} TO {role.name}",
+    ):
+        nova.execute(grant)
+    policy = declare(tmp_path, nova, DECLARED, {"newest_of_sender": NEWEST}, url=nova.url_of(role))
+    with context(policy) as made:
+        before = measure_before(made, CREATE)
+        assert before is not None
+        nova.execute(BUILD)
+        proof = measure_after(made, before)
+    assert proof.verdict is Use.USED
+    assert proof.ratio is not None
+    # Its own scans are counted, so that they prove nothing.
+    later = datetime.now(UTC) + timedelta(hours=25)
+    assert found(policy, FindingKind.INDEX_NOT_SCANNED, now=later) == []
+
+
 # Findings
 
 
@@ -228,3 +255,17 @@ def test_new_index_that_is_not_scanned_is_a_warning_then_an_error(
     assert hours == [(Severity.WARN, 3600), (Severity.ERROR, 86400)]
     nova.execute("SELECT id FROM messages WHERE sender_id = 7 AND deleted_at IS NULL")
     assert found(policy, kind, now=now + timedelta(hours=25)) == []
+
+
+def test_review_after_a_week_tells_scans_queries_and_ratio(nova: Database, tmp_path: Path) -> None:
+    policy = declare(tmp_path, nova, DECLARED, {"newest_of_sender": NEWEST})
+    pipeline.apply(policy, only=[INDEXES.name])
+    nova.execute("SELECT id FROM messages WHERE sender_id = 7 AND deleted_at IS NULL")
+    kind, now = FindingKind.INDEX_REVIEW, datetime.now(UTC)
+    assert found(policy, kind, now=now + timedelta(days=6)) == []
+    (review,) = found(policy, kind, now=now + timedelta(days=8))
+    assert (review.object, review.severity) == (INDEX, Severity.INFO)
+    assert review.data["verdict"] == "keep"
+    assert review.data["scans"] >= 1
+    assert (review.data["queries"], review.data["queries_using"]) == (2, 2)
+    assert found(policy, kind, now=now + timedelta(days=15)) == []

@@ -92,6 +92,28 @@ def test_plan_shows_which_query_would_take_a_missing_index(shop: Database, tmp_p
     assert found["idx_orders_note"]["refused"] is not None
 
 
+def test_plan_shows_what_a_drop_costs_where_the_extension_can_hide_an_index(
+    shop: Database, tmp_path: Path
+) -> None:
+    shop.execute("CREATE EXTENSION hypopg")
+    (hides,) = shop.execute("SELECT count(*) FROM pg_proc WHERE proname = 'hypopg_hide_index'")
+    shop.execute("CREATE INDEX idx_old ON orders (customer_id)")
+    policy = policy_of(tmp_path, shop)
+    (tmp_path / "indexes.sql").write_text("DROP INDEX idx_old;")
+    (action,) = pipeline.plan(policy, only=[INDEXES.name]).plan.actions
+    assert action.kind is ActionKind.DROP_INDEX
+    if not hides[0]:  # before 1.4
+        assert "what_if" not in action.detail
+        return
+    queries = action.detail["what_if"]["queries"]
+    assert {(each["query"], each["parameters"]) for each in queries} == {
+        ("of_customer", 1),
+        ("of_customer", 2),
+    }
+    assert all(each["cost_after"] > 2 * each["cost_before"] for each in queries)
+    assert "Index" in str(shop.execute("EXPLAIN SELECT * FROM orders WHERE customer_id = 7"))
+
+
 def test_nothing_pretended_remains(shop: Database, tmp_path: Path) -> None:
     shop.execute("CREATE EXTENSION hypopg")
     before = shop.execute("SELECT count(*) FROM pg_class")

@@ -45,7 +45,8 @@ def test_query_is_read_with_its_sets_of_parameters() -> None:
     assert query.parameter_sets[1] == "'00000000-0000-0000-0000-000000000002'::uuid, 10 + 40"
     assert query.relations == (RelationName(None, "messages"),)
     assert query.functions == (RelationName(None, "now"),)
-    assert (query.equal, query.ranged) == ({"sender_id"}, {"created_at"})
+    assert query.equal == {"sender_id", "deleted_at"}
+    assert query.ranged == {"created_at"}
     assert query.order == (Order("created_at", True, True), Order("id", False, True))
 
 
@@ -102,7 +103,7 @@ def test_file_that_is_not_one_read_only_query_is_refused_at_its_place(
         ("-- params: (SELECT 1)\n", ProblemReason.MALFORMED, 1, 12),
         ("-- params: random()\n", ProblemReason.MALFORMED, 1, 12),
         ("-- params: 1); DROP TABLE t; --\n", ProblemReason.MALFORMED, 1, 32),
-        ("-- parms: 1\n", ProblemReason.UNKNOWN_KEY, 1, 4),
+        ("-- param: 1\n", ProblemReason.UNKNOWN_KEY, 1, 4),
     ],
 )
 def test_parameters_that_do_not_fit_are_refused_at_their_place(

@@ -286,17 +286,26 @@ def _passes_order(kind: str, child: Mapping[str, Any]) -> bool:
 
 def _shape(node: Mapping[str, Any], kind: str, access: Access | None, below: Sequence[Any]) -> Any:
     if access is not None:
-        return ["scan", str(access.relation), str(access.index) if access.index else None]
+        index = str(access.index) if access.index is not None else None
+        return ["scan", str(access.relation), index, *below]
     if kind in _OF_BITMAPS or kind in _APPENDS:
         parts = _distinct(below)
         name = kind if kind in ("BitmapAnd", "BitmapOr") else "Append"
         return parts[0] if len(parts) == 1 else [name, *parts]
-    is_final = kind == "Aggregate" and node.get("Partial Mode") == "Finalize"
-    if (kind in _TRANSPARENT or is_final) and len(below) <= 1:
+    if (kind in _TRANSPARENT or _is_of_workers(node, kind)) and len(below) <= 1:
         return below[0] if below else None
     name = "Sort" if kind in _SORTS else kind
     join = node.get("Join Type")
     return [name if join is None else f"{name} {join}", *below]
+
+
+def _is_of_workers(node: Mapping[str, Any], kind: str) -> bool:
+    """Whether a node only puts together what parallel workers aggregated."""
+    if kind == "Aggregate":
+        return node.get("Partial Mode") == "Finalize"
+    return kind in _SORTS and any(
+        child.get("Partial Mode") == "Partial" for child in _children(node)
+    )
 
 
 def _distinct(shapes: Sequence[Any]) -> list[Any]:

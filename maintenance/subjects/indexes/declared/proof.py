@@ -108,6 +108,13 @@ class QueryProof:
         return (before, after) if before is not None and after is not None else None
 
     @property
+    def is_replanned(self) -> bool:
+        """Whether its plan is another one than before."""
+        before = self.before.plan if self.before is not None else None
+        after = self.after.plan
+        return before is not None and after is not None and before.digest != after.digest
+
+    @property
     def ratio(self) -> float | None:
         """How many times faster it became; None if the ranges overlap or a time is unknown."""
         timings = self.timings
@@ -118,9 +125,12 @@ class QueryProof:
 
     @property
     def slower(self) -> float | None:
-        """How many times slower it became; None if it is not proven to be slower."""
+        """How many times slower it became by another plan; None if that is not proven.
+
+        With the plan of before, the index is not the reason.
+        """
         ratio, timings = self.ratio, self.timings
-        if ratio is None or timings is None or ratio >= 1:
+        if ratio is None or timings is None or ratio >= 1 or not self.is_replanned:
             return None
         before, after = timings
         return 1 / ratio if after.median_ms - before.median_ms >= SMALLEST_MS else None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from math import inf
 
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action
@@ -12,7 +13,7 @@ from maintenance.policy.query_sql import DeclaredQuery
 from maintenance.subjects.indexes.declared.proof import Proof, compare, proven_index, served_by
 from maintenance.subjects.indexes.declared.queries import measure
 from maintenance.subjects.indexes.declared.query_history import record_proof
-from maintenance.subjects.indexes.declared.query_models import Measurements
+from maintenance.subjects.indexes.declared.query_models import Measurement, Measurements
 from maintenance.subjects.indexes.declared.query_session import schemas_of
 from maintenance.subjects.indexes.declared.query_verdicts import ProvenIndex
 
@@ -93,9 +94,24 @@ def measure_after(context: ActionContext, before: Before) -> Proof:
     assert section is not None, "it declares the index"
     budget = BUDGET * section.proof.time_limit
     index = before.index
-    measured = measure(context, before.queries, indexes=[index], budget=budget)
+    measured = dict(measure(context, before.queries, indexes=[index], budget=budget))
+    suspects = _slower(compare(before.measurements, measured, index, before.queries))
+    if suspects:
+        # The machine may have been busy: slower is what is slower twice.
+        queries = [query for query in before.queries if query.name in suspects]
+        for key, again in measure(context, queries, indexes=[index], budget=budget).items():
+            if again.timing is not None and _median(again) < _median(measured[key]):
+                measured[key] = again
     _keep(context, before, measured, "after")
     return compare(before.measurements, measured, index, before.queries)
+
+
+def _slower(proof: Proof) -> set[str]:
+    return {each.key.query for each in proof.queries if each.slower is not None}
+
+
+def _median(measurement: Measurement) -> float:
+    return measurement.timing.median_ms if measurement.timing is not None else inf
 
 
 def _keep(context: ActionContext, before: Before, measured: Measurements, phase: str) -> None:

@@ -39,6 +39,7 @@ from maintenance.subjects.indexes.declared.query_watch import (
     WatchedIndex,
     WatchState,
     changed_plans,
+    faster,
 )
 
 WANTED_SHARE = 0.95
@@ -67,9 +68,9 @@ def query_findings(
         now: the current time.
         request: limits the findings to tables.
     """
-    for each in seen.watched:
-        if request.includes(each.table):
-            yield from _watch_finding(each, limits.watch, now)
+    watched = [each for each in seen.watched if request.includes(each.table)]
+    for each in watched:
+        yield from _watch_finding(each, limits.watch, now)
     if seen.failure:
         text = f"declared queries not planned: {seen.failure}"
         indexes = [str(index.relation) for index in seen.indexes]
@@ -78,12 +79,13 @@ def query_findings(
     for index in seen.indexes:
         if request.includes(index.table):
             yield from _index_findings(index, seen)
+    for each in watched:
+        yield from _review(each, limits.watch[-1], now, seen)
     queries = {each.query: each for each in seen.planned if _is_asked(each, request)}
-    for each in queries.values():
-        if each.failure is not None:
-            yield _failure_finding(database, each, each.failure, seen)
+    yield from _failure_findings(database, seen, queries)
     yield from _change_findings(database, seen, queries)
-    yield from _regressions(database, seen.proofs, queries)
+    recent = [each for each in seen.proofs if now - each.taken_at <= limits.watch[-1]]
+    yield from _regressions(database, recent, queries)
     if request.table is None:
         yield from _share_finding(database, seen.served())
 
@@ -187,7 +189,57 @@ def _watch_finding(
     )
 
 
+def _review(
+    watched: WatchedIndex, after: timedelta, now: datetime, seen: QueriesObservation
+) -> Iterator[Finding]:
+    """Yield the review of a new index, for as long again as it was watched."""
+    if not after <= watched.age(now) < 2 * after:
+        return
+    index = next(each for each in seen.indexes if each.relation == watched.relation)
+    uses = [use.use for _, use in seen.uses(index)]
+    n_used = sum(use is not Use.UNUSED for use in uses)
+    name = str(watched.relation)
+    served = [
+        each
+        for each in seen.proofs
+        if each.index == name and (not index.serves or each.key.query in index.serves)
+    ]
+    ratio = faster(served)
+    state = watched.state(now, after)
+    told = [f"{watched.scans:,} scans" if state is WatchState.SCANNED else state.value]
+    if uses:
+        told.append(f"used by {n_used} of {len(uses)} declared queries")
+    if ratio is not None:
+        told.append(f"they became {ratio:.1f} times faster")
+    is_kept = state is WatchState.SCANNED or n_used > 0
+    yield Finding(
+        FindingKind.INDEX_REVIEW,
+        Severity.INFO,
+        name,
+        f"{name}: {readable_span(watched.age(now))} after its build: {', '.join(told)}",
+        data={
+            "table": str(watched.table),
+            "built_at": watched.built_at.isoformat(),
+            "verdict": "keep" if is_kept else "look again",
+            "state": state.value,
+            "scans": watched.scans,
+            "gaps": dict(watched.gaps),
+            "queries": len(uses),
+            "queries_using": n_used,
+            "ratio": round(ratio, 2) if ratio is not None else None,
+        },
+    )
+
+
 # Queries
+
+
+def _failure_findings(
+    database: str, seen: QueriesObservation, queries: Mapping[str, PlannedQuery]
+) -> Iterator[Finding]:
+    for each in queries.values():
+        if each.failure is not None:
+            yield _failure_finding(database, each, each.failure, seen)
 
 
 def _failure_finding(

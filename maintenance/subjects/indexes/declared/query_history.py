@@ -144,6 +144,7 @@ def recall_proofs(store: Connection, database: str, since: datetime) -> list[Tim
             row.taken_at,
             tuple(row.before_ms),
             tuple(row.after_ms),
+            row.is_replanned,
         )
         for row in rows
     ]

@@ -69,7 +69,8 @@ def observe_queries(
         return QueriesObservation(queries, planned, indexes, watched=new, what_if=pretended)
     baselines = recall_baselines(store, name, queries, context.now - BASELINE_AGE)
     there = {str(index.relation) for index in indexes}
-    proofs = recall_proofs(store, name, context.now - section.watch[-1])
+    # Those of the indexes whose review is due, too.
+    proofs = recall_proofs(store, name, context.now - 2 * section.watch[-1])
     return QueriesObservation(
         queries,
         planned,

@@ -37,8 +37,22 @@ EXECUTE = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, VERBOSE, FORMAT JSON)"
 """Without the time of each node: reading the clock takes longer than many queries."""
 
 _PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^",\s]+))\s*(?:,|\Z)')
-_NAMES_OBJECTS = "42"
-"""The class of errors about names, types and rights: their text has no values."""
+_NAMES_OBJECTS = frozenset(
+    {
+        "3F000",  # invalid_schema_name
+        "42501",  # insufficient_privilege
+        "42702",  # ambiguous_column
+        "42703",  # undefined_column
+        "42704",  # undefined_object
+        "42725",  # ambiguous_function
+        "42803",  # grouping_error
+        "42804",  # datatype_mismatch
+        "42883",  # undefined_function
+        "42P01",  # undefined_table
+        "42P18",  # indeterminate_datatype
+    }
+)
+"""Errors about names, types and rights, whose text has no values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +129,11 @@ class PreparedQuery:
                     run(statement)
                 return run(f"{how} {self.query.execute(number)}")
         except psycopg.Error as exc:
-            raise _not_run(exc, is_executed=how == EXECUTE) from exc
+            error = _not_run(exc, is_executed=how == EXECUTE)
+            if self.query.n_parameters:
+                text = f"with parameters {number}: {error.failure.text}"
+                error = NotRunError(error.failure._replace(text=text))
+            raise error from exc
 
     def explain_narrowed(self, number: int, condition: str, *local: str) -> Any:
         """Return the JSON of the plan that the query had with one more condition.
@@ -227,7 +245,7 @@ def _not_run(exc: psycopg.Error, *, is_executed: bool) -> NotRunError:
         raise to_error(exc, DOING) from exc
     reason = _REASONS.get(exc.sqlstate, NotRun.ERROR)
     text = f"the server refused it with SQLSTATE {exc.sqlstate}"
-    if exc.sqlstate.startswith(_NAMES_OBJECTS) and not is_executed:
+    if exc.sqlstate in _NAMES_OBJECTS and not is_executed:
         text = f"{exc.diag.message_primary} [{exc.sqlstate}]"
     text = _TEXTS.get(reason, text)
     return NotRunError(Failure(reason, text, exc.sqlstate, exc.diag.message_hint or ""))

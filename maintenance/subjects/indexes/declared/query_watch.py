@@ -35,6 +35,7 @@ class TimedProof:
 
     Attributes:
         index: its name, quoted.
+        is_replanned: whether its plan became another one.
     """
 
     index: str
@@ -42,16 +43,26 @@ class TimedProof:
     taken_at: datetime
     before_ms: tuple[float, ...]
     after_ms: tuple[float, ...]
+    is_replanned: bool = True
 
     @property
     def slower(self) -> float | None:
-        """How many times slower it became; None unless the ranges of its times are apart."""
+        """How many times slower it became by another plan; None if that is not proven."""
         before, after = Timing(self.before_ms), Timing(self.after_ms)
         is_apart = after.range_ms[0] > before.range_ms[1]
         difference = after.median_ms - before.median_ms
-        if not is_apart or difference < SMALLEST_MS:
+        if not is_apart or difference < SMALLEST_MS or not self.is_replanned:
             return None
         return after.median_ms / max(before.median_ms, 0.001)
+
+
+def faster(proofs: Sequence[TimedProof]) -> float | None:
+    """Return how many times faster queries became together; None if that is not proven."""
+    before = [Timing(each.before_ms) for each in proofs]
+    after = [Timing(each.after_ms) for each in proofs]
+    if not before or sum(t.range_ms[1] for t in after) >= sum(t.range_ms[0] for t in before):
+        return None
+    return sum(t.median_ms for t in before) / max(sum(t.median_ms for t in after), 0.001)
 
 
 class PlanChange(NamedTuple):
