@@ -164,6 +164,10 @@ class EffectError(MaintenanceError):
     """A statement succeeded, but the catalog is unchanged."""
 
 
+class RegressionError(MaintenanceError):
+    """A build made a measured query slower than the policy allows, and was undone."""
+
+
 class ArchiveError(MaintenanceError):
     """An archive can't be written, read or restored."""
 

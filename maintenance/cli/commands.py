@@ -37,6 +37,7 @@ from maintenance.cli.text_output import (
     render_restored,
     render_status,
 )
+from maintenance.cli.undo import undo
 from maintenance.cli.watch import watch
 from maintenance.engine.saved_plan import ReviewedPlan, read_reviewed
 from maintenance.engine.scope import Request
@@ -114,6 +115,7 @@ def plan(
     "--period", "periods", multiple=True, help="Period to create, such as 2025-03; repeatable."
 )
 @click.option("--plan", "plan_file", type=PLAN_FILE, help="Apply exactly this saved plan.")
+@click.option("--again", is_flag=True, help="Carry out again what was undone.")
 def apply(
     policies: tuple[Path, ...],
     as_json: bool,
@@ -122,6 +124,7 @@ def apply(
     table: QualifiedName | None,
     periods: tuple[str, ...],
     plan_file: Path | None,
+    again: bool,
 ) -> None:
     """Apply what plan shows, then report the remaining findings."""
     if now is not None and os.environ.get(CLOCK_OVERRIDE) != "1":
@@ -145,7 +148,7 @@ def apply(
             policy,
             now=now,
             only=reviewed.only if reviewed is not None else only,
-            request=Request(table, periods),
+            request=Request(table, periods, again=again),
             reviewed=reviewed,
             progress=error_console.print_progress,
         )
@@ -260,5 +263,5 @@ def _reviewed(file: Path, only: tuple[str, ...], table: QualifiedName | None) ->
         raise UsageError(f"{file}: not readable as UTF-8 text, wanted a saved plan") from exc
 
 
-for command in (alerts, approve, explain, history, metrics, notify, pause, resume, watch):
+for command in (alerts, approve, explain, history, metrics, notify, pause, resume, undo, watch):
     cli.add_command(command)

@@ -17,6 +17,7 @@ from maintenance.errors import MaintenanceError
 from maintenance.formatting import readable_size, visible, visible_lines
 from maintenance.pipeline.restore import RestoreReport
 from maintenance.pipeline.run import Report
+from maintenance.pipeline.undo import UndoReport
 from maintenance.policy import Policy
 from maintenance.redaction import redact, redact_error
 from maintenance.subjects.partitions.inventory import TableInventory, inventory
@@ -123,6 +124,27 @@ def render_restored(report: RestoreReport) -> None:
         )
     for column in restored.added:
         _out.print(f"column {escape(column)} is not in the archive: filled with its default value")
+
+
+def render_undone(report: UndoReport) -> None:
+    """Print what was undone, and what was not."""
+    for result in report.results:
+        action = result.action
+        style = "green" if result.outcome is Outcome.DONE else "red"
+        error = f": {escape(result.error)}" if result.error else ""
+        _out.print(
+            f"[{style}]{result.outcome}[/] {escape(action.object)}: undo of"
+            f" {action.detail['undoes']}{error}",
+            soft_wrap=True,
+        )
+    for each in report.kept:
+        _out.print(f"kept {escape(each.object)}: {escape(each.reason)}", soft_wrap=True)
+    _out.print(
+        f"run {report.run_id}: {'undone' if report.is_complete else 'not completely undone'};"
+        " what was undone is done again only if its declaration changes, or by"
+        " maintenance apply --again",
+        soft_wrap=True,
+    )
 
 
 def horizons(stock: Iterable[TableInventory]) -> Table:

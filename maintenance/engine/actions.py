@@ -42,6 +42,7 @@ class ActionKind(StrEnum):
     ADD_COLUMN = "add_column"
     REINDEX = "reindex"
     REMOVE_REBUILD = "remove_rebuild"
+    UNDO = "undo"
 
 
 UNSEEN = frozenset(
@@ -92,6 +93,7 @@ class HeldBy(StrEnum):
     DROPS_NOT_ALLOWED = "drops_not_allowed"
     REWRITES_NOT_ALLOWED = "rewrites_not_allowed"
     NO_ROLLOUT = "no_rollout"
+    UNDONE = "undone"
 
 
 class Hold(NamedTuple):
@@ -167,6 +169,11 @@ class Step:
             itself.
         one_snapshot: it waits for snapshots older than its own, so all attempts keep the first
             one's snapshot; with a new snapshot each time a busy server would never let it finish.
+        makes: the index that it builds, by its qualified name, quoted.
+        removes: of a step that undoes: the relation that it removes, which is kept if it is not
+            the one that the run made.
+        when: of a step that undoes: a condition on the catalog, as SQL, without which there is
+            nothing for it to do.
     """
 
     statements: tuple[str, ...]
@@ -175,6 +182,9 @@ class Step:
     concurrent: bool = False
     one_snapshot: bool = False
     owner: str | None = None
+    makes: str | None = None
+    removes: str | None = None
+    when: str | None = None
 
     @property
     def sql(self) -> tuple[str, ...]:
@@ -209,6 +219,7 @@ class Action:
         refused: why it must not be executed; such a requested action is only reported.
         held: why it is not executed now, by mode, approval or pause; see `engine.gate`.
         detail: facts for people, JSON-ready, such as estimated rows and bytes. They decide nothing.
+        undo: the steps that restore what it changed, in their order; kept in the journal.
     """
 
     kind: ActionKind
@@ -224,6 +235,7 @@ class Action:
     branches: tuple[str, ...] = ()
     held: Hold | None = None
     detail: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    undo: tuple[Step, ...] = ()
 
     def __post_init__(self) -> None:
         """Escape control characters from names in the reason; `object` keeps them."""
@@ -233,6 +245,15 @@ class Action:
     def id(self) -> str:
         """A hash of kind, object and SQL; it stays the same from run to run."""
         return identify_action(self.kind, self.object, self.sql)
+
+    @cached_property
+    def goal(self) -> str:
+        """A hash of what it is to bring about; it stays the same when objects get other OIDs."""
+        if self.kind is ActionKind.DROP_INDEX:
+            return identify_action(self.kind, self.object, ())
+        wanted = [self.preconditions.get(fact) for fact in ("definition", "new")]
+        known = [str(each) for each in wanted if each is not None]
+        return identify_action(self.kind, self.object, known or self.sql)
 
     @property
     def sql(self) -> tuple[str, ...]:

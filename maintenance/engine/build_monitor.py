@@ -24,6 +24,8 @@ from maintenance.server.session import (
 )
 
 EVERY_S = 0.2
+TELL_EVERY_S = 5.0
+"""Seconds between two lines on how far a build is."""
 
 
 @dataclass(slots=True)
@@ -125,6 +127,7 @@ def _follow(
     patience = context.policy.locks.give_up_after.total_seconds()
     noted: int | None = None
     waited_for, since = None, time.monotonic()
+    told_at = since
     while not watch.over.wait(EVERY_S):
         (row,) = fetch(session, "bloat", "find_build", {"pid": pid})
         if row.index_oid is not None and row.index_oid != noted:
@@ -135,9 +138,16 @@ def _follow(
             waited_for, since = row.locker_pid, time.monotonic()
             if waited_for is not None:
                 context.progress(f"the index build waits for pid {waited_for} ({row.locker})")
+        if row.phase is not None and time.monotonic() - told_at >= TELL_EVERY_S:
+            told_at = time.monotonic()
+            context.progress(f"the index build: {_how_far(row.phase, row.done_fraction)}")
         if waited_for is not None and time.monotonic() - since > patience:
             watch.gave_up = (
                 f"canceled after waiting {patience:.0f} s for pid {waited_for} ({row.locker})"
             )
             context.connection.cancel_safe()
             since = time.monotonic()
+
+
+def _how_far(phase: str, fraction: float | None) -> str:
+    return phase if fraction is None else f"{phase}, {fraction:.0%}"

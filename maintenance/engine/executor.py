@@ -13,6 +13,7 @@ from psycopg.pq import TransactionStatus
 from maintenance.engine.action_context import ActionContext, Executor, run_steps
 from maintenance.engine.action_order import is_upkeep, rounds
 from maintenance.engine.actions import UNSEEN, Action, ActionKind, Hold
+from maintenance.engine.kept_steps import step_as_json
 from maintenance.engine.lock_retry import Progress
 from maintenance.engine.parallel import Opener, run_parallel
 from maintenance.engine.time_budget import Budget
@@ -240,6 +241,8 @@ def _record(action: Action, place: int) -> dict[str, Any]:
         "reason": action.reason,
         "destructive": action.destructive,
         "relation_oid": action.preconditions.get("oid"),
+        "goal": action.goal if action.undo else None,
+        "undo": [step_as_json(step) for step in action.undo] or None,
     }
 
 

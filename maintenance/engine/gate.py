@@ -4,7 +4,7 @@ Pure. Every plan passes through one gate before anything is executed; the driver
 the run comes from.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -68,6 +68,7 @@ _OF_INDEXES = _DROPPING | {
     ActionKind.ADD_CONSTRAINT,
     ActionKind.VALIDATE_CONSTRAINT,
     ActionKind.ADD_COLUMN,
+    ActionKind.UNDO,
 }
 
 _OF_BLOAT = frozenset({ActionKind.REINDEX, ActionKind.REMOVE_REBUILD})
@@ -87,12 +88,14 @@ class Gate:
     Attributes:
         approvals: of this database.
         pause: the pause that is active; None if there is none.
+        undone: the runs that undid what an action is to bring about, by `Action.goal`.
     """
 
     policy: Policy
     origin: Origin = Origin.COMMAND
     approvals: Approvals = field(default_factory=dict[str, Approval])
     pause: Pause | None = None
+    undone: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def hold(self, action: Action) -> Hold | None:
         """Return why an action is not executed; None if it may be."""
@@ -103,6 +106,9 @@ class Gate:
             return Hold(HeldBy.REPORT_MODE, f"not run: {reporting.place} of the policy is report")
         if (forbidden := self._forbidden(action)) is not None:
             return forbidden
+        if (run := self.undone.get(action.goal)) is not None:
+            text = f"not run: undone by run {run}; maintenance apply --again carries it out"
+            return Hold(HeldBy.UNDONE, text)
         section = self._section(action)
         if self.origin is Origin.SCHEDULED and section is not None and action.kind in RETIRING:
             return self._unapproved(section)

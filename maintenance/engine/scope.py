@@ -16,6 +16,7 @@ class Request:
             empty means the policy's window. Such a run retires nothing.
         archives: keys of periods to archive. Such a run retires nothing.
         rebuild: whether the view `table` is replaced by its definition.
+        again: whether what was undone is carried out again.
         max_per_run: overrides the limit of retention; None keeps the policy's.
         rollout: whether declared indexes are built and dropped; else they are only compared.
     """
@@ -27,6 +28,7 @@ class Request:
     among: tuple[QualifiedName, ...] = ()
     rebuild: bool = False
     rollout: bool = True
+    again: bool = False
 
     def includes(self, table: QualifiedName) -> bool:
         """Whether the request includes a table."""

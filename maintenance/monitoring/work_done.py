@@ -127,6 +127,14 @@ _WORDS: Mapping[str, _Words] = {
     ActionKind.REBUILD_MATVIEW: _Words("rebuilt", "view"),
     ActionKind.REINDEX: _Words("rebuilt", "index", "all"),
     ActionKind.REMOVE_REBUILD: _Words("removed", "unfinished index", "all"),
+    ActionKind.CREATE_INDEX: _Words("built", "index", "all"),
+    ActionKind.DROP_INDEX: _Words("dropped", "index", "all"),
+    ActionKind.REPLACE_INDEX: _Words("replaced", "index", "all"),
+    ActionKind.DROP_INVALID_INDEX: _Words("removed", "unfinished index", "all"),
+    ActionKind.ADD_CONSTRAINT: _Words("added", "constraint", "all"),
+    ActionKind.VALIDATE_CONSTRAINT: _Words("validated", "constraint", "all"),
+    ActionKind.ADD_COLUMN: _Words("added", "column", "all"),
+    ActionKind.UNDO: _Words("undid the change of", "object", "all"),
 }
 
 

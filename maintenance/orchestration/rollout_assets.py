@@ -194,7 +194,7 @@ def proof_metadata(results: Sequence[Result]) -> Metadata:
         (result.action.object, query)
         for result in results
         if result.action.kind is ActionKind.CREATE_INDEX and result.detail.get("proof")
-        for query in result.detail["proof"]["queries"]
+        for query in result.detail["proof"].get("queries", ())
         if query["served"]
     ]
     if not proofs:

@@ -20,6 +20,7 @@ from maintenance.errors import (
     EffectError,
     LockNotAcquiredError,
     MaintenanceError,
+    RegressionError,
 )
 from maintenance.names import QualifiedName
 from maintenance.pipeline.context import RunContext
@@ -31,6 +32,7 @@ from maintenance.store import Journal
 _FAILURES: Mapping[type[MaintenanceError], FindingKind] = {
     LockNotAcquiredError: FindingKind.LOCK_NOT_ACQUIRED,
     ArchiveError: FindingKind.ARCHIVE_UNVERIFIED,
+    RegressionError: FindingKind.QUERY_REGRESSED,
 }
 """Errors of actions that become findings of their own kind."""
 

@@ -4,7 +4,7 @@ import getpass
 import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -18,13 +18,22 @@ from maintenance.policy.approvals import Approval, Terms, narrowed, terms_of, wi
 from maintenance.server.session import Connection
 from maintenance.store.approvals import forget_approvals, keep_approvals, read_approvals
 from maintenance.store.pauses import read_pause
+from maintenance.store.undo import undone_goals
 
 ASK_EVERY_S = 1.0
 """Seconds for which the answer whether a database is paused is used again."""
 
 
-def read_gate(policy: Policy, origin: Origin, store: Connection | None) -> Gate:
+def read_gate(
+    policy: Policy, origin: Origin, store: Connection | None, *, again: bool = False
+) -> Gate:
     """Return the gate of a run; without a store there is no approval and no pause yet.
+
+    Args:
+        policy: of the database.
+        origin: who started the run.
+        store: None if there is none.
+        again: whether what was undone is carried out again.
 
     Raises:
         psycopg.Error: the store could not be read.
@@ -32,7 +41,8 @@ def read_gate(policy: Policy, origin: Origin, store: Connection | None) -> Gate:
     if store is None:
         return Gate(policy, origin)
     name = policy.database.name
-    return Gate(policy, origin, read_approvals(store, name), read_pause(store, name))
+    undone: Mapping[str, str] = {} if again else undone_goals(store, name)
+    return Gate(policy, origin, read_approvals(store, name), read_pause(store, name), undone)
 
 
 def refuse_if_paused(policy: Policy, store: Connection) -> None:

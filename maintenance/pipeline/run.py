@@ -200,7 +200,7 @@ def apply(
         migrate(store)
         if origin is Origin.COMMAND:
             refuse_if_paused(policy, store)
-        gate = read_gate(policy, origin, store)
+        gate = read_gate(policy, origin, store, again=request.again)
         reduce_approvals(gate, store)
         journal = Journal(store, policy.database.name)
         journal.begin("apply", policy.hash)

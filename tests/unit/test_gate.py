@@ -28,6 +28,7 @@ DECLARED = {
     ActionKind.ADD_CONSTRAINT,
     ActionKind.VALIDATE_CONSTRAINT,
     ActionKind.ADD_COLUMN,
+    ActionKind.UNDO,
 }
 TABLE, VIEW, ROWS = "public.events", "public.daily", "public.totals"
 

@@ -12,7 +12,7 @@ WITH_A_SESSION = {
     *("statement_history", "unique_index"),
     *("queries", "query_history", "query_observe", "query_session"),
     # Further work.
-    *("archive", "drain", "populate", "rebuild", "trial", "prove", "what_if"),
+    *("archive", "drain", "populate", "rebuild", "trial", "prove", "rollout_proof", "what_if"),
 }
 NESTED = {"declared"}
 """Packages inside a subject that have computing modules too."""

@@ -43,6 +43,7 @@ ACTIONS: dict[ActionKind, tuple[str, str]] = {
     ActionKind.ADD_COLUMN: (AS_OWNER, "an expression is evaluated for every row"),
     ActionKind.REINDEX: (BY_SERVER, "REINDEX"),
     ActionKind.REMOVE_REBUILD: (NO_CODE, "drops an index"),
+    ActionKind.UNDO: (BY_SERVER, "drops or creates an index; tables are altered as their owner"),
 }
 
 CATALOG = "reads the catalog or settings"
@@ -57,8 +58,10 @@ SENDERS = {
     "catalog/default_rows.py": ROWS,
     "catalog/owner_code.py": ROWS,
     "engine/build_monitor.py": BY_SERVER,
+    "engine/index_build.py": BY_SERVER,
     "engine/lock_retry.py": AS_OWNER,
     "engine/run_lock.py": CATALOG,
+    "engine/undo_steps.py": CATALOG,
     "pipeline/reachability.py": CATALOG,
     "server/cost_meter.py": "counts what others send",
     "server/liveness.py": CATALOG,

@@ -11,21 +11,15 @@ from typing import Any
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action
 from maintenance.engine.build_monitor import run_watched, watched, without_timeouts
+from maintenance.engine.build_preflight import Build, limits_of, refuse_full_disk, waits
 from maintenance.errors import (
     EffectError,
-    LockNotAcquiredError,
     MaintenanceError,
     NotNeededError,
     UnreachableError,
 )
 from maintenance.formatting import readable_size
-from maintenance.policy.thresholds import IndexesPolicy, IndexPreflight
-from maintenance.server.disk import free_disk
-from maintenance.server.session import (
-    Connection,
-    fetch,
-    owner_search_path,
-)
+from maintenance.server.session import fetch, owner_search_path
 from maintenance.subjects.bloat.history import (
     Beginning,
     begin_rebuild,
@@ -87,51 +81,11 @@ def _preflight(context: ActionContext, action: Action) -> Beginning:
     row = rows[0]
     if not row.is_valid:
         raise NotNeededError(f"{action.object}: became invalid since the plan was made")
-    limits = (context.policy.indexes or IndexesPolicy()).preflight
-    _refuse_waits(row.name, row, limits)
-    _refuse_full_disk(context.connection, row.name, row, limits)
+    build, limits = Build(row.name, "rebuilt"), limits_of(context)
+    if (obstacle := waits(build, row, limits)) is not None:
+        raise obstacle
+    refuse_full_disk(context.connection, build, row, limits)
     return Beginning(row.name, oid, int(row.size_bytes), row.table_oid, list(row.indexes))
-
-
-def _refuse_waits(name: str, row: Any, limits: IndexPreflight) -> None:
-    oldest = limits.max_transaction_age.total_seconds()
-    if row.oldest_s is not None and row.oldest_s > oldest:
-        raise LockNotAcquiredError(
-            f"{name}: not rebuilt: pid {row.oldest_pid} ({row.oldest}) has a transaction open for"
-            f" {row.oldest_s:.0f} s, wanted at most {oldest:.0f} s; a rebuild would wait for it",
-            hint="end that session; retried on the next run",
-        )
-    if row.n_prepared:
-        raise LockNotAcquiredError(
-            f"{name}: not rebuilt: {row.n_prepared} prepared transactions are open, and a rebuild"
-            " would wait for them",
-            hint="run COMMIT PREPARED or ROLLBACK PREPARED for those in pg_prepared_xacts",
-        )
-    if row.other_build_pid is not None:
-        raise LockNotAcquiredError(
-            f"{name}: not rebuilt: pid {row.other_build_pid} is building an index of the same"
-            " table, and two builds would wait for each other",
-            hint="retried on the next run",
-        )
-
-
-def _refuse_full_disk(connection: Connection, name: str, row: Any, limits: IndexPreflight) -> None:
-    """Refuse a rebuild without enough free disk: for a while both indexes exist."""
-    free = free_disk(connection, row.tablespace)
-    if free is not None and free - row.size_bytes < limits.free_disk:
-        raise MaintenanceError(
-            f"{name}: not rebuilt: it needs up to {readable_size(row.size_bytes)} of disk,"
-            f" {readable_size(free)} are free, and {readable_size(limits.free_disk)} must remain",
-            hint="free disk space, or lower indexes.preflight.free_disk",
-            reason="free_disk_low",
-        )
-    if free is None and row.size_bytes > limits.free_disk:
-        raise MaintenanceError(
-            f"{name}: not rebuilt: it needs up to {readable_size(row.size_bytes)} of disk, and the"
-            " free space on the server's disk is unknown",
-            hint="rebuild it by hand, or raise indexes.preflight.free_disk above its size",
-            reason="free_disk_unknown",
-        )
 
 
 def _clean_up(context: ActionContext, number: int, cause: MaintenanceError) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
+from types import MappingProxyType
 
-from maintenance.engine.actions import Action, HeldBy, Hold
+from maintenance.engine.actions import Action, ActionKind, HeldBy, Hold
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
@@ -14,6 +15,7 @@ from maintenance.engine.subject import Subject
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.advice import advise
+from maintenance.subjects.indexes.declared import apply
 from maintenance.subjects.indexes.declared.observe import observe_declared
 from maintenance.subjects.indexes.declared.plan import plan_declared, unfinished_rollouts
 from maintenance.subjects.indexes.declared.query_findings import query_findings
@@ -46,6 +48,17 @@ class Indexes(Subject[IndexesObservation]):
     """The subject `indexes`."""
 
     name = "indexes"
+    executors = MappingProxyType(
+        {
+            ActionKind.CREATE_INDEX: apply.create,
+            ActionKind.DROP_INVALID_INDEX: apply.drop,
+            ActionKind.REPLACE_INDEX: apply.drop,
+            ActionKind.DROP_INDEX: apply.drop,
+            ActionKind.ADD_CONSTRAINT: apply.alter,
+            ActionKind.VALIDATE_CONSTRAINT: apply.alter,
+            ActionKind.ADD_COLUMN: apply.alter,
+        }
+    )
 
     def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy does not switch it off."""

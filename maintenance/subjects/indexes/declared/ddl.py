@@ -46,7 +46,8 @@ def build(found: DeclaredIndex, name: str, table: QualifiedName) -> Step:
     """Return the step that builds a declared index on a table without partitions."""
     statement = create(found, name=name, table=table)
     locks = (Lock(str(table), LockMode.SHARE_UPDATE_EXCLUSIVE),)
-    return Step(statements=(statement,), locks=locks, concurrent=True)
+    makes = str(QualifiedName(table.schema, name))
+    return Step(statements=(statement,), locks=locks, concurrent=True, makes=makes)
 
 
 def build_parts(found: DeclaredIndex, table: QualifiedName) -> Iterator[Step]:
@@ -68,7 +69,9 @@ def build_parts(found: DeclaredIndex, table: QualifiedName) -> Iterator[Step]:
 
 def _create_only(found: DeclaredIndex, name: str, table: QualifiedName) -> Step:
     statement = create(found, name=name, table=table, only=True, concurrently=False)
-    return Step(statements=(statement,), locks=(Lock(str(table), LockMode.SHARE),))
+    locks = (Lock(str(table), LockMode.SHARE),)
+    makes = str(QualifiedName(table.schema, name))
+    return Step(statements=(statement,), locks=locks, makes=makes)
 
 
 def _attach(part: Part) -> Step:

@@ -146,6 +146,7 @@ class _Observer:
         tables.update(index.table_oid for index in old)
         oids = {index.oid for name in names if (index := first.indexes.get(name)) is not None}
         oids.update(index.oid for index in old)
+        oids.update(part.oid for index in old for part, _ in first.parts_of(index))
         taken = {name.name for name in (*names, *gone, *self._tables())}
         connection, time_cap = self.context.connection, self._time_cap
         return Seen(

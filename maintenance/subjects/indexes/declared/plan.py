@@ -11,7 +11,7 @@ from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
 from maintenance.formatting import PAGE_BYTES
 from maintenance.names import QualifiedName
-from maintenance.subjects.indexes.declared import ddl
+from maintenance.subjects.indexes.declared import ddl, undo
 from maintenance.subjects.indexes.declared.assessment import successor_name
 from maintenance.subjects.indexes.declared.findings import declared_findings
 from maintenance.subjects.indexes.declared.models import (
@@ -123,6 +123,7 @@ class _Rollout:
             preconditions={"oid": table.oid},
             branches=self._branches(table),
             detail=detail,
+            undo=(undo.undo_column(found),),
         )
         self.columns[declared.table, declared.name] = action.id
         self._put(declared.annotations.wave or 1, action, is_gate=False)
@@ -148,6 +149,7 @@ class _Rollout:
             preconditions={"oid": table.oid},
             branches=self._branches(table),
             detail={"wave": wave, "violators": found.n_violators},
+            undo=(undo.undo_check(found),),
         )
         if found.state is State.MISSING:
             self._put(wave, add, is_gate=False)
@@ -162,6 +164,7 @@ class _Rollout:
             preconditions={"oid": table.oid},
             branches=self._branches(table),
             detail={"wave": wave, "relation_bytes": self._bytes(table)},
+            undo=tuple(undo.undo_validation(found)),
         )
         self._put(wave, validate, is_gate=False)
 
@@ -224,6 +227,7 @@ class _Rollout:
             },
             branches=self._branches(table),
             detail=self._detail(found, table, declared.relation if takes_name else None),
+            undo=tuple(undo.undo_build(found, name, tuple(self._partitions(table)))),
         )
 
     def _detail(
@@ -243,10 +247,11 @@ class _Rollout:
     def _replace(self, found: DeclaredIndex, old: OldIndex, after: tuple[str, ...]) -> Action:
         declared, table = found.declaration, old.table.relation
         steps = ddl.drop_old(old, self._partitions(old.table))
-        new = declared.relation
+        new, renamed = declared.relation, None
         if old.index.relation == declared.relation:
             new = successor_name(declared)
             steps = (*steps, ddl.rename(new, table, declared.name))
+            renamed = new, found.definition
         return Action(
             ActionKind.REPLACE_INDEX,
             str(old.index.relation),
@@ -258,6 +263,7 @@ class _Rollout:
             preconditions={"oid": old.index.oid, "new": str(new)},
             branches=self._branches(old.table),
             detail=self._old_detail(old, declared.wave),
+            undo=tuple(undo.undo_drop(old, renamed)),
         )
 
     def _rename(self, found: DeclaredIndex) -> Action:
@@ -273,6 +279,7 @@ class _Rollout:
             table=str(table),
             preconditions={"oid": successor.oid, "new": str(successor.relation)},
             detail={"wave": declared.wave},
+            undo=tuple(undo.undo_rename(found, successor.relation)),
         )
 
     def _add_drop(self, found: DeclaredDrop) -> None:
@@ -290,6 +297,7 @@ class _Rollout:
             preconditions={"oid": old.index.oid},
             branches=self._branches(old.table),
             detail=self._old_detail(old, declared.annotations.wave),
+            undo=tuple(undo.undo_drop(old, None)),
         )
         self._put(wave, action, is_gate=False)
 

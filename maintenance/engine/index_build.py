@@ -1,0 +1,143 @@
+"""Build and drop indexes concurrently, without lock timeouts, monitored, and without leftovers."""
+
+from dataclasses import dataclass
+
+from maintenance.engine.action_context import ActionContext
+from maintenance.engine.actions import Step
+from maintenance.engine.build_monitor import Watch, run_watched, watched, without_timeouts
+from maintenance.engine.build_preflight import await_build
+from maintenance.errors import (
+    EffectError,
+    LockNotAcquiredError,
+    MaintenanceError,
+    UnreachableError,
+)
+from maintenance.server.session import Connection, fetch, owner_search_path, run_sql
+
+
+@dataclass(frozen=True, slots=True)
+class FoundIndex:
+    """The relation that has the name of an index.
+
+    Attributes:
+        what: its kind in words.
+        table_oid: None if it is no index.
+        definition: as the server writes it; None if it is no index.
+    """
+
+    oid: int
+    what: str
+    table_oid: int | None
+    table: str | None
+    is_valid: bool
+    is_building: bool
+    definition: str | None
+    size_bytes: int | None
+
+
+def find_index(connection: Connection, name: str) -> FoundIndex | None:
+    """Return the relation that has a name, qualified and quoted; None if there is none."""
+    rows = fetch(connection, "server", "find_index", {"name": name})
+    return FoundIndex(*rows[0]) if rows else None
+
+
+def oids_of(connection: Connection, names: list[str]) -> dict[str, int]:
+    """Return the OIDs of those of the relations that exist, by their qualified names."""
+    rows = fetch(connection, "server", "find_relations", {"names": names})
+    return {row.name: row.oid for row in rows}
+
+
+def build_index(context: ActionContext, step: Step) -> FoundIndex:
+    """Build an index concurrently, after dropping what an incomplete build left.
+
+    An index of that name that is valid already is returned as it is.
+
+    Args:
+        context: of the action.
+        step: builds one index, whose name it knows.
+
+    Raises:
+        LockNotAcquiredError: an old transaction was still open when the wait ended.
+        MaintenanceError: it can't be built; no leftover remains.
+    """
+    name, table = str(step.makes), step.locks[0].object
+    connection = context.connection
+    found = _free(context, name, table)
+    if found is not None and found.is_valid:
+        return found
+    await_build(context, name, table)
+    with (
+        without_timeouts(context),
+        watched(context) as watch,
+        owner_search_path(connection, context.policy.database.search_path),
+    ):
+        _drop_leftover(context, name, table, watch)
+        try:
+            for statement in step.prepare:
+                run_sql(connection, statement)
+            run_watched(context, step.statements[0], watch)
+        except UnreachableError:
+            raise
+        except MaintenanceError as exc:
+            _clean_up(context, name, table, watch, exc)
+            raise
+        finally:
+            if step.prepare and not connection.closed and not connection.broken:
+                run_sql(connection, "RESET default_tablespace")
+    made = find_index(connection, name)
+    if made is None or not made.is_valid:
+        raise EffectError(f"{name}: built, but the catalog does not show it as valid")
+    return made
+
+
+def drop_index(context: ActionContext, step: Step) -> None:
+    """Drop an index concurrently.
+
+    Raises:
+        LockNotAcquiredError: an old transaction was still open when the wait ended; the index is
+            unusable then, and dropped by the next attempt.
+        MaintenanceError: the server refused.
+    """
+    with without_timeouts(context), watched(context) as watch:
+        run_watched(context, step.statements[0], watch)
+
+
+def _free(context: ActionContext, name: str, table: str) -> FoundIndex | None:
+    """Return the index that has the name on that table; None if the name is free."""
+    found = find_index(context.connection, name)
+    if found is None:
+        return None
+    (own,) = oids_of(context.connection, [table]).values() or (None,)
+    if found.table_oid is None or found.table_oid != own:
+        where = f" of {found.table}" if found.table else ""
+        raise MaintenanceError(
+            f"{name}: not built: its name is taken by {found.what}{where}",
+            hint="rename one of them",
+            reason="name_taken",
+        )
+    if not found.is_valid and found.is_building:
+        raise LockNotAcquiredError(
+            f"{name}: another session builds an index of {table}",
+            hint="retried on the next run",
+            reason="other_build",
+        )
+    return found
+
+
+def _drop_leftover(context: ActionContext, name: str, table: str, watch: Watch) -> None:
+    found = _free(context, name, table)
+    if found is None or found.is_valid:
+        return
+    context.progress(f"{name}: dropping the invalid index of an incomplete build")
+    run_watched(context, f"DROP INDEX CONCURRENTLY {name}", watch)
+
+
+def _clean_up(
+    context: ActionContext, name: str, table: str, watch: Watch, cause: MaintenanceError
+) -> None:
+    """Drop the leftover of the failed build; if that fails, the next run drops it."""
+    try:
+        _drop_leftover(context, name, table, watch)
+    except MaintenanceError as exc:
+        cause.add_note(f"its invalid index was not dropped: {exc}")
+        context.progress(f"{name}: its invalid index is dropped by the next run: {exc}")
