@@ -28,7 +28,9 @@ class Declared:
         if isinstance(self.node, ast.IndexStmt):
             return str(self.node.idxname)
         if isinstance(self.node, ast.DropStmt):
-            return str(self.node.objects[0][-1].sval)
+            objects: Any = self.node.objects
+            (name,) = objects
+            return str(name[-1].sval)
         return str(self.node.relation.relname)
 
     @property
@@ -86,7 +88,8 @@ def declared(system: str, file: str = "indexes.sql") -> list[Declared]:
 def read_declared(path: Path) -> list[Declared]:
     """The statements of a file, in its order."""
     script, found, start = path.read_text(), list[Declared](), 0
-    for raw in parse_sql(script):
+    statements: Any = parse_sql(script)
+    for raw in statements:
         end = raw.stmt_location + raw.stmt_len if raw.stmt_len else len(script)
         lines = script[start:end].strip().rpartition("\n\n")[2].splitlines()
         above = "\n".join(line for line in lines if line.startswith("-- "))

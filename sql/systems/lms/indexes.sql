@@ -5,11 +5,11 @@
 -- same @@index lines, or its next migration makes them again.
 
 -- wave: 1
--- serves: count_users_of_a_role
+-- serves: users_of_a_role, count_users_of_a_role
 CREATE INDEX users_role_idx ON public.users (role);
 
 -- wave: 1
--- serves: users_of_a_role, newest_users_of_a_role
+-- serves: newest_users_of_a_role
 CREATE INDEX "users_role_createdAt_idx" ON public.users (role, "createdAt" DESC);
 
 -- wave: 1

@@ -1,6 +1,6 @@
 -- login: active user of an e-mail address
 -- since: 15
--- params: 'bela.meyer.3@example.org'
+-- params: 'iris.rossi.0@example.org'
 -- params: 'iris.meyer.1@example.org'
 SELECT u.id, u.role, u.organization_id
 FROM public.users AS u

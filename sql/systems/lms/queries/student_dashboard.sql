@@ -1,7 +1,7 @@
 -- student_dashboard: active courses of a user with progress, the one used last first
 -- since: 15
 -- params: 'usr_000101'
--- params: 'usr_000900'
+-- params: 'usr_000102'
 SELECT c.id, c.title, p."progressPercent", p."completedLessons", p."totalLessons",
     p."lastAccessedAt"
 FROM public.enrollments AS e

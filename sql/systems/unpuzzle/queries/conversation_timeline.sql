@@ -1,7 +1,7 @@
 -- conversation_timeline: newest 50 messages of a conversation, by the day they are meant for
 -- since: 15
 -- params: '00000005-0000-0000-0000-000000000001'
--- params: '00000005-0000-0000-0000-00000000003c'
+-- params: '00000005-0000-0000-0000-000000000014'
 SELECT m.id, m.sender_id, m.message_type, m.content, m.target_date, m.created_at
 FROM public.conversation_messages AS m
 WHERE m.conversation_id = $1
