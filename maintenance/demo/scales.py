@@ -43,7 +43,7 @@ _SIZES: Mapping[str, Mapping[Scale, Mapping[str, int]]] = {
     },
     "learning_platform": {
         "small": {"users": 120, "courses": 48, "events": 2_000},
-        "stated": {"users": 5_000, "courses": 480, "events": 300_000},
+        "stated": {"users": 5_000, "courses": 2_000, "events": 300_000},
     },
     "proposals": {
         "small": {"proposals": 300, "audit_rows": 800},

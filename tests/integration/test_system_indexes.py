@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from maintenance.demo.postgres import PostgresServer
@@ -97,6 +98,67 @@ def test_no_declared_index_has_a_constant_in_its_key(
     assert FindingKind.INDEX_PREDICATE_IN_KEY not in kinds
 
 
+# The same applications as their public repositories have them
+
+
+DRIFT = {
+    "unpuzzle/public_schema.sql": {
+        "idx_video_progress_student_course_completion": "42703",
+        "idx_enrollments_user_progress_active": "42703",
+        "idx_course_goal_assignments_goal_course": "42703",
+        "idx_course_track_assignments_track_course": "42703",
+        "idx_message_attachments_message_type": "42703",
+        "idx_ai_interactions_student_course_time": "42703",
+        "idx_learning_milestones_user_progress": "42703",
+        "idx_learning_activities_user_course_date": "42703",
+    },
+    "nova/public_schema.sql": {"idx_posts_user_created": "42P07"},
+    "proposals/prisma_schema.sql": {
+        "idx_hypothesis_events_user_timestamp_hypothesis": "42703",
+        "idx_proposal_status_customer_created": "42703",
+        "idx_content_search_optimization": "42703",
+        "idx_approval_execution_status_workflow_started": "42703",
+        "idx_validation_issues_entity_severity_status": "42703",
+        "idx_hypothesis_validation_compound": "42703",
+        "idx_performance_baseline_lookup": "42703",
+        "hypothesis_validation_events": "42703",
+    },
+}
+"""The declared statements that do not fit other tables, with what the server says."""
+
+
+@pytest.mark.parametrize("tables", DRIFT)
+def test_declared_statements_that_do_not_fit_the_public_tables_are_known(
+    database: Database, tables: str
+) -> None:
+    system, _, file = tables.partition("/")
+    connection = database.connect()
+    connection.execute(schema(system, file).encode())
+    refused = dict[str, str | None]()
+    for each in declared(system):
+        try:
+            connection.execute(each.text.encode())
+        except psycopg.Error as exc:
+            refused[each.name] = exc.sqlstate
+    assert refused == DRIFT[tables]
+
+
+def test_indexes_written_for_the_public_tables_replace_six(database: Database) -> None:
+    connection = database.connect()
+    connection.execute(schema("unpuzzle", "public_schema.sql").encode())
+    before = indexes(database)
+    apply_declared(connection, "unpuzzle", "public_indexes.sql")
+    assert len(indexes(database) - before) == 9
+    assert before - indexes(database) == {
+        "course_goal_assignments_goal_id_idx",
+        "course_track_assignments_track_id_idx",
+        "idx_conversation_messages_timeline",
+        "idx_message_attachments_message",
+        "idx_ai_interactions_user_course",
+        "idx_learning_activities_user_course",
+    }
+
+
 # The rows
 
 
@@ -157,7 +219,7 @@ SMALLER_THERE = {
         "certificates_userId_issuedAt_idx",
     },
 }
-"""Not used while a smaller index with the first of their columns is there; used without it."""
+"""May not be used while a smaller index with the first of their columns is there."""
 
 SUPERFLUOUS = {
     "unpuzzle": {
@@ -216,7 +278,7 @@ def test_planner_uses_the_declared_indexes_at_the_stated_scale(
     apply_declared(connection, system)
     connection.execute("VACUUM (ANALYZE)")
     few = FEW_PAGES.get(system, set())
-    assert not_used(connection, system) == few | SMALLER_THERE.get(system, set())
+    assert few <= not_used(connection, system) <= few | SMALLER_THERE.get(system, set())
     for name in SUPERFLUOUS.get(system, ()):
         connection.execute(f"DROP INDEX {quote(name)}".encode())
     assert not_used(connection, system) == few

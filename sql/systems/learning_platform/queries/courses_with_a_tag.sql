@@ -1,6 +1,6 @@
 -- courses_with_a_tag: published courses with all of some tags
 -- since: 15
--- params: '{sql,beginner}'
+-- params: '{ai,intermediate,sql}'
 -- params: '{spanish}'
 SELECT c.id, c.title
 FROM public.courses AS c
