@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 from pglast import ast, parse_sql
 
+from tests.builders import ROOT
 from tests.declared import SYSTEMS, Query, declared, queries, system_plan
 
 CREATES = {"unpuzzle": 10, "lms": 19, "nova": 2, "learning_platform": 13, "proposals": 7}
@@ -94,3 +95,11 @@ def test_query_is_one_select(query: Query) -> None:
 def test_query_says_what_it_asks_and_has_values_for_its_parameters(query: Query) -> None:
     assert query.text.startswith(f"-- {query.name}: ")
     assert ("$1" in query.text) == bool(query.parameter_sets)
+
+
+@every_system
+def test_page_of_a_system_has_every_declared_index_and_query_it_serves(system: str) -> None:
+    page = (ROOT / "docs" / "systems" / f"{system}.md").read_text()
+    assert [name for name in created(system) if f"| `{name}` |" not in page] == []
+    served = {name for each in declared(system) for name in each.serves}
+    assert [name for name in served if f"`{name}`" not in page] == []
