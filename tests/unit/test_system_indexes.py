@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 from pglast import ast, parse_sql
 
-from tests.builders import ROOT
+from maintenance.policy import load_policy
+from tests.builders import ROOT, SQL
 from tests.declared import SYSTEMS, Query, declared, queries, system_plan
 
 CREATES = {"unpuzzle": 10, "lms": 19, "nova": 2, "learning_platform": 13, "proposals": 7}
@@ -103,3 +104,13 @@ def test_page_of_a_system_has_every_declared_index_and_query_it_serves(system: s
     assert [name for name in created(system) if f"| `{name}` |" not in page] == []
     served = {name for each in declared(system) for name in each.serves}
     assert [name for name in served if f"`{name}`" not in page] == []
+
+
+@pytest.mark.parametrize("system", ["unpuzzle", "lms", "nova"])
+def test_policy_names_the_declared_indexes_and_their_queries(system: str) -> None:
+    section = load_policy(ROOT / "policies" / f"{system}.yaml").indexes
+    assert section is not None
+    assert section.declared == SQL / "systems" / system / "indexes.sql"
+    assert section.queries == SQL / "systems" / system / "queries"
+    drops = any(each.drops for each in declared(system))
+    assert section.allow_drop == drops

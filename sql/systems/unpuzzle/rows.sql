@@ -36,7 +36,8 @@ FROM (
     ) AS of_user (c)
 ) AS pair;
 
--- Twenty videos a course; of an enrollment as many rows as videos were begun.
+-- Twenty videos a course; of an enrollment as many rows as videos were begun. The last of them is
+-- not finished, and some before it neither.
 INSERT INTO video_progress
     (id, student_id, course_id, video_id, completed, progress_percent, last_watched_at)
 SELECT
@@ -44,8 +45,9 @@ SELECT
     e.user_id,
     e.course_id,
     md5(e.course_id::text || v)::uuid,
-    v < e.videos,
-    CASE WHEN v < e.videos THEN 100 ELSE 60 END,
+    seen.completed,
+    CASE WHEN seen.completed THEN 100
+        ELSE 5 + (90 * pg_temp.chance(e.n * 100 + v, 12))::integer END,
     e.last_accessed_at - (e.videos - v) * interval '9 hours'
 FROM (
     SELECT
@@ -55,7 +57,11 @@ FROM (
     FROM enrollments AS f
     WHERE f.last_accessed_at IS NOT NULL
 ) AS e
-CROSS JOIN LATERAL generate_series(1, least(e.videos, 20)) AS v;
+CROSS JOIN LATERAL generate_series(1, least(e.videos, 20)) AS v
+CROSS JOIN LATERAL (
+    SELECT v < e.videos AND (e.progress_percent = 100 OR pg_temp.chance(e.n * 100 + v, 11) < 0.8)
+        AS completed
+) AS seen;
 
 INSERT INTO course_goal_assignments (id, course_id, goal_id, status, created_at)
 SELECT
@@ -99,12 +105,19 @@ CROSS JOIN LATERAL (
         pg_temp.moment(n, 44, %(now)s) AS at
 ) AS made;
 
+-- One URL in a hundred is signed, and long.
 INSERT INTO message_attachments (id, message_id, file_type, file_url, file_size, created_at)
 SELECT
     pg_temp.id('attachment', n),
     pg_temp.id('message', n),
     pg_temp.word(n, 51, '{image/png,application/pdf,image/jpeg,video/mp4,text/plain}'),
-    'https://cdn.example.org/attachments/' || md5(n::text) || repeat('/part', n %% 40),
+    'https://cdn.example.org/attachments/' || md5(n::text) || CASE
+        WHEN pg_temp.chance(n, 53) < 0.01 THEN (
+            SELECT '?signature=' || string_agg(md5(n || '.' || part), '' ORDER BY part)
+            FROM generate_series(1, 45) AS part
+        )
+        ELSE ''
+    END,
     (1000 + 2000000 * pg_temp.chance(n, 52) ^ 4)::bigint,
     pg_temp.moment(n, 44, %(now)s)
 FROM generate_series(1, %(messages)s, 3) AS n;

@@ -3,5 +3,4 @@
 SELECT c.id, c.slug, c.title, c.difficulty, c.price, c."createdAt"
 FROM public.courses AS c
 WHERE c.published = true AND c.featured = true
-ORDER BY c."createdAt" DESC
-LIMIT 12;
+ORDER BY c."createdAt" DESC;
