@@ -78,7 +78,7 @@ class Query:
 
 
 def names(listed: str) -> list[str]:
-    return [name.strip() for name in listed.split(",") if name.strip()]
+    return [name.strip().strip('"') for name in listed.split(",") if name.strip()]
 
 
 def declared(system: str, file: str = "indexes.sql") -> list[Declared]:

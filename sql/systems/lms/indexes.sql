@@ -1,6 +1,6 @@
 -- lms: the indexes of its optimization, in waves
 -- since: 15
--- Columns are camelCase, so they are quoted everywhere: unquoted they do not exist.
+-- Names are camelCase, so they are quoted everywhere: unquoted they do not exist.
 -- What goes is dropped only after what takes its place is there. Prisma's models must lose the
 -- same @@index lines, or its next migration makes them again.
 
@@ -58,7 +58,7 @@ CREATE INDEX "course_progress_userId_lastAccessedAt_idx" ON public.course_progre
 -- Not ("progressPercent", "lastAccessedAt" DESC) as planned: led by the column of a range, the
 -- index is read from end to end before PostgreSQL 18.
 -- wave: 1
--- replaces: course_progress_progressPercent_idx
+-- replaces: "course_progress_progressPercent_idx"
 -- serves: stalled_students
 CREATE INDEX course_progress_incomplete_idx ON public.course_progress ("lastAccessedAt")
     WHERE "progressPercent" < 100;
