@@ -59,9 +59,7 @@ MONTHS: Mapping[Scale, int] = {"small": 3, "stated": 24}
 SYSTEMS = tuple(_SIZES)
 
 
-def fill(
-    connection: Connection, system: str, scale: Scale, *, now: datetime, **sizes: int
-) -> None:
+def fill(connection: Connection, system: str, scale: Scale, *, now: datetime, **sizes: int) -> None:
     """Write the rows of a system, in one transaction, and analyze all tables.
 
     The same arguments give the same rows. The schema is loaded, and the tables are empty; a

@@ -26,6 +26,8 @@ TO_COME = {
     "schema_drift",
     "index_definition_drift",
     "index_not_buildable",
+    "index_declaration_doubtful",
+    "index_not_droppable",
     "index_not_used_by_query",
     "constraint_violated",
 }
