@@ -759,6 +759,27 @@ _SHAPES = (
     ),
     Shape("L4", 'CREATE INDEX "courses_createdAt_idx" ON courses ("createdAt" DESC)', NOTHING),
     Shape(
+        "L8",
+        "SELECT query, calls, total_time, mean_time, max_time FROM pg_stat_statements",
+        NOTHING,
+    ),
+    Shape(
+        "L11",
+        "SELECT indexrelname FROM pg_stat_user_indexes"
+        " WHERE idx_scan = 0 AND indexrelname NOT LIKE '%_pkey'",
+        NOTHING,
+    ),
+    Shape(
+        "L13",
+        "postgresql://app@localhost/lms?connection_limit=20&pool_timeout=20&pgbouncer=true",
+        NOTHING,
+    ),
+    Shape(
+        "L18",
+        "SELECT pg_total_relation_size('users') - pg_relation_size('users')",
+        NOTHING,
+    ),
+    Shape(
         "L16",
         "SELECT id FROM transactions WHERE \"createdAt\" BETWEEN '2025-01-01' AND '2025-01-31'",
         NOTHING,
@@ -818,6 +839,20 @@ _SHAPES = (
         "SELECT count(*) FROM analytics_events"
         " WHERE date_trunc('month', \"timestamp\") = '2024-01-01 00:00Z'",
         NOTHING,
+    ),
+    Shape(
+        "P6",
+        "CREATE MATERIALIZED VIEW waiting AS SELECT status, avg(extract(epoch FROM"
+        " coalesce(approved_at, NOW()) - created_at)) / 3600 AS avg_processing_hours"
+        " FROM proposals GROUP BY status",
+        NOTHING,
+    ),
+    Shape(
+        "P13",
+        "CREATE INDEX idx_hypothesis_validation_compound ON hypothesis_validation_events"
+        ' (hypothesis, "userId", "timestamp" DESC, "targetValue", "actualValue")'
+        ' WHERE "actualValue" IS NOT NULL',
+        "index_declaration_doubtful",
     ),
     Shape(
         "P10",

@@ -16,7 +16,7 @@ from psycopg import errors
 
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine.findings import FindingKind
-from tests.builders import Database, drop_database, make_database, make_template
+from tests.builders import Database, Role, drop_database, make_database, make_template
 from tests.declared import schema
 from tests.system_defects import DEFECTS, POLICY, SHAPES, Defect
 
@@ -94,7 +94,7 @@ def test_every_defect_is_there_once_and_asks_for_an_answer_that_there_is() -> No
 
 @pytest.mark.pg("== 18")
 def test_l9_owner_without_superuser_may_not_log_slow_statements(
-    database: Database, limited_role: Any
+    database: Database, limited_role: Role
 ) -> None:
     database.give_to(limited_role)
     with pytest.raises(errors.InsufficientPrivilege):
@@ -350,6 +350,43 @@ def test_l4_plain_drop_blocks_everybody(lms: Database) -> None:
         assert "AccessExclusiveLock" in locks(connection, "courses")
 
 
+@pytest.mark.pg("== 15")
+def test_l8_l10_columns_of_the_statement_counters_have_other_names(
+    database: Database, limited_role: Role
+) -> None:
+    database.execute("CREATE EXTENSION pg_stat_statements")
+    for column in ("total_time", "mean_time", "max_time"):
+        with pytest.raises(errors.UndefinedColumn):
+            database.execute(f"SELECT {column} FROM pg_stat_statements")
+    database.execute(
+        "SELECT total_exec_time, mean_exec_time, max_exec_time FROM pg_stat_statements"
+    )
+    texts = database.execute("SELECT DISTINCT query FROM pg_stat_statements", role=limited_role)
+    assert ("<insufficient privilege>",) in texts
+
+
+def test_l11_list_of_unused_indexes_offers_unique_ones(lms: Database) -> None:
+    offered = {name for (name,) in lms.execute(SHAPES["L11"].statement)}
+    assert {"users_email_key", "courses_slug_key"} <= offered
+
+
+def test_l13_url_for_prisma_is_not_one_for_libpq() -> None:
+    with pytest.raises(psycopg.ProgrammingError):
+        psycopg.connect(SHAPES["L13"].statement)
+
+
+def test_l18_what_is_called_bloat_is_indexes_and_toast(lms: Database) -> None:
+    lms.execute("INSERT INTO users (id, email) VALUES ('u', 'user-1@example.org')")
+    lms.execute("VACUUM users")
+    ((called_bloat,),) = lms.execute(SHAPES["L18"].statement)
+    ((indexes_and_more,),) = lms.execute(
+        "SELECT pg_indexes_size('users') + pg_relation_size(reltoastrelid)"
+        " + pg_indexes_size(reltoastrelid) + pg_relation_size('users', 'vm')"
+        " + pg_relation_size('users', 'fsm') FROM pg_class WHERE oid = 'users'::regclass"
+    )
+    assert called_bloat == indexes_and_more > 0
+
+
 def test_l16_last_day_of_the_month_is_missed(lms: Database) -> None:
     connection = lms.connect()
     connection.execute(
@@ -567,6 +604,34 @@ def test_e25_function_on_the_key_reads_every_partition(database: Database) -> No
 
     assert read(SHAPES["E25"].statement) == {"january", "february"}
     assert read(ranged) == {"january"}
+
+
+def test_p6_view_that_counts_from_now_changes_with_every_refresh(database: Database) -> None:
+    connection = tables_of(database.connect(), "proposals")
+    connection.execute("INSERT INTO customers VALUES ('c', 'C')")
+    connection.execute("INSERT INTO proposals (id, title, customer_id) VALUES ('p', 'P', 'c')")
+    connection.execute(statement("P6"))
+    seen = set[Any]()
+    for _ in range(2):
+        connection.execute("REFRESH MATERIALIZED VIEW waiting")
+        seen.update(connection.execute("SELECT * FROM waiting").fetchall())
+    assert len(seen) == 2
+
+
+def test_p13_predicate_on_a_column_that_is_never_null_leaves_nothing_out(
+    database: Database,
+) -> None:
+    connection = tables_of(database.connect(), "proposals/prisma_schema.sql")
+    connection.execute(
+        "INSERT INTO hypothesis_validation_events SELECT n, 'u', 'H1', 's', 'c', 'a', '{}',"
+        " 1, 1, 0, 'r', 's', NULL FROM generate_series(1, 100) AS n"
+    )
+    connection.execute(statement("P13"))
+    connection.execute("VACUUM ANALYZE hypothesis_validation_events")
+    ((entries,),) = connection.execute(
+        "SELECT reltuples FROM pg_class WHERE relname = 'idx_hypothesis_validation_compound'"
+    ).fetchall()
+    assert entries == 100
 
 
 def test_p7_day_of_a_proposal_follows_the_session(database: Database) -> None:
