@@ -106,7 +106,7 @@ def test_page_of_a_system_has_every_declared_index_and_query_it_serves(system: s
     assert [name for name in served if f"`{name}`" not in page] == []
 
 
-@pytest.mark.parametrize("system", ["unpuzzle", "lms", "nova"])
+@every_system
 def test_policy_names_the_declared_indexes_and_their_queries(system: str) -> None:
     section = load_policy(ROOT / "policies" / f"{system}.yaml").indexes
     assert section is not None
