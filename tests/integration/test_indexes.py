@@ -14,7 +14,7 @@ from maintenance.names import QualifiedName, cut, parse_name, quote
 from maintenance.pipeline import run as pipeline
 from maintenance.subjects.indexes import INDEXES
 from maintenance.subjects.indexes.observe import read_definitions
-from tests.builders import SQL, Database, Role
+from tests.builders import ROOT, SQL, Database, Role
 from tests.index_pairs import CASES, INVALIDATE, PARTITIONED, TABLE
 from tests.policies import EVENTS, make_policy
 from tests.sessions import session, until
@@ -58,6 +58,11 @@ def covered(findings: list[Finding], kind: FindingKind) -> dict[str, str]:
 
 def run_script(database: Database, *path: str) -> None:
     database.execute((SQL / "systems").joinpath(*path).read_text())
+
+
+def run_plan(database: Database, system: str) -> None:
+    """Build the indexes as the system's plan asks for them, its faults included."""
+    database.execute((ROOT / "tests" / "system_plans" / f"{system}.sql").read_text())
 
 
 # Pairs
@@ -141,7 +146,7 @@ def test_unpuzzle_makes_six_indexes_superfluous_by_its_ten(
 ) -> None:
     run_script(database, "unpuzzle", "schema.sql")
     before = names(advice(database, tmp_path), DUPLICATE, REDUNDANT)
-    run_script(database, "unpuzzle", "indexes.sql")
+    run_plan(database, "unpuzzle")
     after = names(advice(database, tmp_path), DUPLICATE, REDUNDANT)
     assert before == UNPUZZLE_BEFORE
     assert after - before == UNPUZZLE_NEW
@@ -184,7 +189,7 @@ def test_lms_has_four_duplicates_and_after_its_migration_eight_prefixes(
     assert names(before, DUPLICATE) == LMS_DUPLICATES
     assert names(before, REDUNDANT) == LMS_PREFIXES
     database.execute(SEARCH_VECTOR)
-    run_script(database, "lms", "indexes.sql")
+    run_plan(database, "lms")
     for name in LMS_DROPPED:
         database.execute(f"DROP INDEX {quote(name)}")
     after = advice(database, tmp_path)
@@ -198,13 +203,13 @@ def test_lms_has_four_duplicates_and_after_its_migration_eight_prefixes(
 
 @pytest.mark.pg("== 18")
 def test_nova_would_build_one_index_a_second_time(database: Database, tmp_path: Path) -> None:
-    run_script(database, "nova", "schema.sql")
+    run_script(database, "nova", "public_schema.sql")
     before = advice(database, tmp_path)
     assert names(before, DUPLICATE) == set()
     # That the application made it beside a longer one is no doing of the plan.
     assert names(before, REDUNDANT) == {"idx_messages_active"}
     database.execute("ALTER INDEX idx_posts_user_created RENAME TO idx_posts_user_created_old")
-    run_script(database, "nova", "indexes.sql")
+    run_plan(database, "nova")
     after = advice(database, tmp_path)
     assert covered(after, DUPLICATE) == {"public.idx_posts_user_created": "public.idx_posts_active"}
     assert names(after, REDUNDANT) == {"idx_messages_active"}
@@ -213,7 +218,7 @@ def test_nova_would_build_one_index_a_second_time(database: Database, tmp_path: 
 @pytest.mark.pg("== 18")
 def test_learning_platform_has_nothing_superfluous(database: Database, tmp_path: Path) -> None:
     run_script(database, "learning_platform", "schema.sql")
-    run_script(database, "learning_platform", "indexes.sql")
+    run_plan(database, "learning_platform")
     findings = advice(database, tmp_path)
     assert names(findings, DUPLICATE, REDUNDANT) == set()
     constant = names(findings, FindingKind.INDEX_PREDICATE_IN_KEY)
@@ -241,7 +246,7 @@ def test_proposals_has_nothing_superfluous_after_its_plan(
     database: Database, tmp_path: Path
 ) -> None:
     run_script(database, "proposals", "schema.sql")
-    run_script(database, "proposals", "indexes.sql")
+    run_plan(database, "proposals")
     assert names(advice(database, tmp_path), DUPLICATE, REDUNDANT) == set()
 
 

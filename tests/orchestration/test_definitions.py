@@ -48,7 +48,8 @@ def schedules(definitions: dg.Definitions) -> dict[str, dg.ScheduleDefinition]:
 
 
 def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> None:
-    definitions = build([ROOT / "policies"], NOW)
+    names = ("learning_platform", "proposals")
+    definitions = build([ROOT / "policies" / f"{name}.yaml" for name in names], NOW)
     assert keys(definitions) == {
         "learning_platform/partitions/analytics_events",
         "learning_platform/partition_inventory",
@@ -100,6 +101,36 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
     of_alerts = alert_jobs_of("learning_platform") | alert_jobs_of("proposals")
     assert jobs(definitions) == crons.keys() | by_hand | of_alerts
     assert {n: s.cron_schedule for n, s in schedules(definitions).items()} == crons
+
+
+def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
+    names = ("lms", "nova", "unpuzzle")
+    definitions = build([ROOT / "policies" / f"{name}.yaml" for name in names], NOW)
+    subjects = ("bloat", "capacity", "digest", "index_usage", "statistics", "workload")
+    assert keys(definitions) == {f"{name}/{subject}" for name in names for subject in subjects} | {
+        "lms/stale_analytics",
+        "lms/source/course_analytics",
+        "lms/source/enrollments",
+    }
+    crons = {
+        f"{name}_{schedule}": cron
+        for name in names
+        for schedule, cron in {
+            "digest": "0 6 * * *",
+            "nightly": "0 2 * * *",
+            "weekly_review": "0 4 * * 0",
+        }.items()
+    }
+    by_hand = {job for name in names for job in {f"{name}_pause"} | alert_jobs_of(name)}
+    assert jobs(definitions) == crons.keys() | by_hand
+    assert {n: s.cron_schedule for n, s in schedules(definitions).items()} == crons
+
+
+def test_folder_of_policies_gives_what_each_of_its_policies_gives() -> None:
+    policies = sorted((ROOT / "policies").glob("*.yaml"))
+    assert len(policies) == 5
+    alone = {key for policy in policies for key in keys(build([policy], NOW))}
+    assert keys(build([ROOT / "policies"], NOW)) == alone
 
 
 def test_definitions_load_without_server_and_environment() -> None:
