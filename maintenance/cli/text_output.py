@@ -229,15 +229,18 @@ def _findings(findings: Iterable[Finding], none: str = "no findings") -> None:
 
 
 def _runs(report: Report) -> Table:
-    shown = _table("run", "started", "took", "outcome", "actions", "failed", "own queries", "rows")
+    shown = _table(
+        "run", "started", "took", "result", "actions", "failed", "errors", "own queries", "rows"
+    )
     for run in report.runs:
         shown.add_row(
             run.command,
             f"{run.started_at:%Y-%m-%d %H:%M:%S}",
             _took(run.started_at, run.ended_at),
-            run.outcome or "not finished",
+            run.result,
             str(run.n_actions),
             str(run.n_failed),
+            str(run.n_errors),
             f"{run.own_seconds:.2f} s" if run.own_seconds is not None else "",
             f"{run.own_rows:,}" if run.own_rows is not None else "",
         )

@@ -91,6 +91,7 @@ class HeldBy(StrEnum):
     PAUSED = "paused"
     DROPS_NOT_ALLOWED = "drops_not_allowed"
     REWRITES_NOT_ALLOWED = "rewrites_not_allowed"
+    NO_ROLLOUT = "no_rollout"
 
 
 class Hold(NamedTuple):

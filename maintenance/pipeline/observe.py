@@ -16,7 +16,7 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.history import recall
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan, join
-from maintenance.engine.scope import EVERYTHING, Request
+from maintenance.engine.scope import Request
 from maintenance.engine.subject import Subject
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError
 from maintenance.names import is_helper, quote
@@ -151,7 +151,7 @@ def seldom_collecting() -> Generator[None]:
 
 def _seen_kinds(run: RunContext, plans: Mapping[str, Plan]) -> frozenset[FindingKind]:
     """Return the kinds that every subject could check, for an observation of all objects."""
-    if run.request != EVERYTHING:
+    if not run.request.is_of_everything:
         return frozenset()
     blind = {
         kind

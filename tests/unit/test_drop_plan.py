@@ -1,6 +1,6 @@
 """The advice of one run is one plan: its drops can all be carried out together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -112,6 +112,50 @@ def test_pair_whose_longer_one_is_not_read_is_left_until_there_is_evidence() -> 
     both = replace(young, counts={1: Count(12), 2: Count(1)})
     found = advise(Catalog(pair, {1: a_table(1)}), [ServerUsage("p", both)], LIMITS, NOW)
     assert drops(found) == {1: IssueKind.REDUNDANT}
+
+
+def look(*indexes: Index, scans: Mapping[int, int], promised: Container[str] = ()) -> Advice:
+    """Advice on servers that count for an hour."""
+    counts = {index.oid: Count(scans.get(index.oid, 0)) for index in indexes}
+    young = Usage(EPOCH._replace(server_reset_at=NOW - timedelta(hours=1)), NOW, counts)
+    catalog = Catalog(indexes, {1: a_table(1)})
+    return advise(catalog, [ServerUsage("p", young)], LIMITS, NOW, promised=promised)
+
+
+def test_pair_that_nothing_reads_is_left_until_it_is_known_that_the_longer_one_is_read() -> None:
+    """Else the longer one may be reported as unused later, after its readers got used to it."""
+    pair = an_index(1, 1), an_index(2, 1, 2)
+    first = look(*pair, scans={})
+    assert (drops(first), kept(first)) == ({}, {1: KeptFor.EVIDENCE})
+    assert drops(look(*pair, scans={2: 1})) == {1: IssueKind.REDUNDANT}
+    for fact in ("is_unique", "is_clustered", "is_replica_identity"):
+        other = an_index(2, 1, 2, **{fact: True})
+        assert drops(look(pair[0], other, scans={})) == {1: IssueKind.REDUNDANT}, fact
+
+
+def test_of_equals_the_one_stays_of_which_an_earlier_run_said_so() -> None:
+    pair = an_index(1, 1), an_index(2, 1)
+    assert drops(look(*pair, scans={})) == {2: IssueKind.DUPLICATE}
+    assert drops(look(*pair, scans={2: 9})) == {1: IssueKind.DUPLICATE}
+    assert drops(look(*pair, scans={2: 9}, promised={"public.i1"})) == {2: IssueKind.DUPLICATE}
+    unique = an_index(2, 1, is_unique=True)
+    found = look(pair[0], unique, scans={}, promised={"public.i1"})
+    assert drops(found) == {1: IssueKind.DUPLICATE}
+
+
+def test_index_of_one_partition_is_left_while_the_partitioned_one_may_be_unused() -> None:
+    """The part of the partitioned one can't be dropped alone, so it can't be the one that goes."""
+    tables = {1: a_table(1, "p", kind="p"), 2: a_table(2, "p1", parent=1)}
+    whole = an_index(1, 1, is_partitioned=True, pages=0)
+    indexes = (whole, an_index(11, 1, parent=1, table_oid=2), an_index(12, 1, table_oid=2))
+    catalog = Catalog(indexes, tables)
+    young = Usage(EPOCH._replace(server_reset_at=NOW - timedelta(hours=1)), NOW, {})
+    first = advise(catalog, [ServerUsage("p", young)], LIMITS, NOW)
+    assert (drops(first), kept(first)) == ({}, {12: KeptFor.EVIDENCE})
+    later = advise(catalog, [counted({12: 1}, indexes)], LIMITS, NOW)
+    assert (drops(later), kept(later)) == ({1: IssueKind.UNUSED}, {})
+    read = advise(catalog, [counted({11: 1}, indexes)], LIMITS, NOW)
+    assert drops(read) == {12: IssueKind.DUPLICATE}
 
 
 def test_pair_is_left_while_evidence_is_lost_so_that_an_older_report_stays_right() -> None:
@@ -433,8 +477,19 @@ def test_all_drops_together_leave_queries_keys_and_constraints_as_they_were(worl
     catalog = Catalog(world.indexes, world.tables, world.keys)
     witness = counted(world.scans, world.indexes, sorted(world.unknown))
     found = advise(catalog, [witness], LIMITS, NOW)
-    gone = {v.tree.root.oid for v in found.verdicts if v.is_drop}
-    gone |= {index.oid for index in world.indexes if index.parent in gone}
+    gone = carried_out(world, found)
+    assert_nothing_is_lost(world, gone)
+    for verdict in found.verdicts:
+        assert_told_truly(verdict, gone)
+
+
+def carried_out(world: World, *advice: Advice) -> set[int]:
+    """The indexes that are gone once all advice was followed."""
+    gone = {v.tree.root.oid for found in advice for v in found.verdicts if v.is_drop}
+    return gone | {index.oid for index in world.indexes if index.parent in gone}
+
+
+def assert_nothing_is_lost(world: World, gone: set[int]) -> None:
     staying = [index for index in world.indexes if index.oid not in gone]
     selective = {number for number, each in world.columns.items() if each.n_distinct == -0.5}
     # The rows of a partitioned table are in its partitions, whose keys are checked.
@@ -451,14 +506,31 @@ def test_all_drops_together_leave_queries_keys_and_constraints_as_they_were(worl
             assert rest, "it may be read, and nothing replaces it"
         if index.is_unique:
             assert any(enforces(other, index) for other in rest)
-    for verdict in found.verdicts:
-        assert_told_truly(verdict, gone)
 
 
 def assert_told_truly(verdict: Verdict, gone: set[int]) -> None:
     if verdict.by is not None:
         assert verdict.by.oid not in gone, "it is said to stay"
     assert not {other.oid for other in verdict.skip_scans} & gone
+
+
+@settings(max_examples=400, deadline=None)
+@given(worlds(), st.sets(st.integers(10, 90)))
+def test_advice_of_a_first_look_and_of_a_later_one_can_both_be_followed(
+    world: World, read: set[int]
+) -> None:
+    """Indexes that were read at the first look are read later, too; others may be."""
+    catalog = Catalog(world.indexes, world.tables, world.keys)
+    young = Usage(
+        EPOCH._replace(server_reset_at=NOW - timedelta(hours=1)),
+        NOW,
+        {oid: Count(n if oid in read else 0) for oid, n in world.scans.items()},
+    )
+    first = advise(catalog, [ServerUsage("primary", young)], LIMITS, NOW)
+    promised = {str(v.by.relation) for v in first.verdicts if v.by is not None}
+    witness = counted(world.scans, world.indexes, sorted(world.unknown))
+    later = advise(catalog, [witness], LIMITS, NOW, promised=promised)
+    assert_nothing_is_lost(world, carried_out(world, first, later))
 
 
 @settings(max_examples=100, deadline=None)

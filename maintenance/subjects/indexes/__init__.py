@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 
+from maintenance.engine.actions import Action, HeldBy, Hold
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
@@ -23,7 +24,12 @@ from maintenance.subjects.indexes.foreign_key_findings import (
     foreign_key_findings,
     names_to_check,
 )
-from maintenance.subjects.indexes.history import recall, recall_successors, remember
+from maintenance.subjects.indexes.history import (
+    recall,
+    recall_promises,
+    recall_successors,
+    remember,
+)
 from maintenance.subjects.indexes.models import Catalog
 from maintenance.subjects.indexes.observation import IndexesObservation
 from maintenance.subjects.indexes.observe import (
@@ -31,6 +37,7 @@ from maintenance.subjects.indexes.observe import (
     read_definitions,
     read_taken_names,
 )
+from maintenance.subjects.indexes.redundancy import with_equals
 from maintenance.subjects.indexes.servers import witnesses
 from maintenance.subjects.indexes.usage import Gap, ServerUsage
 
@@ -55,7 +62,9 @@ class Indexes(Subject[IndexesObservation]):
         if context.store is not None:
             since = context.now - limits.unused.window
             heard = recall(context.store, context.policy.database.name, heard, since)
-        advice = advise(catalog, heard, limits, context.now, _successors(context, catalog, heard))
+        successors = _successors(context, catalog, heard)
+        promised = _promised(context, catalog)
+        advice = advise(catalog, heard, limits, context.now, successors, promised)
         oids = [verdict.tree.root.oid for verdict in advice.verdicts]
         definitions = read_definitions(context.connection, oids, time_cap)
         names = names_to_check(advice.unindexed, catalog)
@@ -88,10 +97,17 @@ class Indexes(Subject[IndexesObservation]):
         ]
         keys = foreign_key_findings(policy.database.name, _limits(policy), seen, request.table)
         rollout = plan_declared(seen.declared, seen.catalog, request)
+        if not request.rollout:
+            rollout = replace(rollout, actions=tuple(map(_held, rollout.actions)))
         name, limits = policy.database.name, _limits(policy)
         asked = query_findings(name, limits, seen.queries, now, request)
         actions = with_what_if(rollout.actions, seen.queries.what_if)
         return replace(rollout, actions=actions, findings=(*told, *keys, *rollout.findings, *asked))
+
+
+def _held(action: Action) -> Action:
+    text = "not run: this run only compares the declared indexes; a rollout is launched by hand"
+    return replace(action, held=Hold(HeldBy.NO_ROLLOUT, text))
 
 
 def _successors(
@@ -101,6 +117,13 @@ def _successors(
         return {}
     present = chain((index.relation for index in catalog.indexes), *catalog.blind.values())
     return recall_successors(context.store, context.policy.database.name, heard, present)
+
+
+def _promised(context: ObserveContext, catalog: Catalog) -> frozenset[str]:
+    if context.store is None:
+        return frozenset()
+    equals, name = with_equals(catalog), context.policy.database.name
+    return recall_promises(context.store, name, equals, context.now)
 
 
 def _limits(policy: Policy) -> IndexesPolicy:

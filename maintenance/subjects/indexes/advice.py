@@ -56,6 +56,7 @@ def advise(
     policy: IndexesPolicy,
     now: datetime,
     successors: Mapping[str, Gap] = MappingProxyType({}),
+    promised: Container[str] = frozenset(),
 ) -> Advice:
     """Return the advice on every index.
 
@@ -65,6 +66,7 @@ def advise(
         policy: thresholds.
         now: the end of the window.
         successors: by name, indexes that stayed for one that was dropped in the window, and why.
+        promised: names of indexes of which an earlier run reported that they stay for an equal one.
     """
     since = now - policy.unused.window
     served = servants(catalog)
@@ -76,6 +78,7 @@ def advise(
             witnesses,
             since,
             tree.root.table_oid not in locked and _succession(tree, successors) is None,
+            bool(promised) and str(tree.root.relation) in promised,
         )
         for tree in trees(catalog)
     ]

@@ -166,10 +166,12 @@ class _Plan:
             could_replace(b, a) and self._preference(b) > self._preference(a)
         )
 
-    def _preference(self, index: Index) -> tuple[bool, bool, bool, int, int]:
+    def _preference(self, index: Index) -> tuple[bool, bool, bool, bool, int, int]:
+        """Return the sort key of equals: what an earlier run said stays, else the one read."""
         by_constraint, is_unique, n_included, number = rank(index)
-        is_read = self._case_of[index.oid].evidence.observed > 0
-        return by_constraint, is_unique, is_read, n_included, number
+        case = self._case_of[index.oid]
+        is_read = case.evidence.observed > 0
+        return by_constraint, is_unique, case.is_promised, is_read, n_included, number
 
     def explained(self, drop: Drop) -> Drop:
         """Return the drop of an unused index as one of a redundant one, if another covers it."""
@@ -200,12 +202,15 @@ class _Plan:
 
     def _reservation(self, drop: Drop) -> KeptFor | None:
         """Return why an index that another one covers is kept all the same."""
-        keeper = self._case_of[drop.by.oid] if drop.by is not None else drop.case
+        assert drop.by is not None, "superfluous by another one"
+        keeper = self._case_of[drop.by.oid]
         is_read = drop.case.evidence.observed > 0
         is_alone = is_read and keeper.is_free and not keeper.evidence.observed
-        if drop.kind is IssueKind.REDUNDANT and is_alone:
+        # Of equals that can replace each other, none is unused as long as one is read.
+        is_mutual = could_replace(drop.case.index, drop.by)
+        if is_alone and not is_mutual:
             return KeptFor.READS
-        if drop.kind is IssueKind.REDUNDANT and keeper.may_be_unused:
+        if keeper.may_be_unused and not is_mutual:
             return KeptFor.EVIDENCE
         is_unread = drop.case.is_proven and not is_read
         is_costly = drop.by_pages >= MUCH_LARGER * drop.case.tree.pages > 0

@@ -83,6 +83,30 @@ def recall_successors(
     return {row.covered_by: _stayed(row.object, row.reported_at) for row in dropped}
 
 
+def recall_promises(
+    store: Connection, database: str, oids: Sequence[int], now: datetime
+) -> frozenset[str]:
+    """Read which indexes were reported to stay for an equal one that is there, too.
+
+    Args:
+        store: a session on it.
+        database: the policy's name.
+        oids: of the indexes that have an equal one.
+        now: the time of this run.
+
+    Raises:
+        psycopg.Error: the store failed.
+    """
+    # Only what was reported on these indexes is asked for: no run began after now.
+    about = {"database": database, "since": now + LONGEST_RUN, "oids": list(oids)}
+    rows = fetch(store, "store", "list_covered_indexes", about) if oids else []
+    promised: set[str] = set()
+    for row in sorted(rows, key=lambda row: row.reported_at):
+        promised.add(row.covered_by)
+        promised.discard(row.object)
+    return frozenset(promised)
+
+
 def _stayed(name: str, reported_at: datetime) -> Gap:
     text = f"stayed for {name}, which was dropped after {reported_at:%Y-%m-%d %H:%M}"
     return Gap("stayed_for_dropped", text)

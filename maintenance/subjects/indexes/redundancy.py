@@ -16,6 +16,13 @@ def replacements(catalog: Catalog) -> dict[int, list[Index]]:
     return found
 
 
+def with_equals(catalog: Catalog) -> list[int]:
+    """Return the OIDs of the indexes that could be dropped for an equal one, sorted."""
+    found = ((oid, index) for oid, others in replacements(catalog).items() for index in others)
+    by_oid = {index.oid: index for index in catalog.indexes}
+    return sorted({oid for oid, index in found if is_same(index, by_oid[oid])})
+
+
 def could_replace(a: Index, b: Index) -> bool:
     """Whether A can do everything that B of the same table does."""
     return (

@@ -83,6 +83,7 @@ class Case:
         since: the beginning of the window.
         is_whole: whether its counters tell all: no partition of its table was locked, and it did
             not stay in the window for another one that was dropped, whose readers it has now.
+        is_promised: whether an earlier run reported that it stays for an equal one.
     """
 
     tree: Tree
@@ -90,6 +91,7 @@ class Case:
     witnesses: Sequence[ServerUsage]
     since: datetime
     is_whole: bool = True
+    is_promised: bool = False
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -116,17 +118,11 @@ class Case:
 
     @property
     def may_be_unused(self) -> bool:
-        """Whether nothing is known to read it, and evidence of its use was lost.
+        """Whether nothing is known to read it, and it is not proven that nothing does.
 
-        It may have been reported as unused before: then that stands until there is new evidence.
+        An earlier or a later run may report it as unused: no other index is dropped for it.
         """
-        is_lost = any(each.usage is None or each.baseline is not None for each in self.witnesses)
-        return (
-            self.is_free
-            and not self.evidence.observed
-            and not self.evidence.is_complete
-            and is_lost
-        )
+        return self.is_free and not self.evidence.observed and not self.is_proven
 
     @property
     def was_reset(self) -> bool:
