@@ -233,7 +233,7 @@ class FindingKind(StrEnum):
     INDEX_NOT_SCANNED = _kind(
         "index_not_scanned", INDEXES, unit=Unit.SECONDS, is_of_declaration=True
     )
-    INDEX_REVIEW = _kind("index_review", INDEXES, is_advice=True, is_of_declaration=True)
+    INDEX_REVIEW = _kind("index_review", INDEXES, is_advice=True)
     QUERY_PLAN_CHANGED = _kind(
         "query_plan_changed",
         INDEXES,
