@@ -133,6 +133,14 @@ def test_pair_that_nothing_reads_is_left_until_it_is_known_that_the_longer_one_i
         assert drops(look(pair[0], other, scans={})) == {1: IssueKind.REDUNDANT}, fact
 
 
+def test_copy_goes_also_where_both_are_kept_beside_a_longer_one() -> None:
+    indexes = an_index(1, 1), an_index(2, 1), an_index(3, 1), an_index(4, 1, 2)
+    found = look(*indexes, scans={})
+    assert drops(found) == {2: IssueKind.DUPLICATE, 3: IssueKind.DUPLICATE}
+    assert kept(found) == {1: KeptFor.EVIDENCE}
+    assert drops(look(*indexes, scans={3: 5})).keys() == {1, 2}
+
+
 def test_of_equals_the_one_stays_of_which_an_earlier_run_said_so() -> None:
     pair = an_index(1, 1), an_index(2, 1)
     assert drops(look(*pair, scans={})) == {2: IssueKind.DUPLICATE}

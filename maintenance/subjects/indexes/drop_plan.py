@@ -58,6 +58,7 @@ def plan_drops(
     plan = _Plan(cases, served, replacements)
     plan.add_unused([case for case in idle if case.is_proven])
     plan.add_covered()
+    plan.add_copies()
     plan.add_few_values(catalog, limits)
     drops = {oid: plan.explained(drop) for oid, drop in plan.drops.items()}
     return without_conflicts(drops, cases, served, limits)
@@ -139,6 +140,17 @@ class _Plan:
                 ]
                 if keepers and not self._is_last_servant(case):
                     self._add_redundant(case, _best(keepers, case.index))
+
+    def add_copies(self) -> None:
+        """Add the copies of indexes that are kept although another one covers them."""
+        for drop in list(self.drops.values()):
+            index = drop.case.index
+            if drop.kept_for is None or drop.kind is IssueKind.UNUSED:
+                continue
+            equals = [a for a in self._equals(index) if self._covers(a, index) and self._stays(a)]
+            if equals and not self._is_last_servant(drop.case):
+                by = max(equals, key=self._preference)
+                self._add_redundant(drop.case, by)
 
     def add_few_values(self, catalog: Catalog, limits: IndexesPolicy) -> None:
         """Add indexes whose keys hardly select, if it is proven that nothing reads them."""
