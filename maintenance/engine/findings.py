@@ -29,6 +29,7 @@ class Unit(StrEnum):
     TIMES = "times"
 
 
+CONVERSION = "conversion"
 PARTITIONS = "partitions"
 RETENTION = "retention"
 MATVIEWS = "matviews"
@@ -148,7 +149,9 @@ class FindingKind(StrEnum):
     NO_SUCH_COLUMN = _kind(
         "no_such_column", PARTITIONS, STALE_ANALYTICS, is_fitness=True, reads=(Reading.TABLE,)
     )
-    NOT_PARTITIONED = _kind("not_partitioned", PARTITIONS, is_fitness=True, reads=(Reading.TABLE,))
+    NOT_PARTITIONED = _kind(
+        "not_partitioned", CONVERSION, PARTITIONS, is_fitness=True, reads=(Reading.TABLE,)
+    )
     PARTITION_KEY_MISMATCH = _kind(
         "partition_key_mismatch", PARTITIONS, RETENTION, is_fitness=True, reads=(Reading.TABLE,)
     )

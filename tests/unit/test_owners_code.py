@@ -14,6 +14,7 @@ BY_SERVER = "the server takes the rights of the relation's owner itself"
 NO_CODE = "it evaluates nothing that an owner wrote"
 
 ACTIONS: dict[ActionKind, tuple[str, str]] = {
+    ActionKind.CONVERT_TABLE: (AS_OWNER, "its DDL; CREATE INDEX and ANALYZE by the server"),
     ActionKind.CREATE_PARTITION: (AS_OWNER, "ATTACH evaluates constants in CHECKs and indexes"),
     ActionKind.ATTACH_PARTITION: (AS_OWNER, "the same"),
     ActionKind.CREATE_DEFAULT: (AS_OWNER, "the same"),
