@@ -308,6 +308,7 @@ class FindingKind(StrEnum):
     )
     MONITOR_BLIND = _kind(
         "monitor_blind",
+        CONVERSION,
         PARTITIONS,
         MATVIEWS,
         STALE_ANALYTICS,
@@ -320,6 +321,7 @@ class FindingKind(StrEnum):
     )
     LOCK_NOT_ACQUIRED = _kind(
         "lock_not_acquired",
+        CONVERSION,
         PARTITIONS,
         MATVIEWS,
         STALE_ANALYTICS,

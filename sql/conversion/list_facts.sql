@@ -265,11 +265,14 @@ SELECT 'dependent', pg_catalog.pg_describe_object(d.classid, d.objid, 0), pg_cat
          'relkind', pg_catalog.min(d.relkind::text))
   FROM dependent d
  WHERE d.relkind IS DISTINCT FROM 'v'
+   -- a view with a column of the row type
+   AND NOT (d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid IN (SELECT v.oid FROM view v))
  GROUP BY d.classid, d.objid
 UNION ALL
 SELECT 'reference', k.conrelid::pg_catalog.regclass::text || ' ' || pg_catalog.quote_ident(k.conname),
        pg_catalog.jsonb_build_object('text', pg_catalog.pg_get_constraintdef(k.oid))
   FROM t JOIN pg_catalog.pg_constraint k ON k.confrelid = t.oid AND k.contype = 'f' AND k.conparentid = 0
+   AND k.conrelid <> t.oid
 UNION ALL
 SELECT 'inheritance', pg_catalog.format('%%s of %%s', h.inhrelid::pg_catalog.regclass, h.inhparent::pg_catalog.regclass),
        '{}'

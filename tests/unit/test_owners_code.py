@@ -61,6 +61,8 @@ SENDERS = {
     "server/session.py": CATALOG,
     "server/undecodable_names.py": CATALOG,
     "subjects/bloat/pgstattuple.py": "functions of pgstattuple read blocks",
+    "subjects/conversion/apply.py": BY_SERVER,
+    "subjects/conversion/observe.py": ROWS,
     "subjects/matviews/definitions.py": "stores a query and does not run it",
     "subjects/matviews/measure.py": ROWS,
     "subjects/matviews/populate.py": BY_SERVER,
