@@ -1,5 +1,6 @@
 """A live table for conversions, and everything that a table can have on it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from tests.builders import Database, Role
@@ -92,6 +93,31 @@ GRANT TRIGGER ON public.events TO PUBLIC;
 """
 
 
+CROWDED = """
+CREATE TABLE public.guests (id bigint PRIMARY KEY);
+CREATE TABLE public.events (id bigint PRIMARY KEY, at timestamptz NOT NULL, kind text NOT NULL,
+  value int NOT NULL, note text DEFAULT 'n', twice int GENERATED ALWAYS AS (value * 2) STORED,
+  guest bigint REFERENCES public.guests, payload jsonb DEFAULT '{}');
+CREATE INDEX ON public.events (at);
+CREATE INDEX ON public.events (kind, at);
+CREATE INDEX ON public.events (guest);
+CREATE INDEX ON public.events USING gin (payload);
+CREATE VIEW public.looked AS SELECT id, at, value FROM public.events;
+"""
+"""The table of the load generator, unpartitioned."""
+
+
+def fill(database: Database, moments: Sequence[str], n_rows: int = 15_000) -> None:
+    """Make the load generator's table with rows at some moments."""
+    database.execute(CROWDED)
+    database.execute(
+        "INSERT INTO public.events (id, at, kind, value)"
+        " SELECT i, (%s::timestamptz[])[i %% %s + 1] + i * interval '1 us', 'base', i"
+        " FROM generate_series(1, %s::int) AS i",
+        [list(moments), len(moments), n_rows],
+    )
+
+
 SHAPE = """
 SELECT 'relation' AS kind, c.relname || ':' || translate(c.relkind::text, 'pI', 'ri') AS name,
        pg_get_userbyid(c.relowner)
@@ -128,7 +154,8 @@ SELECT 'view', v.oid::regclass::text, pg_get_viewdef(v.oid)
   FROM pg_class v WHERE v.relnamespace = 'public'::regnamespace AND v.relkind IN ('v', 'm')
 UNION ALL
 SELECT 'policy', p.polrelid::regclass || ' ' || p.polname,
-       concat(p.polcmd, pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid), obj_description(p.oid))
+       concat(p.polcmd, pg_get_expr(p.polqual, p.polrelid),
+              pg_get_expr(p.polwithcheck, p.polrelid), obj_description(p.oid))
   FROM pg_policy p
 UNION ALL
 SELECT 'publication', p.pubname, concat(r.prrelid::regclass::text,
