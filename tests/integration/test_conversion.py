@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from maintenance.engine.actions import ActionKind, HeldBy
@@ -531,3 +532,48 @@ def test_now_is_within_the_first_partition(database: Database, tmp_path: Path) -
         [datetime.now(UTC)],
     )
     assert "_to_" in where
+
+
+def undo(database: Database, report: pipeline.Report) -> None:
+    """Run the way back that a conversion has recorded."""
+    with database.connect() as connection:
+        connection.execute("SET lock_timeout = '1s'")
+        connection.execute("SET search_path = ''")
+        for statements in report.results[0].detail["undo"]:
+            text = "; ".join(statements)
+            whole = text if "CONCURRENTLY" in text else f"BEGIN; {text}; COMMIT"
+            connection.execute(whole.encode())
+
+
+def test_conversion_is_undone_while_later_partitions_are_empty(
+    database: Database, tmp_path: Path, owner_role: Role, limited_role: Role
+) -> None:
+    database.execute(RICH)
+    database.execute(grants(limited_role))
+    database.give_to(owner_role)
+    database.execute(f"ALTER STATISTICS public.events_stat OWNER TO {owner_role.name}")
+    before = shape(database)
+    report = apply(policy_of(database, tmp_path))
+    assert report.ok
+    database.execute("INSERT INTO public.events (kind) VALUES ('new')")
+    undo(database, report)
+    moved = [row for row in shape(database) if row not in before]
+    # the serial's and the identity's sequences have gone on
+    assert {kind for kind, _, _ in moved} <= {"sequence"}
+    assert len(shape(database)) == len(before)
+    ((n_rows,),) = database.execute("SELECT count(*) FROM public.events")
+    assert n_rows == N_ROWS + 1
+    database.execute("INSERT INTO public.events (kind) VALUES ('newer')")
+    ((distinct,),) = database.execute("SELECT count(DISTINCT num) FROM public.events")
+    assert distinct == n_rows + 1
+    assert apply(policy_of(database, tmp_path)).ok
+
+
+def test_undo_refuses_where_a_later_partition_has_rows(database: Database, tmp_path: Path) -> None:
+    database.execute(PLAIN)
+    report = apply(policy_of(database, tmp_path))
+    assert report.ok
+    database.execute("INSERT INTO public.events VALUES (0, now() + interval '65 days')")
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
+        undo(database, report)
+    assert database.execute(KIND) == [("p",)]

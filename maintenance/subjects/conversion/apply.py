@@ -151,4 +151,9 @@ def _verified(context: ActionContext, action: Action) -> Mapping[str, Any]:
             f" {row.parent if row is not None else 'no partition'} with invalid indexes"
             f" {list(row.invalid_indexes or ()) if row is not None else []}"
         )
-    return {"partitions": row.n_partitions, "first_partition": row.name, "bound": row.bound}
+    return {
+        "partitions": row.n_partitions,
+        "first_partition": row.name,
+        "bound": row.bound,
+        "undo": action.detail["undo"],
+    }

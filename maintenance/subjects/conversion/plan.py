@@ -17,8 +17,9 @@ from maintenance.subjects.conversion.obstacles import (
     obstacles_of_target,
     shown,
 )
-from maintenance.subjects.conversion.steps import ConversionStep, steps_of, undo_steps
+from maintenance.subjects.conversion.steps import ConversionStep, steps_of
 from maintenance.subjects.conversion.target import Target, target_of
+from maintenance.subjects.conversion.undo import undo_steps
 
 
 def plan(seen: ConversionObservation, now: datetime, request: Request) -> Plan:
@@ -90,6 +91,7 @@ def _action(seen: ConvertibleTable, target: Target, steps: tuple[ConversionStep,
             "until": target.until.period.key,
             "key": list(seen.extended_key),
             "schema_change": _schema_change(seen),
+            "undo": [list(step.sql) for step in undo_steps(seen, target)],
         },
     )
 

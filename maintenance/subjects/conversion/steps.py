@@ -1,8 +1,8 @@
-"""The steps that turn a table into a partitioned one, and those that undo them.
+"""The steps that turn a table into a partitioned one.
 
 Each step is one transaction. What an interrupted run has done is found again in the catalog, and
 only the rest is planned. Until the swap the table keeps its name, its rows and all that depends on
-it; each step before can be undone.
+it; see `undo` for the way back.
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from maintenance.ddl.lock_statements import take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import quote
 from maintenance.server.statements import Ours
+from maintenance.subjects.conversion.helpers import alone, drop_check, drop_index
 from maintenance.subjects.conversion.models import NOT_NULL, ConvertibleTable, Helper
 from maintenance.subjects.conversion.swap import parent_model, swap
 from maintenance.subjects.conversion.target import Target
@@ -55,24 +56,14 @@ def steps_of(seen: ConvertibleTable, target: Target, role: str) -> tuple[Convers
     )
 
 
-def undo_steps(seen: ConvertibleTable) -> tuple[Step, ...]:
-    """Return the steps that undo an unfinished conversion: the table is as it was before.
-
-    The key stays NOT NULL if an earlier run made it so.
-    """
-    checks = [each.name for each in seen.helpers if each.kind == "check"]
-    indexes = [each for each in seen.helpers if each.kind == "index"]
-    return (*(_drop_check(seen, name) for name in checks), *(_drop(seen, i) for i in indexes))
-
-
 def _removals(seen: ConvertibleTable, target: Target) -> Iterator[ConversionStep]:
     """Yield the removal of what an earlier run made and this one can't use."""
     for each in seen.helpers:
         wanted = {target.check, *((NOT_NULL,) if _is_nullable(seen) else ())}
         if each.kind == "check" and each.name not in wanted:
-            yield ConversionStep("drop a CHECK of an earlier run", _drop_check(seen, each.name))
+            yield ConversionStep("drop a CHECK of an earlier run", drop_check(seen, each.name))
         elif each.kind == "index" and not _is_built(seen, each):
-            yield ConversionStep("drop the index of an interrupted build", _drop(seen, each))
+            yield ConversionStep("drop the index of an interrupted build", drop_index(seen, each))
 
 
 def _not_null(seen: ConvertibleTable) -> Iterator[ConversionStep]:
@@ -88,11 +79,11 @@ def _not_null(seen: ConvertibleTable) -> Iterator[ConversionStep]:
     if check is None or not check.is_valid:
         yield _validate(seen, NOT_NULL)
     statements = (
-        take(_alone(seen)),
+        take(alone(seen)),
         f"ALTER TABLE {seen.name} ALTER COLUMN {column} SET NOT NULL",
         f"ALTER TABLE {seen.name} DROP CONSTRAINT {NOT_NULL}",
     )
-    step = Step(statements, locks=_alone(seen), owner=_owner(seen))
+    step = Step(statements, locks=alone(seen), owner=_owner(seen))
     yield ConversionStep(f"set {column} NOT NULL", step)
 
 
@@ -163,7 +154,7 @@ def _check(seen: ConvertibleTable, name: str) -> Helper | None:
 
 def _add_check(seen: ConvertibleTable, name: str, condition: str) -> Step:
     added = f"ALTER TABLE {seen.name} ADD CONSTRAINT {quote(name)} CHECK ({condition}) NOT VALID"
-    return Step((take(_alone(seen)), added), locks=_alone(seen), owner=_owner(seen))
+    return Step((take(alone(seen)), added), locks=alone(seen), owner=_owner(seen))
 
 
 def _validate(seen: ConvertibleTable, name: str) -> ConversionStep:
@@ -172,23 +163,6 @@ def _validate(seen: ConvertibleTable, name: str) -> ConversionStep:
     step = Step((NO_LIMIT, statement), locks=(lock,), owner=_owner(seen))
     seconds = seen.sizes.table_bytes / READ_BYTES_A_S
     return ConversionStep(f"validate CHECK {quote(name)} on all rows", step, seconds)
-
-
-def _drop_check(seen: ConvertibleTable, name: str) -> Step:
-    dropped = f"ALTER TABLE {seen.name} DROP CONSTRAINT IF EXISTS {quote(name)}"
-    return Step((take(_alone(seen)), dropped), locks=_alone(seen), owner=_owner(seen))
-
-
-def _drop(seen: ConvertibleTable, index: Helper) -> Step:
-    name = f"{quote(seen.name.schema)}.{quote(index.name)}"
-    lock = Lock(str(seen.name), LockMode.SHARE_UPDATE_EXCLUSIVE)
-    return Step((f"DROP INDEX CONCURRENTLY IF EXISTS {name}",), locks=(lock,), concurrent=True)
-
-
-def _alone(seen: ConvertibleTable) -> tuple[Lock, ...]:
-    """Return the locks to alter the table; the first one makes autovacuum give way."""
-    modes = LockMode.SHARE_UPDATE_EXCLUSIVE, LockMode.ACCESS_EXCLUSIVE
-    return tuple(Lock(str(seen.name), mode) for mode in modes)
 
 
 def _owner(seen: ConvertibleTable) -> str:

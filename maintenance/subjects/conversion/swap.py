@@ -19,7 +19,7 @@ from maintenance.subjects.conversion.models import PREFIX, ConvertibleTable, Fac
 from maintenance.subjects.conversion.proof import carried, key_text, unchanged
 from maintenance.subjects.conversion.target import Target, other_name
 
-_WORTH_TABLES = 40
+WORTH_TABLES = 40
 """The time allowed for the statements, as for a tree of this many tables."""
 
 _STATES = {"D": "DISABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
@@ -38,14 +38,14 @@ def swap(seen: ConvertibleTable, target: Target, role: str) -> Step:
     return Step(
         prepare=(unchanged(seen.definition),),
         statements=(
-            allowed_time(_WORTH_TABLES),
+            allowed_time(WORTH_TABLES),
             take(swap_locks(seen), [lock_view(view) for view in seen.of("view")]),
             _no_new_dependents(seen),
             f"ALTER TABLE {seen.name} RENAME TO {quote(first.name)}",
             *_make_room(seen, first),
             *_parent(seen, first, role),
             f"ALTER TABLE {seen.name} DROP CONSTRAINT {quote(target.check)}",
-            *_identities(seen, first),
+            *move_identities(seen, source=first, to=seen.name),
             *_objects(seen),
             *(
                 f"ALTER SEQUENCE {s.name} OWNED BY {seen.name}.{quote(s.definition['column'])}"
@@ -57,9 +57,9 @@ def swap(seen: ConvertibleTable, target: Target, role: str) -> Step:
             )[:1],
             f"ALTER TABLE {first} DROP CONSTRAINT {quote(target.check)}",
             *force_row_security(seen.table, [seen.name]),
-            *_publications(seen, first),
+            *publish(seen, dropped=first, added=seen.name),
             *(replace_view(view) for view in seen.of("view")),
-            *_comments(seen),
+            *(text for kind in _COMMENTED for text in commented(seen, seen.of(kind), kind)),
             carried(seen.definition),
             # named in errors
             Ours(f"SELECT {literal(f'swap of {seen.name}')}"),
@@ -191,8 +191,10 @@ def _parent(seen: ConvertibleTable, first: QualifiedName, role: str) -> Iterator
     yield from build_like(model, seen.name, role=role, indexes=False)[1:]
 
 
-def _identities(seen: ConvertibleTable, first: QualifiedName) -> Iterator[str]:
-    """Yield the statements that move identity columns with their sequences to the parent."""
+def move_identities(
+    seen: ConvertibleTable, *, source: QualifiedName, to: QualifiedName
+) -> Iterator[str]:
+    """Yield the statements that move identity columns with their sequences to another table."""
     for place, each in enumerate(seen.of("sequence")):
         facts = each.definition
         if facts["dependency"] != "i":
@@ -202,14 +204,14 @@ def _identities(seen: ConvertibleTable, first: QualifiedName) -> Iterator[str]:
         old = QualifiedName(facts["schema"], f"{PREFIX}{seen.table.oid}_o{place}")
         new = QualifiedName(facts["schema"], f"{PREFIX}{seen.table.oid}_n{place}")
         yield (
-            f"ALTER TABLE {seen.name} ALTER COLUMN {quote(column.name)} ADD GENERATED {always}"
+            f"ALTER TABLE {to} ALTER COLUMN {quote(column.name)} ADD GENERATED {always}"
             f" AS IDENTITY (SEQUENCE NAME {new} {_options(facts)})"
         )
         # takes the lock that keeps nextval away
         yield f"ALTER SEQUENCE {each.name} RENAME TO {quote(old.name)}"
         value = f"pg_catalog.setval({literal(str(new))}, s.last_value, s.is_called)"
         yield f"SELECT {value} FROM {old} AS s"
-        yield f"ALTER TABLE {first} ALTER COLUMN {quote(column.name)} DROP IDENTITY"
+        yield f"ALTER TABLE {source} ALTER COLUMN {quote(column.name)} DROP IDENTITY"
         yield f"ALTER SEQUENCE {new} RENAME TO {quote(facts['name'])}"
         yield from _sequence_grants(each, seen.table.properties.owner)
         if facts["comment"] is not None:
@@ -247,46 +249,56 @@ def _objects(seen: ConvertibleTable) -> Iterator[str]:
             yield each.definition["text"]
         if each.definition["replica_identity"]:
             yield f"ALTER TABLE {seen.name} REPLICA IDENTITY USING INDEX {quote(each.name)}"
-    for each in seen.of("trigger"):
-        yield each.definition["text"]
-        state = _STATES.get(each.definition["enabled"])
-        if state is not None:
-            yield f"ALTER TABLE {seen.name} {state} TRIGGER {quote(each.name)}"
+    yield from create_triggers(seen)
     for each in seen.of("statistics"):
         yield each.definition["text"]
         if each.definition["target"] is not None:
             yield f"ALTER STATISTICS {each.name} SET STATISTICS {int(each.definition['target'])}"
 
 
-def _publications(seen: ConvertibleTable, first: QualifiedName) -> Iterator[Ours]:
+def create_triggers(seen: ConvertibleTable) -> Iterator[str]:
+    """Yield the statements that create its triggers on the table that has the name now."""
+    for each in seen.of("trigger"):
+        yield each.definition["text"]
+        state = _STATES.get(each.definition["enabled"])
+        if state is not None:
+            yield f"ALTER TABLE {seen.name} {state} TRIGGER {quote(each.name)}"
+
+
+def publish(
+    seen: ConvertibleTable,
+    *,
+    dropped: QualifiedName | None = None,
+    added: QualifiedName | None = None,
+) -> Iterator[Ours]:
+    """Yield the statements that remove one table from its publications and add another."""
     for each in seen.of("publication"):
-        facts = each.definition
+        facts, publication = each.definition, quote(each.name)
         if facts["scope"] != "table":
             continue
         listed = facts["columns"]
         columns = f" ({', '.join(map(quote, listed))})" if listed is not None else ""
         where = f" WHERE ({facts['where']})" if facts["where"] is not None else ""
-        publication = quote(each.name)
-        yield Ours(f"ALTER PUBLICATION {publication} DROP TABLE ONLY {first}")
-        yield Ours(f"ALTER PUBLICATION {publication} ADD TABLE {seen.name}{columns}{where}")
+        if dropped is not None:
+            yield Ours(f"ALTER PUBLICATION {publication} DROP TABLE {dropped}")
+        if added is not None:
+            yield Ours(f"ALTER PUBLICATION {publication} ADD TABLE {added}{columns}{where}")
 
 
-def _comments(seen: ConvertibleTable) -> Iterator[str]:
-    """Yield the comments of objects that were created by their own text."""
-    for kind, what in (
-        ("constraint", "CONSTRAINT {name} ON {table}"),
-        ("index", "INDEX {schema}.{name}"),
-        ("trigger", "TRIGGER {name} ON {table}"),
-        ("policy", "POLICY {name} ON {table}"),
-        ("statistics", "STATISTICS {qualified}"),
-    ):
-        yield from _commented(seen, seen.of(kind), what)
+_COMMENTED = {
+    "constraint": "CONSTRAINT {name} ON {table}",
+    "index": "INDEX {schema}.{name}",
+    "trigger": "TRIGGER {name} ON {table}",
+    "policy": "POLICY {name} ON {table}",
+    "statistics": "STATISTICS {qualified}",
+}
 
 
-def _commented(seen: ConvertibleTable, facts: Iterable[Fact], what: str) -> Iterator[str]:
+def commented(seen: ConvertibleTable, facts: Iterable[Fact], kind: str) -> Iterator[str]:
+    """Yield the comments of objects on the table that has the name now."""
     for each in facts:
         if each.definition["comment"] is not None:
-            on = what.format(
+            on = _COMMENTED[kind].format(
                 name=quote(each.name),
                 table=seen.name,
                 schema=quote(seen.name.schema),
