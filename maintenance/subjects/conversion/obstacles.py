@@ -39,6 +39,9 @@ class Obstacle(NamedTuple):
 
 def obstacles_of_definition(seen: ConvertibleTable, server: Server) -> Iterator[Obstacle]:
     """Yield the reasons that the table's definition gives, without a look at its rows."""
+    if seen.table.kind != "r":
+        yield Obstacle("not_a_table", "only an ordinary table can be converted")
+        return
     yield from _of_table(seen)
     yield from _of_rights(seen, server)
     yield from _of_key(seen)
@@ -106,9 +109,6 @@ def _of_future(seen: ConvertibleTable, now: datetime) -> Iterator[Obstacle]:
 
 
 def _of_table(seen: ConvertibleTable) -> Iterator[Obstacle]:
-    if seen.table.kind != "r":
-        yield Obstacle("not_a_table", "only an ordinary table can be converted")
-        return
     (table,) = seen.of("table")
     facts = table.definition
     if facts["persistence"] != "p":
