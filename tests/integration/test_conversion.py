@@ -148,6 +148,11 @@ def test_new_parent_is_its_owner_even_where_our_role_only_is_a_member(
 
 
 REFUSED: dict[str, tuple[str, str]] = {
+    "function that upserts": (
+        "CREATE FUNCTION public.f() RETURNS void LANGUAGE sql AS"
+        " 'INSERT INTO public.events (id) VALUES (1) ON CONFLICT (id) DO NOTHING'",
+        "upserts",
+    ),
     "null keys": (
         "ALTER TABLE public.events ALTER at DROP NOT NULL;"
         " INSERT INTO public.events VALUES (0, NULL)",
@@ -312,6 +317,14 @@ def test_all_reasons_are_named_at_once(database: Database, tmp_path: Path) -> No
     shown = finding(pipeline.plan(policy)).data["obstacles"]
     assert len(shown) == len(cases)
     assert all(each["objects"] for each in shown if each["code"] != "null_keys")
+
+
+@pytest.mark.pg("== 15")
+def test_upsert_that_the_server_has_seen_is_refused(database: Database, tmp_path: Path) -> None:
+    database.execute(PLAIN)
+    database.execute("CREATE EXTENSION pg_stat_statements")
+    database.execute("INSERT INTO public.events (id) VALUES (1) ON CONFLICT (id) DO NOTHING")
+    assert reasons(policy_of(database, tmp_path)) == {"upserts"}
 
 
 def test_small_table_waits_until_it_is_large(database: Database, tmp_path: Path) -> None:

@@ -462,6 +462,30 @@ def test_reason_of_rows_rights_and_policy(fields: dict[str, Any], code: str) -> 
     assert reasons(events(**fields)) == [code]
 
 
+@pytest.mark.parametrize(
+    ("text", "fails"),
+    [
+        ('INSERT INTO "public"."events" ("id") VALUES ($1) ON CONFLICT ("id") DO NOTHING', True),
+        (
+            "insert into events (id, at)\n values ($1, $2)\n on conflict (id) do nothing",
+            True,
+        ),
+        ("INSERT INTO events VALUES ($1) ON CONFLICT (at, id) DO NOTHING", False),
+        ("INSERT INTO events VALUES ($1) ON CONFLICT DO NOTHING", False),
+        ("INSERT INTO events VALUES ($1) ON CONFLICT ON CONSTRAINT events_pkey DO NOTHING", False),
+        ("INSERT INTO other.events VALUES ($1) ON CONFLICT (id) DO NOTHING", False),
+        ("INSERT INTO events_log VALUES ($1) ON CONFLICT (id) DO NOTHING", False),
+        (
+            "INSERT INTO events SELECT 1; INSERT INTO logs VALUES (1) ON CONFLICT (id) DO NOTHING",
+            False,
+        ),
+    ],
+)
+def test_upsert_that_no_unique_index_will_fit_is_a_reason(text: str, fails: bool) -> None:
+    seen = events(upserts=(text,))
+    assert (reasons(seen) == ["upserts"]) if fails else planned(seen).actions
+
+
 def test_view_is_no_table_to_convert() -> None:
     seen = events(table=replace(plain_table(), kind="v"), facts=())
     assert reasons(seen) == ["not_a_table"]

@@ -34,6 +34,20 @@ class Fact(NamedTuple):
     definition: Mapping[str, Any]
 
 
+class Obstacle(NamedTuple):
+    """One reason.
+
+    Attributes:
+        code: stays the same whatever the text.
+        text: the fact and what to change.
+        objects: the names concerned.
+    """
+
+    code: str
+    text: str
+    objects: tuple[str, ...] = ()
+
+
 class Helper(NamedTuple):
     """A CHECK or an index that an earlier run has made for a conversion."""
 
@@ -122,6 +136,7 @@ class ConvertibleTable:
         table: from the common snapshot.
         facts: its properties.
         helpers: made by earlier runs.
+        upserts: texts of statements and functions that may upsert into it.
         taken: names of its future objects that other relations have.
     """
 
@@ -131,6 +146,7 @@ class ConvertibleTable:
     helpers: tuple[Helper, ...] = ()
     sizes: Sizes = UNMEASURED
     key_range: KeyRange = NO_KEYS
+    upserts: tuple[str, ...] = ()
     taken: frozenset[QualifiedName] = frozenset()
 
     @property

@@ -21,8 +21,12 @@ from maintenance.subjects.conversion.models import (
     KeyRange,
     Sizes,
 )
+from maintenance.subjects.conversion.pg_stat_statements import read_upserts
 from maintenance.subjects.conversion.plan import target_if_any
 from maintenance.subjects.conversion.target import Target, other_name
+
+SCANNED_BYTES = 1024**3
+"""A larger table is not scanned for the ends of its key: an index has to give them."""
 
 
 def observe(context: ObserveContext) -> ConversionObservation:
@@ -82,7 +86,7 @@ def _looked_at(context: ObserveContext, begun: ConvertibleTable) -> ConvertibleT
     seen = replace(seen, sizes=Sizes(*size))
     if not _is_wanted(seen.section, seen.table, seen.sizes) and not seen.helpers:
         return seen
-    seen = replace(seen, key_range=_key_range(context, seen))
+    seen = replace(seen, key_range=_key_range(context, seen), upserts=_upserts(context, seen))
     target = target_if_any(seen, context.now)
     if target is None:
         return seen
@@ -99,19 +103,43 @@ def _is_wanted(section: PartitionPolicy, table: Table, sizes: Sizes) -> bool:
     return fits and sizes.total_bytes >= section.convert_when.larger_than
 
 
+def _upserts(context: ObserveContext, seen: ConvertibleTable) -> tuple[str, ...]:
+    if not seen.extends_key:
+        return ()
+    cap = context.policy.observe.time_cap
+    with read_transaction(context.connection, cap, f"reading the upserts into {seen.name}"):
+        return read_upserts(context.connection, seen.name)
+
+
 def _key_range(context: ObserveContext, seen: ConvertibleTable) -> KeyRange:
+    if seen.sizes.table_bytes > SCANNED_BYTES and not _is_indexed(seen):
+        column = quote(seen.section.column)
+        return KeyRange(error=f"no index begins with {column}. Create one, concurrently")
     try:
         first, last, has_nulls = _read_keys(context, seen)
     except psycopg.errors.LockNotAvailable:
         return KeyRange(error="it is locked in ACCESS EXCLUSIVE mode")
     except psycopg.errors.QueryCanceled:
-        cap = context.policy.observe.time_cap
-        return KeyRange(error=f"it took longer than {cap.total_seconds():g} s")
+        cap = context.policy.observe.time_cap.total_seconds()
+        return KeyRange(
+            error=f"it took longer than {cap:g} s. Create an index on"
+            f" {quote(seen.section.column)}, or raise observe.time_cap"
+        )
     except UnreachableError:
         raise
     except MaintenanceError as exc:
         return KeyRange(error=str(exc))
     return KeyRange(first, last, has_nulls)
+
+
+def _is_indexed(seen: ConvertibleTable) -> bool:
+    """Whether an index gives the ends of the key without a scan of the table."""
+    return any(
+        each.definition["columns"][:1] == [seen.section.column]
+        and " USING btree " in each.definition["text"]
+        and " WHERE " not in each.definition["text"]
+        for each in seen.of("index")
+    )
 
 
 def _read_keys(

@@ -9,9 +9,12 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plan import Plan, join
 from maintenance.engine.scope import Request
 from maintenance.formatting import readable_size
-from maintenance.subjects.conversion.models import ConversionObservation, ConvertibleTable
-from maintenance.subjects.conversion.obstacles import (
+from maintenance.subjects.conversion.models import (
+    ConversionObservation,
+    ConvertibleTable,
     Obstacle,
+)
+from maintenance.subjects.conversion.obstacles import (
     obstacles_of_definition,
     obstacles_of_rows,
     obstacles_of_target,
