@@ -13,6 +13,7 @@ from maintenance.formatting import visible_lines
 class ActionKind(StrEnum):
     """Every kind of action."""
 
+    CONVERT_TABLE = "convert_table"
     CREATE_PARTITION = "create_partition"
     ATTACH_PARTITION = "attach_partition"
     CREATE_DEFAULT = "create_default"

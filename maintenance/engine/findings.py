@@ -29,6 +29,7 @@ class Unit(StrEnum):
     TIMES = "times"
 
 
+CONVERSION = "conversion"
 PARTITIONS = "partitions"
 RETENTION = "retention"
 MATVIEWS = "matviews"
@@ -166,7 +167,9 @@ class FindingKind(StrEnum):
     NO_SUCH_COLUMN = _kind(
         "no_such_column", PARTITIONS, STALE_ANALYTICS, is_fitness=True, reads=(Reading.TABLE,)
     )
-    NOT_PARTITIONED = _kind("not_partitioned", PARTITIONS, is_fitness=True, reads=(Reading.TABLE,))
+    NOT_PARTITIONED = _kind(
+        "not_partitioned", CONVERSION, PARTITIONS, is_fitness=True, reads=(Reading.TABLE,)
+    )
     PARTITION_KEY_MISMATCH = _kind(
         "partition_key_mismatch", PARTITIONS, RETENTION, is_fitness=True, reads=(Reading.TABLE,)
     )
@@ -354,6 +357,7 @@ class FindingKind(StrEnum):
     )
     MONITOR_BLIND = _kind(
         "monitor_blind",
+        CONVERSION,
         PARTITIONS,
         MATVIEWS,
         STALE_ANALYTICS,
@@ -366,6 +370,7 @@ class FindingKind(StrEnum):
     )
     LOCK_NOT_ACQUIRED = _kind(
         "lock_not_acquired",
+        CONVERSION,
         PARTITIONS,
         MATVIEWS,
         STALE_ANALYTICS,

@@ -37,6 +37,7 @@ _OF_RETENTION = RETIRING | {ActionKind.FINALIZE_DETACH}
 
 _OF_PARTITIONS = frozenset(
     {
+        ActionKind.CONVERT_TABLE,
         ActionKind.CREATE_PARTITION,
         ActionKind.ATTACH_PARTITION,
         ActionKind.CREATE_DEFAULT,

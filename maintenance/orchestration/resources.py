@@ -1,6 +1,6 @@
 """The Dagster resource through which assets work on databases."""
 
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -38,8 +38,17 @@ class Maintainer(dg.ConfigurableResource[None]):
         policy: Policy,
         subject: str,
         request: Request = EVERYTHING,
+        *,
+        first: Sequence[str] = (),
     ) -> Report:
         """Apply one subject of a policy.
+
+        Args:
+            context: of the asset.
+            policy: of the database.
+            subject: its name.
+            request: work beyond the policy.
+            first: subjects that act before it, in the same run.
 
         Raises:
             dagster.Failure: the server can't be reached, or an error that a retry does not fix.
@@ -47,7 +56,7 @@ class Maintainer(dg.ConfigurableResource[None]):
         with _as_failure():
             return pipeline.apply(
                 policy,
-                only=[subject],
+                only=[*first, subject],
                 request=request,
                 progress=_log_of(context),
                 origin=origin_of(context.run.tags),

@@ -14,6 +14,7 @@ LOCATION = "maintenance"
 """The code location's name in workspace.yaml."""
 
 ASSETS = {
+    "conversion": "partition_inventory",
     "partitions": "partition_inventory",
     "retention": "retention",
     "matviews": "matviews",
