@@ -98,8 +98,10 @@ SENDERS = {
 }
 """Modules that send SQL of their own; statements of the library read catalog and store alone."""
 
-_SEND = {"execute", "run_sql", "transact", "query", "read_as", "read_as_owner", "stream", "mogrify"}
-_SEND |= {"try_each"}
+_SEND = {
+    *("execute", "run_sql", "transact", "query", "read_as", "read_as_owner", "stream", "mogrify"),
+    "try_each",
+}
 _BARE = _SEND - {"execute", "query", "stream"}
 _ELSEWHERE = {"alerts", "cache", "cli", "demo", "orchestration", "store"}
 """Packages without a session on the maintained database, and the store's own."""

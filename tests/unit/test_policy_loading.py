@@ -136,8 +136,7 @@ def test_smallest_policy_acts_on_nothing(tmp_path: Path) -> None:
     assert (policy.partitions, policy.matviews, policy.stale_analytics) == ((), (), ())
     assert policy.statistics is None
     assert policy.indexes == IndexesPolicy()
-    assert policy.bloat == BloatPolicy()
-    assert policy.bloat.reindex == "report"
+    assert policy.bloat == BloatPolicy(reindex="report")
     assert policy.workload == WorkloadPolicy()
     assert policy.capacity == CapacityPolicy()
     assert policy.alerts.sinks == (LogSink(),)
