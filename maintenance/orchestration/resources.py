@@ -23,6 +23,7 @@ from maintenance.pipeline.approve import ApproveReport, approve
 from maintenance.pipeline.pause import PauseReport, pause, resume
 from maintenance.pipeline.restore import RestoreReport, restore_period
 from maintenance.pipeline.run import Report
+from maintenance.pipeline.undo import UndoReport, undo
 from maintenance.policy import Policy
 from maintenance.redaction import redact_error
 from maintenance.redis_client.models import CacheFacts
@@ -171,6 +172,15 @@ class Maintainer(dg.ConfigurableResource[None]):
             return restore_period(
                 policy, table, period, into=into, hold=hold, progress=_log_of(context)
             )
+
+    def undo(self, context: dg.OpExecutionContext, policy: Policy, run: str) -> UndoReport:
+        """Undo what a run changed.
+
+        Raises:
+            dagster.Failure: there is no such run, the database is paused, or can't be reached.
+        """
+        with _as_failure():
+            return undo(policy, run, progress=_log_of(context))
 
     def check_sinks(self, policy: Policy, only: str | None) -> SinkReport:
         """Send a test message through one sink of a policy, or through all of them.

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from maintenance.engine.actions import ActionKind, HeldBy
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.names import quote
+from maintenance.engine.scope import Request
+from maintenance.names import QualifiedName, quote
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from maintenance.subjects.indexes import INDEXES
@@ -890,3 +891,10 @@ def test_report_mode_plans_and_builds_nothing(
     report = apply(policy)
     assert [r.outcome for r in report.results] == [Outcome.SKIPPED]
     assert (definitions_of(database), [f.kind for f in told(report).values()]) == ({}, [MISSING])
+
+
+def test_one_declared_table_is_rolled_out_alone(database: Database, tmp_path: Path) -> None:
+    database.execute("CREATE TABLE t (a int); CREATE TABLE u (a int)")
+    policy = declare(tmp_path, database.url, "CREATE INDEX i ON t (a); CREATE INDEX j ON u (a);")
+    pipeline.apply(policy, only=[INDEXES.name], request=Request(table=QualifiedName("public", "u")))
+    assert set(definitions_of(database)) == {"j"}

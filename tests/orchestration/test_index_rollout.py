@@ -71,6 +71,19 @@ def test_rollout_is_a_dry_run_until_its_form_says_apply(
     assert "schema_drift" in str(applied["declarations"].value).replace("\\", "")
 
 
+def test_rollout_is_undone_by_a_job(
+    policy: Policy, database: Database, instance: dg.DagsterInstance
+) -> None:
+    run(policy, instance, "app_index_rollout", run_config=rollout_config(policy, Mode.APPLY))
+    job = build([policy.path]).resolve_job_def("app_undo")
+    config = {"ops": {"app_undo_run": {"config": {"run": "last"}}}}
+    assert job.execute_in_process(instance=instance, run_config=config).success
+    assert database.execute(BUILT) == [(0,)]
+    config["ops"]["app_undo_run"]["config"]["run"] = "0000dead"
+    unknown = job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
+    assert not unknown.success
+
+
 def test_advice_never_rolls_out(
     policy: Policy, database: Database, instance: dg.DagsterInstance
 ) -> None:

@@ -1,6 +1,6 @@
 """Indexes: report missing, redundant, unused and invalid ones, with evidence of every server."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
@@ -12,7 +12,9 @@ from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
 from maintenance.engine.subject import Subject
+from maintenance.names import QualifiedName
 from maintenance.policy import Policy
+from maintenance.policy.declarations import DropDeclaration
 from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.advice import advise
 from maintenance.subjects.indexes.declared import apply
@@ -63,6 +65,11 @@ class Indexes(Subject[IndexesObservation]):
     def is_enabled(self, policy: Policy) -> bool:
         """Whether the policy does not switch it off."""
         return policy.indexes is not None
+
+    def relations(self, policy: Policy) -> Collection[QualifiedName]:
+        """The tables of declared indexes, constraints and columns."""
+        declared = policy.indexes.declarations if policy.indexes is not None else ()
+        return {d.table for d in declared if not isinstance(d, DropDeclaration)}
 
     def observe(self, context: ObserveContext) -> IndexesObservation:
         """Read all indexes, and their usage counters on every server."""
