@@ -141,3 +141,11 @@ def test_request_for_a_table_leaves_out_the_others() -> None:
     assert told(seen(INDEX, none), UNUSED, Request(table=OTHER)) == []
     (index,) = told(seen(INDEX, none), UNUSED, Request(table=TABLE))
     assert index.object == "public.i"
+
+
+def test_plan_on_a_small_table_proves_nothing() -> None:
+    small = ProvenIndex(NAME, TABLE, (IndexKey("a"),), pages=3)
+    (index,) = told(seen(small, [planned("one", False)]), UNUSED)
+    assert (index.object, index.severity) == ("public.i", Severity.INFO)
+    assert index.data["reason"] == "table_too_small"
+    assert told(seen(small, [planned("one", True)]), UNUSED) == []
