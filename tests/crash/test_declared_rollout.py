@@ -84,6 +84,7 @@ class Rollout:
         self.apply()  # the store exists from here on
         self.before = catalog_of(database)
         self.declared.write_text(declared)
+        self.policy = load_policy(self.policy.path)
         self.apply()
         self.after = catalog_of(database)
         assert self.after != self.before

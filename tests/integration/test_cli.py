@@ -116,6 +116,7 @@ def test_status_counts_actions_on_the_database_and_tells_errors_from_failures(
     file.write_text(
         f"database: {{name: shop, url: '{database.url}'}}\n"
         "partitions: [{table: public.none, column: at, interval: 1 month}]\n"
+        "indexes: off\nbloat: off\nworkload: off\n"
     )
     done = answer("apply", "--policy", file, exits=1)
     assert [f["severity"] for f in done["findings"]] == ["error"]
