@@ -7,8 +7,6 @@ Source: PostgreSQL 19 release notes; commits bc32a12 and 2bc7e886.
 import re
 from collections.abc import Collection, Mapping
 
-import psycopg
-
 from maintenance.names import QualifiedName, quote
 from maintenance.server.session import Connection, fetch
 
@@ -35,7 +33,7 @@ def upserts_into(
         does not show them to our role.
     """
     (found,) = fetch(connection, "server", "find_extension", {"name": _EXTENSION})
-    if found.schema is None or not found.sees_all:
+    if found.schema is None or not found.is_loaded or not found.sees_all:
         return None
     view = f"{quote(found.schema)}.{_EXTENSION}"
     query = (
@@ -44,11 +42,7 @@ def upserts_into(
         " WHERE d.datname = pg_catalog.current_database())"
         f" AND s.query ~* 'on\\s+conflict' ORDER BY s.calls DESC LIMIT {_MOST}"
     )
-    try:
-        with connection.transaction():
-            rows = connection.execute(query.encode()).fetchall()
-    except psycopg.errors.ObjectNotInPrerequisiteState:  # it is not preloaded
-        return None
+    rows = connection.execute(query.encode()).fetchall()
     calls: dict[str, int] = {}
     for text, n_calls in rows:
         for match in _INTO.finditer(text):
