@@ -319,8 +319,14 @@ class SlowerProof:
 def test_build_that_makes_a_query_too_slow_is_undone_at_once(
     shop: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
-    monkeypatch.setattr(prove, "measure_before", lambda *_: object())
-    monkeypatch.setattr(prove, "measure_after", lambda *_: SlowerProof())
+    def measure_before(*_: object) -> object:
+        return object()
+
+    def measure_after(*_: object) -> SlowerProof:
+        return SlowerProof()
+
+    monkeypatch.setattr(prove, "measure_before", measure_before)
+    monkeypatch.setattr(prove, "measure_after", measure_after)
     declared = f"CREATE INDEX a ON public.{table};"
     before = catalog_of(shop)
     policy = policy_for(shop, tmp_path, declared, rollback_if={"slower_than": 1.2})
