@@ -16,6 +16,7 @@ from benchmarks.default_swap import DefaultSwap, DefaultSwapTime
 from benchmarks.drop_expired import DropExpired
 from benchmarks.health import Health
 from benchmarks.index_advice import IndexAdvice
+from benchmarks.index_rollout import IndexRollout, IndexRolloutStall
 from benchmarks.linearity import Linearity
 from benchmarks.matviews import MatviewDecision, Matviews
 from benchmarks.nothing_to_do import NothingToDo
@@ -47,6 +48,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "health": Health(),
     "index_advice": IndexAdvice(),
     "declared_indexes": DeclaredIndexes(),
+    "index_rollout": IndexRollout(),
+    "index_rollout_stall": IndexRolloutStall(),
     "watch": Watch(),
 }
 LONG: dict[str, Benchmark] = {

@@ -18,7 +18,7 @@ from maintenance.pipeline.run import Report
 from maintenance.policy import Policy, load_policy
 
 LIMIT_S = 10.0
-HEALTH = ("statistics", "indexes", "bloat", "workload")
+HEALTH = ("statistics", "indexes", "bloat", "workload", "capacity")
 BATCH = 500
 N_FILLED = 50
 

@@ -19,7 +19,7 @@ _PART = re.compile(
 """An identifier as the server's lexer reads it, where every non-ASCII character is a letter."""
 
 
-_HELPER = re.compile(r'(?:\A|\.)"?maintenance_(?:drain_[0-9]+|restore|rebuild)_')
+_HELPER = re.compile(r'(?:\A|\.)"?maintenance_(?:(?:drain|convert)_[0-9]+|restore|rebuild)_')
 
 
 def is_helper(name: str) -> bool:

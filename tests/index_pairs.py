@@ -218,7 +218,8 @@ CASES = [
         "(a)",
         "(a)",
         "CREATE INDEX z ON t (a, b)",
-        redundant={"x": "z", "y": "z"},
+        redundant={"x": "z"},
+        duplicate={"y": "x"},
     ),
     Case(
         "materialized view",

@@ -14,8 +14,8 @@ import psycopg
 from tests.builders import Database
 
 _CHANGES = re.compile(
-    r"^(--[^\n]*\n|\s)*(BEGIN(?! READ ONLY)|CREATE|DROP|ALTER|ANALYZE|COMMENT|DO|INSERT|UPDATE"
-    r"|WITH)\b"
+    r"^(--[^\n]*\n|\s)*"
+    r"(BEGIN(?! READ ONLY)|CREATE|DROP|ALTER|ANALYZE|COMMENT|DO|INSERT|UPDATE|WITH)\b"
 )
 _OURS = "SELECT pid FROM pg_stat_activity WHERE starts_with(application_name, 'maintenance ')"
 

@@ -19,6 +19,7 @@ from maintenance.subjects.retention.models import NOTHING_SEEN, Blockers, Retent
 from maintenance.subjects.retention.plan import plan as plan_retention
 from maintenance.subjects.workload import WORKLOAD
 from maintenance.subjects.workload.models import WorkloadSnapshot
+from tests.policies import with_health_off
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 EVENTS = QualifiedName("public", "events")
@@ -34,10 +35,13 @@ SERVER = Server(
 
 
 def a_policy(*partitions: dict[str, Any], **sections: Any) -> Policy:
-    """A policy of these partitioned tables; without any, of `public.events` by `at`."""
+    """A policy of these partitioned tables; without any, of `public.events` by `at`.
+
+    Health subjects that it does not name are off.
+    """
     tables = [{"table": "public.events", "column": "at", **p} for p in partitions or ({},)]
     database = {"name": "app", "url": {"env": "APP_URL"}}
-    text = yaml.safe_dump({"database": database, "partitions": tables, **sections})
+    text = yaml.safe_dump({"database": database, "partitions": tables, **with_health_off(sections)})
     return Policy.model_validate(yaml.safe_load(text), context={"path": Path("app.yaml")})
 
 

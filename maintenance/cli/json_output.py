@@ -94,6 +94,8 @@ def _run(run: RecentRun) -> dict[str, Any]:
         "error": run.error,
         "actions": run.n_actions,
         "failed": run.n_failed,
+        "errors": run.n_errors,
+        "result": run.result,
         "own_seconds": run.own_seconds,
         "own_rows": run.own_rows,
     }

@@ -1,7 +1,8 @@
 """Print reports to a terminal."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
 from rich import markup
 from rich.console import Console
@@ -179,8 +180,35 @@ def _action(action: Action) -> None:
         _out.print(Text(visible_lines(f"    {statement};"), style="cyan"), soft_wrap=True)
     locks = ", ".join(f"{lock.mode} on {lock.object}" for lock in action.locks)
     _out.print(Text(visible(f"    locks: {locks or 'none'}"), style="dim"), soft_wrap=True)
+    for line in _what_if(action.detail):
+        _out.print(Text(visible(f"    what if: {line}"), style="dim"), soft_wrap=True)
     if action.held is not None:
         _out.print(Text(visible(f"    {action.held.text}"), style="yellow"), soft_wrap=True)
+
+
+def _what_if(detail: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what an index that is to be built or dropped would change for declared queries."""
+    found: Mapping[str, Any] = detail.get("what_if") or {}
+    for query in found.get("queries", ()):
+        taken = "takes it" if query["takes"] else "does not take it"
+        if found["size_bytes"] is None:  # there is no new index
+            taken = "without it"
+        yield (
+            f"query {query['query']} (parameters {query['parameters']}) {taken}, cost"
+            f" {query['cost_before']:,.0f} → {query['cost_after']:,.0f}"
+        )
+    if found.get("refused"):
+        yield f"not known: HypoPG can't pretend this index (SQLSTATE {found['refused']})"
+
+
+def _proof(detail: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the proof of a built index says."""
+    proof: Mapping[str, Any] = detail.get("proof") or {}
+    if not proof:
+        return
+    ratio = f", {proof['ratio']:,.1f} times faster" if proof.get("ratio") else ""
+    text = f": {proof['text']}" if proof.get("text") else ""
+    yield f"{proof.get('verdict') or 'not measured'}{ratio}{text}"
 
 
 def _result(result: Result, width: int) -> None:
@@ -198,6 +226,8 @@ def _result(result: Result, width: int) -> None:
         (visible(f"  {effort}  {action.reason}"), "dim"),
     )
     _out.print(line, soft_wrap=True)
+    for text in _proof(result.detail):
+        _out.print(Text(visible_lines(f"    proof: {text}"), style="dim"), soft_wrap=True)
     if result.error:
         _out.print(Text(visible_lines(f"    {result.error}"), style="red"), soft_wrap=True)
 
@@ -221,15 +251,18 @@ def _findings(findings: Iterable[Finding], none: str = "no findings") -> None:
 
 
 def _runs(report: Report) -> Table:
-    shown = _table("run", "started", "took", "outcome", "actions", "failed", "own queries", "rows")
+    shown = _table(
+        "run", "started", "took", "result", "actions", "failed", "errors", "own queries", "rows"
+    )
     for run in report.runs:
         shown.add_row(
             run.command,
             f"{run.started_at:%Y-%m-%d %H:%M:%S}",
             _took(run.started_at, run.ended_at),
-            run.outcome or "not finished",
+            run.result,
             str(run.n_actions),
             str(run.n_failed),
+            str(run.n_errors),
             f"{run.own_seconds:.2f} s" if run.own_seconds is not None else "",
             f"{run.own_rows:,}" if run.own_rows is not None else "",
         )

@@ -22,15 +22,22 @@ _LEAVE_THE_REST = (
 )
 
 
-def take(locks: Sequence[Lock]) -> Ours:
+def take(locks: Sequence[Lock], first: Sequence[str] = ()) -> Ours:
     """Return the statement that takes the locks that block writers, in the given order.
+
+    Args:
+        locks: of tables.
+        first: statements that lock other relations before, with our own rights; they run no code
+            of an owner.
 
     Foreign keys may reference tables of other owners, so it runs as our own role.
 
     Writers lock the parent, then the partition, then the referenced table: the same order prevents
     deadlocks. All waits together take a share of the lock timeout.
     """
-    taken = "".join(f"{statement}; " for lock in locks for statement in _take(lock))
+    statements = [part for each in first for part in (_LEAVE_THE_REST, each)]
+    statements += [statement for lock in locks for statement in _take(lock)]
+    taken = "".join(f"{statement}; " for statement in statements)
     return Ours(f"DO {literal(f'DECLARE {_DEADLINE}; BEGIN {taken}END')}")
 
 

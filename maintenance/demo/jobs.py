@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from maintenance.demo.webserver import Answer, Webserver
 from maintenance.errors import MaintenanceError
 
-PASSES = ("monthly_partitions", "refresh", "nightly")
-"""Name parts of jobs: those that create partitions, those that refresh views, and those that check
-the result."""
+PASSES = ("monthly_partitions", "refresh", "index_rollout", "nightly")
+"""Name parts of jobs: those that create partitions, those that refresh views, those that build the
+declared indexes, and those that check the result."""
 
 _DEADLINE_S = 600.0
 _POLL_S = 0.25
@@ -75,7 +76,9 @@ def run_main_job(
     for name in PASSES:
         chosen = [job for job in jobs if job.startswith(tuple(f"{db}_{name}" for db in databases))]
         runs = {
-            webserver.launch(job, _whole_range(webserver.partition_keys(job))): job
+            webserver.launch(
+                job, _whole_range(webserver.partition_keys(job)), _config(job, databases)
+            ): job
             for job in chosen
         }
         _await(webserver, runs, check_alive, progress)
@@ -89,6 +92,14 @@ def launch_digests(webserver: Webserver, databases: tuple[str, ...]) -> None:
     """Launch the digest jobs, without waiting for them."""
     for name in databases:
         webserver.launch(f"{name}_digest", {})
+
+
+def _config(job: str, databases: tuple[str, ...]) -> dict[str, Any] | None:
+    """Return the filled form of the jobs that change nothing without it."""
+    for name in databases:
+        if job == f"{name}_index_rollout":
+            return {"ops": {f"{name}__indexes": {"config": {"mode": "APPLY"}}}}
+    return None
 
 
 def _whole_range(keys: list[str]) -> dict[str, str]:

@@ -101,8 +101,15 @@ class Webserver:
         found = self._ask(_KEYS, of=of)["pipelineOrError"]
         return list(found["partitionKeysOrError"]["partitionKeys"])
 
-    def launch(self, job: str, tags: Mapping[str, str]) -> str:
+    def launch(
+        self, job: str, tags: Mapping[str, str], config: Mapping[str, Any] | None = None
+    ) -> str:
         """Queue a run of a job.
+
+        Args:
+            job: its name.
+            tags: of the run.
+            config: of its ops, as in the launchpad; None for the job's own.
 
         Returns:
             The run's id.
@@ -113,6 +120,7 @@ class Webserver:
         run: Answer = {
             "selector": {**self._repository, "jobName": job},
             "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in tags.items()]},
+            **({"runConfigData": config} if config is not None else {}),
         }
         answer = self._ask(_LAUNCH, run=run)["launchRun"]
         if "run" not in answer:

@@ -13,6 +13,7 @@ from maintenance.formatting import visible_lines
 class ActionKind(StrEnum):
     """Every kind of action."""
 
+    CONVERT_TABLE = "convert_table"
     CREATE_PARTITION = "create_partition"
     ATTACH_PARTITION = "attach_partition"
     CREATE_DEFAULT = "create_default"
@@ -92,6 +93,7 @@ class HeldBy(StrEnum):
     PAUSED = "paused"
     DROPS_NOT_ALLOWED = "drops_not_allowed"
     REWRITES_NOT_ALLOWED = "rewrites_not_allowed"
+    NO_ROLLOUT = "no_rollout"
     UNDONE = "undone"
 
 

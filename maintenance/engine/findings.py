@@ -29,6 +29,7 @@ class Unit(StrEnum):
     TIMES = "times"
 
 
+CONVERSION = "conversion"
 PARTITIONS = "partitions"
 RETENTION = "retention"
 MATVIEWS = "matviews"
@@ -90,6 +91,7 @@ class FindingSpec:
         is_advice: whether it recommends something that can wait for the weekly review. Advice is
             sent only to sinks that name its kind.
         is_of_server: whether its object is the server of the database or of the store.
+        is_of_declaration: whether it is about the declared indexes of the policy alone.
         reads: the readings it depends on. If one fails, the state of this kind is unknown: see
             `unknown_without`.
     """
@@ -102,6 +104,7 @@ class FindingSpec:
     is_of_run: bool = False
     is_advice: bool = False
     is_of_server: bool = False
+    is_of_declaration: bool = False
     reads: tuple[Reading, ...] = ()
 
 
@@ -123,13 +126,28 @@ def _kind(
     is_of_run: bool = False,
     is_advice: bool = False,
     is_of_server: bool = False,
+    is_of_declaration: bool = False,
     reads: tuple[Reading, ...] = (),
 ) -> str:
     kind = _Kind(name)
     kind.spec = FindingSpec(
-        subjects, unit, is_fitness, is_of_job, is_of_file, is_of_run, is_advice, is_of_server, reads
+        subjects,
+        unit,
+        is_fitness=is_fitness,
+        is_of_job=is_of_job,
+        is_of_file=is_of_file,
+        is_of_run=is_of_run,
+        is_advice=is_advice,
+        is_of_server=is_of_server,
+        is_of_declaration=is_of_declaration,
+        reads=reads,
     )
     return kind
+
+
+def _of_declaration(name: str, *, is_fitness: bool = True) -> str:
+    reads = (Reading.INDEX_DEFINITIONS,)
+    return _kind(name, INDEXES, is_fitness=is_fitness, is_of_declaration=True, reads=reads)
 
 
 class FindingKind(StrEnum):
@@ -149,7 +167,9 @@ class FindingKind(StrEnum):
     NO_SUCH_COLUMN = _kind(
         "no_such_column", PARTITIONS, STALE_ANALYTICS, is_fitness=True, reads=(Reading.TABLE,)
     )
-    NOT_PARTITIONED = _kind("not_partitioned", PARTITIONS, is_fitness=True, reads=(Reading.TABLE,))
+    NOT_PARTITIONED = _kind(
+        "not_partitioned", CONVERSION, PARTITIONS, is_fitness=True, reads=(Reading.TABLE,)
+    )
     PARTITION_KEY_MISMATCH = _kind(
         "partition_key_mismatch", PARTITIONS, RETENTION, is_fitness=True, reads=(Reading.TABLE,)
     )
@@ -188,26 +208,32 @@ class FindingKind(StrEnum):
     MATVIEW_NULL_KEY_CHURN = _kind("matview_null_key_churn", MATVIEWS)
     MATVIEW_CYCLE = _kind("matview_cycle", MATVIEWS)
     INDEX_INVALID = _kind("index_invalid", INDEXES, BLOAT, reads=(Reading.INDEX_DEFINITIONS,))
-    INDEX_MISSING = _kind("index_missing", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
-    INDEX_DEFINITION_DRIFT = _kind(
-        "index_definition_drift", INDEXES, reads=(Reading.INDEX_DEFINITIONS,)
-    )
-    INDEX_NOT_BUILDABLE = _kind("index_not_buildable", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
-    INDEX_DECLARATION_DOUBTFUL = _kind(
-        "index_declaration_doubtful", INDEXES, reads=(Reading.INDEX_DEFINITIONS,)
-    )
-    INDEX_NOT_DROPPABLE = _kind("index_not_droppable", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
-    SCHEMA_DRIFT = _kind("schema_drift", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
-    CONSTRAINT_MISSING = _kind("constraint_missing", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
-    CONSTRAINT_VIOLATED = _kind("constraint_violated", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
-    COLUMN_MISSING = _kind("column_missing", INDEXES, reads=(Reading.INDEX_DEFINITIONS,))
+    INDEX_MISSING = _of_declaration("index_missing")
+    INDEX_DEFINITION_DRIFT = _of_declaration("index_definition_drift")
+    INDEX_NOT_BUILDABLE = _of_declaration("index_not_buildable")
+    INDEX_DECLARATION_DOUBTFUL = _of_declaration("index_declaration_doubtful", is_fitness=False)
+    INDEX_NOT_DROPPABLE = _of_declaration("index_not_droppable")
+    SCHEMA_DRIFT = _of_declaration("schema_drift")
+    CONSTRAINT_MISSING = _of_declaration("constraint_missing")
+    CONSTRAINT_VIOLATED = _of_declaration("constraint_violated")
+    COLUMN_MISSING = _of_declaration("column_missing")
     INDEX_NOT_USED_BY_QUERY = _kind(
-        "index_not_used_by_query", INDEXES, unit=Unit.SHARE, reads=(Reading.QUERIES,)
+        "index_not_used_by_query",
+        INDEXES,
+        unit=Unit.SHARE,
+        is_of_declaration=True,
+        reads=(Reading.QUERIES,),
     )
-    INDEX_NOT_SCANNED = _kind("index_not_scanned", INDEXES, unit=Unit.SECONDS)
+    INDEX_NOT_SCANNED = _kind(
+        "index_not_scanned", INDEXES, unit=Unit.SECONDS, is_of_declaration=True
+    )
     INDEX_REVIEW = _kind("index_review", INDEXES, is_advice=True)
     QUERY_PLAN_CHANGED = _kind(
-        "query_plan_changed", INDEXES, unit=Unit.TIMES, reads=(Reading.QUERIES,)
+        "query_plan_changed",
+        INDEXES,
+        unit=Unit.TIMES,
+        is_of_declaration=True,
+        reads=(Reading.QUERIES,),
     )
     INDEX_DUPLICATE = _kind(
         "index_duplicate", INDEXES, is_advice=True, reads=(Reading.INDEX_DEFINITIONS,)
@@ -331,6 +357,7 @@ class FindingKind(StrEnum):
     )
     MONITOR_BLIND = _kind(
         "monitor_blind",
+        CONVERSION,
         PARTITIONS,
         MATVIEWS,
         STALE_ANALYTICS,
@@ -343,6 +370,7 @@ class FindingKind(StrEnum):
     )
     LOCK_NOT_ACQUIRED = _kind(
         "lock_not_acquired",
+        CONVERSION,
         PARTITIONS,
         MATVIEWS,
         STALE_ANALYTICS,

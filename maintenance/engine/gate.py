@@ -37,6 +37,7 @@ _OF_RETENTION = RETIRING | {ActionKind.FINALIZE_DETACH}
 
 _OF_PARTITIONS = frozenset(
     {
+        ActionKind.CONVERT_TABLE,
         ActionKind.CREATE_PARTITION,
         ActionKind.ATTACH_PARTITION,
         ActionKind.CREATE_DEFAULT,
@@ -132,7 +133,7 @@ class Gate:
         holds: dict[str, Hold] = {}
         for action in plan.actions:
             required = (holds[each] for each in action.after if each in holds)
-            hold = self.hold(action) or next(required, None)
+            hold = action.held or self.hold(action) or next(required, None)
             if hold is not None:
                 holds[action.id] = hold
         marked = (replace(each, held=holds.get(each.id)) for each in plan.actions)

@@ -1,6 +1,6 @@
 """The request of one run, beyond its policy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from maintenance.names import QualifiedName
 
@@ -18,6 +18,7 @@ class Request:
         rebuild: whether the view `table` is replaced by its definition.
         again: whether what was undone is carried out again.
         max_per_run: overrides the limit of retention; None keeps the policy's.
+        rollout: whether declared indexes are built and dropped; else they are only compared.
     """
 
     table: QualifiedName | None = None
@@ -26,11 +27,17 @@ class Request:
     max_per_run: int | None = None
     among: tuple[QualifiedName, ...] = ()
     rebuild: bool = False
+    rollout: bool = True
     again: bool = False
 
     def includes(self, table: QualifiedName) -> bool:
         """Whether the request includes a table."""
         return self.table in (None, table) and (not self.among or table in self.among)
+
+    @property
+    def is_of_everything(self) -> bool:
+        """Whether it looks at all objects, whatever it may change."""
+        return replace(self, rollout=True) == EVERYTHING
 
 
 EVERYTHING = Request()

@@ -30,6 +30,7 @@ from maintenance.orchestration.index_assets import index_usage_asset
 from maintenance.orchestration.jobs import (
     archives,
     digest,
+    index_rollout,
     monthly,
     nightly,
     refreshes,
@@ -47,8 +48,10 @@ from maintenance.orchestration.partition_assets import inventory_asset, partitio
 from maintenance.orchestration.resources import Maintainer
 from maintenance.orchestration.restore_job import restore_job
 from maintenance.orchestration.retention_assets import retention_asset
+from maintenance.orchestration.rollout_assets import has_declarations, indexes_asset
 from maintenance.orchestration.staleness_sensor import staleness_sensor
 from maintenance.orchestration.statistics_assets import statistics_asset
+from maintenance.orchestration.undo_job import undo_job
 from maintenance.orchestration.watch_sensor import watch_sensors
 from maintenance.policy import BrokenPolicyError, Policy, load_policies
 from maintenance.policy.approvals import terms_of
@@ -118,6 +121,9 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
     whole = [*([inventory_asset(policy)] if sections else []), *health_assets(policy)]
     if policy.statistics is not None:
         whole.append(statistics_asset(policy))
+    if has_declarations(policy):
+        whole.append(indexes_asset(policy))
+        jobs += [index_rollout(policy), undo_job(policy)]
     reviewed = [index_usage_asset(policy)] if policy.indexes is not None else []
     if any(section.retention for section in sections):
         assets.append(retention_asset(policy))

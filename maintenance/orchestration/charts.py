@@ -58,6 +58,30 @@ def bars(title: str, unit: str, values: Mapping[str, float]) -> dg.MarkdownMetad
     return _embedded(figure, title)
 
 
+def before_and_after(
+    title: str, unit: str, values: Mapping[str, tuple[float, float]]
+) -> dg.MarkdownMetadataValue:
+    """Draw two bars for each name, before and after, on a logarithmic scale."""
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(10, 3.2), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    places = range(len(values))
+    for shift, label, colour, each in (
+        (-0.2, "before", _COLOURS[1], 0),
+        (0.2, "after", _COLOURS[0], 1),
+    ):
+        heights = [pair[each] for pair in values.values()]
+        axes.bar([place + shift for place in places], heights, 0.4, color=colour, label=label)
+    axes.set_xticks(places, list(values), rotation=30, ha="right", parse_math=False)
+    axes.set_yscale("log")
+    axes.set_ylabel(unit)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(title, fontsize=10, loc="left", parse_math=False)
+    axes.legend(fontsize=8, frameon=False, ncols=2)
+    return _embedded(figure, title)
+
+
 def _embedded(figure: Any, caption: str) -> dg.MarkdownMetadataValue:
     """Embed a figure into Markdown metadata, so that no image file is needed."""
     image = io.BytesIO()

@@ -27,7 +27,7 @@ GROUP = "health"
 
 
 def health_assets(policy: Policy) -> list[dg.AssetsDefinition]:
-    """Build the assets of the health sections that a policy has."""
+    """Build the assets of the health subjects that a policy does not switch off."""
     assets: list[dg.AssetsDefinition] = []
     if policy.bloat is not None:
         about = (

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from maintenance.engine.findings import Finding, FindingKind
+from maintenance.engine.scope import Request
 from maintenance.formatting import readable_size
 from maintenance.names import quote
 from maintenance.orchestration.markdown import code, sql, table
@@ -50,8 +51,11 @@ def index_usage_asset(policy: Policy) -> dg.AssetsDefinition:
             " except for an invalid index, which slows down writes."
         ),
     )
-    frame = Frame(policy, INDEXES, arguments)
-    return subject_asset(frame, lambda _, report: advice_metadata(report.findings))
+    declared = frozenset(k for k in FindingKind if k.spec.is_of_declaration)
+    frame = Frame(policy, INDEXES, arguments, left_out=declared)
+    return subject_asset(
+        frame, lambda _, report: advice_metadata(report.findings), Request(rollout=False)
+    )
 
 
 def advice_metadata(findings: Sequence[Finding]) -> dict[str, Any]:

@@ -14,7 +14,9 @@ from maintenance.orchestration.digest_asset import digest_key
 from maintenance.orchestration.matview_assets import matview_key
 from maintenance.orchestration.partition_assets import partitions_key
 from maintenance.orchestration.partitions_defs import keys_ahead, range_tags
-from maintenance.orchestration.retention_assets import Mode, retention_key, run_config
+from maintenance.orchestration.retention_assets import retention_key, run_config
+from maintenance.orchestration.rollout_assets import indexes_key, rollout_config
+from maintenance.orchestration.run_mode import Mode
 from maintenance.policy import MatviewPolicy, PartitionPolicy, Policy
 
 MAX_RUNTIME_S = 4 * 3600
@@ -114,6 +116,16 @@ def retention(policy: Policy) -> dg.ScheduleDefinition:
     )
 
 
+def index_rollout(policy: Policy) -> UnresolvedAssetJobDefinition:
+    """Return the job `<db>_index_rollout`, whose form has the mode."""
+    return _job(
+        f"{policy.database.name}_index_rollout",
+        [indexes_key(policy)],
+        "Builds, replaces and drops indexes as declared, with `mode: APPLY`; else shows the plan.",
+        config=rollout_config(policy, Mode.PLAN),
+    )
+
+
 def archives(policy: Policy, section: PartitionPolicy) -> UnresolvedAssetJobDefinition:
     """Return the job `<db>_archives_<table>`, which archives a range of a table's periods."""
     name = f"{policy.database.name}_archives_{slug(section.table)}"
@@ -168,7 +180,9 @@ def _scheduled(
     )
 
 
-def _job(name: str, keys: Sequence[dg.AssetKey], description: str) -> UnresolvedAssetJobDefinition:
+def _job(
+    name: str, keys: Sequence[dg.AssetKey], description: str, config: dg.RunConfig | None = None
+) -> UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         name,
         selection=dg.AssetSelection.assets(*keys),
@@ -176,4 +190,5 @@ def _job(name: str, keys: Sequence[dg.AssetKey], description: str) -> Unresolved
         executor_def=dg.in_process_executor,
         tags={"dagster/max_runtime": str(MAX_RUNTIME_S)},
         description=description,
+        config=config,
     )

@@ -22,6 +22,7 @@ from maintenance.orchestration.resources import Maintainer, fail_if_undone, is_h
 from maintenance.orchestration.subject_asset import AssetResult, Frame, face, make_asset
 from maintenance.pipeline.run import Report
 from maintenance.policy import PartitionPolicy, Policy
+from maintenance.subjects.conversion import CONVERSION
 from maintenance.subjects.partitions import PARTITIONS
 
 GROUP = "partitions"
@@ -101,7 +102,8 @@ def inventory_asset(policy: Policy) -> dg.AssetsDefinition:
         deps=[partitions_key(policy, section) for section in policy.partitions],
         about=(
             "All partitions as they are in the catalog now, whatever earlier runs reported. Missing"
-            " periods up to the horizon are created."
+            " periods up to the horizon are created. A table with `convert: online` that is not"
+            " partitioned yet is converted, step by step as the log shows."
         ),
         when_red=(
             "the failed check names the table, the value and the threshold, and says what to do."
@@ -112,7 +114,7 @@ def inventory_asset(policy: Policy) -> dg.AssetsDefinition:
     def take_stock(
         context: dg.AssetExecutionContext, maintainer: Maintainer
     ) -> Iterator[AssetResult]:
-        report = maintainer.apply(context, policy, PARTITIONS.name)
+        report = maintainer.apply(context, policy, PARTITIONS.name, first=[CONVERSION.name])
         for event in repaired(policy, report):
             context.log_event(event)
         yield from frame.results(report, lambda: inventory_metadata(policy, report))

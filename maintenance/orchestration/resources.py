@@ -1,6 +1,6 @@
 """The Dagster resource through which assets work on databases."""
 
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -23,6 +23,7 @@ from maintenance.pipeline.approve import ApproveReport, approve
 from maintenance.pipeline.pause import PauseReport, pause, resume
 from maintenance.pipeline.restore import RestoreReport, restore_period
 from maintenance.pipeline.run import Report
+from maintenance.pipeline.undo import UndoReport, undo
 from maintenance.policy import Policy
 from maintenance.redaction import redact_error
 from maintenance.redis_client.models import CacheFacts
@@ -38,8 +39,17 @@ class Maintainer(dg.ConfigurableResource[None]):
         policy: Policy,
         subject: str,
         request: Request = EVERYTHING,
+        *,
+        first: Sequence[str] = (),
     ) -> Report:
         """Apply one subject of a policy.
+
+        Args:
+            context: of the asset.
+            policy: of the database.
+            subject: its name.
+            request: work beyond the policy.
+            first: subjects that act before it, in the same run.
 
         Raises:
             dagster.Failure: the server can't be reached, or an error that a retry does not fix.
@@ -47,7 +57,7 @@ class Maintainer(dg.ConfigurableResource[None]):
         with _as_failure():
             return pipeline.apply(
                 policy,
-                only=[subject],
+                only=[*first, subject],
                 request=request,
                 progress=_log_of(context),
                 origin=origin_of(context.run.tags),
@@ -162,6 +172,15 @@ class Maintainer(dg.ConfigurableResource[None]):
             return restore_period(
                 policy, table, period, into=into, hold=hold, progress=_log_of(context)
             )
+
+    def undo(self, context: dg.OpExecutionContext, policy: Policy, run: str) -> UndoReport:
+        """Undo what a run changed.
+
+        Raises:
+            dagster.Failure: there is no such run, the database is paused, or can't be reached.
+        """
+        with _as_failure():
+            return undo(policy, run, progress=_log_of(context))
 
     def check_sinks(self, policy: Policy, only: str | None) -> SinkReport:
         """Send a test message through one sink of a policy, or through all of them.

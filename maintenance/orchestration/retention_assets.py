@@ -1,7 +1,6 @@
 """The retention asset: shows the plan when launched by hand, applies it on schedule."""
 
 from collections.abc import Callable, Iterator
-from enum import Enum
 from typing import Any
 
 import dagster as dg
@@ -14,17 +13,11 @@ from maintenance.orchestration.markdown import code, plain, table
 from maintenance.orchestration.metadata import Metadata, actions_metadata
 from maintenance.orchestration.partition_assets import GROUP, inventory_key
 from maintenance.orchestration.resources import Maintainer
+from maintenance.orchestration.run_mode import Mode
 from maintenance.orchestration.subject_asset import AssetResult, Frame, face
 from maintenance.pipeline.run import Report
 from maintenance.policy import Policy
 from maintenance.subjects.retention import RETENTION
-
-
-class Mode(Enum):
-    """Whether retention is only planned or applied."""
-
-    PLAN = "plan"
-    APPLY = "apply"
 
 
 class RetentionConfig(dg.Config):

@@ -6,6 +6,8 @@ from typing import Any, cast
 
 import dagster as dg
 
+from maintenance.engine.findings import FindingKind
+from maintenance.engine.scope import EVERYTHING, Request
 from maintenance.engine.subject import Subject
 from maintenance.orchestration.checks import check_results, check_specs
 from maintenance.orchestration.metadata import Metadata, cost_metadata, sql_metadata
@@ -70,11 +72,18 @@ class Frame:
 
     Attributes:
         arguments: of `dg.asset`, as `face` returns them.
+        left_out: kinds of the subject that another asset checks.
     """
 
     policy: Policy
     subject: Subject[Any]
     arguments: dict[str, Any]
+    left_out: frozenset[FindingKind] = frozenset()
+
+    @property
+    def kinds(self) -> frozenset[FindingKind]:
+        """The kinds of findings that it checks."""
+        return self.subject.finding_kinds - self.left_out
 
     @property
     def key(self) -> dg.AssetKey:
@@ -83,7 +92,7 @@ class Frame:
 
     def asset(self, body: Callable[..., Iterator[AssetResult]]) -> dg.AssetsDefinition:
         """Build the asset from a custom body, which must end with `results`."""
-        checks = check_specs(self.key, self.subject.finding_kinds)
+        checks = check_specs(self.key, self.kinds)
         return make_asset({**self.arguments, "check_specs": checks}, body)
 
     def results(self, report: Report, describe: Callable[[], Metadata]) -> Iterator[AssetResult]:
@@ -92,19 +101,21 @@ class Frame:
         Raises:
             dagster.Failure: an action failed or was refused.
         """
-        yield from check_results(self.key, self.subject.finding_kinds, report.findings)
+        yield from check_results(self.key, self.kinds, report.findings)
         fail_if_undone(report)
         shown = {**describe(), **sql_metadata(report), **cost_metadata(report)}
         yield dg.MaterializeResult(asset_key=self.key, metadata=shown)
 
 
-def subject_asset(frame: Frame, describe: Describe) -> dg.AssetsDefinition:
+def subject_asset(
+    frame: Frame, describe: Describe, request: Request = EVERYTHING
+) -> dg.AssetsDefinition:
     """Build the asset that applies its subject and shows the result as metadata."""
 
     def execute_plan(
         context: dg.AssetExecutionContext, maintainer: Maintainer
     ) -> Iterator[AssetResult]:
-        report = maintainer.apply(context, frame.policy, frame.subject.name)
+        report = maintainer.apply(context, frame.policy, frame.subject.name, request)
         yield from frame.results(report, lambda: describe(maintainer, report))
 
     return frame.asset(execute_plan)

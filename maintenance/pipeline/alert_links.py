@@ -14,12 +14,13 @@ LOCATION = "maintenance"
 """The code location's name in workspace.yaml."""
 
 ASSETS = {
+    "conversion": "partition_inventory",
     "partitions": "partition_inventory",
     "retention": "retention",
     "matviews": "matviews",
     "stale_analytics": "stale_analytics",
     "statistics": "statistics",
-    "indexes": "index_usage",
+    "indexes": "index_usage",  # or indexes, where only a declaration is concerned
     "redis": "redis",
     "bloat": "bloat",
     "workload": "workload",
@@ -62,7 +63,8 @@ def path_of(alert: Alert) -> str | None:
     if subject not in ASSETS:
         return None
     view = _view(name) if subject == "matviews" else ""
-    return f"assets/{database}/{ASSETS[subject]}{view}"
+    asset = "indexes" if kind.spec.is_of_declaration else ASSETS[subject]
+    return f"assets/{database}/{asset}{view}"
 
 
 def _only_subject(kind: FindingKind) -> str | None:

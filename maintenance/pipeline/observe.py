@@ -16,10 +16,11 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.history import recall
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan, join
-from maintenance.engine.scope import EVERYTHING, Request
+from maintenance.engine.scope import Request
 from maintenance.engine.subject import Subject
 from maintenance.errors import MaintenanceError, UnreachableError, UsageError
 from maintenance.names import is_helper, quote
+from maintenance.pipeline.asked import as_asked, as_health_asked
 from maintenance.pipeline.context import RunContext
 from maintenance.pipeline.registry import SUBJECTS
 from maintenance.policy import Policy
@@ -37,7 +38,7 @@ _OF_STORE = frozenset({FindingKind.PAUSED, FindingKind.RETENTION_UNAPPROVED})
 LONG_PAUSE = timedelta(days=7)
 """A pause without an end that is older than this may have been forgotten."""
 
-COLLECT_EVERY = 50_000
+COLLECT_EVERY = 500_000
 """Objects allocated in an observation before the collector of reference cycles runs."""
 
 
@@ -150,7 +151,7 @@ def seldom_collecting() -> Generator[None]:
 
 def _seen_kinds(run: RunContext, plans: Mapping[str, Plan]) -> frozenset[FindingKind]:
     """Return the kinds that every subject could check, for an observation of all objects."""
-    if run.request != EVERYTHING:
+    if not run.request.is_of_everything:
         return frozenset()
     blind = {
         kind
@@ -212,7 +213,9 @@ def _planned(subject: Subject[Any], context: ObserveContext, *, records: bool) -
         if isinstance(error, UnreachableError):
             raise error from exc
         return Plan(findings=(_blind(context.policy, subject, error),))
-    return subject.plan(context.policy, seen, context.now, context.request)
+    plan = subject.plan(context.policy, seen, context.now, context.request)
+    told = as_asked(context.policy, subject.name, plan.findings)
+    return replace(plan, findings=tuple(told))
 
 
 def _blind(policy: Policy, subject: Subject[Any], exc: MaintenanceError) -> Finding:
@@ -281,6 +284,6 @@ def _half_blind(policy: Policy, snapshot: Snapshot) -> Iterator[Finding]:
     """Report once, for all subjects that need it, that the role lacks pg_monitor."""
     health = (policy.statistics, policy.indexes, policy.bloat, policy.workload)
     server = snapshot.server
-    if server.monitors or not any(section is not None for section in health):
-        return
-    yield no_monitor_finding(policy.database.name, quote(server.role))
+    if not server.monitors and any(section is not None for section in health):
+        found = no_monitor_finding(policy.database.name, quote(server.role))
+        yield as_health_asked(policy, found)

@@ -5,6 +5,7 @@ from typing import Any
 from maintenance.engine.subject import Subject
 from maintenance.subjects.bloat import BLOAT
 from maintenance.subjects.capacity import CAPACITY
+from maintenance.subjects.conversion import CONVERSION
 from maintenance.subjects.indexes import INDEXES
 from maintenance.subjects.matviews import MATVIEWS
 from maintenance.subjects.partitions import PARTITIONS
@@ -15,6 +16,7 @@ from maintenance.subjects.statistics import STATISTICS
 from maintenance.subjects.workload import WORKLOAD
 
 SUBJECTS: tuple[Subject[Any], ...] = (
+    CONVERSION,
     PARTITIONS,
     MATVIEWS,
     STALE_ANALYTICS,

@@ -18,6 +18,7 @@ from maintenance.engine.findings import (
 )
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import quote
+from maintenance.pipeline.asked import as_asked, as_health_asked
 from maintenance.pipeline.reachability import standby_error
 from maintenance.policy import Policy, WorkloadPolicy
 from maintenance.redaction import redact, redact_values
@@ -56,21 +57,14 @@ def workload_set(
     if load is None:
         return None if isinstance(error, UnreachableError) else _blind(name, error)
     section = policy.workload or WorkloadPolicy()
-    findings = list(sample_findings(name, section, load))
+    findings = list(as_asked(policy, WORKLOAD, sample_findings(name, section, load)))
     observed = dict(observed_objects(name, load))
     if load.server.monitors:
         observed[FindingKind.PRIVILEGE_MISSING] = [name]
     else:
-        findings.append(_no_monitor(policy, role))
+        found = no_monitor_finding(policy.database.name, quote(role))
+        findings.append(as_health_asked(policy, found))
     return _of(name, WORKLOAD, findings, observed)
-
-
-def _no_monitor(policy: Policy, role: str) -> Finding:
-    """Report a missing right: an alert where the policy asks for health, else a remark."""
-    health = (policy.statistics, policy.indexes, policy.bloat, policy.workload)
-    asked = any(section is not None for section in health)
-    finding = no_monitor_finding(policy.database.name, quote(role))
-    return finding if asked else replace(finding, severity=Severity.INFO)
 
 
 def _blind(name: str, error: MaintenanceError | None) -> FindingSet:

@@ -6,6 +6,7 @@ from typing import Any, cast, get_args
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
@@ -72,6 +73,19 @@ def as_written(text: str | list[str], alias: str | None = None) -> Any:
     return Field(default=text, validate_default=True, alias=alias)
 
 
+def _read_switch(value: object) -> object:
+    """Return None for `off`, which YAML reads as false; a section as it is."""
+    if value is False or value == "off":
+        return None
+    if isinstance(value, bool | int | float | str):
+        raise refused("a mapping of keys and values, or off", reason=ProblemReason.WRONG_TYPE)
+    return value
+
+
+Switched = BeforeValidator(_read_switch)
+"""A section that applies without being written, and that `off` switches off."""
+
+
 class Section(BaseModel):
     """A mapping of a policy: frozen, strict, unknown keys refused.
 
@@ -108,6 +122,8 @@ class Section(BaseModel):
         for key, field in keys_of(cls).items():
             if _may_be_empty(field) and not field.is_required() and "anyOf" not in keys[key]:
                 keys[key] = _or_null(keys[key])
+            if Switched in field.metadata:
+                keys[key]["anyOf"].append({"type": ["boolean", "string"], "enum": [False, "off"]})
             if isinstance(field.default, Section):
                 keys[key]["default"] = {}
             keys[key]["description"] = field.description

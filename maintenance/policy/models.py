@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
 
 from maintenance.errors import ProblemReason
 from maintenance.policy.alerts import AlertsPolicy, RedisStreamSink
-from maintenance.policy.base import Fault, Section, raise_faults, refused
+from maintenance.policy.base import Fault, Section, Switched, raise_faults, refused
 from maintenance.policy.database import (
     DatabasePolicy,
     LocksPolicy,
@@ -35,8 +35,9 @@ from maintenance.policy.thresholds import (
 class Policy(Section):
     """The policy of one database.
 
-    A subject that changes the database acts only if its section exists: `statistics`,
-    `indexes`, `bloat`, `workload` and `capacity` are None without it, lists are empty.
+    A subject that changes the database acts only if its section exists: `statistics` is None
+    without it, lists are empty. Subjects that only look, `indexes`, `bloat`, `workload` and
+    `capacity`, report without a section; None means that they are switched off.
     """
 
     database: DatabasePolicy
@@ -57,14 +58,14 @@ class Policy(Section):
     """Thresholds of ANALYZE and VACUUM."""
     parallel: ParallelPolicy = ParallelPolicy()
     """Number of parallel connections."""
-    indexes: IndexesPolicy | None = None
-    """Wanted indexes, and advice on existing ones."""
-    bloat: BloatPolicy | None = None
-    """Thresholds of bloat, and rebuilds."""
-    workload: WorkloadPolicy | None = None
-    """Thresholds of the workload."""
-    capacity: CapacityPolicy | None = None
-    """Limits that end writes when they are reached; observed too if there is a `workload`."""
+    indexes: Annotated[IndexesPolicy | None, Switched] = IndexesPolicy()
+    """Wanted indexes, and advice on existing ones; or off."""
+    bloat: Annotated[BloatPolicy | None, Switched] = BloatPolicy()
+    """Thresholds of bloat, and rebuilds; or off."""
+    workload: Annotated[WorkloadPolicy | None, Switched] = WorkloadPolicy()
+    """Thresholds of the workload; or off."""
+    capacity: Annotated[CapacityPolicy | None, Switched] = CapacityPolicy()
+    """Limits that end writes when they are reached; or off."""
     schedules: SchedulesPolicy = SchedulesPolicy()
     """Cron schedules of the jobs, in UTC."""
     observe: ObservePolicy = ObservePolicy()

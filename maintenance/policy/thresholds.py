@@ -191,6 +191,9 @@ class IndexesPolicy(Section):
     mode: Mode = "act"
     """With report, no index is built or dropped."""
 
+    _declarations: tuple[Declaration, ...] = PrivateAttr(default=())
+    _declared_queries: tuple[DeclaredQuery, ...] = PrivateAttr(default=())
+
     @field_validator("queries", mode="after")
     @classmethod
     def _check_queries(cls, folder: Path | None, info: ValidationInfo) -> Path | None:
@@ -203,14 +206,8 @@ class IndexesPolicy(Section):
 
     @property
     def declared_queries(self) -> tuple[DeclaredQuery, ...]:
-        """The queries of the folder, by name; none without a folder.
-
-        Raises:
-            QueryFilesError: the files were changed since the policy was loaded.
-        """
-        return read_queries(self.queries) if self.queries is not None else ()
-
-    _declarations: tuple[Declaration, ...] = PrivateAttr(default=())
+        """The queries of the folder, by name; none without a folder."""
+        return self._declared_queries
 
     @property
     def declarations(self) -> tuple[Declaration, ...]:
@@ -225,6 +222,8 @@ class IndexesPolicy(Section):
         loading: dict[str, Any] = context or {}
         if self.declared is not None and "folder" in loading:
             self._declarations = read_declarations(self.declared)
+        if self.queries is not None and "folder" in loading:
+            self._declared_queries = read_queries(self.queries)
 
     @field_validator("declared", mode="after")
     @classmethod

@@ -191,24 +191,21 @@ def guarded_query(
     ]
 
 
-def guarded_trials(
-    trials: Sequence[Trial], rights: OwnerRights, pinned: Mapping[str, str]
-) -> list[str]:
+def guarded_trials(trials: Sequence[Trial], rights: OwnerRights) -> list[str]:
     """Return the statements that try statements with an owner's rights, each for itself.
 
-    Run them in one transaction and roll it back. They return one JSON row for each trial: its
-    `row`, or the `sqlstate`, `message` and `hint` of its error.
+    Run them in one transaction and roll it back right after, which removes their side effects.
+    They return one JSON row for each trial: its `row`, or the `sqlstate`, `message` and `hint` of
+    its error.
 
     Args:
         trials: in order; each sees the effects of those before it that succeeded.
         rights: of the owner.
-        pinned: settings of the session, set again afterwards.
     """
     asked = [{"statement": trial.statement, "query": trial.query} for trial in trials]
     return [
         *_make(TRY, "trials", "SETOF pg_catalog.jsonb", _TRY_BODY, rights),
         f"SELECT row FROM {TRY}({_text(json.dumps(asked))}) AS row",
-        *_clean(pinned),
     ]
 
 
@@ -312,7 +309,7 @@ class OwnerSession:
         (rows,) = _answers(self.connection, ["BEGIN", *settings, *guarded_text, "ROLLBACK"])
         return [row for (row,) in rows]
 
-    def attempt(
+    def try_each(
         self, trials: Sequence[Trial], settings: Sequence[str] = ()
     ) -> list[dict[str, Any]]:
         """Try statements and roll all of them back; return one answer for each.
@@ -324,7 +321,7 @@ class OwnerSession:
         Raises:
             psycopg.Error: as the server raised it; the transaction may be open.
         """
-        text = guarded_trials(trials, self.rights, pinned_settings(self.connection))
+        text = guarded_trials(trials, self.rights)
         (rows,) = _answers(self.connection, ["BEGIN", *settings, *text, "ROLLBACK"])
         return [row for (row,) in rows]
 

@@ -21,7 +21,15 @@ observes the effect in the catalog.
 
 
 class RecentRun(NamedTuple):
-    """One run, as shown by `status`, with the time and rows of its own statements."""
+    """One run, as shown by `status`, with the time and rows of its own statements.
+
+    Attributes:
+        outcome: `failed` if an action failed or there was a finding of severity error, else
+            `done`; None before its end.
+        error: what ended it early.
+        n_actions: without those of the store's own upkeep.
+        n_errors: findings of severity error.
+    """
 
     id: uuid.UUID
     command: str
@@ -31,8 +39,18 @@ class RecentRun(NamedTuple):
     error: str | None
     n_actions: int
     n_failed: int
+    n_errors: int
     own_seconds: float | None
     own_rows: int | None
+
+    @property
+    def result(self) -> str:
+        """The result in words: a run that did all it meant to but found errors is not failed."""
+        if self.outcome is None:
+            return "not finished"
+        if self.outcome == "failed" and not self.n_failed and self.error is None:
+            return "errors found"
+        return self.outcome
 
 
 class Journal:

@@ -34,19 +34,21 @@ WITH locks AS MATERIALIZED (
 ), members AS MATERIALIZED (
   SELECT e.objid
     FROM pg_catalog.pg_depend e
-   WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.deptype = 'e'
-), found AS MATERIALIZED (
+   WHERE e.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+     AND e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.deptype = 'e'
+), found AS (
   SELECT i.*, c.relname, c.relnamespace, c.relkind, c.relpages, c.relam, c.reltablespace, c.reloptions,
          i.indrelid NOT IN (SELECT l.relation FROM locks l WHERE l.mode = 'AccessExclusiveLock')
          AND i.indexrelid NOT IN (SELECT l.relation FROM locks l WHERE l.mode = 'AccessExclusiveLock') AS is_readable
     FROM pg_catalog.pg_index i
     JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
-    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-   WHERE c.relpersistence <> 't'
-     AND NOT pg_catalog.starts_with(n.nspname::text, 'pg_')
-     AND n.nspname NOT IN ('information_schema', 'maintenance')
-     AND i.indrelid NOT IN (SELECT e.objid FROM members e)
-     AND i.indexrelid NOT IN (SELECT e.objid FROM members e)
+   WHERE c.relpersistence <> 't' AND c.relkind IN ('i', 'I')
+     AND c.relnamespace = ANY (ARRAY(
+           SELECT n.oid FROM pg_catalog.pg_namespace n
+            WHERE NOT pg_catalog.starts_with(n.nspname::text, 'pg_')
+              AND n.nspname NOT IN ('information_schema', 'maintenance')))
+     AND NOT EXISTS (SELECT FROM members e WHERE e.objid = i.indrelid)
+     AND NOT EXISTS (SELECT FROM members e WHERE e.objid = i.indexrelid)
 )
 SELECT
   i.indexrelid AS oid,

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
-from maintenance.demo import ports, processes
+from maintenance.demo import ports, processes, systems
 from maintenance.demo.webserver import Webserver
 from maintenance.engine.findings import FindingKind
 from maintenance.monitoring.health import Level
@@ -174,7 +174,8 @@ def test_all_schedules_and_sensors_are_on(served: Demo, page: Page) -> None:
     page.goto(f"{served.url}/automation")
     expect(page.get_by_text("learning_platform_nightly")).to_be_visible()
     expect(page.get_by_text("learning_platform_staleness")).to_be_visible()
-    made = build([ROOT / "policies"]).get_repository_def()
+    policies = [ROOT / "policies" / f"{name}.yaml" for name in systems.NAMES]
+    made = build(policies).get_repository_def()
     n_all = len(made.schedule_defs) + len(made.sensor_defs)
     expect(page.locator("input:checked")).to_have_count(n_all)
 

@@ -9,12 +9,16 @@ import pytest
 from maintenance.demo.postgres import PostgresServer
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.watch import watch
 from maintenance.policy import Policy
+from maintenance.subjects.capacity.server_levels import MEMBERS_PER_FILE
 from tests.builders import Database, Role, make_database, make_role, server_folder
 from tests.conftest import Servers
 from tests.policies import make_policy
+from tests.sessions import until
 
 DAY = timedelta(days=1)
+N_MEMBERS = 3_300_000_000
 SETTINGS = {
     "max_connections": "20",
     "max_locks_per_transaction": "10",
@@ -323,6 +327,46 @@ def test_table_never_vacuumed_has_its_true_size_and_a_locked_one_none(
     assert big.severity is Severity.WARN
     assert big.data["size_bytes"] > 10 * 2**20
     assert held.data["size_bytes"] is None
+
+
+def test_members_of_multixacts_are_counted_by_their_files(
+    planted: Database, tmp_path: Path
+) -> None:
+    """Empty files stand in for those of so many members; the server removes none of them."""
+    folder = planted.execute("SELECT current_setting('data_directory')")[0][0]
+    members = Path(folder) / "pg_multixact" / "members"
+    before = set(members.iterdir())
+    files = [members / f"{n:04X}" for n in range(0x1000, 0x1000 + N_MEMBERS // MEMBERS_PER_FILE)]
+    try:
+        for file in files:
+            file.touch()
+        found = look(make_policy(tmp_path, planted.url, capacity={}))
+    finally:
+        for file in files:
+            file.unlink(missing_ok=True)
+    (finding,) = [f for f in found if f.object == "app/multixact_members"]
+    assert (finding.kind, finding.severity) == (FindingKind.CAPACITY_CLIFF, Severity.WARN)
+    assert (finding.data["cliff"], finding.data["is_counted"]) == ("multixact_members", True)
+    assert finding.value == pytest.approx(N_MEMBERS / 2**32, abs=0.001)
+    assert set(members.iterdir()) == before
+
+
+def test_peak_of_connections_is_told_after_they_ended(planted: Database, tmp_path: Path) -> None:
+    policy = make_policy(tmp_path, planted.url, capacity={}, workload={})
+    pipeline.apply(policy, only=["capacity"])
+    idle = [planted.connect() for _ in range(14)]  # 17 of the 20 are usable
+    try:
+        watch(policy)
+        for connection in idle:
+            connection.close()
+        count = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        until(lambda: planted.execute(count)[0][0] < 10)
+        (finding,) = [f for f in look(policy) if f.object == "app/connections"]
+    finally:
+        planted.execute("DROP SCHEMA maintenance CASCADE")
+    assert finding.data["cliff"] == "connections"
+    assert finding.data["peak"] >= 14 > finding.data["now"]
+    assert (finding.data["usable"], finding.severity) == (17, Severity.INFO)
 
 
 def test_sound_schema_tells_nothing(database: Database, tmp_path: Path) -> None:

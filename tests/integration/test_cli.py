@@ -104,7 +104,27 @@ def test_status_shows_horizons_and_runs(file: Path) -> None:
     document = answer("status", "--policy", file, exits=0)
     (table,) = document["partitions"]
     assert (table["table"], table["ahead"], table["premake"]) == ("public.events", 3, 3)
-    assert [(run["command"], run["outcome"]) for run in document["runs"]] == [("apply", "done")]
+    (run,) = document["runs"]
+    assert (run["command"], run["outcome"], run["result"]) == ("apply", "done", "done")
+    assert (run["actions"], run["failed"], run["errors"]) == (4, 0, 0)
+
+
+def test_status_counts_actions_on_the_database_and_tells_errors_from_failures(
+    database: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(
+        f"database: {{name: shop, url: '{database.url}'}}\n"
+        "partitions: [{table: public.none, column: at, interval: 1 month}]\n"
+        "indexes: off\nbloat: off\nworkload: off\n"
+    )
+    done = answer("apply", "--policy", file, exits=1)
+    assert [f["severity"] for f in done["findings"]] == ["error"]
+    (run,) = answer("status", "--policy", file, exits=1)["runs"]
+    assert (run["actions"], run["failed"], run["errors"]) == (0, 0, 1)
+    assert (run["outcome"], run["result"]) == ("failed", "errors found")
+    made = "SELECT count(*) FROM maintenance.journal WHERE table_name LIKE 'maintenance.%'"
+    assert database.execute(made)[0][0] > 0, "partitions of the store itself"
 
 
 def test_check_tells_the_server_and_that_the_policy_fits(database: Database, file: Path) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from maintenance.engine.actions import ActionKind, HeldBy
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.names import quote
+from maintenance.engine.scope import Request
+from maintenance.names import QualifiedName, quote
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from maintenance.subjects.indexes import INDEXES
@@ -862,6 +863,16 @@ def test_locked_table_is_unknown_and_the_rest_goes_on(database: Database, tmp_pa
     assert told(report)["public.i"].kind is FindingKind.MONITOR_BLIND
 
 
+def test_check_tells_what_is_missing(database: Database, tmp_path: Path) -> None:
+    database.execute("CREATE TABLE t (a int)")
+    sql = "CREATE INDEX i ON t (a); CREATE INDEX j ON t (b)"
+    found = pipeline.check(declare(tmp_path, database.url, sql)).findings
+    assert {f.object: f.kind for f in found if f.kind in DECLARED} == {
+        "public.i": MISSING,
+        "public.j": UNKNOWN_NAME,
+    }
+
+
 def test_trial_leaves_nothing_behind(database: Database, tmp_path: Path) -> None:
     database.execute("CREATE TABLE t (a int)")
     count = "SELECT count(*) FROM pg_class WHERE relnamespace::regnamespace::text LIKE 'pg_temp%'"
@@ -880,3 +891,10 @@ def test_report_mode_plans_and_builds_nothing(
     report = apply(policy)
     assert [r.outcome for r in report.results] == [Outcome.SKIPPED]
     assert (definitions_of(database), [f.kind for f in told(report).values()]) == ({}, [MISSING])
+
+
+def test_one_declared_table_is_rolled_out_alone(database: Database, tmp_path: Path) -> None:
+    database.execute("CREATE TABLE t (a int); CREATE TABLE u (a int)")
+    policy = declare(tmp_path, database.url, "CREATE INDEX i ON t (a); CREATE INDEX j ON u (a);")
+    pipeline.apply(policy, only=[INDEXES.name], request=Request(table=QualifiedName("public", "u")))
+    assert set(definitions_of(database)) == {"j"}

@@ -319,14 +319,14 @@ class SlowerProof:
 def test_build_that_makes_a_query_too_slow_is_undone_at_once(
     shop: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
-    def measure_before(*_: object) -> object:
+    def nothing(*_: object) -> object:
         return object()
 
-    def measure_after(*_: object) -> SlowerProof:
+    def measured(*_: object) -> SlowerProof:
         return SlowerProof()
 
-    monkeypatch.setattr(prove, "measure_before", measure_before)
-    monkeypatch.setattr(prove, "measure_after", measure_after)
+    monkeypatch.setattr(prove, "measure_before", nothing)
+    monkeypatch.setattr(prove, "measure_after", measured)
     declared = f"CREATE INDEX a ON public.{table};"
     before = catalog_of(shop)
     policy = policy_for(shop, tmp_path, declared, rollback_if={"slower_than": 1.2})

@@ -80,7 +80,9 @@ def test_of_a_pair_the_longer_one_goes_where_only_the_shorter_one_is_read(
 ) -> None:
     run_all(database.url, PAIR)
     policy = make_policy(tmp_path, database.url, indexes={})
-    record(policy)
+    (first,) = [f for f in record(policy) if f.kind is REDUNDANT]
+    assert (first.severity, first.data["drop"]) == (Severity.INFO, None)
+    assert first.data["reason"] == "covering_index_may_be_unused"
     read_by_index(database, "user_id = 7")
     until(lambda: scans(database, "t_user") > 0)
     findings = look(policy)
@@ -90,6 +92,25 @@ def test_of_a_pair_the_longer_one_goes_where_only_the_shorter_one_is_read(
             database.execute(finding.data["drop"])
     assert FindingKind.FK_UNINDEXED not in {f.kind for f in look(policy)}
     assert dropped(look(policy)) == []
+
+
+def test_of_equals_later_runs_name_the_same_one_whichever_the_server_reads(
+    database: Database, tmp_path: Path
+) -> None:
+    run_all(database.url, PAIR)
+    for name in ("x1", "x2"):
+        database.execute(f"CREATE INDEX {name} ON t (at)")
+    policy = make_policy(tmp_path, database.url, indexes={})
+    assert dropped(record(policy)) == ["public.x2"]
+    with database.connect(autocommit=False) as connection:
+        # the only one that the server can choose, until this is rolled back
+        connection.execute("DROP INDEX x1")
+        connection.execute("SET LOCAL enable_seqscan = off")
+        connection.execute("SELECT count(*) FROM t WHERE at = now()")
+        connection.rollback()
+    until(lambda: scans(database, "x2") > 0)
+    assert scans(database, "x1") == 0
+    assert dropped(look(policy)) == ["public.t_user_at", "public.x2"]
 
 
 def test_index_that_stayed_for_one_that_was_dropped_is_observed_anew(

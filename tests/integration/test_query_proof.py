@@ -205,7 +205,7 @@ def test_index_that_no_query_uses_is_found_with_the_share(nova: Database, tmp_pa
     assert (unused.object, unused.severity) == (INDEX, Severity.WARN)
     assert unused.data["reason"] == Reason.PREDICATE
     assert (share.object, share.value, share.threshold) == ("app/queries", 0, 0.95)
-    declare(tmp_path, nova, DECLARED, {"newest_of_sender": NEWEST})
+    policy = declare(tmp_path, nova, DECLARED, {"newest_of_sender": NEWEST})
     assert found(policy, kind) == []
 
 

@@ -50,8 +50,8 @@ def shop(database: Database) -> Database:
     return database
 
 
-def policy_of(folder: Path, database: Database) -> Policy:
-    (folder / "indexes.sql").write_text(INDEXES_SQL)
+def policy_of(folder: Path, database: Database, declared: str = INDEXES_SQL) -> Policy:
+    (folder / "indexes.sql").write_text(declared)
     (folder / "queries").mkdir()
     for name, text in QUERIES.items():
         (folder / "queries" / f"{name}.sql").write_text(text)
@@ -98,8 +98,7 @@ def test_plan_shows_what_a_drop_costs_where_the_extension_can_hide_an_index(
     shop.execute("CREATE EXTENSION hypopg")
     (hides,) = shop.execute("SELECT count(*) FROM pg_proc WHERE proname = 'hypopg_hide_index'")
     shop.execute("CREATE INDEX idx_old ON orders (customer_id)")
-    policy = policy_of(tmp_path, shop)
-    (tmp_path / "indexes.sql").write_text("DROP INDEX idx_old;")
+    policy = policy_of(tmp_path, shop, "DROP INDEX idx_old;")
     (action,) = pipeline.plan(policy, only=[INDEXES.name]).plan.actions
     assert action.kind is ActionKind.DROP_INDEX
     if not hides[0]:  # before 1.4

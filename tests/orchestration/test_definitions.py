@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.runbook_reader import entry
@@ -47,7 +48,8 @@ def schedules(definitions: dg.Definitions) -> dict[str, dg.ScheduleDefinition]:
 
 
 def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> None:
-    definitions = build([ROOT / "policies"], NOW)
+    names = ("learning_platform", "proposals")
+    definitions = build([ROOT / "policies" / f"{name}.yaml" for name in names], NOW)
     assert keys(definitions) == {
         "learning_platform/partitions/analytics_events",
         "learning_platform/partition_inventory",
@@ -99,6 +101,36 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
     of_alerts = alert_jobs_of("learning_platform") | alert_jobs_of("proposals")
     assert jobs(definitions) == crons.keys() | by_hand | of_alerts
     assert {n: s.cron_schedule for n, s in schedules(definitions).items()} == crons
+
+
+def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
+    names = ("lms", "nova", "unpuzzle")
+    definitions = build([ROOT / "policies" / f"{name}.yaml" for name in names], NOW)
+    subjects = ("bloat", "capacity", "digest", "index_usage", "statistics", "workload")
+    assert keys(definitions) == {f"{name}/{subject}" for name in names for subject in subjects} | {
+        "lms/stale_analytics",
+        "lms/source/course_analytics",
+        "lms/source/enrollments",
+    }
+    crons = {
+        f"{name}_{schedule}": cron
+        for name in names
+        for schedule, cron in {
+            "digest": "0 6 * * *",
+            "nightly": "0 2 * * *",
+            "weekly_review": "0 4 * * 0",
+        }.items()
+    }
+    by_hand = {job for name in names for job in {f"{name}_pause"} | alert_jobs_of(name)}
+    assert jobs(definitions) == crons.keys() | by_hand
+    assert {n: s.cron_schedule for n, s in schedules(definitions).items()} == crons
+
+
+def test_folder_of_policies_gives_what_each_of_its_policies_gives() -> None:
+    policies = sorted((ROOT / "policies").glob("*.yaml"))
+    assert len(policies) == 5
+    alone = {key for policy in policies for key in keys(build([policy], NOW))}
+    assert keys(build([ROOT / "policies"], NOW)) == alone
 
 
 def test_definitions_load_without_server_and_environment() -> None:
@@ -206,6 +238,16 @@ def test_policy_without_partitions_gives_nothing_and_does_no_harm(tmp_path: Path
     definitions = build([tmp_path], NOW)
     assert keys(definitions) == set()
     assert jobs(definitions) == set()
+
+
+def test_policy_without_sections_gives_what_only_looks(tmp_path: Path) -> None:
+    url = yaml.safe_dump({"database": {"name": "app", "url": {"env": "APP_URL"}}})
+    (tmp_path / "app.yaml").write_text(url)
+    definitions = build([tmp_path], NOW)
+    health = {"app/index_usage", "app/bloat", "app/workload", "app/capacity"}
+    assert health <= keys(definitions) <= {*health, "app/digest"}
+    (tmp_path / "app.yaml").write_text(url + "bloat: off\nindexes: off\n")
+    assert keys(build([tmp_path], NOW)) & health == {"app/workload", "app/capacity"}
 
 
 # Names

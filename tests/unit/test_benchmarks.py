@@ -14,6 +14,7 @@ from benchmarks.declared_indexes import DeclaredIndexes
 from benchmarks.default_swap import DefaultSwap, DefaultSwapTime
 from benchmarks.drop_expired import DropExpired
 from benchmarks.index_advice import IndexAdvice
+from benchmarks.index_rollout import IndexRollout, IndexRolloutStall
 from benchmarks.linearity import Linearity
 from benchmarks.matviews import MatviewDecision, Matviews
 from benchmarks.nothing_to_do import NothingToDo
@@ -42,6 +43,8 @@ TINY: dict[str, Benchmark] = {
     "view_speedup": ViewSpeedup(n_rows=1_000, rounds=1),
     "index_advice": IndexAdvice(n_tables=26, rounds=1),
     "declared_indexes": DeclaredIndexes(n_tables=6, n_declared=4, rounds=1),
+    "index_rollout": IndexRollout(n_rows=1_000, n_indexes=2, rounds=1),
+    "index_rollout_stall": IndexRolloutStall(n_rows=1_000, n_indexes=2, n_writers=1, rounds=1),
     "watch": Watch(rounds=2, n_databases=2, n_sessions=2),
     "linearity": Linearity(n_tables=20, n_months=6, rounds=1),
 }

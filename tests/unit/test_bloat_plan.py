@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import EVERYTHING, Request
 from maintenance.names import QualifiedName
@@ -438,6 +438,34 @@ def test_remedy_of_what_only_a_measurement_tells_is_one_that_helps_here(
     )
     unknown = [f for f in planned(stock).findings if f.kind is FindingKind.BLOAT_UNKNOWN]
     assert [remedy in finding.data["remedy"] for finding in unknown] == [True]
+
+
+def test_unknown_relations_of_a_table_are_told_once_for_each_cause() -> None:
+    names = ("a", "b", "c", "d")
+    indexes = [
+        replace(
+            an_index(is_plain=False),
+            oid=10 + n,
+            relation=QualifiedName("public", name),
+            size_bytes=(n + 1) * 2**20,
+        )
+        for n, name in enumerate(names)
+    ]
+    causes = ("expressions_or_predicate", "dead_rows", "dead_rows", "dead_rows")
+    bloat = {
+        index.oid: Bloat(Method.UNKNOWN, text="so", remedy="VACUUM public.events", reason=cause)
+        for index, cause in zip(indexes, causes, strict=True)
+    }
+    stock = replace(a_stock(*indexes), bloat=bloat)
+    found = [f for f in planned(stock).findings if f.kind is FindingKind.BLOAT_UNKNOWN]
+    told = {f.object: (f.data["reason"], f.data["relations"]) for f in found}
+    assert told == {
+        "public.d": ("dead_rows", ["public.d", "public.c", "public.b"]),
+        "public.a": ("expressions_or_predicate", ["public.a"]),
+    }
+    assert [f.data["size_bytes"] for f in found] == [9 * 2**20, 2**20]
+    unsure = [set(f.data[UNKNOWN][FindingKind.INDEX_BLOAT.value]) for f in found]
+    assert unsure == [{"public.b", "public.c", "public.d"}, {"public.a"}]
 
 
 # Estimates

@@ -14,7 +14,7 @@ from maintenance.engine.plan import Plan
 from maintenance.names import QualifiedName
 from maintenance.policy.thresholds import CapacityPolicy
 from maintenance.subjects.capacity.forecast import forecast, severity_of
-from maintenance.subjects.capacity.levels import MEMBERS_PER_FILE, levels, rates
+from maintenance.subjects.capacity.levels import levels, rates
 from maintenance.subjects.capacity.models import (
     Age,
     CapacityObservation,
@@ -35,6 +35,7 @@ from maintenance.subjects.capacity.models import (
     largest_of,
 )
 from maintenance.subjects.capacity.plan import plan
+from maintenance.subjects.capacity.server_levels import MEMBERS_PER_FILE
 from tests.snapshots import NOW, a_policy
 
 DAY = timedelta(days=1)

@@ -44,7 +44,7 @@ def declared(sql: str, state: State, table: Table = TABLE, **found: object) -> D
 
 def an_index(name: str, **facts: object) -> Index:
     index = Index(next(_oids), QualifiedName("public", name), 1, "btree", (Key(1, 1, 0, 0),))
-    return replace(index, **facts)  # pyright: ignore[reportArgumentType]
+    return index._replace(**facts)
 
 
 def planned(*indexes: DeclaredIndex, request: Request = EVERYTHING) -> Plan:
@@ -194,7 +194,7 @@ def test_every_build_waits_for_the_wave_before_it(waves: list[int]) -> None:
 
 
 def test_replacement_follows_its_build_and_holds_up_nothing() -> None:
-    old = OldIndex(an_index("old"), TABLE, ("CREATE INDEX old …",))
+    old = OldIndex(an_index("old"), TABLE, restore=("CREATE INDEX old …",))
     sql = "-- replaces: old\nCREATE INDEX i ON t (a)"
     later = declared("-- wave: 2\nCREATE INDEX j ON t (b)", State.MISSING)
     created, replaced, second = planned(
@@ -208,7 +208,7 @@ def test_replacement_follows_its_build_and_holds_up_nothing() -> None:
 
 
 def test_old_index_goes_once_the_new_one_is_there() -> None:
-    old = OldIndex(an_index("old"), TABLE, ("CREATE INDEX old …",))
+    old = OldIndex(an_index("old"), TABLE, restore=("CREATE INDEX old …",))
     sql = "-- replaces: old\nCREATE INDEX i ON t (a)"
     assert actions_of(declared(sql, State.SAME, replaced=(old,))) == [
         (ActionKind.REPLACE_INDEX, "public.old")
@@ -219,7 +219,9 @@ def test_old_index_goes_once_the_new_one_is_there() -> None:
 
 
 def test_old_index_that_is_needed_stays() -> None:
-    old = OldIndex(an_index("old"), TABLE, (), "constraint", "a constraint requires it")
+    old = OldIndex(
+        an_index("old"), TABLE, obstacle="constraint", message="a constraint requires it"
+    )
     plan = planned(
         declared("-- replaces: old\nCREATE INDEX i ON t (a)", State.MISSING, replaced=(old,))
     )
@@ -247,7 +249,8 @@ def on_tree(*parts: Part, **found: object) -> Action:
 
 def a_part(leaf: Table, *, is_there: bool = False, is_attached: bool = False) -> Part:
     name = part_name(leaf, "i")
-    return Part(leaf, PARENT_INDEX, name, is_there, is_there, is_attached)
+    restore = (f"CREATE INDEX {name.name} …",) if is_there else ()
+    return Part(leaf, PARENT_INDEX, name, is_there, is_there, is_attached, restore=restore)
 
 
 def test_parts_are_built_then_the_parent_then_attached() -> None:

@@ -1,6 +1,6 @@
 """The advice of one run is one plan: its drops can all be carried out together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -112,6 +112,58 @@ def test_pair_whose_longer_one_is_not_read_is_left_until_there_is_evidence() -> 
     both = replace(young, counts={1: Count(12), 2: Count(1)})
     found = advise(Catalog(pair, {1: a_table(1)}), [ServerUsage("p", both)], LIMITS, NOW)
     assert drops(found) == {1: IssueKind.REDUNDANT}
+
+
+def look(*indexes: Index, scans: Mapping[int, int], promised: Container[str] = ()) -> Advice:
+    """Advice on servers that count for an hour."""
+    counts = {index.oid: Count(scans.get(index.oid, 0)) for index in indexes}
+    young = Usage(EPOCH._replace(server_reset_at=NOW - timedelta(hours=1)), NOW, counts)
+    catalog = Catalog(indexes, {1: a_table(1)})
+    return advise(catalog, [ServerUsage("p", young)], LIMITS, NOW, promised=promised)
+
+
+def test_pair_that_nothing_reads_is_left_until_it_is_known_that_the_longer_one_is_read() -> None:
+    """Else the longer one may be reported as unused later, after its readers got used to it."""
+    pair = an_index(1, 1), an_index(2, 1, 2)
+    first = look(*pair, scans={})
+    assert (drops(first), kept(first)) == ({}, {1: KeptFor.EVIDENCE})
+    assert drops(look(*pair, scans={2: 1})) == {1: IssueKind.REDUNDANT}
+    for fact in ("is_unique", "is_clustered", "is_replica_identity"):
+        other = an_index(2, 1, 2, **{fact: True})
+        assert drops(look(pair[0], other, scans={})) == {1: IssueKind.REDUNDANT}, fact
+
+
+def test_copy_goes_also_where_both_are_kept_beside_a_longer_one() -> None:
+    indexes = an_index(1, 1), an_index(2, 1), an_index(3, 1), an_index(4, 1, 2)
+    found = look(*indexes, scans={})
+    assert drops(found) == {2: IssueKind.DUPLICATE, 3: IssueKind.DUPLICATE}
+    assert kept(found) == {1: KeptFor.EVIDENCE}
+    assert drops(look(*indexes, scans={3: 5})).keys() == {1, 2}
+
+
+def test_of_equals_the_one_stays_of_which_an_earlier_run_said_so() -> None:
+    pair = an_index(1, 1), an_index(2, 1)
+    assert drops(look(*pair, scans={})) == {2: IssueKind.DUPLICATE}
+    assert drops(look(*pair, scans={2: 9})) == {1: IssueKind.DUPLICATE}
+    assert drops(look(*pair, scans={2: 9}, promised={"public.i1"})) == {2: IssueKind.DUPLICATE}
+    unique = an_index(2, 1, is_unique=True)
+    found = look(pair[0], unique, scans={}, promised={"public.i1"})
+    assert drops(found) == {1: IssueKind.DUPLICATE}
+
+
+def test_index_of_one_partition_is_left_while_the_partitioned_one_may_be_unused() -> None:
+    """The part of the partitioned one can't be dropped alone, so it can't be the one that goes."""
+    tables = {1: a_table(1, "p", kind="p"), 2: a_table(2, "p1", parent=1)}
+    whole = an_index(1, 1, is_partitioned=True, pages=0)
+    indexes = (whole, an_index(11, 1, parent=1, table_oid=2), an_index(12, 1, table_oid=2))
+    catalog = Catalog(indexes, tables)
+    young = Usage(EPOCH._replace(server_reset_at=NOW - timedelta(hours=1)), NOW, {})
+    first = advise(catalog, [ServerUsage("p", young)], LIMITS, NOW)
+    assert (drops(first), kept(first)) == ({}, {12: KeptFor.EVIDENCE})
+    later = advise(catalog, [counted({12: 1}, indexes)], LIMITS, NOW)
+    assert (drops(later), kept(later)) == ({1: IssueKind.UNUSED}, {})
+    read = advise(catalog, [counted({11: 1}, indexes)], LIMITS, NOW)
+    assert drops(read) == {12: IssueKind.DUPLICATE}
 
 
 def test_pair_is_left_while_evidence_is_lost_so_that_an_older_report_stays_right() -> None:
@@ -237,7 +289,7 @@ def test_hundred_values_of_one_percent_are_few_and_none_of_them_is_rare() -> Non
 
 def test_index_on_few_values_that_stays_for_another_one_is_not_dropped() -> None:
     two = few(1)
-    table = replace(two, columns={1: two.columns[1], 2: two.columns[1]})
+    table = two._replace(columns={1: two.columns[1], 2: two.columns[1]})
     shorter, longer = an_index(1, 1, pages=SMALL), an_index(2, 1, 2, pages=SMALL)
     assert drops(advice(shorter, longer, table=table)) == {1: IssueKind.REDUNDANT}
 
@@ -273,13 +325,13 @@ def test_table_that_was_just_loaded_is_not_taken_for_empty(size: dict[str, Any])
 
 
 def test_unused_index_names_another_one_that_a_skip_scan_can_use() -> None:
-    table = replace(few(1), columns={1: Column("a", 4, 3), 2: Column("b", 4, -1)})
+    table = few(1)._replace(columns={1: Column("a", 4, 3), 2: Column("b", 4, -1)})
     pair = an_index(1, 2), an_index(2, 1, 2)
     found = advice(*pair, scans={2: 4}, table=table, has_skip_scan=True)
     assert drops(found) == {1: IssueKind.UNUSED}, "(b) is not redundant by (a, b)"
     assert found.verdicts[0].skip_scans == (pair[1],)
     assert advice(*pair, scans={2: 4}, table=table).verdicts[0].skip_scans == ()
-    many = replace(table, columns={1: Column("a", 4, 5_000), 2: Column("b", 4, -1)})
+    many = table._replace(columns={1: Column("a", 4, 5_000), 2: Column("b", 4, -1)})
     found = advice(*pair, scans={2: 4}, table=many, has_skip_scan=True)
     assert found.verdicts[0].skip_scans == ()
     found = advice(*pair, table=table, has_skip_scan=True)
@@ -365,11 +417,11 @@ def worlds(draw: st.DrawFn) -> World:
         if table != 2:
             indexes.append(root)
             continue
-        indexes.append(replace(root, is_partitioned=True, pages=0))
+        indexes.append(root._replace(is_partitioned=True, pages=0))
         for part in (3, 4):
             name = QualifiedName("public", f"i{oid}_{part}")
             attached = {"oid": oid + part, "table_oid": part, "parent": oid, "constraint": None}
-            indexes.append(replace(root, relation=name, is_valid=True, **attached))
+            indexes.append(root._replace(relation=name, is_valid=True, **attached))
     oids = [index.oid for index in indexes if not index.is_partitioned]
     keys: list[ForeignKey] = []
     for number in range(1, draw(st.integers(1, 4))):
@@ -433,8 +485,19 @@ def test_all_drops_together_leave_queries_keys_and_constraints_as_they_were(worl
     catalog = Catalog(world.indexes, world.tables, world.keys)
     witness = counted(world.scans, world.indexes, sorted(world.unknown))
     found = advise(catalog, [witness], LIMITS, NOW)
-    gone = {v.tree.root.oid for v in found.verdicts if v.is_drop}
-    gone |= {index.oid for index in world.indexes if index.parent in gone}
+    gone = carried_out(world, found)
+    assert_nothing_is_lost(world, gone)
+    for verdict in found.verdicts:
+        assert_told_truly(verdict, gone)
+
+
+def carried_out(world: World, *advice: Advice) -> set[int]:
+    """The indexes that are gone once all advice was followed."""
+    gone = {v.tree.root.oid for found in advice for v in found.verdicts if v.is_drop}
+    return gone | {index.oid for index in world.indexes if index.parent in gone}
+
+
+def assert_nothing_is_lost(world: World, gone: set[int]) -> None:
     staying = [index for index in world.indexes if index.oid not in gone]
     selective = {number for number, each in world.columns.items() if each.n_distinct == -0.5}
     # The rows of a partitioned table are in its partitions, whose keys are checked.
@@ -451,14 +514,31 @@ def test_all_drops_together_leave_queries_keys_and_constraints_as_they_were(worl
             assert rest, "it may be read, and nothing replaces it"
         if index.is_unique:
             assert any(enforces(other, index) for other in rest)
-    for verdict in found.verdicts:
-        assert_told_truly(verdict, gone)
 
 
 def assert_told_truly(verdict: Verdict, gone: set[int]) -> None:
     if verdict.by is not None:
         assert verdict.by.oid not in gone, "it is said to stay"
     assert not {other.oid for other in verdict.skip_scans} & gone
+
+
+@settings(max_examples=400, deadline=None)
+@given(worlds(), st.sets(st.integers(10, 90)))
+def test_advice_of_a_first_look_and_of_a_later_one_can_both_be_followed(
+    world: World, read: set[int]
+) -> None:
+    """Indexes that were read at the first look are read later, too; others may be."""
+    catalog = Catalog(world.indexes, world.tables, world.keys)
+    young = Usage(
+        EPOCH._replace(server_reset_at=NOW - timedelta(hours=1)),
+        NOW,
+        {oid: Count(n if oid in read else 0) for oid, n in world.scans.items()},
+    )
+    first = advise(catalog, [ServerUsage("primary", young)], LIMITS, NOW)
+    promised = {str(v.by.relation) for v in first.verdicts if v.by is not None}
+    witness = counted(world.scans, world.indexes, sorted(world.unknown))
+    later = advise(catalog, [witness], LIMITS, NOW, promised=promised)
+    assert_nothing_is_lost(world, carried_out(world, first, later))
 
 
 @settings(max_examples=100, deadline=None)

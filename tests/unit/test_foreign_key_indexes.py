@@ -327,7 +327,7 @@ def test_most_deletes_come_first_then_the_largest_table() -> None:
 
 
 def test_table_of_a_run_is_left_out() -> None:
-    table = replace(a_table(), relation=name("maintenance_drain_1_x"))
+    table = a_table()._replace(relation=name("maintenance_drain_1_x"))
     assert the_finding(a_catalog(keys=[a_key(1)], tables=[table])) is None
 
 
@@ -391,7 +391,7 @@ def test_the_new_indexes_serve_all_keys_and_none_is_made_twice(
 )
 def test_names_fit_and_are_free(text: str, n_taken: int) -> None:
     relation = name(text.encode()[:MAX_NAME_BYTES].decode(errors="ignore") or "t")
-    catalog = a_catalog(keys=[a_key(1)], tables=[replace(a_table(), relation=relation)])
+    catalog = a_catalog(keys=[a_key(1)], tables=[a_table()._replace(relation=relation)])
     wanted = unindexed(servants(catalog), catalog)
     taken: set[QualifiedName] = set()
     for _ in range(n_taken):

@@ -113,7 +113,7 @@ def test_every_kind_of_action_belongs_to_a_section() -> None:
         ({"bloat": REPORT}, {ActionKind.REINDEX, ActionKind.REMOVE_REBUILD}),
         ({"indexes": REPORT}, DECLARED),
         ({"indexes": {"allow_drop": False}}, {ActionKind.DROP_INDEX, ActionKind.REPLACE_INDEX}),
-        ({"indexes": {"allow_rewrite": False}}, set()),
+        ({"indexes": {"allow_rewrite": False}}, set[ActionKind]()),
     ],
     ids=["retention", "view", "rows", "statistics", "bloat", "indexes", "drops", "rewrites"],
 )

@@ -1,6 +1,5 @@
 """What the counters of several servers prove, and what they don't."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -195,7 +194,7 @@ def an_index(**changes: Any) -> Index:
 
 
 def charges(*indexes: Index, witness: ServerUsage | None = None) -> list[IssueKind]:
-    catalog = Catalog(indexes, {i.table_oid: replace(TABLE, oid=i.table_oid) for i in indexes})
+    catalog = Catalog(indexes, {i.table_oid: TABLE._replace(oid=i.table_oid) for i in indexes})
     judgement = advise(catalog, [witness or a_witness()], LIMITS, NOW)
     return [verdict.charge for verdict in judgement.verdicts]
 

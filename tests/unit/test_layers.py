@@ -7,7 +7,7 @@ WITH_A_SESSION = {
     *("observe", "apply", "history"),
     # Further readings.
     *("catalog", "definitions", "due_contents", "insert_counts", "key_range", "measure"),
-    *("ownership", "pg_stat_statements", "preflight"),
+    *("key_observations", "ownership", "pg_stat_statements", "preflight", "upkeep_observations"),
     *("pgstattuple", "recheck", "sample", "sample_history", "servers"),
     *("statement_history", "unique_index"),
     *("queries", "query_history", "query_observe", "query_session"),

@@ -14,6 +14,7 @@ BY_SERVER = "the server takes the rights of the relation's owner itself"
 NO_CODE = "it evaluates nothing that an owner wrote"
 
 ACTIONS: dict[ActionKind, tuple[str, str]] = {
+    ActionKind.CONVERT_TABLE: (AS_OWNER, "its DDL; CREATE INDEX and ANALYZE by the server"),
     ActionKind.CREATE_PARTITION: (AS_OWNER, "ATTACH evaluates constants in CHECKs and indexes"),
     ActionKind.ATTACH_PARTITION: (AS_OWNER, "the same"),
     ActionKind.CREATE_DEFAULT: (AS_OWNER, "the same"),
@@ -74,6 +75,10 @@ SENDERS = {
     "subjects/indexes/declared/query_observe.py": CATALOG,
     "subjects/indexes/declared/query_session.py": AS_OWNER,
     "subjects/indexes/declared/preflight.py": ROWS,
+    "subjects/indexes/declared/trial.py": AS_OWNER,
+    "subjects/conversion/apply.py": BY_SERVER,
+    "subjects/conversion/observe.py": ROWS,
+    "subjects/conversion/pg_stat_statements.py": "reads pg_stat_statements, an extension's",
     "subjects/matviews/definitions.py": "stores a query and does not run it",
     "subjects/matviews/measure.py": ROWS,
     "subjects/matviews/populate.py": BY_SERVER,
@@ -94,7 +99,10 @@ SENDERS = {
 }
 """Modules that send SQL of their own; statements of the library read catalog and store alone."""
 
-_SEND = {"execute", "run_sql", "transact", "query", "read_as", "read_as_owner", "stream", "mogrify"}
+_SEND = {
+    *("execute", "run_sql", "transact", "query", "read_as", "read_as_owner", "stream", "mogrify"),
+    "try_each",
+}
 _BARE = _SEND - {"execute", "query", "stream"}
 _ELSEWHERE = {"alerts", "cache", "cli", "demo", "orchestration", "store"}
 """Packages without a session on the maintained database, and the store's own."""

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from maintenance.engine.findings import FindingKind, Severity
-from maintenance.errors import PolicyError, Problem, UsageError
+from maintenance.errors import PolicyError, Problem, ProblemReason, UsageError
 from maintenance.names import QualifiedName
 from maintenance.partition_key import Encoding
 from maintenance.periods import CalendarSpan, Interval, Period
@@ -24,6 +24,12 @@ from maintenance.policy import (
     load_policies,
     load_policy,
     policy_paths,
+)
+from maintenance.policy.thresholds import (
+    BloatPolicy,
+    CapacityPolicy,
+    IndexesPolicy,
+    WorkloadPolicy,
 )
 
 EXAMPLE = Path(__file__).with_name("test_policy_example.yaml")
@@ -128,11 +134,37 @@ def test_smallest_policy_acts_on_nothing(tmp_path: Path) -> None:
         write(tmp_path, "database:\n  name: shop\n  url: postgresql://localhost/shop\n")
     )
     assert (policy.partitions, policy.matviews, policy.stale_analytics) == ((), (), ())
-    assert (policy.statistics, policy.indexes, policy.bloat, policy.workload) == (None,) * 4
+    assert policy.statistics is None
+    assert policy.indexes == IndexesPolicy()
+    assert policy.bloat == BloatPolicy(reindex="report")
+    assert policy.workload == WorkloadPolicy()
+    assert policy.capacity == CapacityPolicy()
     assert policy.alerts.sinks == (LogSink(),)
     assert policy.store.url is None
     assert policy.locks.lock_timeout == timedelta(milliseconds=50)
     assert policy.sections == {"database"}
+
+
+@pytest.mark.parametrize("section", ["indexes", "bloat", "workload", "capacity"])
+@pytest.mark.parametrize("word", ["off", "'off'", "false", "no"])
+def test_health_subject_is_switched_off(tmp_path: Path, section: str, word: str) -> None:
+    policy = load_policy(write(tmp_path, DATABASE + f"{section}: {word}\n"))
+    assert getattr(policy, section) is None
+    assert section in policy.sections
+
+
+@pytest.mark.parametrize("word", ["on", "true", "1", "none", "report", "[]"])
+def test_health_subject_is_a_section_or_off(tmp_path: Path, word: str) -> None:
+    with pytest.raises(PolicyError) as error:
+        load_policy(write(tmp_path, DATABASE + f"bloat: {word}\n"))
+    (problem,) = error.value.problems
+    assert problem.reason is ProblemReason.WRONG_TYPE
+    assert problem.key == "bloat"
+
+
+def test_section_that_acts_is_not_switched_off(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError):
+        load_policy(write(tmp_path, DATABASE + "statistics: off\n"))
 
 
 def test_empty_section_means_all_its_defaults(tmp_path: Path) -> None:
@@ -584,7 +616,9 @@ def test_hash_is_the_same_for_the_same_meaning(tmp_path: Path, same: str) -> Non
     assert len(one.hash) == 64
 
 
-@pytest.mark.parametrize("other", ["locks: {lock_timeout: 2 s}\n", "bloat:\n", "statistics: {}\n"])
+@pytest.mark.parametrize(
+    "other", ["locks: {lock_timeout: 2 s}\n", "bloat: off\n", "statistics: {}\n"]
+)
 def test_hash_differs_for_another_meaning(tmp_path: Path, other: str) -> None:
     one = load_policy(write(tmp_path, DATABASE))
     assert one.hash != load_policy(write(tmp_path, DATABASE + other)).hash

@@ -30,7 +30,7 @@ class Bloat(Subject[BloatSnapshot]):
     executors: ClassVar[Mapping[ActionKind, Executor]] = {ActionKind.REINDEX: rebuild}
 
     def is_enabled(self, policy: Policy) -> bool:
-        """Whether the policy has the section."""
+        """Whether the policy does not switch it off."""
         return policy.bloat is not None
 
     def consults(self, policy: Policy) -> Collection[str]:
@@ -41,7 +41,7 @@ class Bloat(Subject[BloatSnapshot]):
     def observe(self, context: ObserveContext) -> BloatSnapshot:
         """Estimate bloat of all large relations, and measure the few that matter most."""
         section = context.policy.bloat
-        assert section is not None, "only called if the section exists"
+        assert section is not None, "only called if it is on"
         cap = context.policy.observe.time_cap
         tables, indexes, leftovers = read_relations(context.connection, section.min_size, cap)
         bloat = {each.oid: estimate_table(each) for each in tables}

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from maintenance.subjects.bloat.models import (
+    SET_STATISTICS,
     Bloat,
     Column,
     Freshness,
@@ -304,7 +305,7 @@ def _hidden(columns: Sequence[Column]) -> Iterator[Bloat]:
         yield _unknown(
             "column_not_analyzed",
             "ANALYZE leaves out one of its columns, which has SET STATISTICS 0",
-            "ALTER TABLE … ALTER COLUMN … SET STATISTICS -1, then ANALYZE",
+            SET_STATISTICS,
         )
     if missing:
         yield _unknown("no_statistics", "a column has no statistics", "ANALYZE")

@@ -1,25 +1,21 @@
 """Findings on bloat: above the threshold, unknown, not measurable."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from maintenance.engine.findings import (
-    UNKNOWN,
     Finding,
     FindingKind,
-    Reading,
     Severity,
-    unknown_without,
 )
 from maintenance.engine.scope import Request
 from maintenance.formatting import readable_size
-from maintenance.names import QualifiedName, literal, quote
+from maintenance.names import QualifiedName
 from maintenance.policy import Policy
 from maintenance.policy.thresholds import BloatPolicy
 from maintenance.subjects.bloat.backoff import Backoff, backoff_of
 from maintenance.subjects.bloat.models import (
-    MOST_BYTES,
     Bloat,
     BloatSnapshot,
     Extension,
@@ -31,10 +27,9 @@ from maintenance.subjects.bloat.models import (
 )
 from maintenance.subjects.bloat.rewrite import rewrite
 from maintenance.subjects.bloat.superfluous import advice_against, has_duplicate
+from maintenance.subjects.bloat.unknown_findings import name_of, unknown_findings
 from maintenance.subjects.bloat.upserts import can_fail_upserts, fails_upserts
 
-MOST_UNKNOWN = 20
-"""How many relations with unknown bloat are named, largest first; the others are counted."""
 SETTLED = 0.3
 """A btree with random inserts stays below this fraction, and returns to it after a rebuild."""
 TREND = timedelta(days=7)
@@ -70,7 +65,7 @@ def findings(
             state = _rebuilding(each, section, stock, now)
             yield _too_empty(each, bloat, bloat.fraction, threshold, past, now, state)
     unknown = [each for each in seen if stock.bloat[each.oid].method is Method.UNKNOWN]
-    yield from _unknown(policy.database.name, unknown, stock)
+    yield from unknown_findings(policy.database.name, unknown, stock)
     yield from (_failed(each, error) for each in seen if (error := stock.failed.get(each.oid)))
     yield from missing_extension(policy.database.name, stock.extension)
     if stock.not_unique:
@@ -132,7 +127,7 @@ def _too_empty(
         FindingKind.INDEX_BLOAT if is_index else FindingKind.TABLE_BLOAT,
         severity,
         str(seen.relation),
-        f"{_name(seen)}: bloat {_share(bloat, fraction)} of {readable_size(seen.size_bytes)}"
+        f"{name_of(seen)}: bloat {_share(bloat, fraction)} of {readable_size(seen.size_bytes)}"
         f" ({bloat.method}), wanted at most {threshold:.0%}{trend}; {state.text}",
         value=round(fraction, 3),
         threshold=threshold,
@@ -156,12 +151,6 @@ def _a_week_ago(past: Sequence[Past], now: datetime) -> Past | None:
 def _share(bloat: Bloat, fraction: float) -> str:
     least = "at least " if bloat.method is Method.AT_LEAST else ""
     return f"{least}{fraction:.0%}"
-
-
-def _name(seen: Observed) -> str:
-    if isinstance(seen, ObservedIndex) or seen.owner is None:
-        return str(seen.relation)
-    return f"{seen.relation} (TOAST of {seen.owner})"
 
 
 def _rebuilding(
@@ -241,7 +230,7 @@ def _after_failure(backoff: Backoff, statement: str) -> tuple[str, dict[str, Any
 
 
 def left_by_others(policy: Policy, leftovers: Sequence[Leftover]) -> Iterator[Finding]:
-    """Yield leftovers of rebuilds by others, unless section `indexes` reports them."""
+    """Yield leftovers of rebuilds by others, unless the subject `indexes` reports them."""
     if policy.indexes is not None:
         return
     for leftover in leftovers:
@@ -256,62 +245,3 @@ def left_by_others(policy: Policy, leftovers: Sequence[Leftover]) -> Iterator[Fi
                 f" recorded run created it; run {drop}",
                 data={"table": str(leftover.table), "drop": drop},
             )
-
-
-def _unknown(database: str, unknown: Sequence[Observed], stock: BloatSnapshot) -> Iterator[Finding]:
-    largest = sorted(unknown, key=lambda each: (-each.size_bytes, each.relation))
-    for each in largest[:MOST_UNKNOWN]:
-        bloat = stock.bloat[each.oid]
-        remedy = bloat.remedy or _measuring(each, stock)
-        yield Finding(
-            FindingKind.BLOAT_UNKNOWN,
-            Severity.INFO,
-            str(each.relation),
-            f"{_name(each)}: {readable_size(each.size_bytes)}, bloat unknown: {bloat.text}"
-            f" ({remedy})",
-            data={
-                "size_bytes": each.size_bytes,
-                "reason": bloat.reason,
-                "remedy": remedy,
-                UNKNOWN: _unsure([each]),
-            },
-        )
-    rest = largest[MOST_UNKNOWN:]
-    if rest:
-        size = sum(each.size_bytes for each in rest)
-        yield Finding(
-            FindingKind.BLOAT_UNKNOWN,
-            Severity.INFO,
-            database,
-            f"{database}: bloat unknown for {len(rest):,} more relations,"
-            f" {readable_size(size)} in total",
-            value=len(rest),
-            data={UNKNOWN: _unsure(rest)},
-        )
-
-
-def _measuring(seen: Observed, stock: BloatSnapshot) -> str:
-    """Return what lets a relation be measured on this server, by this role."""
-    extension = stock.extension
-    if extension.schema is None and not extension.remedy:
-        return (
-            "only a measurement tells: install the contrib package of the server, then run CREATE"
-            " EXTENSION pgstattuple"
-        )
-    if extension.remedy:
-        return f"{extension.remedy} lets it be measured"
-    if seen.oid not in stock.tried and seen.size_bytes <= MOST_BYTES:
-        return "measured on one of the next runs"
-    is_index = isinstance(seen, ObservedIndex)
-    function = f"{quote(extension.schema or '')}.{'pgstatindex' if is_index else 'pgstattuple'}"
-    call = f"SELECT * FROM {function}({literal(str(seen.relation)).strip()})"
-    if seen.oid in stock.tried:
-        return (
-            "a measurement was refused or exceeded observe.time_cap; to see which, run"
-            f" {call} at a quiet time"
-        )
-    return f"too large to be measured by a run; at a quiet time run {call}"
-
-
-def _unsure(unknown: Sequence[Observed]) -> Mapping[str, Sequence[str] | None]:
-    return unknown_without(Reading.BLOAT, [str(each.relation) for each in unknown])

@@ -146,6 +146,10 @@ MOST_BYTES = 4 * 2**30
 Observed = ObservedTable | ObservedIndex
 
 
+SET_STATISTICS = "ALTER TABLE … ALTER COLUMN … SET STATISTICS -1, then ANALYZE"
+"""The remedy where ANALYZE leaves out a column."""
+
+
 class Method(StrEnum):
     """How a bloat value was determined."""
 

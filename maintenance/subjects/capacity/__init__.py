@@ -22,8 +22,8 @@ class Capacity(Subject[CapacityObservation]):
     name = "capacity"
 
     def is_enabled(self, policy: Policy) -> bool:
-        """Whether the policy has the section, or one on the workload."""
-        return planner.is_enabled(policy)
+        """Whether the policy does not switch it off."""
+        return policy.capacity is not None
 
     def observe(self, context: ObserveContext) -> CapacityObservation:
         """Observe the limits, and read their history from the store."""

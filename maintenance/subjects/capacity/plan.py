@@ -4,7 +4,7 @@ from datetime import datetime
 
 from maintenance.engine.plan import Plan
 from maintenance.policy import Policy
-from maintenance.policy.thresholds import CapacityPolicy, WorkloadPolicy
+from maintenance.policy.thresholds import WorkloadPolicy
 from maintenance.subjects.capacity.age_findings import age_findings
 from maintenance.subjects.capacity.blind_spots import blind_spot_findings
 from maintenance.subjects.capacity.findings import cliff_findings
@@ -12,17 +12,12 @@ from maintenance.subjects.capacity.models import CapacityObservation
 from maintenance.subjects.capacity.upkeep_findings import upkeep_findings
 
 
-def is_enabled(policy: Policy) -> bool:
-    """Whether limits are observed: with a section of their own, or where the workload is."""
-    return policy.capacity is not None or policy.workload is not None
-
-
 def plan(policy: Policy, seen: CapacityObservation, now: datetime) -> Plan:
     """Report the limits that are near, and what was left behind."""
-    if not is_enabled(policy):
+    section = policy.capacity
+    if section is None:
         return Plan()
     name = policy.database.name
-    section = policy.capacity or CapacityPolicy()
     workload = policy.workload or WorkloadPolicy()
     return Plan(
         findings=(

@@ -127,13 +127,16 @@ def _extension(database: str, each: Extension) -> Finding:
 def _constraint(each: Constraint) -> Finding:
     name = f"{each.table}.{quote(each.name)}"
     statement = f"ALTER TABLE {each.table} VALIDATE CONSTRAINT {quote(each.name)}"
+    # by relpages, which is 0 before the first VACUUM or ANALYZE
+    is_known = each.size_bytes > 0
+    size = f"{readable_size(each.size_bytes)} at its last VACUUM" if is_known else "of unknown size"
     return Finding(
         FindingKind.CONSTRAINT_NOT_VALID,
         Severity.INFO,
         name,
         f"{name}: the {each.what} constraint is NOT VALID: rows from before it were never checked,"
         f" and the planner does not rely on it; run {statement}, which scans the table"
-        f" ({readable_size(each.size_bytes)}), blocks no reader or writer, and"
+        f" ({size}), blocks no reader or writer, and"
         f" fails if rows violate it{IN_DATA}",
         data={
             "what": each.what,

@@ -1,17 +1,20 @@
 """Indexes: report missing, redundant, unused and invalid ones, with evidence of every server."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from types import MappingProxyType
 
-from maintenance.engine.actions import ActionKind
+from maintenance.engine.actions import Action, ActionKind, HeldBy, Hold
 from maintenance.engine.findings import FindingKind
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
 from maintenance.engine.subject import Subject
+from maintenance.names import QualifiedName
 from maintenance.policy import Policy
+from maintenance.policy.declarations import DropDeclaration
 from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.advice import advise
 from maintenance.subjects.indexes.declared import apply
@@ -25,7 +28,12 @@ from maintenance.subjects.indexes.foreign_key_findings import (
     foreign_key_findings,
     names_to_check,
 )
-from maintenance.subjects.indexes.history import recall, recall_successors, remember
+from maintenance.subjects.indexes.history import (
+    recall,
+    recall_promises,
+    recall_successors,
+    remember,
+)
 from maintenance.subjects.indexes.models import Catalog
 from maintenance.subjects.indexes.observation import IndexesObservation
 from maintenance.subjects.indexes.observe import (
@@ -33,6 +41,7 @@ from maintenance.subjects.indexes.observe import (
     read_definitions,
     read_taken_names,
 )
+from maintenance.subjects.indexes.redundancy import with_equals
 from maintenance.subjects.indexes.servers import witnesses
 from maintenance.subjects.indexes.usage import Gap, ServerUsage
 
@@ -54,8 +63,13 @@ class Indexes(Subject[IndexesObservation]):
     )
 
     def is_enabled(self, policy: Policy) -> bool:
-        """Whether the policy has a section `indexes`."""
+        """Whether the policy does not switch it off."""
         return policy.indexes is not None
+
+    def relations(self, policy: Policy) -> Collection[QualifiedName]:
+        """The tables of declared indexes, constraints and columns."""
+        declared = policy.indexes.declarations if policy.indexes is not None else ()
+        return {d.table for d in declared if not isinstance(d, DropDeclaration)}
 
     def observe(self, context: ObserveContext) -> IndexesObservation:
         """Read all indexes, and their usage counters on every server."""
@@ -68,7 +82,9 @@ class Indexes(Subject[IndexesObservation]):
         if context.store is not None:
             since = context.now - limits.unused.window
             heard = recall(context.store, context.policy.database.name, heard, since)
-        advice = advise(catalog, heard, limits, context.now, _successors(context, catalog, heard))
+        successors = _successors(context, catalog, heard)
+        promised = _promised(context, catalog)
+        advice = advise(catalog, heard, limits, context.now, successors, promised)
         oids = [verdict.tree.root.oid for verdict in advice.verdicts]
         definitions = read_definitions(context.connection, oids, time_cap)
         names = names_to_check(advice.unindexed, catalog)
@@ -104,7 +120,14 @@ class Indexes(Subject[IndexesObservation]):
         name, limits = policy.database.name, _limits(policy)
         asked = query_findings(name, limits, seen.queries, now, request)
         actions = with_what_if(rollout.actions, seen.queries.what_if)
+        if not request.rollout:
+            actions = tuple(map(_held, actions))
         return replace(rollout, actions=actions, findings=(*told, *keys, *rollout.findings, *asked))
+
+
+def _held(action: Action) -> Action:
+    text = "not run: this run only compares the declared indexes; a rollout is launched by hand"
+    return replace(action, held=Hold(HeldBy.NO_ROLLOUT, text))
 
 
 def _successors(
@@ -112,9 +135,15 @@ def _successors(
 ) -> Mapping[str, Gap]:
     if context.store is None:
         return {}
-    present = {str(index.relation) for index in catalog.indexes}
-    present.update(str(name) for names in catalog.blind.values() for name in names)
+    present = chain((index.relation for index in catalog.indexes), *catalog.blind.values())
     return recall_successors(context.store, context.policy.database.name, heard, present)
+
+
+def _promised(context: ObserveContext, catalog: Catalog) -> frozenset[str]:
+    if context.store is None:
+        return frozenset()
+    equals, name = with_equals(catalog), context.policy.database.name
+    return recall_promises(context.store, name, equals, context.now)
 
 
 def _limits(policy: Policy) -> IndexesPolicy:

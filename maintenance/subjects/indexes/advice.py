@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 
-from maintenance.policy.thresholds import IndexesPolicy, LowCardinality, UnusedIndexes
+from maintenance.policy.thresholds import IndexesPolicy, LowCardinality
 from maintenance.subjects.indexes.definition_checks import (
     constant_keys,
     finds_by_skip_scan,
@@ -56,6 +56,7 @@ def advise(
     policy: IndexesPolicy,
     now: datetime,
     successors: Mapping[str, Gap] = MappingProxyType({}),
+    promised: Container[str] = frozenset(),
 ) -> Advice:
     """Return the advice on every index.
 
@@ -65,6 +66,7 @@ def advise(
         policy: thresholds.
         now: the end of the window.
         successors: by name, indexes that stayed for one that was dropped in the window, and why.
+        promised: names of indexes of which an earlier run reported that they stay for an equal one.
     """
     since = now - policy.unused.window
     served = servants(catalog)
@@ -76,16 +78,15 @@ def advise(
             witnesses,
             since,
             tree.root.table_oid not in locked and _succession(tree, successors) is None,
+            bool(promised) and str(tree.root.relation) in promised,
         )
         for tree in trees(catalog)
     ]
-    replacing = replacements(catalog)
-    drops = plan_drops(cases, catalog, served, replacing, policy)
-    verdicts = (_verdict(case, drops.get(case.index.oid), catalog) for case in cases)
+    idle = [case for case in cases if case.looks_unused(policy.unused)]
+    drops = plan_drops(cases, idle, catalog, served, replacements(catalog), policy)
+    verdicts = (_verdict(case, drops.get(case.tree.root.oid), catalog) for case in cases)
     found = [verdict for verdict in verdicts if verdict is not None]
-    unproven = [
-        case for case in cases if case.index.oid not in drops and _is_unproven(case, policy.unused)
-    ]
+    unproven = [case for case in idle if case.index.oid not in drops and not case.is_proven]
     gaps = ((witness.name, witness.gap(since)) for witness in witnesses)
     own = ((case.index, _own_gap(case, locked, successors)) for case in unproven)
     return Advice(
@@ -113,11 +114,12 @@ def _own_gap(case: Case, locked: Container[int], successors: Mapping[str, Gap]) 
 
 
 def _verdict(case: Case, drop: Drop | None, catalog: Catalog) -> Verdict | None:
-    index, table = case.index, catalog.tables[case.index.table_oid]
+    index = case.tree.root
     if not index.is_valid:
         return None if case.tree.is_building else _charged(IssueKind.INVALID, case)
     if not case.is_advised:
         return None
+    table = catalog.tables[index.table_oid]
     if drop is not None:
         evidence = case.evidence
         return Verdict(drop.kind, case.tree, evidence, drop.by, drop.by_pages, drop.kept_for)
@@ -172,7 +174,3 @@ def _lost(index: Index, others: Sequence[Index]) -> tuple[str, ...]:
         for text in other.expressions
     }
     return tuple(text for text in index.expressions if index.is_valid and text not in held)
-
-
-def _is_unproven(case: Case, limits: UnusedIndexes) -> bool:
-    return case.looks_unused(limits) and not case.is_proven

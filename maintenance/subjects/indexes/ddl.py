@@ -58,6 +58,8 @@ def _details(index: Index, table: Table, definition: Definition) -> Iterator[str
     """Yield the statements for what is no part of a definition."""
     for number, target in definition.targets.items():
         yield f"ALTER INDEX {index.relation} ALTER COLUMN {number} SET STATISTICS {target}"
+    if index.is_clustered:
+        yield f"ALTER TABLE {table.relation} CLUSTER ON {quote(index.relation.name)}"
     if definition.comment is not None:
         yield f"COMMENT ON INDEX {index.relation} IS {literal(definition.comment)}"
     if index.constraint is not None and definition.constraint_comment is not None:

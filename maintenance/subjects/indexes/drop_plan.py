@@ -39,6 +39,7 @@ class Drop:
 
 def plan_drops(
     cases: Sequence[Case],
+    idle: Sequence[Case],
     catalog: Catalog,
     served: Served,
     replacements: Mapping[int, Sequence[Index]],
@@ -48,14 +49,16 @@ def plan_drops(
 
     Args:
         cases: all indexes.
+        idle: those of them that look unused.
         catalog: with statistics of their columns.
         served: the indexes of each foreign key.
         replacements: the indexes that could replace each index.
         limits: thresholds.
     """
     plan = _Plan(cases, served, replacements)
-    plan.add_unused(limits)
+    plan.add_unused([case for case in idle if case.is_proven])
     plan.add_covered()
+    plan.add_copies()
     plan.add_few_values(catalog, limits)
     drops = {oid: plan.explained(drop) for oid, drop in plan.drops.items()}
     return without_conflicts(drops, cases, served, limits)
@@ -108,9 +111,8 @@ class _Plan:
             for oid in servants:
                 self._keys[oid].append(number)
 
-    def add_unused(self, limits: IndexesPolicy) -> None:
+    def add_unused(self, unused: Sequence[Case]) -> None:
         """Add indexes without use, the largest first: of two for a foreign key, one stays."""
-        unused = [case for case in self._cases if case.is_unused(limits.unused)]
         oids = {case.index.oid for case in unused}
         for case in sorted(unused, key=_size, reverse=True):
             equals = self._equals(case.index)
@@ -129,8 +131,8 @@ class _Plan:
             return any(self._covers(a, index) for a in self._staying(index.oid))
 
         for case in self._cases:
-            oid = case.index.oid
-            if oid not in self.drops and case.is_advised and oid in self._replacements:
+            oid = case.tree.root.oid
+            if oid in self._replacements and oid not in self.drops and case.is_advised:
                 keepers = [
                     a
                     for a in self._staying(oid)
@@ -139,16 +141,27 @@ class _Plan:
                 if keepers and not self._is_last_servant(case):
                     self._add_redundant(case, _best(keepers, case.index))
 
+    def add_copies(self) -> None:
+        """Add the copies of indexes that are kept although another one covers them."""
+        for drop in list(self.drops.values()):
+            index = drop.case.index
+            if drop.kept_for is None or drop.kind is IssueKind.UNUSED:
+                continue
+            equals = [a for a in self._equals(index) if self._covers(a, index) and self._stays(a)]
+            if equals and not self._is_last_servant(drop.case):
+                by = max(equals, key=self._preference)
+                self._add_redundant(drop.case, by)
+
     def add_few_values(self, catalog: Catalog, limits: IndexesPolicy) -> None:
         """Add indexes whose keys hardly select, if it is proven that nothing reads them."""
         keepers = {self._root(drop.by) for drop in self.drops.values() if drop.by is not None}
         for case in self._cases:
             if (
-                case.index.oid not in self.drops
+                has_few_values(case.tree, catalog, limits.low_cardinality)
+                and case.index.oid not in self.drops
                 and case.is_advised
                 and case.is_free
                 and case.index.oid not in keepers
-                and has_few_values(case.tree, catalog, limits.low_cardinality)
                 and case.is_proven
                 and not case.evidence.observed
                 and not self._is_last_servant(case)
@@ -165,10 +178,12 @@ class _Plan:
             could_replace(b, a) and self._preference(b) > self._preference(a)
         )
 
-    def _preference(self, index: Index) -> tuple[bool, bool, bool, int, int]:
+    def _preference(self, index: Index) -> tuple[bool, bool, bool, bool, int, int]:
+        """Return the sort key of equals: what an earlier run said stays, else the one read."""
         by_constraint, is_unique, n_included, number = rank(index)
-        is_read = self._case_of[index.oid].evidence.observed > 0
-        return by_constraint, is_unique, is_read, n_included, number
+        case = self._case_of[index.oid]
+        is_read = case.evidence.observed > 0
+        return by_constraint, is_unique, case.is_promised, is_read, n_included, number
 
     def explained(self, drop: Drop) -> Drop:
         """Return the drop of an unused index as one of a redundant one, if another covers it."""
@@ -199,12 +214,15 @@ class _Plan:
 
     def _reservation(self, drop: Drop) -> KeptFor | None:
         """Return why an index that another one covers is kept all the same."""
-        keeper = self._case_of[drop.by.oid] if drop.by is not None else drop.case
+        assert drop.by is not None, "superfluous by another one"
+        keeper = self._case_of[drop.by.oid]
         is_read = drop.case.evidence.observed > 0
         is_alone = is_read and keeper.is_free and not keeper.evidence.observed
-        if drop.kind is IssueKind.REDUNDANT and is_alone:
+        # Of equals that can replace each other, none is unused as long as one is read.
+        is_mutual = could_replace(drop.case.index, drop.by)
+        if is_alone and not is_mutual:
             return KeptFor.READS
-        if drop.kind is IssueKind.REDUNDANT and keeper.may_be_unused:
+        if keeper.may_be_unused and not is_mutual:
             return KeptFor.EVIDENCE
         is_unread = drop.case.is_proven and not is_read
         is_costly = drop.by_pages >= MUCH_LARGER * drop.case.tree.pages > 0

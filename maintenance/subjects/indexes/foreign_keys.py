@@ -169,12 +169,12 @@ def sole_servants(served: Served) -> Mapping[int, list[ForeignKey]]:
 
 def columns_to_weigh(catalog: Catalog) -> set[tuple[int, int]]:
     """Return the columns, as table and number, whose statistics decide whether an index serves."""
-    indexes = _Tables(catalog).indexes
+    indexes = catalog.indexes_of
     return {
         (key.table_oid, column)
         for key in catalog.foreign_keys
-        if not any(serves(index, key) for index in indexes[key.table_oid])
-        for index in indexes[key.table_oid]
+        if not any(serves(index, key) for index in indexes.get(key.table_oid, ()))
+        for index in indexes.get(key.table_oid, ())
         for column in _weighed(index, key, catalog)
     }
 
@@ -183,15 +183,11 @@ class _Tables:
     """The objects of a catalog, by what they belong to.
 
     Attributes:
-        indexes: by their table.
         groups: the keys of partitions, behind the key that they are inherited from.
     """
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
-        self.indexes: dict[int, list[Index]] = defaultdict(list)
-        for index in catalog.indexes:
-            self.indexes[index.table_oid].append(index)
         self.groups: dict[object, list[ForeignKey]] = {}
         for key in catalog.foreign_keys:
             if key.root is None:
@@ -199,10 +195,6 @@ class _Tables:
         for key in catalog.foreign_keys:
             if key.root in self.groups:
                 self.groups[key.root].append(key)
-        self._parts: dict[int, list[Table]] = defaultdict(list)
-        for table in catalog.tables.values():
-            if table.parent is not None:
-                self._parts[table.parent].append(table)
 
     def stored(self, keys: Iterable[ForeignKey]) -> list[ForeignKey]:
         """Return those of a group whose tables have rows of their own, and those not visible."""
@@ -216,18 +208,23 @@ class _Tables:
         table = self.catalog.tables.get(oid)
         if table is None or table.kind != "p":
             return [table] if table is not None else []
-        return [leaf for part in self._parts[oid] for leaf in self.leaves(part.oid)]
+        parts = self.catalog.parts_of.get(oid, ())
+        return [leaf for part in parts for leaf in self.leaves(part.oid)]
+
+    def indexes(self, table_oid: int) -> Sequence[Index]:
+        """Return the indexes of a table."""
+        return self.catalog.indexes_of.get(table_oid, ())
 
     def servants(self, key: ForeignKey, table: Table, at_most: float) -> list[Index]:
         """Return the indexes that serve a key of a table with rows of its own."""
-        return [each for each in self.indexes[table.oid] if serves(each, key, table, at_most)]
+        return [each for each in self.indexes(table.oid) if serves(each, key, table, at_most)]
 
     def skips(self, key: ForeignKey) -> dict[Index, float]:
         """Return the indexes that a skip scan can use for a key, with its searches."""
         table = self.catalog.tables[key.table_oid]
         if not self.catalog.has_skip_scan:
             return {}
-        counts = ((each, searches(each, key, table)) for each in self.indexes[table.oid])
+        counts = ((each, searches(each, key, table)) for each in self.indexes(table.oid))
         return {index: count for index, count in counts if count is not None}
 
 
@@ -249,7 +246,7 @@ def _unserved(keys: Sequence[ForeignKey], served: Served, known: _Tables) -> Uns
     if not lacking or rows <= 1:
         return None
     n_searches = _sum([min(known.skips(key).values(), default=None) for key in lacking])
-    reads = [_rows_read(known.indexes[key.table_oid], key, tables[key]) for key in lacking]
+    reads = [_rows_read(known.indexes(key.table_oid), key, tables[key]) for key in lacking]
     referenced = known.leaves(keys[0].referenced_oid)
     return UnservedKey(
         key=keys[0],

@@ -1,9 +1,10 @@
 """Read and record usage counters of indexes in the store."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from maintenance.names import QualifiedName
 from maintenance.server.session import Connection, fetch, run_statement
 from maintenance.subjects.indexes.usage import Baseline, Epoch, Gap, ServerUsage, Usage
 
@@ -42,7 +43,10 @@ def recall(
 
 
 def recall_successors(
-    store: Connection, database: str, witnesses: Sequence[ServerUsage], present: Collection[str]
+    store: Connection,
+    database: str,
+    witnesses: Sequence[ServerUsage],
+    present: Iterable[QualifiedName],
 ) -> Mapping[str, Gap]:
     """Read which indexes stayed for one that was dropped since the baseline, and for which one.
 
@@ -73,9 +77,34 @@ def recall_successors(
         "oids": sorted({oid for _, oids in gone for oid in oids}),
     }
     rows = fetch(store, "store", "list_covered_indexes", about)
-    dropped = [row for row in rows if row.object not in present]
+    names = set(map(str, present)) if rows else set[str]()
+    dropped = [row for row in rows if row.object not in names]
     dropped.sort(key=lambda row: row.reported_at)
     return {row.covered_by: _stayed(row.object, row.reported_at) for row in dropped}
+
+
+def recall_promises(
+    store: Connection, database: str, oids: Sequence[int], now: datetime
+) -> frozenset[str]:
+    """Read which indexes were reported to stay for an equal one that is there, too.
+
+    Args:
+        store: a session on it.
+        database: the policy's name.
+        oids: of the indexes that have an equal one.
+        now: the time of this run.
+
+    Raises:
+        psycopg.Error: the store failed.
+    """
+    # Only what was reported on these indexes is asked for: no run began after now.
+    about = {"database": database, "since": now + LONGEST_RUN, "oids": list(oids)}
+    rows = fetch(store, "store", "list_covered_indexes", about) if oids else []
+    promised: set[str] = set()
+    for row in sorted(rows, key=lambda row: row.reported_at):
+        promised.add(row.covered_by)
+        promised.discard(row.object)
+    return frozenset(promised)
 
 
 def _stayed(name: str, reported_at: datetime) -> Gap:

@@ -97,13 +97,6 @@ class _Builder:
         self._catalog = catalog
         self._taken = taken
         self._made: dict[_Place, KeyIndex] = {}
-        self._parts: dict[int, list[Table]] = defaultdict(list)
-        for table in catalog.tables.values():
-            if table.parent is not None:
-                self._parts[table.parent].append(table)
-        self._indexes: dict[int, list[Index]] = defaultdict(list)
-        for index in catalog.indexes:
-            self._indexes[index.table_oid].append(index)
         self._columns = {
             (key.table_oid, name): (number, collation)
             for key in catalog.foreign_keys
@@ -113,7 +106,7 @@ class _Builder:
     def tables(self, oid: int) -> Iterator[Table]:
         """Yield a table and all its partitions, each behind its parent."""
         yield self._catalog.tables[oid]
-        for part in self._parts[oid]:
+        for part in self._catalog.parts_of.get(oid, ()):
             yield from self.tables(part.oid)
 
     def index_for(self, key: ForeignKey, columns: tuple[str, ...]) -> KeyIndex:
@@ -137,7 +130,7 @@ class _Builder:
             yield _create(table, place, name)
         if table.kind != "p" or (found is not None and found.is_valid):
             return
-        for part in self._parts[table.oid]:
+        for part in self._catalog.parts_of.get(table.oid, ()):
             has = self._found(part, place, found)
             inner = has.relation if has is not None else self._name(part, place.columns)
             yield from self._steps(part, place, inner, has)
@@ -148,7 +141,7 @@ class _Builder:
         """Return the index of a table that is, or can be, attached to one of its parent."""
         wanted = [self._columns.get((table.oid, name)) for name in place.columns]
         allowed = {None, parent.oid} if parent is not None else {None}
-        for index in self._indexes[table.oid]:
+        for index in self._catalog.indexes_of.get(table.oid, ()):
             if index.parent in allowed and _is_like(index, table, place.method, wanted):
                 return index
         return None

@@ -1,7 +1,13 @@
-"""Models of indexes, tables and foreign keys: frozen, free of sessions."""
+"""Models of indexes, tables and foreign keys: frozen, free of sessions.
 
+Those of which there are as many as relations are named tuples, which are made twice as fast.
+"""
+
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
 from typing import NamedTuple
 
 from maintenance.names import QualifiedName
@@ -27,8 +33,7 @@ class Key(NamedTuple):
     direction: int
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(NamedTuple):
     """One index.
 
     Attributes:
@@ -115,8 +120,7 @@ class Column(NamedTuple):
     least_common: float = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """A table or materialized view.
 
     Attributes:
@@ -145,7 +149,7 @@ class Table:
     parent: int | None = None
     is_readable: bool = True
     is_secured: bool = False
-    columns: Mapping[int, Column] = field(default_factory=dict[int, Column])
+    columns: Mapping[int, Column] = MappingProxyType({})
 
     @property
     def is_tiny(self) -> bool:
@@ -182,7 +186,7 @@ class ForeignKey(NamedTuple):
     root: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Catalog:
     """One observation of all indexes of a database.
 
@@ -200,3 +204,20 @@ class Catalog:
         default_factory=dict[QualifiedName, Sequence[QualifiedName]]
     )
     has_skip_scan: bool = False
+
+    @cached_property
+    def indexes_of(self) -> Mapping[int, Sequence[Index]]:
+        """The indexes of each table that has any, by its OID."""
+        found: dict[int, list[Index]] = defaultdict(list)
+        for index in self.indexes:
+            found[index.table_oid].append(index)
+        return dict(found)
+
+    @cached_property
+    def parts_of(self) -> Mapping[int, Sequence[Table]]:
+        """The partitions of each table that has any, by its OID."""
+        found: dict[int, list[Table]] = defaultdict(list)
+        for table in self.tables.values():
+            if table.parent is not None:
+                found[table.parent].append(table)
+        return dict(found)

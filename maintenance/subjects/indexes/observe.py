@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -27,6 +27,7 @@ from maintenance.subjects.indexes.models import (
 )
 
 DOING = "observing the indexes"
+_NONE: frozenset[Definition] = frozenset()
 
 
 def read_catalog(
@@ -121,7 +122,7 @@ def _look(connection: Connection, time_cap: timedelta, min_rows: int) -> Catalog
             blind[tables[index.table_oid].relation].append(index.relation)
     return replace(
         found,
-        tables=tables | {oid: replace(tables[oid], columns=columns[oid]) for oid in columns},
+        tables=tables | {oid: tables[oid]._replace(columns=columns[oid]) for oid in columns},
         blind={relation: blind[relation] for relation in sorted(blind)},
     )
 
@@ -170,16 +171,20 @@ def _foreign_key(row: Any, by_oid: Mapping[int, Any]) -> ForeignKey:
 
 
 def _index(row: Any) -> Index:
-    expressions = iter(row.expressions or ())
-    held: list[Definition] = [number or next(expressions, "") for number in row.columns]
+    held: Sequence[Definition] = row.columns
+    if row.expressions:
+        texts = iter(row.expressions)
+        held = [number or next(texts, "") for number in held]
+    elif 0 in held:  # expressions of a locked table are not read
+        held = [number or "" for number in held]
     n = row.n_keys
     return Index(
         oid=row.oid,
         relation=QualifiedName(row.schema, row.name),
         table_oid=row.table_oid,
         method=row.method,
-        keys=tuple(map(Key, held[:n], row.opclasses, row.collations, row.directions)),
-        included=frozenset(held[n:]),
+        keys=tuple(map(Key, held, row.opclasses, row.collations, row.directions)),
+        included=frozenset(held[n:]) if len(held) > n else _NONE,
         predicate=row.predicate,
         parent=row.parent,
         is_partitioned=row.is_partitioned,

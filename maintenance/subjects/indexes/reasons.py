@@ -82,7 +82,7 @@ def _kept(verdict: Verdict, _limits: IndexesPolicy, _seen: IndexesObservation) -
             " 0; keep it, and see whether the other one is reported as unused"
         )
     if verdict.kept_for is KeptFor.EVIDENCE:
-        return f"{sizes}; keep both until it is known again whether that one is used"
+        return f"{sizes}; keep both until it is known whether that one is used"
     if verdict.kept_for is KeptFor.SIZE:
         return (
             f"{sizes}, which is much larger, so scans by it cost more; keep this one if it is read"

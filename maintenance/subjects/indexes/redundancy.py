@@ -8,15 +8,19 @@ from maintenance.subjects.indexes.models import Catalog, Index
 
 def replacements(catalog: Catalog) -> dict[int, list[Index]]:
     """Return the indexes that could replace each index, by its OID; only those with any."""
-    tables: dict[int, list[Index]] = defaultdict(list)
-    for index in catalog.indexes:
-        tables[index.table_oid].append(index)
     found: dict[int, list[Index]] = {}
-    for indexes in tables.values():
+    for indexes in catalog.indexes_of.values():
         if len(indexes) > 1:
             for alike in _alike(indexes):
                 _add_replacements(found, alike)
     return found
+
+
+def with_equals(catalog: Catalog) -> list[int]:
+    """Return the OIDs of the indexes that could be dropped for an equal one, sorted."""
+    found = ((oid, index) for oid, others in replacements(catalog).items() for index in others)
+    by_oid = {index.oid: index for index in catalog.indexes}
+    return sorted({oid for oid, index in found if is_same(index, by_oid[oid])})
 
 
 def could_replace(a: Index, b: Index) -> bool:

@@ -2,13 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from maintenance.subjects.indexes.models import Catalog, Index
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(NamedTuple):
     """An index with all indexes attached to it, if any.
 
     Attributes:
@@ -29,6 +28,8 @@ class Tree:
     @property
     def pages(self) -> int:
         """8 kB blocks of all leaves."""
+        if not self.root.is_partitioned:
+            return self.root.pages
         return sum(leaf.pages for leaf in self.leaves)
 
     @property

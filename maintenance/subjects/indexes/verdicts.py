@@ -83,6 +83,7 @@ class Case:
         since: the beginning of the window.
         is_whole: whether its counters tell all: no partition of its table was locked, and it did
             not stay in the window for another one that was dropped, whose readers it has now.
+        is_promised: whether an earlier run reported that it stays for an equal one.
     """
 
     tree: Tree
@@ -90,6 +91,7 @@ class Case:
     witnesses: Sequence[ServerUsage]
     since: datetime
     is_whole: bool = True
+    is_promised: bool = False
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -101,12 +103,13 @@ class Case:
         """The index to drop: the root of the tree."""
         return self.tree.root
 
-    @cached_property
+    @property
     def is_advised(self) -> bool:
         """Whether to advise on it at all: it is valid, and some table of it has rows to find."""
-        return self.index.is_valid and not all(
-            self.tables[leaf.table_oid].is_tiny for leaf in self.tree.leaves
-        )
+        root, leaves = self.tree.root, self.tree.leaves
+        if not root.is_partitioned:
+            return root.is_valid and not self.tables[root.table_oid].is_tiny
+        return root.is_valid and not all(self.tables[leaf.table_oid].is_tiny for leaf in leaves)
 
     @property
     def is_proven(self) -> bool:
@@ -115,17 +118,11 @@ class Case:
 
     @property
     def may_be_unused(self) -> bool:
-        """Whether nothing is known to read it, and evidence of its use was lost.
+        """Whether nothing is known to read it, and it is not proven that nothing does.
 
-        It may have been reported as unused before: then that stands until there is new evidence.
+        An earlier or a later run may report it as unused: no other index is dropped for it.
         """
-        is_lost = any(each.usage is None or each.baseline is not None for each in self.witnesses)
-        return (
-            self.is_free
-            and not self.evidence.observed
-            and not self.evidence.is_complete
-            and is_lost
-        )
+        return self.is_free and not self.evidence.observed and not self.is_proven
 
     @property
     def was_reset(self) -> bool:
@@ -152,7 +149,3 @@ class Case:
             and self.is_advised
             and self.evidence.scans <= limits.max_scans
         )
-
-    def is_unused(self, limits: UnusedIndexes) -> bool:
-        """Whether it was not used in the window, by counters of all servers."""
-        return self.looks_unused(limits) and self.is_proven

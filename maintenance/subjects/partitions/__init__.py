@@ -38,6 +38,10 @@ class Partitions(Subject[PartitionsObservation]):
         """The partitioned tables of the policy."""
         return [section.table for section in policy.partitions]
 
+    def consults(self, policy: Policy) -> Collection[str]:
+        """What `conversion` says of tables that are not partitioned yet."""
+        return ("conversion",) if any(s.convert == "online" for s in policy.partitions) else ()
+
     def observe(self, context: ObserveContext) -> PartitionsObservation:
         """Assess each table, and read more details of tables that lack something."""
         return observe(context)

@@ -32,14 +32,30 @@ class PartitionsObservation:
 
 
 def assess(
-    policy: Policy, snapshot: Snapshot, now: datetime, request: Request
+    policy: Policy,
+    snapshot: Snapshot,
+    now: datetime,
+    request: Request,
+    converted: Mapping[str, Finding] | None = None,
 ) -> PartitionsObservation:
-    """Compute the state of every requested table of a policy from a snapshot."""
+    """Compute the state of every requested table of a policy from a snapshot.
+
+    Args:
+        policy: of the database.
+        snapshot: with all its tables.
+        now: the moment from which horizons count.
+        request: limits the tables.
+        converted: the findings of `conversion` on unpartitioned tables, by table.
+    """
     states = {
         section.table: _state(section, snapshot, now, request.periods)
         for section in policy.partitions
         if request.includes(section.table)
     }
+    told = converted or {}
+    for table, state in states.items():
+        if isinstance(state, Finding) and state.kind is FindingKind.NOT_PARTITIONED:
+            states[table] = told.get(state.object, state)
     return PartitionsObservation(snapshot, states)
 
 

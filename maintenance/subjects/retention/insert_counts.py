@@ -11,7 +11,6 @@ from psycopg.types.json import Jsonb
 
 from maintenance.catalog.models import Partition
 from maintenance.engine.observe_context import ObserveContext
-from maintenance.engine.scope import EVERYTHING
 from maintenance.names import QualifiedName
 from maintenance.partition_key import Snowflake
 from maintenance.partition_set.expected import current_period
@@ -61,7 +60,7 @@ def record_evidence(context: ObserveContext, evidence: Evidence) -> None:
         parameters = {
             "database": context.policy.database.name,
             "inserted": Jsonb(_record(evidence, context.now)),
-            "all": context.request == EVERYTHING,
+            "all": context.request.is_of_everything,
         }
         run_statement(context.store, "store", "replace_insert_counts", parameters)
 

@@ -24,13 +24,13 @@ class Workload(Subject[WorkloadSnapshot]):
     name = "workload"
 
     def is_enabled(self, policy: Policy) -> bool:
-        """Whether the policy has the section."""
+        """Whether the policy does not switch it off."""
         return policy.workload is not None
 
     def observe(self, context: ObserveContext) -> WorkloadSnapshot:
         """Observe the servers, and read their history from the store."""
         section = context.policy.workload
-        assert section is not None, "only called if the section exists"
+        assert section is not None, "only called if it is on"
         policy, primary = context.policy, context.connection
         load = replace(
             observe(primary, section, context.now, policy.observe.time_cap),

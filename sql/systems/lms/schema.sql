@@ -1,7 +1,8 @@
 -- lms: the tables of a learning management system made by Prisma, with the indexes it began with
 -- since: 15
 -- Made as Prisma makes them: columns are camelCase, DateTime is a timestamp in UTC without a time
--- zone, and what is unique is a unique index. Foreign keys to users are left out.
+-- zone, and what is unique is a unique index. Foreign keys to users are left out, and so are the
+-- three tables of the login library, which no index and no query of the application's touches.
 
 CREATE TYPE "Role" AS ENUM ('ADMIN', 'INSTRUCTOR', 'STUDENT');
 CREATE TYPE "Difficulty" AS ENUM ('BEGINNER', 'INTERMEDIATE', 'ADVANCED', 'EXPERT');
@@ -13,26 +14,6 @@ CREATE TABLE users (
     email text NOT NULL,
     role "Role" NOT NULL DEFAULT 'STUDENT',
     "createdAt" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP
-);
-
-CREATE TABLE accounts (
-    id text PRIMARY KEY,
-    "userId" text NOT NULL,
-    provider text NOT NULL,
-    "providerAccountId" text NOT NULL
-);
-
-CREATE TABLE sessions (
-    id text PRIMARY KEY,
-    "sessionToken" text NOT NULL,
-    "userId" text NOT NULL,
-    expires timestamp(3) NOT NULL
-);
-
-CREATE TABLE verification_tokens (
-    identifier text NOT NULL,
-    token text NOT NULL,
-    expires timestamp(3) NOT NULL
 );
 
 CREATE TABLE courses (
@@ -147,10 +128,6 @@ CREATE TABLE certificates (
 
 CREATE UNIQUE INDEX users_email_key ON users (email);
 CREATE INDEX users_email_idx ON users (email);
-CREATE UNIQUE INDEX "accounts_provider_providerAccountId_key" ON accounts (provider, "providerAccountId");
-CREATE UNIQUE INDEX "sessions_sessionToken_key" ON sessions ("sessionToken");
-CREATE UNIQUE INDEX verification_tokens_token_key ON verification_tokens (token);
-CREATE UNIQUE INDEX verification_tokens_identifier_token_key ON verification_tokens (identifier, token);
 CREATE UNIQUE INDEX courses_slug_key ON courses (slug);
 CREATE INDEX courses_slug_idx ON courses (slug);
 CREATE INDEX courses_published_featured_idx ON courses (published, featured);
@@ -181,4 +158,3 @@ CREATE INDEX "certificates_userId_idx" ON certificates ("userId");
 CREATE INDEX "certificates_courseId_idx" ON certificates ("courseId");
 CREATE INDEX "certificates_certificateNo_idx" ON certificates ("certificateNo");
 CREATE UNIQUE INDEX "course_analytics_courseId_key" ON course_analytics ("courseId");
-CREATE INDEX "course_analytics_lastCalculatedAt_idx" ON course_analytics ("lastCalculatedAt");

@@ -1,4 +1,4 @@
--- nova: the tables of a messaging application, with the indexes they had before any tuning
+-- nova: the tables of a messaging application, before any tuning
 -- since: 15
 
 CREATE TABLE users (
@@ -11,10 +11,7 @@ CREATE TABLE messages (
     conversation_id uuid NOT NULL,
     sender_id uuid NOT NULL,
     content text,
-    content_tsv tsvector,
-    message_type varchar(20) NOT NULL DEFAULT 'text',
     created_at timestamptz NOT NULL DEFAULT now(),
-    edited_at timestamptz,
     deleted_at timestamptz
 );
 
@@ -22,28 +19,8 @@ CREATE TABLE posts (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     user_id uuid NOT NULL,
     content text,
-    status varchar(50) NOT NULL DEFAULT 'pending',
     created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now(),
-    soft_delete timestamptz,
     deleted_at timestamptz
 );
 
 CREATE INDEX idx_users_email ON users (email);
-CREATE INDEX idx_messages_conversation_created ON messages (conversation_id, created_at DESC);
-CREATE INDEX idx_messages_sender ON messages (sender_id);
-CREATE INDEX idx_messages_created_at ON messages (created_at DESC);
-CREATE INDEX idx_messages_active ON messages
-    (conversation_id, created_at DESC) WHERE deleted_at IS NULL;
-CREATE INDEX idx_messages_conversation_ts_id ON messages
-    (conversation_id, created_at DESC, id DESC) WHERE deleted_at IS NULL;
-CREATE INDEX idx_messages_deleted_at ON messages (deleted_at);
-CREATE INDEX idx_messages_content_tsv ON messages USING gin (content_tsv);
-CREATE INDEX idx_posts_user_id ON posts (user_id);
-CREATE INDEX idx_posts_created_at ON posts (created_at DESC);
-CREATE INDEX idx_posts_status ON posts (status);
-CREATE INDEX idx_posts_deleted_at ON posts (deleted_at);
-CREATE INDEX idx_posts_soft_delete ON posts (soft_delete);
-CREATE INDEX idx_posts_user_created ON posts
-    (user_id, created_at DESC) WHERE soft_delete IS NULL;
-CREATE INDEX idx_posts_active ON posts (user_id, created_at DESC) WHERE deleted_at IS NULL;

@@ -42,6 +42,63 @@ CREATE TABLE performance_baselines (
     "collectionDate" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP
 );
 
+CREATE TYPE "HypothesisType" AS ENUM ('H1', 'H3', 'H4', 'H6', 'H7', 'H8');
+CREATE TYPE "ExecutionStatus" AS ENUM
+    ('PENDING', 'IN_PROGRESS', 'COMPLETED', 'REJECTED', 'ESCALATED');
+CREATE TYPE "Severity" AS ENUM ('INFO', 'WARNING', 'ERROR', 'CRITICAL');
+CREATE TYPE "ValidationStatus" AS ENUM ('OPEN', 'RESOLVED', 'IGNORED', 'FALSE_POSITIVE');
+
+CREATE TABLE hypothesis_validation_events (
+    id text PRIMARY KEY,
+    "userId" text NOT NULL,
+    hypothesis "HypothesisType" NOT NULL,
+    "userStoryId" text NOT NULL,
+    "componentId" text NOT NULL,
+    action text NOT NULL,
+    "measurementData" jsonb NOT NULL,
+    "targetValue" double precision NOT NULL,
+    "actualValue" double precision NOT NULL,
+    "performanceImprovement" double precision NOT NULL,
+    "userRole" text NOT NULL,
+    "sessionId" text NOT NULL,
+    "testCaseId" text,
+    "timestamp" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP
+);
+
+CREATE TABLE approval_executions (
+    id text PRIMARY KEY,
+    "workflowId" text NOT NULL,
+    "entityId" text NOT NULL,
+    "currentStage" text,
+    status "ExecutionStatus" NOT NULL DEFAULT 'PENDING',
+    "startedAt" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    "completedAt" timestamp(3),
+    "slaCompliance" boolean,
+    "proposalId" text REFERENCES proposals (id) ON DELETE CASCADE
+);
+
+CREATE TABLE validation_issues (
+    id text PRIMARY KEY,
+    "entityType" text NOT NULL,
+    severity "Severity" NOT NULL,
+    status "ValidationStatus" NOT NULL DEFAULT 'OPEN',
+    "detectedAt" timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    "resolvedAt" timestamp(3),
+    "proposalId" text REFERENCES proposals (id) ON DELETE CASCADE,
+    "ruleId" text
+);
+
+CREATE TABLE "AuditLog" (
+    id text PRIMARY KEY,
+    at timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    "actorId" text,
+    model text NOT NULL,
+    action text NOT NULL,
+    "targetId" text,
+    diff jsonb,
+    ip text
+);
+
 CREATE INDEX "proposals_createdBy_idx" ON proposals ("createdBy");
 CREATE INDEX idx_proposals_created_by ON proposals ("createdBy");
 CREATE INDEX "proposals_customerId_status_idx" ON proposals ("customerId", status);

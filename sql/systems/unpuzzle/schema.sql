@@ -97,7 +97,6 @@ CREATE TABLE requests (
 
 CREATE INDEX idx_video_progress_user_video ON video_progress (student_id, video_id);
 CREATE INDEX idx_enrollments_user_id ON enrollments (user_id);
-CREATE INDEX idx_enrollments_user_accessed ON enrollments (user_id, last_accessed_at DESC);
 CREATE INDEX course_goal_assignments_course_id_idx ON course_goal_assignments (course_id);
 CREATE INDEX course_goal_assignments_goal_id_idx ON course_goal_assignments (goal_id);
 CREATE INDEX course_track_assignments_course_id_idx ON course_track_assignments (course_id);

@@ -232,4 +232,4 @@ def _cover(index: DeclaredIndex, others: Iterable[Index]) -> Index | None:
 
 
 def _covers(other: Index, index: DeclaredIndex) -> bool:
-    return any(could_replace(other, replace(built, oid=-1)) for built in index.built)
+    return any(could_replace(other, built._replace(oid=-1)) for built in index.built)

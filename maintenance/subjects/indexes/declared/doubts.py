@@ -68,7 +68,7 @@ def _constant(found: DeclaredIndex) -> Iterator[Finding]:
     if not built or table is None or facts is None:
         return
     columns = {each.number: Column(each.name) for each in facts.columns.values()}
-    constant = constant_keys(built[-1], replace(table, columns=columns))
+    constant = constant_keys(built[-1], table._replace(columns=columns))
     if constant:
         text = f"its predicate makes {', '.join(constant)} constant; remove it from the keys"
         kind, name = FindingKind.INDEX_PREDICATE_IN_KEY, str(declared.relation)

@@ -162,6 +162,7 @@ class Part:
         is_there: whether the index of a partitioned table exists.
         is_attached: whether it is attached to that of the parent.
         leftover: an unusable index with the name that it gets.
+        restore: the statements that create an index again that existed and was not attached.
     """
 
     table: Table
@@ -171,6 +172,7 @@ class Part:
     is_there: bool = False
     is_attached: bool = False
     leftover: Index | None = None
+    restore: tuple[str, ...] = ()
 
     @property
     def is_leaf(self) -> bool:
@@ -179,19 +181,39 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class OldPart:
+    """The index of a partition that is dropped together with that of its table.
+
+    Attributes:
+        table: the partition.
+        definition: as the server writes it, without the parts.
+        restore: the statements that create it again.
+    """
+
+    index: Index
+    table: Table
+    definition: str
+    restore: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OldIndex:
     """An index that a declaration replaces or drops.
 
     Attributes:
         table: its table.
+        definition: as the server writes it, without the parts; empty if it is unknown.
         restore: the statements that create it again.
+        parts: of a partitioned one, those of lower levels first.
         obstacle: why it must not be dropped, as a code; empty if it may be.
         message: the same in words.
     """
 
     index: Index
     table: Table
+    definition: str = ""
     restore: tuple[str, ...] = ()
+    parts: tuple[OldPart, ...] = ()
     obstacle: str = ""
     message: str = ""
 

@@ -48,6 +48,7 @@ from maintenance.subjects.indexes.declared.questions import (
     Question,
     Tried,
     index_of,
+    is_stable,
     question,
     question_again,
 )
@@ -171,6 +172,7 @@ class _Observer:
         tables.update(index.table_oid for index in old)
         oids = {index.oid for name in names if (index := first.indexes.get(name)) is not None}
         oids.update(index.oid for index in old)
+        oids.update(part.oid for index in old for part, _ in first.parts_of(index))
         taken = {name.name for name in (*names, *gone, *self._tables())}
         connection, time_cap = self.context.connection, self._time_cap
         return Seen(
@@ -222,6 +224,8 @@ class _Observer:
             question_again(each, answer)
             for each in asked
             if not isinstance(answer := first[each.declared], Refusal)
+            # an index may need a new column
+            and (not is_stable(answer) or isinstance(each.declared, ColumnDeclaration))
         ]
         second = self._ask(again)
         told: dict[Tried, list[Answer]] = defaultdict(list)

@@ -9,6 +9,7 @@ from maintenance.subjects.indexes.declared.models import (
     DeclaredDrop,
     DeclaredIndex,
     OldIndex,
+    OldPart,
     State,
     Texts,
 )
@@ -48,10 +49,18 @@ def _drop(declaration: DropDeclaration, seen: Seen, texts: Texts) -> DeclaredDro
 
 def _old(index: Index, by: DeclaredIndex | None, seen: Seen, texts: Texts) -> OldIndex:
     table = seen.catalog.tables[index.table_oid]
+    below = list(seen.parts_of(index))
+    parts = tuple(
+        OldPart(part, leaf, texts[part.oid].text, tuple(restore(part, leaf, texts[part.oid])))
+        for part, leaf in below
+        if part.oid in texts
+    )
     text = texts.get(index.oid)
-    old = OldIndex(index, table, tuple(restore(index, table, text)) if text is not None else ())
+    old = OldIndex(index, table, parts=parts)
+    if text is not None:
+        old = replace(old, definition=text.text, restore=tuple(restore(index, table, text)))
     obstacle, message = _obstacle(index, table, by, seen)
-    if not obstacle and not old.restore:
+    if not obstacle and (not old.restore or len(parts) < len(below)):
         return replace(old, obstacle="locked", message="its definition can't be read now")
     return replace(old, obstacle=obstacle, message=message)
 
@@ -69,6 +78,7 @@ def _obstacles(
         yield "other_table", f"it is an index of {table.relation}, not of {by.table.relation}"
     if index.constraint is not None:
         yield "constraint", f"the constraint {index.constraint} of {table.relation} requires it"
+    yield from _obstacles_of_parts(index, seen)
     if index.parent is not None:
         yield "partition", f"it is the part of a partitioned index, which {table.relation} needs"
     if index.is_referenced:
@@ -81,6 +91,14 @@ def _obstacles(
         yield "unique", "it is unique, and no other index would refuse the same duplicates"
     if facts is not None and not facts.is_ours:
         yield "not_ours", f"our role has not the rights of {facts.owner}"
+
+
+def _obstacles_of_parts(index: Index, seen: Seen) -> Iterator[tuple[str, str]]:
+    for part, table in seen.parts_of(index):
+        if part.constraint is not None:
+            yield "constraint", f"the constraint {part.constraint} of {table.relation} requires it"
+        if part.is_replica_identity:
+            yield "replica_identity", f"its part is the replica identity of {table.relation}"
 
 
 def _stays_unique(index: Index, by: DeclaredIndex | None, seen: Seen) -> bool:

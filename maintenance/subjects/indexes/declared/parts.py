@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import count
 
 from maintenance.names import MAX_NAME_BYTES, QualifiedName, cut
+from maintenance.subjects.indexes.ddl import restore
 from maintenance.subjects.indexes.declared.comparison import definition_of, is_alike
 from maintenance.subjects.indexes.declared.models import DeclaredIndex, Part, Texts
 from maintenance.subjects.indexes.declared.seen import Seen
@@ -97,6 +98,7 @@ def _part(
             is_built=chosen.is_valid,
             is_there=True,
             is_attached=bool(attached),
+            restore=() if attached else tuple(restore(chosen, table, texts[chosen.oid])),
         )
         return part, chosen.oid
     namesake = seen.indexes.get(name)

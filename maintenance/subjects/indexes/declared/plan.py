@@ -25,7 +25,7 @@ from maintenance.subjects.indexes.declared.models import (
     State,
 )
 from maintenance.subjects.indexes.declared.seen import Seen
-from maintenance.subjects.indexes.models import Catalog, Index, Table
+from maintenance.subjects.indexes.models import Catalog, Table
 
 
 def plan_declared(seen: DeclaredObservation, catalog: Catalog, request: Request) -> Plan:
@@ -264,7 +264,7 @@ class _Rollout:
             preconditions={"oid": old.index.oid, "new": str(new)},
             branches=self._branches(old.table),
             detail=self._old_detail(old, declared.wave),
-            undo=tuple(undo.undo_drop(old, self._parts_of(old), renamed)),
+            undo=tuple(undo.undo_drop(old, renamed)),
         )
 
     def _rename(self, found: DeclaredIndex) -> Action:
@@ -298,7 +298,7 @@ class _Rollout:
             preconditions={"oid": old.index.oid},
             branches=self._branches(old.table),
             detail=self._old_detail(old, declared.annotations.wave),
-            undo=tuple(undo.undo_drop(old, self._parts_of(old), None)),
+            undo=tuple(undo.undo_drop(old, None)),
         )
         self._put(wave, action, is_gate=False)
 
@@ -318,18 +318,6 @@ class _Rollout:
             table=str(table),
             preconditions={"oid": oid},
         )
-
-    def _parts_of(self, old: OldIndex) -> tuple[tuple[Index, Table], ...]:
-        """Return the parts of a partitioned index with their tables, lower levels first."""
-
-        def below(index: Index, table: Table) -> Iterator[tuple[Index, Table]]:
-            for child in self.tree.partitions_of.get(table.oid, ()):
-                for part in self.tree.indexes_of.get(child.oid, ()):
-                    if part.parent == index.oid:
-                        yield from below(part, child)
-                        yield part, child
-
-        return tuple(below(old.index, old.table))
 
     def _partitions(self, table: Table) -> Iterator[Table]:
         return self.tree.below(table)

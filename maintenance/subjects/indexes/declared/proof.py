@@ -79,6 +79,7 @@ def proven_index(declaration: IndexDeclaration, pages: int | None) -> ProvenInde
         declaration.method,
         pages,
         declaration.annotations.serves,
+        declaration.annotations.expect,
     )
 
 
@@ -159,10 +160,15 @@ _MEASURED = ("mode", "plan", "cost", "median_ms", "spread_ms", "blocks", "failur
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What the build of one index did to its queries."""
+    """What the build of one index did to its queries.
+
+    Attributes:
+        expect: how many times faster they were expected to become.
+    """
 
     index: QualifiedName
     queries: tuple[QueryProof, ...]
+    expect: float | None = None
 
     @property
     def served(self) -> tuple[QueryProof, ...]:
@@ -219,6 +225,7 @@ class Proof:
             "reason": self.reason.value if self.reason is not None else None,
             "text": self.text,
             "ratio": _rounded(self.ratio),
+            "expected": self.expect,
             "slower": _rounded(worst.slower) if worst is not None else None,
             "slower_query": str(worst.key) if worst is not None else None,
             "queries": [each.as_json() for each in self.queries],
@@ -249,7 +256,7 @@ def compare(
         )
         for key, measurement in after.items()
     ]
-    return Proof(index.relation, tuple(proofs))
+    return Proof(index.relation, tuple(proofs), index.expect)
 
 
 def _use(index: ProvenIndex, query: DeclaredQuery, measured: Measurement) -> QueryUse | None:

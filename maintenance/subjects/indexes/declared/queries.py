@@ -160,14 +160,12 @@ def _explained(
 
 
 def _explain_set(statement: PreparedQuery, number: int, partial: Sequence[ProvenIndex]) -> _Answers:
-    custom = statement.explain(number, _CACHE_MODE[PlanMode.CUSTOM])
-    generic = None
-    if statement.query.n_parameters:
-        generic = statement.explain(number, _CACHE_MODE[PlanMode.GENERIC])
-    forced = None
-    if any(read_plan(each).scanned for each in (custom, generic) if each is not None):
-        forced = statement.explain(number, _CACHE_MODE[PlanMode.CUSTOM], _NO_SEQUENTIAL)
-    used = read_plan(forced or custom).indexes
+    custom_mode, generic_mode = _CACHE_MODE[PlanMode.CUSTOM], _CACHE_MODE[PlanMode.GENERIC]
+    variants = [[generic_mode]] if statement.query.n_parameters else []
+    variants += [[custom_mode], [_NO_SEQUENTIAL]]
+    *others, custom, forced = statement.explain_all(number, variants)
+    generic = others[0] if others else None
+    used = read_plan(forced).indexes
     extended = {
         each.relation: plan
         for each in partial
@@ -184,15 +182,26 @@ def _explain_extended(statement: PreparedQuery, number: int, index: ProvenIndex)
 
 
 def _settled(statement: PreparedQuery, sets: Mapping[int, _Answers]) -> PlanMode:
-    """Return the plan that the server uses after some executions with these parameters."""
-    if not statement.query.n_parameters:
+    """Return the plan that the server uses after some executions with these parameters.
+
+    Where both are the same, it is called custom.
+    """
+    if all(_is_one_plan(answers) for answers in sets.values()):
         return PlanMode.CUSTOM
     numbers = list(statement.query.numbers)
-    for n in range(max(_BEFORE_GENERIC - len(numbers), 0)):
+    # Anew, since plans without sequential scans would count with their cost.
+    statement.prepare_again()
+    for n in range(_BEFORE_GENERIC):
         statement.explain(numbers[n % len(numbers)], _CACHE_MODE[PlanMode.CUSTOM])
     chosen = statement.explain(numbers[0], _AUTO)
     is_generic = chosen == sets[numbers[0]].generic
     return PlanMode.GENERIC if is_generic else PlanMode.CUSTOM
+
+
+def _is_one_plan(answers: _Answers) -> bool:
+    if answers.generic is None:
+        return True
+    return read_plan(answers.generic).digest == read_plan(answers.custom).digest
 
 
 def partition_roots(

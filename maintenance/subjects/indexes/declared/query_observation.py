@@ -62,14 +62,18 @@ class QueriesObservation:
                 yield QueryKey(query.name, number), judge(index, query, plans, planned.settled)
 
     def served(self) -> Mapping[QueryKey, bool]:
-        """Return the queries that have a declared index, and whether they use one."""
+        """Return the queries that have a declared index, and whether they use one.
+
+        Those that read a small table whole are left out: they say nothing of an index.
+        """
         found: dict[QueryKey, bool] = {}
         for planned in self.planned:
-            meant = [index.relation for index in self.indexes if is_for(index, planned)]
+            meant = [index for index in self.indexes if is_for(index, planned)]
             for number, plans in planned.sets.items():
-                if meant:
-                    plan = plans.plan(planned.settled)
-                    found[QueryKey(planned.query, number)] = any(map(plan.uses, meant))
+                plan = plans.plan(planned.settled)
+                is_served = any(plan.uses(index.relation) for index in meant)
+                if is_served or not all(index.is_of_small_table for index in meant):
+                    found[QueryKey(planned.query, number)] = is_served
         return found
 
 

@@ -1,12 +1,13 @@
 """Observe declared queries: their plans now, those of before, and the use of new indexes."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
-from maintenance.policy.query_sql import QueryFilesError
 from maintenance.server.session import Connection
 from maintenance.subjects.indexes.declared.models import DeclaredObservation, State
 from maintenance.subjects.indexes.declared.proof import proven_index
@@ -63,7 +64,7 @@ def observe_queries(
         pretended = what_if(context.connection, queries, limits, wanted, dropped)
     except UnreachableError:
         raise
-    except (MaintenanceError, QueryFilesError) as exc:
+    except MaintenanceError as exc:
         return QueriesObservation(indexes=indexes, watched=new, failure=str(exc))
     if store is None or not queries:
         return QueriesObservation(queries, planned, indexes, watched=new, what_if=pretended)
@@ -95,9 +96,14 @@ def record_queries(context: ObserveContext, seen: QueriesObservation) -> None:
 
 def _present(declared: DeclaredObservation, catalog: Catalog) -> Iterable[ProvenIndex]:
     """Yield the declared indexes that are as declared."""
+    below: dict[int, list[Table]] = defaultdict(list)
+    for table in catalog.tables.values():
+        if table.parent is not None:
+            below[table.parent].append(table)
     for each in declared.indexes:
         if each.state is State.SAME and each.table is not None:
-            yield proven_index(each.declaration, _pages(each.table, catalog))
+            index = proven_index(each.declaration, _pages(each.table, below))
+            yield replace(index, predicate=each.predicate or index.predicate)
 
 
 def _wanted(declared: DeclaredObservation) -> Iterable[WantedIndex]:
@@ -122,20 +128,13 @@ def _dropped(
     }
 
 
-def _pages(table: Table, catalog: Catalog) -> int | None:
+def _pages(table: Table, below: Mapping[int, Sequence[Table]]) -> int | None:
     """Return the blocks of a table with its partitions; None if they were never counted."""
-    pages = table.pages
-    parents = {table.oid}
-    grown = True
-    counted = set[int]()
-    while grown:
-        below = [t for t in catalog.tables.values() if t.parent in parents and t.oid not in counted]
-        grown = bool(below)
-        pages += sum(each.pages for each in below)
-        counted |= {each.oid for each in below}
-        parents = {each.oid for each in below}
-    is_counted = table.rows >= 0 or any(catalog.tables[oid].rows >= 0 for oid in counted)
-    return pages if is_counted else None
+    tables = [table]
+    for each in tables:
+        tables += below.get(each.oid, ())
+    is_counted = any(each.rows >= 0 for each in tables)
+    return sum(each.pages for each in tables) if is_counted else None
 
 
 def _watched(

@@ -17,7 +17,12 @@ from maintenance.catalog.models import OwnerCode
 from maintenance.catalog.owner_code import owner_code
 from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName, quote
-from maintenance.policy.query_sql import DEALLOCATE_NARROWED, DeclaredQuery, RelationName
+from maintenance.policy.query_sql import (
+    DEALLOCATE,
+    DEALLOCATE_NARROWED,
+    DeclaredQuery,
+    RelationName,
+)
 from maintenance.server.owner_rights import OwnerRights, OwnerSession
 from maintenance.server.owner_sessions import OwnerSessions, grants_for
 from maintenance.server.session import (
@@ -112,6 +117,19 @@ class PreparedQuery:
     session: OwnerSession
     settings: tuple[str, ...]
 
+    def prepare_again(self) -> None:
+        """Prepare it anew, without what the server remembers of its plans.
+
+        Raises:
+            NotRunError: the server refused it.
+        """
+        try:
+            with self.session.reading(self.settings) as run:
+                run(DEALLOCATE)
+                run(self.query.prepare())
+        except psycopg.Error as exc:
+            raise _not_run(exc, is_executed=False) from exc
+
     def explain(self, number: int, *local: str, how: str = EXPLAIN) -> Any:
         """Return the JSON of a plan.
 
@@ -123,17 +141,36 @@ class PreparedQuery:
         Raises:
             NotRunError: the server refused it.
         """
+        (plan,) = self.explain_all(number, [local], how=how)
+        return plan
+
+    def explain_all(
+        self, number: int, variants: Sequence[Sequence[str]], *, how: str = EXPLAIN
+    ) -> list[Any]:
+        """Return the JSON of several plans, of one transaction.
+
+        Args:
+            number: of the set of parameters.
+            variants: statements before each plan; those before an earlier one still apply.
+            how: `EXPLAIN` or `EXECUTE`.
+
+        Raises:
+            NotRunError: the server refused one of them.
+        """
+        plans: list[Any] = []
         try:
             with self.session.reading(self.settings) as run:
-                for statement in local:
-                    run(statement)
-                return run(f"{how} {self.query.execute(number)}")
+                for variant in variants:
+                    for statement in variant:
+                        run(statement)
+                    plans.append(run(f"{how} {self.query.execute(number)}"))
         except psycopg.Error as exc:
             error = _not_run(exc, is_executed=how == EXECUTE)
             if self.query.n_parameters:
                 text = f"with parameters {number}: {error.failure.text}"
                 error = NotRunError(error.failure._replace(text=text))
             raise error from exc
+        return plans
 
     def explain_narrowed(self, number: int, condition: str, *local: str) -> Any:
         """Return the JSON of the plan that the query had with one more condition.

@@ -59,6 +59,7 @@ class ProvenIndex:
         included: INCLUDE columns.
         pages: 8 kB blocks of the table, with its partitions; None if unknown.
         serves: the queries that it is declared to serve.
+        expect: how many times faster they are expected to become; None if nothing is declared.
     """
 
     relation: QualifiedName
@@ -69,6 +70,12 @@ class ProvenIndex:
     method: str = "btree"
     pages: int | None = None
     serves: tuple[str, ...] = ()
+    expect: float | None = None
+
+    @property
+    def is_of_small_table(self) -> bool:
+        """Whether its table is so small that plans without it prove nothing."""
+        return self.pages is not None and self.pages <= SMALL_PAGES
 
 
 class QueryUse(NamedTuple):
@@ -137,7 +144,7 @@ def _unused(
     if not can_serve and extended is not None and extended.uses(name):
         text = f"its conditions do not imply the predicate of the index ({index.predicate})"
         return QueryUse(Use.UNUSED, Reason.PREDICATE, text)
-    if can_serve and index.pages is not None and index.pages <= SMALL_PAGES:
+    if index.is_of_small_table:
         text = f"{index.table} has {index.pages} blocks of 8 kB, which are read whole sooner"
         return QueryUse(Use.UNUSED, Reason.SMALL, text)
     shown = _shown_by_keys(index, query, planned.custom)

@@ -112,6 +112,12 @@ def create_copy(asked: Question) -> str:
     )
 
 
+def is_stable(answer: Mapping[str, Any]) -> bool:
+    """Whether the server writes a definition the same again: one without a cast or an array."""
+    text = answer.get("definition") or answer["expression"]
+    return "::" not in text and "ARRAY" not in text
+
+
 def question_again(asked: Question, answer: Mapping[str, Any]) -> Question:
     """Return the trial of a declaration as the server wrote it.
 

@@ -64,6 +64,14 @@ class Seen:
             yield part
             yield from self.below(part)
 
+    def parts_of(self, index: Index) -> Iterator[tuple[Index, Table]]:
+        """Yield the parts of a partitioned index with their tables, those of lower levels first."""
+        for table in self.partitions_of.get(index.table_oid, ()):
+            for part in self.indexes_of.get(table.oid, ()):
+                if part.parent == index.oid:
+                    yield from self.parts_of(part)
+                    yield part, table
+
     def is_locked(self, table: Table) -> bool:
         """Whether a table, or a partition of it, is locked so that its indexes are unknown."""
         blind = self.catalog.blind

@@ -86,7 +86,7 @@ def _try_as(
     try:
         session = sessions.session(connection, rights)
         try:
-            answers = session.attempt([trial for _, trial in steps], settings)
+            answers = session.try_each([trial for _, trial in steps], settings)
         except psycopg.Error as exc:
             rollback_quietly(session.connection)
             raise to_error(exc, "trying the declarations on empty copies of their tables") from exc
@@ -106,17 +106,21 @@ def _try_as(
 
 
 def _steps(questions: Sequence[Question]) -> Iterator[tuple[Question | None, Trial]]:
-    """Yield the statements, each with its question: a copy of a table, its parts, its drop."""
-    before: Question | None = None
+    """Yield the statements, each with its question: a copy of a table, then its parts.
+
+    Copies of tables of the same name in several schemas follow each other.
+    """
+    before: int | None = None
+    copies: set[str] = set()
     for each in questions:
-        if before is None or each.table.oid != before.table.oid:
-            if before is not None:
-                yield None, Trial(f"DROP TABLE {copy_of(before.table)}")
+        if each.table.oid != before:
+            copy = copy_of(each.table)
+            if copy in copies:
+                yield None, Trial(f"DROP TABLE {copy}")
             yield None, Trial(create_copy(each))
+            copies.add(copy)
         yield each, Trial(each.statement, each.query)
-        before = each
-    if before is not None:
-        yield None, Trial(f"DROP TABLE {copy_of(before.table)}")
+        before = each.table.oid
 
 
 def _refusal(answer: Mapping[str, Any]) -> Refusal | None:

@@ -15,10 +15,10 @@ from maintenance.subjects.indexes.declared.models import (
     DeclaredColumn,
     DeclaredIndex,
     OldIndex,
-    Part,
+    OldPart,
     State,
 )
-from maintenance.subjects.indexes.models import Index, Table
+from maintenance.subjects.indexes.models import Table
 
 
 def undo_build(
@@ -47,33 +47,24 @@ def undo_build(
             yield _remove(part.index, part.table, found.definition)
     for part in found.parts:
         if part.is_leaf and part.is_there and not part.is_attached:
-            yield _rebuild_part(found, part)
+            yield from _restore(part.index, part.table, part.restore)
 
 
-def undo_drop(
-    old: OldIndex,
-    parts: Sequence[tuple[Index, Table]],
-    renamed: tuple[QualifiedName, str | None] | None,
-) -> Iterator[Step]:
+def undo_drop(old: OldIndex, renamed: tuple[QualifiedName, str | None] | None) -> Iterator[Step]:
     """Yield the steps that restore an index that was dropped.
 
     Args:
         old: the index.
-        parts: of a partitioned one, the indexes of the partitions, those of lower levels first,
-            with their tables.
         renamed: the earlier name, and the definition, of the index that took its name.
     """
     index, table = old.index, old.table
     if renamed is not None:
         yield _rename_back(index.relation, table, *renamed)
-    place = old.restore[:1] if old.restore[0].startswith("SET ") else ()
-    create, *details = old.restore[len(place) :]
     if index.is_partitioned:
-        yield from _restore_parts(old, create, parts)
+        yield from _restore_parts(old)
+        yield from _details(index.relation, table, old.restore)
     else:
-        yield _create(index.relation, table, create, place)
-    for statement in details:
-        yield _detail(statement, index, table)
+        yield from _restore(index.relation, table, old.restore)
 
 
 def undo_rename(found: DeclaredIndex, successor: QualifiedName) -> Iterator[Step]:
@@ -177,9 +168,17 @@ def _remove_all(
     return Step((Ours(guard), f"DROP INDEX {name}"), locks=locks, removes=str(name), when=when)
 
 
-def _rebuild_part(found: DeclaredIndex, part: Part) -> Step:
-    step = ddl.build(found, part.index.name, part.table.relation)
-    return _create(part.index, part.table, step.statements[0])
+def _restore(name: QualifiedName, table: Table, statements: Sequence[str]) -> Iterator[Step]:
+    """Yield the steps that restore an index of a table without partitions."""
+    place, create, _ = _sorted_out(statements)
+    yield _create(name, table, create, place)
+    yield from _details(name, table, statements)
+
+
+def _sorted_out(statements: Sequence[str]) -> tuple[Sequence[str], str, Sequence[str]]:
+    """Return the statement that sets the tablespace, if any, the one that creates, and the rest."""
+    n_before = int(statements[0].startswith("SET "))
+    return statements[:n_before], statements[n_before], statements[n_before + 1 :]
 
 
 def _create(name: QualifiedName, table: Table, statement: str, prepare: Sequence[str] = ()) -> Step:
@@ -194,48 +193,56 @@ def _create(name: QualifiedName, table: Table, statement: str, prepare: Sequence
     )
 
 
-def _restore_parts(
-    old: OldIndex, create: str, parts: Sequence[tuple[Index, Table]]
-) -> Iterator[Step]:
+def _restore_parts(old: OldIndex) -> Iterator[Step]:
     """Yield the steps that restore a partitioned index without blocking writers."""
-    index, table = old.index, old.table
-    unique = "UNIQUE " if index.is_unique else ""
-    tail = create.removeprefix(f"CREATE {unique}INDEX {quote(index.relation.name)}").removeprefix(
-        f" ON {table.relation} "
-    )
-    names = {index.oid: index.relation, **{each.oid: each.relation for each, _ in parts}}
-    for part, leaf in parts:
-        if not part.is_partitioned:
-            name = quote(part.relation.name)
-            statement = f"CREATE {unique}INDEX CONCURRENTLY {name} ON {leaf.relation} {tail}"
-            yield _create(part.relation, leaf, statement)
-    for part, below in ((index, table), *reversed(parts)):
-        if part.is_partitioned:
-            name = quote(part.relation.name)
-            statement = f"CREATE {unique}INDEX {name} ON ONLY {below.relation} {tail}"
-            yield Step(
-                (statement,),
-                locks=(Lock(str(below.relation), LockMode.SHARE),),
-                when=f"NOT ({_is_index(part.relation, below, None)})",
-            )
-    for part, leaf in parts:
-        assert part.parent is not None, "it is a part"
+    parts = old.parts
+    names = {old.index.oid: old.index.relation, **{p.index.oid: p.index.relation for p in parts}}
+    for part in parts:
+        if not part.index.is_partitioned:
+            place, create, _ = _sorted_out(part.restore)
+            yield _create(part.index.relation, part.table, create, place)
+    whole = OldPart(old.index, old.table, old.definition, old.restore)
+    for part in (whole, *reversed(parts)):
+        if part.index.is_partitioned:
+            yield _create_only(part)
+    for part in parts:
+        assert part.index.parent is not None, "it is a part"
+        name = part.index.relation
         yield Step(
-            (f"ALTER INDEX {names[part.parent]} ATTACH PARTITION {part.relation}",),
-            locks=(Lock(str(part.relation), LockMode.ACCESS_EXCLUSIVE),),
-            when=_is_index(part.relation, leaf, None, "NOT c.relispartition"),
+            (f"ALTER INDEX {names[part.index.parent]} ATTACH PARTITION {name}",),
+            locks=(Lock(str(name), LockMode.ACCESS_EXCLUSIVE),),
+            when=_is_index(name, part.table, None, "NOT c.relispartition"),
         )
+    for part in parts:
+        yield from _details(part.index.relation, part.table, _without_analyze(part.restore))
 
 
-def _detail(statement: str, index: Index, table: Table) -> Step:
-    """Return the step of what is no part of a definition: targets, comments, statistics."""
-    concurrent = statement.startswith("ANALYZE ")
+def _create_only(part: OldPart) -> Step:
+    """Return the step that creates a partitioned index without those of the partitions."""
+    place, _, _ = _sorted_out(part.restore)
     return Step(
-        (statement,),
-        locks=(Lock(str(table.relation), LockMode.SHARE_UPDATE_EXCLUSIVE),),
-        concurrent=concurrent,
-        when=_is_index(index.relation, table, None),
+        (part.definition,),
+        prepare=tuple(each.replace("SET ", "SET LOCAL ", 1) for each in place),
+        locks=(Lock(str(part.table.relation), LockMode.SHARE),),
+        when=f"NOT ({_is_index(part.index.relation, part.table, None)})",
     )
+
+
+def _without_analyze(statements: Sequence[str]) -> Sequence[str]:
+    """Return statements without ANALYZE, which that of the partitioned table includes."""
+    return [each for each in statements if not each.startswith("ANALYZE ")]
+
+
+def _details(name: QualifiedName, table: Table, statements: Sequence[str]) -> Iterator[Step]:
+    """Yield the steps of what is no part of a definition: targets, comments, statistics."""
+    _, _, details = _sorted_out(statements)
+    for statement in details:
+        yield Step(
+            (statement,),
+            locks=(Lock(str(table.relation), LockMode.SHARE_UPDATE_EXCLUSIVE),),
+            concurrent=statement.startswith("ANALYZE "),
+            when=_is_index(name, table, None),
+        )
 
 
 def _is_index(

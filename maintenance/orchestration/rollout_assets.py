@@ -1,0 +1,238 @@
+"""The asset of declared indexes: compared with the database, rolled out, and proven."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from maintenance.engine.actions import ActionKind
+from maintenance.engine.executor import Outcome, Result
+from maintenance.engine.findings import Finding, FindingKind
+from maintenance.engine.gate import Origin
+from maintenance.engine.scope import Request
+from maintenance.formatting import readable_size
+from maintenance.names import QualifiedName
+from maintenance.orchestration.charts import before_and_after
+from maintenance.orchestration.markdown import code, plain, table
+from maintenance.orchestration.metadata import Metadata, actions_metadata
+from maintenance.orchestration.resources import Maintainer, origin_of
+from maintenance.orchestration.run_mode import Mode
+from maintenance.orchestration.subject_asset import AssetResult, Frame, face
+from maintenance.pipeline.run import Report
+from maintenance.policy import Policy
+from maintenance.policy.declarations import (
+    CheckDeclaration,
+    ColumnDeclaration,
+    Declaration,
+    DropDeclaration,
+    IndexDeclaration,
+)
+from maintenance.subjects.indexes import INDEXES
+
+GROUP = "indexes"
+
+AS_DECLARED = "as declared"
+
+
+class RolloutConfig(dg.Config):
+    """Mode of runs launched by hand; the launchpad shows the description."""
+
+    mode: Mode = Field(
+        default=Mode.PLAN,
+        description="PLAN is a dry run, APPLY builds, replaces and drops what is declared.",
+    )
+
+
+def indexes_key(policy: Policy) -> dg.AssetKey:
+    """Return the asset key `<db>/indexes`."""
+    return dg.AssetKey([policy.database.name, "indexes"])
+
+
+def rollout_config(policy: Policy, mode: Mode) -> dg.RunConfig:
+    """Return the configuration of a run of the asset."""
+    return dg.RunConfig(ops={f"{policy.database.name}__indexes": RolloutConfig(mode=mode)})
+
+
+def has_declarations(policy: Policy) -> bool:
+    """Whether the policy declares indexes."""
+    return policy.indexes is not None and policy.indexes.declared is not None
+
+
+def indexes_asset(policy: Policy) -> dg.AssetsDefinition:
+    """Build the asset that compares declared indexes with the database and rolls them out."""
+    arguments = face(
+        policy,
+        indexes_key(policy),
+        group=GROUP,
+        pool="ddl",
+        about=(
+            "Declared indexes, constraints and generated columns, compared with the database. A"
+            " nightly run changes nothing. Launch the job"
+            f" `{policy.database.name}_index_rollout` with `mode: APPLY` to build what is missing,"
+            " in waves and without blocking writers, and to measure the declared queries before"
+            " and after."
+        ),
+        when_red=(
+            "the failed check names the declaration, its file and line, and what to change. A"
+            " failed build left nothing behind, or what it left is removed by the next rollout."
+        ),
+    )
+    frame = Frame(policy, INDEXES, arguments, left_out=_advice())
+
+    def compare(
+        context: dg.AssetExecutionContext, config: RolloutConfig, maintainer: Maintainer
+    ) -> Iterator[AssetResult]:
+        report = _report(context, config, maintainer, policy)
+        yield from frame.results(report, lambda: _describe(maintainer, policy, report))
+
+    return frame.asset(compare)
+
+
+def _advice() -> frozenset[FindingKind]:
+    """Return the kinds that only give advice on existing indexes."""
+    return frozenset(kind for kind in FindingKind if kind.spec.is_advice)
+
+
+def _report(
+    context: dg.AssetExecutionContext, config: RolloutConfig, maintainer: Maintainer, policy: Policy
+) -> Report:
+    """Roll out, or compare; what a schedule compares is recorded, so that alerts follow."""
+    if config.mode is Mode.APPLY:
+        return maintainer.apply(context, policy, INDEXES.name)
+    if origin_of(context.run.tags) is Origin.SCHEDULED:
+        return maintainer.apply(context, policy, INDEXES.name, Request(rollout=False))
+    return maintainer.plan(context, policy, INDEXES.name)
+
+
+def _describe(maintainer: Maintainer, policy: Policy, report: Report) -> Metadata:
+    assert policy.indexes is not None, "the asset exists only with declarations"
+    declared = policy.indexes.declarations
+    sizes = maintainer.sizes(policy, [d.relation for d in declared if isinstance(d, _INDEXES)])
+    return {
+        **declared_metadata(declared, report, sizes),
+        **proof_metadata(report.results),
+        **actions_metadata(report),
+    }
+
+
+_INDEXES = IndexDeclaration | DropDeclaration
+
+
+def declared_metadata(
+    declared: Sequence[Declaration], report: Report, sizes: Mapping[QualifiedName, int]
+) -> Metadata:
+    """Return the state of each declaration as a table, and numbers to plot.
+
+    Args:
+        declared: the declarations of the policy.
+        report: of the run.
+        sizes: of their indexes in bytes, where they exist.
+    """
+    states = _states(report)
+    rows = [_row(each, states.get(_object(each), AS_DECLARED), sizes) for each in declared]
+    n_open = sum(_object(each) in states for each in declared)
+    return {
+        "declared": len(declared),
+        "as_declared": len(declared) - n_open,
+        "declarations": table(_HEAD, rows),
+    }
+
+
+_HEAD = ("object", "what", "wave:", "state", "size:", "serves", "expected")
+
+
+def _row(declared: Declaration, state: str, sizes: Mapping[QualifiedName, int]) -> tuple[str, ...]:
+    notes = declared.annotations
+    name = declared.relation if isinstance(declared, _INDEXES) else None
+    size = sizes.get(name) if name is not None else None
+    return (
+        code(_object(declared)),
+        _WHAT[type(declared)],
+        str(notes.wave or ""),
+        plain(state),
+        readable_size(size) if size is not None else "",
+        plain(", ".join(notes.serves)),
+        f"{notes.expect:g}x" if notes.expect is not None else "",
+    )
+
+
+_WHAT: Mapping[type, str] = {
+    IndexDeclaration: "index",
+    DropDeclaration: "drop",
+    CheckDeclaration: "constraint",
+    ColumnDeclaration: "generated column",
+}
+
+
+def _object(declared: Declaration) -> str:
+    return str(declared.relation) if isinstance(declared, _INDEXES) else declared.object
+
+
+def _states(report: Report) -> dict[str, str]:
+    """Return what is open of each object: an action that was not done, or a finding."""
+    done = {r.action.id for r in report.results if r.outcome is Outcome.DONE}
+    states = {f.object: f.kind.value for f in report.findings if _is_open(f)}
+    for action in report.plan.actions:
+        if action.id in done:
+            continue
+        state = action.held.text if action.held is not None else f"{action.kind.value} planned"
+        states[str(action.detail.get("takes_name_of") or action.object)] = state
+    for result in report.results:
+        if result.outcome in (Outcome.FAILED, Outcome.REFUSED):
+            states[result.action.object] = f"{result.outcome.value}: {result.error}"
+    return states
+
+
+def _is_open(finding: Finding) -> bool:
+    return finding.kind.spec.is_of_declaration
+
+
+def proof_metadata(results: Sequence[Result]) -> Metadata:
+    """Return what the builds of this run did to the declared queries: a chart and a table."""
+    proofs = [
+        (result.action.object, query)
+        for result in results
+        if result.action.kind is ActionKind.CREATE_INDEX and result.detail.get("proof")
+        for query in result.detail["proof"].get("queries", ())
+        if query["served"]
+    ]
+    if not proofs:
+        return {}
+    metadata: Metadata = {"proof": table(_PROOF_HEAD, [_proof(*each) for each in proofs])}
+    measured: dict[str, tuple[float, float]] = {}
+    for _, query in proofs:
+        before, after = query["before_median_ms"], query["after_median_ms"]
+        if before is not None and after is not None:
+            name = _query(query)
+            measured[name] = (measured.get(name, (before, after))[0], after)
+    if measured:
+        metadata["proof_chart"] = before_and_after("Declared queries", "ms", measured)
+    used = {_query(query) for _, query in proofs if query["verdict"] == "used"}
+    metadata["queries_that_use_their_index"] = len(used)
+    metadata["queries_measured"] = len({_query(query) for _, query in proofs})
+    return metadata
+
+
+_PROOF_HEAD = ("index", "query", "before:", "after:", "times faster:", "verdict", "why")
+
+
+def _proof(index: str, query: Mapping[str, Any]) -> tuple[str, ...]:
+    ratio = query["ratio"]
+    return (
+        code(index),
+        code(_query(query)),
+        _milliseconds(query["before_median_ms"]),
+        _milliseconds(query["after_median_ms"]),
+        f"{ratio:g}" if ratio is not None else "not proven",
+        plain(query["verdict"] or "unknown"),
+        plain(query["text"] or query["after_failure"] or ""),
+    )
+
+
+def _query(query: Mapping[str, Any]) -> str:
+    return f"{query['query']} {query['parameters']}" if query["parameters"] else query["query"]
+
+
+def _milliseconds(value: float | None) -> str:
+    return f"{value:,.2f} ms" if value is not None else "unknown"

@@ -1,0 +1,40 @@
+"""The job that undoes a run of declared indexes, launched by hand with its config."""
+
+import dagster as dg
+from pydantic import Field
+
+from maintenance.formatting import visible_lines
+from maintenance.orchestration.form_job import form_job
+from maintenance.orchestration.resources import Maintainer
+from maintenance.pipeline.undo import LAST
+from maintenance.policy import Policy
+
+
+class UndoConfig(dg.Config):
+    """The run to undo; the launchpad shows the description."""
+
+    run: str = Field(
+        description="Id of the run, or its beginning, as `maintenance history` shows it; last: the"
+        " newest run that can be undone."
+    )
+
+
+def undo_job(policy: Policy) -> dg.JobDefinition:
+    """Build the job `<db>_undo`."""
+
+    @dg.op(name=f"{policy.database.name}_undo_run", pool=f"{policy.database.name}_ddl")
+    def undo_run(
+        context: dg.OpExecutionContext, config: UndoConfig, maintainer: Maintainer
+    ) -> None:
+        report = maintainer.undo(context, policy, config.run or LAST)
+        context.add_output_metadata(report.as_json())
+        failed = [f"{r.action.object}: {r.error}" for r in report.results if r.error]
+        if not report.ok:
+            raise dg.Failure(description=visible_lines("\n".join(failed)), allow_retries=False)
+
+    description = (
+        "Undoes what a run of declared indexes and constraints changed: what it made is dropped,"
+        " what it dropped is made again, concurrently. Set `run`. What was undone is not carried"
+        " out again until its declaration changes."
+    )
+    return form_job(policy, "undo", undo_run, description, alerts=True)

@@ -1,0 +1,46 @@
+"""Read what was left behind: collations, extensions, constraints, autovacuum."""
+
+from typing import Any
+
+from maintenance.names import QualifiedName, is_helper
+from maintenance.server.session import Connection, fetch
+from maintenance.subjects.capacity.models import Collation, Constraint, Extension, Vacuumed
+
+MANY_ROWS = 100_000_000
+"""From here on a fifth of the rows, the default, is too many dead rows to wait for."""
+SHOWN_INDEXES = 20
+
+
+def collations(connection: Connection) -> tuple[Collation, ...]:
+    """Read the collations whose version has changed."""
+    rows = fetch(connection, "capacity", "list_collations", {"most": SHOWN_INDEXES})
+    return tuple(
+        Collation(*row)._replace(indexes=tuple(row.indexes), tables=tuple(row.tables))
+        for row in rows
+    )
+
+
+def extensions(connection: Connection) -> tuple[Extension, ...]:
+    """Read the extensions in another version than the one that the server offers."""
+    return tuple(Extension(*row) for row in fetch(connection, "capacity", "list_extensions"))
+
+
+def constraints(connection: Connection) -> tuple[Constraint, ...]:
+    """Read the constraints that were never validated; sizes are those of the last VACUUM."""
+    return tuple(
+        Constraint(QualifiedName(row.schema, row.name), *row[2:])
+        for row in fetch(connection, "capacity", "list_constraints")
+        if not is_helper(row.name)
+    )
+
+
+def vacuumed(connection: Connection) -> tuple[Vacuumed, ...]:
+    """Read the tables that autovacuum leaves out, and those too large for its thresholds."""
+    rows = fetch(connection, "capacity", "list_autovacuum", {"least_rows": MANY_ROWS})
+    return tuple(_as_vacuumed(row) for row in rows if not is_helper(row.name))
+
+
+def _as_vacuumed(row: Any) -> Vacuumed:
+    table = QualifiedName(row.schema, row.name)
+    root = QualifiedName(row.root_schema, row.root_name) if row.root_name else table
+    return Vacuumed(table, root, *row[4:])

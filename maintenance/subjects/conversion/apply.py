@@ -1,0 +1,159 @@
+"""Executes a conversion step by step; what is done is found again by the next run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from maintenance.engine.action_context import ActionContext
+from maintenance.engine.actions import Action, Step
+from maintenance.engine.build_monitor import run_watched, watched, without_timeouts
+from maintenance.errors import EffectError, MaintenanceError, NotNeededError, UnreachableError
+from maintenance.formatting import readable_size
+from maintenance.names import parse_name
+from maintenance.policy.thresholds import IndexesPolicy
+from maintenance.server.disk import free_disk
+from maintenance.server.session import fetch, owner_search_path, run_sql
+from maintenance.server.sql_library import load_statement
+from maintenance.subjects.conversion.models import Definition, Fact
+from maintenance.subjects.conversion.proof import is_swap, with_proofs
+
+_BUILD = "CREATE UNIQUE INDEX CONCURRENTLY "
+
+
+def convert(context: ActionContext, action: Action) -> Mapping[str, Any]:
+    """Run the steps of a conversion.
+
+    Raises:
+        NotNeededError: the table was dropped, replaced or converted meanwhile.
+        LockNotAcquiredError: other sessions blocked a step until the deadline; what is done stays,
+            and the next run continues.
+        MaintenanceError: the server refused a step. What would refuse rows is removed.
+    """
+    _still_there(context, action)
+    told = [each["what"] for each in action.detail["steps"]]
+    for place, (step, what) in enumerate(zip(action.steps, told, strict=True), start=1):
+        context.progress(f"{action.object}: step {place} of {len(told)}: {what}")
+        try:
+            _run(context, action, step)
+        except UnreachableError:
+            raise
+        except MaintenanceError as exc:
+            if exc.reason == "check_violation":
+                _remove_checks(context, action, exc)
+            raise
+    return _verified(context, action)
+
+
+def _run(context: ActionContext, action: Action, step: Step) -> None:
+    (*_, statement) = step.statements
+    if is_swap(step):
+        _swap(context, action, step)
+    elif statement.startswith(_BUILD):
+        _build(context, action, statement)
+    elif statement.startswith("ANALYZE "):
+        path = context.policy.database.search_path
+        with without_timeouts(context), owner_search_path(context.connection, path):
+            run_sql(context.connection, statement)
+    else:
+        context.run(step)
+
+
+def _swap(context: ActionContext, action: Action, step: Step) -> None:
+    """Swap the table, with its properties of this moment in the proofs.
+
+    Raises:
+        MaintenanceError: they differ from those of the plan; nothing was changed.
+    """
+    parameters = {"relation": action.preconditions["oid"]}
+    rows = fetch(context.connection, "conversion", "list_facts", parameters)
+    facts = tuple(Fact(row.kind, row.name, row.definition) for row in rows)
+    table = Definition(parse_name(action.object), action.preconditions["column"], facts)
+    version = context.connection.info.server_version
+    proven = with_proofs(step, table, load_statement("conversion", "list_facts", version).decode())
+    if proven is None:
+        raise MaintenanceError(
+            f"{action.object}: its definition has changed since the plan; nothing was swapped",
+            hint="run maintenance apply again",
+            reason="changed_since_plan",
+        )
+    context.run(proven)
+
+
+def _build(context: ActionContext, action: Action, statement: str) -> None:
+    """Build the index of the future key; without a lock timeout, which would leave it invalid."""
+    _refuse_full_disk(context, action)
+    path = context.policy.database.search_path
+    with (
+        without_timeouts(context),
+        watched(context) as watch,
+        owner_search_path(context.connection, path),
+    ):
+        run_watched(context, statement, watch)
+
+
+def _refuse_full_disk(context: ActionContext, action: Action) -> None:
+    columns = {"relation": action.preconditions["oid"], "columns": action.preconditions["key"]}
+    (size,) = fetch(context.connection, "conversion", "measure_table", columns)
+    needed, tablespace = size.key_bytes, size.tablespace
+    limit = (context.policy.indexes or IndexesPolicy()).preflight.free_disk
+    free = free_disk(context.connection, tablespace)
+    if free is not None and free - needed < limit:
+        raise MaintenanceError(
+            f"{action.object}: not converted: the index of its future key needs about"
+            f" {readable_size(needed)} of disk, {readable_size(free)} are free, and"
+            f" {readable_size(limit)} must remain",
+            hint="free disk space, or lower indexes.preflight.free_disk",
+            reason="free_disk_low",
+        )
+    if free is None and needed > limit:
+        raise MaintenanceError(
+            f"{action.object}: not converted: the index of its future key needs about"
+            f" {readable_size(needed)} of disk, and the free space on the server's disk is unknown",
+            hint="raise indexes.preflight.free_disk above this size, once there is room",
+            reason="free_disk_unknown",
+        )
+
+
+def _still_there(context: ActionContext, action: Action) -> None:
+    rows = fetch(
+        context.connection, "catalog", "list_named", {"relations": [action.preconditions["oid"]]}
+    )
+    name = parse_name(action.object)
+    if not rows or (rows[0].schema, rows[0].name) != tuple(name):
+        raise NotNeededError(
+            f"{action.object}: dropped, renamed or replaced since the plan was made"
+        )
+
+
+def _remove_checks(context: ActionContext, action: Action, cause: MaintenanceError) -> None:
+    """Remove the CHECK that a row violates: it would refuse more of them."""
+    parameters = {"relations": [action.preconditions["oid"]]}
+    try:
+        for row in fetch(context.connection, "conversion", "list_helpers", parameters):
+            if row.kind == "check" and not row.is_valid:
+                statement = f"ALTER TABLE {action.object} DROP CONSTRAINT IF EXISTS {row.name}"
+                context.run(Step((statement,), locks=action.steps[0].locks, owner=action.owner))
+    except MaintenanceError as exc:
+        cause.add_note(f"also, a CHECK that refuses rows could not be removed: {exc}")
+
+
+def _verified(context: ActionContext, action: Action) -> Mapping[str, Any]:
+    """Check the result in the catalog; its properties were compared before the swap's COMMIT.
+
+    Raises:
+        EffectError: the table is not the first partition, or an index is not valid.
+    """
+    parameters = {"relation": action.preconditions["oid"]}
+    rows = fetch(context.connection, "conversion", "check_result", parameters)
+    row = rows[0] if rows else None
+    if row is None or row.parent != action.object or row.invalid_indexes:
+        raise EffectError(
+            f"{action.object}: the swap succeeded, but the catalog shows"
+            f" {row.parent if row is not None else 'no partition'} with invalid indexes"
+            f" {list(row.invalid_indexes or ()) if row is not None else []}"
+        )
+    return {
+        "partitions": row.n_partitions,
+        "first_partition": row.name,
+        "bound": row.bound,
+        "undo": action.detail["undo"],
+    }

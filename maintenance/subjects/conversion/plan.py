@@ -1,0 +1,195 @@
+"""Plans conversions: all remaining steps of a table, or all reasons against it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from maintenance.engine.actions import Action, ActionKind
+from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.plan import Plan, join
+from maintenance.engine.scope import Request
+from maintenance.formatting import readable_size
+from maintenance.subjects.conversion.models import (
+    ConversionObservation,
+    ConvertibleTable,
+    Obstacle,
+)
+from maintenance.subjects.conversion.obstacles import (
+    obstacles_of_definition,
+    obstacles_of_rows,
+    obstacles_of_target,
+    shown,
+)
+from maintenance.subjects.conversion.steps import ConversionStep, steps_of
+from maintenance.subjects.conversion.target import Target, target_of
+from maintenance.subjects.conversion.undo import undo_steps
+
+
+def plan(seen: ConversionObservation, now: datetime, request: Request) -> Plan:
+    """Plan the conversion of every observed table.
+
+    A table that can't be converted is reported with all reasons, and never blocks the others.
+    """
+    tables = (_plan_table(each, seen, now, request) for each in seen.tables)
+    abandoned = (Plan(actions=tuple(_removal(each, "never"))) for each in seen.abandoned)
+    failed = (Plan(findings=(_unread(name, text),)) for name, text in seen.failed.items())
+    return join([*tables, *abandoned, *failed])
+
+
+def target_if_any(seen: ConvertibleTable, now: datetime) -> Target | None:
+    """Return the partitions of a table after its conversion, if its key allows to tell."""
+    if seen.key is None or seen.table.column(seen.section.column) is None:
+        return None
+    if any(obstacles_of_rows(seen, now)):
+        return None
+    try:
+        return target_of(seen, now)
+    except ValueError:
+        return None
+
+
+def _plan_table(
+    seen: ConvertibleTable, observation: ConversionObservation, now: datetime, request: Request
+) -> Plan:
+    limit = seen.section.convert_when.larger_than
+    if seen.table.kind == "r" and seen.sizes.total_bytes < limit and not seen.helpers:
+        return Plan(findings=(_small(seen, limit),))
+    found = list(obstacles_of_definition(seen, observation.server))
+    target = None
+    if seen.table.kind == "r" and not any(each.code in _BEFORE_ROWS for each in found):
+        found += obstacles_of_rows(seen, now)
+        target = target_if_any(seen, now)
+        if target is not None:
+            found += obstacles_of_target(seen, target)
+    if found or target is None:
+        return Plan(actions=tuple(_removal(seen, "refused")), findings=(_refused(seen, found),))
+    steps = steps_of(seen, target, observation.server.role)
+    action = _action(seen, target, steps)
+    finding = _planned(seen, action, len(steps))
+    return Plan(actions=() if request.periods else (action,), findings=(finding,))
+
+
+_BEFORE_ROWS = frozenset({"no_such_column", "other_type", "not_a_table"})
+"""Reasons without which the rows can't be read as times."""
+
+
+def _action(seen: ConvertibleTable, target: Target, steps: tuple[ConversionStep, ...]) -> Action:
+    seconds = sum(each.seconds for each in steps)
+    return Action(
+        kind=ActionKind.CONVERT_TABLE,
+        object=str(seen.name),
+        table=str(seen.name),
+        steps=tuple(each.step for each in steps),
+        reason=f"the policy wants it partitioned by RANGE ({seen.section.column}), and it is not;"
+        f" it has {readable_size(seen.sizes.total_bytes)}",
+        preconditions={
+            "oid": seen.table.oid,
+            "column": seen.section.column,
+            "key": list(seen.extended_key),
+        },
+        detail={
+            "steps": [_shown(each) for each in steps],
+            "estimated_s": round(seconds),
+            "first_partition": str(target.first),
+            "until": target.until.period.key,
+            "key": list(seen.extended_key),
+            "schema_change": _schema_change(seen),
+            "undo": [list(step.sql) for step in undo_steps(seen, target)],
+        },
+    )
+
+
+def _shown(each: ConversionStep) -> dict[str, Any]:
+    return {
+        "what": each.what,
+        "locks": [f"{lock.mode} on {lock.object}" for lock in each.step.locks],
+        "estimated_s": round(each.seconds),
+    }
+
+
+def _schema_change(seen: ConvertibleTable) -> str | None:
+    """Return what to change in the schema file of an ORM, and in statements."""
+    if not seen.extends_key:
+        return None
+    columns = ", ".join(seen.extended_key)
+    old = ", ".join(seen.primary_key.definition["columns"]) if seen.primary_key else ""
+    return (
+        f"primary key ({columns}): Prisma @@id([{columns}]), Rails primary_key: [...], Django"
+        f" CompositePrimaryKey; ON CONFLICT ({old}) becomes ON CONFLICT ({columns})"
+    )
+
+
+def _removal(seen: ConvertibleTable, why: str) -> Iterator[Action]:
+    """Yield the removal of what an earlier run made for a conversion that is not to be."""
+    steps = undo_steps(seen)
+    if not steps:
+        return
+    reason = "its conversion can't go on" if why == "refused" else "its conversion is not wanted"
+    yield Action(
+        kind=ActionKind.REMOVE_LEFTOVERS,
+        object=str(seen.name),
+        table=str(seen.name),
+        reason=f"{reason}, and an earlier run left a CHECK or an index for it",
+        steps=steps,
+        preconditions={"oid": seen.table.oid},
+    )
+
+
+def _refused(seen: ConvertibleTable, found: list[Obstacle]) -> Finding:
+    name = str(seen.name)
+    return Finding(
+        FindingKind.NOT_PARTITIONED,
+        Severity.ERROR,
+        name,
+        f"{name}: not partitioned, and can't be converted: {shown(found)}",
+        data={
+            "relkind": seen.table.kind,
+            "reasons": list(dict.fromkeys(each.code for each in found)),
+            "obstacles": [
+                {"code": each.code, "text": each.text, "objects": list(each.objects)}
+                for each in found
+            ],
+        },
+    )
+
+
+def _small(seen: ConvertibleTable, limit: int) -> Finding:
+    name, size = str(seen.name), seen.sizes.total_bytes
+    return Finding(
+        FindingKind.NOT_PARTITIONED,
+        Severity.INFO,
+        name,
+        f"{name}: not partitioned; it has {readable_size(size)} and is converted from"
+        f" {readable_size(limit)} on (convert_when.larger_than)",
+        value=size,
+        threshold=limit,
+        data={"relkind": seen.table.kind, "reasons": ["small"]},
+    )
+
+
+def _planned(seen: ConvertibleTable, action: Action, n_left: int) -> Finding:
+    name = str(seen.name)
+    begun = "has begun" if seen.helpers else "is planned"
+    return Finding(
+        FindingKind.NOT_PARTITIONED,
+        Severity.WARN,
+        name,
+        f"{name}: not partitioned; its conversion {begun}: {n_left} steps remain. Run maintenance"
+        " apply, or wait for the nightly run",
+        data={
+            "relkind": seen.table.kind,
+            "reasons": ["converting"],
+            "steps_left": n_left,
+            "estimated_s": action.detail["estimated_s"],
+        },
+    )
+
+
+def _unread(name: object, error: str) -> Finding:
+    return Finding(
+        FindingKind.NOT_PARTITIONED,
+        Severity.ERROR,
+        str(name),
+        f"{name}: not partitioned, and not converted: its properties could not be read: {error}",
+        data={"relkind": "r", "reasons": ["unread"]},
+    )

@@ -1,0 +1,144 @@
+"""Proves inside a transaction that a table has exactly the expected properties.
+
+A plan holds only a digest of the properties. Before the swap they are read again and compared with
+it, and the statements that compare them under the lock are put in its place; they read the
+properties by the same query. A difference ends the transaction, and its message names what differs.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from maintenance.ddl.guards import CHANGED
+from maintenance.engine.actions import Step
+from maintenance.names import QualifiedName, literal, quote
+from maintenance.server.statements import Ours
+from maintenance.subjects.conversion.models import Definition, Fact
+
+NOT_OF_PARENTS = frozenset({"storage"})
+"""Kinds of properties that partitions have and their parent has not."""
+
+_UNCHANGED = "properties unchanged since the plan: "
+_CARRIED = "properties carried over: "
+
+
+def unchanged(table: Definition) -> Ours:
+    """Return the place of the proof that the table still has the observed properties."""
+    return _place(_UNCHANGED, digest(table))
+
+
+def carried(table: Definition) -> Ours:
+    """Return the place of the proof that the new parent has all properties of the table."""
+    return _place(_CARRIED, digest(table))
+
+
+def digest(table: Definition) -> str:
+    """Return a digest of the properties that earlier steps of the conversion do not change."""
+    content = json.dumps(list(_rows(before_swap(table))), sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def is_swap(step: Step) -> bool:
+    """Whether a step has places for proofs."""
+    return any(statement.startswith(f"SELECT '{_UNCHANGED}") for statement in step.prepare)
+
+
+def with_proofs(step: Step, table: Definition, facts_sql: str) -> Step | None:
+    """Return a swap with its proofs; None if the table has changed since the plan.
+
+    Args:
+        step: the swap as planned.
+        table: its properties now.
+        facts_sql: the query that reads them, with `%(relation)s`.
+    """
+    before, after = unchanged(table), carried(table)
+    if before not in step.prepare or after not in step.statements:
+        return None
+    proofs: dict[str, str] = {
+        before: _same(table.name, before_swap(table), "has changed since the plan", facts_sql),
+        after: _same(table.name, expected(table), "lacks what it had before", facts_sql),
+    }
+    return replace(
+        step,
+        prepare=tuple(proofs.get(each, each) for each in step.prepare),
+        statements=tuple(proofs.get(each, each) for each in step.statements),
+    )
+
+
+def before_swap(table: Definition) -> tuple[Fact, ...]:
+    """Return the facts as they are right before the swap: the key is not null."""
+    return tuple(
+        each._replace(definition={**each.definition, "not_null": True})
+        if each.kind == "column" and each.name == table.column
+        else each
+        for each in table.facts
+    )
+
+
+def expected(table: Definition) -> tuple[Fact, ...]:
+    """Return the facts of the partitioned table: the same, but for the extended primary key."""
+    facts = (fact for fact in before_swap(table) if fact.kind not in NOT_OF_PARENTS)
+    key = table.primary_key
+    if key is None or not table.extends_key:
+        return tuple(facts)
+    return tuple(_extended(fact, key.name, table) for fact in facts)
+
+
+def key_text(table: Definition) -> str:
+    """Return the definition of the future primary key."""
+    return f"PRIMARY KEY ({_listed(table)})"
+
+
+def _place(what: str, value: str) -> Ours:
+    return Ours(f"SELECT {literal(what + value)}")
+
+
+def _listed(table: Definition) -> str:
+    return ", ".join(quote(column) for column in table.extended_key)
+
+
+def _extended(fact: Fact, name: str, table: Definition) -> Fact:
+    columns = list(table.extended_key)
+    if fact.kind == "constraint" and fact.name == name:
+        change = {"text": key_text(table), "columns": columns}
+    elif fact.kind == "index" and fact.name == name:
+        head = f"CREATE UNIQUE INDEX {quote(name)} ON {table.name}"
+        change = {"text": f"{head} USING btree ({_listed(table)})", "columns": columns}
+    else:
+        return fact
+    return fact._replace(definition={**fact.definition, **change})
+
+
+def _same(table: QualifiedName, facts: Iterable[Fact], otherwise: str, facts_sql: str) -> Ours:
+    wanted = json.dumps(list(_rows(facts)), ensure_ascii=False)
+    relation = f"pg_catalog.to_regclass({literal(str(table))})::pg_catalog.oid"
+    lines = (line for line in facts_sql.splitlines() if not line.lstrip().startswith("--"))
+    actual = "\n".join(lines).replace("%(relation)s", relation).replace("%%", "%")
+    kinds = ", ".join(literal(kind) for kind in sorted(NOT_OF_PARENTS))
+    body = f"""DECLARE difference text;
+BEGIN
+  WITH actual AS (
+    SELECT f.kind, f.name::text AS name, f.definition FROM (
+{actual}
+    ) AS f WHERE f.kind NOT IN ({kinds})
+  ), wanted AS (
+    SELECT w.e ->> 0 AS kind, w.e ->> 1 AS name, w.e -> 2 AS definition
+      FROM pg_catalog.jsonb_array_elements({literal(wanted)}::jsonb) AS w (e)
+     WHERE w.e ->> 0 NOT IN ({kinds})
+  )
+  SELECT pg_catalog.string_agg(DISTINCT d.kind || ' ' || d.name, ', ') INTO difference FROM (
+    (SELECT * FROM actual EXCEPT ALL SELECT * FROM wanted)
+    UNION ALL (SELECT * FROM wanted EXCEPT ALL SELECT * FROM actual)) AS d;
+  IF difference IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = '{CHANGED}',
+      MESSAGE = {literal(f"{table} {otherwise}: ")} || difference,
+      HINT = 'nothing was changed; plan again';
+  END IF;
+END"""
+    return Ours(f"DO {literal(body)}")
+
+
+def _rows(facts: Iterable[Fact]) -> Iterator[list[object]]:
+    for fact in sorted(facts, key=lambda each: each[:2]):
+        yield [fact.kind, fact.name, dict(fact.definition)]

@@ -1,0 +1,169 @@
+"""The steps that turn a table into a partitioned one.
+
+Each step is one transaction. What an interrupted run has done is found again in the catalog, and
+only the rest is planned. Until the swap the table keeps its name, its rows and all that depends on
+it; see `undo` for the way back.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from maintenance.ddl.children import create_and_attach
+from maintenance.ddl.lock_statements import take
+from maintenance.engine.actions import Lock, LockMode, Step
+from maintenance.names import quote
+from maintenance.server.statements import Ours
+from maintenance.subjects.conversion.helpers import alone, drop_check, drop_index
+from maintenance.subjects.conversion.models import NOT_NULL, ConvertibleTable, Helper
+from maintenance.subjects.conversion.swap import parent_model, swap
+from maintenance.subjects.conversion.target import Target
+
+READ_BYTES_A_S = 200 * 1024**2
+BUILT_BYTES_A_S = 25 * 1024**2
+"""Careful guesses for estimates: a disk is often faster."""
+
+NO_LIMIT = Ours("SET LOCAL statement_timeout = 0")
+"""For a scan that blocks no reader or writer, however long it takes."""
+
+
+class ConversionStep(NamedTuple):
+    """A step with what it does and about how long it takes."""
+
+    what: str
+    step: Step
+    seconds: float = 0.0
+
+
+def steps_of(seen: ConvertibleTable, target: Target, role: str) -> tuple[ConversionStep, ...]:
+    """Return the steps that remain.
+
+    Args:
+        seen: the table, without obstacles.
+        target: its partitions.
+        role: our role.
+    """
+    return (
+        *_removals(seen, target),
+        *_not_null(seen),
+        *_key(seen),
+        *_bound(seen, target),
+        ConversionStep(
+            f"put the partitioned table in its place; it becomes {target.first}",
+            swap(seen, target, role),
+        ),
+        *_following(seen, target, role),
+        ConversionStep("collect the statistics of the partitioned table", _analyze(seen), 5),
+    )
+
+
+def _removals(seen: ConvertibleTable, target: Target) -> Iterator[ConversionStep]:
+    """Yield the removal of what an earlier run made and this one can't use."""
+    for each in seen.helpers:
+        wanted = {target.check, *((NOT_NULL,) if _is_nullable(seen) else ())}
+        if each.kind == "check" and each.name not in wanted:
+            yield ConversionStep("drop a CHECK of an earlier run", drop_check(seen, each.name))
+        elif each.kind == "index" and not _is_built(seen, each):
+            yield ConversionStep("drop the index of an interrupted build", drop_index(seen, each))
+
+
+def _not_null(seen: ConvertibleTable) -> Iterator[ConversionStep]:
+    if not _is_nullable(seen):
+        return
+    column = quote(seen.section.column)
+    check = _check(seen, NOT_NULL)
+    if check is None:
+        yield ConversionStep(
+            f"refuse null in {column} from now on",
+            _add_check(seen, NOT_NULL, f"{column} IS NOT NULL"),
+        )
+    if check is None or not check.is_valid:
+        yield _validate(seen, NOT_NULL)
+    statements = (
+        take(alone(seen)),
+        f"ALTER TABLE {seen.name} ALTER COLUMN {column} SET NOT NULL",
+        f"ALTER TABLE {seen.name} DROP CONSTRAINT {NOT_NULL}",
+    )
+    step = Step(statements, locks=alone(seen), owner=_owner(seen))
+    yield ConversionStep(f"set {column} NOT NULL", step)
+
+
+def _key(seen: ConvertibleTable) -> Iterator[ConversionStep]:
+    if not seen.extends_key or any(_is_built(seen, each) for each in seen.helpers):
+        return
+    columns = ", ".join(map(quote, seen.extended_key))
+    statement = (
+        f"CREATE UNIQUE INDEX CONCURRENTLY {quote(seen.key_index.name)} ON {seen.name} ({columns})"
+    )
+    lock = Lock(str(seen.name), LockMode.SHARE_UPDATE_EXCLUSIVE)
+    sizes = seen.sizes
+    seconds = 2 * sizes.table_bytes / READ_BYTES_A_S + sizes.key_bytes / BUILT_BYTES_A_S
+    yield ConversionStep(
+        f"build the index of the future primary key ({columns})",
+        Step((statement,), locks=(lock,), concurrent=True),
+        seconds,
+    )
+
+
+def _bound(seen: ConvertibleTable, target: Target) -> Iterator[ConversionStep]:
+    check = _check(seen, target.check)
+    key, upper = quote(seen.section.column), target.until.literals(seen.codec)[0]
+    if check is None:
+        condition = f"{key} IS NOT NULL AND {key} < {upper}"
+        yield ConversionStep(
+            f"refuse rows from {upper} on until it is converted",
+            _add_check(seen, target.check, condition),
+        )
+    if check is None or not check.is_valid:
+        yield _validate(seen, target.check)
+
+
+def _following(seen: ConvertibleTable, target: Target, role: str) -> Iterator[ConversionStep]:
+    parent = parent_model(seen)
+    for name, slot in target.following:
+        lower, upper = slot.literals(seen.codec)
+        step = create_and_attach(parent, name, lower, upper, role=role)
+        first, *others = step.locks
+        if others:
+            statements = (take(others), *step.statements)
+            step = Step(statements, step.prepare, (first, *others), owner=step.owner)
+        yield ConversionStep(f"create partition {name} from {lower} on", step)
+
+
+def _analyze(seen: ConvertibleTable) -> Step:
+    return Step((f"ANALYZE {seen.name}",))
+
+
+def _is_nullable(seen: ConvertibleTable) -> bool:
+    return seen.key is not None and not seen.key.definition["not_null"]
+
+
+def _is_built(seen: ConvertibleTable, helper: Helper) -> bool:
+    """Whether a helper is the finished index of the future primary key."""
+    return (
+        helper.kind == "index"
+        and helper.is_valid
+        and helper.name == seen.key_index.name
+        and seen.extends_key
+        and helper.columns == seen.extended_key
+    )
+
+
+def _check(seen: ConvertibleTable, name: str) -> Helper | None:
+    return next((e for e in seen.helpers if e.kind == "check" and e.name == name), None)
+
+
+def _add_check(seen: ConvertibleTable, name: str, condition: str) -> Step:
+    added = f"ALTER TABLE {seen.name} ADD CONSTRAINT {quote(name)} CHECK ({condition}) NOT VALID"
+    return Step((take(alone(seen)), added), locks=alone(seen), owner=_owner(seen))
+
+
+def _validate(seen: ConvertibleTable, name: str) -> ConversionStep:
+    lock = Lock(str(seen.name), LockMode.SHARE_UPDATE_EXCLUSIVE)
+    statement = f"ALTER TABLE {seen.name} VALIDATE CONSTRAINT {quote(name)}"
+    step = Step((NO_LIMIT, statement), locks=(lock,), owner=_owner(seen))
+    seconds = seen.sizes.table_bytes / READ_BYTES_A_S
+    return ConversionStep(f"validate CHECK {quote(name)} on all rows", step, seconds)
+
+
+def _owner(seen: ConvertibleTable) -> str:
+    return seen.table.properties.owner

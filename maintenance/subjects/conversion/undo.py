@@ -1,0 +1,137 @@
+"""The way back: steps that undo a conversion, before and after its swap.
+
+Before the swap, the helpers are removed. After it, the first partition becomes the table again, as
+long as all other partitions are empty. The steps are computed before the swap, when all that the
+table has is known.
+"""
+
+from collections.abc import Iterator
+
+from maintenance.ddl.guards import require
+from maintenance.ddl.lock_statements import allowed_time, take
+from maintenance.engine.actions import Lock, LockMode, Step
+from maintenance.names import QualifiedName, literal, quote
+from maintenance.server.statements import Ours
+from maintenance.subjects.conversion.helpers import drop_check, drop_index
+from maintenance.subjects.conversion.models import PREFIX, ConvertibleTable
+from maintenance.subjects.conversion.swap import (
+    WORTH_TABLES,
+    commented,
+    create_triggers,
+    lock_view,
+    move_identities,
+    publish,
+    replace_view,
+)
+from maintenance.subjects.conversion.target import Target, other_name
+
+
+def undo_steps(seen: ConvertibleTable, swapped: Target | None = None) -> tuple[Step, ...]:
+    """Return the steps that undo a conversion.
+
+    The key stays NOT NULL if the conversion has made it so.
+
+    Args:
+        seen: the table as it was observed before the swap.
+        swapped: its partitions, if it has been swapped; None if it is unfinished.
+    """
+    if swapped is not None:
+        return (*_old_key(seen, swapped), _swap_back(seen, swapped))
+    checks = [each.name for each in seen.helpers if each.kind == "check"]
+    indexes = [each for each in seen.helpers if each.kind == "index"]
+    return (*(drop_check(seen, name) for name in checks), *(drop_index(seen, i) for i in indexes))
+
+
+def _old_key(seen: ConvertibleTable, target: Target) -> Iterator[Step]:
+    """Yield the build of the former primary key's index; it fails if keys are no longer unique."""
+    key = seen.primary_key
+    if key is None or not seen.extends_key:
+        return
+    columns = ", ".join(map(quote, key.definition["columns"]))
+    name = quote(seen.key_index.name)
+    statement = f"CREATE UNIQUE INDEX CONCURRENTLY {name} ON {target.first} ({columns})"
+    lock = Lock(str(target.first), LockMode.SHARE_UPDATE_EXCLUSIVE)
+    yield Step((statement,), locks=(lock,), concurrent=True)
+
+
+def _swap_back(seen: ConvertibleTable, target: Target) -> Step:
+    first, name = target.first, seen.name
+    parent = QualifiedName(name.schema, f"{PREFIX}{seen.table.oid}_parent")
+    locks = _locks(seen, target)
+    return Step(
+        statements=(
+            allowed_time(WORTH_TABLES),
+            take(locks, [lock_view(view) for view in seen.of("view")]),
+            _others_are_empty(name, first),
+            f"ALTER TABLE {name} DETACH PARTITION {first}",
+            *publish(seen, dropped=name),
+            *(
+                f"ALTER SEQUENCE {s.name} OWNED BY {first}.{quote(s.definition['column'])}"
+                for s in seen.of("sequence")
+                if s.definition["dependency"] == "a"
+            ),
+            *move_identities(seen, source=name, to=first),
+            f"ALTER TABLE {name} RENAME TO {quote(parent.name)}",
+            f"ALTER TABLE {first} RENAME TO {quote(name.name)}",
+            *(replace_view(view) for view in seen.of("view")),
+            f"DROP TABLE {parent}",
+            *_own_names(seen, first),
+            *create_triggers(seen),
+            *_comments(seen),
+            *publish(seen, added=name),
+        ),
+        locks=locks,
+        owner=seen.table.properties.owner,
+    )
+
+
+def _locks(seen: ConvertibleTable, target: Target) -> tuple[Lock, ...]:
+    """Return the locks; dropping the parent's foreign keys takes the strongest one."""
+    keys = (k for k in seen.of("constraint") if k.definition["type"] == "f")
+    referenced = sorted({QualifiedName(*key.definition["references"]) for key in keys})
+    tables = (seen.name, target.first, *referenced)
+    return tuple(Lock(str(table), LockMode.ACCESS_EXCLUSIVE) for table in tables)
+
+
+def _others_are_empty(name: QualifiedName, first: QualifiedName) -> Ours:
+    return Ours(
+        require(
+            f"""NOT EXISTS (
+    SELECT FROM pg_catalog.pg_inherits h
+     WHERE h.inhparent = pg_catalog.to_regclass({literal(str(name))})
+       AND h.inhrelid <> pg_catalog.to_regclass({literal(str(first))})
+       AND pg_catalog.pg_relation_size(h.inhrelid) > 0)""",
+            f"{name} has rows in other partitions than {first}",
+        )
+    )
+
+
+def _own_names(seen: ConvertibleTable, first: QualifiedName) -> Iterator[str]:
+    """Yield the statements that give keys, indexes and statistics their former names."""
+    table, schema, key = seen.name, seen.name.schema, seen.primary_key
+    for index in seen.of("index"):
+        if key is None or not seen.extends_key or index.name != key.name:
+            now = QualifiedName(schema, other_name(index.name, table.name, first.name))
+            yield f"ALTER INDEX {now} RENAME TO {quote(index.name)}"
+    if key is not None and seen.extends_key:
+        now = other_name(key.name, table.name, first.name)
+        yield f"ALTER TABLE {table} DROP CONSTRAINT {quote(now)}"
+        yield (
+            f"ALTER TABLE {table} ADD CONSTRAINT {quote(key.name)} PRIMARY KEY USING INDEX"
+            f" {quote(seen.key_index.name)}"
+        )
+    for each in seen.of("statistics"):
+        schema, own = each.definition["schema"], each.definition["name"]
+        now = QualifiedName(schema, other_name(own, table.name, first.name))
+        yield f"ALTER STATISTICS {now} RENAME TO {quote(own)}"
+
+
+def _comments(seen: ConvertibleTable) -> Iterator[str]:
+    key = seen.primary_key
+    if key is not None and seen.extends_key:
+        yield from commented(seen, [key], "constraint")
+        yield from commented(seen, [i for i in seen.of("index") if i.name == key.name], "index")
+    yield from commented(seen, seen.of("trigger"), "trigger")
+    comment = seen.of("table")[0].definition["comment"]
+    if comment is not None:
+        yield f"COMMENT ON TABLE {seen.name} IS {literal(comment)}"

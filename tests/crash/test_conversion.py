@@ -1,0 +1,183 @@
+"""Kill the client, its backends or the server while a table is converted, and run again.
+
+Each step is one transaction, so the interruptions come between every two steps, and at random
+moments within them. In the end every acknowledged row is there once, and nothing of ours is left.
+"""
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from maintenance.engine.findings import FindingKind
+from maintenance.errors import MaintenanceError
+from maintenance.pipeline import run as pipeline
+from maintenance.policy import Policy
+from tests.builders import Database
+from tests.conversions import EVENTS, PLAIN, fill, shape
+from tests.interruptions import OURS, Interruption, Process, end_backends, kill_client
+from tests.load_generator import crowd, moments, rows_there
+from tests.policies import make_policy, write_policy
+
+BUSY = moments(-2, -1, 0)
+LEFT = """
+SELECT relname::text FROM pg_class
+ WHERE relname LIKE 'maintenance%' AND relnamespace = 'public'::regnamespace
+UNION ALL SELECT conname FROM pg_constraint WHERE conname LIKE 'maintenance_convert%'
+"""
+KIND = "SELECT relkind::text FROM pg_class WHERE oid = 'public.events'::regclass"
+MOST_RUNS = 20
+PATIENT = {"give_up_after": "1 minute"}
+
+
+class ClientDiedError(BaseException):
+    """Ends a run between two steps, without any of its clean-up."""
+
+
+def die(_database: Database) -> None:
+    raise ClientDiedError
+
+
+def end_sessions(database: Database) -> None:
+    database.execute(f"SELECT pg_terminate_backend(pid) FROM ({OURS}) AS ours")
+
+
+def crash(database: Database) -> None:
+    database.server.stop(immediate=True)
+    database.server.start()
+
+
+def one_step(policy: Policy, database: Database, interrupt: Callable[[Database], None]) -> bool:
+    """Run until one step is done, then interrupt; whether a second one was about to begin."""
+    interrupted: list[str] = []
+
+    def disturb(line: str) -> None:
+        if "step 2 of" in line:
+            interrupted.append(line)
+            interrupt(database)
+
+    try:
+        pipeline.apply(policy, progress=disturb)
+    except (ClientDiedError, MaintenanceError):
+        assert interrupted
+    return bool(interrupted)
+
+
+def converge(policy: Policy, database: Database, interrupt: Callable[[Database], None]) -> int:
+    """Interrupt each run after one step, until there is nothing left to do; how many there were."""
+    for n_runs in range(MOST_RUNS):
+        if not one_step(policy, database, interrupt):
+            return n_runs
+    raise AssertionError("it never ended")
+
+
+def assert_settled(policy: Policy, database: Database) -> None:
+    assert database.execute(KIND) == [("p",)]
+    assert database.execute(LEFT) == []
+    report = pipeline.apply(policy)
+    assert report.results == ()
+    assert FindingKind.NOT_PARTITIONED not in {f.kind for f in report.findings}
+
+
+@pytest.mark.parametrize("interrupt", [die, end_sessions])
+def test_run_that_ends_between_any_two_steps_is_continued_under_load(
+    database: Database, tmp_path: Path, interrupt: Callable[[Database], None]
+) -> None:
+    fill(database, BUSY)
+    policy = make_policy(tmp_path, database.url, {**EVENTS, "premake": 2}, locks=PATIENT)
+    with crowd(database, BUSY, 7) as people:
+        n_runs = converge(policy, database, interrupt)
+    # the index, the CHECK, its validation, the swap
+    assert n_runs == 4
+    assert people.errors == []
+    assert rows_there(database) == people.rows
+    assert_settled(policy, database)
+
+
+@pytest.mark.pg("== 18")
+def test_crash_of_the_server_between_any_two_steps_loses_nothing(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(PLAIN)
+    database.execute("ALTER TABLE public.events ALTER at DROP NOT NULL")
+    before = database.execute("SELECT id, at, note FROM public.events ORDER BY id")
+    policy = make_policy(tmp_path, database.url, {**EVENTS, "premake": 2}, locks=PATIENT)
+    assert converge(policy, database, crash) == 7
+    assert database.execute("SELECT id, at, note FROM public.events ORDER BY id") == before
+    assert_settled(policy, database)
+
+
+@pytest.mark.parametrize("n_steps", range(1, 7))
+def test_interrupted_conversion_is_undone_without_a_trace(
+    database: Database, tmp_path: Path, n_steps: int
+) -> None:
+    database.execute(PLAIN)
+    database.execute("ALTER TABLE public.events ALTER at DROP NOT NULL")
+    before = shape(database)
+    policy = make_policy(tmp_path, database.url, EVENTS)
+    for _ in range(n_steps):
+        assert one_step(policy, database, die)
+    assert database.execute(KIND) == [("r",)]
+    never = make_policy(tmp_path, database.url, {**EVENTS, "convert": "never"})
+    pipeline.apply(never, only=["conversion"])
+    after = shape(database)
+    if n_steps >= 3:  # the key has been set NOT NULL, which is kept
+        database.execute("ALTER TABLE public.events ALTER at DROP NOT NULL")
+        after = shape(database)
+    assert after == before
+
+
+def start(database: Database, folder: Path) -> Process:
+    policy = write_policy(folder, database.url, {**EVENTS, "premake": 2}, locks=PATIENT)
+    program = [sys.executable, "-c", "from maintenance.cli import main; main()"]
+    return subprocess.Popen(
+        [
+            *program,
+            "apply",
+            "--only",
+            "conversion",
+            "--only",
+            "partitions",
+            "--policy",
+            str(policy),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_until(condition: Callable[[], bool], limit_s: float = 120) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interrupt", [kill_client, end_backends])
+def test_run_that_ends_at_any_moment_is_continued_under_load(
+    database: Database, tmp_path: Path, interrupt: Interruption
+) -> None:
+    fill(database, BUSY)
+    rng = random.Random(f"{interrupt.__name__}")
+    with crowd(database, BUSY, 8) as people:
+        for _ in range(8):
+            with start(database, tmp_path) as process:
+                wait_until(lambda: bool(database.execute(OURS)) or process.poll() is not None)
+                time.sleep(rng.uniform(0, 0.6))
+                interrupt(database, process)
+                _, said = process.communicate()
+            assert "Traceback" not in said
+            wait_until(lambda: not database.execute(OURS))
+        with start(database, tmp_path) as last:
+            out, said = last.communicate()
+        assert last.returncode == 0, out + said
+    assert people.errors == []
+    assert rows_there(database) == people.rows
+    policy = make_policy(tmp_path, database.url, {**EVENTS, "premake": 2})
+    assert_settled(policy, database)
