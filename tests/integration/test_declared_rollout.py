@@ -1,5 +1,6 @@
 """Declared indexes are built, replaced and dropped, and undone to the same catalog."""
 
+import json
 import threading
 import time
 from collections.abc import Generator
@@ -10,9 +11,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 
+from maintenance.cli import cli
 from maintenance.engine.actions import ActionKind, HeldBy
 from maintenance.engine.executor import Outcome
+from maintenance.engine.findings import FindingKind
 from maintenance.errors import LockNotAcquiredError, RegressionError, UsageError
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.run import Report
@@ -400,3 +404,59 @@ def test_application_notices_neither_rollout_nor_undo(shop: Database, tmp_path: 
     assert all_done(report)
     assert all_done(undone)
     assert catalog_of(shop) == before
+
+
+@pytest.mark.pg("== 15")
+def test_upserts_beside_the_build_of_a_unique_index_are_reported(
+    shop: Database, tmp_path: Path
+) -> None:
+    shop.execute("CREATE EXTENSION pg_stat_statements")
+    for _ in range(3):
+        shop.execute(
+            "INSERT INTO public.orders VALUES (1, 1, 'x', 'n', 1) ON CONFLICT (id) DO NOTHING"
+        )
+    policy = policy_for(
+        shop,
+        tmp_path,
+        "CREATE UNIQUE INDEX one ON public.orders (id, state);\n"
+        "CREATE UNIQUE INDEX other ON public.events (id, kind, at);",
+    )
+
+    report = pipeline.plan(policy, only=("indexes",))
+
+    calls = {action.object: action.detail["upserts"] for action in report.plan.actions}
+    assert calls == {"public.one": 3, "public.other": 0}
+    doubts = [f for f in report.findings if f.kind is FindingKind.INDEX_DECLARATION_DOUBTFUL]
+    assert [(f.object, f.data["reasons"]) for f in doubts] == [
+        ("public.one", {"upserts": ["public.orders"]})
+    ]
+    assert all_done(apply(policy))
+
+
+@pytest.mark.pg("== 18")
+def test_upserts_are_unknown_where_statements_are_not_counted(
+    shop: Database, tmp_path: Path
+) -> None:
+    policy = policy_for(shop, tmp_path, "CREATE UNIQUE INDEX one ON public.orders (id, state);")
+    (action,) = pipeline.plan(policy, only=("indexes",)).plan.actions
+    assert action.detail["upserts"] is None
+
+
+@pytest.mark.pg("== 18")
+def test_command_undo_tells_by_its_exit_code_what_it_did(shop: Database, tmp_path: Path) -> None:
+    policy = policy_for(shop, tmp_path, "CREATE INDEX a ON public.orders (state);")
+    apply(policy)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        options = ["undo", *arguments, "--policy", str(policy.path), "--json"]
+        result = CliRunner().invoke(cli, options)
+        return result.exit_code, result.stdout
+
+    assert run("00000000")[0] == 2
+    code, text = run("last")
+    document = json.loads(text)
+    assert code == 0
+    assert document["complete"]
+    assert [each["outcome"] for each in document["actions"]] == ["done"]
+    assert run("last")[0] == 2
+    assert run(document["run"])[0] == 0

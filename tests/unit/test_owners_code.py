@@ -70,6 +70,7 @@ SENDERS = {
     "server/owner_sessions.py": AS_OWNER,
     "server/session.py": CATALOG,
     "server/undecodable_names.py": CATALOG,
+    "server/upserts.py": "reads the counters of statements",
     "subjects/bloat/pgstattuple.py": "functions of pgstattuple read blocks",
     "subjects/indexes/declared/query_observe.py": CATALOG,
     "subjects/indexes/declared/query_session.py": AS_OWNER,

@@ -23,7 +23,7 @@ def read_upserts(connection: Connection, table: QualifiedName) -> tuple[str, ...
     rows = fetch(connection, "conversion", "list_upserting_functions", {"table": pattern})
     texts = [row.source for row in rows]
     (found,) = fetch(connection, "server", "find_extension", {"name": NAME})
-    if found.schema is None:
+    if found.schema is None or not found.is_loaded:
         return tuple(texts)
     query = (
         f"SELECT s.query FROM {quote(found.schema)}.{NAME} AS s"
@@ -34,7 +34,6 @@ def read_upserts(connection: Connection, table: QualifiedName) -> tuple[str, ...
     with (
         suppress(
             psycopg.errors.InsufficientPrivilege,
-            psycopg.errors.ObjectNotInPrerequisiteState,
             psycopg.errors.UndefinedTable,
         ),
         connection.transaction(),

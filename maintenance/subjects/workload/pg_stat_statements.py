@@ -46,7 +46,7 @@ def read_statements(connection: Connection, now: datetime) -> Statements:
     """
     (found,) = fetch(connection, "server", "find_extension", {"name": NAME})
     if found.schema is None:
-        preloaded = _is_preloaded(connection)
+        preloaded = found.is_loaded
         if not (found.is_available or preloaded):
             return Statements(
                 None, f"install the server's contrib package, which contains {NAME}", False
@@ -107,14 +107,6 @@ def _unseen_ms(rows: Sequence[Any]) -> float:
     by_longest = [row.max_ms for row in rows if row.by_longest <= MOST]
     cut_off = 0.0 if len(by_time) < MOST else min(*by_time, *by_longest)
     return max([cut_off, *hidden])
-
-
-def _is_preloaded(connection: Connection) -> bool:
-    row = connection.execute(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_settings s"
-        " WHERE s.name = 'pg_stat_statements.max')"
-    ).fetchone()
-    return bool(row and row[0])
 
 
 def _epoch(connection: Connection, schema: str) -> tuple[str, int]:

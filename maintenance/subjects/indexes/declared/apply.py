@@ -28,6 +28,11 @@ def create(context: ActionContext, action: Action) -> Mapping[str, Any]:
         MaintenanceError: it can't be built; no leftover of the failed build remains.
     """
     _require_table(context, action)
+    if action.detail.get("upserts"):
+        context.progress(
+            f"{action.object}: INSERT ... ON CONFLICT on {action.table} can fail with a false"
+            " unique violation during this build"
+        )
     before = rollout_proof.measure_before(context, action)
     began = time.perf_counter()
     made = _build(context, action)

@@ -90,6 +90,13 @@ def _doubtful(found: DeclaredIndex, facts: TableFacts) -> Iterator[Finding]:
         texts.append(
             f"whether the rows fit is unknown ({found.rows.unread}); the build fails if they do not"
         )
+    if found.upserts:
+        reasons["upserts"] = [str(declared.table)]
+        texts.append(
+            f"INSERT ... ON CONFLICT was called {found.upserts:,} times on {declared.table}: up to"
+            " PostgreSQL 18 it can fail with a false unique violation during the build; build it"
+            " while such statements pause, or let the application retry them"
+        )
     if texts:
         kind, name = FindingKind.INDEX_DECLARATION_DOUBTFUL, str(declared.relation)
         text = "; ".join(texts)

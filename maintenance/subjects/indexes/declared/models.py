@@ -243,6 +243,8 @@ class DeclaredIndex:
         replaced: the indexes that it replaces and that exist.
         waits_for: declared columns that it needs and that do not exist yet.
         rows: what its table holds, as far as it was read.
+        upserts: of a unique index that is to be built: how often INSERT … ON CONFLICT was called on
+            its table, where that can fail during the build; None if it is unknown.
     """
 
     declaration: IndexDeclaration
@@ -267,6 +269,7 @@ class DeclaredIndex:
     replaced: tuple[OldIndex, ...] = ()
     waits_for: tuple[str, ...] = ()
     rows: RowFacts = NO_ROW_FACTS
+    upserts: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,10 @@ from maintenance.policy.declarations import (
     DropDeclaration,
     IndexDeclaration,
 )
+from maintenance.server.capabilities import major_of, reindexes_beside_upserts
 from maintenance.server.owner_sessions import OwnerSessions
 from maintenance.server.session import Connection, fetch, read_transaction
+from maintenance.server.upserts import upserts_into
 from maintenance.subjects.indexes.declared.assessment import (
     assess,
     assess_before,
@@ -62,6 +64,8 @@ from maintenance.subjects.indexes.models import Catalog
 from maintenance.subjects.indexes.observe import DOING, read_definitions, read_taken_names
 
 Kind = TypeVar("Kind")
+
+_TO_BUILD = frozenset({State.MISSING, State.INVALID, State.INCOMPLETE, State.DIFFERENT})
 
 
 def observe_declared(context: ObserveContext, catalog: Catalog) -> DeclaredObservation:
@@ -120,7 +124,10 @@ class _Observer:
         rows = Reader(self.context.connection, self.sessions, path, self._time_cap)
         checked = [check_after(each, answers[each.declaration], seen) for each in checks]
         return DeclaredObservation(
-            tuple(with_replaced(rows.index(each), seen, seen.texts) for each in found),
+            tuple(
+                with_replaced(rows.index(each), seen, seen.texts)
+                for each in self._with_upserts(found)
+            ),
             drops_of(drops, seen, seen.texts),
             tuple(rows.check(each, seen) for each in checked),
             tuple(
@@ -128,6 +135,25 @@ class _Observer:
                 for each in columns
             ),
         )
+
+    def _with_upserts(self, found: Sequence[DeclaredIndex]) -> Sequence[DeclaredIndex]:
+        """Return declared indexes; unique ones that are to be built know the upserts beside it."""
+        connection = self.context.connection
+        wanted = {
+            each.declaration.table
+            for each in found
+            if each.declaration.is_unique and each.state in _TO_BUILD
+        }
+        if not wanted or reindexes_beside_upserts(major_of(connection.info.server_version)):
+            return found
+        with read_transaction(connection, self._time_cap, "looking for upserts"):
+            calls = upserts_into(connection, wanted)
+        return [
+            replace(each, upserts=None if calls is None else calls.get(each.declaration.table, 0))
+            if each.declaration.table in wanted and each.declaration.is_unique
+            else each
+            for each in found
+        ]
 
     def _all(self, kind: type[Kind]) -> list[Kind]:
         return [each for each in self.declarations if isinstance(each, kind)]

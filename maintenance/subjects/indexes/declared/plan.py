@@ -241,6 +241,7 @@ class _Rollout:
             "replaces": [str(name) for name in notes.replaces],
             "relation_bytes": self._bytes(table),
             "partitions": sum(each.is_leaf for each in found.parts) or None,
+            **({"upserts": found.upserts} if found.declaration.is_unique else {}),
             **({"takes_name_of": str(takes_name_of)} if takes_name_of is not None else {}),
         }
 
