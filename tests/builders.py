@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote as url_quote
 
 import psycopg
+from psycopg.pq import ExecStatus
 
 from maintenance.demo.postgres import PostgresServer
 from maintenance.demo.processes import command_line
@@ -71,7 +72,10 @@ class Database:
         url = self.url_of(role) if role else self.url
         with psycopg.connect(url, autocommit=True) as connection:
             cursor = connection.execute(sql.encode(), parameters)
-            return cursor.fetchall() if cursor.description else []
+            # Rows without columns, as of SELECT FROM, have no description.
+            result = cursor.pgresult
+            has_rows = result is not None and result.status == ExecStatus.TUPLES_OK
+            return cursor.fetchall() if has_rows else []
 
     def give_to(self, role: Role) -> None:
         """Make a role the owner of the database and of every relation in `public`."""

@@ -227,7 +227,7 @@ def _commit_when_waited_for(database: Database, writer: Any) -> None:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         waiting = database.execute(
-            "SELECT FROM pg_stat_progress_create_index p JOIN pg_stat_activity a USING (pid)"
+            "SELECT 1 FROM pg_stat_progress_create_index p JOIN pg_stat_activity a USING (pid)"
             " WHERE a.wait_event_type = 'Lock' AND p.relid = 'public.twins'::regclass"
         )
         if waiting:
