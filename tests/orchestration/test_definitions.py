@@ -55,6 +55,7 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "learning_platform/partition_inventory",
         "learning_platform/archives/analytics_events",
         "learning_platform/retention",
+        "learning_platform/indexes",
         "learning_platform/index_usage",
         "learning_platform/matviews/mv_course_performance",
         "learning_platform/matviews/mv_user_learning_summary",
@@ -72,6 +73,7 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "proposals/matviews/proposal_analytics_summary",
         "proposals/source/proposals",
         "proposals/redis",
+        "proposals/indexes",
         "proposals/index_usage",
         "proposals/bloat",
         "proposals/workload",
@@ -94,9 +96,13 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
     by_hand = {
         "learning_platform_approve",
         "learning_platform_archives_analytics_events",
+        "learning_platform_index_rollout",
         "learning_platform_pause",
         "learning_platform_restore",
+        "learning_platform_undo",
+        "proposals_index_rollout",
         "proposals_pause",
+        "proposals_undo",
     }
     of_alerts = alert_jobs_of("learning_platform") | alert_jobs_of("proposals")
     assert jobs(definitions) == crons.keys() | by_hand | of_alerts
@@ -106,7 +112,7 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
 def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
     names = ("lms", "nova", "unpuzzle")
     definitions = build([ROOT / "policies" / f"{name}.yaml" for name in names], NOW)
-    subjects = ("bloat", "capacity", "digest", "index_usage", "statistics", "workload")
+    subjects = ("bloat", "capacity", "digest", "indexes", "index_usage", "statistics", "workload")
     assert keys(definitions) == {f"{name}/{subject}" for name in names for subject in subjects} | {
         "lms/stale_analytics",
         "lms/source/course_analytics",
@@ -121,7 +127,12 @@ def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
             "weekly_review": "0 4 * * 0",
         }.items()
     }
-    by_hand = {job for name in names for job in {f"{name}_pause"} | alert_jobs_of(name)}
+    by_hand = {
+        job
+        for name in names
+        for job in {f"{name}_{form}" for form in ("index_rollout", "pause", "undo")}
+        | alert_jobs_of(name)
+    }
     assert jobs(definitions) == crons.keys() | by_hand
     assert {n: s.cron_schedule for n, s in schedules(definitions).items()} == crons
 
