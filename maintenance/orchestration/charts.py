@@ -73,8 +73,9 @@ def before_and_after(
     ):
         heights = [pair[each] for pair in values.values()]
         axes.bar([place + shift for place in places], heights, 0.4, color=colour, label=label)
-    axes.set_xticks(places, list(values), rotation=30, ha="right", parse_math=False)
+    axes.set_xticks(places, list(values), rotation=35, ha="right", fontsize=8, parse_math=False)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_ylabel(unit)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(title, fontsize=10, loc="left", parse_math=False)
