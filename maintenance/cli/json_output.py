@@ -44,6 +44,7 @@ def applied_document(policy: Policy, report: Report) -> dict[str, Any]:
     results = [result.as_json() for result in report.results]
     return {
         **_head(policy, report),
+        "run_id": report.run_id,
         "actions": results,
         "skipped": _skipped(report),
         "findings": _findings(report),

@@ -83,6 +83,7 @@ class Report:
         pause: the pause of the database when the command began; None if there was none.
         costs: the cost of our own statements, by purpose: `catalog` is the common snapshot, a
             subject's name its own queries, `actions` the actions.
+        run_id: the id of the recorded run; None unless applied.
     """
 
     database: str
@@ -96,6 +97,7 @@ class Report:
     subjects: frozenset[str] = frozenset()
     pause: Pause | None = None
     costs: Mapping[str, Cost] = field(default_factory=dict[str, Cost])
+    run_id: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -208,7 +210,8 @@ def apply(
             run = RunContext(
                 target, moment, subjects, request, connection, store, progress, meter, gate
             )
-            report = replace(_apply(run, journal, reviewed), costs=meter.costs)
+            report = _apply(run, journal, reviewed)
+        report = replace(report, costs=meter.costs, run_id=str(journal.run_id))
         approve_retired(gate, store, report.results, who(connection))
         journal.end(
             "failed" if report.has_failed else "done",

@@ -267,6 +267,16 @@ def test_installed_command_keeps_progress_off_standard_output(file: Path) -> Non
     assert "create_partition" in done.stderr
 
 
+def test_run_id_of_apply_is_what_undo_takes(database: Database, tmp_path: Path) -> None:
+    database.execute("CREATE TABLE t (a int)")
+    (tmp_path / "indexes.sql").write_text("CREATE INDEX i ON t (a);")
+    file = write_policy(tmp_path, database.url, indexes={"declared": "indexes.sql"})
+    done = answer("apply", "--policy", file, "--only", "indexes", exits=0)
+    undone = answer("undo", done["run_id"], "--policy", file, exits=0)
+    assert (undone["run"], undone["complete"]) == (done["run_id"], True)
+    assert [action["detail"]["undoes"] for action in undone["actions"]] == ["create_index"]
+
+
 # Reviewed plans
 
 

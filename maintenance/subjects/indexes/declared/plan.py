@@ -203,7 +203,9 @@ class _Rollout:
         )
         lacking = [each for each in found.parts if not each.is_attached]
         what = (
-            "and missing" if found.existing is None else f"and missing on {len(lacking)} partitions"
+            f"and missing on {len(lacking)} partitions"
+            if is_partitioned and found.existing is not None
+            else "and missing"
         )
         if takes_name:
             what = f"and different; it takes the name of {declared.relation} once that is dropped"
