@@ -4,7 +4,8 @@
 -- columns: schema text, name text, root_schema text, root_name text
 -- locks: none
 -- source: PostgreSQL manual, 9.28.7 Partitioning Information Functions
-SELECT n.nspname AS schema, c.relname AS name, rn.nspname AS root_schema, r.relname AS root_name
+SELECT n.nspname::text AS schema, c.relname::text AS name, rn.nspname::text AS root_schema,
+  r.relname::text AS root_name
 FROM ROWS FROM (
     pg_catalog.unnest(%(schemas)s::text[]), pg_catalog.unnest(%(names)s::text[])
   ) AS w (schema, name)

@@ -25,7 +25,7 @@ WITH wanted AS (
   WHERE w.is_operator AND n.nspname = ANY (w.schemas)
 )
 SELECT c.place, c.oid::regprocedure::text AS signature, c.is_volatile,
-  r.rolname AS owner, r.rolsuper AS is_superuser
+  r.rolname::text AS owner, r.rolsuper AS is_superuser
 FROM called AS c
 JOIN pg_catalog.pg_proc AS f ON f.oid = c.oid
 JOIN pg_catalog.pg_roles AS r ON r.oid = f.proowner

@@ -4,8 +4,8 @@
 -- columns: place int8, oid oid, schema text, name text, kind text, owner text, is_superuser bool, pages int4, rows float4
 -- locks: none
 -- source: PostgreSQL manual, 53 System Catalogs
-SELECT w.place, c.oid, c.nspname AS schema, c.relname AS name, c.relkind::text AS kind,
-  c.rolname AS owner, c.rolsuper AS is_superuser, c.relpages AS pages, c.reltuples AS rows
+SELECT w.place, c.oid, c.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
+  c.rolname::text AS owner, c.rolsuper AS is_superuser, c.relpages AS pages, c.reltuples AS rows
 FROM ROWS FROM (
     pg_catalog.unnest(%(schemas)s::text[]), pg_catalog.unnest(%(names)s::text[])
   ) WITH ORDINALITY AS w (schema, name, place)

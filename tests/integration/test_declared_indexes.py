@@ -800,11 +800,15 @@ def test_role_without_the_owners_rights_says_so(
 ) -> None:
     database.execute("CREATE TABLE t (a int); CREATE TABLE u (a int); CREATE INDEX i ON u (a)")
     database.give_to(owner_role)
-    sql = "CREATE INDEX j ON t (a); CREATE INDEX i ON u (a)"
+    database.execute("CREATE TABLE s (a int)")
+    sql = "CREATE INDEX j ON t (a); CREATE INDEX i ON u (a); CREATE INDEX k ON s (a)"
     report = plan(declare(tmp_path, database.url_of(limited_role), sql))
     assert kinds_of(report) == []
-    assert told(report)["public.j"].kind is FindingKind.PRIVILEGE_MISSING
-    assert "public.i" not in told(report)
+    found = told(report)
+    assert found["public.j"].kind is FindingKind.PRIVILEGE_MISSING
+    assert not found["public.j"].data["is_superuser"]
+    assert found["public.k"].data["is_superuser"]
+    assert "public.i" not in found
 
 
 def test_role_that_may_not_create_in_the_schema_says_so(

@@ -147,11 +147,18 @@ def _not_ours(name: str, declared: Declared, found: Compared) -> Finding:
             f" SCHEMA {schema} to it"
         )
         return finding(kind, Severity.ERROR, name, declared, text, schema=schema)
+    remedy = (
+        "that is a superuser: make the application's role the owner of the table instead, and our"
+        " role a member of it"
+        if found.facts.is_superusers
+        else f"make it a member of {quote(owner)}"
+    )
     text = (
         f"declared on {declared.table} of role {owner}, whose rights our role does not have; not"
-        f" carried out: make it a member of {quote(owner)}"
+        f" carried out: {remedy}"
     )
-    return finding(kind, Severity.ERROR, name, declared, text, owner=owner)
+    superuser = found.facts.is_superusers
+    return finding(kind, Severity.ERROR, name, declared, text, owner=owner, is_superuser=superuser)
 
 
 def _unknown(name: str, declared: Declared, found: Compared) -> Finding:

@@ -101,6 +101,7 @@ class TableFacts(NamedTuple):
         may_create: whether our role may create an index in the schema of the table.
         default_tablespace: of the database.
         tablespaces: all of the server.
+        is_superusers: whether the owner is a superuser, whose rights are never to be granted.
     """
 
     owner: str
@@ -111,6 +112,7 @@ class TableFacts(NamedTuple):
     may_create: bool = True
     default_tablespace: str = "pg_default"
     tablespaces: frozenset[str] = frozenset({"pg_default"})
+    is_superusers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

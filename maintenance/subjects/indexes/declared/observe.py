@@ -309,4 +309,5 @@ def _facts(row: Any) -> TableFacts:
         row.may_create,
         row.default_tablespace,
         frozenset(row.tablespaces),
+        row.is_superusers,
     )
