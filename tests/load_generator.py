@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
+from psycopg.abc import Buffer
+from psycopg.adapt import Dumper
 
 from maintenance.periods import Interval, period_of
 from tests.builders import Database
@@ -103,6 +105,13 @@ def _partition(database: Database, name: str, bound: str, *, hashed: bool) -> No
         )
 
 
+class UntypedNumber(Dumper):
+    """Sends a number without its type: an id may be text."""
+
+    def dump(self, obj: Any) -> Buffer:
+        return str(obj).encode()
+
+
 @dataclass
 class Crowd:
     """What the sessions saw and did.
@@ -129,6 +138,7 @@ class Crowd:
 
     def connect(self) -> psycopg.Connection[Any]:
         connection = psycopg.connect(self.database.url, autocommit=True)
+        connection.adapters.register_dumper(int, UntypedNumber)
         connection.execute(f"SET lock_timeout = '{PATIENCE}'")
         connection.execute("SET TimeZone = 'UTC'")
         return connection
@@ -349,7 +359,7 @@ def crowd(
 def rows_there(database: Database) -> dict[int, tuple[str, int]]:
     """What stands in the table beside the base rows; a doubled row is an error."""
     rows = database.execute(
-        "SELECT id, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')||'+00', value"
+        "SELECT id::bigint, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')||'+00', value"
         " FROM public.events WHERE kind <> 'base'"
     )
     found = {id_: (at, value) for id_, at, value in rows}

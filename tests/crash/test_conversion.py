@@ -7,17 +7,20 @@ moments within them. In the end every acknowledged row is there once, and nothin
 import random
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from maintenance.engine.findings import FindingKind
 from maintenance.errors import MaintenanceError
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
-from tests.builders import Database
+from tests.builders import Database, Role
 from tests.conversions import EVENTS, PLAIN, fill, shape
 from tests.interruptions import OURS, Interruption, Process, end_backends, kill_client
 from tests.load_generator import crowd, moments, rows_there
@@ -30,6 +33,10 @@ SELECT relname::text FROM pg_class
 UNION ALL SELECT conname FROM pg_constraint WHERE conname LIKE 'maintenance_convert%'
 """
 KIND = "SELECT relkind::text FROM pg_class WHERE oid = 'public.events'::regclass"
+UNFINISHED = """
+SELECT FROM pg_index WHERE NOT indisvalid AND indrelid = 'public.events'::regclass
+"""
+READ = "SELECT pg_sleep(%s) FROM (SELECT FROM public.events LIMIT 1) AS one"
 MOST_RUNS = 20
 PATIENT = {"give_up_after": "1 minute"}
 
@@ -131,6 +138,109 @@ def test_interrupted_conversion_is_undone_without_a_trace(
     assert after == before
 
 
+def on_top(reader: Role) -> str:
+    """What an application's table has: text ids, grants, row security, a publication."""
+    return f"""
+DROP VIEW public.looked;
+ALTER TABLE public.events ALTER id TYPE text;
+CREATE VIEW public.looked AS SELECT id, at, value FROM public.events;
+GRANT SELECT, UPDATE (value) ON public.events TO {reader.name};
+GRANT SELECT ON public.looked TO {reader.name};
+CREATE POLICY own ON public.events FOR SELECT TO {reader.name} USING (value > 0);
+ALTER TABLE public.events ENABLE ROW LEVEL SECURITY;
+CREATE PUBLICATION told FOR TABLE public.events WITH (publish_via_partition_root = true);
+"""
+
+
+@contextmanager
+def long_reader(database: Database, seconds: float) -> Generator[list[str]]:
+    """A query that reads the table for a while; its errors."""
+    errors: list[str] = []
+
+    def run() -> None:
+        try:
+            database.execute(READ, [seconds])
+        except psycopg.Error as exc:
+            errors.append(str(exc))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield errors
+    finally:
+        thread.join()
+
+
+@contextmanager
+def always_read(database: Database) -> Generator[None]:
+    """Queries of one second, of which the next one begins before the last one ends."""
+    stopped = threading.Event()
+
+    def run() -> None:
+        while not stopped.is_set():
+            database.execute(READ, [1])
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.5)
+    try:
+        yield
+    finally:
+        stopped.set()
+        for thread in threads:
+            thread.join()
+
+
+@pytest.mark.pg("== 18")
+def test_killed_conversion_beside_a_long_reader_loses_no_row_and_fails_no_statement(
+    database: Database, tmp_path: Path, limited_role: Role
+) -> None:
+    fill(database, BUSY)
+    database.execute(on_top(limited_role))
+    policy = make_policy(tmp_path, database.url, {**EVENTS, "premake": 2}, locks=PATIENT)
+    with (
+        crowd(database, BUSY, 9, n_writers=4, n_readers=1) as people,
+        long_reader(database, 2) as failed_reads,
+    ):
+        with start(database, tmp_path) as killed:
+            # the build waits for the long reader
+            wait_until(lambda: bool(database.execute(UNFINISHED)))
+            kill_client(database, killed)
+            killed.communicate()
+        with start(database, tmp_path) as last:
+            out, said = last.communicate()
+        assert last.returncode == 0, out + said
+    assert [*people.errors, *failed_reads] == []
+    assert rows_there(database) == people.rows
+    assert_settled(policy, database)
+
+
+@pytest.mark.pg("== 18")
+def test_unfinished_index_is_removed_where_every_query_outlasts_the_lock_timeout(
+    database: Database, tmp_path: Path
+) -> None:
+    fill(database, BUSY)
+    (oid,) = database.execute("SELECT 'public.events'::regclass::oid::bigint")[0]
+    name = f"maintenance_convert_{oid}_key"
+    database.execute(f"CREATE INDEX CONCURRENTLY {name} ON public.events (id)")
+    database.execute(
+        f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{name}'::regclass"
+    )
+    limits = {"give_up_after": "3 s", "patient_lock_timeout": "100 ms"}
+    policy = make_policy(tmp_path, database.url, {**EVENTS, "premake": 2}, locks=limits)
+    left: list[tuple[str]] = []
+
+    def stop_at_build(line: str) -> None:
+        if "step 2 of" in line:
+            left.extend(database.execute(LEFT))
+            raise ClientDiedError
+
+    with always_read(database), pytest.raises(ClientDiedError):
+        pipeline.apply(policy, only=["conversion"], progress=stop_at_build)
+    assert left == []
+
+
 def start(database: Database, folder: Path) -> Process:
     policy = write_policy(folder, database.url, {**EVENTS, "premake": 2}, locks=PATIENT)
     program = [sys.executable, "-c", "from maintenance.cli import main; main()"]
@@ -139,9 +249,7 @@ def start(database: Database, folder: Path) -> Process:
             *program,
             "apply",
             "--only",
-            "conversion",
-            "--only",
-            "partitions",
+            "conversion,partitions",
             "--policy",
             str(policy),
         ],
@@ -176,7 +284,7 @@ def test_run_that_ends_at_any_moment_is_continued_under_load(
             wait_until(lambda: not database.execute(OURS))
         with start(database, tmp_path) as last:
             out, said = last.communicate()
-        assert last.returncode == 0, out + said
+    assert last.returncode == 0, out + said
     assert people.errors == []
     assert rows_there(database) == people.rows
     policy = make_policy(tmp_path, database.url, {**EVENTS, "premake": 2})

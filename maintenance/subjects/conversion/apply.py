@@ -17,6 +17,7 @@ from maintenance.subjects.conversion.models import Definition, Fact
 from maintenance.subjects.conversion.proof import is_swap, with_proofs
 
 _BUILD = "CREATE UNIQUE INDEX CONCURRENTLY "
+_REMOVAL = "DROP INDEX CONCURRENTLY "
 
 
 def convert(context: ActionContext, action: Action) -> Mapping[str, Any]:
@@ -49,6 +50,8 @@ def _run(context: ActionContext, action: Action, step: Step) -> None:
         _swap(context, action, step)
     elif statement.startswith(_BUILD):
         _build(context, action, statement)
+    elif statement.startswith(_REMOVAL):
+        _run_patiently(context, statement)
     elif statement.startswith("ANALYZE "):
         path = context.policy.database.search_path
         with without_timeouts(context), owner_search_path(context.connection, path):
@@ -81,6 +84,14 @@ def _swap(context: ActionContext, action: Action, step: Step) -> None:
 def _build(context: ActionContext, action: Action, statement: str) -> None:
     """Build the index of the future key; without a lock timeout, which would leave it invalid."""
     _refuse_full_disk(context, action)
+    _run_patiently(context, statement)
+
+
+def _run_patiently(context: ActionContext, statement: str) -> None:
+    """Run a concurrent statement: it waits for every reader of the table, and blocks none.
+
+    With a lock timeout it would never end where queries take longer than that.
+    """
     path = context.policy.database.search_path
     with (
         without_timeouts(context),
