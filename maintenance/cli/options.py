@@ -41,8 +41,11 @@ def policy_options(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def _only(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[str, ...]:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if value else ()
+def _only(
+    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    parts = (part.strip() for value in values for part in value.split(","))
+    return tuple(part for part in parts if part)
 
 
 def read_moment(
@@ -78,7 +81,9 @@ def read_span(_context: click.Context, _option: click.Parameter, value: str) -> 
 
 
 FILE = click.Path(path_type=Path, dir_okay=False)
-ONLY = click.option("--only", callback=_only, help="Run these subjects only, separated by commas.")
+ONLY = click.option(
+    "--only", multiple=True, callback=_only, help="Run these subjects only, separated by commas."
+)
 NOW = click.option("--now", callback=read_moment, help="ISO 8601 time to use as the current time.")
 
 

@@ -214,7 +214,6 @@ def _proof(detail: Mapping[str, Any]) -> Iterator[str]:
 def _result(result: Result, width: int) -> None:
     """Print one action with its outcome; below it the error, if any."""
     action = result.action
-    object_ = action.object if result.outcome is not Outcome.REFUSED else str(action.table)
     outcome = Text(result.outcome.value.ljust(width), style=_OUTCOME_STYLE[result.outcome])
     effort = f"{result.duration_ms:,.1f} ms"
     if result.attempts > 1:
@@ -222,7 +221,7 @@ def _result(result: Result, width: int) -> None:
     line = Text.assemble(
         outcome,
         (f"  {action.kind}", "bold"),
-        f" {visible(object_)}",
+        f" {visible(action.object)}",
         (visible(f"  {effort}  {action.reason}"), "dim"),
     )
     _out.print(line, soft_wrap=True)

@@ -70,10 +70,3 @@ class ActionContext:
 
 Executor = Callable[[ActionContext, Action], Mapping[str, Any]]
 """Executes an action; returns its details (rows, bytes, URLs), JSON-ready."""
-
-
-def run_steps(context: ActionContext, action: Action) -> Mapping[str, Any]:
-    """Execute an action that consists only of its steps."""
-    for step in action.steps:
-        context.run(step)
-    return {}

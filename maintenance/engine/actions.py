@@ -197,6 +197,11 @@ class Step:
         """Whether it builds an index concurrently, which waits for every older snapshot."""
         return self.concurrent and self.statements[0].startswith(("CREATE", "REINDEX"))
 
+    @property
+    def drops_index(self) -> bool:
+        """Whether it drops an index concurrently, which waits for every query of its table."""
+        return self.concurrent and self.statements[0].startswith("DROP INDEX")
+
 
 def identify_action(kind: str, object_: str, sql: Iterable[str]) -> str:
     """Return the id of an action: a hash of kind, object and SQL."""

@@ -50,7 +50,7 @@ def await_build(context: ActionContext, name: str, table: str) -> None:
     """
     build, limits = Build(name), limits_of(context)
     row = _await(context, build, table)
-    refuse_full_disk(context.connection, build, row, limits)
+    refuse_full_disk(context.connection, build, row.size_bytes, row.tablespace, limits)
 
 
 def await_drop(context: ActionContext, name: str, table: str) -> None:
@@ -128,29 +128,34 @@ def _backup(build: Build, row: Any) -> LockNotAcquiredError | None:
 
 
 def refuse_full_disk(
-    connection: Connection, build: Build, row: Any, limits: IndexPreflight
+    connection: Connection,
+    build: Build,
+    size_bytes: int,
+    tablespace: str | None,
+    limits: IndexPreflight,
 ) -> None:
     """Refuse a build without enough free disk.
 
     Args:
         connection: to the server.
         build: what is built.
-        row: has `size_bytes`, the most that the index may need, and the location of its tablespace.
+        size_bytes: the most that the index may need.
+        tablespace: its location; None for that of the server.
         limits: of the policy.
 
     Raises:
         MaintenanceError: there is not enough, or it is unknown and the index may be large.
     """
-    free = free_disk(connection, row.tablespace)
-    needed = f"{build.name}: not {build.verb}: it needs up to {readable_size(row.size_bytes)}"
-    if free is not None and free - row.size_bytes < limits.free_disk:
+    free = free_disk(connection, tablespace)
+    needed = f"{build.name}: not {build.verb}: it needs up to {readable_size(size_bytes)}"
+    if free is not None and free - size_bytes < limits.free_disk:
         raise MaintenanceError(
             f"{needed} of disk, {readable_size(free)} are free, and"
             f" {readable_size(limits.free_disk)} must remain",
             hint="free disk space, or lower indexes.preflight.free_disk",
             reason="free_disk_low",
         )
-    if free is None and row.size_bytes > limits.free_disk:
+    if free is None and size_bytes > limits.free_disk:
         raise MaintenanceError(
             f"{needed} of disk, and the free space on the server's disk is unknown",
             hint="build it by hand, or raise indexes.preflight.free_disk above its size",

@@ -10,12 +10,13 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from maintenance.engine.action_context import ActionContext, Executor, run_steps
+from maintenance.engine.action_context import ActionContext, Executor
 from maintenance.engine.action_order import is_upkeep, rounds
 from maintenance.engine.actions import UNSEEN, Action, ActionKind, Hold
 from maintenance.engine.kept_steps import step_as_json
 from maintenance.engine.lock_retry import Progress
 from maintenance.engine.parallel import Opener, run_parallel
+from maintenance.engine.steps import run_steps
 from maintenance.engine.time_budget import Budget
 from maintenance.errors import (
     BudgetError,

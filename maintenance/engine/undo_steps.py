@@ -7,7 +7,8 @@ import psycopg
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Step
 from maintenance.engine.build_preflight import await_drop
-from maintenance.engine.index_build import build_index, drop_index, oids_of
+from maintenance.engine.index_build import build_index, oids_of
+from maintenance.engine.steps import run_step
 from maintenance.server.session import Connection, owner_search_path, to_error
 
 
@@ -45,11 +46,11 @@ def run_undo(
 def _run(context: ActionContext, step: Step) -> None:
     if step.builds_index:
         build_index(context, step)
+    elif step.drops_index:
+        await_drop(context, str(step.removes), step.locks[0].object)
+        run_step(context, step)
     elif not step.concurrent:
         context.run(step)
-    elif step.removes is not None:
-        await_drop(context, step.removes, step.locks[0].object)
-        drop_index(context, step)
     else:  # ANALYZE evaluates the owner's expressions
         with owner_search_path(context.connection, context.policy.database.search_path):
             context.run(step)

@@ -5,7 +5,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from maintenance.engine.findings import FindingKind
+from maintenance.engine.findings import FindingKind, Severity
 from maintenance.errors import PolicyError
 from maintenance.pipeline import run as pipeline
 from maintenance.subjects.indexes import INDEXES
@@ -73,3 +73,23 @@ def test_query_that_can_not_be_planned_is_told(
 
 def test_every_defect_for_declared_indexes_is_answered() -> None:
     assert (len(DECLARED), len(ASKED), len(REFUSED)) == (30, 4, 3)
+
+
+def test_query_that_awaits_a_declared_column_is_no_drift(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute("CREATE TABLE public.t (a int)")
+    (tmp_path / "indexes.sql").write_text(
+        "ALTER TABLE t ADD COLUMN twice int GENERATED ALWAYS AS (2 * a) STORED;"
+    )
+    (tmp_path / "queries").mkdir()
+    (tmp_path / "queries" / "awaits.sql").write_text("SELECT twice FROM t")
+    (tmp_path / "queries" / "drifts.sql").write_text("SELECT thrice FROM t")
+    keys = {"declared": "indexes.sql", "queries": "queries"}
+    policy = make_policy(tmp_path, database.url, indexes=keys)
+    found = {
+        f.object: f.severity
+        for f in pipeline.plan(policy, only=[INDEXES.name]).findings
+        if f.kind is FindingKind.SCHEMA_DRIFT
+    }
+    assert found == {"app/queries/awaits": Severity.INFO, "app/queries/drifts": Severity.ERROR}

@@ -9,7 +9,7 @@ WITH_A_SESSION = {
     *("catalog", "definitions", "due_contents", "insert_counts", "key_range", "measure"),
     *("key_observations", "ownership", "pg_stat_statements", "preflight", "upkeep_observations"),
     *("pgstattuple", "recheck", "sample", "sample_history", "servers"),
-    *("statement_history", "unique_index"),
+    *("statement_history", "unique_index", "upsert_texts"),
     *("queries", "query_history", "query_observe", "query_session"),
     # Further work.
     *("archive", "drain", "populate", "rebuild", "trial", "prove", "rollout_proof", "what_if"),

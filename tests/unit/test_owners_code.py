@@ -78,7 +78,6 @@ SENDERS = {
     "subjects/indexes/declared/trial.py": AS_OWNER,
     "subjects/conversion/apply.py": BY_SERVER,
     "subjects/conversion/observe.py": ROWS,
-    "subjects/conversion/pg_stat_statements.py": "reads pg_stat_statements, an extension's",
     "subjects/matviews/definitions.py": "stores a query and does not run it",
     "subjects/matviews/measure.py": ROWS,
     "subjects/matviews/populate.py": BY_SERVER,

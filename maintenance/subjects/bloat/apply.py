@@ -84,7 +84,7 @@ def _preflight(context: ActionContext, action: Action) -> Beginning:
     build, limits = Build(row.name, "rebuilt"), limits_of(context)
     if (obstacle := waits(build, row, limits)) is not None:
         raise obstacle
-    refuse_full_disk(context.connection, build, row, limits)
+    refuse_full_disk(context.connection, build, row.size_bytes, row.tablespace, limits)
     return Beginning(row.name, oid, int(row.size_bytes), row.table_oid, list(row.indexes))
 
 

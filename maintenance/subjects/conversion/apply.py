@@ -6,18 +6,16 @@ from typing import Any
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Step
 from maintenance.engine.build_monitor import run_watched, watched, without_timeouts
+from maintenance.engine.build_preflight import Build, limits_of, refuse_full_disk
+from maintenance.engine.steps import run_step
 from maintenance.errors import EffectError, MaintenanceError, NotNeededError, UnreachableError
-from maintenance.formatting import readable_size
 from maintenance.names import parse_name
-from maintenance.policy.thresholds import IndexesPolicy
-from maintenance.server.disk import free_disk
 from maintenance.server.session import fetch, owner_search_path, run_sql
 from maintenance.server.sql_library import load_statement
 from maintenance.subjects.conversion.models import Definition, Fact
 from maintenance.subjects.conversion.proof import is_swap, with_proofs
 
 _BUILD = "CREATE UNIQUE INDEX CONCURRENTLY "
-_REMOVAL = "DROP INDEX CONCURRENTLY "
 
 
 def convert(context: ActionContext, action: Action) -> Mapping[str, Any]:
@@ -50,14 +48,12 @@ def _run(context: ActionContext, action: Action, step: Step) -> None:
         _swap(context, action, step)
     elif statement.startswith(_BUILD):
         _build(context, action, statement)
-    elif statement.startswith(_REMOVAL):
-        _run_patiently(context, statement)
     elif statement.startswith("ANALYZE "):
         path = context.policy.database.search_path
         with without_timeouts(context), owner_search_path(context.connection, path):
             run_sql(context.connection, statement)
     else:
-        context.run(step)
+        run_step(context, step)
 
 
 def _swap(context: ActionContext, action: Action, step: Step) -> None:
@@ -83,15 +79,10 @@ def _swap(context: ActionContext, action: Action, step: Step) -> None:
 
 def _build(context: ActionContext, action: Action, statement: str) -> None:
     """Build the index of the future key; without a lock timeout, which would leave it invalid."""
-    _refuse_full_disk(context, action)
-    _run_patiently(context, statement)
-
-
-def _run_patiently(context: ActionContext, statement: str) -> None:
-    """Run a concurrent statement: it waits for every reader of the table, and blocks none.
-
-    With a lock timeout it would never end where queries take longer than that.
-    """
+    columns = {"relation": action.preconditions["oid"], "columns": action.preconditions["key"]}
+    (size,) = fetch(context.connection, "conversion", "measure_table", columns)
+    build = Build(f"the index of the future key of {action.object}")
+    refuse_full_disk(context.connection, build, size.key_bytes, size.tablespace, limits_of(context))
     path = context.policy.database.search_path
     with (
         without_timeouts(context),
@@ -99,29 +90,6 @@ def _run_patiently(context: ActionContext, statement: str) -> None:
         owner_search_path(context.connection, path),
     ):
         run_watched(context, statement, watch)
-
-
-def _refuse_full_disk(context: ActionContext, action: Action) -> None:
-    columns = {"relation": action.preconditions["oid"], "columns": action.preconditions["key"]}
-    (size,) = fetch(context.connection, "conversion", "measure_table", columns)
-    needed, tablespace = size.key_bytes, size.tablespace
-    limit = (context.policy.indexes or IndexesPolicy()).preflight.free_disk
-    free = free_disk(context.connection, tablespace)
-    if free is not None and free - needed < limit:
-        raise MaintenanceError(
-            f"{action.object}: not converted: the index of its future key needs about"
-            f" {readable_size(needed)} of disk, {readable_size(free)} are free, and"
-            f" {readable_size(limit)} must remain",
-            hint="free disk space, or lower indexes.preflight.free_disk",
-            reason="free_disk_low",
-        )
-    if free is None and needed > limit:
-        raise MaintenanceError(
-            f"{action.object}: not converted: the index of its future key needs about"
-            f" {readable_size(needed)} of disk, and the free space on the server's disk is unknown",
-            hint="raise indexes.preflight.free_disk above this size, once there is room",
-            reason="free_disk_unknown",
-        )
 
 
 def _still_there(context: ActionContext, action: Action) -> None:

@@ -21,9 +21,9 @@ from maintenance.subjects.conversion.models import (
     KeyRange,
     Sizes,
 )
-from maintenance.subjects.conversion.pg_stat_statements import read_upserts
 from maintenance.subjects.conversion.plan import target_if_any
 from maintenance.subjects.conversion.target import Target, other_name
+from maintenance.subjects.conversion.upsert_texts import upserts_of
 
 SCANNED_BYTES = 1024**3
 """A larger table is not scanned for the ends of its key: an index has to give them."""
@@ -108,7 +108,7 @@ def _upserts(context: ObserveContext, seen: ConvertibleTable) -> tuple[str, ...]
         return ()
     cap = context.policy.observe.time_cap
     with read_transaction(context.connection, cap, f"reading the upserts into {seen.name}"):
-        return read_upserts(context.connection, seen.name)
+        return upserts_of(context.connection, seen.name)
 
 
 def _key_range(context: ObserveContext, seen: ConvertibleTable) -> KeyRange:

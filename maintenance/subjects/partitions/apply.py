@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from maintenance.engine.action_context import ActionContext, run_steps
+from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action
+from maintenance.engine.steps import run_steps
 from maintenance.errors import MaintenanceError, UnreachableError
 from maintenance.names import QualifiedName
 from maintenance.server.session import fetch

@@ -9,8 +9,9 @@ import psycopg
 from maintenance.archives import content_digest
 from maintenance.ddl.detach import finalize
 from maintenance.ddl.lock_statements import allowed_time, take
-from maintenance.engine.action_context import ActionContext, run_steps
+from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Lock, LockMode, Step
+from maintenance.engine.steps import run_steps
 from maintenance.errors import DamagedArchiveError, MaintenanceError, UnreachableError
 from maintenance.names import parse_name, quote
 from maintenance.server.session import fetch, run_sql, to_error

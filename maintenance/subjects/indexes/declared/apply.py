@@ -11,7 +11,8 @@ from typing import Any
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Lock, LockMode, Step
 from maintenance.engine.build_preflight import await_drop
-from maintenance.engine.index_build import FoundIndex, build_index, drop_index, find_index, oids_of
+from maintenance.engine.index_build import FoundIndex, build_index, find_index, oids_of
+from maintenance.engine.steps import run_step
 from maintenance.errors import EffectError, MaintenanceError, NotNeededError, UnreachableError
 from maintenance.formatting import readable_size
 from maintenance.server.session import fetch, owner_search_path
@@ -88,11 +89,9 @@ def drop(context: ActionContext, action: Action) -> Mapping[str, Any]:
                 hint="it is built again by the next run",
             )
     for step in action.steps:
-        if step.concurrent:
+        if step.drops_index:
             await_drop(context, action.object, step.locks[0].object)
-            drop_index(context, step)
-        else:
-            context.run(step)
+        run_step(context, step)
     return {"size_bytes": found.size_bytes}
 
 

@@ -1,6 +1,7 @@
 """What is wrong with declared queries and the indexes that are for them, as findings. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from maintenance.engine.findings import (
 from maintenance.engine.scope import Request
 from maintenance.formatting import readable_span
 from maintenance.names import QualifiedName
+from maintenance.policy.declarations import ColumnDeclaration, Declaration
 from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.declared.query_models import (
     Failure,
@@ -48,7 +50,8 @@ WANTED_SHARE = 0.95
 LARGEST_SLOWDOWN = 1.2
 """A query that became slower by more around the build of an index is a warning."""
 
-_DRIFT = frozenset({"3F000", "42703", "42704", "42883", "42P01"})
+_UNDEFINED_COLUMN = "42703"
+_DRIFT = frozenset({"3F000", _UNDEFINED_COLUMN, "42704", "42883", "42P01"})
 """Errors that say that the database has not what a query names."""
 
 
@@ -82,7 +85,7 @@ def query_findings(
     for each in watched:
         yield from _review(each, limits.watch[-1], now, seen)
     queries = {each.query: each for each in seen.planned if _is_asked(each, request)}
-    yield from _failure_findings(database, seen, queries)
+    yield from _failure_findings(database, limits.declarations, seen, queries)
     yield from _change_findings(database, seen, queries)
     recent = [each for each in seen.proofs if now - each.taken_at <= limits.watch[-1]]
     yield from _regressions(database, recent, queries)
@@ -235,11 +238,26 @@ def _review(
 
 
 def _failure_findings(
-    database: str, seen: QueriesObservation, queries: Mapping[str, PlannedQuery]
+    database: str,
+    declared: Sequence[Declaration],
+    seen: QueriesObservation,
+    queries: Mapping[str, PlannedQuery],
 ) -> Iterator[Finding]:
     for each in queries.values():
-        if each.failure is not None:
-            yield _failure_finding(database, each, each.failure, seen)
+        if each.failure is None:
+            continue
+        found = _failure_finding(database, each, each.failure, seen)
+        is_awaited = _awaits_column(each, each.failure, declared)
+        yield replace(found, severity=Severity.INFO) if is_awaited else found
+
+
+def _awaits_column(query: PlannedQuery, failure: Failure, declared: Sequence[Declaration]) -> bool:
+    """Whether a query lacks a column that is declared; its own finding tells that it is missing."""
+    tables = {each.relation for each in query.relations}
+    return failure.sqlstate == _UNDEFINED_COLUMN and any(
+        isinstance(each, ColumnDeclaration) and each.table in tables and each.name in failure.text
+        for each in declared
+    )
 
 
 def _failure_finding(

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from maintenance.names import QualifiedName
 from maintenance.policy.declarations import CheckDeclaration, ColumnDeclaration
@@ -16,6 +17,8 @@ from maintenance.subjects.indexes.declared.models import (
 )
 from maintenance.subjects.indexes.declared.questions import Answer
 from maintenance.subjects.indexes.declared.seen import Seen
+
+Part = TypeVar("Part", DeclaredCheck, DeclaredColumn)
 
 _NOT_VALID = " NOT VALID"
 _LOCKED = "its table is locked, or was just dropped"
@@ -33,22 +36,7 @@ def check_before(
         seen: what was read.
         new: declared columns that do not exist yet, by table.
     """
-    table = seen.tables.get(declaration.table)
-    if table is None:
-        if declaration.table in seen.taken:
-            refusal = seen.no_table(declaration.table)
-            return DeclaredCheck(declaration, State.REFUSED, refusal=refusal)
-        near = {str(declaration.table): seen.near_tables(declaration.table)}
-        return DeclaredCheck(declaration, State.NO_TABLE, near=near)
-    facts = seen.facts.get(table.oid)
-    found = DeclaredCheck(declaration, State.UNKNOWN, table, facts)
-    if facts is None:
-        return replace(found, refusal=Refusal(NOT_TRIED, _LOCKED))
-    added = new.get(declaration.table, ())
-    if missing := missing_columns(declaration.columns, facts, added):
-        near_names = near_columns(missing, facts)
-        return replace(found, state=State.NO_COLUMN, missing=missing, near=near_names)
-    return found if facts.is_ours else replace(found, state=State.NOT_OURS)
+    return _before(DeclaredCheck(declaration, State.UNKNOWN), seen, new.get(declaration.table, ()))
 
 
 def check_after(found: DeclaredCheck, answers: Sequence[Answer], seen: Seen) -> DeclaredCheck:
@@ -76,20 +64,24 @@ def column_before(declaration: ColumnDeclaration, seen: Seen) -> DeclaredColumn:
 
     Its state is unknown, without a refusal, where the server must be asked.
     """
-    table = seen.tables.get(declaration.table)
+    return _before(DeclaredColumn(declaration, State.UNKNOWN), seen)
+
+
+def _before(found: Part, seen: Seen, added: Collection[str] = ()) -> Part:
+    """Return what is known of a part of a table; `added` are columns that it will have."""
+    name, columns = found.declaration.table, found.declaration.columns
+    table = seen.tables.get(name)
     if table is None:
-        if declaration.table in seen.taken:
-            refusal = seen.no_table(declaration.table)
-            return DeclaredColumn(declaration, State.REFUSED, refusal=refusal)
-        near = {str(declaration.table): seen.near_tables(declaration.table)}
-        return DeclaredColumn(declaration, State.NO_TABLE, near=near)
+        if name in seen.taken:
+            return replace(found, state=State.REFUSED, refusal=seen.no_table(name))
+        return replace(found, state=State.NO_TABLE, near={str(name): seen.near_tables(name)})
     facts = seen.facts.get(table.oid)
-    found = DeclaredColumn(declaration, State.UNKNOWN, table, facts)
+    found = replace(found, table=table, facts=facts)
     if facts is None:
         return replace(found, refusal=Refusal(NOT_TRIED, _LOCKED))
-    if missing := missing_columns(declaration.columns, facts):
-        near_names = near_columns(missing, facts)
-        return replace(found, state=State.NO_COLUMN, missing=missing, near=near_names)
+    if missing := missing_columns(columns, facts, added):
+        near = near_columns(missing, facts)
+        return replace(found, state=State.NO_COLUMN, missing=missing, near=near)
     return found if facts.is_ours else replace(found, state=State.NOT_OURS)
 
 

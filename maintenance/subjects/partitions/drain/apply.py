@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from maintenance.catalog.observe import observe
-from maintenance.engine.action_context import ActionContext, run_steps
+from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action
+from maintenance.engine.steps import run_steps
 from maintenance.errors import EffectError, MaintenanceError, UnreachableError
 from maintenance.policy import PartitionPolicy
 from maintenance.subjects.partitions.drain.backfill import (
