@@ -365,3 +365,24 @@ def rows_there(database: Database) -> dict[int, tuple[str, int]]:
     found = {id_: (at, value) for id_, at, value in rows}
     assert len(found) == len(rows), "a row is there twice"
     return found
+
+
+@contextmanager
+def always_read(database: Database, table: str) -> Generator[None]:
+    """Queries of one second, of which the next one begins before the last one ends."""
+    stopped = threading.Event()
+
+    def run() -> None:
+        while not stopped.is_set():
+            database.execute(f"SELECT pg_sleep(1) FROM (SELECT FROM {table} LIMIT 1) AS one")
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.5)
+    try:
+        yield
+    finally:
+        stopped.set()
+        for thread in threads:
+            thread.join()

@@ -23,7 +23,7 @@ from maintenance.policy import Policy
 from tests.builders import Database, Role
 from tests.conversions import EVENTS, PLAIN, fill, shape
 from tests.interruptions import OURS, Interruption, Process, end_backends, kill_client
-from tests.load_generator import crowd, moments, rows_there
+from tests.load_generator import always_read, crowd, moments, rows_there
 from tests.policies import make_policy, write_policy
 
 BUSY = moments(-2, -1, 0)
@@ -171,27 +171,6 @@ def long_reader(database: Database, seconds: float) -> Generator[list[str]]:
         thread.join()
 
 
-@contextmanager
-def always_read(database: Database) -> Generator[None]:
-    """Queries of one second, of which the next one begins before the last one ends."""
-    stopped = threading.Event()
-
-    def run() -> None:
-        while not stopped.is_set():
-            database.execute(READ, [1])
-
-    threads = [threading.Thread(target=run) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-        time.sleep(0.5)
-    try:
-        yield
-    finally:
-        stopped.set()
-        for thread in threads:
-            thread.join()
-
-
 @pytest.mark.pg("== 18")
 def test_killed_conversion_beside_a_long_reader_loses_no_row_and_fails_no_statement(
     database: Database, tmp_path: Path, limited_role: Role
@@ -236,7 +215,7 @@ def test_unfinished_index_is_removed_where_every_query_outlasts_the_lock_timeout
             left.extend(database.execute(LEFT))
             raise ClientDiedError
 
-    with always_read(database), pytest.raises(ClientDiedError):
+    with always_read(database, "public.events"), pytest.raises(ClientDiedError):
         pipeline.apply(policy, only=["conversion"], progress=stop_at_build)
     assert left == []
 
