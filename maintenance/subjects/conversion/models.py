@@ -198,9 +198,16 @@ class ConvertibleTable:
 
 @dataclass(frozen=True, slots=True)
 class ConversionObservation:
-    """The tables to convert, and those that only have helpers of an earlier conversion."""
+    """The tables to convert, and those that only have helpers of an earlier conversion.
+
+    Attributes:
+        undone: the runs that undid a conversion, by the goal of its action.
+        facts_sql: the query that reads the properties of a table on this server.
+    """
 
     server: Server
     tables: tuple[ConvertibleTable, ...] = ()
     abandoned: tuple[ConvertibleTable, ...] = ()
     failed: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
+    undone: Mapping[str, str] = field(default_factory=dict[str, str])
+    facts_sql: str = ""

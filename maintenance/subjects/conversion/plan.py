@@ -9,6 +9,8 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plan import Plan, join
 from maintenance.engine.scope import Request
 from maintenance.formatting import readable_size
+from maintenance.names import quote
+from maintenance.subjects.conversion.journaled_undo import journaled_undo
 from maintenance.subjects.conversion.models import (
     ConversionObservation,
     ConvertibleTable,
@@ -31,7 +33,7 @@ def plan(seen: ConversionObservation, now: datetime, request: Request) -> Plan:
     A table that can't be converted is reported with all reasons, and never blocks the others.
     """
     tables = (_plan_table(each, seen, now, request) for each in seen.tables)
-    abandoned = (Plan(actions=tuple(_removal(each, "never"))) for each in seen.abandoned)
+    abandoned = (Plan(actions=tuple(_removal(each, _UNWANTED))) for each in seen.abandoned)
     failed = (Plan(findings=(_unread(name, text),)) for name, text in seen.failed.items())
     return join([*tables, *abandoned, *failed])
 
@@ -62,9 +64,13 @@ def _plan_table(
         if target is not None:
             found += obstacles_of_target(seen, target)
     if found or target is None:
-        return Plan(actions=tuple(_removal(seen, "refused")), findings=(_refused(seen, found),))
+        return Plan(actions=tuple(_removal(seen, _REFUSED)), findings=(_refused(seen, found),))
     steps = steps_of(seen, target, observation.server.role)
-    action = _action(seen, target, steps)
+    action = _action(seen, target, steps, observation.facts_sql)
+    if (run := observation.undone.get(action.goal)) is not None:
+        # held by the gate; a CHECK that an interrupted undo has left would refuse rows
+        actions = tuple(_removal(seen, _UNDONE)) or (action,)
+        return Plan(actions=actions, findings=(_undone(seen, run),))
     finding = _planned(seen, action, len(steps))
     return Plan(actions=() if request.periods else (action,), findings=(finding,))
 
@@ -73,7 +79,14 @@ _BEFORE_ROWS = frozenset({"no_such_column", "other_type", "not_a_table"})
 """Reasons without which the rows can't be read as times."""
 
 
-def _action(seen: ConvertibleTable, target: Target, steps: tuple[ConversionStep, ...]) -> Action:
+_REFUSED = "its conversion can't go on"
+_UNWANTED = "its conversion is not wanted"
+_UNDONE = "its conversion was undone"
+
+
+def _action(
+    seen: ConvertibleTable, target: Target, steps: tuple[ConversionStep, ...], facts_sql: str
+) -> Action:
     seconds = sum(each.seconds for each in steps)
     return Action(
         kind=ActionKind.CONVERT_TABLE,
@@ -86,7 +99,9 @@ def _action(seen: ConvertibleTable, target: Target, steps: tuple[ConversionStep,
             "oid": seen.table.oid,
             "column": seen.section.column,
             "key": list(seen.extended_key),
+            "new": f"RANGE ({quote(seen.section.column)})",
         },
+        undo=journaled_undo(seen, target, facts_sql),
         detail={
             "steps": [_shown(each) for each in steps],
             "estimated_s": round(seconds),
@@ -124,12 +139,11 @@ def _removal(seen: ConvertibleTable, why: str) -> Iterator[Action]:
     steps = undo_steps(seen)
     if not steps:
         return
-    reason = "its conversion can't go on" if why == "refused" else "its conversion is not wanted"
     yield Action(
         kind=ActionKind.REMOVE_LEFTOVERS,
         object=str(seen.name),
         table=str(seen.name),
-        reason=f"{reason}, and an earlier run left a CHECK or an index for it",
+        reason=f"{why}, and an earlier run left a CHECK or an index for it",
         steps=steps,
         preconditions={"oid": seen.table.oid},
     )
@@ -182,6 +196,18 @@ def _planned(seen: ConvertibleTable, action: Action, n_left: int) -> Finding:
             "steps_left": n_left,
             "estimated_s": action.detail["estimated_s"],
         },
+    )
+
+
+def _undone(seen: ConvertibleTable, run: str) -> Finding:
+    name = str(seen.name)
+    return Finding(
+        FindingKind.NOT_PARTITIONED,
+        Severity.WARN,
+        name,
+        f"{name}: not partitioned: its conversion was undone by run {run}, and no run converts it"
+        " again by itself. Run maintenance apply --again to convert it, or set convert: never",
+        data={"relkind": seen.table.kind, "reasons": ["undone"], "undone_by": run},
     )
 
 
