@@ -170,6 +170,9 @@ class FindingKind(StrEnum):
     NOT_PARTITIONED = _kind(
         "not_partitioned", CONVERSION, PARTITIONS, is_fitness=True, reads=(Reading.TABLE,)
     )
+    CONVERSION_WAITING = _kind(
+        "conversion_waiting", CONVERSION, unit=Unit.SECONDS, reads=(Reading.TABLE,)
+    )
     PARTITION_KEY_MISMATCH = _kind(
         "partition_key_mismatch", PARTITIONS, RETENTION, is_fitness=True, reads=(Reading.TABLE,)
     )

@@ -109,7 +109,7 @@ def inventory_asset(policy: Policy) -> dg.AssetsDefinition:
             "the failed check names the table, the value and the threshold, and says what to do."
         ),
     )
-    frame = Frame(policy, PARTITIONS, arguments)
+    frame = Frame(policy, PARTITIONS, arguments, further=CONVERSION.finding_kinds)
 
     def take_stock(
         context: dg.AssetExecutionContext, maintainer: Maintainer

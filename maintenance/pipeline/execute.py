@@ -8,7 +8,7 @@ from typing import Any
 from maintenance.engine import executor
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.action_order import rounds
-from maintenance.engine.actions import RECURRING, UNSEEN, Action
+from maintenance.engine.actions import RECURRING, UNSEEN, Action, ActionKind
 from maintenance.engine.executor import ExecutorRegistry, Outcome, Result
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plan import Plan
@@ -35,6 +35,10 @@ _FAILURES: Mapping[type[MaintenanceError], FindingKind] = {
     RegressionError: FindingKind.QUERY_REGRESSED,
 }
 """Errors of actions that become findings of their own kind."""
+
+
+_TOLD_BY_SUBJECT = frozenset({(FindingKind.LOCK_NOT_ACQUIRED, ActionKind.CONVERT_TABLE)})
+"""Failures that the subject finds in the journal, also after this run: `conversion_waiting`."""
 
 
 def execute_plan(
@@ -138,7 +142,7 @@ def failures(results: Sequence[Result], subjects: Sequence[Subject[Any]]) -> Ite
     for result in results:
         subject = _subject_of(result.action, subjects)
         kind = next((k for cause, k in _FAILURES.items() if isinstance(result.cause, cause)), None)
-        if kind is not None:
+        if kind is not None and (kind, result.action.kind) not in _TOLD_BY_SUBJECT:
             name = result.action.object
             message = f"{name}: {result.error}"
             yield Finding(kind, Severity.ERROR, name, message, subject=subject)

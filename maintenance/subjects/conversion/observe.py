@@ -16,6 +16,7 @@ from maintenance.policy import PartitionPolicy
 from maintenance.server.session import fetch, read_transaction, to_error
 from maintenance.server.sql_library import load_statement
 from maintenance.store.undo import undone_goals
+from maintenance.subjects.conversion.history import waits_of
 from maintenance.subjects.conversion.models import (
     ConversionObservation,
     ConvertibleTable,
@@ -23,6 +24,7 @@ from maintenance.subjects.conversion.models import (
     Helper,
     KeyRange,
     Sizes,
+    Wait,
 )
 from maintenance.subjects.conversion.plan import target_if_any
 from maintenance.subjects.conversion.target import Target, other_name
@@ -66,9 +68,17 @@ def observe(context: ObserveContext) -> ConversionObservation:
         tuple(tables),
         abandoned,
         failed,
+        waits=_waits(context, tables),
         undone=_undone(context) if tables else {},
         facts_sql=load_statement("conversion", "list_facts", version).decode(),
     )
+
+
+def _waits(context: ObserveContext, tables: Sequence[ConvertibleTable]) -> Mapping[str, Wait]:
+    if context.store is None or not tables:
+        return {}
+    names = [str(each.name) for each in tables]
+    return waits_of(context.store, context.policy.database.name, names)
 
 
 def _undone(context: ObserveContext) -> Mapping[str, str]:

@@ -25,6 +25,7 @@ from maintenance.subjects.conversion.obstacles import (
 from maintenance.subjects.conversion.steps import ConversionStep, steps_of
 from maintenance.subjects.conversion.target import Target, target_of
 from maintenance.subjects.conversion.undo import undo_steps
+from maintenance.subjects.conversion.waiting import waiting
 
 
 def plan(seen: ConversionObservation, now: datetime, request: Request) -> Plan:
@@ -71,8 +72,10 @@ def _plan_table(
         # held by the gate; a CHECK that an interrupted undo has left would refuse rows
         actions = tuple(_removal(seen, _UNDONE)) or (action,)
         return Plan(actions=actions, findings=(_undone(seen, run),))
-    finding = _planned(seen, action, len(steps))
-    return Plan(actions=() if request.periods else (action,), findings=(finding,))
+    findings = [_planned(seen, action, len(steps))]
+    if (wait := observation.waits.get(str(seen.name))) is not None:
+        findings.append(waiting(seen, wait, now))
+    return Plan(actions=() if request.periods else (action,), findings=tuple(findings))
 
 
 _BEFORE_ROWS = frozenset({"no_such_column", "other_type", "not_a_table"})
