@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from maintenance.engine.action_context import ActionContext
+from maintenance.engine.progress import BuildProgress
 from maintenance.errors import LockNotAcquiredError, MaintenanceError
 from maintenance.server.owner_code import name_owner_code
 from maintenance.server.session import (
@@ -145,7 +146,7 @@ def _follow(
                 context.progress(f"the index build waits for pid {waited_for} ({row.locker})")
         if row.phase is not None and time.monotonic() - told_at >= TELL_EVERY_S:
             told_at = time.monotonic()
-            context.progress(f"the index build: {_how_far(row.phase, row.done_fraction)}")
+            context.progress(BuildProgress.of(row.phase, row.done_fraction))
         if waited_for is not None and time.monotonic() - since > patience:
             watch.gave_up = (
                 f"canceled after waiting {patience:.0f} s for pid {waited_for} ({row.locker})"
@@ -164,7 +165,3 @@ def _facts(row: Any) -> dict[str, Any]:
         "application": row.locker,
         "query_start": start.isoformat() if start is not None else None,
     }
-
-
-def _how_far(phase: str, fraction: float | None) -> str:
-    return phase if fraction is None else f"{phase}, {fraction:.0%}"
