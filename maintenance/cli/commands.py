@@ -230,12 +230,19 @@ def rebuild(policies: tuple[Path, ...], as_json: bool, matview: QualifiedName) -
     show_default=True,
     help="Data directory of the demo servers; delete it to start from scratch.",
 )
-def demo(once: bool, port: int, data: Path) -> None:
+@click.option(
+    "--system",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Example system, such as nova; may be repeated. Default: all five.",
+)
+def demo(once: bool, port: int, data: Path, names: tuple[str, ...]) -> None:
     """Run the local demo: PostgreSQL, sample data and Dagster."""
     from maintenance.demo.main import run_demo  # noqa: PLC0415 - loads the demo's servers
 
     try:
-        run_demo(data=data, once=once, port=port)
+        run_demo(data=data, names=names, once=once, port=port)
     except MaintenanceError as exc:
         error_console.print_error(exc)
         raise SystemExit(exc.exit_code) from exc
