@@ -422,6 +422,8 @@ class Finding:
         value: what was measured, beside `threshold`; both may be None.
         data: further facts, JSON-ready.
         subject: the subject that found it; empty if any run would find it.
+        promise: the end of the message, if it says what the next run does about it. It is replaced
+            by the reason where that action may not be executed.
     """
 
     kind: FindingKind
@@ -432,6 +434,7 @@ class Finding:
     threshold: float | str | None = None
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     subject: str = ""
+    promise: str = ""
 
     def __post_init__(self) -> None:
         """Escape control characters that names bring into the sentence; `object` has them as is."""

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from maintenance.engine.actions import Action, ActionKind, HeldBy, Hold
+from maintenance.engine.findings import Finding
 from maintenance.engine.plan import Plan
 from maintenance.policy import PartitionPolicy, Policy
 from maintenance.policy.approvals import Approval, Approvals, is_approved
@@ -129,7 +130,10 @@ class Gate:
         return None
 
     def mark(self, plan: Plan) -> Plan:
-        """Return a plan whose held actions, and those that require them, say why."""
+        """Return a plan whose held actions, and those that require them, say why.
+
+        Findings that promise such an action say it too.
+        """
         holds: dict[str, Hold] = {}
         for action in plan.actions:
             required = (holds[each] for each in action.after if each in holds)
@@ -137,7 +141,13 @@ class Gate:
             if hold is not None:
                 holds[action.id] = hold
         marked = (replace(each, held=holds.get(each.id)) for each in plan.actions)
-        return replace(plan, actions=tuple(marked)) if holds else plan
+        if not holds:
+            return plan
+        held = {
+            o: holds[each.id] for each in plan.actions if each.id in holds for o in _makes(each)
+        }
+        findings = tuple(_kept(each, held.get(each.object)) for each in plan.findings)
+        return replace(plan, actions=tuple(marked), findings=findings)
 
     def _unapproved(self, section: PartitionPolicy) -> Hold | None:
         if is_approved(self.policy, section, self.approvals):
@@ -175,6 +185,22 @@ class Gate:
         yield _Setting(f"mode of table {section.table}", section.mode)
         if action.kind in _OF_RETENTION and section.retention is not None:
             yield _Setting(f"retention.mode of table {section.table}", section.retention.mode)
+
+
+def _makes(action: Action) -> Iterator[str]:
+    """Yield the objects that an action is to bring about."""
+    yield action.object
+    if takes_name_of := action.detail.get("takes_name_of"):
+        yield str(takes_name_of)
+
+
+def _kept(finding: Finding, hold: Hold | None) -> Finding:
+    """Return a finding without a promise that is not kept."""
+    if hold is None or not finding.promise:
+        return finding
+    text = finding.message.removesuffix(finding.promise) + hold.text
+    data = {**finding.data, "held_by": hold.by.value}
+    return replace(finding, message=text, data=data, promise="")
 
 
 def paused(policy: Policy, pause: Pause) -> Hold:

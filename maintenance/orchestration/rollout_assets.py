@@ -30,6 +30,11 @@ from maintenance.policy.declarations import (
     IndexDeclaration,
 )
 from maintenance.subjects.indexes import INDEXES
+from maintenance.subjects.indexes.declared.query_service import (
+    DECLARED_QUERIES,
+    Service,
+    said_json,
+)
 
 GROUP = "indexes"
 
@@ -115,6 +120,7 @@ def _describe(maintainer: Maintainer, policy: Policy, report: Report) -> Metadat
     return {
         **declared_metadata(declared, report, sizes),
         **proof_metadata(report.results),
+        **service_metadata(report.facts),
         **actions_metadata(report),
     }
 
@@ -189,6 +195,31 @@ def _states(report: Report) -> dict[str, str]:
 
 def _is_open(finding: Finding) -> bool:
     return finding.kind.spec.is_of_declaration
+
+
+def service_metadata(facts: Mapping[str, Any]) -> Metadata:
+    """Return what serves the declared queries: a table, and their share to plot."""
+    share: Mapping[str, Any] | None = facts.get(DECLARED_QUERIES)
+    if share is None:
+        return {}
+    rows = [
+        (
+            code(f"{each['query']} {each['parameters']}"),
+            plain(each["service"].replace("_", " ")),
+            code(each["index"]),
+            ", ".join(map(code, each["wanted"])),
+            plain(each["text"]),
+        )
+        for each in share["queries"]
+    ]
+    metadata: Metadata = {
+        "declared_queries": plain(said_json(share)),
+        "served_queries": table(("query", "served by", "index", "declared for it", "why"), rows),
+        **{f"queries_{service.value}": share[service.value] for service in Service},
+    }
+    if share["share"] is not None:
+        metadata["share_of_queries_served"] = share["share"]
+    return metadata
 
 
 def proof_metadata(results: Sequence[Result]) -> Metadata:

@@ -84,6 +84,7 @@ class Report:
         costs: the cost of our own statements, by purpose: `catalog` is the common snapshot, a
             subject's name its own queries, `actions` the actions.
         run_id: the id of the recorded run; None unless applied.
+        facts: of the plan, at the end.
     """
 
     database: str
@@ -98,6 +99,7 @@ class Report:
     pause: Pause | None = None
     costs: Mapping[str, Cost] = field(default_factory=dict[str, Cost])
     run_id: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def ok(self) -> bool:
@@ -332,6 +334,7 @@ def _report(run: RunContext, assessment: Assessment, further: Iterable[Finding] 
         kinds=assessment.kinds,
         subjects=assessment.subjects,
         pause=run.gate.pause if run.gate is not None else None,
+        facts=assessment.plan.facts,
     )
 
 

@@ -209,6 +209,54 @@ def test_index_that_no_query_uses_is_found_with_the_share(nova: Database, tmp_pa
     assert found(policy, kind) == []
 
 
+WIDE = """-- serves: of_sender
+CREATE INDEX messages_wide ON messages (sender_id) INCLUDE (content, created_at);
+"""
+OF_SENDER = "-- params: 7\n-- params: 11\nSELECT * FROM messages WHERE sender_id = $1"
+
+
+def service(policy: Policy) -> dict[str, Any]:
+    """What serves the declared queries, as documents have it."""
+    facts = pipeline.plan(policy, only=[INDEXES.name]).facts
+    share: dict[str, Any] = facts["declared_queries"]
+    return share
+
+
+def test_query_that_an_older_index_serves_as_well_is_served_and_the_index_is_named(
+    nova: Database, tmp_path: Path
+) -> None:
+    policy = declare(tmp_path, nova, WIDE, {"of_sender": OF_SENDER})
+    assert (service(policy)["index_missing"], service(policy)["share"]) == (2, None)
+    pipeline.apply(policy, only=[INDEXES.name])
+    share = service(policy)
+    assert (share["declared_index"], share["share"]) == (2, 1)
+    nova.execute("CREATE INDEX messages_narrow ON messages (sender_id)")
+    share = service(policy)
+    assert (share["another_index"], share["not_served"], share["share"]) == (2, 0, 1)
+    assert {each["index"] for each in share["queries"]} == {"public.messages_narrow"}
+    (unused,) = found(policy, FindingKind.INDEX_NOT_USED_BY_QUERY)
+    assert (unused.object, unused.severity) == ("public.messages_wide", Severity.INFO)
+    assert unused.data["reason"] == Reason.AS_GOOD
+
+
+def test_index_that_is_walked_along_its_order_serves_no_query(
+    nova: Database, tmp_path: Path
+) -> None:
+    declared = """-- serves: newest
+    CREATE INDEX messages_part ON messages (sender_id, created_at) WHERE deleted_at IS NULL;"""
+    newest = "-- params: 7\nSELECT * FROM messages WHERE sender_id = $1 ORDER BY id"
+    policy = declare(tmp_path, nova, declared, {"newest": newest})
+    for statement in (
+        "CREATE INDEX messages_part ON messages (sender_id, created_at) WHERE deleted_at IS NULL",
+        # makes the planner read the table along its primary key
+        "ALTER DATABASE {} SET enable_sort = off",
+        "ALTER DATABASE {} SET enable_seqscan = off",
+    ):
+        nova.execute(statement.format(nova.name))
+    share = service(policy)
+    assert (share["not_served"], share["share"]) == (1, 0)
+
+
 def test_lost_column_of_a_query_is_drift_and_the_others_are_planned(
     nova: Database, tmp_path: Path
 ) -> None:

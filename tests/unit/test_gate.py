@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from maintenance.engine.actions import Action, ActionKind, HeldBy, Step
+from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.gate import RETIRING, Gate, Origin
 from maintenance.engine.plan import Plan
 from maintenance.errors import UsageError
@@ -255,3 +256,39 @@ def test_what_requires_a_held_action_is_held_too() -> None:
     assert by == [HeldBy.UNAPPROVED] * 3 + [None]
     assert [each.as_json()["held_by"] for each in plan.actions] == by
     assert [each.id for each in plan.actions] == [drop.id, view.id, last.id, free.id]
+
+
+# What findings promise
+
+
+PROMISE = "the next apply builds it"
+MISSING = Finding(
+    FindingKind.INDEX_MISSING,
+    Severity.WARN,
+    "public.i",
+    f"public.i: missing; {PROMISE}",
+    promise=PROMISE,
+)
+BUILD = Action(ActionKind.CREATE_INDEX, "public.i", (), "missing", table=TABLE)
+RENAMED = replace(BUILD, object="public.i_new", detail={"takes_name_of": "public.i"})
+
+
+@pytest.mark.parametrize(
+    ("action", "section", "undone", "by"),
+    [
+        (BUILD, {}, False, None),
+        (BUILD, {}, True, HeldBy.UNDONE),
+        (BUILD, REPORT, False, HeldBy.REPORT_MODE),
+        (RENAMED, {"allow_drop": False}, False, HeldBy.DROPS_NOT_ALLOWED),
+        (RENAMED, {}, False, None),
+    ],
+)
+def test_finding_promises_only_what_the_next_run_does(
+    action: Action, section: dict[str, Any], undone: bool, by: HeldBy | None
+) -> None:
+    gate = Gate(a_policy(indexes=section), undone={action.goal: "run"} if undone else {})
+    other = replace(MISSING, object="public.j")
+    told, unconcerned = gate.mark(Plan((action,), (MISSING, other))).findings
+    assert unconcerned == other
+    assert told.data.get("held_by") == by
+    assert (PROMISE in told.message) is (by is None)

@@ -80,6 +80,8 @@ def proven_index(declaration: IndexDeclaration, pages: int | None) -> ProvenInde
         pages,
         declaration.annotations.serves,
         declaration.annotations.expect,
+        declaration.predicate,
+        declaration.is_unique,
     )
 
 

@@ -27,7 +27,13 @@ from maintenance.subjects.indexes.declared.query_models import (
 from maintenance.subjects.indexes.declared.query_observation import (
     QueriesObservation,
     is_for,
-    share,
+)
+from maintenance.subjects.indexes.declared.query_service import (
+    WANTED_SHARE,
+    Service,
+    Share,
+    named,
+    said,
 )
 from maintenance.subjects.indexes.declared.query_verdicts import (
     ProvenIndex,
@@ -43,9 +49,6 @@ from maintenance.subjects.indexes.declared.query_watch import (
     changed_plans,
     faster,
 )
-
-WANTED_SHARE = 0.95
-"""So many of the declared queries should use a declared index."""
 
 LARGEST_SLOWDOWN = 1.2
 """A query that became slower by more around the build of an index is a warning."""
@@ -90,7 +93,7 @@ def query_findings(
     recent = [each for each in seen.proofs if now - each.taken_at <= limits.watch[-1]]
     yield from _regressions(database, recent, queries)
     if request.table is None:
-        yield from _share_finding(database, seen.served())
+        yield from _share_finding(database, seen.share())
 
 
 def _is_asked(query: PlannedQuery, request: Request) -> bool:
@@ -134,7 +137,7 @@ _SEVERITIES = (Severity.INFO, Severity.WARN, Severity.ERROR)
 
 
 def _severity(use: QueryUse) -> Severity:
-    if use.use is Use.UNUSED and use.reason is not Reason.SMALL:
+    if use.use is Use.UNUSED and use.reason not in (Reason.SMALL, Reason.AS_GOOD):
         return Severity.WARN
     return Severity.INFO
 
@@ -153,21 +156,24 @@ def _use_json(key: QueryKey, use: QueryUse) -> dict[str, Any]:
     }
 
 
-def _share_finding(database: str, served: Mapping[QueryKey, bool]) -> Iterator[Finding]:
-    found = share(served)
-    if found is None or found >= WANTED_SHARE:
+def _share_finding(database: str, share: Share) -> Iterator[Finding]:
+    value = share.value
+    if value is None or value >= WANTED_SHARE:
         return
-    without = [str(key) for key, is_served in served.items() if not is_served]
+    without = [each for each in share.queries if each.service is Service.NONE]
     yield Finding(
         FindingKind.INDEX_NOT_USED_BY_QUERY,
         Severity.WARN,
         f"{database}/queries",
-        f"{database}: {found:.0%} of the declared queries use a declared index, wanted"
-        f" {WANTED_SHARE:.0%}; without one: {', '.join(without[:5])}"
-        + (f" and {len(without) - 5} more" if len(without) > 5 else ""),  # noqa: PLR2004 - as shown
-        value=round(found, 4),
+        f"{database}: declared queries with a declared index: {said(share)}; not served:"
+        f" {named(without)}",
+        value=round(value, 4),
         threshold=WANTED_SHARE,
-        data={"without": without, "queries": len(served)},
+        data={
+            "without": [str(each.key) for each in without],
+            "queries": len(share.queries),
+            **share.counts,
+        },
     )
 
 
