@@ -21,7 +21,7 @@ from pydantic import (
 
 from maintenance.errors import ProblemReason
 from maintenance.names import QualifiedName
-from maintenance.policy.base import Section, as_written, refused, refused_file
+from maintenance.policy.base import Section, as_written, did_you_mean, refused, refused_file
 from maintenance.policy.declarations import Declaration
 from maintenance.policy.declared_sql import (
     DeclaredSqlError,
@@ -173,6 +173,9 @@ class IndexesPolicy(Section):
     """Limits of the measurement of declared queries."""
     watch: Watch = as_written(["1 hour", "24 hours", "7 days"])
     """When a new index is judged by its use: a warning, an error, the review."""
+    targets: Annotated[dict[str, Duration], Field(strict=False)] = Field(default_factory=dict)
+    """How long declared queries may take, by name: the 95th percentile of their calls, as
+    pg_stat_statements has them."""
     declared: SqlSource | None = None
     """A file, or a folder of *.sql files: CREATE INDEX, DROP INDEX, CHECK constraints and generated
     columns."""
@@ -203,6 +206,23 @@ class IndexesPolicy(Section):
             except QueryFilesError as error:
                 raise refused_file(error.problems) from error
         return folder
+
+    @field_validator("targets", mode="after")
+    @classmethod
+    def _check_targets(
+        cls, targets: dict[str, timedelta], info: ValidationInfo
+    ) -> dict[str, timedelta]:
+        folder = info.data.get("queries")
+        known = sorted(file.stem for file in folder.glob("*.sql")) if folder is not None else []
+        unknown = next((name for name in targets if name not in known), None)
+        if unknown is not None and is_in_file(info):
+            raise refused(
+                "names of queries in the folder of indexes.queries",
+                did_you_mean(unknown, known),
+                found=unknown,
+                reason=ProblemReason.NO_SUCH_FILE,
+            )
+        return targets
 
     @property
     def declared_queries(self) -> tuple[DeclaredQuery, ...]:
