@@ -380,6 +380,9 @@ class FindingKind(StrEnum):
         STATISTICS,
         is_of_run=True,
     )
+    INDEX_BUILD_POSTPONED = _kind(
+        "index_build_postponed", CONVERSION, INDEXES, BLOAT, is_of_run=True
+    )
     PAUSED = _kind("paused", PARTITIONS, STATISTICS, WORKLOAD, unit=Unit.SECONDS)
     STORE_UNKEPT = _kind("store_unkept", STATISTICS, is_of_run=True)
     DATABASE_UNREACHABLE = _kind("database_unreachable", is_of_server=True)

@@ -29,7 +29,17 @@ from maintenance.policy.declared_sql import (
     unknown_queries,
 )
 from maintenance.policy.paths import SqlFolder, SqlSource, is_in_file
-from maintenance.policy.quantities import Count, Duration, Share, Size, Timeout, number, whole
+from maintenance.policy.quantities import (
+    Count,
+    CountLimit,
+    Duration,
+    Share,
+    Size,
+    SizeLimit,
+    Timeout,
+    number,
+    whole,
+)
 from maintenance.policy.query_sql import DeclaredQuery, QueryFilesError, read_queries
 from maintenance.policy.values import Mode, TableName
 
@@ -97,6 +107,16 @@ class IndexPreflight(Section):
     """Maximum age of open transactions, which would delay the build."""
     free_disk: Size = as_written("5 GB")
     """Free disk space that must remain on the server."""
+    max_slot_wal: SizeLimit = as_written("1 GB")
+    """WAL that a replication slot may retain; what a build writes stays on disk with it."""
+    max_slot_age: CountLimit = as_written("never")
+    """Transactions for which a replication slot may hold back VACUUM."""
+    max_replica_lag: SizeLimit = as_written("100 MB")
+    """Maximum replication lag; replicas replay the WAL of a build before later changes."""
+    max_active_sessions: CountLimit = as_written("never")
+    """Maximum number of active sessions on the server, without our own."""
+    max_wal_rate: SizeLimit = as_written("never")
+    """Maximum WAL that the server writes in a second."""
 
 
 class IndexProof(Section):

@@ -6,7 +6,7 @@ from typing import Any
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Step
 from maintenance.engine.build_monitor import run_watched, watched, without_timeouts
-from maintenance.engine.build_preflight import Build, limits_of, refuse_full_disk
+from maintenance.engine.build_preflight import IndexSize, await_build
 from maintenance.engine.steps import run_step
 from maintenance.errors import EffectError, MaintenanceError, NotNeededError, UnreachableError
 from maintenance.names import parse_name
@@ -81,8 +81,8 @@ def _build(context: ActionContext, action: Action, statement: str) -> None:
     """Build the index of the future key; without a lock timeout, which would leave it invalid."""
     columns = {"relation": action.preconditions["oid"], "columns": action.preconditions["key"]}
     (size,) = fetch(context.connection, "conversion", "measure_table", columns)
-    build = Build(f"the index of the future key of {action.object}")
-    refuse_full_disk(context.connection, build, size.key_bytes, size.tablespace, limits_of(context))
+    name = f"the index of the future key of {action.object}"
+    await_build(context, name, action.object, size=IndexSize(size.key_bytes, size.tablespace))
     path = context.policy.database.search_path
     with (
         without_timeouts(context),
