@@ -24,6 +24,7 @@ from maintenance.policy.quantities import RetentionSpan, Size, Span, whole
 from maintenance.policy.secrets import Secret, at
 from maintenance.policy.values import (
     ColumnName,
+    ConstraintName,
     EncodingName,
     IntervalName,
     Mode,
@@ -97,6 +98,17 @@ class ConvertWhen(Section):
     """Size of the table with its indexes and TOAST."""
 
 
+class LongerForeignKey(Section):
+    """A foreign key of another table that gets a column with the value of the partition key."""
+
+    table: TableName
+    """Name of the referencing table."""
+    constraint: ConstraintName
+    """Name of the foreign key."""
+    column: ColumnName
+    """Column of the referencing table with the value of the partition key."""
+
+
 def _default_name(data: dict[str, Any]) -> str:
     return default_template(data["interval"])
 
@@ -132,6 +144,8 @@ class PartitionPolicy(Section):
     """Whether an unpartitioned table is converted."""
     convert_when: ConvertWhen = ConvertWhen()
     """Conditions of the conversion."""
+    referenced_by: Annotated[tuple[LongerForeignKey, ...], Field(strict=False)] = ()
+    """Foreign keys of other tables that get a further column when the table is converted."""
     retention: RetentionPolicy | None = None
     """Retention; without it no partition expires."""
     mode: Mode = "act"

@@ -65,7 +65,10 @@ def _swap(context: ActionContext, action: Action, step: Step) -> None:
     parameters = {"relation": action.preconditions["oid"]}
     rows = fetch(context.connection, "conversion", "list_facts", parameters)
     facts = tuple(Fact(row.kind, row.name, row.definition) for row in rows)
-    table = Definition(parse_name(action.object), action.preconditions["column"], facts)
+    expected = action.preconditions
+    table = Definition(
+        parse_name(action.object), expected["column"], facts, expected["referenced_by"]
+    )
     version = context.connection.info.server_version
     proven = with_proofs(step, table, load_statement("conversion", "list_facts", version).decode())
     if proven is None:
@@ -121,6 +124,8 @@ def _verified(context: ActionContext, action: Action) -> Mapping[str, Any]:
     Raises:
         EffectError: the table is not the first partition, or an index is not valid.
     """
+    if action.preconditions["is_swapped"]:
+        return _finished(context, action)
     parameters = {"relation": action.preconditions["oid"]}
     rows = fetch(context.connection, "conversion", "check_result", parameters)
     row = rows[0] if rows else None
@@ -136,3 +141,17 @@ def _verified(context: ActionContext, action: Action) -> Mapping[str, Any]:
         "bound": row.bound,
         "undo": action.detail["undo"],
     }
+
+
+def _finished(context: ActionContext, action: Action) -> Mapping[str, Any]:
+    """Check that an interrupted conversion has nothing left.
+
+    Raises:
+        EffectError: something is still there.
+    """
+    parameters = {"relations": [action.preconditions["oid"]]}
+    rows = fetch(context.connection, "conversion", "list_helpers", parameters)
+    if rows:
+        names = ", ".join(row.name for row in rows)
+        raise EffectError(f"{action.object}: the steps succeeded, but the catalog shows {names}")
+    return {}
