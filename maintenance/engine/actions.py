@@ -19,6 +19,7 @@ class ActionKind(StrEnum):
     CREATE_DEFAULT = "create_default"
     DRAIN_DEFAULT = "drain_default"
     SWAP_DEFAULT = "swap_default"
+    SPLIT_PARTITION = "split_partition"
     REPAIR_PARTITION = "repair_partition"
     REMOVE_LEFTOVERS = "remove_leftovers"
     FINALIZE_DETACH = "finalize_detach"

@@ -44,6 +44,7 @@ _OF_PARTITIONS = frozenset(
         ActionKind.CREATE_DEFAULT,
         ActionKind.DRAIN_DEFAULT,
         ActionKind.SWAP_DEFAULT,
+        ActionKind.SPLIT_PARTITION,
         ActionKind.REPAIR_PARTITION,
         ActionKind.REMOVE_LEFTOVERS,
         ActionKind.RESTORE_PARTITION,
