@@ -14,6 +14,7 @@ from maintenance.partition_key import (
     Encoding,
     KeyCodec,
     KeyEncoding,
+    Snowflake,
     intervals_of,
     types_of,
 )
@@ -25,6 +26,8 @@ UTC_ZONE = ZoneInfo("UTC")
 
 _PLAUSIBLE_FROM = datetime(1990, 1, 1, tzinfo=UTC)
 _PLAUSIBLE_TO = datetime(2200, 1, 1, tzinfo=UTC)
+
+_OPEN = ("MINVALUE", "MAXVALUE", "'-infinity'", "'infinity'")
 
 _AREAS = ("Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 """Areas of the zones that are considered; others are other names of these, or have no people."""
@@ -111,9 +114,13 @@ def calendar_of(
     doubts: list[Unknown] = []
     for encoding in encodings:
         spans = _spans(bounds, encoding, column_type)
-        if spans is not None:
-            read = _read(spans, KeyCodec(encoding, column_type, UTC_ZONE), usual_zone)
-            (found if isinstance(read, KeyCalendar) else doubts).append(read)  # type: ignore[arg-type]
+        if spans is None:
+            continue
+        read = _read(spans, KeyCodec(encoding, column_type, UTC_ZONE), usual_zone)
+        if isinstance(read, KeyCalendar):
+            found.append(read)
+        elif not isinstance(encoding, Snowflake):  # by which every number is some time
+            doubts.append(read)
     if len(found) == 1:
         return found[0]
     if found:
@@ -137,19 +144,23 @@ def _spans(
     spans: list[Span] = []
     for partition in partitions:
         try:
-            lower, upper = map(codec.moment, bound_literals(partition.bound or ""))
+            literals = bound_literals(partition.bound or "")
+            lower, upper = map(codec.moment, literals)
         except ValueError:
             return None
-        ends = [end for end in (lower, upper) if end not in (PAST, FUTURE)]
-        if not all(_PLAUSIBLE_FROM <= end < _PLAUSIBLE_TO for end in ends):
+        if lower >= upper or not all(map(_is_plausible, (lower, upper), literals)):
             return None
         spans.append(Span(lower, upper, partition))
     return sorted(spans, key=lambda span: span.lower)
 
 
+def _is_plausible(end: datetime, literal: str) -> bool:
+    return literal in _OPEN or _PLAUSIBLE_FROM <= end < _PLAUSIBLE_TO
+
+
 def _read(spans: Sequence[Span], codec: KeyCodec, usual_zone: str) -> KeyCalendar | Unknown:
     """Find the interval and the zone by which most partitions, and the newest, are periods."""
-    bounded = [span for span in spans if PAST != span.lower and FUTURE != span.upper]
+    bounded = [span for span in spans if span.lower != PAST and span.upper != FUTURE]
     if not bounded:
         return Unknown("none of its partitions has two bounds", "unbounded")
     zones = [UTC_ZONE] if codec.is_wall_clock else _zones(bounded[-1], usual_zone)
@@ -282,4 +293,3 @@ def _midnights_ahead(reading: _Reading) -> Iterator[timedelta | None]:
 def share(calendar: KeyCalendar) -> str:
     """Return how many partitions are exactly one period, such as `12 of 14`."""
     return f"{len(calendar.periods)} of {calendar.n_bounded}"
-

@@ -1,4 +1,4 @@
-"""Models of an inspection: what was found, what is proposed, and what is left out with the reason."""
+"""Models of an inspection: what was found and proposed, and what is left out with the reason."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import date
-from itertools import islice, product
+from itertools import islice, pairwise, product
 from typing import NamedTuple
 
 from maintenance.names import MAX_NAME_BYTES
@@ -113,7 +113,7 @@ def _with_dates(text: str, start: date) -> Iterator[str]:
             for place, (field, value) in zip(places, fields.items(), strict=True)
             if place is not None
         )
-        if all(one[1] <= other[0] for one, other in zip(taken, taken[1:], strict=False)):
+        if all(one[1] <= other[0] for one, other in pairwise(taken)):
             yield _replaced(text, taken)
 
 
@@ -128,4 +128,3 @@ def _replaced(text: str, taken: Sequence[tuple[int, int, str]]) -> str:
 
 def _places(text: str, value: str) -> list[int]:
     return [n for n in range(len(text)) if text.startswith(value, n)]
-

@@ -32,7 +32,9 @@ _VALUES: Mapping[str, Callable[[date], str]] = {
 _OF_WEEK = ("{iyyy}", "{ww}")
 _INSTEAD = {
     Interval.QUARTER: {"{mm}": ("{mon}", "{q}")},
-    **dict.fromkeys((Interval.MONTH, Interval.DAY, Interval.WEEK), {"{mm}": ("{mon}",)}),
+    Interval.MONTH: {"{mm}": ("{mon}",)},
+    Interval.WEEK: {"{mm}": ("{mon}",)},
+    Interval.DAY: {"{mm}": ("{mon}",)},
 }
 """Placeholders that serve in place of another one."""
 
