@@ -12,6 +12,7 @@ from maintenance.cli.alerts import alerts, notify
 from maintenance.cli.batch import policy_of
 from maintenance.cli.explain import explain
 from maintenance.cli.history import history
+from maintenance.cli.init import init
 from maintenance.cli.json_output import (
     applied_document,
     check_document,
@@ -270,5 +271,7 @@ def _reviewed(file: Path, only: tuple[str, ...], table: QualifiedName | None) ->
         raise UsageError(f"{file}: not readable as UTF-8 text, wanted a saved plan") from exc
 
 
-for command in (alerts, approve, explain, history, metrics, notify, pause, resume, undo, watch):
+for command in (
+    *(alerts, approve, explain, history, init, metrics, notify, pause, resume, undo, watch),
+):
     cli.add_command(command)

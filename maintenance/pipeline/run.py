@@ -121,7 +121,15 @@ def check(on: Policy | Target) -> Report:
         UsageError, UnreachableError: see `plan`.
     """
     target = Target.of(on)
-    report = plan(target)
+    return checked(target, plan(target))
+
+
+def checked(target: Target, report: Report) -> Report:
+    """Reduce the report of a plan to what in the database does not match the policy.
+
+    Raises:
+        UsageError, UnreachableError: see `plan`.
+    """
     findings = [finding for finding in report.findings if finding.kind.spec.is_fitness]
     with target.store() as connection:
         grant = missing_right(connection)

@@ -144,7 +144,10 @@ class PartitionPolicy(Section):
     start: PeriodKey | None = None
     """First interval that must exist; default: the current or the oldest one, if earlier."""
     name: Text = Field(default_factory=_default_name)
-    """Name template of partitions, with {table}, {yyyy}, {mm} and {dd}."""
+    """Name template of partitions, with {table}, {yyyy}, {mm} and {dd}.
+
+    Also {mon} (jan to dec), {q} (1 to 4), and for weeks {iyyy} and {ww} of ISO 8601.
+    """
     schema_name: SchemaName | None = Field(default=None, alias="schema")
     """Schema of new partitions; default: that of the newest ones."""
     default: Literal["none", "ensure"] = "none"
