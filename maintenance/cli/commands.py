@@ -25,6 +25,7 @@ from maintenance.cli.options import (
     FILE,
     NOW,
     ONLY,
+    WAVES,
     answer,
     policy_options,
     read_span,
@@ -87,19 +88,21 @@ def check(policies: tuple[Path, ...], as_json: bool, schema: bool) -> None:
 @cli.command()
 @policy_options
 @ONLY
+@WAVES
 @NOW
 @click.option("--out", type=FILE, help="Save the plan to this file, for review and apply --plan.")
 def plan(
     policies: tuple[Path, ...],
     as_json: bool,
     only: tuple[str, ...],
+    waves: tuple[int, ...],
     now: datetime | None,
     out: Path | None,
 ) -> None:
     """Dry run: show actions with SQL and locks, and findings."""
 
     def work(policy: Policy) -> Report:
-        report = pipeline.plan(policy, now=now, only=only)
+        report = pipeline.plan(policy, now=now, only=only, request=Request(waves=waves))
         if out is not None:
             _save(out, policy, report, only)
         return report
@@ -110,6 +113,7 @@ def plan(
 @cli.command()
 @policy_options
 @ONLY
+@WAVES
 @NOW
 @click.option("--table", callback=read_table, help="Work on this table only.")
 @click.option(
@@ -121,6 +125,7 @@ def apply(
     policies: tuple[Path, ...],
     as_json: bool,
     only: tuple[str, ...],
+    waves: tuple[int, ...],
     now: datetime | None,
     table: QualifiedName | None,
     periods: tuple[str, ...],
@@ -149,7 +154,7 @@ def apply(
             policy,
             now=now,
             only=reviewed.only if reviewed is not None else only,
-            request=Request(table, periods, again=again),
+            request=Request(table, periods, again=again, waves=waves),
             reviewed=reviewed,
             progress=error_console.print_progress,
         )

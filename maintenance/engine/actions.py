@@ -95,6 +95,8 @@ class HeldBy(StrEnum):
     DROPS_NOT_ALLOWED = "drops_not_allowed"
     REWRITES_NOT_ALLOWED = "rewrites_not_allowed"
     NO_ROLLOUT = "no_rollout"
+    WAVE_NOT_DUE = "wave_not_due"
+    WAVE_NOT_CHOSEN = "wave_not_chosen"
     UNDONE = "undone"
 
 

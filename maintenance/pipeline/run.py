@@ -169,7 +169,7 @@ def plan(
         target.database("plan") as connection,
         target.optional_store() as store,
     ):
-        gate = _gate_of_plan(policy, origin, store)
+        gate = _gate_of_plan(policy, origin, store, moment)
         run = RunContext(
             target, moment, subjects, request, connection, store, meter=meter, gate=gate
         )
@@ -212,7 +212,7 @@ def apply(
         migrate(store)
         if origin is Origin.COMMAND:
             refuse_if_paused(policy, store)
-        gate = read_gate(policy, origin, store, again=request.again)
+        gate = read_gate(policy, origin, store, moment, again=request.again)
         reduce_approvals(gate, store)
         journal = Journal(store, policy.database.name)
         journal.begin("apply", policy.hash)
@@ -369,12 +369,12 @@ def _no_store(policy: Policy, grant: str) -> Finding:
     )
 
 
-def _gate_of_plan(policy: Policy, origin: Origin, store: Connection | None) -> Gate:
+def _gate_of_plan(policy: Policy, origin: Origin, store: Connection | None, now: datetime) -> Gate:
     """Return the gate for a plan, which is shown even if this role may not read the store."""
     try:
-        return read_gate(policy, origin, store)
+        return read_gate(policy, origin, store, now)
     except psycopg.errors.InsufficientPrivilege:
-        return Gate(policy, origin)
+        return Gate(policy, origin, now=now)
 
 
 def _selected(only: Collection[str], policy: Policy, request: Request) -> list[Subject[Any]]:

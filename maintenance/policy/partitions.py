@@ -107,6 +107,8 @@ class LongerForeignKey(Section):
     """Name of the foreign key."""
     column: ColumnName
     """Column of the referencing table with the value of the partition key."""
+
+
 class SplitLimits(Section):
     """Limits of the work that splits a partition of several periods."""
 
