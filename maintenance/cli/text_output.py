@@ -238,6 +238,8 @@ def _proof(detail: Mapping[str, Any]) -> Iterator[str]:
     ratio = f", {proof['ratio']:,.1f} times faster" if proof.get("ratio") else ""
     text = f": {proof['text']}" if proof.get("text") else ""
     yield f"{proof.get('verdict') or 'not measured'}{ratio}{text}"
+    if proof.get("expectation"):
+        yield f"expected {proof['expected']:g} times faster: {proof['expectation']}"
 
 
 def _result(result: Result, width: int) -> None:

@@ -285,6 +285,30 @@ def test_changed_plan_is_found_against_the_stored_one(nova: Database, tmp_path: 
     assert changed.value > 2
 
 
+def test_missed_expectation_of_a_build_is_a_warning_then_an_error(
+    nova: Database, tmp_path: Path
+) -> None:
+    declared = f"-- expect: 1000000x\n{DECLARED}"
+    policy = declare(tmp_path, nova, declared, {"newest_of_sender": NEWEST})
+    (build,) = pipeline.apply(policy, only=[INDEXES.name]).results
+    assert build.detail["proof"]["expectation"] == "missed"
+    kind, now = FindingKind.INDEX_BELOW_EXPECTATION, datetime.now(UTC)
+    after = (timedelta(minutes=1), timedelta(hours=2), timedelta(hours=25), timedelta(days=8))
+    told = [found(policy, kind, now=now + each) for each in after]
+    assert [finding.severity for each in told for finding in each] == [
+        Severity.INFO,
+        Severity.WARN,
+        Severity.ERROR,
+        Severity.INFO,
+    ]
+    assert {finding.object for each in told for finding in each} == {INDEX}
+    assert found(policy, kind, now=now + timedelta(days=15)) == []
+    # What is promised in the file is what counts.
+    corrected = f"-- expect: 2x\n{DECLARED}"
+    policy = declare(tmp_path, nova, corrected, {"newest_of_sender": NEWEST})
+    assert found(policy, kind, now=now + timedelta(hours=25)) == []
+
+
 def test_new_index_that_is_not_scanned_is_a_warning_then_an_error(
     nova: Database, tmp_path: Path
 ) -> None:
