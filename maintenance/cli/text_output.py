@@ -194,11 +194,17 @@ def _action(action: Action) -> None:
         _out.print(Text(visible(f"    {action.held.text}"), style="yellow"), soft_wrap=True)
 
 
+_NO_CHEAPER = 0.99
+"""The planner itself treats costs that differ by less as equal (fuzzy comparison of paths)."""
+
+
 def _what_if(detail: Mapping[str, Any]) -> Iterator[str]:
     """Yield what an index that is to be built or dropped would change for declared queries."""
     found: Mapping[str, Any] = detail.get("what_if") or {}
     for query in found.get("queries", ()):
         taken = "takes it" if query["takes"] else "does not take it"
+        if query["takes"] and query["cost_after"] > _NO_CHEAPER * query["cost_before"]:
+            taken = "may take it, for no less cost"
         if found["size_bytes"] is None:  # there is no new index
             taken = "without it"
         yield (
@@ -238,6 +244,8 @@ def _proof(detail: Mapping[str, Any]) -> Iterator[str]:
     ratio = f", {proof['ratio']:,.1f} times faster" if proof.get("ratio") else ""
     text = f": {proof['text']}" if proof.get("text") else ""
     yield f"{proof.get('verdict') or 'not measured'}{ratio}{text}"
+    if proof.get("expectation"):
+        yield f"expected {proof['expected']:g} times faster: {proof['expectation']}"
 
 
 def _result(result: Result, width: int) -> None:

@@ -229,6 +229,13 @@ class FindingKind(StrEnum):
     INDEX_NOT_SCANNED = _kind(
         "index_not_scanned", INDEXES, unit=Unit.SECONDS, is_of_declaration=True
     )
+    INDEX_BELOW_EXPECTATION = _kind(
+        "index_below_expectation",
+        INDEXES,
+        unit=Unit.TIMES,
+        is_of_declaration=True,
+        reads=(Reading.QUERIES,),
+    )
     INDEX_REVIEW = _kind("index_review", INDEXES, is_advice=True)
     QUERY_PLAN_CHANGED = _kind(
         "query_plan_changed",

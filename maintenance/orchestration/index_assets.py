@@ -76,7 +76,7 @@ def review_metadata(findings: Sequence[Finding]) -> Metadata:
     return {"reviews": table(_REVIEW_HEAD, rows)}
 
 
-_REVIEW_HEAD = ("index", "verdict", "scans:", "queries that use it", "times faster:")
+_REVIEW_HEAD = ("index", "verdict", "scans:", "queries that use it", "times faster:", "expected")
 
 
 def _reviewed(finding: Finding) -> Sequence[str]:
@@ -88,6 +88,7 @@ def _reviewed(finding: Finding) -> Sequence[str]:
         f"{data['scans']:,}",
         f"{data['queries_using']} of {data['queries']}",
         f"{ratio:g}" if ratio is not None else "not proven",
+        f"{data['expected']:g}x: {data['expectation']}" if data["expected"] is not None else "",
     )
 
 

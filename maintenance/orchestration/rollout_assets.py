@@ -144,7 +144,11 @@ def declared_metadata(
         sizes: of their indexes in bytes, where they exist.
     """
     states = _states(report)
-    rows = [_row(each, states.get(_object(each), AS_DECLARED), sizes) for each in declared]
+    judged = dict(_expectations(report))
+    rows = [
+        _row(each, states.get(_object(each), AS_DECLARED), sizes, judged.get(_object(each), ""))
+        for each in declared
+    ]
     n_open = sum(_object(each) in states for each in declared)
     return {
         "declared": len(declared),
@@ -153,10 +157,21 @@ def declared_metadata(
     }
 
 
+def _expectations(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield how each index that was built compares with what was expected of it."""
+    for result in report.results:
+        proof: Mapping[str, Any] = result.detail.get("proof") or {}
+        name = str(result.action.detail.get("takes_name_of") or result.action.object)
+        if proof.get("expectation"):
+            yield name, str(proof["expectation"])
+
+
 _HEAD = ("object", "what", "wave:", "state", "size:", "serves", "expected")
 
 
-def _row(declared: Declaration, state: str, sizes: Mapping[QualifiedName, int]) -> tuple[str, ...]:
+def _row(
+    declared: Declaration, state: str, sizes: Mapping[QualifiedName, int], verdict: str
+) -> tuple[str, ...]:
     notes = declared.annotations
     name = declared.relation if isinstance(declared, _INDEXES) else None
     size = sizes.get(name) if name is not None else None
@@ -167,7 +182,7 @@ def _row(declared: Declaration, state: str, sizes: Mapping[QualifiedName, int]) 
         plain(state),
         readable_size(size) if size is not None else "",
         plain(", ".join(notes.serves)),
-        f"{notes.expect:g}x" if notes.expect is not None else "",
+        ": ".join(filter(None, (f"{notes.expect:g}x", verdict))) if notes.expect else "",
     )
 
 

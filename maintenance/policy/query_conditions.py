@@ -23,6 +23,30 @@ def implies(query: str, table: str, predicate: str) -> bool:
 
 
 @lru_cache(maxsize=2048)
+def may_stop_early(query: str, table: str) -> bool:
+    """Whether a query may read a table in part only: below a LIMIT or in an EXISTS.
+
+    Args:
+        query: its text.
+        table: the name of the table, without the schema.
+    """
+    from pglast import ast, parse_sql  # noqa: PLC0415 - takes a tenth of a second
+
+    return any(
+        _names(node, table)
+        for node in _nodes(parse_sql(query))
+        if isinstance(node, ast.SubLink)
+        or (isinstance(node, ast.SelectStmt) and node.limitCount is not None)
+    )
+
+
+def _names(root: Any, table: str) -> bool:
+    from pglast import ast  # noqa: PLC0415 - as above
+
+    return any(isinstance(n, ast.RangeVar) and n.relname == table for n in _nodes(root))
+
+
+@lru_cache(maxsize=2048)
 def _conditions(text: str, table: str | None) -> tuple[frozenset[str], ...]:
     """Return the conditions on a table of each SELECT that names it, or without a table all."""
     from pglast import ast, parse_sql  # noqa: PLC0415 - takes a tenth of a second

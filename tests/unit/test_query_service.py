@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from maintenance.names import QualifiedName
-from maintenance.policy.query_conditions import implies
+from maintenance.policy.query_conditions import implies, may_stop_early
 from maintenance.policy.query_sql import parse_query
 from maintenance.subjects.indexes.declared.plan_reader import Access, QueryPlan, read_plan
 from maintenance.subjects.indexes.declared.query_models import (
@@ -48,8 +48,16 @@ BY_TIME = index("by_time", "b-")
         (NEWEST, WANTED, SMALLER, "a", True),
         # walks along the order and filters: what the declared index was made against
         (NEWEST, WANTED, BY_TIME, "", False),
-        ("SELECT * FROM t WHERE a = 1 AND b = 2", WANTED, SMALLER, "a", False),
-        ("SELECT * FROM t WHERE a = 1 AND b > 2", WANTED, SMALLER, "a", False),
+        # all rows that it finds are read, and the planner knows how many these are
+        ("SELECT * FROM t WHERE a = 1 AND b = 2", WANTED, SMALLER, "a", True),
+        ("SELECT * FROM t WHERE a = 1 AND b > 2", WANTED, SMALLER, "a", True),
+        ("SELECT * FROM t WHERE a = 1 AND b = 2", WANTED, index("bc", "b", "c"), "b", False),
+        # reads on until it has found enough
+        ("SELECT * FROM t WHERE a = 1 AND b = 2 LIMIT 1", WANTED, SMALLER, "a", False),
+        ("SELECT * FROM t WHERE a = 1 AND b = 2 ORDER BY c", WANTED, index("ac", "a", "c"), "a",
+         False),
+        ("SELECT 1 WHERE EXISTS (SELECT FROM t WHERE a = 1 AND b = 2)", WANTED, SMALLER, "a",
+         False),
         ("SELECT * FROM t WHERE a = 1 AND c = 2", index("wanted", "a"), index("ca", "c", "a"), "ca",
          True),
         ("SELECT * FROM t ORDER BY b DESC LIMIT 1", BY_TIME, index("bc", "b-", "c"), "", True),
@@ -161,6 +169,20 @@ def test_columns_that_narrow_a_search_are_read_from_its_condition(
     plan = {**node, "Total Cost": 1, **({"Index Cond": condition} if condition else {})}
     (access,) = read_plan([{"Plan": plan}]).accesses
     assert access.narrowed == columns
+
+
+@pytest.mark.parametrize(
+    ("query", "is_early"),
+    [
+        ("SELECT 1 FROM t", False),
+        ("SELECT 1 FROM t LIMIT 1", True),
+        ("SELECT 1 FROM (SELECT * FROM u LIMIT 5) AS s JOIN t ON t.a = s.a", False),
+        ("SELECT 1 FROM (SELECT * FROM t) AS s LIMIT 5", True),
+        ("SELECT 1 FROM u WHERE u.a IN (SELECT a FROM t)", True),
+    ],
+)
+def test_query_that_may_stop_early_is_known(query: str, is_early: bool) -> None:
+    assert may_stop_early(query, "t") is is_early
 
 
 @pytest.mark.parametrize(

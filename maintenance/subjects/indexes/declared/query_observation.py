@@ -7,10 +7,12 @@ from maintenance.engine.actions import Action, ActionKind
 from maintenance.names import QualifiedName
 from maintenance.policy.query_sql import DeclaredQuery
 from maintenance.subjects.indexes.declared.plan_reader import QueryPlan
+from maintenance.subjects.indexes.declared.query_expectation import Expectation, expectation
 from maintenance.subjects.indexes.declared.query_models import (
     Measurement,
     PlannedQuery,
     QueryKey,
+    Timing,
 )
 from maintenance.subjects.indexes.declared.query_service import (
     QueryService,
@@ -141,6 +143,37 @@ class QueriesObservation:
         present = [index for index in meant if index in self.indexes]
         text = judge(present[0], query, plans, planned.settled).text if present else ""
         return Service.NONE, None, text
+
+    def proofs_of(self, index: ProvenIndex) -> list[TimedProof]:
+        """Return the times of the queries that an index is for, around its last build."""
+        name = str(index.relation)
+        return [
+            each
+            for each in self.proofs
+            if each.index == name and (not index.serves or each.key.query in index.serves)
+        ]
+
+    def expectation(self, index: ProvenIndex) -> Expectation | None:
+        """Return how the last build of an index compares with what was expected of it.
+
+        None if nothing was expected, or no build was measured.
+        """
+        proofs = self.proofs_of(index)
+        if index.expect is None or not proofs:
+            return None
+        keys = {
+            QueryKey(query.name, number)
+            for query in self.queries
+            if query.name in index.serves
+            for number in query.numbers
+        }
+        return expectation(
+            index.expect,
+            [Timing(each.before_ms) for each in proofs],
+            [Timing(each.after_ms) for each in proofs],
+            is_small=index.is_of_small_table,
+            is_complete=keys <= {each.key for each in proofs},
+        )
 
 
 def is_for(index: ProvenIndex, query: PlannedQuery) -> bool:

@@ -83,7 +83,7 @@ def observe_queries(
     )
     if store is None or not queries:
         return seen
-    baselines = recall_baselines(store, name, queries, context.now - BASELINE_AGE)
+    baselines = recall_baselines(store, name, queries, planned, context.now - BASELINE_AGE)
     there = {str(index.relation) for index in indexes}
     # Those of the indexes whose review is due, too.
     proofs = recall_proofs(store, name, context.now - 2 * section.watch[-1])

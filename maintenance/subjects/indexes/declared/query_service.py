@@ -1,8 +1,9 @@
 """Whether declared queries are served by an index: a declared one, or another as good. Pure.
 
-Another index is as good only if it narrows the search by all columns by which the declared one
-would, or returns the same order: an index scan alone proves nothing, since it may read the whole
-index.
+An index scan alone proves nothing, since it may read the whole index. Another index is as good if
+the planner could have taken the declared one, and the other one narrows the search by all columns
+by which that would; or by the first of them, where every row so found is read; or if it returns the
+same order.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from maintenance.names import QualifiedName
-from maintenance.policy.query_conditions import implies
+from maintenance.policy.query_conditions import implies, may_stop_early
 from maintenance.policy.query_sql import DeclaredQuery
 from maintenance.subjects.indexes.declared.plan_reader import Access, QueryPlan
 from maintenance.subjects.indexes.declared.query_models import QueryKey
@@ -136,10 +137,22 @@ def _is_as_good(
         return True  # it reads one row
     if not _had_the_choice(query, wanted, other):
         return False
-    needed = set(_narrowing(query, wanted))
-    if needed:
-        return needed <= narrowed
-    return wanted.method == "btree" and other.keys[: len(wanted.keys)] == wanted.keys
+    needed = list(_narrowing(query, wanted))
+    if not needed:
+        return wanted.method == "btree" and other.keys[: len(wanted.keys)] == wanted.keys
+    if needed[0] not in narrowed:
+        return False
+    return narrowed.issuperset(needed) or _reads_all(access, query)
+
+
+def _reads_all(access: Access, query: DeclaredQuery) -> bool:
+    """Whether an access reads every row that its index finds.
+
+    Then the planner's estimate of how many these are decides. One that reads on in an order until
+    it has enough depends on where the rows are, which is not estimated.
+    """
+    is_ordered = query.order != () and not access.sorted_after
+    return not is_ordered and not may_stop_early(query.text, access.relation.name)
 
 
 def _had_the_choice(query: DeclaredQuery, wanted: ProvenIndex, other: ProvenIndex) -> bool:
