@@ -178,6 +178,8 @@ class Step:
             the one that the run made.
         when: of a step that undoes: a condition on the catalog, as SQL, without which there is
             nothing for it to do.
+        kept_if: of a step that undoes: an SQL expression for why its action is not undone at all,
+            as text; null if it can be.
     """
 
     statements: tuple[str, ...]
@@ -189,6 +191,7 @@ class Step:
     makes: str | None = None
     removes: str | None = None
     when: str | None = None
+    kept_if: str | None = None
 
     @property
     def sql(self) -> tuple[str, ...]:

@@ -12,8 +12,7 @@ from maintenance.orchestration.crons import cron_name
 from maintenance.orchestration.dagster_internals import UnresolvedAssetJobDefinition
 from maintenance.orchestration.digest_asset import digest_key
 from maintenance.orchestration.matview_assets import matview_key
-from maintenance.orchestration.partition_assets import partitions_key
-from maintenance.orchestration.partitions_defs import keys_ahead, range_tags
+from maintenance.orchestration.partitions_defs import keys_ahead, partitions_key, range_tags
 from maintenance.orchestration.retention_assets import retention_key, run_config
 from maintenance.orchestration.rollout_assets import indexes_key, rollout_config
 from maintenance.orchestration.run_mode import Mode

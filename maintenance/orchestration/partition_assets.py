@@ -10,7 +10,7 @@ from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.scope import Request
 from maintenance.formatting import visible
-from maintenance.names import slug
+from maintenance.orchestration.conversion_metadata import LiveProgress, show_conversions
 from maintenance.orchestration.markdown import code
 from maintenance.orchestration.metadata import (
     Metadata,
@@ -18,7 +18,7 @@ from maintenance.orchestration.metadata import (
     period_metadata,
     shared_metadata,
 )
-from maintenance.orchestration.partitions_defs import partition_set
+from maintenance.orchestration.partitions_defs import partition_set, partitions_key
 from maintenance.orchestration.resources import Maintainer, fail_if_undone, is_held
 from maintenance.orchestration.subject_asset import AssetResult, Frame, face, make_asset
 from maintenance.pipeline.run import Report
@@ -27,11 +27,6 @@ from maintenance.subjects.conversion import CONVERSION
 from maintenance.subjects.partitions import PARTITIONS
 
 GROUP = "partitions"
-
-
-def partitions_key(policy: Policy, section: PartitionPolicy) -> dg.AssetKey:
-    """Return the asset key of a table's partitions: `<db>/partitions/<table>`."""
-    return dg.AssetKey([policy.database.name, "partitions", slug(section.table)])
 
 
 def partitions_asset(
@@ -120,12 +115,16 @@ def inventory_asset(policy: Policy) -> dg.AssetsDefinition:
             "the failed check names the table, the value and the threshold, and says what to do."
         ),
     )
-    frame = Frame(policy, PARTITIONS, arguments)
+    frame = Frame(policy, PARTITIONS, arguments, further=CONVERSION.finding_kinds)
 
     def take_stock(
         context: dg.AssetExecutionContext, maintainer: Maintainer
     ) -> Iterator[AssetResult]:
-        report = maintainer.apply(context, policy, PARTITIONS.name, first=[CONVERSION.name])
+        live = LiveProgress(policy, context)
+        report = maintainer.apply(
+            context, policy, PARTITIONS.name, first=[CONVERSION.name], also=live
+        )
+        show_conversions(policy, context, report)
         for event in repaired(policy, report):
             context.log_event(event)
         yield from frame.results(report, lambda: inventory_metadata(policy, report))

@@ -10,7 +10,7 @@ from maintenance.alerts.models import Alert
 from maintenance.alerts.trial_message import SinkReport, check_sinks
 from maintenance.engine.executor import Outcome
 from maintenance.engine.gate import Origin
-from maintenance.engine.lock_retry import Progress
+from maintenance.engine.lock_retry import Progress, silent
 from maintenance.engine.scope import EVERYTHING, Request
 from maintenance.engine.target import Target
 from maintenance.errors import HeldError, MaintenanceError
@@ -35,12 +35,13 @@ class Maintainer(dg.ConfigurableResource[None]):
 
     def apply(
         self,
-        context: dg.AssetExecutionContext,
+        context: dg.OpExecutionContext | dg.AssetExecutionContext,
         policy: Policy,
         subject: str,
         request: Request = EVERYTHING,
         *,
         first: Sequence[str] = (),
+        also: Progress = silent,
     ) -> Report:
         """Apply one subject of a policy.
 
@@ -50,6 +51,7 @@ class Maintainer(dg.ConfigurableResource[None]):
             subject: its name.
             request: work beyond the policy.
             first: subjects that act before it, in the same run.
+            also: takes each line of progress too.
 
         Raises:
             dagster.Failure: the server can't be reached, or an error that a retry does not fix.
@@ -59,13 +61,13 @@ class Maintainer(dg.ConfigurableResource[None]):
                 policy,
                 only=[*first, subject],
                 request=request,
-                progress=_log_of(context),
+                progress=_both(_log_of(context), also),
                 origin=origin_of(context.run.tags),
             )
 
     def plan(
         self,
-        context: dg.AssetExecutionContext,
+        context: dg.OpExecutionContext | dg.AssetExecutionContext,
         policy: Policy,
         subject: str,
         request: Request = EVERYTHING,
@@ -223,6 +225,14 @@ def origin_of(tags: Mapping[str, str]) -> Origin:
 
 def _log_of(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Progress:
     return lambda line: context.log.info("%s", visible(line))
+
+
+def _both(first: Progress, second: Progress) -> Progress:
+    def tell(line: str) -> None:
+        first(line)
+        second(line)
+
+    return tell
 
 
 @contextmanager

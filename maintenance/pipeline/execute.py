@@ -8,7 +8,7 @@ from typing import Any
 from maintenance.engine import executor
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.action_order import rounds
-from maintenance.engine.actions import RECURRING, UNSEEN, Action
+from maintenance.engine.actions import RECURRING, UNSEEN, Action, ActionKind
 from maintenance.engine.executor import ExecutorRegistry, Outcome, Result
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plan import Plan
@@ -40,6 +40,10 @@ _FAILURES: Mapping[type[MaintenanceError], FindingKind] = {
 
 _SEVERITIES = {FindingKind.INDEX_BUILD_POSTPONED: Severity.WARN}
 """The severities of those that are no error: nothing is worse than before, but later."""
+
+
+_TOLD_BY_SUBJECT = frozenset({(FindingKind.LOCK_NOT_ACQUIRED, ActionKind.CONVERT_TABLE)})
+"""Failures that the subject finds in the journal, also after this run: `conversion_waiting`."""
 
 
 def execute_plan(
@@ -158,6 +162,10 @@ def _facts(cause: MaintenanceError | None) -> dict[str, Any]:
     if isinstance(cause, LockNotAcquiredError) and cause.holder:
         return {"reason": cause.reason, "holder": cause.holder}
     return {}
+        if kind is not None and (kind, result.action.kind) not in _TOLD_BY_SUBJECT:
+            name = result.action.object
+            message = f"{name}: {result.error}"
+            yield Finding(kind, Severity.ERROR, name, message, subject=subject)
 
 
 def _subject_of(action: Action, subjects: Sequence[Subject[Any]]) -> str:

@@ -1,12 +1,16 @@
 """Executes a conversion step by step; what is done is found again by the next run."""
 
+import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Step
 from maintenance.engine.build_monitor import run_watched, watched, without_timeouts
 from maintenance.engine.build_preflight import IndexSize, await_build
+from maintenance.engine.build_preflight import Build, limits_of, refuse_full_disk
+from maintenance.engine.lock_retry import Progress
+from maintenance.engine.progress import BuildProgress, StepProgress
 from maintenance.engine.steps import run_step
 from maintenance.errors import EffectError, MaintenanceError, NotNeededError, UnreachableError
 from maintenance.names import parse_name
@@ -29,8 +33,13 @@ def convert(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """
     _still_there(context, action)
     told = [each["what"] for each in action.detail["steps"]]
+    took: list[float] = []
+    show = context.progress
     for place, (step, what) in enumerate(zip(action.steps, told, strict=True), start=1):
-        context.progress(f"{action.object}: step {place} of {len(told)}: {what}")
+        position = _Position(action.object, place, len(told), show)
+        context.progress = position.pass_on
+        position.tell(what)
+        began = time.perf_counter()
         try:
             _run(context, action, step)
         except UnreachableError:
@@ -39,7 +48,29 @@ def convert(context: ActionContext, action: Action) -> Mapping[str, Any]:
             if exc.reason == "check_violation":
                 _remove_checks(context, action, exc)
             raise
-    return _verified(context, action)
+        took.append(round(time.perf_counter() - began, 3))
+    return {**_verified(context, action), "step_seconds": took}
+
+
+class _Position(NamedTuple):
+    """The place of a step among all, which lines of progress name."""
+
+    table: str
+    place: int
+    total: int
+    progress: Progress
+
+    def tell(self, what: str, fraction: float | None = None) -> None:
+        """Show what is being done, and how much of it is, if that is known."""
+        line = StepProgress.of(self.table, "conversion", self.place, self.total, what, fraction)
+        self.progress(line)
+
+    def pass_on(self, line: str) -> None:
+        """Show a line of the step; how far a build is becomes how far the conversion is."""
+        if isinstance(line, BuildProgress):
+            self.tell(line.phase, line.fraction)
+        else:
+            self.progress(line)
 
 
 def _run(context: ActionContext, action: Action, step: Step) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -138,6 +139,23 @@ class Definition:
         return key is not None and self.column not in key.definition["columns"]
 
 
+class Wait(NamedTuple):
+    """Runs, one after the other, that waited for a lock until they gave up.
+
+    Attributes:
+        since: when the first of them gave up.
+        at: when the newest one did.
+        blocked_by: facts about the session that the newest one waited for; empty if unknown.
+        error: of the newest one.
+    """
+
+    since: datetime
+    at: datetime
+    n_runs: int
+    blocked_by: Mapping[str, Any]
+    error: str
+
+
 UNMEASURED = Sizes(0, 0, -1, 0)
 NO_KEYS = KeyRange()
 
@@ -219,6 +237,12 @@ class ConversionObservation:
     Attributes:
         abandoned: plain tables that are not to be converted.
         unfinished: partitioned tables, by an interrupted conversion.
+    """The tables to convert, and those that only have helpers of an earlier conversion.
+
+    Attributes:
+        waits: by table, the conversions that other sessions have blocked.
+        undone: the runs that undid a conversion, by the goal of its action.
+        facts_sql: the query that reads the properties of a table on this server.
     """
 
     server: Server
@@ -226,3 +250,6 @@ class ConversionObservation:
     abandoned: tuple[ConvertibleTable, ...] = ()
     unfinished: tuple[ConvertibleTable, ...] = ()
     failed: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
+    waits: Mapping[str, Wait] = field(default_factory=dict[str, Wait])
+    undone: Mapping[str, str] = field(default_factory=dict[str, str])
+    facts_sql: str = ""

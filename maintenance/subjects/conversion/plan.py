@@ -9,6 +9,8 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plan import Plan, join
 from maintenance.engine.scope import Request
 from maintenance.formatting import readable_size
+from maintenance.names import quote
+from maintenance.subjects.conversion.journaled_undo import journaled_undo
 from maintenance.subjects.conversion.models import (
     ConversionObservation,
     ConvertibleTable,
@@ -24,6 +26,7 @@ from maintenance.subjects.conversion.references import references_of
 from maintenance.subjects.conversion.steps import ConversionStep, finishing_steps, steps_of
 from maintenance.subjects.conversion.target import Target, target_of
 from maintenance.subjects.conversion.undo import undo_steps
+from maintenance.subjects.conversion.waiting import waiting
 
 
 def plan(seen: ConversionObservation, now: datetime, request: Request) -> Plan:
@@ -34,6 +37,7 @@ def plan(seen: ConversionObservation, now: datetime, request: Request) -> Plan:
     tables = (_plan_table(each, seen, now, request) for each in seen.tables)
     abandoned = (Plan(actions=tuple(_removal(each, "never"))) for each in seen.abandoned)
     unfinished = (_plan_rest(each, request) for each in seen.unfinished)
+    abandoned = (Plan(actions=tuple(_removal(each, _UNWANTED))) for each in seen.abandoned)
     failed = (Plan(findings=(_unread(name, text),)) for name, text in seen.failed.items())
     return join([*tables, *abandoned, *unfinished, *failed])
 
@@ -64,11 +68,17 @@ def _plan_table(
         if target is not None:
             found += obstacles_of_target(seen, target)
     if found or target is None:
-        return Plan(actions=tuple(_removal(seen, "refused")), findings=(_refused(seen, found),))
+        return Plan(actions=tuple(_removal(seen, _REFUSED)), findings=(_refused(seen, found),))
     steps = steps_of(seen, target, observation.server.role)
-    action = _action(seen, target, steps)
-    finding = _planned(seen, action, len(steps))
-    return Plan(actions=() if request.periods else (action,), findings=(finding,))
+    action = _action(seen, target, steps, observation.facts_sql)
+    if (run := observation.undone.get(action.goal)) is not None:
+        # held by the gate; a CHECK that an interrupted undo has left would refuse rows
+        actions = tuple(_removal(seen, _UNDONE)) or (action,)
+        return Plan(actions=actions, findings=(_undone(seen, run),))
+    findings = [_planned(seen, action, len(steps))]
+    if (wait := observation.waits.get(str(seen.name))) is not None:
+        findings.append(waiting(seen, wait, now))
+    return Plan(actions=() if request.periods else (action,), findings=tuple(findings))
 
 
 def _plan_rest(seen: ConvertibleTable, request: Request) -> Plan:
@@ -93,7 +103,14 @@ _BEFORE_ROWS = frozenset({"no_such_column", "other_type", "not_a_table"})
 """Reasons without which the rows can't be read as times."""
 
 
-def _action(seen: ConvertibleTable, target: Target, steps: tuple[ConversionStep, ...]) -> Action:
+_REFUSED = "its conversion can't go on"
+_UNWANTED = "its conversion is not wanted"
+_UNDONE = "its conversion was undone"
+
+
+def _action(
+    seen: ConvertibleTable, target: Target, steps: tuple[ConversionStep, ...], facts_sql: str
+) -> Action:
     seconds = sum(each.seconds for each in steps)
     return Action(
         kind=ActionKind.CONVERT_TABLE,
@@ -108,7 +125,9 @@ def _action(seen: ConvertibleTable, target: Target, steps: tuple[ConversionStep,
             "key": list(seen.extended_key),
             "referenced_by": dict(seen.definition.referenced_by),
             "is_swapped": False,
+            "new": f"RANGE ({quote(seen.section.column)})",
         },
+        undo=journaled_undo(seen, target, facts_sql),
         detail={
             "steps": [_shown(each) for each in steps],
             "estimated_s": round(seconds),
@@ -153,12 +172,12 @@ def _removal(seen: ConvertibleTable, why: str) -> Iterator[Action]:
     steps = undo_steps(seen)
     if not steps:
         return
-    reason = "its conversion can't go on" if why == "refused" else "its conversion is not wanted"
     yield Action(
         kind=ActionKind.REMOVE_LEFTOVERS,
         object=str(seen.name),
         table=str(seen.name),
         reason=f"{reason}, and an earlier run left a CHECK, an index or a foreign key NOT VALID",
+        reason=f"{why}, and an earlier run left a CHECK or an index for it",
         steps=steps,
         preconditions={"oid": seen.table.oid},
     )
@@ -225,6 +244,15 @@ def _left(seen: ConvertibleTable, steps: tuple[ConversionStep, ...]) -> Finding:
         f" validated: {', '.join(keys)}. Run maintenance apply, or wait for the nightly run",
         value=len(steps),
         data={"foreign_keys": keys},
+def _undone(seen: ConvertibleTable, run: str) -> Finding:
+    name = str(seen.name)
+    return Finding(
+        FindingKind.NOT_PARTITIONED,
+        Severity.WARN,
+        name,
+        f"{name}: not partitioned: its conversion was undone by run {run}, and no run converts it"
+        " again by itself. Run maintenance apply --again to convert it, or set convert: never",
+        data={"relkind": seen.table.kind, "reasons": ["undone"], "undone_by": run},
     )
 
 
