@@ -1,6 +1,7 @@
 """A partition of many months is split into months, and no reader misses a row or sees one twice."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,16 @@ import pytest
 
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.executor import Outcome, Result
-from maintenance.engine.findings import FindingKind
-from maintenance.errors import UnreachableError
+from maintenance.engine.findings import FindingKind, Severity
+from maintenance.errors import NotNeededError, UnreachableError
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from maintenance.subjects.partitions.drain import apply as drain_apply
-from tests.builders import Database, Role
+from maintenance.subjects.partitions.drain import split
+from tests.builders import Database
+from tests.load_generator import BUSY_MONTHS as BUSY
+from tests.load_generator import build_wide, crowd, rows_there
 from tests.policies import EVENTS, make_policy
-from tests.sessions import until
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 SPLIT: dict[str, Any] = {**EVENTS, "premake": 2, "split": "online"}
@@ -89,6 +92,28 @@ def names(database: Database) -> list[str]:
     return [name for name, _ in database.execute(PARTITIONS)]
 
 
+def the_months(database: Database) -> list[str]:
+    return [name.removeprefix("events_") for name in names(database) if name < "events_2026_11"]
+
+
+END = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND application_name LIKE 'maintenance apply %'"
+)
+
+
+def beside(words: str, work: Callable[[], object]) -> Callable[[str], None]:
+    """A progress that does something, once, when a line with these words comes."""
+    waiting = [words]
+
+    def progress(line: str) -> None:
+        if waiting and waiting[0] in line:
+            waiting.clear()
+            work()
+
+    return progress
+
+
 def test_partition_without_lower_bound_becomes_months_and_a_rest_for_late_rows(
     database: Database, policy: Policy
 ) -> None:
@@ -118,3 +143,204 @@ def test_partition_without_lower_bound_becomes_months_and_a_rest_for_late_rows(
     assert FindingKind.PARTITION_SPANS_PERIODS not in {f.kind for f in after.findings}
     database.execute("INSERT INTO public.events (at) VALUES ('2020-01-05'), ('2026-06-05')")
     assert database.execute("SELECT * FROM public.fired") == [("INSERT",)] * 2
+
+
+def test_old_year_in_a_table_of_months_becomes_its_months(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(
+        "CREATE TABLE public.events (id bigint, at timestamptz) PARTITION BY RANGE (at);"
+        "CREATE TABLE public.events_2024 PARTITION OF public.events"
+        "  FOR VALUES FROM ('2024-01-01 00:00+00') TO ('2025-01-01 00:00+00');"
+        "CREATE TABLE public.events_2026_11 PARTITION OF public.events"
+        "  FOR VALUES FROM ('2026-11-01 00:00+00') TO ('2026-12-01 00:00+00');"
+        "INSERT INTO public.events"
+        " SELECT i, '2024-01-01 00:00+00'::timestamptz + i * interval '1 day'"
+        " FROM generate_series(0, 365) i"
+    )
+    before = database.execute(CONTENT)
+    report = apply(make_policy(tmp_path, database.url, SPLIT, locks=PATIENT))
+    assert report.ok, [r.error for r in report.results]
+    assert database.execute(CONTENT) == before
+    old = [name for name in names(database) if "2024" in name]
+    assert old == [f"events_2024_{number:02}" for number in range(1, 13)]
+
+
+@pytest.mark.pg("== 18")
+def test_exchange_that_attaches_few_leaves_wide_parts_to_the_next_runs(
+    database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(split, "most_parts", lambda *_: split.FEWEST_PARTS)
+    before = database.execute(CONTENT)
+    first = apply(policy)
+    assert first.ok, [r.error for r in first.results]
+    assert the_months(database) == ["2026_04_to_2026_07", "2026_08_to_2026_10"]
+    for _ in range(5):
+        report = apply(policy)
+        assert report.ok, [r.error for r in report.results]
+        assert database.execute(CONTENT) == before
+    assert apply(policy).results == ()
+    assert the_months(database) == MONTHS
+    assert database.execute(LEFT) == []
+
+
+def test_default_partition_with_rows_is_not_scanned_under_the_lock(
+    database: Database, policy: Policy
+) -> None:
+    database.execute("CREATE TABLE public.events_default PARTITION OF public.events DEFAULT")
+    database.execute(
+        "INSERT INTO public.events (id, at)"
+        " SELECT i, '2097-01-01' FROM generate_series(20000, 35000) i; ANALYZE public.events"
+    )
+    before = database.execute(CONTENT)
+    result = the_split(apply(policy))
+    assert result.outcome is Outcome.DONE, result.error
+    assert any("ADD CONSTRAINT maintenance_not_" in statement for statement in result.action.sql)
+    assert database.execute(CONTENT) == before
+    assert database.execute(LEFT) == []
+    assert the_months(database) == MONTHS
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "name"),
+    [
+        ("CREATE VIEW public.v AS SELECT * FROM public.events_old", "public.v"),
+        ("CREATE PUBLICATION everything FOR ALL TABLES", "everything"),
+        ("CREATE PUBLICATION parts FOR TABLE public.events", "parts"),
+        ("ALTER TABLE public.events ADD UNIQUE (note, at) DEFERRABLE", "events_note_at_key"),
+        ("CREATE INDEX own ON public.events_old (facts) WHERE id < 0", "own"),
+    ],
+)
+def test_what_months_could_not_replace_stops_the_split(
+    database: Database, policy: Policy, obstacle: str, name: str
+) -> None:
+    database.execute("ALTER TABLE public.events REPLICA IDENTITY FULL")
+    database.execute(obstacle.replace("(facts)", "(note)"))
+    result = the_split(apply(policy))
+    assert result.outcome is Outcome.FAILED
+    assert result.cause is not None
+    assert result.cause.reason == "obstacles"
+    assert re.search(rf"\b{name}\b", str(result.error))
+    assert database.execute(LEFT) == []
+
+
+def test_taken_name_stops_the_split(database: Database, policy: Policy) -> None:
+    database.execute("CREATE TABLE public.events_2026_05 (x int)")
+    result = the_split(apply(policy))
+    assert result.cause is not None
+    assert result.cause.reason == "name_taken"
+    assert database.execute(LEFT) == []
+
+
+@pytest.mark.pg("== 18")
+def test_without_the_policy_it_is_only_told_when_it_expires(
+    database: Database, policy: Policy, tmp_path: Path
+) -> None:
+    section = {**EVENTS, "premake": 2, "retention": {"keep": "12 months", "action": "drop"}}
+    report = apply(make_policy(tmp_path, database.url, section, name="other"))
+    (found,) = [f for f in report.findings if f.kind is FindingKind.PARTITION_SPANS_PERIODS]
+    assert found.severity is Severity.INFO
+    assert found.data["reasons"] == ["split_never"]
+    assert found.data["expire_at"][0].startswith("2027-11-01")
+    assert "events_old" in names(database)
+
+
+@pytest.mark.pg("== 18")
+def test_empty_partition_is_not_planned_again(database: Database, policy: Policy) -> None:
+    database.execute("DELETE FROM public.events")
+    result = the_split(apply(policy))
+    assert isinstance(result.cause, NotNeededError)
+    assert pipeline.plan(policy, now=NOW).plan.actions == ()
+
+
+@pytest.mark.pg("== 18")
+def test_retention_then_removes_single_months(
+    database: Database, policy: Policy, tmp_path: Path
+) -> None:
+    assert apply(policy).ok
+    retention = {"keep": "4 months", "action": "drop", "max_per_run": 10}
+    late = make_policy(tmp_path, database.url, {**SPLIT, "retention": retention}, name="other")
+    report = pipeline.apply(late, now=NOW, only=["retention"], allow_drops=True)
+    assert report.ok, [r.error for r in report.results]
+    assert names(database)[0] == "events_2026_06_to_2026_07"
+
+
+@pytest.mark.pg("== 18")
+def test_partition_in_use_is_split_only_after_it_has_ended(
+    database: Database, policy: Policy
+) -> None:
+    early = datetime(2026, 10, 20, tzinfo=UTC)
+    planned = pipeline.plan(policy, now=early)
+    assert ActionKind.SPLIT_PARTITION not in {a.kind for a in planned.plan.actions}
+    (found,) = [f for f in planned.findings if f.kind is FindingKind.PARTITION_SPANS_PERIODS]
+    assert found.data["reasons"] == ["not_ended"]
+
+
+# Interrupted
+
+
+@pytest.mark.pg("== 18")
+@pytest.mark.parametrize("moment", ["rows copied", "building indexes", "comparing rows"])
+def test_killed_split_is_done_by_the_next_run(
+    database: Database, policy: Policy, moment: str
+) -> None:
+    with pytest.raises(UnreachableError):
+        apply(policy, progress=beside(moment, lambda: database.execute(END)))
+    database.execute("UPDATE public.events SET note = 'x' WHERE id % 5 = 0")
+    database.execute("DELETE FROM public.events WHERE id % 7 = 0")
+    before = database.execute(CONTENT)
+    report = apply(policy)
+    assert report.ok, [r.error for r in report.results]
+    assert database.execute(CONTENT) == before
+    assert database.execute(LEFT) == []
+    assert the_months(database) == MONTHS
+
+
+@pytest.mark.pg("== 18")
+def test_split_partition_that_a_killed_run_left_goes_and_takes_no_row_along(
+    database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_arguments: object) -> None:
+        raise UnreachableError("killed")
+
+    before = database.execute(CONTENT)
+    with monkeypatch.context() as patch:
+        patch.setattr(drain_apply, "clear", die)
+        with pytest.raises(UnreachableError):
+            apply(policy)
+    assert database.execute(CONTENT) == before
+    (result,) = apply(policy).results
+    assert result.action.kind is ActionKind.REMOVE_LEFTOVERS
+    assert database.execute(CONTENT) == before
+    assert database.execute(LEFT) == []
+
+
+# A crowd
+
+
+@pytest.mark.pg("!= 16")
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_readers_and_writers_see_each_row_once_while_it_is_split(
+    database: Database, tmp_path: Path, seed: int
+) -> None:
+    prove_split(database, tmp_path, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.pg("== 16")
+def test_readers_and_writers_see_each_row_once_on_16(database: Database, tmp_path: Path) -> None:
+    prove_split(database, tmp_path, 3)
+
+
+def prove_split(database: Database, folder: Path, seed: int) -> None:
+    build_wide(database)
+    section = {**EVENTS, "premake": 1, "split": "online"}
+    policy = make_policy(folder, database.url, section, locks={"give_up_after": "2 minutes"})
+    with crowd(database, BUSY, seed) as people:
+        for _ in range(2):
+            report = pipeline.apply(policy, only=["partitions"])
+            assert report.ok, [r.error for r in report.results]
+    assert people.errors == []
+    assert rows_there(database) == people.rows
+    assert len(names(database)) > 5
+    assert database.execute(LEFT) == []

@@ -87,6 +87,7 @@ SENDERS = {
     "subjects/partitions/drain/apply.py": AS_OWNER,
     "subjects/partitions/drain/backfill.py": AS_OWNER,
     "subjects/partitions/drain/prepare.py": AS_OWNER,
+    "subjects/partitions/drain/split.py": "ANALYZE, with the rights of the table's owner",
     "subjects/partitions/drain/split_ranges.py": AS_OWNER,
     "subjects/partitions/drain/transactions.py": AS_OWNER,
     "subjects/partitions/drain/verify.py": AS_OWNER,

@@ -104,8 +104,11 @@ def _exchange(state: PartitionState, span: Span) -> Step:
 
 
 def spans_finding(state: PartitionState) -> Iterator[Finding]:
-    """Yield a finding about the partitions of a table that hold several periods, if any."""
-    wide = list(_wide(state))
+    """Yield a finding about the partitions of a table that hold several periods, if any.
+
+    One that is not to be split is only told where retention will remove it as a whole.
+    """
+    wide = [w for w in _wide(state) if w.reason != "split_never" or _expiry(state, w.span)]
     if not wide:
         return
     blocked = [each for each in wide if each.reason in _BLOCKED]

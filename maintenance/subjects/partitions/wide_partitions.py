@@ -58,11 +58,13 @@ def wide_spans(state: PartitionState) -> Iterator[Span]:
     """Yield the partitions of a table that hold several whole periods, oldest first.
 
     One without an upper bound is reported otherwise; it can't be split while rows arrive in it.
-    An empty one is none: there is nothing to split.
+    Nor is one that begins in the future, and in an empty one there is nothing to split.
     """
     for span in state.coverage.spans:
         is_bounded = span.upper != FUTURE and span != state.catch_all
-        if is_bounded and not _is_empty(span) and is_wide(state.policy, state.codec, span):
+        if not is_bounded or span.lower > state.position or is_empty(span):
+            continue
+        if is_wide(state.policy, state.codec, span):
             yield span
 
 
@@ -76,9 +78,9 @@ def is_wide(policy: PartitionPolicy, codec: KeyCodec, span: Span) -> bool:
     return first.shift(SEVERAL - 1).bounds(codec.calendar)[1] <= span.upper
 
 
-def _is_empty(span: Span) -> bool:
+def is_empty(span: Span) -> bool:
     """Whether a partition had no rows when it was last analyzed or vacuumed."""
-    return span.partition.rows == 0 and span.partition.pages == 0
+    return span.partition.rows == 0
 
 
 def last_slot(policy: PartitionPolicy, codec: KeyCodec, span: Span) -> PeriodRange:

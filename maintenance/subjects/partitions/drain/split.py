@@ -101,7 +101,7 @@ def _prepare(context: ActionContext, action: Action) -> Job:
     siblings, calendar = template_of(section, table, codec), codec.calendar
     some = last_slot(section, codec, span)
     like = of_slot(section, siblings, calendar, partition.relation, some)
-    parts = read_parts(context, section, table, span, _most_parts(context, like, shape))
+    parts = read_parts(context, section, table, span, most_parts(context, like, shape))
     if not parts:
         _analyze(context, table, partition)
         raise NotNeededError(f"{partition.relation}: no row of it belongs to a period")
@@ -151,7 +151,7 @@ def _find(action: Action, section: PartitionPolicy, snapshot: Snapshot) -> tuple
     return table, partition
 
 
-def _most_parts(context: ActionContext, like: Blueprint, shape: Shape) -> int:
+def most_parts(context: ActionContext, like: Blueprint, shape: Shape) -> int:
     """Return how many partitions one exchange can attach while others wait for its locks.
 
     To attach a table or an index takes about half a millisecond on a busy machine, and less than
