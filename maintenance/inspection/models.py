@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from maintenance.catalog.models import Snapshot
+from maintenance.catalog.partman import Partman
 from maintenance.names import QualifiedName
 
 
@@ -22,11 +23,13 @@ class Setting(NamedTuple):
         key: of the policy.
         value: as data.
         evidence: why it has this value; empty if that is clear.
+        applies: whether it is part of the policy, not a comment.
     """
 
     key: str
     value: Any
     evidence: str = ""
+    applies: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,8 @@ class Entry:
 
     @property
     def values(self) -> dict[str, Any]:
-        """The settings as data of a policy."""
-        return {setting.key: setting.value for setting in self.settings}
+        """The settings that apply as data of a policy."""
+        return {setting.key: setting.value for setting in self.settings if setting.applies}
 
 
 class LeftOut(NamedTuple):
@@ -99,8 +102,10 @@ class Inventory:
         partitioned: the partitioned tables that are no partitions themselves.
         snapshot: those of them that are partitioned by RANGE, with their partitions.
         time_zone: the TimeZone of new sessions, as the server writes it.
+        partman: what pg_partman maintains.
     """
 
     partitioned: tuple[Partitioned, ...]
     snapshot: Snapshot
     time_zone: str
+    partman: Partman

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from datetime import timedelta
 
 from maintenance.catalog.observe import observe
+from maintenance.catalog.partman_observe import read_partman
 from maintenance.inspection.models import Inventory, Partitioned
 from maintenance.names import QualifiedName, is_helper
 from maintenance.server.session import Connection, fetch, read_transaction
@@ -37,4 +38,5 @@ def read_inventory(
         partitioned=partitioned,
         snapshot=observe(connection, ranges, time_cap=time_cap),
         time_zone=zone.zone,
+        partman=read_partman(connection, time_cap),
     )
