@@ -25,7 +25,7 @@ from maintenance.inspection.key_calendar import (
 from maintenance.inspection.models import Entry, Inventory, LeftOut, Partitioned, Setting, Subject
 from maintenance.inspection.name_inference import Name, Template, infer_template
 from maintenance.names import QualifiedName, quote
-from maintenance.partition_key import Encoding, KeyCodec, KeyEncoding, Snowflake
+from maintenance.partition_key import FUTURE, Encoding, KeyCodec, KeyEncoding, Snowflake
 from maintenance.partition_set.bounds import Coverage, coverage_of
 from maintenance.partition_set.expected import current_period
 from maintenance.partition_set.plausibility import mismatch
@@ -42,6 +42,9 @@ PREMAKE = 3
 """The default of a policy, which is written only where another value is proposed."""
 _PREMAKE_OF_SHORT = {Interval.DAY: 7, Interval.WEEK: 4}
 """Days and weeks ahead that outlast nights without a run."""
+
+ENDED = "ended"
+"""The reason why an entry for a table that seems to be out of use is a comment."""
 
 MOST_MISSED = 3
 """How many periods may be missing up to now, for a table that is in use."""
@@ -166,7 +169,14 @@ def _entry(found: _Found) -> Proposal:
         notes=tuple(notes),
         obstacle=obstacle,
         reason=reason,
+        ends=_end(coverage, codec, found.now),
     )
+
+
+def _end(coverage: Coverage, codec: KeyCodec, now: datetime) -> datetime | None:
+    """Return the moment from which on rows have no partition with bounds."""
+    hole = coverage.first_hole(codec.position(now), FUTURE)
+    return codec.first_moment(hole[0]) if hole is not None else None
 
 
 def written_encoding(encoding: KeyEncoding) -> Any:
@@ -270,7 +280,7 @@ def _obstacle(found: _Found, policy: PartitionPolicy) -> tuple[str, str]:
     last = calendar.periods[-1].period
     if last.shift(MOST_MISSED) < current_period(policy, now) and not _is_open(table):
         text = f"its newest partition is of {last}; all periods from then to now would be created"
-        return f"{text}. Remove the # signs if the table is still in use", "ended"
+        return f"{text}. Remove the # signs if the table is still in use", ENDED
     unfit = mismatch(policy, table, now)
     return (unfit.text, "mismatch") if unfit is not None else ("", "")
 

@@ -46,9 +46,9 @@ def policy_text(
     parts = [
         "\n".join(_head(database)),
         *(text for subject in Subject if (text := _section(subject, entries, left_out))),
-        *("\n".join(_comment(paragraph)) for paragraph in closing),
+        "\n".join(line for paragraph in closing for line in _comment(paragraph)),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _head(database: Database) -> Iterator[str]:
