@@ -92,6 +92,7 @@ class FindingSpec:
             sent only to sinks that name its kind.
         is_of_server: whether its object is the server of the database or of the store.
         is_of_declaration: whether it is about the declared indexes of the policy alone.
+        is_of_check: whether only `check` and `init` look for it.
         reads: the readings it depends on. If one fails, the state of this kind is unknown: see
             `unknown_without`.
     """
@@ -105,6 +106,7 @@ class FindingSpec:
     is_advice: bool = False
     is_of_server: bool = False
     is_of_declaration: bool = False
+    is_of_check: bool = False
     reads: tuple[Reading, ...] = ()
 
 
@@ -127,6 +129,7 @@ def _kind(
     is_advice: bool = False,
     is_of_server: bool = False,
     is_of_declaration: bool = False,
+    is_of_check: bool = False,
     reads: tuple[Reading, ...] = (),
 ) -> str:
     kind = _Kind(name)
@@ -140,6 +143,7 @@ def _kind(
         is_advice=is_advice,
         is_of_server=is_of_server,
         is_of_declaration=is_of_declaration,
+        is_of_check=is_of_check,
         reads=reads,
     )
     return kind
@@ -194,6 +198,8 @@ class FindingKind(StrEnum):
         "partition_time_zone_drift", PARTITIONS, reads=(Reading.TABLE,)
     )
     DETACH_PENDING = _kind("detach_pending", PARTITIONS, reads=(Reading.TABLE,))
+    PARTMAN_ACTIVE = _kind("partman_active", PARTITIONS, is_fitness=True)
+    NOT_IN_POLICY = _kind("not_in_policy", is_fitness=True, is_of_check=True)
     STRANDED_TABLE = _kind("stranded_table", PARTITIONS, RETENTION, reads=(Reading.PARTITIONS,))
     RETENTION_DUE = _kind("retention_due", RETENTION, reads=(Reading.TABLE,))
     RETENTION_HELD = _kind("retention_held", RETENTION, reads=(Reading.PARTITIONS,))

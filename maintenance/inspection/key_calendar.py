@@ -227,7 +227,7 @@ def _zones(newest: Span, usual_zone: str) -> list[ZoneInfo]:
     return [
         zone
         for name in names
-        if (zone := _zone(name)) is not None
+        if (zone := zone_named(name)) is not None
         and all(_is_midnight(end, zone) for end in (newest.lower, newest.upper))
     ]
 
@@ -243,7 +243,8 @@ def _area_zones() -> frozenset[str]:
 
 
 @cache
-def _zone(name: str) -> ZoneInfo | None:
+def zone_named(name: str) -> ZoneInfo | None:
+    """Return a zone by its name; all names of UTC give the same one."""
     if name in ("UTC", "Etc/UTC", "GMT", "Etc/UCT", "UCT", "Zulu", "Etc/Zulu", "Universal"):
         return UTC_ZONE
     try:
@@ -266,7 +267,7 @@ def _choose(
         key = (reading.interval, *_midnights_ahead(reading))
         by_midnights.setdefault(key, []).append(reading)
     groups = list(by_midnights.values())
-    preferred = (_zone(usual_zone), UTC_ZONE)
+    preferred = (zone_named(usual_zone), UTC_ZONE)
     for zone in preferred:
         for group in groups:
             for reading in group:

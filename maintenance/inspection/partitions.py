@@ -4,12 +4,15 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from maintenance.catalog.models import Snapshot, Table
+from maintenance.catalog.models import Column, Snapshot, Table
+from maintenance.catalog.partman import PartmanTable
 from maintenance.formatting import listed
+from maintenance.inspection.adoption import Adopted, notes_of, settings_of
 from maintenance.inspection.key_calendar import (
     UTC_ZONE,
     Dated,
@@ -17,11 +20,12 @@ from maintenance.inspection.key_calendar import (
     Unknown,
     calendar_of,
     share,
+    zone_named,
 )
 from maintenance.inspection.models import Entry, Inventory, LeftOut, Partitioned, Setting, Subject
 from maintenance.inspection.name_inference import Name, Template, infer_template
 from maintenance.names import QualifiedName, quote
-from maintenance.partition_key import Encoding, KeyCodec, KeyEncoding, Snowflake
+from maintenance.partition_key import FUTURE, Encoding, KeyCodec, KeyEncoding, Snowflake
 from maintenance.partition_set.bounds import Coverage, coverage_of
 from maintenance.partition_set.expected import current_period
 from maintenance.partition_set.plausibility import mismatch
@@ -38,6 +42,9 @@ PREMAKE = 3
 """The default of a policy, which is written only where another value is proposed."""
 _PREMAKE_OF_SHORT = {Interval.DAY: 7, Interval.WEEK: 4}
 """Days and weeks ahead that outlast nights without a run."""
+
+ENDED = "ended"
+"""The reason why an entry for a table that seems to be out of use is a comment."""
 
 MOST_MISSED = 3
 """How many periods may be missing up to now, for a table that is in use."""
@@ -76,7 +83,30 @@ def _propose(found: Partitioned, inventory: Inventory, now: datetime) -> Proposa
     calendar = calendar_of(attached, known.type, inventory.time_zone)
     if isinstance(calendar, Unknown):
         return _left_out(relation, calendar.text, calendar.reason)
-    return _entry(table, known.name, known.type, calendar, inventory.time_zone, now)
+    found_names = [Name(each.partition.relation.name, each.period) for each in calendar.periods]
+    template = infer_template(relation.name, found_names)
+    return _entry(_Found(table, known, calendar, template, inventory, now))
+
+
+class _Found(NamedTuple):
+    """All that was found about one table."""
+
+    table: Table
+    column: Column
+    calendar: KeyCalendar
+    template: Template | None
+    inventory: Inventory
+    now: datetime
+
+    @property
+    def partman(self) -> PartmanTable | None:
+        """Its configuration of pg_partman, if any."""
+        return self.inventory.partman.tables.get(self.table.relation)
+
+    @property
+    def server_zone(self) -> ZoneInfo:
+        """The TimeZone of the server's sessions; UTC if it is not known here."""
+        return zone_named(self.inventory.time_zone) or UTC_ZONE
 
 
 def without_collisions(entries: Sequence[Entry]) -> tuple[Entry, ...]:
@@ -105,40 +135,48 @@ def _left_out(relation: QualifiedName, text: str, reason: str) -> LeftOut:
     return LeftOut(Subject.PARTITIONS, relation, text, reason)
 
 
-def _entry(
-    table: Table,
-    column: str,
-    column_type: str,
-    calendar: KeyCalendar,
-    usual_zone: str,
-    now: datetime,
-) -> Proposal:
-    names = [Name(each.partition.relation.name, each.period) for each in calendar.periods]
-    template = infer_template(table.relation.name, names)
+def _entry(found: _Found) -> Proposal:
+    table, calendar, template = found.table, found.calendar, found.template
     settings = [
         Setting("table", str(table.relation)),
-        Setting("column", column),
-        *_encoding(calendar, column_type),
+        Setting("column", found.column.name),
+        *_encoding(calendar, found.column.type),
         Setting("interval", calendar.interval.value, _interval_evidence(calendar)),
-        *_zone(calendar, usual_zone),
-        *_name(template, len(names)),
+        *_zone(found),
+        *_name(template, len(calendar.periods)),
     ]
     policy = _policy({setting.key: setting.value for setting in settings})
     if isinstance(policy, str):
         return _left_out(table.relation, f"no section fits: {policy}", "refused")
-    coverage = coverage_of(table.partitions, KeyCodec(policy.encoding, column_type, calendar.zone))
-    settings += _premake(policy, calendar, now)
+    codec = KeyCodec(policy.encoding, found.column.type, policy.time_zone)
+    coverage = coverage_of(table.partitions, codec)
+    notes = list(_notes(table, calendar))
     settings += _start(coverage, calendar)
-    obstacle, reason = _obstacle(table, calendar, template, policy, now)
+    if found.partman is not None:
+        adopted = Adopted(
+            found.partman, policy, coverage.spans, codec, found.server_zone, found.now
+        )
+        settings += settings_of(adopted)
+        notes += notes_of(adopted)
+    else:
+        settings += _premake(policy, calendar, found.now)
+    obstacle, reason = _obstacle(found, policy)
     return Entry(
         subject=Subject.PARTITIONS,
         relation=table.relation,
-        summary=_summary(table, column, calendar),
+        summary=_summary(table, found.column.name, calendar),
         settings=tuple(settings),
-        notes=tuple(_notes(table, calendar)),
+        notes=tuple(notes),
         obstacle=obstacle,
         reason=reason,
+        ends=_end(coverage, codec, found.now),
     )
+
+
+def _end(coverage: Coverage, codec: KeyCodec, now: datetime) -> datetime | None:
+    """Return the moment from which on rows have no partition with bounds."""
+    hole = coverage.first_hole(codec.position(now), FUTURE)
+    return codec.first_moment(hole[0]) if hole is not None else None
 
 
 def written_encoding(encoding: KeyEncoding) -> Any:
@@ -159,16 +197,22 @@ def _interval_evidence(calendar: KeyCalendar) -> str:
     return f"{share(calendar)} partitions are exactly that"
 
 
-def _zone(calendar: KeyCalendar, usual_zone: str) -> Iterator[Setting]:
+def _zone(found: _Found) -> Iterator[Setting]:
+    calendar, server = found.calendar, found.server_zone
     if calendar.is_wall_clock:
-        if usual_zone not in ("UTC", "Etc/UTC", "GMT"):
-            text = f"the key has no zone: is it written in UTC or in {usual_zone}? It decides"
-            yield Setting("time_zone", "UTC", f"{text} when a period begins")
+        if server == UTC_ZONE:
+            return
+        if found.partman is not None:
+            evidence = "the key has no zone; pg_partman reads it in the TimeZone of the server"
+            yield Setting("time_zone", server.key, evidence)
+            return
+        text = f"the key has no zone: is it written in UTC or in {server.key}? It decides"
+        yield Setting("time_zone", "UTC", f"{text} when a period begins")
         return
     if calendar.zone == UTC_ZONE:
         return
     evidence = "all bounds of those are midnight there"
-    if calendar.zone.key == usual_zone:
+    if calendar.zone == server:
         evidence += ", and it is the TimeZone of the server"
     elif calendar.same:
         evidence += f"; also in {listed(calendar.same, SHOWN)}"
@@ -221,19 +265,14 @@ def _summary(table: Table, column: str, calendar: KeyCalendar) -> str:
     return f"{table.relation}: {what}, {n} partitions, {first} to {last}"
 
 
-def _obstacle(
-    table: Table,
-    calendar: KeyCalendar,
-    template: Template | None,
-    policy: PartitionPolicy,
-    now: datetime,
-) -> tuple[str, str]:
+def _obstacle(found: _Found, policy: PartitionPolicy) -> tuple[str, str]:
     """Return why an entry is only proposed as a comment, with a code; empty if it applies."""
+    table, calendar, now = found.table, found.calendar, found.now
     if calendar.others:
         zones = listed((calendar.zone.key, *calendar.others), 2 * SHOWN)
         text = f"the bounds are midnight in several zones that differ later: {zones}"
         return f"{text}. Write the right one as time_zone, and remove the # signs", "zone_ambiguous"
-    if template is None:
+    if found.template is None:
         newest = calendar.periods[-1].partition.relation.name
         text = f"no template gives the names of its partitions, such as {newest}; new ones would be"
         name = policy.child_name(calendar.periods[-1].period.shift(1))
@@ -241,9 +280,9 @@ def _obstacle(
     last = calendar.periods[-1].period
     if last.shift(MOST_MISSED) < current_period(policy, now) and not _is_open(table):
         text = f"its newest partition is of {last}; all periods from then to now would be created"
-        return f"{text}. Remove the # signs if the table is still in use", "ended"
-    found = mismatch(policy, table, now)
-    return (found.text, "mismatch") if found is not None else ("", "")
+        return f"{text}. Remove the # signs if the table is still in use", ENDED
+    unfit = mismatch(policy, table, now)
+    return (unfit.text, "mismatch") if unfit is not None else ("", "")
 
 
 def _is_open(table: Table) -> bool:

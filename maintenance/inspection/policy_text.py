@@ -13,7 +13,6 @@ from maintenance.inspection.models import Entry, LeftOut, Setting, Subject
 
 WIDTH = 99
 _LONGEST_COMMENT = 92
-_OFF = "# "
 
 
 class Database(NamedTuple):
@@ -47,9 +46,9 @@ def policy_text(
     parts = [
         "\n".join(_head(database)),
         *(text for subject in Subject if (text := _section(subject, entries, left_out))),
-        *("\n".join(_comment(paragraph)) for paragraph in closing),
+        "\n".join(line for paragraph in closing for line in _comment(paragraph)),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _head(database: Database) -> Iterator[str]:
@@ -87,17 +86,21 @@ def _entry(entry: Entry) -> Iterator[str]:
         yield from _comment(note, "  ")
     if entry.obstacle:
         yield from _comment(f"Proposed only: {entry.obstacle}", "  ")
-    begin = "- "
-    for setting in entry.settings:
-        yield from _setting(setting, begin, off=not entry.applies)
-        begin = "  "
+    for n, setting in enumerate(entry.settings):
+        if not entry.applies:
+            begin = "  # - " if n == 0 else "  #   "
+        elif setting.applies:
+            begin = "  - " if n == 0 else "    "
+        else:
+            begin = "    # "
+        yield from _setting(setting, begin, inside="  " if n == 0 else "    ")
 
 
-def _setting(setting: Setting, begin: str, *, off: bool) -> Iterator[str]:
-    line = f"  {_OFF if off else ''}{begin}{setting.key}: {scalar(setting.value)}"
+def _setting(setting: Setting, begin: str, inside: str) -> Iterator[str]:
+    line = f"{begin}{setting.key}: {scalar(setting.value)}"
     evidence = plain(setting.evidence)
     if evidence and len(line) + len(evidence) + 4 > WIDTH:
-        yield from _comment(evidence, f"  {'  ' if off else ''}  ")
+        yield from _comment(evidence, inside)
         yield line
     else:
         yield f"{line}  # {evidence}" if evidence else line

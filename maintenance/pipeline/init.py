@@ -10,15 +10,17 @@ from typing import Any
 from maintenance.catalog.models import Server
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.target import Target
-from maintenance.inspection.models import Entry, Inventory, LeftOut
+from maintenance.inspection.models import Entry, LeftOut
 from maintenance.inspection.observe import read_inventory
-from maintenance.inspection.partitions import propose_partitions, without_collisions
 from maintenance.inspection.policy_text import Database, policy_text
+from maintenance.pipeline.inspection import proposals_of
 from maintenance.pipeline.run import Report, checked, plan
 from maintenance.policy import parse_policy
 
 _ANY_NAME = "database"
 _MOST_NAME = 40
+
+_OF_RIGHTS = (FindingKind.PRIVILEGE_MISSING, FindingKind.PARTMAN_ACTIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +106,19 @@ def init(
     chosen = name or _policy_name(server.database)
     holder = variable or f"{chosen.upper()}_URL"
     database = Database(chosen, holder, _described(server))
-    entries, left_out = _proposals(inventory, moment)
-    text = policy_text(database, entries, left_out, ())
+    found = proposals_of(inventory, moment)
+    text = policy_text(database, found.entries, found.left_out, ())
     target = _target(text, environ, url, path)
     planned = plan(target, now=moment)
     findings = checked(target, planned).findings
+    closing = tuple(_closing(findings))
     return InitReport(
         database=chosen,
         variable=holder,
-        text=text,
+        text=policy_text(database, found.entries, found.left_out, closing),
         server=server,
-        entries=entries,
-        left_out=left_out,
+        entries=found.entries,
+        left_out=found.left_out,
         plan=planned,
         findings=findings,
     )
@@ -141,18 +144,23 @@ def _described(server: Server) -> str:
     return f"database {server.database} (PostgreSQL {server.version_text})"
 
 
-def _proposals(
-    inventory: Inventory, now: datetime
-) -> tuple[tuple[Entry, ...], tuple[LeftOut, ...]]:
-    found = list(propose_partitions(inventory, now))
-    entries = without_collisions([each for each in found if isinstance(each, Entry)])
-    return entries, tuple(each for each in found if isinstance(each, LeftOut))
+def _closing(findings: Sequence[Finding]) -> Iterator[str]:
+    """Yield the paragraphs at the end of the file: what is off by default, and missing rights."""
+    yield (
+        "ANALYZE and VACUUM where autovacuum is late, and of partitioned parents, which it never"
+        " analyzes: remove the # sign."
+    )
+    yield "statistics:"
+    grants = list(dict.fromkeys(_grants(findings)))
+    if grants:
+        yield "The role of this policy lacks privileges. A superuser or the owner runs:"
+        yield from (f"{grant};" for grant in grants)
 
 
 def _grants(findings: Sequence[Finding]) -> Iterator[str]:
     for finding in findings:
-        if finding.kind is FindingKind.PRIVILEGE_MISSING:
-            yield from finding.data.get("grants", finding.data.get("statements", ()))
+        if finding.kind in _OF_RIGHTS:
+            yield from finding.data.get("grants", ())
 
 
 def _entry_json(entry: Entry) -> dict[str, Any]:

@@ -47,6 +47,7 @@ from maintenance.pipeline.gate import (
     refuse_if_reporting,
     who,
 )
+from maintenance.pipeline.inspection import unnamed
 from maintenance.pipeline.observe import Assessment, observe_and_plan, refuse_unnamed
 from maintenance.pipeline.registry import SUBJECTS
 from maintenance.pipeline.store_upkeep import keep_history
@@ -115,13 +116,17 @@ class Report:
 
 
 def check(on: Policy | Target) -> Report:
-    """Connect, and report what in the database does not match the policy; change nothing.
+    """Connect, and report what in the database does not match the policy, or is not in it.
+
+    Changes nothing.
 
     Raises:
-        UsageError, UnreachableError: see `plan`.
+        UsageError, UnreachableError, MaintenanceError: see `plan`.
     """
     target = Target.of(on)
-    return checked(target, plan(target))
+    report = checked(target, plan(target))
+    found = unnamed(target, report.now)
+    return report if found is None else replace(report, findings=(*report.findings, found))
 
 
 def checked(target: Target, report: Report) -> Report:

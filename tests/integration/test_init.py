@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,15 @@ from click.testing import CliRunner, Result
 
 from maintenance.cli import cli
 from maintenance.engine.actions import ActionKind
-from maintenance.engine.findings import Severity
+from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.target import Target
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.init import InitReport, init
 from maintenance.pipeline.run import Report
 from maintenance.policy import Policy, load_policy
 from tests import strangers
-from tests.builders import Database
+from tests.builders import Database, Role
+from tests.policies import make_policy
 
 VARIABLE = "STRANGER_URL"
 
@@ -53,7 +55,8 @@ def test_policy_of_a_strangers_database_is_accepted_and_plans_no_surprise(
     on = target(database, tmp_path)
     checked = pipeline.check(on)
     assert checked.ok
-    assert {f.severity for f in checked.findings} <= {Severity.INFO}
+    warned = {f.kind for f in checked.findings if f.severity is not Severity.INFO}
+    assert warned <= ({FindingKind.PARTMAN_ACTIVE} if name == "partman" else set[FindingKind]())
     planned = pipeline.plan(on)
     assert all(f.severity is not Severity.ERROR for f in planned.findings)
     assert planned.plan.actions == report.plan.plan.actions
@@ -169,6 +172,144 @@ def test_proposed_section_applies_when_its_marks_are_removed(
     )
     (section,) = load_policy(path).partitions
     assert section.table.name == "events"
+
+
+@pytest.fixture
+def prisma(database: Database) -> Database:
+    """The application with a table that is large by the catalog's estimate."""
+    database.execute(strangers.schema("prisma"))
+    database.execute("SELECT pg_stat_force_next_flush()")
+    large = "UPDATE pg_catalog.pg_class SET relpages = 2000000 WHERE oid = %s::regclass"
+    database.execute(large, ['public."PageView"'])
+    return database
+
+
+@pytest.mark.pg("== 18")
+def test_matviews_are_named_with_their_key_unless_a_refresh_would_block(
+    prisma: Database, tmp_path: Path
+) -> None:
+    report = proposal(prisma, tmp_path)
+    assert settings(report)['public."UserActivity"']["unique_index"] == ["userId"]
+    reasons = {str(each.relation): each.reason for each in report.entries if not each.applies}
+    assert reasons['public."TopUsers"'] == "no_unique_index"
+    prisma.execute('REFRESH MATERIALIZED VIEW public."UserActivity" WITH NO DATA')
+    reasons = {
+        str(each.relation): each.reason
+        for each in proposal(prisma, tmp_path).entries
+        if not each.applies
+    }
+    assert reasons['public."UserActivity"'] == "unpopulated"
+
+
+@pytest.mark.pg("== 18")
+def test_function_of_a_view_hides_what_it_reads(database: Database, tmp_path: Path) -> None:
+    database.execute(
+        "CREATE FUNCTION public.n() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';"
+        "CREATE MATERIALIZED VIEW public.v AS SELECT public.n() AS n;"
+        "CREATE UNIQUE INDEX ON public.v (n)"
+    )
+    (entry,) = proposal(database, tmp_path).entries
+    assert entry.applies
+    assert len(entry.notes) == 1
+
+
+@pytest.mark.pg("== 18")
+def test_large_table_of_inserts_is_proposed_for_conversion(
+    prisma: Database, tmp_path: Path
+) -> None:
+    (entry,) = (e for e in proposal(prisma, tmp_path).entries if e.reason == "conversion")
+    assert not entry.applies
+    values = {setting.key: setting.value for setting in entry.settings}
+    assert values["table"] == 'public."PageView"'
+    assert (values["column"], values["convert"]) == ("createdAt", "online")
+
+
+@pytest.mark.pg("== 18")
+def test_large_table_that_is_updated_is_not_proposed(prisma: Database, tmp_path: Path) -> None:
+    prisma.execute("UPDATE public.\"PageView\" SET path = '/x'; SELECT pg_stat_force_next_flush()")
+    assert not any(e.reason == "conversion" for e in proposal(prisma, tmp_path).entries)
+
+
+@pytest.mark.pg("== 18")
+def test_check_says_what_no_section_names(prisma: Database, tmp_path: Path) -> None:
+    policy = make_policy(tmp_path, prisma.url)
+    checked = pipeline.check(policy)
+    assert checked.ok
+    (finding,) = (f for f in checked.findings if f.kind is FindingKind.NOT_IN_POLICY)
+    assert finding.severity is Severity.INFO
+    assert finding.data["partitioned"] == ['public."AuditLog"']
+    assert finding.data["convertible"] == ['public."PageView"']
+    assert set(finding.data["matviews"]) == {'public."TopUsers"', 'public."UserActivity"'}
+    assert finding.value == 4
+    assert pipeline.plan(policy).findings == ()
+
+
+@pytest.mark.pg("== 18")
+def test_check_says_when_partitions_end_that_no_section_names(
+    database: Database, tmp_path: Path
+) -> None:
+    today = datetime.now(UTC).date()
+    database.execute(
+        "CREATE TABLE public.events (at date NOT NULL) PARTITION BY RANGE (at);"
+        f"CREATE TABLE public.events_1 PARTITION OF public.events"
+        f" FOR VALUES FROM ('{today}') TO ('{today + timedelta(days=1)}')"
+    )
+    (finding,) = pipeline.check(make_policy(tmp_path, database.url)).findings
+    tomorrow = f"{today + timedelta(days=1)}T00:00:00+00:00"
+    assert finding.data["ends"] == {"public.events": tomorrow}
+
+
+@pytest.mark.pg("== 18")
+def test_check_is_silent_when_everything_is_named(database: Database, tmp_path: Path) -> None:
+    database.execute(strangers.schema("rails"))
+    proposal(database, tmp_path)
+    assert pipeline.check(target(database, tmp_path)).findings == ()
+
+
+@pytest.mark.pg("== 18")
+def test_table_that_seems_out_of_use_is_neither_filled_nor_counted(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(
+        "CREATE TABLE public.old (at date NOT NULL) PARTITION BY RANGE (at);"
+        "CREATE TABLE public.old_2020 PARTITION OF public.old"
+        " FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')"
+    )
+    (entry,) = proposal(database, tmp_path).entries
+    assert entry.reason == "ended"
+    assert pipeline.check(make_policy(tmp_path, database.url)).findings == ()
+
+
+@pytest.mark.pg("== 18")
+def test_missing_privileges_are_given_as_statements(
+    database: Database, limited_role: Role, tmp_path: Path
+) -> None:
+    database.execute(strangers.schema("rails"))
+    url = database.url_of(limited_role)
+    report = init(url, os.environ, name="app", variable=VARIABLE, path=tmp_path / "app.yaml")
+    assert not report.ok
+    assert report.grants
+    for statement in report.grants:
+        database.execute(statement)
+    again = init(url, os.environ, name="app", variable=VARIABLE, path=tmp_path / "app.yaml")
+    assert set(again.grants).isdisjoint(report.grants)
+
+
+@pytest.mark.pg("== 18")
+def test_names_that_can_collide_are_proposed_as_comments(
+    database: Database, tmp_path: Path
+) -> None:
+    month = datetime.now(UTC).date().replace(day=1)
+    following = (month + timedelta(days=32)).replace(day=1)
+    for table, partition in (("a", f"p{month:%Y%m}"), ("b", f"p{month:%m%Y}")):
+        database.execute(
+            f"CREATE TABLE public.{table} (at date NOT NULL) PARTITION BY RANGE (at);"
+            f"CREATE TABLE public.{partition} PARTITION OF public.{table}"
+            f" FOR VALUES FROM ('{month}') TO ('{following}')"
+        )
+    report = proposal(database, tmp_path)
+    assert [entry.reason for entry in report.entries] == ["", "name_collision"]
+    assert len(load_policy(tmp_path / "stranger.yaml").partitions) == 1
 
 
 def run(*arguments: str, **environ: str) -> Result:
