@@ -10,6 +10,7 @@ import click
 
 from maintenance.cli.alerts import alerts, notify
 from maintenance.cli.batch import policy_of
+from maintenance.cli.by_hand import analyze, refresh, vacuum
 from maintenance.cli.explain import explain
 from maintenance.cli.history import history
 from maintenance.cli.json_output import (
@@ -263,5 +264,8 @@ def _reviewed(file: Path, only: tuple[str, ...], table: QualifiedName | None) ->
         raise UsageError(f"{file}: not readable as UTF-8 text, wanted a saved plan") from exc
 
 
-for command in (alerts, approve, explain, history, metrics, notify, pause, resume, undo, watch):
+for command in (
+    *(alerts, analyze, approve, explain, history, metrics, notify, pause, refresh, resume, undo),
+    *(vacuum, watch),
+):
     cli.add_command(command)
