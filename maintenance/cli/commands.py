@@ -10,6 +10,7 @@ import click
 
 from maintenance.cli.alerts import alerts, notify
 from maintenance.cli.batch import policy_of
+from maintenance.cli.by_hand import analyze, refresh, vacuum
 from maintenance.cli.explain import explain
 from maintenance.cli.history import history
 from maintenance.cli.init import init
@@ -278,5 +279,7 @@ def _reviewed(file: Path, only: tuple[str, ...], table: QualifiedName | None) ->
 
 for command in (
     *(alerts, approve, explain, history, init, metrics, notify, pause, resume, undo, watch),
+    *(alerts, analyze, approve, explain, history, metrics, notify, pause, refresh, resume, undo),
+    *(vacuum, watch),
 ):
     cli.add_command(command)

@@ -167,7 +167,9 @@ class FindingKind(StrEnum):
         member.spec = kind.spec
         return member
 
-    NO_SUCH_TABLE = _kind("no_such_table", PARTITIONS, STALE_ANALYTICS, BLOAT, is_fitness=True)
+    NO_SUCH_TABLE = _kind(
+        "no_such_table", PARTITIONS, STALE_ANALYTICS, BLOAT, STATISTICS, is_fitness=True
+    )
     NO_SUCH_COLUMN = _kind(
         "no_such_column", PARTITIONS, STALE_ANALYTICS, is_fitness=True, reads=(Reading.TABLE,)
     )

@@ -19,6 +19,9 @@ class Request:
         waves: numbers of the waves of declarations to roll out; empty means all.
         again: whether what was undone is carried out again.
         max_per_run: overrides the limit of retention; None keeps the policy's.
+        forced: whether views are refreshed although nothing has changed, and `table` is analyzed
+            although it is not due.
+        vacuum: whether `table` is vacuumed too, if forced.
         rollout: whether declared indexes are built and dropped; else they are only compared.
     """
 
@@ -31,6 +34,8 @@ class Request:
     rollout: bool = True
     again: bool = False
     waves: tuple[int, ...] = ()
+    forced: bool = False
+    vacuum: bool = False
 
     def includes(self, table: QualifiedName) -> bool:
         """Whether the request includes a table."""
@@ -40,6 +45,12 @@ class Request:
     def is_of_everything(self) -> bool:
         """Whether it looks at all objects, whatever it may change."""
         return replace(self, rollout=True, waves=()) == EVERYTHING
+        return replace(self, rollout=True, forced=False) == EVERYTHING
+
+    @property
+    def carried_out(self) -> "Request":
+        """The request once its actions are done: what was forced is not asked for again."""
+        return replace(self, forced=False, vacuum=False)
 
 
 EVERYTHING = Request()

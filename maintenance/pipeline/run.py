@@ -204,7 +204,7 @@ def apply(
     """
     target, moment = Target.of(on), now or datetime.now(UTC)
     policy = target.policy
-    if request.rebuild and request.table is not None:
+    if (request.rebuild or request.forced) and request.table is not None:
         refuse_if_reporting(policy, request.table)
     subjects = _selected(only, policy, request)
     with (
@@ -301,13 +301,17 @@ def _carry_out(
     work, upkeep = rounds(assessment.plan.actions)
     if as_reviewed or not work:
         results = _act(run, (*work, *upkeep), journal)
-        return results, observe_and_plan(run) if _acted(results) else assessment
+        return results, observe_and_plan(_afterwards(run)) if _acted(results) else assessment
     results = _act(run, work, journal)
-    after = observe_and_plan(run) if _acted(results) else assessment
+    after = observe_and_plan(_afterwards(run)) if _acted(results) else assessment
     left = list(superseded(run, upkeep, after.plan))
     again = rounds(after.plan.actions).upkeep
     done = _act(run, again, journal, first_place=len(results))
-    return [*results, *left, *done], observe_and_plan(run) if _acted(done) else after
+    return [*results, *left, *done], observe_and_plan(_afterwards(run)) if _acted(done) else after
+
+
+def _afterwards(run: RunContext) -> RunContext:
+    return replace(run, request=run.request.carried_out)
 
 
 def _act(
