@@ -19,6 +19,7 @@ class ActionKind(StrEnum):
     CREATE_DEFAULT = "create_default"
     DRAIN_DEFAULT = "drain_default"
     SWAP_DEFAULT = "swap_default"
+    SPLIT_PARTITION = "split_partition"
     REPAIR_PARTITION = "repair_partition"
     REMOVE_LEFTOVERS = "remove_leftovers"
     FINALIZE_DETACH = "finalize_detach"
@@ -94,6 +95,8 @@ class HeldBy(StrEnum):
     DROPS_NOT_ALLOWED = "drops_not_allowed"
     REWRITES_NOT_ALLOWED = "rewrites_not_allowed"
     NO_ROLLOUT = "no_rollout"
+    WAVE_NOT_DUE = "wave_not_due"
+    WAVE_NOT_CHOSEN = "wave_not_chosen"
     UNDONE = "undone"
 
 

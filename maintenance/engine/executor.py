@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from maintenance.engine.action_context import ActionContext, Executor
+from maintenance.engine.action_context import ActionContext, BuildWaits, Executor
 from maintenance.engine.action_order import is_upkeep, rounds
 from maintenance.engine.actions import UNSEEN, Action, ActionKind, Hold
 from maintenance.engine.kept_steps import step_as_json
@@ -131,12 +131,13 @@ def run(
     ordered = (*work, *upkeep)
     journal.intend([_record(action, place) for place, action in enumerate(ordered, first_place)])
     results: list[Result] = []
-    owners = OwnerSessions()
+    owners, builds = OwnerSessions(), BuildWaits()
 
     def perform(connection: Connection, action: Action) -> Result:
         action_context = context(connection)
         action_context.budget = registry.budgets.get(action.kind)
         action_context.owners = owners
+        action_context.builds = builds
         return _perform(action_context, action, registry.executors.get(action.kind, run_steps))
 
     try:

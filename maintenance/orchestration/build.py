@@ -37,6 +37,7 @@ from maintenance.orchestration.jobs import (
     nightly,
     refreshes,
     retention,
+    scheduled_rollout,
     weekly,
 )
 from maintenance.orchestration.matview_assets import (
@@ -125,6 +126,11 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
         whole.append(statistics_asset(policy))
     if has_declarations(policy):
         whole.append(indexes_asset(policy))
+        jobs.append(undo_job(policy))
+        if policy.schedules.index_rollout == "never":
+            jobs.append(index_rollout(policy))
+        else:
+            schedules.append(scheduled_rollout(policy))
         jobs.append(index_rollout(policy))
     reviewed = [index_usage_asset(policy)] if policy.indexes is not None else []
     if any(section.retention for section in sections):

@@ -125,6 +125,21 @@ def index_rollout(policy: Policy) -> UnresolvedAssetJobDefinition:
     )
 
 
+def scheduled_rollout(policy: Policy) -> dg.ScheduleDefinition:
+    """Build the schedule of the job `<db>_index_rollout`, which rolls out waves that have begun."""
+    job = index_rollout(policy)
+    cron = policy.schedules.index_rollout
+    return dg.ScheduleDefinition(
+        name=job.name,
+        job=job,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Rolls out declared indexes, by waves (cron {cron}, UTC).",
+        run_config=rollout_config(policy, Mode.APPLY),
+    )
+
+
 def archives(policy: Policy, section: PartitionPolicy) -> UnresolvedAssetJobDefinition:
     """Return the job `<db>_archives_<table>`, which archives a range of a table's periods."""
     name = f"{policy.database.name}_archives_{slug(section.table)}"

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from maintenance.engine.executor import Outcome
+from maintenance.engine.findings import FindingKind, Severity
 from maintenance.engine.scope import Request
 from maintenance.formatting import visible
 from maintenance.orchestration.conversion_metadata import LiveProgress, show_conversions
@@ -61,7 +62,7 @@ def partitions_asset(
         present |= shared_metadata(policy, section, report, set(keys) - present.keys())
         there = {key: present[key] for key in keys if key in present}
         fail_if_undone(report)
-        if is_held(report) and len(there) < len(keys):
+        if len(there) < len(keys) and (is_held(report) or awaits_conversion(section, report)):
             show_present(context, arguments["key"], there)
             return
         for key, metadata in there.items():
@@ -72,10 +73,20 @@ def partitions_asset(
     return make_asset({**arguments, "output_required": False}, ensure_partitions)
 
 
+def awaits_conversion(section: PartitionPolicy, report: Report) -> bool:
+    """Whether the table is to become partitioned later, so that it has no partitions yet."""
+    return any(
+        finding.kind is FindingKind.NOT_PARTITIONED
+        and finding.object == str(section.table)
+        and finding.severity is not Severity.ERROR
+        for finding in report.findings
+    )
+
+
 def show_present(
     context: dg.AssetExecutionContext, key: dg.AssetKey, present: Mapping[str, Metadata]
 ) -> None:
-    """Materialize only the periods that exist, in a run whose other periods are held."""
+    """Materialize only the periods that exist, in a run whose other periods have to wait."""
     for period, metadata in present.items():
         context.log_event(
             dg.AssetMaterialization(asset_key=key, partition=period, metadata=metadata)

@@ -47,6 +47,7 @@ from maintenance.pipeline.gate import (
     refuse_if_reporting,
     who,
 )
+from maintenance.pipeline.inspection import unnamed
 from maintenance.pipeline.observe import Assessment, observe_and_plan, refuse_unnamed
 from maintenance.pipeline.registry import SUBJECTS
 from maintenance.pipeline.store_upkeep import keep_history
@@ -84,6 +85,7 @@ class Report:
         costs: the cost of our own statements, by purpose: `catalog` is the common snapshot, a
             subject's name its own queries, `actions` the actions.
         run_id: the id of the recorded run; None unless applied.
+        facts: of the plan, at the end.
     """
 
     database: str
@@ -98,6 +100,7 @@ class Report:
     pause: Pause | None = None
     costs: Mapping[str, Cost] = field(default_factory=dict[str, Cost])
     run_id: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def ok(self) -> bool:
@@ -113,13 +116,25 @@ class Report:
 
 
 def check(on: Policy | Target) -> Report:
-    """Connect, and report what in the database does not match the policy; change nothing.
+    """Connect, and report what in the database does not match the policy, or is not in it.
+
+    Changes nothing.
+
+    Raises:
+        UsageError, UnreachableError, MaintenanceError: see `plan`.
+    """
+    target = Target.of(on)
+    report = checked(target, plan(target))
+    found = unnamed(target, report.now)
+    return report if found is None else replace(report, findings=(*report.findings, found))
+
+
+def checked(target: Target, report: Report) -> Report:
+    """Reduce the report of a plan to what in the database does not match the policy.
 
     Raises:
         UsageError, UnreachableError: see `plan`.
     """
-    target = Target.of(on)
-    report = plan(target)
     findings = [finding for finding in report.findings if finding.kind.spec.is_fitness]
     with target.store() as connection:
         grant = missing_right(connection)
@@ -159,7 +174,7 @@ def plan(
         target.database("plan") as connection,
         target.optional_store() as store,
     ):
-        gate = _gate_of_plan(policy, origin, store)
+        gate = _gate_of_plan(policy, origin, store, moment)
         run = RunContext(
             target, moment, subjects, request, connection, store, meter=meter, gate=gate
         )
@@ -189,7 +204,7 @@ def apply(
     """
     target, moment = Target.of(on), now or datetime.now(UTC)
     policy = target.policy
-    if request.rebuild and request.table is not None:
+    if (request.rebuild or request.forced) and request.table is not None:
         refuse_if_reporting(policy, request.table)
     subjects = _selected(only, policy, request)
     with (
@@ -202,7 +217,7 @@ def apply(
         migrate(store)
         if origin is Origin.COMMAND:
             refuse_if_paused(policy, store)
-        gate = read_gate(policy, origin, store, again=request.again)
+        gate = read_gate(policy, origin, store, moment, again=request.again)
         reduce_approvals(gate, store)
         journal = Journal(store, policy.database.name)
         journal.begin("apply", policy.hash)
@@ -286,13 +301,17 @@ def _carry_out(
     work, upkeep = rounds(assessment.plan.actions)
     if as_reviewed or not work:
         results = _act(run, (*work, *upkeep), journal)
-        return results, observe_and_plan(run) if _acted(results) else assessment
+        return results, observe_and_plan(_afterwards(run)) if _acted(results) else assessment
     results = _act(run, work, journal)
-    after = observe_and_plan(run) if _acted(results) else assessment
+    after = observe_and_plan(_afterwards(run)) if _acted(results) else assessment
     left = list(superseded(run, upkeep, after.plan))
     again = rounds(after.plan.actions).upkeep
     done = _act(run, again, journal, first_place=len(results))
-    return [*results, *left, *done], observe_and_plan(run) if _acted(done) else after
+    return [*results, *left, *done], observe_and_plan(_afterwards(run)) if _acted(done) else after
+
+
+def _afterwards(run: RunContext) -> RunContext:
+    return replace(run, request=run.request.carried_out)
 
 
 def _act(
@@ -332,6 +351,7 @@ def _report(run: RunContext, assessment: Assessment, further: Iterable[Finding] 
         kinds=assessment.kinds,
         subjects=assessment.subjects,
         pause=run.gate.pause if run.gate is not None else None,
+        facts=assessment.plan.facts,
     )
 
 
@@ -358,12 +378,12 @@ def _no_store(policy: Policy, grant: str) -> Finding:
     )
 
 
-def _gate_of_plan(policy: Policy, origin: Origin, store: Connection | None) -> Gate:
+def _gate_of_plan(policy: Policy, origin: Origin, store: Connection | None, now: datetime) -> Gate:
     """Return the gate for a plan, which is shown even if this role may not read the store."""
     try:
-        return read_gate(policy, origin, store)
+        return read_gate(policy, origin, store, now)
     except psycopg.errors.InsufficientPrivilege:
-        return Gate(policy, origin)
+        return Gate(policy, origin, now=now)
 
 
 def _selected(only: Collection[str], policy: Policy, request: Request) -> list[Subject[Any]]:

@@ -14,7 +14,7 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from tests.builders import Database, Role
-from tests.conversions import EVENTS, N_ROWS, PLAIN, RICH, grants, shape
+from tests.conversions import EVENTS, N_ROWS, PLAIN, RICH, grants, shape, undo
 from tests.policies import make_policy
 
 BY_PARTITION = "SELECT tableoid::regclass::text, count(*) FROM public.events GROUP BY 1 ORDER BY 1"
@@ -545,17 +545,6 @@ def test_now_is_within_the_first_partition(database: Database, tmp_path: Path) -
         [datetime.now(UTC)],
     )
     assert "_to_" in where
-
-
-def undo(database: Database, report: pipeline.Report) -> None:
-    """Run the way back that a conversion has recorded."""
-    with database.connect() as connection:
-        connection.execute("SET lock_timeout = '1s'")
-        connection.execute("SET search_path = ''")
-        for statements in report.results[0].detail["undo"]:
-            text = "; ".join(statements)
-            whole = text if "CONCURRENTLY" in text else f"BEGIN; {text}; COMMIT"
-            connection.execute(whole.encode())
 
 
 def test_conversion_is_undone_while_later_partitions_are_empty(

@@ -746,6 +746,10 @@ def test_column_needs_a_key_and_its_index_waits_for_it(database: Database, tmp_p
     assert [r.outcome for r in held.results] == [Outcome.SKIPPED, Outcome.SKIPPED]
     found = told(held)
     assert found["public.t.words"].kind is FindingKind.COLUMN_MISSING
+    assert {f.object: f.data["held_by"] for f in held.findings if "held_by" in f.data} == {
+        "public.t.words": HeldBy.REWRITES_NOT_ALLOWED,
+        "public.t_words": HeldBy.REWRITES_NOT_ALLOWED,
+    }
     doubt = next(f for f in held.findings if f.kind is FindingKind.INDEX_DECLARATION_DOUBTFUL)
     assert doubt.data["reasons"] == {"null_in_expression": ["title"]}
     policy = declare(tmp_path, database.url, SEARCH, allow_rewrite=True)

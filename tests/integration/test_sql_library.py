@@ -294,7 +294,13 @@ def answer(
 
 
 CHANGING = ("timestamptz", "float8", "pg_lsn")
-RESTLESS = ("workload/read_server", "workload/list_wraparound", "capacity/read_limits")
+RESTLESS = (
+    "workload/read_server",
+    "workload/list_wraparound",
+    "capacity/read_limits",
+    "server/read_load",
+    "server/list_slots",
+)
 """What counts while it is looked at: only how many rows there are is compared."""
 FLEETING = ("workload/list_holders",)
 """What depends on whoever else is at work: only that it is answered is looked at."""

@@ -71,6 +71,8 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "learning_platform/digest",
         "proposals/partitions/audit_logs",
         "proposals/partition_inventory",
+        "proposals/archives/audit_logs",
+        "proposals/retention",
         "proposals/matviews/proposal_analytics_summary",
         "proposals/source/proposals",
         "proposals/redis",
@@ -92,6 +94,7 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "proposals_digest": "0 6 * * *",
         "proposals_monthly_partitions": "0 1 20 * *",
         "proposals_nightly": "0 2 * * *",
+        "proposals_retention": "0 3 2 * *",
         "proposals_weekly_review": "0 4 * * 0",
     }
     by_hand = {
@@ -101,8 +104,11 @@ def test_policies_of_the_repository_give_these_assets_jobs_and_schedules() -> No
         "learning_platform_pause",
         "learning_platform_restore",
         "learning_platform_undo",
+        "proposals_approve",
+        "proposals_archives_audit_logs",
         "proposals_index_rollout",
         "proposals_pause",
+        "proposals_restore",
         "proposals_undo",
     }
     of_alerts = alert_jobs_of("learning_platform") | alert_jobs_of("proposals")
@@ -118,6 +124,8 @@ def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
         "lms/stale_analytics",
         "lms/source/course_analytics",
         "lms/source/enrollments",
+        "nova/partition_inventory",
+        "nova/partitions/messages",
     }
     crons = {
         f"{name}_{schedule}": cron
@@ -127,7 +135,7 @@ def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
             "nightly": "0 2 * * *",
             "weekly_review": "0 4 * * 0",
         }.items()
-    }
+    } | {"nova_monthly_partitions": "0 1 20 * *"}
     by_hand = {
         job
         for name in names

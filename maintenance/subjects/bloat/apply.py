@@ -10,8 +10,10 @@ from typing import Any
 
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action
+from maintenance.engine.build_load import Build
 from maintenance.engine.build_monitor import run_watched, watched, without_timeouts
-from maintenance.engine.build_preflight import Build, limits_of, refuse_full_disk, waits
+from maintenance.engine.build_preflight import await_room
+from maintenance.engine.steps import run_step
 from maintenance.errors import (
     EffectError,
     MaintenanceError,
@@ -38,7 +40,8 @@ def rebuild(context: ActionContext, action: Action) -> Mapping[str, Any]:
     Raises:
         NotNeededError: the index no longer exists, or has become invalid.
         LockNotAcquiredError: an old transaction is open, or was still open when the wait ended.
-        MaintenanceError: not enough free disk space, or the server refused.
+        BuildPostponedError: the server was too busy until the wait ended, or its disk is too full.
+        MaintenanceError: the server refused.
     """
     begun = _preflight(context, action)
     number = begin_rebuild(context.store, context.policy.database.name, context.run_id, begun)
@@ -71,21 +74,21 @@ def rebuild(context: ActionContext, action: Action) -> Mapping[str, Any]:
 
 
 def _preflight(context: ActionContext, action: Action) -> Beginning:
-    """Check again, by OID, whether the index can be rebuilt now; return its current name."""
+    """Wait until the index, by its OID, can be rebuilt; return its current name."""
     oid = int(action.preconditions["oid"])
+    row = await_room(context, Build(action.object, "rebuilt"), lambda: _look(context, action, oid))
+    return Beginning(row.name, oid, int(row.size_bytes), row.table_oid, list(row.indexes))
+
+
+def _look(context: ActionContext, action: Action, oid: int) -> Any:
     rows = fetch(context.connection, "bloat", "check_rebuild", {"index_oid": oid})
     if not rows:
         raise NotNeededError(
             f"{action.object}: no longer exists: dropped or replaced since the plan was made"
         )
-    row = rows[0]
-    if not row.is_valid:
+    if not rows[0].is_valid:
         raise NotNeededError(f"{action.object}: became invalid since the plan was made")
-    build, limits = Build(row.name, "rebuilt"), limits_of(context)
-    if (obstacle := waits(build, row, limits)) is not None:
-        raise obstacle
-    refuse_full_disk(context.connection, build, row.size_bytes, row.tablespace, limits)
-    return Beginning(row.name, oid, int(row.size_bytes), row.table_oid, list(row.indexes))
+    return rows[0]
 
 
 def _clean_up(context: ActionContext, number: int, cause: MaintenanceError) -> None:
@@ -97,7 +100,7 @@ def _clean_up(context: ActionContext, number: int, cause: MaintenanceError) -> N
         rebuilds = [each for each in rebuilds_of(context.store, database) if each.id == number]
         for leftover in ours_among(list_leftovers(context.connection), rebuilds):
             for step in drop_leftover(leftover):
-                context.run(step)
+                run_step(context, step)
         end_rebuild(context.store, number, None)
     except MaintenanceError as exc:
         context.progress(f"the invalid index was not dropped: {exc}; retried on the next run")

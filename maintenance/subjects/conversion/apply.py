@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Step
 from maintenance.engine.build_monitor import run_watched, watched, without_timeouts
+from maintenance.engine.build_preflight import IndexSize, await_build
 from maintenance.engine.build_preflight import Build, limits_of, refuse_full_disk
 from maintenance.engine.lock_retry import Progress
 from maintenance.engine.progress import BuildProgress, StepProgress
@@ -95,7 +96,10 @@ def _swap(context: ActionContext, action: Action, step: Step) -> None:
     parameters = {"relation": action.preconditions["oid"]}
     rows = fetch(context.connection, "conversion", "list_facts", parameters)
     facts = tuple(Fact(row.kind, row.name, row.definition) for row in rows)
-    table = Definition(parse_name(action.object), action.preconditions["column"], facts)
+    expected = action.preconditions
+    table = Definition(
+        parse_name(action.object), expected["column"], facts, expected["referenced_by"]
+    )
     version = context.connection.info.server_version
     proven = with_proofs(step, table, load_statement("conversion", "list_facts", version).decode())
     if proven is None:
@@ -111,8 +115,8 @@ def _build(context: ActionContext, action: Action, statement: str) -> None:
     """Build the index of the future key; without a lock timeout, which would leave it invalid."""
     columns = {"relation": action.preconditions["oid"], "columns": action.preconditions["key"]}
     (size,) = fetch(context.connection, "conversion", "measure_table", columns)
-    build = Build(f"the index of the future key of {action.object}")
-    refuse_full_disk(context.connection, build, size.key_bytes, size.tablespace, limits_of(context))
+    name = f"the index of the future key of {action.object}"
+    await_build(context, name, action.object, size=IndexSize(size.key_bytes, size.tablespace))
     path = context.policy.database.search_path
     with (
         without_timeouts(context),
@@ -151,6 +155,8 @@ def _verified(context: ActionContext, action: Action) -> Mapping[str, Any]:
     Raises:
         EffectError: the table is not the first partition, or an index is not valid.
     """
+    if action.preconditions["is_swapped"]:
+        return _finished(context, action)
     parameters = {"relation": action.preconditions["oid"]}
     rows = fetch(context.connection, "conversion", "check_result", parameters)
     row = rows[0] if rows else None
@@ -166,3 +172,17 @@ def _verified(context: ActionContext, action: Action) -> Mapping[str, Any]:
         "bound": row.bound,
         "undo": action.detail["undo"],
     }
+
+
+def _finished(context: ActionContext, action: Action) -> Mapping[str, Any]:
+    """Check that an interrupted conversion has nothing left.
+
+    Raises:
+        EffectError: something is still there.
+    """
+    parameters = {"relations": [action.preconditions["oid"]]}
+    rows = fetch(context.connection, "conversion", "list_helpers", parameters)
+    if rows:
+        names = ", ".join(row.name for row in rows)
+        raise EffectError(f"{action.object}: the steps succeeded, but the catalog shows {names}")
+    return {}

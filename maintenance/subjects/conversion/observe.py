@@ -44,7 +44,7 @@ def observe(context: ObserveContext) -> ConversionObservation:
     sections = [s for s in context.policy.partitions if context.request.includes(s.table)]
     named = [(s, snapshot.tables[s.table]) for s in sections if s.table in snapshot.tables]
     plain = [(s, t) for s, t in named if not t.is_partitioned and s.table not in snapshot.failed]
-    helpers = _helpers(context, [table.oid for _, table in plain if table.kind == "r"])
+    helpers = _helpers(context, [table.oid for _, table in named if table.kind in ("r", "p")])
     tables: list[ConvertibleTable] = []
     failed: dict[QualifiedName, str] = {}
     for section, table in plain:
@@ -62,6 +62,12 @@ def observe(context: ObserveContext) -> ConversionObservation:
         for section, table in plain
         if section.convert == "never" and helpers.get(table.oid)
     )
+    unfinished = tuple(
+        ConvertibleTable(section, table, helpers=helpers[table.oid])
+        for section, table in named
+        if table.is_partitioned and helpers.get(table.oid)
+    )
+    return ConversionObservation(snapshot.server, tuple(tables), abandoned, unfinished, failed)
     version = snapshot.server.version
     return ConversionObservation(
         snapshot.server,
@@ -95,7 +101,16 @@ def _helpers(context: ObserveContext, oids: Sequence[int]) -> dict[int, tuple[He
         return {}
     found: dict[int, tuple[Helper, ...]] = {}
     for row in fetch(context.connection, "conversion", "list_helpers", {"relations": list(oids)}):
-        helper = Helper(row.kind, row.name, row.is_valid, tuple(row.columns or ()))
+        table = QualifiedName(row.schema, row.table_name) if row.schema is not None else None
+        helper = Helper(
+            row.kind,
+            row.name,
+            row.is_valid,
+            tuple(row.columns or ()),
+            table,
+            row.owner or "",
+            row.comment,
+        )
         found[row.relation] = (*found.get(row.relation, ()), helper)
     return found
 

@@ -22,7 +22,8 @@ from maintenance.subjects.conversion.obstacles import (
     obstacles_of_target,
     shown,
 )
-from maintenance.subjects.conversion.steps import ConversionStep, steps_of
+from maintenance.subjects.conversion.references import references_of
+from maintenance.subjects.conversion.steps import ConversionStep, finishing_steps, steps_of
 from maintenance.subjects.conversion.target import Target, target_of
 from maintenance.subjects.conversion.undo import undo_steps
 from maintenance.subjects.conversion.waiting import waiting
@@ -34,9 +35,11 @@ def plan(seen: ConversionObservation, now: datetime, request: Request) -> Plan:
     A table that can't be converted is reported with all reasons, and never blocks the others.
     """
     tables = (_plan_table(each, seen, now, request) for each in seen.tables)
+    abandoned = (Plan(actions=tuple(_removal(each, "never"))) for each in seen.abandoned)
+    unfinished = (_plan_rest(each, request) for each in seen.unfinished)
     abandoned = (Plan(actions=tuple(_removal(each, _UNWANTED))) for each in seen.abandoned)
     failed = (Plan(findings=(_unread(name, text),)) for name, text in seen.failed.items())
-    return join([*tables, *abandoned, *failed])
+    return join([*tables, *abandoned, *unfinished, *failed])
 
 
 def target_if_any(seen: ConvertibleTable, now: datetime) -> Target | None:
@@ -78,6 +81,24 @@ def _plan_table(
     return Plan(actions=() if request.periods else (action,), findings=tuple(findings))
 
 
+def _plan_rest(seen: ConvertibleTable, request: Request) -> Plan:
+    """Plan what an interrupted run has left after its swap."""
+    steps = finishing_steps(seen)
+    action = Action(
+        kind=ActionKind.CONVERT_TABLE,
+        object=str(seen.name),
+        table=str(seen.name),
+        steps=tuple(each.step for each in steps),
+        reason="it is partitioned by an earlier run, which did not finish",
+        preconditions={"oid": seen.table.oid, "column": seen.section.column, "is_swapped": True},
+        detail={
+            "steps": [_shown(each) for each in steps],
+            "estimated_s": round(sum(each.seconds for each in steps)),
+        },
+    )
+    return Plan(actions=() if request.periods else (action,), findings=(_left(seen, steps),))
+
+
 _BEFORE_ROWS = frozenset({"no_such_column", "other_type", "not_a_table"})
 """Reasons without which the rows can't be read as times."""
 
@@ -102,6 +123,8 @@ def _action(
             "oid": seen.table.oid,
             "column": seen.section.column,
             "key": list(seen.extended_key),
+            "referenced_by": dict(seen.definition.referenced_by),
+            "is_swapped": False,
             "new": f"RANGE ({quote(seen.section.column)})",
         },
         undo=journaled_undo(seen, target, facts_sql),
@@ -130,10 +153,17 @@ def _schema_change(seen: ConvertibleTable) -> str | None:
     if not seen.extends_key:
         return None
     columns = ", ".join(seen.extended_key)
+    relations = "".join(
+        f"; {each.table}: foreign key ({', '.join((*each.facts['columns'], each.column))})"
+        f" references ({', '.join((*each.facts['referenced'], each.key))}), in Prisma the fields"
+        " and references of its @relation"
+        for each in references_of(seen.definition)
+        if each.column is not None and not each.has_key
+    )
     old = ", ".join(seen.primary_key.definition["columns"]) if seen.primary_key else ""
     return (
         f"primary key ({columns}): Prisma @@id([{columns}]), Rails primary_key: [...], Django"
-        f" CompositePrimaryKey; ON CONFLICT ({old}) becomes ON CONFLICT ({columns})"
+        f" CompositePrimaryKey; ON CONFLICT ({old}) becomes ON CONFLICT ({columns}){relations}"
     )
 
 
@@ -146,6 +176,7 @@ def _removal(seen: ConvertibleTable, why: str) -> Iterator[Action]:
         kind=ActionKind.REMOVE_LEFTOVERS,
         object=str(seen.name),
         table=str(seen.name),
+        reason=f"{reason}, and an earlier run left a CHECK, an index or a foreign key NOT VALID",
         reason=f"{why}, and an earlier run left a CHECK or an index for it",
         steps=steps,
         preconditions={"oid": seen.table.oid},
@@ -202,6 +233,17 @@ def _planned(seen: ConvertibleTable, action: Action, n_left: int) -> Finding:
     )
 
 
+def _left(seen: ConvertibleTable, steps: tuple[ConversionStep, ...]) -> Finding:
+    name = str(seen.name)
+    keys = [f"{each.table} {each.name}" for each in seen.helpers if each.kind == "reference"]
+    return Finding(
+        FindingKind.CONVERSION_UNFINISHED,
+        Severity.WARN,
+        name,
+        f"{name}: partitioned, but its conversion has not finished: {len(steps)} steps remain. Not"
+        f" validated: {', '.join(keys)}. Run maintenance apply, or wait for the nightly run",
+        value=len(steps),
+        data={"foreign_keys": keys},
 def _undone(seen: ConvertibleTable, run: str) -> Finding:
     name = str(seen.name)
     return Finding(

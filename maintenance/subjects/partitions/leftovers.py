@@ -53,7 +53,7 @@ def _removal(state: PartitionState, log: MarkedTable, objects: Objects, origin: 
         kind=ActionKind.REMOVE_LEFTOVERS,
         object=str(log.relation),
         table=state.name,
-        reason=(f"left by an interrupted drain; slows writers of the default partition; {origin}"),
+        reason=(f"left by an interrupted drain; slows writers of the drained partition; {origin}"),
         steps=(
             Step(
                 statements=(

@@ -26,6 +26,7 @@ from maintenance.subjects.partitions.default_remedy import Blocked, Drain, Remed
 from maintenance.subjects.partitions.drift import additions, drift_finding, drifts, repairs
 from maintenance.subjects.partitions.findings import TakenName, findings_of
 from maintenance.subjects.partitions.leftovers import leftovers, stranded
+from maintenance.subjects.partitions.split import spans_finding, splits
 from maintenance.subjects.partitions.state import PartitionState
 
 
@@ -58,12 +59,14 @@ def _plan_table(state: PartitionState, snapshot: Snapshot, request: Request) -> 
             *(() if request.periods else additions(state.table, state.sharing)),
             *fill(state, free, remedy, role),
             *(() if request.periods else _default(state, taken, role)),
+            *(() if request.periods or isinstance(remedy, Swap | Drain) else splits(state)),
         ),
         findings=(
             *_shut_out(state, role),
             *_standing(state, _names_taken(state, named, taken), snapshot.history),
             *default_finding(state, remedy, snapshot.history),
             *unseen_finding(state, role),
+            *spans_finding(state),
             *drift_finding(state.table, drifted, state.siblings, state.sharing),
             *stranded(state, snapshot),
         ),

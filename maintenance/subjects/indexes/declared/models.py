@@ -298,6 +298,7 @@ class DeclaredCheck:
         n_violators: rows that violate it; None if unknown.
         violators: primary keys of a few of them.
         unread: why their number is unknown; empty if it is not.
+        waits_for: declared columns that it needs and that do not exist yet.
     """
 
     declaration: CheckDeclaration
@@ -312,6 +313,7 @@ class DeclaredCheck:
     n_violators: int | None = None
     violators: tuple[str, ...] = ()
     unread: str = ""
+    waits_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from maintenance.subjects.indexes.declared.plan_reader import Access, QueryPlan
 from maintenance.subjects.indexes.declared.query_models import (
     Measurement,
     PlanMode,
+    PlannedQuery,
     QueryKey,
 )
 from maintenance.subjects.indexes.declared.query_watch import PlanBaseline, TimedProof
@@ -102,7 +103,11 @@ def _row(measured: Measurement, digest: str) -> dict[str, Any]:
 
 
 def recall_baselines(
-    store: Connection, database: str, queries: Sequence[DeclaredQuery], until: datetime
+    store: Connection,
+    database: str,
+    queries: Sequence[DeclaredQuery],
+    planned: Sequence[PlannedQuery],
+    until: datetime,
 ) -> Mapping[QueryKey, PlanBaseline]:
     """Read the plans that the present ones are compared with.
 
@@ -110,17 +115,26 @@ def recall_baselines(
         store: a session on it.
         database: the policy's name.
         queries: as declared now; plans of another text are no baseline.
+        planned: the same queries; plans from before a run dropped or undid an index of one of
+            their tables are no baseline.
         until: a baseline is older if there is one.
 
     Raises:
         psycopg.Error: the store failed.
     """
+    since = until - LOOKED_BACK
+    period = {"database": database, "since": since}
+    rows = fetch(store, "store", "list_index_changes", period)
+    changes: dict[str, datetime] = {row.table_name: row.changed_at for row in rows}
     about = {
-        "database": database,
-        "since": until - LOOKED_BACK,
+        **period,
         "until": until,
         "queries": [query.name for query in queries],
         "text_digests": [query.digest for query in queries],
+        "changed_at": [
+            max((changes[t] for t in map(str, each.tables) if t in changes), default=None)
+            for each in planned
+        ],
     }
     return {
         QueryKey(row.query, row.parameters): PlanBaseline(

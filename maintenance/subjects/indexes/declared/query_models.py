@@ -115,6 +115,13 @@ class PlannedQuery:
     settled: PlanMode = PlanMode.CUSTOM
     failure: Failure | None = None
 
+    @property
+    def tables(self) -> frozenset[QualifiedName]:
+        """The tables and views that the query names, and those that its plans read."""
+        plans = (each.custom for each in self.sets.values())
+        read = (access.relation for plan in plans for access in plan.accesses)
+        return frozenset((*(each.relation for each in self.relations), *read))
+
     def names(self, table: QualifiedName) -> bool:
         """Whether the query names a table or view."""
         return any(each.relation == table for each in self.relations)

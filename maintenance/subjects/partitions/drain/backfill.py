@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from maintenance.engine.action_context import ActionContext
+from maintenance.engine.pace import Pace
 from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName, literal
 from maintenance.server.statements import Asked
@@ -13,8 +14,8 @@ BATCH_PAGES = 1024
 """Blocks (8 kB) per transaction: a lock request on the table waits for one of them at most."""
 
 
-def copy_rows(context: ActionContext, job: Job) -> str:
-    """Copy the rows of the default partition; concurrent changes are logged.
+def copy_rows(context: ActionContext, job: Job, pace: Pace | None = None) -> str:
+    """Copy the rows of the drained partition; concurrent changes are logged.
 
     Returns:
         The last transaction that copied rows.
@@ -30,8 +31,10 @@ def copy_rows(context: ActionContext, job: Job) -> str:
             done = n_done + min(first + BATCH_PAGES, n_pages)
             share = f"{done / total:.0%}" if sum(pages.values()) else "100%"
             context.progress(
-                f"{job.default.relation}: {n_rows:,} rows copied, {share} of its blocks"
+                f"{job.drained.relation}: {n_rows:,} rows copied, {share} of its blocks"
             )
+            if pace is not None:
+                pace.keep()
         n_done += n_pages
     return xid
 
@@ -117,7 +120,7 @@ def follow(context: ActionContext, job: Job, xid: str, deadline: float) -> str:
 def too_busy(job: Job) -> MaintenanceError:
     """Return the error of a drain that can't keep up with the changes."""
     return MaintenanceError(
-        f"{job.default.relation}: its rows changed faster than the changes were copied",
+        f"{job.drained.relation}: its rows changed faster than the changes were copied",
         hint="retried on the next run; a primary key lets all changes be mirrored",
         reason="too_busy",
     )
@@ -143,7 +146,7 @@ def n_open_changes(context: ActionContext, job: Job) -> int:
     found = asked.rows[0]
     if found["truncated"]:
         raise MaintenanceError(
-            f"{job.default.relation}: was truncated while it was copied",
+            f"{job.drained.relation}: was truncated while it was copied",
             hint="the next run reads its current rows",
             reason="truncated",
         )

@@ -36,7 +36,7 @@ def register(job: Job) -> str:
     command = literal(f"COMMENT ON TABLE {objects.log} IS ")
     body = f"""BEGIN EXECUTE {command} || pg_catalog.quote_literal({literal(PREFIX)}
   || pg_catalog.jsonb_build_object('{DRAINED}', {literal(str(job.table.relation))},
-       'oid', {job.default.oid},
+       'oid', {job.drained.oid},
        'function', {_number(f"pg_catalog.to_regprocedure({literal(f'{objects.function}()')})")},
        'made', (SELECT pg_catalog.jsonb_agg({_number("pg_catalog.to_regclass(name)")})
                   FROM (VALUES {listed}) AS names (name)
