@@ -19,6 +19,7 @@ from maintenance.subjects.conversion.models import PREFIX, ConvertibleTable, Fac
 from maintenance.subjects.conversion.proof import carried, key_text, unchanged
 from maintenance.subjects.conversion.references import locks_of, references_of
 from maintenance.subjects.conversion.target import Target, other_name
+from maintenance.subjects.conversion.view_statements import lock_view, replace_view
 
 WORTH_TABLES = 40
 """The time allowed for the statements, as for a tree of this many tables."""
@@ -102,21 +103,6 @@ def parent_model(seen: ConvertibleTable) -> Table:
     options += [f"toast.{each}" for each in storage.definition["toast_options"] or ()]
     shared = Shared(tuple(_settings(seen)), tuple(options), storage.definition["access_method"])
     return replace(_as_parent(seen), shared=shared)
-
-
-def lock_view(view: Fact) -> str:
-    """Return a statement that locks a view against readers, and not what it reads as LOCK does."""
-    options = view.definition["options"]
-    if options:
-        return f"ALTER VIEW {view.name} SET ({', '.join(options)})"
-    return f"ALTER VIEW {view.name} RESET (security_barrier)"
-
-
-def replace_view(view: Fact) -> str:
-    """Return the statement that binds a view to the table that has the name now."""
-    options = ", ".join(view.definition["options"] or ())
-    text = view.definition["text"].strip().rstrip(";")
-    return f"CREATE OR REPLACE VIEW {view.name}{f' WITH ({options})' if options else ''} AS {text}"
 
 
 def _upper(seen: ConvertibleTable, target: Target) -> str:

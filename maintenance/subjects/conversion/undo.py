@@ -24,12 +24,11 @@ from maintenance.subjects.conversion.swap import (
     WORTH_TABLES,
     commented,
     create_triggers,
-    lock_view,
     move_identities,
     publish,
-    replace_view,
 )
 from maintenance.subjects.conversion.target import Target, other_name
+from maintenance.subjects.conversion.view_statements import lock_view, replace_view
 
 
 def undo_steps(seen: ConvertibleTable, swapped: Target | None = None) -> tuple[Step, ...]:
