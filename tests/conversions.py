@@ -185,7 +185,7 @@ def undo(database: Database, report: pipeline.Report, until: int | None = None) 
     with database.connect() as connection:
         connection.execute("SET lock_timeout = '1s'")
         connection.execute("SET search_path = ''")
-        for statements in report.results[0].detail["undo"][:until]:
+        for statements in report.plan.actions[0].detail["undo"][:until]:
             text = "; ".join(statements)
             whole = text if "CONCURRENTLY" in text else f"BEGIN; {text}; COMMIT"
             connection.execute(whole.encode())

@@ -471,7 +471,6 @@ REFUSED: Mapping[str, tuple[Fact, ...]] = {
     "referenced": (reference(),),
     "reference_owner": (paired(usable=False),),
     "reference_definition": (paired(relkind="p"),),
-    "matview_on_table": (Fact("dependent", "rule …", {"on": "table", "relkind": "m"}),),
     "dependent_object": (Fact("dependent", "function f", {"on": "table", "relkind": None}),),
 }
 

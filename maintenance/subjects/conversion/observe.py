@@ -13,6 +13,7 @@ from maintenance.names import QualifiedName, quote
 from maintenance.partition_key import types_of
 from maintenance.policy import PartitionPolicy
 from maintenance.server.session import fetch, read_transaction, to_error
+from maintenance.subjects.conversion.matview_observe import with_matviews, with_twins
 from maintenance.subjects.conversion.models import (
     ConversionObservation,
     ConvertibleTable,
@@ -57,11 +58,19 @@ def observe(context: ObserveContext) -> ConversionObservation:
         for section, table in plain
         if section.convert == "never" and helpers.get(table.oid)
     )
-    unfinished = tuple(
-        ConvertibleTable(section, table, helpers=helpers[table.oid])
+    partitioned = [
+        ConvertibleTable(section, table, helpers=helpers.get(table.oid, ()))
         for section, table in named
-        if table.is_partitioned and helpers.get(table.oid)
-    )
+        if table.is_partitioned
+    ]
+    unfinished: tuple[ConvertibleTable, ...] = ()
+    try:
+        unfinished = with_twins(context, partitioned)
+    except UnreachableError:
+        raise
+    except MaintenanceError as exc:
+        failed.update((each.name, str(exc)) for each in partitioned)
+    unfinished = tuple(s for s in unfinished if s.helpers or s.matviews or s.orphans)
     return ConversionObservation(snapshot.server, tuple(tables), abandoned, unfinished, failed)
 
 
@@ -91,7 +100,7 @@ def _looked_at(context: ObserveContext, begun: ConvertibleTable) -> ConvertibleT
         with read_transaction(connection, cap, f"reading the properties of {begun.name}"):
             rows = fetch(connection, "conversion", "list_facts", {"relation": oid})
             facts = tuple(Fact(row.kind, row.name, row.definition) for row in rows)
-            seen = replace(begun, facts=facts)
+            seen = with_matviews(connection, replace(begun, facts=facts))
             columns = list(seen.extended_key or (seen.section.column,))
             sizes = {"relation": oid, "columns": columns}
             (size,) = fetch(connection, "conversion", "measure_table", sizes)

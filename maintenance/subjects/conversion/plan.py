@@ -9,6 +9,7 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plan import Plan, join
 from maintenance.engine.scope import Request
 from maintenance.formatting import readable_size
+from maintenance.subjects.conversion.matviews import Twin
 from maintenance.subjects.conversion.models import (
     ConversionObservation,
     ConvertibleTable,
@@ -80,7 +81,12 @@ def _plan_rest(seen: ConvertibleTable, request: Request) -> Plan:
         table=str(seen.name),
         steps=tuple(each.step for each in steps),
         reason="it is partitioned by an earlier run, which did not finish",
-        preconditions={"oid": seen.table.oid, "column": seen.section.column, "is_swapped": True},
+        preconditions={
+            "oid": seen.table.oid,
+            "column": seen.section.column,
+            "matviews": _twins(seen),
+            "is_swapped": True,
+        },
         detail={
             "steps": [_shown(each) for each in steps],
             "estimated_s": round(sum(each.seconds for each in steps)),
@@ -107,6 +113,7 @@ def _action(seen: ConvertibleTable, target: Target, steps: tuple[ConversionStep,
             "column": seen.section.column,
             "key": list(seen.extended_key),
             "referenced_by": dict(seen.definition.referenced_by),
+            "matviews": _twins(seen),
             "is_swapped": False,
         },
         detail={
@@ -119,6 +126,11 @@ def _action(seen: ConvertibleTable, target: Target, steps: tuple[ConversionStep,
             "undo": [list(step.sql) for step in undo_steps(seen, target)],
         },
     )
+
+
+def _twins(seen: ConvertibleTable) -> dict[str, str]:
+    """Return the materialized views that are replaced, by the names of their twins."""
+    return {str(Twin(view).name): str(view.name) for view in seen.matviews}
 
 
 def _shown(each: ConversionStep) -> dict[str, Any]:
@@ -217,14 +229,18 @@ def _planned(seen: ConvertibleTable, action: Action, n_left: int) -> Finding:
 def _left(seen: ConvertibleTable, steps: tuple[ConversionStep, ...]) -> Finding:
     name = str(seen.name)
     keys = [f"{each.table} {each.name}" for each in seen.helpers if each.kind == "reference"]
+    views = [str(view.name) for view in seen.matviews]
+    left = (f"foreign key {key} is not validated" for key in keys)
+    stale = (f"{view} reads its first partition alone" for view in views)
     return Finding(
         FindingKind.CONVERSION_UNFINISHED,
         Severity.WARN,
         name,
-        f"{name}: partitioned, but its conversion has not finished: {len(steps)} steps remain. Not"
-        f" validated: {', '.join(keys)}. Run maintenance apply, or wait for the nightly run",
+        f"{name}: partitioned, but its conversion has not finished: {len(steps)} steps remain:"
+        f" {', '.join((*stale, *left)) or 'leftovers'}. Run maintenance apply, or wait for the"
+        " nightly run",
         value=len(steps),
-        data={"foreign_keys": keys},
+        data={"foreign_keys": keys, "materialized_views": views},
     )
 
 

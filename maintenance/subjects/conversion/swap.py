@@ -15,6 +15,7 @@ from maintenance.ddl.lock_statements import allowed_time, take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import QualifiedName, literal, quote
 from maintenance.server.statements import Ours
+from maintenance.subjects.conversion.matviews import Twin
 from maintenance.subjects.conversion.models import PREFIX, ConvertibleTable, Fact
 from maintenance.subjects.conversion.proof import carried, key_text, unchanged
 from maintenance.subjects.conversion.references import locks_of, references_of
@@ -64,6 +65,7 @@ def swap(seen: ConvertibleTable, target: Target, role: str) -> Step:
             *force_row_security(seen.table, [seen.name]),
             *publish(seen, dropped=first, added=seen.name),
             *(replace_view(view) for view in seen.of("view")),
+            *(text for view in seen.matviews for text in Twin(view).create()),
             *(text for kind in _COMMENTED for text in commented(seen, seen.of(kind), kind)),
             carried(seen.definition),
             # named in errors
@@ -135,7 +137,7 @@ def _no_new_dependents(seen: ConvertibleTable) -> Ours:
 
     The properties were compared under a lock that keeps other DDL away, but not a new view.
     """
-    wanted = sorted(view.name for view in seen.of("view"))
+    wanted = sorted(view.name for kind in ("view", "matview") for view in seen.of(kind))
     oid = seen.table.oid
     return Ours(
         "DO "
