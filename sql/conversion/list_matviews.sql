@@ -1,6 +1,6 @@
 -- list_matviews: the materialized views that read one of the tables or a partition of it directly, and others by name
 -- since: 15
--- params: relations oid[], names text[]
+-- params: relations oid[], names text[], twins bool
 -- columns: relation oid, in_partition bool, schema text, name text, oid oid, is_populated bool, size_bytes int8, tablespace text, query text, comment text
 -- locks: ACCESS SHARE on the views; their text waits for an ACCESS EXCLUSIVE lock on what they read
 -- source: PostgreSQL manual, 53.18 pg_depend, 9.28.7 Database Object Management Functions
@@ -30,4 +30,5 @@ FROM found f
 JOIN pg_catalog.pg_class c ON c.oid = f.oid AND c.relkind = 'm'
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_database b ON b.datname = pg_catalog.current_database()
+WHERE NOT %(twins)s::bool OR pg_catalog.starts_with(c.relname::text, 'maintenance_convert_')
 ORDER BY 3, 4, 2

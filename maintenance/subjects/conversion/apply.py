@@ -15,7 +15,7 @@ from maintenance.server.session import fetch, local_owner_path, owner_search_pat
 from maintenance.server.sql_library import load_statement
 from maintenance.server.statements import Ours
 from maintenance.subjects.conversion.matviews import is_fill
-from maintenance.subjects.conversion.models import PREFIX, Definition, Fact
+from maintenance.subjects.conversion.models import Definition, Fact
 from maintenance.subjects.conversion.proof import is_exchange, is_swap, with_kept, with_proofs
 
 _BUILD = "CREATE UNIQUE INDEX CONCURRENTLY "
@@ -124,7 +124,7 @@ def _facts_sql(context: ActionContext) -> str:
 def _matviews(
     context: ActionContext, *, names: Sequence[str] = (), relations: Sequence[int] = ()
 ) -> list[Any]:
-    parameters = {"names": list(names), "relations": list(relations)}
+    parameters = {"names": list(names), "relations": list(relations), "twins": bool(relations)}
     return fetch(context.connection, "conversion", "list_matviews", parameters)
 
 
@@ -216,8 +216,7 @@ def _finished(context: ActionContext, action: Action) -> Mapping[str, Any]:
     parameters = {"relations": [action.preconditions["oid"]]}
     rows = fetch(context.connection, "conversion", "list_helpers", parameters)
     views = _matviews(context, relations=[action.preconditions["oid"]])
-    left = [row.name for row in (*rows, *views) if row in rows or row.name.startswith(PREFIX)]
-    if left:
-        names = ", ".join(left)
+    names = ", ".join(row.name for row in (*rows, *views))
+    if names:
         raise EffectError(f"{action.object}: the steps succeeded, but the catalog shows {names}")
     return {}

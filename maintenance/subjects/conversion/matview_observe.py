@@ -44,7 +44,8 @@ def with_twins(
     doing = "reading the materialized views on converted tables"
     try:
         with read_transaction(context.connection, context.policy.observe.time_cap, doing):
-            rows = _rows(context.connection, relations=[each.table.oid for each in tables])
+            oids = [each.table.oid for each in tables]
+            rows = _rows(context.connection, relations=oids, twins=True)
             return tuple(_with_twins(context.connection, each, rows) for each in tables)
     except psycopg.errors.LockNotAvailable as exc:
         raise MaintenanceError(f"{doing}: one is locked in ACCESS EXCLUSIVE mode") from exc
@@ -54,15 +55,11 @@ def _with_twins(
     connection: Connection, seen: ConvertibleTable, rows: Sequence[Any]
 ) -> ConvertibleTable:
     own = [row for row in rows if row.relation == seen.table.oid]
-    twins = [row for row in own if row.name.startswith(PREFIX)]
-    if not twins:
-        return seen
-    originals = {
-        str(_name(row)): row for row in _rows(connection, names=[_original(row) for row in twins])
-    }
+    names = [_original(row) for row in own]
+    originals = {str(_name(row)): row for row in _rows(connection, names=names)}
     views: list[DependentMatview] = []
     orphans: list[QualifiedName] = []
-    for row in twins:
+    for row in own:
         original = originals.get(_original(row))
         view = _read(connection, original, row) if original is not None else None
         if view is not None and Twin(view).name == _name(row) and not row.in_partition:
@@ -78,9 +75,16 @@ def _original(row: Any) -> str:
 
 
 def _rows(
-    connection: Connection, *, relations: Sequence[int] = (), names: Sequence[str] = ()
+    connection: Connection,
+    *,
+    relations: Sequence[int] = (),
+    names: Sequence[str] = (),
+    twins: bool = False,
 ) -> list[Any]:
-    parameters = {"relations": list(relations), "names": [name for name in names if name]}
+    if not relations and not names:
+        return []
+    named = [name for name in names if name]
+    parameters = {"relations": list(relations), "names": named, "twins": twins}
     return fetch(connection, "conversion", "list_matviews", parameters)
 
 

@@ -25,7 +25,7 @@ MARK = "twin_of"
 """The key of the mark of a twin: the qualified name of its view."""
 
 WORTH_TABLES = 40
-"""The time allowed for the exchange of names, as for a tree of this many tables."""
+"""The time allowed for statements under blocking locks, as for a tree of this many tables."""
 
 _AS_IN_A_REFRESH = "SET LOCAL row_security = on"
 

@@ -266,6 +266,8 @@ class ConversionObservation:
     Attributes:
         abandoned: plain tables that are not to be converted.
         unfinished: partitioned tables, by an interrupted conversion.
+        failed: why the properties of a table could not be read.
+        unread: why it is unknown whether the conversion of a partitioned table is finished.
     """
 
     server: Server
@@ -273,3 +275,4 @@ class ConversionObservation:
     abandoned: tuple[ConvertibleTable, ...] = ()
     unfinished: tuple[ConvertibleTable, ...] = ()
     failed: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
+    unread: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])

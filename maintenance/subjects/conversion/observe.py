@@ -64,14 +64,17 @@ def observe(context: ObserveContext) -> ConversionObservation:
         if table.is_partitioned
     ]
     unfinished: tuple[ConvertibleTable, ...] = ()
+    unread: dict[QualifiedName, str] = {}
     try:
         unfinished = with_twins(context, partitioned)
     except UnreachableError:
         raise
     except MaintenanceError as exc:
-        failed.update((each.name, str(exc)) for each in partitioned)
+        unread = {each.name: str(exc) for each in partitioned}
     unfinished = tuple(s for s in unfinished if s.helpers or s.matviews or s.orphans)
-    return ConversionObservation(snapshot.server, tuple(tables), abandoned, unfinished, failed)
+    return ConversionObservation(
+        snapshot.server, tuple(tables), abandoned, unfinished, failed, unread
+    )
 
 
 def _helpers(context: ObserveContext, oids: Sequence[int]) -> dict[int, tuple[Helper, ...]]:

@@ -1,14 +1,16 @@
 """Plans conversions: all remaining steps of a table, or all reasons against it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from maintenance.engine.actions import Action, ActionKind
-from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.engine.plan import Plan, join
 from maintenance.engine.scope import Request
 from maintenance.formatting import readable_size
+from maintenance.names import QualifiedName
 from maintenance.subjects.conversion.matviews import Twin
 from maintenance.subjects.conversion.models import (
     ConversionObservation,
@@ -32,11 +34,36 @@ def plan(seen: ConversionObservation, now: datetime, request: Request) -> Plan:
 
     A table that can't be converted is reported with all reasons, and never blocks the others.
     """
-    tables = (_plan_table(each, seen, now, request) for each in seen.tables)
+    tables = _in_turn(
+        {each.name: (each, _plan_table(each, seen, now, request)) for each in seen.tables}
+    )
     abandoned = (Plan(actions=tuple(_removal(each, "never"))) for each in seen.abandoned)
     unfinished = (_plan_rest(each, request) for each in seen.unfinished)
     failed = (Plan(findings=(_unread(name, text),)) for name, text in seen.failed.items())
-    return join([*tables, *abandoned, *unfinished, *failed])
+    unread = (Plan(findings=(_unknown(name, text),)) for name, text in seen.unread.items())
+    return join([*tables, *abandoned, *unfinished, *failed, *unread])
+
+
+def _in_turn(
+    planned: Mapping[QualifiedName, tuple[ConvertibleTable, Plan]],
+) -> Iterator[Plan]:
+    """Yield the plans, but nothing for tables that reference one that is converted before.
+
+    Foreign keys of a partitioned table can't be created again without a scan.
+    """
+    converting = {
+        name
+        for name, (_, plan) in planned.items()
+        if any(action.kind is ActionKind.CONVERT_TABLE for action in plan.actions)
+    }
+    for name, (table, found) in planned.items():
+        keys = (k for k in table.of("constraint") if k.definition["type"] == "f")
+        referenced = {QualifiedName(*key.definition["references"]) for key in keys}
+        if name in converting and not converting.isdisjoint(referenced - {name}):
+            converting.remove(name)
+            yield replace(found, actions=())
+        else:
+            yield found
 
 
 def target_if_any(seen: ConvertibleTable, now: datetime) -> Target | None:
@@ -241,6 +268,17 @@ def _left(seen: ConvertibleTable, steps: tuple[ConversionStep, ...]) -> Finding:
         " nightly run",
         value=len(steps),
         data={"foreign_keys": keys, "materialized_views": views},
+    )
+
+
+def _unknown(name: QualifiedName, error: str) -> Finding:
+    kind = FindingKind.CONVERSION_UNFINISHED
+    return Finding(
+        FindingKind.MONITOR_BLIND,
+        Severity.WARN,
+        f"{name}/conversion",
+        f"{name}: whether its conversion has left something to do is unknown: {error}",
+        data={UNKNOWN: {kind.value: [str(name)]}},
     )
 
 

@@ -15,15 +15,12 @@ from maintenance.ddl.lock_statements import allowed_time, take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import QualifiedName, literal, quote
 from maintenance.server.statements import Ours
-from maintenance.subjects.conversion.matviews import Twin
+from maintenance.subjects.conversion.matviews import WORTH_TABLES, Twin
 from maintenance.subjects.conversion.models import PREFIX, ConvertibleTable, Fact
 from maintenance.subjects.conversion.proof import carried, key_text, unchanged
 from maintenance.subjects.conversion.references import locks_of, references_of
 from maintenance.subjects.conversion.target import Target, other_name
 from maintenance.subjects.conversion.view_statements import lock_view, replace_view
-
-WORTH_TABLES = 40
-"""The time allowed for the statements, as for a tree of this many tables."""
 
 _STATES = {"D": "DISABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
 

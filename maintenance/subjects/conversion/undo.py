@@ -14,7 +14,7 @@ from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import QualifiedName, literal, quote
 from maintenance.server.statements import Ours
 from maintenance.subjects.conversion.helpers import drop_check, drop_index
-from maintenance.subjects.conversion.matviews import Twin
+from maintenance.subjects.conversion.matviews import WORTH_TABLES, Twin
 from maintenance.subjects.conversion.models import PREFIX, ConvertibleTable
 from maintenance.subjects.conversion.references import (
     locks_of,
@@ -23,7 +23,6 @@ from maintenance.subjects.conversion.references import (
     validations,
 )
 from maintenance.subjects.conversion.swap import (
-    WORTH_TABLES,
     commented,
     create_triggers,
     move_identities,
