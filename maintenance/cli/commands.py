@@ -278,8 +278,7 @@ def _reviewed(file: Path, only: tuple[str, ...], table: QualifiedName | None) ->
 
 
 for command in (
-    *(alerts, approve, explain, history, init, metrics, notify, pause, resume, undo, watch),
-    *(alerts, analyze, approve, explain, history, metrics, notify, pause, refresh, resume, undo),
-    *(vacuum, watch),
+    *(alerts, analyze, approve, explain, history, init, metrics, notify, pause, refresh, resume),
+    *(undo, vacuum, watch),
 ):
     cli.add_command(command)

@@ -44,8 +44,7 @@ class Request:
     @property
     def is_of_everything(self) -> bool:
         """Whether it looks at all objects, whatever it may change."""
-        return replace(self, rollout=True, waves=()) == EVERYTHING
-        return replace(self, rollout=True, forced=False) == EVERYTHING
+        return replace(self, rollout=True, waves=(), forced=False) == EVERYTHING
 
     @property
     def carried_out(self) -> "Request":

@@ -126,12 +126,10 @@ def definitions_of(policy: Policy, now: datetime) -> dg.Definitions:
         whole.append(statistics_asset(policy))
     if has_declarations(policy):
         whole.append(indexes_asset(policy))
-        jobs.append(undo_job(policy))
         if policy.schedules.index_rollout == "never":
             jobs.append(index_rollout(policy))
         else:
             schedules.append(scheduled_rollout(policy))
-        jobs.append(index_rollout(policy))
     reviewed = [index_usage_asset(policy)] if policy.indexes is not None else []
     if any(section.retention for section in sections):
         assets.append(retention_asset(policy))

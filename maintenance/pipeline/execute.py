@@ -147,7 +147,7 @@ def failures(results: Sequence[Result], subjects: Sequence[Subject[Any]]) -> Ite
     for result in results:
         subject = _subject_of(result.action, subjects)
         kind = next((k for cause, k in _FAILURES.items() if isinstance(result.cause, cause)), None)
-        if kind is not None:
+        if kind is not None and (kind, result.action.kind) not in _TOLD_BY_SUBJECT:
             name, error = result.action.object, str(result.error)
             message = error if error.startswith(f"{name}: ") else f"{name}: {error}"
             severity = _SEVERITIES.get(kind, Severity.ERROR)
@@ -162,10 +162,6 @@ def _facts(cause: MaintenanceError | None) -> dict[str, Any]:
     if isinstance(cause, LockNotAcquiredError) and cause.holder:
         return {"reason": cause.reason, "holder": cause.holder}
     return {}
-        if kind is not None and (kind, result.action.kind) not in _TOLD_BY_SUBJECT:
-            name = result.action.object
-            message = f"{name}: {result.error}"
-            yield Finding(kind, Severity.ERROR, name, message, subject=subject)
 
 
 def _subject_of(action: Action, subjects: Sequence[Subject[Any]]) -> str:

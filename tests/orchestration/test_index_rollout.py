@@ -90,7 +90,7 @@ def test_schedule_rolls_out_the_waves_that_have_begun(
         definitions = build([policy.path]).get_repository_def()
         schedule = definitions.get_schedule_def("app_index_rollout")
         context = dg.build_schedule_context(instance, repository_def=definitions)
-        (request,) = schedule.evaluate_tick(context).run_requests or ()
+        (request,) = list(schedule.evaluate_tick(context).run_requests or ())
         run(policy, instance, "app_index_rollout", run_config=request.run_config)
         assert database.execute(BUILT) == [(built,)]
 

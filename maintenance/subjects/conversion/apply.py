@@ -8,7 +8,6 @@ from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Step
 from maintenance.engine.build_monitor import run_watched, watched, without_timeouts
 from maintenance.engine.build_preflight import IndexSize, await_build
-from maintenance.engine.build_preflight import Build, limits_of, refuse_full_disk
 from maintenance.engine.lock_retry import Progress
 from maintenance.engine.progress import BuildProgress, StepProgress
 from maintenance.engine.steps import run_step

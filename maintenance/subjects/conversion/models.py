@@ -237,9 +237,6 @@ class ConversionObservation:
     Attributes:
         abandoned: plain tables that are not to be converted.
         unfinished: partitioned tables, by an interrupted conversion.
-    """The tables to convert, and those that only have helpers of an earlier conversion.
-
-    Attributes:
         waits: by table, the conversions that other sessions have blocked.
         undone: the runs that undid a conversion, by the goal of its action.
         facts_sql: the query that reads the properties of a table on this server.

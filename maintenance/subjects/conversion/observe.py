@@ -67,12 +67,12 @@ def observe(context: ObserveContext) -> ConversionObservation:
         for section, table in named
         if table.is_partitioned and helpers.get(table.oid)
     )
-    return ConversionObservation(snapshot.server, tuple(tables), abandoned, unfinished, failed)
     version = snapshot.server.version
     return ConversionObservation(
         snapshot.server,
         tuple(tables),
         abandoned,
+        unfinished,
         failed,
         waits=_waits(context, tables),
         undone=_undone(context) if tables else {},

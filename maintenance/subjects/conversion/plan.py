@@ -35,7 +35,6 @@ def plan(seen: ConversionObservation, now: datetime, request: Request) -> Plan:
     A table that can't be converted is reported with all reasons, and never blocks the others.
     """
     tables = (_plan_table(each, seen, now, request) for each in seen.tables)
-    abandoned = (Plan(actions=tuple(_removal(each, "never"))) for each in seen.abandoned)
     unfinished = (_plan_rest(each, request) for each in seen.unfinished)
     abandoned = (Plan(actions=tuple(_removal(each, _UNWANTED))) for each in seen.abandoned)
     failed = (Plan(findings=(_unread(name, text),)) for name, text in seen.failed.items())
@@ -176,8 +175,7 @@ def _removal(seen: ConvertibleTable, why: str) -> Iterator[Action]:
         kind=ActionKind.REMOVE_LEFTOVERS,
         object=str(seen.name),
         table=str(seen.name),
-        reason=f"{reason}, and an earlier run left a CHECK, an index or a foreign key NOT VALID",
-        reason=f"{why}, and an earlier run left a CHECK or an index for it",
+        reason=f"{why}, and an earlier run left a CHECK, an index or a foreign key NOT VALID",
         steps=steps,
         preconditions={"oid": seen.table.oid},
     )
@@ -244,6 +242,9 @@ def _left(seen: ConvertibleTable, steps: tuple[ConversionStep, ...]) -> Finding:
         f" validated: {', '.join(keys)}. Run maintenance apply, or wait for the nightly run",
         value=len(steps),
         data={"foreign_keys": keys},
+    )
+
+
 def _undone(seen: ConvertibleTable, run: str) -> Finding:
     name = str(seen.name)
     return Finding(
