@@ -175,6 +175,8 @@ class Step:
             the one that the run made.
         when: of a step that undoes: a condition on the catalog, as SQL, without which there is
             nothing for it to do.
+        is_long: whether its statements read or rewrite all rows, and so take as long as they need
+            once they have the locks. Those locks are waited for within the timeouts all the same.
     """
 
     statements: tuple[str, ...]
@@ -186,6 +188,7 @@ class Step:
     makes: str | None = None
     removes: str | None = None
     when: str | None = None
+    is_long: bool = False
 
     @property
     def sql(self) -> tuple[str, ...]:

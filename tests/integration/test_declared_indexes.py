@@ -17,7 +17,7 @@ from maintenance.names import QualifiedName, quote
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from maintenance.subjects.indexes import INDEXES
-from tests.builders import Database, Role
+from tests.builders import Database, Role, make_role
 from tests.policies import make_policy
 
 NOW = datetime.now(UTC)
@@ -843,6 +843,37 @@ def test_column_needs_a_key_and_its_index_waits_for_it(database: Database, tmp_p
     assert {r.outcome for r in apply(policy).results} == {Outcome.DONE}
     report = plan(policy)
     assert (kinds_of(report), told(report)) == ([], {})
+
+
+SLOW = """CREATE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql
+AS 'BEGIN PERFORM pg_catalog.pg_sleep(0.02); RETURN $1; END'"""
+
+
+@pytest.mark.parametrize("is_owner", [True, False])
+def test_rewrite_and_validation_take_as_long_as_they_need(
+    database: Database, tmp_path: Path, is_owner: bool
+) -> None:
+    database.execute("CREATE TABLE t (a int)")
+    database.execute("INSERT INTO t SELECT g FROM generate_series(1, 100) g")
+    database.execute(SLOW)
+    if not is_owner:
+        database.give_to(make_role(database.server, "owner"))
+    sql = """
+    ALTER TABLE t ADD COLUMN b int GENERATED ALWAYS AS (slow(a)) STORED;
+    ALTER TABLE t ADD CONSTRAINT t_positive CHECK (slow(a) > 0);
+    """
+    (tmp_path / "indexes.sql").write_text(sql)
+    policy = make_policy(
+        tmp_path,
+        database.url,
+        indexes={"declared": "indexes.sql", "allow_rewrite": True},
+        locks={"lock_timeout": "100 ms", "give_up_after": "1 second"},
+    )
+    assert {(r.action.kind, r.outcome) for r in apply(policy).results} == {
+        (ActionKind.ADD_COLUMN, Outcome.DONE),
+        (ActionKind.ADD_CONSTRAINT, Outcome.DONE),
+        (ActionKind.VALIDATE_CONSTRAINT, Outcome.DONE),
+    }
 
 
 def test_column_with_another_expression_is_drift(database: Database, tmp_path: Path) -> None:
