@@ -71,7 +71,8 @@ def build_index(context: ActionContext, step: Step) -> FoundIndex:
         watched(context) as watch,
         owner_search_path(connection, context.policy.database.search_path),
     ):
-        _drop_leftover(context, name, table, watch)
+        if found is not None:
+            _drop_leftover(context, name, table, watch)
         try:
             for statement in step.prepare:
                 run_sql(connection, statement)

@@ -220,9 +220,10 @@ class LockRetry:
         short = milliseconds(self.lock_timeout)
         whole = milliseconds(self.give_up_after)
         harmless = [lock for lock in step.locks if not lock.mode.blocks_writers]
-        blocking = len(harmless) < len(step.locks)
+        blocking = [lock for lock in step.locks if lock.mode.blocks_writers]
         # One statement may wait for several locks; they share one lock timeout.
         limit = short + short // 5 if blocking else whole
+        taken = blocking if step.is_long else ()
         parts = [
             f"SAVEPOINT {_TRY}" if step.one_snapshot else "BEGIN",
             f"SET LOCAL lock_timeout = {patient}",
@@ -231,7 +232,9 @@ class LockRetry:
             f"SET LOCAL lock_timeout = {short}",
             *_as_wanted(step.prepare, owner, whole),
             f"SET LOCAL statement_timeout = {limit}",
-            *_as_wanted(step.statements, owner, limit),
+            *(f"LOCK TABLE {lock.object} IN {lock.mode} MODE" for lock in taken),
+            *(["SET LOCAL statement_timeout = 0"] if step.is_long else []),
+            *_as_wanted(step.statements, owner, 0 if step.is_long else limit),
             end,
         ]
         return ";\n".join(parts)
