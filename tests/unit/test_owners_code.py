@@ -58,6 +58,7 @@ SENDERS = {
     "catalog/default_counts.py": ROWS,
     "catalog/default_rows.py": ROWS,
     "catalog/owner_code.py": ROWS,
+    "engine/build_cleanup.py": NO_CODE,
     "engine/build_monitor.py": BY_SERVER,
     "engine/index_build.py": BY_SERVER,
     "engine/lock_retry.py": AS_OWNER,
