@@ -41,11 +41,13 @@ class Watch:
     Attributes:
         gave_up: why the build was canceled.
         holder: facts about the session that it waited for then.
+        index_oid: of the new index, as soon as it is known.
         over: set when the build has ended.
     """
 
     gave_up: str | None = None
     holder: dict[str, Any] = field(default_factory=dict[str, Any])
+    index_oid: int | None = None
     over: threading.Event = field(default_factory=threading.Event)
 
 
@@ -137,15 +139,14 @@ def _follow(
 ) -> None:
     pid = process_of(context.connection)
     patience = context.policy.locks.give_up_after.total_seconds()
-    noted: int | None = None
     waited_for, since = None, time.monotonic()
     told_at = since
     while not watch.over.is_set():
         (row,) = fetch(session, "bloat", "find_build", {"pid": pid})
-        if row.index_oid is not None and row.index_oid != noted:
+        if row.index_oid is not None and row.index_oid != watch.index_oid:
             if note_index is not None:
                 note_index(row.index_oid)
-            noted = row.index_oid
+            watch.index_oid = row.index_oid
         if row.locker_pid != waited_for:
             waited_for, since = row.locker_pid, time.monotonic()
             if waited_for is not None:

@@ -207,7 +207,7 @@ class LockRetry:
         """
         if step.concurrent:
             # Waits for older transactions are lock waits too, and writers may queue behind them.
-            with _timeouts(connection, self.lock_timeout, self.statement_timeout):
+            with session_timeouts(connection, self.lock_timeout, self.statement_timeout):
                 run_sql(connection, step.statements[0])
         else:
             run_sql(connection, self.transaction(step))
@@ -259,7 +259,9 @@ class LockRetry:
 
 
 @contextmanager
-def _timeouts(connection: Connection, lock: timedelta, statement: timedelta) -> Generator[None]:
+def session_timeouts(
+    connection: Connection, lock: timedelta, statement: timedelta
+) -> Generator[None]:
     """Change a session's timeouts for the length of a block; outside a transaction."""
     shown = connection.execute(f"{_SHOW_TIMEOUTS}; {_set_timeouts(lock, statement)}".encode())
     (before_lock,) = shown.fetchone() or ("0",)

@@ -2,17 +2,21 @@
 
 import time
 from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Step
+from maintenance.engine.build_cleanup import cleaned_up, drop_unusable
 from maintenance.engine.build_monitor import run_watched, watched, without_timeouts
 from maintenance.engine.build_preflight import IndexSize, await_build
+from maintenance.engine.index_build import find_index
 from maintenance.engine.lock_retry import Progress
 from maintenance.engine.progress import BuildProgress, StepProgress
 from maintenance.engine.steps import run_step
 from maintenance.errors import EffectError, MaintenanceError, NotNeededError, UnreachableError
-from maintenance.names import parse_name
+from maintenance.names import QualifiedName, parse_name
 from maintenance.server.session import fetch, owner_search_path, run_sql
 from maintenance.server.sql_library import load_statement
 from maintenance.subjects.conversion.models import Definition, Fact
@@ -117,12 +121,25 @@ def _build(context: ActionContext, action: Action, statement: str) -> None:
     name = f"the index of the future key of {action.object}"
     await_build(context, name, action.object, size=IndexSize(size.key_bytes, size.tablespace))
     path = context.policy.database.search_path
+
     with (
         without_timeouts(context),
         watched(context) as watch,
         owner_search_path(context.connection, path),
+        cleaned_up(context, partial(_remove_index, action)),
     ):
         run_watched(context, statement, watch)
+
+
+def _remove_index(action: Action, context: ActionContext, within: timedelta) -> None:
+    """Remove the invalid index of a build that did not end."""
+    parameters = {"relations": [action.preconditions["oid"]]}
+    for row in fetch(context.connection, "conversion", "list_helpers", parameters):
+        if row.kind == "index" and not row.is_valid:
+            name = QualifiedName(parse_name(action.object).schema, row.name)
+            found = find_index(context.connection, str(name))
+            if found is not None and found.table_oid == row.relation:
+                drop_unusable(context, found.oid, within)
 
 
 def _still_there(context: ActionContext, action: Action) -> None:
