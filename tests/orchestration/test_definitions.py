@@ -17,6 +17,7 @@ from maintenance.engine.findings import FindingKind
 from maintenance.engine.runbook_reader import entry
 from maintenance.orchestration.build import build
 from maintenance.orchestration.partition_assets import GROUP
+from maintenance.subjects.conversion import CONVERSION
 from maintenance.subjects.partitions import PARTITIONS
 from tests.builders import ROOT
 from tests.policies import EVENTS, write_policy
@@ -224,7 +225,8 @@ def test_table_assets_are_backfilled_in_one_run(definitions: dg.Definitions) -> 
 def test_inventory_has_a_check_for_every_finding(definitions: dg.Definitions) -> None:
     checks = definitions.resolve_asset_graph().asset_check_keys
     found = {check.name for check in checks if check.asset_key.path[-1] == "partition_inventory"}
-    assert found == {kind.value for kind in PARTITIONS.finding_kinds}
+    kinds = PARTITIONS.finding_kinds | CONVERSION.finding_kinds
+    assert found == {kind.value for kind in kinds}
     others = {check.name for check in checks} - found
     assert others == {"nothing_to_worry_about"}
 
