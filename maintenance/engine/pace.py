@@ -65,6 +65,20 @@ class Pace:
                 self.context.progress(f"paused: {obstacle}")
             retry.sleep(LOOK_EVERY_S)
 
+    def require_half(self) -> None:
+        """Let the next run do what can't be interrupted, unless half of the time is left for it.
+
+        Raises:
+            ContinuedError: more than half of the time limit is over.
+        """
+        half_s = self.limits.time_limit.total_seconds() / 2
+        ends_at = self._ends_at
+        if ends_at is not None and ends_at - self.context.lock_retry.clock() < half_s:
+            raise ContinuedError(
+                "all rows are copied; their indexes are built by the next run",
+                reason="time_limit",
+            )
+
     def _look(self) -> MaintenanceError | None:
         """Return why to wait, as the error if that lasts too long; None if nothing is behind."""
         now = self.context.lock_retry.clock()

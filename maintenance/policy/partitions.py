@@ -108,7 +108,7 @@ class SplitLimits(Section):
     """WAL of the whole server above which no batch is copied."""
     max_wait: Duration = as_written("1 hour")
     """Longest wait for lag, WAL or blocked sessions; the next run continues."""
-    time_limit: Duration = as_written("4 hours")
+    time_limit: Duration = as_written("1 hour")
     """Longest copying in one run; the next run continues."""
 
 

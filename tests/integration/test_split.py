@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from maintenance.policy import Policy
 from maintenance.subjects.partitions.drain import apply as drain_apply
 from maintenance.subjects.partitions.drain import backfill, split
 from tests.builders import Database
+from tests.conversions import EVENTS as CONVERTED
+from tests.conversions import PLAIN
 from tests.load_generator import BUSY_MONTHS as BUSY
 from tests.load_generator import build_wide, crowd, rows_there
 from tests.policies import EVENTS, make_policy
@@ -227,6 +229,30 @@ def test_what_months_could_not_replace_stops_the_split(
     assert database.execute(LEFT) == []
 
 
+def test_subscribers_of_the_table_see_no_change(database: Database, policy: Policy) -> None:
+    database.execute(
+        "CREATE PUBLICATION whole FOR TABLE public.events WITH (publish_via_partition_root = true)"
+    )
+    slot = f"split_{database.name}"
+    database.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [slot])
+    try:
+        assert apply(policy).ok
+        database.execute("UPDATE public.events SET note = 'x' WHERE id = 100")
+        changes = database.execute(CHANGES, [slot])
+    finally:
+        database.execute("SELECT pg_drop_replication_slot(%s)", [slot])
+    assert changes == [("U", 1)]
+
+
+CHANGES = """
+SELECT kind, count(*) FROM (
+  SELECT convert_from(substr(data, 1, 1), 'LATIN1') AS kind
+    FROM pg_logical_slot_peek_binary_changes(
+      %s, NULL, NULL, 'proto_version', '1', 'publication_names', 'whole')) AS changes
+WHERE kind IN ('I', 'U', 'D', 'T') GROUP BY 1
+"""
+
+
 def test_taken_name_stops_the_split(database: Database, policy: Policy) -> None:
     database.execute("CREATE TABLE public.events_2026_05 (x int)")
     result = the_split(apply(policy))
@@ -266,6 +292,22 @@ def test_retention_then_removes_single_months(
     report = pipeline.apply(late, now=NOW, only=["retention"])
     assert report.ok, [r.error for r in report.results]
     assert names(database)[0] == "events_2026_06_to_2026_07"
+
+
+def test_converted_table_is_split_once_its_first_partition_has_ended(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(PLAIN)
+    section = {**CONVERTED, "split": "online", "premake": 2}
+    policy = make_policy(tmp_path, database.url, section, locks=PATIENT)
+    assert pipeline.apply(policy).ok
+    before = database.execute(CONTENT)
+    later = datetime.now(UTC) + timedelta(days=70)
+    report = pipeline.apply(policy, now=later, only=["partitions"])
+    assert the_split(report).outcome is Outcome.DONE, the_split(report).error
+    assert database.execute(CONTENT) == before
+    assert database.execute(LEFT) == []
+    assert pipeline.plan(policy, now=later, only=["partitions"]).plan.actions == ()
 
 
 @pytest.mark.pg("== 18")
@@ -319,6 +361,25 @@ def test_copies_of_an_earlier_run_are_continued(
     assert database.execute(LEFT) == []
     assert the_months(database) == MONTHS
     assert max(int(n.replace(",", "")) for n in copied) < 12_000 - before + 100
+
+
+@pytest.mark.pg("== 18")
+def test_runs_of_limited_time_come_to_an_end(
+    database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    one_block_at_a_time(monkeypatch)
+    before = database.execute(CONTENT)
+    limits = {"time_limit": "1 second", "pause": "150 ms"}
+    hasty = make_policy(
+        tmp_path, database.url, {**SPLIT, "split_limits": limits}, name="other", locks=PATIENT
+    )
+    outcomes = [the_split(apply(hasty)).outcome]
+    while outcomes[-1] is Outcome.SKIPPED and len(outcomes) < 20:
+        outcomes.append(the_split(apply(hasty)).outcome)
+    assert outcomes[-1] is Outcome.DONE
+    assert len(outcomes) > 2
+    assert database.execute(CONTENT) == before
+    assert database.execute(LEFT) == []
 
 
 @pytest.mark.pg("== 18")

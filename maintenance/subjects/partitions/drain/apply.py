@@ -140,6 +140,8 @@ def _copy(context: ActionContext, job: Job, pace: Pace | None) -> str:
     if not job.resumes:
         context.run(install(job, prepare=tuple(_prepared(job))))
     xid = copy_rows(context, job, pace)
+    if pace is not None and job.keys:
+        pace.require_half()
     xid = catch_up(context, job, xid, into=objects.plain)
     transact(context, job.owner, (*build_root(job), register(job)))
     for target in job.targets:
