@@ -3,7 +3,7 @@
 The command line and Dagster call these functions and add no logic.
 """
 
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -52,6 +52,7 @@ from maintenance.pipeline.registry import SUBJECTS
 from maintenance.pipeline.store_upkeep import keep_history
 from maintenance.policy import Policy
 from maintenance.policy.pauses import Pause
+from maintenance.policy.references import references
 from maintenance.server.cost_meter import Cost, metered
 from maintenance.server.event_triggers import refuse_foreign_event_triggers
 from maintenance.server.session import Connection
@@ -115,12 +116,15 @@ class Report:
 def check(on: Policy | Target) -> Report:
     """Connect, and report what in the database does not match the policy; change nothing.
 
+    An environment variable that the policy names and that is not set is a finding too.
+
     Raises:
         UsageError, UnreachableError: see `plan`.
     """
     target = Target.of(on)
     report = plan(target)
     findings = [finding for finding in report.findings if finding.kind.spec.is_fitness]
+    findings += _unresolved(target)
     with target.store() as connection:
         grant = missing_right(connection)
     if grant is not None:
@@ -349,6 +353,22 @@ def _settled_kinds(report: Report, *, is_reviewed: bool) -> frozenset[FindingKin
         return report.kinds
     kept = report.kinds | {FindingKind.STORE_UNKEPT}
     return frozenset(kind for kind in kept if not (is_reviewed and kind.spec.is_of_run))
+
+
+def _unresolved(target: Target) -> Iterator[Finding]:
+    """Yield one finding for each url or secret of the policy whose variable can't be used."""
+    name = target.policy.database.name
+    for reference in references(target.policy):
+        try:
+            target.resolve(reference)
+        except UsageError as exc:
+            yield Finding(
+                FindingKind.POLICY_BROKEN,
+                Severity.ERROR,
+                str(target.policy.path),
+                f"{name}: {exc.with_hint}",
+                data={"reason": "variable", "key": reference.key, "variable": reference.label},
+            )
 
 
 def _no_store(policy: Policy, grant: str) -> Finding:
