@@ -38,3 +38,31 @@ BEGIN ATOMIC
   LEFT JOIN found f ON f.database = n.database AND f.object = n.view
   ORDER BY n.database, n.view;
 END;
+
+-- As before, but the size of an index whose table was never vacuumed or analyzed is that of its file:
+-- its relpages are those of an empty index.
+CREATE OR REPLACE VIEW maintenance.index_effectiveness AS
+SELECT
+  u.schemaname AS schema_name,
+  u.relname AS table_name,
+  u.indexrelname AS index_name,
+  u.idx_scan AS scans,
+  u.idx_tup_read AS entries_read,
+  u.idx_tup_fetch AS rows_fetched,
+  CASE WHEN t.reltuples < 0 THEN pg_catalog.pg_relation_size(u.indexrelid)
+       ELSE c.relpages::bigint * 8192 END AS size_bytes,
+  i.indisunique AS is_unique,
+  i.indisvalid AS is_valid,
+  b.fraction AS bloat,
+  b.method AS bloat_method,
+  b.taken_at AS bloat_taken_at
+FROM pg_catalog.pg_stat_user_indexes u
+JOIN pg_catalog.pg_index i ON i.indexrelid = u.indexrelid
+JOIN pg_catalog.pg_class c ON c.oid = u.indexrelid
+JOIN pg_catalog.pg_class t ON t.oid = u.relid
+LEFT JOIN LATERAL (
+  SELECT o.fraction, o.method, o.taken_at FROM maintenance.bloat o
+  WHERE o.kind = 'index'
+    AND o.object = pg_catalog.format('%I.%I', u.schemaname, u.indexrelname)
+  ORDER BY o.taken_at DESC LIMIT 1) b ON true
+WHERE u.schemaname <> 'maintenance';
