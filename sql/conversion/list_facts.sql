@@ -82,7 +82,7 @@ WITH t AS MATERIALIZED (
   SELECT v.oid, v.relname, v.relkind, v.reloptions, v.relowner, v.relnamespace, n.nspname,
          pg_catalog.bool_and(d.what = 'table') AS plain
     FROM dependent d
-    JOIN pg_catalog.pg_class v ON v.oid = d.ev_class AND v.relkind = 'v'
+    JOIN pg_catalog.pg_class v ON v.oid = d.ev_class AND v.relkind IN ('v', 'm')
     JOIN pg_catalog.pg_namespace n ON n.oid = v.relnamespace
    GROUP BY v.oid, v.relname, v.relkind, v.reloptions, v.relowner, v.relnamespace, n.nspname
 )
@@ -249,12 +249,15 @@ SELECT 'sequence', pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_
   JOIN pg_catalog.pg_sequence q ON q.seqrelid = s.oid
   JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
 UNION ALL
-SELECT 'view', pg_catalog.quote_ident(v.nspname) || '.' || pg_catalog.quote_ident(v.relname),
+SELECT CASE v.relkind WHEN 'v' THEN 'view' ELSE 'matview' END,
+       pg_catalog.quote_ident(v.nspname) || '.' || pg_catalog.quote_ident(v.relname),
        pg_catalog.jsonb_build_object(
          'text', pg_catalog.pg_get_viewdef(v.oid),
          'options', (SELECT pg_catalog.jsonb_agg(o) FROM pg_catalog.unnest(v.reloptions) o),
          'owner', pg_catalog.pg_get_userbyid(v.relowner),
          'plain', v.plain,
+         'creatable', pg_catalog.has_schema_privilege(v.relnamespace, 'CREATE')
+                      AND pg_catalog.has_schema_privilege(v.relowner, v.relnamespace, 'CREATE'),
          'whole_row', EXISTS (SELECT FROM pg_catalog.pg_attribute a CROSS JOIN t
                                WHERE a.attrelid = v.oid AND a.attnum > 0 AND NOT a.attisdropped
                                  AND a.atttypid IN (SELECT r.oid FROM referenced r WHERE r.what = 'row type')))
@@ -264,7 +267,7 @@ SELECT 'dependent', pg_catalog.pg_describe_object(d.classid, d.objid, 0), pg_cat
          'on', pg_catalog.string_agg(d.what, ', ' ORDER BY d.what),
          'relkind', pg_catalog.min(d.relkind::text))
   FROM dependent d
- WHERE d.relkind IS DISTINCT FROM 'v'
+ WHERE coalesce(d.relkind, 'r') NOT IN ('v', 'm')
    -- a view with a column of the row type
    AND NOT (d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid IN (SELECT v.oid FROM view v))
  GROUP BY d.classid, d.objid

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 
 from maintenance.pipeline import run as pipeline
 from tests.builders import Database, drop_database, make_database, unique

@@ -9,7 +9,7 @@ from maintenance.catalog.observe import fetch_details
 from maintenance.ddl.trees import Blueprint, plain
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action
-from maintenance.engine.build_preflight import Build, limits_of, refuse_full_disk
+from maintenance.engine.build_preflight import Build, IndexSize, limits_of, refuse_full_disk
 from maintenance.engine.pace import Pace
 from maintenance.errors import MaintenanceError, NotNeededError, UnreachableError
 from maintenance.formatting import listed
@@ -241,7 +241,8 @@ def _refuse_full_disk(context: ActionContext, partition: Partition) -> None:
     oids = {"relations": list(partition.whole.oids)}
     (row,) = fetch(context.connection, "partitions", "measure_partition", oids)
     build = Build(str(partition.relation), "split")
-    refuse_full_disk(context.connection, build, row.size_bytes, row.tablespace, limits_of(context))
+    size = IndexSize(row.size_bytes, row.tablespace)
+    refuse_full_disk(context.connection, build, size, limits_of(context))
 
 
 def _analyze(context: ActionContext, table: Table, partition: Partition) -> None:
