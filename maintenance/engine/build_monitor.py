@@ -26,6 +26,10 @@ from maintenance.server.session import (
 )
 
 EVERY_S = 0.2
+FIRST_AFTER_S = 1.0
+"""Seconds before the session is opened, unless the OID of the new index is wanted: most builds have
+ended by then."""
+
 TELL_EVERY_S = 5.0
 """Seconds between two lines on how far a build is."""
 
@@ -37,11 +41,13 @@ class Watch:
     Attributes:
         gave_up: why the build was canceled.
         holder: facts about the session that it waited for then.
+        index_oid: of the new index, as soon as it is known.
         over: set when the build has ended.
     """
 
     gave_up: str | None = None
     holder: dict[str, Any] = field(default_factory=dict[str, Any])
+    index_oid: int | None = None
     over: threading.Event = field(default_factory=threading.Event)
 
 
@@ -107,6 +113,8 @@ def run_watched(context: ActionContext, statement: str, watch: Watch) -> None:
 
 
 def _watch(context: ActionContext, note_index: Callable[[int], None] | None, watch: Watch) -> None:
+    if watch.over.wait(EVERY_S if note_index is not None else FIRST_AFTER_S):
+        return
     policy = context.policy
     url = policy.database.url
     timeouts = Timeouts(policy.locks.lock_timeout, policy.observe.time_cap)
@@ -131,15 +139,14 @@ def _follow(
 ) -> None:
     pid = process_of(context.connection)
     patience = context.policy.locks.give_up_after.total_seconds()
-    noted: int | None = None
     waited_for, since = None, time.monotonic()
     told_at = since
-    while not watch.over.wait(EVERY_S):
+    while not watch.over.is_set():
         (row,) = fetch(session, "bloat", "find_build", {"pid": pid})
-        if row.index_oid is not None and row.index_oid != noted:
+        if row.index_oid is not None and row.index_oid != watch.index_oid:
             if note_index is not None:
                 note_index(row.index_oid)
-            noted = row.index_oid
+            watch.index_oid = row.index_oid
         if row.locker_pid != waited_for:
             waited_for, since = row.locker_pid, time.monotonic()
             if waited_for is not None:
@@ -154,6 +161,7 @@ def _follow(
             watch.holder = _facts(row)
             context.connection.cancel_safe()
             since = time.monotonic()
+        watch.over.wait(EVERY_S)
 
 
 def _facts(row: Any) -> dict[str, Any]:

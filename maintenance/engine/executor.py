@@ -20,6 +20,7 @@ from maintenance.engine.steps import run_steps
 from maintenance.engine.time_budget import Budget
 from maintenance.errors import (
     BudgetError,
+    ContinuedError,
     HeldError,
     LockNotAcquiredError,
     MaintenanceError,
@@ -31,7 +32,7 @@ from maintenance.server.owner_sessions import OwnerSessions
 from maintenance.server.session import Connection, report_counters
 from maintenance.store import Journal
 
-_NO_FAILURE = (NotNeededError, BudgetError)
+_NO_FAILURE = (NotNeededError, BudgetError, ContinuedError)
 
 
 class Outcome(StrEnum):

@@ -73,6 +73,7 @@ class Reading(StrEnum):
     EXTENSIONS = "extensions"
     CONSTRAINTS = "constraints"
     AUTOVACUUM = "settings of autovacuum"
+    SETTINGS = "settings of the policy"
     QUERIES = "declared queries"
 
 
@@ -334,6 +335,7 @@ class FindingKind(StrEnum):
     AUTOVACUUM_INEFFECTIVE = _kind(
         "autovacuum_ineffective", CAPACITY, unit=Unit.DAYS, reads=(Reading.AUTOVACUUM,)
     )
+    SETTING_DIFFERS = _kind("setting_differs", CAPACITY, reads=(Reading.SETTINGS,))
     SESSIONS_BLOCKED = _kind(
         "sessions_blocked", WORKLOAD, unit=Unit.SECONDS, reads=(Reading.REPLICA, Reading.LOCKS)
     )

@@ -207,7 +207,7 @@ class LockRetry:
         """
         if step.concurrent:
             # Waits for older transactions are lock waits too, and writers may queue behind them.
-            with _timeouts(connection, self.lock_timeout, self.statement_timeout):
+            with session_timeouts(connection, self.lock_timeout, self.statement_timeout):
                 run_sql(connection, step.statements[0])
         else:
             run_sql(connection, self.transaction(step))
@@ -220,9 +220,10 @@ class LockRetry:
         short = milliseconds(self.lock_timeout)
         whole = milliseconds(self.give_up_after)
         harmless = [lock for lock in step.locks if not lock.mode.blocks_writers]
-        blocking = len(harmless) < len(step.locks)
+        blocking = [lock for lock in step.locks if lock.mode.blocks_writers]
         # One statement may wait for several locks; they share one lock timeout.
         limit = short + short // 5 if blocking else whole
+        taken = blocking if step.is_long else ()
         parts = [
             f"SAVEPOINT {_TRY}" if step.one_snapshot else "BEGIN",
             f"SET LOCAL lock_timeout = {patient}",
@@ -231,7 +232,9 @@ class LockRetry:
             f"SET LOCAL lock_timeout = {short}",
             *_as_wanted(step.prepare, owner, whole),
             f"SET LOCAL statement_timeout = {limit}",
-            *_as_wanted(step.statements, owner, limit),
+            *(f"LOCK TABLE {lock.object} IN {lock.mode} MODE" for lock in taken),
+            *(["SET LOCAL statement_timeout = 0"] if step.is_long else []),
+            *_as_wanted(step.statements, owner, 0 if step.is_long else limit),
             end,
         ]
         return ";\n".join(parts)
@@ -256,7 +259,9 @@ class LockRetry:
 
 
 @contextmanager
-def _timeouts(connection: Connection, lock: timedelta, statement: timedelta) -> Generator[None]:
+def session_timeouts(
+    connection: Connection, lock: timedelta, statement: timedelta
+) -> Generator[None]:
     """Change a session's timeouts for the length of a block; outside a transaction."""
     shown = connection.execute(f"{_SHOW_TIMEOUTS}; {_set_timeouts(lock, statement)}".encode())
     (before_lock,) = shown.fetchone() or ("0",)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from maintenance.engine.action_context import ActionContext
-from maintenance.errors import MaintenanceError
+from maintenance.errors import ContinuedError, MaintenanceError
 from maintenance.formatting import readable_size, readable_span
 from maintenance.policy.partitions import SplitLimits
 from maintenance.server.session import fetch
@@ -29,16 +29,29 @@ class Pace:
 
     context: ActionContext
     limits: SplitLimits
+    _ends_at: float | None = field(default=None, init=False)
     _looked_at: float | None = field(default=None, init=False)
     _wal_bytes: int | None = field(default=None, init=False)
 
-    def keep(self) -> None:
-        """Pause after a batch, and wait while the server is behind.
+    def keep(self, *, limited: bool = False) -> None:
+        """Pause between two batches, and wait while the server is behind.
+
+        Args:
+            limited: whether the work can be continued later, so that the time limit applies.
 
         Raises:
-            MaintenanceError: it was behind for longer than `max_wait`.
+            ContinuedError: the time limit is over.
+            MaintenanceError: the server was behind for longer than `max_wait`.
         """
         retry = self.context.lock_retry
+        if self._ends_at is None:
+            self._ends_at = retry.clock() + self.limits.time_limit.total_seconds()
+        if limited and retry.clock() >= self._ends_at:
+            raise ContinuedError(
+                f"paused after {readable_span(self.limits.time_limit)}",
+                hint="continued on the next run",
+                reason="time_limit",
+            )
         retry.sleep(self.limits.pause.total_seconds())
         if self._looked_at is not None and retry.clock() - self._looked_at < LOOK_EVERY_S:
             return
@@ -46,11 +59,25 @@ class Pace:
         told = ""
         while (obstacle := self._look()) is not None:
             if retry.clock() >= deadline:
-                raise obstacle
+                raise _continued(obstacle) if limited else obstacle
             if obstacle.reason != told:
                 told = obstacle.reason
                 self.context.progress(f"paused: {obstacle}")
             retry.sleep(LOOK_EVERY_S)
+
+    def require_half(self) -> None:
+        """Let the next run do what can't be interrupted, unless half of the time is left for it.
+
+        Raises:
+            ContinuedError: more than half of the time limit is over.
+        """
+        half_s = self.limits.time_limit.total_seconds() / 2
+        ends_at = self._ends_at
+        if ends_at is not None and ends_at - self.context.lock_retry.clock() < half_s:
+            raise ContinuedError(
+                "all rows are copied; their indexes are built by the next run",
+                reason="time_limit",
+            )
 
     def _look(self) -> MaintenanceError | None:
         """Return why to wait, as the error if that lasts too long; None if nothing is behind."""
@@ -62,6 +89,11 @@ class Pace:
         if before is not None and since is not None and now > since:
             rate = (row.wal_bytes - before) / (now - since)
         return behind(row, rate, self.limits)
+
+
+def _continued(obstacle: MaintenanceError) -> ContinuedError:
+    """Return the error of work that is continued later."""
+    return ContinuedError(str(obstacle), hint="continued on the next run", reason=obstacle.reason)
 
 
 def behind(row: Any, wal_rate: float, limits: SplitLimits) -> MaintenanceError | None:

@@ -25,7 +25,12 @@ from maintenance.periods import Interval, Period, period_at
 UTC_ZONE = ZoneInfo("UTC")
 
 _PLAUSIBLE_FROM = datetime(1990, 1, 1, tzinfo=UTC)
-_PLAUSIBLE_TO = datetime(2200, 1, 1, tzinfo=UTC)
+_PLAUSIBLE_AHEAD = timedelta(days=30 * 365)
+"""How far ahead partitions may be made, for numbers to be times."""
+
+_NATIVE_FROM = datetime(1000, 1, 1, tzinfo=UTC)
+_NATIVE_TO = datetime(3000, 1, 1, tzinfo=UTC)
+"""Between these, bounds of a type of time are meant; others stand for no bound."""
 
 _OPEN = ("MINVALUE", "MAXVALUE", "'-infinity'", "'infinity'")
 
@@ -94,7 +99,7 @@ class Unknown(NamedTuple):
 
 
 def calendar_of(
-    partitions: Sequence[Partition], column_type: str, usual_zone: str
+    partitions: Sequence[Partition], column_type: str, usual_zone: str, now: datetime
 ) -> KeyCalendar | Unknown:
     """Infer the calendar of a table's partitions.
 
@@ -103,6 +108,7 @@ def calendar_of(
         column_type: of its key, as `format_type` names it.
         usual_zone: the TimeZone of the server's sessions, which decides between zones whose
             midnights the bounds are.
+        now: aware.
     """
     bounds = [p for p in partitions if p.bound not in (None, DEFAULT_BOUND)]
     if not bounds:
@@ -113,7 +119,7 @@ def calendar_of(
     found: list[KeyCalendar] = []
     doubts: list[Unknown] = []
     for encoding in encodings:
-        spans = _spans(bounds, encoding, column_type)
+        spans = _spans(bounds, encoding, column_type, now)
         if spans is None:
             continue
         read = _read(spans, KeyCodec(encoding, column_type, UTC_ZONE), usual_zone)
@@ -137,10 +143,17 @@ def _encodings(column_type: str) -> list[KeyEncoding]:
 
 
 def _spans(
-    partitions: Sequence[Partition], encoding: KeyEncoding, column_type: str
+    partitions: Sequence[Partition], encoding: KeyEncoding, column_type: str, now: datetime
 ) -> list[Span] | None:
-    """Read the bounds by an encoding, in order; None if that gives no plausible times."""
+    """Read the bounds by an encoding, in order; None if that gives no plausible times.
+
+    A bound that stands for none, such as the year 9999, is returned as `PAST` or `FUTURE`.
+    """
     codec = KeyCodec(encoding, column_type, UTC_ZONE)
+    is_native = encoding is Encoding.NATIVE
+    first, last = (
+        (_NATIVE_FROM, _NATIVE_TO) if is_native else (_PLAUSIBLE_FROM, now + _PLAUSIBLE_AHEAD)
+    )
     spans: list[Span] = []
     for partition in partitions:
         try:
@@ -148,14 +161,13 @@ def _spans(
             lower, upper = map(codec.moment, literals)
         except ValueError:
             return None
-        if lower >= upper or not all(map(_is_plausible, (lower, upper), literals)):
+        ends = [e for e, text in zip((lower, upper), literals, strict=True) if text not in _OPEN]
+        is_plausible = all(first <= end < last for end in ends)
+        if lower >= upper or not (is_plausible or is_native):
             return None
-        spans.append(Span(lower, upper, partition))
+        lower = lower if first <= lower < last else PAST
+        spans.append(Span(lower, upper if first <= upper < last else FUTURE, partition))
     return sorted(spans, key=lambda span: span.lower)
-
-
-def _is_plausible(end: datetime, literal: str) -> bool:
-    return literal in _OPEN or _PLAUSIBLE_FROM <= end < _PLAUSIBLE_TO
 
 
 def _read(spans: Sequence[Span], codec: KeyCodec, usual_zone: str) -> KeyCalendar | Unknown:

@@ -3,14 +3,18 @@
 from collections.abc import Iterator
 
 from maintenance.formatting import listed
-from maintenance.inspection.models import Entry, Inventory, Setting, Subject, View
+from maintenance.inspection.models import Entry, Inventory, LeftOut, Setting, Subject, View
 
 SHOWN = 5
 
 
-def propose_matviews(inventory: Inventory) -> Iterator[Entry]:
+def propose_matviews(inventory: Inventory) -> Iterator[Entry | LeftOut]:
     """Yield an entry for each materialized view; as a comment if a refresh would disturb."""
     for view in inventory.views:
+        if str(view.relation) in inventory.undecodable:
+            text = "its name is not valid UTF-8; rename it"
+            yield LeftOut(Subject.MATVIEWS, view.relation, text, "undecodable")
+            continue
         obstacle, reason = _obstacle(view)
         yield Entry(
             subject=Subject.MATVIEWS,

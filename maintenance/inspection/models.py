@@ -155,6 +155,7 @@ class Inventory:
         partman: what pg_partman maintains.
         views: all materialized views.
         growing: large tables that are not partitioned.
+        undecodable: objects whose names are no valid text, as they are shown.
     """
 
     partitioned: tuple[Partitioned, ...]
@@ -163,3 +164,4 @@ class Inventory:
     partman: Partman
     views: tuple[View, ...] = ()
     growing: tuple[GrowingTable, ...] = ()
+    undecodable: frozenset[str] = frozenset()

@@ -5,7 +5,6 @@ from datetime import date
 from itertools import islice, pairwise, product
 from typing import NamedTuple
 
-from maintenance.names import MAX_NAME_BYTES
 from maintenance.periods import Period
 from maintenance.policy.name_templates import (
     default_template,
@@ -92,13 +91,11 @@ def _candidates(table: str, name: Name) -> Iterator[str]:
 
 
 def _with_table(table: str, name: str) -> Iterator[str]:
-    """Yield a name with the table's name as placeholder, if it is in it, and as it is."""
-    longest = next((n for n in range(len(table), 0, -1) if name.startswith(table[:n])), 0)
-    is_cut = len(name.encode()) == MAX_NAME_BYTES and longest
-    if table in name:
-        before, _, after = name.partition(table)
-        yield f"{before}{{table}}{after}"
-    elif is_cut:
+    """Yield a name with the table's name as placeholder, wherever it is, and as it is."""
+    for place in _places(name, table):
+        yield f"{name[:place]}{{table}}{name[place + len(table) :]}"
+    longest = next((n for n in range(len(table) - 1, 0, -1) if name.startswith(table[:n])), 0)
+    if longest and table not in name:  # cut to fit
         yield f"{{table}}{name[longest:]}"
     yield name
 

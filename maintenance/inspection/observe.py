@@ -16,6 +16,7 @@ from maintenance.inspection.models import (
 )
 from maintenance.names import QualifiedName, is_helper
 from maintenance.server.session import Connection, fetch, read_transaction
+from maintenance.server.undecodable_names import undecodable
 
 RANGE = "r"
 
@@ -45,14 +46,20 @@ def read_inventory(
         (zone,) = fetch(connection, "inspection", "read_time_zone")
         views = tuple(map(_view, fetch(connection, "inspection", "list_matviews")))
         large = fetch(connection, "inspection", "list_growing_tables", {"least_pages": LEAST_PAGES})
+    undecodable_names = frozenset(undecodable(connection))
     ranges = [each.relation for each in partitioned if each.strategy == RANGE]
     return Inventory(
         partitioned=partitioned,
-        snapshot=observe(connection, ranges, time_cap=time_cap),
+        snapshot=observe(connection, ranges, time_cap=time_cap, rows=False),
         time_zone=zone.zone,
         partman=read_partman(connection, time_cap),
         views=tuple(view for view in views if _is_new(view.relation, known)),
-        growing=tuple(table for table in map(_growing, large) if _is_new(table.relation, known)),
+        growing=tuple(
+            table
+            for table in map(_growing, large)
+            if _is_new(table.relation, known) and str(table.relation) not in undecodable_names
+        ),
+        undecodable=undecodable_names,
     )
 
 

@@ -65,6 +65,8 @@ def propose_partitions(inventory: Inventory, now: datetime) -> Iterator[Proposal
 
 def _propose(found: Partitioned, inventory: Inventory, now: datetime) -> Proposal:
     relation, snapshot = found.relation, inventory.snapshot
+    if str(relation) in inventory.undecodable:
+        return _left_out(relation, "its name is not valid UTF-8; rename it", "undecodable")
     if found.strategy != RANGE:
         strategy = _STRATEGIES.get(found.strategy, found.strategy)
         text = f"is partitioned by {strategy}; a policy names tables partitioned by RANGE of time"
@@ -80,7 +82,7 @@ def _propose(found: Partitioned, inventory: Inventory, now: datetime) -> Proposa
         text = f"is partitioned by {key}; a policy needs RANGE of one column"
         return _left_out(relation, text, "key")
     attached = [each for each in table.partitions if not each.detach_pending]
-    calendar = calendar_of(attached, known.type, inventory.time_zone)
+    calendar = calendar_of(attached, known.type, inventory.time_zone, now)
     if isinstance(calendar, Unknown):
         return _left_out(relation, calendar.text, calendar.reason)
     found_names = [Name(each.partition.relation.name, each.period) for each in calendar.periods]
@@ -160,7 +162,8 @@ def _entry(found: _Found) -> Proposal:
         notes += notes_of(adopted)
     else:
         settings += _premake(policy, calendar, found.now)
-    obstacle, reason = _obstacle(found, policy)
+    ends = _end(coverage, codec, found.now)
+    obstacle, reason = _obstacle(found, policy, ends)
     return Entry(
         subject=Subject.PARTITIONS,
         relation=table.relation,
@@ -169,7 +172,7 @@ def _entry(found: _Found) -> Proposal:
         notes=tuple(notes),
         obstacle=obstacle,
         reason=reason,
-        ends=_end(coverage, codec, found.now),
+        ends=ends,
     )
 
 
@@ -265,7 +268,7 @@ def _summary(table: Table, column: str, calendar: KeyCalendar) -> str:
     return f"{table.relation}: {what}, {n} partitions, {first} to {last}"
 
 
-def _obstacle(found: _Found, policy: PartitionPolicy) -> tuple[str, str]:
+def _obstacle(found: _Found, policy: PartitionPolicy, ends: datetime | None) -> tuple[str, str]:
     """Return why an entry is only proposed as a comment, with a code; empty if it applies."""
     table, calendar, now = found.table, found.calendar, found.now
     if calendar.others:
@@ -278,16 +281,12 @@ def _obstacle(found: _Found, policy: PartitionPolicy) -> tuple[str, str]:
         name = policy.child_name(calendar.periods[-1].period.shift(1))
         return f"{text} named like {name}. Remove the # signs if that is fine", "names"
     last = calendar.periods[-1].period
-    if last.shift(MOST_MISSED) < current_period(policy, now) and not _is_open(table):
+    has_ended = ends is not None and ends <= now
+    if has_ended and last.shift(MOST_MISSED) < current_period(policy, now):
         text = f"its newest partition is of {last}; all periods from then to now would be created"
         return f"{text}. Remove the # signs if the table is still in use", ENDED
     unfit = mismatch(policy, table, now)
     return (unfit.text, "mismatch") if unfit is not None else ("", "")
-
-
-def _is_open(table: Table) -> bool:
-    """Whether a partition holds all rows from some moment on."""
-    return any((each.bound or "").endswith("TO (MAXVALUE)") for each in table.partitions)
 
 
 def _notes(table: Table, calendar: KeyCalendar) -> Iterator[str]:

@@ -8,6 +8,7 @@ import dagster as dg
 
 from maintenance.alerts.models import Alert
 from maintenance.alerts.trial_message import SinkReport, check_sinks
+from maintenance.engine.actions import Action
 from maintenance.engine.executor import Outcome
 from maintenance.engine.gate import Origin
 from maintenance.engine.lock_retry import Progress, silent
@@ -252,6 +253,12 @@ def is_held(report: Report) -> bool:
     return any(isinstance(result.cause, HeldError) for result in report.results)
 
 
+def _name(action: Action) -> str:
+    """Return the object of an action; of one on a period, the table with the period."""
+    is_of_period = action.table is not None and action.period is not None
+    return f"{action.table} {action.period}" if is_of_period else action.object
+
+
 def fail_if_undone(report: Report) -> None:
     """Fail the run if an action failed or was refused.
 
@@ -259,8 +266,7 @@ def fail_if_undone(report: Report) -> None:
         dagster.Failure: names every such action, with the reason.
     """
     undone = [
-        f"{result.action.kind} {result.action.table} {result.action.period or ''}"
-        f" {result.outcome}: {result.error}"
+        f"{result.action.kind} {_name(result.action)} {result.outcome}: {result.error}"
         for result in report.results
         if result.outcome in (Outcome.FAILED, Outcome.REFUSED)
     ]

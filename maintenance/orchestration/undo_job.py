@@ -8,6 +8,7 @@ from maintenance.orchestration.form_job import form_job
 from maintenance.orchestration.resources import Maintainer
 from maintenance.pipeline.undo import LAST
 from maintenance.policy import Policy
+from maintenance.redaction import redact_values
 
 
 class UndoConfig(dg.Config):
@@ -27,7 +28,7 @@ def undo_job(policy: Policy) -> dg.JobDefinition:
         context: dg.OpExecutionContext, config: UndoConfig, maintainer: Maintainer
     ) -> None:
         report = maintainer.undo(context, policy, config.run or LAST)
-        context.add_output_metadata(report.as_json())
+        context.add_output_metadata(redact_values(report.as_json()))
         failed = [f"{r.action.object}: {r.error}" for r in report.results if r.error]
         failed += [f"{each.object}: kept: {each.reason}" for each in report.kept if each.is_refused]
         if not report.ok:

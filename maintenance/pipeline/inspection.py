@@ -23,14 +23,15 @@ class Proposals:
 
 def proposals_of(inventory: Inventory, now: datetime) -> Proposals:
     """Propose the sections of all objects of an inventory."""
-    found = list(propose_partitions(inventory, now))
-    partitioned = [each for each in found if isinstance(each, Entry)]
+    partitioned = list(propose_partitions(inventory, now))
+    found = [
+        *without_collisions([each for each in partitioned if isinstance(each, Entry)]),
+        *propose_conversions(inventory),
+        *propose_matviews(inventory),
+        *(each for each in partitioned if isinstance(each, LeftOut)),
+    ]
     return Proposals(
-        entries=(
-            *without_collisions(partitioned),
-            *propose_conversions(inventory),
-            *propose_matviews(inventory),
-        ),
+        entries=tuple(each for each in found if isinstance(each, Entry)),
         left_out=tuple(each for each in found if isinstance(each, LeftOut)),
     )
 

@@ -3,7 +3,7 @@
 The command line and Dagster call these functions and add no logic.
 """
 
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -53,6 +53,7 @@ from maintenance.pipeline.registry import SUBJECTS
 from maintenance.pipeline.store_upkeep import keep_history
 from maintenance.policy import Policy
 from maintenance.policy.pauses import Pause
+from maintenance.policy.references import references
 from maintenance.server.cost_meter import Cost, metered
 from maintenance.server.event_triggers import refuse_foreign_event_triggers
 from maintenance.server.session import Connection
@@ -132,10 +133,13 @@ def check(on: Policy | Target) -> Report:
 def checked(target: Target, report: Report) -> Report:
     """Reduce the report of a plan to what in the database does not match the policy.
 
+    An environment variable that the policy names and that is not set is a finding too.
+
     Raises:
         UsageError, UnreachableError: see `plan`.
     """
     findings = [finding for finding in report.findings if finding.kind.spec.is_fitness]
+    findings += _unresolved(target)
     with target.store() as connection:
         grant = missing_right(connection)
     if grant is not None:
@@ -365,6 +369,22 @@ def _settled_kinds(report: Report, *, is_reviewed: bool) -> frozenset[FindingKin
         return report.kinds
     kept = report.kinds | {FindingKind.STORE_UNKEPT}
     return frozenset(kind for kind in kept if not (is_reviewed and kind.spec.is_of_run))
+
+
+def _unresolved(target: Target) -> Iterator[Finding]:
+    """Yield one finding for each url or secret of the policy whose variable can't be used."""
+    name = target.policy.database.name
+    for reference in references(target.policy):
+        try:
+            target.resolve(reference)
+        except UsageError as exc:
+            yield Finding(
+                FindingKind.POLICY_BROKEN,
+                Severity.ERROR,
+                str(target.policy.path),
+                f"{name}: {exc.with_hint}",
+                data={"reason": "variable", "key": reference.key, "variable": reference.label},
+            )
 
 
 def _no_store(policy: Policy, grant: str) -> Finding:

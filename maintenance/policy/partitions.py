@@ -119,7 +119,9 @@ class SplitLimits(Section):
     max_wal_per_second: Size = as_written("64 MB")
     """WAL of the whole server above which no batch is copied."""
     max_wait: Duration = as_written("1 hour")
-    """Longest wait for lag, WAL or blocked sessions; afterwards the action fails."""
+    """Longest wait for lag, WAL or blocked sessions; the next run continues."""
+    time_limit: Duration = as_written("1 hour")
+    """Longest copying in one run; the next run continues."""
 
 
 def _default_name(data: dict[str, Any]) -> str:

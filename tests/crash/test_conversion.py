@@ -167,7 +167,6 @@ LAST_STEPS = (
     "build materialized view",
     "replace materialized view",
     "validate foreign key",
-    "collect the statistics",
 )
 """What is done before each of them is found again; the first one proves and leaves nothing."""
 

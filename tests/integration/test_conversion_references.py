@@ -327,3 +327,33 @@ def test_foreign_keys_both_ways(database: Database, tmp_path: Path) -> None:
     assert [row[2] for row in database.execute(KEYS)] == [True, True]
     undo(database, report)
     assert shape(database) == before
+
+
+def test_names_that_need_quotes(database: Database, tmp_path: Path) -> None:
+    database.execute(PLAIN)
+    database.execute(
+        """
+        CREATE TABLE public."No%tes" (id bigint PRIMARY KEY, "Ev""ent" bigint NOT NULL,
+          "At %s" timestamptz NOT NULL,
+          CONSTRAINT "F'K %" FOREIGN KEY ("Ev""ent") REFERENCES public.events);
+        COMMENT ON CONSTRAINT "F'K %" ON public."No%tes" IS '50 % of ''it''';
+        INSERT INTO public."No%tes" SELECT id, id, at FROM public.events WHERE id <= 9;
+        CREATE MATERIALIZED VIEW public."V'iew %s" AS SELECT id AS "I""d %" FROM public.events;
+        CREATE UNIQUE INDEX "i'ndex %" ON public."V'iew %s" ("I""d %");
+        COMMENT ON MATERIALIZED VIEW public."V'iew %s" IS '50 % of ''it''';
+        """
+    )
+    before = shape(database)
+    keys = [{"table": 'public."No%tes"', "constraint": "F'K %", "column": "At %s"}]
+    policy = make_policy(tmp_path, database.url, {**EVENTS, "referenced_by": keys})
+    report = apply(policy)
+    assert report.ok, report.results
+    ((_, text, is_valid, _),) = database.execute(KEYS)
+    assert text == 'FOREIGN KEY ("Ev""ent", "At %s") REFERENCES events(id, at)'
+    assert is_valid
+    undo(database, report)
+    assert shape(database) == before
+    database.execute('UPDATE public."No%tes" SET "At %s" = now() WHERE id = 1')
+    (result,) = apply(policy).results
+    assert result.cause is not None
+    assert result.cause.reason == "foreign_key_violation"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,14 @@ import pytest
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.executor import Outcome, Result
 from maintenance.engine.findings import FindingKind, Severity
-from maintenance.errors import NotNeededError, UnreachableError
+from maintenance.errors import ContinuedError, NotNeededError, UnreachableError
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from maintenance.subjects.partitions.drain import apply as drain_apply
-from maintenance.subjects.partitions.drain import split
+from maintenance.subjects.partitions.drain import backfill, split
 from tests.builders import Database
+from tests.conversions import EVENTS as CONVERTED
+from tests.conversions import PLAIN
 from tests.load_generator import BUSY_MONTHS as BUSY
 from tests.load_generator import build_wide, crowd, rows_there
 from tests.policies import EVENTS, make_policy
@@ -170,7 +172,10 @@ def test_old_year_in_a_table_of_months_becomes_its_months(
 def test_exchange_that_attaches_few_leaves_wide_parts_to_the_next_runs(
     database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(split, "most_parts", lambda *_: split.FEWEST_PARTS)
+    def few(*_arguments: object) -> int:
+        return split.FEWEST_PARTS
+
+    monkeypatch.setattr(split, "most_parts", few)
     before = database.execute(CONTENT)
     first = apply(policy)
     assert first.ok, [r.error for r in first.results]
@@ -224,6 +229,30 @@ def test_what_months_could_not_replace_stops_the_split(
     assert database.execute(LEFT) == []
 
 
+def test_subscribers_of_the_table_see_no_change(database: Database, policy: Policy) -> None:
+    database.execute(
+        "CREATE PUBLICATION whole FOR TABLE public.events WITH (publish_via_partition_root = true)"
+    )
+    slot = f"split_{database.name}"
+    database.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [slot])
+    try:
+        assert apply(policy).ok
+        database.execute("UPDATE public.events SET note = 'x' WHERE id = 100")
+        changes = database.execute(CHANGES, [slot])
+    finally:
+        database.execute("SELECT pg_drop_replication_slot(%s)", [slot])
+    assert changes == [("U", 1)]
+
+
+CHANGES = """
+SELECT kind, count(*) FROM (
+  SELECT convert_from(substr(data, 1, 1), 'LATIN1') AS kind
+    FROM pg_logical_slot_peek_binary_changes(
+      %s, NULL, NULL, 'proto_version', '1', 'publication_names', 'whole')) AS changes
+WHERE kind IN ('I', 'U', 'D', 'T') GROUP BY 1
+"""
+
+
 def test_taken_name_stops_the_split(database: Database, policy: Policy) -> None:
     database.execute("CREATE TABLE public.events_2026_05 (x int)")
     result = the_split(apply(policy))
@@ -260,9 +289,25 @@ def test_retention_then_removes_single_months(
     assert apply(policy).ok
     retention = {"keep": "4 months", "action": "drop", "max_per_run": 10}
     late = make_policy(tmp_path, database.url, {**SPLIT, "retention": retention}, name="other")
-    report = pipeline.apply(late, now=NOW, only=["retention"], allow_drops=True)
+    report = pipeline.apply(late, now=NOW, only=["retention"])
     assert report.ok, [r.error for r in report.results]
     assert names(database)[0] == "events_2026_06_to_2026_07"
+
+
+def test_converted_table_is_split_once_its_first_partition_has_ended(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(PLAIN)
+    section = {**CONVERTED, "split": "online", "premake": 2}
+    policy = make_policy(tmp_path, database.url, section, locks=PATIENT)
+    assert pipeline.apply(policy).ok
+    before = database.execute(CONTENT)
+    later = datetime.now(UTC) + timedelta(days=70)
+    report = pipeline.apply(policy, now=later, only=["partitions"])
+    assert the_split(report).outcome is Outcome.DONE, the_split(report).error
+    assert database.execute(CONTENT) == before
+    assert database.execute(LEFT) == []
+    assert pipeline.plan(policy, now=later, only=["partitions"]).plan.actions == ()
 
 
 @pytest.mark.pg("== 18")
@@ -279,8 +324,94 @@ def test_partition_in_use_is_split_only_after_it_has_ended(
 # Interrupted
 
 
+def one_block_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfill, "BATCH_PAGES", 10)
+
+
+@pytest.mark.parametrize("pause", ["killed", "time is up"])
+def test_copies_of_an_earlier_run_are_continued(
+    database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pause: str
+) -> None:
+    one_block_at_a_time(monkeypatch)
+    if pause == "killed":
+        with pytest.raises(UnreachableError):
+            apply(policy, progress=beside("rows copied", lambda: database.execute(END)))
+    else:
+        limits = {"time_limit": "1 second", "pause": "400 ms"}
+        hasty = make_policy(tmp_path, database.url, {**SPLIT, "split_limits": limits}, name="other")
+        result = the_split(apply(hasty))
+        assert result.outcome is Outcome.SKIPPED
+        assert isinstance(result.cause, ContinuedError)
+    stages = "SELECT relname FROM pg_class WHERE relname LIKE 'maintenance%!_plain' ESCAPE '!'"
+    ((stage,),) = database.execute(stages)
+    ((before,),) = database.execute(f"SELECT count(*) FROM {stage}")
+    assert 0 < before < 12_000
+    database.execute("UPDATE public.events SET note = 'x' WHERE id % 5 = 0")
+    database.execute("DELETE FROM public.events WHERE id % 7 = 0")
+    database.execute("INSERT INTO public.events (at) VALUES ('2026-06-05'), ('2019-01-01')")
+    content = database.execute(CONTENT)
+    copied: list[str] = []
+
+    def count(line: str) -> None:
+        copied.extend(re.findall(r"([\d,]+) rows copied", line))
+
+    report = apply(policy, progress=count)
+    assert report.ok, [r.error for r in report.results]
+    assert database.execute(CONTENT) == content
+    assert database.execute(LEFT) == []
+    assert the_months(database) == MONTHS
+    assert max(int(n.replace(",", "")) for n in copied) < 12_000 - before + 100
+
+
 @pytest.mark.pg("== 18")
-@pytest.mark.parametrize("moment", ["rows copied", "building indexes", "comparing rows"])
+def test_runs_of_limited_time_come_to_an_end(
+    database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    one_block_at_a_time(monkeypatch)
+    before = database.execute(CONTENT)
+    limits = {"time_limit": "1 second", "pause": "150 ms"}
+    hasty = make_policy(
+        tmp_path, database.url, {**SPLIT, "split_limits": limits}, name="other", locks=PATIENT
+    )
+    outcomes = [the_split(apply(hasty)).outcome]
+    while outcomes[-1] is Outcome.SKIPPED and len(outcomes) < 20:
+        outcomes.append(the_split(apply(hasty)).outcome)
+    assert outcomes[-1] is Outcome.DONE
+    assert len(outcomes) > 2
+    assert database.execute(CONTENT) == before
+    assert database.execute(LEFT) == []
+
+
+@pytest.mark.pg("== 18")
+def test_copies_of_a_table_that_was_altered_are_made_again(
+    database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_block_at_a_time(monkeypatch)
+    with pytest.raises(UnreachableError):
+        apply(policy, progress=beside("rows copied", lambda: database.execute(END)))
+    database.execute("VACUUM FULL public.events_old")
+    database.execute("ALTER TABLE public.events ADD COLUMN more int DEFAULT 3")
+    content = database.execute(CONTENT)
+    report = apply(policy)
+    assert report.ok, [r.error for r in report.results]
+    assert database.execute(CONTENT) == content
+    assert database.execute(LEFT) == []
+
+
+@pytest.mark.pg("== 18")
+def test_copies_that_are_no_longer_wanted_are_removed(
+    database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    one_block_at_a_time(monkeypatch)
+    with pytest.raises(UnreachableError):
+        apply(policy, progress=beside("rows copied", lambda: database.execute(END)))
+    (result,) = apply(make_policy(tmp_path, database.url, {**SPLIT, "split": "never"})).results
+    assert result.action.kind is ActionKind.REMOVE_LEFTOVERS
+    assert database.execute(LEFT) == []
+
+
+@pytest.mark.pg("== 18")
+@pytest.mark.parametrize("moment", ["building indexes", "comparing rows"])
 def test_killed_split_is_done_by_the_next_run(
     database: Database, policy: Policy, moment: str
 ) -> None:

@@ -65,12 +65,12 @@ def test_every_declared_statement_works_bare(filled: Database, system: str) -> N
 
 
 @pytest.mark.parametrize("system", ["lms"])
-def test_lms_has_46_indexes_before_and_59_after_and_the_optional_ones(
+def test_lms_has_46_indexes_before_and_58_after_and_the_optional_ones(
     filled: Database, system: str
 ) -> None:
     assert len(indexes(filled)) == 46
     apply_declared(filled.connect(), system)
-    assert len(indexes(filled)) - OPTIONAL_OF_LMS == 59
+    assert len(indexes(filled)) - OPTIONAL_OF_LMS == 58
 
 
 @every_system

@@ -9,7 +9,7 @@ import pytest
 from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.engine.scope import EVERYTHING, Request
 from maintenance.names import QualifiedName
-from maintenance.policy.query_sql import DeclaredQuery, parse_query
+from maintenance.policy.query_sql import DeclaredQuery, RelationName, parse_query
 from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.declared.plan_reader import Access, QueryPlan
 from maintenance.subjects.indexes.declared.query_findings import query_findings
@@ -86,6 +86,25 @@ def test_query_that_the_database_lacks_something_for_is_drift() -> None:
     missing = Failure(NotRun.NO_RELATION, "there is no table t")
     (drift,) = told(seen(INDEX, [planned("one", False, missing)]), FindingKind.SCHEMA_DRIFT)
     assert (drift.object, drift.severity) == ("app/queries/one", Severity.ERROR)
+
+
+@pytest.mark.parametrize(
+    ("missing", "severity"),
+    [
+        ([RelationName("public", "daily")], Severity.INFO),
+        ([RelationName(None, "daily")], Severity.INFO),
+        ([RelationName("other", "daily")], Severity.ERROR),
+        ([RelationName(None, "daily"), RelationName(None, "lost")], Severity.ERROR),
+    ],
+)
+def test_query_that_only_lacks_a_declared_view_is_information(
+    missing: list[RelationName], severity: Severity
+) -> None:
+    failure = Failure(NotRun.NO_RELATION, "there is no view daily", missing=tuple(missing))
+    of = seen(INDEX, [planned("one", False, failure)])
+    views = [QualifiedName("public", "daily")]
+    found = query_findings("app", IndexesPolicy(), of, NOW, EVERYTHING, views)
+    assert [f.severity for f in found if f.kind is FindingKind.SCHEMA_DRIFT] == [severity]
 
 
 def test_query_that_could_not_be_planned_leaves_its_findings_open() -> None:

@@ -5,15 +5,16 @@ invalid index, so none is set: a second session monitors the build and cancels i
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action
+from maintenance.engine.build_cleanup import cleaned_up, drop_unusable
 from maintenance.engine.build_load import Build
 from maintenance.engine.build_monitor import run_watched, watched, without_timeouts
 from maintenance.engine.build_preflight import await_room
-from maintenance.engine.steps import run_step
 from maintenance.errors import (
     EffectError,
     MaintenanceError,
@@ -31,7 +32,7 @@ from maintenance.subjects.bloat.history import (
     rebuilds_of,
 )
 from maintenance.subjects.bloat.observe import list_leftovers
-from maintenance.subjects.bloat.plan import drop_leftover, ours_among
+from maintenance.subjects.bloat.plan import ours_among
 
 
 def rebuild(context: ActionContext, action: Action) -> Mapping[str, Any]:
@@ -47,18 +48,19 @@ def rebuild(context: ActionContext, action: Action) -> Mapping[str, Any]:
     number = begin_rebuild(context.store, context.policy.database.name, context.run_id, begun)
     statement = f"REINDEX INDEX CONCURRENTLY {begun.name}"
     path = context.policy.database.search_path
-    try:
-        with (
-            without_timeouts(context),
-            watched(context, partial(note_new_oid, context.store, number)) as watch,
-            owner_search_path(context.connection, path),
-        ):
+    with (
+        without_timeouts(context),
+        watched(context, partial(note_new_oid, context.store, number)) as watch,
+        owner_search_path(context.connection, path),
+        cleaned_up(context, partial(_clean_up, number)),
+    ):
+        try:
             run_watched(context, statement, watch)
-    except UnreachableError:
-        raise
-    except MaintenanceError as exc:
-        _clean_up(context, number, exc)
-        raise
+        except UnreachableError:
+            raise
+        except MaintenanceError as exc:
+            note_failure(context.store, number, exc.with_hint)
+            raise
     size_after = _verified(context, begun)
     end_rebuild(context.store, number, size_after)
     size_before = begun.size_bytes
@@ -91,19 +93,13 @@ def _look(context: ActionContext, action: Action, oid: int) -> Any:
     return rows[0]
 
 
-def _clean_up(context: ActionContext, number: int, cause: MaintenanceError) -> None:
+def _clean_up(number: int, context: ActionContext, within: timedelta) -> None:
     """Drop the leftover of the failed rebuild; if that fails, the next run drops it."""
     database = context.policy.database.name
-    told = cause.with_hint
-    note_failure(context.store, number, told)
-    try:
-        rebuilds = [each for each in rebuilds_of(context.store, database) if each.id == number]
-        for leftover in ours_among(list_leftovers(context.connection), rebuilds):
-            for step in drop_leftover(leftover):
-                run_step(context, step)
-        end_rebuild(context.store, number, None)
-    except MaintenanceError as exc:
-        context.progress(f"the invalid index was not dropped: {exc}; retried on the next run")
+    rebuilds = [each for each in rebuilds_of(context.store, database) if each.id == number]
+    for leftover in ours_among(list_leftovers(context.connection), rebuilds):
+        drop_unusable(context, leftover.oid, within)
+    end_rebuild(context.store, number, None)
 
 
 def _verified(context: ActionContext, begun: Beginning) -> int:

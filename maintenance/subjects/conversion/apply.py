@@ -3,10 +3,13 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Step
+from maintenance.engine.build_cleanup import cleaned_up, drop_unusable
 from maintenance.engine.build_monitor import run_watched, watched, without_timeouts
 from maintenance.engine.build_preflight import (
     Build,
@@ -15,11 +18,12 @@ from maintenance.engine.build_preflight import (
     limits_of,
     refuse_full_disk,
 )
+from maintenance.engine.index_build import find_index
 from maintenance.engine.lock_retry import Progress
 from maintenance.engine.progress import BuildProgress, StepProgress
 from maintenance.engine.steps import run_step
 from maintenance.errors import EffectError, MaintenanceError, NotNeededError, UnreachableError
-from maintenance.names import parse_name
+from maintenance.names import QualifiedName, parse_name
 from maintenance.server.session import fetch, local_owner_path, owner_search_path, run_sql
 from maintenance.server.sql_library import load_statement
 from maintenance.server.statements import Ours
@@ -177,7 +181,8 @@ def _refuse_full_disk(context: ActionContext, action: Action, twin: str | None =
         sizes[row.tablespace] = sizes.get(row.tablespace, 0) + row.size_bytes
     build = Build(f"materialized views on {action.object}")
     for tablespace, size in sizes.items():
-        refuse_full_disk(context.connection, build, IndexSize(size, tablespace), limits_of(context))
+        needed = IndexSize(size, tablespace)
+        refuse_full_disk(context.connection, build, needed, limits_of(context))
 
 
 def _build(context: ActionContext, action: Action, statement: str) -> None:
@@ -187,12 +192,25 @@ def _build(context: ActionContext, action: Action, statement: str) -> None:
     name = f"the index of the future key of {action.object}"
     await_build(context, name, action.object, size=IndexSize(size.key_bytes, size.tablespace))
     path = context.policy.database.search_path
+
     with (
         without_timeouts(context),
         watched(context) as watch,
         owner_search_path(context.connection, path),
+        cleaned_up(context, partial(_remove_index, action)),
     ):
         run_watched(context, statement, watch)
+
+
+def _remove_index(action: Action, context: ActionContext, within: timedelta) -> None:
+    """Remove the invalid index of a build that did not end."""
+    parameters = {"relations": [action.preconditions["oid"]]}
+    for row in fetch(context.connection, "conversion", "list_helpers", parameters):
+        if row.kind == "index" and not row.is_valid:
+            name = QualifiedName(parse_name(action.object).schema, row.name)
+            found = find_index(context.connection, str(name))
+            if found is not None and found.table_oid == row.relation:
+                drop_unusable(context, found.oid, within)
 
 
 def _still_there(context: ActionContext, action: Action) -> None:

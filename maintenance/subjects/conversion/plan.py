@@ -287,6 +287,17 @@ def _left(seen: ConvertibleTable, steps: tuple[ConversionStep, ...]) -> Finding:
     )
 
 
+def _unknown(name: QualifiedName, error: str) -> Finding:
+    kind = FindingKind.CONVERSION_UNFINISHED
+    return Finding(
+        FindingKind.MONITOR_BLIND,
+        Severity.WARN,
+        f"{name}/conversion",
+        f"{name}: whether its conversion has left something to do is unknown: {error}",
+        data={UNKNOWN: {kind.value: [str(name)]}},
+    )
+
+
 def _undone(seen: ConvertibleTable, run: str) -> Finding:
     name = str(seen.name)
     return Finding(
@@ -296,17 +307,6 @@ def _undone(seen: ConvertibleTable, run: str) -> Finding:
         f"{name}: not partitioned: its conversion was undone by run {run}, and no run converts it"
         " again by itself. Run maintenance apply --again to convert it, or set convert: never",
         data={"relkind": seen.table.kind, "reasons": ["undone"], "undone_by": run},
-    )
-
-
-def _unknown(name: QualifiedName, error: str) -> Finding:
-    kind = FindingKind.CONVERSION_UNFINISHED
-    return Finding(
-        FindingKind.MONITOR_BLIND,
-        Severity.WARN,
-        f"{name}/conversion",
-        f"{name}: whether its conversion has left something to do is unknown: {error}",
-        data={UNKNOWN: {kind.value: [str(name)]}},
     )
 
 

@@ -123,7 +123,8 @@ class Indexes(Subject[IndexesObservation]):
         keys = foreign_key_findings(policy.database.name, _limits(policy), seen, request.table)
         rollout = plan_declared(seen.declared, seen.catalog, request)
         name, limits = policy.database.name, _limits(policy)
-        asked = query_findings(name, limits, seen.queries, now, request)
+        views = [view.name for view in policy.matviews]
+        asked = query_findings(name, limits, seen.queries, now, request, views)
         actions = with_what_if(rollout.actions, seen.queries.what_if)
         actions = tuple(_chosen(each, request) for each in actions)
         found = (*told, *keys, *rollout.findings, *asked)

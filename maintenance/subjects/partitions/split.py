@@ -7,6 +7,7 @@ there will be depends on the rows, so the plan shows the first and the last one.
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from maintenance.catalog.models import Snapshot
 from maintenance.engine.actions import Action, ActionKind, Step
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import PAGE_BYTES, listed, readable_size
@@ -16,6 +17,7 @@ from maintenance.partition_set.expiry import cutoff, expires_at
 from maintenance.subjects.partitions.default_drain import capture
 from maintenance.subjects.partitions.default_names import exchange_locks
 from maintenance.subjects.partitions.helper_checks import HelperCheck, outside
+from maintenance.subjects.partitions.leftovers import kept_splits
 from maintenance.subjects.partitions.state import PartitionState
 from maintenance.subjects.partitions.wide_partitions import (
     cells_of,
@@ -41,16 +43,22 @@ class _Wide(NamedTuple):
     text: str = ""
 
 
-def splits(state: PartitionState) -> Iterator[Action]:
-    """Yield the split of the oldest partition that can be split; later runs split the others."""
-    if state.policy.split == "online":
-        wide = (each.span for each in _wide(state) if not each.reason)
-        span = next(wide, None)
-        if span is not None:
-            yield _split(state, span)
+def split_of(state: PartitionState, snapshot: Snapshot) -> Action | None:
+    """Return the split of one partition: one that a run has begun, else the oldest.
+
+    Args:
+        state: the table compared with its policy.
+        snapshot: with the marked tables.
+    """
+    if state.policy.split == "never":
+        return None
+    spans = [each.span for each in _wide(state) if not each.reason]
+    begun = kept_splits(state, snapshot)
+    begun_first = sorted(spans, key=lambda span: span.partition.oid not in begun)
+    return next((_split(state, s, s.partition.oid in begun) for s in begun_first), None)
 
 
-def _split(state: PartitionState, span: Span) -> Action:
+def _split(state: PartitionState, span: Span, begun: bool) -> Action:
     partition, table = span.partition, state.table
     check = _check(state, span)
     guarded = () if check is None else (check.add, check.validate)
@@ -63,12 +71,14 @@ def _split(state: PartitionState, span: Span) -> Action:
             f"holds several periods, about {max(partition.rows, 0):,.0f} rows, {size}: they are"
             " copied, together with concurrent changes, and one partition for each period with"
             " rows replaces it; how many there are depends on the rows"
+            f"{'; continues what an earlier run has copied' if begun else ''}"
         ),
         steps=(*guarded, capture(partition, table.properties.owner), _exchange(state, span)),
         preconditions={
             "oid": partition.oid,
             "bound": partition.bound,
             "schema": state.schema,
+            "partition_schema": partition.relation.schema,
             "check": check.name if check is not None else None,
         },
         detail={"estimated_rows": max(partition.rows, 0), "pages": partition.pages},

@@ -136,7 +136,7 @@ def _refused(name: str, declared: Declared, found: Compared) -> Finding:
     assert refusal is not None, "the server refused it"
     hint = f" ({refusal.hint})" if refusal.hint else ""
     text = f"the server refuses the definition: {refusal.message}{hint}; not carried out"
-    data = {"reason": "refused", "sqlstate": refusal.sqlstate}
+    data: dict[str, Any] = {"reason": "refused", "sqlstate": refusal.sqlstate, **refusal.facts}
     kind = FindingKind.INDEX_NOT_BUILDABLE
     return finding(kind, Severity.ERROR, name, declared, text, **data)
 

@@ -9,7 +9,7 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import readable_size, readable_span
 from maintenance.names import quote
 from maintenance.subjects.indexes.declared.common_findings import common, finding
-from maintenance.subjects.indexes.declared.doubts import column_doubts, index_doubts
+from maintenance.subjects.indexes.declared.doubts import column_doubts, drop_doubt, index_doubts
 from maintenance.subjects.indexes.declared.models import (
     MAX_COUNTED,
     DeclaredCheck,
@@ -221,6 +221,7 @@ _INDEX: Mapping[State, Callable[[DeclaredIndex], Finding]] = {
 
 def _of_drop(found: DeclaredDrop) -> Iterator[Finding]:
     declared = found.declaration
+    yield from drop_doubt(found)
     if found.old is not None and found.old.obstacle:
         yield _not_droppable(found.old, f"dropped in {declared.place}")
     if found.taken_by:

@@ -1,9 +1,9 @@
 """What is wrong with declared queries and the indexes that are for them, as findings. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from maintenance.engine.findings import (
     UNKNOWN,
@@ -17,6 +17,7 @@ from maintenance.engine.scope import Request
 from maintenance.formatting import readable_span
 from maintenance.names import QualifiedName
 from maintenance.policy.declarations import ColumnDeclaration, Declaration
+from maintenance.policy.query_sql import RelationName
 from maintenance.policy.thresholds import IndexesPolicy
 from maintenance.subjects.indexes.declared.query_expectation import Verdict
 from maintenance.subjects.indexes.declared.query_models import (
@@ -66,6 +67,7 @@ def query_findings(
     seen: QueriesObservation,
     now: datetime,
     request: Request,
+    views: Collection[QualifiedName] = (),
 ) -> Iterator[Finding]:
     """Yield the findings about declared queries and about new indexes.
 
@@ -75,6 +77,7 @@ def query_findings(
         seen: the queries, planned.
         now: the current time.
         request: limits the findings to tables.
+        views: materialized views that the policy declares.
     """
     watched = [each for each in seen.watched if request.includes(each.table)]
     for each in watched:
@@ -91,7 +94,8 @@ def query_findings(
     for each in watched:
         yield from _review(each, limits.watch[-1], now, seen)
     queries = {each.query: each for each in seen.planned if _is_asked(each, request)}
-    yield from _failure_findings(database, limits.declarations, seen, queries)
+    awaited = _Awaited(limits.declarations, views)
+    yield from _failure_findings(database, awaited, seen, queries)
     yield from _change_findings(database, seen, queries)
     recent = [each for each in seen.proofs if now - each.taken_at <= limits.watch[-1]]
     yield from _regressions(database, recent, queries)
@@ -298,9 +302,36 @@ def _review(
 # Queries
 
 
+class _Awaited(NamedTuple):
+    """What the policy declares and may not exist yet."""
+
+    declarations: Sequence[Declaration]
+    views: Collection[QualifiedName]
+
+    def explains(self, query: PlannedQuery, failure: Failure) -> bool:
+        """Whether a query lacks only a column or a view that is declared.
+
+        That it is missing is the finding of the column or of the view.
+        """
+        if failure.missing:
+            return all(map(self._is_view, failure.missing))
+        tables = {each.relation for each in query.relations}
+        return failure.sqlstate == _UNDEFINED_COLUMN and any(
+            isinstance(each, ColumnDeclaration)
+            and each.table in tables
+            and each.name in failure.text
+            for each in self.declarations
+        )
+
+    def _is_view(self, name: RelationName) -> bool:
+        return any(
+            view.name == name.name and name.schema in (None, view.schema) for view in self.views
+        )
+
+
 def _failure_findings(
     database: str,
-    declared: Sequence[Declaration],
+    awaited: _Awaited,
     seen: QueriesObservation,
     queries: Mapping[str, PlannedQuery],
 ) -> Iterator[Finding]:
@@ -308,17 +339,8 @@ def _failure_findings(
         if each.failure is None:
             continue
         found = _failure_finding(database, each, each.failure, seen)
-        is_awaited = _awaits_column(each, each.failure, declared)
+        is_awaited = awaited.explains(each, each.failure)
         yield replace(found, severity=Severity.INFO) if is_awaited else found
-
-
-def _awaits_column(query: PlannedQuery, failure: Failure, declared: Sequence[Declaration]) -> bool:
-    """Whether a query lacks a column that is declared; its own finding tells that it is missing."""
-    tables = {each.relation for each in query.relations}
-    return failure.sqlstate == _UNDEFINED_COLUMN and any(
-        isinstance(each, ColumnDeclaration) and each.table in tables and each.name in failure.text
-        for each in declared
-    )
 
 
 def _failure_finding(

@@ -6,6 +6,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from maintenance.engine.actions import ActionKind
 from maintenance.names import QualifiedName, parse_name
 from maintenance.policy.query_sql import DeclaredQuery
 from maintenance.server.session import Connection, fetch, run_statement
@@ -173,9 +174,28 @@ def recall_builds(
         psycopg.Error: the store failed.
     """
     by_name = {str(index): index for index in indexes}
-    about = {"database": database, "objects": sorted(by_name)}
-    rows = fetch(store, "store", "list_built_indexes", about)
-    return {by_name[row.object]: row.built_at for row in rows}
+    rows = _actions(store, database, by_name, [ActionKind.CREATE_INDEX])
+    return {by_name[row.object]: row.done_at for row in rows}
+
+
+def recall_drops(
+    store: Connection, database: str, indexes: Iterable[QualifiedName]
+) -> frozenset[QualifiedName]:
+    """Return those of some indexes that a run dropped, or replaced.
+
+    Raises:
+        psycopg.Error: the store failed.
+    """
+    by_name = {str(index): index for index in indexes}
+    kinds = [ActionKind.DROP_INDEX, ActionKind.REPLACE_INDEX]
+    return frozenset(by_name[row.object] for row in _actions(store, database, by_name, kinds))
+
+
+def _actions(
+    store: Connection, database: str, objects: Iterable[str], kinds: Sequence[ActionKind]
+) -> list[Any]:
+    about = {"database": database, "objects": sorted(objects), "kinds": list(kinds)}
+    return fetch(store, "store", "list_index_actions", about) if about["objects"] else []
 
 
 def sum_executions(store: Connection, database: str, since: datetime) -> int:

@@ -3,7 +3,7 @@
 One round replaces a partition with copies of its rows; a split is one round too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from maintenance.catalog.observe import observe
@@ -11,7 +11,7 @@ from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action
 from maintenance.engine.pace import Pace
 from maintenance.engine.steps import run_steps
-from maintenance.errors import EffectError, MaintenanceError, UnreachableError
+from maintenance.errors import ContinuedError, EffectError, MaintenanceError, UnreachableError
 from maintenance.policy import PartitionPolicy
 from maintenance.subjects.partitions.drain.backfill import (
     catch_up,
@@ -29,6 +29,8 @@ from maintenance.subjects.partitions.drain.cleanup import clear
 from maintenance.subjects.partitions.drain.exchange import exchange
 from maintenance.subjects.partitions.drain.foreign_keys import add_foreign_keys
 from maintenance.subjects.partitions.drain.job import Job, Objects
+from maintenance.subjects.partitions.drain.kept_copy import create_progress
+from maintenance.subjects.partitions.drain.kept_mark import KEPT, kept_mark
 from maintenance.subjects.partitions.drain.prepare import prepare
 from maintenance.subjects.partitions.drain.registry import register
 from maintenance.subjects.partitions.drain.staging import build, build_root, finish
@@ -94,12 +96,13 @@ def replace_with_copies(
         The verified content of each target.
 
     Raises:
+        ContinuedError: the time to copy is used up; the copies are kept.
         MaintenanceError: an obstacle, or other sessions blocked it until the deadline; nothing
             has changed then.
     """
     try:
         contents = _round(context, job, pace)
-    except UnreachableError:
+    except (UnreachableError, ContinuedError):  # the next run continues
         raise
     except MaintenanceError as exc:
         try:
@@ -134,8 +137,11 @@ def _round(context: ActionContext, job: Job, pace: Pace | None) -> tuple[Content
 def _copy(context: ActionContext, job: Job, pace: Pace | None) -> str:
     """Copy the rows and start mirroring; return the last transaction that wrote rows."""
     objects = job.objects
-    context.run(install(job, prepare=(*build(job), *logging_function(job), register(job))))
+    if not job.resumes:
+        context.run(install(job, prepare=tuple(_prepared(job))))
     xid = copy_rows(context, job, pace)
+    if pace is not None and job.keys:
+        pace.require_half()
     xid = catch_up(context, job, xid, into=objects.plain)
     transact(context, job.owner, (*build_root(job), register(job)))
     for target in job.targets:
@@ -147,6 +153,13 @@ def _copy(context: ActionContext, job: Job, pace: Pace | None) -> str:
     xid = catch_up(context, job, xid, into=objects.root)
     transact(context, job.owner, [mirroring_function(job)])
     return xid
+
+
+def _prepared(job: Job) -> Iterator[str]:
+    yield from build(job)
+    yield from create_progress(job) if job.keys else ()
+    yield from logging_function(job)
+    yield register(job, {KEPT: kept_mark(job)} if job.keys else None)
 
 
 def _prove(

@@ -8,6 +8,7 @@ from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName, literal
 from maintenance.server.statements import Asked
 from maintenance.subjects.partitions.drain.job import Job
+from maintenance.subjects.partitions.drain.kept_copy import read_progress, remember
 from maintenance.subjects.partitions.drain.transactions import ONE_SNAPSHOT, XID, transact
 
 BATCH_PAGES = 1024
@@ -18,14 +19,20 @@ def copy_rows(context: ActionContext, job: Job, pace: Pace | None = None) -> str
     """Copy the rows of the drained partition; concurrent changes are logged.
 
     Returns:
-        The last transaction that copied rows.
+        A transaction that is not older than the last one that copied rows.
     """
     pages = {source: _pages(context, job, source) for source in job.sources}
     total = max(sum(pages.values()), 1)
+    done_before = read_progress(context, job)
     n_rows, n_done, xid = 0, 0, ""
     for source, n_pages in pages.items():
-        for first in range(0, max(n_pages, 1), BATCH_PAGES):
-            copied, asked = transact(context, job.owner, [_copy(job, source, first), XID])
+        begins = done_before.get(str(source), 0)
+        for first in range(begins, max(n_pages, 1), BATCH_PAGES):
+            if pace is not None:
+                pace.keep(limited=bool(job.keys))
+            kept = [remember(job, source, first + BATCH_PAGES)] if job.keys else []
+            statements = [_copy(job, source, first), *kept, XID]
+            copied, *_, asked = transact(context, job.owner, statements)
             xid = asked.rows[0]["xid"]
             n_rows += copied.n_rows
             done = n_done + min(first + BATCH_PAGES, n_pages)
@@ -33,9 +40,10 @@ def copy_rows(context: ActionContext, job: Job, pace: Pace | None = None) -> str
             context.progress(
                 f"{job.drained.relation}: {n_rows:,} rows copied, {share} of its blocks"
             )
-            if pace is not None:
-                pace.keep()
         n_done += n_pages
+    if not xid:  # an earlier run has copied all
+        (asked,) = transact(context, job.owner, [XID])
+        xid = asked.rows[0]["xid"]
     return xid
 
 

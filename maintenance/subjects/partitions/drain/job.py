@@ -58,6 +58,11 @@ class Objects:
         return self._named("log")
 
     @property
+    def progress(self) -> QualifiedName:
+        """How far the rows are copied, where copies are kept for the next run."""
+        return self._named("progress")
+
+    @property
     def old(self) -> QualifiedName:
         """The drained partition, after the exchange."""
         return self._named("old")
@@ -156,6 +161,8 @@ class Job:
         periods: one target for each range of rows that leaves it.
         rest: the target for the other rows, which are the next default partition; None if the
             periods cover all that the drained partition may hold.
+        keys: of the periods, where copies of an interrupted run are kept; else empty.
+        resumes: whether such copies are continued.
     """
 
     table: Table
@@ -166,6 +173,8 @@ class Job:
     storage: tuple[Storage, ...]
     periods: tuple[DrainTarget, ...]
     rest: DrainTarget | None
+    keys: tuple[str, ...] = ()
+    resumes: bool = False
 
     @property
     def owner(self) -> str:

@@ -14,7 +14,15 @@ from maintenance.partition_set.expected import PeriodRange
 from maintenance.periods import period_at
 from maintenance.policy import PartitionPolicy
 from maintenance.server.session import fetch
-from maintenance.subjects.partitions.drain.job import ForeignKey, Job, Objects, Shape, Storage
+from maintenance.subjects.partitions.drain.job import (
+    CAPTURE,
+    TRUNCATION,
+    ForeignKey,
+    Job,
+    Objects,
+    Shape,
+    Storage,
+)
 from maintenance.subjects.partitions.drain.staging import (
     Range,
     first_round,
@@ -161,7 +169,12 @@ _OBSTACLES = {
 
 
 def refuse_obstacles(
-    context: ActionContext, table: Table, drained: Partition, further: Sequence[str] = ()
+    context: ActionContext,
+    table: Table,
+    drained: Partition,
+    further: Sequence[str] = (),
+    *,
+    captured: bool = False,
 ) -> None:
     """Refuse to drain a partition with objects that copies of it can't replace.
 
@@ -170,6 +183,7 @@ def refuse_obstacles(
         table: its parent.
         drained: the partition.
         further: obstacles that were found before.
+        captured: whether its changes are captured already, by triggers of ours.
 
     Raises:
         MaintenanceError: there are such objects; all are named.
@@ -178,7 +192,8 @@ def refuse_obstacles(
     own = fetch(context.connection, "partitions", "list_own_properties", relation)
     parameters = {"parent": table.oid, "relations": list(drained.whole.oids)}
     others = fetch(context.connection, "partitions", "list_obstacles", parameters)
-    found = [f"its own {row.kind} {row.name}" for row in own]
+    ours = (CAPTURE, TRUNCATION) if captured else ()
+    found = [f"its own {row.kind} {row.name}" for row in own if row.name not in ours]
     found += [f"{_OBSTACLES[row.kind]}, {row.name}" for row in others]
     found += further
     if found:

@@ -1,11 +1,12 @@
 """Executes the split of a partition that holds several periods."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from maintenance.catalog.models import Common, Partition, Snapshot, Table
 from maintenance.catalog.observe import fetch_details
-from maintenance.ddl.trees import Blueprint
+from maintenance.ddl.trees import Blueprint, plain
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action
 from maintenance.engine.build_preflight import Build, IndexSize, limits_of, refuse_full_disk
@@ -17,7 +18,10 @@ from maintenance.partition_set.bounds import Span, codec_of, read_bound
 from maintenance.policy import PartitionPolicy
 from maintenance.server.session import fetch
 from maintenance.subjects.partitions.drain.apply import replace_with_copies, section_of
-from maintenance.subjects.partitions.drain.job import Job, Objects, Shape
+from maintenance.subjects.partitions.drain.cleanup import clear
+from maintenance.subjects.partitions.drain.job import DrainTarget, Job, Objects, Shape
+from maintenance.subjects.partitions.drain.kept_copy import find_kept
+from maintenance.subjects.partitions.drain.kept_mark import KeptCopy, digest_of
 from maintenance.subjects.partitions.drain.prepare import (
     look_again,
     refuse_obstacles,
@@ -53,7 +57,14 @@ def split_partition(context: ActionContext, action: Action) -> Mapping[str, Any]
         MaintenanceError: an obstacle, or other sessions blocked it until the deadline; nothing
             has changed then.
     """
-    job = _prepare(context, action)
+    objects = Objects(action.preconditions["partition_schema"], action.preconditions["oid"])
+    try:
+        job = _prepare(context, action, objects)
+    except UnreachableError:
+        raise
+    except MaintenanceError:
+        clear(context, objects)  # copies of an earlier run, if any
+        raise
     try:
         for step in action.steps[:-_LAST]:
             context.run(step)
@@ -87,50 +98,85 @@ def _remove_check(
         cause.add_note(f"also, the CHECK {name} could not be removed: {exc}")
 
 
-def _prepare(context: ActionContext, action: Action) -> Job:
+def _prepare(context: ActionContext, action: Action, objects: Objects) -> Job:
     section = section_of(context, action)
     snapshot = look_again(context, section)
     table, partition = _find(action, section, snapshot)
+    kept = find_kept(context, objects, table.properties.owner)
+    if kept is None:
+        clear(context, objects)
     further = _further_obstacles(context, table, partition)
-    refuse_obstacles(context, table, partition, further)
+    refuse_obstacles(context, table, partition, further, captured=kept is not None)
     snapshot = fetch_details(context.connection, snapshot, [Common(section.table)])
     table = snapshot.tables[section.table]
-    codec, shape = codec_of(section, table), shape_of(context, table)
-    assert partition.bound is not None, "it was compared"
-    span = Span(*read_bound(partition.bound, codec), partition)
-    siblings, calendar = template_of(section, table, codec), codec.calendar
-    some = last_slot(section, codec, span)
-    like = of_slot(section, siblings, calendar, partition.relation, some)
-    parts = read_parts(context, section, table, span, most_parts(context, like, shape))
-    if not parts:
-        _analyze(context, table, partition)
-        raise NotNeededError(f"{partition.relation}: no row of it belongs to a period")
-    schema = action.preconditions["schema"]
-    names = {part.key: part.name(section, schema) for part in parts}
-    _refuse_taken(context, snapshot, names)
-    _refuse_full_disk(context, partition)
-    objects = Objects(partition.relation.schema, partition.oid)
     job = Job(
         table=table,
         drained=partition,
         role=snapshot.server.role,
         search_path=context.policy.database.search_path,
-        shape=shape,
+        shape=shape_of(context, table),
         storage=storage_of(context, partition),
-        periods=tuple(
-            period_target(
-                section.column,
-                objects,
-                part.key,
-                of_slot(section, siblings, calendar, names[part.key], part.slots[0]),
-                (part.lower, part.upper),
-            )
-            for part in parts
-        ),
+        periods=(),
         rest=None,
+    )
+    if kept is not None:
+        continued = _continued(section, job, objects, kept)
+        if continued is not None:
+            return continued
+        clear(context, objects)
+    targets = _targets(context, action, section, job)
+    _refuse_taken(context, snapshot, [target.final.root for _, target in targets])
+    _refuse_full_disk(context, partition)
+    is_kept = all(target.final.is_single for _, target in targets)
+    job = replace(
+        job,
+        periods=tuple(target for _, target in targets),
+        keys=tuple(key for key, _ in targets) if is_kept else (),
     )
     try_identity(context, job)
     return job
+
+
+def _continued(section: PartitionPolicy, job: Job, objects: Objects, kept: KeptCopy) -> Job | None:
+    """Return the job with the copies of an earlier run; None if they are of no use any more."""
+    found = replace(
+        job,
+        periods=tuple(
+            period_target(section.column, objects, part.key, plain(part.name), part.ends)
+            for part in kept.parts
+        ),
+        keys=tuple(part.key for part in kept.parts),
+        resumes=True,
+    )
+    return found if digest_of(found) == kept.digest else None
+
+
+def _targets(
+    context: ActionContext, action: Action, section: PartitionPolicy, job: Job
+) -> list[tuple[str, DrainTarget]]:
+    """Return the new partitions by their key.
+
+    Raises:
+        NotNeededError: there is no row that belongs to a period.
+    """
+    table, partition, codec = job.table, job.drained, codec_of(section, job.table)
+    assert partition.bound is not None, "it was compared"
+    span = Span(*read_bound(partition.bound, codec), partition)
+    siblings, calendar = template_of(section, table, codec), codec.calendar
+    some = last_slot(section, codec, span)
+    like = of_slot(section, siblings, calendar, partition.relation, some)
+    parts = read_parts(context, section, table, span, most_parts(context, like, job.shape))
+    if not parts:
+        _analyze(context, table, partition)
+        raise NotNeededError(f"{partition.relation}: no row of it belongs to a period")
+    schema = action.preconditions["schema"]
+    targets: list[tuple[str, DrainTarget]] = []
+    for part in parts:
+        blueprint = of_slot(section, siblings, calendar, part.name(section, schema), part.slots[0])
+        ends = (part.lower, part.upper)
+        target = period_target(section.column, job.objects, part.key, blueprint, ends)
+        targets.append((part.key, target))
+    return targets
 
 
 def _find(action: Action, section: PartitionPolicy, snapshot: Snapshot) -> tuple[Table, Partition]:
@@ -179,9 +225,9 @@ _OBSTACLES = {
 
 
 def _refuse_taken(
-    context: ActionContext, snapshot: Snapshot, names: Mapping[str, QualifiedName]
+    context: ActionContext, snapshot: Snapshot, names: Sequence[QualifiedName]
 ) -> None:
-    taken = fetch_details(context.connection, snapshot, list(names.values())).taken
+    taken = fetch_details(context.connection, snapshot, names).taken
     if taken:
         raise MaintenanceError(
             f"{listed(sorted(taken), _SHOWN)}: the name of a new partition is taken",

@@ -88,9 +88,10 @@ def _add_own_check(leaf: QualifiedName) -> str:
 def _log(job: Job) -> Iterator[str]:
     log, owner = job.objects.log, job.table.properties.owner
     keys = ", ".join(f"{key} AS k{place}" for place, key in enumerate(job.identity("d")))
-    # Its content is worthless after this run, so it needs no WAL.
+    # Without copies that are kept its content is worthless after this run, so it needs no WAL.
+    unlogged = "" if job.keys else "UNLOGGED "
     yield (
-        f"CREATE UNLOGGED TABLE {log} AS SELECT {keys}, false AS truncated"
+        f"CREATE {unlogged}TABLE {log} AS SELECT {keys}, false AS truncated"
         f" FROM {job.source} AS d WITH NO DATA"
     )
     yield f"ALTER TABLE {log} ADD COLUMN entry bigint GENERATED ALWAYS AS IDENTITY"
