@@ -610,6 +610,7 @@ def test_foreign_key_that_can_not_be_extended_is_a_reason(
     [
         "CHECK (((event_id IS NULL) OR (maybe IS NOT NULL)))",
         "CHECK (((event_id IS NULL) = (maybe IS NULL)))",
+        "CHECK ((maybe IS NOT NULL))",
     ],
 )
 def test_nullable_column_suffices_with_a_check(check: str) -> None:

@@ -84,8 +84,8 @@ def _lacking(seen: ConvertibleTable, each: Reference) -> Obstacle:
         "referenced",
         f"{_named(each)} references ({', '.join(map(quote, each.facts['referenced']))}), and the"
         f" key gets {quote(each.key)} too. Run ALTER TABLE {table} ADD COLUMN {column}"
-        f" {_key_type(seen)}, let the application write it, then {fill_hint(each)}, then"
-        f" {_never_null(each, column)}, and add to this table in the policy: referenced_by:"
+        f" {_key_type(seen)}, let the application write it, then, in batches, {fill_hint(each)},"
+        f" then {_never_null(each, column)}, and add to this table in the policy: referenced_by:"
         f" [{{table: {table}, constraint: {each.name}, column: {column_for(each)}}}]. Or drop the"
         " foreign key",
     )
@@ -162,7 +162,7 @@ def _of_column(seen: ConvertibleTable, each: Reference, column: str) -> Iterator
 def _is_checked(each: Reference, column: str) -> bool:
     """Whether a CHECK makes sure that the column is not null where the foreign key is not."""
     added = quote(column)
-    wanted = {
+    wanted = {f"CHECK {added} IS NOT NULL"} | {
         text
         for own in map(quote, each.facts["columns"])
         for text in (
@@ -177,13 +177,17 @@ def _is_checked(each: Reference, column: str) -> bool:
 
 
 def _never_null(each: Reference, column: str) -> str:
-    """Return the statement that keeps null out of the added column where it matters."""
+    """Return the statements that keep null out of the added column; they block no writer."""
     columns, others = each.facts["columns"], each.facts["others"]
     nullable = next((c for c in columns if not others.get(c, ["", True])[1]), None)
-    if nullable is None:
-        return f"ALTER TABLE {each.table} ALTER COLUMN {column} SET NOT NULL"
-    condition = f"{quote(nullable)} IS NULL OR {column} IS NOT NULL"
-    return f"ALTER TABLE {each.table} ADD CHECK ({condition})"
+    condition = f"{column} IS NOT NULL"
+    if nullable is not None:
+        condition = f"{quote(nullable)} IS NULL OR {condition}"
+    name, alter = quote(f"{column_for(each)}_given"), f"ALTER TABLE {each.table}"
+    return (
+        f"{alter} ADD CONSTRAINT {name} CHECK ({condition}) NOT VALID, and then {alter} VALIDATE"
+        f" CONSTRAINT {name}"
+    )
 
 
 def _key_type(seen: ConvertibleTable) -> str:
