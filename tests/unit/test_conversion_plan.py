@@ -689,6 +689,16 @@ def test_what_a_killed_run_left_behind_its_swap_is_planned() -> None:
     assert finding.data["foreign_keys"] == ["public.notes fk"]
 
 
+def test_foreign_key_that_an_undo_has_not_validated_is_validated_before() -> None:
+    mark = 'maintenance: {"conversion": "public.events"}'
+    left = Helper("reference", "fk", False, (), QualifiedName("public", "notes"), "other", mark)
+    validation, conversion = planned(events(helpers=(left,))).actions
+    assert validation.kind is ActionKind.REMOVE_LEFTOVERS
+    assert [step.owner for step in validation.steps] == ["other"]
+    assert conversion.after == (validation.id,)
+    assert conversion.id == the_action(events()).id
+
+
 def test_foreign_key_that_an_undo_has_not_validated_is_like_a_valid_one() -> None:
     table = Definition(EVENTS, "at", (*FACTS, paired()))
     text, comment = f"{paired().definition['text']} NOT VALID", 'maintenance: {"conversion": "x"}'
