@@ -579,3 +579,24 @@ def test_undo_refuses_where_a_later_partition_has_rows(database: Database, tmp_p
     with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
         undo(database, report)
     assert database.execute(KIND) == [("p",)]
+
+
+def test_months_have_the_options_of_the_table_also_after_a_run_that_was_killed_at_the_swap(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(PLAIN)
+    database.execute("ALTER TABLE public.events SET (fillfactor = 80)")
+    policy = policy_of(database, tmp_path)
+
+    def die(line: str) -> None:
+        if "create partition" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        apply(policy, progress=die)
+    assert pipeline.apply(policy, only=["partitions"]).ok
+    options = database.execute(
+        "SELECT DISTINCT c.reloptions FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+        " WHERE i.inhparent = 'public.events'::regclass"
+    )
+    assert options == [(["fillfactor=80"],)]

@@ -1,16 +1,29 @@
 """Executes a conversion step by step; what is done is found again by the next run."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from datetime import timedelta
+from functools import partial
+from typing import Any, NamedTuple
 
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Step
+from maintenance.engine.build_cleanup import cleaned_up, drop_unusable
 from maintenance.engine.build_monitor import run_watched, watched, without_timeouts
-from maintenance.engine.build_preflight import Build, limits_of, refuse_full_disk
+from maintenance.engine.build_preflight import (
+    Build,
+    IndexSize,
+    await_build,
+    limits_of,
+    refuse_full_disk,
+)
+from maintenance.engine.index_build import find_index
+from maintenance.engine.lock_retry import Progress
+from maintenance.engine.progress import BuildProgress, StepProgress
 from maintenance.engine.steps import run_step
 from maintenance.errors import EffectError, MaintenanceError, NotNeededError, UnreachableError
-from maintenance.names import parse_name
+from maintenance.names import QualifiedName, parse_name
 from maintenance.server.session import fetch, local_owner_path, owner_search_path, run_sql
 from maintenance.server.sql_library import load_statement
 from maintenance.server.statements import Ours
@@ -32,8 +45,13 @@ def convert(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """
     _still_there(context, action)
     told = [each["what"] for each in action.detail["steps"]]
+    took: list[float] = []
+    show = context.progress
     for place, (step, what) in enumerate(zip(action.steps, told, strict=True), start=1):
-        context.progress(f"{action.object}: step {place} of {len(told)}: {what}")
+        position = _Position(action.object, place, len(told), show)
+        context.progress = position.pass_on
+        position.tell(what)
+        began = time.perf_counter()
         try:
             _run(context, action, step)
         except UnreachableError:
@@ -42,7 +60,29 @@ def convert(context: ActionContext, action: Action) -> Mapping[str, Any]:
             if exc.reason == "check_violation":
                 _remove_checks(context, action, exc)
             raise
-    return _verified(context, action)
+        took.append(round(time.perf_counter() - began, 3))
+    return {**_verified(context, action), "step_seconds": took}
+
+
+class _Position(NamedTuple):
+    """The place of a step among all, which lines of progress name."""
+
+    table: str
+    place: int
+    total: int
+    progress: Progress
+
+    def tell(self, what: str, fraction: float | None = None) -> None:
+        """Show what is being done, and how much of it is, if that is known."""
+        line = StepProgress.of(self.table, "conversion", self.place, self.total, what, fraction)
+        self.progress(line)
+
+    def pass_on(self, line: str) -> None:
+        """Show a line of the step; how far a build is becomes how far the conversion is."""
+        if isinstance(line, BuildProgress):
+            self.tell(line.phase, line.fraction)
+        else:
+            self.progress(line)
 
 
 def _run(context: ActionContext, action: Action, step: Step) -> None:
@@ -141,22 +181,36 @@ def _refuse_full_disk(context: ActionContext, action: Action, twin: str | None =
         sizes[row.tablespace] = sizes.get(row.tablespace, 0) + row.size_bytes
     build = Build(f"materialized views on {action.object}")
     for tablespace, size in sizes.items():
-        refuse_full_disk(context.connection, build, size, tablespace, limits_of(context))
+        needed = IndexSize(size, tablespace)
+        refuse_full_disk(context.connection, build, needed, limits_of(context))
 
 
 def _build(context: ActionContext, action: Action, statement: str) -> None:
     """Build the index of the future key; without a lock timeout, which would leave it invalid."""
     columns = {"relation": action.preconditions["oid"], "columns": action.preconditions["key"]}
     (size,) = fetch(context.connection, "conversion", "measure_table", columns)
-    build = Build(f"the index of the future key of {action.object}")
-    refuse_full_disk(context.connection, build, size.key_bytes, size.tablespace, limits_of(context))
+    name = f"the index of the future key of {action.object}"
+    await_build(context, name, action.object, size=IndexSize(size.key_bytes, size.tablespace))
     path = context.policy.database.search_path
+
     with (
         without_timeouts(context),
         watched(context) as watch,
         owner_search_path(context.connection, path),
+        cleaned_up(context, partial(_remove_index, action)),
     ):
         run_watched(context, statement, watch)
+
+
+def _remove_index(action: Action, context: ActionContext, within: timedelta) -> None:
+    """Remove the invalid index of a build that did not end."""
+    parameters = {"relations": [action.preconditions["oid"]]}
+    for row in fetch(context.connection, "conversion", "list_helpers", parameters):
+        if row.kind == "index" and not row.is_valid:
+            name = QualifiedName(parse_name(action.object).schema, row.name)
+            found = find_index(context.connection, str(name))
+            if found is not None and found.table_oid == row.relation:
+                drop_unusable(context, found.oid, within)
 
 
 def _still_there(context: ActionContext, action: Action) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -180,6 +181,23 @@ class Definition:
         return key is not None and self.column not in key.definition["columns"]
 
 
+class Wait(NamedTuple):
+    """Runs, one after the other, that waited for a lock until they gave up.
+
+    Attributes:
+        since: when the first of them gave up.
+        at: when the newest one did.
+        blocked_by: facts about the session that the newest one waited for; empty if unknown.
+        error: of the newest one.
+    """
+
+    since: datetime
+    at: datetime
+    n_runs: int
+    blocked_by: Mapping[str, Any]
+    error: str
+
+
 UNMEASURED = Sizes(0, 0, -1, 0)
 NO_KEYS = KeyRange()
 
@@ -268,6 +286,9 @@ class ConversionObservation:
         unfinished: partitioned tables, by an interrupted conversion.
         failed: why the properties of a table could not be read.
         unread: why it is unknown whether the conversion of a partitioned table is finished.
+        waits: by table, the conversions that other sessions have blocked.
+        undone: the runs that undid a conversion, by the goal of its action.
+        facts_sql: the query that reads the properties of a table on this server.
     """
 
     server: Server
@@ -276,3 +297,6 @@ class ConversionObservation:
     unfinished: tuple[ConvertibleTable, ...] = ()
     failed: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
     unread: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
+    waits: Mapping[str, Wait] = field(default_factory=dict[str, Wait])
+    undone: Mapping[str, str] = field(default_factory=dict[str, str])
+    facts_sql: str = ""

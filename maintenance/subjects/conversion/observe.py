@@ -1,6 +1,7 @@
 """Observes the tables to convert: properties, sizes, the range of the key, taken names."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import psycopg
@@ -13,6 +14,9 @@ from maintenance.names import QualifiedName, quote
 from maintenance.partition_key import types_of
 from maintenance.policy import PartitionPolicy
 from maintenance.server.session import fetch, read_transaction, to_error
+from maintenance.server.sql_library import load_statement
+from maintenance.store.undo import undone_goals
+from maintenance.subjects.conversion.history import waits_of
 from maintenance.subjects.conversion.matview_observe import with_matviews, with_twins
 from maintenance.subjects.conversion.models import (
     ConversionObservation,
@@ -21,6 +25,7 @@ from maintenance.subjects.conversion.models import (
     Helper,
     KeyRange,
     Sizes,
+    Wait,
 )
 from maintenance.subjects.conversion.plan import target_if_any
 from maintenance.subjects.conversion.target import Target, other_name
@@ -72,9 +77,34 @@ def observe(context: ObserveContext) -> ConversionObservation:
     except MaintenanceError as exc:
         unread = {each.name: str(exc) for each in partitioned}
     unfinished = tuple(s for s in unfinished if s.helpers or s.matviews or s.orphans)
+    version = snapshot.server.version
     return ConversionObservation(
-        snapshot.server, tuple(tables), abandoned, unfinished, failed, unread
+        snapshot.server,
+        tuple(tables),
+        abandoned,
+        unfinished,
+        failed,
+        unread,
+        waits=_waits(context, tables),
+        undone=_undone(context) if tables else {},
+        facts_sql=load_statement("conversion", "list_facts", version).decode(),
     )
+
+
+def _waits(context: ObserveContext, tables: Sequence[ConvertibleTable]) -> Mapping[str, Wait]:
+    if context.store is None or not tables:
+        return {}
+    names = [str(each.name) for each in tables]
+    return waits_of(context.store, context.policy.database.name, names)
+
+
+def _undone(context: ObserveContext) -> Mapping[str, str]:
+    """Return the goals that were undone, unless they are wanted again; the gate holds them."""
+    if context.store is None or context.request.again:
+        return {}
+    with suppress(psycopg.Error):
+        return undone_goals(context.store, context.policy.database.name)
+    return {}
 
 
 def _helpers(context: ObserveContext, oids: Sequence[int]) -> dict[int, tuple[Helper, ...]]:

@@ -10,7 +10,8 @@ from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.engine.plan import Plan, join
 from maintenance.engine.scope import Request
 from maintenance.formatting import readable_size
-from maintenance.names import QualifiedName
+from maintenance.names import QualifiedName, quote
+from maintenance.subjects.conversion.journaled_undo import journaled_undo
 from maintenance.subjects.conversion.matviews import Twin
 from maintenance.subjects.conversion.models import (
     ConversionObservation,
@@ -32,6 +33,7 @@ from maintenance.subjects.conversion.steps import (
 )
 from maintenance.subjects.conversion.target import Target, target_of
 from maintenance.subjects.conversion.undo import undo_steps
+from maintenance.subjects.conversion.waiting import waiting
 
 
 def plan(seen: ConversionObservation, now: datetime, request: Request) -> Plan:
@@ -42,8 +44,8 @@ def plan(seen: ConversionObservation, now: datetime, request: Request) -> Plan:
     tables = _in_turn(
         {each.name: (each, _plan_table(each, seen, now, request)) for each in seen.tables}
     )
-    abandoned = (Plan(actions=tuple(_removal(each, "never"))) for each in seen.abandoned)
     unfinished = (_plan_rest(each, request) for each in seen.unfinished)
+    abandoned = (Plan(actions=tuple(_removal(each, _UNWANTED))) for each in seen.abandoned)
     failed = (Plan(findings=(_unread(name, text),)) for name, text in seen.failed.items())
     unread = (Plan(findings=(_unknown(name, text),)) for name, text in seen.unread.items())
     return join([*tables, *abandoned, *unfinished, *failed, *unread])
@@ -98,13 +100,19 @@ def _plan_table(
         if target is not None:
             found += obstacles_of_target(seen, target)
     if found or target is None:
-        return Plan(actions=tuple(_removal(seen, "refused")), findings=(_refused(seen, found),))
+        return Plan(actions=tuple(_removal(seen, _REFUSED)), findings=(_refused(seen, found),))
     steps = steps_of(seen, target, observation.server.role)
-    action = _action(seen, target, steps)
-    finding = _planned(seen, action, len(steps))
+    action = _action(seen, target, steps, observation.facts_sql)
+    if (run := observation.undone.get(action.goal)) is not None:
+        # held by the gate; a CHECK that an interrupted undo has left would refuse rows
+        actions = tuple(_removal(seen, _UNDONE)) or (action,)
+        return Plan(actions=actions, findings=(_undone(seen, run),))
+    findings = [_planned(seen, action, len(steps))]
+    if (wait := observation.waits.get(str(seen.name))) is not None:
+        findings.append(waiting(seen, wait, now))
     before = tuple(_leftovers(seen))
     action = replace(action, after=tuple(each.id for each in before))
-    return Plan(actions=() if request.periods else (*before, action), findings=(finding,))
+    return Plan(actions=() if request.periods else (*before, action), findings=tuple(findings))
 
 
 def _plan_rest(seen: ConvertibleTable, request: Request) -> Plan:
@@ -134,7 +142,14 @@ _BEFORE_ROWS = frozenset({"no_such_column", "other_type", "not_a_table"})
 """Reasons without which the rows can't be read as times."""
 
 
-def _action(seen: ConvertibleTable, target: Target, steps: tuple[ConversionStep, ...]) -> Action:
+_REFUSED = "its conversion can't go on"
+_UNWANTED = "its conversion is not wanted"
+_UNDONE = "its conversion was undone"
+
+
+def _action(
+    seen: ConvertibleTable, target: Target, steps: tuple[ConversionStep, ...], facts_sql: str
+) -> Action:
     seconds = sum(each.seconds for each in steps)
     return Action(
         kind=ActionKind.CONVERT_TABLE,
@@ -150,7 +165,9 @@ def _action(seen: ConvertibleTable, target: Target, steps: tuple[ConversionStep,
             "referenced_by": dict(seen.definition.referenced_by),
             "matviews": _twins(seen),
             "is_swapped": False,
+            "new": f"RANGE ({quote(seen.section.column)})",
         },
+        undo=journaled_undo(seen, target, facts_sql),
         detail={
             "steps": [_shown(each) for each in steps],
             "estimated_s": round(seconds),
@@ -200,12 +217,11 @@ def _removal(seen: ConvertibleTable, why: str) -> Iterator[Action]:
     steps = undo_steps(seen)
     if not steps:
         return
-    reason = "its conversion can't go on" if why == "refused" else "its conversion is not wanted"
     yield Action(
         kind=ActionKind.REMOVE_LEFTOVERS,
         object=str(seen.name),
         table=str(seen.name),
-        reason=f"{reason}, and an earlier run left a CHECK, an index or a foreign key NOT VALID",
+        reason=f"{why}, and an earlier run left a CHECK, an index or a foreign key NOT VALID",
         steps=steps,
         preconditions={"oid": seen.table.oid},
     )
@@ -301,6 +317,18 @@ def _unknown(name: QualifiedName, error: str) -> Finding:
         f"{name}/conversion",
         f"{name}: whether its conversion has left something to do is unknown: {error}",
         data={UNKNOWN: {kind.value: [str(name)]}},
+    )
+
+
+def _undone(seen: ConvertibleTable, run: str) -> Finding:
+    name = str(seen.name)
+    return Finding(
+        FindingKind.NOT_PARTITIONED,
+        Severity.WARN,
+        name,
+        f"{name}: not partitioned: its conversion was undone by run {run}, and no run converts it"
+        " again by itself. Run maintenance apply --again to convert it, or set convert: never",
+        data={"relkind": seen.table.kind, "reasons": ["undone"], "undone_by": run},
     )
 
 

@@ -109,6 +109,21 @@ def with_proofs(step: Step, table: Definition, facts_sql: str) -> Step | None:
     )
 
 
+def as_swapped(table: Definition, facts_sql: str) -> Ours:
+    """Return the proof that the partitioned table is as the swap has made it.
+
+    Args:
+        table: as it was before the swap.
+        facts_sql: the query that reads its properties, with `%(relation)s`.
+    """
+    return _same(table.name, expected(table), "has changed since its conversion", facts_sql)
+
+
+def as_before(table: Definition, facts_sql: str) -> Ours:
+    """Return the proof that the table is as it was before the swap; arguments as `as_swapped`."""
+    return _same(table.name, before_swap(table), "lacks what it had before", facts_sql)
+
+
 def before_swap(table: Definition) -> tuple[Fact, ...]:
     """Return the facts as they are right before the swap: the key is not null."""
     return tuple(_before_swap(each, table) for each in table.facts)
