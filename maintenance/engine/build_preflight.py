@@ -197,6 +197,7 @@ def waits(build: Build, row: Any, limits: IndexPreflight) -> Iterator[LockNotAcq
             f" {row.oldest_s:.0f} s, wanted at most {oldest:.0f} s; the build would wait for it",
             hint="end that session; retried on the next run",
             reason="old_transaction",
+            holder=row.oldest_facts,
         )
     if row.n_prepared:
         yield LockNotAcquiredError(
@@ -211,6 +212,7 @@ def waits(build: Build, row: Any, limits: IndexPreflight) -> Iterator[LockNotAcq
             " builds would wait for each other",
             hint="retried on the next run",
             reason="other_build",
+            holder={"pid": row.other_build_pid},
         )
 
 

@@ -23,6 +23,9 @@ NOT_OF_PARENTS = frozenset({"storage"})
 NOT_OF_VIEWS = frozenset({"rule"})
 """Kinds of properties that differ between a materialized view and its twin: its query."""
 
+_SETTLING = NOT_OF_PARENTS | {"reference", "matview"}
+"""Kinds of properties that also steps behind the swap change."""
+
 _UNCHANGED = "properties unchanged since the plan: "
 _CARRIED = "properties carried over: "
 _KEPT = "properties of the view kept: "
@@ -116,12 +119,18 @@ def as_swapped(table: Definition, facts_sql: str) -> Ours:
         table: as it was before the swap.
         facts_sql: the query that reads its properties, with `%(relation)s`.
     """
-    return _same(table.name, expected(table), "has changed since its conversion", facts_sql)
+    facts = expected(table)
+    return _same(table.name, facts, "has changed since its conversion", facts_sql, _SETTLING)
 
 
 def as_before(table: Definition, facts_sql: str) -> Ours:
-    """Return the proof that the table is as it was before the swap; arguments as `as_swapped`."""
-    return _same(table.name, before_swap(table), "lacks what it had before", facts_sql)
+    """Return the proof that the table is as it was before the swap; arguments as `as_swapped`.
+
+    Foreign keys to it are not validated yet.
+    """
+    facts = [fact for fact in before_swap(table) if fact.kind != "reference"]
+    references = (each._replace(column=None).swapped() for each in references_of(table))
+    return _same(table.name, (*facts, *references), "lacks what it had before", facts_sql)
 
 
 def before_swap(table: Definition) -> tuple[Fact, ...]:
