@@ -65,15 +65,20 @@ class Pace:
                 self.context.progress(f"paused: {obstacle}")
             retry.sleep(LOOK_EVERY_S)
 
+    @property
+    def has_half(self) -> bool:
+        """Whether at least half of the time limit is left."""
+        half_s = self.limits.time_limit.total_seconds() / 2
+        ends_at = self._ends_at
+        return ends_at is None or ends_at - self.context.lock_retry.clock() >= half_s
+
     def require_half(self) -> None:
         """Let the next run do what can't be interrupted, unless half of the time is left for it.
 
         Raises:
             ContinuedError: more than half of the time limit is over.
         """
-        half_s = self.limits.time_limit.total_seconds() / 2
-        ends_at = self._ends_at
-        if ends_at is not None and ends_at - self.context.lock_retry.clock() < half_s:
+        if not self.has_half:
             raise ContinuedError(
                 "all rows are copied; their indexes are built by the next run",
                 reason="time_limit",

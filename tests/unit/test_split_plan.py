@@ -158,6 +158,18 @@ def test_what_stands_in_the_way_is_a_warning(changes: dict[str, Any], reason: st
     assert the_finding(plan).severity is Severity.WARN
 
 
+def test_partition_that_is_held_stays_whole() -> None:
+    held = SimpleNamespace(
+        oid=77,
+        relation=PAST_MONTHS.relation,
+        comment=f'{PREFIX}{{"hold_until": "2027-01-01"}}',
+        owner="owner",
+    )
+    plan = planned(a_policy(ONLINE), a_table([PAST_MONTHS, *PRESENT]), marked=(held,))
+    assert no_split(plan)
+    assert reasons(plan) == ["held"]
+
+
 def test_rows_of_the_default_partition_get_a_check_instead_of_a_scan() -> None:
     filled = a_table([PAST_MONTHS, *PRESENT, a_partition("events_default", oid=80, pages=9_000)])
     table = replace(filled, default_has_rows=True)
