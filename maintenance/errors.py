@@ -144,6 +144,25 @@ class LockNotAcquiredError(MaintenanceError):
         self.holder = dict(holder or {})
 
 
+class BuildPostponedError(MaintenanceError):
+    """An index was not built, because the server has no room for it now, or too much to do.
+
+    Attributes:
+        facts: what was measured, with its limit and who is behind it, JSON-ready.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        reason: str = "",
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, reason=reason)
+        self.facts = dict(facts or {})
+
+
 class NotNeededError(MaintenanceError):
     """An action is no longer needed; its outcome is skipped, not failed."""
 

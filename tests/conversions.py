@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from maintenance.pipeline import run as pipeline
 from tests.builders import Database, Role
 
 EVENTS: dict[str, Any] = {
@@ -177,3 +178,14 @@ ORDER BY 1, 2, 3
 def shape(database: Database) -> list[tuple[Any, ...]]:
     """The catalog of the schema public, without the OIDs."""
     return database.execute(SHAPE)
+
+
+def undo(database: Database, report: pipeline.Report, until: int | None = None) -> None:
+    """Run the way back that a conversion has recorded, or the beginning of it."""
+    with database.connect() as connection:
+        connection.execute("SET lock_timeout = '1s'")
+        connection.execute("SET search_path = ''")
+        for statements in report.results[0].detail["undo"][:until]:
+            text = "; ".join(statements)
+            whole = text if "CONCURRENTLY" in text else f"BEGIN; {text}; COMMIT"
+            connection.execute(whole.encode())

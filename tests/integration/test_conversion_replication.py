@@ -97,7 +97,6 @@ def _dropped(publisher: Database, slot: str) -> bool:
     return True
 
 
-@pytest.mark.pg("!= 16")
 def test_subscriber_sees_each_change_once(database: Database, tmp_path: Path) -> None:
     database.execute(PLAIN)
     database.execute(

@@ -17,6 +17,7 @@ from maintenance.engine.plan import Plan
 from maintenance.engine.scope import EVERYTHING, Request
 from maintenance.names import MAX_NAME_BYTES, QualifiedName
 from maintenance.policy.partitions import PartitionPolicy
+from maintenance.server.statements import Ours
 from maintenance.subjects.conversion.models import (
     ConversionObservation,
     ConvertibleTable,
@@ -134,6 +135,54 @@ def sequence(**facts: Any) -> Fact:
         "grants": [],
     }
     return Fact("sequence", "public.events_id_seq", {**usual, **facts})
+
+
+def reference(**facts: Any) -> Fact:
+    """A foreign key of `public.notes`, which is not null, on the id alone."""
+    usual: dict[str, Any] = {
+        "schema": "public",
+        "table": "notes",
+        "constraint": "fk",
+        "relkind": "r",
+        "owner": "app_owner",
+        "text": "FOREIGN KEY (event_id) REFERENCES public.events(id) ON DELETE SET NULL",
+        "columns": ["event_id"],
+        "referenced": ["id"],
+        "on_update": "a",
+        "on_delete": "n",
+        "match": "s",
+        "deletes_some": False,
+        "valid": True,
+        "enforced": True,
+        "period": False,
+        "disabled": False,
+        "usable": True,
+        "lends": True,
+        "may_reference": True,
+        "reader": "app_owner",
+        "others": {
+            "event_id": ["bigint", True],
+            "event_at": ["timestamp with time zone", True],
+            "day": ["date", True],
+            "maybe": ["timestamp with time zone", False],
+        },
+        "checks": None,
+        "comment": None,
+    }
+    return Fact("reference", "public.notes fk", {**usual, **facts})
+
+
+def paired(**facts: Any) -> Fact:
+    """A foreign key that has the partition key already."""
+    text = "FOREIGN KEY (event_id, event_at) REFERENCES public.events(id, at)"
+    columns, referenced = ["event_id", "event_at"], ["id", "at"]
+    usual: dict[str, Any] = {"text": text, "columns": columns, "referenced": referenced}
+    return reference(**{**usual, "on_delete": "a", **facts})
+
+
+def longer(column: str = "event_at") -> PartitionPolicy:
+    """The policy with a further column of the foreign key."""
+    return section(referenced_by=[{"table": "public.notes", "constraint": "fk", "column": column}])
 
 
 def table_fact(**facts: Any) -> Fact:
@@ -419,7 +468,9 @@ REFUSED: Mapping[str, tuple[Fact, ...]] = {
     "subscription": (Fact("subscription", "1", {}),),
     "extension": (Fact("extension", "e", {}),),
     "security_label": (Fact("security label", "selinux", {}),),
-    "referenced": (Fact("reference", "notes fk", {}),),
+    "referenced": (reference(),),
+    "reference_owner": (paired(usable=False),),
+    "reference_definition": (paired(relkind="p"),),
     "matview_on_table": (Fact("dependent", "rule …", {"on": "table", "relkind": "m"}),),
     "dependent_object": (Fact("dependent", "function f", {"on": "table", "relkind": None}),),
 }
@@ -508,6 +559,139 @@ def test_helpers_of_an_unwanted_conversion_are_removed() -> None:
     observation = ConversionObservation(SERVER, abandoned=(seen,))
     (action,) = plan(observation, NOW, EVERYTHING).actions
     assert action.kind is ActionKind.REMOVE_LEFTOVERS
+
+
+# Foreign keys of other tables
+
+
+@pytest.mark.parametrize(
+    ("fact", "code"),
+    [
+        (paired(lends=False), "reference_owner"),
+        (paired(may_reference=False), "owner_lacks_references"),
+        (paired(disabled=True), "reference_definition"),
+        (paired(period=True), "period"),
+        (paired(text="FOREIGN KEY (a) REFERENCES public.others(id)"), "reference_definition"),
+    ],
+)
+def test_foreign_key_that_can_not_be_created_again_is_a_reason(fact: Fact, code: str) -> None:
+    assert reasons(events(fact)) == [code]
+
+
+@pytest.mark.parametrize(
+    ("column", "facts", "code"),
+    [
+        ("none", {}, "reference_column"),
+        ("event_id", {}, "reference_column"),
+        ("day", {}, "reference_column"),
+        ("maybe", {}, "reference_column"),
+        ("event_at", {"reader": None}, "reference_owner"),
+        ("event_at", {"on_delete": "d"}, "reference_definition"),
+        ("event_at", {"on_update": "n"}, "reference_definition"),
+        ("event_at", {"referenced": ["note"]}, "reference_definition"),
+        (
+            "event_at",
+            {"match": "f", "others": {"event_at": ["timestamp with time zone", False]}},
+            "reference_definition",
+        ),
+    ],
+)
+def test_foreign_key_that_can_not_be_extended_is_a_reason(
+    column: str, facts: dict[str, Any], code: str
+) -> None:
+    found = reasons(events(reference(**facts), section=longer(column)))
+    assert set(found) <= {code, "reference_column", "reference_definition"}
+    assert code in found
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "CHECK (((event_id IS NULL) OR (maybe IS NOT NULL)))",
+        "CHECK (((event_id IS NULL) = (maybe IS NULL)))",
+    ],
+)
+def test_nullable_column_suffices_with_a_check(check: str) -> None:
+    assert the_action(events(reference(checks=[check]), section=longer("maybe")))
+
+
+def test_foreign_keys_are_created_again_and_validated_behind_the_swap() -> None:
+    plain, action = the_action(events()), the_action(events(paired()))
+    assert len(action.steps) == len(plain.steps) + 1
+    (swap,) = [s for s in action.steps if s.statements[-1].startswith("SELECT 'swap of")]
+    assert ["ACCESS EXCLUSIVE" in lock.mode for lock in swap.locks] == [False, False, True, True]
+    assert [lock.object for lock in swap.locks] == [
+        "public.events",
+        *["public.notes"] * 2,
+        "public.events",
+    ]
+    validation = action.steps[-2]
+    assert "VALIDATE CONSTRAINT fk" in " ".join(validation.statements)
+    assert not any(lock.mode.blocks_writers for lock in validation.locks)
+    assert action.detail["undo"][-1] == list(validation.sql)
+
+
+def test_partners_are_proven_right_before_the_swap_of_a_longer_key() -> None:
+    action = the_action(events(reference(), section=longer()))
+    places = [
+        place
+        for place, step in enumerate(action.steps)
+        if "NOT EXISTS (SELECT FROM ONLY public.events" in " ".join(step.statements)
+    ]
+    swap = next(p for p, s in enumerate(action.steps) if s.statements[-1].startswith("SELECT 'sw"))
+    assert places == [swap - 1]
+    assert action.steps[places[0]].locks == ()
+    assert "public.notes" in action.detail["schema_change"]
+
+
+def test_foreign_key_not_valid_is_neither_proven_nor_validated() -> None:
+    text = f"{reference().definition['text']} NOT VALID"
+    action = the_action(events(reference(valid=False, text=text), section=longer()))
+    assert len(action.steps) == len(the_action(events()).steps)
+
+
+def test_longer_key_sets_null_only_what_it_did_before() -> None:
+    column = {"public.notes fk": "event_at"}
+    (swapped,) = [
+        f
+        for f in expected(Definition(EVENTS, "at", (*FACTS, reference()), column))
+        if f.kind == "reference"
+    ]
+    assert swapped.definition["text"] == (
+        "FOREIGN KEY (event_id, event_at) REFERENCES public.events(id, at)"
+        " ON DELETE SET NULL (event_id) NOT VALID"
+    )
+    assert swapped.definition["columns"] == ["event_id", "event_at"]
+    assert not swapped.definition["valid"]
+
+
+def test_foreign_key_of_another_owner_is_altered_as_our_own_role() -> None:
+    action = the_action(events(paired(owner="other")))
+    (swap,) = [s for s in action.steps if s.statements[-1].startswith("SELECT 'swap of")]
+    altered = [s for s in swap.statements if s.startswith("ALTER TABLE public.notes")]
+    assert len(altered) == 2
+    assert all(isinstance(each, Ours) for each in altered)
+    assert action.steps[-2].owner == "other"
+
+
+def test_what_a_killed_run_left_behind_its_swap_is_planned() -> None:
+    mark = 'maintenance: {"conversion": "public.events"}'
+    left = Helper("reference", "fk", False, (), QualifiedName("public", "notes"), "other", mark)
+    table = replace(plain_table(), kind="p")
+    seen = ConvertibleTable(section(), table, helpers=(left,))
+    found = plan(ConversionObservation(SERVER, unfinished=(seen,)), NOW, EVERYTHING)
+    (action,), (finding,) = found.actions, found.findings
+    assert action.kind is ActionKind.CONVERT_TABLE
+    assert [step.owner for step in action.steps] == ["other"]
+    assert finding.kind is FindingKind.CONVERSION_UNFINISHED
+    assert finding.data["foreign_keys"] == ["public.notes fk"]
+
+
+def test_foreign_key_that_an_undo_has_not_validated_is_like_a_valid_one() -> None:
+    table = Definition(EVENTS, "at", (*FACTS, paired()))
+    text, comment = f"{paired().definition['text']} NOT VALID", 'maintenance: {"conversion": "x"}'
+    left = paired(valid=False, text=text, comment=comment)
+    assert digest(Definition(EVENTS, "at", (*FACTS, left))) == digest(table)
 
 
 # Undo and proof

@@ -1,15 +1,22 @@
 """Executes a conversion step by step; what is done is found again by the next run."""
 
+import time
 from collections.abc import Mapping
-from typing import Any
+from datetime import timedelta
+from functools import partial
+from typing import Any, NamedTuple
 
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Step
+from maintenance.engine.build_cleanup import cleaned_up, drop_unusable
 from maintenance.engine.build_monitor import run_watched, watched, without_timeouts
-from maintenance.engine.build_preflight import Build, limits_of, refuse_full_disk
+from maintenance.engine.build_preflight import IndexSize, await_build
+from maintenance.engine.index_build import find_index
+from maintenance.engine.lock_retry import Progress
+from maintenance.engine.progress import BuildProgress, StepProgress
 from maintenance.engine.steps import run_step
 from maintenance.errors import EffectError, MaintenanceError, NotNeededError, UnreachableError
-from maintenance.names import parse_name
+from maintenance.names import QualifiedName, parse_name
 from maintenance.server.session import fetch, owner_search_path, run_sql
 from maintenance.server.sql_library import load_statement
 from maintenance.subjects.conversion.models import Definition, Fact
@@ -29,8 +36,13 @@ def convert(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """
     _still_there(context, action)
     told = [each["what"] for each in action.detail["steps"]]
+    took: list[float] = []
+    show = context.progress
     for place, (step, what) in enumerate(zip(action.steps, told, strict=True), start=1):
-        context.progress(f"{action.object}: step {place} of {len(told)}: {what}")
+        position = _Position(action.object, place, len(told), show)
+        context.progress = position.pass_on
+        position.tell(what)
+        began = time.perf_counter()
         try:
             _run(context, action, step)
         except UnreachableError:
@@ -39,7 +51,29 @@ def convert(context: ActionContext, action: Action) -> Mapping[str, Any]:
             if exc.reason == "check_violation":
                 _remove_checks(context, action, exc)
             raise
-    return _verified(context, action)
+        took.append(round(time.perf_counter() - began, 3))
+    return {**_verified(context, action), "step_seconds": took}
+
+
+class _Position(NamedTuple):
+    """The place of a step among all, which lines of progress name."""
+
+    table: str
+    place: int
+    total: int
+    progress: Progress
+
+    def tell(self, what: str, fraction: float | None = None) -> None:
+        """Show what is being done, and how much of it is, if that is known."""
+        line = StepProgress.of(self.table, "conversion", self.place, self.total, what, fraction)
+        self.progress(line)
+
+    def pass_on(self, line: str) -> None:
+        """Show a line of the step; how far a build is becomes how far the conversion is."""
+        if isinstance(line, BuildProgress):
+            self.tell(line.phase, line.fraction)
+        else:
+            self.progress(line)
 
 
 def _run(context: ActionContext, action: Action, step: Step) -> None:
@@ -65,7 +99,10 @@ def _swap(context: ActionContext, action: Action, step: Step) -> None:
     parameters = {"relation": action.preconditions["oid"]}
     rows = fetch(context.connection, "conversion", "list_facts", parameters)
     facts = tuple(Fact(row.kind, row.name, row.definition) for row in rows)
-    table = Definition(parse_name(action.object), action.preconditions["column"], facts)
+    expected = action.preconditions
+    table = Definition(
+        parse_name(action.object), expected["column"], facts, expected["referenced_by"]
+    )
     version = context.connection.info.server_version
     proven = with_proofs(step, table, load_statement("conversion", "list_facts", version).decode())
     if proven is None:
@@ -81,15 +118,28 @@ def _build(context: ActionContext, action: Action, statement: str) -> None:
     """Build the index of the future key; without a lock timeout, which would leave it invalid."""
     columns = {"relation": action.preconditions["oid"], "columns": action.preconditions["key"]}
     (size,) = fetch(context.connection, "conversion", "measure_table", columns)
-    build = Build(f"the index of the future key of {action.object}")
-    refuse_full_disk(context.connection, build, size.key_bytes, size.tablespace, limits_of(context))
+    name = f"the index of the future key of {action.object}"
+    await_build(context, name, action.object, size=IndexSize(size.key_bytes, size.tablespace))
     path = context.policy.database.search_path
+
     with (
         without_timeouts(context),
         watched(context) as watch,
         owner_search_path(context.connection, path),
+        cleaned_up(context, partial(_remove_index, action)),
     ):
         run_watched(context, statement, watch)
+
+
+def _remove_index(action: Action, context: ActionContext, within: timedelta) -> None:
+    """Remove the invalid index of a build that did not end."""
+    parameters = {"relations": [action.preconditions["oid"]]}
+    for row in fetch(context.connection, "conversion", "list_helpers", parameters):
+        if row.kind == "index" and not row.is_valid:
+            name = QualifiedName(parse_name(action.object).schema, row.name)
+            found = find_index(context.connection, str(name))
+            if found is not None and found.table_oid == row.relation:
+                drop_unusable(context, found.oid, within)
 
 
 def _still_there(context: ActionContext, action: Action) -> None:
@@ -121,6 +171,8 @@ def _verified(context: ActionContext, action: Action) -> Mapping[str, Any]:
     Raises:
         EffectError: the table is not the first partition, or an index is not valid.
     """
+    if action.preconditions["is_swapped"]:
+        return _finished(context, action)
     parameters = {"relation": action.preconditions["oid"]}
     rows = fetch(context.connection, "conversion", "check_result", parameters)
     row = rows[0] if rows else None
@@ -136,3 +188,17 @@ def _verified(context: ActionContext, action: Action) -> Mapping[str, Any]:
         "bound": row.bound,
         "undo": action.detail["undo"],
     }
+
+
+def _finished(context: ActionContext, action: Action) -> Mapping[str, Any]:
+    """Check that an interrupted conversion has nothing left.
+
+    Raises:
+        EffectError: something is still there.
+    """
+    parameters = {"relations": [action.preconditions["oid"]]}
+    rows = fetch(context.connection, "conversion", "list_helpers", parameters)
+    if rows:
+        names = ", ".join(row.name for row in rows)
+        raise EffectError(f"{action.object}: the steps succeeded, but the catalog shows {names}")
+    return {}

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from maintenance.catalog.models import Server, Table
-from maintenance.names import QualifiedName
+from maintenance.names import QualifiedName, quote
 from maintenance.partition_key import KeyCodec
 from maintenance.policy import PartitionPolicy
 
@@ -49,12 +50,20 @@ class Obstacle(NamedTuple):
 
 
 class Helper(NamedTuple):
-    """A CHECK or an index that an earlier run has made for a conversion."""
+    """A CHECK, an index or a foreign key to the table that an earlier run has made.
+
+    Attributes:
+        kind: `check`, `index` or `reference`.
+        table: of a foreign key; its owner and comment follow.
+    """
 
     kind: str
     name: str
     is_valid: bool
     columns: tuple[str, ...] = ()
+    table: QualifiedName | None = None
+    owner: str = ""
+    comment: str | None = None
 
 
 class Sizes(NamedTuple):
@@ -88,11 +97,17 @@ class KeyRange(NamedTuple):
 
 @dataclass(frozen=True)
 class Definition:
-    """The properties of a table, and the column that becomes its partition key."""
+    """The properties of a table, and the column that becomes its partition key.
+
+    Attributes:
+        referenced_by: columns of other tables with the value of the partition key, by the name of
+            the fact of the foreign key that gets them.
+    """
 
     name: QualifiedName
     column: str
     facts: tuple[Fact, ...] = ()
+    referenced_by: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def of(self, kind: str) -> tuple[Fact, ...]:
         """Return its facts of one kind."""
@@ -122,6 +137,23 @@ class Definition:
         """Whether the primary key lacks the partition key."""
         key = self.primary_key
         return key is not None and self.column not in key.definition["columns"]
+
+
+class Wait(NamedTuple):
+    """Runs, one after the other, that waited for a lock until they gave up.
+
+    Attributes:
+        since: when the first of them gave up.
+        at: when the newest one did.
+        blocked_by: facts about the session that the newest one waited for; empty if unknown.
+        error: of the newest one.
+    """
+
+    since: datetime
+    at: datetime
+    n_runs: int
+    blocked_by: Mapping[str, Any]
+    error: str
 
 
 UNMEASURED = Sizes(0, 0, -1, 0)
@@ -157,7 +189,9 @@ class ConvertibleTable:
     @cached_property
     def definition(self) -> Definition:
         """Its properties with the future partition key."""
-        return Definition(self.name, self.section.column, self.facts)
+        section = self.section
+        longer = {f"{k.table} {quote(k.constraint)}": k.column for k in section.referenced_by}
+        return Definition(self.name, section.column, self.facts, longer)
 
     def of(self, kind: str) -> tuple[Fact, ...]:
         """Return its facts of one kind."""
@@ -198,9 +232,21 @@ class ConvertibleTable:
 
 @dataclass(frozen=True, slots=True)
 class ConversionObservation:
-    """The tables to convert, and those that only have helpers of an earlier conversion."""
+    """The tables to convert, and those that have helpers of an earlier conversion.
+
+    Attributes:
+        abandoned: plain tables that are not to be converted.
+        unfinished: partitioned tables, by an interrupted conversion.
+        waits: by table, the conversions that other sessions have blocked.
+        undone: the runs that undid a conversion, by the goal of its action.
+        facts_sql: the query that reads the properties of a table on this server.
+    """
 
     server: Server
     tables: tuple[ConvertibleTable, ...] = ()
     abandoned: tuple[ConvertibleTable, ...] = ()
+    unfinished: tuple[ConvertibleTable, ...] = ()
     failed: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
+    waits: Mapping[str, Wait] = field(default_factory=dict[str, Wait])
+    undone: Mapping[str, str] = field(default_factory=dict[str, str])
+    facts_sql: str = ""

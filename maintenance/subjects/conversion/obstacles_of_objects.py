@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from maintenance.names import QualifiedName, quote
 from maintenance.subjects.conversion.models import ConvertibleTable, Fact, Obstacle
+from maintenance.subjects.conversion.obstacles_of_references import obstacles_of_references
 from maintenance.subjects.conversion.statements import failing_upserts
 
 _NAMES_ITSELF = re.compile(r"\btg_(table_name|relname|relid)\b", re.IGNORECASE)
@@ -18,6 +19,7 @@ def obstacles_of_objects(seen: ConvertibleTable) -> Iterator[Obstacle]:
     yield from _of_constraints(seen)
     yield from _of_indexes(seen)
     yield from _of_triggers(seen)
+    yield from obstacles_of_references(seen)
     yield from _of_views(seen)
     yield from _of_publications(seen)
     yield from _of_owners(seen)
@@ -247,12 +249,6 @@ _OTHERS = (
     ("subscription", "subscription", "it is written by a subscription (OID {name})"),
     ("extension", "extension", "it belongs to extension {name}"),
     ("security label", "security_label", "it has a security label of {name}"),
-    (
-        "reference",
-        "referenced",
-        "foreign key {name} references it, and its key will have one more column. Drop the foreign"
-        " key, or add the column to the referencing table too",
-    ),
 )
 
 

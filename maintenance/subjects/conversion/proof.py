@@ -15,6 +15,7 @@ from maintenance.engine.actions import Step
 from maintenance.names import QualifiedName, literal, quote
 from maintenance.server.statements import Ours
 from maintenance.subjects.conversion.models import Definition, Fact
+from maintenance.subjects.conversion.references import references_of, settled
 
 NOT_OF_PARENTS = frozenset({"storage"})
 """Kinds of properties that partitions have and their parent has not."""
@@ -66,23 +67,46 @@ def with_proofs(step: Step, table: Definition, facts_sql: str) -> Step | None:
     )
 
 
+def as_swapped(table: Definition, facts_sql: str) -> Ours:
+    """Return the proof that the partitioned table is as the swap has made it.
+
+    Args:
+        table: as it was before the swap.
+        facts_sql: the query that reads its properties, with `%(relation)s`.
+    """
+    return _same(table.name, expected(table), "has changed since its conversion", facts_sql)
+
+
+def as_before(table: Definition, facts_sql: str) -> Ours:
+    """Return the proof that the table is as it was before the swap; arguments as `as_swapped`."""
+    return _same(table.name, before_swap(table), "lacks what it had before", facts_sql)
+
+
 def before_swap(table: Definition) -> tuple[Fact, ...]:
     """Return the facts as they are right before the swap: the key is not null."""
-    return tuple(
-        each._replace(definition={**each.definition, "not_null": True})
-        if each.kind == "column" and each.name == table.column
-        else each
-        for each in table.facts
-    )
+    return tuple(_before_swap(each, table) for each in table.facts)
+
+
+def _before_swap(fact: Fact, table: Definition) -> Fact:
+    if fact.kind == "reference":
+        return settled(fact)
+    if fact.kind == "column" and fact.name == table.column:
+        return fact._replace(definition={**fact.definition, "not_null": True})
+    return fact
 
 
 def expected(table: Definition) -> tuple[Fact, ...]:
-    """Return the facts of the partitioned table: the same, but for the extended primary key."""
-    facts = (fact for fact in before_swap(table) if fact.kind not in NOT_OF_PARENTS)
+    """Return the facts of the partitioned table.
+
+    They are the same, but for the extended primary key and the foreign keys to the table.
+    """
+    left_out = {*NOT_OF_PARENTS, "reference"}
+    facts = (fact for fact in before_swap(table) if fact.kind not in left_out)
+    references = tuple(each.swapped() for each in references_of(table))
     key = table.primary_key
     if key is None or not table.extends_key:
-        return tuple(facts)
-    return tuple(_extended(fact, key.name, table) for fact in facts)
+        return (*facts, *references)
+    return (*(_extended(fact, key.name, table) for fact in facts), *references)
 
 
 def key_text(table: Definition) -> str:

@@ -17,6 +17,7 @@ from maintenance.names import QualifiedName, literal, quote
 from maintenance.server.statements import Ours
 from maintenance.subjects.conversion.models import PREFIX, ConvertibleTable, Fact
 from maintenance.subjects.conversion.proof import carried, key_text, unchanged
+from maintenance.subjects.conversion.references import locks_of, references_of
 from maintenance.subjects.conversion.target import Target, other_name
 
 WORTH_TABLES = 40
@@ -34,13 +35,15 @@ def swap(seen: ConvertibleTable, target: Target, role: str) -> Step:
         target: its partitions.
         role: our role.
     """
-    first = target.first
+    first, owner = target.first, seen.table.properties.owner
+    references = references_of(seen.definition)
     return Step(
         prepare=(unchanged(seen.definition),),
         statements=(
             allowed_time(WORTH_TABLES),
             take(swap_locks(seen), [lock_view(view) for view in seen.of("view")]),
             _no_new_dependents(seen),
+            *(each.drop(owner) for each in references),
             f"ALTER TABLE {seen.name} RENAME TO {quote(first.name)}",
             *_make_room(seen, first),
             *_parent(seen, first, role),
@@ -56,6 +59,7 @@ def swap(seen: ConvertibleTable, target: Target, role: str) -> Step:
                 _as_parent(seen), first, f"FOR VALUES FROM (MINVALUE) TO ({_upper(seen, target)})"
             )[:1],
             f"ALTER TABLE {first} DROP CONSTRAINT {quote(target.check)}",
+            *(text for each in references for text in each.create(owner, swapped=True)),
             *force_row_security(seen.table, [seen.name]),
             *publish(seen, dropped=first, added=seen.name),
             *(replace_view(view) for view in seen.of("view")),
@@ -65,19 +69,29 @@ def swap(seen: ConvertibleTable, target: Target, role: str) -> Step:
             Ours(f"SELECT {literal(f'swap of {seen.name}')}"),
         ),
         locks=swap_locks(seen),
-        owner=seen.table.properties.owner,
+        owner=owner,
     )
 
 
 def swap_locks(seen: ConvertibleTable) -> tuple[Lock, ...]:
-    """Return the locks of the swap: DDL by others is kept away first, without blocking writers."""
-    name = str(seen.name)
+    """Return the locks of the swap: DDL by others is kept away first, without blocking writers.
+
+    A writer of a referencing row locks its own table first, then this one, then those that this one
+    references: the same order prevents deadlocks.
+    """
+    name, referencing = str(seen.name), locks_of(seen.definition)
     keys = (k for k in seen.of("constraint") if k.definition["type"] == "f")
     referenced = sorted({QualifiedName(*key.definition["references"]) for key in keys})
+    locked = {lock.object for lock in referencing}
     return (
         Lock(name, LockMode.SHARE_UPDATE_EXCLUSIVE),
+        *referencing,
         Lock(name, LockMode.ACCESS_EXCLUSIVE),
-        *(Lock(str(other), LockMode.SHARE_ROW_EXCLUSIVE) for other in referenced),
+        *(
+            Lock(str(other), LockMode.SHARE_ROW_EXCLUSIVE)
+            for other in referenced
+            if str(other) not in locked
+        ),
     )
 
 

@@ -14,6 +14,12 @@ from maintenance.names import QualifiedName, literal, quote
 from maintenance.server.statements import Ours
 from maintenance.subjects.conversion.helpers import drop_check, drop_index
 from maintenance.subjects.conversion.models import PREFIX, ConvertibleTable
+from maintenance.subjects.conversion.references import (
+    locks_of,
+    references_of,
+    validate_helper,
+    validations,
+)
 from maintenance.subjects.conversion.swap import (
     WORTH_TABLES,
     commented,
@@ -36,10 +42,15 @@ def undo_steps(seen: ConvertibleTable, swapped: Target | None = None) -> tuple[S
         swapped: its partitions, if it has been swapped; None if it is unfinished.
     """
     if swapped is not None:
-        return (*_old_key(seen, swapped), _swap_back(seen, swapped))
+        validated = (step for _, step in validations(seen.definition))
+        return (*_old_key(seen, swapped), _swap_back(seen, swapped), *validated)
     checks = [each.name for each in seen.helpers if each.kind == "check"]
     indexes = [each for each in seen.helpers if each.kind == "index"]
-    return (*(drop_check(seen, name) for name in checks), *(drop_index(seen, i) for i in indexes))
+    return (
+        *(drop_check(seen, name) for name in checks),
+        *(drop_index(seen, i) for i in indexes),
+        *(validate_helper(each) for each in seen.helpers if each.kind == "reference"),
+    )
 
 
 def _old_key(seen: ConvertibleTable, target: Target) -> Iterator[Step]:
@@ -58,11 +69,13 @@ def _swap_back(seen: ConvertibleTable, target: Target) -> Step:
     first, name = target.first, seen.name
     parent = QualifiedName(name.schema, f"{PREFIX}{seen.table.oid}_parent")
     locks = _locks(seen, target)
+    owner, references = seen.table.properties.owner, references_of(seen.definition)
     return Step(
         statements=(
             allowed_time(WORTH_TABLES),
             take(locks, [lock_view(view) for view in seen.of("view")]),
             _others_are_empty(name, first),
+            *(each.drop(owner) for each in references),
             f"ALTER TABLE {name} DETACH PARTITION {first}",
             *publish(seen, dropped=name),
             *(
@@ -76,12 +89,13 @@ def _swap_back(seen: ConvertibleTable, target: Target) -> Step:
             *(replace_view(view) for view in seen.of("view")),
             f"DROP TABLE {parent}",
             *_own_names(seen, first),
+            *(text for each in references for text in each.create(owner, swapped=False)),
             *create_triggers(seen),
             *_comments(seen),
             *publish(seen, added=name),
         ),
         locks=locks,
-        owner=seen.table.properties.owner,
+        owner=owner,
     )
 
 
@@ -89,8 +103,11 @@ def _locks(seen: ConvertibleTable, target: Target) -> tuple[Lock, ...]:
     """Return the locks; dropping the parent's foreign keys takes the strongest one."""
     keys = (k for k in seen.of("constraint") if k.definition["type"] == "f")
     referenced = sorted({QualifiedName(*key.definition["references"]) for key in keys})
-    tables = (seen.name, target.first, *referenced)
-    return tuple(Lock(str(table), LockMode.ACCESS_EXCLUSIVE) for table in tables)
+    tables = [str(table) for table in (seen.name, target.first, *referenced)]
+    referencing = locks_of(seen.definition)
+    locked = {lock.object for lock in referencing}
+    others = (table for table in tables if table not in locked)
+    return (*referencing, *(Lock(table, LockMode.ACCESS_EXCLUSIVE) for table in others))
 
 
 def _others_are_empty(name: QualifiedName, first: QualifiedName) -> Ours:
