@@ -9,7 +9,8 @@ from maintenance.catalog.observe import fetch_details
 from maintenance.ddl.trees import Blueprint, plain
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action
-from maintenance.engine.build_preflight import Build, limits_of, refuse_full_disk
+from maintenance.engine.build_load import Build, read_load, retaining
+from maintenance.engine.build_preflight import IndexSize, limits_of, refuse_full_disk
 from maintenance.engine.pace import Pace
 from maintenance.errors import ContinuedError, MaintenanceError, NotNeededError, UnreachableError
 from maintenance.formatting import listed
@@ -300,8 +301,9 @@ def _refuse_full_disk(context: ActionContext, partition: Partition) -> None:
     """Refuse to begin without free disk for all rows and indexes once more."""
     oids = {"relations": list(partition.whole.oids)}
     (row,) = fetch(context.connection, "partitions", "measure_partition", oids)
-    build = Build(str(partition.relation), "split")
-    refuse_full_disk(context.connection, build, row.size_bytes, row.tablespace, limits_of(context))
+    build, size = Build(str(partition.relation), "split"), IndexSize(*row)
+    _, slots = read_load(context.connection)
+    refuse_full_disk(context.connection, build, size, limits_of(context), retaining(slots))
 
 
 def _analyze(context: ActionContext, table: Table, partition: Partition) -> None:
