@@ -91,6 +91,9 @@ def _tell(report: InitReport, out: Path | None, *, given_url: bool) -> None:
     actions = Counter(action.kind.value for action in report.plan.plan.actions)
     counted = ", ".join(f"{n} {kind}" for kind, n in actions.items()) or "nothing"
     tell(f"the first apply would do: {counted}")
+    for entry in report.entries:
+        if entry.applies and entry.values.get("mode") == "report":
+            tell(f"{entry.relation}: only reported, nothing is created; its section says why")
     for grant in report.grants:
         tell(f"a privilege is missing, run: {grant}")
     if given_url:

@@ -60,7 +60,10 @@ def propose_partitions(inventory: Inventory, now: datetime) -> Iterator[Proposal
         now: the moment from which horizons count.
     """
     for each in inventory.partitioned:
-        yield _propose(each, inventory, now)
+        proposed = _propose(each, inventory, now)
+        if isinstance(proposed, LeftOut) and each.relation in inventory.partman.tables:
+            proposed = proposed._replace(text=f"{proposed.text}; it stays with pg_partman")
+        yield proposed
 
 
 def _propose(found: Partitioned, inventory: Inventory, now: datetime) -> Proposal:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,11 @@ from typing import Any
 from maintenance.catalog.models import Server
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.target import Target
+from maintenance.inspection.first_run import careful
 from maintenance.inspection.models import Entry, LeftOut
 from maintenance.inspection.observe import read_inventory
 from maintenance.inspection.policy_text import Database, policy_text
-from maintenance.pipeline.inspection import proposals_of
+from maintenance.pipeline.inspection import Proposals, proposals_of
 from maintenance.pipeline.run import Report, checked, plan
 from maintenance.policy import parse_policy
 
@@ -107,9 +108,18 @@ def init(
     holder = variable or f"{chosen.upper()}_URL"
     database = Database(chosen, holder, _described(server))
     found = proposals_of(inventory, moment)
-    text = policy_text(database, found.entries, found.left_out, ())
-    target = _target(text, environ, url, path)
+
+    def target_of(proposed: Proposals) -> Target:
+        text = policy_text(database, proposed.entries, proposed.left_out, ())
+        return _target(text, environ, url, path)
+
+    target = target_of(found)
     planned = plan(target, now=moment)
+    entries = careful(found.entries, planned.plan.actions, planned.findings)
+    if entries != found.entries:
+        found = replace(found, entries=entries)
+        target = target_of(found)
+        planned = plan(target, now=moment)
     findings = checked(target, planned).findings
     closing = tuple(_closing(findings))
     return InitReport(

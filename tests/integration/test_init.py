@@ -312,6 +312,96 @@ def test_names_that_can_collide_are_proposed_as_comments(
     assert len(load_policy(tmp_path / "stranger.yaml").partitions) == 1
 
 
+MONTHS = """
+CREATE TABLE public.t (at timestamptz NOT NULL, id int NOT NULL) PARTITION BY RANGE (at);
+SET TimeZone = 'UTC';
+DO $$
+DECLARE month timestamptz := date_trunc('month', now()) - interval '2 months';
+BEGIN
+  FOR n IN 1..3 LOOP
+    EXECUTE format('CREATE TABLE public.%I PARTITION OF public.t FOR VALUES FROM (%L) TO (%L) {by}',
+                   't_' || to_char(month, 'YYYY_MM'), month, month + interval '1 month');
+    {more}
+    month := month + interval '1 month';
+  END LOOP;
+  {last}
+END $$;
+"""
+BELOW = """
+    EXECUTE format('CREATE TABLE public.%I PARTITION OF public.%I FOR VALUES {values}',
+                   't_' || to_char(month, 'YYYY_MM') || '_1', 't_' || to_char(month, 'YYYY_MM'));
+"""
+
+
+def months(by: str = "", more: str = "", last: str = "") -> str:
+    return MONTHS.format(by=by, more=more, last=last)
+
+
+@pytest.mark.pg("== 18")
+@pytest.mark.parametrize(
+    ("sql", "kinds"),
+    [
+        (
+            f"{months()} CREATE TABLE public.t_default PARTITION OF public.t DEFAULT;"
+            " INSERT INTO public.t VALUES (now() + interval '40 days', 1)",
+            {ActionKind.CREATE_PARTITION, ActionKind.SWAP_DEFAULT},
+        ),
+        (
+            f"{months()} GRANT SELECT ON public.t TO pg_monitor",
+            {ActionKind.CREATE_PARTITION, ActionKind.REPAIR_PARTITION},
+        ),
+    ],
+)
+def test_table_of_which_a_run_would_change_what_exists_is_only_reported(
+    database: Database, tmp_path: Path, sql: str, kinds: set[ActionKind]
+) -> None:
+    database.execute(sql)
+    report = proposal(database, tmp_path)
+    (section,) = load_policy(tmp_path / "stranger.yaml").partitions
+    assert section.mode == "report"
+    assert {action.kind for action in report.plan.plan.actions} == kinds
+    assert all(action.held is not None for action in report.plan.plan.actions)
+
+
+@pytest.mark.pg("== 18")
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        (
+            months("PARTITION BY RANGE (at)", BELOW.format(values="FROM (MINVALUE) TO (MAXVALUE)")),
+            "partition_property_drift",
+        ),
+        (
+            months(last="EXECUTE format('CREATE TABLE public.%I (x int)',"
+                   " 't_' || to_char(month, 'YYYY_MM'));"),
+            "partition_name_taken",
+        ),
+    ],
+)  # fmt: skip
+def test_table_for_which_nothing_could_be_created_is_a_comment(
+    database: Database, tmp_path: Path, sql: str, reason: str
+) -> None:
+    database.execute(sql)
+    (entry,) = proposal(database, tmp_path).entries
+    assert entry.reason == reason
+    assert load_policy(tmp_path / "stranger.yaml").partitions == ()
+
+
+@pytest.mark.pg("== 18")
+def test_trees_and_partitions_of_another_schema_go_on_as_they_are(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(
+        months("PARTITION BY HASH (id)", BELOW.format(values="WITH (MODULUS 1, REMAINDER 0)"))
+        .replace("CREATE TABLE public.%I", "CREATE TABLE parts.%I")
+        .replace("OF public.%I", "OF parts.%I")
+        .replace("CREATE TABLE public.t", "CREATE SCHEMA parts; CREATE TABLE public.t")
+    )
+    report = proposal(database, tmp_path)
+    assert [entry.applies for entry in report.entries] == [True]
+    assert {action.object.partition(".")[0] for action in report.plan.plan.actions} == {"parts"}
+
+
 def run(*arguments: str, **environ: str) -> Result:
     return CliRunner().invoke(cli, ["init", *arguments], env=environ)
 
