@@ -73,6 +73,7 @@ class Reading(StrEnum):
     EXTENSIONS = "extensions"
     CONSTRAINTS = "constraints"
     AUTOVACUUM = "settings of autovacuum"
+    SETTINGS = "settings of the policy"
     QUERIES = "declared queries"
 
 
@@ -167,12 +168,18 @@ class FindingKind(StrEnum):
         member.spec = kind.spec
         return member
 
-    NO_SUCH_TABLE = _kind("no_such_table", PARTITIONS, STALE_ANALYTICS, BLOAT, is_fitness=True)
+    NO_SUCH_TABLE = _kind(
+        "no_such_table", PARTITIONS, STALE_ANALYTICS, BLOAT, STATISTICS, is_fitness=True
+    )
     NO_SUCH_COLUMN = _kind(
         "no_such_column", PARTITIONS, STALE_ANALYTICS, is_fitness=True, reads=(Reading.TABLE,)
     )
     NOT_PARTITIONED = _kind(
         "not_partitioned", CONVERSION, PARTITIONS, is_fitness=True, reads=(Reading.TABLE,)
+    )
+    CONVERSION_UNFINISHED = _kind("conversion_unfinished", CONVERSION, reads=(Reading.TABLE,))
+    CONVERSION_WAITING = _kind(
+        "conversion_waiting", CONVERSION, unit=Unit.SECONDS, reads=(Reading.TABLE,)
     )
     PARTITION_KEY_MISMATCH = _kind(
         "partition_key_mismatch", PARTITIONS, RETENTION, is_fitness=True, reads=(Reading.TABLE,)
@@ -185,6 +192,7 @@ class FindingKind(StrEnum):
         "partition_gap", PARTITIONS, reads=(Reading.TABLE, Reading.DEFAULT_ROW_PERIODS)
     )
     PARTITION_OVERLAP = _kind("partition_overlap", PARTITIONS, reads=(Reading.TABLE,))
+    PARTITION_SPANS_PERIODS = _kind("partition_spans_periods", PARTITIONS, reads=(Reading.TABLE,))
     PARTITION_PROPERTY_DRIFT = _kind("partition_property_drift", PARTITIONS, reads=(Reading.TABLE,))
     DEFAULT_PARTITION_ROWS = _kind(
         "default_partition_rows", PARTITIONS, reads=(Reading.TABLE, Reading.DEFAULT_ROWS)
@@ -232,6 +240,13 @@ class FindingKind(StrEnum):
     )
     INDEX_NOT_SCANNED = _kind(
         "index_not_scanned", INDEXES, unit=Unit.SECONDS, is_of_declaration=True
+    )
+    INDEX_BELOW_EXPECTATION = _kind(
+        "index_below_expectation",
+        INDEXES,
+        unit=Unit.TIMES,
+        is_of_declaration=True,
+        reads=(Reading.QUERIES,),
     )
     INDEX_REVIEW = _kind("index_review", INDEXES, is_advice=True)
     QUERY_PLAN_CHANGED = _kind(
@@ -320,6 +335,7 @@ class FindingKind(StrEnum):
     AUTOVACUUM_INEFFECTIVE = _kind(
         "autovacuum_ineffective", CAPACITY, unit=Unit.DAYS, reads=(Reading.AUTOVACUUM,)
     )
+    SETTING_DIFFERS = _kind("setting_differs", CAPACITY, reads=(Reading.SETTINGS,))
     SESSIONS_BLOCKED = _kind(
         "sessions_blocked", WORKLOAD, unit=Unit.SECONDS, reads=(Reading.REPLICA, Reading.LOCKS)
     )
@@ -386,6 +402,9 @@ class FindingKind(StrEnum):
         STATISTICS,
         is_of_run=True,
     )
+    INDEX_BUILD_POSTPONED = _kind(
+        "index_build_postponed", CONVERSION, INDEXES, BLOAT, is_of_run=True
+    )
     PAUSED = _kind("paused", PARTITIONS, STATISTICS, WORKLOAD, unit=Unit.SECONDS)
     STORE_UNKEPT = _kind("store_unkept", STATISTICS, is_of_run=True)
     DATABASE_UNREACHABLE = _kind("database_unreachable", is_of_server=True)
@@ -428,6 +447,8 @@ class Finding:
         value: what was measured, beside `threshold`; both may be None.
         data: further facts, JSON-ready.
         subject: the subject that found it; empty if any run would find it.
+        promise: the end of the message, if it says what the next run does about it. It is replaced
+            by the reason where that action may not be executed.
     """
 
     kind: FindingKind
@@ -438,6 +459,7 @@ class Finding:
     threshold: float | str | None = None
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     subject: str = ""
+    promise: str = ""
 
     def __post_init__(self) -> None:
         """Escape control characters that names bring into the sentence; `object` has them as is."""

@@ -1,6 +1,7 @@
 """Carry out the steps that undo an action: each only if there is something for it to do."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import psycopg
 
@@ -56,15 +57,30 @@ def _run(context: ActionContext, step: Step) -> None:
             context.run(step)
 
 
+def why_kept(connection: Connection, steps: Sequence[Step]) -> str | None:
+    """Return why nothing of an action is undone, as its steps tell; None if it can be.
+
+    Raises:
+        MaintenanceError: the catalog could not be read.
+    """
+    for condition in dict.fromkeys(step.kept_if for step in steps if step.kept_if is not None):
+        reason = _asked(connection, condition)
+        if reason is not None:
+            return str(reason)
+    return None
+
+
 def _applies(connection: Connection, step: Step) -> bool:
     """Whether the catalog shows that a step has something to do."""
-    if step.when is None:
-        return True
+    return step.when is None or bool(_asked(connection, step.when))
+
+
+def _asked(connection: Connection, expression: str) -> Any:
     try:
-        row = connection.execute(f"SELECT ({step.when})".encode()).fetchone()
+        row = connection.execute(f"SELECT ({expression})".encode()).fetchone()
     except psycopg.Error as exc:
         raise to_error(exc, "looking for what is to be undone") from exc
-    return bool(row and row[0])
+    return row[0] if row else None
 
 
 def _is_another(connection: Connection, name: str, made: Mapping[str, int]) -> bool:

@@ -174,12 +174,25 @@ def refuse_unnamed(policy: Policy, subjects: Iterable[Subject[Any]], request: Re
     Raises:
         UsageError: with the names that the policy has.
     """
-    named = {relation for subject in subjects for relation in subject.relations(policy)}
-    if request.table is not None and request.table not in named:
+    asked = list(subjects)
+    if request.table is None or (request.forced and any(each.serves_any_table for each in asked)):
+        return
+    named = {relation for subject in asked for relation in subject.relations(policy)}
+    if request.table in named:
+        return
+    elsewhere = [each.name for each in SUBJECTS if request.table in each.relations(policy)]
+    if elsewhere:
         raise UsageError(
-            f"{request.table}: not in policy {policy.database.name}",
-            hint=f"the policy names {', '.join(sorted(map(str, named))) or 'none'}",
+            f"{request.table}: not a table of {', '.join(each.name for each in asked)} in policy"
+            f" {policy.database.name}, but of {', '.join(elsewhere)}",
+            hint=f"add --only {elsewhere[0]}, or run maintenance analyze to analyze it",
+            reason="other_subject",
         )
+    names = ", ".join(sorted(map(str, named)))
+    raise UsageError(
+        f"{request.table}: not in policy {policy.database.name}",
+        hint=f"the policy names {names or 'none'}",
+    )
 
 
 def _shared(run: RunContext) -> Snapshot:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 
 from maintenance.pipeline import run as pipeline
 from tests.builders import Database, drop_database, make_database, unique
@@ -97,7 +96,6 @@ def _dropped(publisher: Database, slot: str) -> bool:
     return True
 
 
-@pytest.mark.pg("!= 16")
 def test_subscriber_sees_each_change_once(database: Database, tmp_path: Path) -> None:
     database.execute(PLAIN)
     database.execute(
