@@ -267,6 +267,28 @@ def test_check_is_silent_when_everything_is_named(database: Database, tmp_path: 
 
 
 @pytest.mark.pg("== 18")
+@pytest.mark.parametrize(
+    ("name", "differs"),
+    [
+        ({}, True),
+        ({"name": "{table}_{yyyy}{mm}"}, True),
+        ({"name": "{table}_y{yyyy}m{mm}"}, False),
+        ({"interval": "1 year"}, False),  # another finding: no partition is a year
+    ],
+)
+def test_check_says_that_new_partitions_would_be_named_otherwise(
+    database: Database, tmp_path: Path, name: dict[str, str], differs: bool
+) -> None:
+    database.execute(strangers.schema("rails"))
+    section = {"table": "public.ahoy_events", "column": "created_at", **name}
+    checked = pipeline.check(make_policy(tmp_path, database.url, section))
+    found = [f for f in checked.findings if f.kind is FindingKind.PARTITION_NAMES_DIFFER]
+    assert bool(found) == differs
+    for finding in found:
+        assert finding.data["template"] == "{table}_y{yyyy}m{mm}"
+
+
+@pytest.mark.pg("== 18")
 def test_table_that_seems_out_of_use_is_neither_filled_nor_counted(
     database: Database, tmp_path: Path
 ) -> None:
