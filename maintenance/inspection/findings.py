@@ -156,7 +156,7 @@ def partman_findings(policy: Policy, partman: Partman, role: str) -> Iterator[Fi
             FindingKind.PARTMAN_ACTIVE,
             Severity.WARN,
             name,
-            f"{name}: pg_partman maintains it too{removes}. Run {found.switch_off}",
+            f"{name}: pg_partman is set to maintain it too{removes}. Run {found.switch_off}",
             data={
                 "config": str(found.config),
                 "retention": found.retention,

@@ -114,6 +114,18 @@ class _Found(NamedTuple):
         return zone_named(self.inventory.time_zone) or UTC_ZONE
 
 
+def valid(entries: Sequence[Entry]) -> list[Entry]:
+    """Propose only as comments those entries that a policy would refuse."""
+    return [_valid(entry) if entry.applies else entry for entry in entries]
+
+
+def _valid(entry: Entry) -> Entry:
+    refusal = _policy(entry.values)
+    if isinstance(refusal, PartitionPolicy):
+        return entry
+    return replace(entry, obstacle=f"a policy wants {refusal}", reason="refused")
+
+
 def without_collisions(entries: Sequence[Entry]) -> tuple[Entry, ...]:
     """Propose only as comments those entries whose names could collide with those of others."""
     applied = [entry for entry in entries if entry.applies]

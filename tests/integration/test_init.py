@@ -458,6 +458,66 @@ def test_command_prints_the_policy_or_one_document(database: Database, tmp_path:
     assert document["file"] is None
 
 
+@pytest.mark.pg("== 18")
+def test_unreadable_configuration_of_pg_partman_is_said_with_the_grants(
+    database: Database, limited_role: Role, tmp_path: Path
+) -> None:
+    database.execute(strangers.schema("partman"))
+    url, path = database.url_of(limited_role), tmp_path / "app.yaml"
+    report = init(url, os.environ, name="app", variable=VARIABLE, path=path)
+    assert all(values.get("premake") != 4 for values in settings(report).values())
+    grants = [grant for grant in report.grants if "partman" in grant]
+    assert len(grants) == 2
+    for grant in grants:
+        database.execute(grant)
+    report = init(url, os.environ, name="app", variable=VARIABLE, path=path)
+    assert settings(report)["public.orders"]["premake"] == 4
+    assert not any("partman" in grant for grant in report.grants)
+
+
+@pytest.mark.pg("== 18")
+@pytest.mark.parametrize(
+    ("column", "value", "key"),
+    [
+        ("retention", "7 days", "retention"),  # shorter than a month
+        ("retention", "36:00:00", "retention"),
+        ("retention", "4000 years", "retention"),
+        ("retention", "nonsense", "retention"),
+        ("retention_schema", "old", "retention"),
+        ("retention_keep_index", "false", "retention"),
+        ("premake", "4000", "premake"),
+    ],
+)
+def test_setting_of_pg_partman_without_a_counterpart_is_a_comment(
+    database: Database, tmp_path: Path, column: str, value: str, key: str
+) -> None:
+    database.execute(strangers.schema("partman"))
+    database.execute(
+        f"UPDATE partman.part_config SET {column} = '{value}' WHERE parent_table = 'public.orders'"
+    )
+    report = proposal(database, tmp_path)
+    (entry,) = (e for e in report.entries if str(e.relation) == "public.orders")
+    assert entry.applies
+    assert key not in entry.values
+    assert key in {setting.key for setting in entry.settings}
+    assert all(not action.destructive for action in report.plan.plan.actions)
+
+
+@pytest.mark.pg("== 18")
+def test_configuration_with_other_types_is_not_read(database: Database, tmp_path: Path) -> None:
+    database.execute(
+        "CREATE DOMAIN public.mine AS text; CREATE TABLE public.part_config (parent_table"
+        " public.mine, control text, partition_interval text, premake int, retention text,"
+        " automatic_maintenance text)"
+    )
+    assert proposal(database, tmp_path).ok
+    assert "part_config" not in (tmp_path / "stranger.yaml").read_text()
+
+
+def test_name_that_no_policy_can_have_is_refused() -> None:
+    assert run("--url", "postgresql://h/d", "--name", "My App").exit_code == 2
+
+
 @pytest.mark.parametrize("arguments", [(), ("--url", "postgresql://h/d", "--env", "X")])
 def test_command_needs_one_source_of_the_url(arguments: tuple[str, ...]) -> None:
     assert run(*arguments).exit_code == 2
