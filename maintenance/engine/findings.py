@@ -202,6 +202,7 @@ class FindingKind(StrEnum):
     )
     DETACH_PENDING = _kind("detach_pending", PARTITIONS, reads=(Reading.TABLE,))
     PARTMAN_ACTIVE = _kind("partman_active", PARTITIONS, is_fitness=True)
+    PARTITION_NAMES_DIFFER = _kind("partition_names_differ", is_fitness=True, is_of_check=True)
     NOT_IN_POLICY = _kind("not_in_policy", is_fitness=True, is_of_check=True)
     STRANDED_TABLE = _kind("stranded_table", PARTITIONS, RETENTION, reads=(Reading.PARTITIONS,))
     RETENTION_DUE = _kind("retention_due", RETENTION, reads=(Reading.TABLE,))
