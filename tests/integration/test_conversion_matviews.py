@@ -355,6 +355,18 @@ def test_run_is_undone_from_every_state(database: Database, tmp_path: Path, step
     assert pipeline.apply(policy, only=["conversion"], request=Request(again=True)).ok
 
 
+def test_conversion_that_a_second_run_has_finished_is_undone(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(SURROUNDED)
+    before = shape(database)
+    policy = make_policy(tmp_path, database.url, LONGER)
+    die_at(policy, "replace materialized view public.daily")
+    assert apply(policy).ok
+    undone(policy)
+    assert shape(database) == before
+
+
 def test_undo_keeps_what_was_added_to_the_referencing_table(
     database: Database, tmp_path: Path
 ) -> None:
