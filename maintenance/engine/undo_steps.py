@@ -45,7 +45,7 @@ def run_undo(
 
 def _run(context: ActionContext, step: Step) -> None:
     if step.builds_index:
-        build_index(context, step)
+        build_index(context, step, is_urgent=True)
     elif step.drops_index:
         await_drop(context, str(step.removes), step.locks[0].object)
         run_step(context, step)
