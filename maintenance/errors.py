@@ -179,6 +179,10 @@ class BudgetError(MaintenanceError):
     """The time budget of actions is used up; the outcome is skipped, with a finding."""
 
 
+class ContinuedError(MaintenanceError):
+    """An action was paused and is continued by the next run; its outcome is skipped."""
+
+
 class EffectError(MaintenanceError):
     """A statement succeeded, but the catalog is unchanged."""
 

@@ -243,7 +243,7 @@ def waits(build: Build, row: Any, limits: IndexPreflight) -> Iterator[LockNotAcq
             f" {row.oldest_s:.0f} s, wanted at most {oldest:.0f} s; the build would wait for it",
             hint="end that session; retried on the next run",
             reason="old_transaction",
-            holder={"pid": row.oldest_pid},
+            holder=row.oldest_facts,
         )
     if row.n_prepared:
         yield LockNotAcquiredError(

@@ -73,6 +73,7 @@ class Reading(StrEnum):
     EXTENSIONS = "extensions"
     CONSTRAINTS = "constraints"
     AUTOVACUUM = "settings of autovacuum"
+    SETTINGS = "settings of the policy"
     QUERIES = "declared queries"
 
 
@@ -92,6 +93,7 @@ class FindingSpec:
             sent only to sinks that name its kind.
         is_of_server: whether its object is the server of the database or of the store.
         is_of_declaration: whether it is about the declared indexes of the policy alone.
+        is_of_check: whether only `check` and `init` look for it.
         reads: the readings it depends on. If one fails, the state of this kind is unknown: see
             `unknown_without`.
     """
@@ -105,6 +107,7 @@ class FindingSpec:
     is_advice: bool = False
     is_of_server: bool = False
     is_of_declaration: bool = False
+    is_of_check: bool = False
     reads: tuple[Reading, ...] = ()
 
 
@@ -127,6 +130,7 @@ def _kind(
     is_advice: bool = False,
     is_of_server: bool = False,
     is_of_declaration: bool = False,
+    is_of_check: bool = False,
     reads: tuple[Reading, ...] = (),
 ) -> str:
     kind = _Kind(name)
@@ -140,6 +144,7 @@ def _kind(
         is_advice=is_advice,
         is_of_server=is_of_server,
         is_of_declaration=is_of_declaration,
+        is_of_check=is_of_check,
         reads=reads,
     )
     return kind
@@ -163,12 +168,18 @@ class FindingKind(StrEnum):
         member.spec = kind.spec
         return member
 
-    NO_SUCH_TABLE = _kind("no_such_table", PARTITIONS, STALE_ANALYTICS, BLOAT, is_fitness=True)
+    NO_SUCH_TABLE = _kind(
+        "no_such_table", PARTITIONS, STALE_ANALYTICS, BLOAT, STATISTICS, is_fitness=True
+    )
     NO_SUCH_COLUMN = _kind(
         "no_such_column", PARTITIONS, STALE_ANALYTICS, is_fitness=True, reads=(Reading.TABLE,)
     )
     NOT_PARTITIONED = _kind(
         "not_partitioned", CONVERSION, PARTITIONS, is_fitness=True, reads=(Reading.TABLE,)
+    )
+    CONVERSION_UNFINISHED = _kind("conversion_unfinished", CONVERSION, reads=(Reading.TABLE,))
+    CONVERSION_WAITING = _kind(
+        "conversion_waiting", CONVERSION, unit=Unit.SECONDS, reads=(Reading.TABLE,)
     )
     PARTITION_KEY_MISMATCH = _kind(
         "partition_key_mismatch", PARTITIONS, RETENTION, is_fitness=True, reads=(Reading.TABLE,)
@@ -181,6 +192,7 @@ class FindingKind(StrEnum):
         "partition_gap", PARTITIONS, reads=(Reading.TABLE, Reading.DEFAULT_ROW_PERIODS)
     )
     PARTITION_OVERLAP = _kind("partition_overlap", PARTITIONS, reads=(Reading.TABLE,))
+    PARTITION_SPANS_PERIODS = _kind("partition_spans_periods", PARTITIONS, reads=(Reading.TABLE,))
     PARTITION_PROPERTY_DRIFT = _kind("partition_property_drift", PARTITIONS, reads=(Reading.TABLE,))
     DEFAULT_PARTITION_ROWS = _kind(
         "default_partition_rows", PARTITIONS, reads=(Reading.TABLE, Reading.DEFAULT_ROWS)
@@ -189,6 +201,8 @@ class FindingKind(StrEnum):
         "partition_time_zone_drift", PARTITIONS, reads=(Reading.TABLE,)
     )
     DETACH_PENDING = _kind("detach_pending", PARTITIONS, reads=(Reading.TABLE,))
+    PARTMAN_ACTIVE = _kind("partman_active", PARTITIONS, is_fitness=True)
+    NOT_IN_POLICY = _kind("not_in_policy", is_fitness=True, is_of_check=True)
     STRANDED_TABLE = _kind("stranded_table", PARTITIONS, RETENTION, reads=(Reading.PARTITIONS,))
     RETENTION_DUE = _kind("retention_due", RETENTION, reads=(Reading.TABLE,))
     RETENTION_HELD = _kind("retention_held", RETENTION, reads=(Reading.PARTITIONS,))
@@ -226,6 +240,13 @@ class FindingKind(StrEnum):
     )
     INDEX_NOT_SCANNED = _kind(
         "index_not_scanned", INDEXES, unit=Unit.SECONDS, is_of_declaration=True
+    )
+    INDEX_BELOW_EXPECTATION = _kind(
+        "index_below_expectation",
+        INDEXES,
+        unit=Unit.TIMES,
+        is_of_declaration=True,
+        reads=(Reading.QUERIES,),
     )
     INDEX_REVIEW = _kind("index_review", INDEXES, is_advice=True)
     QUERY_PLAN_CHANGED = _kind(
@@ -314,6 +335,7 @@ class FindingKind(StrEnum):
     AUTOVACUUM_INEFFECTIVE = _kind(
         "autovacuum_ineffective", CAPACITY, unit=Unit.DAYS, reads=(Reading.AUTOVACUUM,)
     )
+    SETTING_DIFFERS = _kind("setting_differs", CAPACITY, reads=(Reading.SETTINGS,))
     SESSIONS_BLOCKED = _kind(
         "sessions_blocked", WORKLOAD, unit=Unit.SECONDS, reads=(Reading.REPLICA, Reading.LOCKS)
     )
@@ -425,6 +447,8 @@ class Finding:
         value: what was measured, beside `threshold`; both may be None.
         data: further facts, JSON-ready.
         subject: the subject that found it; empty if any run would find it.
+        promise: the end of the message, if it says what the next run does about it. It is replaced
+            by the reason where that action may not be executed.
     """
 
     kind: FindingKind
@@ -435,6 +459,7 @@ class Finding:
     threshold: float | str | None = None
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     subject: str = ""
+    promise: str = ""
 
     def __post_init__(self) -> None:
         """Escape control characters that names bring into the sentence; `object` has them as is."""

@@ -11,7 +11,7 @@ from maintenance.alerts.trial_message import SinkReport, check_sinks
 from maintenance.engine.actions import Action
 from maintenance.engine.executor import Outcome
 from maintenance.engine.gate import Origin
-from maintenance.engine.lock_retry import Progress
+from maintenance.engine.lock_retry import Progress, silent
 from maintenance.engine.scope import EVERYTHING, Request
 from maintenance.engine.target import Target
 from maintenance.errors import HeldError, MaintenanceError
@@ -36,12 +36,13 @@ class Maintainer(dg.ConfigurableResource[None]):
 
     def apply(
         self,
-        context: dg.AssetExecutionContext,
+        context: dg.OpExecutionContext | dg.AssetExecutionContext,
         policy: Policy,
         subject: str,
         request: Request = EVERYTHING,
         *,
         first: Sequence[str] = (),
+        also: Progress = silent,
     ) -> Report:
         """Apply one subject of a policy.
 
@@ -51,6 +52,7 @@ class Maintainer(dg.ConfigurableResource[None]):
             subject: its name.
             request: work beyond the policy.
             first: subjects that act before it, in the same run.
+            also: takes each line of progress too.
 
         Raises:
             dagster.Failure: the server can't be reached, or an error that a retry does not fix.
@@ -60,13 +62,13 @@ class Maintainer(dg.ConfigurableResource[None]):
                 policy,
                 only=[*first, subject],
                 request=request,
-                progress=_log_of(context),
+                progress=_both(_log_of(context), also),
                 origin=origin_of(context.run.tags),
             )
 
     def plan(
         self,
-        context: dg.AssetExecutionContext,
+        context: dg.OpExecutionContext | dg.AssetExecutionContext,
         policy: Policy,
         subject: str,
         request: Request = EVERYTHING,
@@ -224,6 +226,14 @@ def origin_of(tags: Mapping[str, str]) -> Origin:
 
 def _log_of(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> Progress:
     return lambda line: context.log.info("%s", visible(line))
+
+
+def _both(first: Progress, second: Progress) -> Progress:
+    def tell(line: str) -> None:
+        first(line)
+        second(line)
+
+    return tell
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 from maintenance.engine import executor
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.action_order import rounds
-from maintenance.engine.actions import RECURRING, UNSEEN, Action
+from maintenance.engine.actions import RECURRING, UNSEEN, Action, ActionKind
 from maintenance.engine.executor import ExecutorRegistry, Outcome, Result
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.plan import Plan
@@ -40,6 +40,10 @@ _FAILURES: Mapping[type[MaintenanceError], FindingKind] = {
 
 _SEVERITIES = {FindingKind.INDEX_BUILD_POSTPONED: Severity.WARN}
 """The severities of those that are no error: nothing is worse than before, but later."""
+
+
+_TOLD_BY_SUBJECT = frozenset({(FindingKind.LOCK_NOT_ACQUIRED, ActionKind.CONVERT_TABLE)})
+"""Failures that the subject finds in the journal, also after this run: `conversion_waiting`."""
 
 
 def execute_plan(
@@ -143,7 +147,7 @@ def failures(results: Sequence[Result], subjects: Sequence[Subject[Any]]) -> Ite
     for result in results:
         subject = _subject_of(result.action, subjects)
         kind = next((k for cause, k in _FAILURES.items() if isinstance(result.cause, cause)), None)
-        if kind is not None:
+        if kind is not None and (kind, result.action.kind) not in _TOLD_BY_SUBJECT:
             name, error = result.action.object, str(result.error)
             message = error if error.startswith(f"{name}: ") else f"{name}: {error}"
             severity = _SEVERITIES.get(kind, Severity.ERROR)

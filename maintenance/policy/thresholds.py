@@ -1,7 +1,8 @@
 """Thresholds of statistics, indexes, bloat and the workload."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from math import inf
 from pathlib import Path
@@ -21,7 +22,7 @@ from pydantic import (
 
 from maintenance.errors import ProblemReason
 from maintenance.names import QualifiedName
-from maintenance.policy.base import Section, as_written, refused, refused_file
+from maintenance.policy.base import Section, as_written, did_you_mean, refused, refused_file
 from maintenance.policy.declarations import Declaration
 from maintenance.policy.declared_sql import (
     DeclaredSqlError,
@@ -184,6 +185,47 @@ class RollbackPolicy(Section):
     """How many times slower a measured query may become, such as 1.2; never: nothing is undone."""
 
 
+def _read_wave_dates(value: object) -> dict[int, date]:
+    """Return the dates of waves, which are numbered from 1."""
+    wanted = "the dates from which waves are rolled out, such as {1: 2026-12-01, 2: 2026-12-06}"
+    if not isinstance(value, Mapping):
+        raise refused(wanted, reason=ProblemReason.WRONG_TYPE)
+    dates: dict[int, date] = {}
+    for wave, written in cast("Mapping[object, object]", value).items():
+        day = _read_day(written)
+        if day is None or not re.fullmatch("[1-9][0-9]{0,3}", str(wave)):
+            raise refused(wanted, found=f"{wave}: {written}", reason=ProblemReason.MALFORMED)
+        dates[int(str(wave))] = day
+    if any(later < earlier for earlier, later in pairwise(dates[wave] for wave in sorted(dates))):
+        raise refused("dates in the order of their waves", reason=ProblemReason.OUT_OF_RANGE)
+    return dates
+
+
+def _read_day(written: object) -> date | None:
+    if isinstance(written, str):
+        try:
+            return date.fromisoformat(written)
+        except ValueError:
+            return None
+    if isinstance(written, date) and not isinstance(written, datetime):
+        return written
+    return None
+
+
+WaveDates = Annotated[
+    dict[int, date],
+    PlainValidator(_read_wave_dates),
+    PlainSerializer(lambda value: {str(wave): str(day) for wave, day in value.items()}),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d$"},
+        }
+    ),
+]
+"""The first day (UTC) of waves, by their numbers."""
+
+
 class IndexesPolicy(Section):
     """Wanted indexes, and advice on existing ones."""
 
@@ -193,9 +235,14 @@ class IndexesPolicy(Section):
     """Limits of the measurement of declared queries."""
     watch: Watch = as_written(["1 hour", "24 hours", "7 days"])
     """When a new index is judged by its use: a warning, an error, the review."""
+    targets: Annotated[dict[str, Duration], Field(strict=False)] = Field(default_factory=dict)
+    """How long declared queries may take, by name: the 95th percentile of their calls, as
+    pg_stat_statements has them."""
     declared: SqlSource | None = None
     """A file, or a folder of *.sql files: CREATE INDEX, DROP INDEX, CHECK constraints and generated
     columns."""
+    waves: WaveDates = Field(default_factory=dict[int, date])
+    """The day (UTC) from which a wave of declarations is rolled out; without one, at once."""
     allow_drop: bool = False
     """Whether indexes may be dropped or replaced, if they are declared too."""
     allow_rewrite: bool = False
@@ -223,6 +270,23 @@ class IndexesPolicy(Section):
             except QueryFilesError as error:
                 raise refused_file(error.problems) from error
         return folder
+
+    @field_validator("targets", mode="after")
+    @classmethod
+    def _check_targets(
+        cls, targets: dict[str, timedelta], info: ValidationInfo
+    ) -> dict[str, timedelta]:
+        folder = info.data.get("queries")
+        known = sorted(file.stem for file in folder.glob("*.sql")) if folder is not None else []
+        unknown = next((name for name in targets if name not in known), None)
+        if unknown is not None and is_in_file(info):
+            raise refused(
+                "names of queries in the folder of indexes.queries",
+                did_you_mean(unknown, known),
+                found=unknown,
+                reason=ProblemReason.NO_SUCH_FILE,
+            )
+        return targets
 
     @property
     def declared_queries(self) -> tuple[DeclaredQuery, ...]:

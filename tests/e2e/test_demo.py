@@ -89,6 +89,31 @@ def test_failed_run_shows_its_error_and_exits_1(killed: Demo) -> None:
     killed.at_rest("proposals", f"DROP TABLE {month}")
 
 
+@pytest.mark.slow
+def test_all_five_systems_have_something_to_see_and_to_do(demo: Demo) -> None:
+    demo.systems = ()
+    assert demo.run("--once") == 0, demo.stderr
+    assert demo.failed_checks == {
+        "column_missing",
+        "constraint_missing",
+        "index_missing",
+        "not_partitioned",
+    }
+    past = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'analytics_events'::regclass"
+    assert demo.at_rest("learning_platform", past) == [(24 + 1 + 3 + 2,)], "two expired"
+    assert demo.at_rest(
+        "nova",
+        "SELECT indisvalid FROM pg_index WHERE indexrelid = 'idx_posts_user_created'::regclass",
+    ) == [(True,)]
+
+
+def test_unknown_system_is_refused(demo: Demo) -> None:
+    demo.systems = ("novae",)
+    assert demo.run() == 2
+    assert "learning_platform" in demo.stderr
+    assert not demo.data.exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_while_starting_stops_everything(demo: Demo, number: signal.Signals) -> None:
     demo.start()

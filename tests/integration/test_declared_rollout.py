@@ -151,6 +151,20 @@ def test_rollout_is_complete_and_its_undo_restores_the_catalog(
     assert catalog_of(shop) == before
 
 
+def test_wave_that_was_not_chosen_waits(shop: Database, tmp_path: Path) -> None:
+    policy = policy_for(
+        shop,
+        tmp_path,
+        "CREATE INDEX first ON orders (customer_id, state);\n"
+        "-- wave: 2\nCREATE INDEX second ON orders (state);",
+    )
+    report = pipeline.apply(policy, only=["indexes"], request=pipeline.Request(waves=(1,)))
+    outcomes = {r.action.object: r.outcome for r in report.results}
+    assert outcomes == {"public.first": Outcome.DONE, "public.second": Outcome.SKIPPED}
+    report = pipeline.apply(policy, only=["indexes"], request=pipeline.Request(waves=(2,)))
+    assert kinds(report) == [(ActionKind.CREATE_INDEX, Outcome.DONE)]
+
+
 def test_index_of_a_partition_that_was_there_is_there_after_undo(
     shop: Database, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from maintenance.alerts.models import Event
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.target import Target
 from maintenance.formatting import readable_size
 from maintenance.orchestration.health_metadata import workload_metadata
 from maintenance.pipeline import notify
@@ -360,3 +361,33 @@ def test_columns_of_newer_versions_tell_that_an_entry_began_anew(
     )
     (slow,) = counted.look()
     assert (slow.data["calls"], slow.data["worst_ms"]) == (120, 500.0)
+
+
+@from_debian
+def test_declared_query_above_its_target_is_found_and_shown_in_dagster(
+    database: Database, tmp_path: Path
+) -> None:
+    folder = tmp_path / "queries"
+    folder.mkdir()
+    body = "FROM generate_series(1, $1) AS n"
+    (folder / "sum.sql").write_text(f"-- params: 10\nSELECT sum(n) {body}")
+    (folder / "least.sql").write_text(f"-- params: 10\nSELECT min(n) {body}")
+    (folder / "most.sql").write_text(f"-- params: 10\nSELECT max(n) {body}")
+    limits = {"sum": "1 ms", "least": "1 hour", "most": "1 ms"}
+    indexes = {"queries": "queries", "targets": limits}
+    database.execute("CREATE EXTENSION pg_stat_statements")
+    policy = make_policy(tmp_path, database.url, workload=SECTION, indexes=indexes)
+    counted = Counted(database, policy)
+    assert counted.look(days_ago=1) == []
+    for name in ("sum", "min"):
+        counted.run(
+            *[f"select {name}(n) from generate_series(1, {50_000 + n}) n" for n in range(30)]
+        )
+    (finding,) = counted.look()
+    assert (finding.kind, finding.object) == ("query_slow", "app/queries/sum")
+    assert (finding.threshold, finding.data["reason"]) == (1.0, "target")
+    assert finding.value is not None
+    with Target(policy).store() as store:
+        shown = workload_metadata(policy, store)["targets"].value
+    assert shown.index("sum") < shown.index("least") < shown.index("most")
+    assert "not called" in shown

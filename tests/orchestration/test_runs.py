@@ -173,6 +173,17 @@ def test_table_that_is_missing_fails_its_job_with_the_near_name(
     assert "did you mean public.events?" in headline
 
 
+@pytest.mark.parametrize("convert_when", ["10 GB", "0 B"])
+def test_table_that_awaits_its_conversion_marks_nothing_and_fails_nothing(
+    database: Database, dagster: Dagster, convert_when: str
+) -> None:
+    database.execute("CREATE TABLE public.events (at timestamptz NOT NULL, id int)")
+    conversion = {"convert": "online", "convert_when": {"larger_than": convert_when}}
+    dagster.policy(database.url, {**EVENTS, **conversion})
+    assert dagster.run(MONTHLY, month()).success
+    assert dagster.marked() == set()
+
+
 # Inventory and checks
 
 
