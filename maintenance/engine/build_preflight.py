@@ -200,7 +200,7 @@ def _topic(obstacle: Obstacle) -> tuple[object, ...]:
     """Return what an obstacle is about: the same topic is the same obstacle."""
     if isinstance(obstacle, BuildPostponedError):
         return (obstacle.reason,)
-    return obstacle.reason, *obstacle.holder.values()
+    return obstacle.reason, obstacle.holder.get("pid")
 
 
 def _read_load(context: ActionContext) -> tuple[ServerLoad, tuple[Slot, ...]] | None:
