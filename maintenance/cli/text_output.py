@@ -19,7 +19,7 @@ from maintenance.pipeline.restore import RestoreReport
 from maintenance.pipeline.run import Report
 from maintenance.pipeline.undo import UndoReport
 from maintenance.policy import Policy
-from maintenance.redaction import redact, redact_error
+from maintenance.redaction import redact, redact_comment, redact_error
 from maintenance.subjects.indexes.declared.query_service import (
     DECLARED_QUERIES,
     Service,
@@ -185,7 +185,8 @@ def _action(action: Action) -> None:
     kind = f"[bold]{action.kind}[/] {escape(action.object)}"
     _out.print(f"{kind}  [dim]{escape(action.reason)}[/]", soft_wrap=True)
     for statement in action.sql:
-        _out.print(Text(visible_lines(f"    {statement};"), style="cyan"), soft_wrap=True)
+        shown = visible_lines(f"    {redact_comment(statement)};")
+        _out.print(Text(shown, style="cyan"), soft_wrap=True)
     locks = ", ".join(f"{lock.mode} on {lock.object}" for lock in action.locks)
     _out.print(Text(visible(f"    locks: {locks or 'none'}"), style="dim"), soft_wrap=True)
     for line in _what_if(action.detail):

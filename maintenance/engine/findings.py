@@ -73,6 +73,7 @@ class Reading(StrEnum):
     EXTENSIONS = "extensions"
     CONSTRAINTS = "constraints"
     AUTOVACUUM = "settings of autovacuum"
+    SETTINGS = "settings of the policy"
     QUERIES = "declared queries"
 
 
@@ -92,6 +93,7 @@ class FindingSpec:
             sent only to sinks that name its kind.
         is_of_server: whether its object is the server of the database or of the store.
         is_of_declaration: whether it is about the declared indexes of the policy alone.
+        is_of_check: whether only `check` and `init` look for it.
         reads: the readings it depends on. If one fails, the state of this kind is unknown: see
             `unknown_without`.
     """
@@ -105,6 +107,7 @@ class FindingSpec:
     is_advice: bool = False
     is_of_server: bool = False
     is_of_declaration: bool = False
+    is_of_check: bool = False
     reads: tuple[Reading, ...] = ()
 
 
@@ -127,6 +130,7 @@ def _kind(
     is_advice: bool = False,
     is_of_server: bool = False,
     is_of_declaration: bool = False,
+    is_of_check: bool = False,
     reads: tuple[Reading, ...] = (),
 ) -> str:
     kind = _Kind(name)
@@ -140,6 +144,7 @@ def _kind(
         is_advice=is_advice,
         is_of_server=is_of_server,
         is_of_declaration=is_of_declaration,
+        is_of_check=is_of_check,
         reads=reads,
     )
     return kind
@@ -163,12 +168,18 @@ class FindingKind(StrEnum):
         member.spec = kind.spec
         return member
 
-    NO_SUCH_TABLE = _kind("no_such_table", PARTITIONS, STALE_ANALYTICS, BLOAT, is_fitness=True)
+    NO_SUCH_TABLE = _kind(
+        "no_such_table", PARTITIONS, STALE_ANALYTICS, BLOAT, STATISTICS, is_fitness=True
+    )
     NO_SUCH_COLUMN = _kind(
         "no_such_column", PARTITIONS, STALE_ANALYTICS, is_fitness=True, reads=(Reading.TABLE,)
     )
     NOT_PARTITIONED = _kind(
         "not_partitioned", CONVERSION, PARTITIONS, is_fitness=True, reads=(Reading.TABLE,)
+    )
+    CONVERSION_UNFINISHED = _kind("conversion_unfinished", CONVERSION, reads=(Reading.TABLE,))
+    CONVERSION_WAITING = _kind(
+        "conversion_waiting", CONVERSION, unit=Unit.SECONDS, reads=(Reading.TABLE,)
     )
     PARTITION_KEY_MISMATCH = _kind(
         "partition_key_mismatch", PARTITIONS, RETENTION, is_fitness=True, reads=(Reading.TABLE,)
@@ -181,6 +192,7 @@ class FindingKind(StrEnum):
         "partition_gap", PARTITIONS, reads=(Reading.TABLE, Reading.DEFAULT_ROW_PERIODS)
     )
     PARTITION_OVERLAP = _kind("partition_overlap", PARTITIONS, reads=(Reading.TABLE,))
+    PARTITION_SPANS_PERIODS = _kind("partition_spans_periods", PARTITIONS, reads=(Reading.TABLE,))
     PARTITION_PROPERTY_DRIFT = _kind("partition_property_drift", PARTITIONS, reads=(Reading.TABLE,))
     DEFAULT_PARTITION_ROWS = _kind(
         "default_partition_rows", PARTITIONS, reads=(Reading.TABLE, Reading.DEFAULT_ROWS)
@@ -189,6 +201,9 @@ class FindingKind(StrEnum):
         "partition_time_zone_drift", PARTITIONS, reads=(Reading.TABLE,)
     )
     DETACH_PENDING = _kind("detach_pending", PARTITIONS, reads=(Reading.TABLE,))
+    PARTMAN_ACTIVE = _kind("partman_active", PARTITIONS, is_fitness=True)
+    PARTITION_NAMES_DIFFER = _kind("partition_names_differ", is_fitness=True, is_of_check=True)
+    NOT_IN_POLICY = _kind("not_in_policy", is_fitness=True, is_of_check=True)
     STRANDED_TABLE = _kind("stranded_table", PARTITIONS, RETENTION, reads=(Reading.PARTITIONS,))
     RETENTION_DUE = _kind("retention_due", RETENTION, reads=(Reading.TABLE,))
     RETENTION_HELD = _kind("retention_held", RETENTION, reads=(Reading.PARTITIONS,))
@@ -200,6 +215,7 @@ class FindingKind(StrEnum):
     ANALYTICS_STALE = _kind("analytics_stale", STALE_ANALYTICS, reads=(Reading.STALE_ROWS,))
     REDIS_UNREACHABLE = _kind("redis_unreachable", REDIS)
     REDIS_HIT_RATE_LOW = _kind("redis_hit_rate_low", REDIS, unit=Unit.SHARE)
+    REDIS_TTL_EXCEEDED = _kind("redis_ttl_exceeded", REDIS)
     MATVIEW_STALE = _kind("matview_stale", MATVIEWS, unit=Unit.SECONDS)
     MATVIEW_UNPOPULATED = _kind("matview_unpopulated", MATVIEWS)
     MATVIEW_MISSING = _kind("matview_missing", MATVIEWS)
@@ -321,6 +337,7 @@ class FindingKind(StrEnum):
     AUTOVACUUM_INEFFECTIVE = _kind(
         "autovacuum_ineffective", CAPACITY, unit=Unit.DAYS, reads=(Reading.AUTOVACUUM,)
     )
+    SETTING_DIFFERS = _kind("setting_differs", CAPACITY, reads=(Reading.SETTINGS,))
     SESSIONS_BLOCKED = _kind(
         "sessions_blocked", WORKLOAD, unit=Unit.SECONDS, reads=(Reading.REPLICA, Reading.LOCKS)
     )
@@ -373,6 +390,7 @@ class FindingKind(StrEnum):
         WORKLOAD,
         CAPACITY,
         STATISTICS,
+        REDIS,
         is_fitness=True,
     )
     LOCK_NOT_ACQUIRED = _kind(
@@ -386,6 +404,9 @@ class FindingKind(StrEnum):
         RETENTION,
         STATISTICS,
         is_of_run=True,
+    )
+    INDEX_BUILD_POSTPONED = _kind(
+        "index_build_postponed", CONVERSION, INDEXES, BLOAT, is_of_run=True
     )
     PAUSED = _kind("paused", PARTITIONS, STATISTICS, WORKLOAD, unit=Unit.SECONDS)
     STORE_UNKEPT = _kind("store_unkept", STATISTICS, is_of_run=True)

@@ -27,6 +27,9 @@ class Subject(ABC, Generic[Observation]):
     name: ClassVar[str]
     """The name for `--only`."""
 
+    serves_any_table: ClassVar[bool] = False
+    """Whether it can be forced on a table that the policy does not name."""
+
     executors: ClassVar[Mapping[ActionKind, Executor]] = {}
     """The executors of its action kinds; a kind without one runs its steps."""
 

@@ -16,6 +16,7 @@ from maintenance.subjects.workload.history import largest, moments, months
 from maintenance.subjects.workload.query_text import shown
 from maintenance.subjects.workload.sample_history import samples_since
 from maintenance.subjects.workload.statement_history import Statement, heaviest
+from maintenance.subjects.workload.targets import Targets, targets_of
 
 Metadata = dict[str, Any]
 
@@ -104,6 +105,8 @@ def workload_metadata(policy: Policy, store: Connection) -> Metadata:
     metadata["size_by_month"] = bars(f"{database}: size by month", "MB", by_month)
     metadata.update(_samples(store, database))
     metadata["statements"] = _statements(store, database)
+    if (targets := targets_of(policy)).by_query:
+        metadata["targets"] = _targets(store, database, targets)
     metadata["tables"] = _tables(store, database)
     return metadata
 
@@ -131,6 +134,36 @@ def _samples(store: Connection, database: str) -> Metadata:
 def _statements(store: Connection, database: str) -> dg.MarkdownMetadataValue:
     rows = map(_statement, heaviest(store, database, datetime.now(UTC), WORST))
     return table(_STATEMENT, rows)
+
+
+def _targets(store: Connection, database: str, targets: Targets) -> dg.MarkdownMetadataValue:
+    """Return how long the declared queries with a target took, those above it first."""
+    found = heaviest(store, database, datetime.now(UTC), _ALL)
+    measured = [(target, each) for each in found if (target := targets.of(each.text))]
+    rows = [
+        (code(target.query), code(each.server), f"{target.limit_ms:,.0f} ms", *_times(each))
+        for target, each in sorted(measured, key=lambda pair: pair[0].limit_ms - _usual(pair[1]))
+    ]
+    called = {target.query for target, _ in measured}
+    rows += [
+        (code(target.query), "", f"{target.limit_ms:,.0f} ms", "", "", "not called")
+        for target in sorted(targets.by_query.values())
+        if target.query not in called
+    ]
+    return table(("query", "server", "target:", "p95 (estimated):", "mean:", "calls:"), rows)
+
+
+_ALL = 100_000
+
+
+def _usual(each: Statement) -> float:
+    """Return what is compared with a target, in milliseconds."""
+    return each.mean_ms if each.p95_ms is None else each.p95_ms
+
+
+def _times(each: Statement) -> tuple[str, str, str]:
+    p95 = f"{each.p95_ms:,.1f} ms" if each.p95_ms is not None else ""
+    return p95, f"{each.mean_ms:,.2f} ms", f"{each.calls:,}"
 
 
 _STATEMENT = (

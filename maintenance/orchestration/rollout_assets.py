@@ -50,6 +50,10 @@ class RolloutConfig(dg.Config):
         default=Mode.PLAN,
         description="PLAN is a dry run, APPLY builds, replaces and drops what is declared.",
     )
+    waves: list[int] = Field(
+        default=[],
+        description="The waves to roll out; without any, all that have begun (indexes.waves).",
+    )
 
 
 def indexes_key(policy: Policy) -> dg.AssetKey:
@@ -106,11 +110,12 @@ def _report(
     context: dg.AssetExecutionContext, config: RolloutConfig, maintainer: Maintainer, policy: Policy
 ) -> Report:
     """Roll out, or compare; what a schedule compares is recorded, so that alerts follow."""
+    request = Request(waves=tuple(config.waves))
     if config.mode is Mode.APPLY:
-        return maintainer.apply(context, policy, INDEXES.name)
+        return maintainer.apply(context, policy, INDEXES.name, request)
     if origin_of(context.run.tags) is Origin.SCHEDULED:
         return maintainer.apply(context, policy, INDEXES.name, Request(rollout=False))
-    return maintainer.plan(context, policy, INDEXES.name)
+    return maintainer.plan(context, policy, INDEXES.name, request)
 
 
 def _describe(maintainer: Maintainer, policy: Policy, report: Report) -> Metadata:

@@ -3,7 +3,7 @@
 The command line and Dagster call these functions and add no logic.
 """
 
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -31,6 +31,7 @@ from maintenance.errors import (
     UnreachableError,
     UsageError,
 )
+from maintenance.inspection.findings import names_differ
 from maintenance.pipeline.context import RunContext
 from maintenance.pipeline.execute import (
     check_effects,
@@ -47,11 +48,13 @@ from maintenance.pipeline.gate import (
     refuse_if_reporting,
     who,
 )
+from maintenance.pipeline.inspection import unnamed
 from maintenance.pipeline.observe import Assessment, observe_and_plan, refuse_unnamed
 from maintenance.pipeline.registry import SUBJECTS
 from maintenance.pipeline.store_upkeep import keep_history
 from maintenance.policy import Policy
 from maintenance.policy.pauses import Pause
+from maintenance.policy.references import references
 from maintenance.server.cost_meter import Cost, metered
 from maintenance.server.event_triggers import refuse_foreign_event_triggers
 from maintenance.server.session import Connection
@@ -115,14 +118,31 @@ class Report:
 
 
 def check(on: Policy | Target) -> Report:
-    """Connect, and report what in the database does not match the policy; change nothing.
+    """Connect, and report what in the database does not match the policy, or is not in it.
+
+    Changes nothing.
+
+    Raises:
+        UsageError, UnreachableError, MaintenanceError: see `plan`.
+    """
+    target = Target.of(on)
+    report = checked(target, plan(target))
+    found = unnamed(target, report.now)
+    return report if found is None else replace(report, findings=(*report.findings, found))
+
+
+def checked(target: Target, report: Report) -> Report:
+    """Reduce the report of a plan to what in the database does not match the policy.
+
+    An environment variable that the policy names and that is not set is a finding too.
 
     Raises:
         UsageError, UnreachableError: see `plan`.
     """
-    target = Target.of(on)
-    report = plan(target)
     findings = [finding for finding in report.findings if finding.kind.spec.is_fitness]
+    if report.snapshot is not None:
+        findings += names_differ(target.policy, report.snapshot)
+    findings += _unresolved(target)
     with target.store() as connection:
         grant = missing_right(connection)
     if grant is not None:
@@ -161,7 +181,7 @@ def plan(
         target.database("plan") as connection,
         target.optional_store() as store,
     ):
-        gate = _gate_of_plan(policy, origin, store)
+        gate = _gate_of_plan(policy, origin, store, moment)
         run = RunContext(
             target, moment, subjects, request, connection, store, meter=meter, gate=gate
         )
@@ -191,7 +211,7 @@ def apply(
     """
     target, moment = Target.of(on), now or datetime.now(UTC)
     policy = target.policy
-    if request.rebuild and request.table is not None:
+    if (request.rebuild or request.forced) and request.table is not None:
         refuse_if_reporting(policy, request.table)
     subjects = _selected(only, policy, request)
     with (
@@ -204,7 +224,7 @@ def apply(
         migrate(store)
         if origin is Origin.COMMAND:
             refuse_if_paused(policy, store)
-        gate = read_gate(policy, origin, store, again=request.again)
+        gate = read_gate(policy, origin, store, moment, again=request.again)
         reduce_approvals(gate, store)
         journal = Journal(store, policy.database.name)
         journal.begin("apply", policy.hash)
@@ -288,13 +308,17 @@ def _carry_out(
     work, upkeep = rounds(assessment.plan.actions)
     if as_reviewed or not work:
         results = _act(run, (*work, *upkeep), journal)
-        return results, observe_and_plan(run) if _acted(results) else assessment
+        return results, observe_and_plan(_afterwards(run)) if _acted(results) else assessment
     results = _act(run, work, journal)
-    after = observe_and_plan(run) if _acted(results) else assessment
+    after = observe_and_plan(_afterwards(run)) if _acted(results) else assessment
     left = list(superseded(run, upkeep, after.plan))
     again = rounds(after.plan.actions).upkeep
     done = _act(run, again, journal, first_place=len(results))
-    return [*results, *left, *done], observe_and_plan(run) if _acted(done) else after
+    return [*results, *left, *done], observe_and_plan(_afterwards(run)) if _acted(done) else after
+
+
+def _afterwards(run: RunContext) -> RunContext:
+    return replace(run, request=run.request.carried_out)
 
 
 def _act(
@@ -350,6 +374,22 @@ def _settled_kinds(report: Report, *, is_reviewed: bool) -> frozenset[FindingKin
     return frozenset(kind for kind in kept if not (is_reviewed and kind.spec.is_of_run))
 
 
+def _unresolved(target: Target) -> Iterator[Finding]:
+    """Yield one finding for each url or secret of the policy whose variable can't be used."""
+    name = target.policy.database.name
+    for reference in references(target.policy):
+        try:
+            target.resolve(reference)
+        except UsageError as exc:
+            yield Finding(
+                FindingKind.POLICY_BROKEN,
+                Severity.ERROR,
+                str(target.policy.path),
+                f"{name}: {exc.with_hint}",
+                data={"reason": "variable", "key": reference.key, "variable": reference.label},
+            )
+
+
 def _no_store(policy: Policy, grant: str) -> Finding:
     name = policy.database.name
     return Finding(
@@ -361,12 +401,12 @@ def _no_store(policy: Policy, grant: str) -> Finding:
     )
 
 
-def _gate_of_plan(policy: Policy, origin: Origin, store: Connection | None) -> Gate:
+def _gate_of_plan(policy: Policy, origin: Origin, store: Connection | None, now: datetime) -> Gate:
     """Return the gate for a plan, which is shown even if this role may not read the store."""
     try:
-        return read_gate(policy, origin, store)
+        return read_gate(policy, origin, store, now)
     except psycopg.errors.InsufficientPrivilege:
-        return Gate(policy, origin)
+        return Gate(policy, origin, now=now)
 
 
 def _selected(only: Collection[str], policy: Policy, request: Request) -> list[Subject[Any]]:

@@ -30,6 +30,7 @@ from maintenance.policy.thresholds import (
     StatisticsPolicy,
     WorkloadPolicy,
 )
+from maintenance.policy.values import SettingValue
 
 
 class Policy(Section):
@@ -66,6 +67,8 @@ class Policy(Section):
     """Thresholds of the workload; or off."""
     capacity: Annotated[CapacityPolicy | None, Switched] = CapacityPolicy()
     """Limits that end writes when they are reached; or off."""
+    settings: Annotated[dict[str, SettingValue], Field(strict=False)] = Field(default_factory=dict)
+    """Settings of the server that new sessions of the database must have, by name."""
     schedules: SchedulesPolicy = SchedulesPolicy()
     """Cron schedules of the jobs, in UTC."""
     observe: ObservePolicy = ObservePolicy()
@@ -123,6 +126,17 @@ class Policy(Section):
         repeated = _repeated("stale_analytics", "table", [each.table for each in tables])
         raise_faults("stale_analytics", repeated)
         return tables
+
+    @field_validator("settings", mode="after")
+    @classmethod
+    def _check_settings(cls, wanted: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        if wanted and info.data.get("capacity", ...) is None:
+            raise refused(
+                "no settings here, or capacity not off",
+                "the subject capacity compares them",
+                reason=ProblemReason.CONFLICT,
+            )
+        return wanted
 
     @field_validator("alerts", mode="after")
     @classmethod

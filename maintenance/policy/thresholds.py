@@ -1,7 +1,8 @@
 """Thresholds of statistics, indexes, bloat and the workload."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from math import inf
 from pathlib import Path
@@ -21,7 +22,7 @@ from pydantic import (
 
 from maintenance.errors import ProblemReason
 from maintenance.names import QualifiedName
-from maintenance.policy.base import Section, as_written, refused, refused_file
+from maintenance.policy.base import Section, as_written, did_you_mean, refused, refused_file
 from maintenance.policy.declarations import Declaration
 from maintenance.policy.declared_sql import (
     DeclaredSqlError,
@@ -29,7 +30,17 @@ from maintenance.policy.declared_sql import (
     unknown_queries,
 )
 from maintenance.policy.paths import SqlFolder, SqlSource, is_in_file
-from maintenance.policy.quantities import Count, Duration, Share, Size, Timeout, number, whole
+from maintenance.policy.quantities import (
+    Count,
+    CountLimit,
+    Duration,
+    Share,
+    Size,
+    SizeLimit,
+    Timeout,
+    number,
+    whole,
+)
 from maintenance.policy.query_sql import DeclaredQuery, QueryFilesError, read_queries
 from maintenance.policy.values import Mode, TableName
 
@@ -97,6 +108,16 @@ class IndexPreflight(Section):
     """Maximum age of open transactions, which would delay the build."""
     free_disk: Size = as_written("5 GB")
     """Free disk space that must remain on the server."""
+    max_slot_wal: SizeLimit = as_written("1 GB")
+    """WAL that a replication slot may retain; what a build writes stays on disk with it."""
+    max_slot_age: CountLimit = as_written("never")
+    """Transactions for which a replication slot may hold back VACUUM."""
+    max_replica_lag: SizeLimit = as_written("100 MB")
+    """Maximum replication lag; replicas replay the WAL of a build before later changes."""
+    max_active_sessions: CountLimit = as_written("never")
+    """Maximum number of active sessions on the server, without our own."""
+    max_wal_rate: SizeLimit = as_written("never")
+    """Maximum WAL that the server writes in a second."""
 
 
 class IndexProof(Section):
@@ -164,6 +185,47 @@ class RollbackPolicy(Section):
     """How many times slower a measured query may become, such as 1.2; never: nothing is undone."""
 
 
+def _read_wave_dates(value: object) -> dict[int, date]:
+    """Return the dates of waves, which are numbered from 1."""
+    wanted = "the dates from which waves are rolled out, such as {1: 2026-12-01, 2: 2026-12-06}"
+    if not isinstance(value, Mapping):
+        raise refused(wanted, reason=ProblemReason.WRONG_TYPE)
+    dates: dict[int, date] = {}
+    for wave, written in cast("Mapping[object, object]", value).items():
+        day = _read_day(written)
+        if day is None or not re.fullmatch("[1-9][0-9]{0,3}", str(wave)):
+            raise refused(wanted, found=f"{wave}: {written}", reason=ProblemReason.MALFORMED)
+        dates[int(str(wave))] = day
+    if any(later < earlier for earlier, later in pairwise(dates[wave] for wave in sorted(dates))):
+        raise refused("dates in the order of their waves", reason=ProblemReason.OUT_OF_RANGE)
+    return dates
+
+
+def _read_day(written: object) -> date | None:
+    if isinstance(written, str):
+        try:
+            return date.fromisoformat(written)
+        except ValueError:
+            return None
+    if isinstance(written, date) and not isinstance(written, datetime):
+        return written
+    return None
+
+
+WaveDates = Annotated[
+    dict[int, date],
+    PlainValidator(_read_wave_dates),
+    PlainSerializer(lambda value: {str(wave): str(day) for wave, day in value.items()}),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {"type": "string", "pattern": r"^\d{4}-\d\d-\d\d$"},
+        }
+    ),
+]
+"""The first day (UTC) of waves, by their numbers."""
+
+
 class IndexesPolicy(Section):
     """Wanted indexes, and advice on existing ones."""
 
@@ -173,9 +235,14 @@ class IndexesPolicy(Section):
     """Limits of the measurement of declared queries."""
     watch: Watch = as_written(["1 hour", "24 hours", "7 days"])
     """When a new index is judged by its use: a warning, an error, the review."""
+    targets: Annotated[dict[str, Duration], Field(strict=False)] = Field(default_factory=dict)
+    """How long declared queries may take, by name: the 95th percentile of their calls, as
+    pg_stat_statements has them."""
     declared: SqlSource | None = None
     """A file, or a folder of *.sql files: CREATE INDEX, DROP INDEX, CHECK constraints and generated
     columns."""
+    waves: WaveDates = Field(default_factory=dict[int, date])
+    """The day (UTC) from which a wave of declarations is rolled out; without one, at once."""
     allow_drop: bool = False
     """Whether indexes may be dropped or replaced, if they are declared too."""
     allow_rewrite: bool = False
@@ -203,6 +270,23 @@ class IndexesPolicy(Section):
             except QueryFilesError as error:
                 raise refused_file(error.problems) from error
         return folder
+
+    @field_validator("targets", mode="after")
+    @classmethod
+    def _check_targets(
+        cls, targets: dict[str, timedelta], info: ValidationInfo
+    ) -> dict[str, timedelta]:
+        folder = info.data.get("queries")
+        known = sorted(file.stem for file in folder.glob("*.sql")) if folder is not None else []
+        unknown = next((name for name in targets if name not in known), None)
+        if unknown is not None and is_in_file(info):
+            raise refused(
+                "names of queries in the folder of indexes.queries",
+                did_you_mean(unknown, known),
+                found=unknown,
+                reason=ProblemReason.NO_SUCH_FILE,
+            )
+        return targets
 
     @property
     def declared_queries(self) -> tuple[DeclaredQuery, ...]:
@@ -307,6 +391,15 @@ class WorkloadPolicy(Section):
     """Growth of the database, and free disk space."""
 
 
+class PoolPolicy(Section):
+    """Connection pools of one kind."""
+
+    instances: Annotated[int, whole(1, 100_000)]
+    """Number of pools: one for each process or instance of the application."""
+    size: Annotated[int, whole(1, 100_000)]
+    """Maximum number of connections of each."""
+
+
 class CapacityPolicy(Section):
     """Limits that end writes when they are reached, such as the last value of a key."""
 
@@ -316,3 +409,5 @@ class CapacityPolicy(Section):
     """A limit that is reached within this time at the present rate is reported at any share."""
     urgent_within: Duration = as_written("14 days")
     """A limit that is reached within this time is an error."""
+    pools: Annotated[tuple[PoolPolicy, ...], Field(strict=False)] = ()
+    """Connection pools of the applications; together they must fit the usable connections."""

@@ -103,6 +103,19 @@ ColumnName = Annotated[
 ]
 """A column as spelled in the catalog, without quotes."""
 
+
+def _read_constraint(value: object) -> str:
+    text = _text(value, "a constraint's exact name")
+    if len(text.encode()) > MAX_NAME_BYTES:
+        raise _too_long("a constraint's exact name")
+    return text
+
+
+ConstraintName = Annotated[
+    str, Written(_read_constraint, text_schema("a constraint's exact name", "orders_user_fkey"))
+]
+"""A constraint as spelled in the catalog, without quotes."""
+
 DatabaseName = Annotated[
     str,
     matching("[a-z][a-z0-9_]*", "lower case letters, digits and _, starting with a letter", "shop"),
@@ -128,6 +141,25 @@ SearchPath = Annotated[
     ),
 ]
 """Schemas, in the order of name resolution."""
+
+_SETTING = "a value as in postgresql.conf, such as on, 1000 ms or 4GB"
+
+
+def _read_setting(value: object) -> str:
+    """Return a setting as text; YAML reads `on` and `off` as truth values."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, int | float):
+        return str(value)
+    if not isinstance(value, str) or "\0" in value:
+        raise refused(_SETTING, reason=ProblemReason.WRONG_TYPE)
+    return value
+
+
+SettingValue = Annotated[
+    str, Written(_read_setting, {"type": ["string", "number", "boolean"], "description": _SETTING})
+]
+"""A setting of the server."""
 
 Text = Annotated[str, Written(lambda value: _text(value, "a text"), {"type": "string"})]
 """A text that is not empty."""

@@ -2,12 +2,14 @@
 -- since: 15
 -- params:
 -- columns: oid oid, parent oid, table_oid oid, schema text, name text, method text, is_partitioned bool, is_unique bool, is_primary bool, is_exclusion bool, is_immediate bool, nulls_not_distinct bool, is_clustered bool, is_replica_identity bool, is_referenced bool, is_valid bool, is_building bool, n_parts int4, is_readable bool, pages int4, n_keys int4, columns int2[], opclasses oid[], collations oid[], directions int2[], expressions text[], predicate text, parameters text, tablespace text, constraint_name text
--- locks: ACCESS SHARE on tables of indexes with an expression or a predicate
+-- locks: ACCESS SHARE on tables of indexes with an expression or a predicate, on indexes of tables never analyzed
 -- source: PostgreSQL manual, 53.26 pg_index, 53.13 pg_constraint
 -- Deparsing an expression opens the table, which waits behind an ACCESS EXCLUSIVE lock: indexes of
 -- such tables are marked unreadable. A running build is detected by its progress and by its lock,
 -- because the progress views hide it from roles without pg_read_all_stats; for those roles VACUUM
 -- and ANALYZE, which take the same lock, look like a build.
+-- Until the first VACUUM or ANALYZE of a table, relpages of its indexes are those when they were made:
+-- their size is that of their file then, unless another session holds or awaits ACCESS EXCLUSIVE.
 WITH locks AS MATERIALIZED (
   SELECT l.relation, l.mode, l.pid
     FROM pg_catalog.pg_locks l
@@ -29,6 +31,13 @@ WITH locks AS MATERIALIZED (
    WHERE p.relid IS NOT NULL
      AND p.datid = (SELECT d.oid FROM pg_catalog.pg_database d
                      WHERE d.datname = pg_catalog.current_database())
+), exclusive AS MATERIALIZED (
+  SELECT l.relation
+    FROM pg_catalog.pg_locks l
+   WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
+     AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
+                        WHERE d.datname = pg_catalog.current_database())
+     AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
 ), referenced AS MATERIALIZED (
   SELECT DISTINCT f.conindid FROM pg_catalog.pg_constraint f WHERE f.contype = 'f'
 ), members AS MATERIALIZED (
@@ -37,11 +46,12 @@ WITH locks AS MATERIALIZED (
    WHERE e.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
      AND e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.deptype = 'e'
 ), found AS (
-  SELECT i.*, c.relname, c.relnamespace, c.relkind, c.relpages, c.relam, c.reltablespace, c.reloptions,
+  SELECT i.*, t.reltuples, c.relname, c.relnamespace, c.relkind, c.relpages, c.relam, c.reltablespace, c.reloptions,
          i.indrelid NOT IN (SELECT l.relation FROM locks l WHERE l.mode = 'AccessExclusiveLock')
          AND i.indexrelid NOT IN (SELECT l.relation FROM locks l WHERE l.mode = 'AccessExclusiveLock') AS is_readable
     FROM pg_catalog.pg_index i
     JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+    JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
    WHERE c.relpersistence <> 't' AND c.relkind IN ('i', 'I')
      AND c.relnamespace = ANY (ARRAY(
            SELECT n.oid FROM pg_catalog.pg_namespace n
@@ -72,7 +82,11 @@ SELECT
        THEN (SELECT pg_catalog.count(*)::int4 FROM pg_catalog.pg_inherits p WHERE p.inhparent = i.indrelid)
   END AS n_parts,
   i.is_readable,
-  i.relpages AS pages,
+  CASE WHEN i.relkind = 'i' AND i.reltuples < 0
+            AND i.indexrelid NOT IN (SELECT x.relation FROM exclusive x)
+       THEN (pg_catalog.pg_relation_size(i.indexrelid)
+             / pg_catalog.current_setting('block_size')::int8)::int4
+       ELSE i.relpages END AS pages,
   i.indnkeyatts::int4 AS n_keys,
   i.indkey::int2[] AS columns,
   i.indclass::oid[] AS opclasses,

@@ -17,6 +17,8 @@ from maintenance.policy import load_policy
 from tests.builders import Database
 from tests.policies import CREATE_EVENTS, EVENTS, write_policy
 
+pytestmark = pytest.mark.in_turn
+
 PARTITIONS = """
 SELECT relname FROM pg_class
 WHERE relispartition AND relkind = 'r' AND relnamespace = 'public'::regnamespace
@@ -350,3 +352,52 @@ def test_what_is_no_saved_plan_exits_2_with_one_line(file: Path, tmp_path: Path)
         (line, *hint) = result.stderr.splitlines()
         assert saved.name in line
         assert len(hint) <= 1
+
+
+VARIABLES = """
+redis:
+  url: {env: CACHE_URL}
+store:
+  url: {env: STORE_URL}
+alerts:
+  ping: {env: PING_URL}
+  sinks:
+    - {type: apprise, url: {env: CHAT_URL}}
+    - {type: webhook, url: {env: HOOK_URL}, secret: {env: HOOK_SECRET}}
+"""
+
+
+def test_check_names_each_variable_that_is_not_set(database: Database, tmp_path: Path) -> None:
+    file = write_policy(tmp_path, database.url)
+    file.write_text(file.read_text() + VARIABLES)
+    given = {"STORE_URL": database.url, "HOOK_URL": "https://example.org/hook", "PING_URL": "x"}
+    findings = answer("check", "--policy", file, exits=1, **given)["findings"]
+    assert {(each["kind"], each["severity"]) for each in findings} == {("policy_broken", "error")}
+    assert [(each["data"]["key"], each["data"]["variable"]) for each in findings] == [
+        ("redis.url", "CACHE_URL"),
+        ("alerts.ping", "PING_URL"),
+        ("alerts.sinks.url", "CHAT_URL"),
+        ("alerts.sinks.secret", "HOOK_SECRET"),
+    ]
+    assert all(each["object"] == str(file) for each in findings)
+    more = {
+        "CACHE_URL": "redis://localhost",
+        "PING_URL": "https://example.org/ping",
+        "CHAT_URL": "slack://token",
+        "HOOK_SECRET": "secret",
+    }
+    assert answer("check", "--policy", file, exits=0, **{**given, **more})["findings"] == []
+
+
+def test_check_passes_without_the_variable_of_an_optional_replica(
+    database: Database, tmp_path: Path
+) -> None:
+    file = write_policy(tmp_path, database.url)
+    text = file.read_text()
+    replica = "  replicas: [{env: REPLICA_URL}]\n"
+    file.write_text(text.replace("  name: app\n", f"  name: app\n{replica}"))
+    answer("check", "--policy", file, exits=0)
+    required = f"{replica}  optional_replicas: false\n"
+    file.write_text(text.replace("  name: app\n", f"  name: app\n{required}"))
+    (finding,) = answer("check", "--policy", file, exits=1)["findings"]
+    assert finding["data"]["variable"] == "REPLICA_URL"

@@ -12,6 +12,7 @@ from maintenance.engine.findings import Finding, FindingKind
 from maintenance.engine.scope import Request
 from maintenance.names import QualifiedName, cut, parse_name, quote
 from maintenance.pipeline import run as pipeline
+from maintenance.server.session import fetch
 from maintenance.subjects.indexes import INDEXES
 from maintenance.subjects.indexes.observe import read_definitions
 from tests.builders import ROOT, SQL, Database, Role
@@ -557,3 +558,37 @@ def test_ten_thousand_tables_are_judged_in_one_look(database: Database, tmp_path
         )
         connection.execute("CREATE INDEX twice ON t77 (a)")
     assert covered(advice(database, tmp_path), DUPLICATE) == {"public.twice": "public.t77_a"}
+
+
+def test_size_of_an_index_whose_table_was_never_analyzed_is_that_of_its_file(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute("CREATE TABLE t (a int) WITH (autovacuum_enabled = off)")
+    database.execute("CREATE INDEX t_a ON t (a)")
+    database.execute("CREATE INDEX t_a2 ON t (a)")
+    database.execute("INSERT INTO t SELECT generate_series(1, 100000)")
+    policy = make_policy(tmp_path, database.url, indexes={})
+    (finding,) = [
+        each
+        for each in pipeline.plan(policy, only=[INDEXES.name]).findings
+        if each.kind is DUPLICATE
+    ]
+    ((size,),) = database.execute("SELECT pg_relation_size('t_a2')")
+    assert finding.data["size_bytes"] == size > 2**20
+    assert finding.severity == "warn"
+    pipeline.apply(policy, only=[INDEXES.name])
+    sizes = database.execute("SELECT size_bytes FROM maintenance.index_effectiveness")
+    assert sizes == [(size,), (size,)]
+
+
+def test_size_is_not_read_behind_an_exclusive_lock(database: Database) -> None:
+    for name in ("free", "locked"):
+        database.execute(f"CREATE TABLE {name} (a int) WITH (autovacuum_enabled = off)")
+        database.execute(f"CREATE INDEX {name}_a ON {name} (a)")
+        database.execute(f"INSERT INTO {name} SELECT generate_series(1, 9999)")
+    with database.connect(autocommit=False) as holder, database.connect() as reader:
+        holder.execute("REINDEX INDEX locked_a")
+        reader.execute("SET lock_timeout = '5s'")
+        pages = {row.name: row.pages for row in fetch(reader, "indexes", "list_indexes")}
+        holder.rollback()
+    assert pages["free_a"] > pages["locked_a"]

@@ -13,6 +13,8 @@ from maintenance.policy import Policy
 from tests.builders import Database
 from tests.policies import make_policy
 
+pytestmark = pytest.mark.store
+
 SCHEMA = """
 CREATE TABLE public.courses (id int PRIMARY KEY, title text);
 CREATE TABLE public.enrollments (id int PRIMARY KEY, course int, progress int);
@@ -107,3 +109,32 @@ def test_view_on_a_view_that_did_not_change_is_skipped_in_the_same_run(
         (ActionKind.REFRESH_MATVIEW, "public.by_course", Outcome.DONE),
         (ActionKind.REFRESH_MATVIEW, "public.total", Outcome.SKIPPED),
     ]
+
+
+def recommended(database: Database) -> dict[str, str]:
+    return dict(
+        database.execute(
+            "SELECT view, recommendation FROM maintenance.get_mv_refresh_recommendations()"
+        )
+    )
+
+
+def test_recommendation_is_to_leave_to_refresh_or_to_mend(
+    database: Database, policy: Policy, tmp_path: Path
+) -> None:
+    pipeline.apply(policy)
+    assert recommended(database) == {"public.by_course": "leave", "public.total": "leave"}
+    database.execute("DROP MATERIALIZED VIEW public.total")
+    section = {"name": "public.total", "unique_index": ["n"]}
+    by_course = {"name": "public.by_course", "unique_index": ["course"]}
+    undeclared = make_policy(tmp_path, database.url, matviews=[by_course, section])
+    pipeline.apply(undeclared)
+    assert recommended(database) == {"public.by_course": "leave", "public.total": "mend"}
+    database.execute("INSERT INTO public.enrollments VALUES (101, 1, 5)")
+    reporting = make_policy(
+        tmp_path, database.url, matviews=[{**by_course, "mode": "report", "max_age": "0 minutes"}]
+    )
+    pipeline.apply(reporting)
+    assert recommended(database)["public.by_course"] == "refresh"
+    pipeline.apply(policy)
+    assert recommended(database) == {"public.by_course": "leave", "public.total": "leave"}

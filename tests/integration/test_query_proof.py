@@ -1,7 +1,7 @@
 """Declared indexes proven by their queries, on real servers."""
 
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from maintenance.demo.postgres import PostgresServer
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, ActionKind
 from maintenance.engine.findings import Finding, FindingKind, Severity
@@ -21,7 +22,7 @@ from maintenance.subjects.indexes import INDEXES
 from maintenance.subjects.indexes.declared.prove import measure_after, measure_before
 from maintenance.subjects.indexes.declared.query_models import NotRun, PlanMode, QueryKey
 from maintenance.subjects.indexes.declared.query_verdicts import Reason, Use
-from tests.builders import Database, make_role
+from tests.builders import Database, cloned, make_filled_template, make_role, run_all
 from tests.policies import make_policy
 
 MESSAGES = (
@@ -49,10 +50,8 @@ CREATE = Action(ActionKind.CREATE_INDEX, INDEX, (), "declared", table="public.me
 
 
 @pytest.fixture
-def nova(database: Database) -> Database:
-    for statement in MESSAGES:
-        database.execute(statement)
-    return database
+def nova(server: PostgresServer) -> Iterator[Database]:
+    yield from cloned(server, make_filled_template(server, "messages", run_all(*MESSAGES)))
 
 
 def declare(

@@ -10,12 +10,18 @@ import pytest
 
 from maintenance.alerts.models import Event
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.target import Target
 from maintenance.formatting import readable_size
 from maintenance.orchestration.health_metadata import workload_metadata
 from maintenance.pipeline import notify
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
-from maintenance.subjects.workload.statement_history import heaviest, worst_of_the_day
+from maintenance.subjects.workload.history import moments
+from maintenance.subjects.workload.statement_history import (
+    heaviest,
+    totals_of_the_day,
+    worst_of_the_day,
+)
 from tests.builders import Database, Role
 from tests.policies import make_policy
 from tests.sessions import session, until
@@ -360,3 +366,57 @@ def test_columns_of_newer_versions_tell_that_an_entry_began_anew(
     )
     (slow,) = counted.look()
     assert (slow.data["calls"], slow.data["worst_ms"]) == (120, 500.0)
+
+
+@from_debian
+def test_declared_query_above_its_target_is_found_and_shown_in_dagster(
+    database: Database, tmp_path: Path
+) -> None:
+    folder = tmp_path / "queries"
+    folder.mkdir()
+    body = "FROM generate_series(1, $1) AS n"
+    (folder / "sum.sql").write_text(f"-- params: 10\nSELECT sum(n) {body}")
+    (folder / "least.sql").write_text(f"-- params: 10\nSELECT min(n) {body}")
+    (folder / "most.sql").write_text(f"-- params: 10\nSELECT max(n) {body}")
+    limits = {"sum": "1 ms", "least": "1 hour", "most": "1 ms"}
+    indexes = {"queries": "queries", "targets": limits}
+    database.execute("CREATE EXTENSION pg_stat_statements")
+    policy = make_policy(tmp_path, database.url, workload=SECTION, indexes=indexes)
+    counted = Counted(database, policy)
+    assert counted.look(days_ago=1) == []
+    for name in ("sum", "min"):
+        counted.run(
+            *[f"select {name}(n) from generate_series(1, {50_000 + n}) n" for n in range(30)]
+        )
+    (finding,) = counted.look()
+    assert (finding.kind, finding.object) == ("query_slow", "app/queries/sum")
+    assert (finding.threshold, finding.data["reason"]) == (1.0, "target")
+    assert finding.value is not None
+    with Target(policy).store() as store:
+        shown = workload_metadata(policy, store)["targets"].value
+    assert shown.index("sum") < shown.index("least") < shown.index("most")
+    assert "not called" in shown
+
+
+@from_debian
+def test_statements_and_rolled_back_transactions_of_the_day_are_summed(counted: Counted) -> None:
+    counted.run("CREATE TABLE t (n int)")
+    counted.look(days_ago=0.5)
+    counted.run(*["SELECT n FROM t"] * 30, *["SELECT pg_sleep(0.15), n FROM t LIMIT 1"] * 2)
+    counted.run("INSERT INTO t VALUES (1)", *["SELECT pg_sleep(0.15), n FROM t LIMIT 1"] * 3)
+    connection = counted.database.connect(autocommit=False)
+    for _ in range(5):
+        connection.execute("SELECT 1")
+        connection.rollback()
+    connection.close()
+    counted.look()
+    with session(counted.database.url) as store:
+        totals = totals_of_the_day(store, "app", datetime.now(UTC), 50)
+        moment = moments(store, "app")[-1]
+    assert totals is not None
+    assert totals.calls >= 36
+    assert totals.n_slow == 1
+    assert 0 < totals.mean_ms < 100
+    assert moment.rollback_rate is not None
+    assert 0 < moment.rollback_rate < 1
+    assert moment.n_connections >= 1

@@ -52,6 +52,7 @@ def indexes(database: Database) -> set[str]:
     return {name for (name,) in found}
 
 
+@pytest.mark.in_turn
 @every_system
 def test_every_declared_statement_works_bare(filled: Database, system: str) -> None:
     before = indexes(filled)
@@ -73,6 +74,7 @@ def test_lms_has_46_indexes_before_and_58_after_and_the_optional_ones(
     assert len(indexes(filled)) - OPTIONAL_OF_LMS == 58
 
 
+@pytest.mark.in_turn
 @every_system
 def test_every_query_runs_and_its_values_are_in_the_rows(filled: Database, system: str) -> None:
     connection = filled.connect()
@@ -96,6 +98,45 @@ def test_no_declared_index_has_a_constant_in_its_key(
     policy = make_policy(tmp_path, filled.url, indexes={})
     kinds = [finding.kind for finding in pipeline.plan(policy, only=["indexes"]).findings]
     assert FindingKind.INDEX_PREDICATE_IN_KEY not in kinds
+
+
+def _others(connection: Any, index: str) -> list[str]:
+    """The other indexes of its table that no constraint needs."""
+    found = connection.execute(
+        "SELECT i.indexrelid::regclass::text FROM pg_catalog.pg_index AS i"
+        " JOIN pg_catalog.pg_index AS own USING (indrelid)"
+        " WHERE own.indexrelid = %s::regclass AND i.indexrelid <> own.indexrelid"
+        " AND NOT EXISTS"
+        " (SELECT FROM pg_catalog.pg_constraint AS c WHERE c.conindid = i.indexrelid)",
+        [f"public.{quote(index)}"],
+    )
+    return [name for (name,) in found.fetchall()]
+
+
+def serves_alone(connection: Any, index: str, served: list[Query]) -> bool:
+    """Whether one of the queries takes an index of few rows where it is the only one to take."""
+    connection.execute("BEGIN")
+    for name in _others(connection, index):
+        connection.execute(f"DROP INDEX {name}".encode())
+    connection.execute("SET LOCAL enable_seqscan = off")
+    found = any(index in used_by(connection, query) for query in served)
+    connection.execute("ROLLBACK")
+    return found
+
+
+@every_system
+def test_every_declared_index_can_serve_one_of_its_queries(filled: Database, system: str) -> None:
+    connection = filled.connect()
+    apply_declared(connection, system)
+    connection.execute("ANALYZE")
+    by_name = {query.name: query for query in queries(system)}
+    unfit = [
+        each.name
+        for each in declared(system)
+        if each.creates
+        and not serves_alone(connection, each.name, [by_name[name] for name in each.serves])
+    ]
+    assert unfit == []
 
 
 # The same applications as their public repositories have them
@@ -127,6 +168,7 @@ DRIFT = {
 """The declared statements that do not fit other tables, with what the server says."""
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("tables", DRIFT)
 def test_declared_statements_that_do_not_fit_the_public_tables_are_known(
     database: Database, tables: str

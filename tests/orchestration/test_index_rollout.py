@@ -72,6 +72,33 @@ def test_rollout_is_a_dry_run_until_its_form_says_apply(
     assert "schema_drift" in str(applied["declarations"].value).replace("\\", "")
 
 
+def test_form_of_the_rollout_chooses_waves(
+    policy: Policy, database: Database, instance: dg.DagsterInstance
+) -> None:
+    for wave, built in ((1, 0), (2, 1)):
+        config = {"ops": {"app__indexes": {"config": {"mode": "APPLY", "waves": [wave]}}}}
+        run(policy, instance, "app_index_rollout", run_config=config)
+        assert database.execute(BUILT) == [(built,)]
+
+
+def test_schedule_rolls_out_the_waves_that_have_begun(
+    policy: Policy, database: Database, instance: dg.DagsterInstance
+) -> None:
+    def tick(first_day: str, built: int) -> None:
+        section = {"declared": "indexes.sql", "waves": {"2": first_day}}
+        schedules = {"index_rollout": "0 3 * * 6"}
+        write_policy(policy.path.parent, database.url, indexes=section, schedules=schedules)
+        definitions = build([policy.path]).get_repository_def()
+        schedule = definitions.get_schedule_def("app_index_rollout")
+        context = dg.build_schedule_context(instance, repository_def=definitions)
+        (request,) = list(schedule.evaluate_tick(context).run_requests or ())
+        run(policy, instance, "app_index_rollout", run_config=request.run_config)
+        assert database.execute(BUILT) == [(built,)]
+
+    tick("2999-01-01", 0)
+    tick("2026-01-01", 1)
+
+
 def test_what_serves_the_queries_is_shown_on_the_rollout_and_in_the_weekly_review(
     policy: Policy, database: Database, instance: dg.DagsterInstance
 ) -> None:

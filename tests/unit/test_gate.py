@@ -292,3 +292,34 @@ def test_finding_promises_only_what_the_next_run_does(
     assert unconcerned == other
     assert told.data.get("held_by") == by
     assert (PROMISE in told.message) is (by is None)
+
+
+@pytest.mark.parametrize(
+    ("now", "held"),
+    [
+        (datetime(2026, 12, 5, 23, 59, tzinfo=UTC), HeldBy.WAVE_NOT_DUE),
+        (datetime(2026, 12, 6, tzinfo=UTC), None),
+    ],
+)
+def test_wave_is_held_until_its_day(now: datetime, held: HeldBy | None) -> None:
+    policy = a_policy(indexes={"waves": {"1": "2026-12-01", "2": "2026-12-06"}})
+    action = replace(an_action(ActionKind.CREATE_INDEX), detail={"wave": 2})
+    hold = Gate(policy, now=now).hold(action)
+    assert (hold.by if hold is not None else None) == held
+
+
+def test_missing_index_of_a_later_wave_is_no_warning() -> None:
+    policy = a_policy(indexes={"waves": {"2": "2026-12-06"}})
+    action = replace(an_action(ActionKind.CREATE_INDEX), detail={"wave": 2})
+    promise = "the next apply builds it"
+    finding = Finding(
+        FindingKind.INDEX_MISSING,
+        Severity.WARN,
+        action.object,
+        f"missing; {promise}",
+        promise=promise,
+    )
+    plan = Plan(actions=(action,), findings=(finding,))
+    (early,) = Gate(policy, now=datetime(2026, 12, 1, tzinfo=UTC)).mark(plan).findings
+    assert (early.severity, early.data["held_by"]) == (Severity.INFO, HeldBy.WAVE_NOT_DUE)
+    assert Gate(policy, now=datetime(2026, 12, 7, tzinfo=UTC)).mark(plan).findings == (finding,)

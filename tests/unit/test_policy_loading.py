@@ -73,7 +73,9 @@ def example(tmp_path: Path) -> Policy:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         index = file.endswith("indexes.sql")
         (tmp_path / file).write_text("CREATE INDEX a ON t (a)" if index else "SELECT 1")
-    (tmp_path / "sql/systems/learning_platform/queries").mkdir()
+    (queries := tmp_path / "sql/systems/learning_platform/queries").mkdir()
+    for name in ("login", "course_search"):
+        (queries / f"{name}.sql").write_text("SELECT a FROM t")
     (tmp_path / "policies").mkdir()
     return load_policy(write(tmp_path / "policies", EXAMPLE.read_text(encoding="utf-8")))
 
@@ -85,6 +87,8 @@ def test_example_loads_with_every_key(example: Policy, tmp_path: Path) -> None:
     assert table.time_zone.key == "UTC"
     assert table.start == Period(date(2024, 1, 1), Interval.MONTH)
     assert table.convert_when.larger_than == 10 * 1024**3
+    assert table.split == "never"
+    assert table.split_limits.max_wal_rate == 64 * 1024**2
     assert table.retention is not None
     assert table.retention.keep == CalendarSpan(24, 0)
     assert table.retention.hold == (Period(date(2024, 3, 1), Interval.MONTH),)
@@ -259,6 +263,7 @@ def test_missing_key_is_told_at_its_mapping(tmp_path: Path) -> None:
         ("retention: [1, 2]", None, "wrong_type"),
         ("interval: 1 month s", "1 month s", "unknown_value"),
         ("convert: yes", "yes", "unknown_value"),
+        ("split: monthly", "monthly", "unknown_value"),
         ("time_zone: Europe/Belrin", "Europe/Belrin", "unknown_value"),
     ],
 )
@@ -745,3 +750,12 @@ def test_example_of_the_readme_is_a_policy(tmp_path: Path) -> None:
     chat, pager, review = load_policy(write(tmp_path, DATABASE + example)).alerts.sinks
     assert [each.takes_only_errors for each in (chat, pager, review)] == [False, True, False]
     assert review.takes_kind("shop", FindingKind.INDEX_UNUSED)
+
+
+def test_target_of_an_unknown_query_is_told_with_its_near_miss(tmp_path: Path) -> None:
+    (tmp_path / "queries").mkdir()
+    (tmp_path / "queries" / "login.sql").write_text("SELECT a FROM t")
+    text = DATABASE + "indexes:\n  queries: queries\n  targets: {logn: 50 ms}\n"
+    found = problem(tmp_path, text)
+    assert (found.key, found.found) == ("indexes.targets", "logn")
+    assert named(found.hint, "login") == {"login"}

@@ -18,7 +18,12 @@ from maintenance.engine.time_budget import Budget
 from maintenance.errors import BudgetError
 from maintenance.names import QualifiedName
 from maintenance.subjects.statistics.findings import LISTED
-from maintenance.subjects.statistics.models import Baseline, StatisticsObservation, TableFacts
+from maintenance.subjects.statistics.models import (
+    Baseline,
+    ForeignPartition,
+    StatisticsObservation,
+    TableFacts,
+)
 from maintenance.subjects.statistics.plan import plan
 from tests.snapshots import a_policy
 
@@ -307,3 +312,59 @@ def test_actions_never_take_longer_than_the_budget(limit_s: float, durations: li
         clock[0] += min(duration_s, budget.left().total_seconds())  # its statement_timeout
     assert clock[0] <= limit_s + 1e-3
     assert begun == len(durations) or not budget.left()
+
+
+# By hand
+
+BY_HAND = Request(QualifiedName("public", "t10"), forced=True)
+VACUUM_BY_HAND = replace(BY_HAND, vacuum=True)
+
+
+def by_hand(seen: StatisticsObservation, request: Request = BY_HAND) -> list[str]:
+    return [statement for action in planned(seen, request).actions for statement in action.sql]
+
+
+def test_table_is_analyzed_by_hand_although_it_needs_nothing() -> None:
+    seen = a_look(a_table(10), a_table(11, changed=900))
+    assert by_hand(seen) == ["ANALYZE public.t10"]
+    assert by_hand(seen, VACUUM_BY_HAND) == ["VACUUM (ANALYZE, TRUNCATE false) public.t10"]
+
+
+def test_empty_table_is_analyzed_by_hand() -> None:
+    assert by_hand(a_look(a_table(filled=False, live=0, total=0))) == ["ANALYZE public.t10"]
+
+
+@pytest.mark.parametrize(
+    ("major", "analyze"),
+    [(17, ["ANALYZE public.t10"]), (18, ["ANALYZE ONLY public.t10", "ANALYZE public.t11"])],
+)
+def test_partitioned_table_is_kept_up_by_hand_as_a_whole(major: int, analyze: list[str]) -> None:
+    seen = a_look(a_parent(10), a_table(11, parent=10), a_table(12), major=major)
+    assert by_hand(seen) == analyze
+    assert by_hand(seen, VACUUM_BY_HAND) == [
+        analyze[0],
+        "VACUUM (ANALYZE, TRUNCATE false) public.t11",
+    ]
+
+
+def test_table_that_we_may_not_analyze_is_tried_by_hand_and_so_fails() -> None:
+    assert by_hand(a_look(a_table(permitted=False))) == ["ANALYZE public.t10"]
+
+
+def test_table_under_autovacuum_is_a_skip_by_hand_too() -> None:
+    done = planned(a_look(a_table(autovacuum_pid=7)), BY_HAND)
+    assert done.actions == ()
+    assert [skip.object for skip in done.skipped] == ["public.t10"]
+
+
+def test_parent_with_foreign_partitions_is_a_skip_by_hand() -> None:
+    foreign = ForeignPartition(QualifiedName("public", "far"), "elsewhere")
+    done = planned(a_look(a_parent(10), foreign={10: (foreign,)}), BY_HAND)
+    assert done.actions == ()
+    assert [skip.object for skip in done.skipped] == ["public.t10"]
+
+
+def test_table_that_does_not_exist_is_told_with_its_near_name() -> None:
+    (finding,) = planned(a_look(a_table(1010)), BY_HAND).findings
+    assert (finding.kind, finding.data["near"]) == (FindingKind.NO_SUCH_TABLE, ["public.t1010"])
+    assert planned(a_look(a_table(1010)), BY_HAND).actions == ()

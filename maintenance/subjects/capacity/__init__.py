@@ -29,7 +29,7 @@ class Capacity(Subject[CapacityObservation]):
         """Observe the limits, and read their history from the store."""
         server = context.snapshot.server
         cap = context.policy.observe.time_cap
-        seen = observe(context.connection, cap, server.major)
+        seen = observe(context.connection, cap, server.major, context.policy.settings)
         seen = replace(seen, role=quote(server.role))
         if context.store is None:
             return seen

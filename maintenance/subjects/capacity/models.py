@@ -323,6 +323,41 @@ Points = Sequence[tuple[datetime, float]]
 """Earlier values, oldest first."""
 
 
+class Setting(NamedTuple):
+    """A setting of the server as new sessions of the database have it.
+
+    Attributes:
+        value: in units of `unit`.
+        unit: such as `ms` or `8kB`; None without one.
+        vartype: bool, integer, real, enum or string.
+        context: when it can be changed: internal, postmaster, sighup, superuser, user, …
+        is_pending: whether another value waits for a restart.
+        is_of_role: whether the value is that of this role alone.
+    """
+
+    name: str
+    value: str
+    unit: str | None
+    vartype: str
+    context: str
+    is_pending: bool = False
+    is_of_role: bool = False
+
+
+class Settings(NamedTuple):
+    """The settings that the policy has a value for.
+
+    Attributes:
+        found: by name in lower case.
+        sees_all: whether this role may see all settings.
+        database: the name of the database, quoted.
+    """
+
+    found: Mapping[str, Setting]
+    sees_all: bool
+    database: str
+
+
 @dataclass(frozen=True, slots=True)
 class CapacityObservation:
     """The observation of one database and its server.
@@ -336,6 +371,7 @@ class CapacityObservation:
         past: earlier values, by cliff and object.
         pool_peaks: of each day the largest share of connections in use, oldest first.
         role: the session's role, quoted.
+        settings: None if the policy has none, or they could not be read.
     """
 
     sequences: tuple[SequenceUse, ...] = ()
@@ -359,3 +395,4 @@ class CapacityObservation:
     past: Mapping[tuple[str, str], Points] = field(default_factory=dict[tuple[str, str], "Points"])
     pool_peaks: Points = ()
     role: str = ""
+    settings: Settings | None = None

@@ -3,6 +3,7 @@
 A query that the server refuses or that exceeds the time cap is reported; the others still run.
 """
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from maintenance.engine.findings import Reading
@@ -17,6 +18,7 @@ from maintenance.subjects.capacity.upkeep_observations import (
     collations,
     constraints,
     extensions,
+    settings,
     vacuumed,
 )
 
@@ -26,8 +28,16 @@ MOST_TABLES = 5
 LEAST_CHUNKS = 2**32 / 10
 
 
-def observe(connection: Connection, time_cap: timedelta, major: int) -> CapacityObservation:
+def observe(
+    connection: Connection, time_cap: timedelta, major: int, names: Collection[str] = ()
+) -> CapacityObservation:
     """Observe a database and its server.
+
+    Args:
+        connection: to the database.
+        time_cap: of each query.
+        major: the version of the server.
+        names: of settings to read.
 
     Raises:
         UnreachableError: the connection was lost.
@@ -43,6 +53,7 @@ def observe(connection: Connection, time_cap: timedelta, major: int) -> Capacity
         extensions=glances.see(Reading.EXTENSIONS, extensions, ()),
         constraints=glances.see(Reading.CONSTRAINTS, constraints, ()),
         vacuumed=glances.see(Reading.AUTOVACUUM, vacuumed, ()),
+        settings=glances.see(Reading.SETTINGS, lambda c: settings(c, names), None),
         free_bytes=free_disk(connection),
         blind=glances.blind,
     )

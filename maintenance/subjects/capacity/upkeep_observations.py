@@ -1,10 +1,18 @@
-"""Read what was left behind: collations, extensions, constraints, autovacuum."""
+"""Read what was left behind: collations, extensions, constraints, autovacuum, settings."""
 
+from collections.abc import Collection
 from typing import Any
 
-from maintenance.names import QualifiedName, is_helper
+from maintenance.names import QualifiedName, is_helper, quote
 from maintenance.server.session import Connection, fetch
-from maintenance.subjects.capacity.models import Collation, Constraint, Extension, Vacuumed
+from maintenance.subjects.capacity.models import (
+    Collation,
+    Constraint,
+    Extension,
+    Setting,
+    Settings,
+    Vacuumed,
+)
 
 MANY_ROWS = 100_000_000
 """From here on a fifth of the rows, the default, is too many dead rows to wait for."""
@@ -38,6 +46,16 @@ def vacuumed(connection: Connection) -> tuple[Vacuumed, ...]:
     """Read the tables that autovacuum leaves out, and those too large for its thresholds."""
     rows = fetch(connection, "capacity", "list_autovacuum", {"least_rows": MANY_ROWS})
     return tuple(_as_vacuumed(row) for row in rows if not is_helper(row.name))
+
+
+def settings(connection: Connection, names: Collection[str]) -> Settings | None:
+    """Read the settings of these names; None without names."""
+    wanted = sorted({name.lower() for name in names})
+    rows = fetch(connection, "capacity", "list_settings", {"names": wanted}) if wanted else []
+    if not rows:
+        return None
+    found = {row.wanted: Setting(*row[1:8]) for row in rows if row.name is not None}
+    return Settings(found, rows[0].sees_all, quote(rows[0].database))
 
 
 def _as_vacuumed(row: Any) -> Vacuumed:

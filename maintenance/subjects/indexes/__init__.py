@@ -126,8 +126,7 @@ class Indexes(Subject[IndexesObservation]):
         views = [view.name for view in policy.matviews]
         asked = query_findings(name, limits, seen.queries, now, request, views)
         actions = with_what_if(rollout.actions, seen.queries.what_if)
-        if not request.rollout:
-            actions = tuple(map(_held, actions))
+        actions = tuple(_chosen(each, request) for each in actions)
         found = (*told, *keys, *rollout.findings, *asked)
         return replace(rollout, actions=actions, findings=found, facts=_facts(seen.queries))
 
@@ -137,9 +136,16 @@ def _facts(queries: QueriesObservation) -> Mapping[str, Any]:
     return {DECLARED_QUERIES: share.as_json()} if share.queries else {}
 
 
-def _held(action: Action) -> Action:
-    text = "not run: this run only compares the declared indexes; a rollout is launched by hand"
-    return replace(action, held=Hold(HeldBy.NO_ROLLOUT, text))
+def _chosen(action: Action, request: Request) -> Action:
+    """Return an action as this run is to treat it."""
+    if not request.rollout:
+        text = "not run: this run only compares the declared indexes; a rollout is launched by hand"
+        return replace(action, held=Hold(HeldBy.NO_ROLLOUT, text))
+    wave = action.detail.get("wave")
+    if request.waves and wave not in request.waves:
+        text = f"not run: wave {wave or 'last'} was not chosen"
+        return replace(action, held=Hold(HeldBy.WAVE_NOT_CHOSEN, text))
+    return action
 
 
 def _successors(

@@ -40,6 +40,7 @@ class _Plan:
 
     Attributes:
         verdicts: of each existing view.
+        is_forced: whether views are refreshed although nothing has changed.
         serving: for each view, the last action that its readers must wait for.
     """
 
@@ -47,6 +48,7 @@ class _Plan:
     seen: MatviewsObservation
     now: datetime
     verdicts: Mapping[QualifiedName, Verdict]
+    is_forced: bool = False
     actions: list[Action] = field(default_factory=list[Action])
     skipped: list[Skip] = field(default_factory=list[Skip])
     serving: dict[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
@@ -55,7 +57,7 @@ class _Plan:
 def plan(policy: Policy, seen: MatviewsObservation, now: datetime, request: Request) -> Plan:
     """Plan all views of a policy, or the requested one."""
     sections = {section.name: section for section in policy.matviews}
-    making = _Plan(policy, seen, now, assess_all(policy, seen))
+    making = _Plan(policy, seen, now, assess_all(policy, seen), request.forced)
     for name in in_order(reads_of(policy, seen)):
         view = seen.views.get(name)
         if request.includes(name) and request.rebuild and view is not None and view.kind == "m":
@@ -121,6 +123,8 @@ def _verdict(
     making: _Plan, section: MatviewPolicy, view: Matview, waits: tuple[str, ...]
 ) -> Verdict:
     verdict = making.verdicts[view.name]
+    if making.is_forced:
+        return Verdict(verdict.reason if verdict.as_of is None else "asked for by hand")
     if waits and verdict.as_of is not None:
         return Verdict(AFTER_ANOTHER)
     if verdict.as_of is not None and making.now - verdict.as_of > section.max_age:

@@ -22,6 +22,7 @@ class Statistics(Subject[StatisticsObservation]):
     """The subject `statistics`."""
 
     name = "statistics"
+    serves_any_table = True
     executors: ClassVar[Mapping[ActionKind, Executor]] = {
         ActionKind.ANALYZE_TABLE: maintain_table,
         ActionKind.VACUUM_TABLE: maintain_table,

@@ -16,6 +16,7 @@ class Why(Enum):
     MISSING = "missing"
     CHANGED = "changed"
     DEAD = "dead"
+    ASKED = "asked"
 
 
 VACUUMED = frozenset({Why.FREEZE, Why.DEAD})

@@ -11,8 +11,9 @@ from maintenance.engine.findings import (
     Severity,
     unknown_without,
 )
+from maintenance.engine.scope import Request
 from maintenance.formatting import counted, listed
-from maintenance.names import quote
+from maintenance.names import near, quote
 from maintenance.policy import Policy
 from maintenance.server.capabilities import has_maintain
 from maintenance.server.grants import right_to_act
@@ -57,6 +58,22 @@ def findings_of(
     yield from _rights(f"{name}/statistics", seen)
     if not seen.counts:
         yield _blind(f"{name}/statistics")
+
+
+def unknown_table(seen: StatisticsObservation, request: Request) -> Iterator[Finding]:
+    """Report a table asked for by hand that does not exist."""
+    names = {table.relation for table in seen.tables}
+    if not request.forced or request.table is None or request.table in names:
+        return
+    guesses = near(str(request.table), sorted(map(str, names)), n=1)
+    hint = f"did you mean {guesses[0]}?" if guesses else "name it with its schema"
+    yield Finding(
+        FindingKind.NO_SUCH_TABLE,
+        Severity.ERROR,
+        str(request.table),
+        f"{request.table}: no such table or materialized view; {hint}",
+        data={"near": guesses},
+    )
 
 
 def _listed(

@@ -9,7 +9,7 @@ from maintenance.names import QualifiedName
 from maintenance.policy import Policy
 from maintenance.server.capabilities import has_analyze_only
 from maintenance.subjects.statistics.due import Due, Why, due_tables
-from maintenance.subjects.statistics.findings import findings_of
+from maintenance.subjects.statistics.findings import findings_of, unknown_table
 from maintenance.subjects.statistics.models import StatisticsObservation, TableFacts, ancestors
 
 
@@ -19,17 +19,15 @@ def plan(policy: Policy, seen: StatisticsObservation, request: Request) -> Plan:
     if section is None or request.periods or request.archives:
         return Plan()
     by_oid = {table.oid: table for table in seen.tables}
-    due = [
-        item
-        for item in due_tables(section, seen)
-        if any(map(request.includes, _names(item.table, by_oid)))
-    ]
+    among = [table for table in seen.tables if any(map(request.includes, _names(table, by_oid)))]
+    due = [item for item in due_tables(section, seen) if item.table in among]
+    wanted = [_asked(table, request) for table in among] if request.forced else due
     idle = [
         item
-        for item in due
+        for item in wanted
         # ANALYZE of a parent also reads its foreign partitions, whose servers may not respond.
         if item.table.oid not in seen.foreign
-        and item.table.permitted
+        and (item.table.permitted or request.forced)
         and item.table.autovacuum_pid is None
     ]
     covered = _covered(idle, seen)
@@ -40,9 +38,13 @@ def plan(policy: Policy, seen: StatisticsObservation, request: Request) -> Plan:
             for item in idle
             if item.table.oid not in covered
         ),
-        findings=tuple(findings_of(policy, seen, due)),
-        skipped=tuple(_skips(due)),
+        findings=(*findings_of(policy, seen, due), *unknown_table(seen, request)),
+        skipped=tuple(_skips(wanted, seen)),
     )
+
+
+def _asked(table: TableFacts, request: Request) -> Due:
+    return Due(table, Why.ASKED, 0, 0, for_vacuum=request.vacuum and not table.is_parent)
 
 
 def _names(table: TableFacts, by_oid: dict[int, TableFacts]) -> Iterator[QualifiedName]:
@@ -106,6 +108,8 @@ def _step(due: Due, seen: StatisticsObservation) -> Step:
 
 def _reason(due: Due) -> str:
     value, threshold = f"{due.value:,.0f}", f"{due.threshold:,.0f}"
+    if due.why is Why.ASKED:
+        return "asked for by hand"
     if due.why is Why.FREEZE:
         return f"freeze: transaction age {value}, limit {threshold}"
     if due.why is Why.DEAD:
@@ -116,9 +120,13 @@ def _reason(due: Due) -> str:
     return f"changed: {value} rows{below} since its last ANALYZE, limit {threshold}"
 
 
-def _skips(due: Sequence[Due]) -> Iterator[Skip]:
+def _skips(due: Sequence[Due], seen: StatisticsObservation) -> Iterator[Skip]:
     for item in due:
-        if item.table.autovacuum_pid is not None and item.table.permitted:
-            kind = ActionKind.VACUUM_TABLE if item.for_vacuum else ActionKind.ANALYZE_TABLE
+        kind = ActionKind.VACUUM_TABLE if item.for_vacuum else ActionKind.ANALYZE_TABLE
+        if item.why is Why.ASKED and item.table.oid in seen.foreign:
+            (foreign, *_) = seen.foreign[item.table.oid]
+            reason = f"ANALYZE would read {foreign.relation} on the foreign server {foreign.server}"
+            yield Skip(kind, str(item.table.relation), reason)
+        elif item.table.autovacuum_pid is not None and item.table.permitted:
             reason = f"autovacuum (pid {item.table.autovacuum_pid}) is working on it"
             yield Skip(kind, str(item.table.relation), reason)

@@ -15,6 +15,7 @@ from maintenance.subjects.workload.observe import observe, observe_standbys
 from maintenance.subjects.workload.replica_findings import standby_findings
 from maintenance.subjects.workload.server_findings import server_findings
 from maintenance.subjects.workload.statement_findings import query_findings
+from maintenance.subjects.workload.targets import targets_of
 from maintenance.subjects.workload.vacuum_holders import holder_findings
 
 
@@ -55,7 +56,7 @@ class Workload(Subject[WorkloadSnapshot]):
             findings=(
                 *server_findings(name, section, seen, now),
                 *holder_findings(name, seen),
-                *query_findings(name, section, seen),
+                *query_findings(name, section, seen, targets_of(policy)),
                 *blind_spot_findings(name, seen),
                 *standby_findings(policy, section, seen, now),
             )

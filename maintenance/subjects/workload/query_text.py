@@ -8,6 +8,7 @@ first words are kept.
 import hashlib
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -116,6 +117,18 @@ def words(source: str) -> frozenset[str]:
 def key_of(text: str) -> str:
     """Return a short key of a normalized text, the same on every server and version."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@lru_cache(maxsize=10_000)
+def fingerprint(text: str) -> str:
+    """Return what two normalized texts of the same query have in common; the text if unreadable."""
+    from pglast import Error  # noqa: PLC0415 - as above
+    from pglast.parser import fingerprint as of_query  # noqa: PLC0415
+
+    try:
+        return str(of_query(text.replace("(?, …)", "(?)").replace("?", "$1")))
+    except Error:
+        return text
 
 
 def shown(text: str) -> str:

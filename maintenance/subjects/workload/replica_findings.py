@@ -18,6 +18,7 @@ from maintenance.subjects.workload.blind_spots import blind_spot_findings
 from maintenance.subjects.workload.models import Standby, WorkloadSnapshot
 from maintenance.subjects.workload.server_findings import server_findings
 from maintenance.subjects.workload.statement_findings import query_findings
+from maintenance.subjects.workload.targets import targets_of
 
 
 def standby_findings(
@@ -31,7 +32,7 @@ def standby_findings(
             continue
         yield from _lagging(place, section, standby)
         yield from server_findings(place, section, standby.load, now)
-        yield from query_findings(place, section, standby.load)
+        yield from query_findings(place, section, standby.load, targets_of(policy))
         for finding in blind_spot_findings(place, standby.load):
             # the catalog is the same on all servers
             if finding.kind is not FindingKind.EXTENSION_MISSING or not load.statements.remedy:

@@ -6,6 +6,8 @@ What is reported, and what is not:
 - A statement is slow if, since the last observation, its mean, its estimated 95th percentile or
   a single call was longer than the policy's `slow_query`. A call counts only if it certainly fell
   into that time: a maximum that was there before is no news.
+- A declared query with a target (`indexes.targets`) is slow if its estimated 95th percentile is
+  above its target, or its mean where it was called too rarely for a percentile.
 - A statement that was called once or twice is information: a report of the night, a person at a
   prompt. It is a warning if it took a minute for each second of `slow_query`, and is seen for the
   first time or took much longer than ever before.
@@ -29,6 +31,7 @@ from maintenance.subjects.workload.deltas import Baseline, Window, baselines
 from maintenance.subjects.workload.looks import Look, recent_looks
 from maintenance.subjects.workload.models import WorkloadSnapshot
 from maintenance.subjects.workload.query_text import reads_table, shown, writes_rows
+from maintenance.subjects.workload.targets import NO_TARGETS, Targets
 
 MOST = 20
 """How many statements are reported for each finding kind, the heaviest first."""
@@ -66,11 +69,20 @@ class _Measure(NamedTuple):
 
 
 def query_findings(
-    database: str, section: WorkloadPolicy, load: WorkloadSnapshot
+    database: str,
+    section: WorkloadPolicy,
+    load: WorkloadSnapshot,
+    targets: Targets = NO_TARGETS,
 ) -> Iterator[Finding]:
     """Yield the findings on single statements since the last observation."""
     looks = recent_looks(load)
-    slow = [*_slow(database, section, looks)]
+    above = dict(_above_target(database, looks, targets))
+    yield from above.values()
+    slow = [
+        finding
+        for key, finding in _slow(database, section, looks, targets)
+        if key not in above or finding.data["measure"] == "worst_call"
+    ]
     yield from islice((each for each in slow if each.severity is not Severity.INFO), MOST)
     yield from islice((each for each in slow if each.severity is Severity.INFO), MOST_INFO)
     yield from islice(_regressed(database, section, looks), MOST)
@@ -78,28 +90,64 @@ def query_findings(
     yield from _overall(database, section, looks)
 
 
-def _slow(database: str, section: WorkloadPolicy, looks: Sequence[Look]) -> Iterator[Finding]:
-    limit = section.slow_query.total_seconds() * 1000
+def _above_target(
+    database: str, looks: Sequence[Look], targets: Targets
+) -> Iterator[tuple[str, Finding]]:
+    """Yield the declared queries that take longer than their target, by the key of the text."""
+    for look, window in _newest(looks, lambda each: each.is_complete and each.calls >= FEW_CALLS):
+        target = targets.of(window.text)
+        if target is None:
+            continue
+        p95 = window.p95_ms
+        measure = _Measure("mean", window.mean_ms) if p95 is None else _Measure("p95", p95)
+        if measure.value <= target.limit_ms:
+            continue
+        base = baselines(look.earlier, {window.key}).get(window.key)
+        yield (
+            window.key,
+            _finding(
+                FindingKind.QUERY_SLOW,
+                Severity.WARN,
+                f"{database}/queries/{target.query}",
+                f"{database}: query {target.query} {_slow_words(window, measure)}, its target is"
+                f" {target.limit_ms:,.0f} ms: {shown(window.text)}",
+                (round(measure.value, 1), target.limit_ms),
+                _data(look, window, base)
+                | {"measure": measure.name, "reason": "target", "statement": window.key},
+            ),
+        )
+
+
+def _slow(
+    database: str, section: WorkloadPolicy, looks: Sequence[Look], targets: Targets
+) -> Iterator[tuple[str, Finding]]:
+    """Yield the statements that were slow, by the key of the text."""
+    usual = section.slow_query.total_seconds() * 1000
     for look, window in _newest(looks, lambda each: each.is_complete or each.worst_ms is not None):
+        target = targets.of(window.text)
+        limit = usual if target is None else max(usual, target.limit_ms)
         measure = _beyond(window, limit)
         severity = _severity(look, window, measure, limit) if measure is not None else None
         if measure is None or severity is None:
             continue
         base = baselines(look.earlier, {window.key}).get(window.key)
         before = f", earlier mean {base.mean_ms:,.1f} ms" if base else ""
-        yield _finding(
-            FindingKind.QUERY_SLOW,
-            severity,
-            f"{database}/query/{window.key}",
-            f"{database}: query {window.key} {_slow_words(window, measure)}, wanted at most"
-            f" {limit:,.0f} ms{before}: {shown(window.text)}",
-            (round(measure.value, 1), limit),
-            _data(look, window, base)
-            | {
-                "measure": measure.name,
-                "reason": measure.name,
-                "is_new": not look.has_seen(window.key),
-            },
+        yield (
+            window.key,
+            _finding(
+                FindingKind.QUERY_SLOW,
+                severity,
+                f"{database}/query/{window.key}",
+                f"{database}: query {window.key} {_slow_words(window, measure)}, wanted at most"
+                f" {limit:,.0f} ms{before}: {shown(window.text)}",
+                (round(measure.value, 1), limit),
+                _data(look, window, base)
+                | {
+                    "measure": measure.name,
+                    "reason": measure.name,
+                    "is_new": not look.has_seen(window.key),
+                },
+            ),
         )
 
 
