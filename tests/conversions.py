@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import psycopg
+
 from maintenance.pipeline import run as pipeline
 from tests.builders import Database, Role
 
@@ -185,7 +187,19 @@ def undo(database: Database, report: pipeline.Report, until: int | None = None) 
     with database.connect() as connection:
         connection.execute("SET lock_timeout = '1s'")
         connection.execute("SET search_path = ''")
-        for statements in report.results[0].detail["undo"][:until]:
+        for statements in report.plan.actions[0].detail["undo"][:until]:
             text = "; ".join(statements)
             whole = text if "CONCURRENTLY" in text else f"BEGIN; {text}; COMMIT"
-            connection.execute(whole.encode())
+            _retried(connection, whole)
+
+
+def _retried(connection: psycopg.Connection[Any], text: str) -> None:
+    """Run one transaction; a lock that others hold is waited for again, as in a run."""
+    for n_left in reversed(range(50)):
+        try:
+            connection.execute(text.encode())
+            return
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled):
+            connection.execute("ROLLBACK")
+            if not n_left:
+                raise

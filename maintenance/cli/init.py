@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from maintenance.formatting import counted_noun
 from maintenance.pipeline.init import InitReport
 from maintenance.pipeline.init import init as inspect
 from maintenance.redaction import redact_values
+
+_NAME = re.compile("[a-z][a-z0-9_]*")
 
 _ENTRY = {"partitions": "partitioned table", "matviews": "materialized view"}
 
@@ -55,6 +58,10 @@ def _init(url: str | None, variable: str | None, name: str | None, out: Path | N
         if not url:
             raise UsageError(f"--env: environment variable {variable} is not set")
     assert url is not None, "one of them was given"
+    if name is not None and not _NAME.fullmatch(name):
+        raise UsageError(
+            f"--name: found {name!r}, wanted lower case letters, digits and _, such as shop"
+        )
     if out is not None:
         _refuse_existing(out)
     report = inspect(url, os.environ, name=name, variable=variable, path=out or Path("policy.yaml"))
@@ -88,9 +95,14 @@ def _tell(report: InitReport, out: Path | None, *, given_url: bool) -> None:
         f"{report.database}: {named} in the policy, {proposed} proposed as comments,"
         f" {len(report.left_out)} left out"
     )
+    if out is not None:
+        tell(f"written: {out}")
     actions = Counter(action.kind.value for action in report.plan.plan.actions)
     counted = ", ".join(f"{n} {kind}" for kind, n in actions.items()) or "nothing"
     tell(f"the first apply would do: {counted}")
+    for entry in report.entries:
+        if entry.applies and entry.values.get("mode") == "report":
+            tell(f"{entry.relation}: only reported, nothing is created; its section says why")
     for grant in report.grants:
         tell(f"a privilege is missing, run: {grant}")
     if given_url:

@@ -202,6 +202,7 @@ class FindingKind(StrEnum):
     )
     DETACH_PENDING = _kind("detach_pending", PARTITIONS, reads=(Reading.TABLE,))
     PARTMAN_ACTIVE = _kind("partman_active", PARTITIONS, is_fitness=True)
+    PARTITION_NAMES_DIFFER = _kind("partition_names_differ", is_fitness=True, is_of_check=True)
     NOT_IN_POLICY = _kind("not_in_policy", is_fitness=True, is_of_check=True)
     STRANDED_TABLE = _kind("stranded_table", PARTITIONS, RETENTION, reads=(Reading.PARTITIONS,))
     RETENTION_DUE = _kind("retention_due", RETENTION, reads=(Reading.TABLE,))
@@ -214,6 +215,7 @@ class FindingKind(StrEnum):
     ANALYTICS_STALE = _kind("analytics_stale", STALE_ANALYTICS, reads=(Reading.STALE_ROWS,))
     REDIS_UNREACHABLE = _kind("redis_unreachable", REDIS)
     REDIS_HIT_RATE_LOW = _kind("redis_hit_rate_low", REDIS, unit=Unit.SHARE)
+    REDIS_TTL_EXCEEDED = _kind("redis_ttl_exceeded", REDIS)
     MATVIEW_STALE = _kind("matview_stale", MATVIEWS, unit=Unit.SECONDS)
     MATVIEW_UNPOPULATED = _kind("matview_unpopulated", MATVIEWS)
     MATVIEW_MISSING = _kind("matview_missing", MATVIEWS)
@@ -388,6 +390,7 @@ class FindingKind(StrEnum):
         WORKLOAD,
         CAPACITY,
         STATISTICS,
+        REDIS,
         is_fitness=True,
     )
     LOCK_NOT_ACQUIRED = _kind(

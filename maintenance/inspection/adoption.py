@@ -1,9 +1,12 @@
 """Takes over the settings of pg_partman, and proves that both would do the same."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
 
 from maintenance.catalog.partman import PartmanTable
 from maintenance.formatting import listed
@@ -22,6 +25,8 @@ from maintenance.periods import CalendarSpan, Interval
 from maintenance.policy import PartitionPolicy, RetentionPolicy
 
 SHOWN = 3
+
+MOST_PREMAKE = 1000
 
 _PER_MONTH = {Interval.DAY: 31, Interval.WEEK: 5}
 """How many periods expire between two monthly runs of retention."""
@@ -51,6 +56,11 @@ class Adopted:
 def settings_of(adopted: Adopted) -> Iterator[Setting]:
     """Yield the settings that take the place of pg_partman's: premake and retention."""
     found = adopted.found
+    if not 1 <= found.premake <= MOST_PREMAKE:
+        evidence = f"not taken over: a policy makes at most {MOST_PREMAKE:,} ahead"
+        yield Setting("premake", found.premake, evidence, applies=False)
+        yield from _retention(adopted)
+        return
     policy = adopted.policy.model_copy(update={"premake": found.premake})
     compared = compare_horizon(policy, found, adopted.session_zone, adopted.now)
     yield Setting("premake", found.premake, _horizon_evidence(found, compared))
@@ -96,17 +106,43 @@ def _retention(adopted: Adopted) -> Iterator[Setting]:
         text = (
             f"retention {found.retention} of {found.config} is no length in days, months or years"
         )
-        yield Setting("retention", {"keep": found.retention}, f"not taken over: {text}", False)
+        yield _no_retention({"keep": found.retention}, text)
         return
     value = {"keep": str(keep), "action": "detach" if found.keeps_table else "drop"}
     if adopted.policy.interval in _PER_MONTH:
         value |= {"max_per_run": _PER_MONTH[adopted.policy.interval]}
-    retention = RetentionPolicy.model_validate(value)
+    try:
+        retention = _read(adopted.policy, value)
+    except ValidationError as exc:
+        text = "; ".join(error["msg"] for error in exc.errors())
+        yield _no_retention(value, f"a policy wants {text}")
+        return
     reasons = list(_reasons(adopted, retention))
     if reasons:
-        yield Setting("retention", value, f"not taken over: {'; '.join(reasons)}", False)
+        yield _no_retention(value, "; ".join(reasons))
         return
     yield Setting("retention", value, _retention_evidence(adopted, retention))
+
+
+def _no_retention(value: Mapping[str, Any], reason: str) -> Setting:
+    return Setting("retention", dict(value), f"not taken over: {reason}", applies=False)
+
+
+def _read(policy: PartitionPolicy, value: Mapping[str, Any]) -> RetentionPolicy:
+    """Read a retention as part of a section.
+
+    Raises:
+        ValidationError: it does not fit the section.
+    """
+    written = {
+        "table": str(policy.table),
+        "column": policy.column,
+        "interval": policy.interval.value,
+        "retention": dict(value),
+    }
+    retention = PartitionPolicy.model_validate(written).retention
+    assert retention is not None, "it was written"
+    return retention
 
 
 def _retention_evidence(adopted: Adopted, retention: RetentionPolicy) -> str:

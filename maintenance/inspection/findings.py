@@ -3,14 +3,20 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from maintenance.catalog.models import Snapshot, Table
 from maintenance.catalog.partman import Partman
 from maintenance.engine.findings import PARTITIONS, Finding, FindingKind, Severity
 from maintenance.formatting import counted_noun, listed
 from maintenance.inspection.conversions import CONVERSION
 from maintenance.inspection.models import Entry, Subject
+from maintenance.inspection.name_inference import NEWEST, Name, infer_template
 from maintenance.inspection.partitions import ENDED
+from maintenance.inspection.policy_text import scalar
 from maintenance.names import QualifiedName, quote
-from maintenance.policy import Policy
+from maintenance.partition_key import PAST, types_of
+from maintenance.partition_set.bounds import codec_of, coverage_of
+from maintenance.periods import period_at
+from maintenance.policy import PartitionPolicy, Policy
 
 SOON = timedelta(days=31)
 """How long ahead the end of a table's partitions is said."""
@@ -74,6 +80,60 @@ def _names(entries: Sequence[Entry]) -> list[str]:
     return [str(entry.relation) for entry in entries]
 
 
+def names_differ(policy: Policy, snapshot: Snapshot) -> Iterator[Finding]:
+    """Yield a finding for each table whose newest partitions are named by another template.
+
+    Args:
+        policy: of the database.
+        snapshot: with its tables.
+    """
+    for section in policy.partitions:
+        table = snapshot.tables.get(section.table)
+        names = _regular_names(section, table) if table is not None else []
+        newest = names[-NEWEST:]
+        if not newest or any(section.child_name(each.period) == each.name for each in newest):
+            continue
+        inferred = infer_template(section.table.name, names)
+        template = inferred.template if inferred is not None else None
+        name, last = str(section.table), newest[-1]
+        advice = (
+            f"write name: {scalar(template)} in the policy"
+            if template is not None
+            else "no template of a policy gives such names"
+        )
+        yield Finding(
+            FindingKind.PARTITION_NAMES_DIFFER,
+            Severity.WARN,
+            name,
+            f"{name}: the partition of {last.period} is {quote(last.name)}, but new ones would be"
+            f" named like {quote(section.child_name(last.period))}: {advice}",
+            data={"template": template, "newest": last.name},
+            subject=PARTITIONS,
+        )
+
+
+def _regular_names(section: PartitionPolicy, table: Table) -> list[Name]:
+    """Return the names of the partitions that are exactly one period, oldest first."""
+    column = table.column(section.column)
+    if not table.is_partitioned or column is None or column.type not in types_of(section.encoding):
+        return []
+    codec = codec_of(section, table)
+    try:
+        spans = coverage_of(table.partitions, codec).spans
+    except ValueError:
+        return []
+    dated = (
+        (period_at(span.lower, section.interval, codec.calendar), span)
+        for span in spans
+        if span.lower != PAST
+    )
+    return [
+        Name(span.partition.relation.name, period)
+        for period, span in dated
+        if period.bounds(codec.calendar) == (span.lower, span.upper)
+    ]
+
+
 def partman_findings(policy: Policy, partman: Partman, role: str) -> Iterator[Finding]:
     """Yield a finding for each table of a policy that pg_partman maintains by itself.
 
@@ -96,7 +156,7 @@ def partman_findings(policy: Policy, partman: Partman, role: str) -> Iterator[Fi
             FindingKind.PARTMAN_ACTIVE,
             Severity.WARN,
             name,
-            f"{name}: pg_partman maintains it too{removes}. Run {found.switch_off}",
+            f"{name}: pg_partman is set to maintain it too{removes}. Run {found.switch_off}",
             data={
                 "config": str(found.config),
                 "retention": found.retention,

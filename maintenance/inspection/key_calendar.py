@@ -54,6 +54,9 @@ _USUAL = (
 )
 """Which name is shown for zones that have the same midnights, if one of these is among them."""
 
+_COMPARED = 800
+"""How many of the newest partitions decide between zones: days of two years."""
+
 _YEARS_AHEAD = 5
 """How far zones must have the same midnights to count as the same."""
 
@@ -181,13 +184,14 @@ def _read(spans: Sequence[Span], codec: KeyCodec, usual_zone: str) -> KeyCalenda
         reading
         for zone in zones
         for interval in intervals
-        if (reading := _Reading.of(bounded, interval, zone)) is not None
+        if (reading := _Reading.of(bounded[-_COMPARED:], interval, zone)) is not None
     ]
     if not readings:
         return _of_no_interval(bounded[-1])
     most = max(len(reading.periods) for reading in readings)
     best = [reading for reading in readings if len(reading.periods) == most]
     chosen, same, others = _choose(best, usual_zone)
+    chosen = _Reading.of(bounded, chosen.interval, chosen.zone) or chosen
     return KeyCalendar(
         encoding=codec.encoding,
         interval=chosen.interval,

@@ -60,7 +60,10 @@ def propose_partitions(inventory: Inventory, now: datetime) -> Iterator[Proposal
         now: the moment from which horizons count.
     """
     for each in inventory.partitioned:
-        yield _propose(each, inventory, now)
+        proposed = _propose(each, inventory, now)
+        if isinstance(proposed, LeftOut) and each.relation in inventory.partman.tables:
+            proposed = proposed._replace(text=f"{proposed.text}; it stays with pg_partman")
+        yield proposed
 
 
 def _propose(found: Partitioned, inventory: Inventory, now: datetime) -> Proposal:
@@ -109,6 +112,18 @@ class _Found(NamedTuple):
     def server_zone(self) -> ZoneInfo:
         """The TimeZone of the server's sessions; UTC if it is not known here."""
         return zone_named(self.inventory.time_zone) or UTC_ZONE
+
+
+def valid(entries: Sequence[Entry]) -> list[Entry]:
+    """Propose only as comments those entries that a policy would refuse."""
+    return [_valid(entry) if entry.applies else entry for entry in entries]
+
+
+def _valid(entry: Entry) -> Entry:
+    refusal = _policy(entry.values)
+    if isinstance(refusal, PartitionPolicy):
+        return entry
+    return replace(entry, obstacle=f"a policy wants {refusal}", reason="refused")
 
 
 def without_collisions(entries: Sequence[Entry]) -> tuple[Entry, ...]:

@@ -29,6 +29,7 @@ YEARS = 2
 """How far into the future both are compared."""
 
 _STEP = timedelta(hours=6)
+_DAY = timedelta(days=1)
 _AROUND = (timedelta(seconds=-1), timedelta(seconds=1))
 _DAYS_A_MONTH = 30
 _DAYS_A_YEAR = 365.25
@@ -176,7 +177,9 @@ def compare_horizon(
         session_zone: the TimeZone of pg_partman's sessions.
         now: aware.
     """
-    moments = [now + n * _STEP for n in range(YEARS * 366 * 4)]
+    # Where the horizon does not count from the clock, it moves at midnight alone.
+    step = _STEP if found.is_endless else _DAY
+    moments = [now + n * step for n in range(timedelta(days=YEARS * 366) // step)]
     for moment in moments:
         theirs, ours = (
             _partman_horizon(policy, found, session_zone, moment),

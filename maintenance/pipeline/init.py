@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,12 @@ from typing import Any
 from maintenance.catalog.models import Server
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.engine.target import Target
+from maintenance.inspection.first_run import careful
 from maintenance.inspection.models import Entry, LeftOut
 from maintenance.inspection.observe import read_inventory
 from maintenance.inspection.policy_text import Database, policy_text
-from maintenance.pipeline.inspection import proposals_of
+from maintenance.names import QualifiedName
+from maintenance.pipeline.inspection import Proposals, proposals_of
 from maintenance.pipeline.run import Report, checked, plan
 from maintenance.policy import parse_policy
 
@@ -107,11 +109,20 @@ def init(
     holder = variable or f"{chosen.upper()}_URL"
     database = Database(chosen, holder, _described(server))
     found = proposals_of(inventory, moment)
-    text = policy_text(database, found.entries, found.left_out, ())
-    target = _target(text, environ, url, path)
+
+    def target_of(proposed: Proposals) -> Target:
+        text = policy_text(database, proposed.entries, proposed.left_out, ())
+        return _target(text, environ, url, path)
+
+    target = target_of(found)
     planned = plan(target, now=moment)
+    entries = careful(found.entries, planned.plan.actions, planned.findings)
+    if entries != found.entries:
+        found = replace(found, entries=entries)
+        target = target_of(found)
+        planned = plan(target, now=moment)
     findings = checked(target, planned).findings
-    closing = tuple(_closing(findings))
+    closing = tuple(_closing(findings, inventory.partman.unreadable))
     return InitReport(
         database=chosen,
         variable=holder,
@@ -144,13 +155,19 @@ def _described(server: Server) -> str:
     return f"database {server.database} (PostgreSQL {server.version_text})"
 
 
-def _closing(findings: Sequence[Finding]) -> Iterator[str]:
+def _closing(findings: Sequence[Finding], unreadable: Sequence[QualifiedName]) -> Iterator[str]:
     """Yield the paragraphs at the end of the file: what is off by default, and missing rights."""
     yield (
         "ANALYZE and VACUUM where autovacuum is late, and of partitioned parents, which it never"
         " analyzes: remove the # sign."
     )
     yield "statistics:"
+    for config in unreadable:
+        yield (
+            f"pg_partman is installed, but its {config} can't be read: its settings are not taken"
+            " over, and both may maintain the same tables. Run the statements below, then init"
+            " again."
+        )
     grants = list(dict.fromkeys(_grants(findings)))
     if grants:
         yield "The role of this policy lacks privileges. A superuser or the owner runs:"

@@ -10,7 +10,7 @@ from maintenance.inspection.findings import not_in_policy
 from maintenance.inspection.matviews import propose_matviews
 from maintenance.inspection.models import Entry, Inventory, LeftOut
 from maintenance.inspection.observe import read_inventory
-from maintenance.inspection.partitions import propose_partitions, without_collisions
+from maintenance.inspection.partitions import propose_partitions, valid, without_collisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ def proposals_of(inventory: Inventory, now: datetime) -> Proposals:
     """Propose the sections of all objects of an inventory."""
     partitioned = list(propose_partitions(inventory, now))
     found = [
-        *without_collisions([each for each in partitioned if isinstance(each, Entry)]),
+        *without_collisions(valid([each for each in partitioned if isinstance(each, Entry)])),
         *propose_conversions(inventory),
         *propose_matviews(inventory),
         *(each for each in partitioned if isinstance(each, LeftOut)),

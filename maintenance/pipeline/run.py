@@ -31,6 +31,7 @@ from maintenance.errors import (
     UnreachableError,
     UsageError,
 )
+from maintenance.inspection.findings import names_differ
 from maintenance.pipeline.context import RunContext
 from maintenance.pipeline.execute import (
     check_effects,
@@ -139,6 +140,8 @@ def checked(target: Target, report: Report) -> Report:
         UsageError, UnreachableError: see `plan`.
     """
     findings = [finding for finding in report.findings if finding.kind.spec.is_fitness]
+    if report.snapshot is not None:
+        findings += names_differ(target.policy, report.snapshot)
     findings += _unresolved(target)
     with target.store() as connection:
         grant = missing_right(connection)

@@ -267,6 +267,28 @@ def test_check_is_silent_when_everything_is_named(database: Database, tmp_path: 
 
 
 @pytest.mark.pg("== 18")
+@pytest.mark.parametrize(
+    ("name", "differs"),
+    [
+        ({}, True),
+        ({"name": "{table}_{yyyy}{mm}"}, True),
+        ({"name": "{table}_y{yyyy}m{mm}"}, False),
+        ({"interval": "1 year"}, False),  # another finding: no partition is a year
+    ],
+)
+def test_check_says_that_new_partitions_would_be_named_otherwise(
+    database: Database, tmp_path: Path, name: dict[str, str], differs: bool
+) -> None:
+    database.execute(strangers.schema("rails"))
+    section = {"table": "public.ahoy_events", "column": "created_at", **name}
+    checked = pipeline.check(make_policy(tmp_path, database.url, section))
+    found = [f for f in checked.findings if f.kind is FindingKind.PARTITION_NAMES_DIFFER]
+    assert bool(found) == differs
+    for finding in found:
+        assert finding.data["template"] == "{table}_y{yyyy}m{mm}"
+
+
+@pytest.mark.pg("== 18")
 def test_table_that_seems_out_of_use_is_neither_filled_nor_counted(
     database: Database, tmp_path: Path
 ) -> None:
@@ -312,6 +334,96 @@ def test_names_that_can_collide_are_proposed_as_comments(
     assert len(load_policy(tmp_path / "stranger.yaml").partitions) == 1
 
 
+MONTHS = """
+CREATE TABLE public.t (at timestamptz NOT NULL, id int NOT NULL) PARTITION BY RANGE (at);
+SET TimeZone = 'UTC';
+DO $$
+DECLARE month timestamptz := date_trunc('month', now()) - interval '2 months';
+BEGIN
+  FOR n IN 1..3 LOOP
+    EXECUTE format('CREATE TABLE public.%I PARTITION OF public.t FOR VALUES FROM (%L) TO (%L) {by}',
+                   't_' || to_char(month, 'YYYY_MM'), month, month + interval '1 month');
+    {more}
+    month := month + interval '1 month';
+  END LOOP;
+  {last}
+END $$;
+"""
+BELOW = """
+    EXECUTE format('CREATE TABLE public.%I PARTITION OF public.%I FOR VALUES {values}',
+                   't_' || to_char(month, 'YYYY_MM') || '_1', 't_' || to_char(month, 'YYYY_MM'));
+"""
+
+
+def months(by: str = "", more: str = "", last: str = "") -> str:
+    return MONTHS.format(by=by, more=more, last=last)
+
+
+@pytest.mark.pg("== 18")
+@pytest.mark.parametrize(
+    ("sql", "kinds"),
+    [
+        (
+            f"{months()} CREATE TABLE public.t_default PARTITION OF public.t DEFAULT;"
+            " INSERT INTO public.t VALUES (now() + interval '40 days', 1)",
+            {ActionKind.CREATE_PARTITION, ActionKind.SWAP_DEFAULT},
+        ),
+        (
+            f"{months()} GRANT SELECT ON public.t TO pg_monitor",
+            {ActionKind.CREATE_PARTITION, ActionKind.REPAIR_PARTITION},
+        ),
+    ],
+)
+def test_table_of_which_a_run_would_change_what_exists_is_only_reported(
+    database: Database, tmp_path: Path, sql: str, kinds: set[ActionKind]
+) -> None:
+    database.execute(sql)
+    report = proposal(database, tmp_path)
+    (section,) = load_policy(tmp_path / "stranger.yaml").partitions
+    assert section.mode == "report"
+    assert {action.kind for action in report.plan.plan.actions} == kinds
+    assert all(action.held is not None for action in report.plan.plan.actions)
+
+
+@pytest.mark.pg("== 18")
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        (
+            months("PARTITION BY RANGE (at)", BELOW.format(values="FROM (MINVALUE) TO (MAXVALUE)")),
+            "partition_property_drift",
+        ),
+        (
+            months(last="EXECUTE format('CREATE TABLE public.%I (x int)',"
+                   " 't_' || to_char(month, 'YYYY_MM'));"),
+            "partition_name_taken",
+        ),
+    ],
+)  # fmt: skip
+def test_table_for_which_nothing_could_be_created_is_a_comment(
+    database: Database, tmp_path: Path, sql: str, reason: str
+) -> None:
+    database.execute(sql)
+    (entry,) = proposal(database, tmp_path).entries
+    assert entry.reason == reason
+    assert load_policy(tmp_path / "stranger.yaml").partitions == ()
+
+
+@pytest.mark.pg("== 18")
+def test_trees_and_partitions_of_another_schema_go_on_as_they_are(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(
+        months("PARTITION BY HASH (id)", BELOW.format(values="WITH (MODULUS 1, REMAINDER 0)"))
+        .replace("CREATE TABLE public.%I", "CREATE TABLE parts.%I")
+        .replace("OF public.%I", "OF parts.%I")
+        .replace("CREATE TABLE public.t", "CREATE SCHEMA parts; CREATE TABLE public.t")
+    )
+    report = proposal(database, tmp_path)
+    assert [entry.applies for entry in report.entries] == [True]
+    assert {action.object.partition(".")[0] for action in report.plan.plan.actions} == {"parts"}
+
+
 def run(*arguments: str, **environ: str) -> Result:
     return CliRunner().invoke(cli, ["init", *arguments], env=environ)
 
@@ -344,6 +456,66 @@ def test_command_prints_the_policy_or_one_document(database: Database, tmp_path:
     assert document["policy"] == printed.stdout
     assert document["entries"][0]["relation"] == "public.ahoy_events"
     assert document["file"] is None
+
+
+@pytest.mark.pg("== 18")
+def test_unreadable_configuration_of_pg_partman_is_said_with_the_grants(
+    database: Database, limited_role: Role, tmp_path: Path
+) -> None:
+    database.execute(strangers.schema("partman"))
+    url, path = database.url_of(limited_role), tmp_path / "app.yaml"
+    report = init(url, os.environ, name="app", variable=VARIABLE, path=path)
+    assert all(values.get("premake") != 4 for values in settings(report).values())
+    grants = [grant for grant in report.grants if "partman" in grant]
+    assert len(grants) == 2
+    for grant in grants:
+        database.execute(grant)
+    report = init(url, os.environ, name="app", variable=VARIABLE, path=path)
+    assert settings(report)["public.orders"]["premake"] == 4
+    assert not any("partman" in grant for grant in report.grants)
+
+
+@pytest.mark.pg("== 18")
+@pytest.mark.parametrize(
+    ("column", "value", "key"),
+    [
+        ("retention", "7 days", "retention"),  # shorter than a month
+        ("retention", "36:00:00", "retention"),
+        ("retention", "4000 years", "retention"),
+        ("retention", "nonsense", "retention"),
+        ("retention_schema", "old", "retention"),
+        ("retention_keep_index", "false", "retention"),
+        ("premake", "4000", "premake"),
+    ],
+)
+def test_setting_of_pg_partman_without_a_counterpart_is_a_comment(
+    database: Database, tmp_path: Path, column: str, value: str, key: str
+) -> None:
+    database.execute(strangers.schema("partman"))
+    database.execute(
+        f"UPDATE partman.part_config SET {column} = '{value}' WHERE parent_table = 'public.orders'"
+    )
+    report = proposal(database, tmp_path)
+    (entry,) = (e for e in report.entries if str(e.relation) == "public.orders")
+    assert entry.applies
+    assert key not in entry.values
+    assert key in {setting.key for setting in entry.settings}
+    assert all(not action.destructive for action in report.plan.plan.actions)
+
+
+@pytest.mark.pg("== 18")
+def test_configuration_with_other_types_is_not_read(database: Database, tmp_path: Path) -> None:
+    database.execute(
+        "CREATE DOMAIN public.mine AS text; CREATE TABLE public.part_config (parent_table"
+        " public.mine, control text, partition_interval text, premake int, retention text,"
+        " automatic_maintenance text)"
+    )
+    assert proposal(database, tmp_path).ok
+    assert "part_config" not in (tmp_path / "stranger.yaml").read_text()
+
+
+def test_name_that_no_policy_can_have_is_refused() -> None:
+    assert run("--url", "postgresql://h/d", "--name", "My App").exit_code == 2
 
 
 @pytest.mark.parametrize("arguments", [(), ("--url", "postgresql://h/d", "--env", "X")])

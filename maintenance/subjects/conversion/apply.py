@@ -1,7 +1,8 @@
 """Executes a conversion step by step; what is done is found again by the next run."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, NamedTuple
@@ -10,17 +11,25 @@ from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Step
 from maintenance.engine.build_cleanup import cleaned_up, drop_unusable
 from maintenance.engine.build_monitor import run_watched, watched, without_timeouts
-from maintenance.engine.build_preflight import IndexSize, await_build
+from maintenance.engine.build_preflight import (
+    Build,
+    IndexSize,
+    await_build,
+    limits_of,
+    refuse_full_disk,
+)
 from maintenance.engine.index_build import find_index
 from maintenance.engine.lock_retry import Progress
 from maintenance.engine.progress import BuildProgress, StepProgress
 from maintenance.engine.steps import run_step
 from maintenance.errors import EffectError, MaintenanceError, NotNeededError, UnreachableError
 from maintenance.names import QualifiedName, parse_name
-from maintenance.server.session import fetch, owner_search_path, run_sql
+from maintenance.server.session import fetch, local_owner_path, owner_search_path, run_sql
 from maintenance.server.sql_library import load_statement
+from maintenance.server.statements import Ours
+from maintenance.subjects.conversion.matviews import is_fill
 from maintenance.subjects.conversion.models import Definition, Fact
-from maintenance.subjects.conversion.proof import is_swap, with_proofs
+from maintenance.subjects.conversion.proof import is_exchange, is_swap, with_kept, with_proofs
 
 _BUILD = "CREATE UNIQUE INDEX CONCURRENTLY "
 
@@ -80,6 +89,10 @@ def _run(context: ActionContext, action: Action, step: Step) -> None:
     (*_, statement) = step.statements
     if is_swap(step):
         _swap(context, action, step)
+    elif is_fill(step):
+        _fill(context, action, step)
+    elif is_exchange(step):
+        _exchange(context, step)
     elif statement.startswith(_BUILD):
         _build(context, action, statement)
     elif statement.startswith("ANALYZE "):
@@ -103,8 +116,8 @@ def _swap(context: ActionContext, action: Action, step: Step) -> None:
     table = Definition(
         parse_name(action.object), expected["column"], facts, expected["referenced_by"]
     )
-    version = context.connection.info.server_version
-    proven = with_proofs(step, table, load_statement("conversion", "list_facts", version).decode())
+    _refuse_full_disk(context, action)
+    proven = with_proofs(step, table, _facts_sql(context))
     if proven is None:
         raise MaintenanceError(
             f"{action.object}: its definition has changed since the plan; nothing was swapped",
@@ -112,6 +125,64 @@ def _swap(context: ActionContext, action: Action, step: Step) -> None:
             reason="changed_since_plan",
         )
     context.run(proven)
+
+
+def _fill(context: ActionContext, action: Action, step: Step) -> None:
+    """Populate the twin of a materialized view, with the owner's search_path as in a refresh."""
+    _refuse_full_disk(context, action, twin=step.locks[0].object)
+    path = Ours(local_owner_path(context.policy.database.search_path))
+    context.run(replace(step, statements=(path, *step.statements)))
+
+
+def _exchange(context: ActionContext, step: Step) -> None:
+    """Replace a materialized view by its twin, with its properties of this moment in the proof.
+
+    Raises:
+        MaintenanceError: they differ from those of the plan; nothing was changed.
+    """
+    name = step.locks[0].object
+    (view,) = _matviews(context, names=[name]) or (None,)
+    proven = None
+    if view is not None:
+        rows = fetch(context.connection, "conversion", "list_facts", {"relation": view.oid})
+        facts = tuple(Fact(row.kind, row.name, row.definition) for row in rows)
+        proven = with_kept(step, parse_name(name), facts, _facts_sql(context))
+    if proven is None:
+        raise MaintenanceError(
+            f"{name}: changed or dropped since the plan; it was not replaced",
+            hint="run maintenance apply again",
+            reason="changed_since_plan",
+        )
+    context.run(proven)
+
+
+def _facts_sql(context: ActionContext) -> str:
+    version = context.connection.info.server_version
+    return load_statement("conversion", "list_facts", version).decode()
+
+
+def _matviews(
+    context: ActionContext, *, names: Sequence[str] = (), relations: Sequence[int] = ()
+) -> list[Any]:
+    parameters = {"names": list(names), "relations": list(relations), "twins": bool(relations)}
+    return fetch(context.connection, "conversion", "list_matviews", parameters)
+
+
+def _refuse_full_disk(context: ActionContext, action: Action, twin: str | None = None) -> None:
+    """Refuse to build materialized views again without enough free disk: all, or one.
+
+    Raises:
+        MaintenanceError: there is not enough.
+    """
+    twins: Mapping[str, str] = action.preconditions["matviews"]
+    views = [view for each, view in twins.items() if twin in (None, each)]
+    sizes: dict[str | None, int] = {}
+    for row in _matviews(context, names=views):
+        sizes[row.tablespace] = sizes.get(row.tablespace, 0) + row.size_bytes
+    build = Build(f"materialized views on {action.object}")
+    for tablespace, size in sizes.items():
+        needed = IndexSize(size, tablespace)
+        refuse_full_disk(context.connection, build, needed, limits_of(context))
 
 
 def _build(context: ActionContext, action: Action, statement: str) -> None:
@@ -198,7 +269,8 @@ def _finished(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """
     parameters = {"relations": [action.preconditions["oid"]]}
     rows = fetch(context.connection, "conversion", "list_helpers", parameters)
-    if rows:
-        names = ", ".join(row.name for row in rows)
+    views = _matviews(context, relations=[action.preconditions["oid"]])
+    names = ", ".join(row.name for row in (*rows, *views))
+    if names:
         raise EffectError(f"{action.object}: the steps succeeded, but the catalog shows {names}")
     return {}

@@ -1,5 +1,6 @@
 """Models of conversion: a table with its properties, its key's range, and earlier work on it."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +20,12 @@ NOT_NULL = f"{PREFIX}not_null"
 
 UNTIL = f"{PREFIX}until_"
 """The prefix of the CHECK that lets ATTACH scan nothing, before the period that ends it."""
+
+
+def twin_name(name: QualifiedName, purpose: str) -> QualifiedName:
+    """Return a reserved name in the schema of an object, for something that replaces it."""
+    digest = hashlib.sha256(str(name).encode()).hexdigest()[:12]
+    return QualifiedName(name.schema, f"{PREFIX}{purpose}_{digest}")
 
 
 class Fact(NamedTuple):
@@ -96,6 +103,41 @@ class KeyRange(NamedTuple):
 
 
 @dataclass(frozen=True)
+class DependentMatview:
+    """A materialized view that reads the table directly.
+
+    Attributes:
+        query: with the names that its twin is to read.
+        facts: its own properties.
+        size_bytes: with indexes and TOAST.
+    """
+
+    name: QualifiedName
+    query: str
+    facts: tuple[Fact, ...]
+    size_bytes: int = 0
+
+    def of(self, kind: str) -> tuple[Fact, ...]:
+        """Return its facts of one kind."""
+        return tuple(fact for fact in self.facts if fact.kind == kind)
+
+    @cached_property
+    def table(self) -> Mapping[str, Any]:
+        """Its owner, tablespace, comment and grants."""
+        return self.of("table")[0].definition
+
+    @cached_property
+    def storage(self) -> Mapping[str, Any]:
+        """Its access method and options."""
+        return self.of("storage")[0].definition
+
+    @cached_property
+    def columns(self) -> tuple[Fact, ...]:
+        """Its columns in their order."""
+        return tuple(sorted(self.of("column"), key=lambda each: each.definition["place"]))
+
+
+@dataclass(frozen=True)
 class Definition:
     """The properties of a table, and the column that becomes its partition key.
 
@@ -170,6 +212,9 @@ class ConvertibleTable:
         helpers: made by earlier runs.
         upserts: texts of statements and functions that may upsert into it.
         taken: names of its future objects that other relations have.
+        matviews: materialized views that read it directly, or that read its first partition while
+            their twins read it.
+        orphans: twins that replace nothing any more.
     """
 
     section: PartitionPolicy
@@ -180,6 +225,8 @@ class ConvertibleTable:
     key_range: KeyRange = NO_KEYS
     upserts: tuple[str, ...] = ()
     taken: frozenset[QualifiedName] = frozenset()
+    matviews: tuple[DependentMatview, ...] = ()
+    orphans: tuple[QualifiedName, ...] = ()
 
     @property
     def name(self) -> QualifiedName:
@@ -237,6 +284,8 @@ class ConversionObservation:
     Attributes:
         abandoned: plain tables that are not to be converted.
         unfinished: partitioned tables, by an interrupted conversion.
+        failed: why the properties of a table could not be read.
+        unread: why it is unknown whether the conversion of a partitioned table is finished.
         waits: by table, the conversions that other sessions have blocked.
         undone: the runs that undid a conversion, by the goal of its action.
         facts_sql: the query that reads the properties of a table on this server.
@@ -247,6 +296,7 @@ class ConversionObservation:
     abandoned: tuple[ConvertibleTable, ...] = ()
     unfinished: tuple[ConvertibleTable, ...] = ()
     failed: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
+    unread: Mapping[QualifiedName, str] = field(default_factory=dict[QualifiedName, str])
     waits: Mapping[str, Wait] = field(default_factory=dict[str, Wait])
     undone: Mapping[str, str] = field(default_factory=dict[str, str])
     facts_sql: str = ""

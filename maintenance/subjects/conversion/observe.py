@@ -17,6 +17,7 @@ from maintenance.server.session import fetch, read_transaction, to_error
 from maintenance.server.sql_library import load_statement
 from maintenance.store.undo import undone_goals
 from maintenance.subjects.conversion.history import waits_of
+from maintenance.subjects.conversion.matview_observe import with_matviews, with_twins
 from maintenance.subjects.conversion.models import (
     ConversionObservation,
     ConvertibleTable,
@@ -62,11 +63,20 @@ def observe(context: ObserveContext) -> ConversionObservation:
         for section, table in plain
         if section.convert == "never" and helpers.get(table.oid)
     )
-    unfinished = tuple(
-        ConvertibleTable(section, table, helpers=helpers[table.oid])
+    partitioned = [
+        ConvertibleTable(section, table, helpers=helpers.get(table.oid, ()))
         for section, table in named
-        if table.is_partitioned and helpers.get(table.oid)
-    )
+        if table.is_partitioned
+    ]
+    unfinished: tuple[ConvertibleTable, ...] = ()
+    unread: dict[QualifiedName, str] = {}
+    try:
+        unfinished = with_twins(context, partitioned)
+    except UnreachableError:
+        raise
+    except MaintenanceError as exc:
+        unread = {each.name: str(exc) for each in partitioned}
+    unfinished = tuple(s for s in unfinished if s.helpers or s.matviews or s.orphans)
     version = snapshot.server.version
     return ConversionObservation(
         snapshot.server,
@@ -74,6 +84,7 @@ def observe(context: ObserveContext) -> ConversionObservation:
         abandoned,
         unfinished,
         failed,
+        unread,
         waits=_waits(context, tables),
         undone=_undone(context) if tables else {},
         facts_sql=load_statement("conversion", "list_facts", version).decode(),
@@ -122,7 +133,7 @@ def _looked_at(context: ObserveContext, begun: ConvertibleTable) -> ConvertibleT
         with read_transaction(connection, cap, f"reading the properties of {begun.name}"):
             rows = fetch(connection, "conversion", "list_facts", {"relation": oid})
             facts = tuple(Fact(row.kind, row.name, row.definition) for row in rows)
-            seen = replace(begun, facts=facts)
+            seen = with_matviews(connection, replace(begun, facts=facts))
             columns = list(seen.extended_key or (seen.section.column,))
             sizes = {"relation": oid, "columns": columns}
             (size,) = fetch(connection, "conversion", "measure_table", sizes)

@@ -1,16 +1,18 @@
 """Plans conversions: all remaining steps of a table, or all reasons against it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from maintenance.engine.actions import Action, ActionKind
-from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.engine.plan import Plan, join
 from maintenance.engine.scope import Request
 from maintenance.formatting import readable_size
-from maintenance.names import quote
+from maintenance.names import QualifiedName, quote
 from maintenance.subjects.conversion.journaled_undo import journaled_undo
+from maintenance.subjects.conversion.matviews import Twin
 from maintenance.subjects.conversion.models import (
     ConversionObservation,
     ConvertibleTable,
@@ -23,7 +25,12 @@ from maintenance.subjects.conversion.obstacles import (
     shown,
 )
 from maintenance.subjects.conversion.references import references_of
-from maintenance.subjects.conversion.steps import ConversionStep, finishing_steps, steps_of
+from maintenance.subjects.conversion.steps import (
+    ConversionStep,
+    finishing_steps,
+    steps_of,
+    steps_of_earlier_runs,
+)
 from maintenance.subjects.conversion.target import Target, target_of
 from maintenance.subjects.conversion.undo import undo_steps
 from maintenance.subjects.conversion.waiting import waiting
@@ -34,11 +41,37 @@ def plan(seen: ConversionObservation, now: datetime, request: Request) -> Plan:
 
     A table that can't be converted is reported with all reasons, and never blocks the others.
     """
-    tables = (_plan_table(each, seen, now, request) for each in seen.tables)
+    tables = _in_turn(
+        {each.name: (each, _plan_table(each, seen, now, request)) for each in seen.tables}
+    )
     unfinished = (_plan_rest(each, request) for each in seen.unfinished)
     abandoned = (Plan(actions=tuple(_removal(each, _UNWANTED))) for each in seen.abandoned)
     failed = (Plan(findings=(_unread(name, text),)) for name, text in seen.failed.items())
-    return join([*tables, *abandoned, *unfinished, *failed])
+    unread = (Plan(findings=(_unknown(name, text),)) for name, text in seen.unread.items())
+    return join([*tables, *abandoned, *unfinished, *failed, *unread])
+
+
+def _in_turn(
+    planned: Mapping[QualifiedName, tuple[ConvertibleTable, Plan]],
+) -> Iterator[Plan]:
+    """Yield the plans, but nothing for tables that reference one that is converted before.
+
+    Foreign keys of a partitioned table can't be created again without a scan.
+    """
+    converting = {
+        name
+        for name, (_, plan) in planned.items()
+        if any(action.kind is ActionKind.CONVERT_TABLE for action in plan.actions)
+    }
+    for name, (table, found) in planned.items():
+        keys = (k for k in table.of("constraint") if k.definition["type"] == "f")
+        referenced = {QualifiedName(*key.definition["references"]) for key in keys}
+        if name in converting and not converting.isdisjoint(referenced - {name}):
+            converting.remove(name)
+            actions = (a for a in found.actions if a.kind is not ActionKind.CONVERT_TABLE)
+            yield replace(found, actions=tuple(actions))
+        else:
+            yield found
 
 
 def target_if_any(seen: ConvertibleTable, now: datetime) -> Target | None:
@@ -77,7 +110,9 @@ def _plan_table(
     findings = [_planned(seen, action, len(steps))]
     if (wait := observation.waits.get(str(seen.name))) is not None:
         findings.append(waiting(seen, wait, now))
-    return Plan(actions=() if request.periods else (action,), findings=tuple(findings))
+    before = tuple(_leftovers(seen))
+    action = replace(action, after=tuple(each.id for each in before))
+    return Plan(actions=() if request.periods else (*before, action), findings=tuple(findings))
 
 
 def _plan_rest(seen: ConvertibleTable, request: Request) -> Plan:
@@ -89,7 +124,12 @@ def _plan_rest(seen: ConvertibleTable, request: Request) -> Plan:
         table=str(seen.name),
         steps=tuple(each.step for each in steps),
         reason="it is partitioned by an earlier run, which did not finish",
-        preconditions={"oid": seen.table.oid, "column": seen.section.column, "is_swapped": True},
+        preconditions={
+            "oid": seen.table.oid,
+            "column": seen.section.column,
+            "matviews": _twins(seen),
+            "is_swapped": True,
+        },
         detail={
             "steps": [_shown(each) for each in steps],
             "estimated_s": round(sum(each.seconds for each in steps)),
@@ -123,6 +163,7 @@ def _action(
             "column": seen.section.column,
             "key": list(seen.extended_key),
             "referenced_by": dict(seen.definition.referenced_by),
+            "matviews": _twins(seen),
             "is_swapped": False,
             "new": f"RANGE ({quote(seen.section.column)})",
         },
@@ -137,6 +178,11 @@ def _action(
             "undo": [list(step.sql) for step in undo_steps(seen, target)],
         },
     )
+
+
+def _twins(seen: ConvertibleTable) -> dict[str, str]:
+    """Return the materialized views that are replaced, by the names of their twins."""
+    return {str(Twin(view).name): str(view.name) for view in seen.matviews}
 
 
 def _shown(each: ConversionStep) -> dict[str, Any]:
@@ -179,6 +225,20 @@ def _removal(seen: ConvertibleTable, why: str) -> Iterator[Action]:
         steps=steps,
         preconditions={"oid": seen.table.oid},
     )
+
+
+def _leftovers(seen: ConvertibleTable) -> Iterator[Action]:
+    """Yield what an earlier run left that is due even if the conversion is held."""
+    steps = tuple(each.step for each in steps_of_earlier_runs(seen))
+    if steps:
+        yield Action(
+            kind=ActionKind.REMOVE_LEFTOVERS,
+            object=str(seen.name),
+            table=str(seen.name),
+            reason="an earlier run left foreign keys NOT VALID, or copies of materialized views",
+            steps=steps,
+            preconditions={"oid": seen.table.oid},
+        )
 
 
 def _refused(seen: ConvertibleTable, found: list[Obstacle]) -> Finding:
@@ -234,14 +294,29 @@ def _planned(seen: ConvertibleTable, action: Action, n_left: int) -> Finding:
 def _left(seen: ConvertibleTable, steps: tuple[ConversionStep, ...]) -> Finding:
     name = str(seen.name)
     keys = [f"{each.table} {each.name}" for each in seen.helpers if each.kind == "reference"]
+    views = [str(view.name) for view in seen.matviews]
+    left = (f"foreign key {key} is not validated" for key in keys)
+    stale = (f"{view} reads its first partition alone" for view in views)
     return Finding(
         FindingKind.CONVERSION_UNFINISHED,
         Severity.WARN,
         name,
-        f"{name}: partitioned, but its conversion has not finished: {len(steps)} steps remain. Not"
-        f" validated: {', '.join(keys)}. Run maintenance apply, or wait for the nightly run",
+        f"{name}: partitioned, but its conversion has not finished: {len(steps)} steps remain:"
+        f" {', '.join((*stale, *left)) or 'leftovers'}. Run maintenance apply, or wait for the"
+        " nightly run",
         value=len(steps),
-        data={"foreign_keys": keys},
+        data={"foreign_keys": keys, "materialized_views": views},
+    )
+
+
+def _unknown(name: QualifiedName, error: str) -> Finding:
+    kind = FindingKind.CONVERSION_UNFINISHED
+    return Finding(
+        FindingKind.MONITOR_BLIND,
+        Severity.WARN,
+        f"{name}/conversion",
+        f"{name}: whether its conversion has left something to do is unknown: {error}",
+        data={UNKNOWN: {kind.value: [str(name)]}},
     )
 
 

@@ -11,8 +11,9 @@ from typing import NamedTuple
 from maintenance.ddl.children import create_and_attach
 from maintenance.ddl.lock_statements import take
 from maintenance.engine.actions import Lock, LockMode, Step
-from maintenance.names import quote
+from maintenance.names import QualifiedName, quote
 from maintenance.subjects.conversion.helpers import alone, drop_check, drop_index
+from maintenance.subjects.conversion.matviews import Twin
 from maintenance.subjects.conversion.models import NOT_NULL, ConvertibleTable, Helper
 from maintenance.subjects.conversion.references import (
     NO_LIMIT,
@@ -56,6 +57,7 @@ def steps_of(seen: ConvertibleTable, target: Target, role: str) -> tuple[Convers
             swap(seen, target, role),
         ),
         *_following(seen, target, role),
+        *_matviews(seen),
         *_validations(seen),
         ConversionStep("collect the statistics of the partitioned table", _analyze(seen), 5),
     )
@@ -63,13 +65,40 @@ def steps_of(seen: ConvertibleTable, target: Target, role: str) -> tuple[Convers
 
 def finishing_steps(seen: ConvertibleTable) -> tuple[ConversionStep, ...]:
     """Return the steps that an interrupted run has left after its swap."""
-    return tuple(
-        ConversionStep(
-            f"validate foreign key {quote(each.name)} of {each.table}", validate_helper(each)
+    return (*_matviews(seen), *steps_of_earlier_runs(seen))
+
+
+def steps_of_earlier_runs(seen: ConvertibleTable) -> Iterator[ConversionStep]:
+    """Yield what is due whether or not the table is converted: an undo may not have finished.
+
+    Foreign keys are validated, and twins that replace nothing dropped.
+    """
+    yield from map(_removal_of_twin, seen.orphans)
+    for each in seen.helpers:
+        if each.kind == "reference":
+            what = f"validate foreign key {quote(each.name)} of {each.table}"
+            yield ConversionStep(what, validate_helper(each))
+
+
+def _matviews(seen: ConvertibleTable) -> Iterator[ConversionStep]:
+    for view in seen.matviews:
+        twin = Twin(view)
+        seconds = (seen.sizes.table_bytes + view.size_bytes) / READ_BYTES_A_S
+        yield ConversionStep(
+            f"build materialized view {view.name} again beside the old one",
+            twin.fill(anew=True),
+            seconds,
         )
-        for each in seen.helpers
-        if each.kind == "reference"
-    )
+        yield ConversionStep(
+            f"replace materialized view {view.name}, which reads the first partition alone",
+            twin.exchange(),
+        )
+
+
+def _removal_of_twin(twin: QualifiedName) -> ConversionStep:
+    lock = Lock(str(twin), LockMode.ACCESS_EXCLUSIVE)
+    step = Step((f"DROP MATERIALIZED VIEW {twin}",), locks=(lock,))
+    return ConversionStep(f"drop {twin}, which replaces no view any more", step)
 
 
 def _partners(seen: ConvertibleTable) -> Iterator[ConversionStep]:
@@ -89,7 +118,6 @@ def _validations(seen: ConvertibleTable) -> Iterator[ConversionStep]:
 
 def _removals(seen: ConvertibleTable, target: Target) -> Iterator[ConversionStep]:
     """Yield the removal of what an earlier run made and this one can't use."""
-    yield from finishing_steps(seen)
     for each in seen.helpers:
         wanted = {target.check, *((NOT_NULL,) if _is_nullable(seen) else ())}
         if each.kind == "check" and each.name not in wanted:

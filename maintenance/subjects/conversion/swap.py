@@ -15,13 +15,12 @@ from maintenance.ddl.lock_statements import allowed_time, take
 from maintenance.engine.actions import Lock, LockMode, Step
 from maintenance.names import QualifiedName, literal, quote
 from maintenance.server.statements import Ours
+from maintenance.subjects.conversion.matviews import WORTH_TABLES, Twin
 from maintenance.subjects.conversion.models import PREFIX, ConvertibleTable, Fact
 from maintenance.subjects.conversion.proof import carried, key_text, unchanged
 from maintenance.subjects.conversion.references import locks_of, references_of
 from maintenance.subjects.conversion.target import Target, other_name
-
-WORTH_TABLES = 40
-"""The time allowed for the statements, as for a tree of this many tables."""
+from maintenance.subjects.conversion.view_statements import lock_view, replace_view
 
 _STATES = {"D": "DISABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
 
@@ -63,6 +62,7 @@ def swap(seen: ConvertibleTable, target: Target, role: str) -> Step:
             *force_row_security(seen.table, [seen.name]),
             *publish(seen, dropped=first, added=seen.name),
             *(replace_view(view) for view in seen.of("view")),
+            *(text for view in seen.matviews for text in Twin(view).create()),
             *(text for kind in _COMMENTED for text in commented(seen, seen.of(kind), kind)),
             carried(seen.definition),
             # named in errors
@@ -104,21 +104,6 @@ def parent_model(seen: ConvertibleTable) -> Table:
     return replace(_as_parent(seen), shared=shared)
 
 
-def lock_view(view: Fact) -> str:
-    """Return a statement that locks a view against readers, and not what it reads as LOCK does."""
-    options = view.definition["options"]
-    if options:
-        return f"ALTER VIEW {view.name} SET ({', '.join(options)})"
-    return f"ALTER VIEW {view.name} RESET (security_barrier)"
-
-
-def replace_view(view: Fact) -> str:
-    """Return the statement that binds a view to the table that has the name now."""
-    options = ", ".join(view.definition["options"] or ())
-    text = view.definition["text"].strip().rstrip(";")
-    return f"CREATE OR REPLACE VIEW {view.name}{f' WITH ({options})' if options else ''} AS {text}"
-
-
 def _upper(seen: ConvertibleTable, target: Target) -> str:
     return target.until.literals(seen.codec)[0]
 
@@ -149,7 +134,7 @@ def _no_new_dependents(seen: ConvertibleTable) -> Ours:
 
     The properties were compared under a lock that keeps other DDL away, but not a new view.
     """
-    wanted = sorted(view.name for view in seen.of("view"))
+    wanted = sorted(view.name for kind in ("view", "matview") for view in seen.of(kind))
     oid = seen.table.oid
     return Ours(
         "DO "
