@@ -25,6 +25,14 @@ from tests.policies import make_policy
 VARIABLE = "STRANGER_URL"
 
 
+@pytest.fixture(autouse=True)
+def sessions_in_utc(request: pytest.FixtureRequest) -> None:
+    """The zone of the machine decides nothing."""
+    if "database" in request.fixturenames:
+        database: Database = request.getfixturevalue("database")
+        database.execute(f"ALTER DATABASE {database.name} SET TimeZone = 'UTC'")
+
+
 def proposal(database: Database, folder: Path) -> InitReport:
     path = folder / "stranger.yaml"
     report = init(database.url, os.environ, name="stranger", variable=VARIABLE, path=path)
