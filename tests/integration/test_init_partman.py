@@ -1,7 +1,6 @@
 """Tables that the real pg_partman maintains are taken over: same partitions kept, same horizon."""
 
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -35,7 +34,7 @@ VARIABLE = "PARTMAN_URL"
 
 
 @pytest.fixture
-def partman(database: Database) -> Iterator[Database]:
+def partman(database: Database) -> Database:
     """Tables made by pg_partman, with a row of now and maintained once."""
     known = "SELECT FROM pg_available_extensions WHERE name = 'pg_partman'"
     if not database.execute(f"SELECT EXISTS ({known})")[0][0]:
