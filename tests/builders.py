@@ -5,7 +5,7 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -148,37 +148,45 @@ def drop_database(database: Database) -> None:
 
 def make_template(server: PostgresServer, system: str) -> str:
     """Make a template with `sql/systems/<system>/schema.sql` loaded, unless it is there."""
-    name = f"template_{system}"
-    if server.create_database(name):
-        script = (SQL / "systems" / system / "schema.sql").read_bytes()
-        with psycopg.connect(server.url(name), autocommit=True) as connection:
-            connection.execute(script)
-    return name
+    script = (SQL / "systems" / system / "schema.sql").read_text()
+    return make_filled_template(server, system, run_all(script))
 
 
-def make_filled_template(server: PostgresServer, content: str, *statements: str) -> str:
-    """Make a template that some statements have filled, unless it is there.
+def make_filled_template(
+    server: PostgresServer, content: str, fill: Callable[[str], object]
+) -> str:
+    """Make a template that a function of its url has filled, unless it is there.
 
     Clones have its rows and statistics, and none of the server's counters of their use.
     """
     name = f"template_{content}"
     if server.create_database(name):
-        with psycopg.connect(server.url(name), autocommit=True) as connection:
+        fill(server.url(name))
+    return name
+
+
+def run_all(*statements: str) -> Callable[[str], None]:
+    """Return a function of a url that runs these statements there."""
+
+    def run(url: str) -> None:
+        with psycopg.connect(url, autocommit=True) as connection:
             for statement in statements:
                 connection.execute(statement.encode())
-    return name
+
+    return run
 
 
 def make_template_with_store(server: PostgresServer, now: datetime) -> str:
     """Make a template with our store as a run in the month of `now` leaves it, without its rows."""
-    name = f"template_store_{now:%Y_%m}"
-    if server.create_database(name):
+
+    def fill(url: str) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            apply(make_policy(Path(folder), server.url(name)), now=now)
-        with psycopg.connect(server.url(name), autocommit=True) as connection:
+            apply(make_policy(Path(folder), url), now=now)
+        with psycopg.connect(url, autocommit=True) as connection:
             (rows,) = connection.execute(_TABLES_OF_ROWS).fetchall()
             connection.execute(f"TRUNCATE {rows[0]} RESTART IDENTITY".encode())
-    return name
+
+    return make_filled_template(server, f"store_{now:%Y_%m}", fill)
 
 
 _TABLES_OF_ROWS = """

@@ -8,7 +8,7 @@ roles, old snapshots, a crash) inside one worker.
 import operator
 import os
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -112,15 +112,15 @@ def server18(servers: Servers) -> PostgresServer:
 def database(request: pytest.FixtureRequest, server: PostgresServer) -> Iterator[Database]:
     """An empty database of this test's own.
 
-    With `@pytest.mark.store` it has our store, as an earlier run has made it; not where the test
-    has a role, which makes a store of its own.
+    With `@pytest.mark.store` it has our store, as an earlier run has made it; not with
+    `@pytest.mark.store(None)`, and not where the test has a role, which makes a store of its own.
     """
     mark = request.node.get_closest_marker("store")
-    template = "template1"
-    if mark and not {"limited_role", "owner_role"} & set(request.fixturenames):
-        now = mark.args[0] if mark.args else datetime.now(UTC)
-        template = make_template_with_store(server, now)
-    yield from cloned(server, template)
+    now = datetime.now(UTC) if mark and not mark.args else mark and mark.args[0]
+    if now is None or {"limited_role", "owner_role"} & set(request.fixturenames):
+        yield from cloned(server, "template1")
+    else:
+        yield from cloned(server, make_template_with_store(server, now))
 
 
 @pytest.fixture
@@ -188,17 +188,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of tests marked `in_turn`: the versions whose turn an example is not, are slow."""
-    n_seen = Counter[tuple[str, object]]()
+    """Of tests marked `in_turn`: leave all versions but the one whose turn it is to the proof."""
+    files = defaultdict[Path, defaultdict[str, list[pytest.Item]]](lambda: defaultdict(list))
     for item in items:
-        mark = item.get_closest_marker("in_turn")
-        if mark is None or not isinstance(item, pytest.Function):
-            continue
-        test, major = item.nodeid.partition("[")[0], item.callspec.params["server"]
-        n_example = n_seen[test, major]
-        n_seen[test, major] += 1
-        if major != MAJORS[n_example % len(MAJORS)]:
-            item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("in_turn"):
+            without_version = re.sub(r"pg\d\d", "", item.nodeid, count=1)
+            files[item.path][without_version].append(item)
+    for tests in files.values():
+        for n_test, versions in enumerate(tests.values()):
+            turn = n_test % len(versions)
+            for item in versions[:turn] + versions[turn + 1 :]:
+                item.add_marker(pytest.mark.slow)
 
 
 _COMPARISONS: dict[str, Callable[[int, int], bool]] = {

@@ -21,7 +21,7 @@ from maintenance.subjects.capacity.history import Kept
 from maintenance.subjects.partitions.inventory import PartitionFacts, TableInventory
 from maintenance.subjects.workload.history import Moment, Table
 from maintenance.subjects.workload.sample_history import Peaks, PoolPeak
-from maintenance.subjects.workload.statement_history import Statement
+from maintenance.subjects.workload.statement_history import Statement, StatementTotals
 
 NOW = datetime(2026, 11, 20, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -71,7 +71,7 @@ def a_history(alerts: Sequence[Alert] = (), **others: Any) -> History:
         views=(a_view(),),
         computed=(StalenessReading("public.scores", NOW - HOUR, 7, 9000.0),),
         activity=some_doings(),
-        moments=(Moment(NOW - HOUR, 0.25, 0.991, 0.02, 2**30, 4096),),
+        moments=(Moment(NOW - HOUR, 0.25, 0.991, 0.02, 2**30, 4096, 0.01, 25, 3, 2),),
         largest=(Table("public.events", 24, 2**29, -(2**20)),),
         emptiness=Emptiness(NOW - HOUR, 2**20, 2**22),
         limits=(Kept("integer_key", "public.orders.id", 1.5e9, 2**31 - 1.0),),
@@ -85,7 +85,7 @@ def a_load(text: str = "SELECT * FROM orders") -> Load:
     worst = Statement(
         "primary", "k1", text, 1200, 0.5, 60000.0, 0.4, 50.0, 90.0, 5000.0, 1.0, 10, 0, 0
     )
-    return Load(PoolPeak(NOW - HOUR, 80, 97), 0.9, seen, worst)
+    return Load(PoolPeak(NOW - HOUR, 80, 97), 0.9, seen, worst, StatementTotals(9000, 12.5, 3))
 
 
 def an_action(kind: str = "reindex", name: str = "public.orders_pkey", **others: Any) -> PastAction:

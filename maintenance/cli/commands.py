@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -71,8 +73,25 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; a usage error is printed as one message, without a traceback."""
-    cli()
+    """Run the command line; a usage error is printed as one message, without a traceback.
+
+    SIGTERM, with which schedulers end a process, ends it as Ctrl-C does, and cleans up.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        cli()
+    except SystemExit as end:
+        if end.code == _TERMINATED:  # so that a scheduler sees the signal that it sent
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGTERM)
+        raise
+
+
+_TERMINATED = 128 + signal.SIGTERM
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(_TERMINATED)
 
 
 @cli.command()

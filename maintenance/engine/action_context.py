@@ -19,11 +19,11 @@ class BuildWaits:
     """What a run has learned before its builds of indexes.
 
     Attributes:
-        given_up: reasons of the server on which a build was given up, after a wait.
+        given_up: the obstacles on which a build was given up, after a wait.
         not_seen: what is not shown to our role, as codes; it was told.
     """
 
-    given_up: set[str] = field(default_factory=set[str])
+    given_up: set[tuple[object, ...]] = field(default_factory=set[tuple[object, ...]])
     not_seen: set[str] = field(default_factory=set[str])
 
 

@@ -21,6 +21,14 @@ SMALL_BUILD = 16 * 2**20
 MEASURED_S = 1.0
 """Fewest seconds over which the rate of WAL is measured."""
 
+_LIMITS_OF_LOAD = {
+    "max_slot_wal",
+    "max_slot_age",
+    "max_replica_lag",
+    "max_active_sessions",
+    "max_wal_rate",
+}
+
 
 class Build(NamedTuple):
     """What is built, for messages.
@@ -139,6 +147,19 @@ def load_obstacles(
     yield from _replica(build, size_bytes, limits, load)
     yield from _sessions(build, limits, load)
     yield from _rate(build, limits, rate)
+
+
+def unread_load(
+    build: Build, size_bytes: int, limits: IndexPreflight
+) -> Iterator[BuildPostponedError]:
+    """Yield that nothing is known of the load, if the policy limits it."""
+    if size_bytes >= SMALL_BUILD and limits.model_fields_set & _LIMITS_OF_LOAD:
+        yield BuildPostponedError(
+            f"{_head(build)}: the server does not tell its load, and indexes.preflight limits it",
+            hint="check the message above, or remove those limits from the policy",
+            reason="load_unknown",
+            facts={"not_seen": "load"},
+        )
 
 
 def retaining(slots: Sequence[Slot]) -> Slot | None:

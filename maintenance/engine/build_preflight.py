@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from typing import Any, NamedTuple
 
+import psycopg
+
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.build_load import (
     MEASURED_S,
@@ -21,13 +23,19 @@ from maintenance.engine.build_load import (
     not_seen,
     read_load,
     retaining,
+    unread_load,
     what_is_not_seen,
 )
-from maintenance.errors import BuildPostponedError, LockNotAcquiredError, MaintenanceError
+from maintenance.errors import (
+    BuildPostponedError,
+    LockNotAcquiredError,
+    MaintenanceError,
+    UnreachableError,
+)
 from maintenance.formatting import readable_size
 from maintenance.policy.thresholds import IndexesPolicy, IndexPreflight
 from maintenance.server.disk import free_disk
-from maintenance.server.session import Connection, fetch
+from maintenance.server.session import Connection, fetch, to_error
 
 ASK_EVERY_S = 0.5
 """Seconds between two looks at the obstacles."""
@@ -93,18 +101,17 @@ def await_room(
 
     def look_around() -> _Look:
         row = look()
-        load, slots = read_load(context.connection)
-        rate.note(load)
-        _tell_what_is_not_seen(context, load)
         wanted = size or IndexSize(row.size_bytes, row.tablespace)
-        obstacles = (
-            *waits(build, row, limits),
-            *_backup(build, row),
-            *load_obstacles(build, wanted.size_bytes, limits, load, slots, rate),
-        )
+        obstacles = (*waits(build, row, limits), *_backup(build, row))
+        known = _read_load(context)
+        if known is None:
+            return _Look(row, (*obstacles, *unread_load(build, wanted.size_bytes, limits)))
+        load, slots = known
+        rate.note(load)
+        more = load_obstacles(build, wanted.size_bytes, limits, load, slots, rate)
         is_limited = limits.max_wal_rate < inf and wanted.size_bytes >= SMALL_BUILD
         is_complete = rate.bytes_per_s is not None or not is_limited
-        return _Look(row, obstacles, slots, is_complete=is_complete)
+        return _Look(row, (*obstacles, *more), slots, is_complete=is_complete)
 
     last = _await(context, look_around)
     wanted = size or IndexSize(last.row.size_bytes, last.row.tablespace)
@@ -153,7 +160,8 @@ class _Look(NamedTuple):
 def _await(context: ActionContext, look_around: Callable[[], _Look]) -> _Look:
     """Wait until a look finds no obstacle, and return it.
 
-    An obstacle of the whole server on which this run gave up before is not waited for again.
+    An obstacle on which this run gave up before, and that is no matter of one table, is not waited
+    for again.
     """
     retry, given_up = context.lock_retry, context.builds.given_up
     deadline = retry.clock() + context.policy.locks.give_up_after.total_seconds()
@@ -163,10 +171,8 @@ def _await(context: ActionContext, look_around: Callable[[], _Look]) -> _Look:
         if not look.obstacles and look.is_complete:
             return look
         for obstacle in look.obstacles[:1]:
-            is_of_server = isinstance(obstacle, BuildPostponedError)
-            if retry.clock() >= deadline or (is_of_server and obstacle.reason in given_up):
-                if is_of_server:
-                    given_up.add(obstacle.reason)
+            if retry.clock() >= deadline or _topic(obstacle) in given_up:
+                given_up.add(_topic(obstacle))
                 raise obstacle
             if obstacle.reason != told:
                 told = obstacle.reason
@@ -174,11 +180,35 @@ def _await(context: ActionContext, look_around: Callable[[], _Look]) -> _Look:
         retry.sleep(ASK_EVERY_S if look.obstacles else MEASURED_S)
 
 
-def _tell_what_is_not_seen(context: ActionContext, load: ServerLoad) -> None:
-    new = set(not_seen(load)) - context.builds.not_seen
-    if new:
-        context.builds.not_seen |= new
-        context.progress(what_is_not_seen(load))
+def _topic(obstacle: Obstacle) -> tuple[object, ...]:
+    """Return what an obstacle is about: the same topic is the same obstacle."""
+    if isinstance(obstacle, BuildPostponedError):
+        return (obstacle.reason,)
+    return obstacle.reason, obstacle.holder.get("pid")
+
+
+def _read_load(context: ActionContext) -> tuple[ServerLoad, tuple[Slot, ...]] | None:
+    """Return the load of the server and its slots; None if the server does not tell.
+
+    Raises:
+        UnreachableError: the connection was lost.
+    """
+    try:
+        load, slots = read_load(context.connection)
+    except psycopg.Error as exc:
+        error = to_error(exc, "reading replication slots, replicas and load")
+        if isinstance(error, UnreachableError):
+            raise error from exc
+        _tell_once(context, {"load"}, f"not waited for: {error.with_hint}")
+        return None
+    _tell_once(context, set(not_seen(load)), what_is_not_seen(load))
+    return load, slots
+
+
+def _tell_once(context: ActionContext, codes: set[str], text: str) -> None:
+    if not codes <= context.builds.not_seen:
+        context.builds.not_seen |= codes
+        context.progress(text)
 
 
 def waits(build: Build, row: Any, limits: IndexPreflight) -> Iterator[LockNotAcquiredError]:
@@ -197,6 +227,7 @@ def waits(build: Build, row: Any, limits: IndexPreflight) -> Iterator[LockNotAcq
             f" {row.oldest_s:.0f} s, wanted at most {oldest:.0f} s; the build would wait for it",
             hint="end that session; retried on the next run",
             reason="old_transaction",
+            holder=row.oldest_facts,
         )
     if row.n_prepared:
         yield LockNotAcquiredError(
@@ -211,6 +242,7 @@ def waits(build: Build, row: Any, limits: IndexPreflight) -> Iterator[LockNotAcq
             " builds would wait for each other",
             hint="retried on the next run",
             reason="other_build",
+            holder={"pid": row.other_build_pid},
         )
 
 

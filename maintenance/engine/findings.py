@@ -215,6 +215,7 @@ class FindingKind(StrEnum):
     ANALYTICS_STALE = _kind("analytics_stale", STALE_ANALYTICS, reads=(Reading.STALE_ROWS,))
     REDIS_UNREACHABLE = _kind("redis_unreachable", REDIS)
     REDIS_HIT_RATE_LOW = _kind("redis_hit_rate_low", REDIS, unit=Unit.SHARE)
+    REDIS_TTL_EXCEEDED = _kind("redis_ttl_exceeded", REDIS)
     MATVIEW_STALE = _kind("matview_stale", MATVIEWS, unit=Unit.SECONDS)
     MATVIEW_UNPOPULATED = _kind("matview_unpopulated", MATVIEWS)
     MATVIEW_MISSING = _kind("matview_missing", MATVIEWS)
@@ -389,6 +390,7 @@ class FindingKind(StrEnum):
         WORKLOAD,
         CAPACITY,
         STATISTICS,
+        REDIS,
         is_fitness=True,
     )
     LOCK_NOT_ACQUIRED = _kind(

@@ -67,6 +67,17 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
         "Peak of the used connections in the last day, as a share of those available.",
         (),
     ),
+    "connections": ("Connections in use at the last observation, by state.", ("state",)),
+    "rollback_ratio": (
+        "Share of the transactions rolled back between the last two observations.",
+        (),
+    ),
+    "statements_last_day": ("Calls of the application's statements, last day.", ()),
+    "statements_mean_last_day_seconds": ("Mean time of the application's calls, last day.", ()),
+    "statements_slow_last_day": (
+        "Statements whose 95th percentile was above workload.slow_query, last day.",
+        (),
+    ),
     "oldest_transaction_peak_seconds": ("Longest open transaction of the last day.", ()),
     "blocked_last_day_seconds": ("Time in which sessions waited for locks, last day.", ()),
     "wraparound_ratio": ("Age of the oldest transaction ID as a share of the limit.", ()),
@@ -220,11 +231,16 @@ def _server(history: History) -> Iterator[Sample]:
             "connections_ratio": moment.connections,
             "wraparound_ratio": moment.wraparound,
             "buffer_hit_ratio": moment.hit_rate,
+            "rollback_ratio": moment.rollback_rate,
             "database_size_bytes": moment.size_bytes,
             "replication_lag_bytes": moment.replication_lag_bytes,
         }
         yield _moment("workload_seen_timestamp_seconds", moment.taken_at)
         yield from (Sample(n, value) for n, value in numbers.items() if value is not None)
+        others = moment.n_connections - moment.n_active - moment.n_idle_in_transaction
+        yield Sample("connections", moment.n_active, ("active",))
+        yield Sample("connections", moment.n_idle_in_transaction, ("idle in transaction",))
+        yield Sample("connections", max(others, 0), ("idle",))
     for table in history.largest:
         yield Sample("table_size_bytes", table.size_bytes, (table.object,))
     for limit in history.limits:
@@ -240,6 +256,10 @@ def _load(load: Load | None) -> Iterator[Sample]:
         return
     if load.pool is not None:
         yield Sample("connections_peak_ratio", load.pool.share)
+    if load.statements is not None:
+        yield Sample("statements_last_day", load.statements.calls)
+        yield Sample("statements_mean_last_day_seconds", load.statements.mean_ms / 1000)
+        yield Sample("statements_slow_last_day", load.statements.n_slow)
     if load.peaks is not None:
         yield Sample("blocked_last_day_seconds", load.peaks.blocked_s)
         if load.peaks.oldest_transaction_s is not None:

@@ -18,7 +18,7 @@ from maintenance.subjects.capacity.history import Kept
 from maintenance.subjects.partitions.inventory import TableInventory
 from maintenance.subjects.workload.history import Moment, Table
 from maintenance.subjects.workload.sample_history import Peaks, PoolPeak
-from maintenance.subjects.workload.statement_history import Statement
+from maintenance.subjects.workload.statement_history import Statement, StatementTotals
 
 
 class View(NamedTuple):
@@ -44,12 +44,14 @@ class Load(NamedTuple):
         pool_limit: the policy's limit, as a share of the usable connections.
         peaks: the peaks of transactions and waits.
         worst: the application's statement that took the most time.
+        statements: sums of the application's statements.
     """
 
     pool: PoolPeak | None
     pool_limit: float | None
     peaks: Peaks | None
     worst: Statement | None
+    statements: StatementTotals | None = None
 
 
 class Coming(NamedTuple):

@@ -15,7 +15,7 @@ from maintenance.monitoring.freshness import ages, first_dues
 from maintenance.monitoring.models import Emptiness, History, Load, Overview, View
 from maintenance.monitoring.upcoming import coming
 from maintenance.monitoring.work_done import read_work
-from maintenance.policy import Policy
+from maintenance.policy import Policy, WorkloadPolicy
 from maintenance.redis_client.models import CacheFacts
 from maintenance.server.session import Connection
 from maintenance.store import newest_refreshes
@@ -40,7 +40,7 @@ from maintenance.subjects.statistics import STATISTICS
 from maintenance.subjects.workload import WORKLOAD
 from maintenance.subjects.workload.history import largest, moments
 from maintenance.subjects.workload.sample_history import peaks, pool_peak
-from maintenance.subjects.workload.statement_history import worst_of_the_day
+from maintenance.subjects.workload.statement_history import totals_of_the_day, worst_of_the_day
 
 LOOK_BACK = timedelta(hours=24)
 """Length of the activity summary: includes one nightly run."""
@@ -128,11 +128,13 @@ def _history(policy: Policy, store: Connection, now: datetime) -> History:
 def _load(policy: Policy, store: Connection, now: datetime) -> Load:
     name, since = policy.database.name, now - LOOK_BACK
     found = peaks(store, name, since)
+    slow_ms = (policy.workload or WorkloadPolicy()).slow_query.total_seconds() * 1000
     return Load(
         pool_peak(store, name, since),
         policy.workload.connections if policy.workload else None,
         found if found.n_samples else None,
         worst_of_the_day(store, name, now),
+        totals_of_the_day(store, name, now, slow_ms),
     )
 
 

@@ -49,6 +49,8 @@ class RedisPolicy(Section):
 
     url: Annotated[RedisUrl, at("redis.url")]
     """URL of the server."""
+    ttl: Annotated[dict[str, Duration], Field(strict=False)] = Field(default_factory=dict)
+    """Longest time to live of keys, by their pattern as in SCAN."""
 
 
 class LocksPolicy(Section):

@@ -20,7 +20,15 @@ from maintenance.policy.name_templates import (
     render,
 )
 from maintenance.policy.paths import ArchiveUrl
-from maintenance.policy.quantities import Duration, RetentionSpan, Size, Span, Timeout, whole
+from maintenance.policy.quantities import (
+    Duration,
+    RetentionSpan,
+    Size,
+    SizeLimit,
+    Span,
+    Timeout,
+    whole,
+)
 from maintenance.policy.secrets import Secret, at
 from maintenance.policy.values import (
     ColumnName,
@@ -114,10 +122,10 @@ class SplitLimits(Section):
 
     pause: Timeout = as_written("20 ms")
     """Pause after each batch of copied rows."""
-    max_replica_lag: Duration = as_written("1 minute")
-    """Replay lag of a standby above which no batch is copied."""
-    max_wal_per_second: Size = as_written("64 MB")
-    """WAL of the whole server above which no batch is copied."""
+    max_replica_lag: SizeLimit = as_written("100 MB")
+    """Lag of a replica above which no batch is copied."""
+    max_wal_rate: SizeLimit = as_written("64 MB")
+    """WAL that the server writes in a second above which no batch is copied."""
     max_wait: Duration = as_written("1 hour")
     """Longest wait for lag, WAL or blocked sessions; the next run continues."""
     time_limit: Duration = as_written("1 hour")

@@ -391,6 +391,15 @@ class WorkloadPolicy(Section):
     """Growth of the database, and free disk space."""
 
 
+class PoolPolicy(Section):
+    """Connection pools of one kind."""
+
+    instances: Annotated[int, whole(1, 100_000)]
+    """Number of pools: one for each process or instance of the application."""
+    size: Annotated[int, whole(1, 100_000)]
+    """Maximum number of connections of each."""
+
+
 class CapacityPolicy(Section):
     """Limits that end writes when they are reached, such as the last value of a key."""
 
@@ -400,3 +409,5 @@ class CapacityPolicy(Section):
     """A limit that is reached within this time at the present rate is reported at any share."""
     urgent_within: Duration = as_written("14 days")
     """A limit that is reached within this time is an error."""
+    pools: Annotated[tuple[PoolPolicy, ...], Field(strict=False)] = ()
+    """Connection pools of the applications; together they must fit the usable connections."""

@@ -25,6 +25,10 @@ class Client(Protocol):
         """Return the next cursor (0 at the end) and keys."""
         ...
 
+    def pttl(self, name: bytes) -> int:
+        """Return the milliseconds that a key has left: -1 without end, -2 if it is gone."""
+        ...
+
     def unlink(self, *names: bytes) -> int:
         """Remove keys; return how many existed."""
         ...

@@ -39,6 +39,26 @@ class CacheFacts(NamedTuple):
         return self.n_keys - self.n_expiring
 
 
+class KeySample(NamedTuple):
+    """Some keys of a pattern.
+
+    Attributes:
+        n_keys: how many were looked at.
+        n_without_ttl: those of them that never expire.
+        ttls_s: the seconds that the others have left, longest first.
+        is_complete: whether these are all keys of the pattern.
+    """
+
+    n_keys: int
+    n_without_ttl: int
+    ttls_s: tuple[float, ...]
+    is_complete: bool
+
+    def n_beyond(self, limit_s: float) -> int:
+        """Return how many never expire, or later than in a time."""
+        return self.n_without_ttl + sum(each > limit_s for each in self.ttls_s)
+
+
 class PendingInvalidation(NamedTuple):
     """A pending invalidation of one object.
 

@@ -272,7 +272,7 @@ SELECT 'dependent', pg_catalog.pg_describe_object(d.classid, d.objid, 0), pg_cat
    AND NOT (d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid IN (SELECT v.oid FROM view v))
  GROUP BY d.classid, d.objid
 UNION ALL
--- foreign keys of other tables; `reader` can read both tables
+-- foreign keys of other tables
 SELECT 'reference', pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) || ' '
          || pg_catalog.quote_ident(k.conname),
        pg_catalog.jsonb_build_object(
@@ -290,6 +290,17 @@ SELECT 'reference', pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote
          'valid', k.convalidated,
          'enforced', coalesce(pg_catalog.to_jsonb(k) -> 'conenforced', 'true'::jsonb),
          'period', coalesce(pg_catalog.to_jsonb(k) -> 'conperiod', 'false'::jsonb),
+         'comment', pg_catalog.obj_description(k.oid, 'pg_constraint'))
+  FROM t
+  JOIN pg_catalog.pg_constraint k ON k.confrelid = t.oid AND k.contype = 'f' AND k.conparentid = 0
+   AND k.conrelid <> t.oid
+  JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+UNION ALL
+-- what is around them, which may change; `reader` can read both tables
+SELECT 'referencing', pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) || ' '
+         || pg_catalog.quote_ident(k.conname),
+       pg_catalog.jsonb_build_object(
          'disabled', EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgconstraint = k.oid AND g.tgenabled <> 'O'),
          'usable', pg_catalog.pg_has_role(c.relowner, 'USAGE') AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
                    AND pg_catalog.pg_has_role(c.relowner, CASE WHEN pg_catalog.current_setting('server_version_num')::int4
@@ -312,8 +323,7 @@ SELECT 'reference', pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote
          'checks', (SELECT pg_catalog.jsonb_agg(pg_catalog.pg_get_constraintdef(h.oid) ORDER BY h.conname)
                       FROM pg_catalog.pg_constraint h
                      WHERE h.conrelid = c.oid AND h.contype = 'c' AND h.convalidated
-                       AND coalesce(pg_catalog.to_jsonb(h) ->> 'conenforced', 'true') = 'true'),
-         'comment', pg_catalog.obj_description(k.oid, 'pg_constraint'))
+                       AND coalesce(pg_catalog.to_jsonb(h) ->> 'conenforced', 'true') = 'true'))
   FROM t
   JOIN pg_catalog.pg_constraint k ON k.confrelid = t.oid AND k.contype = 'f' AND k.conparentid = 0
    AND k.conrelid <> t.oid

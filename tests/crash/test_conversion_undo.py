@@ -4,7 +4,7 @@ A run is recorded by counting what it changes, so that no statement is left out.
 the conversion is resumed, and from each state it is undone, to the very same catalog as before.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from maintenance.policy import Policy
 from tests.builders import Database, Role
 from tests.conversions import EVENTS, PLAIN, RICH, grants, shape
 from tests.crash.test_default_partition import LIMIT_S
+from tests.integration.test_conversion_matviews import VIEWS
+from tests.integration.test_conversion_references import LONGER, PAIRS, SINGLE
 from tests.kills import Kill, crash_server, end_backends, kill_client, runs_through
 from tests.policies import make_policy
 
@@ -35,12 +37,15 @@ Catalog = set[tuple[Any, ...]]
 class Conversion:
     """A table with a policy, before and after its conversion."""
 
-    def __init__(self, database: Database, folder: Path, table: str) -> None:
+    def __init__(
+        self, database: Database, folder: Path, table: str, further: Mapping[str, Any] | None = None
+    ) -> None:
         database.execute(table)
         self.database = database
         never = {**EVENTS, "convert": "never"}
         pipeline.apply(make_policy(folder, database.url, never), only=["conversion"])
-        self.policy: Policy = make_policy(folder, database.url, {**EVENTS, "premake": 2})
+        section = {**EVENTS, "premake": 2, **(further or {})}
+        self.policy: Policy = make_policy(folder, database.url, section)
         self.before = self.catalog()
         self.rows = database.execute(HOLDS)
         self.convert()
@@ -120,6 +125,16 @@ def test_table_with_everything_converges_whatever_statement_is_the_last(
     database: Database, tmp_path: Path, rich: str, kill: Kill
 ) -> None:
     assert sweep(Conversion(database, tmp_path, rich), kill, range(1, MOST))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(LIMIT_S)
+@pytest.mark.parametrize("kill", [kill_client, end_backends])
+@pytest.mark.parametrize(("table", "further"), [(SINGLE, LONGER), (PAIRS, {}), (VIEWS, {})])
+def test_table_with_dependents_converges_whatever_statement_is_the_last(
+    database: Database, tmp_path: Path, table: str, further: dict[str, Any], kill: Kill
+) -> None:
+    assert sweep(Conversion(database, tmp_path, table, further), kill, range(1, MOST))
 
 
 @pytest.mark.slow

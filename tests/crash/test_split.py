@@ -45,7 +45,7 @@ def split_under_kills(database: Database, folder: Path, kill: Kill, numbers: Ite
         if came_through:
             break
         database.execute(
-            "UPDATE public.events SET note = note || '.' WHERE id % 50 = %s;",
+            "UPDATE public.events SET note = note || '.' WHERE id %% 50 = %s",
             [number % 50],
         )
         database.execute("DELETE FROM public.events WHERE id = %s", [number])

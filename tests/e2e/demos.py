@@ -19,6 +19,8 @@ from maintenance.demo.postgres import PostgresServer, embedded_binaries
 MAINTENANCE = Path(sys.executable).with_name("maintenance")
 PARTITIONED = ("learning_platform", "proposals")
 SERVING = "maintenance status"
+PATIENCE_S = 600.0
+"""How long something may take on a machine that does much else: a main job is minutes of CPU."""
 
 
 class Line(NamedTuple):
@@ -100,7 +102,7 @@ class Demo:
 
     def wait(self) -> int:
         assert self._process
-        return self._process.wait(timeout=240)
+        return self._process.wait(timeout=PATIENCE_S)
 
     def wait_for(self, text: str) -> None:
         """Wait until it has said something on standard error."""
@@ -129,7 +131,7 @@ class Demo:
         wait_until(lambda: not self.leftovers())
 
 
-def wait_until(condition: Callable[[], bool], limit_s: float = 240.0) -> None:
+def wait_until(condition: Callable[[], bool], limit_s: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

@@ -1,6 +1,6 @@
 """The demo refuses invalid starting conditions, and a signal at any time stops all of it.
 
-What it shows, and that it ends and starts again, is in `test_ui.py`, which starts it once.
+What it shows, and that it ends and serves again, is in `test_ui.py`, which starts it once.
 """
 
 import errno
@@ -13,7 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.builders import unique
-from tests.e2e.demos import Demo, wait_until
+from tests.e2e.demos import PATIENCE_S, Demo, wait_until
+
+pytestmark = pytest.mark.timeout(2 * PATIENCE_S)
+
+COUNT = "SELECT count(*) FROM public.analytics_events"
 
 
 @pytest.fixture
@@ -75,6 +79,15 @@ def test_folder_that_cannot_be_made_is_one_clear_line(demo: Demo) -> None:
 def test_killed_demo_starts_again_as_if_nothing_had_been(killed: Demo) -> None:
     assert {line.database for line in killed.table} == {"learning_platform", "proposals"}
     assert killed.n_passed > 0
+
+
+@pytest.mark.slow
+def test_demo_that_ended_runs_once_more_with_the_same_rows(killed: Demo) -> None:
+    rows = killed.at_rest("learning_platform", COUNT)
+    assert killed.run("--once") == 0, killed.stderr
+    assert killed.n_passed > 0
+    assert killed.leftovers() == []
+    assert killed.at_rest("learning_platform", COUNT) == rows
 
 
 @pytest.mark.slow

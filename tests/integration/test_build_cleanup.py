@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -140,6 +142,32 @@ def test_build_of_an_interrupted_process_leaves_nothing(
         signal.signal(signal.SIGINT, before)
     if subject != "bloat":  # a failed rebuild backs off
         assert all_done(pipeline.apply(policy, only=[subject]))
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 1), (signal.SIGTERM, -signal.SIGTERM)]
+)
+def test_command_that_is_ended_removes_the_index_of_its_build(
+    database: Database, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    policy = policy_for(database, tmp_path, "indexes")
+    program = [sys.executable, "-c", "from maintenance.cli import main; main()"]
+    with (
+        old_snapshot(database),
+        subprocess.Popen(
+            [*program, "apply", "--policy", str(policy.path), "--only", "indexes"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        until(lambda: is_waiting(database))
+        process.send_signal(number)
+        _, errors = process.communicate()
+        assert process.returncode == code
+        assert "Traceback" not in errors
+        assert database.execute(INVALID) == []
+    assert all_done(pipeline.apply(policy, only=["indexes"]))
 
 
 def test_leftover_that_is_in_use_is_told_and_removed_by_the_next_run(

@@ -2,6 +2,7 @@
 
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from maintenance.demo.account import server_account
 from maintenance.demo.postgres import PostgresServer, embedded_binaries
 from maintenance.engine import build_load, build_preflight
+from maintenance.engine.build_load import Build
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.errors import BuildPostponedError
@@ -111,6 +113,30 @@ def test_build_is_given_up_while_a_slot_retains_too_much_wal(
         assert min(f.data["retained_bytes"] for f in found) > 16 * 2**20
         assert n_indexes(database) == 0
     assert all_done(apply(policy))
+
+
+@pytest.mark.pg("== 18")
+@pytest.mark.parametrize("obstacle", ["slot", "transaction"])
+def test_same_obstacle_is_waited_for_once_in_a_run(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, obstacle: str
+) -> None:
+    limits = {"max_slot_wal": "1 MB"} if obstacle == "slot" else {"max_transaction_age": "0 s"}
+    policy = policy_for(tmp_path, database.url, **limits)
+    looks: Counter[str] = Counter()
+
+    def counted(build: Build, *rest: Any) -> Iterator[BuildPostponedError]:
+        looks[build.name] += 1
+        return build_load.load_obstacles(build, *rest)
+
+    monkeypatch.setattr(build_preflight, "load_obstacles", counted)
+    with slot(database), database.connect(autocommit=False) as holder:
+        database.execute(LARGE)
+        holder.execute("SELECT 1" if obstacle == "transaction" else "ROLLBACK")
+        report = apply(policy)
+    assert {result.outcome for result in report.results} == {Outcome.FAILED}
+    first, second = looks["public.large_id"], looks["public.large_note"]
+    assert first > 1
+    assert second == 1
 
 
 @pytest.mark.pg("== 18")
@@ -297,6 +323,24 @@ def test_what_our_role_may_not_see_is_told_and_is_no_zero(
     not_seen = [result.detail.get("not_seen") for result in report.results]
     assert not_seen == [["sessions", "transactions"]] * 2
     assert not any(other.closed for other in others)
+
+
+@pytest.mark.pg("== 18")
+def test_load_that_the_server_does_not_tell_stops_only_builds_with_limits_of_the_policy(
+    database: Database, tmp_path: Path, owner_role: Role
+) -> None:
+    database.execute(LARGE)
+    database.give_to(owner_role)
+    database.execute("REVOKE EXECUTE ON FUNCTION pg_current_wal_lsn() FROM PUBLIC")
+    url = database.url_of(owner_role)
+
+    strict = policy_for(tmp_path, url, free_disk="100 MB", max_replica_lag="1 GB")
+    found = is_given_up(apply(strict), "load_unknown")
+    assert {f.data["not_seen"] for f in found} == {"load"}
+
+    report = apply(policy_for(tmp_path, url, free_disk="100 MB"))
+    assert all_done(report)
+    assert [result.detail.get("not_seen") for result in report.results] == [["load"]] * 2
 
 
 class Cluster(NamedTuple):

@@ -443,3 +443,16 @@ def test_role_of_the_documentation_sees_all_but_members(planted: Database, tmp_p
     planted.execute(f"GRANT pg_monitor, pg_read_all_data TO {role.name}")
     found = look(make_policy(tmp_path, planted.url_of(role), capacity={}))
     assert {(each.kind.value, each.object) for each in found} == planted_in(planted).keys()
+
+
+def test_pools_are_compared_with_what_the_server_has(database: Database, tmp_path: Path) -> None:
+    ((usable,),) = database.execute(
+        "SELECT current_setting('max_connections')::int"
+        " - current_setting('superuser_reserved_connections')::int"
+        " - coalesce(current_setting('reserved_connections', true)::int, 0)"
+    )
+    for size, told in ((usable, False), (usable + 1, True)):
+        pools = [{"instances": 1, "size": size}]
+        policy = make_policy(tmp_path, database.url, capacity={"pools": pools})
+        findings = pipeline.plan(policy, only=["capacity"]).findings
+        assert ("app/pools" in {each.object for each in findings}) is told

@@ -17,6 +17,8 @@ from tests.builders import Database, Role
 from tests.conversions import EVENTS, N_ROWS, PLAIN, RICH, grants, shape, undo
 from tests.policies import make_policy
 
+pytestmark = pytest.mark.store
+
 BY_PARTITION = "SELECT tableoid::regclass::text, count(*) FROM public.events GROUP BY 1 ORDER BY 1"
 KIND = "SELECT relkind::text FROM pg_class WHERE oid = 'public.events'::regclass"
 BOUNDS = """
@@ -295,6 +297,7 @@ REFUSED: dict[str, tuple[str, str]] = {
 }
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_not_carried_over_is_refused(database: Database, tmp_path: Path, case: str) -> None:
     statement, code = REFUSED[case]
@@ -398,6 +401,7 @@ ENCODINGS: dict[str, tuple[str, str, Any]] = {
 }
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("case", ENCODINGS)
 def test_table_of_any_encoding_is_converted(database: Database, tmp_path: Path, case: str) -> None:
     type_, value, encoding = ENCODINGS[case]

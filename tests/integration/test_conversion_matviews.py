@@ -13,7 +13,9 @@ import pytest
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.scope import Request
 from maintenance.pipeline import run as pipeline
+from maintenance.pipeline.undo import undo as take_back
 from maintenance.policy import Policy
 from tests.builders import Database, Role
 from tests.conversions import EVENTS, PLAIN, shape, undo
@@ -304,6 +306,86 @@ def test_undo_that_was_not_finished_leaves_nothing(database: Database, tmp_path:
     assert apply(policy).ok
     assert database.execute(LEFT) == []
     assert views(database) == before
+
+
+SURROUNDED = f"""
+{VIEWS}
+CREATE TABLE public.notes (id bigint PRIMARY KEY, event_at timestamptz NOT NULL, event bigint
+  CONSTRAINT notes_event REFERENCES public.events);
+COMMENT ON CONSTRAINT notes_event ON public.notes IS 'what it is about';
+INSERT INTO public.notes SELECT id, at, id FROM public.events WHERE id <= 100;
+"""
+LONGER = {
+    **EVENTS,
+    "referenced_by": [{"table": "public.notes", "constraint": "notes_event", "column": "event_at"}],
+}
+
+
+def undone(policy: Policy) -> None:
+    report = take_back(policy, "last")
+    assert report.ok, [result.error for result in report.results]
+    assert not report.kept
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "put the partitioned table",
+        "create partition",
+        "build materialized view",
+        "replace materialized view public.daily",
+        'replace materialized view public."Empty"',
+        "validate foreign key",
+        "collect the statistics",
+        "",
+    ],
+)
+def test_run_is_undone_from_every_state(database: Database, tmp_path: Path, step: str) -> None:
+    database.execute(SURROUNDED)
+    before = shape(database)
+    policy = make_policy(tmp_path, database.url, LONGER)
+    with always_reading(database) as errors:
+        if step:
+            die_at(policy, step)
+        else:
+            assert apply(policy).ok
+        undone(policy)
+    assert errors == []
+    assert shape(database) == before
+    assert pipeline.apply(policy, only=["conversion"], request=Request(again=True)).ok
+
+
+def test_undo_keeps_what_was_added_to_the_referencing_table(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(SURROUNDED)
+    policy = make_policy(tmp_path, database.url, LONGER)
+    assert apply(policy).ok
+    database.execute("ALTER TABLE public.notes ADD later int CHECK (later > 0)")
+    undone(policy)
+    assert database.execute(KIND) == [("r",)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE MATERIALIZED VIEW public.newer AS SELECT id FROM public.events",
+        "ALTER TABLE public.notes ADD FOREIGN KEY (event, event_at) REFERENCES public.events",
+        "ALTER TABLE public.notes DROP CONSTRAINT notes_event",
+        "ALTER TABLE public.notes DROP CONSTRAINT notes_event, ADD CONSTRAINT notes_event"
+        " FOREIGN KEY (event, event_at) REFERENCES public.events ON DELETE CASCADE",
+    ],
+)
+def test_undo_refuses_what_has_changed_since(
+    database: Database, tmp_path: Path, statement: str
+) -> None:
+    database.execute(SURROUNDED)
+    policy = make_policy(tmp_path, database.url, LONGER)
+    assert apply(policy).ok
+    database.execute(statement)
+    before = shape(database)
+    assert not take_back(policy, "last").ok
+    assert shape(database) == before
 
 
 def test_full_disk_stops_before_the_swap(database: Database, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from maintenance.engine.actions import ActionKind, HeldBy
 from maintenance.engine.executor import Outcome
 from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.lock_retry import Progress
 from maintenance.engine.scope import Request
 from maintenance.errors import UsageError
 from maintenance.pipeline import run as pipeline
@@ -15,9 +16,12 @@ from maintenance.pipeline.undo import UndoReport, undo
 from maintenance.policy import Policy
 from tests.builders import Database, Role
 from tests.conversions import EVENTS, N_ROWS, PLAIN, RICH, grants, shape
+from tests.integration.test_conversion_matviews import VIEWS
+from tests.integration.test_conversion_references import LONGER, PAIRS, SINGLE
 from tests.policies import make_policy
 
 KIND = "SELECT relkind::text FROM pg_class WHERE oid = 'public.events'::regclass"
+LEFT = "SELECT relname FROM pg_class WHERE relname ~ '^maintenance_' AND relkind IN ('r', 'm', 'i')"
 LATER = "INSERT INTO public.events VALUES (0, now() + interval '65 days')"
 
 
@@ -29,13 +33,17 @@ def apply(policy: Policy, **arguments: Any) -> pipeline.Report:
     return pipeline.apply(policy, only=["conversion"], **arguments)
 
 
-def killed_before(policy: Policy, step: str) -> None:
+def die_at(text: str) -> Progress:
     def die(line: str) -> None:
-        if f"step {step} of" in line:
+        if text in line:
             raise ClientDiedError
 
+    return die
+
+
+def killed_before(policy: Policy, step: str, *, again: bool = False) -> None:
     with pytest.raises(ClientDiedError):
-        apply(policy, progress=die)
+        apply(policy, request=Request(again=again), progress=die_at(f"step {step} of"))
 
 
 def undone(policy: Policy, run: str = "last") -> UndoReport:
@@ -71,6 +79,35 @@ def test_undone_table_is_what_it_was_with_everything_on_it(
     assert {kind for kind, _, _ in set(before) ^ set(after)} <= {"sequence"}
     ((n_rows,),) = database.execute("SELECT count(*) FROM public.events")
     assert n_rows == N_ROWS + 1
+
+
+DEPENDENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "foreign keys": (PAIRS, {}),
+    "foreign keys with a further column": (SINGLE, LONGER),
+    "materialized views": (VIEWS, {}),
+}
+
+
+@pytest.mark.parametrize("name", DEPENDENTS)
+def test_undone_table_has_its_foreign_keys_and_materialized_views_again(
+    database: Database, tmp_path: Path, name: str
+) -> None:
+    setup, further = DEPENDENTS[name]
+    database.execute(setup)
+    before = shape(database)
+    policy = policy_of(database, tmp_path, **further)
+    assert apply(policy).ok
+    undone(policy)
+    assert shape(database) == before
+    assert database.execute(LEFT) == []
+    killed_before(policy, "1", again=True)
+    undone(policy)
+    # after the swap, before what follows
+    with pytest.raises(ClientDiedError):
+        apply(policy, request=Request(again=True), progress=die_at("create partition"))
+    undone(policy)
+    assert shape(database) == before
+    assert database.execute(LEFT) == []
 
 
 def test_undone_conversion_is_held_until_it_is_asked_for_again(

@@ -20,6 +20,8 @@ from maintenance.subjects.indexes import INDEXES
 from tests.builders import Database, Role, make_role
 from tests.policies import make_policy
 
+pytestmark = pytest.mark.store
+
 NOW = datetime.now(UTC)
 MISSING, DRIFT = FindingKind.INDEX_MISSING, FindingKind.INDEX_DEFINITION_DRIFT
 REFUSED, UNKNOWN_NAME = FindingKind.INDEX_NOT_BUILDABLE, FindingKind.SCHEMA_DRIFT
@@ -196,6 +198,7 @@ def test_index_built_from_its_declaration_is_the_same(database: Database, tmp_pa
 COVERED = frozenset({FindingKind.INDEX_DUPLICATE, FindingKind.INDEX_REDUNDANT})
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     "definition",
     [
@@ -305,6 +308,7 @@ def test_any_index_that_the_server_built_is_the_same(
 # Different
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     ("declared", "existing"),
     [
@@ -375,6 +379,7 @@ def test_name_of_something_else_is_drift(database: Database, tmp_path: Path) -> 
 # Refused
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     ("definition", "sqlstate"),
     [
@@ -551,6 +556,7 @@ def test_replacement_that_was_interrupted_is_finished(database: Database, tmp_pa
     assert list(definitions_of(database)) == ["i"]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     ("setup", "name", "reason"),
     [
@@ -628,6 +634,7 @@ def test_partitioned_index_is_built_part_by_part(database: Database, tmp_path: P
     assert (kinds_of(report), told(report)) == ([], {})
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("n_steps", range(1, 11))
 def test_partitioned_index_is_finished_after_any_step(
     n_steps: int, database: Database, tmp_path: Path

@@ -29,6 +29,8 @@ from tests.builders import Database
 from tests.catalogs import catalog_of
 from tests.policies import make_policy
 
+pytestmark = pytest.mark.store
+
 TABLES = """
 CREATE TABLE public.orders (id bigint PRIMARY KEY, customer_id bigint NOT NULL, state text NOT NULL,
   note text, amount numeric(12, 2) NOT NULL);
@@ -103,6 +105,7 @@ def all_done(report: Report | UndoReport) -> bool:
     return outcomes == {Outcome.DONE}
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     "declared",
     [
@@ -205,6 +208,7 @@ def test_index_made_by_others_in_the_meantime_is_kept(shop: Database, tmp_path: 
     assert catalog_of(shop) == made
 
 
+@pytest.mark.store(None)
 def test_unknown_runs_and_nothing_to_undo_are_usage_errors(shop: Database, tmp_path: Path) -> None:
     policy = policy_for(shop, tmp_path, "CREATE INDEX a ON public.orders (state);")
     with pytest.raises(UsageError) as unknown:

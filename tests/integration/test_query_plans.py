@@ -21,7 +21,7 @@ from maintenance.subjects.indexes.declared.query_verdicts import (
     Use,
     judge,
 )
-from tests.builders import Database, Role, cloned, make_filled_template, make_role
+from tests.builders import Database, Role, cloned, make_filled_template, make_role, run_all
 
 LIMITS = Limits(timedelta(seconds=20), "public")
 
@@ -59,7 +59,7 @@ def used(database: Database, of: ProvenIndex, text: str, number: int = 1) -> Que
 @pytest.fixture
 def shop(server: PostgresServer) -> Iterator[Database]:
     """Tables as the example systems have them, with rows."""
-    yield from cloned(server, make_filled_template(server, "shop", *SHOP))
+    yield from cloned(server, make_filled_template(server, "shop", run_all(*SHOP)))
 
 
 SHOP = (

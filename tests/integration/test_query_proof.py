@@ -22,7 +22,7 @@ from maintenance.subjects.indexes import INDEXES
 from maintenance.subjects.indexes.declared.prove import measure_after, measure_before
 from maintenance.subjects.indexes.declared.query_models import NotRun, PlanMode, QueryKey
 from maintenance.subjects.indexes.declared.query_verdicts import Reason, Use
-from tests.builders import Database, cloned, make_filled_template, make_role
+from tests.builders import Database, cloned, make_filled_template, make_role, run_all
 from tests.policies import make_policy
 
 MESSAGES = (
@@ -51,7 +51,7 @@ CREATE = Action(ActionKind.CREATE_INDEX, INDEX, (), "declared", table="public.me
 
 @pytest.fixture
 def nova(server: PostgresServer) -> Iterator[Database]:
-    yield from cloned(server, make_filled_template(server, "messages", *MESSAGES))
+    yield from cloned(server, make_filled_template(server, "messages", run_all(*MESSAGES)))
 
 
 def declare(

@@ -21,7 +21,8 @@ from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
 from maintenance.redis_client import CHANNEL, invalidate, read_facts
 from maintenance.redis_client.invalidation import BATCH
-from maintenance.redis_client.models import LEAST_LOOKUPS, hit_rate
+from maintenance.redis_client.models import LEAST_LOOKUPS, KeySample, hit_rate
+from maintenance.redis_client.ttl import MOST_KEYS, read_ttls
 from maintenance.store import invalidation_outbox, migrate
 from tests.builders import Database
 from tests.caches import cache_server, client_of, program_of
@@ -170,6 +171,27 @@ def test_keys_without_a_time_to_live_are_counted_exactly(cache: RedisServer) -> 
     assert facts.max_memory_bytes == 16 * 2**20
 
 
+def test_times_to_live_are_sampled_by_pattern(cache: RedisServer) -> None:
+    client = client_of(cache)
+    client.set("proposals:1", "a", ex=300)
+    client.set("proposals:2", "b")
+    client.set("other", "c")
+    samples = read_ttls(cache.url, ["proposals:*", "nothing:*"])
+    sample = samples["proposals:*"]
+    assert (sample.n_keys, sample.n_without_ttl, sample.is_complete) == (2, 1, True)
+    assert 290 < sample.ttls_s[0] <= 300
+    assert (sample.n_beyond(300), sample.n_beyond(10)) == (1, 2)
+    assert samples["nothing:*"] == KeySample(0, 0, (), is_complete=True)
+
+
+def test_of_many_keys_some_are_looked_at(embedded: RedisServer) -> None:
+    client = client_of(embedded)
+    client.mset({f"report:{n}": "x" for n in range(20 * MOST_KEYS)})
+    sample = read_ttls(embedded.url, ["report:*"])["report:*"]
+    assert (sample.n_keys, sample.is_complete) == (MOST_KEYS, False)
+    assert client.info("commandstats")["cmdstat_pttl"]["calls"] <= MOST_KEYS
+
+
 # The subject
 
 pg18 = pytest.mark.pg("== 18")
@@ -279,3 +301,17 @@ def test_counters_of_a_server_that_was_started_again_are_no_evidence(
         batch.get("absent")
     batch.execute()
     assert pipeline.apply(policy, only=["redis"]).findings == ()
+
+
+@pg18
+def test_keys_that_outlive_the_policy_are_a_finding_until_they_expire_in_time(
+    database: Database, tmp_path: Path, embedded: RedisServer
+) -> None:
+    section = {"url": embedded.url, "ttl": {"proposals:*": "300 seconds"}}
+    policy = make_policy(tmp_path, database.url, redis=section)
+    client = client_of(embedded)
+    client.set("proposals:1", "a")
+    (finding,) = pipeline.apply(policy).findings
+    assert (finding.kind, finding.object) == ("redis_ttl_exceeded", "app/redis/proposals:*")
+    client.expire("proposals:1", 300)
+    assert pipeline.apply(policy).findings == ()

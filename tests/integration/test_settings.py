@@ -18,7 +18,11 @@ def found(database: Database, folder: Path, url: str = "", **settings: Any) -> l
 def test_setting_of_the_database_is_compared_and_the_advice_mends_it(
     database: Database, tmp_path: Path
 ) -> None:
-    wanted = {"log_min_duration_statement": "1000 ms", "track_counts": True, "work_mem": "64MB"}
+    wanted: dict[str, Any] = {
+        "log_min_duration_statement": "1000 ms",
+        "track_counts": True,
+        "work_mem": "64MB",
+    }
     by_object = {each.object: each for each in found(database, tmp_path, **wanted)}
     assert set(by_object) == {
         "app/settings/log_min_duration_statement",
@@ -38,7 +42,7 @@ def test_what_this_software_sets_for_itself_is_not_taken_for_the_servers(
         "SELECT reset_val, (SELECT reset_val FROM pg_settings WHERE name = 'TimeZone')"
         " FROM pg_settings WHERE name = 'lock_timeout'"
     )
-    wanted = {"lock_timeout": lock_timeout, "TimeZone": zone, "jit": True}
+    wanted: dict[str, Any] = {"lock_timeout": lock_timeout, "TimeZone": zone, "jit": True}
     assert found(database, tmp_path, **wanted) == []
 
 
@@ -46,7 +50,7 @@ def test_role_without_rights_is_told_what_it_can_not_see(
     database: Database, tmp_path: Path, limited_role: Role
 ) -> None:
     url = database.url_of(limited_role)
-    wanted = {"autovacuum": True, "shared_preload_libraries": "one, two"}
+    wanted: dict[str, Any] = {"autovacuum": True, "shared_preload_libraries": "one, two"}
     (hidden,) = found(database, tmp_path, url, **wanted)
     assert (hidden.kind, hidden.object) == (
         "privilege_missing",

@@ -1,6 +1,8 @@
 """A partition of many months is split into months, and no reader misses a row or sees one twice."""
 
 import re
+import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from maintenance.engine.actions import ActionKind
 from maintenance.engine.executor import Outcome, Result
 from maintenance.engine.findings import FindingKind, Severity
+from maintenance.engine.pace import Pace
 from maintenance.errors import ContinuedError, NotNeededError, UnreachableError
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
@@ -18,7 +21,7 @@ from maintenance.subjects.partitions.drain import apply as drain_apply
 from maintenance.subjects.partitions.drain import backfill, split
 from tests.builders import Database
 from tests.conversions import EVENTS as CONVERTED
-from tests.conversions import PLAIN
+from tests.conversions import PLAIN, RICH
 from tests.load_generator import BUSY_MONTHS as BUSY
 from tests.load_generator import build_wide, crowd, rows_there
 from tests.policies import EVENTS, make_policy
@@ -168,25 +171,44 @@ def test_old_year_in_a_table_of_months_becomes_its_months(
     assert old == [f"events_2024_{number:02}" for number in range(1, 13)]
 
 
-@pytest.mark.pg("== 18")
-def test_exchange_that_attaches_few_leaves_wide_parts_to_the_next_runs(
-    database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def attach_few(monkeypatch: pytest.MonkeyPatch) -> None:
     def few(*_arguments: object) -> int:
         return split.FEWEST_PARTS
 
     monkeypatch.setattr(split, "most_parts", few)
+
+
+@pytest.mark.pg("== 18")
+def test_parts_that_one_exchange_leaves_together_are_split_in_turn(
+    database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attach_few(monkeypatch)
     before = database.execute(CONTENT)
-    first = apply(policy)
-    assert first.ok, [r.error for r in first.results]
-    assert the_months(database) == ["2026_04_to_2026_07", "2026_08_to_2026_10"]
-    for _ in range(5):
-        report = apply(policy)
-        assert report.ok, [r.error for r in report.results]
-        assert database.execute(CONTENT) == before
-    assert apply(policy).results == ()
+    report = apply(policy)
+    assert report.ok, [r.error for r in report.results]
+    assert the_split(report).detail["rows"] == before[0][0]
     assert the_months(database) == MONTHS
+    assert database.execute(CONTENT) == before
+    assert apply(policy).results == ()
     assert database.execute(LEFT) == []
+
+
+@pytest.mark.pg("== 18")
+def test_parts_that_are_still_wide_when_time_is_up_are_split_by_the_next_run(
+    database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attach_few(monkeypatch)
+    before = database.execute(CONTENT)
+    with monkeypatch.context() as patch:
+        patch.setattr(Pace, "has_half", False)
+        patch.setattr(Pace, "require_half", Pace.keep)
+        assert apply(policy).ok
+    assert the_months(database) == ["2026_04_to_2026_07", "2026_08_to_2026_10"]
+    for _ in range(2):
+        assert apply(policy).ok
+    assert the_months(database) == MONTHS
+    assert database.execute(CONTENT) == before
+    assert apply(policy).results == ()
 
 
 def test_default_partition_with_rows_is_not_scanned_under_the_lock(
@@ -294,10 +316,11 @@ def test_retention_then_removes_single_months(
     assert names(database)[0] == "events_2026_06_to_2026_07"
 
 
+@pytest.mark.parametrize("schema", [PLAIN, RICH], ids=["plain", "rich"])
 def test_converted_table_is_split_once_its_first_partition_has_ended(
-    database: Database, tmp_path: Path
+    database: Database, tmp_path: Path, schema: str
 ) -> None:
-    database.execute(PLAIN)
+    database.execute(schema)
     section = {**CONVERTED, "split": "online", "premake": 2}
     policy = make_policy(tmp_path, database.url, section, locks=PATIENT)
     assert pipeline.apply(policy).ok
@@ -306,8 +329,11 @@ def test_converted_table_is_split_once_its_first_partition_has_ended(
     report = pipeline.apply(policy, now=later, only=["partitions"])
     assert the_split(report).outcome is Outcome.DONE, the_split(report).error
     assert database.execute(CONTENT) == before
-    assert database.execute(LEFT) == []
-    assert pipeline.plan(policy, now=later, only=["partitions"]).plan.actions == ()
+    # The toast option of the table itself is no leftover.
+    assert [name for (name,) in database.execute(LEFT) if "maintenance" in name] == []
+    after = pipeline.plan(policy, now=later, only=["partitions"])
+    assert after.plan.actions == ()
+    assert FindingKind.PARTITION_PROPERTY_DRIFT not in {f.kind for f in after.findings}
 
 
 @pytest.mark.pg("== 18")
@@ -359,7 +385,8 @@ def test_copies_of_an_earlier_run_are_continued(
     assert report.ok, [r.error for r in report.results]
     assert database.execute(CONTENT) == content
     assert database.execute(LEFT) == []
-    assert the_months(database) == MONTHS
+    # A row came into what was a gap.
+    assert the_months(database) == [f"2026_{number:02}" for number in range(4, 11)]
     assert max(int(n.replace(",", "")) for n in copied) < 12_000 - before + 100
 
 
@@ -380,6 +407,31 @@ def test_runs_of_limited_time_come_to_an_end(
     assert len(outcomes) > 2
     assert database.execute(CONTENT) == before
     assert database.execute(LEFT) == []
+
+
+@pytest.mark.pg("!= 16")
+def test_work_pauses_while_a_session_waits_for_a_lock(
+    database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_block_at_a_time(monkeypatch)
+    database.execute("CREATE TABLE public.elsewhere (x int)")
+    holder, waiter = database.connect(autocommit=False), database.connect()
+    holder.execute("LOCK TABLE public.elsewhere")
+    waiting = threading.Thread(target=waiter.execute, args=("SELECT FROM public.elsewhere",))
+    waiting.start()
+    time.sleep(1.2)
+    lines: list[str] = []
+
+    def progress(line: str) -> None:
+        lines.append(line)
+        if line.startswith("paused:"):
+            holder.rollback()
+
+    report = apply(policy, progress=progress)
+    waiting.join()
+    assert report.ok, [r.error for r in report.results]
+    assert any(line.startswith("paused:") for line in lines)
+    assert the_months(database) == MONTHS
 
 
 @pytest.mark.pg("== 18")

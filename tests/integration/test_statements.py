@@ -16,7 +16,12 @@ from maintenance.orchestration.health_metadata import workload_metadata
 from maintenance.pipeline import notify
 from maintenance.pipeline import run as pipeline
 from maintenance.policy import Policy
-from maintenance.subjects.workload.statement_history import heaviest, worst_of_the_day
+from maintenance.subjects.workload.history import moments
+from maintenance.subjects.workload.statement_history import (
+    heaviest,
+    totals_of_the_day,
+    worst_of_the_day,
+)
 from tests.builders import Database, Role
 from tests.policies import make_policy
 from tests.sessions import session, until
@@ -391,3 +396,27 @@ def test_declared_query_above_its_target_is_found_and_shown_in_dagster(
         shown = workload_metadata(policy, store)["targets"].value
     assert shown.index("sum") < shown.index("least") < shown.index("most")
     assert "not called" in shown
+
+
+@from_debian
+def test_statements_and_rolled_back_transactions_of_the_day_are_summed(counted: Counted) -> None:
+    counted.run("CREATE TABLE t (n int)")
+    counted.look(days_ago=0.5)
+    counted.run(*["SELECT n FROM t"] * 30, *["SELECT pg_sleep(0.15), n FROM t LIMIT 1"] * 2)
+    counted.run("INSERT INTO t VALUES (1)", *["SELECT pg_sleep(0.15), n FROM t LIMIT 1"] * 3)
+    connection = counted.database.connect(autocommit=False)
+    for _ in range(5):
+        connection.execute("SELECT 1")
+        connection.rollback()
+    connection.close()
+    counted.look()
+    with session(counted.database.url) as store:
+        totals = totals_of_the_day(store, "app", datetime.now(UTC), 50)
+        moment = moments(store, "app")[-1]
+    assert totals is not None
+    assert totals.calls >= 36
+    assert totals.n_slow == 1
+    assert 0 < totals.mean_ms < 100
+    assert moment.rollback_rate is not None
+    assert 0 < moment.rollback_rate < 1
+    assert moment.n_connections >= 1

@@ -52,6 +52,7 @@ def indexes(database: Database) -> set[str]:
     return {name for (name,) in found}
 
 
+@pytest.mark.in_turn
 @every_system
 def test_every_declared_statement_works_bare(filled: Database, system: str) -> None:
     before = indexes(filled)
@@ -73,6 +74,7 @@ def test_lms_has_46_indexes_before_and_58_after_and_the_optional_ones(
     assert len(indexes(filled)) - OPTIONAL_OF_LMS == 58
 
 
+@pytest.mark.in_turn
 @every_system
 def test_every_query_runs_and_its_values_are_in_the_rows(filled: Database, system: str) -> None:
     connection = filled.connect()
@@ -166,6 +168,7 @@ DRIFT = {
 """The declared statements that do not fit other tables, with what the server says."""
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("tables", DRIFT)
 def test_declared_statements_that_do_not_fit_the_public_tables_are_known(
     database: Database, tables: str

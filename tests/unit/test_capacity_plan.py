@@ -524,3 +524,14 @@ def test_rates_are_kept_without_a_limit() -> None:
         Cliff.MULTIXACT_IDS,
     }
     assert rates("app", seen(limits=None)) == ()
+
+
+def test_pools_that_exceed_the_usable_connections_are_told_with_the_size_that_fits() -> None:
+    limits = LIMITS._replace(max_connections=50, n_reserved=5)
+    pools = [{"instances": 2, "size": 22}, {"instances": 1, "size": 2}]
+    (finding,) = found(seen(limits=limits), pools=pools)
+    assert (finding.kind, finding.object) == (FindingKind.CAPACITY_CLIFF, "app/pools")
+    assert (finding.data["promised"], finding.data["usable"]) == (46, 45)
+    assert (finding.data["instances"], finding.data["size_each"]) == (3, 15)
+    assert found(seen(limits=limits), pools=pools[:1]) == []
+    assert found(CapacityObservation(), pools=pools) == []

@@ -1,6 +1,6 @@
 """The plan of a conversion: its steps in every state, and all reasons against it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -174,6 +174,20 @@ def reference(**facts: Any) -> Fact:
     return Fact("reference", "public.notes fk", {**usual, **facts})
 
 
+AROUND = ("disabled", "usable", "lends", "may_reference", "reader", "others", "checks")
+
+
+def split(facts: Iterable[Fact]) -> Iterator[Fact]:
+    """Split foreign keys into what they are, and what is around them."""
+    for fact in facts:
+        if fact.kind != "reference":
+            yield fact
+            continue
+        found = fact.definition
+        yield fact._replace(definition={k: v for k, v in found.items() if k not in AROUND})
+        yield Fact("referencing", fact.name, {key: found[key] for key in AROUND})
+
+
 def paired(**facts: Any) -> Fact:
     """A foreign key that has the partition key already."""
     text = "FOREIGN KEY (event_id, event_at) REFERENCES public.events(id, at)"
@@ -231,7 +245,7 @@ def events(*further: Fact, **fields: Any) -> ConvertibleTable:
     usual: dict[str, Any] = {
         "section": section(),
         "table": plain_table(),
-        "facts": (*FACTS, *further),
+        "facts": (*FACTS, *split(further)),
         "sizes": Sizes(20 * GIGABYTE, 30 * GIGABYTE, 1e8, GIGABYTE),
         "key_range": KeyRange("2024-03-05 00:00:00+00", "2026-11-29 05:59:00+00"),
     }
@@ -471,8 +485,8 @@ REFUSED: Mapping[str, tuple[Fact, ...]] = {
     "extension": (Fact("extension", "e", {}),),
     "security_label": (Fact("security label", "selinux", {}),),
     "referenced": (reference(),),
-    "reference_owner": (paired(usable=False),),
-    "reference_definition": (paired(relkind="p"),),
+    "reference_owner": (paired(usable=False)._replace(name="public.notes fk2"),),
+    "reference_definition": (paired(relkind="p")._replace(name="public.notes fk3"),),
     "dependent_object": (Fact("dependent", "function f", {"on": "table", "relkind": None}),),
 }
 
@@ -610,6 +624,7 @@ def test_foreign_key_that_can_not_be_extended_is_a_reason(
     [
         "CHECK (((event_id IS NULL) OR (maybe IS NOT NULL)))",
         "CHECK (((event_id IS NULL) = (maybe IS NULL)))",
+        "CHECK ((maybe IS NOT NULL))",
     ],
 )
 def test_nullable_column_suffices_with_a_check(check: str) -> None:
@@ -655,7 +670,7 @@ def test_longer_key_sets_null_only_what_it_did_before() -> None:
     column = {"public.notes fk": "event_at"}
     (swapped,) = [
         f
-        for f in expected(Definition(EVENTS, "at", (*FACTS, reference()), column))
+        for f in expected(Definition(EVENTS, "at", (*FACTS, *split([reference()])), column))
         if f.kind == "reference"
     ]
     assert swapped.definition["text"] == (
@@ -688,11 +703,21 @@ def test_what_a_killed_run_left_behind_its_swap_is_planned() -> None:
     assert finding.data["foreign_keys"] == ["public.notes fk"]
 
 
+def test_foreign_key_that_an_undo_has_not_validated_is_validated_before() -> None:
+    mark = 'maintenance: {"conversion": "public.events"}'
+    left = Helper("reference", "fk", False, (), QualifiedName("public", "notes"), "other", mark)
+    validation, conversion = planned(events(helpers=(left,))).actions
+    assert validation.kind is ActionKind.REMOVE_LEFTOVERS
+    assert [step.owner for step in validation.steps] == ["other"]
+    assert conversion.after == (validation.id,)
+    assert conversion.id == the_action(events()).id
+
+
 def test_foreign_key_that_an_undo_has_not_validated_is_like_a_valid_one() -> None:
-    table = Definition(EVENTS, "at", (*FACTS, paired()))
+    table = Definition(EVENTS, "at", (*FACTS, *split([paired()])))
     text, comment = f"{paired().definition['text']} NOT VALID", 'maintenance: {"conversion": "x"}'
     left = paired(valid=False, text=text, comment=comment)
-    assert digest(Definition(EVENTS, "at", (*FACTS, left))) == digest(table)
+    assert digest(Definition(EVENTS, "at", (*FACTS, *split([left])))) == digest(table)
 
 
 def test_table_that_references_another_one_to_convert_waits_for_it() -> None:

@@ -36,7 +36,12 @@ def test_kind_without_a_subject_belongs_to_a_job_a_server_a_file_or_check() -> N
 
 
 def test_kinds_of_a_subject_are_those_that_name_it() -> None:
-    assert kinds_of("redis") == {FindingKind.REDIS_UNREACHABLE, FindingKind.REDIS_HIT_RATE_LOW}
+    assert kinds_of("redis") == {
+        FindingKind.REDIS_UNREACHABLE,
+        FindingKind.REDIS_HIT_RATE_LOW,
+        FindingKind.REDIS_TTL_EXCEEDED,
+        FindingKind.MONITOR_BLIND,
+    }
 
 
 @pytest.mark.parametrize("unit", Unit)

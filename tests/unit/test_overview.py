@@ -276,3 +276,19 @@ def test_panels_of_the_dashboard_do_not_overlap() -> None:
     ]
     assert len(cells) == len(set(cells)) > 0
     assert all(panel["description"] for panel in DASHBOARD["panels"])
+
+
+def test_connections_are_counted_by_state_and_statements_of_the_day_are_summed() -> None:
+    found = numbers(an_overview(a_history(load=a_load())))
+    states = {s.labels["state"]: s.value for s in found[f"{PREFIX}connections"]}
+    assert states == {"active": 3, "idle in transaction": 2, "idle": 20}
+    values = {
+        name: found[f"{PREFIX}{name}"][0].value
+        for name in (
+            "statements_last_day",
+            "statements_mean_last_day_seconds",
+            "statements_slow_last_day",
+            "rollback_ratio",
+        )
+    }
+    assert list(values.values()) == [9000, 0.0125, 3, 0.01]

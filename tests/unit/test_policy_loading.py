@@ -88,7 +88,7 @@ def test_example_loads_with_every_key(example: Policy, tmp_path: Path) -> None:
     assert table.start == Period(date(2024, 1, 1), Interval.MONTH)
     assert table.convert_when.larger_than == 10 * 1024**3
     assert table.split == "never"
-    assert table.split_limits.max_wal_per_second == 64 * 1024**2
+    assert table.split_limits.max_wal_rate == 64 * 1024**2
     assert table.retention is not None
     assert table.retention.keep == CalendarSpan(24, 0)
     assert table.retention.hold == (Period(date(2024, 3, 1), Interval.MONTH),)

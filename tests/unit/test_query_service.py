@@ -1,10 +1,17 @@
 """What serves declared queries, from plans made by hand."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from maintenance.cli.json_output import plan_document
+from maintenance.cli.text_output import render_plan
+from maintenance.engine.plan import Plan
 from maintenance.names import QualifiedName
+from maintenance.pipeline.run import Report
+from maintenance.policy import Policy
 from maintenance.policy.query_conditions import implies, may_stop_early
 from maintenance.policy.query_sql import parse_query
 from maintenance.subjects.indexes.declared.plan_reader import Access, QueryPlan, read_plan
@@ -16,7 +23,11 @@ from maintenance.subjects.indexes.declared.query_models import (
     QueryRelation,
 )
 from maintenance.subjects.indexes.declared.query_observation import QueriesObservation
-from maintenance.subjects.indexes.declared.query_service import Service, as_good
+from maintenance.subjects.indexes.declared.query_service import (
+    DECLARED_QUERIES,
+    Service,
+    as_good,
+)
 from maintenance.subjects.indexes.declared.query_verdicts import IndexKey, ProvenIndex, Reason
 
 TABLE = QualifiedName("public", "t")
@@ -142,6 +153,21 @@ def test_what_serves_a_query_is_said_and_counted(
     assert (only.service, only.index) == (service, by.relation if by is not None else None)
     assert share.value == value
     assert share.as_json()[service.value] == 1
+
+
+def test_text_output_names_the_index_that_serves_instead(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    of = seen(scan(SMALLER, "a"), present=(WANTED,), others=(SMALLER,))
+    facts = {DECLARED_QUERIES: of.share().as_json()}
+    content = {"database": {"name": "app", "url": {"env": "APP_URL"}}}
+    policy = Policy.model_validate(content, context={"path": Path("app.yaml")})
+    report = Report("app", datetime.now(UTC), Plan(), (), None, facts=facts)
+    render_plan(policy, report)
+    shown = capsys.readouterr().out
+    assert str(SMALLER.relation) in shown
+    assert str(WANTED.relation) in shown
+    assert plan_document(policy, report)["facts"] == facts
 
 
 def test_index_that_a_query_does_not_need_has_that_as_its_reason() -> None:

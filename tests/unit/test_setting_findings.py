@@ -108,7 +108,8 @@ def test_settings_as_wanted_are_no_finding() -> None:
 def test_other_value_is_told_with_what_changes_it(
     setting: Setting, wanted: object, statements: list[str], needs_restart: bool
 ) -> None:
-    (finding,) = found(setting, **{setting.name: wanted})
+    values: dict[str, Any] = {setting.name: wanted}
+    (finding,) = found(setting, **values)
     assert (finding.kind, finding.severity) == (FindingKind.SETTING_DIFFERS, Severity.WARN)
     assert finding.object == f"app/settings/{setting.name}"
     assert finding.data["reason"] == "differs"
@@ -123,7 +124,8 @@ def test_name_is_found_whatever_its_case() -> None:
 
 def test_name_of_an_extension_is_quoted_by_its_parts() -> None:
     track = Setting("pg_stat_statements.track", "top", None, "enum", "superuser")
-    (finding,) = found(track, **{"pg_stat_statements.track": "all"})
+    values: dict[str, Any] = {"pg_stat_statements.track": "all"}
+    (finding,) = found(track, **values)
     assert finding.data["statements"] == [
         "ALTER DATABASE \"App\" SET pg_stat_statements.track = 'all'"
     ]

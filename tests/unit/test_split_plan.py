@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from maintenance.catalog.models import Partition
 from maintenance.ddl.marks import PREFIX
 from maintenance.engine.actions import Action, ActionKind
+from maintenance.engine.build_load import ServerLoad, Slot, WalRate
 from maintenance.engine.findings import Finding, FindingKind, Severity
-from maintenance.engine.pace import behind
+from maintenance.engine.pace import behind, blocked_session
 from maintenance.engine.plan import Plan
 from maintenance.names import QualifiedName
 from maintenance.partition_key import PAST, Encoding, KeyCodec
@@ -158,6 +159,18 @@ def test_what_stands_in_the_way_is_a_warning(changes: dict[str, Any], reason: st
     assert the_finding(plan).severity is Severity.WARN
 
 
+def test_partition_that_is_held_stays_whole() -> None:
+    held = SimpleNamespace(
+        oid=77,
+        relation=PAST_MONTHS.relation,
+        comment=f'{PREFIX}{{"hold_until": "2027-01-01"}}',
+        owner="owner",
+    )
+    plan = planned(a_policy(ONLINE), a_table([PAST_MONTHS, *PRESENT]), marked=(held,))
+    assert no_split(plan)
+    assert reasons(plan) == ["held"]
+
+
 def test_rows_of_the_default_partition_get_a_check_instead_of_a_scan() -> None:
     filled = a_table([PAST_MONTHS, *PRESENT, a_partition("events_default", oid=80, pages=9_000)])
     table = replace(filled, default_has_rows=True)
@@ -231,25 +244,46 @@ def test_months_with_rows_stand_alone_and_gaps_are_one_part() -> None:
 # Pace
 
 LIMITS = SplitLimits()
+IDLE = ServerLoad(
+    at_s=0.0,
+    wal_bytes=0,
+    n_active=0,
+    n_hidden=0,
+    n_hidden_here=0,
+    n_hidden_builds=0,
+    replica=None,
+    replica_lag_bytes=None,
+    n_hidden_replicas=0,
+    role="m",
+)
+MB = 1024**2
+GB = 1024**3
 
 
 @pytest.mark.parametrize(
-    ("facts", "rate", "reason"),
+    ("lag", "retained", "rate", "reason"),
     [
-        ({}, 0.0, None),
-        ({"lag_s": 59.0}, 0.0, None),
-        ({"lag_s": 61.0}, 0.0, "replica_lag"),
-        ({"waited_s": 0.5}, 0.0, None),
-        ({"waited_s": 2.0}, 0.0, "blocked_sessions"),
-        ({}, 65.0 * 1024**2, "wal_rate"),
+        (None, None, None, None),
+        (100 * MB, GB, 64.0 * MB, None),
+        (101 * MB, None, None, "replica_lag"),
+        (None, GB + 1, None, "slot_retains_wal"),
+        (None, None, 65.0 * MB, "wal_rate"),
     ],
 )
 def test_work_waits_while_the_server_is_behind(
-    facts: dict[str, float], rate: float, reason: str | None
+    lag: int | None, retained: int | None, rate: float | None, reason: str | None
 ) -> None:
-    row = {"lag_s": None, "standby": "s", "waited_s": None, "waiting_pid": 5} | facts
-    found = behind(SimpleNamespace(**row), rate, LIMITS)
+    load = IDLE._replace(replica="r", replica_lag_bytes=lag)
+    slot = Slot("s", "physical", None, True, retained, None, None)
+    found = behind(load, [slot], WalRate(rate), LIMITS, GB)
     assert (found.reason if found is not None else None) == reason
+
+
+def test_work_waits_for_sessions_that_wait_for_a_lock() -> None:
+    assert blocked_session(5, 0.5) is None
+    found = blocked_session(5, 2.0)
+    assert found is not None
+    assert found.reason == "blocked_sessions"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from maintenance.subjects.capacity.age_findings import age_findings
 from maintenance.subjects.capacity.blind_spots import blind_spot_findings
 from maintenance.subjects.capacity.findings import cliff_findings
 from maintenance.subjects.capacity.models import CapacityObservation
+from maintenance.subjects.capacity.pool_findings import pool_findings
 from maintenance.subjects.capacity.setting_findings import setting_findings
 from maintenance.subjects.capacity.upkeep_findings import upkeep_findings
 
@@ -27,6 +28,7 @@ def plan(policy: Policy, seen: CapacityObservation, now: datetime) -> Plan:
             *cliff_findings(name, section, workload, seen, now),
             *age_findings(name, section, workload, seen, now),
             *upkeep_findings(name, seen, now),
+            *(pool_findings(name, section, seen.limits) if seen.limits is not None else ()),
             *_settings(policy, seen),
             *blind_spot_findings(name, seen),
         )

@@ -15,8 +15,9 @@ from maintenance.server.statements import Ours
 from maintenance.subjects.conversion.helpers import alone, drop_check
 from maintenance.subjects.conversion.models import NOT_NULL, ConvertibleTable
 from maintenance.subjects.conversion.proof import as_before, as_swapped
+from maintenance.subjects.conversion.references import MARK, Reference, validations
 from maintenance.subjects.conversion.target import Target
-from maintenance.subjects.conversion.undo import undo_steps
+from maintenance.subjects.conversion.undo import old_key, swap_back, twins_of_former
 
 
 def journaled_undo(seen: ConvertibleTable, target: Target, facts_sql: str) -> tuple[Step, ...]:
@@ -27,11 +28,18 @@ def journaled_undo(seen: ConvertibleTable, target: Target, facts_sql: str) -> tu
         target: its partitions after the swap.
         facts_sql: the query that reads the properties of a table.
     """
-    *builds, swap_back = undo_steps(seen, target)
+    swapped = _is_swapped(seen, target)
+    without_key = f"{swapped} AND NOT {_has_index(seen, 'x.indisvalid')}"
+    name = str(seen.key_index)
     return (
         _unchanged(seen, target, facts_sql),
-        *(_of_old_key(seen, target, step) for step in builds),
-        _proven(seen, target, swap_back, facts_sql),
+        *(replace(step, makes=name, when=without_key) for step in old_key(seen, target)),
+        *(replace(step, when=swapped) for step in twins_of_former(seen, target)),
+        _proven(seen, target, facts_sql),
+        *(
+            replace(step, when=_is_marked(seen, each))
+            for each, step in validations(seen.definition)
+        ),
         *_before_swap(seen, target),
     )
 
@@ -50,15 +58,9 @@ def _named(seen: ConvertibleTable) -> Ours:
     return Ours(f"SELECT {literal(f'swap back of {seen.name}')}")
 
 
-def _of_old_key(seen: ConvertibleTable, target: Target, step: Step) -> Step:
-    built = _has_index(seen, "x.indisvalid")
-    when = f"{_is_swapped(seen, target)} AND NOT {built}"
-    return replace(step, makes=str(seen.key_index), when=when)
-
-
-def _proven(seen: ConvertibleTable, target: Target, step: Step, facts_sql: str) -> Step:
+def _proven(seen: ConvertibleTable, target: Target, facts_sql: str) -> Step:
     """Return the swap back with its proofs; other DDL is kept away before the first one."""
-    definition = seen.definition
+    step, definition = swap_back(seen, target), seen.definition
     return replace(
         step,
         prepare=(*step.prepare, as_swapped(definition, facts_sql)),
@@ -114,6 +116,18 @@ def _is_swapped(seen: ConvertibleTable, target: Target) -> str:
     return (
         f"({named} AND EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhrelid = {oid}"
         f" AND h.inhparent = pg_catalog.to_regclass({literal(str(seen.name))})))"
+    )
+
+
+def _is_marked(seen: ConvertibleTable, each: Reference) -> str:
+    """Return the condition that a foreign key to the table was created again, NOT VALID."""
+    mark = f'maintenance: .*"{MARK}"'
+    return (
+        "EXISTS (SELECT FROM pg_catalog.pg_constraint k"
+        f" WHERE k.conrelid = pg_catalog.to_regclass({literal(str(each.table))})"
+        f" AND k.confrelid = {seen.table.oid} AND k.contype = 'f' AND k.conname ="
+        f" {literal(each.name)} AND pg_catalog.obj_description(k.oid, 'pg_constraint')"
+        f" ~ {literal(mark)})"
     )
 
 

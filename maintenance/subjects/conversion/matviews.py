@@ -74,6 +74,8 @@ class Twin(NamedTuple):
             f"CREATE MATERIALIZED VIEW {self.name} ({columns}) USING"
             f" {quote(storage['access_method'])}{set_}{space} AS {query}\nWITH NO DATA"
         )
+        # the statements of an undo may be run by hand, as another role
+        yield f"ALTER MATERIALIZED VIEW {self.name} OWNER TO {quote(self.owner)}"
         mark = marked(None, {MARK: str(self.view.name)})
         yield f"COMMENT ON MATERIALIZED VIEW {self.name} IS {literal(mark)}"
 

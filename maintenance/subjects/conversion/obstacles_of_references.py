@@ -30,21 +30,21 @@ def obstacles_of_references(seen: ConvertibleTable) -> Iterator[Obstacle]:
 
 def _of_rights(seen: ConvertibleTable, each: Reference) -> Iterator[Obstacle]:
     owner, named = quote(each.owner), _named(each)
-    if not each.facts["usable"]:
+    if not each.around["usable"]:
         yield _about(
             each,
             "reference_owner",
             f"{named} can't be created again: this role is not a member of its owner. Run GRANT"
             f" {owner} TO this role, and GRANT USAGE ON SCHEMA {quote(each.table.schema)}",
         )
-    if not each.facts["lends"]:
+    if not each.around["lends"]:
         yield _about(
             each,
             "reference_owner",
             f"{named} can't be validated: its owner can't lend its rights. Run GRANT TEMPORARY on"
             f" this database to {owner}",
         )
-    if not each.facts["may_reference"]:
+    if not each.around["may_reference"]:
         yield _about(
             each,
             "owner_lacks_references",
@@ -62,7 +62,7 @@ def _of_definition(each: Reference) -> Iterator[Obstacle]:
             f"{named} belongs to a table that is partitioned itself, and could only be created"
             " again by a scan that blocks writers. Drop it until the table is converted",
         )
-    if facts["disabled"]:
+    if each.around["disabled"]:
         yield _about(
             each,
             "reference_definition",
@@ -84,8 +84,8 @@ def _lacking(seen: ConvertibleTable, each: Reference) -> Obstacle:
         "referenced",
         f"{_named(each)} references ({', '.join(map(quote, each.facts['referenced']))}), and the"
         f" key gets {quote(each.key)} too. Run ALTER TABLE {table} ADD COLUMN {column}"
-        f" {_key_type(seen)}, let the application write it, then {fill_hint(each)}, then"
-        f" {_never_null(each, column)}, and add to this table in the policy: referenced_by:"
+        f" {_key_type(seen)}, let the application write it, then, in batches, {fill_hint(each)},"
+        f" then {_never_null(each, column)}, and add to this table in the policy: referenced_by:"
         f" [{{table: {table}, constraint: {each.name}, column: {column_for(each)}}}]. Or drop the"
         " foreign key",
     )
@@ -113,7 +113,7 @@ def _of_longer_key(seen: ConvertibleTable, each: Reference) -> Iterator[Obstacle
         )
     columns = (*facts["columns"], each.column)
     if facts["match"] == "f" and any(
-        facts["others"].get(c, ["", True])[1] is False for c in columns
+        each.around["others"].get(c, ["", True])[1] is False for c in columns
     ):
         yield _about(
             each,
@@ -121,7 +121,7 @@ def _of_longer_key(seen: ConvertibleTable, each: Reference) -> Iterator[Obstacle
             f"{named} has MATCH FULL, which would refuse rows where only some of its columns are"
             " null. Set all of them NOT NULL, or create it without MATCH FULL",
         )
-    if facts["reader"] is None and each.is_valid:
+    if each.around["reader"] is None and each.is_valid:
         yield _about(
             each,
             "reference_owner",
@@ -132,7 +132,7 @@ def _of_longer_key(seen: ConvertibleTable, each: Reference) -> Iterator[Obstacle
 
 
 def _of_column(seen: ConvertibleTable, each: Reference, column: str) -> Iterator[Obstacle]:
-    found, name = each.facts["others"].get(column), quote(column)
+    found, name = each.around["others"].get(column), quote(column)
     if found is None or column in each.facts["columns"]:
         yield _about(
             each,
@@ -162,7 +162,7 @@ def _of_column(seen: ConvertibleTable, each: Reference, column: str) -> Iterator
 def _is_checked(each: Reference, column: str) -> bool:
     """Whether a CHECK makes sure that the column is not null where the foreign key is not."""
     added = quote(column)
-    wanted = {
+    wanted = {f"CHECK {added} IS NOT NULL"} | {
         text
         for own in map(quote, each.facts["columns"])
         for text in (
@@ -172,18 +172,22 @@ def _is_checked(each: Reference, column: str) -> bool:
             f"CHECK {added} IS NULL = {own} IS NULL",
         )
     }
-    plain = (text.replace("(", "").replace(")", "") for text in each.facts["checks"] or ())
+    plain = (text.replace("(", "").replace(")", "") for text in each.around["checks"] or ())
     return not wanted.isdisjoint(plain)
 
 
 def _never_null(each: Reference, column: str) -> str:
-    """Return the statement that keeps null out of the added column where it matters."""
-    columns, others = each.facts["columns"], each.facts["others"]
+    """Return the statements that keep null out of the added column; they block no writer."""
+    columns, others = each.facts["columns"], each.around["others"]
     nullable = next((c for c in columns if not others.get(c, ["", True])[1]), None)
-    if nullable is None:
-        return f"ALTER TABLE {each.table} ALTER COLUMN {column} SET NOT NULL"
-    condition = f"{quote(nullable)} IS NULL OR {column} IS NOT NULL"
-    return f"ALTER TABLE {each.table} ADD CHECK ({condition})"
+    condition = f"{column} IS NOT NULL"
+    if nullable is not None:
+        condition = f"{quote(nullable)} IS NULL OR {condition}"
+    name, alter = quote(f"{column_for(each)}_given"), f"ALTER TABLE {each.table}"
+    return (
+        f"{alter} ADD CONSTRAINT {name} CHECK ({condition}) NOT VALID, and then {alter} VALIDATE"
+        f" CONSTRAINT {name}"
+    )
 
 
 def _key_type(seen: ConvertibleTable) -> str:

@@ -25,7 +25,12 @@ from maintenance.subjects.conversion.obstacles import (
     shown,
 )
 from maintenance.subjects.conversion.references import references_of
-from maintenance.subjects.conversion.steps import ConversionStep, finishing_steps, steps_of
+from maintenance.subjects.conversion.steps import (
+    ConversionStep,
+    finishing_steps,
+    steps_of,
+    steps_of_earlier_runs,
+)
 from maintenance.subjects.conversion.target import Target, target_of
 from maintenance.subjects.conversion.undo import undo_steps
 from maintenance.subjects.conversion.waiting import waiting
@@ -63,7 +68,8 @@ def _in_turn(
         referenced = {QualifiedName(*key.definition["references"]) for key in keys}
         if name in converting and not converting.isdisjoint(referenced - {name}):
             converting.remove(name)
-            yield replace(found, actions=())
+            actions = (a for a in found.actions if a.kind is not ActionKind.CONVERT_TABLE)
+            yield replace(found, actions=tuple(actions))
         else:
             yield found
 
@@ -104,7 +110,9 @@ def _plan_table(
     findings = [_planned(seen, action, len(steps))]
     if (wait := observation.waits.get(str(seen.name))) is not None:
         findings.append(waiting(seen, wait, now))
-    return Plan(actions=() if request.periods else (action,), findings=tuple(findings))
+    before = tuple(_leftovers(seen))
+    action = replace(action, after=tuple(each.id for each in before))
+    return Plan(actions=() if request.periods else (*before, action), findings=tuple(findings))
 
 
 def _plan_rest(seen: ConvertibleTable, request: Request) -> Plan:
@@ -217,6 +225,20 @@ def _removal(seen: ConvertibleTable, why: str) -> Iterator[Action]:
         steps=steps,
         preconditions={"oid": seen.table.oid},
     )
+
+
+def _leftovers(seen: ConvertibleTable) -> Iterator[Action]:
+    """Yield what an earlier run left that is due even if the conversion is held."""
+    steps = tuple(each.step for each in steps_of_earlier_runs(seen))
+    if steps:
+        yield Action(
+            kind=ActionKind.REMOVE_LEFTOVERS,
+            object=str(seen.name),
+            table=str(seen.name),
+            reason="an earlier run left foreign keys NOT VALID, or copies of materialized views",
+            steps=steps,
+            preconditions={"oid": seen.table.oid},
+        )
 
 
 def _refused(seen: ConvertibleTable, found: list[Obstacle]) -> Finding:

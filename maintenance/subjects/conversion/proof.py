@@ -7,7 +7,7 @@ properties by the same query. A difference ends the transaction, and its message
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from maintenance.ddl.guards import CHANGED
@@ -22,6 +22,9 @@ NOT_OF_PARENTS = frozenset({"storage"})
 
 NOT_OF_VIEWS = frozenset({"rule"})
 """Kinds of properties that differ between a materialized view and its twin: its query."""
+
+_PASSING = NOT_OF_PARENTS | {"referencing"}
+"""Kinds of properties that need not be the same when a conversion is undone."""
 
 _UNCHANGED = "properties unchanged since the plan: "
 _CARRIED = "properties carried over: "
@@ -112,16 +115,24 @@ def with_proofs(step: Step, table: Definition, facts_sql: str) -> Step | None:
 def as_swapped(table: Definition, facts_sql: str) -> Ours:
     """Return the proof that the partitioned table is as the swap has made it.
 
+    Whether foreign keys to it are validated, and materialized views exchanged, makes no difference.
+
     Args:
         table: as it was before the swap.
         facts_sql: the query that reads its properties, with `%(relation)s`.
     """
-    return _same(table.name, expected(table), "has changed since its conversion", facts_sql)
+    twins = {str(twin_name(parse_name(f.name), "m")): f.name for f in table.of("matview")}
+    otherwise = "has changed since its conversion"
+    return _same(table.name, expected(table), otherwise, facts_sql, _PASSING, settled_names=twins)
 
 
 def as_before(table: Definition, facts_sql: str) -> Ours:
-    """Return the proof that the table is as it was before the swap; arguments as `as_swapped`."""
-    return _same(table.name, before_swap(table), "lacks what it had before", facts_sql)
+    """Return the proof that the table is as it was before the swap; arguments as `as_swapped`.
+
+    Foreign keys to it are not validated yet.
+    """
+    facts, otherwise = before_swap(table), "lacks what it had before"
+    return _same(table.name, facts, otherwise, facts_sql, _PASSING, settled_names={})
 
 
 def before_swap(table: Definition) -> tuple[Fact, ...]:
@@ -190,12 +201,27 @@ def _same(
     otherwise: str,
     facts_sql: str,
     left_out: frozenset[str] = NOT_OF_PARENTS,
+    *,
+    settled_names: Mapping[str, str] | None = None,
 ) -> Ours:
+    """Return the statement that fails if a table has other properties.
+
+    Args:
+        table: by the name that it has then.
+        facts: the wanted properties.
+        otherwise: the message.
+        facts_sql: the query that reads them.
+        left_out: kinds that are not compared.
+        settled_names: if given, foreign keys are compared as if they were valid, and twins by the
+            names of these views.
+    """
     wanted = json.dumps(list(_rows(facts)), ensure_ascii=False)
     relation = f"pg_catalog.to_regclass({literal(str(table))})::pg_catalog.oid"
     lines = (line for line in facts_sql.splitlines() if not line.lstrip().startswith("--"))
     actual = "\n".join(lines).replace("%(relation)s", relation).replace("%%", "%")
     kinds = ", ".join(literal(kind) for kind in sorted(left_out))
+    columns = "*" if settled_names is None else _as_settled(settled_names)
+    of_actual, of_wanted = (f"SELECT {columns} FROM {each}" for each in ("actual", "wanted"))
     body = f"""DECLARE difference text;
 BEGIN
   WITH actual AS (
@@ -208,8 +234,8 @@ BEGIN
      WHERE w.e ->> 0 NOT IN ({kinds})
   )
   SELECT pg_catalog.string_agg(DISTINCT d.kind || ' ' || d.name, ', ') INTO difference FROM (
-    (SELECT * FROM actual EXCEPT ALL SELECT * FROM wanted)
-    UNION ALL (SELECT * FROM wanted EXCEPT ALL SELECT * FROM actual)) AS d;
+    ({of_actual} EXCEPT ALL {of_wanted})
+    UNION ALL ({of_wanted} EXCEPT ALL {of_actual})) AS d;
   IF difference IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = '{CHANGED}',
       MESSAGE = {literal(f"{table} {otherwise}: ")} || difference,
@@ -217,6 +243,19 @@ BEGIN
   END IF;
 END"""
     return Ours(f"DO {literal(body)}")
+
+
+def _as_settled(names: Mapping[str, str]) -> str:
+    """Return the columns of properties that steps behind the swap do not change."""
+    twins = literal(json.dumps(names, ensure_ascii=False))
+    return (
+        "kind,"
+        f" CASE kind WHEN 'matview' THEN coalesce({twins}::jsonb ->> name, name) ELSE name END"
+        " AS name, CASE kind WHEN 'reference' THEN definition - 'valid' - 'comment'"
+        " || pg_catalog.jsonb_build_object('text',"
+        " pg_catalog.regexp_replace(definition ->> 'text', ' NOT VALID$', ''))"
+        " ELSE definition END AS definition"
+    )
 
 
 def _rows(facts: Iterable[Fact]) -> Iterator[list[object]]:

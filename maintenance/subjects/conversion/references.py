@@ -6,6 +6,7 @@ one that was NOT VALID before has none, and stays so.
 """
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from maintenance.ddl.marks import marked, read_mark, unmarked
@@ -33,12 +34,14 @@ class Reference(NamedTuple):
         key: the future partition key.
         column: of the referencing table, with the value of the partition key; None if the foreign
             key has it already, or can't be carried over.
+        around: facts of the referencing table and of rights, which may change.
     """
 
     fact: Fact
     target: QualifiedName
     key: str
     column: str | None = None
+    around: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -149,12 +152,14 @@ class Reference(NamedTuple):
 
 def references_of(table: Definition) -> tuple[Reference, ...]:
     """Return the foreign keys of other tables, as they are when all of ours are valid."""
+    around = {fact.name: fact.definition for fact in table.of("referencing")}
     return tuple(
         Reference(
             settled(fact),
             table.name,
             table.column,
             table.referenced_by.get(fact.name),
+            around[fact.name],
         )
         for fact in table.of("reference")
     )
@@ -233,7 +238,7 @@ def prove_partners(reference: Reference) -> Step | None:
   IF n > 0 THEN RAISE EXCEPTION USING ERRCODE = '23503',
     MESSAGE = n OPERATOR(pg_catalog.||) {literal(message)}::pg_catalog.text,
     HINT = {literal(f"nothing was changed; {fill_hint(reference)}")}; END IF; END"""
-    return Step((NO_LIMIT, f"DO {literal(body)}"), owner=reference.facts["reader"])
+    return Step((NO_LIMIT, f"DO {literal(body)}"), owner=reference.around["reader"])
 
 
 _MOST = 1000

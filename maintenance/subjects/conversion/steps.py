@@ -65,11 +65,14 @@ def steps_of(seen: ConvertibleTable, target: Target, role: str) -> tuple[Convers
 
 def finishing_steps(seen: ConvertibleTable) -> tuple[ConversionStep, ...]:
     """Return the steps that an interrupted run has left after its swap."""
-    return (*_matviews(seen), *_of_earlier_runs(seen))
+    return (*_matviews(seen), *steps_of_earlier_runs(seen))
 
 
-def _of_earlier_runs(seen: ConvertibleTable) -> Iterator[ConversionStep]:
-    """Yield the removal of twins that replace nothing, and validations."""
+def steps_of_earlier_runs(seen: ConvertibleTable) -> Iterator[ConversionStep]:
+    """Yield what is due whether or not the table is converted: an undo may not have finished.
+
+    Foreign keys are validated, and twins that replace nothing dropped.
+    """
     yield from map(_removal_of_twin, seen.orphans)
     for each in seen.helpers:
         if each.kind == "reference":
@@ -115,7 +118,6 @@ def _validations(seen: ConvertibleTable) -> Iterator[ConversionStep]:
 
 def _removals(seen: ConvertibleTable, target: Target) -> Iterator[ConversionStep]:
     """Yield the removal of what an earlier run made and this one can't use."""
-    yield from _of_earlier_runs(seen)
     for each in seen.helpers:
         wanted = {target.check, *((NOT_NULL,) if _is_nullable(seen) else ())}
         if each.kind == "check" and each.name not in wanted:

@@ -44,9 +44,9 @@ def undo_steps(seen: ConvertibleTable, swapped: Target | None = None) -> tuple[S
     if swapped is not None:
         validated = (step for _, step in validations(seen.definition))
         return (
-            *_old_key(seen, swapped),
-            *_twins(seen, swapped),
-            _swap_back(seen, swapped),
+            *old_key(seen, swapped),
+            *twins_of_former(seen, swapped),
+            swap_back(seen, swapped),
             *validated,
         )
     checks = [each.name for each in seen.helpers if each.kind == "check"]
@@ -58,7 +58,7 @@ def undo_steps(seen: ConvertibleTable, swapped: Target | None = None) -> tuple[S
     )
 
 
-def _old_key(seen: ConvertibleTable, target: Target) -> Iterator[Step]:
+def old_key(seen: ConvertibleTable, target: Target) -> Iterator[Step]:
     """Yield the build of the former primary key's index; it fails if keys are no longer unique."""
     key = seen.primary_key
     if key is None or not seen.extends_key:
@@ -75,7 +75,7 @@ def _undoing(seen: ConvertibleTable) -> tuple[Twin, ...]:
     return tuple(Twin(view, "u") for view in seen.matviews)
 
 
-def _twins(seen: ConvertibleTable, target: Target) -> Iterator[Step]:
+def twins_of_former(seen: ConvertibleTable, target: Target) -> Iterator[Step]:
     """Yield the build of materialized views that read the first partition, while all are in use.
 
     The partition has the table's name for a moment, so that their text leads to it.
@@ -113,7 +113,8 @@ def _is_partitioned(name: QualifiedName) -> str:
     )
 
 
-def _swap_back(seen: ConvertibleTable, target: Target) -> Step:
+def swap_back(seen: ConvertibleTable, target: Target) -> Step:
+    """Return the transaction in which the first partition becomes the table again."""
     first, name = target.first, seen.name
     parent = QualifiedName(name.schema, f"{PREFIX}{seen.table.oid}_parent")
     locks = _locks(seen, target)

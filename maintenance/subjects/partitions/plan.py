@@ -70,7 +70,7 @@ def _plan_table(state: PartitionState, snapshot: Snapshot, request: Request) -> 
             *_standing(state, _names_taken(state, named, taken), snapshot.history),
             *default_finding(state, remedy, snapshot.history),
             *unseen_finding(state, role),
-            *spans_finding(state),
+            *spans_finding(state, snapshot),
             *drift_finding(state.table, drifted, state.siblings, state.sharing),
             *stranded(state, snapshot),
         ),

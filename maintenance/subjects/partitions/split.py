@@ -13,7 +13,7 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.formatting import PAGE_BYTES, listed, readable_size
 from maintenance.partition_key import PAST
 from maintenance.partition_set.bounds import Span
-from maintenance.partition_set.expiry import cutoff, expires_at
+from maintenance.partition_set.expiry import cutoff, expires_at, held_by_mark
 from maintenance.subjects.partitions.default_drain import capture
 from maintenance.subjects.partitions.default_names import exchange_locks
 from maintenance.subjects.partitions.helper_checks import HelperCheck, outside
@@ -52,7 +52,7 @@ def split_of(state: PartitionState, snapshot: Snapshot) -> Action | None:
     """
     if state.policy.split == "never":
         return None
-    spans = [each.span for each in _wide(state) if not each.reason]
+    spans = [each.span for each in _wide(state, snapshot) if not each.reason]
     begun = kept_splits(state, snapshot)
     begun_first = sorted(spans, key=lambda span: span.partition.oid not in begun)
     return next((_split(state, s, s.partition.oid in begun) for s in begun_first), None)
@@ -113,12 +113,17 @@ def _exchange(state: PartitionState, span: Span) -> Step:
     )
 
 
-def spans_finding(state: PartitionState) -> Iterator[Finding]:
+def spans_finding(state: PartitionState, snapshot: Snapshot) -> Iterator[Finding]:
     """Yield a finding about the partitions of a table that hold several periods, if any.
 
     One that is not to be split is only told where retention will remove it as a whole.
+
+    Args:
+        state: the table compared with its policy.
+        snapshot: with the marked tables.
     """
-    wide = [w for w in _wide(state) if w.reason != "split_never" or _expiry(state, w.span)]
+    found = _wide(state, snapshot)
+    wide = [w for w in found if w.reason != "split_never" or _expiry(state, w.span)]
     if not wide:
         return
     blocked = [each for each in wide if each.reason in _BLOCKED]
@@ -137,7 +142,9 @@ def spans_finding(state: PartitionState) -> Iterator[Finding]:
     )
 
 
-_BLOCKED = frozenset({"referenced", "unbuildable", "foreign", "undetachable", "default_unreadable"})
+_BLOCKED = frozenset(
+    {"referenced", "unbuildable", "foreign", "undetachable", "default_unreadable", "shut_out"}
+)
 """Reasons that stay until someone changes something."""
 
 
@@ -157,9 +164,13 @@ def _expiry(state: PartitionState, span: Span) -> str | None:
     return expires_at(retention, state.policy, state.codec.last_moment(span.upper)).isoformat()
 
 
-def _wide(state: PartitionState) -> Iterator[_Wide]:
+def _wide(state: PartitionState, snapshot: Snapshot) -> Iterator[_Wide]:
+    comments = {table.oid: table.comment for table in snapshot.marked}
     for span in wide_spans(state):
-        if not _has_expired(state, span):
+        held = held_by_mark(comments.get(span.partition.oid), state.now)
+        if held is not None and state.policy.split == "online":
+            yield _Wide(span, "held", f"It is not split, since that would end its hold: {held}")
+        elif not _has_expired(state, span):
             yield _Wide(span, *_why_not(state, span))
 
 

@@ -14,7 +14,8 @@ from maintenance.engine.subject import Subject
 from maintenance.errors import CacheError, UsageError
 from maintenance.policy import Policy
 from maintenance.redis_client import read_facts
-from maintenance.redis_client.models import CacheFacts
+from maintenance.redis_client.models import CacheFacts, KeySample
+from maintenance.redis_client.ttl import read_ttls
 from maintenance.store.invalidation_outbox import pending_invalidations
 from maintenance.subjects.redis import history
 from maintenance.subjects.redis import plan as planner
@@ -39,11 +40,14 @@ class Caching(Subject[RedisObservation]):
         """Read the cache's counters, and the pending invalidations from the store."""
         store, database = context.store, context.policy.database.name
         facts, error = _look(context)
+        ttls, ttl_error = _read_ttls(context, is_there=facts is not None)
         return RedisObservation(
             facts=facts,
             error=error,
             before=history.before(store, database, facts) if store and facts else None,
             pending=tuple(pending_invalidations(store, database)) if store else (),
+            ttls=ttls,
+            ttl_error=ttl_error,
         )
 
     def record(self, context: ObserveContext, seen: RedisObservation) -> None:
@@ -62,6 +66,16 @@ def _look(where: ObserveContext) -> tuple[CacheFacts | None, str]:
         return read_facts(where.target.resolve(where.policy.redis.url)), ""
     except (CacheError, UsageError) as exc:
         return None, exc.with_hint
+
+
+def _read_ttls(where: ObserveContext, *, is_there: bool) -> tuple[Mapping[str, KeySample], str]:
+    section = where.policy.redis
+    if section is None or not section.ttl or not is_there:
+        return {}, ""
+    try:
+        return read_ttls(where.target.resolve(section.url), section.ttl), ""
+    except (CacheError, UsageError) as exc:
+        return {}, exc.with_hint
 
 
 CACHING = Caching()

@@ -1,16 +1,16 @@
 """Plan for Redis: retry pending invalidations, and report its state."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from maintenance.engine.actions import Action, ActionKind
-from maintenance.engine.findings import Finding, FindingKind, Severity
+from maintenance.engine.findings import UNKNOWN, Finding, FindingKind, Severity
 from maintenance.engine.plan import Plan
 from maintenance.engine.scope import Request
 from maintenance.formatting import readable_span
 from maintenance.policy import Policy, WorkloadPolicy
-from maintenance.redis_client.models import CacheFacts, PendingInvalidation, hit_rate
+from maintenance.redis_client.models import CacheFacts, KeySample, PendingInvalidation, hit_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,16 @@ class RedisObservation:
         facts: None if it did not answer; `error` has the reason.
         before: an earlier record with enough lookups in between; None without one.
         pending: pending invalidations.
+        ttls: samples of keys, by pattern of the policy.
+        ttl_error: why they could not be read; empty if they were.
     """
 
     facts: CacheFacts | None
     error: str = ""
     before: CacheFacts | None = None
     pending: tuple[PendingInvalidation, ...] = ()
+    ttls: Mapping[str, KeySample] = field(default_factory=dict[str, KeySample])
+    ttl_error: str = ""
 
     @property
     def hit_rate(self) -> float | None:
@@ -41,7 +45,8 @@ def plan(policy: Policy, seen: RedisObservation, now: datetime, request: Request
     asked = None if request.table is None else str(request.table)
     due = [each for each in seen.pending if asked in (None, each.object)]
     actions = tuple(_invalidation(each) for each in due) if seen.facts is not None else ()
-    return Plan(actions=actions, findings=tuple(redis_findings(policy, seen, now)))
+    found = (*redis_findings(policy, seen, now), *ttl_findings(policy, seen))
+    return Plan(actions=actions, findings=found)
 
 
 def _invalidation(invalidation: PendingInvalidation) -> Action:
@@ -78,6 +83,48 @@ def redis_findings(policy: Policy, seen: RedisObservation, now: datetime) -> Ite
             if seen.facts and seen.before
             else {},
         )
+
+
+def ttl_findings(policy: Policy, seen: RedisObservation) -> Iterator[Finding]:
+    """Yield the patterns of keys that live longer than the policy says."""
+    name, wanted = policy.database.name, policy.redis.ttl if policy.redis else {}
+    for pattern, limit in wanted.items():
+        where, sample = f"{name}/redis/{pattern}", seen.ttls.get(pattern)
+        if sample is None or (not sample.n_keys and not sample.is_complete):
+            why = seen.ttl_error or seen.error or "none of them was found in time"
+            yield Finding(
+                FindingKind.MONITOR_BLIND,
+                Severity.WARN if seen.ttl_error else Severity.INFO,
+                where,
+                f"{name}: time to live of keys {pattern} not checked: {why}",
+                data={UNKNOWN: {FindingKind.REDIS_TTL_EXCEEDED.value: [where]}},
+            )
+        elif n_beyond := sample.n_beyond(limit.total_seconds()):
+            yield _too_long(name, where, pattern, (limit, n_beyond), sample)
+
+
+def _too_long(
+    name: str, where: str, pattern: str, found: tuple[timedelta, int], sample: KeySample
+) -> Finding:
+    limit, n_beyond = found
+    never = f", {sample.n_without_ttl} of them never" if sample.n_without_ttl else ""
+    return Finding(
+        FindingKind.REDIS_TTL_EXCEEDED,
+        Severity.WARN,
+        where,
+        f"{name}: {n_beyond} of {sample.n_keys} keys {pattern} expire later than in"
+        f" {readable_span(limit)}{never}; set their expiry where they are written (SET … EX), else"
+        " stale values are served and memory fills",
+        value=n_beyond,
+        threshold=0,
+        data={
+            "keys": sample.n_keys,
+            "without_ttl": sample.n_without_ttl,
+            "longest_s": sample.ttls_s[0] if sample.ttls_s else None,
+            "limit_s": limit.total_seconds(),
+            "is_complete": sample.is_complete,
+        },
+    )
 
 
 def _unreachable(name: str, seen: RedisObservation, now: datetime) -> Finding:

@@ -157,7 +157,13 @@ def _sizes(store: Connection, about: dict[str, Any]) -> dict[str, Sequence[tuple
 
 
 class Moment(NamedTuple):
-    """The server at one observation; rates are None if unknown."""
+    """The server at one observation; rates are None if unknown.
+
+    Attributes:
+        connections: those in use, as a share of those available.
+        rollback_rate: share of the transactions since the observation before that were rolled back.
+        n_connections: those in use, of which `n_active` execute a statement.
+    """
 
     taken_at: datetime
     connections: float
@@ -165,6 +171,10 @@ class Moment(NamedTuple):
     wraparound: float
     size_bytes: int | None
     replication_lag_bytes: int | None
+    rollback_rate: float | None = None
+    n_connections: int = 0
+    n_active: int = 0
+    n_idle_in_transaction: int = 0
 
 
 class Table(NamedTuple):

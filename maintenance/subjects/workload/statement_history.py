@@ -64,16 +64,61 @@ def worst_of_the_day(store: Connection, database: str, now: datetime) -> Stateme
     """
     found: list[Statement] = []
     for server in _servers(store, database, now):
-        samples = stored_samples(store, database, server, now)
-        known = [
-            window
-            for before, after in pairwise(samples)
-            if after.taken_at > now - DAY
-            for window in windows(before, after)
-            if window.is_complete and is_application(window.text)
-        ]
-        found += _ranked(server, known)
+        found += _ranked(server, _day(store, database, server, now))
     return max(found, key=lambda each: (each.total_ms, each.statement), default=None)
+
+
+class StatementTotals(NamedTuple):
+    """The application's statements of one day on all servers.
+
+    Attributes:
+        calls: of all statements.
+        mean_ms: mean time of a call.
+        n_slow: number of statements whose 95th percentile, or else mean, was above the limit.
+    """
+
+    calls: int
+    mean_ms: float
+    n_slow: int
+
+
+def totals_of_the_day(
+    store: Connection, database: str, now: datetime, slow_ms: float
+) -> StatementTotals | None:
+    """Return the sums of the application's statements in the last day.
+
+    The day is that of `worst_of_the_day`. None without two observations, or if no statement was
+    called.
+
+    Args:
+        store: a session on the store.
+        database: the database's name in its policy.
+        now: the end of the day.
+        slow_ms: the time above which a statement is slow, in milliseconds.
+    """
+    found = [
+        each
+        for server in _servers(store, database, now)
+        for each in _day(store, database, server, now)
+    ]
+    outer = [window for window in found if not window.is_nested]
+    calls = sum(window.calls for window in outer)
+    if not calls:
+        return None
+    slow = {window.key for window in outer if (window.p95_ms or window.mean_ms) > slow_ms}
+    return StatementTotals(calls, sum(window.total_ms for window in outer) / calls, len(slow))
+
+
+def _day(store: Connection, database: str, server: str, now: datetime) -> Sequence[Window]:
+    """Return the windows of the application's statements on one server in the last day."""
+    samples = stored_samples(store, database, server, now)
+    return [
+        window
+        for before, after in pairwise(samples)
+        if after.taken_at > now - DAY
+        for window in windows(before, after)
+        if window.is_complete and is_application(window.text)
+    ]
 
 
 def _servers(store: Connection, database: str, now: datetime) -> Sequence[str]:

@@ -1,19 +1,21 @@
 """Executes the split of a partition that holds several periods."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from maintenance.catalog.models import Common, Partition, Snapshot, Table
 from maintenance.catalog.observe import fetch_details
 from maintenance.ddl.trees import Blueprint, plain
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action
-from maintenance.engine.build_preflight import Build, IndexSize, limits_of, refuse_full_disk
+from maintenance.engine.build_load import Build, read_load, retaining
+from maintenance.engine.build_preflight import IndexSize, limits_of, refuse_full_disk
 from maintenance.engine.pace import Pace
-from maintenance.errors import MaintenanceError, NotNeededError, UnreachableError
+from maintenance.errors import ContinuedError, MaintenanceError, NotNeededError, UnreachableError
 from maintenance.formatting import listed
 from maintenance.names import QualifiedName
+from maintenance.partition_key import PAST
 from maintenance.partition_set.bounds import Span, codec_of, read_bound
 from maintenance.policy import PartitionPolicy
 from maintenance.server.session import fetch
@@ -33,9 +35,10 @@ from maintenance.subjects.partitions.drain.prepare import (
 from maintenance.subjects.partitions.drain.split_ranges import read_parts
 from maintenance.subjects.partitions.drain.staging import period_target, work_of
 from maintenance.subjects.partitions.drain.transactions import transact
+from maintenance.subjects.partitions.drain.verify import Content
 from maintenance.subjects.partitions.helper_checks import removal
 from maintenance.subjects.partitions.template import of_slot
-from maintenance.subjects.partitions.wide_partitions import last_slot
+from maintenance.subjects.partitions.wide_partitions import is_wide, last_slot
 
 _LAST = 2
 """The steps of the plan that stand for the work here; those before are run as they are."""
@@ -46,62 +49,117 @@ FEWEST_PARTS = 3
 """Fewer would not end: each split must leave smaller partitions."""
 
 
+class _Wanted(NamedTuple):
+    """A partition to be split: by its OID in the plan, or by its name after a split made it."""
+
+    bound: str
+    oid: int | None = None
+    relation: QualifiedName | None = None
+
+    def is_it(self, partition: Partition) -> bool:
+        """Whether a partition is this one, with the same bounds."""
+        known = partition.oid == self.oid or partition.relation == self.relation
+        return known and partition.bound == self.bound
+
+
 def split_partition(context: ActionContext, action: Action) -> Mapping[str, Any]:
     """Replace a partition of several periods with one partition for each period with rows.
+
+    Parts that one exchange had to leave together are split in turn, while time is left.
 
     Returns:
         The rows of each new partition.
 
     Raises:
         NotNeededError: it has no row that belongs to a period.
+        ContinuedError: the time is up; the next run continues.
         MaintenanceError: an obstacle, or other sessions blocked it until the deadline; nothing
             has changed then.
     """
-    objects = Objects(action.preconditions["partition_schema"], action.preconditions["oid"])
+    facts, section = action.preconditions, section_of(context, action)
+    pace = Pace(context, section.split_limits)
+    rows: dict[str, int] = {}
+    todo = [_Wanted(facts["bound"], oid=facts["oid"])]
     try:
-        job = _prepare(context, action, objects)
-    except UnreachableError:
-        raise
-    except MaintenanceError:
-        clear(context, objects)  # copies of an earlier run, if any
-        raise
-    try:
-        for step in action.steps[:-_LAST]:
-            context.run(step)
-        limits = section_of(context, action).split_limits
-        contents = replace_with_copies(context, job, Pace(context, limits))
+        while todo and (not rows or pace.has_half):
+            wanted = todo.pop(0)
+            job = _prepare(context, action, section, wanted)
+            for step in () if rows else action.steps[:-_LAST]:
+                context.run(step)
+            contents = replace_with_copies(context, job, pace)
+            rows.pop(job.drained.relation.name, None)
+            rows |= _rows(job, contents)
+            todo += _still_wide(section, job, contents)
     except UnreachableError:
         raise
     except MaintenanceError as exc:
-        _remove_check(context, action, job, exc)
-        raise
-    _remove_check(context, action, job, None)
-    rows = {
-        target.final.root.name: content.n_rows
-        for target, content in zip(job.targets, contents, strict=True)
-    }
+        _remove_check(context, action, exc)
+        if not (rows and isinstance(exc, ContinuedError | NotNeededError)):
+            raise
+    else:
+        _remove_check(context, action, None)
     return {"rows": sum(rows.values()), "partitions": rows}
 
 
-def _remove_check(
-    context: ActionContext, action: Action, job: Job, cause: MaintenanceError | None
-) -> None:
+def _rows(job: Job, contents: Sequence[Content]) -> dict[str, int]:
+    return {
+        target.final.root.name: content.n_rows
+        for target, content in zip(job.targets, contents, strict=True)
+    }
+
+
+def _still_wide(
+    section: PartitionPolicy, job: Job, contents: Sequence[Content]
+) -> Iterator[_Wanted]:
+    """Yield the new partitions that hold rows of several periods."""
+    codec = codec_of(section, job.table)
+    for target, content in zip(job.targets, contents, strict=True):
+        span = Span(*read_bound(target.bound, codec), job.drained)
+        if content.n_rows and span.lower > PAST and is_wide(section, codec, span):
+            yield _Wanted(target.bound, relation=target.final.root)
+
+
+def _remove_check(context: ActionContext, action: Action, cause: MaintenanceError | None) -> None:
     """Remove the CHECK of the default partition; a run that is killed leaves it to the next."""
-    name, default = action.preconditions["check"], job.table.default
-    if name is None or default is None:
+    name = action.preconditions["check"]
+    if name is None:
         return
     try:
-        context.run(removal(default.names, [name]))
+        table = look_again(context, section_of(context, action)).tables.get(
+            section_of(context, action).table
+        )
+        if table is not None and table.default is not None:
+            context.run(removal(table.default.names, [name]))
     except MaintenanceError as exc:
         if cause is None:
             raise
         cause.add_note(f"also, the CHECK {name} could not be removed: {exc}")
 
 
-def _prepare(context: ActionContext, action: Action, objects: Objects) -> Job:
-    section = section_of(context, action)
+def _prepare(
+    context: ActionContext, action: Action, section: PartitionPolicy, wanted: _Wanted
+) -> Job:
     snapshot = look_again(context, section)
-    table, partition = _find(action, section, snapshot)
+    partition = _find(action, section, snapshot, wanted)
+    objects = Objects(partition.relation.schema, partition.oid)
+    try:
+        return _job(context, action, section, snapshot, partition, objects)
+    except UnreachableError:
+        raise
+    except MaintenanceError:
+        clear(context, objects)  # copies of an earlier run, if any
+        raise
+
+
+def _job(
+    context: ActionContext,
+    action: Action,
+    section: PartitionPolicy,
+    snapshot: Snapshot,
+    partition: Partition,
+    objects: Objects,
+) -> Job:
+    table = snapshot.tables[section.table]
     kept = find_kept(context, objects, table.properties.owner)
     if kept is None:
         clear(context, objects)
@@ -179,22 +237,25 @@ def _targets(
     return targets
 
 
-def _find(action: Action, section: PartitionPolicy, snapshot: Snapshot) -> tuple[Table, Partition]:
-    """Return the table and the partition of the plan.
+def _find(
+    action: Action, section: PartitionPolicy, snapshot: Snapshot, wanted: _Wanted
+) -> Partition:
+    """Return the partition that is to be split.
 
     Raises:
         MaintenanceError: it is no longer there with the same bounds.
     """
-    table, facts = snapshot.tables.get(section.table), action.preconditions
+    table = snapshot.tables.get(section.table)
     found = table.partitions if table is not None else ()
-    partition = next((each for each in found if each.oid == facts["oid"]), None)
-    if table is None or partition is None or partition.bound != facts["bound"]:
+    partition = next((each for each in found if wanted.is_it(each)), None)
+    if partition is None:
         raise MaintenanceError(
-            f"{action.object} is no longer the partition of {action.table} {facts['bound']}",
+            f"{wanted.relation or action.object} is no longer the partition of {action.table}"
+            f" {wanted.bound}",
             hint="plan again",
             reason="another_table",
         )
-    return table, partition
+    return partition
 
 
 def most_parts(context: ActionContext, like: Blueprint, shape: Shape) -> int:
@@ -240,9 +301,9 @@ def _refuse_full_disk(context: ActionContext, partition: Partition) -> None:
     """Refuse to begin without free disk for all rows and indexes once more."""
     oids = {"relations": list(partition.whole.oids)}
     (row,) = fetch(context.connection, "partitions", "measure_partition", oids)
-    build = Build(str(partition.relation), "split")
-    size = IndexSize(row.size_bytes, row.tablespace)
-    refuse_full_disk(context.connection, build, size, limits_of(context))
+    build, size = Build(str(partition.relation), "split"), IndexSize(*row)
+    _, slots = read_load(context.connection)
+    refuse_full_disk(context.connection, build, size, limits_of(context), retaining(slots))
 
 
 def _analyze(context: ActionContext, table: Table, partition: Partition) -> None:

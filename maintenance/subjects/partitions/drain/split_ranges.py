@@ -41,9 +41,11 @@ def read_parts(
     bounds = [cell.literals(codec)[0] for cell in cells]
     query = Asked(bucket_query(table, span.partition, bounds))
     (answer,) = transact(context, table.properties.owner, [query])
-    occupied = {row["place"] - 1 for row in answer.rows if row["place"]}
-    if not occupied:
+    places = [row["place"] for row in answer.rows if row["place"] is not None]
+    is_cut = cells[0].lower > (first.lower if first is not None else span.lower)
+    if not any(place > 0 or is_cut for place in places):
         return ()
+    occupied = {place - 1 for place in places if place > 0}
     return parts_of(codec, span, cells, occupied, most)
 
 
