@@ -268,6 +268,14 @@ def test_check_says_when_partitions_end_that_no_section_names(
 
 
 @pytest.mark.pg("== 18")
+def test_partitions_that_pg_partman_makes_do_not_end(database: Database, tmp_path: Path) -> None:
+    database.execute(strangers.schema("partman"))
+    (finding,) = pipeline.check(make_policy(tmp_path, database.url)).findings
+    assert finding.value == 3
+    assert finding.data["ends"].keys() == {"public.hits"}  # its maintenance is off
+
+
+@pytest.mark.pg("== 18")
 def test_check_is_silent_when_everything_is_named(database: Database, tmp_path: Path) -> None:
     database.execute(strangers.schema("rails"))
     proposal(database, tmp_path)
