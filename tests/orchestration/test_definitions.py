@@ -117,6 +117,9 @@ def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
         "lms/stale_analytics",
         "lms/source/course_analytics",
         "lms/source/enrollments",
+        "nova/partitions/messages",
+        "nova/partitions/posts",
+        "nova/partition_inventory",
     }
     crons = {
         f"{name}_{schedule}": cron
@@ -127,6 +130,9 @@ def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
             "weekly_review": "0 4 * * 0",
         }.items()
     }
+    crons |= dict.fromkeys(
+        ("nova_monthly_partitions", "nova_monthly_partitions_posts"), "0 1 20 * *"
+    )
     by_hand = {
         job
         for name in names
