@@ -69,8 +69,10 @@ def faults(value: Any, schema: dict[str, Any], path: str = "") -> list[str]:
 
 
 def of_mapping(value: dict[str, Any], schema: dict[str, Any], path: str) -> list[str]:
-    others = schema["additionalProperties"]
-    known = dict.fromkeys(value, others) if others is not False else schema["properties"]
+    others: Any = schema["additionalProperties"]
+    known: dict[str, Any] = (
+        schema["properties"] if others is False else dict.fromkeys(value, others)
+    )
     wrong = [f"{path}.{key}: unknown" for key in value if key not in known]
     return wrong + [
         fault
