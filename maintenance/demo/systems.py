@@ -29,13 +29,7 @@ NAMES = SYSTEMS
 EXPIRED = timedelta(days=62)
 """The age, beyond retention, of the oldest rows: some months are there to be archived."""
 
-_ADAPTED = {
-    "nova": (
-        "convert_when: {larger_than: 10 GB}",
-        """convert_when: {larger_than: 10 MB}
-    mode: report     # shows the plan; remove this line, and the next run converts the table""",
-    ),
-}
+_ADAPTED = {"nova": ("larger_than: 10 GB", "larger_than: 10 MB")}
 """What differs in the demo's copy of a policy: the rows are fewer."""
 
 

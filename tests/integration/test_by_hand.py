@@ -64,7 +64,7 @@ def test_partitioned_table_is_kept_up_with_its_partitions(
 
 def test_unknown_table_is_told_with_its_near_name(database: Database, tmp_path: Path) -> None:
     database.execute("CREATE TABLE public.courses (id int)")
-    document = call(write_policy(tmp_path, database.url), "analyze", "--table", "corses", exits=1)
+    document = call(write_policy(tmp_path, database.url), "analyze", "--table", "course", exits=1)
     assert document["actions"] == []
     (finding,) = document["findings"]
     assert (finding["kind"], finding["data"]["near"]) == ("no_such_table", ["public.courses"])

@@ -8,13 +8,14 @@ from typing import Any
 
 import psycopg
 import pytest
+import yaml
 
 from maintenance.demo.postgres import PostgresServer
 from maintenance.demo.scales import Scale, fill
 from maintenance.engine.findings import FindingKind
 from maintenance.names import quote
 from maintenance.pipeline import run as pipeline
-from tests.builders import Database, drop_database, make_database
+from tests.builders import ROOT, Database, drop_database, make_database
 from tests.conftest import Servers
 from tests.declared import SYSTEMS, Query, declared, queries, schema
 from tests.example_systems import PARTITIONED, apply_declared, make_partitions, template
@@ -137,6 +138,23 @@ def test_every_declared_index_can_serve_one_of_its_queries(filled: Database, sys
         and not serves_alone(connection, each.name, [by_name[name] for name in each.serves])
     ]
     assert unfit == []
+
+
+@pytest.mark.parametrize("system", ["nova"])
+@pytest.mark.pg("== 18")
+def test_tables_of_nova_wait_until_they_are_large_and_can_be_converted_then(
+    filled: Database, system: str, tmp_path: Path
+) -> None:
+    file = ROOT / "policies" / f"{system}.yaml"
+    sections = yaml.safe_load(file.read_text())["partitions"]
+    for size, reason in (("10 GB", "small"), ("1 kB", "converting")):
+        tables = [{**each, "convert_when": {"larger_than": size}} for each in sections]
+        policy = make_policy(tmp_path, filled.url, *tables)
+        report = pipeline.plan(policy, only=["conversion", "partitions"])
+        found = {each.object: each.data["reasons"] for each in report.findings}
+        assert found == {"public.messages": [reason], "public.posts": [reason]}
+        assert all(action.held is not None for action in report.plan.actions)
+        assert bool(report.plan.actions) == (reason == "converting")
 
 
 # The same applications as their public repositories have them

@@ -124,8 +124,9 @@ def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
         "lms/stale_analytics",
         "lms/source/course_analytics",
         "lms/source/enrollments",
-        "nova/partition_inventory",
         "nova/partitions/messages",
+        "nova/partitions/posts",
+        "nova/partition_inventory",
     }
     crons = {
         f"{name}_{schedule}": cron
@@ -135,7 +136,10 @@ def test_policies_of_indexes_give_these_assets_jobs_and_schedules() -> None:
             "nightly": "0 2 * * *",
             "weekly_review": "0 4 * * 0",
         }.items()
-    } | {"nova_monthly_partitions": "0 1 20 * *"}
+    }
+    crons |= dict.fromkeys(
+        ("nova_monthly_partitions", "nova_monthly_partitions_posts"), "0 1 20 * *"
+    )
     by_hand = {
         job
         for name in names

@@ -52,7 +52,7 @@ def test_every_section_that_is_named_exists() -> None:
 @pytest.mark.parametrize(
     "proof",
     [
-        "maintenance aply",
+        "maintenance applies",
         "maintenance plan --ot",
         "maintenance status nova",
         "maintenance alerts no",

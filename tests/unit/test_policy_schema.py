@@ -69,7 +69,7 @@ def faults(value: Any, schema: dict[str, Any], path: str = "") -> list[str]:
 
 
 def of_mapping(value: dict[str, Any], schema: dict[str, Any], path: str) -> list[str]:
-    others = schema["additionalProperties"]
+    others: Any = schema["additionalProperties"]
     known: dict[str, Any] = (
         schema["properties"] if others is False else dict.fromkeys(value, others)
     )
