@@ -6,6 +6,8 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
+import psycopg
+
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Step
 from maintenance.engine.build_cleanup import cleaned_up, drop_unusable
@@ -23,7 +25,7 @@ from maintenance.engine.progress import BuildProgress, StepProgress
 from maintenance.engine.steps import run_step
 from maintenance.errors import EffectError, MaintenanceError, NotNeededError, UnreachableError
 from maintenance.names import QualifiedName, parse_name
-from maintenance.server.session import fetch, owner_search_path, run_sql
+from maintenance.server.session import fetch, owner_search_path, run_sql, to_error
 from maintenance.server.sql_library import load_statement
 from maintenance.subjects.conversion.matviews import is_fill
 from maintenance.subjects.conversion.models import Definition, Fact
@@ -94,11 +96,18 @@ def _run(context: ActionContext, action: Action, step: Step) -> None:
     elif statement.startswith(_BUILD):
         _build(context, action, statement)
     elif statement.startswith("ANALYZE "):
-        path = context.policy.database.search_path
-        with without_timeouts(context), owner_search_path(context.connection, path):
-            run_sql(context.connection, statement)
+        _analyze(context, statement)
     else:
         run_step(context, step)
+
+
+def _analyze(context: ActionContext, statement: str) -> None:
+    path = context.policy.database.search_path
+    try:
+        with without_timeouts(context), owner_search_path(context.connection, path):
+            run_sql(context.connection, statement)
+    except psycopg.Error as exc:
+        raise to_error(exc, statement) from exc
 
 
 def _swap(context: ActionContext, action: Action, step: Step) -> None:
@@ -184,6 +193,7 @@ def _refuse_full_disk(context: ActionContext, action: Action, twin: str | None =
 
 def _build(context: ActionContext, action: Action, statement: str) -> None:
     """Build the index of the future key; without a lock timeout, which would leave it invalid."""
+    _still_there(context, action)
     columns = {"relation": action.preconditions["oid"], "columns": action.preconditions["key"]}
     (size,) = fetch(context.connection, "conversion", "measure_table", columns)
     name = f"the index of the future key of {action.object}"
