@@ -199,7 +199,8 @@ REFUSED: dict[str, tuple[str, str]] = {
         "clustered",
     ),
     "materialized view": (
-        "CREATE MATERIALIZED VIEW public.m AS SELECT count(*) FROM public.events",
+        "CREATE MATERIALIZED VIEW public.m AS SELECT count(*) FROM public.events;"
+        " CREATE MATERIALIZED VIEW public.o AS SELECT * FROM public.m",
         "matview_on_table",
     ),
     "view of the row type": (

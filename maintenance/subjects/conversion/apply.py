@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, NamedTuple
@@ -26,15 +25,8 @@ from maintenance.engine.progress import BuildProgress, StepProgress
 from maintenance.engine.steps import run_step
 from maintenance.errors import EffectError, MaintenanceError, NotNeededError, UnreachableError
 from maintenance.names import QualifiedName, parse_name
-from maintenance.server.session import (
-    fetch,
-    local_owner_path,
-    owner_search_path,
-    run_sql,
-    to_error,
-)
+from maintenance.server.session import fetch, owner_search_path, run_sql, to_error
 from maintenance.server.sql_library import load_statement
-from maintenance.server.statements import Ours
 from maintenance.subjects.conversion.matviews import is_fill
 from maintenance.subjects.conversion.models import Definition, Fact
 from maintenance.subjects.conversion.proof import is_exchange, is_swap, with_kept, with_proofs
@@ -143,10 +135,9 @@ def _swap(context: ActionContext, action: Action, step: Step) -> None:
 
 
 def _fill(context: ActionContext, action: Action, step: Step) -> None:
-    """Populate the twin of a materialized view, with the owner's search_path as in a refresh."""
+    """Populate the twin of a materialized view."""
     _refuse_full_disk(context, action, twin=step.locks[0].object)
-    path = Ours(local_owner_path(context.policy.database.search_path))
-    context.run(replace(step, statements=(path, *step.statements)))
+    context.run(step)
 
 
 def _exchange(context: ActionContext, step: Step) -> None:

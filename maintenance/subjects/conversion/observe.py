@@ -135,7 +135,7 @@ def _looked_at(context: ObserveContext, begun: ConvertibleTable) -> ConvertibleT
             facts = tuple(Fact(row.kind, row.name, row.definition) for row in rows)
             if not facts:
                 raise MaintenanceError("it was dropped meanwhile")
-            seen = with_matviews(connection, replace(begun, facts=facts))
+            seen = with_matviews(context, replace(begun, facts=facts))
             columns = list(seen.extended_key or (seen.section.column,))
             sizes = {"relation": oid, "columns": columns}
             (size,) = fetch(connection, "conversion", "measure_table", sizes)
