@@ -98,6 +98,7 @@ def test_split_that_a_run_has_begun_goes_first_and_is_not_removed() -> None:
     plan = planned(a_policy(ONLINE), table, marked=(log,))
     assert the_split(plan).object == "public.events_middle"
     assert ActionKind.REMOVE_LEFTOVERS not in {a.kind for a in plan.actions}
+    assert reasons(plan) == ["due", "begun"]
     never = planned(a_policy({"premake": 2}), table, marked=(log,))
     assert [a.kind for a in never.actions] == [ActionKind.REMOVE_LEFTOVERS]
 

@@ -4,7 +4,7 @@ The rows are copied and the copies replace the partition at once, see `drain/`. 
 there will be depends on the rows, so the plan shows the first and the last one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from maintenance.catalog.models import Snapshot
@@ -126,17 +126,18 @@ def spans_finding(state: PartitionState, snapshot: Snapshot) -> Iterator[Finding
     wide = [w for w in found if w.reason != "split_never" or _expiry(state, w.span)]
     if not wide:
         return
+    begun = kept_splits(state, snapshot)
     blocked = [each for each in wide if each.reason in _BLOCKED]
     yield Finding(
         FindingKind.PARTITION_SPANS_PERIODS,
         Severity.WARN if blocked else Severity.INFO,
         state.name,
-        f"{state.name}: {listed([_told(state, each) for each in wide], SHOWN, '; ')}",
+        f"{state.name}: {listed([_told(state, each, begun) for each in wide], SHOWN, '; ')}",
         value=len(wide),
         threshold=0,
         data={
             "partitions": [str(each.span.partition.relation) for each in wide],
-            "reasons": [each.reason or "due" for each in wide],
+            "reasons": [each.reason or _stage(each, begun) for each in wide],
             "expire_at": [_expiry(state, each.span) for each in wide],
         },
     )
@@ -148,10 +149,19 @@ _BLOCKED = frozenset(
 """Reasons that stay until someone changes something."""
 
 
-def _told(state: PartitionState, wide: _Wide) -> str:
+def _stage(wide: _Wide, begun: Collection[int]) -> str:
+    return "begun" if wide.span.partition.oid in begun else "due"
+
+
+def _told(state: PartitionState, wide: _Wide, begun: Collection[int]) -> str:
     relation, expiry = wide.span.partition.relation, _expiry(state, wide.span)
     expires = f"; it expires as a whole on {expiry[:10]}" if expiry else ""
     text = f"{relation} holds several periods of {state.policy.interval.value}{expires}"
+    if not wide.reason and wide.span.partition.oid in begun:
+        return (
+            f"{text}. Its split has begun, and the next run continues it; until then each change"
+            " of its rows is logged"
+        )
     if not wide.reason:
         return f"{text}. It is split into partitions of one period"
     return f"{text}. {wide.text}"
