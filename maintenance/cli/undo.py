@@ -20,7 +20,7 @@ from maintenance.redaction import redact_values
 @policy_options
 @click.argument("run")
 def undo(policies: tuple[Path, ...], as_json: bool, run: str) -> None:
-    """Undo a run: drop the indexes that it made, recreate those that it dropped.
+    """Undo a run: drop the indexes that it made, recreate those it dropped, take conversions back.
 
     RUN is the id of the run, the beginning of it, or last: the newest run that can be undone.
     """

@@ -1,7 +1,6 @@
 """Carry out the steps that undo an action: each only if there is something for it to do."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -15,11 +14,9 @@ from maintenance.errors import LockNotAcquiredError, MaintenanceError, Unreachab
 from maintenance.names import is_helper
 from maintenance.server.session import (
     Connection,
-    local_owner_path,
     owner_search_path,
     to_error,
 )
-from maintenance.server.statements import Ours
 
 
 def run_undo(
@@ -80,9 +77,6 @@ def _run(context: ActionContext, step: Step) -> None:
     elif step.drops_index:
         await_drop(context, str(step.removes), step.locks[0].object)
         run_step(context, step)
-    elif any("REFRESH MATERIALIZED VIEW " in each for each in step.statements):
-        path = Ours(local_owner_path(context.policy.database.search_path))
-        context.run(replace(step, statements=(path, *step.statements)))
     elif not step.concurrent:
         context.run(step)
     else:  # ANALYZE evaluates the owner's expressions
