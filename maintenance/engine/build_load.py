@@ -153,13 +153,20 @@ def unread_load(
     build: Build, size_bytes: int, limits: IndexPreflight
 ) -> Iterator[BuildPostponedError]:
     """Yield that nothing is known of the load, if the policy limits it."""
-    if size_bytes >= SMALL_BUILD and limits.model_fields_set & _LIMITS_OF_LOAD:
+    written = limits.model_fields_set & _LIMITS_OF_LOAD
+    is_limited = any(getattr(limits, name) < inf for name in written)
+    if size_bytes >= SMALL_BUILD and is_limited:
         yield BuildPostponedError(
             f"{_head(build)}: the server does not tell its load, and indexes.preflight limits it",
             hint="check the message above, or remove those limits from the policy",
             reason="load_unknown",
             facts={"not_seen": "load"},
         )
+
+
+def without_limits(limits: IndexPreflight) -> IndexPreflight:
+    """Return the conditions of the policy without those on the load of the server."""
+    return limits.model_copy(update=dict.fromkeys(_LIMITS_OF_LOAD, inf))
 
 
 def retaining(slots: Sequence[Slot]) -> Slot | None:

@@ -25,6 +25,7 @@ from maintenance.engine.build_load import (
     retaining,
     unread_load,
     what_is_not_seen,
+    without_limits,
 )
 from maintenance.errors import (
     BuildPostponedError,
@@ -60,7 +61,12 @@ def limits_of(context: ActionContext) -> IndexPreflight:
 
 
 def await_build(
-    context: ActionContext, name: str, table: str, *, size: IndexSize | None = None
+    context: ActionContext,
+    name: str,
+    table: str,
+    *,
+    size: IndexSize | None = None,
+    is_urgent: bool = False,
 ) -> None:
     """Wait until an index can be built on a table, at most `locks.give_up_after`.
 
@@ -69,6 +75,8 @@ def await_build(
         name: of the index.
         table: qualified and quoted.
         size: of the index, if known; as large as the table otherwise.
+        is_urgent: whether the limits of the policy on slots, replicas and load do not count: the
+            load may be what it is because the index is missing.
 
     Raises:
         LockNotAcquiredError: a transaction or another build was still in the way at the end.
@@ -76,7 +84,11 @@ def await_build(
         MaintenanceError: the table does not exist.
     """
     build = Build(name)
-    await_room(context, build, lambda: _of_table(context.connection, build, table), size)
+
+    def look() -> Any:
+        return _of_table(context.connection, build, table)
+
+    await_room(context, build, look, size, is_urgent=is_urgent)
 
 
 def await_room(
@@ -84,6 +96,8 @@ def await_room(
     build: Build,
     look: Callable[[], Any],
     size: IndexSize | None = None,
+    *,
+    is_urgent: bool = False,
 ) -> Any:
     """Wait until nothing speaks against a build; return the last look.
 
@@ -92,11 +106,13 @@ def await_room(
         build: what is built.
         look: reads the obstacles: a row with the columns of the query `check_build`.
         size: of the index, if the row does not tell.
+        is_urgent: see `await_build`.
 
     Raises:
         LockNotAcquiredError, BuildPostponedError: see `await_build`.
     """
     limits = limits_of(context)
+    asked = without_limits(limits) if is_urgent else limits
     rate = WalRate()
 
     def look_around() -> _Look:
@@ -105,11 +121,11 @@ def await_room(
         obstacles = (*waits(build, row, limits), *_backup(build, row))
         known = _read_load(context)
         if known is None:
-            return _Look(row, (*obstacles, *unread_load(build, wanted.size_bytes, limits)))
+            return _Look(row, (*obstacles, *unread_load(build, wanted.size_bytes, asked)))
         load, slots = known
         rate.note(load)
-        more = load_obstacles(build, wanted.size_bytes, limits, load, slots, rate)
-        is_limited = limits.max_wal_rate < inf and wanted.size_bytes >= SMALL_BUILD
+        more = load_obstacles(build, wanted.size_bytes, asked, load, slots, rate)
+        is_limited = asked.max_wal_rate < inf and wanted.size_bytes >= SMALL_BUILD
         is_complete = rate.bytes_per_s is not None or not is_limited
         return _Look(row, (*obstacles, *more), slots, is_complete=is_complete)
 

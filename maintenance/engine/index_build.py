@@ -49,7 +49,7 @@ def oids_of(connection: Connection, names: list[str]) -> dict[str, int]:
     return {row.name: row.oid for row in rows}
 
 
-def build_index(context: ActionContext, step: Step) -> FoundIndex:
+def build_index(context: ActionContext, step: Step, *, is_urgent: bool = False) -> FoundIndex:
     """Build an index concurrently, after dropping what an incomplete build left.
 
     An index of that name that is valid already is returned as it is.
@@ -57,6 +57,7 @@ def build_index(context: ActionContext, step: Step) -> FoundIndex:
     Args:
         context: of the action.
         step: builds one index, whose name it knows.
+        is_urgent: whether it is built whatever the load of the server.
 
     Raises:
         LockNotAcquiredError: an old transaction was still open when the wait ended.
@@ -68,7 +69,7 @@ def build_index(context: ActionContext, step: Step) -> FoundIndex:
     found = _free(context, name, table)
     if found is not None and found.is_valid:
         return found
-    await_build(context, name, table)
+    await_build(context, name, table, is_urgent=is_urgent)
     with (
         without_timeouts(context),
         watched(context) as watch,

@@ -76,7 +76,7 @@ def _drop_helpers(context: ActionContext, built: Sequence[Step], cause: Maintena
 
 def _run(context: ActionContext, step: Step) -> None:
     if step.builds_index:
-        build_index(context, step)
+        build_index(context, step, is_urgent=True)
     elif step.drops_index:
         await_drop(context, str(step.removes), step.locks[0].object)
         run_step(context, step)

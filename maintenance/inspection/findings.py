@@ -146,11 +146,10 @@ def partman_findings(policy: Policy, partman: Partman, role: str) -> Iterator[Fi
         found = partman.tables.get(section.table)
         if found is None or not found.is_automatic:
             continue
-        removes = (
-            f", and it removes partitions after {found.retention} without an archive"
-            if found.retention is not None
-            else ""
-        )
+        removes = ""
+        if found.retention is not None:
+            how = "detaches" if found.keeps_table else "drops"
+            removes = f", and it {how} partitions after {found.retention} without an archive"
         name = str(section.table)
         yield Finding(
             FindingKind.PARTMAN_ACTIVE,

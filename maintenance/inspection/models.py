@@ -45,7 +45,8 @@ class Entry:
         notes: what the owner should know, a paragraph each.
         obstacle: why it is only proposed as a comment; empty if it is to apply.
         reason: the same as a short code.
-        ends: the moment from which rows have no partition, if there is one.
+        ends: the moment from which rows have no partition, if there is one and no other program
+            is known to make further ones.
     """
 
     subject: Subject

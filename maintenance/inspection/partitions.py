@@ -187,7 +187,7 @@ def _entry(found: _Found) -> Proposal:
         notes=tuple(notes),
         obstacle=obstacle,
         reason=reason,
-        ends=ends,
+        ends=None if found.partman is not None and found.partman.is_automatic else ends,
     )
 
 

@@ -20,6 +20,7 @@ from maintenance.engine.findings import Finding, FindingKind, Severity
 from maintenance.errors import BuildPostponedError
 from maintenance.pipeline import run as pipeline
 from maintenance.pipeline.run import Report
+from maintenance.pipeline.undo import undo
 from maintenance.policy import Policy
 from tests.builders import Database, Role, server_folder
 from tests.conversions import EVENTS, PLAIN
@@ -140,6 +141,24 @@ def test_same_obstacle_is_waited_for_once_in_a_run(
 
 
 @pytest.mark.pg("== 18")
+def test_undo_builds_a_dropped_index_again_whatever_the_load(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(LARGE)
+    database.execute("CREATE INDEX large_id ON public.large (id)")
+    (tmp_path / "drops.sql").write_text("DROP INDEX public.large_id;")
+    limits = {"max_slot_wal": "1 kB", "max_replica_lag": "1 kB", "max_wal_rate": "1 kB"}
+    section = {"declared": "drops.sql", "allow_drop": True, "preflight": PREFLIGHT | limits}
+    policy = make_policy(tmp_path, database.url, indexes=section)
+    assert all_done(apply(policy))
+    assert n_indexes(database) == 0
+    with slot(database):
+        database.execute("SELECT pg_logical_emit_message(false, 'x', repeat('x', 9000))")
+        assert undo(policy).is_complete
+    assert n_indexes(database) == 1
+
+
+@pytest.mark.pg("== 18")
 def test_build_begins_as_soon_as_the_slot_is_gone(database: Database, tmp_path: Path) -> None:
     policy = policy_for(tmp_path, database.url, "2 minutes", max_slot_wal="1 MB")
     with slot(database):
@@ -173,6 +192,25 @@ def test_slot_that_would_lose_the_wal_of_its_consumer_stops_a_build(
     finally:
         database.execute("ALTER SYSTEM RESET max_slot_wal_keep_size")
         database.execute("SELECT pg_reload_conf()")
+
+
+@pytest.mark.pg("== 18")
+def test_disk_must_hold_the_wal_too_that_an_unused_slot_retains(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.execute(LARGE)
+    ((size,),) = database.execute("SELECT pg_relation_size('public.large')")
+    free = int(size) * 3 // 2  # enough for the index alone
+
+    def known(*_where: object) -> int:
+        return free
+
+    monkeypatch.setattr(build_preflight, "free_disk", known)
+    policy = policy_for(tmp_path, database.url)
+    with slot(database):
+        found = is_given_up(apply(policy), "free_disk_low")
+        assert {(f.data["slot"], f.data["needed_bytes"]) for f in found} == {("reports", 2 * size)}
+    assert all_done(apply(policy))
 
 
 @pytest.mark.pg("== 18")

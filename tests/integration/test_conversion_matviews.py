@@ -146,10 +146,19 @@ def test_view_of_an_owner_that_is_not_our_role(
         f' GRANT CREATE ON DATABASE "{database.name}" TO {limited_role.name};'
         f" ALTER DEFAULT PRIVILEGES FOR ROLE {owner_role.name} GRANT DELETE ON TABLES TO PUBLIC"
     )
+    database.execute(
+        f"CREATE TABLE public.others AS SELECT generate_series(1, 9) AS id;"
+        f" ALTER TABLE public.others ENABLE ROW LEVEL SECURITY;"
+        f" CREATE POLICY few ON public.others USING (id < 3);"
+        f" GRANT SELECT ON public.others TO {owner_role.name};"
+        f" SET ROLE {owner_role.name}; CREATE MATERIALIZED VIEW public.daily_others AS"
+        " SELECT o.id FROM public.others AS o JOIN public.events AS e USING (id)"
+    )
     before = views(database)
     report = apply(make_policy(tmp_path, database.url_of(limited_role), EVENTS))
     assert report.ok, report.results
     assert views(database) == before
+    assert database.execute("SELECT count(*) FROM public.daily_others") == [(2,)]
 
 
 @pytest.mark.parametrize(
@@ -355,6 +364,18 @@ def test_run_is_undone_from_every_state(database: Database, tmp_path: Path, step
     assert pipeline.apply(policy, only=["conversion"], request=Request(again=True)).ok
 
 
+def test_conversion_that_a_second_run_has_finished_is_undone(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(SURROUNDED)
+    before = shape(database)
+    policy = make_policy(tmp_path, database.url, LONGER)
+    die_at(policy, "replace materialized view public.daily")
+    assert apply(policy).ok
+    undone(policy)
+    assert shape(database) == before
+
+
 def test_undo_keeps_what_was_added_to_the_referencing_table(
     database: Database, tmp_path: Path
 ) -> None:
@@ -410,3 +431,24 @@ def test_nightly_refresh_in_the_same_run_is_no_failure(database: Database, tmp_p
     assert not [r for r in report.results if r.outcome is Outcome.FAILED], report.results
     assert database.execute(READS, ["public.daily"]) == [("events",)]
     assert pipeline.apply(policy).ok
+
+
+@pytest.mark.pg("< 17")
+def test_functions_of_a_view_find_names_in_the_search_path(
+    database: Database, tmp_path: Path
+) -> None:
+    database.execute(VIEWS)
+    database.execute(
+        "CREATE SCHEMA app; CREATE FUNCTION app.one() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+        " CREATE FUNCTION app.two() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 2 * one(); END';"
+        " SET search_path = app, public;"
+        " CREATE MATERIALIZED VIEW app.twos AS SELECT id, two() AS two FROM events"
+    )
+    before = shape(database)
+    path = {"name": "app", "url": database.url, "search_path": "app, public"}
+    policy = make_policy(tmp_path, database.url, LONGER, database=path)
+    report = apply(policy)
+    assert report.ok, report.results
+    assert database.execute("SELECT count(*), min(two) FROM app.twos") == [(2000, 2)]
+    undone(policy)
+    assert shape(database) == before

@@ -25,6 +25,14 @@ from tests.policies import make_policy
 VARIABLE = "STRANGER_URL"
 
 
+@pytest.fixture(autouse=True)
+def sessions_in_utc(request: pytest.FixtureRequest) -> None:
+    """The zone of the machine decides nothing."""
+    if "database" in request.fixturenames:
+        database: Database = request.getfixturevalue("database")
+        database.execute(f"ALTER DATABASE {database.name} SET TimeZone = 'UTC'")
+
+
 def proposal(database: Database, folder: Path) -> InitReport:
     path = folder / "stranger.yaml"
     report = init(database.url, os.environ, name="stranger", variable=VARIABLE, path=path)
@@ -257,6 +265,14 @@ def test_check_says_when_partitions_end_that_no_section_names(
     (finding,) = pipeline.check(make_policy(tmp_path, database.url)).findings
     tomorrow = f"{today + timedelta(days=1)}T00:00:00+00:00"
     assert finding.data["ends"] == {"public.events": tomorrow}
+
+
+@pytest.mark.pg("== 18")
+def test_partitions_that_pg_partman_makes_do_not_end(database: Database, tmp_path: Path) -> None:
+    database.execute(strangers.schema("partman"))
+    (finding,) = pipeline.check(make_policy(tmp_path, database.url)).findings
+    assert finding.value == 3
+    assert finding.data["ends"].keys() == {"public.hits"}  # its maintenance is off
 
 
 @pytest.mark.pg("== 18")

@@ -1,7 +1,6 @@
 """Tables that the real pg_partman maintains are taken over: same partitions kept, same horizon."""
 
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -35,12 +34,13 @@ VARIABLE = "PARTMAN_URL"
 
 
 @pytest.fixture
-def partman(database: Database) -> Iterator[Database]:
+def partman(database: Database) -> Database:
     """Tables made by pg_partman, with a row of now and maintained once."""
     known = "SELECT FROM pg_available_extensions WHERE name = 'pg_partman'"
     if not database.execute(f"SELECT EXISTS ({known})")[0][0]:
         pytest.skip("pg_partman is not installed")
-    with database.connect(options="-c TimeZone=UTC") as session:
+    database.execute(f"ALTER DATABASE {database.name} SET TimeZone = 'UTC'")
+    with database.connect() as session:
         session.execute("CREATE SCHEMA partman")
         session.execute("CREATE EXTENSION pg_partman SCHEMA partman")
         for table, (interval, premake, retention, keeps) in SETS.items():
@@ -76,7 +76,7 @@ def removed_by_partman(database: Database, table: str, at: datetime) -> set[str]
         "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
         " WHERE i.inhparent = %s::regclass"
     )
-    with database.connect(autocommit=False, options="-c TimeZone=UTC") as session:
+    with database.connect(autocommit=False) as session:
         before = {name for (name,) in session.execute(listed, [f"public.{table}"])}
         session.execute(
             "SELECT partman.drop_partition_time(%s, p_reference_timestamp := %s)",

@@ -325,6 +325,8 @@ def events(database: Database) -> Database:
     database.execute("CREATE INDEX half ON ONLY public.events (note)")
     database.execute("CREATE TABLE public.events_copy (LIKE public.events)")
     database.execute("CREATE VIEW public.report AS SELECT * FROM public.events")
+    database.execute('CREATE TABLE public.log (n serial PRIMARY KEY, said varchar(9) COLLATE "C")')
+    database.execute("CREATE MATERIALIZED VIEW public.daily AS SELECT * FROM public.events")
     with session(database.url) as connection:
         migrate(connection)
     holder = database.connect(autocommit=False)

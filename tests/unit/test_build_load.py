@@ -13,6 +13,8 @@ from maintenance.engine.build_load import (
     load_obstacles,
     not_seen,
     retaining,
+    unread_load,
+    without_limits,
 )
 from maintenance.errors import BuildPostponedError
 from maintenance.policy.thresholds import IndexPreflight
@@ -150,3 +152,19 @@ def test_limit_of_never_is_infinite() -> None:
     shown = limits(max_slot_wal="never", max_replica_lag="10 MB").model_dump(mode="json")
     assert shown["max_slot_wal"] == "never"
     assert shown["max_replica_lag"] == 10 * MB
+
+
+def test_urgent_build_has_no_limits_of_load_and_keeps_the_others() -> None:
+    found = without_limits(limits(max_slot_wal="1 MB", free_disk="7 MB"))
+    assert found.max_slot_wal == found.max_replica_lag == found.max_active_sessions == inf
+    assert found.free_disk == 7 * MB
+    assert found.max_transaction_age == limits().max_transaction_age
+    assert list(unread_load(Build("i"), LARGE, found)) == []
+
+
+def test_load_that_is_not_told_counts_only_where_the_policy_limits_it() -> None:
+    assert list(unread_load(Build("i"), LARGE, limits())) == []
+    assert list(unread_load(Build("i"), LARGE, limits(max_slot_wal="never"))) == []
+    (found,) = unread_load(Build("i"), LARGE, limits(max_slot_wal="1 GB"))
+    assert found.reason == "load_unknown"
+    assert list(unread_load(Build("i"), SMALL_BUILD - 1, limits(max_slot_wal="1 GB"))) == []

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, NamedTuple
+
+import psycopg
 
 from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action, Step
@@ -24,9 +25,8 @@ from maintenance.engine.progress import BuildProgress, StepProgress
 from maintenance.engine.steps import run_step
 from maintenance.errors import EffectError, MaintenanceError, NotNeededError, UnreachableError
 from maintenance.names import QualifiedName, parse_name
-from maintenance.server.session import fetch, local_owner_path, owner_search_path, run_sql
+from maintenance.server.session import fetch, owner_search_path, run_sql, to_error
 from maintenance.server.sql_library import load_statement
-from maintenance.server.statements import Ours
 from maintenance.subjects.conversion.matviews import is_fill
 from maintenance.subjects.conversion.models import Definition, Fact
 from maintenance.subjects.conversion.proof import is_exchange, is_swap, with_kept, with_proofs
@@ -96,11 +96,18 @@ def _run(context: ActionContext, action: Action, step: Step) -> None:
     elif statement.startswith(_BUILD):
         _build(context, action, statement)
     elif statement.startswith("ANALYZE "):
-        path = context.policy.database.search_path
-        with without_timeouts(context), owner_search_path(context.connection, path):
-            run_sql(context.connection, statement)
+        _analyze(context, statement)
     else:
         run_step(context, step)
+
+
+def _analyze(context: ActionContext, statement: str) -> None:
+    path = context.policy.database.search_path
+    try:
+        with without_timeouts(context), owner_search_path(context.connection, path):
+            run_sql(context.connection, statement)
+    except psycopg.Error as exc:
+        raise to_error(exc, statement) from exc
 
 
 def _swap(context: ActionContext, action: Action, step: Step) -> None:
@@ -128,10 +135,9 @@ def _swap(context: ActionContext, action: Action, step: Step) -> None:
 
 
 def _fill(context: ActionContext, action: Action, step: Step) -> None:
-    """Populate the twin of a materialized view, with the owner's search_path as in a refresh."""
+    """Populate the twin of a materialized view."""
     _refuse_full_disk(context, action, twin=step.locks[0].object)
-    path = Ours(local_owner_path(context.policy.database.search_path))
-    context.run(replace(step, statements=(path, *step.statements)))
+    context.run(step)
 
 
 def _exchange(context: ActionContext, step: Step) -> None:
@@ -187,6 +193,7 @@ def _refuse_full_disk(context: ActionContext, action: Action, twin: str | None =
 
 def _build(context: ActionContext, action: Action, statement: str) -> None:
     """Build the index of the future key; without a lock timeout, which would leave it invalid."""
+    _still_there(context, action)
     columns = {"relation": action.preconditions["oid"], "columns": action.preconditions["key"]}
     (size,) = fetch(context.connection, "conversion", "measure_table", columns)
     name = f"the index of the future key of {action.object}"

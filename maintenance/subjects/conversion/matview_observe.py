@@ -10,7 +10,7 @@ from maintenance.ddl.marks import read_mark
 from maintenance.engine.observe_context import ObserveContext
 from maintenance.errors import MaintenanceError
 from maintenance.names import QualifiedName
-from maintenance.server.session import Connection, fetch, read_transaction
+from maintenance.server.session import Connection, fetch, owner_path, read_transaction
 from maintenance.subjects.conversion.matviews import MARK, Twin
 from maintenance.subjects.conversion.models import (
     PREFIX,
@@ -20,14 +20,14 @@ from maintenance.subjects.conversion.models import (
 )
 
 
-def with_matviews(connection: Connection, seen: ConvertibleTable) -> ConvertibleTable:
+def with_matviews(context: ObserveContext, seen: ConvertibleTable) -> ConvertibleTable:
     """Return a plain table with the materialized views that read it.
 
     Call it in a transaction.
     """
-    rows = _rows(connection, relations=[seen.table.oid])
+    rows = _rows(context.connection, relations=[seen.table.oid])
     twins = tuple(_name(row) for row in rows if row.name.startswith(PREFIX))
-    views = tuple(_read(connection, row, row) for row in rows if not row.name.startswith(PREFIX))
+    views = tuple(_read(context, row, row) for row in rows if not row.name.startswith(PREFIX))
     return replace(seen, matviews=views, orphans=twins)
 
 
@@ -46,22 +46,22 @@ def with_twins(
         with read_transaction(context.connection, context.policy.observe.time_cap, doing):
             oids = [each.table.oid for each in tables]
             rows = _rows(context.connection, relations=oids, twins=True)
-            return tuple(_with_twins(context.connection, each, rows) for each in tables)
+            return tuple(_with_twins(context, each, rows) for each in tables)
     except psycopg.errors.LockNotAvailable as exc:
         raise MaintenanceError(f"{doing}: one is locked in ACCESS EXCLUSIVE mode") from exc
 
 
 def _with_twins(
-    connection: Connection, seen: ConvertibleTable, rows: Sequence[Any]
+    context: ObserveContext, seen: ConvertibleTable, rows: Sequence[Any]
 ) -> ConvertibleTable:
     own = [row for row in rows if row.relation == seen.table.oid]
     names = [_original(row) for row in own]
-    originals = {str(_name(row)): row for row in _rows(connection, names=names)}
+    originals = {str(_name(row)): row for row in _rows(context.connection, names=names)}
     views: list[DependentMatview] = []
     orphans: list[QualifiedName] = []
     for row in own:
         original = originals.get(_original(row))
-        view = _read(connection, original, row) if original is not None else None
+        view = _read(context, original, row) if original is not None else None
         if view is not None and Twin(view).name == _name(row) and not row.in_partition:
             views.append(view)
         else:
@@ -88,10 +88,11 @@ def _rows(
     return fetch(connection, "conversion", "list_matviews", parameters)
 
 
-def _read(connection: Connection, view: Any, text: Any) -> DependentMatview:
-    rows = fetch(connection, "conversion", "list_facts", {"relation": view.oid})
+def _read(context: ObserveContext, view: Any, text: Any) -> DependentMatview:
+    rows = fetch(context.connection, "conversion", "list_facts", {"relation": view.oid})
     facts = tuple(Fact(row.kind, row.name, row.definition) for row in rows)
-    return DependentMatview(_name(view), text.query, facts, view.size_bytes)
+    path = owner_path(context.policy.database.search_path)
+    return DependentMatview(_name(view), text.query, facts, view.size_bytes, path)
 
 
 def _name(row: Any) -> QualifiedName:

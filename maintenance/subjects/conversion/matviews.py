@@ -94,7 +94,11 @@ class Twin(NamedTuple):
         return Step(
             (
                 NO_LIMIT,
-                _AS_IN_A_REFRESH,
+                Ours(
+                    "SELECT pg_catalog.set_config('search_path',"
+                    f" {literal(self.view.search_path)}, true)"
+                ),
+                _AS_IN_A_REFRESH,  # together with what follows: settings are pinned after a call
                 *((self.drop(), *self.create()) if anew else ()),
                 *self._columns(),
                 self._refresh(),

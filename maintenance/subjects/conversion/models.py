@@ -110,12 +110,14 @@ class DependentMatview:
         query: with the names that its twin is to read.
         facts: its own properties.
         size_bytes: with indexes and TOAST.
+        search_path: as SQL text, in which functions of its owner look up names before 17.
     """
 
     name: QualifiedName
     query: str
     facts: tuple[Fact, ...]
     size_bytes: int = 0
+    search_path: str = ""
 
     def of(self, kind: str) -> tuple[Fact, ...]:
         """Return its facts of one kind."""

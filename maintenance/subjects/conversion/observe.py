@@ -133,7 +133,9 @@ def _looked_at(context: ObserveContext, begun: ConvertibleTable) -> ConvertibleT
         with read_transaction(connection, cap, f"reading the properties of {begun.name}"):
             rows = fetch(connection, "conversion", "list_facts", {"relation": oid})
             facts = tuple(Fact(row.kind, row.name, row.definition) for row in rows)
-            seen = with_matviews(connection, replace(begun, facts=facts))
+            if not facts:
+                raise MaintenanceError("it was dropped meanwhile")
+            seen = with_matviews(context, replace(begun, facts=facts))
             columns = list(seen.extended_key or (seen.section.column,))
             sizes = {"relation": oid, "columns": columns}
             (size,) = fetch(connection, "conversion", "measure_table", sizes)
