@@ -127,7 +127,7 @@ class SplitLimits(Section):
     max_wal_rate: SizeLimit = as_written("64 MB")
     """WAL that the server writes in a second above which no batch is copied."""
     max_wait: Duration = as_written("1 hour")
-    """Longest wait for lag, WAL or blocked sessions; the next run continues."""
+    """Longest wait for lag, WAL, blocked sessions, older transactions or the locks."""
     time_limit: Duration = as_written("1 hour")
     """Longest copying in one run; the next run continues."""
 

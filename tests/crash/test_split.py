@@ -31,19 +31,22 @@ from tests.policies import EVENTS, make_policy
 MOST = 300
 
 
-def split_under_kills(database: Database, folder: Path, kill: Kill, numbers: Iterable[int]) -> None:
+def split_under_kills(database: Database, folder: Path, kill: Kill, numbers: Iterable[int]) -> int:
+    """Kill runs, let one end, and return how many were killed."""
     database.execute(SCHEMA)
     policy = make_policy(folder, database.url, SPLIT, locks=PATIENT)
 
     def work() -> None:
         pipeline.apply(policy, now=NOW, only=["partitions"])
 
+    n_killed = 0
     for number in numbers:
         before = database.execute(CONTENT)
         came_through = runs_through(database, work, number, kill)
         assert database.execute(CONTENT) == before, number
         if came_through:
             break
+        n_killed += 1
         database.execute(
             "UPDATE public.events SET note = note || '.' WHERE id %% 50 = %s",
             [number % 50],
@@ -53,6 +56,7 @@ def split_under_kills(database: Database, folder: Path, kill: Kill, numbers: Ite
     before = database.execute(CONTENT)
     assert_split(database, policy)
     assert database.execute(CONTENT) == before
+    return n_killed
 
 
 def assert_split(database: Database, policy: Policy) -> None:
@@ -68,7 +72,7 @@ def test_split_killed_at_some_statements_is_done_by_a_later_run(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backfill, "BATCH_PAGES", 40)
-    split_under_kills(database, tmp_path, kill_client, (4, 8, 11, 15, 21, 26))
+    assert split_under_kills(database, tmp_path, kill_client, (4, 8, 11, 15, 21, 26)) > 3
 
 
 @pytest.mark.slow
@@ -78,7 +82,7 @@ def test_split_killed_at_every_statement_is_done_by_a_later_run(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill: Kill
 ) -> None:
     monkeypatch.setattr(backfill, "BATCH_PAGES", 40)
-    split_under_kills(database, tmp_path, kill, range(1, MOST))
+    assert split_under_kills(database, tmp_path, kill, range(1, MOST)) > 20
 
 
 @pytest.mark.slow

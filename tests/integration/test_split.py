@@ -409,6 +409,31 @@ def test_runs_of_limited_time_come_to_an_end(
     assert database.execute(LEFT) == []
 
 
+@pytest.mark.pg("== 18")
+def test_long_report_is_waited_for_longer_than_locks_are(
+    database: Database, policy: Policy, tmp_path: Path
+) -> None:
+    hasty = make_policy(
+        tmp_path, database.url, SPLIT, name="other", locks={**PATIENT, "give_up_after": "1 second"}
+    )
+    report = database.connect(autocommit=False)
+    report.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    seen = report.execute(CONTENT).fetchall()
+    ended = threading.Timer(4, report.rollback)
+    lines: list[str] = []
+
+    def progress(line: str) -> None:
+        lines.append(line)
+        if "older transactions" in line and not ended.is_alive():
+            assert report.execute(CONTENT).fetchall() == seen
+            ended.start()
+
+    result = the_split(apply(hasty, progress=progress))
+    assert result.outcome is Outcome.DONE, result.error
+    assert any("older transactions" in line for line in lines)
+    assert database.execute(CONTENT) == seen
+
+
 @pytest.mark.pg("!= 16")
 def test_work_pauses_while_a_session_waits_for_a_lock(
     database: Database, policy: Policy, monkeypatch: pytest.MonkeyPatch

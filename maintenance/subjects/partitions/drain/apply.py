@@ -11,7 +11,13 @@ from maintenance.engine.action_context import ActionContext
 from maintenance.engine.actions import Action
 from maintenance.engine.pace import Pace
 from maintenance.engine.steps import run_steps
-from maintenance.errors import ContinuedError, EffectError, MaintenanceError, UnreachableError
+from maintenance.errors import (
+    ContinuedError,
+    EffectError,
+    LockNotAcquiredError,
+    MaintenanceError,
+    UnreachableError,
+)
 from maintenance.policy import PartitionPolicy
 from maintenance.subjects.partitions.drain.backfill import (
     catch_up,
@@ -118,17 +124,20 @@ def replace_with_copies(
 
 def _round(context: ActionContext, job: Job, pace: Pace | None) -> tuple[Content, ...]:
     xid = _copy(context, job, pace)
-    deadline = context.lock_retry.clock() + context.lock_retry.give_up_after.total_seconds()
-    xid, contents = _prove(context, job, xid, deadline)
-    wait_for_older_snapshots(context, xid, deadline)
+    xid, contents = _prove(context, job, xid)
+    wait_for_older_snapshots(context, xid, _deadline(context, pace))
     add_foreign_keys(context, job)
+    deadline = _deadline(context, pace)
     while True:
         xid = follow(context, job, xid, deadline)
         wait_for_older_snapshots(context, xid, deadline)
         try:
             context.run(exchange(job))
-        except MaintenanceError:
-            if context.lock_retry.clock() >= deadline or not n_open_changes(context, job):
+        except MaintenanceError as exc:
+            waits = pace is not None and isinstance(exc, LockNotAcquiredError)
+            if context.lock_retry.clock() >= deadline or not (
+                waits or n_open_changes(context, job)
+            ):
                 raise
         else:
             return contents
@@ -162,17 +171,32 @@ def _prepared(job: Job) -> Iterator[str]:
     yield register(job, {KEPT: kept_mark(job)} if job.keys else None)
 
 
-def _prove(
-    context: ActionContext, job: Job, xid: str, deadline: float
-) -> tuple[str, tuple[Content, ...]]:
+_FEWEST_COMPARISONS = 3
+"""Of a large table each takes longer than the waits may; changes meanwhile can make one fail."""
+
+
+def _deadline(context: ActionContext, pace: Pace | None = None) -> float:
+    """Return when waits that begin now are given up; work that reads all rows is no wait.
+
+    With a pace, hours of work would be in vain, so a long report or backup is waited for.
+    """
+    patience = context.lock_retry.give_up_after
+    if pace is not None:
+        patience = max(patience, pace.limits.max_wait)
+    return context.lock_retry.clock() + patience.total_seconds()
+
+
+def _prove(context: ActionContext, job: Job, xid: str) -> tuple[str, tuple[Content, ...]]:
     """Return the last transaction that wrote rows, and the verified content of each copy."""
+    deadline, n_comparisons = _deadline(context), 0
     while True:
-        xid = follow(context, job, xid, deadline)
+        xid = follow(context, job, xid, _deadline(context))
+        n_comparisons += 1
         context.progress(f"{job.drained.relation}: comparing rows and copies")
         proof = compare(context, job)
         if proof.holds:
             return xid, proof.copies
-        if context.lock_retry.clock() >= deadline:
+        if context.lock_retry.clock() >= deadline and n_comparisons >= _FEWEST_COMPARISONS:
             raise too_busy(job)
 
 
